@@ -1,0 +1,56 @@
+"""Feature families, one file each: polars expressions over the rows of a series.
+
+    family = build("lags", {"lags": [1, 2], "leads": []})
+    features = compute(frame, columns, [build("raw"), family])
+
+Leaves of the project: nothing here knows the engine, and nothing here is fitted on data.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from features import base
+from features.base import Columns, Family, unknown
+from features.compute import compute
+from features.differences import Differences
+from features.integral import Integral
+from features.lags import Lags
+from features.raw import Raw
+from features.static import Static
+from features.stats import Stats
+from features.time import Time
+
+__all__ = ["FAMILIES", "Columns", "Family", "build", "compute", "source_of"]
+
+FAMILIES: dict[str, type[Family]] = {
+    "raw": Raw,
+    "time": Time,
+    "integral": Integral,
+    "lags": Lags,
+    "differences": Differences,
+    "stats": Stats,
+    "static": Static,
+}
+
+
+def build(name: str, params: Mapping[str, object] | None = None) -> Family:
+    """The family `name` with the parameters of its config table; lists, as TOML has them, become tuples.
+
+    Raises ValueError for an unknown family or parameter (with the nearest match) and for a value it can't take.
+    """
+    if name not in FAMILIES:
+        raise ValueError(unknown("feature family", name, list(FAMILIES)))
+    known = [field.name for field in fields(FAMILIES[name])]  # type: ignore[arg-type]
+    for parameter in params or {}:
+        if parameter not in known:
+            raise ValueError(unknown(f"parameter of the feature family {name!r},", parameter, known))
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in (params or {}).items()}
+    return FAMILIES[name](**values)
+
+
+def source_of(name: str) -> list[Path]:
+    """The files whose text decides what the family `name` computes: its own, base.py and compute.py."""
+    modules = (FAMILIES[name].__module__, base.__name__, compute.__module__)
+    return [Path(str(sys.modules[module].__file__)) for module in modules]

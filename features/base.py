@@ -1,0 +1,121 @@
+"""What every feature family is made of: the roles of the columns, the base class, and steps inside a series.
+
+A *series* is one group of rows in time order (a breath, a patient, a ride). A *family* is a frozen dataclass, whose
+fields are its config table, that answers with polars expressions over a frame of whole series. `compute` (compute.py)
+adds three helper columns to that frame, so that an expression can stay inside its series at full speed:
+
+    SERIES  0-based number of the series, sorted; `.over(SERIES)` then takes polars' path for sorted groups
+    STEP    0-based step inside the series
+    LENGTH  number of steps of the series
+
+Null policy: outside a series every value is FILL = 0.0; a feature is never null, and never NaN for finite inputs.
+To add a family: copy the smallest file here (time.py), register it in __init__.py, and give tests/features a reference.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import polars as pl
+
+SERIES, STEP, LENGTH = "__series__", "__step__", "__length__"
+FILL = 0.0
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """The sentence that answers an unknown name: what came, the nearest match if there is one, the sorted list."""
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"There is no {kind} {name!r}: {hint}choose from {', '.join(sorted(known)) or '(none)'}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The roles of a frame's columns.
+
+    `levels` holds the known values of each static column, sorted; a value outside them gets an all-zero one-hot.
+    Raises ValueError where a static column has no levels.
+    """
+
+    key: str  # which series a row belongs to
+    order: str  # what orders the rows of a series, in the data's own unit (ventilator: s)
+    inputs: tuple[str, ...]  # known at every step
+    static: tuple[str, ...] = ()  # constant within a series
+    levels: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.static:
+            if not self.levels.get(name):
+                raise ValueError(
+                    f"Every static column needs its known values, but levels has none for {name!r}: "
+                    f"pass levels={{{name!r}: (...)}}."
+                )
+
+    def chosen(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """`names` themselves, each checked to be an input; the first input where `names` is empty."""
+        for name in names:
+            if name not in self.inputs:
+                raise ValueError(unknown("input column", name, self.inputs))
+        if not self.inputs:
+            raise ValueError("A feature family needs an input column, but the roles name none: add it to data.inputs.")
+        return names or self.inputs[:1]
+
+
+class Family(ABC):
+    """One kind of feature. Subclasses are frozen keyword-only dataclasses: their fields are the config table."""
+
+    @property
+    @abstractmethod
+    def lookahead(self) -> bool:
+        """Whether a value at step t may depend on later steps of the same series."""
+
+    @abstractmethod
+    def expressions(self, columns: Columns) -> list[pl.Expr]:
+        """One Float64 expression a feature, aliased with a stable name; rows in, the same rows out."""
+
+    def names(self, columns: Columns) -> list[str]:
+        """The features' names, in the order of the expressions."""
+        return [expression.meta.output_name() for expression in self.expressions(columns)]
+
+
+def number(name: str) -> pl.Expr:
+    """Column `name` as Float64 (flags and counts arrive as integers)."""
+    return pl.col(name).cast(pl.Float64)
+
+
+def shifted(values: pl.Expr, steps: int) -> pl.Expr:
+    """`values` of `steps` rows earlier in the same series (later where negative), FILL outside it.
+
+    A shift over the whole frame, masked by the step, is many times faster than a shift within groups.
+    """
+    inside = pl.col(STEP) >= steps if steps > 0 else pl.col(STEP) < pl.col(LENGTH) + steps
+    return pl.when(inside).then(values.shift(steps, fill_value=FILL)).otherwise(FILL)
+
+
+def duration(order: str) -> pl.Expr:
+    """Difference of `order` to the step before, in its own unit; 0.0 at the first step of a series."""
+    values = number(order)
+    return pl.when(pl.col(STEP) >= 1).then(values - values.shift(1, fill_value=FILL)).otherwise(0.0)
+
+
+def cumulated(values: pl.Expr) -> pl.Expr:
+    """Running sum of `values` from the first step of the series, this step included.
+
+    Summed series by series: one sum over the frame, less its value at each start, would lose digits on every row.
+    """
+    return values.cum_sum().over(SERIES)
+
+
+def check_names(parameter: str, value: tuple[str, ...]) -> None:
+    """Raises ValueError unless `value` is a tuple of different, non-empty column names."""
+    named = isinstance(value, tuple) and all(isinstance(name, str) and name for name in value)
+    if not (named and len(set(value)) == len(value)):
+        raise ValueError(f"{parameter} must be a list of different column names, but got {value!r}.")
+
+
+def check_steps(parameter: str, value: tuple[int, ...]) -> None:
+    """Raises ValueError unless `value` is a tuple of different whole numbers of steps, each at least 1."""
+    whole = isinstance(value, tuple) and all(type(step) is int and step >= 1 for step in value)
+    if not (whole and len(set(value)) == len(value)):
+        raise ValueError(f"{parameter} must be a list of different whole numbers of steps >= 1, but got {value!r}.")

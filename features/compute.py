@@ -1,0 +1,86 @@
+"""From a frame of whole series to their features: `compute(frame, columns, families)`.
+
+It may be called on the whole data or on parts of it that hold whole series; a series' features are the same either way.
+Inside, it works in chunks: in a fresh process the arithmetic costs less than the memory it is the first to touch, and
+chunks of one size get theirs from the allocator again and again. `benchmarks/features.py` measures it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from features.base import LENGTH, SERIES, STEP, Columns, Family
+
+CHUNK_ROWS = 655_360  # 8,192 series of 80 steps; a chunk ends with the series that reaches it
+
+
+def compute(frame: pl.DataFrame, columns: Columns, families: Sequence[Family]) -> pl.DataFrame:
+    """The features of `families`, in their order, for each row of `frame`, rows in the order they came.
+
+    `frame`: any number of series, each with its rows together and in order, without nulls (the data border checks).
+    Returns Float64 columns only. Raises ValueError where a column of a role is missing, where the rows of a series
+    are not together, and where two features bear one name.
+    """
+    expressions = [expression for family in families for expression in family.expressions(columns)]
+    _check_columns(frame, columns)
+    _check_names([expression.meta.output_name() for expression in expressions])
+    lengths = _lengths(frame.get_column(columns.key))
+    done, chunks = 0, []
+    for chunk in _chunks(lengths):
+        part = frame.slice(done, int(chunk.sum())).with_columns(_helpers(chunk))
+        chunks.append(part.lazy().select(expressions).collect())
+        done += part.height
+    return pl.concat(chunks, rechunk=False)
+
+
+def _lengths(key: pl.Series) -> npt.NDArray[np.int32]:
+    """The number of steps of each series, in order; every run of equal keys is a series."""
+    runs = key.rle().struct.unnest()
+    keys = runs.get_column("value")
+    if keys.n_unique() != len(keys):
+        apart = keys.filter(keys.is_duplicated())[0]
+        raise ValueError(
+            f"The rows of a series must lie together, but those of {key.name} = {apart!r} are apart: "
+            f"sort the frame by {key.name} and by the order column first."
+        )
+    return runs.get_column("len").to_numpy().astype(np.int32)
+
+
+def _chunks(lengths: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
+    """`lengths` in consecutive parts of some CHUNK_ROWS rows each; one empty part where there are no series."""
+    rows = np.cumsum(lengths, dtype=np.int64)
+    goals = np.arange(CHUNK_ROWS, rows[-1] if len(rows) else 0, CHUNK_ROWS)
+    yield from np.split(lengths, np.unique(np.searchsorted(rows, goals) + 1))
+
+
+def _helpers(lengths: npt.NDArray[np.int32]) -> list[pl.Series]:
+    """SERIES, STEP and LENGTH for each row of series of these lengths."""
+    starts = np.cumsum(lengths, dtype=np.int32) - lengths
+    step = np.arange(lengths.sum(), dtype=np.int32) - np.repeat(starts, lengths)
+    return [
+        pl.Series(SERIES, np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)).set_sorted(),
+        pl.Series(STEP, step),
+        pl.Series(LENGTH, np.repeat(lengths, lengths)),
+    ]
+
+
+def _check_columns(frame: pl.DataFrame, columns: Columns) -> None:
+    wanted = (columns.key, columns.order, *columns.inputs, *columns.static)
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"The frame must hold every column that has a role, but lacks {', '.join(map(repr, missing))}; "
+            f"it holds {', '.join(sorted(frame.columns))}."
+        )
+
+
+def _check_names(names: list[str]) -> None:
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise ValueError(
+            f"Every feature needs a name of its own, but two families both make {', '.join(map(repr, twice))}: "
+            "drop one of them, or give them different columns or steps."
+        )

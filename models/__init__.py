@@ -1,0 +1,28 @@
+"""Registry of the models, and the files each one's weights depend on.
+
+Networks are made with (config, features, levels, targets) and answer with a body's output and a `head`; `lightgbm` works
+on flat rows. Leaves of the project: nothing here knows the engine.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from models import base, hybrid, initial, lightgbm
+from models.base import Part
+
+MODELS: dict[str, Part] = {
+    "hybrid": Part(hybrid.Config, hybrid.Hybrid),
+    "lightgbm": Part(lightgbm.Config, lightgbm.LightGBM),
+}
+
+
+def source_of(name: str, params: dict[str, Any]) -> list[Path]:
+    """The files whose text a model's weights depend on: its own, those of the parts it uses, and what all share."""
+    part = MODELS[name]
+    used = {part.source}
+    for field, registry in part.config.parts.items():
+        tables = params.get(field, getattr(part.config(), field))
+        used |= {registry[table["kind"]].source for table in ([tables] if isinstance(tables, dict) else tables)}
+    if name != "lightgbm":
+        used |= {Path(str(module.__file__)) for module in (base, initial)}
+    return sorted(used)

@@ -1,0 +1,67 @@
+"""Transformer encoder layer, pre-norm: attention over all real steps, then a feed-forward net.
+
+Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 (section 3; sinusoidal code of section 3.5 on the step).
+Pre-norm: Xiong et al. 2020, https://arxiv.org/abs/2002.04745. Attention is global: every step sees every real step.
+(B, T, in) -> (B, T, width).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.base import Block, BlockConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(BlockConfig):
+    """Table of a `transformer` block."""
+
+    heads: int = 4
+    ffn: int = 2  # width of the feed-forward net, in widths of the block
+    position: bool = True  # add the sinusoidal code of the step; without it the block is permutation-equivariant
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.heads < 1 or self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, but is {self.width} with {self.heads} heads")
+
+
+def sinusoids(steps: int, width: int, device: torch.device) -> Tensor:
+    """(steps, width) position code: sines in the even channels, cosines in the odd ones."""
+    rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
+    angle = torch.arange(steps, device=device).unsqueeze(1) * rate  # (T, ceil(width / 2))
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
+
+
+class Transformer(Block):
+    """x + attention(norm x), then + ffn(norm x); a linear map in front where the width changes."""
+
+    def __init__(self, config: Config, inputs: int) -> None:
+        super().__init__()
+        width = config.width
+        self.heads, self.position = config.heads, config.position
+        self.enter = nn.Linear(inputs, width) if inputs != width else nn.Identity()
+        self.norm_attention, self.norm_ffn = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.project, self.gather = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.ffn = nn.Sequential(nn.Linear(width, config.ffn * width), nn.GELU(), nn.Linear(config.ffn * width, width))
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        x = self.enter(x)  # (B, T, width)
+        if self.position:
+            x = x + sinusoids(x.shape[1], x.shape[2], x.device).to(x.dtype)
+        x = x + self._attend(self.norm_attention(x), mask)
+        out: Tensor = x + self.ffn(self.norm_ffn(x))
+        return out
+
+    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        batch, steps, width = x.shape
+        query, key, value = self.project(x).view(batch, steps, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, h, T, d)
+        real = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, T): padded steps are not attended to
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=real)
+        out: Tensor = self.gather(mixed.transpose(1, 2).reshape(batch, steps, width))
+        return out

@@ -1,0 +1,46 @@
+"""LightGBM on one fold: the same interface as a network, on flat rows of scored steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import models
+from foldline.store import Dense, pad
+from foldline.trainer import Emit, TrainConfig
+from models.lightgbm import LightGBM
+
+VERSION = 1  # part of every cell's key: raise it when a change here changes what comes out
+
+
+class RowsCell:
+    """Boosted trees on the rows of a fold; of [train], only `threads` matters. Trees need no scaler."""
+
+    def __init__(self, name: str, params: dict[str, Any], train: TrainConfig) -> None:
+        self.train = train
+        self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
+
+    def fit(self, data: Dense, series: np.ndarray, seed: int, emit: Emit) -> None:
+        """Fit on the scored rows of the given series."""
+        assert data.y is not None, "labelled series are needed"
+        scored = data.scored[series]
+        x, y = data.x[series][scored], data.y[series][scored]  # (R, F), (R, K)
+        self.model.fit(x, y, seed, self.train.threads, lambda done, of: emit("progress", done=done, of=of))
+        error = float(np.abs(self.model.predict(x, self.train.threads) - y).mean())
+        emit("epoch", epoch=self.model.config.rounds, loss=error)
+
+    def predict(self, data: Dense, series: np.ndarray) -> np.ndarray:
+        """(n, T, K) float64 for every real step."""
+        mask = data.mask[series]
+        rows = self.model.predict(data.x[series][mask], self.train.threads)
+        return pad(rows, data.lengths[series], data.x.shape[1])
+
+    def save(self, folder: Path) -> None:
+        """booster-K.txt, one a target."""
+        self.model.save(folder)
+
+    def load(self, folder: Path, data: Dense) -> None:
+        """Read what `save` wrote."""
+        self.model.load(folder)

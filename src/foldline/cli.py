@@ -1,0 +1,149 @@
+"""The command line: one table of verbs, one way errors end. Heavy libraries are imported inside the verbs.
+
+Exit codes: 0 done, 1 a check found something, 2 the user's mistake, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from dataclasses import dataclass, field
+
+from foldline import __version__
+from foldline.errors import Finding, UserError, unknown
+from foldline.verbs import VERBS, Verb
+
+COMMON = ("--help", "--debug", "--json", "--quiet")
+EXPLAINED = {
+    "--dry-run": "say what would be done, and do nothing",
+    "--force": "do it again although it is done",
+    "--slow": "the slow tests too",
+    "--json": "one JSON object on standard output, nothing else",
+    "--quiet": "only errors and the last line",
+    "--debug": "show the traceback of an error",
+    "--help": "this text",
+}
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A verb's command line, split."""
+
+    verb: str
+    words: list[str] = field(default_factory=list)  # CONFIG, OUT, ..., and what is handed on
+    overrides: list[str] = field(default_factory=list)  # key=value
+    flags: frozenset[str] = frozenset()
+
+    @property
+    def config(self) -> str:
+        """The CONFIG argument; the quickstart where none is given."""
+        if len(self.words) > 1:
+            raise UserError(
+                f"`{self.verb}` takes one CONFIG, but got {' and '.join(self.words)}. Overrides have the form table.key=value."
+            )
+        return self.words[0] if self.words else "quickstart"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if os.name == "nt":
+        print("foldline runs on Linux, macOS and WSL, not on Windows itself: start it inside WSL.", file=sys.stderr)
+        return 2
+    debug = "--debug" in argv
+    try:
+        return _dispatch(argv)
+    except UserError as error:
+        return _end(error, 2, debug)
+    except Finding as error:
+        return _end(error, 1, debug)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _end(
+            UserError(
+                f"No space is left on the disk{f' ({error.filename})' if error.filename else ''}. Free some and run the same command again: finished cells are kept."
+            ),
+            2,
+            debug,
+        )
+    except KeyboardInterrupt:
+        print("\ninterrupted: finished cells are kept; run the same command again to go on.", file=sys.stderr)
+        return 130
+
+
+def _end(error: Exception, code: int, debug: bool) -> int:
+    if debug:
+        raise error
+    print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("--help", "-h", "help"):
+        print(overview())
+        return 0
+    if argv[0] == "--version":
+        print(__version__)
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name not in VERBS:
+        raise unknown("verb", name, VERBS, "./run.sh")
+    if "--help" in rest or "-h" in rest:
+        print(lesson(name, VERBS[name]))
+        return 0
+    arguments = parse(name, VERBS[name], rest)
+    from foldline.console import Terminal
+
+    terminal = Terminal(quiet="--quiet" in arguments.flags, as_json="--json" in arguments.flags)
+    module = importlib.import_module(f"foldline.verbs.{VERBS[name].module}")
+    code: int = module.run(arguments, terminal)
+    return code
+
+
+def parse(name: str, verb: Verb, rest: list[str]) -> Arguments:
+    """Split a verb's arguments; a flag it does not know is an error, except where arguments are handed on."""
+    if verb.module == "develop":
+        return Arguments(
+            name,
+            words=[word for word in rest if word not in ("--slow", "--debug")],
+            flags=frozenset(rest) & {"--slow", "--debug"},
+        )
+    flags = [word for word in rest if word.startswith("-")]
+    for flag in flags:
+        if flag not in (*verb.options, *COMMON):
+            raise unknown("option", flag, [*verb.options, *COMMON], f"./run.sh {name}")
+    plain = [word for word in rest if not word.startswith("-")]
+    return Arguments(
+        name, [word for word in plain if "=" not in word], [word for word in plain if "=" in word], frozenset(flags)
+    )
+
+
+def overview() -> str:
+    """What `./run.sh --help` prints: the verbs by job."""
+    lines = [
+        "foldline: a pipeline for competitions on many series.",
+        "",
+        "usage: ./run.sh VERB [arguments]      ./run.sh VERB --help teaches it",
+        "",
+    ]
+    for job in dict.fromkeys(verb.job for verb in VERBS.values()):
+        lines.append(f"{job}:")
+        lines += [f"  {name:<10} {verb.summary}" for name, verb in VERBS.items() if verb.job == job]
+        lines.append("")
+    lines += [
+        "Start with `./run.sh train`: a simulated competition, end to end, in minutes. CONFIG is a file or a name in configs/."
+    ]
+    return "\n".join(lines)
+
+
+def lesson(name: str, verb: Verb) -> str:
+    """What `./run.sh VERB --help` prints."""
+    options = [] if verb.module == "develop" and name != "test" else list(verb.options)
+    options += [] if verb.module == "develop" else [option for option in COMMON if option not in options]
+    lines = [f"usage: ./run.sh {name} {verb.usage}", "", verb.lesson]
+    if options:
+        lines += ["", "options:", *(f"  {option:<10} {EXPLAINED[option]}" for option in options)]
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""A config file in, a frozen `Config` out: TOML, one level of `extends`, dotted overrides, nothing unknown passes.
+
+Each table's dataclass stands beside its owner (series.py has [data], trainer.py [train], ...): fields, units, defaults.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import models
+from foldline import files, schema, store
+from foldline.blend import BlendConfig
+from foldline.cells import ModelConfig
+from foldline.errors import UserError, unknown
+from foldline.executors import ExecutorConfig
+from foldline.folds import FoldsConfig
+from foldline.post import PostConfig
+from foldline.scaler import KINDS
+from foldline.series import DataConfig
+from foldline.store import FeaturesConfig
+from foldline.track import TrackConfig
+from foldline.trainer import TrainConfig
+
+TABLES: dict[str, type[Any]] = {
+    "data": DataConfig,
+    "features": FeaturesConfig,
+    "folds": FoldsConfig,
+    "train": TrainConfig,
+    "blend": BlendConfig,
+    "post": PostConfig,
+    "track": TrackConfig,
+    "executor": ExecutorConfig,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One experiment, resolved: every default filled in, every value checked."""
+
+    name: str  # the file's name without .toml: the experiment's folder under runs/
+    data: DataConfig
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    folds: FoldsConfig = field(default_factory=FoldsConfig)
+    models: tuple[ModelConfig, ...]
+    train: TrainConfig = field(default_factory=TrainConfig)
+    blend: BlendConfig = field(default_factory=BlendConfig)
+    post: PostConfig = field(default_factory=PostConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+
+    def tables(self) -> dict[str, Any]:
+        """The resolved config as TOML tables; `from_tables` reads them back."""
+        tables = {name: schema.plain(getattr(self, name)) for name in TABLES}
+        tables["features"] |= tables["features"].pop("tables")
+        tables["model"] = [
+            {
+                "name": model.name,
+                "label": model.label,
+                **schema.plain(model.params),
+                "train": _changes(model.train, self.train),
+            }
+            for model in self.models
+        ]
+        return tables
+
+
+def _changes(mine: TrainConfig, common: TrainConfig) -> dict[str, Any]:
+    pairs = ((f.name, getattr(mine, f.name)) for f in fields(mine))
+    return {name: schema.plain(value) for name, value in pairs if value != getattr(common, name)}
+
+
+def load(path: Path, overrides: list[str] | None = None) -> Config:
+    """Read a config file.
+
+    Args:
+        path: a .toml file; a bare name is looked up in configs/.
+        overrides: `table.key=value` texts, values parsed as TOML; for text fields the raw text is taken where that fails.
+
+    Raises:
+        UserError: no such file, broken TOML, unknown key, wrong type, impossible value.
+    """
+    path = locate(path)
+    tables = _read(path)
+    if "extends" in tables:
+        base = path.parent / str(tables.pop("extends"))
+        below = _read(base)
+        if "extends" in below:
+            raise UserError(f"{path}: extends reaches one level only, but {base} extends {below['extends']} itself.")
+        tables = _merged(below, tables)
+    for text in overrides or []:
+        _override(tables, text)
+    return from_tables(path.stem, tables, str(path))
+
+
+def locate(path: Path) -> Path:
+    """The config file meant by a path or a bare name."""
+    named = files.home() / "configs" / f"{path.name.removesuffix('.toml')}.toml"
+    for choice in (path, named):
+        if choice.is_file():
+            return choice
+    raise unknown("config", str(path), [item.stem for item in named.parent.glob("*.toml")], "CONFIG")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist, but a config extends it.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no valid TOML: {error}.") from error
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Tables merge key by key; everything else, lists of models too, is replaced."""
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _merged(merged[name], value) if both else value
+    return merged
+
+
+def _override(tables: dict[str, Any], text: str) -> None:
+    """Apply one `a.b.c=value`; a number in the path picks from a list (model.0.width=32)."""
+    path, equals, raw = text.partition("=")
+    if not equals or not path.strip():
+        raise UserError(f"An override has the form table.key=value, but is {text!r}.")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    *parents, last = path.strip().split(".")
+    place: Any = tables
+    for name in parents:
+        place = _step(place, name, text)
+    if isinstance(place, list):
+        place[_position(place, last, text)] = value
+    else:
+        place[last] = value
+
+
+def _step(place: Any, name: str, text: str) -> Any:
+    if isinstance(place, list):
+        return place[_position(place, name, text)]
+    inner = place.setdefault(name, {})
+    if not isinstance(inner, dict | list):
+        raise UserError(f"Override {text!r}: {name!r} is a value, not a table.")
+    return inner
+
+
+def _position(items: list[Any], name: str, text: str) -> int:
+    if not name.isdigit() or int(name) >= len(items):
+        raise UserError(
+            f"Override {text!r}: {name!r} must be a position from 0 to {len(items) - 1}, as in model.0.train.epochs=5."
+        )
+    return int(name)
+
+
+def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
+    """Check tables and make the Config; `where` names their file for messages."""
+    for key in tables:
+        if key not in TABLES and key != "model":
+            raise unknown("table", key, [*TABLES, "model", "extends"], where)
+    for needed in ("data", "model"):
+        if needed not in tables:
+            raise UserError(
+                f"{where}: the table [{needed}] must be given."
+                if needed == "data"
+                else f"{where}: at least one [[model]] must be given."
+            )
+    if isinstance(tables.get("features"), dict):
+        tables = {**tables, "features": store.parse(tables["features"], f"{where}: features")}
+    made = {key: schema.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
+    if made["features"].scaler not in KINDS:
+        raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
+    return Config(name=name, models=_models(tables["model"], made["train"], where), **made)
+
+
+def _models(tables: Any, train: TrainConfig, where: str) -> tuple[ModelConfig, ...]:
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        raise UserError(f"{where}: model must be a list of tables: write [[model]], with two brackets.")
+    made: list[ModelConfig] = []
+    for number, table in enumerate(tables):
+        model = _model(table, train, f"{where}: model[{number}]")
+        if "label" not in table:
+            same = sum(other.name == model.name for other in made)
+            model = replace(model, label=f"{model.name}-{same + 1}") if same else model
+        made.append(model)
+    labels = [model.label for model in made]
+    if len(set(labels)) < len(labels):
+        raise UserError(f"{where}: every [[model]] needs a label of its own, but they are {', '.join(labels)}.")
+    return tuple(made)
+
+
+def _model(table: dict[str, Any], train: TrainConfig, where: str) -> ModelConfig:
+    name = table.get("name", "")
+    if name not in models.MODELS:
+        raise unknown("model", str(name), models.MODELS, where)
+    kind = models.MODELS[name].config
+    params = {key: value for key, value in table.items() if key not in ("name", "label", "train")}
+    built = schema.build(kind, params, where)
+    for part, registry in kind.parts.items():
+        tables = getattr(built, part)
+        for number, inner in enumerate([tables] if isinstance(tables, dict) else tables):
+            _check_part(inner, registry, f"{where}.{part}" if isinstance(tables, dict) else f"{where}.{part}[{number}]")
+    changes = table.get("train", {})
+    schema.build(TrainConfig, changes, f"{where}.train")
+    own = schema.build(TrainConfig, {**schema.plain(train), **changes}, f"{where}.train")
+    return ModelConfig(name=name, label=str(table.get("label", name)), params=schema.plain(built), train=own)
+
+
+def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
+    kind = table.get("kind", "")
+    if kind not in registry:
+        raise unknown("kind", str(kind), registry, where)
+    schema.build(registry[kind].config, {key: value for key, value in table.items() if key != "kind"}, where)

@@ -1,0 +1,113 @@
+"""What the terminal shows: tables, one line a finished cell, progress bars with an ETA where there is a terminal.
+
+`quiet` shows errors only; `json` keeps the standard output for one JSON object at the end and shows nothing else there.
+NO_COLOR is respected (by rich).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from foldline.cells import Job
+
+
+class Terminal:
+    """Where a verb talks to its user."""
+
+    def __init__(self, quiet: bool = False, as_json: bool = False) -> None:
+        self.silent = quiet or as_json
+        self.as_json = as_json
+        self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self.console.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """One line on standard error, also when quiet."""
+        print(f"warning: {text}", file=sys.stderr)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table; the first column is text, the others are numbers."""
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for number, name in enumerate(columns):
+            table.add_column(name, justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table)
+
+    def result(self, values: dict[str, Any], last: str) -> None:
+        """The end: `values` with --json, the line `last` otherwise (also when quiet)."""
+        print(json.dumps(values, sort_keys=True) if self.as_json else last)
+
+    @contextmanager
+    def bar(self, title: str, unit: str) -> Iterator[Any]:
+        """A bar for one long step; yields update(done, of)."""
+        with self._progress() as progress:
+            task = progress.add_task(f"{title} ({unit})", total=None)
+            yield lambda done, of: progress.update(task, completed=done, total=of)
+
+    @contextmanager
+    def cells(self, jobs: Sequence[Job]) -> Iterator[CellBars]:
+        """One bar for all cells, one for each that runs."""
+        with self._progress() as progress:
+            yield CellBars(self, progress, jobs)
+
+    def _progress(self) -> Progress:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        shown = self.console.is_terminal and not self.silent
+        return Progress(
+            *columns, TextColumn("ETA"), TimeRemainingColumn(), console=self.console, transient=True, disable=not shown
+        )
+
+
+class CellBars:
+    """Progress of a map over cells; fed with the executor's events."""
+
+    def __init__(self, terminal: Terminal, progress: Progress, jobs: Sequence[Job]) -> None:
+        self.terminal, self.progress, self.count = terminal, progress, len(jobs)
+        self.share = dict.fromkeys((job.key for job in jobs), 0.0)  # how much of each cell is done, 0 to 1
+        self.total = progress.add_task("all cells", total=float(len(jobs)))
+        self.running: dict[str, TaskID] = {}
+        self.finished = 0
+        self.losses: dict[str, float] = {}
+
+    def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
+        """One event of the executor."""
+        if kind == "start":
+            self.running[job.key] = self.progress.add_task(f"  {job.cell.name}", total=None)
+        elif kind == "progress":
+            self.progress.update(self.running[job.key], completed=values["done"], total=values["of"])
+            self.share[job.key] = values["done"] / values["of"]
+        elif kind == "epoch":
+            self.losses[job.key] = values["loss"]
+        elif kind == "done":
+            self.share[job.key] = 1.0
+            self.finished += 1
+            self.progress.remove_task(self.running.pop(job.key))
+            loss = f", training loss {self.losses[job.key]:.4f}" if job.key in self.losses else ""
+            self.terminal.say(f"  [{self.finished}/{self.count}] {job.cell.name} done{loss}")
+        self.progress.update(self.total, completed=sum(self.share.values()))

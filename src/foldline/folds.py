@@ -1,0 +1,176 @@
+"""Fold assignments: made once, saved, checked at each use, committed. Series are never split.
+
+A fold file is a CSV of (key, fold) below one comment line that holds the checksum of the series and strata it was made
+for. Whoever uses it checks it against the data at hand, so that a fold file of other data can't slip in.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from foldline import files
+from foldline.errors import UserError
+from foldline.series import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldsConfig:
+    """[folds]: how series are dealt out."""
+
+    kind: Literal["group", "stratified-group"] = "group"
+    k: int = 5
+    seed: int = 0
+    file: str = ""  # empty: named after the config and what is above
+    strata: tuple[str, ...] = ()  # static columns; empty: all of them (stratified-group only)
+
+    def __post_init__(self) -> None:
+        if self.k < 2:
+            raise ValueError(
+                f"k must be at least 2, because a fold is scored by models fitted on the others, but is {self.k}"
+            )
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A checked assignment."""
+
+    path: Path
+    assignment: np.ndarray  # (N,) int64, the fold of each series, in the table's order
+    k: int
+
+    def held_out(self, fold: int) -> np.ndarray:
+        """Indices of the series of one fold; they are scored by the models fitted on `outside(fold)`."""
+        return np.flatnonzero(self.assignment == fold)
+
+    def outside(self, fold: int) -> np.ndarray:
+        """Indices of the series that may be learnt from."""
+        return np.flatnonzero(self.assignment != fold)
+
+
+def default_path(config: FoldsConfig, name: str, table: Table) -> Path:
+    """Where the fold file of an experiment lies when [folds] names none."""
+    if config.file:
+        return Path(config.file)
+    data = table.data
+    size = data.simulate
+    stem = f"simulated-{size.breaths}-seed{size.seed}" if data.simulated else name
+    file = f"{stem}-{config.kind}-k{config.k}-seed{config.seed}.csv"
+    committed = files.home() / "folds" / file
+    return committed if committed.exists() or not data.simulated else files.runs() / "folds" / file
+
+
+def obtain(config: FoldsConfig, name: str, table: Table) -> tuple[Folds, bool]:
+    """The saved folds, checked against the table; made and saved when there are none. True: made just now."""
+    path = default_path(config, name, table)
+    if path.exists():
+        return read(path, config, table), False
+    return make(path, config, table), True
+
+
+def make(path: Path, config: FoldsConfig, table: Table) -> Folds:
+    """Deal the series out and save the file."""
+    keys, strata = table.keys, strata_of(config, table)
+    if config.k > len(keys):
+        raise UserError(f"folds.k = {config.k} must not exceed the number of series, but {table.path} has {len(keys)}.")
+    assignment = _deal(config, len(keys), strata)
+    body = pl.DataFrame({table.data.key: keys, "fold": assignment}).write_csv()
+    head = f"# foldline folds: kind={config.kind} k={config.k} seed={config.seed} series={_series_hash(keys, strata)}"
+    files.write_text(path, f"{head} rows={_text_hash(body)}\n{body}")
+    return Folds(path, assignment, config.k)
+
+
+def _deal(config: FoldsConfig, series: int, strata: list[str]) -> np.ndarray:
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # slow import, and only making folds needs it
+
+    groups = np.arange(series)
+    if config.kind == "group":
+        splits = GroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed).split(groups, groups=groups)
+    else:
+        codes = np.unique(strata, return_inverse=True)[1]
+        if np.bincount(codes).max() < config.k:
+            raise UserError(
+                f"folds.kind = 'stratified-group' needs a stratum of at least k = {config.k} series, but the largest has "
+                f"{np.bincount(codes).max()}. Use kind = 'group', fewer folds, or fewer folds.strata."
+            )
+        splitter = StratifiedGroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed)
+        splits = _without_small_class_warning(splitter, groups, codes)
+    assignment = np.empty(series, dtype=np.int64)
+    for fold, (_, held) in enumerate(splits):
+        assignment[held] = fold
+    return assignment
+
+
+def _without_small_class_warning(
+    splitter: object, groups: np.ndarray, codes: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """scikit-learn warns when one stratum has fewer series than folds; rare strata are normal here."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(splitter.split(groups, codes, groups))  # type: ignore[attr-defined]
+
+
+def strata_of(config: FoldsConfig, table: Table) -> list[str]:
+    """One text per series: the values of its strata columns."""
+    names = config.strata or table.data.static
+    for name in names:
+        if name not in table.data.static:
+            raise UserError(
+                f"folds.strata must name static columns ({', '.join(table.data.static) or 'there are none'}), but has {name!r}."
+            )
+    if not names:
+        return [""] * len(table.keys)
+    return table.frame[table.starts].select(pl.concat_str(list(names), separator="|")).to_series().to_list()
+
+
+def read(path: Path, config: FoldsConfig, table: Table) -> Folds:
+    """Read a fold file and refuse it unless it is whole and made for just these series."""
+    way_out = "Rebuild it with `./run.sh folds CONFIG --force`, or name another one with folds.file=PATH."
+    head, _, body = path.read_text(encoding="utf-8").partition("\n")
+    facts = dict(word.split("=", 1) for word in head.split() if "=" in word)
+    if not head.startswith("# foldline folds:") or facts.get("rows") != _text_hash(body):
+        raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
+    saved = pl.read_csv(io.StringIO(body), schema_overrides={table.data.key: table.frame[table.data.key].dtype})
+    _check_series(path, saved, table, way_out)
+    if facts.get("series") != _series_hash(table.keys, strata_of(config, table)):
+        raise UserError(f"{path}: the strata of its series are not those of {table.path}. {way_out}")
+    for name in ("kind", "k", "seed"):
+        if facts.get(name) != str(getattr(config, name)):
+            raise UserError(
+                f"{path} was made with {name}={facts.get(name)}, but folds.{name} is {getattr(config, name)}. {way_out}"
+            )
+    order = pl.DataFrame({table.data.key: table.keys}).join(saved, on=table.data.key, how="left", maintain_order="left")
+    return Folds(path, order["fold"].to_numpy().astype(np.int64), config.k)
+
+
+def _check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -> None:
+    key = table.data.key
+    if saved.columns != [key, "fold"]:
+        raise UserError(f"{path} must have the columns {key},fold, but has {','.join(saved.columns)}. {way_out}")
+    there, here = set(saved[key].to_list()), set(table.keys.to_list())
+    if there != here:
+        odd = min(there ^ here, key=str)
+        raise UserError(
+            f"{path} was made for other data: {len(here - there)} series of {table.path} are not in it and {len(there - here)} of "
+            f"its series are not there (first: {key} {odd!r}). {way_out}"
+        )
+    twice = saved.filter(pl.col(key).is_duplicated())
+    if twice.height:
+        raise UserError(
+            f"{path}: {key} {twice[key][0]} is in folds {' and '.join(map(str, twice['fold'].to_list()[:2]))}. {way_out}"
+        )
+
+
+def _series_hash(keys: pl.Series, strata: list[str]) -> str:
+    return files.digest(sorted(f"{key}|{stratum}" for key, stratum in zip(keys.to_list(), strata, strict=True)))
+
+
+def _text_hash(body: str) -> str:
+    return files.digest(body)

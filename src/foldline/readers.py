@@ -1,0 +1,160 @@
+"""Files in, frames out: CSV and Parquet, plain, gzipped, zipped, or inside one competition archive.
+
+Only the columns that have a role are read, numbers as float64. Every way a file can be broken ends in one sentence.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from pathlib import Path
+
+import polars as pl
+
+from foldline.errors import UserError, unknown
+
+ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
+
+
+def find(source: Path, stem: str) -> Path | None:
+    """The file of a table inside the folder (or zip archive) `source`; None when it is not there.
+
+    For an archive, the answer is ARCHIVE/MEMBER, which `read` understands.
+    """
+    if not source.exists():
+        raise UserError(f"data.source: {source} does not exist. Give a folder (or zip) that holds {stem}.csv.")
+    names = _members(source) if source.is_file() else [entry.name for entry in source.iterdir()]
+    for ending in ENDINGS:
+        if stem + ending in names:
+            return source / (stem + ending)
+    return None
+
+
+def locate(source: Path, stem: str) -> Path:
+    """Like `find`, but a missing table is the user's mistake."""
+    path = find(source, stem)
+    if path is None:
+        there = sorted(_members(source) if source.is_file() else [entry.name for entry in source.iterdir()])
+        shown = ", ".join(there[:8]) + (" …" if len(there) > 8 else "") if there else "nothing"
+        raise UserError(f"{source}: no {stem} with one of the endings {', '.join(ENDINGS)}; it holds {shown}.")
+    return path
+
+
+def read(path: Path, wanted: dict[str, pl.DataType | type[pl.DataType] | None]) -> pl.DataFrame:
+    """Read the wanted columns of a table.
+
+    Args:
+        path: a file, or ARCHIVE/MEMBER.
+        wanted: column -> dtype, or None to take the file's own type.
+
+    Raises:
+        UserError: no file, empty, damaged, a wanted column missing, or a value that is not of its type.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a directory, but a file is needed. Remove it, or name another data.source.")
+    content = _content(path)
+    try:
+        frame = _parquet(path, content, wanted) if ".parquet" in path.suffixes else _csv(path, content, wanted)
+    except pl.exceptions.NoDataError as error:
+        raise UserError(f"{path} is empty: it needs a header and rows.") from error
+    if frame.height == 0:
+        raise UserError(f"{path} has a header but no rows.")
+    return frame
+
+
+def _members(archive: Path) -> list[str]:
+    if archive.suffix != ".zip":
+        raise UserError(
+            f"data.source: {archive} is a file, but a folder or a .zip is needed. Name the folder it lies in."
+        )
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.namelist()
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{archive} is damaged or cut short ({error}). Download it again.") from error
+
+
+def _content(path: Path) -> Path | bytes:
+    """The path itself where polars reads it, else its unpacked bytes."""
+    try:
+        if path.parent.is_file():
+            with zipfile.ZipFile(path.parent) as archive:
+                packed = archive.read(path.name)
+            return _unpack_member(path, packed)
+        return _unpack_member(path, path.read_bytes()) if path.suffix in (".gz", ".zip") else path
+    except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is damaged or cut short ({error}). Download it again.") from error
+
+
+def _unpack_member(path: Path, packed: bytes) -> bytes:
+    if path.suffix == ".gz":
+        return gzip.decompress(packed)
+    if path.suffix != ".zip":
+        return packed
+    import io
+
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        members = [name for name in archive.namelist() if not name.endswith("/")]
+        if len(members) != 1:
+            raise UserError(f"{path} must hold one file, but holds {len(members)}: {', '.join(members[:5])}.")
+        return archive.read(members[0])
+
+
+def _require(path: Path, present: list[str], wanted: dict[str, pl.DataType | type[pl.DataType] | None]) -> None:
+    for name in wanted:
+        if name not in present:
+            raise unknown("column", name, present, f"{path} lacks a column that [data] names")
+
+
+def _parquet(
+    path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type[pl.DataType] | None]
+) -> pl.DataFrame:
+    try:
+        _require(path, list(pl.read_parquet_schema(content)), wanted)
+        frame = pl.read_parquet(content, columns=list(wanted))
+    except pl.exceptions.ComputeError as error:
+        raise UserError(
+            f"{path} is no readable Parquet file ({_first_line(error)}). Write or download it again."
+        ) from error
+    try:
+        return frame.select(pl.col(name).cast(kind) if kind is not None else name for name, kind in wanted.items())
+    except pl.exceptions.InvalidOperationError as error:
+        raise UserError(f"{path}: a numeric column holds something else ({_first_line(error)}).") from error
+
+
+def _csv(path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type[pl.DataType] | None]) -> pl.DataFrame:
+    header = pl.read_csv(content, n_rows=0, infer_schema=False).columns
+    _require(path, header, wanted)
+    kinds = {name: kind for name, kind in wanted.items() if kind is not None}
+    try:
+        frame = pl.read_csv(content, columns=list(wanted), schema_overrides=kinds, infer_schema_length=1000)
+    except pl.exceptions.ComputeError as error:
+        raise _bad_cell(path, content, wanted, error) from error
+    return frame.select(list(wanted))
+
+
+def _bad_cell(
+    path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type[pl.DataType] | None], cause: Exception
+) -> UserError:
+    """Only after polars refused the file: read it as text and find the first value that is not of its type."""
+    kinds = pl.read_csv(content, columns=list(wanted), n_rows=1000, infer_schema_length=1000, ignore_errors=True).schema
+    try:
+        text = pl.read_csv(content, columns=list(wanted), infer_schema=False)
+    except pl.exceptions.ComputeError:
+        return UserError(f"{path} is no readable CSV ({_first_line(cause)}). Check it for a broken or cut line.")
+    for name, kind in wanted.items():
+        wrong = (
+            text[name].is_not_null() & text[name].str.strip_chars().cast(kind or kinds[name], strict=False).is_null()
+        )
+        if wrong.any():
+            row = int(wrong.arg_true()[0])
+            value = text[name][row]
+            return UserError(
+                f"{path}, line {row + 2}: column {name!r} must hold numbers, but holds {value!r}. Mend or drop the row."
+            )
+    return UserError(f"{path} is no readable CSV ({_first_line(cause)}). Check it for a broken or cut line.")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]

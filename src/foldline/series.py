@@ -1,0 +1,274 @@
+"""The data border: files with roles in, checked series out. Nothing behind it has to doubt its input again.
+
+A *series* is one group of rows in time order (a breath, a ride). [data] says which column plays which role; any number
+of series of any lengths passes. All is checked here, once, before anything is trained or written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline import files, readers
+from foldline.errors import UserError, unknown
+from foldline.metrics import metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateConfig:
+    """[data.simulate]: the size of the simulated competition that stands in when there is no data."""
+
+    breaths: int = 1500  # labelled series
+    test_breaths: int = 300  # series of the test file
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.breaths < 1 or self.test_breaths < 1:
+            raise ValueError(
+                f"breaths and test_breaths must be at least 1, but are {self.breaths}, {self.test_breaths}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """[data]: which column plays which role, and where the files are."""
+
+    id: str  # names a row in the submission
+    key: str  # names the series a row belongs to; never split across folds
+    order: str  # time inside the series, strictly increasing (s for the ventilator)
+    target: tuple[str, ...]  # wanted at every scored step; one submission column each
+    inputs: tuple[str, ...]  # known at every step, of test series too
+    static: tuple[str, ...] = ()  # constant inside a series, categorical
+    scored: str = ""  # SQL condition on the columns above that says which rows count; empty: all
+    metric: str = "mae"
+    source: str = "simulate"  # "simulate", a folder, or a zip with train, test and sample_submission in it
+    simulate: SimulateConfig = field(default_factory=SimulateConfig)
+
+    def __post_init__(self) -> None:
+        names = [self.id, self.key, self.order, *self.target, *self.inputs, *self.static]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
+        if not self.target or not self.inputs:
+            raise ValueError("target and inputs must each name at least one column")
+        metric(self.metric)
+
+    @property
+    def simulated(self) -> bool:
+        return self.source == "simulate"
+
+    def roles(self) -> dict[str, object]:
+        """What a model's weights depend on: never where the files lie."""
+        names = ("id", "key", "order", "target", "inputs", "static", "scored")
+        values = {name: getattr(self, name) for name in names if name != "id"}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Checked series of one file: rows of a series stand together, in time order."""
+
+    path: Path  # for messages
+    data: DataConfig
+    frame: pl.DataFrame  # role columns; target columns only where they are known
+    lengths: np.ndarray  # (N,) int64, rows per series
+
+    @property
+    def keys(self) -> pl.Series:
+        """(N,) the series' names, in the order of the frame."""
+        return self.frame[self.data.key].gather(self.starts)
+
+    @property
+    def starts(self) -> np.ndarray:
+        """(N,) row where each series starts."""
+        return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
+
+    @property
+    def labelled(self) -> bool:
+        return all(name in self.frame.columns for name in self.data.target)
+
+    @cached_property
+    def scored(self) -> np.ndarray:
+        """(rows,) bool: which rows the metric counts."""
+        if not self.data.scored:
+            return np.ones(self.frame.height, dtype=bool)
+        return self.frame.select(pl.sql_expr(self.data.scored)).to_series().to_numpy()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of every value that a feature, a fold or a weight can depend on; row ids are left out."""
+        columns = [name for name in self.frame.columns if name != self.data.id]
+        return files.digest_arrays(self.lengths, *(_bytes_of(self.frame[name]) for name in columns))
+
+
+@dataclass(frozen=True)
+class Competition:
+    """Train and test tables and the sample submission, all checked."""
+
+    data: DataConfig
+    train: Table
+    test: Table
+    sample: pl.DataFrame | None
+
+    @cached_property
+    def levels(self) -> dict[str, tuple[object, ...]]:
+        """Static column -> its sorted values in the training table; what test adds is treated as unknown."""
+        return {name: tuple(self.train.frame[name].unique().sort().to_list()) for name in self.data.static}
+
+
+def load(data: DataConfig) -> Competition:
+    """Read and check a whole competition.
+
+    Raises:
+        UserError: whatever is wrong with the files, in one sentence.
+    """
+    source = source_folder(data)
+    train = load_table(readers.locate(source, "train"), data, labelled=True)
+    test = load_table(readers.locate(source, "test"), data, labelled=False)
+    shared = set(train.keys.to_list()) & set(test.keys.to_list())
+    if shared:
+        raise UserError(
+            f"{test.path}: a test series must not be in the training data too, but {len(shared)} are "
+            f"(first: {data.key} {min(shared, key=str)!r}). Drop them from one of the files."
+        )
+    return Competition(data, train, test, load_sample(source, test))
+
+
+def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
+    """The sample submission, whose columns and row order a submission copies; None where there is none.
+
+    Raises:
+        UserError: it does not name just the rows of the test table.
+    """
+    data = test.data
+    path = readers.find(source, "sample_submission")
+    if path is None:
+        return None
+    sample = readers.read(path, {data.id: None, **dict.fromkeys(data.target, pl.Float64())})
+    asked, there = sample[data.id].to_list(), test.frame[data.id].to_list()
+    if len(asked) != len(there) or set(asked) != set(there):
+        odd = min(set(asked) ^ set(there) or {"a repeated one"}, key=str)
+        raise UserError(
+            f"{path} must name each row of {test.path} once, but has {len(asked)} rows against {len(there)} "
+            f"(first {data.id} that differs: {odd}). Take both files from one download."
+        )
+    return sample
+
+
+def load_test(data: DataConfig) -> tuple[Table, pl.DataFrame | None]:
+    """Only the test table and the sample submission: what inference needs."""
+    source = source_folder(data)
+    test = load_table(readers.locate(source, "test"), data, labelled=False)
+    return test, load_sample(source, test)
+
+
+def source_folder(data: DataConfig) -> Path:
+    """Where the competition's files lie; a simulated one is made first (once: the folder's name is its hash)."""
+    if not data.simulated:
+        return Path(data.source).expanduser()
+    from ventilator import simulator
+
+    code = sorted(Path(simulator.__file__).parent.glob("*.*"))
+    version = files.digest([path.read_text(encoding="utf-8") for path in code if path.suffix in (".py", ".toml")])
+    size = data.simulate
+    name = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}-{version[:8]}"
+    folder = files.runs() / "data" / name
+    if not folder.is_dir():
+        with files.atomic_folder(folder) as draft:
+            simulator.write_competition(draft, breaths=size.breaths, test_breaths=size.test_breaths, seed=size.seed)
+    return folder
+
+
+def load_table(path: Path, data: DataConfig, labelled: bool) -> Table:
+    """Read one file and check it: see the module's head for what that promises."""
+    numbers = [data.order, *data.inputs, *(data.target if labelled else ())]
+    wanted: dict[str, pl.DataType | type[pl.DataType] | None] = {data.id: None, data.key: None}
+    wanted |= dict.fromkeys(data.static) | dict.fromkeys(numbers, pl.Float64())
+    frame = readers.read(path, wanted)
+    _check_values(path, frame, data, numbers)
+    frame, lengths = _by_series(frame, data.key)
+    table = Table(path, data, frame, lengths)
+    _check_series(table)
+    _check_scored(table)
+    return table
+
+
+def _check_values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]) -> None:
+    for name in frame.columns:
+        column = frame[name]
+        bad = column.is_null() | ~column.is_finite() if name in numbers else column.is_null()
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            shown = "nothing" if column[row] is None else column[row]
+            raise UserError(
+                f"{path}, row {row + 1} ({data.id} {frame[data.id][row]}): {name!r} must be a finite value, but is {shown}; "
+                f"{int(bad.sum())} such rows. Fill or drop them: the pipeline never guesses."
+            )
+    repeated = frame[data.id].is_duplicated()
+    if repeated.any():
+        value = frame[data.id].filter(repeated)[0]
+        raise UserError(
+            f"{path}: {data.id!r} must name each row once, but {value} comes {int((frame[data.id] == value).sum())} times."
+        )
+
+
+def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray]:
+    """Rows grouped by series in order of first appearance, row order kept inside; and the series' lengths."""
+    runs = frame[key].rle_id()
+    if frame[key].n_unique() != int(runs[-1]) + 1:
+        first = frame.with_row_index("__row__").with_columns(pl.col("__row__").min().over(key).alias("__first__"))
+        frame = first.sort("__first__", "__row__").drop("__row__", "__first__")
+        runs = frame[key].rle_id()
+    return frame, np.bincount(runs.to_numpy()).astype(np.int64)
+
+
+def _check_series(table: Table) -> None:
+    data, frame = table.data, table.frame
+    inside = np.ones(frame.height, dtype=bool)
+    inside[table.starts] = False
+    backwards = (np.diff(frame[data.order].to_numpy(), prepend=-np.inf) <= 0) & inside
+    if backwards.any():
+        row = int(np.flatnonzero(backwards)[0])
+        raise UserError(
+            f"{table.path}: {data.order!r} must increase inside a series, but in {data.key} {frame[data.key][row]} it goes from "
+            f"{frame[data.order][row - 1]} to {frame[data.order][row]} ({data.id} {frame[data.id][row]}). Sort or mend that series."
+        )
+    for name in data.static:
+        changed = (frame[name] != frame[name].shift(1)).fill_null(False).to_numpy() & inside
+        if changed.any():
+            row = int(np.flatnonzero(changed)[0])
+            raise UserError(
+                f"{table.path}: {name!r} is static, so it must be constant inside a series, but in {data.key} "
+                f"{frame[data.key][row]} it changes from {frame[name][row - 1]} to {frame[name][row]}. List it under inputs instead."
+            )
+
+
+def _check_scored(table: Table) -> None:
+    data = table.data
+    if not data.scored:
+        return
+    try:
+        names = pl.sql_expr(data.scored).meta.root_names()
+    except pl.exceptions.PolarsError as error:
+        raise UserError(
+            f'data.scored must be a SQL condition like "u_out == 0", but is {data.scored!r} ({error}).'
+        ) from error
+    for name in names:
+        if name not in table.frame.columns:
+            raise unknown("column", name, table.frame.columns, f"data.scored = {data.scored!r}")
+    if table.scored.dtype != np.bool_:
+        raise UserError(
+            f"data.scored must be true or false for each row, but {data.scored!r} gives {table.scored.dtype}."
+        )
+    if not table.scored.any():
+        raise UserError(f"{table.path}: no row fulfils data.scored = {data.scored!r}, so there is nothing to score.")
+
+
+def _bytes_of(column: pl.Series) -> np.ndarray:
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        return column.to_numpy()
+    return np.frombuffer("\x00".join(column.cast(pl.String).to_list()).encode(), dtype=np.uint8)

@@ -1,0 +1,211 @@
+"""The dense store: features as one memory-mapped (N, T, F) float32 array, keyed by the hash of what it depends on.
+
+Series are padded at the end to the longest one; `lengths` says where each stops. Features are computed on chunks of
+whole series (a family never looks beyond its series), so that memory stays bounded and the data may be larger.
+Workers open the same files: nothing big travels between processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import features
+from features import Columns, Family
+from foldline import files
+from foldline.errors import UserError, unknown
+from foldline.series import Table
+
+CHUNK_ROWS = 400_000  # rows whose features are computed at once: some 120 MB of float64 at 37 features
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    """[features]: the families, each with a table of its own where it has parameters."""
+
+    families: tuple[str, ...] = ("raw", "time", "integral", "lags", "differences", "stats", "static")
+    scaler: str = "robust"  # fitted inside the fold: see scaler.py
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # family -> its parameters
+
+    def __post_init__(self) -> None:
+        if not self.families:
+            raise ValueError("families must name at least one feature family")
+        if len(set(self.families)) < len(self.families):
+            raise ValueError(f"families must not name one twice, but is {', '.join(self.families)}")
+        self.built  # noqa: B018  (unknown families and parameters are refused here)
+
+    @property
+    def built(self) -> list[Family]:
+        """The families with their parameters, in order."""
+        return [features.build(name, self.tables.get(name, {})) for name in self.families]
+
+    def weights_depend_on(self) -> dict[str, Any]:
+        """Families, parameters and source text: what the values of the features depend on."""
+        paths = sorted({path for name in self.families for path in features.source_of(name)})
+        sources = {path.name: files.digest(path.read_text(encoding="utf-8")) for path in paths}
+        return {"families": [[name, self.tables.get(name, {})] for name in self.families], "sources": sources}
+
+
+def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """[features] as written, with the families' own tables gathered under `tables`."""
+    own = {"families", "scaler", "tables"}
+    for name in table:
+        if name not in own and name not in features.FAMILIES:
+            raise unknown("key", name, {"families", "scaler", *features.FAMILIES}, where)
+    gathered = {name: value for name, value in table.items() if name not in own}
+    return {name: value for name, value in table.items() if name in own} | {
+        "tables": table.get("tables", {}) | gathered
+    }
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Series of one table, ready for a model. N series, T steps (padded), F features, S static columns, K targets."""
+
+    path: Path
+    names: tuple[str, ...]  # (F,)
+    x: np.ndarray  # (N, T, F) float32, 0 behind a series' end
+    static: np.ndarray  # (N, S) int64, 0: a value the training table does not have
+    lengths: np.ndarray  # (N,) int64
+    scored: np.ndarray  # (N, T) bool, False behind a series' end
+    y: np.ndarray | None  # (N, T, K) float64, 0 behind a series' end; None for test series
+    fingerprint: str  # of the table it was made from
+    levels: tuple[int, ...]  # (S,) number of known values of each static column
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(N, T) bool: a real step."""
+        return np.arange(self.x.shape[1])[None, :] < self.lengths[:, None]
+
+
+def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
+    """The roles, as features see them."""
+    data = table.data
+    return Columns(key=data.key, order=data.order, inputs=data.inputs, static=data.static, levels=levels)
+
+
+def obtain(
+    table: Table,
+    config: FeaturesConfig,
+    levels: dict[str, tuple[object, ...]],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Dense:
+    """The store of a table: opened if it is there, else made in one step.
+
+    Args:
+        levels: known values of each static column, from the training table.
+        on_progress: called with (series done, series in all).
+    """
+    key = files.digest(
+        {
+            "table": table.fingerprint,
+            "roles": table.data.roles(),
+            "levels": {name: [str(value) for value in values] for name, values in levels.items()},
+            "features": config.weights_depend_on(),
+            "layout": 1,
+        }
+    )
+    path = files.runs() / "store" / key
+    if not path.is_dir():
+        with files.atomic_folder(path) as draft:
+            _write(draft, table, config.built, columns_of(table, levels), on_progress)
+    return open_store(path)
+
+
+def open_store(path: Path) -> Dense:
+    """Memory-map a finished store."""
+    meta = files.read_json(path / "meta.json")
+    arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y")) for name in meta["arrays"]}
+    return Dense(
+        path,
+        tuple(meta["names"]),
+        arrays["x"],
+        arrays["static"],
+        arrays["lengths"],
+        arrays["scored"],
+        arrays.get("y"),
+        meta["fingerprint"],
+        tuple(meta["levels"]),
+    )
+
+
+def _write(
+    folder: Path,
+    table: Table,
+    families: list[Family],
+    columns: Columns,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    names = [name for family in families for name in family.names(columns)]
+    series, steps = len(table.lengths), int(table.lengths.max())
+    x = np.lib.format.open_memmap(folder / "x.npy", mode="w+", dtype=np.float32, shape=(series, steps, len(names)))
+    for first, last in chunks(table.lengths):
+        x[first:last] = _chunk(table, families, columns, first, last, steps)
+        if on_progress:
+            on_progress(last, series)
+    x.flush()
+    arrays = {
+        "static": static_codes(table, columns.levels),
+        "lengths": table.lengths,
+        "scored": pad(table.scored, table.lengths, steps),
+    }
+    if table.labelled:
+        target = table.frame.select(table.data.target).to_numpy()
+        arrays["y"] = pad(target, table.lengths, steps)
+    for name, array in arrays.items():
+        files.write_array(folder / f"{name}.npy", array)
+    sizes = [len(columns.levels[name]) for name in columns.static]
+    meta = {"names": names, "arrays": ["x", *arrays], "fingerprint": table.fingerprint, "levels": sizes}
+    files.write_json(folder / "meta.json", meta)
+
+
+def chunks(lengths: np.ndarray) -> list[tuple[int, int]]:
+    """[first, last) series of chunks of about CHUNK_ROWS rows, each of at least one series."""
+    ends = np.cumsum(lengths)
+    cuts = np.searchsorted(ends, np.arange(CHUNK_ROWS, ends[-1] + CHUNK_ROWS, CHUNK_ROWS), side="left") + 1
+    cuts = np.unique(np.minimum(cuts, len(lengths)))
+    return list(zip([0, *cuts[:-1].tolist()], cuts.tolist(), strict=True))
+
+
+def _chunk(table: Table, families: list[Family], columns: Columns, first: int, last: int, steps: int) -> np.ndarray:
+    """(last - first, steps, F) float32 features of some series."""
+    lengths = table.lengths[first:last]
+    rows = table.frame.slice(int(table.starts[first]), int(lengths.sum()))
+    values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy()
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        key = rows[table.data.key][int(row)]
+        raise UserError(
+            f"A feature must be finite in float32, but feature number {column + 1} is {values[row, column]} in {table.data.key} {key} of "
+            f"{table.path}. Look for an extreme input there, or leave that family out of features.families."
+        )
+    return pad(values, lengths, steps)
+
+
+def pad(values: np.ndarray, lengths: np.ndarray, steps: int) -> np.ndarray:
+    """(rows, ...) -> (N, steps, ...): rows of each series in order, zeros behind its end."""
+    if len(values) == len(lengths) * steps:  # all series are full: no copy
+        return values.reshape(len(lengths), steps, *values.shape[1:])
+    padded = np.zeros((len(lengths), steps, *values.shape[1:]), dtype=values.dtype)
+    padded[np.arange(steps)[None, :] < lengths[:, None]] = values
+    return padded
+
+
+def unpad(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The reverse of `pad`: (N, T, ...) -> (rows, ...)."""
+    return values[np.arange(values.shape[1])[None, :] < lengths[:, None]]
+
+
+def static_codes(table: Table, levels: Any) -> np.ndarray:
+    """(N, S) int64: 1 + position among the known values, 0 for a value that is not among them."""
+    first = table.frame[table.starts]
+    codes = np.zeros((len(table.lengths), len(table.data.static)), dtype=np.int64)
+    for column, name in enumerate(table.data.static):
+        place = {value: position for position, value in enumerate(levels[name], start=1)}
+        codes[:, column] = [place.get(value, 0) for value in first[name].to_list()]
+    return codes

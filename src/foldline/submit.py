@@ -1,0 +1,181 @@
+"""The submission gate and the ledger: no file leaves unchecked, and every one that does is written down once."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline import files
+from foldline.errors import Finding
+from foldline.series import DataConfig
+
+LEDGER = ("sha256", "made", "config", "experiment", "metric", "out_of_fold", "rows", "public", "private")
+
+
+def build(data: DataConfig, test: pl.DataFrame, predictions: np.ndarray, sample: pl.DataFrame | None) -> pl.DataFrame:
+    """The submission in the sample's layout and row order (the test file's own where there is no sample).
+
+    Args:
+        test: rows with their ids.
+        predictions: (rows, K), in the order of `test`.
+    """
+    table = pl.DataFrame({data.id: test[data.id]} | {name: predictions[:, k] for k, name in enumerate(data.target)})
+    if sample is None:
+        return table
+    return sample.select(data.id).join(table, on=data.id, how="left", maintain_order="left").select(sample.columns)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a target looked like in training: the gate holds predictions against it."""
+
+    low: float
+    high: float
+    coarse: bool  # three digits print every value
+
+    @staticmethod
+    def of(y: np.ndarray) -> list[Expected]:
+        """One for each column of y: (R, K)."""
+        return [Expected(float(values.min()), float(values.max()), _coarse(values)) for values in y.T]
+
+
+def _coarse(values: np.ndarray) -> bool:
+    distinct = np.unique(values)
+    some = distinct[:: max(1, len(distinct) // 1000)]
+    return all(float(f"{value:.3g}") == value for value in some.tolist())
+
+
+def check(data: DataConfig, path: Path, sample: pl.DataFrame | None, expected: list[Expected]) -> None:
+    """Read a written submission back and refuse it unless it is fit to be uploaded.
+
+    Raises:
+        Finding: naming each rule that is broken.
+    """
+    problems = _layout(data, path, sample)
+    if not problems:
+        table = pl.read_csv(path, infer_schema_length=None)
+        pairs = zip(data.target, expected, strict=True)
+        problems = [text for name, target in pairs for text in _values(table, name, sample, target)]
+    if problems:
+        listed = "\n".join(f"  - {text}" for text in problems)
+        raise Finding(f"{path} is refused by the submission gate:\n{listed}")
+
+
+def _layout(data: DataConfig, path: Path, sample: pl.DataFrame | None) -> list[str]:
+    raw = path.read_bytes()
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return ["it starts with a byte order mark; write plain UTF-8"]
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return [f"it is not UTF-8 ({error.reason} at byte {error.start})"]
+    table = pl.read_csv(io.BytesIO(raw), infer_schema_length=None)
+    wanted = sample.columns if sample is not None else [data.id, *data.target]
+    if table.columns != wanted:
+        return [f"its columns must be {','.join(wanted)}, but are {','.join(table.columns)}"]
+    problems = []
+    if table[data.id].n_unique() != table.height:
+        problems.append(f"{data.id} must be unique, but {table.height - table[data.id].n_unique()} rows repeat one")
+    if sample is not None and table[data.id].cast(pl.String).to_list() != sample[data.id].cast(pl.String).to_list():
+        problems.append(
+            f"its {data.id}s must be the sample's, in the sample's order ({sample.height} rows), but are not ({table.height} rows)"
+        )
+    for name in data.target:
+        if not table[name].dtype.is_numeric():
+            problems.append(f"{name} must be numeric, but is {table[name].dtype}")
+        elif table[name].null_count() or not table[name].cast(pl.Float64).is_finite().all():
+            problems.append(f"{name} must be finite in every row")
+    return problems
+
+
+def _values(table: pl.DataFrame, name: str, sample: pl.DataFrame | None, target: Expected) -> list[str]:
+    values, slack = table[name].cast(pl.Float64).to_numpy(), 0.5 * (target.high - target.low)
+    lowest, highest = float(values.min()), float(values.max())
+    problems = []
+    if lowest == highest and len(values) > 1:
+        problems.append(f"{name} must not be constant, but is {lowest:g} in every row")
+    if sample is not None and np.array_equal(values, sample[name].cast(pl.Float64).to_numpy()):
+        problems.append(f"{name} must not equal the sample submission")
+    if lowest < target.low - slack or highest > target.high + slack:
+        known = f"[{target.low:g}, {target.high:g}]"
+        problems.append(f"{name} must lie near the training range {known}, but goes from {lowest:g} to {highest:g}")
+    if _coarse(values) and not target.coarse:
+        problems.append(f"{name} must have enough digits, but three print every value")
+    return problems
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a submission comes from, for the ledger."""
+
+    config: str
+    experiment: str
+    out_of_fold: float
+
+
+def publish(
+    data: DataConfig,
+    origin: Origin,
+    draft: Path,
+    table: pl.DataFrame,
+    sample: pl.DataFrame | None,
+    expected: list[Expected],
+) -> Path:
+    """Write a submission, pass it through the gate, and enter it into the ledger.
+
+    Args:
+        draft: where it is written; one of real data is then copied to submissions/.
+
+    Returns:
+        where it lies.
+
+    Raises:
+        Finding: the gate refused it; the draft stays for a look, nothing else is written.
+    """
+    with files.atomic(draft) as stream:
+        table.write_csv(stream)
+    check(data, draft, sample, expected)
+    hashed, path = files.sha256(draft), draft
+    if not data.simulated:
+        path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"
+        with files.atomic(path) as stream:
+            stream.write(draft.read_bytes())
+    enter(
+        ledger_path(data.simulated),
+        {
+            "sha256": hashed,
+            "config": origin.config,
+            "experiment": origin.experiment,
+            "metric": data.metric,
+            "out_of_fold": f"{origin.out_of_fold:.6g}",
+            "rows": str(table.height),
+        },
+    )
+    return path
+
+
+def ledger_path(simulated: bool) -> Path:
+    """The committed ledger; simulated runs have one of their own under runs/."""
+    return files.runs() / "ledger.csv" if simulated else files.home() / "submissions" / "ledger.csv"
+
+
+def enter(path: Path, entry: dict[str, str]) -> bool:
+    """Add a line to the ledger unless the submission's hash is in it. True: added."""
+    with files.lock(files.runs() / "locks" / "ledger"):
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))) if path.exists() else []
+        if any(row["sha256"] == entry["sha256"] for row in rows):
+            return False
+        made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        rows.append({"made": made, "public": "", "private": "", **entry})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, LEDGER, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        files.write_text(path, text.getvalue())
+        return True

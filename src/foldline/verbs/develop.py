@@ -1,0 +1,31 @@
+"""`test`, `lint`, `bench`: the developer's verbs. Each runs a public tool on this checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from foldline import files
+from foldline.cli import Arguments
+from foldline.console import Terminal
+from foldline.errors import unknown
+
+LINT = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Run the tool; its exit code is ours."""
+    if arguments.verb == "test":
+        slow = ["-m", "slow or not slow"] if "--slow" in arguments.flags else []
+        return _python(["pytest", *slow, *arguments.words])
+    if arguments.verb == "lint":
+        return max(_python(command) for command in LINT)
+    benchmarks = {path.stem: path for path in (files.home() / "benchmarks").glob("*.py")}
+    name = arguments.words[0] if arguments.words else ""
+    if name not in benchmarks:
+        raise unknown("benchmark", name, benchmarks, "./run.sh bench")
+    return subprocess.call([sys.executable, str(benchmarks[name]), *arguments.words[1:]])
+
+
+def _python(command: list[str]) -> int:
+    return subprocess.call([sys.executable, "-m", *command], cwd=files.home())

@@ -1,0 +1,34 @@
+"""`folds`: make the fold file of a config, or check the one that is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from foldline import config as configs
+from foldline import files, folds, readers, series
+from foldline.cli import Arguments
+from foldline.console import Terminal
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Exit code 0: the file is there and fits."""
+    config = configs.load(Path(arguments.config), arguments.overrides)
+    source = series.source_folder(config.data)
+    table = series.load_table(readers.locate(source, "train"), config.data, labelled=True)
+    path = folds.default_path(config.folds, config.name, table)
+    if not config.folds.file:  # made on purpose: to be committed, for simulated data too
+        path = files.home() / "folds" / path.name
+    made = "--force" in arguments.flags or not path.exists()
+    settings = replace(config.folds, file=str(path))
+    dealt = folds.make(path, settings, table) if made else folds.read(path, settings, table)
+    sizes = np.bincount(dealt.assignment, minlength=dealt.k).tolist()
+    terminal.table(
+        f"{'made' if made else 'checked'} {path.name}",
+        ["fold", "series"],
+        [[str(k), str(n)] for k, n in enumerate(sizes)],
+    )
+    terminal.result({"path": str(path), "made": made, "series": sizes}, f"folds: {path}")
+    return 0

@@ -1,0 +1,49 @@
+"""`infer`: the latest experiment of a config on new series. Trains nothing and imports nothing that only training needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from foldline import executors, experiment, series, store, submit
+from foldline.cells import Job
+from foldline.cli import Arguments
+from foldline.console import Terminal
+from foldline.errors import UserError
+from foldline.submit import Origin
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Predict the test.csv of data.source and write a checked submission."""
+    stored = experiment.read(Path(arguments.config).stem)
+    data = stored.config.data
+    for text in arguments.overrides:
+        name, _, value = text.partition("=")
+        if name != "data.source":
+            raise UserError(
+                f"`infer` uses the config as it was trained; only data.source=DIR can be given, but got {text!r}."
+            )
+        data = replace(data, source=value)
+    test, sample = series.load_test(data)
+    with terminal.bar("features", "series") as update:
+        dense = store.obtain(test, stored.config.features, stored.levels, update)
+    terminal.say(f"{stored.config.name}: {len(stored.plan)} cells on {len(dense.lengths)} series of {test.path}")
+    jobs = [Job(cell, None, None, dense.path) for cell in stored.plan]
+    waiting = [job for job in jobs if not job.finished]
+    if "--dry-run" in arguments.flags:
+        terminal.result(
+            {"to_predict": len(waiting)}, f"dry run: {len(waiting)} of {len(jobs)} cells have yet to predict this file"
+        )
+        return 0
+    if waiting:
+        with terminal.cells(waiting) as bars:
+            executors.execute(waiting, stored.config.executor, bars.event)
+    predictions = store.unpad(
+        experiment.predict_test(stored.blend, stored.grids, stored.plan, dense.fingerprint), dense.lengths
+    )
+    table = submit.build(data, test.frame, predictions, sample)
+    draft = stored.folder / f"infer-{dense.fingerprint}.csv"
+    origin = Origin(stored.config.name, stored.folder.name, stored.score)
+    path = submit.publish(data, origin, draft, table, sample, stored.expected)
+    terminal.result({"submission": str(path), "rows": table.height}, f"submission: {path}")
+    return 0

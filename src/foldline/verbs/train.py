@@ -1,0 +1,154 @@
+"""`train`: the whole way from files to a checked submission, as one line of steps."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foldline import cells, executors, experiment, files, folds, report, series, store, submit
+from foldline import config as configs
+from foldline.cells import Cell, Job
+from foldline.cli import Arguments
+from foldline.config import Config
+from foldline.console import Terminal
+from foldline.errors import UserError
+from foldline.experiment import Result
+from foldline.folds import Folds
+from foldline.series import Competition
+from foldline.store import Dense
+from foldline.submit import Expected, Origin
+from foldline.track import Tracker
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Train what is not trained, blend, post-process, gate, record, report."""
+    config = configs.load(Path(arguments.config), arguments.overrides)
+    competition = series.load(config.data)
+    _need_space(config, competition)
+    dealt, made = folds.obtain(config.folds, config.name, competition.train)
+    train, test = _stores(config, competition, terminal)
+    plan = cells.plan(config.data, config.features, list(config.models), train, dealt)
+    _summary(config, competition, train, dealt, made, plan, terminal)
+    if "--dry-run" in arguments.flags:
+        terminal.result(
+            {"cells": len(plan), "to_train": sum(not cell.done for cell in plan)}, "dry run: nothing was trained"
+        )
+        return 0
+    if "--force" in arguments.flags:
+        for cell in plan:
+            (cell.folder / "done.json").unlink(missing_ok=True)
+    folder = experiment.folder_of(config, plan, test.fingerprint)
+    _map(config, [Job(cell, train.path, dealt.assignment, test.path) for cell in plan], folder, "train", terminal)
+
+    result = experiment.reduce(config, plan, train, dealt)
+    predictions = store.unpad(experiment.predict_test(result.blend, result.grids, plan, test.fingerprint), test.lengths)
+    truth = np.asarray(train.y)[train.scored]
+    table = submit.build(config.data, competition.test.frame, predictions, competition.sample)
+    origin = Origin(config.name, folder.name, result.score)
+    expected = Expected.of(truth)
+    path = submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
+    experiment.record(folder, config, plan, result, competition.levels, expected)
+    page = folder / "report.html"
+    files.write_text(page, report.page(config, plan, result, train, competition, _command(arguments)))
+    _scores(config, result, dealt.k, terminal)
+    terminal.say(f"report: {_shown(folder.parent / 'latest' / page.name)}")
+    answer = {"submission": str(path), "report": str(page), "scores": result.scores, "experiment": folder.name}
+    terminal.result(answer, f"submission: {_shown(path)}")
+    return 0
+
+
+def _stores(config: Config, competition: Competition, terminal: Terminal) -> tuple[Dense, Dense]:
+    """The dense stores of the train and test tables."""
+    with terminal.bar("features", "series") as update:
+        return (
+            store.obtain(competition.train, config.features, competition.levels, update),
+            store.obtain(competition.test, config.features, competition.levels, update),
+        )
+
+
+def _map(config: Config, jobs: list[Job], folder: Path, verb: str, terminal: Terminal) -> None:
+    """Run the cells that have something left to do, their events going to the bars and to wandb."""
+    waiting = [job for job in jobs if not job.finished]
+    if not waiting:
+        terminal.say("all cells are finished: nothing to train")
+        return
+    with Tracker(config.track, config.name, folder, verb) as tracker, terminal.cells(waiting) as bars:
+
+        def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
+            tracker.event(job.cell, kind, values)
+            bars.event(job, kind, values)
+
+        executors.execute(waiting, config.executor, on_event)
+    if tracker.trouble:
+        terminal.warn(tracker.trouble)
+
+
+def _need_space(config: Config, competition: Competition) -> None:
+    """Refuse before training what would fill the disk: dense stores and predictions of all cells."""
+    columns = store.columns_of(competition.train, competition.levels)
+    width = sum(len(family.names(columns)) for family in config.features.built)
+    rows = sum(len(table.lengths) * int(table.lengths.max()) for table in (competition.train, competition.test))
+    count = sum(len(model.train.seeds) for model in config.models) * config.folds.k
+    need = rows * (4 * width + 16) + 8 * rows * len(config.data.target) * count
+    files.runs().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(files.runs()).free
+    if need > free:
+        sizes = f"needs about {need / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
+        raise UserError(f"{files.runs()}: the run {sizes}. Free some space, or move FOLDLINE_HOME.")
+
+
+def _summary(
+    config: Config,
+    competition: Competition,
+    train: Dense,
+    dealt: Folds,
+    made: bool,
+    plan: list[Cell],
+    terminal: Terminal,
+) -> None:
+    """What is about to happen, before it does."""
+    source = "simulated" if config.data.simulated else config.data.source
+    known, asked = len(train.lengths), len(competition.test.lengths)
+    terminal.say(
+        f"{config.name}: {source}, {known} series to learn from, {asked} to predict, {len(train.names)} features"
+    )
+    terminal.say(
+        f"folds: {_shown(dealt.path)} ({dealt.k} {config.folds.kind} folds{', made just now' if made else ''})"
+    )
+    waiting = [cell for cell in plan if not cell.done]
+    terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train")
+    for reason in dict.fromkeys(_why(cell) for cell in waiting):
+        if reason:
+            terminal.say(f"  {reason}")
+
+
+def _why(cell: Cell) -> str:
+    """One line: in what the cell differs from the nearest finished one; empty where there is none."""
+    differing = cells.why(cell)
+    more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
+    return (
+        f"{cell.model.label}: differs from the nearest finished cell in {', '.join(differing[:4])}{more}"
+        if differing
+        else ""
+    )
+
+
+def _scores(config: Config, result: Result, k: int, terminal: Terminal) -> None:
+    columns = [f"out-of-fold {config.data.metric}", *(f"fold {number}" for number in range(k)), "all rows"]
+    terminal.table(
+        "", columns, [[name, *(f"{value:.4f}" for value in values)] for name, values in result.scores.items()]
+    )
+
+
+def _command(arguments: Arguments) -> str:
+    return shlex.join(["./run.sh", arguments.verb, *arguments.words, *arguments.overrides])
+
+
+def _shown(path: Path) -> Path:
+    """Relative to the caller's folder where it lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,60 @@
+"""How exactly a file says u_in: a bound of the printing error per row, and times put back on their lattice.
+
+One file may mix full float64 with rounded breaths, so the number of digits is found breath by breath, from the shortest
+decimal form of its values. Times are whole ticks of 2^-22 s: rounding undoes any printing with 8 decimals or more.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ventilator.controller import TICK_S
+from ventilator.decoder.law import Floats
+
+COMPUTING_ERROR: Final = 3e-14  # %; full-precision breaths with Kp = 0 leave 1.6e-14 (the others: law.GRID_DEVIATION)
+HALF_UNIT: Final = 0.505  # half of the last printed digit, and a little for decimal-to-binary
+FULL: Final = 15  # significant digits from which on a breath counts as full float64
+ROUNDED_BY: Final = 4  # a value this many digits short of a full breath was rounded by itself
+LATTICE_RESIDUAL: Final = 0.03  # ticks
+
+
+def significant(value: float) -> tuple[int, int]:
+    """Significant digits and decimals of a finite value's shortest decimal form; (0, 0) for 0."""
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    whole, _, decimals = mantissa.partition(".")
+    decimals = decimals.rstrip("0")
+    count = len((whole + decimals).strip("0")) if not decimals else len((whole + decimals).lstrip("0"))
+    return count, max(0, len(decimals) - int(exponent or 0)) if value else 0
+
+
+def is_float32(values: Floats) -> bool:
+    """Whether every value is a float32, or what a float32 prints as; a whole number says nothing."""
+    telling = values[values != np.rint(values)]
+    short = telling.astype(np.float32)
+    return len(telling) > 0 and all(v == float(s) or v == float(str(s)) for v, s in zip(telling, short, strict=True))
+
+
+def printing_error(u_in: Floats) -> Floats:
+    """Bound of |printed - true| (%) for each value of one breath's u_in, shape kept."""
+    if is_float32(u_in):
+        return np.asarray(HALF_UNIT * np.spacing(u_in.astype(np.float32)) + COMPUTING_ERROR, dtype=np.float64)
+    forms = [significant(value) for value in u_in.tolist()]
+    most = max((count for count, _ in forms), default=0)
+    finest = max((decimals for _, decimals in forms), default=0)
+    counts = np.full(len(u_in), most)
+    if most >= FULL:
+        own = np.array([count for count, _ in forms])
+        counts = np.where(own <= most - ROUNDED_BY, own, most)
+    magnitude = np.floor(np.log10(np.where(u_in > 0, u_in, 1.0)))
+    unit = np.maximum(10.0**-finest, 10.0 ** (magnitude - counts + 1))
+    return np.asarray(HALF_UNIT * unit + COMPUTING_ERROR)
+
+
+def lattice_ticks(time_step: Floats) -> NDArray[np.int64] | None:
+    """Times (s) as whole ticks, or None where they are not on the lattice within their printing error."""
+    exact = time_step / TICK_S
+    ticks = np.rint(exact)
+    if not np.all(np.abs(exact - ticks) <= LATTICE_RESIDUAL):
+        return None
+    return np.asarray(ticks, dtype=np.int64)

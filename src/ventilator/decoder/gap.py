@@ -1,0 +1,197 @@
+"""Stage d: clipped rows between known ones (decoder.md, 3.7).
+
+A clipped u says nothing but an inequality, yet the integral before the gap and after it ties its pressures into one exact
+linear equation. Every solution on the grid is listed. One solution is proof where the list surely holds the truth: all 950
+values allowed, no bump that could break the inequality. Otherwise the windows must be so narrow that chance makes none.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from ventilator.controller import GRID_SIZE
+from ventilator.decoder.equation import FREE, KEEP, Equation, solve
+from ventilator.decoder.kernels import kernel
+from ventilator.decoder.law import (
+    GAP,
+    GRID_DEVIATION,
+    GRID_ERROR,
+    OPTIONS,
+    ROW0,
+    SAFETY,
+    UNKNOWN,
+    Breath,
+    Floats,
+    Gains,
+    Ints,
+    Track,
+    integral_error,
+)
+
+FULL_ROWS: Final = 4  # unknown rows up to which all 950 values are tried
+LONGEST: Final = 6  # unknown rows up to which an equation is tried at all
+CHANCE: Final = 1e-2  # expected chance hits of a windowed search that is believed; on top, the truth must lie outside
+NARROWEST: Final = 60  # steps between neighbours; in gaps of exploration runs pressure moves by 55 at most
+NARROWEST_SWEEP: Final = 250  # the same elsewhere, where gains are high
+BUDGET: Final = 1e7  # look-ups of one search, 3 ns each
+
+
+@kernel
+def widest_window(m: int, tolerance: float) -> int:
+    """|k_i - k_{i-1}| that leaves m unknown rows less than CHANCE chance hits, half of them cut off by inequalities."""
+    hypotheses = 2.0 * CHANCE / (2.0 * tolerance)
+    by_chance = (hypotheses ** (1.0 / (m - 1)) - 1.0) / 2.0
+    by_time = (BUDGET ** (1.0 / max(1, m - 2)) - 1.0) / 2.0
+    return int(min(by_chance, by_time, GRID_SIZE))
+
+
+@kernel
+def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool) -> Equation:
+    """The equation between rows left and right, each either an anchor (J known) or an unclipped row without it.
+
+    Unknown are the rows between, an end without J, and the right end where its J is known and its k isn't.
+    """
+    open_left = np.isnan(track.J[left])
+    open_right = np.isnan(track.J[right])
+    first = left if open_left else left + 1
+    last = right - 1 if track.k[right] != UNKNOWN else right
+    m = last - first + 1
+    weight, c, clip = np.empty(m), np.full(m, g.c), np.full(m, FREE)
+    decay, total = 1.0, 0.0
+    for j in range(last, left, -1):
+        weight[j - first] = decay * b.a[j]
+        decay *= 1.0 - b.a[j]
+    for j in range(first, last + 1):
+        if b.clip[j] != 0 and not bump:
+            clip[j - first] = b.clip[j]
+    if open_left:
+        weight[0] = -decay * g.kp / g.ki
+        total, error = -decay * b.y[left] / g.ki, decay * integral_error(b, g, left)
+        if left == 0:
+            c[0] = c0
+    else:
+        total, error = -decay * track.J[left], decay * track.dJ[left]
+    if open_right:
+        weight[m - 1] += g.kp / g.ki
+        total, error = total + b.y[right] / g.ki, error + integral_error(b, g, right)
+    elif last == right:
+        total, error = total + track.J[right], error + track.dJ[right]
+    else:
+        keep = 1.0 - b.a[right]
+        total += (track.J[right] - b.a[right] * (g.c - track.k[right])) / keep
+        error += track.dJ[right] / keep
+    total = np.sum(weight * c) - total
+    error += (1.0 - decay) * GRID_DEVIATION
+    tolerance = SAFETY * error / abs(weight[m - 1]) + GRID_ERROR
+    before = UNKNOWN if open_left else track.k[left]
+    after = track.k[right] if last < right else UNKNOWN
+    start_J, start_y = (np.nan, b.y[left]) if open_left else (track.J[left], 0.0)
+    if open_left:
+        clip[0] = FREE
+    a, window = b.a[first : last + 1], np.full(m + 1, GRID_SIZE)
+    return Equation(weight, total, tolerance, c, a, clip, b.y[first : last + 1], start_J, start_y, window, before, after)
+
+
+@kernel
+def attempt(
+    b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool
+) -> bool:
+    """Solve one gap and enter it; where several solutions stay, keep them as the rows' options."""
+    e = equation(b, g, c0, left, right, track, bump)
+    m, first = len(e.weight), left if np.isnan(track.J[left]) else left + 1
+    if m > LONGEST:
+        return False
+    found = np.full((KEEP, m), UNKNOWN)
+    if m <= FULL_ROWS:
+        count, tried = solve(e, g, found)
+        sure = not bump
+        if count == 0:
+            return False
+        if count == 1 and (sure or 2.0 * e.tolerance * tried < CHANCE):
+            _enter(b, g, first, right, e, found[0], track)
+            return True
+    if m == 1:
+        return False
+    e.window[:] = widest_window(m, e.tolerance)
+    if e.window[0] < (NARROWEST if explores else NARROWEST_SWEEP):
+        return False
+    count, tried = solve(e, g, found)
+    if count == 1 and 2.0 * e.tolerance * tried < CHANCE:
+        _enter(b, g, first, right, e, found[0], track)
+        return True
+    if 1 < count <= OPTIONS:
+        for i in range(m):
+            track.options[first + i, :count] = found[:count, i]
+    return False
+
+
+@kernel
+def _enter(b: Breath, g: Gains, first: int, right: int, e: Equation, k: Ints, track: Track) -> None:
+    J, dJ = e.start_J, track.dJ[first - 1] if first > 0 else 0.0
+    for i in range(len(k)):
+        j = first + i
+        if i == 0 and np.isnan(e.start_J):
+            J, dJ = (b.y[j] - g.kp * (e.c[0] - k[0])) / g.ki, integral_error(b, g, j)
+        else:
+            J, dJ = (1.0 - e.a[i]) * J + e.a[i] * (e.c[i] - k[i]), (1.0 - e.a[i]) * dJ
+        track.k[j], track.kind[j], track.options[j] = k[i], ROW0 if j == 0 else GAP, UNKNOWN
+        if j != right or np.isnan(track.J[j]):
+            track.J[j], track.dJ[j] = J, dJ
+
+
+@kernel
+def _right_end(b: Breath, g: Gains, left: int, track: Track, bump: bool) -> int:
+    """Next row after left that closes an equation: an anchor, or an unclipped row where no bump can hide; -1: none."""
+    for j in range(left + 1, len(b.y)):
+        if not np.isnan(track.J[j]) or (b.clip[j] == 0 and g.kp > 0.0 and not bump):
+            return j
+    return -1
+
+
+@kernel
+def _left_end(b: Breath, g: Gains, right: int, c0: float, track: Track) -> int:
+    """Nearest unclipped row before an anchor that starts with no anchor before it; -1: none."""
+    for j in range(right - 1, -1, -1):
+        if not np.isnan(track.J[j]):
+            return -1
+        if b.clip[j] == 0 and (j > 0 or c0 == c0):
+            return j
+    return -1
+
+
+@kernel
+def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: bool) -> None:
+    """Enter all gaps that have one solution; c0 is row 0's target or nan, bump whether an unknown bump may hide in them."""
+    if g.ki == 0.0:
+        return
+    n = len(b.y)
+    tried = np.full(n, -1)
+    again = True
+    while again:
+        again = False
+        for left in range(n - 1):
+            if np.isnan(track.J[left]) or track.k[left + 1] != UNKNOWN:
+                continue
+            right = _right_end(b, g, left, track, bump)
+            if right < 0 or tried[left] == right:
+                continue
+            tried[left] = right
+            again |= attempt(b, g, c0, left, right, track, bump, explores)
+        again |= _backward(b, g, c0, track, bump, explores, tried)
+
+
+@kernel
+def _backward(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: bool, tried: Ints) -> bool:
+    """Reach from the first anchor back to an unclipped row, then on from there."""
+    if g.kp == 0.0 or bump:
+        return False
+    first = 0
+    while first < len(b.y) and np.isnan(track.J[first]):
+        first += 1
+    if first == len(b.y) or first == 0:
+        return False
+    left = _left_end(b, g, first, c0, track)
+    if left < 0 or tried[left] == first:
+        return False
+    tried[left] = first
+    return attempt(b, g, c0, left, first, track, bump, explores)

@@ -1,0 +1,121 @@
+"""Stage a, first half: which of the 2,640 controllers drove this breath (decoder.md, 3.1).
+
+For one pair of unclipped rows and one controller, the second index is affine in the first, so 950 guesses are one tight
+loop. Starts are taken in order until one chain is beyond doubt; breaths without one are judged by the sum over all starts.
+
+Aliases decide the rest of the design. Under constant pressure any two gains of equal sum give the same u, and swapped gains
+give nearly the same u under small changes; so every triple with the sum and target of a candidate is scored too, over the
+whole breath, and gains without a bump must explain every pair of neighbours (`chain.all_runs`).
+"""
+
+from typing import Final
+
+import numpy as np
+
+from ventilator.controller import GRID_SIZE, KI_GAINS, KP_GAINS
+from ventilator.decoder.chain import chains, first_row, guess, needs_guess, run_end
+from ventilator.decoder.kernels import kernel
+from ventilator.decoder.law import (
+    TARGETS,
+    Breath,
+    Floats,
+    Gains,
+    blank,
+    step_tolerance,
+)
+
+KP: Final = np.array(KP_GAINS)
+KI: Final = np.array(KI_GAINS)
+N_KP, N_KI, N_KT = len(KP), len(KI), len(TARGETS)
+
+CERTAIN: Final = 25.0  # digits of one chain that end the search
+CANDIDATES: Final = 6  # controllers rescored when no chain is certain
+FLOOR: Final = 2.0  # net digits a chain must have to count towards its controller
+ACCEPT: Final = 10.0  # total net digits of an identified controller, of which 3.4 pay for the 2,640 tried
+
+
+@kernel
+def gains_of(code: int) -> Gains:
+    """Controller number 0 .. 21 * 21 * 6 - 1; the first of each target, with both gains 0, is none."""
+    pair = code // N_KT
+    return Gains(KP[pair // N_KI], KI[pair % N_KI], TARGETS[code % N_KT])
+
+
+@kernel
+def _any_on_grid(offset: float, slope: float, tolerance: float) -> bool:
+    """Whether offset + slope * k is within tolerance of an integer for some k in 0..949 (vectorised by the compiler)."""
+    hits = 0
+    for k in range(GRID_SIZE):
+        x = offset + slope * k
+        hits += abs(x - np.rint(x)) <= tolerance
+    return hits > 0
+
+
+@kernel
+def start_evidence(b: Breath, g: Gains, start: int, end: int) -> float:
+    """Net digits of the best chain from row `start`, 0 if there is none; most controllers fall at the first loop."""
+    if needs_guess(g):
+        a = b.a[start + 1]
+        den = g.kp + g.ki * a
+        slope = g.kp * (1.0 - a) / den
+        offset = g.c - (b.y[start + 1] - (1.0 - a) * (b.y[start] - g.kp * g.c)) / den
+        if offset >= GRID_SIZE or offset + slope * GRID_SIZE < -1.0:
+            return 0.0
+        if not _any_on_grid(offset, slope, step_tolerance(b, g, start + 1)):
+            return 0.0
+    return max(0.0, guess(b, g, start, end)[2])
+
+
+@kernel
+def search(b: Breath, score: Floats) -> None:
+    """Add to `score` (one entry a controller) the digits of its chains, start by start, until one chain is certain."""
+    for start in range(len(b.y) - 1):
+        if b.clip[start] != 0 or b.clip[start + 1] != 0:
+            continue
+        end, best = run_end(b, start), 0.0
+        for code in range(len(score)):
+            g = gains_of(code)
+            if g.kp + g.ki == 0.0 or start < first_row(g):
+                continue
+            found = start_evidence(b, g, start, end)
+            score[code] += found
+            best = max(best, found)
+        if best > CERTAIN:
+            return
+
+
+@kernel
+def total(b: Breath, g: Gains) -> float:
+    """Net digits of all chains of the breath under a controller."""
+    return chains(b, g, FLOOR, blank(len(b.y)))
+
+
+@kernel
+def rescore(b: Breath, score: Floats) -> tuple[int, float]:
+    """The best controller by total evidence among the leaders of `score` and all of equal Kp + Ki and target."""
+    best, most = -1, 0.0
+    done = np.zeros(len(score), np.bool_)
+    for _ in range(CANDIDATES):
+        leader = int(np.argmax(score))
+        if score[leader] <= 0.0:
+            break
+        score[leader] = 0.0
+        g = gains_of(leader)
+        for code in range(leader % N_KT, len(score), N_KT):
+            other = gains_of(code)
+            if done[code] or abs(other.kp + other.ki - g.kp - g.ki) > 1e-9:
+                continue
+            done[code] = True
+            evidence = total(b, other)
+            if evidence > most:
+                best, most = code, evidence
+    return best, most
+
+
+@kernel
+def identify(b: Breath) -> int:
+    """Number of the controller (see `gains_of`) that drove the breath, -1 if none is proven."""
+    score = np.zeros(N_KP * N_KI * N_KT)
+    search(b, score)
+    code, evidence = rescore(b, score)
+    return code if evidence >= ACCEPT else -1

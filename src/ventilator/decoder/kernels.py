@@ -1,0 +1,37 @@
+"""One decorator for the decoder's compiled functions: numba, without the GIL, cached on disk.
+
+numba's cache looks at a function's own file only: edit a callee, and a cached caller in another file goes on running the
+old one. So the cache lies in a folder named after the hash of every source the kernels are made of.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numba
+from numba.core import config
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+HERE: Final = Path(__file__).parent
+
+
+def _cache_folder() -> Path:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in [*sorted(HERE.glob("*.py")), HERE.parent / "controller.py"]:
+        digest.update(source.read_bytes())
+    return HERE / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
+
+
+CACHE: Final = _cache_folder()
+
+
+def kernel(function: Function) -> Function:
+    """Compile `function` on its first call, or load it from the cache; threads run it side by side."""
+    before, config.CACHE_DIR = config.CACHE_DIR, str(CACHE)
+    try:
+        compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    finally:
+        config.CACHE_DIR = before
+    return compiled

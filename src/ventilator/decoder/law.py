@@ -1,0 +1,136 @@
+"""The controller's law in the decoder's units, and the records all stages share.
+
+Everything is counted in steps of the pressure grid (0.0703 cmH2O), so that a pressure is an index k and a grid test asks
+whether a real number is an integer:
+
+    epsilon_j = c - k_j                       the error e_j;  c = (Kt - GRID_MIN) / GRID_STEP
+    J_j = (1 - a_j) J_{j-1} + a_j epsilon_j   the integral I_j
+    y_j = Kp epsilon_j + Ki J_j + B_j         u_in of an unclipped row; B is the bump
+
+Rows are those with u_out = 0, numbered from 0; row 0 has another target (a ramp over the first 1/33 s) and no a.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ventilator.controller import GRID_MIN, GRID_SIZE, GRID_STEP, KT_TARGETS
+from ventilator.decoder.kernels import kernel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+UNKNOWN: Final = -1
+OPTIONS: Final = 4  # candidates kept of an ambiguous equation
+SAFETY: Final = 1.5  # on every tolerance
+GRID_ERROR: Final = 4e-12  # steps: float64 arithmetic on an index
+PURE: Final = 4.0  # error bounds up to which u is bump alone
+GRID_DEVIATION: Final = 1e-12  # steps: a pressure's distance from the grid's two constants; 7e-13 on labels
+DIGITS_950: Final = float(np.log10(GRID_SIZE))  # cost of enumerating one pressure
+TARGETS: Final = np.array([(kt - GRID_MIN) / GRID_STEP for kt in KT_TARGETS])
+Y_MAX: Final = 100.0 / GRID_STEP
+
+CHAIN: Final = 1
+ROW0: Final = 2
+BUMP: Final = 3
+GAP: Final = 4
+KINDS: Final = ("", "chain", "row0", "bump", "gap")  # by code; 0 is not exact
+
+
+class Breath(NamedTuple):
+    """What is printed of one breath's inspiration, n rows."""
+
+    y: Floats  # (n,) u_in, grid steps
+    w: Floats  # (n,) bound of the error of y, grid steps
+    a: Floats  # (n,) smoothing weight; a[0] is never used
+    t: Floats  # (n,) time_step, s
+    clip: Ints  # (n,) -1: at 0, 0: unclipped, 1: at 100
+
+
+class Gains(NamedTuple):
+    """A controller."""
+
+    kp: float
+    ki: float
+    c: float  # target, grid steps above grid index 0
+
+
+class Track(NamedTuple):
+    """What is known of one breath's pressures; stages fill it in place."""
+
+    k: Ints  # (n,) grid index or UNKNOWN
+    J: Floats  # (n,) integral, grid steps, or nan
+    dJ: Floats  # (n,) bound of the error of J
+    kind: Ints  # (n,) index into KINDS
+    options: Ints  # (n, OPTIONS) indices that an ambiguous equation leaves, then UNKNOWN
+
+
+@kernel
+def blank(n: int) -> Track:
+    """Nothing known of n rows."""
+    options = np.full((n, OPTIONS), UNKNOWN)
+    return Track(np.full(n, UNKNOWN), np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64), options)
+
+
+@kernel
+def on_grid(x: float, tolerance: float) -> bool:
+    """Whether a computed index is one of the 950, within `tolerance` steps."""
+    k = np.rint(x)
+    return bool(abs(x - k) <= tolerance and 0 <= k < GRID_SIZE)
+
+
+@kernel
+def digits(tolerance: float) -> float:
+    """Evidence of a passed grid test: -log10 of its chance, 2 tolerance."""
+    return max(0.0, -np.log10(2.0 * tolerance))
+
+
+@kernel
+def step_tolerance(b: Breath, g: Gains, j: int) -> float:
+    """Tolerance (steps) of the grid test of row j when row j - 1 is known."""
+    error = b.w[j] + (1.0 - b.a[j]) * (b.w[j - 1] + g.kp * GRID_DEVIATION)
+    return float(SAFETY * error / (g.kp + g.ki * b.a[j]) + GRID_ERROR)
+
+
+@kernel
+def predicted(b: Breath, g: Gains, j: int, J: float) -> float:
+    """Index of unclipped row j, not rounded, from the integral J of row j - 1."""
+    return g.c - (b.y[j] - g.ki * (1.0 - b.a[j]) * J) / (g.kp + g.ki * b.a[j])
+
+
+@kernel
+def integral_at(b: Breath, g: Gains, j: int, k: int) -> float:
+    """J of unclipped row j with index k: from y itself, so that errors don't grow along a chain."""
+    return 0.0 if g.ki == 0.0 else (b.y[j] - g.kp * (g.c - k)) / g.ki
+
+
+@kernel
+def integral_error(b: Breath, g: Gains, j: int) -> float:
+    """Bound of the error of `integral_at`."""
+    return 0.0 if g.ki == 0.0 else (b.w[j] + g.kp * GRID_DEVIATION) / g.ki
+
+
+@kernel
+def integral_before(b: Breath, g: Gains, j: int, J: float, k: int) -> float:
+    """J of row j - 1 from J and k of row j."""
+    return (J - b.a[j] * (g.c - k)) / (1.0 - b.a[j])
+
+
+@kernel
+def without_bump(b: Breath, bump: Floats, error: float) -> Breath:
+    """The breath with a bump (steps) taken off, its error bound times `error` where there was one.
+
+    Rows that the bump explains alone count as clipped: PI <= 0, or PI >= 100 under a negative bump. The y of clipped rows
+    then is what PI must not exceed (or fall below): -bump at u = 0, 100 - bump at u = 100.
+    """
+    y, w, clip = b.y - bump, b.w.copy(), b.clip.copy()
+    for j in range(len(y)):
+        if bump[j] == 0.0:
+            continue
+        w[j] = error * b.w[j]
+        if clip[j] == 0 and y[j] <= PURE * w[j]:
+            clip[j], y[j] = -1, 0.0
+        elif clip[j] == 0 and y[j] >= Y_MAX - PURE * w[j]:
+            clip[j], y[j] = 1, Y_MAX
+    return Breath(y, w, b.a, b.t, clip)

@@ -1,0 +1,105 @@
+"""The patient and the machine around it: valve, tube, lung, expiratory valve and sensor, moved by one row at a time.
+
+    command --delay--> valve --lag--> flow into the tube --> lung: resistance (linear and quadratic), elastic recoil
+                                       |        |
+                      expiratory valve to PEEP  tube's own compliance          airway pressure --lag--> sensor
+
+A grey box, after the single-compartment lung of https://github.com/google/deluca-lung, with what real breaths needed
+beyond it; docs/simulator.md lists the forms tried, with their errors. One implementation serves the simulator (numpy) and
+the calibration (torch, with gradients): `xp` is the array namespace. It runs nothing by itself.
+
+Units: pressure cmH2O, flow L/s, volume L, time s, valve commands %.
+"""
+
+from dataclasses import dataclass, fields
+from types import ModuleType
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+REST: Final = 5.0  # cmH2O of recoil at which volume counts as 0
+BEND: Final = 20.0  # cmH2O above rest at which a lung of stiffening 1 is twice as stiff
+KNOTS: Final = (0.0, 1.0, 2.0, 3.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0)  # % of the valve's curve
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lung:
+    """Parameters of N lungs: arrays (N,), the curve (N, 13); numpy arrays or torch tensors."""
+
+    curve: Any  # L/s per %, slopes of the valve's flow between KNOTS
+    delay: Any  # s from a command to the valves' first move; shorter than any row
+    valve_lag: Any  # s
+    tube: Any  # L/cmH2O, compliance of the tube
+    resistance: Any  # cmH2O/(L/s)
+    turbulence: Any  # cmH2O/(L/s)^2
+    compliance: Any  # L/cmH2O
+    stiffening: Any  # share by which recoil exceeds the linear one, BEND above rest
+    outlet: Any  # L/s/cmH2O, conductance of the open expiratory valve
+    outlet_lag: Any  # s
+    peep: Any  # cmH2O behind the expiratory valve
+    sensor_lag: Any  # s
+
+    def take(self, index: NDArray[np.int64]) -> Self:
+        """The lungs at the given places."""
+        return type(self)(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+
+class State(NamedTuple):
+    """N lungs at one row, arrays (N,); the last two are the commands that still act during the delay."""
+
+    flow: Any  # L/s out of the inspiratory valve
+    opened: Any  # share 0..1 to which the expiratory valve is open
+    volume: Any  # L above rest
+    airway: Any  # cmH2O
+    sensed: Any  # cmH2O
+    supply: Any  # L/s that the last command asked for
+    out: Any  # 0 or 1, the expiratory valve's last command
+
+
+def resting(lung: Lung, pressure: Any, xp: ModuleType = np) -> State:
+    """N lungs at rest at `pressure` (N,), held there by what flows out of the open expiratory valve."""
+    flow = xp.clip(lung.outlet * (pressure - lung.peep), 0.0, None)
+    open_share = xp.ones_like(flow)
+    excess = pressure - REST  # the bend is negligible near rest
+    return State(flow, open_share, excess * lung.compliance, pressure, pressure, flow, open_share)
+
+
+def supply(lung: Lung, u_in: Any, xp: ModuleType = np) -> Any:
+    """Steady flow (L/s) at a valve opening `u_in` (N,) in %: a line from knot to knot."""
+    total = 0.0
+    for k, (low, high) in enumerate(zip(KNOTS[:-1], KNOTS[1:], strict=True)):
+        total = total + lung.curve[:, k] * xp.clip(u_in - low, 0.0, high - low)
+    return total
+
+
+def advance(lung: Lung, state: State, u_in: Any, out: Any, dt: Any, gust: Any = 1.0, xp: ModuleType = np) -> State:
+    """From one row to the next, `dt` (s) later, under the row's commands `u_in` (%) and `out` (0 or 1).
+
+    `gust` scales the flow that is asked for: 1, or the valve's flutter.
+    """
+    wanted = supply(lung, u_in, xp) * gust
+    held = _move(lung, state, state.supply, state.out, lung.delay, xp)
+    return _move(lung, held, wanted, out, dt - lung.delay, xp)._replace(supply=wanted, out=out)
+
+
+def recoil(lung: Lung, volume: Any) -> Any:
+    """Elastic pressure (cmH2O) of the lung at a volume (L above rest)."""
+    linear = volume / lung.compliance
+    return REST + linear * (1.0 + lung.stiffening * linear / BEND)
+
+
+def _move(lung: Lung, state: State, wanted: Any, out: Any, h: Any, xp: ModuleType) -> State:
+    """One implicit step of h seconds under constant commands."""
+    flow = state.flow + (wanted - state.flow) * -xp.expm1(-h / lung.valve_lag)
+    opened = state.opened + (out - state.opened) * -xp.expm1(-h / lung.outlet_lag)
+    leak, store = lung.outlet * opened, lung.tube / h
+    elastic = recoil(lung, state.volume)
+    # flow + leak peep + store airway' = (leak + store) airway + q  and  airway = elastic + R q + K q |q|, solved for q
+    drain = leak + store
+    surplus = flow + leak * lung.peep + store * state.airway - drain * elastic
+    linear = 1.0 + drain * lung.resistance
+    q = 2.0 * surplus / (linear + xp.sqrt(linear * linear + 4.0 * drain * lung.turbulence * xp.abs(surplus)))
+    airway = elastic + q * (lung.resistance + lung.turbulence * xp.abs(q))
+    sensed = state.sensed + (airway - state.sensed) * -xp.expm1(-h / lung.sensor_lag)
+    return state._replace(flow=flow, opened=opened, volume=state.volume + q * h, airway=airway, sensed=sensed)
