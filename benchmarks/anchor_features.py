@@ -12,19 +12,26 @@ from sklearn.preprocessing import RobustScaler
 from benchmarks.measured import run
 
 LAGS = (1, 2, 3, 4)  # steps
+LEVELS = [f"{name}_{level}" for name, levels in (("R", (5, 20, 50)), ("C", (10, 20, 50))) for level in levels]
+PAIRS = [f"R__C_{r}__{c}" for r in (5, 20, 50) for c in (10, 20, 50)]
+# The features in the order of ours.
+COLUMNS = [
+    *("u_in", "u_out", "u_out_inverse", "time_step", "time_delta", "u_in_cumsum", "area"),
+    *(f"u_in_{kind}{n}" for kind in ("lag", "lead", "diff") for n in LAGS),
+    *("u_in_max", "u_in_to_max", "u_in_to_mean"),
+    *(LEVELS + PAIRS),
+]
 
 
 def numeric(df: pd.DataFrame) -> pd.DataFrame:
-    """The 22 numeric features, in the order of ours, then R and C."""
+    """The 22 numeric features, beside the columns of the file."""
     df["u_out_inverse"] = 1 - df["u_out"]
-    df["time"] = df["time_step"]
     df["time_delta"] = df.groupby("breath_id")["time_step"].diff().fillna(0)
     df["u_in_cumsum"] = df.groupby("breath_id")["u_in"].cumsum()
     df["area"] = df["u_in"] * df["time_delta"]
     df["area"] = df.groupby("breath_id")["area"].cumsum()
     for n in LAGS:
         df[f"u_in_lag{n}"] = df.groupby("breath_id")["u_in"].shift(n)
-    for n in LAGS:
         df[f"u_in_lead{n}"] = df.groupby("breath_id")["u_in"].shift(-n)
     df = df.fillna(0)
     for n in LAGS:
@@ -32,20 +39,15 @@ def numeric(df: pd.DataFrame) -> pd.DataFrame:
     df["u_in_max"] = df.groupby("breath_id")["u_in"].transform("max")
     df["u_in_to_max"] = df.groupby("breath_id")["u_in"].transform("max") - df["u_in"]
     df["u_in_to_mean"] = df.groupby("breath_id")["u_in"].transform("mean") - df["u_in"]
-    df["R_"], df["C_"] = df["R"], df["C"]
-    return df.drop(columns=["id", "breath_id", "R", "C", "time_step", "pressure"])
+    return df
 
 
 def one_hots(df: pd.DataFrame) -> pd.DataFrame:
-    """R, C and their pair as text, then one column for each text: sorted as text, put into the order of ours."""
-    df["R_"] = df["R_"].astype(str)
-    df["C_"] = df["C_"].astype(str)
-    df["RC_"] = df["R_"] + "_" + df["C_"]
-    df = pd.get_dummies(df)
-    levels = {"R_": ("5", "20", "50"), "C_": ("10", "20", "50")}
-    pairs = [f"RC__{r}_{c}" for r in levels["R_"] for c in levels["C_"]]
-    single = [f"{name}_{level}" for name in levels for level in levels[name]]
-    return df[[*df.columns[:22], *single, *pairs]]
+    """R, C and their pair as text, then one column for each text; the 37 features alone."""
+    df["R"] = df["R"].astype(str)
+    df["C"] = df["C"].astype(str)
+    df["R__C"] = df["R"] + "__" + df["C"]
+    return pd.get_dummies(df)[COLUMNS]
 
 
 def scale(df: pd.DataFrame) -> np.ndarray:

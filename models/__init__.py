@@ -1,7 +1,7 @@
 """Registry of the models, and the files each one's weights depend on.
 
-Networks are made with (config, features, levels, targets) and answer with a body's output and a `head`; `lightgbm` works
-on flat rows. Leaves of the project: nothing here knows the engine.
+Networks are made with (config, features, levels, targets) and answer with a body's output and a `head`; `lightgbm`
+works on flat rows. Leaves of the project: nothing here knows the engine.
 """
 
 from pathlib import Path

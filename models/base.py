@@ -3,9 +3,9 @@
 A **block** maps (B, T, in) to (B, T, width); a **head** maps the body's (B, T, H) to the target; a **network** is a
 body of blocks. Letters: B series, T steps, F features, S static columns, H hidden width, K targets.
 
-Contract (checked for every registered one in tests/models): any B and T; `mask` is True at real steps, or None where all
-are real (which spares a look at the device); padding (behind a series' end) never changes a real step's output; permuting the batch permutes the output; gradients are finite
-and reach every parameter; eval mode is deterministic.
+Contract (checked for every registered one in tests/models): any B and T; `mask` is True at real steps, or None where
+all are real (which spares a look at the device); padding (behind a series' end) never changes a real step's output;
+permuting the batch permutes the output; gradients are finite and reach every parameter; eval mode is deterministic.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 

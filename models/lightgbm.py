@@ -78,8 +78,7 @@ class LightGBM:
 
 
 def _library() -> Any:
-    import torch  # noqa: F401  (brings libgomp, which LightGBM's wheel expects from the system)
-
+    import torch  # noqa: F401, I001  (first: it brings libgomp, which LightGBM's wheel expects from the system)
     import lightgbm
 
     return lightgbm

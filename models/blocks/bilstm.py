@@ -28,7 +28,7 @@ class Config(BlockConfig):
 
 
 class BiLSTM(Block):
-    """One bidirectional `nn.LSTM`; padded series are packed, so that the backward pass starts at their last real step."""
+    """One bidirectional `nn.LSTM`; padded series are packed: the backward pass starts at their last real step."""
 
     def __init__(self, config: Config, inputs: int) -> None:
         super().__init__()

@@ -50,7 +50,7 @@ def fit(config: BlendConfig, labels: tuple[str, ...], predictions: np.ndarray, y
 
 
 def climb(predictions: np.ndarray, y: np.ndarray, metric: Metric) -> list[float]:
-    """Greedy selection with replacement: add the model that helps the running mean most, 50 times; the best prefix counts.
+    """Greedy selection with replacement: add the model that helps the mean most, 50 times; the best prefix counts.
 
     Source: Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432.
     """

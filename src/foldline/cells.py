@@ -196,7 +196,7 @@ def _predict_test(cell: Cell, store: Path) -> None:
 
 
 def out_of_fold(cells: list[Cell], dense: Dense) -> np.ndarray:
-    """(N, T, K) out-of-fold predictions of one model: the mean over its seeds, each series by the cells that held it out."""
+    """(N, T, K) out-of-fold predictions of one model: mean over seeds, each series by the cells that held it out."""
     assert dense.y is not None, "labelled series are needed"
     total, count = np.zeros(dense.y.shape), np.zeros(len(dense.lengths))
     for cell in cells:

@@ -19,7 +19,6 @@ COMMON = ("--help", "--debug", "--json", "--quiet")
 EXPLAINED = {
     "--dry-run": "say what would be done, and do nothing",
     "--force": "do it again although it is done",
-    "--slow": "the slow tests too",
     "--json": "one JSON object on standard output, nothing else",
     "--quiet": "only errors and the last line",
     "--debug": "show the traceback of an error",
@@ -41,7 +40,8 @@ class Arguments:
         """The CONFIG argument; the quickstart where none is given."""
         if len(self.words) > 1:
             raise UserError(
-                f"`{self.verb}` takes one CONFIG, but got {' and '.join(self.words)}. Overrides have the form table.key=value."
+                f"`{self.verb}` takes one CONFIG, but got {' and '.join(self.words)}. "
+                "Overrides have the form table.key=value."
             )
         return self.words[0] if self.words else "quickstart"
 
@@ -62,13 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        return _end(
-            UserError(
-                f"No space is left on the disk{f' ({error.filename})' if error.filename else ''}. Free some and run the same command again: finished cells are kept."
-            ),
-            2,
-            debug,
-        )
+        where = f" ({error.filename})" if error.filename else ""
+        way_out = "Free some and run the same command again: finished cells are kept."
+        return _end(UserError(f"No space is left on the disk{where}. {way_out}"), 2, debug)
     except KeyboardInterrupt:
         print("\ninterrupted: finished cells are kept; run the same command again to go on.", file=sys.stderr)
         return 130
@@ -134,15 +130,15 @@ def overview() -> str:
         lines += [f"  {name:<10} {verb.summary}" for name, verb in VERBS.items() if verb.job == job]
         lines.append("")
     lines += [
-        "Start with `./run.sh train`: a simulated competition, end to end, in minutes. CONFIG is a file or a name in configs/."
+        "Start with `./run.sh train`: a simulated competition, end to end, in minutes.",
+        "CONFIG is a file, or a name in configs/.",
     ]
     return "\n".join(lines)
 
 
 def lesson(name: str, verb: Verb) -> str:
     """What `./run.sh VERB --help` prints."""
-    options = [] if verb.module == "develop" and name != "test" else list(verb.options)
-    options += [] if verb.module == "develop" else [option for option in COMMON if option not in options]
+    options = [] if verb.module == "develop" else [*verb.options, *COMMON]
     lines = [f"usage: ./run.sh {name} {verb.usage}", "", verb.lesson]
     if options:
         lines += ["", "options:", *(f"  {option:<10} {EXPLAINED[option]}" for option in options)]

@@ -77,7 +77,7 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
 
     Args:
         path: a .toml file; a bare name is looked up in configs/.
-        overrides: `table.key=value` texts, values parsed as TOML; for text fields the raw text is taken where that fails.
+        overrides: `table.key=value` texts, values parsed as TOML; where that fails, the raw text is the value.
 
     Raises:
         UserError: no such file, broken TOML, unknown key, wrong type, impossible value.

@@ -87,8 +87,9 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
             dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
             if dead:
                 raise UserError(
-                    f"A worker process ended with exit code {dead[0]} (a negative one is a signal; -9 is often the system running out "
-                    "of memory). Finished cells are kept: run the same command again, perhaps with executor.workers=1."
+                    f"A worker process ended with exit code {dead[0]} (a negative one is a signal; -9 is often the "
+                    "system running out of memory). Finished cells are kept: run the same "
+                    "command again, perhaps with executor.workers=1."
                 ) from None
             continue
         if kind == "error":

@@ -167,7 +167,7 @@ def read(name: str) -> Stored:
         depends = files.runs() / "cells" / entry["key"] / "depends.json"
         if not depends.with_name("done.json").exists():
             raise UserError(
-                f"{depends.parent} is not there, but the experiment {name!r} needs that cell. Run `./run.sh train {name}` again."
+                f"{depends.parent} is gone, but the experiment {name!r} needs it. Run `./run.sh train {name}` again."
             )
         plan.append(
             Cell(
@@ -198,5 +198,6 @@ def _refuse_changed_code(config: Config, plan: list[Cell], name: str) -> None:
         model = cells.sources_of(cell.model)
         if cell.depends["features"] != features or cell.depends["model"]["sources"] != model:
             raise UserError(
-                f"The source of the features or of {cell.model.label} has changed since {name!r} was trained. Run `./run.sh train {name}` again."
+                f"The source of the features or of {cell.model.label} has changed since {name!r} was trained. "
+                f"Run `./run.sh train {name}` again."
             )

@@ -27,17 +27,8 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "grid.color": NEUTRAL,
-    **{
-        name: NEUTRAL
-        for name in (
-            "axes.edgecolor",
-            "axes.labelcolor",
-            "xtick.color",
-            "ytick.color",
-            "text.color",
-            "legend.labelcolor",
-        )
-    },
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), NEUTRAL),
+    **dict.fromkeys(("text.color", "legend.labelcolor"), NEUTRAL),
 }
 
 
@@ -74,7 +65,7 @@ def learning_curves(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
 
 
 def error_by_step(time: np.ndarray, errors: Mapping[str, np.ndarray], unit: str) -> str:
-    """Mean absolute error at each step. time: (T,) mean of the order column; errors: label -> (T,), NaN where unscored."""
+    """Mean absolute error at each step. time: (T,) mean of the order column; errors: label -> (T,)."""
     with matplotlib.rc_context(STYLE):
         figure, (axes,) = _figure()
         for label, values in errors.items():
@@ -87,7 +78,7 @@ def error_by_step(time: np.ndarray, errors: Mapping[str, np.ndarray], unit: str)
 def series_panels(
     panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]], xlabel: str, ylabel: str
 ) -> str:
-    """Some series: (title, time, truth, prediction, first input), all (steps,) of the scored part; the input in grey below."""
+    """Some series: (title, time, truth, prediction, first input), each (steps,) of the scored part; input in grey."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure(len(panels), height=3.2)
         for place, (title, time, truth, prediction, given) in zip(axes, panels, strict=True):

@@ -95,8 +95,8 @@ def _deal(config: FoldsConfig, series: int, strata: list[str]) -> np.ndarray:
         codes = np.unique(strata, return_inverse=True)[1]
         if np.bincount(codes).max() < config.k:
             raise UserError(
-                f"folds.kind = 'stratified-group' needs a stratum of at least k = {config.k} series, but the largest has "
-                f"{np.bincount(codes).max()}. Use kind = 'group', fewer folds, or fewer folds.strata."
+                f"folds.kind = 'stratified-group' needs a stratum of at least k = {config.k} series, but the largest "
+                f"has {np.bincount(codes).max()}. Use kind = 'group', fewer folds, or fewer folds.strata."
             )
         splitter = StratifiedGroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed)
         splits = _without_small_class_warning(splitter, groups, codes)
@@ -123,7 +123,8 @@ def strata_of(config: FoldsConfig, table: Table) -> list[str]:
     for name in names:
         if name not in table.data.static:
             raise UserError(
-                f"folds.strata must name static columns ({', '.join(table.data.static) or 'there are none'}), but has {name!r}."
+                f"folds.strata must name static columns, but has {name!r}; "
+                f"static columns: {', '.join(table.data.static) or 'none'}."
             )
     if not names:
         return [""] * len(table.keys)
@@ -158,13 +159,13 @@ def _check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -
     if there != here:
         odd = min(there ^ here, key=str)
         raise UserError(
-            f"{path} was made for other data: {len(here - there)} series of {table.path} are not in it and {len(there - here)} of "
-            f"its series are not there (first: {key} {odd!r}). {way_out}"
+            f"{path} was made for other data: {len(here - there)} series of {table.path} are not in it, and "
+            f"{len(there - here)} of its series are not there (first: {key} {odd!r}). {way_out}"
         )
     twice = saved.filter(pl.col(key).is_duplicated())
     if twice.height:
         raise UserError(
-            f"{path}: {key} {twice[key][0]} is in folds {' and '.join(map(str, twice['fold'].to_list()[:2]))}. {way_out}"
+            f"{path}: {key} {twice[key][0]} is in folds {twice['fold'][0]} and {twice['fold'][1]}. {way_out}"
         )
 
 

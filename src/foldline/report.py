@@ -17,14 +17,18 @@ from foldline.store import Dense, pad
 CSS = """
 :root{color-scheme:light dark;--line:#d0d7de;--soft:#f6f8fa;--ink:#1f2328;--faint:#59636e;--page:#fff}
 @media(prefers-color-scheme:dark){:root{--line:#30363d;--soft:#161b22;--ink:#e6edf3;--faint:#9198a1;--page:#0d1117}}
-body{font:15px/1.55 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:1000px;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem;margin:0}h2{font-size:1.1rem;margin:2.2rem 0 .6rem;border-bottom:1px solid var(--line);padding-bottom:.3rem}
+body{font:15px/1.55 system-ui,sans-serif;color:var(--ink);background:var(--page)}
+body{max-width:1000px;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;margin:0}
+h2{font-size:1.1rem;margin:2.2rem 0 .6rem;border-bottom:1px solid var(--line);padding-bottom:.3rem}
 p.lead,small{color:var(--faint)}.scroll{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}tr:last-child td{font-weight:600}table.plain tr:last-child td{font-weight:400}
+th:first-child,td:first-child{text-align:left}tr:last-child td{font-weight:600}
+table.plain tr:last-child td{font-weight:400}
 pre{background:var(--soft);padding:.8rem 1rem;border-radius:6px;overflow-x:auto;font-size:13px}
-.figures{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0}.fact{background:var(--soft);border-radius:6px;padding:.5rem 1rem}
+.figures{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0}
+.fact{background:var(--soft);border-radius:6px;padding:.5rem 1rem}
 .fact b{display:block;font-size:1.25rem}svg{max-width:100%;height:auto}
 """
 
@@ -73,7 +77,10 @@ def _scores(config: Config, result: Result) -> str:
     count = len(next(iter(result.scores.values()))) - 1
     columns = [config.data.metric, *(f"fold {number}" for number in range(count)), "all rows"]
     rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in result.scores.items()]
-    note = "<small>Each fold by models that never saw it; blend and grid fitted on the other folds. The last row is what is submitted.</small>"
+    note = (
+        "<small>Each fold by models that never saw it; blend and grid fitted on the other folds. "
+        "The last row is what is submitted.</small>"
+    )
     return table(columns, rows) + note
 
 
@@ -100,7 +107,8 @@ def _panels(config: Config, result: Result, train: Dense, competition: Competiti
         truth = np.asarray(train.y)[number, : len(rows), 0][inside]
         panels.append((title, time, truth, result.blended[number, : len(rows), 0][inside], given))
     picture = figures.series_panels(panels, config.data.order, config.data.target[0])
-    return f"{picture}<small>{escape(config.data.target[0])} over the scored steps; in grey below: {escape(config.data.inputs[0])}.</small>"
+    target, given = escape(config.data.target[0]), escape(config.data.inputs[0])
+    return f"{picture}<small>{target} over the scored steps; in grey below: {given}.</small>"
 
 
 def _by_step(config: Config, result: Result, train: Dense, competition: Competition) -> str:
@@ -153,4 +161,8 @@ def _cells(plan: list[Cell]) -> str:
 
 def _again(config: Config, command: str) -> str:
     versions = ", ".join(f"{name} {value}" for name, value in experiment.environment().items())
-    return f"<pre>{escape(command)}</pre><p><small>{escape(versions)}</small></p><details><summary>resolved config</summary><pre>{escape(tomli_w.dumps(config.tables()))}</pre></details>"
+    resolved = escape(tomli_w.dumps(config.tables()))
+    return (
+        f"<pre>{escape(command)}</pre><p><small>{escape(versions)}</small></p>"
+        f"<details><summary>resolved config</summary><pre>{resolved}</pre></details>"
+    )

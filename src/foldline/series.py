@@ -205,14 +205,15 @@ def _check_values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: li
             row = int(bad.arg_true()[0])
             shown = "nothing" if column[row] is None else column[row]
             raise UserError(
-                f"{path}, row {row + 1} ({data.id} {frame[data.id][row]}): {name!r} must be a finite value, but is {shown}; "
-                f"{int(bad.sum())} such rows. Fill or drop them: the pipeline never guesses."
+                f"{path}, row {row + 1} ({data.id} {frame[data.id][row]}): {name!r} must be a finite value, but is "
+                f"{shown}; {int(bad.sum())} such rows. Fill or drop them: the pipeline never guesses."
             )
     repeated = frame[data.id].is_duplicated()
     if repeated.any():
         value = frame[data.id].filter(repeated)[0]
+        times = int((frame[data.id] == value).sum())
         raise UserError(
-            f"{path}: {data.id!r} must name each row once, but {value} comes {int((frame[data.id] == value).sum())} times."
+            f"{path}: {data.id!r} must name each row once, but {value} comes {times} times. Drop the copies."
         )
 
 
@@ -234,8 +235,9 @@ def _check_series(table: Table) -> None:
     if backwards.any():
         row = int(np.flatnonzero(backwards)[0])
         raise UserError(
-            f"{table.path}: {data.order!r} must increase inside a series, but in {data.key} {frame[data.key][row]} it goes from "
-            f"{frame[data.order][row - 1]} to {frame[data.order][row]} ({data.id} {frame[data.id][row]}). Sort or mend that series."
+            f"{table.path}: {data.order!r} must increase inside a series, but in {data.key} {frame[data.key][row]} "
+            f"it goes from {frame[data.order][row - 1]} to {frame[data.order][row]} ({data.id} {frame[data.id][row]}). "
+            "Sort or mend that series."
         )
     for name in data.static:
         changed = (frame[name] != frame[name].shift(1)).fill_null(False).to_numpy() & inside
@@ -243,7 +245,8 @@ def _check_series(table: Table) -> None:
             row = int(np.flatnonzero(changed)[0])
             raise UserError(
                 f"{table.path}: {name!r} is static, so it must be constant inside a series, but in {data.key} "
-                f"{frame[data.key][row]} it changes from {frame[name][row - 1]} to {frame[name][row]}. List it under inputs instead."
+                f"{frame[data.key][row]} it changes from {frame[name][row - 1]} to {frame[name][row]}. "
+                "List it under inputs instead."
             )
 
 

@@ -181,8 +181,9 @@ def _chunk(table: Table, families: list[Family], columns: Columns, first: int, l
         row, column = np.argwhere(~np.isfinite(values))[0]
         key = rows[table.data.key][int(row)]
         raise UserError(
-            f"A feature must be finite in float32, but feature number {column + 1} is {values[row, column]} in {table.data.key} {key} of "
-            f"{table.path}. Look for an extreme input there, or leave that family out of features.families."
+            f"A feature must be finite in float32, but number {column + 1} is {values[row, column]} in "
+            f"{table.data.key} {key} of {table.path}. Look for an extreme input there, "
+            "or leave that family out of features.families."
         )
     return pad(values, lengths, steps)
 

@@ -84,7 +84,7 @@ def _layout(data: DataConfig, path: Path, sample: pl.DataFrame | None) -> list[s
         problems.append(f"{data.id} must be unique, but {table.height - table[data.id].n_unique()} rows repeat one")
     if sample is not None and table[data.id].cast(pl.String).to_list() != sample[data.id].cast(pl.String).to_list():
         problems.append(
-            f"its {data.id}s must be the sample's, in the sample's order ({sample.height} rows), but are not ({table.height} rows)"
+            f"its {data.id}s must be the sample's {sample.height}, in the sample's order, but are {table.height} others"
         )
     for name in data.target:
         if not table[name].dtype.is_numeric():

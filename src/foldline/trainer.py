@@ -116,7 +116,8 @@ class NetworkCell:
             mean = float(total) / len(series)
             if not math.isfinite(mean):
                 raise UserError(
-                    f"The training loss became {mean} in epoch {epoch + 1} of {self.name}. Lower train.lr, or set train.clip = 1."
+                    f"The training loss became {mean} in epoch {epoch + 1} of {self.name}. "
+                    "Lower train.lr, or set train.clip = 1."
                 )
             seconds = time.perf_counter() - began
             emit("epoch", epoch=epoch + 1, loss=mean, lr=schedule.get_last_lr()[0], **{"time.epoch_s": seconds})
@@ -191,7 +192,7 @@ def kept_steps(margin: int, data: Dense) -> int:
 
 
 def lr_factor(schedule: str, steps: int) -> Callable[[int], float]:
-    """Step -> factor on the peak rate: warm-up over 2 % of the steps, then flat, cosine to 0, or flat for 75 % and cosine."""
+    """Step -> factor on the peak rate: up over 2 % of the steps, then flat, cosine to 0, or flat 75 % then cosine."""
     warm = max(1, steps // 50)
     flat = {"cosine": 0.0, "flat-cosine": 0.75, "constant": 1.0}[schedule] * steps
 

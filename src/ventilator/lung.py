@@ -73,12 +73,9 @@ def supply(lung: Lung, u_in: Any, xp: ModuleType = np) -> Any:
     return total
 
 
-def advance(lung: Lung, state: State, u_in: Any, out: Any, dt: Any, gust: Any = 1.0, xp: ModuleType = np) -> State:
-    """From one row to the next, `dt` (s) later, under the row's commands `u_in` (%) and `out` (0 or 1).
-
-    `gust` scales the flow that is asked for: 1, or the valve's flutter.
-    """
-    wanted = supply(lung, u_in, xp) * gust
+def advance(lung: Lung, state: State, u_in: Any, out: Any, dt: Any, xp: ModuleType = np) -> State:
+    """From one row to the next, `dt` (s) later, under the row's commands `u_in` (%) and `out` (0 or 1)."""
+    wanted = supply(lung, u_in, xp)
     held = _move(lung, state, state.supply, state.out, lung.delay, xp)
     return _move(lung, held, wanted, out, dt - lung.delay, xp)._replace(supply=wanted, out=out)
 
@@ -87,6 +84,11 @@ def recoil(lung: Lung, volume: Any) -> Any:
     """Elastic pressure (cmH2O) of the lung at a volume (L above rest)."""
     linear = volume / lung.compliance
     return REST + linear * (1.0 + lung.stiffening * linear / BEND)
+
+
+def resistive(lung: Lung, flow: Any) -> Any:
+    """Pressure (cmH2O) that a flow (L/s) into the lung costs in its airway."""
+    return flow * (lung.resistance + lung.turbulence * abs(flow))
 
 
 def _move(lung: Lung, state: State, wanted: Any, out: Any, h: Any, xp: ModuleType) -> State:
@@ -100,6 +102,6 @@ def _move(lung: Lung, state: State, wanted: Any, out: Any, h: Any, xp: ModuleTyp
     surplus = flow + leak * lung.peep + store * state.airway - drain * elastic
     linear = 1.0 + drain * lung.resistance
     q = 2.0 * surplus / (linear + xp.sqrt(linear * linear + 4.0 * drain * lung.turbulence * xp.abs(surplus)))
-    airway = elastic + q * (lung.resistance + lung.turbulence * xp.abs(q))
+    airway = elastic + resistive(lung, q)
     sensed = state.sensed + (airway - state.sensed) * -xp.expm1(-h / lung.sensor_lag)
     return state._replace(flow=flow, opened=opened, volume=state.volume + q * h, airway=airway, sensed=sensed)

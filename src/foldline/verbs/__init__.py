@@ -14,12 +14,11 @@ class Verb:
     summary: str  # one line
     usage: str  # its arguments
     lesson: str  # what --help teaches
-    config: bool = False  # takes [CONFIG] [key=value ...]
-    options: tuple[str, ...] = ()  # of --dry-run, --force, --slow
+    options: tuple[str, ...] = ()  # --dry-run, --force
 
 
 TRAIN = """\
-Reads and checks the data, makes features and folds, trains the cells (models x folds x seeds) that are not finished yet,
+Reads and checks the data, makes features and folds, trains the cells (models x folds x seeds) that are not finished,
 blends their out-of-fold predictions, and writes a checked submission and a report.
 
   ./run.sh train                                       the quickstart: a simulated competition, no data needed
@@ -54,6 +53,12 @@ Runs the tests with pytest; what follows is handed on to it.
   ./run.sh test --slow             the rest too: kills, full sizes, whole runs
   ./run.sh test tests/features -x  a part of it"""
 
+DOCTOR = """\
+Says what this machine has: Python and library versions, GPU, tracking mode, whether Kaggle credentials are found (never
+their value), free disk and memory. Always exits 0: it tells, it doesn't judge."""
+
+LINT = "Runs ruff check, ruff format --check and mypy."
+
 BENCH = """\
 Runs benchmarks/NAME.py, which prints ratios against a stated rival; what follows is handed on to it.
 
@@ -66,7 +71,6 @@ VERBS: dict[str, Verb] = {
         "train what is not trained yet, blend, write a checked submission",
         "[CONFIG] [key=value ...]",
         TRAIN,
-        True,
         ("--dry-run", "--force"),
     ),
     "infer": Verb(
@@ -75,12 +79,9 @@ VERBS: dict[str, Verb] = {
         "apply the trained experiment to new series",
         "[CONFIG] [data.source=DIR]",
         INFER,
-        True,
         ("--dry-run",),
     ),
-    "folds": Verb(
-        "folds", "Prepare", "make or check the fold file", "[CONFIG] [key=value ...]", FOLDS, True, ("--force",)
-    ),
+    "folds": Verb("folds", "Prepare", "make or check the fold file", "[CONFIG] [key=value ...]", FOLDS, ("--force",)),
     "simulate": Verb(
         "simulate",
         "Prepare",
@@ -88,9 +89,8 @@ VERBS: dict[str, Verb] = {
         "OUT [breaths=N] [test_breaths=N] [seed=S] [truth=true]",
         SIMULATE,
     ),
-    "test": Verb("develop", "Develop", "run the tests", "[pytest arguments]", TEST, False, ("--slow",)),
-    "lint": Verb(
-        "develop", "Develop", "ruff and mypy over everything", "", "Runs ruff check, ruff format --check and mypy."
-    ),
+    "doctor": Verb("doctor", "Develop", "say what this machine has", "", DOCTOR),
+    "test": Verb("develop", "Develop", "run the tests", "[--slow] [pytest arguments]", TEST),
+    "lint": Verb("develop", "Develop", "ruff and mypy over everything", "", LINT),
     "bench": Verb("develop", "Develop", "run a benchmark", "NAME [arguments]", BENCH),
 }

@@ -1,4 +1,4 @@
-"""`infer`: the latest experiment of a config on new series. Trains nothing and imports nothing that only training needs."""
+"""`infer`: the latest experiment of a config on new series. Trains nothing; imports nothing that only training uses."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _need_space(config: Config, competition: Competition) -> None:
     free = shutil.disk_usage(files.runs()).free
     if need > free:
         sizes = f"needs about {need / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
-        raise UserError(f"{files.runs()}: the run {sizes}. Free some space, or move FOLDLINE_HOME.")
+        raise UserError(f"{files.runs()}: the run {sizes}. Free some space.")
 
 
 def _summary(

@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ventilator.decoder.chain import all_runs
+from ventilator.decoder.chain import all_runs, first_row
 from ventilator.decoder.kernels import kernel
 from ventilator.decoder.law import BUMP, CHAIN, UNKNOWN, Breath, Floats, Gains, Track, blank, without_bump
 from ventilator.decoder.line import lines
-from ventilator.decoder.side import Bumps, add, join, long_sides, no_bumps, short_sides
+from ventilator.decoder.side import Bumps, join, long_sides, short_sides
 from ventilator.decoder.zone import Zone, backwards, can_anchor, forwards
 
 NET: Final = 3.0  # digits a bump's own tests must have beyond its hypotheses
@@ -77,7 +77,7 @@ def propose(b: Breath, g: Gains, track: Track, first: int, last: int) -> Bumps:
 
 
 @kernel
-def take_off(b: Breath, found: Bumps, i: int, track: Track) -> tuple[Breath, Floats]:
+def take_off(b: Breath, g: Gains, found: Bumps, i: int, track: Track) -> tuple[Breath, Floats]:
     """The breath without bump i; of an open one, unexplained rows behind its known side become HIDDEN."""
     slope, start, end = found.slope[i], found.start[i], found.end[i]
     bump = triangle(b, slope, start, end)
@@ -87,7 +87,7 @@ def take_off(b: Breath, found: Bumps, i: int, track: Track) -> tuple[Breath, Flo
         for j in order:
             if bump[j] != 0.0:
                 rows += 1
-            if rows > found.rows[i] and b.clip[j] == 0 and np.isnan(track.J[j]):
+            if rows > found.rows[i] and j >= first_row(g) and b.clip[j] == 0 and np.isnan(track.J[j]):
                 bump[j] = np.nan
     clean = without_bump(b, np.where(np.isnan(bump), 0.0, bump), ERROR)
     for j in range(len(bump)):
@@ -104,7 +104,7 @@ def judge(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> Verdi
     for i in range(int(found.count[0])):
         if found.net[i] < NET:
             continue
-        clean, bump = take_off(b, found, i, track)
+        clean, bump = take_off(b, g, found, i, track)
         own = blank(len(b.y))
         if np.any(np.isnan(bump)) == whole or not all_runs(clean, g, own):
             continue

@@ -228,6 +228,8 @@ def _descend(
 @kernel
 def join(z: Zone, g: Gains, side: int, found: Bumps) -> None:
     """Give an open side of `found` its far foot from the other anchor's zone: each guess of z's row 0 is a foot."""
+    if len(z.y) < 2:
+        return
     slope = found.slope[side]
     far = found.end[side] if z.way > 0 else -found.start[side]  # the open side's foot, in z's time
     low, high = _around(z.before, CHANGE)
@@ -235,7 +237,7 @@ def join(z: Zone, g: Gains, side: int, found: Bumps) -> None:
         command = _command(z, g, 0, z.J, k)
         bump = z.y[0] - command
         foot = z.t[0] - bump / slope
-        if bump * slope <= 0.0 or foot < z.start or not _possible(command) or len(z.y) < 2:
+        if bump * slope <= 0.0 or foot < z.start or not _possible(command):
             continue
         J, dJ, i, evidence = _next(z, g, 0, z.J, k), z.keep[0] * z.dJ, 0, 0.0
         while i + 1 < len(z.y):
