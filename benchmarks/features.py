@@ -1,7 +1,8 @@
 """Features: ours against the winners' pandas, full size, cold. Run: ./run.sh bench features [--breaths N] [--runs N]
 
-Both read the same CSV of simulated breaths (the competition's columns, full float digits), make the 37 inputs of the
-1st-place network, and scale them; each run in a fresh process, ours and pandas' in turn. Imports are not timed.
+Both read the same CSV of simulated breaths (the competition's columns, full float digits), and make the 37 inputs of
+the 1st-place network: in float64 ("features"), then scaled in float32 ("training"). Each run is a fresh process, ours
+and pandas' in turn; imports are not timed. CPU time is there for busy machines: polars has several threads, pandas one.
 Pandas runs in an environment of its own, made here once, at the version the winners' code was last good for: under
 pandas 3 it runs and is silently wrong. All that is kept lies in runs/bench. Exits 1 where any value of any row differs
 by more than 1e-9.
@@ -24,7 +25,9 @@ CACHE = ROOT / "runs" / "bench"
 RIVAL = ("pandas==2.2.3", "numpy==2.2.6", "scikit-learn==1.6.1")
 BREATHS, STEPS = 75_450, 80  # of the competition's train.csv
 TOLERANCE = 1e-9
-STAGES = ("reading", "+ 22 numeric features", "+ 15 one-hots", "+ scaling")  # as in measured.py
+# Jobs (see measured.py) and the names of their steps; what is measured by the end of each step: its unit and label.
+JOBS = {"features": ("reading", "+ 22 numeric features", "+ 15 one-hots"), "training": ("all of it, scaled",)}
+MEASURES = {"seconds": (1.0, "wall s"), "cpu_seconds": (1.0, "CPU s"), "peak_bytes": (2.0**30, "peak GiB")}
 Run = dict[str, Any]  # "versions", and "costs": one dict a stage, of what it took by its end
 OURS, ANCHOR = "benchmarks.foldline_features", "benchmarks.anchor_features"
 
@@ -86,24 +89,24 @@ def largest_difference(pythons: dict[str, str], csv: Path) -> tuple[float, int]:
     saved = {module: CACHE / f"{module}.npy" for module in pythons}
     try:
         for module, path in saved.items():
-            child(pythons[module], module, str(csv), "--save", str(path))
+            child(pythons[module], module, "save", str(csv), str(path))
         ours, anchor = (np.load(saved[module], mmap_mode="r") for module in (OURS, ANCHOR))
         if ours.shape != anchor.shape:
             raise SystemExit(
                 f"Both sides must make the same features, but ours are {ours.shape}, pandas' {anchor.shape}."
             )
-        return max(float(np.abs(a - b).max()) for a, b in zip(ours, anchor, strict=True)), ours.size
+        # numpy's max, unlike Python's, answers NaN where there is one.
+        return float(np.max([np.abs(a - b).max() for a, b in zip(ours, anchor, strict=True)])), ours.size
     finally:
         for path in saved.values():
             path.unlink(missing_ok=True)
 
 
-def report(runs: dict[str, list[Run]]) -> str:
-    """The table: medians of both sides by the end of each stage, and the ratios of the pairs of runs."""
-    measures = (("seconds", 1.0, "wall s"), ("cpu_seconds", 1.0, "CPU s"), ("peak_bytes", 2.0**30, "peak GiB"))
-    lines = [f"{'by the end of':24}{'':9}{'ours':>9}{'pandas':>9}   pandas / ours: min, median, max of the runs"]
-    for place, stage in enumerate(STAGES):
-        for key, unit, label in measures:
+def report(job: str, stages: tuple[str, ...], runs: dict[str, list[Run]]) -> str:
+    """The table of a job: medians of both sides by the end of each stage, and the ratios of the pairs of runs."""
+    lines = [f"{job:24}{'':9}{'ours':>9}{'pandas':>9}   pandas / ours: min, median, max of the runs"]
+    for place, stage in enumerate(stages):
+        for key, (unit, label) in MEASURES.items():
             ours, anchor = ([run["costs"][place][key] / unit for run in runs[module]] for module in (OURS, ANCHOR))
             ratios = sorted(a / b for a, b in zip(anchor, ours, strict=True))
             spread = f"{ratios[0]:6.1f}{median(ratios):6.1f}{ratios[-1]:6.1f}"
@@ -118,17 +121,20 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--breaths", type=int, default=BREATHS, help="simulated breaths of 80 steps")
     parser.add_argument("--runs", type=int, default=5, help="runs of each side")
     options = parser.parse_args(argv)
+    if min(options.breaths, options.runs) < 1:
+        parser.error(f"--breaths and --runs must be at least 1, but are {options.breaths} and {options.runs}")
     csv = breaths_csv(options.breaths)
     pythons = {OURS: sys.executable, ANCHOR: rival_python()}
     difference, values = largest_difference(pythons, csv)
     print(f"{options.breaths:,} breaths, {options.breaths * STEPS:,} rows, {csv.stat().st_size / 1e6:,.0f} MB of CSV")
     print(f"largest difference over all {values:,} values: {difference:.1e} (at most {TOLERANCE:.0e})", flush=True)
-    runs: dict[str, list[Run]] = {OURS: [], ANCHOR: []}
-    for _ in range(options.runs):
-        for module, python in pythons.items():
-            runs[module].append(json.loads(child(python, module, str(csv))))
+    for job, stages in JOBS.items():
+        runs: dict[str, list[Run]] = {OURS: [], ANCHOR: []}
+        for _ in range(options.runs):
+            for module, python in pythons.items():
+                runs[module].append(json.loads(child(python, module, job, str(csv))))
+        print(report(job, stages, runs), flush=True)
     print(f"{options.runs} runs each, in turn: {'; '.join(side[0]['versions'] for side in runs.values())}")
-    print(report(runs))
     return 0 if difference <= TOLERANCE else 1
 
 

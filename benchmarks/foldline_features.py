@@ -20,8 +20,9 @@ KINDS: dict[str, pl.DataType | type[pl.DataType] | None] = {
     **dict.fromkeys(("R", "C", "u_out"), pl.Int8),
     **dict.fromkeys(("time_step", "u_in", "pressure"), pl.Float64),
 }
+FAMILIES = [*NUMERIC, build("static")]
 STEPS = 80  # of each breath
-BLOCK = 655_360  # rows scaled at once, as many as `compute` works on
+CHUNK = 8192 * STEPS  # rows scaled at once
 SAMPLE = 4096  # breaths the quantiles are taken from, as in foldline/scaler.py
 
 
@@ -38,18 +39,29 @@ def one_hots(frames: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
     return features.hstack(compute(frame, COLUMNS, [build("static")]))
 
 
-def scale(frame: pl.DataFrame) -> pl.DataFrame:
-    """(x - median) / (q75 - q25) in Float32, the quantiles from SAMPLE breaths drawn at random."""
+def training(csv: str) -> pl.DataFrame:
+    """(x - median) / (q75 - q25) of the 37 features as Float32, chunk by chunk; the quantiles from SAMPLE breaths."""
+    frame = read(csv)
+    scaled = _scaled(compute(_sample(frame), COLUMNS, FAMILIES))
+    chunks = (compute(part, COLUMNS, FAMILIES).select(scaled) for part in frame.iter_slices(CHUNK))
+    return pl.concat(chunks, rechunk=False)
+
+
+def _sample(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows of SAMPLE breaths drawn at random, in order."""
     breaths = frame.height // STEPS
     drawn = np.random.default_rng(0).choice(breaths, min(SAMPLE, breaths), replace=False)
-    sample = frame[(np.sort(drawn)[:, None] * STEPS + np.arange(STEPS)).ravel()]
-    scaled = []
+    return frame[(np.sort(drawn)[:, None] * STEPS + np.arange(STEPS)).ravel()]
+
+
+def _scaled(sample: pl.DataFrame) -> list[pl.Expr]:
+    expressions = []
     for column in sample:
         low, center, high = np.quantile(column.to_numpy(), [0.25, 0.5, 0.75])
         width = high - low if high > low else 1.0
-        scaled.append(((pl.col(column.name) - center) / width).cast(pl.Float32))
-    return pl.concat([part.select(scaled) for part in frame.iter_slices(BLOCK)], rechunk=False)
+        expressions.append(((pl.col(column.name) - center) / width).cast(pl.Float32))
+    return expressions
 
 
 if __name__ == "__main__":
-    run(f"polars {pl.__version__}", (read, numeric, one_hots, scale))
+    run(f"polars {pl.__version__}", (read, numeric, one_hots), training)

@@ -1,7 +1,8 @@
 """The measured half of benchmarks/features.py: runs one implementation in a fresh process and prints what it cost.
 
-    python -m benchmarks.foldline_features CSV            time and peak memory after each stage, as one line of JSON
-    python -m benchmarks.foldline_features CSV --save NPY the unscaled features, (37, rows) float64, nothing timed
+    python -m benchmarks.foldline_features features CSV   cost by the end of each step, as one line of JSON
+    python -m benchmarks.foldline_features training CSV   cost of scaled float32 features, which a network trains on
+    python -m benchmarks.foldline_features save CSV NPY   the features themselves, (37, rows) float64, nothing timed
 
 Imported by foldline_features.py and by anchor_features.py, the latter in an environment that has pandas but no polars:
 only numpy and the standard library here.
@@ -18,24 +19,29 @@ from typing import Any
 
 import numpy as np
 
-# Both sides do these in turn; each takes what the one before gave back, the first the CSV's path.
-STAGES = ("reading", "+ 22 numeric features", "+ 15 one-hots", "+ scaling")
-Stage = Callable[[Any], Any]
+# A step takes what the one before gave back, the first the CSV's path. JOBS in features.py names them.
+Step = Callable[[Any], Any]
 
 
-def run(versions: str, stages: tuple[Stage, Stage, Stage, Stage]) -> None:
-    """Answer the command line for an implementation, given as one function for each of STAGES."""
+def run(versions: str, features: tuple[Step, Step, Step], training: Step) -> None:
+    """Answer the command line for an implementation.
+
+    `features`: reading, numeric features, one-hots; the last gives a frame of the 37 features in the order of ours.
+    `training`: from the CSV's path to the scaled features.
+    """
     parser = argparse.ArgumentParser()
+    parser.add_argument("job", choices=("features", "training", "save"))
     parser.add_argument("csv")
-    parser.add_argument("--save", type=Path)
+    parser.add_argument("npy", nargs="?", type=Path)
     arguments = parser.parse_args()
-    if arguments.save:
+    if arguments.job == "save":
         value: Any = arguments.csv
-        for stage in stages[:-1]:
-            value = stage(value)
-        _save(value, arguments.save)
+        for step in features:
+            value = step(value)
+        _save(value, arguments.npy)
     else:
-        print(json.dumps({"versions": versions, "costs": _measure(stages, arguments.csv)}))
+        costs = _measure(features if arguments.job == "features" else (training,), arguments.csv)
+        print(json.dumps({"versions": versions, "costs": costs}))
 
 
 def peak_bytes() -> int:
@@ -51,12 +57,13 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _measure(stages: tuple[Stage, ...], csv: str) -> list[dict[str, float]]:
-    """What the process has cost from its start of work to the end of each stage."""
-    costs, value = [], csv
+def _measure(steps: tuple[Step, ...], csv: str) -> list[dict[str, float]]:
+    """What the process has cost from its start of work to the end of each step."""
+    costs: list[dict[str, float]] = []
+    value: Any = csv
     start, cpu_start = time.perf_counter(), time.process_time()
-    for stage in stages:
-        value = stage(value)
+    for step in steps:
+        value = step(value)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         costs.append({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes()})
     return costs

@@ -34,6 +34,16 @@ class Config:
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ValueError(f"rounds must be at least 1, but is {self.rounds}")
+        if self.num_leaves < 2:
+            raise ValueError(f"num_leaves must be at least 2, but is {self.num_leaves}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, but is {self.learning_rate}")
+        for name in ("feature_fraction", "bagging_fraction"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in (0, 1], but is {getattr(self, name)}")
+        for name in ("min_data_in_leaf", "lambda_l2"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)}")
 
 
 class LightGBM:

@@ -9,6 +9,7 @@ import errno
 import importlib
 import os
 import sys
+import traceback
 from dataclasses import dataclass, field
 
 from foldline import __version__
@@ -72,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _end(error: Exception, code: int, debug: bool) -> int:
     if debug:
-        raise error
+        traceback.print_exception(error)
+        return code
     print(f"error: {error}", file=sys.stderr)
     return code
 

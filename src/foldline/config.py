@@ -175,6 +175,10 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     made = {key: schema.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
     if made["features"].scaler not in KINDS:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
+    if made["post"].decode and len(made["data"].target) != 1:
+        raise UserError(
+            f"{where}: post.decode = true needs one target, but data.target has {len(made['data'].target)}."
+        )
     return Config(name=name, models=_models(tables["model"], made["train"], where), **made)
 
 

@@ -6,10 +6,13 @@ two lines: jobs in, events out.)
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import multiprocessing.connection
 import os
 import queue
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -101,16 +104,26 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
 def _work(todo: Any, events: Any) -> None:
     """A worker's life: jobs until there are no more. Ctrl-C is the parent's to handle: it ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     while (item := todo.get()) is not None:
         number, job = item
         events.put((number, "start", {}))
         try:
             cells.run(job, _throttled(number, events))
-        except UserError as error:
-            events.put((number, "error", {"error": error}))
         except Exception as error:
+            if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+                events.put((number, "error", {"error": error}))  # the user's to mend: the command line says it
+                continue
             text = "".join(traceback.format_exception(error))
             events.put((number, "error", {"error": RuntimeError(f"{job.cell.name} failed in a worker:\n{text}")}))
+
+
+def _die_with_parent() -> None:
+    """A parent killed by SIGKILL can't end its workers: without this they would train on, holding cells' locks."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in a worker"
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _throttled(number: int, events: Any) -> Callable[..., None]:

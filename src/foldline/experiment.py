@@ -18,10 +18,11 @@ from foldline.blend import Blend
 from foldline.cells import Cell
 from foldline.config import Config, from_tables
 from foldline.errors import UserError
+from foldline.exact import Exact
 from foldline.folds import Folds
 from foldline.metrics import metric
 from foldline.post import Grid
-from foldline.store import Dense
+from foldline.store import Dense, pad, unpad
 from foldline.submit import Expected
 
 
@@ -42,8 +43,12 @@ class Result:
         return next(reversed(self.scores.values()))[-1]
 
 
-def reduce(config: Config, plan: list[Cell], dense: Dense, folds: Folds) -> Result:
-    """Scores and blend of an experiment whose cells are all finished."""
+def reduce(config: Config, plan: list[Cell], dense: Dense, folds: Folds, exact: Exact | None) -> Result:
+    """Scores and blend of an experiment whose cells are all finished.
+
+    Args:
+        exact: what a decoder read back from the training series' inputs, if post.decode asks for it.
+    """
     assert dense.y is not None, "an experiment is scored on labelled series"
     measure = metric(config.data.metric)
     labels = tuple(model.label for model in config.models)
@@ -61,6 +66,9 @@ def reduce(config: Config, plan: list[Cell], dense: Dense, folds: Folds) -> Resu
     if config.post.snap and any(grid is not None for grid in post.detect_grids(truth)):
         final = _snapped_by_fold(mixed, truth, fold)
         shown["snapped to the grid"] = final
+    if exact is not None:
+        final = post.paste(final, pad(exact.values, dense.lengths, scored.shape[1])[scored])
+        shown["exact rows in place"] = final
     scores = {name: _by_fold(values, truth, fold, measure) for name, values in shown.items()}
     fitted = blend.fit(config.blend, labels, rows, truth, measure)
     blended = np.zeros(y.shape)
@@ -84,16 +92,19 @@ def _snapped_by_fold(values: np.ndarray, truth: np.ndarray, fold: np.ndarray) ->
     return snapped
 
 
-def predict_test(result_blend: Blend, grids: list[Grid | None], plan: list[Cell], fingerprint: str) -> np.ndarray:
-    """(N, T, K) test predictions: mean over folds and seeds in each model, then blend, then grid."""
+def predict_test(
+    fitted: Blend, grids: list[Grid | None], plan: list[Cell], dense: Dense, exact: Exact | None
+) -> np.ndarray:
+    """(rows, K) test predictions: mean over folds and seeds in each model, then blend, grid, exact rows."""
     members = []
-    for label in result_blend.labels:
-        paths = [cells.test_path(cell, fingerprint) for cell in plan if cell.model.label == label]
+    for label in fitted.labels:
+        paths = [cells.test_path(cell, dense.fingerprint) for cell in plan if cell.model.label == label]
         total = files.read_array(paths[0]).astype(np.float64)
         for path in paths[1:]:
             total += files.read_array(path, mapped=True)
         members.append(total / len(paths))
-    return post.snap(result_blend.apply(np.stack(members)), grids)
+    snapped = post.snap(unpad(fitted.apply(np.stack(members)), dense.lengths), grids)
+    return snapped if exact is None else post.paste(snapped, exact.values)
 
 
 def folder_of(config: Config, plan: list[Cell], test: str) -> Path:

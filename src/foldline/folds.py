@@ -54,16 +54,25 @@ class Folds:
 
 
 def default_path(config: FoldsConfig, name: str, table: Table) -> Path:
-    """Where the fold file of an experiment lies when [folds] names none."""
+    """Where an experiment's fold file lies: as [folds] says, else under folds/; one of simulated data that nobody put
+    there lies under runs/, named after the data's hash."""
     if config.file:
         return Path(config.file)
-    data = table.data
-    size = data.simulate
-    stem = f"simulated-{size.breaths}-seed{size.seed}" if data.simulated else name
-    file = f"{stem}-{config.kind}-k{config.k}-seed{config.seed}.csv"
-    committed = files.home() / "folds" / file
-    return committed if committed.exists() or not data.simulated else files.runs() / "folds" / file
+    path = committed_path(config, name, table)
+    if path.exists() or not table.data.simulated:
+        return path
+    return files.runs() / "folds" / f"{table.path.parent.name}-{_tail(config)}"
 
+
+def committed_path(config: FoldsConfig, name: str, table: Table) -> Path:
+    """Where the fold file lies once it is made on purpose, to be committed: named after what it depends on."""
+    size = table.data.simulate
+    stem = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}" if table.data.simulated else name
+    return files.home() / "folds" / f"{stem}-{_tail(config)}"
+
+
+def _tail(config: FoldsConfig) -> str:
+    return f"{config.kind}-k{config.k}-seed{config.seed}.csv"
 
 def obtain(config: FoldsConfig, name: str, table: Table) -> tuple[Folds, bool]:
     """The saved folds, checked against the table; made and saved when there are none. True: made just now."""

@@ -1,4 +1,4 @@
-"""What is done to blended predictions: snapping to the target's grid.
+"""What is done to blended predictions: snapping to the target's grid, and exact rows in their place.
 
 Whatever is fitted here is fitted on the series outside a fold when its effect on a score is reported.
 """
@@ -15,6 +15,7 @@ class PostConfig:
     """[post]: steps after the blend."""
 
     snap: bool = True  # round to the even grid of the training targets, where they lie on one
+    decode: bool = False  # put exact rows, read back from the inputs, in place of predictions (ventilator only)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ def detect_grid(values: np.ndarray) -> Grid | None:
         step, offset = (float(value) for value in np.polyfit(index, distinct, 1))
     off = np.abs(distinct - (offset + step * index))
     return Grid(offset, step, int(index[-1]) + 1) if off.max() < 1e-5 * step else None
+
+
+def paste(values: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """(..., 1) predictions with exact ones (...) in their place, where those are not NaN."""
+    return np.where(np.isnan(exact), values[..., 0], exact)[..., None]
 
 
 def snap(values: np.ndarray, grids: list[Grid | None]) -> np.ndarray:

@@ -63,6 +63,12 @@ def read(path: Path, wanted: dict[str, pl.DataType | type[pl.DataType] | None]) 
     return frame
 
 
+def columns(path: Path) -> list[str]:
+    """The names of a table's columns, in the file's order; for a file that `read` has read."""
+    content = _content(path)
+    return list(pl.read_parquet_schema(content)) if ".parquet" in path.suffixes else _header(path, content)
+
+
 def _members(archive: Path) -> list[str]:
     if archive.suffix != ".zip":
         raise UserError(
@@ -124,8 +130,7 @@ def _parquet(
 
 
 def _csv(path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type[pl.DataType] | None]) -> pl.DataFrame:
-    header = pl.read_csv(content, n_rows=0, infer_schema=False).columns
-    _require(path, header, wanted)
+    _require(path, _header(path, content), wanted)
     kinds = {name: kind for name, kind in wanted.items() if kind is not None}
     try:
         frame = pl.read_csv(content, columns=list(wanted), schema_overrides=kinds, infer_schema_length=1000)
@@ -134,26 +139,36 @@ def _csv(path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type
     return frame.select(list(wanted))
 
 
+def _header(path: Path, content: Path | bytes) -> list[str]:
+    try:
+        return pl.read_csv(content, n_rows=0, infer_schema=False).columns
+    except pl.exceptions.ComputeError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, cause: Exception) -> UserError:
+    return UserError(f"{path} is no readable CSV ({_first_line(cause)}). Check it for a broken or cut line.")
+
+
 def _bad_cell(
     path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type[pl.DataType] | None], cause: Exception
 ) -> UserError:
     """Only after polars refused the file: read it as text and find the first value that is not of its type."""
-    kinds = pl.read_csv(content, columns=list(wanted), n_rows=1000, infer_schema_length=1000, ignore_errors=True).schema
     try:
+        head = pl.read_csv(content, columns=list(wanted), n_rows=1000, infer_schema_length=1000, ignore_errors=True)
         text = pl.read_csv(content, columns=list(wanted), infer_schema=False)
     except pl.exceptions.ComputeError:
-        return UserError(f"{path} is no readable CSV ({_first_line(cause)}). Check it for a broken or cut line.")
+        return _unreadable(path, cause)
     for name, kind in wanted.items():
-        wrong = (
-            text[name].is_not_null() & text[name].str.strip_chars().cast(kind or kinds[name], strict=False).is_null()
-        )
+        parsed = text[name].str.strip_chars().cast(kind or head.schema[name], strict=False)
+        wrong = text[name].is_not_null() & parsed.is_null()
         if wrong.any():
             row = int(wrong.arg_true()[0])
             value = text[name][row]
             return UserError(
                 f"{path}, line {row + 2}: column {name!r} must hold numbers, but holds {value!r}. Mend or drop the row."
             )
-    return UserError(f"{path} is no readable CSV ({_first_line(cause)}). Check it for a broken or cut line.")
+    return _unreadable(path, cause)
 
 
 def _first_line(error: Exception) -> str:

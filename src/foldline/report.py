@@ -10,9 +10,12 @@ import tomli_w
 from foldline import cells, experiment
 from foldline.cells import Cell
 from foldline.config import Config
+from foldline.exact import Exact
 from foldline.experiment import Result
 from foldline.series import Competition
 from foldline.store import Dense, pad
+
+Found = tuple[Exact | None, Exact | None]
 
 CSS = """
 :root{color-scheme:light dark;--line:#d0d7de;--soft:#f6f8fa;--ink:#1f2328;--faint:#59636e;--page:#fff}
@@ -33,18 +36,21 @@ pre{background:var(--soft);padding:.8rem 1rem;border-radius:6px;overflow-x:auto;
 """
 
 
-def page(config: Config, plan: list[Cell], result: Result, train: Dense, competition: Competition, command: str) -> str:
-    """The whole page as text."""
+def page(
+    config: Config, plan: list[Cell], result: Result, train: Dense, competition: Competition, exact: Found, command: str
+) -> str:
+    """The whole page as text. exact: decoded rows of the train and test tables, None where post.decode is off."""
     sections = [
         ("Scores, out-of-fold", _scores(config, result)),
         ("Best, median and worst series", _panels(config, result, train, competition)),
+        ("Read back exactly", _exact(exact, competition)),
         ("Error by step", _by_step(config, result, train, competition)),
         ("Learning curves", _curves(config, plan)),
         ("Blend", _blend(result)),
         ("Cells", _cells(plan)),
         ("How to make it again", _again(config, command)),
     ]
-    body = "".join(f"<h2>{escape(title)}</h2>\n{content}\n" for title, content in sections)
+    body = "".join(f"<h2>{escape(title)}</h2>\n{content}\n" for title, content in sections if content)
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width,initial-scale=1'><link rel='icon' href='data:,'>"
@@ -109,6 +115,17 @@ def _panels(config: Config, result: Result, train: Dense, competition: Competiti
     picture = figures.series_panels(panels, config.data.order, config.data.target[0])
     target, given = escape(config.data.target[0]), escape(config.data.inputs[0])
     return f"{picture}<small>{target} over the scored steps; in grey below: {given}.</small>"
+
+
+def _exact(exact: Found, competition: Competition) -> str:
+    """How many scored rows were decoded, and how; nothing where post.decode is off."""
+    rows = []
+    for table_, found in zip((competition.train, competition.test), exact, strict=True):
+        if found is not None:
+            scored, counts = int(table_.scored.sum()), found.counts(table_.scored)
+            kinds = ", ".join(f"{kind} {count}" for kind, count in counts.items())
+            rows.append([table_.path.name, str(scored), f"{sum(counts.values()) / scored:.1%}", kinds])
+    return table(["file", "scored rows", "exact", "how"], rows, plain=True) if rows else ""
 
 
 def _by_step(config: Config, result: Result, train: Dense, competition: Competition) -> str:

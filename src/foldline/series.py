@@ -142,7 +142,7 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     """The sample submission, whose columns and row order a submission copies; None where there is none.
 
     Raises:
-        UserError: it does not name just the rows of the test table.
+        UserError: it does not name just the rows of the test table, or has a column that no role explains.
     """
     data = test.data
     path = readers.find(source, "sample_submission")
@@ -156,7 +156,13 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
             f"{path} must name each row of {test.path} once, but has {len(asked)} rows against {len(there)} "
             f"(first {data.id} that differs: {odd}). Take both files from one download."
         )
-    return sample
+    layout = readers.columns(path)
+    if len(layout) != len(sample.columns):
+        raise UserError(
+            f"{path} must have the columns {', '.join(sample.columns)}, but has {', '.join(layout)}. "
+            "Name every wanted column in data.target."
+        )
+    return sample.select(layout)
 
 
 def load_test(data: DataConfig) -> tuple[Table, pl.DataFrame | None]:
@@ -200,7 +206,8 @@ def load_table(path: Path, data: DataConfig, labelled: bool) -> Table:
 def _check_values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]) -> None:
     for name in frame.columns:
         column = frame[name]
-        bad = column.is_null() | ~column.is_finite() if name in numbers else column.is_null()
+        number = name in numbers or column.dtype.is_float()
+        bad = column.is_null() | ~column.is_finite() if number else column.is_null()
         if bad.any():
             row = int(bad.arg_true()[0])
             shown = "nothing" if column[row] is None else column[row]
@@ -263,10 +270,13 @@ def _check_scored(table: Table) -> None:
     for name in names:
         if name not in table.frame.columns:
             raise unknown("column", name, table.frame.columns, f"data.scored = {data.scored!r}")
-    if table.scored.dtype != np.bool_:
-        raise UserError(
-            f"data.scored must be true or false for each row, but {data.scored!r} gives {table.scored.dtype}."
-        )
+    try:
+        found = table.scored.dtype
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"data.scored = {data.scored!r} does not fit the columns of {table.path}: {reason}.") from error
+    if found != np.bool_:
+        raise UserError(f"data.scored must be true or false for each row, but {data.scored!r} gives {found}.")
     if not table.scored.any():
         raise UserError(f"{table.path}: no row fulfils data.scored = {data.scored!r}, so there is nothing to score.")
 

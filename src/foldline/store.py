@@ -53,14 +53,12 @@ class FeaturesConfig:
 
 def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
     """[features] as written, with the families' own tables gathered under `tables`."""
-    own = {"families", "scaler", "tables"}
+    own = {"families", "scaler"}
     for name in table:
         if name not in own and name not in features.FAMILIES:
             raise unknown("key", name, {"families", "scaler", *features.FAMILIES}, where)
     gathered = {name: value for name, value in table.items() if name not in own}
-    return {name: value for name, value in table.items() if name in own} | {
-        "tables": table.get("tables", {}) | gathered
-    }
+    return {name: value for name, value in table.items() if name in own} | {"tables": gathered}
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,18 @@ def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
     """The roles, as features see them."""
     data = table.data
     return Columns(key=data.key, order=data.order, inputs=data.inputs, static=data.static, levels=levels)
+
+
+def names_of(families: list[Family], columns: Columns) -> list[str]:
+    """The features' names, in the order of the store's columns.
+
+    Raises:
+        UserError: a family's parameters don't fit the data's columns.
+    """
+    try:
+        return [name for family in families for name in family.names(columns)]
+    except ValueError as error:
+        raise UserError(f"features: {error}") from error
 
 
 def obtain(
@@ -141,7 +151,7 @@ def _write(
     columns: Columns,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
-    names = [name for family in families for name in family.names(columns)]
+    names = names_of(families, columns)
     series, steps = len(table.lengths), int(table.lengths.max())
     x = np.lib.format.open_memmap(folder / "x.npy", mode="w+", dtype=np.float32, shape=(series, steps, len(names)))
     for first, last in chunks(table.lengths):

@@ -51,6 +51,11 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise ValueError(f"lr must be above 0, but is {self.lr}")
+        for name in ("weight_decay", "clip"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)}")
+        if self.margin < -1:
+            raise ValueError(f"margin must be at least -1, but is {self.margin}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds must be different whole numbers, none below 0, but is {list(self.seeds)}")
 

@@ -2,12 +2,12 @@
 
 The controller sees the quantised, noisy pressure that it made itself; u_in follows its law to the last bit, so a
 decoder that is right on simulated breaths is right for the reason it is right on real ones. `block` is a pure function
-of the seed, the block's number and the lung. Run it through `ventilator.simulator`.
+of the seed, the block's number and the rig. Run it through `ventilator.simulator`.
 
 Shapes: S rows of L = RUNS lanes while the loop runs, then N = BLOCK breaths of T = 80 rows.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final, Self
 
 import numpy as np
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ventilator import controller
 from ventilator.controller import CYCLE_S, INSPIRATION_S, STEPS, Array
-from ventilator.draws import KEPT, RUNS, Runs
-from ventilator.lung import SETTINGS, Lung, LungState
+from ventilator.draws import KEPT, RUNS, SWEEP, Runs
+from ventilator.lung import Lung, advance, resistive, resting, supply
+from ventilator.rig import Rig
 
 BLOCK: Final = RUNS * KEPT  # breaths that are drawn and simulated together
 FIRST_CYCLE: Final = 1  # cycle 0 only brings an exploration run into motion
@@ -34,6 +35,7 @@ class Breaths:
     pressure: Array  # (N, T) cmH2O, on the grid
     integral: Array  # (N, T) cmH2O, I of the controller
     tau_0: Array  # (N,) s
+    session: NDArray[np.int64]  # (N,) place in the rig
     mode: NDArray[np.int64]  # (N,) draws.SWEEP, EXPLORATION or OPEN_LOOP
     kp: Array  # (N,) %/cmH2O; 0 in open loop, as ki
     ki: Array  # (N,) %/cmH2O
@@ -57,51 +59,89 @@ class Breaths:
         return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def block(seed: int, number: int, lung: Lung) -> Breaths:
-    """Block `number` of the stream: its runs, simulated, cut into breaths and shuffled."""
+def block(seed: int, number: int, rig: Rig) -> Breaths:
+    """Block `number` of the stream of a seed: its runs, simulated, cut into breaths and shuffled."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-    runs = Runs.draw(rng)
+    runs = Runs.draw(rng, rig)
     order = rng.permutation(BLOCK)
-    return _recorded(runs, *_closed_loop(runs, lung, rng)).take(order)
+    return _recorded(runs, rig, *_closed_loop(runs, rig, rng)).take(order)
 
 
-def _closed_loop(runs: Runs, lung: Lung, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+def _closed_loop(runs: Runs, rig: Rig, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """Pressure (cmH2O, on the grid), u_in (%) and I (cmH2O), each (S, L), of all rows of a block's runs."""
     dt = np.diff(runs.clock, axis=0, prepend=runs.clock[:1])
     tau = runs.clock - CYCLE_S * runs.cycle
     out = tau >= INSPIRATION_S
-    here = np.arange(RUNS), np.minimum(runs.cycle, KEPT)
-    bump = controller.bump(tau, runs.bump_slope[here], runs.bump_start[here], runs.bump_end[here])
-    added = np.where(out, 0.0, bump)
-    wanted, idle = controller.target(tau, runs.kt), controller.idle_command(tau)
-    idling = out & ~runs.late_pi
-    patient = LungState(lung.take(runs.setting))
-    noise = rng.normal(0.0, 0.1, tau.shape)
-    pressure, u_in, integral = (np.zeros_like(tau) for _ in range(3))
-    sensed: Array = patient.sensed
-    memory: Array = np.zeros(RUNS)
-    for s in range(len(tau)):
-        pressure[s] = controller.grid_pressure(controller.grid_index(sensed + noise[s]))
-        error = wanted[s] - pressure[s]
-        integral[s] = memory = controller.integral(memory, error, dt[s])
-        command = controller.valve_command(error, memory, runs.kp, runs.ki, added[s])
-        u_in[s] = np.where(idling[s], idle[s], command)
-        if s + 1 < len(tau):
-            sensed = patient.advance(u_in[s], out[s], dt[s + 1])
+    added, wanted, idle = _added(runs, tau), controller.target(tau, runs.kt), controller.idle_command(tau)
+    idling = out & ~np.array([name.late_pi for name in rig.sessions])[runs.session]
+    lung, flutter, white = _lungs(runs, rig, rng), _flutter(runs, rig, rng), _white(runs, rig, out, rng)
+    state = resting(lung, np.where(runs.mode == SWEEP, rig.start[runs.session], lung.peep))
+    pressure, u_in, integral = np.zeros_like(tau), np.zeros_like(tau), np.zeros_like(tau)
+    memory = np.zeros(RUNS)
+    for row in range(len(tau)):
+        true = state.sensed + flutter[row] * resistive(lung, state.flow) * (1.0 - state.opened)
+        pressure[row] = controller.grid_pressure(controller.grid_index(true + white[row]))
+        error = wanted[row] - pressure[row]
+        integral[row] = memory = controller.integral(memory, error, dt[row])
+        command = controller.valve_command(error, memory, runs.kp, runs.ki, added[row])
+        u_in[row] = np.where(idling[row], idle[row], command)
+        if row + 1 < len(tau):
+            state = advance(lung, state, supply(lung, u_in[row]), out[row], dt[row + 1])
     return pressure, u_in, integral
 
 
-def _recorded(runs: Runs, pressure: Array, u_in: Array, integral: Array) -> Breaths:
+def _added(runs: Runs, tau: Array) -> Array:
+    """(S, L) bump (%) at tau (s): in inspiration only."""
+    here = np.arange(RUNS), np.minimum(runs.cycle, KEPT)
+    bump = controller.bump(tau, runs.bump_slope[here], runs.bump_start[here], runs.bump_end[here])
+    return np.where(tau >= INSPIRATION_S, 0.0, bump)
+
+
+def _lungs(runs: Runs, rig: Rig, rng: np.random.Generator) -> Lung:
+    """A lung per run: its session's, off by what differs between runs."""
+    lung = rig.lung.take(runs.session)
+    gain, resistance, compliance = (
+        np.exp(rng.normal(0.0, spread, RUNS))
+        for spread in (rig.gain_spread, rig.resistance_spread, rig.compliance_spread)
+    )
+    return replace(
+        lung,
+        curve=lung.curve * gain[:, None],
+        resistance=lung.resistance * resistance,
+        turbulence=lung.turbulence * resistance,
+        compliance=lung.compliance * compliance,
+    )
+
+
+def _flutter(runs: Runs, rig: Rig, rng: np.random.Generator) -> Array:
+    """(S, L) fluctuation of the inflow as a share of it: autoregressive of order 2, of unit times `rig.flutter` sd."""
+    first, second = rig.flutter_1[runs.session], rig.flutter_2[runs.session]
+    innovation = (1.0 + second) / (1.0 - second) * ((1.0 - second) ** 2 - first**2)
+    shocks = rng.normal(0.0, 1.0, runs.clock.shape) * rig.flutter[runs.session] * np.sqrt(innovation)
+    out = np.zeros_like(shocks)
+    for row in range(2, len(out)):
+        out[row] = first * out[row - 1] + second * out[row - 2] + shocks[row]
+    return out
+
+
+def _white(runs: Runs, rig: Rig, out: NDArray[np.bool_], rng: np.random.Generator) -> Array:
+    """(S, L) noise (cmH2O) of the sensor."""
+    size = np.where(out, rig.expiratory_noise[runs.session], rig.inspiratory_noise[runs.session])
+    return np.asarray(size * rng.normal(0.0, 1.0, runs.clock.shape))
+
+
+def _recorded(runs: Runs, rig: Rig, pressure: Array, u_in: Array, integral: Array) -> Breaths:
     """Cut (S, L) runs into `L * KEPT` breaths: the first 80 rows of each recorded cycle."""
     cycles = np.repeat(np.arange(FIRST_CYCLE, FIRST_CYCLE + KEPT)[:, None], RUNS, axis=1)
     start = np.stack([np.argmax(runs.cycle >= k, axis=0) for k in cycles[:, 0]]).ravel()
     cycles, lane = cycles.ravel(), np.tile(np.arange(RUNS), KEPT)
     rows = start[:, None] + np.arange(STEPS)
     tau = runs.clock[rows, lane[:, None]] - CYCLE_S * cycles[:, None]
-    r, c = np.array(SETTINGS)[runs.setting[lane]].T
+    name = np.array(rig.sessions)[runs.session[lane]]
     return Breaths(
-        r=r,
-        c=c,
+        session=runs.session[lane],
+        r=name[:, 0],
+        c=name[:, 1],
         time_step=tau - tau[:, :1],
         u_in=u_in[rows, lane[:, None]],
         u_out=(tau >= INSPIRATION_S).astype(np.int64),
@@ -112,7 +152,7 @@ def _recorded(runs: Runs, pressure: Array, u_in: Array, integral: Array) -> Brea
         kp=runs.kp[lane],
         ki=runs.ki[lane],
         kt=runs.kt[lane],
-        late_pi=runs.late_pi[lane],
+        late_pi=name[:, 4].astype(bool),
         bump_slope=runs.bump_slope[lane, cycles],
         bump_start=runs.bump_start[lane, cycles],
         bump_end=runs.bump_end[lane, cycles],

@@ -5,19 +5,23 @@
                       expiratory valve to PEEP  tube's own compliance          airway pressure --lag--> sensor
 
 A grey box, after the single-compartment lung of https://github.com/google/deluca-lung, with what real breaths needed
-beyond it; docs/simulator.md lists the forms tried, with their errors. One implementation serves the simulator (numpy) and
-the calibration (torch, with gradients): `xp` is the array namespace. It runs nothing by itself.
+beyond it; docs/simulator.md lists the forms tried, with their errors. One implementation serves the simulator (numpy)
+and the calibration (torch, with gradients): `xp` is the array namespace. It runs nothing by itself.
 
 Units: pressure cmH2O, flow L/s, volume L, time s, valve commands %.
 """
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from types import ModuleType
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ventilator.controller import C_VALUES, R_VALUES
+
+SETTINGS: Final = tuple((r, c) for r in R_VALUES for c in C_VALUES)  # (R, C) in the order of all tables here
 REST: Final = 5.0  # cmH2O of recoil at which volume counts as 0
 BEND: Final = 20.0  # cmH2O above rest at which a lung of stiffening 1 is twice as stiff
 KNOTS: Final = (0.0, 1.0, 2.0, 3.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0)  # % of the valve's curve
@@ -66,16 +70,18 @@ def resting(lung: Lung, pressure: Any, xp: ModuleType = np) -> State:
 
 
 def supply(lung: Lung, u_in: Any, xp: ModuleType = np) -> Any:
-    """Steady flow (L/s) at a valve opening `u_in` (N,) in %: a line from knot to knot."""
+    """Steady flow (L/s) at a valve opening `u_in` (N,) or (T, N) in %: a line from knot to knot."""
     total = 0.0
-    for k, (low, high) in enumerate(zip(KNOTS[:-1], KNOTS[1:], strict=True)):
+    for k, (low, high) in enumerate(pairwise(KNOTS)):
         total = total + lung.curve[:, k] * xp.clip(u_in - low, 0.0, high - low)
     return total
 
 
-def advance(lung: Lung, state: State, u_in: Any, out: Any, dt: Any, xp: ModuleType = np) -> State:
-    """From one row to the next, `dt` (s) later, under the row's commands `u_in` (%) and `out` (0 or 1)."""
-    wanted = supply(lung, u_in, xp)
+def advance(lung: Lung, state: State, wanted: Any, out: Any, dt: Any, xp: ModuleType = np) -> State:
+    """From one row to the next, `dt` (s) later, under the row's commands.
+
+    `wanted` (N,) is the `supply` (L/s) of the row's u_in, `out` (N,) its u_out (0 or 1).
+    """
     held = _move(lung, state, state.supply, state.out, lung.delay, xp)
     return _move(lung, held, wanted, out, dt - lung.delay, xp)._replace(supply=wanted, out=out)
 

@@ -1,9 +1,9 @@
-"""The rigs behind the competition: 28 sessions, each with its own lung, valve, clock and habits, and the file of their numbers.
+"""The rig behind the competition: its sessions, each with a lung, a valve, a clock and habits, and the file of numbers.
 
-The breaths were collected in sessions of one (R, C) each. A session ran on one of two computers (32 or 34 ms a row), either
-swept the gains or explored with bumps (then every 3rd or 4th row comes 1 ms late), and either idled in late expiration or
-kept its PI loop on. So a session can be told from inputs alone; what differs between sessions of the same (R, C), the
-valve's curve above all, is as large as what differs between lungs, and a network can know it too.
+The breaths were collected in sessions of one (R, C) each. A session ran on one of two computers (32 or 34 ms a row),
+either swept the gains or explored with bumps (then every 3rd or 4th row comes 1 ms late), and either idled in late
+expiration or kept its PI loop on. So a session can be told from inputs alone. What differs between sessions of the same
+(R, C), the valve's curve above all, is as large as what differs between lungs, and a network can know it too.
 
 `python -m ventilator.calibrate` makes rig.toml, which is read here.
 """
@@ -75,12 +75,12 @@ class Rig:
         tables: list[dict[str, Any]] = numbers["session"]
         sessions = [Session(*(table[name] for name in Session._fields)) for table in tables]
         lung = Lung(**{field.name: np.array([table["lung"][field.name] for table in tables]) for field in fields(Lung)})
-        arrays = {name: np.array([table[name] for table in tables]) for name in _arrays()}
+        arrays: dict[str, Any] = {name: np.array([table[name] for table in tables]) for name in _arrays()}
         return cls(sessions=sessions, lung=lung, **arrays, **{name: numbers[name] for name in _scalars()})
 
 
-_HEADER = """# The sessions behind the competition's breaths; written by `python -m ventilator.calibrate`, read by ventilator.rig.
-# Units: s, cmH2O, L; see the fields of Rig and Lung."""
+_HEADER = """# The sessions behind the breaths, written by `python -m ventilator.calibrate` for ventilator.rig.
+# Units s, cmH2O, L; the fields are those of Rig and Lung."""
 
 
 def sessions_of(r: NDArray[np.int64], c: NDArray[np.int64], time_step: Array, u_in: Array) -> list[Session]:

@@ -2,8 +2,8 @@
 
     python -m ventilator.simulator OUT --breaths 3000 --test-breaths 1000 --seed 0 --truth
 
-Breaths come in an endless stream per seed, made in blocks of 3,072; a block depends on the seed, its own number and the
-lung only, so neither the size of a request nor the number of threads changes a bit, and memory is that of a few blocks.
+Breaths come in an endless stream per seed, made in blocks of 6,144; a block depends on the seed, its own number and the
+rig only, so neither the size of a request nor the number of threads changes a bit, and memory is that of a few blocks.
 """
 
 import argparse
@@ -21,19 +21,19 @@ from numpy.typing import NDArray
 
 from ventilator.controller import STEPS
 from ventilator.loop import BLOCK, Breaths, block
-from ventilator.lung import Lung
+from ventilator.rig import Rig
 
 THREADS: Final = 2
 AHEAD: Final = 2  # blocks simulated while one is written
-HIDDEN: Final = ("mode", "kp", "ki", "kt", "late_pi", "tau_0", "bump_slope", "bump_start", "bump_end")
+HIDDEN: Final = ("session", "mode", "kp", "ki", "kt", "late_pi", "tau_0", "bump_slope", "bump_start", "bump_end")
 
 
-def simulate(breaths: int, seed: int, *, lung: Lung | None = None, first: int = 0) -> Breaths:
-    """Breaths `first` to `first + breaths - 1` of the stream of a seed; `lung` None: the calibrated one."""
+def simulate(breaths: int, seed: int, *, rig: Rig | None = None, first: int = 0) -> Breaths:
+    """Breaths `first` to `first + breaths - 1` of the stream of a seed; `rig` None: the calibrated one."""
     if breaths < 1 or first < 0:
         raise ValueError(f"simulate needs at least one breath and no negative start; got {breaths=}, {first=}.")
     numbers = range(first // BLOCK, (first + breaths - 1) // BLOCK + 1)
-    whole = Breaths.join([block(seed, number, _chosen(lung)) for number in numbers])
+    whole = Breaths.join([block(seed, number, _chosen(rig)) for number in numbers])
     skip = first - numbers[0] * BLOCK
     return whole.take(slice(skip, skip + breaths))
 
@@ -46,7 +46,7 @@ def write_competition(
     seed: int,
     on_progress: Callable[[int], None] | None = None,
     truth: bool = False,
-    lung: Lung | None = None,
+    rig: Rig | None = None,
 ) -> None:
     """Write train.csv, test.csv and sample_submission.csv, with Kaggle's columns and numbering, into a folder.
 
@@ -60,7 +60,7 @@ def write_competition(
         seed: same seed and sizes, same bytes.
         on_progress: called with the number of breaths written so far.
         truth: also truth.csv (id, pressure of the test rows) and hidden.csv (a row per breath: gains, phase, bump).
-        lung: None for the calibrated one.
+        rig: None for the calibrated one.
     """
     if breaths < 1 or test_breaths < 1:
         raise ValueError(f"A competition needs breaths to train on and to test on; got {breaths=}, {test_breaths=}.")
@@ -68,7 +68,7 @@ def write_competition(
     with _complete_files(out, names) as paths:
         files = {name: _Csv(path) for name, path in paths.items()}
         done = 0
-        for part in _stream(breaths + test_breaths, seed, _chosen(lung)):
+        for part in _stream(breaths + test_breaths, seed, _chosen(rig)):
             in_test = _in_test(done, len(part), breaths, test_breaths, seed)
             _write_block(files, part, in_test, done)
             done += len(part)
@@ -131,12 +131,12 @@ def _in_test(done: int, size: int, breaths: int, test_breaths: int, seed: int) -
     return np.asarray(rng.permutation(size) < count)
 
 
-def _stream(breaths: int, seed: int, lung: Lung) -> Iterator[Breaths]:
+def _stream(breaths: int, seed: int, rig: Rig) -> Iterator[Breaths]:
     """The first breaths of a seed, block by block, simulated a little ahead of the consumer."""
     waiting: deque[Future[Breaths]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         for number in range(-(-breaths // BLOCK)):
-            waiting.append(pool.submit(block, seed, number, lung))
+            waiting.append(pool.submit(block, seed, number, rig))
             if len(waiting) > AHEAD:
                 yield waiting.popleft().result()
         while len(waiting) > 1:
@@ -158,9 +158,9 @@ def _complete_files(out: Path, names: list[str]) -> Iterator[dict[str, Path]]:
             path.unlink(missing_ok=True)
 
 
-def _chosen(lung: Lung | None) -> Lung:
-    """The given lung, or the calibrated one that comes with the package."""
-    return Lung.nominal() if lung is None else lung
+def _chosen(rig: Rig | None) -> Rig:
+    """The given rig, or the calibrated one that comes with the package."""
+    return Rig.load() if rig is None else rig
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     name = arguments.words[0] if arguments.words else ""
     if name not in benchmarks:
         raise unknown("benchmark", name, benchmarks, "./run.sh bench")
-    return subprocess.call([sys.executable, str(benchmarks[name]), *arguments.words[1:]])
+    return subprocess.call([sys.executable, "-P", str(benchmarks[name]), *arguments.words[1:]])
 
 
 def _python(command: list[str]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from foldline import config as configs
-from foldline import files, folds, readers, series
+from foldline import folds, readers, series
 from foldline.cli import Arguments
 from foldline.console import Terminal
 
@@ -18,9 +18,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     config = configs.load(Path(arguments.config), arguments.overrides)
     source = series.source_folder(config.data)
     table = series.load_table(readers.locate(source, "train"), config.data, labelled=True)
-    path = folds.default_path(config.folds, config.name, table)
-    if not config.folds.file:  # made on purpose: to be committed, for simulated data too
-        path = files.home() / "folds" / path.name
+    path = Path(config.folds.file) if config.folds.file else folds.committed_path(config.folds, config.name, table)
     made = "--force" in arguments.flags or not path.exists()
     settings = replace(config.folds, file=str(path))
     dealt = folds.make(path, settings, table) if made else folds.read(path, settings, table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from foldline import exact as decoding
 from foldline import executors, experiment, series, store, submit
 from foldline.cells import Job
 from foldline.cli import Arguments
@@ -29,7 +30,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         dense = store.obtain(test, stored.config.features, stored.levels, update)
     terminal.say(f"{stored.config.name}: {len(stored.plan)} cells on {len(dense.lengths)} series of {test.path}")
     jobs = [Job(cell, None, None, dense.path) for cell in stored.plan]
-    waiting = [job for job in jobs if not job.finished]
+    waiting = list({job.key: job for job in jobs if not job.finished}.values())
     if "--dry-run" in arguments.flags:
         terminal.result(
             {"to_predict": len(waiting)}, f"dry run: {len(waiting)} of {len(jobs)} cells have yet to predict this file"
@@ -38,9 +39,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     if waiting:
         with terminal.cells(waiting) as bars:
             executors.execute(waiting, stored.config.executor, bars.event)
-    predictions = store.unpad(
-        experiment.predict_test(stored.blend, stored.grids, stored.plan, dense.fingerprint), dense.lengths
-    )
+    with terminal.bar("decoding", "series") as update:
+        exact = decoding.obtain(test, update) if stored.config.post.decode else None
+    predictions = experiment.predict_test(stored.blend, stored.grids, stored.plan, dense, exact)
     table = submit.build(data, test.frame, predictions, sample)
     draft = stored.folder / f"infer-{dense.fingerprint}.csv"
     origin = Origin(stored.config.name, stored.folder.name, stored.score)

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from foldline import cells, executors, experiment, files, folds, report, series, store, submit
+from foldline import cells, exact, executors, experiment, files, folds, report, series, store, submit
 from foldline import config as configs
 from foldline.cells import Cell, Job
 from foldline.cli import Arguments
 from foldline.config import Config
 from foldline.console import Terminal
 from foldline.errors import UserError
+from foldline.exact import Exact
 from foldline.experiment import Result
 from foldline.folds import Folds
 from foldline.series import Competition
@@ -44,8 +45,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     folder = experiment.folder_of(config, plan, test.fingerprint)
     _map(config, [Job(cell, train.path, dealt.assignment, test.path) for cell in plan], folder, "train", terminal)
 
-    result = experiment.reduce(config, plan, train, dealt)
-    predictions = store.unpad(experiment.predict_test(result.blend, result.grids, plan, test.fingerprint), test.lengths)
+    found = _decoded(config, competition, terminal)
+    result = experiment.reduce(config, plan, train, dealt, found[0])
+    predictions = experiment.predict_test(result.blend, result.grids, plan, test, found[1])
     truth = np.asarray(train.y)[train.scored]
     table = submit.build(config.data, competition.test.frame, predictions, competition.sample)
     origin = Origin(config.name, folder.name, result.score)
@@ -53,7 +55,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     path = submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
     experiment.record(folder, config, plan, result, competition.levels, expected)
     page = folder / "report.html"
-    files.write_text(page, report.page(config, plan, result, train, competition, _command(arguments)))
+    files.write_text(page, report.page(config, plan, result, train, competition, found, _command(arguments)))
     _scores(config, result, dealt.k, terminal)
     terminal.say(f"report: {_shown(folder.parent / 'latest' / page.name)}")
     answer = {"submission": str(path), "report": str(page), "scores": result.scores, "experiment": folder.name}
@@ -70,9 +72,17 @@ def _stores(config: Config, competition: Competition, terminal: Terminal) -> tup
         )
 
 
+def _decoded(config: Config, competition: Competition, terminal: Terminal) -> tuple[Exact | None, Exact | None]:
+    """Exact rows of the train and test tables, where post.decode asks for them."""
+    if not config.post.decode:
+        return None, None
+    with terminal.bar("decoding", "series") as update:
+        return exact.obtain(competition.train, update), exact.obtain(competition.test, update)
+
+
 def _map(config: Config, jobs: list[Job], folder: Path, verb: str, terminal: Terminal) -> None:
     """Run the cells that have something left to do, their events going to the bars and to wandb."""
-    waiting = [job for job in jobs if not job.finished]
+    waiting = list({job.key: job for job in jobs if not job.finished}.values())  # equal tables share their cells
     if not waiting:
         terminal.say("all cells are finished: nothing to train")
         return
@@ -90,7 +100,7 @@ def _map(config: Config, jobs: list[Job], folder: Path, verb: str, terminal: Ter
 def _need_space(config: Config, competition: Competition) -> None:
     """Refuse before training what would fill the disk: dense stores and predictions of all cells."""
     columns = store.columns_of(competition.train, competition.levels)
-    width = sum(len(family.names(columns)) for family in config.features.built)
+    width = len(store.names_of(config.features.built, columns))
     rows = sum(len(table.lengths) * int(table.lengths.max()) for table in (competition.train, competition.test))
     count = sum(len(model.train.seeds) for model in config.models) * config.folds.k
     need = rows * (4 * width + 16) + 8 * rows * len(config.data.target) * count

@@ -11,8 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ventilator.decoder.chain import all_runs, first_row
-from ventilator.decoder.kernels import kernel
-from ventilator.decoder.law import BUMP, CHAIN, UNKNOWN, Breath, Floats, Gains, Track, blank, without_bump
+from ventilator.decoder.law import UNKNOWN, Breath, Floats, Gains, Track, blank, without_bump
 from ventilator.decoder.line import lines
 from ventilator.decoder.side import Bumps, join, long_sides, short_sides
 from ventilator.decoder.zone import Zone, backwards, can_anchor, forwards
@@ -30,23 +29,17 @@ class Verdict(NamedTuple):
     found: bool
 
 
-@kernel
 def triangle(b: Breath, slope: float, start: float, end: float) -> Floats:
     """B (steps) of every row."""
-    return slope * np.maximum(0.0, np.minimum(b.t - start, end - b.t))
+    return np.asarray(slope * np.maximum(0.0, np.minimum(b.t - start, end - b.t)))
 
 
-@kernel
 def unexplained(b: Breath, track: Track) -> tuple[int, int]:
     """First and last unclipped row from row 1 on whose integral is unknown; (-1, -1): none."""
-    first, last = -1, -1
-    for j in range(1, len(b.y)):
-        if b.clip[j] == 0 and np.isnan(track.J[j]):
-            first, last = j if first < 0 else first, j
-    return first, last
+    rows = 1 + np.flatnonzero((b.clip[1:] == 0) & np.isnan(track.J[1:]))
+    return (int(rows[0]), int(rows[-1])) if len(rows) else (-1, -1)
 
 
-@kernel
 def _join_sides(z: Zone, g: Gains, found: Bumps) -> None:
     """Offer a zone to every believable open side that comes from the other end."""
     for side in range(int(found.count[0])):
@@ -55,7 +48,6 @@ def _join_sides(z: Zone, g: Gains, found: Bumps) -> None:
             join(z, g, side, found)
 
 
-@kernel
 def propose(b: Breath, g: Gains, track: Track, first: int, last: int) -> Bumps:
     """All bumps that a search from either end of the unexplained rows finds, and those of straight lines."""
     found = lines(b)
@@ -76,27 +68,33 @@ def propose(b: Breath, g: Gains, track: Track, first: int, last: int) -> Bumps:
     return found
 
 
-@kernel
 def take_off(b: Breath, g: Gains, found: Bumps, i: int, track: Track) -> tuple[Breath, Floats]:
     """The breath without bump i; of an open one, unexplained rows behind its known side become HIDDEN."""
     slope, start, end = found.slope[i], found.start[i], found.end[i]
     bump = triangle(b, slope, start, end)
-    if np.isinf(start) or np.isinf(end):
-        order = np.argsort(b.t) if np.isinf(end) else np.argsort(-b.t)
-        rows = 0
-        for j in order:
-            if bump[j] != 0.0:
-                rows += 1
-            if rows > found.rows[i] and j >= first_row(g) and b.clip[j] == 0 and np.isnan(track.J[j]):
-                bump[j] = np.nan
-    clean = without_bump(b, np.where(np.isnan(bump), 0.0, bump), ERROR)
-    for j in range(len(bump)):
-        if np.isnan(bump[j]):
-            clean.clip[j] = HIDDEN
-    return clean, bump
+    behind = np.zeros(len(bump), np.bool_)
+    if np.isinf(end):
+        behind = np.cumsum(bump != 0.0) > found.rows[i]
+    elif np.isinf(start):
+        behind = np.cumsum((bump != 0.0)[::-1])[::-1] > found.rows[i]
+    behind &= (b.clip == 0) & np.isnan(track.J)
+    behind[: first_row(g)] = False
+    clean = without_bump(b, np.where(behind, 0.0, bump), ERROR)
+    clean.clip[behind] = HIDDEN
+    return clean, np.where(behind, np.nan, bump)
 
 
-@kernel
+def enter(known: Track, track: Track) -> None:
+    """Replace everything that `track` knows."""
+    track.k[:], track.J[:], track.dJ[:], track.kind[:] = known.k, known.J, known.dJ, known.kind
+
+
+def keep_agreed(track: Track, other: Track) -> None:
+    """Forget all rows of `track` on which `other` differs."""
+    differ = other.k != track.k
+    track.k[differ], track.kind[differ], track.J[differ], track.options[differ] = UNKNOWN, 0, np.nan, UNKNOWN
+
+
 def judge(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> Verdict:
     """Enter into `track` the rows on which all believable bumps agree: bumps that explain the breath wholly, or sides."""
     best, agreed = -1, blank(len(b.y))
@@ -110,12 +108,9 @@ def judge(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> Verdi
             continue
         if best < 0:
             agreed = own
-        for j in range(len(b.y)):
-            if own.k[j] != agreed.k[j]:
-                agreed.k[j], agreed.kind[j], agreed.J[j] = UNKNOWN, 0, np.nan
+        keep_agreed(agreed, own)
         if best < 0 or found.net[i] > found.net[best]:
             best, verdict = i, Verdict(clean, bump, True)
     if best >= 0:
-        kind = np.where((verdict.bump != 0.0) & (agreed.kind == CHAIN), BUMP, agreed.kind)
-        track.k[:], track.kind[:], track.J[:], track.dJ[:] = agreed.k, kind, agreed.J, agreed.dJ
+        enter(agreed, track)
     return verdict

@@ -11,7 +11,6 @@ import numpy as np
 
 from ventilator.controller import GRID_SIZE
 from ventilator.decoder.equation import FREE, KEEP, Equation, solve
-from ventilator.decoder.kernels import kernel
 from ventilator.decoder.law import (
     GAP,
     GRID_DEVIATION,
@@ -28,6 +27,10 @@ from ventilator.decoder.law import (
     integral_error,
 )
 
+SOLVED: Final = 1
+OPEN: Final = 0
+REFUTED: Final = -1
+NARROWEST_BUMP_S: Final = 0.1  # no bump hides between clean rows that are closer
 FULL_ROWS: Final = 4  # unknown rows up to which all 950 values are tried
 LONGEST: Final = 6  # unknown rows up to which an equation is tried at all
 CHANCE: Final = 1e-2  # expected chance hits of a windowed search that is believed; on top, the truth must lie outside
@@ -36,7 +39,6 @@ NARROWEST_SWEEP: Final = 250  # the same elsewhere, where gains are high
 BUDGET: Final = 1e7  # look-ups of one search, 3 ns each
 
 
-@kernel
 def widest_window(m: int, tolerance: float) -> int:
     """|k_i - k_{i-1}| that leaves m unknown rows less than CHANCE chance hits, half of them cut off by inequalities."""
     hypotheses = 2.0 * CHANCE / (2.0 * tolerance)
@@ -45,7 +47,6 @@ def widest_window(m: int, tolerance: float) -> int:
     return int(min(by_chance, by_time, GRID_SIZE))
 
 
-@kernel
 def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool) -> Equation:
     """The equation between rows left and right, each either an anchor (J known) or an unclipped row without it.
 
@@ -56,14 +57,12 @@ def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track
     first = left if open_left else left + 1
     last = right - 1 if track.k[right] != UNKNOWN else right
     m = last - first + 1
-    weight, c, clip = np.empty(m), np.full(m, g.c), np.full(m, FREE)
-    decay, total = 1.0, 0.0
-    for j in range(last, left, -1):
-        weight[j - first] = decay * b.a[j]
-        decay *= 1.0 - b.a[j]
-    for j in range(first, last + 1):
-        if b.clip[j] != 0 and not bump:
-            clip[j - first] = b.clip[j]
+    rows = slice(first, last + 1)
+    a, c = b.a[rows], np.full(m, g.c)
+    clip = np.where((b.clip[rows] == 0) | bump, FREE, b.clip[rows])
+    kept = np.cumprod(np.append(1.0, (1.0 - b.a[left + 1 : last + 1])[::-1]))[::-1]  # of J, from each row to the last
+    decay, weight = float(kept[0]), np.zeros(m)
+    weight[left + 1 - first :] = b.a[left + 1 : last + 1] * kept[1:]
     if open_left:
         weight[0] = -decay * g.kp / g.ki
         total, error = -decay * b.y[left] / g.ki, decay * integral_error(b, g, left)
@@ -80,52 +79,49 @@ def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track
         keep = 1.0 - b.a[right]
         total += (track.J[right] - b.a[right] * (g.c - track.k[right])) / keep
         error += track.dJ[right] / keep
-    total = np.sum(weight * c) - total
+    total = float(np.sum(weight * c)) - total
     error += (1.0 - decay) * GRID_DEVIATION
-    tolerance = SAFETY * error / abs(weight[m - 1]) + GRID_ERROR
-    before = UNKNOWN if open_left else track.k[left]
-    after = track.k[right] if last < right else UNKNOWN
-    start_J, start_y = (np.nan, b.y[left]) if open_left else (track.J[left], 0.0)
+    tolerance = float(SAFETY * error / abs(weight[m - 1]) + GRID_ERROR)
+    before = UNKNOWN if open_left else int(track.k[left])
+    after = int(track.k[right]) if last < right else UNKNOWN
+    start_J, start_y = (np.nan, float(b.y[left])) if open_left else (float(track.J[left]), 0.0)
     if open_left:
         clip[0] = FREE
-    a, window = b.a[first : last + 1], np.full(m + 1, GRID_SIZE)
-    return Equation(weight, total, tolerance, c, a, clip, b.y[first : last + 1], start_J, start_y, window, before, after)
+    window = np.full(m + 1, GRID_SIZE)
+    return Equation(weight, total, tolerance, c, a, clip, b.y[rows], start_J, start_y, window, before, after)
 
 
-@kernel
 def attempt(
     b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool
-) -> bool:
-    """Solve one gap and enter it; where several solutions stay, keep them as the rows' options."""
+) -> int:
+    """Solve one gap and enter it: SOLVED, OPEN (several solutions: the rows' options) or REFUTED (none: not the gains)."""
     e = equation(b, g, c0, left, right, track, bump)
     m, first = len(e.weight), left if np.isnan(track.J[left]) else left + 1
     if m > LONGEST:
-        return False
+        return OPEN
     found = np.full((KEEP, m), UNKNOWN)
     if m <= FULL_ROWS:
         count, tried = solve(e, g, found)
-        sure = not bump
         if count == 0:
-            return False
-        if count == 1 and (sure or 2.0 * e.tolerance * tried < CHANCE):
+            return OPEN if bump else REFUTED
+        if count == 1 and (not bump or 2.0 * e.tolerance * tried < CHANCE):
             _enter(b, g, first, right, e, found[0], track)
-            return True
+            return SOLVED
     if m == 1:
-        return False
+        return OPEN
     e.window[:] = widest_window(m, e.tolerance)
     if e.window[0] < (NARROWEST if explores else NARROWEST_SWEEP):
-        return False
+        return OPEN
     count, tried = solve(e, g, found)
     if count == 1 and 2.0 * e.tolerance * tried < CHANCE:
         _enter(b, g, first, right, e, found[0], track)
-        return True
+        return SOLVED
     if 1 < count <= OPTIONS:
         for i in range(m):
             track.options[first + i, :count] = found[:count, i]
-    return False
+    return OPEN
 
 
-@kernel
 def _enter(b: Breath, g: Gains, first: int, right: int, e: Equation, k: Ints, track: Track) -> None:
     J, dJ = e.start_J, track.dJ[first - 1] if first > 0 else 0.0
     for i in range(len(k)):
@@ -139,7 +135,6 @@ def _enter(b: Breath, g: Gains, first: int, right: int, e: Equation, k: Ints, tr
             track.J[j], track.dJ[j] = J, dJ
 
 
-@kernel
 def _right_end(b: Breath, g: Gains, left: int, track: Track, bump: bool) -> int:
     """Next row after left that closes an equation: an anchor, or an unclipped row where no bump can hide; -1: none."""
     for j in range(left + 1, len(b.y)):
@@ -148,50 +143,53 @@ def _right_end(b: Breath, g: Gains, left: int, track: Track, bump: bool) -> int:
     return -1
 
 
-@kernel
-def _left_end(b: Breath, g: Gains, right: int, c0: float, track: Track) -> int:
-    """Nearest unclipped row before an anchor that starts with no anchor before it; -1: none."""
+def _left_end(b: Breath, right: int, c0: float) -> int:
+    """Nearest unclipped row before the first anchor; -1: none, or row 0 without a known target."""
     for j in range(right - 1, -1, -1):
-        if not np.isnan(track.J[j]):
-            return -1
         if b.clip[j] == 0 and (j > 0 or c0 == c0):
             return j
     return -1
 
 
-@kernel
-def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: bool) -> None:
-    """Enter all gaps that have one solution; c0 is row 0's target or nan, bump whether an unknown bump may hide in them."""
+def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: bool) -> bool:
+    """Enter all gaps that have one solution.
+
+    Args:
+        b: the breath, its known bump taken off.
+        g: its gains.
+        c0: target of row 0 in steps, nan where tau_0 is not known.
+        track: what the other stages know.
+        bump: whether an unknown bump may hide in a gap.
+        explores: whether the run is one with bumps, whose pressures move little.
+
+    Returns False where an equation that must have a solution has none: these are not the gains.
+    """
     if g.ki == 0.0:
-        return
-    n = len(b.y)
-    tried = np.full(n, -1)
+        return True
+    done: set[tuple[int, int]] = set()
     again = True
     while again:
         again = False
-        for left in range(n - 1):
-            if np.isnan(track.J[left]) or track.k[left + 1] != UNKNOWN:
+        for left, right in _pairs(b, g, c0, track, bump):
+            if (left, right) in done or not np.isnan(track.J[left]) and track.k[left + 1] != UNKNOWN:
                 continue
-            right = _right_end(b, g, left, track, bump)
-            if right < 0 or tried[left] == right:
-                continue
-            tried[left] = right
-            again |= attempt(b, g, c0, left, right, track, bump, explores)
-        again |= _backward(b, g, c0, track, bump, explores, tried)
+            done.add((left, right))
+            hides = bump and b.t[right] - b.t[left] >= NARROWEST_BUMP_S
+            outcome = attempt(b, g, c0, left, right, track, hides, explores)
+            if outcome == REFUTED:
+                return False
+            again |= outcome == SOLVED
+    return True
 
 
-@kernel
-def _backward(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: bool, tried: Ints) -> bool:
-    """Reach from the first anchor back to an unclipped row, then on from there."""
-    if g.kp == 0.0 or bump:
-        return False
-    first = 0
-    while first < len(b.y) and np.isnan(track.J[first]):
-        first += 1
-    if first == len(b.y) or first == 0:
-        return False
-    left = _left_end(b, g, first, c0, track)
-    if left < 0 or tried[left] == first:
-        return False
-    tried[left] = first
-    return attempt(b, g, c0, left, first, track, bump, explores)
+def _pairs(b: Breath, g: Gains, c0: float, track: Track, bump: bool) -> list[tuple[int, int]]:
+    """Ends of all equations: from each anchor onwards, and from the first anchor back."""
+    anchors = np.flatnonzero(~np.isnan(track.J)).tolist()
+    ends = [
+        (left, _right_end(b, g, left, track, bump))
+        for left in anchors
+        if left + 1 < len(b.y) and track.k[left + 1] == UNKNOWN
+    ]
+    if anchors and g.kp > 0.0 and not bump:
+        ends.append((_left_end(b, anchors[0], c0), anchors[0]))
+    return [(left, right) for left, right in ends if left >= 0 and right >= 0]

@@ -31,6 +31,8 @@ N_KP, N_KI, N_KT = len(KP), len(KI), len(TARGETS)
 CERTAIN: Final = 25.0  # digits of one chain that end the search
 CANDIDATES: Final = 6  # controllers rescored when no chain is certain
 FLOOR: Final = 2.0  # net digits a chain must have to count towards its controller
+ALIAS: Final = 0.75  # share of the best one's digits from which on a controller may be its alias, or the alias it
+RIVALS: Final = 12  # controllers kept at most
 ACCEPT: Final = 10.0  # total net digits of an identified controller, of which 3.4 pay for the 2,640 tried
 
 
@@ -91,9 +93,9 @@ def total(b: Breath, g: Gains) -> float:
 
 
 @kernel
-def rescore(b: Breath, score: Floats) -> tuple[int, float]:
-    """The best controller by total evidence among the leaders of `score` and all of equal Kp + Ki and target."""
-    best, most = -1, 0.0
+def rescore(b: Breath, score: Floats) -> Floats:
+    """Total evidence, one entry a controller, of the leaders of `score` and all of equal Kp + Ki and target."""
+    evidence = np.zeros(len(score))
     done = np.zeros(len(score), np.bool_)
     for _ in range(CANDIDATES):
         leader = int(np.argmax(score))
@@ -103,19 +105,29 @@ def rescore(b: Breath, score: Floats) -> tuple[int, float]:
         g = gains_of(leader)
         for code in range(leader % N_KT, len(score), N_KT):
             other = gains_of(code)
-            if done[code] or abs(other.kp + other.ki - g.kp - g.ki) > 1e-9:
-                continue
-            done[code] = True
-            evidence = total(b, other)
-            if evidence > most:
-                best, most = code, evidence
-    return best, most
+            if not done[code] and abs(other.kp + other.ki - g.kp - g.ki) < 1e-9:
+                done[code] = True
+                evidence[code] = total(b, other)
+    return evidence
 
 
 @kernel
-def identify(b: Breath) -> int:
-    """Number of the controller (see `gains_of`) that drove the breath, -1 if none is proven."""
+def scores(b: Breath) -> Floats:
+    """Total net digits of every controller that deserves a second look, 0 for the others."""
     score = np.zeros(N_KP * N_KI * N_KT)
     search(b, score)
-    code, evidence = rescore(b, score)
-    return code if evidence >= ACCEPT else -1
+    return rescore(b, score)
+
+
+def identify(b: Breath) -> list[int]:
+    """Controllers (numbers, see `gains_of`) that may have driven the breath, best first; none: nothing proven.
+
+    Aliases have nearly the same evidence as the truth (a test weighs a little more under larger gains), so all that come
+    near the best are returned; the later stages refute them or agree on what they share.
+    """
+    evidence = scores(b)
+    best = evidence.max()
+    if best < ACCEPT:
+        return []
+    order = np.argsort(-evidence, kind="stable")
+    return [int(code) for code in order if evidence[code] >= max(ACCEPT, ALIAS * best)][:RIVALS]

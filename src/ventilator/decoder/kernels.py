@@ -31,7 +31,7 @@ def kernel(function: Function) -> Function:
     """Compile `function` on its first call, or load it from the cache; threads run it side by side."""
     before, config.CACHE_DIR = config.CACHE_DIR, str(CACHE)
     try:
-        compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        compiled: Function = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, error_model="numpy")(function)
     finally:
         config.CACHE_DIR = before
     return compiled

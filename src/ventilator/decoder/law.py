@@ -111,26 +111,17 @@ def integral_error(b: Breath, g: Gains, j: int) -> float:
     return 0.0 if g.ki == 0.0 else (b.w[j] + g.kp * GRID_DEVIATION) / g.ki
 
 
-@kernel
-def integral_before(b: Breath, g: Gains, j: int, J: float, k: int) -> float:
-    """J of row j - 1 from J and k of row j."""
-    return (J - b.a[j] * (g.c - k)) / (1.0 - b.a[j])
-
-
-@kernel
 def without_bump(b: Breath, bump: Floats, error: float) -> Breath:
     """The breath with a bump (steps) taken off, its error bound times `error` where there was one.
 
     Rows that the bump explains alone count as clipped: PI <= 0, or PI >= 100 under a negative bump. The y of clipped rows
     then is what PI must not exceed (or fall below): -bump at u = 0, 100 - bump at u = 100.
     """
-    y, w, clip = b.y - bump, b.w.copy(), b.clip.copy()
-    for j in range(len(y)):
-        if bump[j] == 0.0:
-            continue
-        w[j] = error * b.w[j]
-        if clip[j] == 0 and y[j] <= PURE * w[j]:
-            clip[j], y[j] = -1, 0.0
-        elif clip[j] == 0 and y[j] >= Y_MAX - PURE * w[j]:
-            clip[j], y[j] = 1, Y_MAX
+    under = bump != 0.0
+    y, w = b.y - bump, np.where(under, error * b.w, b.w)
+    low = under & (b.clip == 0) & (y <= PURE * w)
+    high = under & (b.clip == 0) & (y >= Y_MAX - PURE * w)
+    y[low], y[high] = 0.0, Y_MAX
+    clip = b.clip.copy()
+    clip[low], clip[high] = -1, 1
     return Breath(y, w, b.a, b.t, clip)

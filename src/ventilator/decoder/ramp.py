@@ -14,7 +14,6 @@ import numpy as np
 from ventilator.decoder.bump import ERROR, Verdict, triangle
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.identify import total
-from ventilator.decoder.kernels import kernel
 from ventilator.decoder.law import TARGETS, Breath, Gains, blank, without_bump
 from ventilator.decoder.line import lines
 
@@ -22,7 +21,6 @@ ACCEPT: Final = 7.0  # net digits; 1.7 pay for some 50 hypotheses
 RIVAL: Final = 3.0  # digits by which the best must lead
 
 
-@kernel
 def ramp(b: Breath, kp: float, ki: float) -> tuple[int, Verdict]:
     """Number of the target and the breath without its bump; (-1, unchanged) if no line leaves a clean breath."""
     found = lines(b)
@@ -32,7 +30,7 @@ def ramp(b: Breath, kp: float, ki: float) -> tuple[int, Verdict]:
         bump = triangle(b, found.slope[i], found.start[i], found.end[i])
         clean = without_bump(b, bump, ERROR)
         for kt in range(len(TARGETS)):
-            g = Gains(kp, ki, TARGETS[kt])
+            g = Gains(kp, ki, float(TARGETS[kt]))
             evidence = total(clean, g)
             if evidence <= most:
                 second = max(second, evidence)

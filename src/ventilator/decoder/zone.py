@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ventilator.decoder.chain import first_row
-from ventilator.decoder.kernels import kernel
 from ventilator.decoder.law import UNKNOWN, Breath, Floats, Gains, Track
 
 BEYOND: Final = 2  # rows a zone goes on behind the last unexplained one: they test its far foot
@@ -37,7 +36,6 @@ class Zone(NamedTuple):
     start: float  # time (s, mirrored backwards) of the anchor: the bump begins later
 
 
-@kernel
 def _size(b: Breath, row: int, way: int, last: int, lowest: int) -> int:
     """Unclipped rows from `row` on in direction `way`, at most to BEYOND rows behind `last`, none before `lowest`."""
     size, j = 0, row
@@ -46,7 +44,6 @@ def _size(b: Breath, row: int, way: int, last: int, lowest: int) -> int:
     return size
 
 
-@kernel
 def forwards(b: Breath, g: Gains, track: Track, row: int, last: int) -> Zone:
     """The zone from `row`, whose predecessor is an anchor; `last` is the last unexplained row."""
     m, anchor = _size(b, row, 1, last, 1), row - 1
@@ -61,37 +58,36 @@ def forwards(b: Breath, g: Gains, track: Track, row: int, last: int) -> Zone:
         g.ki * (1.0 - a),
         1.0 - a,
         a.copy(),
-        track.J[anchor],
-        track.dJ[anchor],
-        track.k[anchor],
-        b.t[anchor],
+        float(track.J[anchor]),
+        float(track.dJ[anchor]),
+        int(track.k[anchor]),
+        float(b.t[anchor]),
     )
 
 
-@kernel
 def backwards(b: Breath, g: Gains, track: Track, row: int, last: int) -> Zone:
     """The zone from `row` towards the start; the anchor is row + 1.
 
     Kp > 0: u of a row tells its own error. Kp = 0: u tells the integral, hence the error of the row after it.
     """
     m, anchor = _size(b, row, -1, last, first_row(g)), row + 1
-    J, dJ, before = track.J[anchor], track.dJ[anchor], track.k[anchor]
+    J, dJ, before = float(track.J[anchor]), float(track.dJ[anchor]), int(track.k[anchor])
     shift = 0 if g.kp > 0.0 else 1
     if shift == 1:
-        before = track.k[anchor + 1] if anchor + 1 < len(b.y) else UNKNOWN
+        before = int(track.k[anchor + 1]) if anchor + 1 < len(b.y) else UNKNOWN
     else:
-        J, dJ = (J - b.a[anchor] * (g.c - before)) / (1.0 - b.a[anchor]), dJ / (1.0 - b.a[anchor])
+        keep = float(1.0 - b.a[anchor])
+        J, dJ = (J - (1.0 - keep) * (g.c - before)) / keep, dJ / keep
     rows = row - np.arange(m)
     a = b.a[rows + shift]
-    keep, add = 1.0 / (1.0 - a), -a / (1.0 - a)
-    error_gain = np.full(m, g.kp) if shift == 0 else g.ki * add
-    integral_gain = np.full(m, g.ki) if shift == 0 else g.ki * keep
+    keeps, adds = 1.0 / (1.0 - a), -a / (1.0 - a)
+    error_gain = np.full(m, g.kp) if shift == 0 else g.ki * adds
+    integral_gain = np.full(m, g.ki) if shift == 0 else g.ki * keeps
     return Zone(
-        row, -1, b.y[rows], b.w[rows], -b.t[rows], error_gain, integral_gain, keep, add, J, dJ, before, -b.t[anchor]
+        row, -1, b.y[rows], b.w[rows], -b.t[rows], error_gain, integral_gain, keeps, adds, J, dJ, before, -float(b.t[anchor])
     )
 
 
-@kernel
 def can_anchor(g: Gains, track: Track, row: int, way: int) -> bool:
     """Whether a zone can begin beside `row`: its J is known, and backwards with Kp > 0 its k too."""
     if not 0 <= row < len(track.J) or np.isnan(track.J[row]):

@@ -1,0 +1,70 @@
+"""Exact rows: targets that a decoder reads back from the inputs, cached by the hash of the data and of the decoder.
+
+Nothing here is fitted and no target is looked at, so that training series can be decoded for the out-of-fold score too.
+Only the ventilator competition has a decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline import files
+from foldline.errors import UserError
+from foldline.series import Table
+
+
+@dataclass(frozen=True)
+class Exact:
+    """What is known of a table's rows."""
+
+    values: np.ndarray  # (rows,) float64, the target; NaN where it is not known
+    kinds: np.ndarray  # (rows,) how it was found, a text of the decoder's; empty where it was not
+
+    @property
+    def known(self) -> np.ndarray:
+        """(rows,) bool."""
+        known: np.ndarray = ~np.isnan(self.values)
+        return known
+
+    def counts(self, scored: np.ndarray) -> dict[str, int]:
+        """Kind -> number of scored rows, most first."""
+        kinds, counts = np.unique(self.kinds[scored & self.known], return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return {str(kinds[place]): int(counts[place]) for place in order}
+
+
+def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) -> Exact:
+    """Decode a table, or read what an earlier call found.
+
+    Raises:
+        UserError: the table is not of the competition's shape.
+    """
+    from ventilator import decoder
+
+    sources = sorted(Path(str(decoder.__file__)).parent.glob("*.py"))
+    code = files.digest([path.read_text(encoding="utf-8") for path in sources])
+    path = files.runs() / "exact" / f"{table.fingerprint}-{code}.parquet"
+    if not path.exists():
+        total = len(table.lengths)
+        try:
+            found = decoder.decode(
+                table.frame, progress=(lambda done: on_progress(done, total)) if on_progress else None
+            )
+        except ValueError as error:
+            raise UserError(
+                f"post.decode = true reads the ventilator's controller out of {table.path}: {error}"
+            ) from error
+        with files.atomic(path) as stream:
+            found.write_parquet(stream)
+    return _of(table, pl.read_parquet(path))
+
+
+def _of(table: Table, found: pl.DataFrame) -> Exact:
+    name = table.data.id
+    rows = table.frame.select(name).join(found.rename({"id": name}), on=name, how="left", maintain_order="left")
+    return Exact(rows["pressure"].fill_null(float("nan")).to_numpy(), rows["kind"].fill_null("").to_numpy())

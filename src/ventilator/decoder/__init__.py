@@ -1,0 +1,6 @@
+"""Exact decoding: pressures that can be proven from u_in alone. Start at `decode`."""
+
+from ventilator.decoder.decode import decode, state
+from ventilator.decoder.state import DecoderState
+
+__all__ = ["DecoderState", "decode", "state"]

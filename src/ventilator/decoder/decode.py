@@ -1,0 +1,174 @@
+"""One breath through all stages, and a frame of breaths through all cores.
+
+    frame -> digits -> [ identify -> ramp -> chain -> bump -> row0 -> gap ] per breath -> exact rows
+
+The bracket is compiled and runs in threads over chunks of breaths. Every stage only adds rows it can prove; none looks at a
+pressure, so whatever column of that name the frame has is ignored.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ventilator.controller import GRID_STEP, KT_TARGETS, U_MAX, grid_pressure, smoothing
+from ventilator.decoder.breaths import Table, table
+from ventilator.decoder.bump import Verdict, enter, judge, keep_agreed, propose, unexplained
+from ventilator.decoder.chain import all_runs, chains
+from ventilator.decoder.gap import gaps
+from ventilator.decoder.identify import KI, KP, N_KI, N_KT, gains_of, identify
+from ventilator.decoder.law import BUMP, CHAIN, KINDS, UNKNOWN, Breath, Floats, Gains, Ints, Track, blank
+from ventilator.decoder.ramp import ramp
+from ventilator.decoder.row0 import first_target, phase, row0
+from ventilator.decoder.state import DecoderState, Output
+
+CHAIN_FLOOR: Final = 4.5  # net digits of a chain in a breath that may hide a bump
+KT: Final = np.array(KT_TARGETS)
+CHUNK: Final = 64  # breaths a thread takes at a time
+
+
+def unbump(b: Breath, g: Gains, track: Track) -> Verdict:
+    """Stages a and c of an exploration breath: its chains, and its bump if rows stay unexplained."""
+    nothing = Verdict(b, np.zeros(len(b.y)), False)
+    chains(b, g, CHAIN_FLOOR, track)
+    first, last = unexplained(b, track)
+    if first < 0:
+        return nothing
+    plain = blank(len(b.y))
+    if all_runs(b, g, plain):
+        enter(plain, track)
+        return nothing
+    found = propose(b, g, track, first, last)
+    whole = judge(b, g, found, track, True)
+    return whole if whole.found else judge(b, g, found, track, False)
+
+
+def name_bump_rows(track: Track, bump: Floats) -> None:
+    """Chain rows under a bump are of the kind bump."""
+    track.kind[(track.kind == CHAIN) & (bump != 0.0)] = BUMP
+
+
+def later_stages(
+    b: Breath, code: int, explores: bool, verdict: Verdict, tau: float, flip: float
+) -> tuple[Track, Verdict] | None:
+    """Everything after the controller is known; None where it is refuted."""
+    g, track = Gains(*gains_of(code)), blank(len(b.y))
+    if explores:
+        verdict = unbump(b, g, track)
+    elif not all_runs(verdict.clean, g, track):
+        return None
+    name_bump_rows(track, verdict.bump)
+    hidden = explores and (not verdict.found or bool(np.any(np.isnan(verdict.bump))))
+    c0 = first_target(g, tau)
+    row0(verdict.clean, g, tau, flip, track)
+    if not gaps(verdict.clean, g, c0, track, hidden, explores or verdict.found):
+        return None
+    row0(verdict.clean, g, tau, flip, track)
+    return track, verdict
+
+
+def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, Track, Verdict]:
+    """All stages on one breath.
+
+    Args:
+        b: its inspiration.
+        pair: number (Kp, Ki) of the exploration gains of its R and C, -1 if there are none.
+        tau: tau_0 (s) or nan.
+        flip: time_step (s) of the first row with u_out = 1.
+
+    Returns the controller's number (see `identify.gains_of`; -1: nothing proven), the rows and the bump. Where several
+    controllers can't be told apart, the rows are those on which all agree, and the number is the best one's.
+    """
+    verdict = Verdict(b, np.zeros(len(b.y)), False)
+    codes = identify(b)
+    if not codes and pair >= 0:
+        target, verdict = ramp(b, float(KP[pair // N_KI]), float(KI[pair % N_KI]))
+        codes = [pair * N_KT + target] if target >= 0 else []
+    best: tuple[int, Track, Verdict] | None = None
+    for code in codes:
+        explores = not verdict.found and code // N_KT == pair
+        result = later_stages(b, code, explores, verdict, tau, flip)
+        if result is None:
+            continue
+        if best is None:
+            best = (code, *result)
+        else:
+            keep_agreed(best[1], result[0])
+    return best if best is not None else (-1, blank(len(b.y)), verdict)
+
+
+def _breath(table: Table, i: int) -> Breath:
+    rows = slice(table.start[i], table.start[i] + table.size[i])
+    t, u = table.t[rows], table.u[rows]
+    clip = (u >= U_MAX).astype(np.int64) - (u <= 0.0)
+    return Breath(u / GRID_STEP, table.w[rows], smoothing(np.diff(t, prepend=t[0])), t, clip)
+
+
+def decode_breaths(table: Table, first: int, last: int, out: Output) -> None:
+    """Decode breaths first..last - 1 of a table; rows of `out` are the table's."""
+    for i in range(first, last):
+        start, n = table.start[i], table.size[i]
+        if n == 0:
+            continue
+        b, whole = _breath(table, i), slice(start, table.start[i + 1])
+        tau = phase(table.t[whole], table.u[whole])
+        code, track, verdict = decode_breath(b, int(table.pair[i]), tau, float(table.flip[i]))
+        out.tau_0[whole] = tau
+        if code < 0:
+            continue
+        g, rows = gains_of(code), slice(start, start + n)
+        out.kp[whole], out.ki[whole], out.kt[whole] = g.kp, g.ki, KT[code % N_KT]
+        out.index[rows], out.kind[rows], out.integral[rows] = track.k, track.kind, track.J
+        out.error[rows] = np.where(track.k == UNKNOWN, np.nan, g.c - track.k)
+        out.error[start] = np.nan
+        out.bump[rows], out.options[rows] = verdict.bump, track.options
+        out.clip[rows] = np.where(np.abs(verdict.clean.clip) == 1, verdict.clean.clip, 0)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def state(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> DecoderState:
+    """Everything the decoder finds out, per row of the frame.
+
+    Args:
+        frame: the competition's columns id, breath_id, R, C, time_step, u_in and, if at hand, u_out.
+        progress: called with the number of breaths done so far.
+
+    Raises:
+        ValueError: a column is missing.
+    """
+    breaths = table(frame)
+    count = len(breaths.size)
+    out = Output.empty(len(breaths.row))
+    with ThreadPoolExecutor(_cores()) as pool:
+        chunks = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+        running = [pool.submit(decode_breaths, breaths, first, last, out) for first, last in chunks]
+        for (_, last), done in zip(chunks, running, strict=True):
+            done.result()
+            if progress is not None:
+                progress(last)
+    return DecoderState.of(out, breaths.row)
+
+
+def decode(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> pl.DataFrame:
+    """The exact rows of a frame, in its order: id, pressure (cmH2O, on the grid), kind, kp, ki (%/cmH2O), kt (cmH2O).
+
+    kind is "chain", "row0", "bump" or "gap", the stage that proved the row. Arguments and errors are those of `state`.
+    """
+    known = state(frame, progress=progress)
+    exact = np.flatnonzero(known.kind)
+    return pl.DataFrame(
+        {
+            "id": frame["id"].gather(exact),
+            "pressure": grid_pressure(known.index[exact]),
+            "kind": pl.Series(np.array(KINDS)[known.kind[exact]], dtype=pl.String),
+            "kp": known.kp[exact],
+            "ki": known.ki[exact],
+            "kt": known.kt[exact],
+        }
+    )

@@ -1,0 +1,63 @@
+"""What the decoder knows beyond exact pressures, as arrays per row: the channels of infilling networks.
+
+A network that fills the open rows gains from the integral at the anchors, the bump, the rows that are bump alone (PI <= 0:
+an upper bound on the error), clipping, and the few candidates that an ambiguous gap leaves.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from ventilator.controller import GRID_STEP
+from ventilator.decoder.law import OPTIONS, UNKNOWN, Floats, Ints
+
+
+class Output(NamedTuple):
+    """What the kernels fill: arrays over the M rows of a table, in grid steps."""
+
+    index: Ints  # (M,)
+    kind: Ints  # (M,)
+    integral: Floats  # (M,)
+    error: Floats  # (M,)
+    bump: Floats  # (M,)
+    clip: Ints  # (M,)
+    options: Ints  # (M, OPTIONS)
+    kp: Floats  # (M,)
+    ki: Floats  # (M,)
+    kt: Floats  # (M,)
+    tau_0: Floats  # (M,)
+
+    @classmethod
+    def empty(cls, rows: int) -> "Output":
+        """Nothing known of so many rows."""
+        index, kind, clip = np.full(rows, UNKNOWN), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        integral, error, bump, kp, ki, kt, tau_0 = (np.full(rows, np.nan) for _ in range(7))
+        return cls(index, kind, integral, error, bump, clip, np.full((rows, OPTIONS), UNKNOWN), kp, ki, kt, tau_0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderState:
+    """Arrays over the M rows of a frame, in its order; nothing is known where a value is nan or UNKNOWN (-1)."""
+
+    index: Ints  # (M,) grid index of exact rows
+    kind: Ints  # (M,) index into law.KINDS; 0: not exact
+    integral: Floats  # (M,) I, cmH2O
+    error: Floats  # (M,) e = target - pressure, cmH2O; nan in row 0, whose target differs
+    bump: Floats  # (M,) added to u_in, %; 0 where none is, nan where it is not known
+    clip: Ints  # (M,) -1: PI <= 0 (clipped, or bump alone), 0: neither, 1: PI >= 100 less the bump
+    options: Ints  # (M, OPTIONS) grid indices that an ambiguous gap leaves, then UNKNOWN
+    kp: Floats  # (M,) %/cmH2O
+    ki: Floats  # (M,) %/cmH2O
+    kt: Floats  # (M,) cmH2O
+    tau_0: Floats  # (M,) s
+
+    @classmethod
+    def of(cls, out: Output, row: Ints) -> Self:
+        """The state of a frame; row (M,) says where in the frame each row of the table lies."""
+        steps = {"integral", "error", "bump"}
+        values = {}
+        for name, array in out._asdict().items():
+            values[name] = np.empty_like(array)
+            values[name][row] = array * GRID_STEP if name in steps else array
+        return cls(**values)

@@ -1,0 +1,270 @@
+"""Cells: what their keys hash and what not, that finished ones stay, half ones start again and locked ones wait."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+import models
+from foldline import cells, config, files, folds, series, store
+from foldline.cells import Cell, Job
+from foldline.cli import main
+
+
+def plan(*overrides: str) -> list[Cell]:
+    """The cells of the tiny experiment with overrides; trains nothing."""
+    chosen = config.load(Path("rides"), list(overrides))
+    table = series.load(chosen.data)
+    dealt, _ = folds.obtain(chosen.folds, chosen.name, table.train)
+    dense = store.obtain(table.train, chosen.features, table.levels)
+    return cells.plan(chosen.data, chosen.features, list(chosen.models), dense, dealt)
+
+
+def keys(*overrides: str) -> list[str]:
+    return [cell.key for cell in plan(*overrides)]
+
+
+def trained_cells(home: Path) -> dict[str, float]:
+    """Finished cells and when they were finished (ns)."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in (home / "runs" / "cells").glob("*/done.json")}
+
+
+def test_an_experiment_is_models_by_folds_by_seeds(rides: Path) -> None:
+    found = [(cell.model.label, cell.fold, cell.seed) for cell in plan("model.0.train.seeds=[3,5]")]
+    hybrids = [("hybrid", fold, seed) for seed in (3, 5) for fold in (0, 1)]
+    assert found == [*hybrids, ("lightgbm", 0, 0), ("lightgbm", 1, 0)]
+    assert len({cell.key for cell in plan("model.0.train.seeds=[3,5]")}) == 6
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "blend.method=mean",
+        "post.snap=false",
+        "track.wandb=offline",
+        "track.project=other",
+        "executor.kind=process",
+        "executor.workers=2",
+        "data.metric=rmse",
+        "model.0.label=net",
+    ],
+)
+def test_what_weights_do_not_depend_on_trains_nothing(
+    override: str, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = trained_cells(trained)
+    tiny.run("train", "rides", override)
+    assert trained_cells(trained) == before and len(before) == 4
+    assert "nothing to train" in capsys.readouterr().out
+
+
+def test_moved_data_trains_nothing(trained: Path, tmp_path: Path) -> None:
+    before = trained_cells(trained)
+    tiny.write(tmp_path / "elsewhere", tiny.frames())
+    tiny.run("train", "rides", f"data.source={tmp_path / 'elsewhere'}")
+    assert trained_cells(trained) == before
+
+
+@pytest.mark.parametrize(
+    ("override", "changed", "reason"),
+    [
+        ("train.lr=0.001", ["hybrid"], "hybrid: differs from the nearest finished cell in train.lr"),
+        ("model.0.train.lr=0.001", ["hybrid"], "in train.lr"),
+        ("train.threads=2", ["hybrid", "lightgbm"], "lightgbm: differs from the nearest finished cell in train.threads"),
+        ("model.0.width=6", ["hybrid"], "in model.params.blocks, model.params.width"),
+        ("model.1.rounds=6", ["lightgbm"], "in model.params.rounds"),
+        ("features.scaler=standard", ["hybrid"], "in scaler"),
+        ('features.families=["raw", "time", "lags"]', ["hybrid", "lightgbm"], "in features.families"),
+        ("features.lags.lags=[2]", ["hybrid", "lightgbm"], "in features.families"),
+        ("data.scored=second < 3", ["hybrid", "lightgbm"], "in data.scored"),
+        ("folds.seed=7", ["hybrid", "lightgbm"], "in fold.held_out"),
+    ],
+)
+def test_what_weights_depend_on_trains_just_those_and_says_why(
+    override: str, changed: list[str], reason: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.write(tmp_path / "rides", tiny.frames())
+    other = config.load(Path("rides"), [override])
+    if other.folds.seed:  # the folds of that seed must differ, or the test would prove nothing
+        assert keys() != keys(override)
+    main(["train", "rides", override, "--dry-run"])
+    assert reason in capsys.readouterr().out
+    renewed = {new.model.name for old, new in zip(plan(), plan(override), strict=True) if old.key != new.key}
+    assert sorted(renewed) == changed
+
+
+def rewritten(part: models.Part, tmp_path: Path) -> Path:
+    """A copy of a part's source with one more line."""
+    copy = tmp_path / part.source.name
+    copy.write_text(part.source.read_text() + "\n# changed\n")
+    return copy
+
+
+def test_changed_source_of_a_block_trains_the_models_that_use_it(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.write(tmp_path / "rides", tiny.frames())
+    before, copy = keys(), rewritten(models.hybrid.BLOCKS["conv"], tmp_path)
+    honest: Callable[..., list[Path]] = models.source_of
+    changed = lambda *args: [copy if path.name == copy.name else path for path in honest(*args)]  # noqa: E731
+    monkeypatch.setattr(models, "source_of", changed)
+    assert [old == new for old, new in zip(before, keys(), strict=True)] == [False, False, True, True]
+    main(["train", "rides", "--dry-run"])
+    assert "in model.sources.conv.py" in capsys.readouterr().out
+
+
+def test_changed_training_data_trains_all(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = tiny.frames()
+    tiny.write(tmp_path / "rides", tables)
+    before = keys()
+    tables["train"][4, "power"] = 1.25
+    tiny.write(tmp_path / "rides", tables)
+    assert not set(before) & set(keys())
+    main(["train", "rides", "--dry-run"])
+    assert "in data.fingerprint" in capsys.readouterr().out
+
+
+def test_row_ids_are_no_part_of_the_key(rides: Path) -> None:
+    before, tables = keys(), tiny.frames()
+    tables["train"] = tables["train"].with_columns(row=tables["train"]["row"] + 7)
+    tiny.write(rides, tables)
+    assert keys() == before
+
+
+def test_nothing_new_is_needed_for_a_new_test_table_but_predictions(trained: Path, tmp_path: Path) -> None:
+    before = trained_cells(trained)
+    tables = tiny.frames(test_series=6)
+    tiny.run("train", "rides", f"data.source={tiny.write(tmp_path / 'more', tables)}")
+    assert trained_cells(trained) == before
+    for key in before:
+        assert len(list((trained / "runs" / "cells" / key).glob("test-*.npy"))) == 2
+
+
+def test_a_new_model_has_nothing_to_compare_with(rides: Path) -> None:
+    assert [cells.why(cell) for cell in plan()] == [[]] * 4
+
+
+def test_force_trains_again_to_the_same_bits(trained: Path, tmp_path: Path) -> None:
+    tiny.write(tmp_path / "rides", tiny.frames())
+    before, weights = trained_cells(trained), weights_of(trained)
+    tiny.run("train", "rides", f"data.source={tmp_path / 'rides'}", "--force")
+    after = trained_cells(trained)
+    assert before.keys() == after.keys() and all(after[key] > before[key] for key in before)
+    assert weights_of(trained) == weights
+
+
+def weights_of(home: Path) -> dict[str, bytes]:
+    """What the cells learned and predicted, without the times."""
+    kept = (".safetensors", ".txt", ".npy")
+    return {name: content for name, content in tiny.tree(home / "runs" / "cells").items() if name.endswith(kept)}
+
+
+def job(home: Path, number: int = 0) -> Job:
+    """A cell of the tiny experiment that is still to do."""
+    chosen = config.load(Path("rides"))
+    table = series.load(chosen.data)
+    dealt, _ = folds.obtain(chosen.folds, chosen.name, table.train)
+    dense = store.obtain(table.train, chosen.features, table.levels)
+    cell = cells.plan(chosen.data, chosen.features, list(chosen.models), dense, dealt)[number]
+    return Job(cell, dense.path, dealt.assignment, None)
+
+
+def silent(kind: str, **values: Any) -> None:
+    """An emitter for nobody."""
+
+
+def test_a_half_cell_starts_again(rides: Path, home: Path) -> None:
+    whole = job(home)
+    cells.run(whole, silent)
+    once = (whole.cell.folder / "weights.safetensors").read_bytes()
+    (whole.cell.folder / "done.json").unlink()
+    (whole.cell.folder / "weights.safetensors").write_bytes(b"half of it")
+    (whole.cell.folder / "history.jsonl").write_text('{"epoch": 1, "loss"')
+    (whole.cell.folder / "left-over").touch()
+    cells.run(whole, silent)
+    assert (whole.cell.folder / "weights.safetensors").read_bytes() == once
+    assert not (whole.cell.folder / "left-over").exists()
+    assert [row["epoch"] for row in cells.history(whole.cell)] == [1, 2]
+
+
+def test_an_error_while_training_leaves_an_unfinished_cell(rides: Path, home: Path) -> None:
+    def interrupt(kind: str, **values: Any) -> None:
+        if kind == "epoch":
+            raise KeyboardInterrupt
+
+    started = job(home)
+    with pytest.raises(KeyboardInterrupt):
+        cells.run(started, interrupt)
+    assert not started.cell.done and not started.finished
+    cells.run(started, silent)
+    assert started.cell.done and started.finished
+
+
+def test_history_is_what_was_said(rides: Path, home: Path) -> None:
+    said: list[dict[str, Any]] = []
+    one = job(home)
+    cells.run(one, lambda kind, **values: said.append(values) if kind == "epoch" else None)
+    assert cells.history(one.cell) == said
+    assert [set(row) for row in said] == [{"epoch", "loss", "lr", "time.epoch_s"}] * 2
+
+
+def _train_and_count(one: Job, started: Any, counted: Any) -> None:
+    """In a process of its own: run the cell and say how many epochs it trained."""
+    epochs: list[str] = []
+    started.wait()
+    cells.run(one, lambda kind, **values: epochs.append(kind) if kind == "epoch" else None)
+    counted.put(len(epochs))
+
+
+def test_a_locked_cell_is_not_trained_twice_at_once(rides: Path, home: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    one, started, counted = job(home), context.Barrier(2), context.Queue()
+    both = [context.Process(target=_train_and_count, args=(one, started, counted)) for _ in range(2)]
+    for process in both:
+        process.start()
+    assert sorted(counted.get(timeout=120) for _ in both) == [0, 2]
+    for process in both:
+        process.join(timeout=30)
+        assert process.exitcode == 0
+
+
+def test_a_lock_is_waited_for(rides: Path, home: Path) -> None:
+    one = job(home)
+    lock = files.runs() / "locks" / one.key
+    context = multiprocessing.get_context("spawn")
+    started, counted = context.Barrier(2), context.Queue()
+    process = context.Process(target=_train_and_count, args=(one, started, counted))
+    with files.lock(lock):
+        process.start()
+        started.wait(timeout=120)
+        process.join(timeout=1.0)
+        assert process.is_alive() and not one.cell.folder.exists()
+    assert counted.get(timeout=120) == 2
+    process.join(timeout=30)
+
+
+def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(home: Path) -> None:
+    def finished(fold: int, seed: int, held: list[int], value: float) -> Cell:
+        cell = Cell(model=None, scaler="none", fold=fold, seed=seed, depends={"fold": fold, "seed": seed})  # type: ignore[arg-type]
+        files.write_array(cell.folder / "held_out.npy", np.array(held))
+        files.write_array(cell.folder / "out_of_fold.npy", np.full((len(held), 2, 1), value))
+        return cell
+
+    experiment = [finished(0, 0, [0, 2], 1.0), finished(1, 0, [1], 5.0), finished(0, 1, [0, 2], 3.0), finished(1, 1, [1], 6.0)]
+    dense = type("Dense", (), {"y": np.zeros((3, 2, 1)), "lengths": np.array([2, 2, 2])})()
+    assert cells.out_of_fold(experiment, dense)[:, 0, 0].tolist() == [2.0, 5.5, 2.0]
+
+
+def test_depends_is_written_in_the_open(trained: Path) -> None:
+    for done in (trained / "runs" / "cells").glob("*/done.json"):
+        depends = json.loads((done.parent / "depends.json").read_text())
+        assert files.digest(depends) == done.parent.name
+        assert set(depends) == {"data", "engine", "features", "fold", "model", "scaler", "seed", "train"}
+        assert "source" not in depends["data"] and "seeds" not in depends["train"]

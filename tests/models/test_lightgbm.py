@@ -1,0 +1,83 @@
+"""Boosted trees: same bits twice, several targets, text that saves and loads, refused tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import models
+from models.lightgbm import Config, LightGBM
+
+SMALL = Config(rounds=8, min_data_in_leaf=5, num_leaves=7)
+
+
+def rows(count: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """x (R, 3) float32; y (R, 2): one target rises with column 0, the other falls with column 1."""
+    x = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
+    return x, np.stack([3.0 * x[:, 0], -2.0 * x[:, 1]], axis=1).astype(np.float64)
+
+
+def fitted(seed: int = 0, config: Config = SMALL) -> LightGBM:
+    model = LightGBM(config)
+    model.fit(*rows(), seed=seed, threads=1)
+    return model
+
+
+def test_same_seed_same_bits_and_another_seed_others() -> None:
+    x, _ = rows()
+    assert np.array_equal(fitted().predict(x, 1), fitted().predict(x, 1))
+    assert not np.array_equal(fitted().predict(x, 1), fitted(seed=1).predict(x, 1))
+
+
+def test_each_target_has_its_own_booster() -> None:
+    model, (x, y) = fitted(config=Config(rounds=60, min_data_in_leaf=5)), rows()
+    predicted = model.predict(x, 1)
+    assert predicted.shape == y.shape and predicted.dtype == np.float64 and len(model.boosters) == 2
+    assert (np.abs(predicted - y).mean(axis=0) < 0.2 * np.abs(y).mean(axis=0)).all()
+
+
+def test_its_text_saves_and_loads_to_the_same_bits(tmp_path: Path) -> None:
+    model, other, (x, _) = fitted(), LightGBM(SMALL), rows()
+    model.save(tmp_path)
+    other.load(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["booster-0.txt", "booster-1.txt"]
+    assert np.array_equal(other.predict(x, 1), model.predict(x, 1))
+
+
+def test_eleven_targets_are_loaded_in_their_order(tmp_path: Path) -> None:
+    x, _ = rows(60)
+    model, other = LightGBM(Config(rounds=2, min_data_in_leaf=2)), LightGBM(SMALL)
+    model.fit(x, np.arange(11.0) + 0.01 * x[:, :1].astype(np.float64), seed=0, threads=1)
+    model.save(tmp_path)
+    other.load(tmp_path)  # as text, booster-10 sorts before booster-2
+    assert other.predict(x, 1).mean(axis=0).round().tolist() == list(range(11))
+
+
+def test_rounds_are_reported_over_all_targets() -> None:
+    heard: list[tuple[int, int]] = []
+    LightGBM(SMALL).fit(*rows(), seed=0, threads=1, on_round=lambda done, of: heard.append((done, of)))
+    assert heard == [(done, 16) for done in range(1, 17)]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"rounds": 0}, "rounds must be at least 1, but is 0"),
+        ({"num_leaves": 1}, "num_leaves must be at least 2, but is 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, but is 0.0"),
+        ({"feature_fraction": 1.5}, r"feature_fraction must be in \(0, 1\], but is 1.5"),
+        ({"bagging_fraction": 0.0}, r"bagging_fraction must be in \(0, 1\], but is 0.0"),
+        ({"min_data_in_leaf": -1}, "min_data_in_leaf must not be below 0, but is -1"),
+        ({"lambda_l2": -0.1}, "lambda_l2 must not be below 0, but is -0.1"),
+    ],
+)
+def test_impossible_tables_are_refused(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Config(**table)
+
+
+def test_it_depends_on_its_own_file_only() -> None:
+    assert [path.name for path in models.source_of("lightgbm", {})] == ["lightgbm.py"]
