@@ -2,14 +2,15 @@
 
     ./run.sh bench border [--breaths 75450] [--test-breaths 50300]
 
-Simulates a competition of that size once (runs/bench/), then, in a fresh process with an empty store: the border (read and
-check), the folds, the features and the dense store of the train and test tables. Prints seconds a step and peak memory.
+Simulates a competition of that size once (runs/bench/), then, in a fresh process with an empty store: the border (read
+and check), the folds, the features and the dense store of the train and test tables. Prints seconds a step and peak memory.
 The goal for the full size: under 60 s and 6 GiB on 2 cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import os
 import resource
@@ -46,7 +47,7 @@ def steps(source: str, home: str) -> list[tuple[str, float]]:
     marks.append((f"features and store, train {train.x.shape}", time.perf_counter()))
     test = store.obtain(competition.test, features, competition.levels)
     marks.append((f"features and store, test {test.x.shape}", time.perf_counter()))
-    spent = [(name, end - start) for (_, start), (name, end) in zip(marks, marks[1:], strict=False)]
+    spent = [(name, end - start) for (_, start), (name, end) in itertools.pairwise(marks)]
     unit = 2**30 if sys.platform == "darwin" else 2**20
     return [*spent, ("peak memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)]
 

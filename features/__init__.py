@@ -14,6 +14,7 @@ from pathlib import Path
 from features import base
 from features.base import Columns, Family, unknown
 from features.compute import compute
+from features.compartment import Compartment
 from features.differences import Differences
 from features.integral import Integral
 from features.lags import Lags
@@ -32,6 +33,7 @@ FAMILIES: dict[str, type[Family]] = {
     "differences": Differences,
     "stats": Stats,
     "static": Static,
+    "compartment": Compartment,
 }
 
 

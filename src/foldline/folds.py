@@ -74,6 +74,7 @@ def committed_path(config: FoldsConfig, name: str, table: Table) -> Path:
 def _tail(config: FoldsConfig) -> str:
     return f"{config.kind}-k{config.k}-seed{config.seed}.csv"
 
+
 def obtain(config: FoldsConfig, name: str, table: Table) -> tuple[Folds, bool]:
     """The saved folds, checked against the table; made and saved when there are none. True: made just now."""
     path = default_path(config, name, table)

@@ -68,6 +68,9 @@ class DataConfig:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
+Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
+
+
 @dataclass(frozen=True)
 class Table:
     """Checked series of one file: rows of a series stand together, in time order."""
@@ -114,10 +117,7 @@ class Competition:
     test: Table
     sample: pl.DataFrame | None
 
-    @cached_property
-    def levels(self) -> dict[str, tuple[object, ...]]:
-        """Static column -> its sorted values in the training table; what test adds is treated as unknown."""
-        return {name: tuple(self.train.frame[name].unique().sort().to_list()) for name in self.data.static}
+    levels: Levels  # of the training table; what test adds is treated as unknown
 
 
 def load(data: DataConfig) -> Competition:
@@ -128,14 +128,15 @@ def load(data: DataConfig) -> Competition:
     """
     source = source_folder(data)
     train = load_table(readers.locate(source, "train"), data, labelled=True)
-    test = load_table(readers.locate(source, "test"), data, labelled=False)
+    levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
+    test, sample = load_test(data, levels)
     shared = set(train.keys.to_list()) & set(test.keys.to_list())
     if shared:
         raise UserError(
             f"{test.path}: a test series must not be in the training data too, but {len(shared)} are "
             f"(first: {data.key} {min(shared, key=str)!r}). Drop them from one of the files."
         )
-    return Competition(data, train, test, load_sample(source, test))
+    return Competition(data, train, test, sample, levels)
 
 
 def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
@@ -165,10 +166,10 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     return sample.select(layout)
 
 
-def load_test(data: DataConfig) -> tuple[Table, pl.DataFrame | None]:
-    """Only the test table and the sample submission: what inference needs."""
+def load_test(data: DataConfig, levels: Levels) -> tuple[Table, pl.DataFrame | None]:
+    """Only the test table and the sample submission: what inference needs; `levels`: of the training table."""
     source = source_folder(data)
-    test = load_table(readers.locate(source, "test"), data, labelled=False)
+    test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels)
     return test, load_sample(source, test)
 
 
@@ -189,11 +190,17 @@ def source_folder(data: DataConfig) -> Path:
     return folder
 
 
-def load_table(path: Path, data: DataConfig, labelled: bool) -> Table:
-    """Read one file and check it: see the module's head for what that promises."""
+def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | None = None) -> Table:
+    """Read one file and check it: see the module's head for what that promises.
+
+    Where `levels` are given, static columns are read as their kind: in a test table whose wards are all called by a
+    number, 7 is text nevertheless if the training table's wards are names.
+    """
+    kinds = {str: pl.String(), int: pl.Float64(), float: pl.Float64()}
     numbers = [data.order, *data.inputs, *(data.target if labelled else ())]
     wanted: dict[str, pl.DataType | type[pl.DataType] | None] = {data.id: None, data.key: None}
     wanted |= dict.fromkeys(data.static) | dict.fromkeys(numbers, pl.Float64())
+    wanted |= {name: kinds.get(type(values[0])) for name, values in (levels or {}).items()}
     frame = readers.read(path, wanted)
     _check_values(path, frame, data, numbers)
     frame, lengths = _by_series(frame, data.key)

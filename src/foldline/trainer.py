@@ -92,7 +92,7 @@ class NetworkCell:
     def fit(self, data: Dense, series: np.ndarray, seed: int, emit: Emit) -> None:
         """Fit on the given series (indices into `data`), and on nothing else."""
         config, device = self.train, torch.device(self.train.device_used)
-        _be_deterministic(config.threads)
+        _be_deterministic(config.threads, device)
         torch.manual_seed(seed)
         fold = self._resident(data, series, device)
         self.network = network = self._build(data).to(device)
@@ -132,7 +132,7 @@ class NetworkCell:
         """(n, T, K) float64 predictions, in the target's own unit; the last kept step is repeated over cropped ones."""
         assert self.network is not None, "fit or load first"
         device = torch.device(self.train.device_used)
-        _be_deterministic(self.train.threads)
+        _be_deterministic(self.train.threads, device)
         self.network.to(device).eval()
         fold = self._resident(data, series, device)
         parts = []
@@ -211,6 +211,8 @@ def lr_factor(schedule: str, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def _be_deterministic(threads: int) -> None:
+def _be_deterministic(threads: int, device: torch.device) -> None:
+    """Same bits for the same threads. The CPU needs no more: the flag would import torch's compiler, for seconds."""
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if device.type != "cpu":
+        torch.use_deterministic_algorithms(True, warn_only=True)

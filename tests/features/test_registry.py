@@ -12,12 +12,12 @@ ROOM = Path(__file__).parents[2] / "features"
 
 
 def test_an_unknown_family_is_answered_with_the_nearest_and_the_sorted_list() -> None:
-    with pytest.raises(ValueError, match=r"no feature family 'lagz': did you mean 'lags'\? choose from diff"):
+    with pytest.raises(ValueError, match=r"no feature family 'lagz': did you mean 'lags'\? choose from comp"):
         build("lagz")
 
 
 def test_a_name_like_none_is_answered_with_the_list_alone() -> None:
-    with pytest.raises(ValueError, match=r"no feature family 'qqqq': choose from differences, "):
+    with pytest.raises(ValueError, match=r"no feature family 'qqqq': choose from compartment, differences, "):
         build("qqqq")
 
 

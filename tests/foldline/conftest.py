@@ -45,7 +45,8 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def trained(trained_once: Path, home: Path) -> Path:
+def trained(trained_once: Path, rides: Path, home: Path) -> Path:
     """A home folder in which `rides` is trained already: a copy, to be changed at will."""
-    shutil.copytree(trained_once / "home", home, dirs_exist_ok=True, symlinks=True)
+    shutil.copytree(trained_once / "home" / "runs", home / "runs", symlinks=True)
+    shutil.copytree(trained_once / "home" / "folds", home / "folds")
     return home

@@ -58,7 +58,10 @@ BAD_TABLES: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     "null": (changed("train", lambda t: at_row(t, "power", 4, None)), "row 5 (row 1004): 'power' must be a finite"),
     "NaN": (changed("test", lambda t: at_row(t, "power", 0, "NaN")), "test.csv, row 1 (row 501000): 'power' must be"),
     "inf in the target": (changed("train", lambda t: at_row(t, "speed", 7, "inf")), "'speed' must be a finite value"),
-    "null in the key": (changed("train", lambda t: at_row(t, "ride", 2, None)), "'ride' must be a finite value, but is"),
+    "null in the key": (
+        changed("train", lambda t: at_row(t, "ride", 2, None)),
+        "'ride' must be a finite value, but is",
+    ),
     "NaN in a static": (
         changed("train", lambda t: at_row(t, "bike", 2, "NaN").with_columns(pl.col("bike").cast(pl.Float64))),
         "'bike' must be a finite value, but is nan",
@@ -70,7 +73,10 @@ BAD_TABLES: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     "test series in train": (with_train_series, "must not be in the training data too, but 1 are (first: ride 3)"),
     "nothing scored": (changed("test", lambda t: t.with_columns(coasting=1)), "no row fulfils data.scored"),
     "sample of other rows": (changed("sample_submission", lambda t: t[:-1]), "has 39 rows against 40"),
-    "sample repeats a row": (changed("sample_submission", lambda t: at_row(t, "row", 1, 501000)), "that differs: 501001"),
+    "sample repeats a row": (
+        changed("sample_submission", lambda t: at_row(t, "row", 1, 501000)),
+        "that differs: 501001",
+    ),
     "sample without a target": (changed("sample_submission", lambda t: t.drop("speed")), "sample_submission.csv lacks"),
     "sample with a column of nobody": (
         changed("sample_submission", lambda t: t.with_columns(odd=1)),
@@ -215,7 +221,11 @@ BAD_OVERRIDES = {
 
 @pytest.mark.parametrize("override", BAD_OVERRIDES)
 def test_bad_overrides(override: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["train", "rides", override] if override != "train.epochs.x=3" else ["train", "rides", "train.epochs=1", override]
+    words = (
+        ["train", "rides", override]
+        if override != "train.epochs.x=3"
+        else ["train", "rides", "train.epochs=1", override]
+    )
     assert BAD_OVERRIDES[override] in refused(words, home, capsys)
 
 

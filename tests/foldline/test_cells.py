@@ -77,7 +77,11 @@ def test_moved_data_trains_nothing(trained: Path, tmp_path: Path) -> None:
     [
         ("train.lr=0.001", ["hybrid"], "hybrid: differs from the nearest finished cell in train.lr"),
         ("model.0.train.lr=0.001", ["hybrid"], "in train.lr"),
-        ("train.threads=2", ["hybrid", "lightgbm"], "lightgbm: differs from the nearest finished cell in train.threads"),
+        (
+            "train.threads=2",
+            ["hybrid", "lightgbm"],
+            "lightgbm: differs from the nearest finished cell in train.threads",
+        ),
         ("model.0.width=6", ["hybrid"], "in model.params.blocks, model.params.width"),
         ("model.1.rounds=6", ["lightgbm"], "in model.params.rounds"),
         ("features.scaler=standard", ["hybrid"], "in scaler"),
@@ -88,12 +92,8 @@ def test_moved_data_trains_nothing(trained: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_weights_depend_on_trains_just_those_and_says_why(
-    override: str, changed: list[str], reason: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    override: str, changed: list[str], reason: str, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny.write(tmp_path / "rides", tiny.frames())
-    other = config.load(Path("rides"), [override])
-    if other.folds.seed:  # the folds of that seed must differ, or the test would prove nothing
-        assert keys() != keys(override)
     main(["train", "rides", override, "--dry-run"])
     assert reason in capsys.readouterr().out
     renewed = {new.model.name for old, new in zip(plan(), plan(override), strict=True) if old.key != new.key}
@@ -110,7 +110,6 @@ def rewritten(part: models.Part, tmp_path: Path) -> Path:
 def test_changed_source_of_a_block_trains_the_models_that_use_it(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny.write(tmp_path / "rides", tiny.frames())
     before, copy = keys(), rewritten(models.hybrid.BLOCKS["conv"], tmp_path)
     honest: Callable[..., list[Path]] = models.source_of
     changed = lambda *args: [copy if path.name == copy.name else path for path in honest(*args)]  # noqa: E731
@@ -121,9 +120,7 @@ def test_changed_source_of_a_block_trains_the_models_that_use_it(
 
 
 def test_changed_training_data_trains_all(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tables = tiny.frames()
-    tiny.write(tmp_path / "rides", tables)
-    before = keys()
+    before, tables = keys(), tiny.frames()
     tables["train"][4, "power"] = 1.25
     tiny.write(tmp_path / "rides", tables)
     assert not set(before) & set(keys())
@@ -151,10 +148,9 @@ def test_a_new_model_has_nothing_to_compare_with(rides: Path) -> None:
     assert [cells.why(cell) for cell in plan()] == [[]] * 4
 
 
-def test_force_trains_again_to_the_same_bits(trained: Path, tmp_path: Path) -> None:
-    tiny.write(tmp_path / "rides", tiny.frames())
+def test_force_trains_again_to_the_same_bits(trained: Path) -> None:
     before, weights = trained_cells(trained), weights_of(trained)
-    tiny.run("train", "rides", f"data.source={tmp_path / 'rides'}", "--force")
+    tiny.run("train", "rides", "--force")
     after = trained_cells(trained)
     assert before.keys() == after.keys() and all(after[key] > before[key] for key in before)
     assert weights_of(trained) == weights
@@ -223,31 +219,20 @@ def _train_and_count(one: Job, started: Any, counted: Any) -> None:
     counted.put(len(epochs))
 
 
-def test_a_locked_cell_is_not_trained_twice_at_once(rides: Path, home: Path) -> None:
+def test_a_locked_cell_is_waited_for_and_not_trained_twice_at_once(rides: Path, home: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    one, started, counted = job(home), context.Barrier(2), context.Queue()
+    one, started, counted = job(home), context.Barrier(3), context.Queue()
     both = [context.Process(target=_train_and_count, args=(one, started, counted)) for _ in range(2)]
+    with files.lock(files.runs() / "locks" / one.key):
+        for process in both:
+            process.start()
+        started.wait(timeout=200)
+        both[0].join(timeout=0.5)
+        assert all(process.is_alive() for process in both) and not one.cell.folder.exists()
+    assert sorted(counted.get(timeout=60) for _ in both) == [0, 2]
     for process in both:
-        process.start()
-    assert sorted(counted.get(timeout=120) for _ in both) == [0, 2]
-    for process in both:
-        process.join(timeout=30)
+        process.join(timeout=60)
         assert process.exitcode == 0
-
-
-def test_a_lock_is_waited_for(rides: Path, home: Path) -> None:
-    one = job(home)
-    lock = files.runs() / "locks" / one.key
-    context = multiprocessing.get_context("spawn")
-    started, counted = context.Barrier(2), context.Queue()
-    process = context.Process(target=_train_and_count, args=(one, started, counted))
-    with files.lock(lock):
-        process.start()
-        started.wait(timeout=120)
-        process.join(timeout=1.0)
-        assert process.is_alive() and not one.cell.folder.exists()
-    assert counted.get(timeout=120) == 2
-    process.join(timeout=30)
 
 
 def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(home: Path) -> None:
@@ -257,7 +242,12 @@ def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(h
         files.write_array(cell.folder / "out_of_fold.npy", np.full((len(held), 2, 1), value))
         return cell
 
-    experiment = [finished(0, 0, [0, 2], 1.0), finished(1, 0, [1], 5.0), finished(0, 1, [0, 2], 3.0), finished(1, 1, [1], 6.0)]
+    experiment = [
+        finished(0, 0, [0, 2], 1.0),
+        finished(1, 0, [1], 5.0),
+        finished(0, 1, [0, 2], 3.0),
+        finished(1, 1, [1], 6.0),
+    ]
     dense = type("Dense", (), {"y": np.zeros((3, 2, 1)), "lengths": np.array([2, 2, 2])})()
     assert cells.out_of_fold(experiment, dense)[:, 0, 0].tolist() == [2.0, 5.5, 2.0]
 

@@ -83,6 +83,7 @@ class Queue(list[Any]):
 def test_a_workers_trouble_is_handed_on(error: Exception, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(executors, "_die_with_parent", lambda: None)
     events = Queue()
     executors._work(Queue([(0, fake()), None]), events)
     assert [event[:2] for event in events] == [(0, "start"), (0, "error")]

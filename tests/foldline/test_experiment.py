@@ -1,1 +1,2 @@
-def test_x(trained): pass
+def test_x(trained):
+    pass

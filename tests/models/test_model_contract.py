@@ -56,7 +56,9 @@ def test_finite_gradients_reach_every_parameter(kind: str, mask: Tensor | None) 
     network.head.loss(raw, torch.randn_like(raw), MASK).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        dead = "project.bias" in name  # a key's bias shifts all scores alike: softmax cancels it, the others' thirds live
+        dead = (
+            "project.bias" in name
+        )  # a key's bias shifts all scores alike: softmax cancels it, the others' thirds live
         assert dead or parameter.grad.abs().sum() > 0, name
 
 

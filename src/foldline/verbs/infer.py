@@ -25,7 +25,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
                 f"`infer` uses the config as it was trained; only data.source=DIR can be given, but got {text!r}."
             )
         data = replace(data, source=value)
-    test, sample = series.load_test(data)
+    test, sample = series.load_test(data, stored.levels)
     with terminal.bar("features", "series") as update:
         dense = store.obtain(test, stored.config.features, stored.levels, update)
     terminal.say(f"{stored.config.name}: {len(stored.plan)} cells on {len(dense.lengths)} series of {test.path}")

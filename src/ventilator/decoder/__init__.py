@@ -1,6 +1,7 @@
 """Exact decoding: pressures that can be proven from u_in alone. Start at `decode`."""
 
 from ventilator.decoder.decode import decode, state
+from ventilator.decoder.files import decode_file
 from ventilator.decoder.state import DecoderState
 
-__all__ = ["DecoderState", "decode", "state"]
+__all__ = ["DecoderState", "decode", "decode_file", "state"]

@@ -4,6 +4,7 @@ A breath is usable when its numbers are finite and in range, its times increase 
 1, and its R and C don't change. Nothing else is asked of it: not 80 rows, nor a known R and C.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -48,13 +49,18 @@ def pair_number(r: float, c: float) -> int:
     return KP_GAINS.index(kp) * len(KI_GAINS) + KI_GAINS.index(ki)
 
 
-def _columns(frame: pl.DataFrame) -> pl.DataFrame:
-    missing = [name for name in NEEDED if name not in frame.columns]
+def check_columns(names: Sequence[str], where: str) -> None:
+    """Raise ValueError where a column that decoding needs is missing."""
+    missing = [name for name in NEEDED if name not in names]
     if missing:
         raise ValueError(
             f"Decoding needs the columns {', '.join(NEEDED)} (u_out helps, pressure is not looked at); "
-            f"{', '.join(missing)} not among {', '.join(frame.columns)}. Rename the file's columns."
+            f"{where} lacks {', '.join(missing)} and has {', '.join(names)}. Rename its columns."
         )
+
+
+def _columns(frame: pl.DataFrame) -> pl.DataFrame:
+    check_columns(frame.columns, "the frame")
     numbers = [name for name in ("R", "C", "time_step", "u_in", "u_out") if name in frame.columns]
     cast = [pl.col(name).cast(pl.Float64, strict=False).fill_null(np.nan) for name in numbers]
     return frame.select("breath_id", *cast).with_row_index("row").sort("breath_id", "time_step", maintain_order=True)

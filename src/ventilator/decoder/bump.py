@@ -17,7 +17,7 @@ from ventilator.decoder.side import Bumps, join, long_sides, short_sides
 from ventilator.decoder.zone import Zone, backwards, can_anchor, forwards
 
 NET: Final = 3.0  # digits a bump's own tests must have beyond its hypotheses
-ERROR: Final = 6.0  # error of a fitted bump, in error bounds of y
+ERROR: Final = 4.0  # error of a fitted bump, in error bounds of the rows it was fitted to
 HIDDEN: Final = 2  # clip code of an unclipped row whose bump is not known
 
 

@@ -20,7 +20,7 @@ from ventilator.decoder.bump import Verdict, enter, judge, keep_agreed, propose,
 from ventilator.decoder.chain import all_runs, chains
 from ventilator.decoder.gap import gaps
 from ventilator.decoder.identify import KI, KP, N_KI, N_KT, gains_of, identify
-from ventilator.decoder.law import BUMP, CHAIN, KINDS, UNKNOWN, Breath, Floats, Gains, Ints, Track, blank
+from ventilator.decoder.law import BUMP, CHAIN, KINDS, UNKNOWN, Breath, Floats, Gains, Track, blank
 from ventilator.decoder.ramp import ramp
 from ventilator.decoder.row0 import first_target, phase, row0
 from ventilator.decoder.state import DecoderState, Output

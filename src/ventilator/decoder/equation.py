@@ -143,9 +143,7 @@ def _innermost(
     for k in range(low, high + 1):
         if near(first, fraction, start - slope * k, width):
             path[i] = k
-            count = _last_two(
-                e, g, t, rest - e.weight[i] * k, integral(e, g, i, J, k), k, path, found, count
-            )
+            count = _last_two(e, g, t, rest - e.weight[i] * k, integral(e, g, i, J, k), k, path, found, count)
     return count, max(0, high - low + 1)
 
 

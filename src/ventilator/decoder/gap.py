@@ -20,7 +20,6 @@ from ventilator.decoder.law import (
     SAFETY,
     UNKNOWN,
     Breath,
-    Floats,
     Gains,
     Ints,
     Track,
@@ -34,14 +33,16 @@ NARROWEST_BUMP_S: Final = 0.1  # no bump hides between clean rows that are close
 FULL_ROWS: Final = 4  # unknown rows up to which all 950 values are tried
 LONGEST: Final = 6  # unknown rows up to which an equation is tried at all
 CHANCE: Final = 1e-2  # expected chance hits of a windowed search that is believed; on top, the truth must lie outside
-NARROWEST: Final = 60  # steps between neighbours; in gaps of exploration runs pressure moves by 55 at most
+NARROWEST: Final = (
+    50  # steps between neighbours; in gaps of exploration runs pressure moves by 42 at most from 4 rows on
+)
 NARROWEST_SWEEP: Final = 250  # the same elsewhere, where gains are high
 BUDGET: Final = 1e7  # look-ups of one search, 3 ns each
 
 
 def widest_window(m: int, tolerance: float) -> int:
-    """|k_i - k_{i-1}| that leaves m unknown rows less than CHANCE chance hits, half of them cut off by inequalities."""
-    hypotheses = 2.0 * CHANCE / (2.0 * tolerance)
+    """|k_i - k_{i-1}| that leaves m unknown rows less than CHANCE chance hits."""
+    hypotheses = 0.99 * CHANCE / (2.0 * tolerance)
     by_chance = (hypotheses ** (1.0 / (m - 1)) - 1.0) / 2.0
     by_time = (BUDGET ** (1.0 / max(1, m - 2)) - 1.0) / 2.0
     return int(min(by_chance, by_time, GRID_SIZE))
@@ -91,9 +92,7 @@ def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track
     return Equation(weight, total, tolerance, c, a, clip, b.y[rows], start_J, start_y, window, before, after)
 
 
-def attempt(
-    b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool
-) -> int:
+def attempt(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool) -> int:
     """Solve one gap and enter it: SOLVED, OPEN (several solutions: the rows' options) or REFUTED (none: not the gains)."""
     e = equation(b, g, c0, left, right, track, bump)
     m, first = len(e.weight), left if np.isnan(track.J[left]) else left + 1
@@ -171,7 +170,7 @@ def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: boo
     while again:
         again = False
         for left, right in _pairs(b, g, c0, track, bump):
-            if (left, right) in done or not np.isnan(track.J[left]) and track.k[left + 1] != UNKNOWN:
+            if (left, right) in done or (not np.isnan(track.J[left]) and track.k[left + 1] != UNKNOWN):
                 continue
             done.add((left, right))
             hides = bump and b.t[right] - b.t[left] >= NARROWEST_BUMP_S

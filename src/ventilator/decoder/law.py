@@ -112,13 +112,14 @@ def integral_error(b: Breath, g: Gains, j: int) -> float:
 
 
 def without_bump(b: Breath, bump: Floats, error: float) -> Breath:
-    """The breath with a bump (steps) taken off, its error bound times `error` where there was one.
+    """The breath with a bump (steps) taken off; under it, u is worse known by `error` times the worst of its rows.
 
     Rows that the bump explains alone count as clipped: PI <= 0, or PI >= 100 under a negative bump. The y of clipped rows
     then is what PI must not exceed (or fall below): -bump at u = 0, 100 - bump at u = 100.
     """
     under = bump != 0.0
-    y, w = b.y - bump, np.where(under, error * b.w, b.w)
+    worst = np.max(b.w, where=under & (b.clip == 0), initial=0.0)
+    y, w = b.y - bump, np.where(under, b.w + error * worst, b.w)
     low = under & (b.clip == 0) & (y <= PURE * w)
     high = under & (b.clip == 0) & (y >= Y_MAX - PURE * w)
     y[low], y[high] = 0.0, Y_MAX

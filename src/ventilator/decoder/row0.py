@@ -91,7 +91,9 @@ def _on_lattice(b: Breath, g: Gains, flip: float, epsilon: float, tolerance: flo
     k = np.arange(GRID_SIZE)
     tick = (k + epsilon - PEEP_STEPS) * ticks_per_step
     tau = tick * TICK_S
-    possible = (tau >= 0.0) & (tau * RAMP_RATE_PER_S < 1.0) & (flip + tau >= INSPIRATION_S) & (b.t[-1] + tau < INSPIRATION_S)
+    possible = (
+        (tau >= 0.0) & (tau * RAMP_RATE_PER_S < 1.0) & (flip + tau >= INSPIRATION_S) & (b.t[-1] + tau < INSPIRATION_S)
+    )
     hits = np.flatnonzero(possible & (np.abs(tick - np.rint(tick)) <= tolerance * ticks_per_step))
     chance = 2.0 * tolerance * ticks_per_step * np.count_nonzero(possible)
     return int(hits[0]) if len(hits) == 1 and chance < CHANCE else UNKNOWN

@@ -191,19 +191,22 @@ def far_sides(z: Zone, g: Gains, s: Walk, tried: float, found: Bumps) -> None:
     if i + 1 >= len(z.y):
         return
     low, high = _around(2 * s.k - s.k2, BEND)
-    reach = slope * (z.t[i] - z.t[i - 1])
+    low, high = max(low, s.k - CHANGE), min(high, s.k + CHANGE)
+    reach, fall = abs(slope) * (z.t[i] - z.t[i - 1]), slope * (z.t[i + 1] - z.t[i])
+    rest, gain = z.y[i] - z.integral_gain[i] * s.J, z.error_gain[i]  # scalars: this is the innermost loop
+    kept, add_gain = z.keep[i] * s.J, z.add[i]
+    next_y, next_gain, next_integral = z.y[i + 1], z.error_gain[i + 1], z.integral_gain[i + 1]
+    error = 3.0 * s.d + s.d0 + 2.0 * z.w[i]
+    tolerance = _tolerance(z, i + 1, z.keep[i] * s.dJ, error)
     for k in range(low, high + 1):
-        command = _command(z, g, i, s.J, k)
-        bump = z.y[i] - command
-        inside = abs(bump - s.B) <= abs(reach) and bump * slope > 0.0 and _possible(command)
-        if not inside or abs(k - s.k) > CHANGE:
+        epsilon = g.c - k
+        bump = rest - gain * epsilon
+        after = bump - fall if (bump - fall) * slope > 0.0 else 0.0
+        x = g.c - (next_y - after - next_integral * (kept + add_gain * epsilon)) / next_gain
+        if abs(x - np.rint(x)) > tolerance or abs(bump - s.B) > reach or bump * slope <= 0.0:
             continue
-        end = z.t[i] + bump / slope
-        own = s.d + z.w[i]
-        x = _expected(z, g, i + 1, _next(z, g, i, s.J, k), slope * max(0.0, end - z.t[i + 1]))
-        error = 2.0 * own + s.d0
-        if on_grid(x, _tolerance(z, i + 1, z.keep[i] * s.dJ, error)):
-            _descend(z, g, s, k, slope, foot, end, error, tried + np.log10(high - low + 1.0), found)
+        if on_grid(x, tolerance) and _possible(z.y[i] - bump):
+            _descend(z, g, s, k, slope, foot, z.t[i] + bump / slope, error, tried + np.log10(high - low + 1.0), found)
 
 
 @kernel

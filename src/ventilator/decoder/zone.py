@@ -84,7 +84,19 @@ def backwards(b: Breath, g: Gains, track: Track, row: int, last: int) -> Zone:
     error_gain = np.full(m, g.kp) if shift == 0 else g.ki * adds
     integral_gain = np.full(m, g.ki) if shift == 0 else g.ki * keeps
     return Zone(
-        row, -1, b.y[rows], b.w[rows], -b.t[rows], error_gain, integral_gain, keeps, adds, J, dJ, before, -float(b.t[anchor])
+        row,
+        -1,
+        b.y[rows],
+        b.w[rows],
+        -b.t[rows],
+        error_gain,
+        integral_gain,
+        keeps,
+        adds,
+        J,
+        dJ,
+        before,
+        -float(b.t[anchor]),
     )
 
 

@@ -1,0 +1,39 @@
+"""compartment: the two pressures of a single-compartment lung, with an input standing in for the flow.
+
+The equation of motion p = R flow + V / C + P0 (Otis, Fenn & Rahn 1950, https://doi.org/10.1152/jappl.1950.2.11.592), V
+the time integral of the flow. A network has to learn both products from one-hots; on few series they are worth having.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from features.base import Columns, Family, check_names, cumulated, duration, number, unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compartment(Family):
+    """Features `x*R` and `sum(x*dt)/C`, this step included, for each flow x."""
+
+    flow: tuple[str, ...] = ()  # empty: the first input
+    resistance: str = "R"  # static column, numeric
+    compliance: str = "C"  # static column, numeric, above 0
+
+    def __post_init__(self) -> None:
+        check_names("compartment.flow", self.flow)
+
+    @property
+    def lookahead(self) -> bool:
+        return False
+
+    def expressions(self, columns: Columns) -> list[pl.Expr]:
+        for name in (self.resistance, self.compliance):
+            if name not in columns.static:
+                raise ValueError(unknown("static column", name, columns.static))
+        step = duration(columns.order)
+        features = []
+        for x in columns.chosen(self.flow):
+            volume = cumulated(number(x) * step)
+            features.append((number(x) * number(self.resistance)).alias(f"{x}*{self.resistance}"))
+            features.append((volume / number(self.compliance)).alias(f"sum({x}*dt)/{self.compliance}"))
+        return features

@@ -1,0 +1,105 @@
+"""Decoding a file of any size: chunk by chunk, resumable, with an atomic end.
+
+Finished chunks wait as Parquet in a folder beside the output, named after the output and what they were made from: the
+source's size, time of change and the decoder's version. A run that was killed goes on where it stopped; a changed source or
+decoder starts anew. The output appears by one rename, then the folder goes.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from ventilator.decoder.breaths import check_columns
+from ventilator.decoder.decode import decode
+from ventilator.decoder.kernels import CACHE
+
+CHUNK_BREATHS: Final = 2000
+READERS: Final = {".csv": pl.scan_csv, ".parquet": pl.scan_parquet}
+
+
+def decode_file(
+    src: Path, dst: Path, *, progress: Callable[[int, int], None] | None = None, chunk_breaths: int = CHUNK_BREATHS
+) -> pl.DataFrame:
+    """Write the exact rows of `src` to `dst` and return them; see `decode` for the columns.
+
+    Args:
+        src: CSV or Parquet with the competition's columns; a breath's rows may lie anywhere.
+        dst: .csv or .parquet, replaced if it exists.
+        progress: called with breaths done and breaths in all.
+        chunk_breaths: breaths between two saves.
+
+    Raises:
+        ValueError: a column is missing, or a file is neither CSV nor Parquet.
+        FileNotFoundError: there is no `src`.
+    """
+    frame = read(src)
+    _check_suffix(dst)
+    parts = dst.parent / f".{dst.name}.{_fingerprint(src, chunk_breaths)}.parts"
+    for stale in set(dst.parent.glob(f".{dst.name}.*.parts")) - {parts}:
+        shutil.rmtree(stale)
+    parts.mkdir(parents=True, exist_ok=True)
+    tables, done, total = [], 0, frame["breath_id"].n_unique()
+    for number, chunk in enumerate(_chunks(frame, chunk_breaths)):
+        tables.append(_decoded(chunk, parts / f"{number:06d}.parquet"))
+        done = min(total, done + chunk_breaths)
+        if progress is not None:
+            progress(done, total)
+    rows = pl.concat(tables) if tables else decode(frame)
+    _write(rows, dst)
+    shutil.rmtree(parts)
+    return rows
+
+
+def read(src: Path) -> pl.DataFrame:
+    """The file's columns that decoding needs; u_in and time_step as the file has them."""
+    if not src.exists():
+        raise FileNotFoundError(f"There is no {src} to decode; give a CSV or Parquet file of the competition's shape.")
+    _check_suffix(src)
+    table = READERS[src.suffix](src)
+    names = table.collect_schema().names()
+    check_columns(names, str(src))
+    wanted = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out"]
+    return table.select([name for name in wanted if name in names]).collect()
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in READERS:
+        raise ValueError(f"Decoding reads and writes .csv and .parquet files; got {path}. Convert or rename it.")
+
+
+def _fingerprint(src: Path, chunk_breaths: int) -> str:
+    stat = src.stat()
+    facts = f"{src.resolve()} {stat.st_size} {stat.st_mtime_ns} {chunk_breaths} {CACHE.name}"
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+
+def _chunks(frame: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
+    """Whole breaths, `size` at a time, by breath_id."""
+    number = pl.col("breath_id").rank("dense").fill_null(1).cast(pl.Int64).sub(1) // size
+    yield from (
+        frame.with_columns(chunk=number)
+        .sort("chunk", maintain_order=True)
+        .partition_by("chunk", include_key=False, maintain_order=True)
+    )
+
+
+def _decoded(chunk: pl.DataFrame, part: Path) -> pl.DataFrame:
+    if part.exists():
+        return pl.read_parquet(part)
+    rows = decode(chunk)
+    _write(rows, part)
+    return rows
+
+
+def _write(rows: pl.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    if path.suffix == ".csv":
+        rows.write_csv(temporary)
+    else:
+        rows.write_parquet(temporary)
+    temporary.replace(path)

@@ -1,0 +1,67 @@
+"""Config files: extends, overrides, model tables, and a resolved config that reads back as itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny
+import tomli_w
+
+from foldline import config
+from foldline.config import from_tables, load
+
+
+@pytest.mark.parametrize("name", ["quickstart", "sample", "ventilator"])
+def test_the_repositorys_configs_load_and_resolve_to_themselves(name: str, home: Path) -> None:
+    words = [] if name != "ventilator" else ['model=[{name = "hybrid"}]']
+    chosen = load(Path(name), words)
+    again = config.tomllib.loads(tomli_w.dumps(chosen.tables()))
+    assert from_tables(name, again, "resolved") == chosen
+
+
+def test_extends_merges_table_by_table_and_replaces_lists(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    (home / "configs" / "above.toml").write_text(
+        'extends = "rides.toml"\n[features]\nfamilies = ["raw"]\n[train]\nbatch = 8\n[[model]]\nname = "lightgbm"\n'
+    )
+    below, above = load(Path("rides")), load(Path("above"))
+    assert (above.name, above.train.batch, above.train.epochs) == ("above", 8, below.train.epochs)
+    assert above.features.families == ("raw",) and above.features.tables == below.features.tables
+    assert [model.name for model in above.models] == ["lightgbm"] and above.data == below.data
+
+
+def test_overrides_are_toml_values_and_raw_text_where_that_fails(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    words = ["train.lr=1e-3", "data.source=../x", "features.lags.lags=[2, 4]", "model.1.rounds=7", "data.scored="]
+    chosen = load(Path("rides"), words)
+    assert (chosen.train.lr, chosen.data.source, chosen.data.scored) == (0.001, "../x", "")
+    assert chosen.features.tables["lags"]["lags"] == [2, 4]
+    assert chosen.models[1].params["rounds"] == 7
+    quoted = load(Path("rides"), ['data.source="simulate"'])
+    assert quoted.data.simulated
+
+
+def test_a_models_train_table_changes_only_what_it_names(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    chosen = load(Path("rides"), ["train.lr=0.5", "model.0.train={epochs = 9}"])
+    assert [(model.train.epochs, model.train.lr) for model in chosen.models] == [(9, 0.5), (2, 0.5)]
+    assert chosen.tables()["model"][0]["train"] == {"epochs": 9}
+
+
+def test_models_of_one_name_get_labels_of_their_own(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    three = 'model=[{name = "lightgbm"}, {name = "lightgbm", rounds = 3}, {name = "lightgbm", label = "slow"}]'
+    assert [model.label for model in load(Path("rides"), [three]).models] == ["lightgbm", "lightgbm-2", "slow"]
+
+
+def test_a_blocks_width_is_checked_as_the_hybrid_fills_it_in(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    blocks = 'model.0.blocks=[{kind = "transformer", heads = 3}]'  # 3 does not divide the default width, 64
+    chosen = load(Path("rides"), ["model.0.width=9", blocks])
+    assert chosen.models[0].params["blocks"] == [{"width": 9, "kind": "transformer", "heads": 3}]
+
+
+def test_a_config_is_named_by_file_or_by_name(home: Path, tmp_path: Path) -> None:
+    path = tiny.install(home, tmp_path)
+    assert load(path) == load(Path("rides")) == load(Path("rides.toml"))

@@ -1,0 +1,99 @@
+"""`infer`: stored cells on new series, without the libraries that only training needs, and never with changed code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import tiny
+
+import models
+from foldline.cli import main
+
+HIDING = """
+import sys
+print("hook", file=sys.stdout)
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"optuna", "wandb", "sklearn", "matplotlib"}:
+            raise ImportError(f"{name} is hidden")
+sys.meta_path.insert(0, Hidden())
+"""
+
+
+def cell_files(home: Path) -> dict[str, int]:
+    """Every file of every cell, and when it was written (ns)."""
+    return {str(path): path.stat().st_mtime_ns for path in (home / "runs" / "cells").rglob("*") if path.is_file()}
+
+
+def test_it_makes_trains_submission_where_training_libraries_are_hidden(trained: Path, tmp_path: Path) -> None:
+    for stored in (trained / "runs" / "cells").glob("*/test-*.npy"):
+        stored.unlink()  # so that the weights are really applied
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(HIDING)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "hook")}
+    command = [sys.executable, "-m", "foldline", "infer", "rides"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("hook\n")  # it was in force
+    submission = tmp_path / done.stdout.splitlines()[-1].removeprefix("submission: ")
+    assert submission.read_bytes() == tiny.submission(trained)
+
+
+def test_new_series_are_predicted_and_nothing_is_trained(trained: Path, tmp_path: Path) -> None:
+    before = cell_files(trained)
+    tables = tiny.frames(test_series=7, steps=6)  # other length than in training
+    folder = tiny.write(tmp_path / "new", {stem: tables[stem] for stem in ("test", "sample_submission")})
+    tiny.run("infer", "rides", f"data.source={folder}")
+    after = cell_files(trained)
+    assert {name: after[name] for name in before} == before
+    assert all(Path(name).name.startswith("test-") for name in after.keys() - before.keys())
+    written = next((trained / "runs" / "rides" / "latest").glob("infer-*.csv"))
+    assert pl.read_csv(written)["row"].to_list() == tables["test"]["row"].to_list()
+
+
+def test_a_dry_run_says_what_is_to_do(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = cell_files(trained)
+    tiny.run("infer", "rides", "--dry-run", "--quiet")
+    tables = tiny.frames(test_series=5)
+    folder = tiny.write(tmp_path / "new", {"test": tables["test"]})
+    tiny.run("infer", "rides", f"data.source={folder}", "--dry-run", "--quiet")
+    assert [line.split(": ")[1][:6] for line in capsys.readouterr().out.splitlines()] == ["0 of 4", "4 of 4"]
+    assert cell_files(trained) == before
+
+
+def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(words) == 2
+    return capsys.readouterr().err
+
+
+def test_changed_sources_are_refused(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "conv.py"
+    copy.write_text(models.hybrid.BLOCKS["conv"].source.read_text() + "\n# changed\n")
+    honest: Callable[..., list[Path]] = models.source_of
+    changed = lambda *args: [copy if path.name == copy.name else path for path in honest(*args)]  # noqa: E731
+    monkeypatch.setattr(models, "source_of", changed)
+    assert "of hybrid has changed since 'rides' was trained" in refusal(["infer", "rides"], capsys)
+
+
+def test_a_lost_cell_and_other_overrides_are_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "only data.source=DIR can be given" in refusal(["infer", "rides", "train.epochs=3"], capsys)
+    next((trained / "runs" / "cells").glob("*/done.json")).unlink()
+    assert "is gone, but the experiment 'rides' needs it" in refusal(["infer", "rides"], capsys)
+
+
+def test_bad_new_data_is_refused_and_leaves_nothing(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tiny.tree(trained)
+    test = tiny.frames()["test"]
+    folder = tiny.write(tmp_path / "bad", {"test": test.with_columns(power=float("nan"))})
+    assert "'power' must be a finite value" in refusal(["infer", "rides", f"data.source={folder}"], capsys)
+    assert tiny.tree(trained) == before

@@ -1,0 +1,70 @@
+"""Reading files: every way a table may be packed gives the same frame."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from foldline import readers
+from foldline.errors import UserError
+
+TABLE = pl.DataFrame({"id": [3, 1], "key": ["a", "b"], "x": [0.1, 2.5], "unused": [1, 1]})
+WANTED = {"key": None, "x": pl.Float64(), "id": None}
+CSV = TABLE.write_csv().encode()
+
+
+def packed(folder: Path, ending: str) -> Path:
+    """The table in a file of that ending, or in an archive of the competition; where to look for it."""
+    if ending == "archive":
+        with zipfile.ZipFile(folder / "data.zip", "w") as archive:
+            archive.writestr("train.csv", CSV)
+        return folder / "data.zip"
+    if ending == ".parquet":
+        TABLE.write_parquet(folder / "train.parquet")
+    elif ending == ".csv.zip":
+        with zipfile.ZipFile(folder / "train.csv.zip", "w") as archive:
+            archive.writestr("whatever.csv", CSV)
+    else:
+        (folder / f"train{ending}").write_bytes(gzip.compress(CSV) if ending == ".csv.gz" else CSV)
+    return folder
+
+
+@pytest.mark.parametrize("ending", [*readers.ENDINGS, "archive"])
+def test_every_way_of_packing_gives_the_wanted_columns(ending: str, tmp_path: Path) -> None:
+    path = readers.locate(packed(tmp_path, ending), "train")
+    assert readers.read(path, WANTED).equals(TABLE.select("key", "x", "id"))
+    assert readers.columns(path) == ["id", "key", "x", "unused"]
+
+
+def test_numbers_become_floats_and_are_read_to_the_last_digit(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("x\n1\n5.837491705069121\n0.1\n-3e-7\n")
+    frame = readers.read(tmp_path / "train.csv", {"x": pl.Float64()})
+    assert frame["x"].to_list() == [1.0, 5.837491705069121, 0.1, -3e-7]
+
+
+def test_parquet_comes_before_csv_and_nothing_is_none(tmp_path: Path) -> None:
+    packed(tmp_path, ".csv")
+    packed(tmp_path, ".parquet")
+    found = readers.find(tmp_path, "train")
+    assert found is not None and found.name == "train.parquet"
+    assert readers.find(tmp_path, "test") is None
+    with pytest.raises(UserError, match=r"no test with one of the endings .*; it holds train.csv, train.parquet"):
+        readers.locate(tmp_path, "test")
+
+
+def test_text_in_a_parquet_number_is_refused(tmp_path: Path) -> None:
+    TABLE.with_columns(x=pl.lit("strong")).write_parquet(tmp_path / "train.parquet")
+    with pytest.raises(UserError, match="a numeric column holds something else"):
+        readers.read(tmp_path / "train.parquet", WANTED)
+
+
+def test_text_behind_the_first_thousand_rows_is_found(tmp_path: Path) -> None:
+    rows = [f"{number}" for number in range(3000)]
+    rows[2500] = "many"
+    (tmp_path / "train.csv").write_text("x\n" + "\n".join(rows) + "\n")
+    with pytest.raises(UserError, match="line 2502: column 'x' must hold numbers, but holds 'many'"):
+        readers.read(tmp_path / "train.csv", {"x": pl.Float64()})

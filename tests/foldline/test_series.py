@@ -1,0 +1,101 @@
+"""The border: series in order of appearance, levels, fingerprints. What it refuses: test_bad_input.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+import tiny
+
+from foldline import series
+from foldline.series import DataConfig, Table
+
+ROLES = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), scored="x > 0")
+
+
+def table(tmp_path: Path, rows: pl.DataFrame, data: DataConfig = ROLES) -> Table:
+    path = tmp_path / "train.parquet"
+    rows.write_parquet(path)
+    return series.load_table(path, data, labelled="y" in rows.columns)
+
+
+def mixed() -> pl.DataFrame:
+    """Three series, of 3, 1 and 2 rows, their rows apart."""
+    return pl.DataFrame(
+        {
+            "i": [10, 20, 30, 40, 50, 60],
+            "k": ["b", "a", "b", "c", "c", "b"],
+            "t": [0.0, 0.0, 1.0, 5.0, 6.0, 2.0],
+            "x": [1.0, 2.0, 0.0, 4.0, 0.0, 6.0],
+            "s": ["p", "q", "p", "p", "p", "p"],
+            "y": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        }
+    )
+
+
+def test_rows_are_gathered_by_series_in_order_of_appearance(tmp_path: Path) -> None:
+    got = table(tmp_path, mixed())
+    assert got.frame["i"].to_list() == [10, 30, 60, 20, 40, 50]
+    assert got.lengths.tolist() == [3, 1, 2] and got.starts.tolist() == [0, 3, 4]
+    assert got.keys.to_list() == ["b", "a", "c"]
+    assert got.scored.tolist() == [True, False, True, True, True, False]
+    assert got.labelled and not table(tmp_path, mixed().drop("y")).labelled
+
+
+def test_a_table_in_order_is_left_as_it_is(tmp_path: Path) -> None:
+    rows = mixed().sort("k", maintain_order=True)
+    assert table(tmp_path, rows).frame["i"].to_list() == rows["i"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (pl.col("i") + 1, True),
+        (pl.when(pl.col("i") == 60).then(6.5).otherwise("x").alias("x"), False),
+        (pl.when(pl.col("i") == 60).then(0.7).otherwise("y").alias("y"), False),
+        (pl.when(pl.col("i") == 20).then(pl.lit("p")).otherwise("s").alias("s"), False),
+        (pl.col("k").replace("a", "d"), False),
+        (pl.col("t") + 1, False),
+    ],
+)
+def test_the_fingerprint_is_of_everything_but_row_ids(tmp_path: Path, change: pl.Expr, same: bool) -> None:
+    before, after = table(tmp_path, mixed()), table(tmp_path, mixed().with_columns(change))
+    assert (before.fingerprint == after.fingerprint) is same
+
+
+def test_all_rows_count_without_a_condition(tmp_path: Path) -> None:
+    assert table(tmp_path, mixed(), replace(ROLES, scored="")).scored.all()
+
+
+def test_levels_come_sorted_from_the_training_table_only(home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    tables["test"] = tables["test"].with_columns(bike=pl.lit(5))
+    source = tiny.write(tmp_path / "rides", tables)
+    data = DataConfig(
+        id="row", key="ride", order="second", target=("speed",), inputs=("power",), static=("bike",), source=str(source)
+    )
+    assert series.load(data).levels == {"bike": (20, 28)}
+
+
+def test_the_samples_layout_is_kept(home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    tables["sample_submission"] = tables["sample_submission"].select("speed", "row").reverse()
+    source = tiny.write(tmp_path / "rides", tables)
+    data = DataConfig(id="row", key="ride", order="second", target=("speed",), inputs=("power",), source=str(source))
+    _, sample = series.load_test(data, {})
+    assert sample is not None
+    assert sample.columns == ["speed", "row"]
+    assert sample["row"].to_list() == tables["test"]["row"].to_list()[::-1]
+
+
+def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) -> None:
+    simulate = series.SimulateConfig(breaths=3, test_breaths=2, seed=1)
+    data = replace(ROLES, source="simulate", simulate=simulate)
+    folder = series.source_folder(data)
+    assert sorted(path.name for path in folder.iterdir()) == ["sample_submission.csv", "test.csv", "train.csv"]
+    assert pl.read_csv(folder / "train.csv")["breath_id"].n_unique() == 3
+    made = (folder / "train.csv").stat().st_mtime_ns
+    assert series.source_folder(data) == folder and (folder / "train.csv").stat().st_mtime_ns == made
+    assert series.source_folder(replace(data, simulate=replace(simulate, seed=2))) != folder
