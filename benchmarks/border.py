@@ -3,7 +3,8 @@
     ./run.sh bench border [--breaths 75450] [--test-breaths 50300]
 
 Simulates a competition of that size once (runs/bench/), then, in a fresh process with an empty store: the border (read
-and check), the folds, the features and the dense store of the train and test tables. Prints seconds a step and peak memory.
+and check), the folds, the features and the dense store of the train and test tables. Prints seconds a step and
+peak memory.
 The goal for the full size: under 60 s and 6 GiB on 2 cores.
 """
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from features import base
 from features.base import Columns, Family, unknown
-from features.compute import compute
 from features.compartment import Compartment
+from features.compute import compute
 from features.differences import Differences
 from features.integral import Integral
 from features.lags import Lags

@@ -21,6 +21,7 @@ KEPT: Final = 3  # breaths recorded per run; a third of the real sweeps' breaths
 SWEEP, EXPLORATION, OPEN_LOOP = 0, 1, 2
 OPEN_LOOP_SHARE: Final = 0.03  # of exploration runs: the bump alone drives the valve
 EARLIEST_S, LATEST_S = 1.8, 2.8  # clock between which an exploration run, in reality far longer, is joined
+STIFFEST_R, STIFFEST_SCALE = 50, 0.75  # cmH2O/(L/s) with which bumps were made lower, and by how much
 SHORTEST_S: Final = 0.0312  # between two rows
 HICCUP_SHARE, HICCUP_S = 0.001, 0.002  # of rows; mean of what they are late
 FIRST_LATE_S: Final = 0.0015  # the first row of a run comes that much after the clock's zero, and up to 2 ms more
@@ -50,7 +51,7 @@ class Runs:
         mode = np.where(open_loop, OPEN_LOOP, np.where(exploring, EXPLORATION, SWEEP))
         kp, ki = _gains(rng, rig, session, mode)
         clock = _clock(rng, rig, session, mode)
-        slope, start, end = _bumps(rng, mode)
+        slope, start, end = _bumps(rng, mode, np.array([name.r for name in rig.sessions])[session])
         return cls(
             session=session,
             mode=mode,
@@ -88,14 +89,15 @@ def _clock(rng: Generator, rig: Rig, session: NDArray[np.int64], mode: NDArray[n
     return np.asarray(controller.ticks(time) * controller.TICK_S)
 
 
-def _bumps(rng: Generator, mode: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+def _bumps(rng: Generator, mode: NDArray[np.int64], r: NDArray[np.int64]) -> tuple[Array, Array, Array]:
     """Slope, start and end, each (L, KEPT + 1), of the bump of every cycle; slope 0 in a sweep."""
     shape = (RUNS, KEPT + 1)
-    width, height = rng.uniform(0.1, 0.5, shape), rng.normal(11.0, 17.0, shape)  # s, %: as solved on real breaths
+    scale = np.where(r == STIFFEST_R, STIFFEST_SCALE, 1.0)[:, None]
+    width, height = rng.uniform(0.1, 0.5, shape), scale * rng.normal(3.0, 20.0, shape)  # s, %
     start = rng.uniform(0.0, 1.0, shape) * (1.0 - width)
     ramp, long = rng.random(shape) < 0.15, rng.random(shape) < 0.6
     ramp_end = np.where(long, rng.uniform(0.3, 1.35, shape), rng.uniform(0.05, 0.3, shape))
-    ramp_slope = rng.uniform(20.0, 100.0, shape) / ramp_end
+    ramp_slope = scale * rng.uniform(20.0, 100.0, shape) / ramp_end
     slope = np.where(ramp, ramp_slope, 2.0 * height / width)
     slope = np.where((mode == SWEEP)[:, None], 0.0, slope)
     return slope, np.where(ramp, -np.inf, start), np.where(ramp, ramp_end, start + width)

@@ -131,10 +131,10 @@ def _white(runs: Runs, rig: Rig, out: NDArray[np.bool_], rng: np.random.Generato
 
 
 def _recorded(runs: Runs, rig: Rig, pressure: Array, u_in: Array, integral: Array) -> Breaths:
-    """Cut (S, L) runs into `L * KEPT` breaths: the first 80 rows of each recorded cycle."""
-    cycles = np.repeat(np.arange(FIRST_CYCLE, FIRST_CYCLE + KEPT)[:, None], RUNS, axis=1)
-    start = np.stack([np.argmax(runs.cycle >= k, axis=0) for k in cycles[:, 0]]).ravel()
-    cycles, lane = cycles.ravel(), np.tile(np.arange(RUNS), KEPT)
+    """Cut (S, L) rows into BLOCK breaths: the first 80 rows of each recorded cycle."""
+    recorded = np.arange(FIRST_CYCLE, FIRST_CYCLE + KEPT)
+    start = np.concatenate([np.argmax(runs.cycle >= k, axis=0) for k in recorded])
+    cycles, lane = np.repeat(recorded, RUNS), np.tile(np.arange(RUNS), KEPT)
     rows = start[:, None] + np.arange(STEPS)
     tau = runs.clock[rows, lane[:, None]] - CYCLE_S * cycles[:, None]
     name = np.array(rig.sessions)[runs.session[lane]]

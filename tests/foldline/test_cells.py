@@ -237,7 +237,7 @@ def test_a_locked_cell_is_waited_for_and_not_trained_twice_at_once(rides: Path, 
 
 def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(home: Path) -> None:
     def finished(fold: int, seed: int, held: list[int], value: float) -> Cell:
-        cell = Cell(model=None, scaler="none", fold=fold, seed=seed, depends={"fold": fold, "seed": seed})  # type: ignore[arg-type]
+        cell = Cell(model=None, scaler="none", fold=fold, seed=seed, depends={"fold": fold, "seed": seed})
         files.write_array(cell.folder / "held_out.npy", np.array(held))
         files.write_array(cell.folder / "out_of_fold.npy", np.full((len(held), 2, 1), value))
         return cell

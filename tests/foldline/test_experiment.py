@@ -1,2 +1,119 @@
-def test_x(trained):
-    pass
+"""From cells to an answer: what a run records, scores by hand, a report that asks nobody, and a second run's bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+
+from foldline import config
+from foldline.cli import main
+
+
+def recorded(home: Path) -> dict[str, object]:
+    value: dict[str, object] = json.loads((home / "runs" / "rides" / "latest" / "experiment.json").read_text())
+    return value
+
+
+def test_a_second_run_gives_the_same_bytes(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, cells = tiny.submission(trained), tiny.tree(trained / "runs" / "cells")
+    tiny.run("train", "rides")
+    assert "all cells are finished: nothing to train" in capsys.readouterr().out
+    assert tiny.submission(trained) == before and tiny.tree(trained / "runs" / "cells") == cells
+
+
+def test_the_recorded_config_makes_the_same_experiment(trained: Path) -> None:
+    latest = trained / "runs" / "rides" / "latest"
+    tables = tomllib.loads((latest / "config.toml").read_text())
+    assert tables["data"].pop("source") and config.from_tables(
+        "rides", {**tables, "data": {**tables["data"], "source": "x"}}, ""
+    )
+    (trained / "configs" / "again.toml").write_text((latest / "config.toml").read_text())
+    before = tiny.submission(trained)
+    tiny.run("train", "again")
+    assert tiny.submission(trained, "again") == before
+
+
+def test_the_scores_are_those_of_the_cells_predictions(trained: Path) -> None:
+    """The slow way: every out-of-fold file by hand against train.csv."""
+    train = tiny.frames()["train"]
+    truth, coasting = (train[name].to_numpy().reshape(12, 10) for name in ("speed", "coasting"))
+    value = recorded(trained)
+    scores = dict(value["scores"])
+    for entry in value["cells"]:
+        folder = trained / "runs" / "cells" / entry["key"]
+        held, predicted = np.load(folder / "held_out.npy"), np.load(folder / "out_of_fold.npy")[:, :, 0]
+        error = np.abs(predicted - truth[held])[coasting[held] == 0].mean()
+        assert scores[entry["label"]][entry["fold"]] == pytest.approx(error)
+    for label in ("hybrid", "lightgbm"):  # folds of equal size: the score of all rows is their mean
+        assert scores[label][2] == pytest.approx(np.mean(scores[label][:2]))
+
+
+def test_test_predictions_are_the_blended_means_over_folds(trained: Path) -> None:
+    value = recorded(trained)
+    total = 0.0
+    for label, weight in zip(value["blend"]["labels"], value["blend"]["weights"], strict=True):
+        cells = [trained / "runs" / "cells" / entry["key"] for entry in value["cells"] if entry["label"] == label]
+        total += weight * np.mean([np.load(next(cell.glob("test-*.npy"))) for cell in cells], axis=0)
+    submitted = pl.read_csv(trained / "runs" / "rides" / "latest" / "submission.csv")
+    np.testing.assert_allclose(submitted["speed"], np.asarray(total).reshape(-1), rtol=1e-12)
+
+
+class Links(HTMLParser):
+    """Collects what a page would load, and checks that its tags are closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.headings: list[str] = []
+        self.inside = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.inside = tag
+        given = dict(attributes)
+        self.loads += [str(given[name]) for name in ("src", "href", "xlink:href") if given.get(name)]
+
+    def handle_data(self, data: str) -> None:
+        if self.inside in ("h1", "h2") and data.strip():
+            self.headings.append(data.strip())
+
+
+def test_the_report_is_one_page_that_loads_nothing(trained: Path) -> None:
+    text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    page = Links()
+    page.feed(text)
+    assert all(link.startswith(("#", "data:")) for link in page.loads)
+    assert "@import" not in text and not re.search(r"url\((?!#)", text)
+    assert page.headings[0] == "rides" and {"Cells", "Blend", "Learning curves"} <= set(page.headings)
+    assert "./run.sh train rides" in text and text.count("<svg") >= 3
+    assert all(entry["key"] in text for entry in recorded(trained)["cells"])
+
+
+def test_names_in_the_report_are_escaped(trained: Path) -> None:
+    tiny.run("train", "rides", 'model.0.label="<b>bold</b>"')
+    text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    assert "<b>bold</b>" not in text and "&lt;b&gt;bold&lt;/b&gt;" in text
+
+
+@pytest.mark.parametrize("method", ["mean", "median"])
+def test_other_blends_train_nothing_and_are_submitted(method: str, trained: Path) -> None:
+    before = tiny.submission(trained)
+    assert main(["train", "rides", f"blend.method={method}"]) == 0
+    assert tiny.submission(trained) != before
+    tiny.run("infer", "rides")
+    written = next((trained / "runs" / "rides" / "latest").glob("infer-*.csv"))
+    assert written.read_bytes() == tiny.submission(trained)
+
+
+def test_equal_models_share_their_cells(rides: Path, home: Path) -> None:
+    twins = 'model=[{name = "lightgbm", rounds = 5}, {name = "lightgbm", rounds = 5}]'
+    tiny.run("train", "rides", twins)
+    assert len(list((home / "runs" / "cells").glob("*/done.json"))) == 2
+    assert len(recorded(home)["cells"]) == 4

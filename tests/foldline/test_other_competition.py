@@ -96,7 +96,7 @@ def tables() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 @pytest.fixture(params=["parquet", "csv.gz"])
 def hospital(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Path:
-    """The competition's folder: as Parquet without a sample, or as csv.gz with one in other order of rows and columns."""
+    """The competition's folder: Parquet without a sample, or csv.gz with one of other order in rows and columns."""
     source = tmp_path / "wards"
     source.mkdir()
     train, test = tables()

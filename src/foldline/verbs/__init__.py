@@ -53,6 +53,14 @@ Runs the tests with pytest; what follows is handed on to it.
   ./run.sh test --slow             the rest too: kills, full sizes, whole runs
   ./run.sh test tests/features -x  a part of it"""
 
+DECODE = """\
+Reads pressures back exactly from the controller's inputs, where that can be proven, and writes id, pressure, kind (the
+stage that proved it) and the controller's gains and target of those rows. Pressures in the file are not looked at.
+
+  ./run.sh decode data/test.csv exact.csv              CSV or Parquet, any size: a killed run goes on
+
+Inside the pipeline `post.decode = true` puts exact rows in place of predictions."""
+
 DOCTOR = """\
 Says what this machine has: Python and library versions, GPU, tracking mode, whether Kaggle credentials are found (never
 their value), free disk and memory. Always exits 0: it tells, it doesn't judge."""
@@ -89,6 +97,7 @@ VERBS: dict[str, Verb] = {
         "OUT [breaths=N] [test_breaths=N] [seed=S] [truth=true]",
         SIMULATE,
     ),
+    "decode": Verb("decode", "Compete", "read pressures back exactly from the inputs", "IN OUT", DECODE),
     "doctor": Verb("doctor", "Develop", "say what this machine has", "", DOCTOR),
     "test": Verb("develop", "Develop", "run the tests", "[--slow] [pytest arguments]", TEST),
     "lint": Verb("develop", "Develop", "ruff and mypy over everything", "", LINT),

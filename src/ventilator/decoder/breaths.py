@@ -1,7 +1,8 @@
-"""The border: a frame of the competition's shape becomes flat arrays, breath after breath; what can't be decoded is marked.
+"""The border: a frame of the competition's shape becomes flat arrays, breath after breath; what can't be decoded is
+marked.
 
-A breath is usable when its numbers are finite and in range, its times increase on their lattice, u_out is 0 first and then
-1, and its R and C don't change. Nothing else is asked of it: not 80 rows, nor a known R and C.
+A breath is usable when its numbers are finite and in range, its times increase on their lattice, u_out is 0 first and
+then 1, and its R and C don't change. Nothing else is asked of it: not 80 rows, nor a known R and C.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """Stage c, the verdict: which bump, if any, an exploration breath carries (decoder.md, 3.5 and 3.6).
 
-The searches propose; this module takes each proposal off u and looks at the whole breath. A bump is believed when its own
-tests leave some digits net and what remains of u is a clean breath: every pair of neighbours explained. Of a bump whose far
-foot stays unknown, only the rows of the known side count. Where several bumps stay, only the rows on which all of them
-agree are exact.
+The searches propose; this module takes each proposal off u and looks at the whole breath. A bump is believed when its
+own tests leave some digits net and what remains of u is a clean breath: every pair of neighbours explained. Of a bump
+whose far foot stays unknown, only the rows of the known side count. Where several bumps stay, only the rows on which
+all of them agree are exact.
 """
 
 from typing import Final, NamedTuple
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ventilator.decoder.chain import all_runs, first_row
-from ventilator.decoder.law import UNKNOWN, Breath, Floats, Gains, Track, blank, without_bump
+from ventilator.decoder.law import UNKNOWN, Breath, Floats, Gains, Track, blank, contradicts, without_bump
 from ventilator.decoder.line import lines
 from ventilator.decoder.side import Bumps, join, long_sides, short_sides
 from ventilator.decoder.zone import Zone, backwards, can_anchor, forwards
@@ -42,7 +42,7 @@ def unexplained(b: Breath, track: Track) -> tuple[int, int]:
 
 def _join_sides(z: Zone, g: Gains, found: Bumps) -> None:
     """Offer a zone to every believable open side that comes from the other end."""
-    for side in range(int(found.count[0])):
+    for side in range(int(found.size[0])):
         is_open = found.start[side] == -np.inf if z.way > 0 else found.end[side] == np.inf
         if is_open and found.net[side] >= NET:
             join(z, g, side, found)
@@ -60,7 +60,7 @@ def propose(b: Breath, g: Gains, track: Track, first: int, last: int) -> Bumps:
         _join_sides(forwards(b, g, track, first, last), g, found)
     if behind:
         _join_sides(backwards(b, g, track, last, first), g, found)
-    if found.count[0] == 0 or np.max(found.net) < NET:
+    if found.size[0] == 0 or np.max(found.net) < NET:
         if ahead:
             short_sides(forwards(b, g, track, first, last), g, found)
         if behind:
@@ -96,13 +96,15 @@ def keep_agreed(track: Track, other: Track) -> None:
 
 
 def judge(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> Verdict:
-    """Enter into `track` the rows on which all believable bumps agree: bumps that explain the breath wholly, or sides."""
+    """Enter into `track` the rows on which all believable bumps agree; `whole`: bumps that leave no row HIDDEN."""
     best, agreed = -1, blank(len(b.y))
     verdict = Verdict(b, np.zeros(len(b.y)), False)
-    for i in range(int(found.count[0])):
+    for i in range(int(found.size[0])):
         if found.net[i] < NET:
             continue
         clean, bump = take_off(b, g, found, i, track)
+        if contradicts(b, np.where(np.isnan(bump), 0.0, bump), ERROR):
+            continue
         own = blank(len(b.y))
         if np.any(np.isnan(bump)) == whole or not all_runs(clean, g, own):
             continue

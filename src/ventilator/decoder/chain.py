@@ -1,8 +1,8 @@
 """Stage a: runs of unclipped rows, once the gains are known (decoder.md, 3.3).
 
 Guess the first pressure of a run and every later one follows from the law; each must land on the grid. Two ways to
-believe a run: by *evidence*, when the digits of its passed tests outweigh the 950 guesses; by *uniqueness*, when no bump
-can be hidden and one guess alone carries to the run's end (the truth always carries, so one means the truth).
+believe a run: by *evidence*, when the digits of its passed tests outweigh the 950 guesses; by *uniqueness*, when no
+bump can be hidden and one guess alone carries to the run's end (the truth always carries, so one means the truth).
 """
 
 import numpy as np

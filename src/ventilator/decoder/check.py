@@ -2,7 +2,8 @@
 
     python -m ventilator.decoder.check FILE
 
-1. *Two precisions*: decode the file, round u_in and time_step to 10 digits, decode again. A wrong row almost never comes out
+1. *Two precisions*: decode the file, round u_in and time_step to 10 digits, decode again. A wrong row almost never
+comes out
    twice alike, because its chance hits depend on the last digits; so no shared row may differ.
 2. *Second differences*: real pressure is smooth. A wrong run shows as a jump between neighbours that no breath makes.
 
@@ -40,14 +41,14 @@ def rounded(frame: pl.DataFrame, digits: int = DIGITS) -> pl.DataFrame:
 
 def disagreements(one: DecoderState, other: DecoderState) -> Ints:
     """Rows that both call exact, with different pressures."""
-    both = (one.index != UNKNOWN) & (other.index != UNKNOWN)
-    return np.flatnonzero(both & (one.index != other.index))
+    both = (one.grid != UNKNOWN) & (other.grid != UNKNOWN)
+    return np.flatnonzero(both & (one.grid != other.grid))
 
 
 def bends(frame: pl.DataFrame, known: DecoderState) -> Ints:
     """Rows (not a breath's first two) where three exact neighbours bend more than any breath does."""
     breath = frame["breath_id"].to_numpy()
-    k, exact = known.index, known.index != UNKNOWN
+    k, exact = known.grid, known.grid != UNKNOWN
     same = (breath[2:] == breath[:-2]) & exact[2:] & exact[1:-1] & exact[:-2]
     limit = np.where(_explores(frame, known)[2:], LARGEST_BEND, LARGEST_BEND_SWEEP)
     return 2 + np.flatnonzero(same & (np.abs(k[2:] - 2 * k[1:-1] + k[:-2]) > limit))
@@ -72,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     full, short = state(frame), state(rounded(frame))
     differ, bent = disagreements(full, short), bends(frame, full)
-    both = np.count_nonzero((full.index != UNKNOWN) & (short.index != UNKNOWN))
+    both = np.count_nonzero((full.grid != UNKNOWN) & (short.grid != UNKNOWN))
     print(f"{np.count_nonzero(full.kind)} exact rows as printed, {np.count_nonzero(short.kind)} at {DIGITS} digits")
     print(f"{len(differ)} of {both} shared rows differ: ids {frame['id'].gather(differ).to_list()[:20]}")
     print(f"{len(bent)} rows bend too much: ids {frame['id'].gather(bent).to_list()[:20]}")

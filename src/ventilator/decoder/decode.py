@@ -2,8 +2,8 @@
 
     frame -> digits -> [ identify -> ramp -> chain -> bump -> row0 -> gap ] per breath -> exact rows
 
-The bracket is compiled and runs in threads over chunks of breaths. Every stage only adds rows it can prove; none looks at a
-pressure, so whatever column of that name the frame has is ignored.
+The bracket is compiled and runs in threads over chunks of breaths. Every stage only adds rows it can prove; none
+looks at a pressure, so whatever column of that name the frame has is ignored.
 """
 
 import os
@@ -121,7 +121,7 @@ def decode_breaths(table: Table, first: int, last: int, out: Output) -> None:
             continue
         g, rows = gains_of(code), slice(start, start + n)
         out.kp[whole], out.ki[whole], out.kt[whole] = g.kp, g.ki, KT[code % N_KT]
-        out.index[rows], out.kind[rows], out.integral[rows] = track.k, track.kind, track.J
+        out.grid[rows], out.kind[rows], out.integral[rows] = track.k, track.kind, track.J
         out.error[rows] = np.where(track.k == UNKNOWN, np.nan, g.c - track.k)
         out.error[start] = np.nan
         out.bump[rows], out.options[rows] = verdict.bump, track.options
@@ -165,7 +165,7 @@ def decode(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None
     return pl.DataFrame(
         {
             "id": frame["id"].gather(exact),
-            "pressure": grid_pressure(known.index[exact]),
+            "pressure": grid_pressure(known.grid[exact]),
             "kind": pl.Series(np.array(KINDS)[known.kind[exact]], dtype=pl.String),
             "kp": known.kp[exact],
             "ki": known.ki[exact],

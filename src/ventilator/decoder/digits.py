@@ -16,6 +16,7 @@ COMPUTING_ERROR: Final = 3e-14  # %; full-precision breaths with Kp = 0 leave 1.
 HALF_UNIT: Final = 0.505  # half of the last printed digit, and a little for decimal-to-binary
 FULL: Final = 15  # significant digits from which on a breath counts as full float64
 ROUNDED_BY: Final = 4  # a value this many digits short of a full breath was rounded by itself
+FLOAT32_DIGITS: Final = 7  # every decimal of that many digits is what some float32 prints as
 LATTICE_RESIDUAL: Final = 0.03  # ticks
 
 
@@ -29,16 +30,16 @@ def significant(value: float) -> tuple[int, int]:
 
 
 def is_float32(values: Floats) -> bool:
-    """Whether every value is a float32, or what a float32 prints as; a whole number says nothing."""
-    telling = values[values != np.rint(values)]
-    short = telling.astype(np.float32)
+    """Whether every value is a float32, or what one prints as; a whole number or one of 7 digits says nothing."""
+    telling = [value for value in values.tolist() if significant(value)[0] > FLOAT32_DIGITS]
+    short = [np.float32(value) for value in telling]
     return len(telling) > 0 and all(v == float(s) or v == float(str(s)) for v, s in zip(telling, short, strict=True))
 
 
 def printing_error(u_in: Floats) -> Floats:
     """Bound of |printed - true| (%) for each value of one breath's u_in, shape kept."""
     if is_float32(u_in):
-        return np.asarray(HALF_UNIT * np.spacing(u_in.astype(np.float32)) + COMPUTING_ERROR, dtype=np.float64)
+        return np.asarray(2.0 * HALF_UNIT * np.spacing(u_in.astype(np.float32)) + COMPUTING_ERROR, dtype=np.float64)
     forms = [significant(value) for value in u_in.tolist()]
     most = max((count for count, _ in forms), default=0)
     finest = max((decimals for _, decimals in forms), default=0)

@@ -2,9 +2,9 @@
 
     sum_i weight_i k_i = total        k_i integers in 0..949, one per unknown row, in time order
 
-All but the last two are enumerated, in the ranges that clipping allows; the last two are looked up: with beta their weights'
-ratio, frac(rest / weight) = frac(beta k), and the 950 fractions of beta k are kept in buckets. So a gap of four rows costs
-950^2 look-ups, not 950^3 tests.
+All but the last two are enumerated, in the ranges that clipping allows; the last two are looked up: with beta their
+weights' ratio, frac(rest / weight) = frac(beta k), and the 950 fractions of beta k are kept in buckets. So a gap of
+four rows costs 950^2 look-ups, not 950^3 tests.
 """
 
 from typing import Final, NamedTuple
@@ -83,8 +83,8 @@ def near(first: Ints, fraction: Floats, x: float, width: float) -> bool:
 def integral(e: Equation, g: Gains, i: int, J: float, k: int) -> float:
     """J of unknown row i from the one before it."""
     if i == 0 and np.isnan(e.start_J):
-        return (e.start_y - g.kp * (e.c[0] - k)) / g.ki
-    return (1.0 - e.a[i]) * J + e.a[i] * (e.c[i] - k)
+        return float((e.start_y - g.kp * (e.c[0] - k)) / g.ki)
+    return float((1.0 - e.a[i]) * J + e.a[i] * (e.c[i] - k))
 
 
 @kernel

@@ -1,8 +1,8 @@
 """Decoding a file of any size: chunk by chunk, resumable, with an atomic end.
 
-Finished chunks wait as Parquet in a folder beside the output, named after the output and what they were made from: the
-source's size, time of change and the decoder's version. A run that was killed goes on where it stopped; a changed source or
-decoder starts anew. The output appears by one rename, then the folder goes.
+Finished chunks wait as Parquet in a folder beside the output, named after the output and what they were made from:
+the source's size, time of change and the decoder's version. A run that was killed goes on where it stopped; a changed
+source or decoder starts anew. The output appears by one rename, then the folder goes.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from ventilator.decoder.decode import decode
 from ventilator.decoder.kernels import CACHE
 
 CHUNK_BREATHS: Final = 2000
-READERS: Final = {".csv": pl.scan_csv, ".parquet": pl.scan_parquet}
+SUFFIXES: Final = (".csv", ".parquet")
 
 
 def decode_file(
@@ -59,7 +59,7 @@ def read(src: Path) -> pl.DataFrame:
     if not src.exists():
         raise FileNotFoundError(f"There is no {src} to decode; give a CSV or Parquet file of the competition's shape.")
     _check_suffix(src)
-    table = READERS[src.suffix](src)
+    table = pl.scan_csv(src) if src.suffix == ".csv" else pl.scan_parquet(src)
     names = table.collect_schema().names()
     check_columns(names, str(src))
     wanted = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out"]
@@ -67,7 +67,7 @@ def read(src: Path) -> pl.DataFrame:
 
 
 def _check_suffix(path: Path) -> None:
-    if path.suffix not in READERS:
+    if path.suffix not in SUFFIXES:
         raise ValueError(f"Decoding reads and writes .csv and .parquet files; got {path}. Convert or rename it.")
 
 

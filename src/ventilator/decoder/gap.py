@@ -1,8 +1,9 @@
 """Stage d: clipped rows between known ones (decoder.md, 3.7).
 
-A clipped u says nothing but an inequality, yet the integral before the gap and after it ties its pressures into one exact
-linear equation. Every solution on the grid is listed. One solution is proof where the list surely holds the truth: all 950
-values allowed, no bump that could break the inequality. Otherwise the windows must be so narrow that chance makes none.
+A clipped u says nothing but an inequality, yet the integral before the gap and after it ties its pressures into one
+exact linear equation. Every solution on the grid is listed. One solution is proof where the list surely holds the
+truth: all 950 values allowed, no bump that could break the inequality. Otherwise the windows must be so narrow that
+chance makes none.
 """
 
 from typing import Final
@@ -93,7 +94,7 @@ def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track
 
 
 def attempt(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool) -> int:
-    """Solve one gap and enter it: SOLVED, OPEN (several solutions: the rows' options) or REFUTED (none: not the gains)."""
+    """Solve one gap and enter it: SOLVED, OPEN (several: the rows' options) or REFUTED (none: not the gains)."""
     e = equation(b, g, c0, left, right, track, bump)
     m, first = len(e.weight), left if np.isnan(track.J[left]) else left + 1
     if m > LONGEST:

@@ -1,11 +1,12 @@
 """Stage a, first half: which of the 2,640 controllers drove this breath (decoder.md, 3.1).
 
-For one pair of unclipped rows and one controller, the second index is affine in the first, so 950 guesses are one tight
-loop. Starts are taken in order until one chain is beyond doubt; breaths without one are judged by the sum over all starts.
+For one pair of unclipped rows and one controller, the second index is affine in the first, so 950 guesses are one
+tight loop. Starts are taken in order until one chain is beyond doubt; breaths without one are judged by the sum over
+all starts.
 
-Aliases decide the rest of the design. Under constant pressure any two gains of equal sum give the same u, and swapped gains
-give nearly the same u under small changes; so every triple with the sum and target of a candidate is scored too, over the
-whole breath, and gains without a bump must explain every pair of neighbours (`chain.all_runs`).
+Aliases decide the rest of the design. Under constant pressure any two gains of equal sum give the same u, and swapped
+gains give nearly the same u under small changes; so every triple with the sum and target of a candidate is scored
+too, over the whole breath, and gains without a bump must explain every pair of neighbours (`chain.all_runs`).
 """
 
 from typing import Final
@@ -45,7 +46,7 @@ def gains_of(code: int) -> Gains:
 
 @kernel
 def _any_on_grid(offset: float, slope: float, tolerance: float) -> bool:
-    """Whether offset + slope * k is within tolerance of an integer for some k in 0..949 (vectorised by the compiler)."""
+    """Whether offset + slope * k is near an integer for some k in 0..949 (the compiler vectorises it)."""
     hits = 0
     for k in range(GRID_SIZE):
         x = offset + slope * k
@@ -122,8 +123,8 @@ def scores(b: Breath) -> Floats:
 def identify(b: Breath) -> list[int]:
     """Controllers (numbers, see `gains_of`) that may have driven the breath, best first; none: nothing proven.
 
-    Aliases have nearly the same evidence as the truth (a test weighs a little more under larger gains), so all that come
-    near the best are returned; the later stages refute them or agree on what they share.
+    Aliases have nearly the same evidence as the truth (a test weighs a little more under larger gains), so all that
+    come near the best are returned; the later stages refute them or agree on what they share.
     """
     evidence = scores(b)
     best = evidence.max()

@@ -1,7 +1,7 @@
 """One decorator for the decoder's compiled functions: numba, without the GIL, cached on disk.
 
-numba's cache looks at a function's own file only: edit a callee, and a cached caller in another file goes on running the
-old one. So the cache lies in a folder named after the hash of every source the kernels are made of.
+numba's cache looks at a function's own file only: edit a callee, and a cached caller in another file goes on running
+the old one. So the cache lies in a folder named after the hash of every source the kernels are made of.
 """
 
 import hashlib

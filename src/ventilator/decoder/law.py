@@ -1,7 +1,7 @@
 """The controller's law in the decoder's units, and the records all stages share.
 
-Everything is counted in steps of the pressure grid (0.0703 cmH2O), so that a pressure is an index k and a grid test asks
-whether a real number is an integer:
+Everything is counted in steps of the pressure grid (0.0703 cmH2O), so that a pressure is an index k and a grid test
+asks whether a real number is an integer:
 
     epsilon_j = c - k_j                       the error e_j;  c = (Kt - GRID_MIN) / GRID_STEP
     J_j = (1 - a_j) J_{j-1} + a_j epsilon_j   the integral I_j
@@ -83,7 +83,7 @@ def on_grid(x: float, tolerance: float) -> bool:
 @kernel
 def digits(tolerance: float) -> float:
     """Evidence of a passed grid test: -log10 of its chance, 2 tolerance."""
-    return max(0.0, -np.log10(2.0 * tolerance))
+    return float(max(0.0, -np.log10(2.0 * tolerance)))
 
 
 @kernel
@@ -96,26 +96,26 @@ def step_tolerance(b: Breath, g: Gains, j: int) -> float:
 @kernel
 def predicted(b: Breath, g: Gains, j: int, J: float) -> float:
     """Index of unclipped row j, not rounded, from the integral J of row j - 1."""
-    return g.c - (b.y[j] - g.ki * (1.0 - b.a[j]) * J) / (g.kp + g.ki * b.a[j])
+    return float(g.c - (b.y[j] - g.ki * (1.0 - b.a[j]) * J) / (g.kp + g.ki * b.a[j]))
 
 
 @kernel
 def integral_at(b: Breath, g: Gains, j: int, k: int) -> float:
     """J of unclipped row j with index k: from y itself, so that errors don't grow along a chain."""
-    return 0.0 if g.ki == 0.0 else (b.y[j] - g.kp * (g.c - k)) / g.ki
+    return 0.0 if g.ki == 0.0 else float((b.y[j] - g.kp * (g.c - k)) / g.ki)
 
 
 @kernel
 def integral_error(b: Breath, g: Gains, j: int) -> float:
     """Bound of the error of `integral_at`."""
-    return 0.0 if g.ki == 0.0 else (b.w[j] + g.kp * GRID_DEVIATION) / g.ki
+    return 0.0 if g.ki == 0.0 else float((b.w[j] + g.kp * GRID_DEVIATION) / g.ki)
 
 
 def without_bump(b: Breath, bump: Floats, error: float) -> Breath:
     """The breath with a bump (steps) taken off; under it, u is worse known by `error` times the worst of its rows.
 
-    Rows that the bump explains alone count as clipped: PI <= 0, or PI >= 100 under a negative bump. The y of clipped rows
-    then is what PI must not exceed (or fall below): -bump at u = 0, 100 - bump at u = 100.
+    Rows that the bump explains alone count as clipped: PI <= 0, or PI >= 100 under a negative bump. The y of clipped
+    rows then is what PI must not exceed (or fall below): -bump at u = 0, 100 - bump at u = 100.
     """
     under = bump != 0.0
     worst = np.max(b.w, where=under & (b.clip == 0), initial=0.0)
@@ -126,3 +126,10 @@ def without_bump(b: Breath, bump: Floats, error: float) -> Breath:
     clip = b.clip.copy()
     clip[low], clip[high] = -1, 1
     return Breath(y, w, b.a, b.t, clip)
+
+
+def contradicts(b: Breath, bump: Floats, error: float) -> bool:
+    """Whether u can't be PI + bump anywhere: unclipped rows need 0 <= PI <= 100."""
+    under = (bump != 0.0) & (b.clip == 0)
+    y, slack = (b.y - bump)[under], PURE * (1.0 + error) * np.max(b.w, where=under, initial=0.0)
+    return bool(np.any((y < -slack) | (y > Y_MAX + slack)))

@@ -12,6 +12,7 @@ from ventilator.decoder.law import SAFETY, Breath
 from ventilator.decoder.side import KEEP, Bumps, no_bumps
 
 RANGE: Final = 100.0  # grid steps over which a third row falls by chance
+LOOSEST: Final = 0.1  # grid steps; a wider tolerance tests nothing
 ROWS: Final = 3  # on one line
 FLATTEST: Final = 100.0  # grid steps per s; the flattest bump seen rises with 500
 SAME: Final = 10.0  # errors by which the slopes of two sides of one bump may differ
@@ -19,7 +20,7 @@ SAME: Final = 10.0  # errors by which the slopes of two sides of one bump may di
 
 @kernel
 def _slope_error(b: Breath, i: int, j: int) -> float:
-    return (b.w[i] + b.w[j]) / (b.t[j] - b.t[i])
+    return float((b.w[i] + b.w[j]) / (b.t[j] - b.t[i]))
 
 
 @kernel
@@ -30,7 +31,7 @@ def line_end(b: Breath, i: int) -> tuple[int, float]:
     while j + 1 < len(b.y) and b.clip[j + 1] == 0:
         gap = b.t[j + 1] - b.t[i]
         tolerance = SAFETY * (b.w[j + 1] + b.w[i] + error * gap) + 1e-12 * RANGE
-        if abs(b.y[j + 1] - b.y[i] - slope * gap) > tolerance:
+        if tolerance > LOOSEST or abs(b.y[j + 1] - b.y[i] - slope * gap) > tolerance:
             break
         j += 1
         slope, error = (b.y[j] - b.y[i]) / gap, _slope_error(b, i, j)
@@ -48,14 +49,14 @@ def lines(b: Breath) -> Bumps:
             continue
         j, evidence = line_end(b, i)
         slope = (b.y[j] - b.y[i]) / (b.t[j] - b.t[i])
-        n = int(found.count[0])
+        n = int(found.size[0])
         if j - i + 1 < ROWS or abs(slope) < FLATTEST or n == KEEP:
             i += 1
             continue
         foot = b.t[i] - b.y[i] / slope
         found.slope[n], found.net[n], found.rows[n] = abs(slope), evidence, j - i + 1
         found.start[n], found.end[n] = (foot, np.inf) if slope > 0.0 else (-np.inf, foot)
-        found.count[0] += 1
+        found.size[0] += 1
         i = j
     _mirrored(b, found)
     return found
@@ -63,13 +64,13 @@ def lines(b: Breath) -> Bumps:
 
 @kernel
 def _mirrored(b: Breath, found: Bumps) -> None:
-    sides = int(found.count[0])
+    sides = int(found.size[0])
     close = SAME * np.max(b.w) / (b.t[1] - b.t[0])
     for i in range(sides):
         for j in range(i + 1, sides):
-            n = int(found.count[0])
+            n = int(found.size[0])
             whole = found.end[i] == np.inf and found.start[j] == -np.inf
             if n < KEEP and whole and abs(found.slope[i] - found.slope[j]) <= close:
                 found.slope[n], found.start[n], found.end[n] = found.slope[i], found.start[i], found.end[j]
                 found.net[n], found.rows[n] = found.net[i] + found.net[j], found.rows[i] + found.rows[j]
-                found.count[0] += 1
+                found.size[0] += 1

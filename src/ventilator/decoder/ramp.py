@@ -1,7 +1,8 @@
 """Stage c for breaths without a controller: a long bump hides the loop almost everywhere (decoder.md, 3.2).
 
-A start ramp, or a wide triangle, can exceed what the PI loop asks for: then PI = 0 and u is the bump, a straight line. Take
-the line off, and what is left must be a breath of the one gain pair that runs with bumps use, under one of six targets.
+A start ramp, or a wide triangle, can exceed what the PI loop asks for: then PI = 0 and u is the bump, a straight
+line. Take the line off, and what is left must be a breath of the one gain pair that runs with bumps use, under one of
+six targets.
 
 The tests must come from rows off the line: a constant shift of all pressures is absorbed by the line's intercept, and
 constant pressure draws a line too. So the line's rows count for nothing here but PI <= 0.
@@ -14,7 +15,7 @@ import numpy as np
 from ventilator.decoder.bump import ERROR, Verdict, triangle
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.identify import total
-from ventilator.decoder.law import TARGETS, Breath, Gains, blank, without_bump
+from ventilator.decoder.law import TARGETS, Breath, Gains, blank, contradicts, without_bump
 from ventilator.decoder.line import lines
 
 ACCEPT: Final = 7.0  # net digits; 1.7 pay for some 50 hypotheses
@@ -26,8 +27,10 @@ def ramp(b: Breath, kp: float, ki: float) -> tuple[int, Verdict]:
     found = lines(b)
     most, second, target = 0.0, 0.0, -1
     verdict = Verdict(b, np.zeros(len(b.y)), False)
-    for i in range(int(found.count[0])):
+    for i in range(int(found.size[0])):
         bump = triangle(b, found.slope[i], found.start[i], found.end[i])
+        if contradicts(b, bump, ERROR):
+            continue
         clean = without_bump(b, bump, ERROR)
         for kt in range(len(TARGETS)):
             g = Gains(kp, ki, float(TARGETS[kt]))

@@ -1,7 +1,8 @@
 """Stage b: the first row, whose target depends on where in its cycle the breath was cut (decoder.md, 3.4).
 
-`target(tau) = 5 + (Kt - 5) min(1, 33 tau)`. Late expiration gives tau_0 away: u_in then is an open-loop decay in tau. Where
-it doesn't (the PI loop runs on, 7 % of breaths), tau_0 is either past the ramp or must lie on the lattice of 2^-22 s.
+`target(tau) = 5 + (Kt - 5) min(1, 33 tau)`. Late expiration gives tau_0 away: u_in then is an open-loop decay in tau.
+Where it doesn't (the PI loop runs on, 7 % of breaths), tau_0 is either past the ramp or must lie on the lattice of
+2^-22 s.
 """
 
 from typing import Final
@@ -55,7 +56,7 @@ def first_target(g: Gains, tau: float) -> float:
 
 
 def row0(b: Breath, g: Gains, tau: float, flip: float, track: Track) -> None:
-    """Enter row 0 where row 1 is known; tau is tau_0 (s) or nan, flip the time_step (s) of the first row with u_out = 1."""
+    """Enter row 0 where row 1 is known; tau is tau_0 (s) or nan, flip the time_step (s) at which u_out turns 1."""
     known = len(b.y) > 1 and b.clip[0] == 0 and track.k[0] == UNKNOWN and track.k[1] != UNKNOWN
     if g.kp == 0.0 or not known:
         return

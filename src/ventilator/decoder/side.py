@@ -1,8 +1,8 @@
 """Stage c, the search: bumps whose predicted rows land on the grid (decoder.md, 3.5).
 
-Two guessed pressures fix one side of a bump, slope and foot; the rows that follow are predicted and must land on the grid.
-Where they stop doing so, one more guess fixes the other foot, since the slopes are opposite, and the rest are tests again.
-What a search finds is a `Bumps` list; whether it is believed is decided elsewhere, on the whole breath.
+Two guessed pressures fix one side of a bump, slope and foot; the rows that follow are predicted and must land on the
+grid. Where they stop doing so, one more guess fixes the other foot, since the slopes are opposite, and the rest are
+tests again. What a search finds is a `Bumps` list; whether it is believed is decided elsewhere, on the whole breath.
 """
 
 from typing import Final, NamedTuple
@@ -28,7 +28,7 @@ class Bumps(NamedTuple):
     end: Floats  # (KEEP,) s, inf: open
     net: Floats  # (KEEP,) digits of tests less those of the hypotheses
     rows: Floats  # (KEEP,) rows that the search explains, from the foot on
-    count: Floats  # (1,)
+    size: Floats  # (1,) how many there are
 
 
 class Walk(NamedTuple):
@@ -55,13 +55,13 @@ def no_bumps() -> Bumps:
 @kernel
 def add(found: Bumps, z: Zone, slope: float, foot: float, far: float, net: float, rows: int) -> None:
     """Append a candidate, its feet turned back into forward time; a full list drops its weakest."""
-    n = int(found.count[0])
+    n = int(found.size[0])
     if n == KEEP:
         n = int(np.argmin(found.net))
         if found.net[n] >= net:
             return
     else:
-        found.count[0] += 1
+        found.size[0] += 1
     found.slope[n], found.net[n], found.rows[n] = slope, net, rows
     found.start[n], found.end[n] = (foot, far) if z.way > 0 else (-far, -foot)
 
@@ -69,18 +69,18 @@ def add(found: Bumps, z: Zone, slope: float, foot: float, far: float, net: float
 @kernel
 def _command(z: Zone, g: Gains, i: int, J: float, k: int) -> float:
     """PI (steps) of row i under index k."""
-    return z.error_gain[i] * (g.c - k) + z.integral_gain[i] * J
+    return float(z.error_gain[i] * (g.c - k) + z.integral_gain[i] * J)
 
 
 @kernel
 def _next(z: Zone, g: Gains, i: int, J: float, k: int) -> float:
-    return z.keep[i] * J + z.add[i] * (g.c - k)
+    return float(z.keep[i] * J + z.add[i] * (g.c - k))
 
 
 @kernel
 def _expected(z: Zone, g: Gains, i: int, J: float, bump: float) -> float:
     """Index of row i under a bump, not rounded."""
-    return g.c - (z.y[i] - bump - z.integral_gain[i] * J) / z.error_gain[i]
+    return float(g.c - (z.y[i] - bump - z.integral_gain[i] * J) / z.error_gain[i])
 
 
 @kernel
@@ -120,7 +120,7 @@ def climb(z: Zone, g: Gains, s: Walk) -> Walk:
 
 @kernel
 def begin(z: Zone, g: Gains, k0: int, k1: int) -> tuple[bool, Walk]:
-    """The side through rows 0 and 1 under two guesses, and whether a bump can look so: its foot between anchor and row 0."""
+    """The side through rows 0 and 1 under two guesses, and whether its foot lies between anchor and row 0."""
     dJ1, J1 = z.keep[0] * z.dJ, _next(z, g, 0, z.J, k0)
     first, second = _command(z, g, 0, z.J, k0), _command(z, g, 1, J1, k1)
     B0, B1 = z.y[0] - first, z.y[1] - second
@@ -141,7 +141,7 @@ def _around(before: int, change: int) -> tuple[int, int]:
 
 @kernel
 def long_sides(z: Zone, g: Gains, found: Bumps) -> None:
-    """Bumps whose first side has at least three rows: a third row that lands on the grid for guesses of the first two."""
+    """Bumps whose first side has at least three rows: for guesses of two, the third lands on the grid."""
     if len(z.y) < 3:
         return
     low, high = _around(z.before, CHANGE)

@@ -1,7 +1,7 @@
 """What the decoder knows beyond exact pressures, as arrays per row: the channels of infilling networks.
 
-A network that fills the open rows gains from the integral at the anchors, the bump, the rows that are bump alone (PI <= 0:
-an upper bound on the error), clipping, and the few candidates that an ambiguous gap leaves.
+A network that fills the open rows gains from the integral at the anchors, the bump, the rows that are bump alone (PI
+<= 0: an upper bound on the error), clipping, and the few candidates that an ambiguous gap leaves.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ventilator.decoder.law import OPTIONS, UNKNOWN, Floats, Ints
 class Output(NamedTuple):
     """What the kernels fill: arrays over the M rows of a table, in grid steps."""
 
-    index: Ints  # (M,)
+    grid: Ints  # (M,)
     kind: Ints  # (M,)
     integral: Floats  # (M,)
     error: Floats  # (M,)
@@ -31,16 +31,16 @@ class Output(NamedTuple):
     @classmethod
     def empty(cls, rows: int) -> "Output":
         """Nothing known of so many rows."""
-        index, kind, clip = np.full(rows, UNKNOWN), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        grid, kind, clip = np.full(rows, UNKNOWN), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         integral, error, bump, kp, ki, kt, tau_0 = (np.full(rows, np.nan) for _ in range(7))
-        return cls(index, kind, integral, error, bump, clip, np.full((rows, OPTIONS), UNKNOWN), kp, ki, kt, tau_0)
+        return cls(grid, kind, integral, error, bump, clip, np.full((rows, OPTIONS), UNKNOWN), kp, ki, kt, tau_0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderState:
     """Arrays over the M rows of a frame, in its order; nothing is known where a value is nan or UNKNOWN (-1)."""
 
-    index: Ints  # (M,) grid index of exact rows
+    grid: Ints  # (M,) grid index of exact rows
     kind: Ints  # (M,) index into law.KINDS; 0: not exact
     integral: Floats  # (M,) I, cmH2O
     error: Floats  # (M,) e = target - pressure, cmH2O; nan in row 0, whose target differs

@@ -1,7 +1,7 @@
 """The rows of a bump as a search walks through them, forwards or backwards in time (decoder.md, 3.5).
 
-Inside a bump u gives no integral, so J runs along with the guessed or predicted errors. Forwards, backwards and backwards
-under Kp = 0 differ in coefficients only:
+Inside a bump u gives no integral, so J runs along with the guessed or predicted errors. Forwards, backwards and
+backwards under Kp = 0 differ in coefficients only:
 
     PI_i = error_gain_i epsilon_i + integral_gain_i J          J' = keep_i J + add_i epsilon_i
 

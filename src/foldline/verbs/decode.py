@@ -1,0 +1,27 @@
+"""`decode IN OUT`: the exact rows of a file of the ventilator competition's shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from foldline.cli import Arguments
+from foldline.console import Terminal
+from foldline.errors import UserError
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Write id,pressure,kind,kp,ki,kt for the rows that can be proven."""
+    from ventilator.decoder.files import decode_file
+
+    if len(arguments.words) != 2:
+        raise UserError("`decode` needs a file to read and a file to write: ./run.sh decode test.csv exact.csv")
+    source, out = (Path(word) for word in arguments.words)
+    with terminal.bar("decoding", "breaths") as update:
+        try:
+            rows = decode_file(source, out, progress=update)
+        except (ValueError, FileNotFoundError) as error:
+            raise UserError(str(error)) from error
+    counts = dict(rows["kind"].value_counts(sort=True).iter_rows())
+    terminal.table("", ["kind", "rows"], [[kind, str(count)] for kind, count in counts.items()])
+    terminal.result({"out": str(out), "rows": rows.height, "kinds": counts}, f"exact rows: {rows.height}, in {out}")
+    return 0

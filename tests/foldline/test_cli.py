@@ -1,0 +1,91 @@
+"""The command line: help of every verb, what scripts read, and what a person reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+
+from foldline import __version__, cli
+from foldline.cli import main
+from foldline.verbs import VERBS
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_the_overview_lists_every_verb(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {name} " in out for name in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_teaches_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: ./run.sh {verb}") and all(option in out for option in VERBS[verb].options)
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0 and capsys.readouterr().out == f"{__version__}\n"
+
+
+def test_words_overrides_and_flags_are_told_apart() -> None:
+    split = cli.parse("train", VERBS["train"], ["quickstart", "a.b=1", "--json", "data.source=x=y"])
+    assert (split.words, split.overrides, split.flags) == (["quickstart"], ["a.b=1", "data.source=x=y"], {"--json"})
+    assert split.config == "quickstart" and cli.parse("train", VERBS["train"], []).config == "quickstart"
+
+
+def test_pytest_gets_its_own_arguments() -> None:
+    split = cli.parse("test", VERBS["test"], ["--slow", "tests/features", "-x", "-k", "a=b"])
+    assert (split.words, split.flags) == (["tests/features", "-x", "-k", "a=b"], {"--slow"})
+
+
+def test_json_is_one_object_and_nothing_else(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("train", "rides", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer) >= {"submission", "report", "scores", "experiment"}
+    assert Path(answer["submission"]).read_bytes() == tiny.submission(trained)
+
+
+def test_quiet_says_the_last_line_only(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("train", "rides", "--quiet")
+    out = capsys.readouterr().out
+    assert out.startswith("submission: ") and out.count("\n") == 1
+
+
+def test_a_dry_run_does_nothing(rides: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("train", "rides", "--dry-run")
+    out = capsys.readouterr().out
+    assert "cells: 4, 0 finished, 4 to train" in out and out.endswith("dry run: nothing was trained\n")
+    assert not (home / "runs" / "cells").exists() and not (home / "submissions").exists()
+
+
+def test_an_interrupt_ends_with_130(
+    rides: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("foldline.executors.execute", interrupt)
+    assert main(["train", "rides"]) == 130
+    assert "finished cells are kept" in capsys.readouterr().err
+
+
+def test_the_folds_verb_makes_checks_and_rebuilds(rides: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = home / "folds" / "rides-stratified-group-k2-seed0.csv"
+    answers = []
+    for words in ([], [], ["--force"]):
+        tiny.run("folds", "rides", "--json", *words)
+        answers.append(json.loads(capsys.readouterr().out))
+    assert [answer["made"] for answer in answers] == [True, False, True]
+    assert all(answer["series"] == [6, 6] and Path(answer["path"]) == path for answer in answers)
+
+
+def test_simulate_writes_kaggles_files(home: Path, tmp_path: Path) -> None:
+    tiny.run("simulate", "out", "breaths=3", "test_breaths=2", "seed=4")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["sample_submission.csv", "test.csv", "train.csv"]
+    head = (tmp_path / "out" / "train.csv").read_text().split("\n", 1)[0]
+    assert head == "id,breath_id,R,C,time_step,u_in,u_out,pressure"

@@ -1,0 +1,80 @@
+"""bump, side, line, ramp: hand-made bumps come off again."""
+
+import numpy as np
+import pytest
+
+from tests.ventilator.decoder_handmade import INSPIRATION, breath, clock, frame, pressures, u_in
+from ventilator.controller import GRID_STEP
+from ventilator.decoder import decode, state
+from ventilator.decoder.bump import triangle
+from ventilator.decoder.decode import unbump
+from ventilator.decoder.law import TARGETS, UNKNOWN, Gains, blank, without_bump
+from ventilator.decoder.line import lines
+from ventilator.decoder.ramp import ramp
+
+EXPLORATION = {(20, 10): (1.0, 0.5), (5, 20): (1.0, 3.0), (50, 20): (0.0, 2.0)}
+BUMPS = [(60.0, 0.3, 0.6), (-25.0, 0.25, 0.65), (80.0, 0.45, 0.62), (70.0, -np.inf, 0.4)]
+
+
+def integral_for(gains: tuple[float, float]) -> float:
+    """I_0 (cmH2O) that keeps the command well inside 0 .. 100."""
+    return 12.3456789012345 if gains[0] == 0.0 else 16.0123456789012
+
+
+@pytest.mark.parametrize("lung", EXPLORATION)
+@pytest.mark.parametrize("bump", BUMPS)
+def test_a_bump_comes_off_and_its_rows_are_exact(lung: tuple[int, int], bump: tuple[float, float, float]) -> None:
+    (t, tau_0), k, pair = clock(), pressures(low=60, high=180), EXPLORATION[lung]
+    u = u_in(k, t, tau_0, (*pair, 30.0), integral=integral_for(pair), bump=bump)
+    exact = decode(frame(u, t, r=lung[0], c=lung[1]))
+    rows = exact["id"].to_numpy() - 1001
+    assert np.allclose(exact["pressure"], -1.8957442945646636 + GRID_STEP * k[rows], atol=1e-9)
+    under = np.flatnonzero((bump[1] < t + tau_0) & (t + tau_0 < bump[2]))
+    under = under[(under > 1) & (under < INSPIRATION)]
+    assert set(under) <= set(rows)
+    assert set(exact["kind"].unique()) <= {"chain", "row0", "bump", "gap"}
+
+
+def test_the_bump_itself_is_in_the_state() -> None:
+    (t, tau_0), k = clock(), pressures(low=60, high=180)
+    u = u_in(k, t, tau_0, (1.0, 0.5, 30.0), integral=16.0, bump=(60.0, 0.3, 0.6))
+    added = 60.0 * np.maximum(0, np.minimum(t + tau_0 - 0.3, 0.6 - t - tau_0))
+    assert np.allclose(state(frame(u, t)).bump[:INSPIRATION], added[:INSPIRATION], atol=1e-9)
+
+
+def test_rows_of_bump_alone_are_a_line() -> None:
+    (t, tau_0), k = clock(), pressures(low=400, high=700)
+    u = u_in(k, t, tau_0, (1.0, 0.5, 10.0), integral=-20.0, bump=(90.0, 0.2, 0.7))
+    found = lines(breath(u, t))
+    assert found.size[0] == 3  # a rising side, a falling one, both together
+    whole = found.start[2] + tau_0, found.end[2] + tau_0, found.slope[2] * GRID_STEP
+    assert np.allclose(whole, (0.2, 0.7, 90.0))
+    b = breath(u, t)
+    clean = without_bump(b, triangle(b, found.slope[2], found.start[2], found.end[2]), 4.0)
+    assert np.all(clean.clip <= 0)
+    assert not np.any(clean.clip[1:] == 0)
+
+
+def test_a_ramp_over_most_of_the_breath() -> None:
+    (t, tau_0), k = clock(), pressures(low=350, high=500)
+    k[20:30] = 80 + np.array([0, 4, -3, 2, 5, -2, 3, 1, -4, 2])
+    u = u_in(k, t, tau_0, (1.0, 0.5, 15.0), integral=-8.0, bump=(70.0, -np.inf, 0.6))
+    b = breath(u, t)
+    target, verdict = ramp(b, 1.0, 0.5)
+    assert (target, verdict.found) == (1, True)
+    exact = decode(frame(u, t))
+    rows = exact["id"].to_numpy() - 1001
+    assert np.allclose(exact["pressure"], -1.8957442945646636 + GRID_STEP * k[rows], atol=1e-9)
+
+
+def test_a_bump_of_noise_is_not_believed() -> None:
+    rng, g = np.random.default_rng(0), Gains(1.0, 0.5, float(TARGETS[4]))
+    (t, tau_0), k = clock(), pressures(low=60, high=180)
+    claimed = 0
+    for _ in range(30):
+        u = u_in(k, t, tau_0, (1.0, 0.5, 30.0), integral=16.0)
+        u[10:17] += rng.uniform(1, 5, 7)
+        track = blank(INSPIRATION)
+        unbump(breath(u, t), g, track)
+        claimed += np.count_nonzero(track.k[10:16] != UNKNOWN)
+    assert claimed == 0

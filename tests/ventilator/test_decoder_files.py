@@ -1,0 +1,107 @@
+"""files: CSV and Parquet, resuming, errors; check: what it finds and what it doesn't."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.ventilator.decoder_handmade import clock, frame, pressures, u_in
+from ventilator.decoder import decode, decode_file, files, state
+from ventilator.decoder.check import bends, disagreements, main, rounded
+
+
+@pytest.fixture(scope="module")
+def table() -> pl.DataFrame:
+    breaths = []
+    for i in range(1, 8):
+        (t, tau_0), k = clock(i), pressures(i, low=60, high=300)
+        breaths.append(frame(u_in(k, t, tau_0, (0.3, 4.0, 30.0), integral=5.01234567890 + i / 7), t, breath_id=i))
+    return pl.concat(breaths)
+
+
+def write(table: pl.DataFrame, path: Path) -> Path:
+    table.write_csv(path) if path.suffix == ".csv" else table.write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
+@pytest.mark.parametrize("target", ["out.csv", "deep/out.parquet"])
+def test_files_say_what_the_frame_says(table: pl.DataFrame, tmp_path: Path, source: str, target: str) -> None:
+    out, done = tmp_path / target, []
+    src = write(table, tmp_path / source)
+    rows = decode_file(src, out, progress=lambda d, n: done.append((d, n)), chunk_breaths=3)
+    assert rows.equals(decode(table))
+    written = pl.read_csv(out) if out.suffix == ".csv" else pl.read_parquet(out)
+    assert written.equals(rows)
+    assert done == [(3, 7), (6, 7), (7, 7)]
+    assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_killed_run_goes_on(table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    src, out, calls = write(table, tmp_path / "in.csv"), tmp_path / "out.csv", []
+
+    def dies_at_the_third(chunk: pl.DataFrame) -> pl.DataFrame:
+        calls.append(len(chunk))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return decode(chunk)
+
+    monkeypatch.setattr(files, "decode", dies_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        decode_file(src, out, chunk_breaths=2)
+    assert not out.exists()
+    rows = decode_file(src, out, chunk_breaths=2)
+    assert calls == [160, 160, 160, 160, 80]  # the third again, none of the first two
+    assert rows.equals(decode(table))
+
+
+def test_a_changed_source_starts_anew(table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    src, out, calls = write(table, tmp_path / "in.csv"), tmp_path / "out.csv", []
+
+    def dies_at_the_second(chunk: pl.DataFrame) -> pl.DataFrame:
+        calls.append(len(chunk))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return decode(chunk)
+
+    monkeypatch.setattr(files, "decode", dies_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        decode_file(src, out, chunk_breaths=4)
+    write(table.head(320), src)
+    assert decode_file(src, out, chunk_breaths=4).equals(decode(table.head(320)))
+    assert calls == [320, 240, 320]
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_an_empty_file_gives_an_empty_output(table: pl.DataFrame, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    assert len(decode_file(write(table.head(0), tmp_path / "in.csv"), out)) == 0
+    assert pl.read_csv(out).columns == ["id", "pressure", "kind", "kp", "ki", "kt"]
+
+
+def test_errors_name_the_file(table: pl.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no .*nothing\.csv"):
+        decode_file(tmp_path / "nothing.csv", tmp_path / "out.csv")
+    src = write(table.drop("u_in"), tmp_path / "in.csv")
+    with pytest.raises(ValueError, match=r"in\.csv lacks u_in"):
+        decode_file(src, tmp_path / "out.csv")
+    with pytest.raises(ValueError, match=r"\.csv and \.parquet files; got .*out\.txt"):
+        decode_file(write(table, tmp_path / "in.csv"), tmp_path / "out.txt")
+
+
+def test_check_finds_nothing_in_a_good_file(
+    table: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write(table, tmp_path / "in.csv"))]) == 0
+    assert "0 of 210 shared rows differ" in capsys.readouterr().out
+    assert main([str(tmp_path / "nothing.csv")]) == 2
+
+
+def test_check_finds_a_moved_row(table: pl.DataFrame) -> None:
+    good, moved = state(table), state(rounded(table))
+    moved.grid[100] += 1
+    assert disagreements(good, moved).tolist() == [100]
+    assert len(bends(table, good)) == 0
+    moved.grid[100] += 800
+    assert np.isin(100, bends(table, moved))
