@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Config:
     """[[model]] with name = "lightgbm"; fields are LightGBM's own parameters."""
 
     rounds: int = 300
-    objective: str = "l1"
+    objective: Literal["l1", "l2", "huber", "fair", "quantile", "mape", "poisson", "gamma", "tweedie"] = "l1"
     learning_rate: float = 0.1
     num_leaves: int = 63
     min_data_in_leaf: int = 20

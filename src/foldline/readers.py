@@ -131,7 +131,9 @@ def _parquet(
 
 def _csv(path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type[pl.DataType] | None]) -> pl.DataFrame:
     _require(path, _header(path, content), wanted)
-    kinds = {name: kind for name, kind in wanted.items() if kind is not None}
+    head = pl.read_csv(content, columns=list(wanted), n_rows=1000, infer_schema=False, truncate_ragged_lines=True)
+    zeros = {name for name in wanted if head[name].str.contains(r"^0\d").any()}  # 007 is a name, not the number 7
+    kinds = {name: kind or pl.String() for name, kind in wanted.items() if kind is not None or name in zeros}
     try:
         frame = pl.read_csv(content, columns=list(wanted), schema_overrides=kinds, infer_schema_length=1000)
     except pl.exceptions.ComputeError as error:

@@ -274,6 +274,10 @@ def _check_scored(table: Table) -> None:
         raise UserError(
             f'data.scored must be a SQL condition like "u_out == 0", but is {data.scored!r} ({error}).'
         ) from error
+    if not names:
+        raise UserError(
+            f"data.scored must name a column, but {data.scored!r} says the same of every row. Leave it out."
+        )
     for name in names:
         if name not in table.frame.columns:
             raise unknown("column", name, table.frame.columns, f"data.scored = {data.scored!r}")

@@ -21,7 +21,7 @@ from foldline import files
 from foldline.errors import UserError, unknown
 from foldline.series import Table
 
-CHUNK_ROWS = 400_000  # rows whose features are computed at once: some 120 MB of float64 at 37 features
+CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough that the allocator reuses their memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,12 +153,13 @@ def _write(
 ) -> None:
     names = names_of(families, columns)
     series, steps = len(table.lengths), int(table.lengths.max())
-    x = np.lib.format.open_memmap(folder / "x.npy", mode="w+", dtype=np.float32, shape=(series, steps, len(names)))
-    for first, last in chunks(table.lengths):
-        x[first:last] = _chunk(table, families, columns, first, last, steps)
-        if on_progress:
-            on_progress(last, series)
-    x.flush()
+    with (folder / "x.npy").open("wb") as stream:  # written, not mapped: on a full disk a map dies by a signal
+        shape = (series, steps, len(names))
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for first, last in chunks(table.lengths):
+            stream.write(_chunk(table, families, columns, first, last, steps).data)
+            if on_progress:
+                on_progress(last, series)
     arrays = {
         "static": static_codes(table, columns.levels),
         "lengths": table.lengths,
@@ -186,7 +187,7 @@ def _chunk(table: Table, families: list[Family], columns: Columns, first: int, l
     """(last - first, steps, F) float32 features of some series."""
     lengths = table.lengths[first:last]
     rows = table.frame.slice(int(table.starts[first]), int(lengths.sum()))
-    values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy()
+    values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
         key = rows[table.data.key][int(row)]

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import safetensors
+import safetensors.torch
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import models
+from foldline import files
 from foldline.errors import UserError
 from foldline.scaler import Scaler
 from foldline.store import Dense
@@ -88,12 +90,14 @@ class NetworkCell:
     def __init__(self, name: str, params: dict[str, Any], train: TrainConfig, scaler: Scaler) -> None:
         self.name, self.params, self.train, self.scaler = name, params, train, scaler
         self.network: nn.Module | None = None
+        self.steps = 0  # T it was fitted on, after cropping
 
     def fit(self, data: Dense, series: np.ndarray, seed: int, emit: Emit) -> None:
         """Fit on the given series (indices into `data`), and on nothing else."""
         config, device = self.train, torch.device(self.train.device_used)
         _be_deterministic(config.threads, device)
         torch.manual_seed(seed)
+        self.steps = kept_steps(config.margin, data)
         fold = self._resident(data, series, device)
         self.network = network = self._build(data).to(device)
         optimiser = torch.optim.AdamW(
@@ -146,17 +150,19 @@ class NetworkCell:
         return np.pad(kept, ((0, 0), (0, missing), (0, 0)), mode="edge")
 
     def save(self, folder: Path) -> None:
-        """weights.safetensors."""
+        """weights.safetensors; its metadata holds `steps`."""
         assert self.network is not None, "fit or load first"
-        save_file(
-            {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()},
-            folder / "weights.safetensors",
-        )
+        tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
+        with files.atomic(folder / "weights.safetensors") as stream:
+            stream.write(safetensors.torch.save(tensors, metadata={"steps": str(self.steps)}))
 
     def load(self, folder: Path, data: Dense) -> None:
         """Read what `save` wrote; `data` tells the number of features and targets."""
+        with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
+            self.steps = int(stored.metadata()["steps"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
         self.network = self._build(data)
-        self.network.load_state_dict(load_file(folder / "weights.safetensors"))
+        self.network.load_state_dict(tensors)
 
     def _build(self, data: Dense) -> nn.Module:
         part = models.MODELS[self.name]
@@ -166,7 +172,8 @@ class NetworkCell:
         return network
 
     def _resident(self, data: Dense, series: np.ndarray, device: torch.device) -> Resident:
-        steps = kept_steps(self.train.margin, data)
+        # A series' prediction must not hang on what else is in its file: T is that of training, more where it must be.
+        steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.x.shape[1])
         center = torch.from_numpy(self.scaler.center.astype(np.float32)).to(device)
         scale = torch.from_numpy((1 / self.scaler.scale).astype(np.float32)).to(device)
         x = torch.empty(len(series), steps, len(data.names), device=device)

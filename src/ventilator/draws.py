@@ -93,7 +93,7 @@ def _bumps(rng: Generator, mode: NDArray[np.int64], r: NDArray[np.int64]) -> tup
     """Slope, start and end, each (L, KEPT + 1), of the bump of every cycle; slope 0 in a sweep."""
     shape = (RUNS, KEPT + 1)
     scale = np.where(r == STIFFEST_R, STIFFEST_SCALE, 1.0)[:, None]
-    width, height = rng.uniform(0.1, 0.5, shape), scale * rng.normal(3.0, 20.0, shape)  # s, %
+    width, height = rng.uniform(0.1, 0.5, shape), scale * rng.normal(3.0, 20.0, shape)  # s, %; as seen on real breaths
     start = rng.uniform(0.0, 1.0, shape) * (1.0 - width)
     ramp, long = rng.random(shape) < 0.15, rng.random(shape) < 0.6
     ramp_end = np.where(long, rng.uniform(0.3, 1.35, shape), rng.uniform(0.05, 0.3, shape))

@@ -106,7 +106,7 @@ def _lungs(runs: Runs, rig: Rig, rng: np.random.Generator) -> Lung:
     )
     return replace(
         lung,
-        curve=lung.curve * gain[:, None],
+        curve=np.asfortranarray(lung.curve * gain[:, None]),  # supply reads it column by column
         resistance=lung.resistance * resistance,
         turbulence=lung.turbulence * resistance,
         compliance=lung.compliance * compliance,

@@ -68,3 +68,11 @@ def test_text_behind_the_first_thousand_rows_is_found(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("x\n" + "\n".join(rows) + "\n")
     with pytest.raises(UserError, match="line 2502: column 'x' must hold numbers, but holds 'many'"):
         readers.read(tmp_path / "train.csv", {"x": pl.Float64()})
+
+
+def test_leading_zeros_make_a_name_not_a_number(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("row,code,x\n1,007,01\n2,010,2\n")
+    got = readers.read(tmp_path / "train.csv", {"row": None, "code": None, "x": pl.Float64()})
+    assert got["row"].to_list() == [1, 2]
+    assert got["code"].to_list() == ["007", "010"]
+    assert got["x"].to_list() == [1.0, 2.0]

@@ -10,6 +10,7 @@ import pytest
 import tiny
 
 from foldline import series
+from foldline.errors import UserError
 from foldline.series import DataConfig, Table
 
 ROLES = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), scored="x > 0")
@@ -99,3 +100,8 @@ def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) 
     made = (folder / "train.csv").stat().st_mtime_ns
     assert series.source_folder(data) == folder and (folder / "train.csv").stat().st_mtime_ns == made
     assert series.source_folder(replace(data, simulate=replace(simulate, seed=2))) != folder
+
+
+def test_a_condition_that_names_no_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.scored must name a column, but '1 = 1'"):
+        table(tmp_path, mixed(), replace(ROLES, scored="1 = 1"))

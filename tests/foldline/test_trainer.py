@@ -114,3 +114,12 @@ def test_a_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
         assert TrainConfig().device_used == used
     assert TrainConfig(device="cpu").device_used == "cpu"
+
+
+def test_a_prediction_does_not_hang_on_the_other_series_of_its_file() -> None:
+    data, cell = dense(), fitted(train=replace(TRAIN, margin=1))
+    scored = data.scored.copy()
+    scored[:, 3:] = False  # alone, these series would be cropped earlier than the ones that were learnt from
+    short = replace(data, scored=scored)
+    assert trainer.kept_steps(1, short) < trainer.kept_steps(1, data) == cell.steps
+    assert cell.predict(short, INSIDE).tobytes() == cell.predict(data, INSIDE).tobytes()

@@ -89,7 +89,7 @@ def test_other_lungs_are_decoded_without_bump_gains(good: tuple[pl.DataFrame, np
         pl.col("time_step").round(4),
         pl.lit(None, pl.Int64).alias("R"),
         pl.col("id").alias("C"),
-        1 - pl.col("u_out"),
+        (1 - pl.col("u_out")).alias("u_out"),
         pl.lit(1).alias("u_out"),
         pl.lit(3).alias("u_out"),
         pl.lit(None, pl.Int64).alias("u_out"),

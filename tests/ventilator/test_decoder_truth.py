@@ -15,6 +15,7 @@ from ventilator.decoder.digits import significant
 from ventilator.decoder.state import DecoderState
 
 REAL = Path(os.environ.get("FOLDLINE_REAL_DATA", Path(__file__).parents[2] / "../shared/data/ventilator"))
+IDENTIFIABLE = 4  # chain rows that a breath needs for its controller to stand out among 2,640
 real = pytest.mark.skipif(not (REAL / "test.csv").exists(), reason=f"no real breaths at {REAL} (FOLDLINE_REAL_DATA)")
 
 
@@ -33,11 +34,11 @@ def simulated(breaths: int, seed: int) -> tuple[pl.DataFrame, simulator.Breaths]
 
 
 def decodable(truth: simulator.Breaths) -> dict[str, np.ndarray]:
-    """Rows (N, T) that have an equation of their own, whatever search finds it.
+    """Rows (N, T) of identifiable breaths that have an equation of their own, whatever search finds it.
 
-    chain: an unclipped neighbour before it (or after it when Kp > 0), no bump on either. row0: Kp > 0, unclipped, a chain
-    row behind it, a phase that expiration tells. gap: a single clipped row, chain rows on both sides. bump: on a triangle
-    with three unclipped rows on each side and chain rows on both ends.
+    chain: an unclipped neighbour before it (or after it when Kp > 0), no bump on either. row0: Kp > 0, unclipped, a
+    chain row behind it, a phase that expiration tells. gap: a single clipped row, chain rows on both sides. bump: on
+    a triangle with three unclipped rows on each side and chain rows on both ends.
     """
     kp, ki = truth.kp[:, None], truth.ki[:, None]
     tau = truth.tau_0[:, None] + truth.time_step
@@ -49,6 +50,7 @@ def decodable(truth: simulator.Breaths) -> dict[str, np.ndarray]:
     before[:, 1:], after[:, :-1] = clean[:, :-1], clean[:, 1:]
     chain = clean & (before | (after & (kp > 0))) & (ki > 0)
     chain[:, 0] = False
+    chain &= np.count_nonzero(chain, axis=1, keepdims=True) >= IDENTIFIABLE
     row0 = np.zeros_like(chain)
     row0[:, 0] = free[:, 0] & ~under[:, 0] & chain[:, 1] & (truth.kp > 0) & ~truth.late_pi
     gap = np.zeros_like(chain)

@@ -218,8 +218,12 @@ def _descend(
     while i + 1 < len(z.y):
         i += 1
         tolerance = _tolerance(z, i, dJ, error * (1.0 + (i - s.i) / s.i))
-        x = _expected(z, g, i, J, slope * max(0.0, end - z.t[i]))
+        bump = slope * max(0.0, end - z.t[i])
+        x = _expected(z, g, i, J, bump)
         if not on_grid(x, tolerance):
+            alone = tolerance * abs(z.error_gain[i])  # PI <= 0, u is the bump: a test as well, but J is lost
+            if bump != 0.0 and abs(z.y[i] - bump) <= alone:
+                evidence += digits(alone / Y_MAX)
             break
         J, dJ = _next(z, g, i, J, np.rint(x)), z.keep[i] * dJ
         evidence += digits(tolerance)
