@@ -50,6 +50,11 @@ def one_hots(df: pd.DataFrame) -> pd.DataFrame:
     return pd.get_dummies(df)[COLUMNS]
 
 
+def inputs(df: pd.DataFrame) -> np.ndarray:
+    """The 37 features as the network takes them."""
+    return one_hots(numeric(df)).to_numpy(np.float32)
+
+
 def training(csv: str) -> np.ndarray:
     """(x - median) / (q75 - q25) of the 37 features as float32, the quantiles from all rows."""
     features = one_hots(numeric(pd.read_csv(csv)))
@@ -57,4 +62,4 @@ def training(csv: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    run(f"pandas {pd.__version__}, scikit-learn {sklearn.__version__}", (pd.read_csv, numeric, one_hots), training)
+    run(f"pandas {pd.__version__}, scikit-learn {sklearn.__version__}", (pd.read_csv, numeric, one_hots), inputs, training)

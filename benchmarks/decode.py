@@ -9,6 +9,7 @@ pressure, follow the law from row to row, keep what stays on the grid. It knows 
 """
 
 import argparse
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -136,15 +137,24 @@ def plain_inversion(breath: pl.DataFrame) -> list[tuple[int, float]]:
 
 def _plain_controllers(u: Floats, a: Floats, start: int) -> list[tuple[float, float, float]]:
     """Controllers under which some pressure of row `start` puts the next one on the grid."""
-    grid, pairs = controller.grid_pressure(np.arange(GRID_SIZE)), []
-    for kp in controller.KP_GAINS:
-        for ki in controller.KI_GAINS[1:]:
-            for kt in controller.KT_TARGETS:
-                before = (u[start] - kp * (kt - grid)) / ki if kp else np.full(1, u[start] / ki)
-                error = (u[start + 1] - ki * (1 - a[start + 1]) * before) / (kp + ki * a[start + 1])
-                if np.any(_on_grid(kt - error)):
-                    pairs.append((kp, ki, kt))
-    return pairs
+    found = []
+    for kp, ki, kt in itertools.product(controller.KP_GAINS, controller.KI_GAINS, controller.KT_TARGETS):
+        if kp + ki > 0:
+            _, integral = _plain_starts(u[start], kp, ki, kt)
+            error = (u[start + 1] - ki * (1 - a[start + 1]) * integral) / (kp + ki * a[start + 1])
+            if np.any(_on_grid(kt - error)):
+                found.append((kp, ki, kt))
+    return found
+
+
+def _plain_starts(u: float, kp: float, ki: float, kt: float) -> tuple[Floats, Floats]:
+    """Pressures (nan where u does not depend on them) and integrals that an unclipped row may have."""
+    if kp == 0:
+        return np.array([np.nan]), np.array([u / ki])
+    if ki == 0:
+        return np.array([kt - u / kp]), np.zeros(1)
+    grid = controller.grid_pressure(np.arange(GRID_SIZE))
+    return grid, (u - kp * (kt - grid)) / ki
 
 
 def _on_grid(pressure: Floats) -> NDArray[np.bool_]:
@@ -157,14 +167,16 @@ def _plain_chain(
 ) -> list[float]:
     """The longest chain of pressures from row `start`, whose own is nan where Kp = 0."""
     best: list[float] = []
-    for first in controller.grid_pressure(np.arange(GRID_SIZE)) if kp else [np.nan]:
-        chain, integral = [float(first)], (u[start] - kp * (kt - first)) / ki if kp else u[start] / ki
+    for first, integral in zip(*_plain_starts(u[start], kp, ki, kt), strict=True):
+        if ki == 0 and not _on_grid(np.asarray(first)):
+            break
+        chain = [float(first)]
         for j in range(start + 1, len(u)):
             error = (u[j] - ki * (1 - a[j]) * integral) / (kp + ki * a[j])
             if not free[j] or not _on_grid(np.asarray(kt - error)):
                 break
             chain.append(float(controller.grid_pressure(controller.grid_index(kt - error))))
-            integral = (u[j] - kp * (kt - chain[-1])) / ki
+            integral = (u[j] - kp * (kt - chain[-1])) / ki if ki else 0.0
         best = chain if len(chain) > len(best) else best
     return best
 

@@ -26,7 +26,11 @@ RIVAL = ("pandas==2.2.3", "numpy==2.2.6", "scikit-learn==1.6.1")
 BREATHS, STEPS = 75_450, 80  # of the competition's train.csv
 TOLERANCE = 1e-9
 # Jobs (see measured.py) and the names of their steps; what is measured by the end of each step: its unit and label.
-JOBS = {"features": ("reading", "+ 22 numeric features", "+ 15 one-hots"), "training": ("all of it, scaled",)}
+JOBS = {
+    "features": ("reading", "+ 22 numeric features", "+ 15 one-hots"),
+    "inputs": ("reading", "+ 37 inputs, float32"),
+    "training": ("all of it, scaled",),
+}
 MEASURES = {"seconds": (1.0, "wall s"), "cpu_seconds": (1.0, "CPU s"), "peak_bytes": (2.0**30, "peak GiB")}
 Run = dict[str, Any]  # "versions", and "costs": one dict a stage, of what it took by its end
 OURS, ANCHOR = "benchmarks.foldline_features", "benchmarks.anchor_features"

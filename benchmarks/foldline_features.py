@@ -22,7 +22,7 @@ KINDS: dict[str, pl.DataType | type[pl.DataType] | None] = {
 }
 FAMILIES = [*NUMERIC, build("static")]
 STEPS = 80  # of each breath
-CHUNK = 8192 * STEPS  # rows scaled at once
+CHUNK = 1500 * STEPS  # rows made at once, as in foldline/store.py
 SAMPLE = 4096  # breaths the quantiles are taken from, as in foldline/scaler.py
 
 
@@ -37,6 +37,14 @@ def numeric(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 def one_hots(frames: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
     frame, features = frames
     return features.hstack(compute(frame, COLUMNS, [build("static")]))
+
+
+def inputs(frame: pl.DataFrame) -> np.ndarray:
+    """The 37 features as the network takes them, chunk by chunk as the dense store makes them."""
+    made = np.empty((frame.height, sum(len(family.names(COLUMNS)) for family in FAMILIES)), dtype=np.float32)
+    for first, part in zip(range(0, frame.height, CHUNK), frame.iter_slices(CHUNK), strict=True):
+        made[first : first + CHUNK] = compute(part, COLUMNS, FAMILIES).cast(pl.Float32).to_numpy(order="c")
+    return made
 
 
 def training(csv: str) -> pl.DataFrame:
@@ -64,4 +72,4 @@ def _scaled(sample: pl.DataFrame) -> list[pl.Expr]:
 
 
 if __name__ == "__main__":
-    run(f"polars {pl.__version__}", (read, numeric, one_hots), training)
+    run(f"polars {pl.__version__}", (read, numeric, one_hots), inputs, training)

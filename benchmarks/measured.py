@@ -1,6 +1,7 @@
 """The measured half of benchmarks/features.py: runs one implementation in a fresh process and prints what it cost.
 
     python -m benchmarks.foldline_features features CSV   cost by the end of each step, as one line of JSON
+    python -m benchmarks.foldline_features inputs CSV     the same of the float32 array a network takes, unscaled
     python -m benchmarks.foldline_features training CSV   cost of scaled float32 features, which a network trains on
     python -m benchmarks.foldline_features save CSV NPY   the features themselves, (37, rows) float64, nothing timed
 
@@ -23,14 +24,15 @@ import numpy as np
 Step = Callable[[Any], Any]
 
 
-def run(versions: str, features: tuple[Step, Step, Step], training: Step) -> None:
+def run(versions: str, features: tuple[Step, Step, Step], inputs: Step, training: Step) -> None:
     """Answer the command line for an implementation.
 
     `features`: reading, numeric features, one-hots; the last gives a frame of the 37 features in the order of ours.
+    `inputs`: from what reading gave to the (rows, 37) float32 array.
     `training`: from the CSV's path to the scaled features.
     """
     parser = argparse.ArgumentParser()
-    parser.add_argument("job", choices=("features", "training", "save"))
+    parser.add_argument("job", choices=("features", "inputs", "training", "save"))
     parser.add_argument("csv")
     parser.add_argument("npy", nargs="?", type=Path)
     arguments = parser.parse_args()
@@ -40,7 +42,8 @@ def run(versions: str, features: tuple[Step, Step, Step], training: Step) -> Non
             value = step(value)
         _save(value, arguments.npy)
     else:
-        costs = _measure(features if arguments.job == "features" else (training,), arguments.csv)
+        jobs = {"features": features, "inputs": (features[0], inputs), "training": (training,)}
+        costs = _measure(jobs[arguments.job], arguments.csv)
         print(json.dumps({"versions": versions, "costs": costs}))
 
 

@@ -46,7 +46,7 @@ def u_in(
     integral: float = 0.0,
     bump: tuple[float, float, float] = NO_BUMP,
 ) -> Floats:
-    """(80,) valve opening (%) of a controller (Kp, Ki, Kt) that saw pressures k; bump: slope (%/s), start, end (tau)."""
+    """(80,) valve opening (%) of a controller (Kp, Ki, Kt) that saw pressures k; bump: slope (%/s), start, end."""
     kp, ki, kt = gains
     error = controller.target(t + tau_0, kt) - controller.grid_pressure(k)
     i, u = integral, np.empty(len(t))

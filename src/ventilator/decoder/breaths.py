@@ -2,7 +2,8 @@
 marked.
 
 A breath is usable when its numbers are finite and in range, its times increase on their lattice, u_out is 0 first and
-then 1, and its R and C don't change. Nothing else is asked of it: not 80 rows, nor a known R and C.
+then 1, and its R and C don't change, and when u_in has digits enough. Nothing else is asked of it: not 80 rows, nor a
+known R and C.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from ventilator.decoder.law import Floats, Ints
 NEEDED: Final = ("id", "breath_id", "R", "C", "time_step", "u_in")
 FEWEST: Final = 2  # rows of an inspiration
 MOST: Final = 64  # the same; the competition has 25 to 35, and the search's time grows with them
+COARSEST: Final = 1e-3  # grid steps; u_in with 5 digits or less proves nothing and makes searches long
 LATEST_PHASE_S: Final = 0.0345  # tau_0 is smaller
 
 
@@ -107,6 +109,9 @@ def table(frame: pl.DataFrame) -> Table:
         n, flip[i] = _inspiration(t[s], None if u_out is None else u_out[s])
         if ticks is None or not FEWEST <= n <= MOST:
             continue
+        error = printing_error(u[s.start : s.start + n]) / GRID_STEP
+        if np.median(error) > COARSEST:
+            continue
         size[i], pair[i], t[s] = n, pair_number(r[start[i]], c[start[i]]), ticks * TICK_S
-        w[s.start : s.start + n] = printing_error(u[s.start : s.start + n]) / GRID_STEP
+        w[s.start : s.start + n] = error
     return Table(rows["row"].to_numpy().astype(np.int64), start, size, pair, t, u, w, flip)

@@ -38,6 +38,7 @@ NARROWEST: Final = (
     50  # steps between neighbours; in gaps of exploration runs pressure moves by 42 at most from 4 rows on
 )
 NARROWEST_SWEEP: Final = 250  # the same elsewhere, where gains are high
+UNSURE: Final = 0.5  # steps; a wider tolerance leaves more than one integer
 BUDGET: Final = 1e7  # look-ups of one search, 3 ns each
 
 
@@ -97,7 +98,7 @@ def attempt(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track,
     """Solve one gap and enter it: SOLVED, OPEN (several: the rows' options) or REFUTED (none: not the gains)."""
     e = equation(b, g, c0, left, right, track, bump)
     m, first = len(e.weight), left if np.isnan(track.J[left]) else left + 1
-    if m > LONGEST:
+    if m > LONGEST or e.tolerance >= UNSURE:
         return OPEN
     found = np.full((KEEP, m), UNKNOWN)
     if m <= FULL_ROWS:

@@ -18,6 +18,7 @@ from ventilator.decoder.chain import chains, first_row, guess, needs_guess, run_
 from ventilator.decoder.kernels import kernel
 from ventilator.decoder.law import (
     TARGETS,
+    WIDEST,
     Breath,
     Floats,
     Gains,
@@ -64,7 +65,8 @@ def start_evidence(b: Breath, g: Gains, start: int, end: int) -> float:
         offset = g.c - (b.y[start + 1] - (1.0 - a) * (b.y[start] - g.kp * g.c)) / den
         if offset >= GRID_SIZE or offset + slope * GRID_SIZE < -1.0:
             return 0.0
-        if not _any_on_grid(offset, slope, step_tolerance(b, g, start + 1)):
+        tolerance = step_tolerance(b, g, start + 1)
+        if tolerance > WIDEST or not _any_on_grid(offset, slope, tolerance):
             return 0.0
     return max(0.0, guess(b, g, start, end)[2])
 

@@ -24,6 +24,7 @@ Ints = NDArray[np.int64]
 UNKNOWN: Final = -1
 OPTIONS: Final = 4  # candidates kept of an ambiguous equation
 SAFETY: Final = 1.5  # on every tolerance
+WIDEST: Final = 5e-4  # steps, of a tolerance: a test that chance passes more than once in 1,000 proves no row
 GRID_ERROR: Final = 4e-12  # steps: float64 arithmetic on an index
 PURE: Final = 4.0  # error bounds up to which u is bump alone
 GRID_DEVIATION: Final = 1e-12  # steps: a pressure's distance from the grid's two constants; 7e-13 on labels
@@ -75,9 +76,9 @@ def blank(n: int) -> Track:
 
 @kernel
 def on_grid(x: float, tolerance: float) -> bool:
-    """Whether a computed index is one of the 950, within `tolerance` steps."""
+    """Whether a computed index is one of the 950, within `tolerance` steps; wider than WIDEST never passes."""
     k = np.rint(x)
-    return bool(abs(x - k) <= tolerance and 0 <= k < GRID_SIZE)
+    return bool(abs(x - k) <= tolerance <= WIDEST and 0 <= k < GRID_SIZE)
 
 
 @kernel

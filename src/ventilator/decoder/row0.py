@@ -24,6 +24,7 @@ from ventilator.decoder.law import (
     ROW0,
     SAFETY,
     UNKNOWN,
+    WIDEST,
     Breath,
     Floats,
     Gains,
@@ -83,7 +84,7 @@ def _index(b: Breath, g: Gains, tau: float, flip: float, epsilon: float, toleran
 
 def _snap(x: float, tolerance: float) -> int:
     k = round(x)
-    return k if abs(x - k) <= tolerance and 0 <= k < GRID_SIZE else UNKNOWN
+    return k if abs(x - k) <= tolerance <= WIDEST and 0 <= k < GRID_SIZE else UNKNOWN
 
 
 def _on_lattice(b: Breath, g: Gains, flip: float, epsilon: float, tolerance: float) -> int:
