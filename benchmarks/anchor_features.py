@@ -62,4 +62,9 @@ def training(csv: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    run(f"pandas {pd.__version__}, scikit-learn {sklearn.__version__}", (pd.read_csv, numeric, one_hots), inputs, training)
+    run(
+        f"pandas {pd.__version__}, scikit-learn {sklearn.__version__}",
+        (pd.read_csv, numeric, one_hots),
+        inputs,
+        training,
+    )

@@ -113,6 +113,14 @@ def write_array(path: Path, array: np.ndarray) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
+def write_at(descriptor: int, data: memoryview, offset: int) -> None:
+    """Write all bytes of a C-contiguous buffer at an offset of an open file; threads may write side by side."""
+    left = data.cast("B")
+    while left:  # the system may take a part of it, and a full disk shows in the next call only
+        taken = os.pwrite(descriptor, left, offset)
+        left, offset = left[taken:], offset + taken
+
+
 def read_array(path: Path, mapped: bool = False) -> np.ndarray:
     """Read (or memory-map, read-only) a .npy file."""
     array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)

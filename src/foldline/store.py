@@ -7,7 +7,9 @@ Workers open the same files: nothing big travels between processes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,10 +158,18 @@ def _write(
     with (folder / "x.npy").open("wb") as stream:  # written, not mapped: on a full disk a map dies by a signal
         shape = (series, steps, len(names))
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        for first, last in chunks(table.lengths):
-            stream.write(_chunk(table, families, columns, first, last, steps).data)
-            if on_progress:
-                on_progress(last, series)
+        stream.flush()
+        head, size = stream.tell(), 4 * steps * len(names)  # bytes: of the header, of a series
+
+        def write(part: tuple[int, int]) -> int:
+            values = _chunk(table, families, columns, *part, steps)
+            files.write_at(stream.fileno(), values.data, head + size * part[0])
+            return part[1]
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # polars hardly spreads one small chunk over the cores
+            for last in pool.map(write, chunks(table.lengths)):
+                if on_progress:
+                    on_progress(last, series)
     arrays = {
         "static": static_codes(table, columns.levels),
         "lengths": table.lengths,

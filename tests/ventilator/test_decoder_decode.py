@@ -100,6 +100,15 @@ def test_broken_columns_make_no_claim(good: tuple[pl.DataFrame, np.ndarray], cha
     assert len(decode(good[0].with_columns(change))) == 0
 
 
+def test_a_value_that_was_cut_is_passed_by(good: tuple[pl.DataFrame, np.ndarray]) -> None:
+    cut = good[0].with_columns(
+        pl.when(pl.col("id") == 1012).then(pl.col("u_in").round(1)).otherwise("u_in").alias("u_in")
+    )
+    exact = decode(cut)
+    assert wrong(exact, good[1]) == 0
+    assert len(exact) >= INSPIRATION - 1
+
+
 def test_float32_makes_no_false_claim(good: tuple[pl.DataFrame, np.ndarray]) -> None:
     assert wrong(decode(good[0].with_columns(pl.col("u_in", "time_step").cast(pl.Float32))), good[1]) == 0
 

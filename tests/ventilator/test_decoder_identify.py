@@ -19,7 +19,7 @@ def found(code: int) -> tuple[float, float, float]:
 @pytest.mark.parametrize("digits", [17, 10])
 def test_the_controller_comes_first(gains: tuple[float, float, float], digits: int) -> None:
     (t, tau_0), k = clock(), pressures()
-    u = u_in(k, t, tau_0, gains, integral=6.0)
+    u = u_in(k, t, tau_0, gains, integral=6.0123456789)
     codes = identify(breath(np.array([float(f"{value:.{digits}g}") for value in u]), t))
     assert found(codes[0]) == gains
 

@@ -27,7 +27,7 @@ from ventilator.decoder.law import Floats, Ints
 NEEDED: Final = ("id", "breath_id", "R", "C", "time_step", "u_in")
 FEWEST: Final = 2  # rows of an inspiration
 MOST: Final = 64  # the same; the competition has 25 to 35, and the search's time grows with them
-COARSEST: Final = 1e-3  # grid steps; u_in with 5 digits or less proves nothing and makes searches long
+COARSEST: Final = 1e-3  # grid steps; u_in with 5 digits or less proves nothing
 LATEST_PHASE_S: Final = 0.0345  # tau_0 is smaller
 
 

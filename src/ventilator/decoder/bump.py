@@ -11,14 +11,13 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ventilator.decoder.chain import all_runs, first_row
-from ventilator.decoder.law import UNKNOWN, Breath, Floats, Gains, Track, blank, contradicts, without_bump
+from ventilator.decoder.law import HIDDEN, UNKNOWN, Breath, Floats, Gains, Track, blank, contradicts, without_bump
 from ventilator.decoder.line import lines
 from ventilator.decoder.side import Bumps, join, long_sides, short_sides
 from ventilator.decoder.zone import Zone, backwards, can_anchor, forwards
 
 NET: Final = 3.0  # digits a bump's own tests must have beyond its hypotheses
 ERROR: Final = 4.0  # error of a fitted bump, in error bounds of the rows it was fitted to
-HIDDEN: Final = 2  # clip code of an unclipped row whose bump is not known
 
 
 class Verdict(NamedTuple):

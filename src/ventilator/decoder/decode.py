@@ -20,13 +20,14 @@ from ventilator.decoder.bump import Verdict, enter, judge, keep_agreed, propose,
 from ventilator.decoder.chain import all_runs, chains
 from ventilator.decoder.gap import gaps
 from ventilator.decoder.identify import KI, KP, N_KI, N_KT, gains_of, identify
-from ventilator.decoder.law import BUMP, CHAIN, KINDS, UNKNOWN, Breath, Floats, Gains, Track, blank
+from ventilator.decoder.law import BUMP, CHAIN, HIDDEN, KINDS, UNKNOWN, Breath, Floats, Gains, Track, blank
 from ventilator.decoder.ramp import ramp
 from ventilator.decoder.row0 import first_target, phase, row0
 from ventilator.decoder.state import DecoderState, Output
 
 CHAIN_FLOOR: Final = 4.5  # net digits of a chain in a breath that may hide a bump
 KT: Final = np.array(KT_TARGETS)
+TOO_SHORT: Final = 2e-4  # grid steps; the printing error from which on a row's u tests nothing
 CHUNK: Final = 64  # breaths a thread takes at a time
 
 
@@ -104,6 +105,7 @@ def _breath(table: Table, i: int) -> Breath:
     rows = slice(table.start[i], table.start[i] + table.size[i])
     t, u = table.t[rows], table.u[rows]
     clip = (u >= U_MAX).astype(np.int64) - (u <= 0.0)
+    clip[(clip == 0) & (table.w[rows] > TOO_SHORT)] = HIDDEN
     return Breath(u / GRID_STEP, table.w[rows], smoothing(np.diff(t, prepend=t[0])), t, clip)
 
 

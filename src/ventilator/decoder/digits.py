@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ventilator.controller import TICK_S
+from ventilator.controller import TICK_S, U_MAX
 from ventilator.decoder.law import Floats
 
 COMPUTING_ERROR: Final = 3e-14  # %; full-precision breaths with Kp = 0 leave 1.6e-14 (the others: law.GRID_DEVIATION)
@@ -49,7 +49,8 @@ def printing_error(u_in: Floats) -> Floats:
         counts = np.where(own <= most - ROUNDED_BY, own, most)
     magnitude = np.floor(np.log10(np.where(u_in > 0, u_in, 1.0)))
     unit = np.maximum(10.0**-finest, 10.0 ** (magnitude - counts + 1))
-    return np.asarray(HALF_UNIT * unit + COMPUTING_ERROR)
+    clipped = (u_in <= 0.0) | (u_in >= U_MAX)  # exact, and short for a reason
+    return np.asarray(np.where(clipped, 0.0, HALF_UNIT * unit) + COMPUTING_ERROR)
 
 
 def lattice_ticks(time_step: Floats) -> NDArray[np.int64] | None:

@@ -34,9 +34,7 @@ NARROWEST_BUMP_S: Final = 0.1  # no bump hides between clean rows that are close
 FULL_ROWS: Final = 4  # unknown rows up to which all 950 values are tried
 LONGEST: Final = 6  # unknown rows up to which an equation is tried at all
 CHANCE: Final = 1e-2  # expected chance hits of a windowed search that is believed; on top, the truth must lie outside
-NARROWEST: Final = (
-    50  # steps between neighbours; in gaps of exploration runs pressure moves by 42 at most from 4 rows on
-)
+NARROWEST: Final = 50  # steps between neighbours; gaps of 4 rows and more move by 42 at most in exploration runs
 NARROWEST_SWEEP: Final = 250  # the same elsewhere, where gains are high
 UNSURE: Final = 0.5  # steps; a wider tolerance leaves more than one integer
 BUDGET: Final = 1e7  # look-ups of one search, 3 ns each

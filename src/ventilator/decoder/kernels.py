@@ -5,6 +5,7 @@ the old one. So the cache lies in a folder named after the hash of every source 
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -18,10 +19,15 @@ HERE: Final = Path(__file__).parent
 
 
 def _cache_folder() -> Path:
+    """Where these sources' machine code lies; removes that of others."""
     digest = hashlib.sha256(numba.__version__.encode())
     for source in [*sorted(HERE.glob("*.py")), HERE.parent / "controller.py"]:
         digest.update(source.read_bytes())
-    return HERE / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
+    folder = HERE / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
+    if not folder.exists():  # edited or updated: what was compiled before is of no use
+        for stale in folder.parent.glob("kernels-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+    return folder
 
 
 CACHE: Final = _cache_folder()

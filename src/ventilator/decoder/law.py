@@ -32,6 +32,8 @@ DIGITS_950: Final = float(np.log10(GRID_SIZE))  # cost of enumerating one pressu
 TARGETS: Final = np.array([(kt - GRID_MIN) / GRID_STEP for kt in KT_TARGETS])
 Y_MAX: Final = 100.0 / GRID_STEP
 
+HIDDEN: Final = 2  # clip code of an unclipped row whose u says nothing: too short, or under an unknown bump
+
 CHAIN: Final = 1
 ROW0: Final = 2
 BUMP: Final = 3
@@ -46,7 +48,7 @@ class Breath(NamedTuple):
     w: Floats  # (n,) bound of the error of y, grid steps
     a: Floats  # (n,) smoothing weight; a[0] is never used
     t: Floats  # (n,) time_step, s
-    clip: Ints  # (n,) -1: at 0, 0: unclipped, 1: at 100
+    clip: Ints  # (n,) -1: at 0, 0: unclipped, 1: at 100, HIDDEN
 
 
 class Gains(NamedTuple):
@@ -90,7 +92,8 @@ def digits(tolerance: float) -> float:
 @kernel
 def step_tolerance(b: Breath, g: Gains, j: int) -> float:
     """Tolerance (steps) of the grid test of row j when row j - 1 is known."""
-    error = b.w[j] + (1.0 - b.a[j]) * (b.w[j - 1] + g.kp * GRID_DEVIATION)
+    before = 0.0 if g.ki == 0.0 else (1.0 - b.a[j]) * (b.w[j - 1] + g.kp * GRID_DEVIATION)
+    error = b.w[j] + before
     return float(SAFETY * error / (g.kp + g.ki * b.a[j]) + GRID_ERROR)
 
 
