@@ -103,8 +103,8 @@ def test_ten_digits_of_simulated_breaths() -> None:
     assert wrong(frame, decode(rounded(frame))) == 0
 
 
-def nothing_in(u: np.ndarray, frame: pl.DataFrame) -> None:
-    for digits in (17, 10):
+def nothing_in(u: np.ndarray, frame: pl.DataFrame, *, precisions: tuple[int, ...] = (17, 10)) -> None:
+    for digits in precisions:
         empty = rounded(frame.with_columns(u_in=u), digits)
         assert len(decode(empty)) == 0
 
@@ -118,13 +118,14 @@ def test_random_and_noisy_inputs_hold_nothing() -> None:
 
 @pytest.mark.slow
 def test_two_thousand_empty_breaths_of_each_kind() -> None:
+    """At 10 digits only, where chance has more room."""
     frame, truth = simulated(2000, 4)
     rng, u = np.random.default_rng(1), frame["u_in"].to_numpy()
-    nothing_in(rng.uniform(0, 100, len(u)), frame)
-    nothing_in(np.clip(u + rng.uniform(-1e-4, 1e-4, len(u)), 0, 100), frame)
+    nothing_in(rng.uniform(0, 100, len(u)), frame, precisions=(10,))
+    nothing_in(np.clip(u + rng.uniform(-1e-4, 1e-4, len(u)), 0, 100), frame, precisions=(10,))
     tau = truth.tau_0[:, None] + truth.time_step
     alone = np.where(truth.u_out == 1, truth.u_in, np.clip(rng.uniform(10, 60, (2000, 1)) * (1.2 - tau), 0, 100))
-    nothing_in(alone.ravel(), frame)
+    nothing_in(alone.ravel(), frame, precisions=(10,))
 
 
 @real

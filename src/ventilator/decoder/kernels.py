@@ -6,6 +6,7 @@ the old one. So the cache lies in a folder named after the hash of every source 
 
 import hashlib
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -16,17 +17,18 @@ from numba.core import config
 Function = TypeVar("Function", bound=Callable[..., object])
 
 HERE: Final = Path(__file__).parent
+STALE_S: Final = 30 * 86_400
 
 
 def _cache_folder() -> Path:
-    """Where these sources' machine code lies; removes that of others."""
+    """Where these sources' machine code lies; removes what older sources left, but nothing a process may still use."""
     digest = hashlib.sha256(numba.__version__.encode())
     for source in [*sorted(HERE.glob("*.py")), HERE.parent / "controller.py"]:
         digest.update(source.read_bytes())
     folder = HERE / "__pycache__" / f"kernels-{digest.hexdigest()[:12]}"
-    if not folder.exists():  # edited or updated: what was compiled before is of no use
-        for stale in folder.parent.glob("kernels-*"):
-            shutil.rmtree(stale, ignore_errors=True)
+    for other in folder.parent.glob("kernels-*"):
+        if other != folder and time.time() - other.stat().st_mtime > STALE_S:
+            shutil.rmtree(other, ignore_errors=True)
     return folder
 
 
