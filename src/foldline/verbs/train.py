@@ -42,10 +42,10 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     if "--force" in arguments.flags:
         for cell in plan:
             (cell.folder / "done.json").unlink(missing_ok=True)
+    found = _decoded(config, competition, terminal)
     folder = experiment.folder_of(config, plan, test.fingerprint)
     _map(config, [Job(cell, train.path, dealt.assignment, test.path) for cell in plan], folder, "train", terminal)
 
-    found = _decoded(config, competition, terminal)
     result = experiment.reduce(config, plan, train, dealt, found[0])
     predictions = experiment.predict_test(result.blend, result.grids, plan, test, found[1])
     truth = np.asarray(train.y)[train.scored]
