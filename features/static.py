@@ -15,7 +15,7 @@ from features.base import Columns, Family
 class Static(Family):
     """Features `R=5` for each known value of each static column, then `R=5*C=10` for each pair of columns.
 
-    A value that is not among the known ones is 0.0 in all of them.
+    A value that is not among the known ones is 0 in all of them.
     """
 
     pairs: bool = True  # one-hots of each pair of static columns too
@@ -37,4 +37,4 @@ class Static(Family):
         if self.pairs:
             for one, other in combinations(single.values(), 2):
                 hits |= {f"{a}*{b}": one[a] & other[b] for a in one for b in other}
-        return [hit.cast(pl.Float64).alias(label) for label, hit in hits.items()]
+        return [hit.cast(pl.UInt8).alias(label) for label, hit in hits.items()]

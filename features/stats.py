@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from features.base import SERIES, Columns, Family, check_names, number
+from features.base import LENGTH, SERIES, Columns, Family, at_end, check_names, cumulated, number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Stats(Family):
             values = number(x)
             largest = values.max().over(SERIES)
             # Added up step by step: the bits of polars' own mean depend on where in the frame a series lies.
-            mean = (values.cum_sum().last() / pl.len()).over(SERIES)
+            mean = at_end(cumulated(values)) / pl.col(LENGTH)
             features.append(largest.alias(f"max({x})"))
             features.append((largest - values).alias(f"max({x})-{x}"))
             features.append((mean - values).alias(f"mean({x})-{x}"))
