@@ -78,7 +78,7 @@ set_up() {
     python=$(find_python)
     lock "$python"
     read_state
-    [ "$state" != current ] || return 0 # another call set it up while this one waited
+    [ "$state" != current ] || { exec 9>&- && return 0; } # another call set it up while this one waited
     trap 'exit 130' INT
     case "$state" in
     none) say "setting up .venv (10 to 30 s; minutes where torch's CUDA build has to be downloaded) ..." ;;

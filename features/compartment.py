@@ -30,6 +30,12 @@ class Compartment(Family):
         for name in (self.resistance, self.compliance):
             if name not in columns.static:
                 raise ValueError(unknown("static column", name, columns.static))
+            texts = [level for level in columns.levels[name] if isinstance(level, str)]
+            if texts:
+                raise ValueError(
+                    f"compartment needs numbers in static column {name!r}, but it holds the text {texts[0]!r}: "
+                    "name another column with compartment.resistance or compartment.compliance."
+                )
         step = duration(columns.order)
         features = []
         for x in columns.chosen(self.flow):

@@ -1,7 +1,8 @@
 """Registry of the models, and the files each one's weights depend on.
 
-Networks are made with (config, features, levels, targets) and answer with a body's output and a `head`; `lightgbm`
-works on flat rows. Leaves of the project: nothing here knows the engine.
+A Config's `kind` says how a model is fitted: a "network" is made with (config, features, levels, targets) and answers
+with a body's output and a `head`; one on "rows" has the methods of `lightgbm.LightGBM`. Leaves of the project: nothing
+here knows the engine.
 """
 
 from pathlib import Path
@@ -23,6 +24,6 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
     for field, registry in part.config.parts.items():
         tables = params.get(field, getattr(part.config(), field))
         used |= {registry[table["kind"]].source for table in ([tables] if isinstance(tables, dict) else tables)}
-    if name != "lightgbm":
+    if part.config.kind == "network":
         used |= {Path(str(module.__file__)) for module in (base, initial)}
     return sorted(used)

@@ -38,6 +38,7 @@ class Config:
     embed: int = 0  # size of a learned embedding for each static column, joined to every step; 0: none
     dropout: float = 0.0  # after each block
 
+    kind: ClassVar[str] = "network"
     parts: ClassVar[dict[str, dict[str, Part]]] = {"blocks": BLOCKS, "head": HEADS}
 
     def __post_init__(self) -> None:

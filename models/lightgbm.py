@@ -6,6 +6,7 @@ target; trained on the scored rows, for a fixed number of rounds (nothing watche
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class Config:
     bagging_fraction: float = 0.8  # share of the rows a tree is grown on
     lambda_l2: float = 0.0
 
+    kind: ClassVar[str] = "rows"
     parts: ClassVar[dict[str, dict[str, Part]]] = {}
 
     def __post_init__(self) -> None:
@@ -36,14 +38,14 @@ class Config:
             raise ValueError(f"rounds must be at least 1, but is {self.rounds}")
         if self.num_leaves < 2:
             raise ValueError(f"num_leaves must be at least 2, but is {self.num_leaves}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, but is {self.learning_rate}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be finite and above 0, but is {self.learning_rate}")
         for name in ("feature_fraction", "bagging_fraction"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in (0, 1], but is {getattr(self, name)}")
         for name in ("min_data_in_leaf", "lambda_l2"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be finite and not below 0, but is {getattr(self, name)}")
 
 
 class LightGBM:

@@ -27,6 +27,8 @@ class Config(BlockConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.ffn < 1:
+            raise ValueError(f"ffn must be at least 1, but is {self.ffn}")
         if self.heads < 1 or self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, but is {self.width} with {self.heads} heads")
 

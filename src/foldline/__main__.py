@@ -1,6 +1,11 @@
 """`python -m foldline VERB ...`: what run.sh calls."""
 
+import signal
+import sys
+
 from foldline.cli import main
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as on Ctrl-C: drafts are removed, workers ended
 
 if __name__ == "__main__":
     raise SystemExit(main())

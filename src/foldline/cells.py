@@ -37,6 +37,12 @@ class ModelConfig:
     params: dict[str, Any]  # fields of the model's Config
     train: TrainConfig  # [train] with this model's changes
 
+    @property
+    def on_rows(self) -> bool:
+        """Fitted on flat rows, not as a network."""
+        kind: str = models.MODELS[self.name].config.kind
+        return kind == "rows"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -73,6 +79,7 @@ class Job:
     train: Path | None  # the training table's store; None: the cell is finished, only predict
     assignment: np.ndarray | None  # (N,) fold of each training series
     test: Path | None  # the test table's store
+    force: bool = False  # train it although it is finished
 
     @property
     def key(self) -> str:
@@ -81,6 +88,8 @@ class Job:
     @property
     def finished(self) -> bool:
         """Nothing is left to do: the cell is trained and the test table predicted."""
+        if self.force:
+            return False
         if not self.cell.done or self.test is None:
             return self.cell.done
         return test_path(self.cell, open_store(self.test).fingerprint).exists()
@@ -100,24 +109,27 @@ def plan(
 
 
 def _depends(model: ModelConfig, scaling: str, fold: int, seed: int, folds: Folds) -> dict[str, Any]:
-    network = model.name != "lightgbm"
     train = {name: value for name, value in vars(model.train).items() if name not in ("seeds", "device")}
     train["device"] = model.train.device_used
     return {
         "model": {"name": model.name, "params": model.params, "sources": sources_of(model)},
-        "train": train if network else {"threads": train["threads"]},
-        "scaler": scaling if network else "none",
-        "engine": {"trainer": trainer.VERSION} if network else {"boosting": boosting.VERSION},
+        "train": {"threads": train["threads"]} if model.on_rows else train,
+        "scaler": "none" if model.on_rows else scaling,
+        "engine": engine_of(model),
         "fold": {"number": fold, "held_out": files.digest(folds.held_out(fold).tolist())},
         "seed": seed,
     }
 
 
+def engine_of(model: ModelConfig) -> dict[str, int]:
+    """The version of the engine's part that fits a model."""
+    return {"boosting": boosting.VERSION} if model.on_rows else {"trainer": trainer.VERSION}
+
+
 def sources_of(model: ModelConfig) -> dict[str, str]:
     """File -> hash of its text, for the files a model's weights depend on."""
-    return {
-        path.name: files.digest(path.read_text(encoding="utf-8")) for path in models.source_of(model.name, model.params)
-    }
+    paths = models.source_of(model.name, model.params)
+    return {f"{path.parent.name}/{path.name}": files.digest(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def run(job: Job, emit: Emit) -> None:
@@ -126,8 +138,8 @@ def run(job: Job, emit: Emit) -> None:
     One process at a time: a second one waits at the lock and finds the work done.
     """
     cell = job.cell
-    with files.lock(files.runs() / "locks" / cell.key):
-        if not cell.done:
+    with files.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")):
+        if job.force or not cell.done:
             _train(cell, job, emit)
         if job.test is not None:
             _predict_test(cell, job.test)
@@ -145,8 +157,11 @@ def _train(cell: Cell, job: Job, emit: Emit) -> None:
     outside, held = np.flatnonzero(job.assignment != cell.fold), np.flatnonzero(job.assignment == cell.fold)
     began = time.perf_counter()
     with (cell.folder / "history.jsonl").open("w", encoding="utf-8") as history:
-        estimator = _make(cell, scaler.fit(cell.scaler, dense, outside, cell.seed))
+        fitted = None if cell.model.on_rows else scaler.fit(cell.scaler, dense, outside, cell.seed)
+        estimator = _estimator(cell, fitted)
         estimator.fit(dense, outside, cell.seed, _recording(emit, history))
+    if fitted is not None:
+        files.write_json(cell.folder / "scaler.json", fitted.to_json())
     estimator.save(cell.folder)
     files.write_array(cell.folder / "held_out.npy", held)
     files.write_array(cell.folder / "out_of_fold.npy", estimator.predict(dense, held))
@@ -165,20 +180,17 @@ def _recording(emit: Emit, history: Any) -> Emit:
     return record
 
 
-def _make(cell: Cell, fitted: Scaler) -> NetworkCell | RowsCell:
-    if cell.model.name == "lightgbm":
-        return RowsCell(cell.model.name, cell.model.params, cell.model.train)
-    files.write_json(cell.folder / "scaler.json", fitted.to_json())
-    return NetworkCell(cell.model.name, cell.model.params, cell.model.train, fitted)
+def _estimator(cell: Cell, fitted: Scaler | None) -> NetworkCell | RowsCell:
+    model = cell.model
+    if fitted is None:
+        return RowsCell(model.name, model.params, model.train)
+    return NetworkCell(model.name, model.params, model.train, fitted)
 
 
 def load(cell: Cell, dense: Dense) -> NetworkCell | RowsCell:
     """The finished cell's estimator, ready to predict."""
-    if cell.model.name == "lightgbm":
-        estimator: NetworkCell | RowsCell = RowsCell(cell.model.name, cell.model.params, cell.model.train)
-    else:
-        fitted = Scaler.from_json(files.read_json(cell.folder / "scaler.json"))
-        estimator = NetworkCell(cell.model.name, cell.model.params, cell.model.train, fitted)
+    stored = cell.folder / "scaler.json"
+    estimator = _estimator(cell, Scaler.from_json(files.read_json(stored)) if stored.exists() else None)
     estimator.load(cell.folder, dense)
     return estimator
 

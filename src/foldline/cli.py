@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 a check found something, 2 the user's mistake, 130 interru
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -13,12 +12,12 @@ import traceback
 from dataclasses import dataclass, field
 
 from foldline import __version__
-from foldline.errors import Finding, UserError, unknown
+from foldline.errors import Finding, UserError, disk_full, unknown
 from foldline.verbs import VERBS, Verb
 
 COMMON = ("--help", "--debug", "--json", "--quiet")
 EXPLAINED = {
-    "--dry-run": "say what would be done, and do nothing",
+    "--dry-run": "say what would be trained or predicted, and do none of it",
     "--force": "do it again although it is done",
     "--json": "one JSON object on standard output, nothing else",
     "--quiet": "only errors and the last line",
@@ -39,11 +38,6 @@ class Arguments:
     @property
     def config(self) -> str:
         """The CONFIG argument; the quickstart where none is given."""
-        if len(self.words) > 1:
-            raise UserError(
-                f"`{self.verb}` takes one CONFIG, but got {' and '.join(self.words)}. "
-                "Overrides have the form table.key=value."
-            )
         return self.words[0] if self.words else "quickstart"
 
 
@@ -60,10 +54,14 @@ def main(argv: list[str] | None = None) -> int:
         return _end(error, 2, debug)
     except Finding as error:
         return _end(error, 1, debug)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except PermissionError as error:
+        return _end(
+            UserError(f"{error.filename} can't be read or written: {error.strerror}. Check its owner."), 2, debug
+        )
+    except Exception as error:
+        if not disk_full(error):
             raise
-        where = f" ({error.filename})" if error.filename else ""
+        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
         way_out = "Free some and run the same command again: finished cells are kept."
         return _end(UserError(f"No space is left on the disk{where}. {way_out}"), 2, debug)
     except KeyboardInterrupt:
@@ -114,9 +112,11 @@ def parse(name: str, verb: Verb, rest: list[str]) -> Arguments:
         if flag not in (*verb.options, *COMMON):
             raise unknown("option", flag, [*verb.options, *COMMON], f"./run.sh {name}")
     plain = [word for word in rest if not word.startswith("-")]
-    return Arguments(
-        name, [word for word in plain if "=" not in word], [word for word in plain if "=" in word], frozenset(flags)
-    )
+    words, pairs = [word for word in plain if "=" not in word], [word for word in plain if "=" in word]
+    extra = words[verb.words :] + ([] if verb.overrides else pairs)
+    if extra:
+        raise UserError(f"`{name}` takes {verb.usage or 'no arguments'}, but got {' '.join(extra)!r} too.")
+    return Arguments(name, words, pairs, frozenset(flags))
 
 
 def overview() -> str:

@@ -96,11 +96,12 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
 
 
 def locate(path: Path) -> Path:
-    """The config file meant by a path or a bare name."""
+    """The config file meant by a path or a bare name; configs/NAME is looked up as NAME is."""
     named = files.home() / "configs" / f"{path.name.removesuffix('.toml')}.toml"
-    for choice in (path, named):
-        if choice.is_file():
-            return choice
+    if path.is_file():
+        return path
+    if named.is_file() and path.parent in (Path(), Path("configs")):
+        return named
     raise unknown("config", str(path), [item.stem for item in named.parent.glob("*.toml")], "CONFIG")
 
 
@@ -122,16 +123,23 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _override(tables: dict[str, Any], text: str) -> None:
-    """Apply one `a.b.c=value`; a number in the path picks from a list (model.0.width=32)."""
+def override(text: str) -> tuple[list[str], Any]:
+    """`a.b.c=value` as its path and its value: TOML, or the raw text where it is none."""
     path, equals, raw = text.partition("=")
     if not equals or not path.strip():
         raise UserError(f"An override has the form table.key=value, but is {text!r}.")
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
+        return path.strip().split("."), tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
-        value = raw
-    *parents, last = path.strip().split(".")
+        return path.strip().split("."), raw
+
+
+def _override(tables: dict[str, Any], text: str) -> None:
+    """Apply one override; a number in its path picks from a list (model.0.width=32)."""
+    names, value = override(text)
+    if names[0] == "extends":
+        raise UserError(f"Override {text!r}: extends can only stand in a config file. Write one that extends it.")
+    *parents, last = names
     place: Any = tables
     for name in parents:
         place = _step(place, name, text)
@@ -199,9 +207,9 @@ def _models(tables: Any, train: TrainConfig, where: str) -> tuple[ModelConfig, .
 
 
 def _model(table: dict[str, Any], train: TrainConfig, where: str) -> ModelConfig:
-    name = table.get("name", "")
+    name = schema.convert(str, table.get("name", ""), f"{where}.name")
     if name not in models.MODELS:
-        raise unknown("model", str(name), models.MODELS, where)
+        raise unknown("model", name, models.MODELS, where)
     kind = models.MODELS[name].config
     params = {key: value for key, value in table.items() if key not in ("name", "label", "train")}
     built = schema.build(kind, params, where)
@@ -212,11 +220,12 @@ def _model(table: dict[str, Any], train: TrainConfig, where: str) -> ModelConfig
     changes = table.get("train", {})
     schema.build(TrainConfig, changes, f"{where}.train")
     own = schema.build(TrainConfig, {**schema.plain(train), **changes}, f"{where}.train")
-    return ModelConfig(name=name, label=str(table.get("label", name)), params=schema.plain(built), train=own)
+    label = schema.convert(str, table.get("label", name), f"{where}.label")
+    return ModelConfig(name=name, label=label, params=schema.plain(built), train=own)
 
 
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
-    kind = table.get("kind", "")
+    kind = schema.convert(str, table.get("kind", ""), f"{where}.kind")
     if kind not in registry:
-        raise unknown("kind", str(kind), registry, where)
+        raise unknown("kind", kind, registry, where)
     schema.build(registry[kind].config, {key: value for key, value in table.items() if key != "kind"}, where)

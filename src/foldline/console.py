@@ -1,7 +1,7 @@
 """What the terminal shows: tables, one line a finished cell, progress bars with an ETA where there is a terminal.
 
-`quiet` shows errors only; `json` keeps the standard output for one JSON object at the end and shows nothing else there.
-NO_COLOR is respected (by rich).
+`quiet` shows errors and the last line only; `json` keeps the standard output for one JSON object at the end and shows
+nothing else there. NO_COLOR is respected (by rich).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,6 +28,8 @@ from rich.table import Table
 
 from foldline.cells import Job
 
+PIPE_WIDTH = 200  # columns where the output goes into a file: enough for the scores of twelve folds
+
 
 class Terminal:
     """Where a verb talks to its user."""
@@ -35,6 +38,8 @@ class Terminal:
         self.silent = quiet or as_json
         self.as_json = as_json
         self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = PIPE_WIDTH
 
     def say(self, text: str) -> None:
         """One line."""
@@ -50,7 +55,7 @@ class Terminal:
         for number, name in enumerate(columns):
             table.add_column(name, justify="right" if number else "left")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         self.console.print(table)
 
     def result(self, values: dict[str, Any], last: str) -> None:
@@ -98,10 +103,12 @@ class CellBars:
     def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
         """One event of the executor."""
         if kind == "start":
-            self.running[job.key] = self.progress.add_task(f"  {job.cell.name}", total=None)
+            self.running[job.key] = self.progress.add_task(f"  {escape(job.cell.name)}", total=None)
         elif kind == "progress":
             self.progress.update(self.running[job.key], completed=values["done"], total=values["of"])
             self.share[job.key] = values["done"] / values["of"]
+        elif kind == "waiting":
+            self.terminal.say(f"  {job.cell.name}: another run is training it; waiting for that one")
         elif kind == "epoch":
             self.losses[job.key] = values["loss"]
         elif kind == "done":

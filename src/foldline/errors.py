@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -23,3 +24,9 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str) -> UserError
     near = difflib.get_close_matches(name, choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UserError(f"{where}: unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}.")
+
+
+def disk_full(error: Exception) -> bool:
+    """Also as libraries say it: polars and safetensors have errors of their own, a worker's may come as text."""
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    return full or "No space left on device" in str(error)

@@ -6,7 +6,6 @@ two lines: jobs in, events out.)
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -21,7 +20,7 @@ from typing import Any, Literal
 
 from foldline import cells
 from foldline.cells import Job
-from foldline.errors import UserError
+from foldline.errors import UserError, disk_full
 
 OnEvent = Callable[[Job, str, dict[str, Any]], None]  # (job, kind, values); kinds: start, progress, epoch, done
 PROGRESS_S = 0.2  # least time between two progress events of a worker
@@ -71,8 +70,10 @@ def _in_processes(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> None:
     for _ in range(workers):
         todo.put(None)
     processes = [context.Process(target=_work, args=(todo, events), daemon=True) for _ in range(workers)]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's, from the first moment
     for process in processes:
         process.start()
+    signal.signal(signal.SIGINT, before)
     try:
         _listen(jobs, processes, events, on_event)
     finally:
@@ -84,16 +85,16 @@ def _in_processes(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> None:
 def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: OnEvent) -> None:
     left = len(jobs)
     while left:
+        dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
+        if dead:
+            raise UserError(
+                f"A worker process ended with exit code {dead[0]} (a negative one is a signal; -9 is often the system "
+                "running out of memory). Finished cells are kept: run the same command again, perhaps with "
+                "executor.workers=1."
+            )
         try:
             number, kind, values = events.get(timeout=0.5)
         except queue.Empty:
-            dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
-            if dead:
-                raise UserError(
-                    f"A worker process ended with exit code {dead[0]} (a negative one is a signal; -9 is often the "
-                    "system running out of memory). Finished cells are kept: run the same "
-                    "command again, perhaps with executor.workers=1."
-                ) from None
             continue
         if kind == "error":
             raise values["error"]
@@ -102,8 +103,7 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
 
 
 def _work(todo: Any, events: Any) -> None:
-    """A worker's life: jobs until there are no more. Ctrl-C is the parent's to handle: it ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker's life: jobs until there are no more."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     while (item := todo.get()) is not None:
         number, job = item
@@ -111,7 +111,7 @@ def _work(todo: Any, events: Any) -> None:
         try:
             cells.run(job, _throttled(number, events))
         except Exception as error:
-            if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            if isinstance(error, UserError | PermissionError) or disk_full(error):
                 events.put((number, "error", {"error": error}))  # the user's to mend: the command line says it
                 continue
             text = "".join(traceback.format_exception(error))

@@ -23,7 +23,7 @@ from foldline.folds import Folds
 from foldline.metrics import metric
 from foldline.post import Grid
 from foldline.store import Dense, pad, unpad
-from foldline.submit import Expected
+from foldline.submit import Expected, Origin
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,22 @@ def predict_test(
 
 def folder_of(config: Config, plan: list[Cell], test: str) -> Path:
     """runs/NAME/HASH: the same experiment has the same folder."""
-    what = [config.tables()["blend"], config.tables()["post"], sorted(cell.key for cell in plan), test]
+    tables = config.tables()
+    what = [tables["blend"], tables["post"], config.data.metric, sorted(cell.key for cell in plan), test]
     return files.runs() / config.name / files.digest(what)
+
+
+def origin(config: Config, plan: list[Cell], folder: Path, test: str, score: float) -> Origin:
+    """What the ledger says of a submission of this experiment. test: fingerprint of the test table."""
+    return Origin(
+        config=config.name,
+        config_hash=files.digest(config.tables()),
+        experiment=folder.name,
+        cells=files.digest(sorted(cell.key for cell in plan)),
+        test=test,
+        out_of_fold=score,
+        simulated=config.data.simulated,
+    )
 
 
 def record(
@@ -145,7 +159,7 @@ def environment() -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stored:
     """A recorded experiment, ready to be applied to new series."""
 
@@ -187,14 +201,14 @@ def read(name: str) -> Stored:
         )
     _refuse_changed_code(config, plan, name)
     return Stored(
-        config,
-        plan,
-        {column: tuple(values) for column, values in value["levels"].items()},
-        Blend(value["blend"]["method"], tuple(value["blend"]["labels"]), _weights(value["blend"]["weights"])),
-        [None if grid is None else Grid(**grid) for grid in value["grids"]],
-        [Expected(**target) for target in value["expected"]],
-        value["scores"][-1][1][-1],
-        folder,
+        config=config,
+        plan=plan,
+        levels={column: tuple(values) for column, values in value["levels"].items()},
+        blend=Blend(value["blend"]["method"], tuple(value["blend"]["labels"]), _weights(value["blend"]["weights"])),
+        grids=[None if grid is None else Grid(**grid) for grid in value["grids"]],
+        expected=[Expected(**target) for target in value["expected"]],
+        score=value["scores"][-1][1][-1],
+        folder=folder,
     )
 
 
@@ -206,9 +220,10 @@ def _refuse_changed_code(config: Config, plan: list[Cell], name: str) -> None:
     """Weights applied with other code than they were trained with would be wrong in silence."""
     features = config.features.weights_depend_on()
     for cell in plan:
-        model = cells.sources_of(cell.model)
-        if cell.depends["features"] != features or cell.depends["model"]["sources"] != model:
+        model, engine = cells.sources_of(cell.model), cells.engine_of(cell.model)
+        then = (cell.depends["features"], cell.depends["model"]["sources"], cell.depends["engine"])
+        if then != (features, model, engine):
             raise UserError(
-                f"The source of the features or of {cell.model.label} has changed since {name!r} was trained. "
+                f"The code of the features, {cell.model.label} or the engine is not what {name!r} was trained with. "
                 f"Run `./run.sh train {name}` again."
             )

@@ -11,12 +11,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from foldline.errors import UserError
 
 try:
     import fcntl
@@ -74,21 +76,35 @@ def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A fresh folder that takes the place of `path` in one step; when `path` stands already, that one is kept."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
+def make_once(path: Path, write: Callable[[Path], None]) -> None:
+    """Make a folder by `write(draft)` unless it stands; it appears in one step, whole.
+
+    One process at a time: a second one waits and finds it made. Drafts that a killed one left behind are removed.
+    """
+    if path.is_dir():
+        return
+    with lock(runs() / "locks" / f"{path.parent.name}-{path.name}"):
+        if path.is_dir():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{path.name}.*"):
+            shutil.rmtree(stale)
+        draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
-            temporary.rename(path)
-        except OSError:
-            if not path.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            write(draft)
+            draft.chmod(0o755)
+            draft.rename(path)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def need_space(count: int, what: str) -> None:
+    """Refuse to begin what would fill the disk under runs/. count: bytes."""
+    runs().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(runs()).free
+    if count > free:
+        sizes = f"needs about {count / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
+        raise UserError(f"{runs()}: {what} {sizes}. Free some space.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -136,9 +152,14 @@ def point(link: Path, target: Path) -> None:
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
+def lock(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold an exclusive lock; waits while another process holds it. The kernel frees it when its holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait:
+                on_wait()
+            fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -45,12 +45,8 @@ class Folds:
     k: int
 
     def held_out(self, fold: int) -> np.ndarray:
-        """Indices of the series of one fold; they are scored by the models fitted on `outside(fold)`."""
+        """Indices of the series of one fold; they are scored by the models fitted on all others."""
         return np.flatnonzero(self.assignment == fold)
-
-    def outside(self, fold: int) -> np.ndarray:
-        """Indices of the series that may be learnt from."""
-        return np.flatnonzero(self.assignment != fold)
 
 
 def default_path(config: FoldsConfig, name: str, table: Table) -> Path:
@@ -75,23 +71,24 @@ def _tail(config: FoldsConfig) -> str:
     return f"{config.kind}-k{config.k}-seed{config.seed}.csv"
 
 
-def obtain(config: FoldsConfig, name: str, table: Table) -> tuple[Folds, bool]:
-    """The saved folds, checked against the table; made and saved when there are none. True: made just now."""
+def obtain(config: FoldsConfig, name: str, table: Table, save: bool = True) -> tuple[Folds, bool]:
+    """The saved folds, checked against the table; made when there are none, and saved if asked to. True: made now."""
     path = default_path(config, name, table)
     if path.exists():
         return read(path, config, table), False
-    return make(path, config, table), True
+    return make(path, config, table, save), True
 
 
-def make(path: Path, config: FoldsConfig, table: Table) -> Folds:
-    """Deal the series out and save the file."""
+def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Folds:
+    """Deal the series out, and save the file."""
     keys, strata = table.keys, strata_of(config, table)
     if config.k > len(keys):
         raise UserError(f"folds.k = {config.k} must not exceed the number of series, but {table.path} has {len(keys)}.")
     assignment = _deal(config, len(keys), strata)
-    body = pl.DataFrame({table.data.key: keys, "fold": assignment}).write_csv()
+    body = pl.DataFrame({table.data.key: _texts(keys), "fold": assignment}).write_csv()
     head = f"# foldline folds: kind={config.kind} k={config.k} seed={config.seed} series={_series_hash(keys, strata)}"
-    files.write_text(path, f"{head} rows={_text_hash(body)}\n{body}")
+    if save:
+        files.write_text(path, f"{head} rows={_text_hash(body)}\n{body}")
     return Folds(path, assignment, config.k)
 
 
@@ -144,11 +141,14 @@ def strata_of(config: FoldsConfig, table: Table) -> list[str]:
 def read(path: Path, config: FoldsConfig, table: Table) -> Folds:
     """Read a fold file and refuse it unless it is whole and made for just these series."""
     way_out = "Rebuild it with `./run.sh folds CONFIG --force`, or name another one with folds.file=PATH."
-    head, _, body = path.read_text(encoding="utf-8").partition("\n")
+    try:
+        head, _, body = path.read_text(encoding="utf-8").partition("\n")
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
     facts = dict(word.split("=", 1) for word in head.split() if "=" in word)
     if not head.startswith("# foldline folds:") or facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
-    saved = pl.read_csv(io.StringIO(body), schema_overrides={table.data.key: table.frame[table.data.key].dtype})
+    saved = pl.read_csv(io.StringIO(body), infer_schema=False)
     _check_series(path, saved, table, way_out)
     if facts.get("series") != _series_hash(table.keys, strata_of(config, table)):
         raise UserError(f"{path}: the strata of its series are not those of {table.path}. {way_out}")
@@ -157,26 +157,32 @@ def read(path: Path, config: FoldsConfig, table: Table) -> Folds:
             raise UserError(
                 f"{path} was made with {name}={facts.get(name)}, but folds.{name} is {getattr(config, name)}. {way_out}"
             )
-    order = pl.DataFrame({table.data.key: table.keys}).join(saved, on=table.data.key, how="left", maintain_order="left")
-    return Folds(path, order["fold"].to_numpy().astype(np.int64), config.k)
+    keys = pl.DataFrame({table.data.key: _texts(table.keys)})
+    order = keys.join(saved, on=table.data.key, how="left", maintain_order="left")
+    return Folds(path, order["fold"].cast(pl.Int64).to_numpy(), config.k)
 
 
 def _check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -> None:
     key = table.data.key
     if saved.columns != [key, "fold"]:
         raise UserError(f"{path} must have the columns {key},fold, but has {','.join(saved.columns)}. {way_out}")
-    there, here = set(saved[key].to_list()), set(table.keys.to_list())
+    there, here = set(saved[key].to_list()), set(_texts(table.keys))
     if there != here:
-        odd = min(there ^ here, key=str)
+        odd = min(there ^ here)
         raise UserError(
             f"{path} was made for other data: {len(here - there)} series of {table.path} are not in it, and "
-            f"{len(there - here)} of its series are not there (first: {key} {odd!r}). {way_out}"
+            f"{len(there - here)} of its series are not there (first: {key} {odd}). {way_out}"
         )
     twice = saved.filter(pl.col(key).is_duplicated())
     if twice.height:
         raise UserError(
             f"{path}: {key} {twice[key][0]} is in folds {twice['fold'][0]} and {twice['fold'][1]}. {way_out}"
         )
+
+
+def _texts(keys: pl.Series) -> pl.Series:
+    """Keys as a fold file has them: 1 of an integer column and '1' of a text column are the same there."""
+    return keys.cast(pl.String)
 
 
 def _series_hash(keys: pl.Series, strata: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Files in, frames out: CSV and Parquet, plain, gzipped, zipped, or inside one competition archive.
 
-Only the columns that have a role are read, numbers as float64. Every way a file can be broken ends in one sentence.
+Only the columns that have a role are read: numbers as float64, names (ids, keys) as they are printed, so that 007 stays
+007. Every way a file can be broken ends in one sentence.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import polars as pl
 from foldline.errors import UserError, unknown
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
+WHOLE = "^(0|-?[1-9][0-9]{0,17})$"  # a whole number that prints as it was written: 7 and -12, but not 007, +7 or 7.0
+
+Wanted = dict[str, pl.DataType | type[pl.DataType] | None]  # column -> dtype; None: see `read`
 
 
 def find(source: Path, stem: str) -> Path | None:
@@ -41,12 +45,13 @@ def locate(source: Path, stem: str) -> Path:
     return path
 
 
-def read(path: Path, wanted: dict[str, pl.DataType | type[pl.DataType] | None]) -> pl.DataFrame:
+def read(path: Path, wanted: Wanted) -> pl.DataFrame:
     """Read the wanted columns of a table.
 
     Args:
         path: a file, or ARCHIVE/MEMBER.
-        wanted: column -> dtype, or None to take the file's own type.
+        wanted: column -> dtype, or None for names. Those of a CSV become integers only if each prints as it is
+            written, else text; those of Parquet keep the file's type, where flags and categories are text.
 
     Raises:
         UserError: no file, empty, damaged, a wanted column missing, or a value that is not of its type.
@@ -91,6 +96,8 @@ def _content(path: Path) -> Path | bytes:
         return _unpack_member(path, path.read_bytes()) if path.suffix in (".gz", ".zip") else path
     except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is damaged or cut short ({error}). Download it again.") from error
+    except RuntimeError as error:  # zipfile's answer to an encrypted member, and to a way of packing it doesn't know
+        raise UserError(f"{path} can't be unpacked ({error}). Unpack it by hand into a folder.") from error
 
 
 def _unpack_member(path: Path, packed: bytes) -> bytes:
@@ -107,15 +114,13 @@ def _unpack_member(path: Path, packed: bytes) -> bytes:
         return archive.read(members[0])
 
 
-def _require(path: Path, present: list[str], wanted: dict[str, pl.DataType | type[pl.DataType] | None]) -> None:
+def _require(path: Path, present: list[str], wanted: Wanted) -> None:
     for name in wanted:
         if name not in present:
             raise unknown("column", name, present, f"{path} lacks a column that [data] names")
 
 
-def _parquet(
-    path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type[pl.DataType] | None]
-) -> pl.DataFrame:
+def _parquet(path: Path, content: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     try:
         _require(path, list(pl.read_parquet_schema(content)), wanted)
         frame = pl.read_parquet(content, columns=list(wanted))
@@ -124,21 +129,32 @@ def _parquet(
             f"{path} is no readable Parquet file ({_first_line(error)}). Write or download it again."
         ) from error
     try:
-        return frame.select(pl.col(name).cast(kind) if kind is not None else name for name, kind in wanted.items())
+        return frame.select(frame[name].cast(kind or _name_type(path, frame[name])) for name, kind in wanted.items())
     except pl.exceptions.InvalidOperationError as error:
         raise UserError(f"{path}: a numeric column holds something else ({_first_line(error)}).") from error
 
 
-def _csv(path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type[pl.DataType] | None]) -> pl.DataFrame:
+def _name_type(path: Path, column: pl.Series) -> pl.DataType:
+    """The type in which a column of names leaves a Parquet file."""
+    kind = column.dtype
+    if kind.is_integer() or kind.is_float():
+        return kind
+    if kind not in (pl.String, pl.Boolean, pl.Categorical, pl.Enum):
+        raise UserError(
+            f"{path}: column {column.name!r} must hold text or numbers, but holds {kind}. Write it as text."
+        )
+    return pl.String()
+
+
+def _csv(path: Path, content: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     _require(path, _header(path, content), wanted)
-    head = pl.read_csv(content, columns=list(wanted), n_rows=1000, infer_schema=False, truncate_ragged_lines=True)
-    zeros = {name for name in wanted if head[name].str.contains(r"^0\d").any()}  # 007 is a name, not the number 7
-    kinds = {name: kind or pl.String() for name, kind in wanted.items() if kind is not None or name in zeros}
+    kinds = {name: kind or pl.String() for name, kind in wanted.items()}
     try:
-        frame = pl.read_csv(content, columns=list(wanted), schema_overrides=kinds, infer_schema_length=1000)
+        frame = pl.read_csv(content, columns=list(wanted), schema_overrides=kinds)
     except pl.exceptions.ComputeError as error:
         raise _bad_cell(path, content, wanted, error) from error
-    return frame.select(list(wanted))
+    whole = [name for name, kind in wanted.items() if kind is None and frame[name].str.contains(WHOLE).all()]
+    return frame.select(list(wanted)).with_columns(pl.col(whole).cast(pl.Int64))
 
 
 def _header(path: Path, content: Path | bytes) -> list[str]:
@@ -149,20 +165,19 @@ def _header(path: Path, content: Path | bytes) -> list[str]:
 
 
 def _unreadable(path: Path, cause: Exception) -> UserError:
-    return UserError(f"{path} is no readable CSV ({_first_line(cause)}). Check it for a broken or cut line.")
+    return UserError(
+        f"{path} is no readable CSV ({_first_line(cause)}). Check it for a broken line, and save it as UTF-8."
+    )
 
 
-def _bad_cell(
-    path: Path, content: Path | bytes, wanted: dict[str, pl.DataType | type[pl.DataType] | None], cause: Exception
-) -> UserError:
+def _bad_cell(path: Path, content: Path | bytes, wanted: Wanted, cause: Exception) -> UserError:
     """Only after polars refused the file: read it as text and find the first value that is not of its type."""
     try:
-        head = pl.read_csv(content, columns=list(wanted), n_rows=1000, infer_schema_length=1000, ignore_errors=True)
         text = pl.read_csv(content, columns=list(wanted), infer_schema=False)
     except pl.exceptions.ComputeError:
         return _unreadable(path, cause)
     for name, kind in wanted.items():
-        parsed = text[name].str.strip_chars().cast(kind or head.schema[name], strict=False)
+        parsed = text[name].str.strip_chars().cast(kind or pl.String(), strict=False)
         wrong = text[name].is_not_null() & parsed.is_null()
         if wrong.any():
             row = int(wrong.arg_true()[0])

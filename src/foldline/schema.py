@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import types
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -55,7 +56,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def convert(kind: Any, value: Any, where: str) -> Any:
-    """One value to its annotated type; never a guess: "3" is no number, 1 is no bool, 2.0 is no int."""
+    """One value to its annotated type; never a guess: "3" and inf are no numbers, 1 is no bool, 2.0 is no int."""
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         return _convert_optional(kind, value, where)
@@ -90,6 +91,8 @@ def _convert_optional(kind: Any, value: Any, where: str) -> Any:
 def _convert_scalar(kind: type, value: Any, where: str) -> Any:
     if kind is float and type(value) is int:
         return float(value)
+    if kind is float and type(value) is float and not math.isfinite(value):
+        raise UserError(f"{where} must be a finite number, but is {value}.")
     if type(value) is not kind:
         names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
         raise UserError(f"{where} must be {names.get(kind, kind.__name__)}, but is {_shown(value)}.")

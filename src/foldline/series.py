@@ -79,6 +79,7 @@ class Table:
     data: DataConfig
     frame: pl.DataFrame  # role columns; target columns only where they are known
     lengths: np.ndarray  # (N,) int64, rows per series
+    file_rows: np.ndarray | None = None  # (rows,) where each row stands in the file; None: they are in its order
 
     @property
     def keys(self) -> pl.Series:
@@ -130,11 +131,11 @@ def load(data: DataConfig) -> Competition:
     train = load_table(readers.locate(source, "train"), data, labelled=True)
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
     test, sample = load_test(data, levels)
-    shared = set(train.keys.to_list()) & set(test.keys.to_list())
+    shared = set(train.keys.cast(pl.String)) & set(test.keys.cast(pl.String))  # 1 may be int here and text there
     if shared:
         raise UserError(
             f"{test.path}: a test series must not be in the training data too, but {len(shared)} are "
-            f"(first: {data.key} {min(shared, key=str)!r}). Drop them from one of the files."
+            f"(first: {data.key} {min(shared)}). Drop them from one of the files."
         )
     return Competition(data, train, test, sample, levels)
 
@@ -149,7 +150,8 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     path = readers.find(source, "sample_submission")
     if path is None:
         return None
-    sample = readers.read(path, {data.id: None, **dict.fromkeys(data.target, pl.Float64())})
+    named = pl.String() if test.frame[data.id].dtype == pl.String else None  # 1 in a CSV is "1" in a Parquet of text
+    sample = readers.read(path, {data.id: named, **dict.fromkeys(data.target, pl.Float64())})
     if not sample[data.id].sort().equals(test.frame[data.id].sort(), check_names=True):
         asked, there = sample[data.id].to_list(), test.frame[data.id].to_list()
         odd = min(set(asked) ^ set(there) or {"a repeated one"}, key=str)
@@ -184,9 +186,11 @@ def source_folder(data: DataConfig) -> Path:
     size = data.simulate
     name = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}-{version[:8]}"
     folder = files.runs() / "data" / name
-    if not folder.is_dir():
-        with files.atomic_folder(folder) as draft:
-            simulator.write_competition(draft, breaths=size.breaths, test_breaths=size.test_breaths, seed=size.seed)
+
+    def write(draft: Path) -> None:
+        simulator.write_competition(draft, breaths=size.breaths, test_breaths=size.test_breaths, seed=size.seed)
+
+    files.make_once(folder, write)
     return folder
 
 
@@ -202,12 +206,22 @@ def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | No
     wanted |= dict.fromkeys(data.static) | dict.fromkeys(numbers, pl.Float64())
     wanted |= {name: kinds.get(type(values[0])) for name, values in (levels or {}).items()}
     frame = readers.read(path, wanted)
+    if levels is None:
+        frame = frame.with_columns(_numbers_if_all_are(frame[name]) for name in data.static)
     _check_values(path, frame, data, numbers)
-    frame, lengths = _by_series(frame, data.key)
-    table = Table(path, data, frame, lengths)
+    table = Table(path, data, *_by_series(frame, data.key))
     _check_series(table)
     _check_scored(table)
     return table
+
+
+def _numbers_if_all_are(column: pl.Series) -> pl.Series:
+    """A static column as float64 if each of its texts is a number, 007 being none; else as it is."""
+    if column.dtype != pl.String:
+        return column
+    texts = column.unique().drop_nulls()
+    names = texts.cast(pl.Float64, strict=False).is_null() | texts.str.contains("^0[0-9]")
+    return column if names.any() else column.cast(pl.Float64)
 
 
 def _check_values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]) -> None:
@@ -230,14 +244,17 @@ def _check_values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: li
         )
 
 
-def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray]:
-    """Rows grouped by series in order of first appearance, row order kept inside; and the series' lengths."""
-    runs = frame[key].rle_id()
+def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:
+    """Rows grouped by series in order of first appearance, row order kept inside; the series' lengths; where each row
+    stood, if any was moved."""
+    runs, rows = frame[key].rle_id(), None
     if frame[key].n_unique() != int(runs[-1]) + 1:
         first = frame.with_row_index("__row__").with_columns(pl.col("__row__").min().over(key).alias("__first__"))
-        frame = first.sort("__first__", "__row__").drop("__row__", "__first__")
+        frame = first.sort("__first__", "__row__")
+        rows = frame["__row__"].to_numpy()
+        frame = frame.drop("__row__", "__first__")
         runs = frame[key].rle_id()
-    return frame, np.bincount(runs.to_numpy()).astype(np.int64)
+    return frame, np.bincount(runs.to_numpy()).astype(np.int64), rows
 
 
 def _check_series(table: Table) -> None:

@@ -39,7 +39,8 @@ class FeaturesConfig:
             raise ValueError("families must name at least one feature family")
         if len(set(self.families)) < len(self.families):
             raise ValueError(f"families must not name one twice, but is {', '.join(self.families)}")
-        self.built  # noqa: B018  (unknown families and parameters are refused here)
+        for name in {*self.families, *self.tables}:
+            features.build(name, self.tables.get(name, {}))  # refuses unknown families and parameters
 
     @property
     def built(self) -> list[Family]:
@@ -63,7 +64,7 @@ def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
     return {name: value for name, value in table.items() if name in own} | {"tables": gathered}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dense:
     """Series of one table, ready for a model. N series, T steps (padded), F features, S static columns, K targets."""
 
@@ -123,9 +124,7 @@ def obtain(
         }
     )
     path = files.runs() / "store" / key
-    if not path.is_dir():
-        with files.atomic_folder(path) as draft:
-            _write(draft, table, config.built, columns_of(table, levels), on_progress)
+    files.make_once(path, lambda draft: _write(draft, table, config.built, columns_of(table, levels), on_progress))
     return open_store(path)
 
 
@@ -134,15 +133,15 @@ def open_store(path: Path) -> Dense:
     meta = files.read_json(path / "meta.json")
     arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y")) for name in meta["arrays"]}
     return Dense(
-        path,
-        tuple(meta["names"]),
-        arrays["x"],
-        arrays["static"],
-        arrays["lengths"],
-        arrays["scored"],
-        arrays.get("y"),
-        meta["fingerprint"],
-        tuple(meta["levels"]),
+        path=path,
+        names=tuple(meta["names"]),
+        x=arrays["x"],
+        static=arrays["static"],
+        lengths=arrays["lengths"],
+        scored=arrays["scored"],
+        y=arrays.get("y"),
+        fingerprint=meta["fingerprint"],
+        levels=tuple(meta["levels"]),
     )
 
 
@@ -155,6 +154,7 @@ def _write(
 ) -> None:
     names = names_of(families, columns)
     series, steps = len(table.lengths), int(table.lengths.max())
+    files.need_space(series * steps * (4 * len(names) + 16), f"the features of {table.path}")
     with (folder / "x.npy").open("wb") as stream:  # written, not mapped: on a full disk a map dies by a signal
         shape = (series, steps, len(names))
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
@@ -199,10 +199,10 @@ def _chunk(table: Table, families: list[Family], columns: Columns, first: int, l
     rows = table.frame.slice(int(table.starts[first]), int(lengths.sum()))
     values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
     if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
+        row, place = np.argwhere(~np.isfinite(values))[0]
         key = rows[table.data.key][int(row)]
         raise UserError(
-            f"A feature must be finite in float32, but number {column + 1} is {values[row, column]} in "
+            f"A feature must be finite in float32, but {names_of(families, columns)[place]} is {values[row, place]} in "
             f"{table.data.key} {key} of {table.path}. Look for an extreme input there, "
             "or leave that family out of features.families."
         )

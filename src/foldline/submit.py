@@ -15,19 +15,29 @@ from foldline import files
 from foldline.errors import Finding
 from foldline.series import DataConfig
 
-LEDGER = ("sha256", "made", "config", "experiment", "metric", "out_of_fold", "rows", "public", "private")
+LEDGER = (
+    *("sha256", "made", "config", "config_hash", "experiment", "cells", "test", "metric", "out_of_fold", "rows"),
+    *("public", "private"),
+)
 
 
-def build(data: DataConfig, test: pl.DataFrame, predictions: np.ndarray, sample: pl.DataFrame | None) -> pl.DataFrame:
+def build(
+    data: DataConfig,
+    test: pl.DataFrame,
+    predictions: np.ndarray,
+    sample: pl.DataFrame | None,
+    file_rows: np.ndarray | None = None,
+) -> pl.DataFrame:
     """The submission in the sample's layout and row order (the test file's own where there is no sample).
 
     Args:
         test: rows with their ids.
         predictions: (rows, K), in the order of `test`.
+        file_rows: (rows,) where each row of `test` stands in its file; None: they are in the file's order.
     """
     table = pl.DataFrame({data.id: test[data.id]} | {name: predictions[:, k] for k, name in enumerate(data.target)})
     if sample is None:
-        return table
+        return table if file_rows is None else table[np.argsort(file_rows)]
     return sample.select(data.id).join(table, on=data.id, how="left", maintain_order="left").select(sample.columns)
 
 
@@ -59,7 +69,7 @@ def check(data: DataConfig, path: Path, sample: pl.DataFrame | None, expected: l
     """
     problems = _layout(data, path, sample)
     if not problems:
-        table = pl.read_csv(path, infer_schema_length=None)
+        table = _written(data, path.read_bytes())
         pairs = zip(data.target, expected, strict=True)
         problems = [text for name, target in pairs for text in _values(table, name, sample, target)]
     if problems:
@@ -75,14 +85,14 @@ def _layout(data: DataConfig, path: Path, sample: pl.DataFrame | None) -> list[s
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
         return [f"it is not UTF-8 ({error.reason} at byte {error.start})"]
-    table = pl.read_csv(io.BytesIO(raw), infer_schema_length=None)
+    table = _written(data, raw)
     wanted = sample.columns if sample is not None else [data.id, *data.target]
     if table.columns != wanted:
         return [f"its columns must be {','.join(wanted)}, but are {','.join(table.columns)}"]
     problems = []
     if table[data.id].n_unique() != table.height:
         problems.append(f"{data.id} must be unique, but {table.height - table[data.id].n_unique()} rows repeat one")
-    if sample is not None and table[data.id].cast(pl.String).to_list() != sample[data.id].cast(pl.String).to_list():
+    if sample is not None and table[data.id].to_list() != sample[data.id].cast(pl.String).to_list():
         problems.append(
             f"its {data.id}s must be the sample's {sample.height}, in the sample's order, but are {table.height} others"
         )
@@ -92,6 +102,11 @@ def _layout(data: DataConfig, path: Path, sample: pl.DataFrame | None) -> list[s
         elif table[name].null_count() or not table[name].cast(pl.Float64).is_finite().all():
             problems.append(f"{name} must be finite in every row")
     return problems
+
+
+def _written(data: DataConfig, raw: bytes) -> pl.DataFrame:
+    """A submission as it will be read: ids are texts, so that 0007 is not 7."""
+    return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides={data.id: pl.String})
 
 
 def _values(table: pl.DataFrame, name: str, sample: pl.DataFrame | None, target: Expected) -> list[str]:
@@ -110,13 +125,17 @@ def _values(table: pl.DataFrame, name: str, sample: pl.DataFrame | None, target:
     return problems
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """Where a submission comes from, for the ledger."""
 
     config: str
-    experiment: str
-    out_of_fold: float
+    config_hash: str
+    experiment: str  # its folder under runs/CONFIG
+    cells: str  # hash of all cells' keys
+    test: str  # fingerprint of the test table
+    out_of_fold: float  # score
+    simulated: bool
 
 
 def publish(
@@ -142,16 +161,19 @@ def publish(
         table.write_csv(stream)
     check(data, draft, sample, expected)
     hashed, path = files.sha256(draft), draft
-    if not data.simulated:
+    if not origin.simulated:
         path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"
         with files.atomic(path) as stream:
             stream.write(draft.read_bytes())
     enter(
-        ledger_path(data.simulated),
+        ledger_path(origin.simulated),
         {
             "sha256": hashed,
             "config": origin.config,
+            "config_hash": origin.config_hash,
             "experiment": origin.experiment,
+            "cells": origin.cells,
+            "test": origin.test,
             "metric": data.metric,
             "out_of_fold": f"{origin.out_of_fold:.6g}",
             "rows": str(table.height),

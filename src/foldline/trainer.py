@@ -25,7 +25,7 @@ from foldline.errors import UserError
 from foldline.scaler import Scaler
 from foldline.store import Dense
 
-VERSION = 1  # part of every cell's key: raise it when a change here changes the weights that come out
+VERSION = 1  # part of a cell's key: raise it when a change here, in scaler.py or store.py changes what comes out
 BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once
 
 Emit = Callable[..., None]  # emit("epoch", epoch=3, of=20, loss=0.1): progress and history
@@ -64,6 +64,12 @@ class TrainConfig:
     @property
     def device_used(self) -> str:
         """The device `auto` stands for on this machine."""
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UserError(
+                "train.device = 'cuda' needs a GPU that torch can use, but there is none. Use 'auto' or 'cpu'."
+            )
+        if self.device == "mps" and not torch.backends.mps.is_available():
+            raise UserError("train.device = 'mps' needs an Apple GPU, but there is none. Use 'auto' or 'cpu'.")
         if self.device != "auto":
             return self.device
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -172,7 +178,7 @@ class NetworkCell:
         return network
 
     def _resident(self, data: Dense, series: np.ndarray, device: torch.device) -> Resident:
-        # A series' prediction must not hang on what else is in its file: T is that of training, more where it must be.
+        # T is that of training, whatever else is in the file: more only where a step is scored that training has not.
         steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.x.shape[1])
         center = torch.from_numpy(self.scaler.center.astype(np.float32)).to(device)
         scale = torch.from_numpy((1 / self.scaler.scale).astype(np.float32)).to(device)

@@ -118,3 +118,11 @@ def test_an_impossible_parameter_is_refused(name: str, table: dict[str, Any], me
 def test_a_column_that_is_no_input_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"no input column 'u_inn': did you mean 'u_in'\?"):
         build(name, {"columns": ["u_inn"]}).names(ROLES)
+
+
+def test_compartment_refuses_a_column_of_texts() -> None:
+    roles = Columns(
+        key="breath_id", order="time_step", inputs=("u_in",), static=("R", "C"), levels={"R": (5,), "C": ("a", "b")}
+    )
+    with pytest.raises(ValueError, match="compartment needs numbers in static column 'C', but it holds the text 'a'"):
+        build("compartment").names(roles)

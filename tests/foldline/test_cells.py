@@ -102,7 +102,8 @@ def test_what_weights_depend_on_trains_just_those_and_says_why(
 
 def rewritten(part: models.Part, tmp_path: Path) -> Path:
     """A copy of a part's source with one more line."""
-    copy = tmp_path / part.source.name
+    copy = tmp_path / part.source.parent.name / part.source.name
+    copy.parent.mkdir()
     copy.write_text(part.source.read_text() + "\n# changed\n")
     return copy
 
@@ -116,7 +117,7 @@ def test_changed_source_of_a_block_trains_the_models_that_use_it(
     monkeypatch.setattr(models, "source_of", changed)
     assert [old == new for old, new in zip(before, keys(), strict=True)] == [False, False, True, True]
     main(["train", "rides", "--dry-run"])
-    assert "in model.sources.conv.py" in capsys.readouterr().out
+    assert "in model.sources.blocks/conv.py" in capsys.readouterr().out
 
 
 def test_changed_training_data_trains_all(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

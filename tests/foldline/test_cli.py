@@ -89,3 +89,23 @@ def test_simulate_writes_kaggles_files(home: Path, tmp_path: Path) -> None:
     assert names == ["sample_submission.csv", "test.csv", "train.csv"]
     head = (tmp_path / "out" / "train.csv").read_text().split("\n", 1)[0]
     assert head == "id,breath_id,R,C,time_step,u_in,u_out,pressure"
+
+
+def test_simulate_never_overwrites_files_unasked(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "train.csv").write_text("precious\n")
+    assert main(["simulate", str(tmp_path / "real"), "breaths=2", "test_breaths=2"]) == 2
+    assert "must be new or hold no CSV file" in capsys.readouterr().err
+    assert (tmp_path / "real" / "train.csv").read_text() == "precious\n"
+    assert main(["simulate", str(tmp_path / "real"), "breaths=2", "test_breaths=2", "--force"]) == 0
+    assert main(["simulate", str(tmp_path / "real" / "train.csv"), "breaths=2"]) == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["doctor", "junk"], ["doctor", "a=b"], ["decode", "a", "b", "c"], ["train", "a", "b"]]
+)
+def test_arguments_that_mean_nothing_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert "takes" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import tomli_w
 
 from foldline import config
 from foldline.config import from_tables, load
+from foldline.errors import UserError
 
 
 @pytest.mark.parametrize("name", ["quickstart", "sample", "ventilator"])
@@ -65,3 +66,11 @@ def test_a_blocks_width_is_checked_as_the_hybrid_fills_it_in(home: Path, tmp_pat
 def test_a_config_is_named_by_file_or_by_name(home: Path, tmp_path: Path) -> None:
     path = tiny.install(home, tmp_path)
     assert load(path) == load(Path("rides")) == load(Path("rides.toml"))
+
+
+def test_only_a_bare_name_or_one_in_configs_is_looked_up_at_home(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    assert load(Path("configs/rides.toml")) == load(Path("rides"))
+    for elsewhere in ("no/such/rides.toml", str(tmp_path / "rides.toml"), "../rides"):
+        with pytest.raises(UserError, match=f"unknown config '{elsewhere}'"):
+            load(Path(elsewhere))

@@ -1,7 +1,8 @@
-"""Exact rows in the pipeline: pasted over predictions, right where they are, counted, cached, and switched off by one key."""
+"""Exact rows in the pipeline: pasted over predictions, right, counted, cached, and switched off by one key."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,21 @@ def test_the_submission_holds_the_true_pressure_wherever_it_was_decoded(
     submitted = pl.read_csv(next((home / "submissions").glob("quickstart-*.csv")))["pressure"].to_numpy()
     assert found.known[test.scored].mean() > 0.5
     np.testing.assert_allclose(submitted[found.known], truth[found.known], rtol=0, atol=1e-9)
+
+
+def test_the_same_breaths_under_other_ids_hold_the_same_rows(
+    breaths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config.load(Path("quickstart"), [f"data.source={breaths}"]).data
+    levels = {"R": (5, 20, 50), "C": (10, 20, 50)}
+    first = exact.obtain(series.load_test(settings, levels)[0])
+    assert first.known.any()
+    (tmp_path / "other").mkdir()
+    frame = pl.read_csv(breaths / "test.csv")
+    frame.with_columns(id=frame["id"].reverse()).write_csv(tmp_path / "other" / "test.csv")
+    monkeypatch.setattr("ventilator.decoder.decode", lambda *_, **__: pytest.fail("decoded again"))
+    other = exact.obtain(series.load_test(replace(settings, source=str(tmp_path / "other")), levels)[0])
+    np.testing.assert_array_equal(other.values, first.values)
 
 
 def test_without_decoding_nothing_is_trained_again_and_another_file_is_submitted(

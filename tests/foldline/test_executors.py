@@ -76,7 +76,8 @@ class Queue(list[Any]):
     [
         (UserError("lower train.lr"), UserError),
         (OSError(errno.ENOSPC, "No space left on device"), OSError),
-        (OSError(errno.EACCES, "Permission denied"), RuntimeError),
+        (OSError(errno.EACCES, "Permission denied"), PermissionError),
+        (OSError(errno.ENOENT, "No such file"), RuntimeError),
         (ZeroDivisionError("bug"), RuntimeError),
     ],
 )

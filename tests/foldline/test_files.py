@@ -29,17 +29,22 @@ def test_an_error_leaves_the_old_content_and_no_litter(tmp_path: Path) -> None:
     assert path.read_text() == "one" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), files.atomic_folder(tmp_path / "a") as draft:
+def test_a_folder_appears_whole_or_not_at_all_and_is_made_once(home: Path) -> None:
+    place = files.runs() / "things" / "a"
+
+    def fail(draft: Path) -> None:
         (draft / "half").touch()
         raise RuntimeError
-    assert not list(tmp_path.iterdir())
-    with files.atomic_folder(tmp_path / "a") as draft:
-        (draft / "one").touch()
-        assert not (tmp_path / "a").exists()
-    with files.atomic_folder(tmp_path / "a") as draft:  # another process was faster: its folder is kept
-        (draft / "two").touch()
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["one"] and len(list(tmp_path.iterdir())) == 1
+
+    with pytest.raises(RuntimeError):
+        files.make_once(place, fail)
+    assert not list(place.parent.iterdir())
+    (place.parent / ".a.killed").mkdir()  # the draft of one that was killed
+    files.make_once(place, lambda draft: (draft / "one").touch())
+    files.make_once(place, fail)
+    assert [path.name for path in place.iterdir()] == ["one"] and [path.name for path in place.parent.iterdir()] == [
+        "a"
+    ]
 
 
 def test_json_and_arrays_keep_every_digit(tmp_path: Path) -> None:

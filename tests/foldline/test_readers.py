@@ -76,3 +76,41 @@ def test_leading_zeros_make_a_name_not_a_number(tmp_path: Path) -> None:
     assert got["row"].to_list() == [1, 2]
     assert got["code"].to_list() == ["007", "010"]
     assert got["x"].to_list() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("odd", ["007", "A150", "+7", "7.0", "-0", "9" * 19])
+def test_a_name_behind_the_first_thousand_rows_stays_as_printed(odd: str, tmp_path: Path) -> None:
+    rows = [str(number) for number in range(3000)] + [odd]
+    (tmp_path / "train.csv").write_text("row,key\n" + "".join(f"{number},{key}\n" for number, key in enumerate(rows)))
+    got = readers.read(tmp_path / "train.csv", {"key": None, "row": None})
+    assert got["key"].to_list() == rows
+    assert got["row"].to_list() == list(range(3001))
+
+
+def test_flags_and_categories_of_parquet_are_text_and_dates_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    flags = pl.Series("flag", [True, False])
+    TABLE.with_columns(flags, pl.col("key").cast(pl.Categorical)).write_parquet(path)
+    got = readers.read(path, {"flag": None, "key": None, "id": None})
+    assert got.rows() == [("true", "a", 3), ("false", "b", 1)]
+    TABLE.with_columns(key=pl.date(2020, 1, 1)).write_parquet(path)
+    with pytest.raises(UserError, match=r"train.parquet: column 'key' must hold text or numbers, but holds Date\."):
+        readers.read(path, WANTED)
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes("key\ncafé\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"no readable CSV \(invalid utf-8 sequence\).* save it as UTF-8"):
+        readers.read(tmp_path / "train.csv", {"key": None})
+
+
+@pytest.mark.parametrize("where", ["archive", ".csv.zip"])
+def test_an_encrypted_zip_is_refused(where: str, tmp_path: Path) -> None:
+    source = packed(tmp_path, where)
+    archive = source if source.is_file() else source / "train.csv.zip"
+    raw = bytearray(archive.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # of the member's and the directory's header
+        raw[raw.index(signature) + flags] |= 1  # bit 0: encrypted
+    archive.write_bytes(raw)
+    with pytest.raises(UserError, match=r"can't be unpacked .* is encrypted"):
+        readers.read(readers.locate(source, "train"), WANTED)

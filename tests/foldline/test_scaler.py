@@ -23,7 +23,17 @@ def dense(series: int = 10, steps: int = 6, features: int = 3, seed: int = 0) ->
     y = rng.normal(5.0, 2.0, size=(series, steps, 2)) * real[..., None]
     names = tuple(f"f{number}" for number in range(features))
     static = np.zeros((series, 0), dtype=np.int64)
-    return Dense(Path("store"), names, x, static, lengths, real & (np.arange(steps) < 4), y, "print", ())
+    return Dense(
+        path=Path("store"),
+        names=names,
+        x=x,
+        static=static,
+        lengths=lengths,
+        scored=real & (np.arange(steps) < 4),
+        y=y,
+        fingerprint="print",
+        levels=(),
+    )
 
 
 @pytest.mark.parametrize("kind", scaler.KINDS)
@@ -51,7 +61,15 @@ def column(values: list[float]) -> Dense:
     x = np.array(values, dtype=np.float32)[None, :, None]
     real = np.ones((1, len(values)), dtype=bool)
     return Dense(
-        Path("s"), ("f",), x, np.zeros((1, 0), dtype=np.int64), np.array([len(values)]), real, x.astype(float), "p", ()
+        path=Path("s"),
+        names=("f",),
+        x=x,
+        static=np.zeros((1, 0), dtype=np.int64),
+        lengths=np.array([len(values)]),
+        scored=real,
+        y=x.astype(float),
+        fingerprint="p",
+        levels=(),
     )
 
 

@@ -62,6 +62,8 @@ def test_a_full_table_becomes_the_dataclass_and_back() -> None:
         ({"name": 3}, "f.toml.name must be a text, but is 3 (int)."),
         ({"name": "x", "rate": "2"}, "f.toml.rate must be a number, but is '2' (str)."),
         ({"name": "x", "rate": True}, "f.toml.rate must be a number, but is True (bool)."),
+        ({"name": "x", "rate": float("inf")}, "f.toml.rate must be a finite number, but is inf."),
+        ({"name": "x", "rate": float("nan")}, "f.toml.rate must be a finite number, but is nan."),
         ({"name": "x", "on": 1}, "f.toml.on must be true or false, but is 1 (int)."),
         ({"name": "x", "kind": "c"}, "f.toml.kind must be one of 'a', 'b', but is 'c' (str)."),
         ({"name": "x", "lags": 2}, "f.toml.lags must be a list, but is 2 (int)."),

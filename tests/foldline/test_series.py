@@ -105,3 +105,50 @@ def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) 
 def test_a_condition_that_names_no_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.scored must name a column, but '1 = 1'"):
         table(tmp_path, mixed(), replace(ROLES, scored="1 = 1"))
+
+
+def test_the_rows_of_a_mixed_table_remember_their_place_in_the_file(tmp_path: Path) -> None:
+    got = table(tmp_path, mixed())
+    assert got.file_rows is not None and got.file_rows.tolist() == [0, 2, 5, 1, 3, 4]
+    assert table(tmp_path, mixed().sort("k", maintain_order=True)).file_rows is None
+
+
+@pytest.mark.parametrize(
+    ("printed", "values"),
+    [
+        (("5", "5.5"), [5.0, 5.5]),
+        (("20", "5"), [20, 5]),
+        (("5", "05"), ["5", "05"]),
+        (("5", "steel"), ["5", "steel"]),
+    ],
+)
+def test_static_columns_are_numbers_where_all_their_values_are(
+    printed: tuple[str, str], values: list[object], tmp_path: Path
+) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("i,k,t,x,s,y\n" + "".join(f"{row},{row},0,1,{s},2\n" for row, s in enumerate(printed)))
+    assert series.load_table(path, ROLES, labelled=True).frame["s"].to_list() == values
+
+
+def test_a_static_column_of_dates_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="column 's' must hold text or numbers, but holds Date"):
+        table(tmp_path, mixed().with_columns(s=pl.date(2020, 1, 1)))
+
+
+def test_a_series_of_both_tables_is_found_where_one_has_numbers_and_the_other_text(home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    rides = tables["test"]["ride"].cast(pl.String).replace({"501": "3", "502": "spring"})
+    source = tiny.write(tmp_path / "rides", {**tables, "test": tables["test"].with_columns(rides)})
+    data = DataConfig(id="row", key="ride", order="second", target=("speed",), inputs=("power",), source=str(source))
+    with pytest.raises(UserError, match=r"must not be in the training data too, but 1 are \(first: ride 3\)"):
+        series.load(data)
+
+
+def test_a_samples_ids_are_those_of_a_test_table_that_calls_them_text(home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    source = tiny.write(tmp_path / "rides", tables)
+    (source / "test.csv").unlink()
+    tables["test"].with_columns(pl.col("row").cast(pl.String)).write_parquet(source / "test.parquet")
+    data = DataConfig(id="row", key="ride", order="second", target=("speed",), inputs=("power",), source=str(source))
+    test, sample = series.load_test(data, {})
+    assert sample is not None and sample["row"].equals(test.frame["row"])

@@ -94,7 +94,15 @@ def test_it_is_built_in_the_samples_rows_and_columns() -> None:
 
 
 def publish(home: Path, table: pl.DataFrame) -> Path:
-    origin = Origin("mine", "e1", 0.123456789)
+    origin = Origin(
+        config="mine",
+        config_hash="c0",
+        experiment="e1",
+        cells="c1",
+        test="t1",
+        out_of_fold=0.123456789,
+        simulated=False,
+    )
     return submit.publish(DATA, origin, home / "runs" / "draft.csv", table, SAMPLE, EXPECTED)
 
 
@@ -126,3 +134,19 @@ def test_a_refused_file_reaches_neither_folder_nor_ledger(home: Path) -> None:
     with pytest.raises(Finding):
         publish(home, with_values("y", [1.23456] * 3))
     assert not (home / "submissions").exists()
+
+
+def test_without_a_sample_rows_come_in_the_order_of_the_test_file() -> None:
+    grouped = pl.DataFrame({"id": [10, 30, 20]})  # the file has 10, 20, 30
+    values = np.array([[1.0, 0.1], [3.0, 0.3], [2.0, 0.2]])
+    built = submit.build(DATA, grouped, values, None, np.array([0, 2, 1]))
+    assert built.rows() == [(10, 1.0, 0.1), (20, 2.0, 0.2), (30, 3.0, 0.3)]
+
+
+def test_ids_with_leading_zeros_are_compared_as_printed(tmp_path: Path) -> None:
+    names = pl.Series("id", ["0007", "0001", "0002"])
+    assert verdict(tmp_path, GOOD.with_columns(names), SAMPLE.with_columns(names)) == []
+    shorter = GOOD.with_columns(id=pl.Series([7, 1, 2]))
+    (found,) = verdict(tmp_path, shorter, SAMPLE.with_columns(names))
+    assert found.startswith("its ids must be the sample's 3, in the sample's order")
+    assert verdict(tmp_path, GOOD.with_columns(id=pl.Series(["7", "007", "07"])), None) == []

@@ -103,6 +103,12 @@ def test_a_transformer_refuses_heads_that_do_not_divide_its_width(width: int, he
         transformer.Config(width=width, heads=heads)
 
 
+@pytest.mark.parametrize("ffn", [0, -1])
+def test_a_transformer_refuses_a_feed_forward_net_without_width(ffn: int) -> None:
+    with pytest.raises(ValueError, match=f"ffn must be at least 1, but is {ffn}"):
+        transformer.Config(ffn=ffn)
+
+
 def test_keras_initialisation_by_hand() -> None:
     torch.manual_seed(0)
     lstm = nn.LSTM(7, 3, bidirectional=True)

@@ -67,11 +67,13 @@ def test_rounds_are_reported_over_all_targets() -> None:
     [
         ({"rounds": 0}, "rounds must be at least 1, but is 0"),
         ({"num_leaves": 1}, "num_leaves must be at least 2, but is 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0, but is 0.0"),
+        ({"learning_rate": 0.0}, "learning_rate must be finite and above 0, but is 0.0"),
+        ({"learning_rate": float("inf")}, "learning_rate must be finite and above 0, but is inf"),
         ({"feature_fraction": 1.5}, r"feature_fraction must be in \(0, 1\], but is 1.5"),
         ({"bagging_fraction": 0.0}, r"bagging_fraction must be in \(0, 1\], but is 0.0"),
-        ({"min_data_in_leaf": -1}, "min_data_in_leaf must not be below 0, but is -1"),
-        ({"lambda_l2": -0.1}, "lambda_l2 must not be below 0, but is -0.1"),
+        ({"min_data_in_leaf": -1}, "min_data_in_leaf must be finite and not below 0, but is -1"),
+        ({"lambda_l2": -0.1}, "lambda_l2 must be finite and not below 0, but is -0.1"),
+        ({"lambda_l2": float("inf")}, "lambda_l2 must be finite and not below 0, but is inf"),
     ],
 )
 def test_impossible_tables_are_refused(table: dict[str, Any], message: str) -> None:

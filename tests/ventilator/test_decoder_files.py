@@ -83,6 +83,9 @@ def test_an_empty_file_gives_an_empty_output(table: pl.DataFrame, tmp_path: Path
 def test_errors_name_the_file(table: pl.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no .*nothing\.csv"):
         decode_file(tmp_path / "nothing.csv", tmp_path / "out.csv")
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(ValueError, match=r"empty\.csv is empty: decoding needs a header and rows"):
+        decode_file(tmp_path / "empty.csv", tmp_path / "out.csv")
     src = write(table.drop("u_in"), tmp_path / "in.csv")
     with pytest.raises(ValueError, match=r"in\.csv lacks u_in"):
         decode_file(src, tmp_path / "out.csv")

@@ -15,6 +15,8 @@ class Verb:
     usage: str  # its arguments
     lesson: str  # what --help teaches
     options: tuple[str, ...] = ()  # --dry-run, --force
+    words: int = 1  # how many plain arguments it takes at most
+    overrides: bool = True  # takes key=value
 
 
 TRAIN = """\
@@ -96,9 +98,12 @@ VERBS: dict[str, Verb] = {
         "write a simulated competition",
         "OUT [breaths=N] [test_breaths=N] [seed=S] [truth=true]",
         SIMULATE,
+        ("--force",),
     ),
-    "decode": Verb("decode", "Compete", "read pressures back exactly from the inputs", "IN OUT", DECODE),
-    "doctor": Verb("doctor", "Develop", "say what this machine has", "", DOCTOR),
+    "decode": Verb(
+        "decode", "Compete", "read pressures back exactly from the inputs", "IN OUT", DECODE, words=2, overrides=False
+    ),
+    "doctor": Verb("doctor", "Develop", "say what this machine has", "", DOCTOR, words=0, overrides=False),
     "test": Verb("develop", "Develop", "run the tests", "[--slow] [pytest arguments]", TEST),
     "lint": Verb("develop", "Develop", "ruff and mypy over everything", "", LINT),
     "bench": Verb("develop", "Develop", "run a benchmark", "NAME [arguments]", BENCH),

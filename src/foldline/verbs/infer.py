@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from foldline import config as configs
 from foldline import exact as decoding
 from foldline import executors, experiment, series, store, submit
 from foldline.cells import Job
 from foldline.cli import Arguments
 from foldline.console import Terminal
 from foldline.errors import UserError
-from foldline.submit import Origin
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Predict the test.csv of data.source and write a checked submission."""
-    stored = experiment.read(Path(arguments.config).stem)
+    stored = experiment.read(Path(arguments.config).name.removesuffix(".toml"))
     data = stored.config.data
     for text in arguments.overrides:
-        name, _, value = text.partition("=")
-        if name != "data.source":
+        key, value = configs.override(text)
+        if key != ["data", "source"]:
             raise UserError(
                 f"`infer` uses the config as it was trained; only data.source=DIR can be given, but got {text!r}."
             )
-        data = replace(data, source=value)
+        data = replace(data, source=str(value))
     test, sample = series.load_test(data, stored.levels)
     with terminal.bar("features", "series") as update:
         dense = store.obtain(test, stored.config.features, stored.levels, update)
@@ -44,7 +44,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     predictions = experiment.predict_test(stored.blend, stored.grids, stored.plan, dense, exact)
     table = submit.build(data, test.frame, predictions, sample)
     draft = stored.folder / f"infer-{dense.fingerprint}.csv"
-    origin = Origin(stored.config.name, stored.folder.name, stored.score)
+    origin = experiment.origin(stored.config, stored.plan, stored.folder, dense.fingerprint, stored.score)
     path = submit.publish(data, origin, draft, table, sample, stored.expected)
     terminal.result({"submission": str(path), "rows": table.height}, f"submission: {path}")
     return 0

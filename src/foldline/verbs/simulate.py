@@ -38,6 +38,11 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
             raise UserError(f"`simulate` takes key=value with a number or true/false, but got {text!r}.") from error
     size = schema.build(Size, values, "simulate")
     total = size.breaths + size.test_breaths
+    there = [path.name for path in out.glob("*.csv")] if out.is_dir() else [out.name] if out.exists() else []
+    if there and (not out.is_dir() or "--force" not in arguments.flags):
+        raise UserError(
+            f"{out} must be new or hold no CSV file, but there is {', '.join(there)}. Name another folder, or --force."
+        )
     with terminal.bar("simulating", "breaths") as update:
         try:
             simulator.write_competition(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from foldline.cells import Cell, Job
 from foldline.cli import Arguments
 from foldline.config import Config
 from foldline.console import Terminal
-from foldline.errors import UserError
 from foldline.exact import Exact
 from foldline.experiment import Result
 from foldline.folds import Folds
 from foldline.series import Competition
 from foldline.store import Dense
-from foldline.submit import Expected, Origin
+from foldline.submit import Expected
 from foldline.track import Tracker
 
 
@@ -29,35 +27,36 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     """Train what is not trained, blend, post-process, gate, record, report."""
     config = configs.load(Path(arguments.config), arguments.overrides)
     competition = series.load(config.data)
-    _need_space(config, competition)
-    dealt, made = folds.obtain(config.folds, config.name, competition.train)
+    for model in config.models:
+        model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
+    dry = "--dry-run" in arguments.flags
+    dealt, made = folds.obtain(config.folds, config.name, competition.train, save=not dry)
     train, test = _stores(config, competition, terminal)
     plan = cells.plan(config.data, config.features, list(config.models), train, dealt)
     _summary(config, competition, train, dealt, made, plan, terminal)
-    if "--dry-run" in arguments.flags:
+    if dry:
         terminal.result(
             {"cells": len(plan), "to_train": sum(not cell.done for cell in plan)}, "dry run: nothing was trained"
         )
         return 0
-    if "--force" in arguments.flags:
-        for cell in plan:
-            (cell.folder / "done.json").unlink(missing_ok=True)
     found = _decoded(config, competition, terminal)
     folder = experiment.folder_of(config, plan, test.fingerprint)
-    _map(config, [Job(cell, train.path, dealt.assignment, test.path) for cell in plan], folder, "train", terminal)
+    force = "--force" in arguments.flags
+    jobs = [Job(cell, train.path, dealt.assignment, test.path, force) for cell in plan]
+    _map(config, jobs, folder, "train", terminal)
 
     result = experiment.reduce(config, plan, train, dealt, found[0])
     predictions = experiment.predict_test(result.blend, result.grids, plan, test, found[1])
     truth = np.asarray(train.y)[train.scored]
     table = submit.build(config.data, competition.test.frame, predictions, competition.sample)
-    origin = Origin(config.name, folder.name, result.score)
     expected = Expected.of(truth)
-    path = submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
     experiment.record(folder, config, plan, result, competition.levels, expected)
     page = folder / "report.html"
     files.write_text(page, report.page(config, plan, result, train, competition, found, _command(arguments)))
     _scores(config, result, dealt.k, terminal)
     terminal.say(f"report: {_shown(folder.parent / 'latest' / page.name)}")
+    origin = experiment.origin(config, plan, folder, test.fingerprint, result.score)
+    path = submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
     answer = {"submission": str(path), "report": str(page), "scores": result.scores, "experiment": folder.name}
     terminal.result(answer, f"submission: {_shown(path)}")
     return 0
@@ -86,6 +85,7 @@ def _map(config: Config, jobs: list[Job], folder: Path, verb: str, terminal: Ter
     if not waiting:
         terminal.say("all cells are finished: nothing to train")
         return
+    files.need_space(_predicted_bytes(waiting), "storing the cells' predictions")
     with Tracker(config.track, config.name, folder, verb) as tracker, terminal.cells(waiting) as bars:
 
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
@@ -97,18 +97,12 @@ def _map(config: Config, jobs: list[Job], folder: Path, verb: str, terminal: Ter
         terminal.warn(tracker.trouble)
 
 
-def _need_space(config: Config, competition: Competition) -> None:
-    """Refuse before training what would fill the disk: dense stores and predictions of all cells."""
-    columns = store.columns_of(competition.train, competition.levels)
-    width = len(store.names_of(config.features.built, columns))
-    rows = sum(len(table.lengths) * int(table.lengths.max()) for table in (competition.train, competition.test))
-    count = sum(len(model.train.seeds) for model in config.models) * config.folds.k
-    need = rows * (4 * width + 16) + 8 * rows * len(config.data.target) * count
-    files.runs().mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(files.runs()).free
-    if need > free:
-        sizes = f"needs about {need / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
-        raise UserError(f"{files.runs()}: the run {sizes}. Free some space.")
+def _predicted_bytes(jobs: list[Job]) -> int:
+    """What the cells still have to write, predictions above all: bytes."""
+    tables = [store.open_store(path) for job in jobs[:1] for path in (job.train, job.test) if path is not None]
+    targets = max(dense.y.shape[2] for dense in tables if dense.y is not None)
+    values = sum(dense.x.shape[0] * dense.x.shape[1] for dense in tables) * targets
+    return 8 * int(values) * len(jobs)
 
 
 def _summary(

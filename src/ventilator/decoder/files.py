@@ -33,7 +33,7 @@ def decode_file(
         chunk_breaths: breaths between two saves.
 
     Raises:
-        ValueError: a column is missing, or a file is neither CSV nor Parquet.
+        ValueError: a column is missing, or a file is empty, or neither CSV nor Parquet.
         FileNotFoundError: there is no `src`.
     """
     frame = read(src)
@@ -60,7 +60,10 @@ def read(src: Path) -> pl.DataFrame:
         raise FileNotFoundError(f"There is no {src} to decode; give a CSV or Parquet file of the competition's shape.")
     _check_suffix(src)
     table = pl.scan_csv(src) if src.suffix == ".csv" else pl.scan_parquet(src)
-    names = table.collect_schema().names()
+    try:
+        names = table.collect_schema().names()
+    except pl.exceptions.NoDataError as error:
+        raise ValueError(f"{src} is empty: decoding needs a header and rows.") from error
     check_columns(names, str(src))
     wanted = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out"]
     return table.select([name for name in wanted if name in names]).collect()
