@@ -219,6 +219,11 @@ def _model(table: dict[str, Any], train: TrainConfig, where: str) -> ModelConfig
             _check_part(inner, registry, f"{where}.{part}" if isinstance(tables, dict) else f"{where}.{part}[{number}]")
     changes = table.get("train", {})
     schema.build(TrainConfig, changes, f"{where}.train")
+    ignored = sorted(set(changes) - {"threads", "seeds"})
+    if kind.kind == "rows" and ignored:
+        raise UserError(
+            f"{where}.train: of [train] only threads and seeds matter to {name}, but got {', '.join(ignored)}."
+        )
     own = schema.build(TrainConfig, {**schema.plain(train), **changes}, f"{where}.train")
     label = schema.convert(str, table.get("label", name), f"{where}.label")
     return ModelConfig(name=name, label=label, params=schema.plain(built), train=own)

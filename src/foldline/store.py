@@ -114,6 +114,12 @@ def obtain(
         levels: known values of each static column, from the training table.
         on_progress: called with (series done, series in all).
     """
+    path = _path(table, config, levels)
+    files.make_once(path, lambda draft: _write(draft, table, config.built, columns_of(table, levels), on_progress))
+    return open_store(path)
+
+
+def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> Path:
     key = files.digest(
         {
             "table": table.fingerprint,
@@ -123,9 +129,19 @@ def obtain(
             "layout": 1,
         }
     )
-    path = files.runs() / "store" / key
-    files.make_once(path, lambda draft: _write(draft, table, config.built, columns_of(table, levels), on_progress))
-    return open_store(path)
+    return files.runs() / "store" / key
+
+
+def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> None:
+    """Refuse, before anything is written, features that don't fit the columns and a store that doesn't fit the disk.
+
+    Raises:
+        UserError
+    """
+    names = names_of(config.built, columns_of(table, levels))
+    if not _path(table, config, levels).is_dir():
+        rows = len(table.lengths) * int(table.lengths.max())
+        files.need_space(rows * (4 * len(names) + 16), f"the features of {table.path}")
 
 
 def open_store(path: Path) -> Dense:
@@ -154,7 +170,6 @@ def _write(
 ) -> None:
     names = names_of(families, columns)
     series, steps = len(table.lengths), int(table.lengths.max())
-    files.need_space(series * steps * (4 * len(names) + 16), f"the features of {table.path}")
     with (folder / "x.npy").open("wb") as stream:  # written, not mapped: on a full disk a map dies by a signal
         shape = (series, steps, len(names))
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})

@@ -256,7 +256,7 @@ def test_bad_configs(text: str, home: Path, capsys: pytest.CaptureFixture[str]) 
     [
         (["trian"], "unknown verb 'trian'. Did you mean 'train'?"),
         (["train", "quickstrat"], "unknown config 'quickstrat'. Did you mean 'quickstart'?"),
-        (["train", "quickstart", "sample"], "takes one CONFIG, but got quickstart and sample"),
+        (["train", "quickstart", "sample"], "takes [CONFIG] [key=value ...], but got 'sample' too"),
         (["train", "--forec"], "unknown option '--forec'. Did you mean '--force'?"),
         (["infer", "rides"], "There is no trained experiment 'rides'"),
         (["infer", "rides", "train.epochs=3"], "There is no trained experiment 'rides'"),
@@ -285,7 +285,7 @@ def test_a_disk_that_is_too_small_is_refused_before_training(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 10, 0))
-    assert "the run needs about 0.0 GiB, but 0.0 GiB are free" in refused(["train", "rides"], home, capsys)
+    assert "train.csv needs about 0.0 GiB, but 0.0 GiB are free" in refused(["train", "rides"], home, capsys)
 
 
 def test_a_disk_that_fills_up_ends_in_one_message_and_the_same_command_goes_on(

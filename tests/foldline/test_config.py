@@ -74,3 +74,12 @@ def test_only_a_bare_name_or_one_in_configs_is_looked_up_at_home(home: Path, tmp
     for elsewhere in ("no/such/rides.toml", str(tmp_path / "rides.toml"), "../rides"):
         with pytest.raises(UserError, match=f"unknown config '{elsewhere}'"):
             load(Path(elsewhere))
+
+
+def test_training_settings_that_trees_ignore_are_refused(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "trees.toml"
+    path.write_text(
+        tiny.CONFIG.format(source="rides").replace("rounds = 5", "rounds = 5\ntrain = {lr = 0.1, seeds = [1]}")
+    )
+    with pytest.raises(UserError, match=r"only threads and seeds matter to lightgbm, but got lr\."):
+        config.load(path)

@@ -42,7 +42,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     with terminal.bar("decoding", "series") as update:
         exact = decoding.obtain(test, update) if stored.config.post.decode else None
     predictions = experiment.predict_test(stored.blend, stored.grids, stored.plan, dense, exact)
-    table = submit.build(data, test.frame, predictions, sample)
+    table = submit.build(data, test.frame, predictions, sample, test.file_rows)
     draft = stored.folder / f"infer-{dense.fingerprint}.csv"
     origin = experiment.origin(stored.config, stored.plan, stored.folder, dense.fingerprint, stored.score)
     path = submit.publish(data, origin, draft, table, sample, stored.expected)

@@ -30,6 +30,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
     dry = "--dry-run" in arguments.flags
+    store.check(competition.train, config.features, competition.levels)
+    store.check(competition.test, config.features, competition.levels)
     dealt, made = folds.obtain(config.folds, config.name, competition.train, save=not dry)
     train, test = _stores(config, competition, terminal)
     plan = cells.plan(config.data, config.features, list(config.models), train, dealt)
@@ -48,7 +50,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     result = experiment.reduce(config, plan, train, dealt, found[0])
     predictions = experiment.predict_test(result.blend, result.grids, plan, test, found[1])
     truth = np.asarray(train.y)[train.scored]
-    table = submit.build(config.data, competition.test.frame, predictions, competition.sample)
+    tested = competition.test
+    table = submit.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
     expected = Expected.of(truth)
     experiment.record(folder, config, plan, result, competition.levels, expected)
     page = folder / "report.html"
