@@ -161,3 +161,14 @@ def test_unlabelled_real_breaths_at_two_precisions() -> None:
 
 def covered(frame: pl.DataFrame, known: DecoderState) -> float:
     return float(100 * np.count_nonzero(known.kind) / int((frame["u_out"] == 0).sum()))
+
+
+@real
+@pytest.mark.slow
+def test_real_breaths_with_noise_hold_nothing() -> None:
+    """2,000 breaths: the real 1,000, twice; all digits the first time, 10 of them the second."""
+    frame, rng = pl.read_csv(REAL / "test.csv"), np.random.default_rng(2)
+    u = frame["u_in"].to_numpy()
+    for digits in (17, 10):
+        noisy = np.where((u > 0) & (u < 100), np.clip(u + rng.uniform(-1e-4, 1e-4, len(u)), 0, 100), u)
+        nothing_in(noisy, frame, precisions=(digits,))
