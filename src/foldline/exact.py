@@ -24,6 +24,7 @@ class Exact:
 
     values: np.ndarray  # (rows,) float64, the target; NaN where it is not known
     kinds: np.ndarray  # (rows,) how it was found, a text of the decoder's; empty where it was not
+    doubt: str = ""  # why less is known than could be: digits lost before the file was written
 
     @property
     def known(self) -> np.ndarray:
@@ -45,6 +46,7 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
         UserError: the table is not of the competition's shape.
     """
     from ventilator import controller, decoder
+    from ventilator.decoder.digits import lost_digits
 
     sources = [Path(str(controller.__file__)), *sorted(Path(str(decoder.__file__)).parent.glob("*.py"))]
     code = files.digest([path.read_text(encoding="utf-8") for path in sources])
@@ -60,12 +62,13 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
             ) from error
         with files.atomic(path) as stream:
             found.write_parquet(stream)
-    return _aligned(pl.read_parquet(path), table.frame.height)
+    lost = lost_digits(table.frame["u_in"].to_numpy())
+    return _aligned(pl.read_parquet(path), table.frame.height, f"{table.path}: {lost}" if lost else "")
 
 
-def _aligned(found: pl.DataFrame, rows: int) -> Exact:
+def _aligned(found: pl.DataFrame, rows: int, doubt: str) -> Exact:
     """What was found, at its rows' places."""
     values, kinds = np.full(rows, np.nan), np.full(rows, "", dtype=object)
     values[found["id"].to_numpy()] = found["pressure"].to_numpy()
     kinds[found["id"].to_numpy()] = found["kind"].to_numpy()
-    return Exact(values, kinds.astype(str))
+    return Exact(values, kinds.astype(str), doubt)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from ventilator.controller import TICK_S
-from ventilator.decoder.digits import COMPUTING_ERROR, is_float32, lattice_ticks, printing_error, significant
+from ventilator.decoder.digits import (
+    COMPUTING_ERROR,
+    is_float32,
+    lattice_ticks,
+    lost_digits,
+    printing_error,
+    significant,
+)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +87,10 @@ def test_times_return_to_their_lattice() -> None:
         assert found is not None
         assert np.array_equal(found, ticks)
     assert lattice_ticks(np.round(ticks * TICK_S, 6)) is None
+
+
+def test_lost_digits_are_told() -> None:
+    u = np.random.default_rng(0).uniform(0, 100, 300)
+    assert lost_digits(u) == "" == lost_digits(np.array([float(f"{value:.10g}") for value in u]))
+    assert lost_digits(u.astype(np.float32)) == "u_in was stored as float32"
+    assert lost_digits(u.astype(np.int64)) == "u_in holds whole numbers"

@@ -79,7 +79,10 @@ def _decoded(config: Config, competition: Competition, terminal: Terminal) -> tu
     if not config.post.decode:
         return None, None
     with terminal.bar("decoding", "series") as update:
-        return exact.obtain(competition.train, update), exact.obtain(competition.test, update)
+        found = (exact.obtain(competition.train, update), exact.obtain(competition.test, update))
+    for doubt in (known.doubt for known in found if known.doubt):
+        terminal.warn(f"{doubt}; exact decoding needs the printed digits, so less can be proven.")
+    return found
 
 
 def _map(config: Config, jobs: list[Job], folder: Path, verb: str, terminal: Terminal) -> None:

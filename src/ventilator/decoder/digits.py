@@ -36,6 +36,14 @@ def is_float32(values: Floats) -> bool:
     return len(telling) > 0 and all(v == float(s) or v == float(str(s)) for v, s in zip(telling, short, strict=True))
 
 
+def lost_digits(u_in: Floats) -> str:
+    """Why u_in can't have its printed digits any more, from its first few thousand values; empty where it may have."""
+    some = np.asarray(u_in[:5000], dtype=np.float64)
+    if np.all(some == np.round(some)):
+        return "u_in holds whole numbers"
+    return "u_in was stored as float32" if is_float32(some) else ""
+
+
 def printing_error(u_in: Floats) -> Floats:
     """Bound of |printed - true| (%) for each value of one breath's u_in, shape kept."""
     if is_float32(u_in):
