@@ -63,8 +63,8 @@ class DataConfig:
 
     def roles(self) -> dict[str, object]:
         """What a model's weights depend on: never where the files lie."""
-        names = ("id", "key", "order", "target", "inputs", "static", "scored")
-        values = {name: getattr(self, name) for name in names if name != "id"}
+        names = ("key", "order", "target", "inputs", "static", "scored")
+        values = {name: getattr(self, name) for name in names}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
