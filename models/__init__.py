@@ -1,6 +1,6 @@
 """Registry of the models, and the files each one's weights depend on.
 
-A Config's `kind` says how a model is fitted: a "network" is made with (config, features, levels, targets) and answers
+A Config's `kind` says how a model is fitted: a "network" is made with (config, features, levels, Targets) and answers
 with a body's output and a `head`; one on "rows" has the methods of `lightgbm.LightGBM`. Leaves of the project: nothing
 here knows the engine.
 """
@@ -8,12 +8,14 @@ here knows the engine.
 from pathlib import Path
 from typing import Any
 
-from models import base, hybrid, initial, lightgbm
+from models import attention, base, hybrid, initial, lightgbm, winner
 from models.base import Part
+from models.heads import auxiliary, linear
 
 MODELS: dict[str, Part] = {
     "hybrid": Part(hybrid.Config, hybrid.Hybrid),
     "lightgbm": Part(lightgbm.Config, lightgbm.LightGBM),
+    "winner": Part(winner.Config, winner.Winner),
 }
 
 
@@ -25,5 +27,5 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
         tables = params.get(field, getattr(part.config(), field))
         used |= {registry[table["kind"]].source for table in ([tables] if isinstance(tables, dict) else tables)}
     if part.config.kind == "network":
-        used |= {Path(str(module.__file__)) for module in (base, initial)}
+        used |= {Path(str(module.__file__)) for module in (attention, base, initial, auxiliary, linear)}
     return sorted(used)

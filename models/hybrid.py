@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.base import Head, Part
+from models import heads
+from models.base import Embed, Head, Part, Targets
 from models.blocks import BLOCKS
-from models.heads import HEADS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Config:
     dropout: float = 0.0  # after each block
 
     kind: ClassVar[str] = "network"
-    parts: ClassVar[dict[str, dict[str, Part]]] = {"blocks": BLOCKS, "head": HEADS}
+    parts: ClassVar[dict[str, dict[str, Part]]] = {"blocks": BLOCKS, "head": heads.HEADS}
 
     def __post_init__(self) -> None:
         if not self.blocks:
@@ -78,25 +78,23 @@ class Residual(nn.Module):
 class Hybrid(nn.Module):
     """The network. `forward` gives the body's (B, T, H); `head` turns it into loss and prediction."""
 
-    def __init__(self, config: Config, features: int, levels: tuple[int, ...], targets: int) -> None:
-        """features: F; levels: number of known values of each static column; targets: K."""
+    def __init__(self, config: Config, features: int, levels: tuple[int, ...], targets: Targets) -> None:
+        """features: F; levels: number of known values of each static column."""
         super().__init__()
-        self.embed = nn.ModuleList(nn.Embedding(count + 1, config.embed) for count in levels if config.embed)
+        self.embed = Embed(levels, config.embed) if config.embed and levels else None
         self.enter = nn.Linear(features + config.embed * len(levels), config.width)
         blocks, inputs = [], config.width
         for part, table in config.built():
             blocks.append(Residual(part.make(table, inputs), inputs, table.width, table.skip, config.dropout))
             inputs = table.width
         self.blocks = nn.ModuleList(blocks)
-        head = dict(config.head)
-        part = HEADS[str(head.pop("kind"))]
-        self.head: Head = part.make(part.config(**head), inputs, targets)
+        self.head: Head = heads.build(config.head, inputs, targets)
 
     def forward(self, x: Tensor, static: Tensor, mask: Tensor | None) -> Tensor:
-        """x: (B, T, F); static: (B, S) codes; mask: (B, T), True at real steps, None: all are -> (B, T, H)."""
-        if self.embed:
-            codes = torch.cat([table(static[:, column]) for column, table in enumerate(self.embed)], dim=-1)
-            x = torch.cat([x, codes.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
+        """x: (B, T, F); static: (B, S) codes or (B, S, L) weights; mask: (B, T), None: all real -> (B, T, H)."""
+        if self.embed is not None:
+            known = self.embed(static)  # (B, S * embed)
+            x = torch.cat([x, known.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
         x = self.enter(x)  # (B, T, H)
         for block in self.blocks:
             x = block(x, mask)

@@ -29,6 +29,8 @@ class Config(BlockConfig):
 class Conv(Block):
     """norm -> conv -> GELU -> conv, each window seeing zeros at padded steps."""
 
+    compiles = True
+
     def __init__(self, config: Config, inputs: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(inputs)

@@ -43,6 +43,8 @@ def sinusoids(steps: int, width: int, device: torch.device) -> Tensor:
 class Transformer(Block):
     """x + attention(norm x), then + ffn(norm x); a linear map in front where the width changes."""
 
+    compiles = True
+
     def __init__(self, config: Config, inputs: int) -> None:
         super().__init__()
         width = config.width

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.base import Head
+from models.base import Targets
+from models.heads.linear import HeadConfig, LinearHead
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Table of the `l1` head: it has no parameters."""
+class Config(HeadConfig):
+    """Table of the `l1` head: nothing but what every head has."""
 
 
-class L1(Head):
-    """One linear map; mean absolute error over the scored steps."""
+class L1(LinearHead):
+    """Mean absolute error over the scored steps."""
 
-    def __init__(self, config: Config, hidden: int, targets: int) -> None:
-        super().__init__()
-        self.out = nn.Linear(hidden, targets)
+    def __init__(self, config: Config, hidden: int, targets: Targets) -> None:
+        super().__init__(config, hidden, targets.count, outputs=targets.count)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        raw: Tensor = self.out(hidden)
-        return raw
+    def error(self, own: Tensor, y: Tensor) -> Tensor:
+        return (own - y).abs().mean(dim=-1)
 
-    def loss(self, raw: Tensor, y: Tensor, scored: Tensor) -> Tensor:
-        error = (raw - y).abs().mean(dim=-1)  # (B, T)
-        return (error * scored).sum() / scored.sum().clamp(min=1)
-
-    def predict(self, raw: Tensor) -> Tensor:
-        return raw
+    def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
+        return self.own(raw)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 import models
+from foldline.recipe import TrainConfig
 from foldline.store import Dense, pad
-from foldline.trainer import Emit, TrainConfig
+from foldline.trainer import Emit
 from models.lightgbm import LightGBM
 
 VERSION = 1  # part of every cell's key: raise it when a change here changes what comes out
@@ -31,11 +32,11 @@ class RowsCell:
         error = float(np.abs(self.model.predict(x, self.train.threads) - y).mean())
         emit("epoch", epoch=self.model.config.rounds, loss=error)
 
-    def predict(self, data: Dense, series: np.ndarray) -> np.ndarray:
-        """(n, T, K) float64 for every real step."""
+    def predict(self, data: Dense, series: np.ndarray) -> tuple[np.ndarray, None]:
+        """(n, T, K) float64 for every real step; trees know no spread."""
         mask = data.mask[series]
         rows = self.model.predict(data.x[series][mask], self.train.threads)
-        return pad(rows, data.lengths[series], data.x.shape[1])
+        return pad(rows, data.lengths[series], data.x.shape[1]), None
 
     def save(self, folder: Path) -> None:
         """booster-K.txt, one a target."""

@@ -3,8 +3,9 @@
 Everything foldline does is a map over cells or a reduction of what they leave. A cell's key hashes what its weights
 depend on and nothing else, so a finished cell is never trained again, whichever experiment asks for it:
 
-    runs/cells/KEY/   depends.json (what the key hashes), history.jsonl, scaler.json, weights, held_out.npy,
-                      out_of_fold.npy, done.json (written last: the cell is finished), test-DATA.npy
+    runs/cells/KEY/   depends.json (what the key hashes), history.jsonl, checkpoint.safetensors (until it is finished),
+                      scaler.json, weights, held_out.npy, out_of_fold.npy, done.json (written last: the cell is
+                      finished), test-DATA.npy; spread-*.npy beside predictions whose head knows how far off they are
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,13 @@ import numpy as np
 import models
 from foldline import boosting, files, scaler, trainer
 from foldline.boosting import RowsCell
-from foldline.folds import Folds
+from foldline.recipe import TrainConfig
+from foldline.resident import lesson
 from foldline.scaler import Scaler
-from foldline.series import DataConfig
-from foldline.store import Dense, FeaturesConfig, open_store
-from foldline.trainer import Emit, NetworkCell, TrainConfig
+from foldline.schooling import PretrainConfig, Taught, TeacherConfig
+from foldline.state import CHECKPOINT
+from foldline.store import Dense, open_store
+from foldline.trainer import Emit, NetworkCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,8 @@ class ModelConfig:
     label: str  # what the tables call it; unique in a config
     params: dict[str, Any]  # fields of the model's Config
     train: TrainConfig  # [train] with this model's changes
+    teacher: TeacherConfig | None = None  # labels of test series that it learns from too
+    pretrain: PretrainConfig | None = None  # series that it is trained on first
 
     @property
     def on_rows(self) -> bool:
@@ -53,10 +59,18 @@ class Cell:
     fold: int | None  # None: fitted on all series, nothing held out
     seed: int
     depends: dict[str, Any]  # all that the weights depend on, JSON-able
+    start: Cell | None = None  # whose weights are the first ones
+    teachers: tuple[Cell, ...] = ()  # whose test predictions are learnt from; of the same fold
+    rehearses: Path | None = None  # the store of a pre-training cell's own series; such a cell predicts nothing
 
     @property
     def key(self) -> str:
         return files.digest(self.depends)
+
+    @property
+    def before(self) -> tuple[Cell, ...]:
+        """The cells that must be finished first."""
+        return (*self.teachers, *([] if self.start is None else [self.start]))
 
     @property
     def folder(self) -> Path:
@@ -64,7 +78,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        return f"{self.model.label} fold {'full' if self.fold is None else self.fold} seed {self.seed}"
+        what = "pre-training" if self.rehearses else "full" if self.fold is None else f"fold {self.fold}"
+        return f"{self.model.label} {what} seed {self.seed}"
 
     @property
     def done(self) -> bool:
@@ -80,6 +95,7 @@ class Job:
     assignment: np.ndarray | None  # (N,) fold of each training series
     test: Path | None  # the test table's store
     force: bool = False  # train it although it is finished
+    exact: Path | None = None  # exact rows of the test table, for a cell that learns from them
 
     @property
     def key(self) -> str:
@@ -95,32 +111,6 @@ class Job:
         return test_path(self.cell, open_store(self.test).fingerprint).exists()
 
 
-def plan(
-    data: DataConfig, features: FeaturesConfig, config: list[ModelConfig], dense: Dense, folds: Folds
-) -> list[Cell]:
-    """The cells of an experiment: models x folds x seeds."""
-    shared = {"data": {"fingerprint": dense.fingerprint, **data.roles()}, "features": features.weights_depend_on()}
-    return [
-        Cell(model, features.scaler, fold, seed, {**shared, **_depends(model, features.scaler, fold, seed, folds)})
-        for model in config
-        for seed in model.train.seeds
-        for fold in range(folds.k)
-    ]
-
-
-def _depends(model: ModelConfig, scaling: str, fold: int, seed: int, folds: Folds) -> dict[str, Any]:
-    train = {name: value for name, value in vars(model.train).items() if name not in ("seeds", "device")}
-    train["device"] = model.train.device_used
-    return {
-        "model": {"name": model.name, "params": model.params, "sources": sources_of(model)},
-        "train": {"threads": train["threads"]} if model.on_rows else train,
-        "scaler": "none" if model.on_rows else scaling,
-        "engine": engine_of(model),
-        "fold": {"number": fold, "held_out": files.digest(folds.held_out(fold).tolist())},
-        "seed": seed,
-    }
-
-
 def engine_of(model: ModelConfig) -> dict[str, int]:
     """The version of the engine's part that fits a model."""
     return {"boosting": boosting.VERSION} if model.on_rows else {"trainer": trainer.VERSION}
@@ -132,52 +122,92 @@ def sources_of(model: ModelConfig) -> dict[str, str]:
     return {f"{path.parent.name}/{path.name}": files.digest(path.read_text(encoding="utf-8")) for path in paths}
 
 
-def run(job: Job, emit: Emit) -> None:
-    """Train the cell unless it is finished, and predict the test series unless that is stored.
+def run(job: Job, emit: Emit) -> Iterator[None]:
+    """Train the cell unless it is finished, and predict the test series unless that is stored; pauses between steps.
 
     One process at a time: a second one waits at the lock and finds the work done.
     """
     cell = job.cell
     with files.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")):
         if job.force or not cell.done:
-            _train(cell, job, emit)
+            yield from _train(cell, job, emit)
         if job.test is not None:
             _predict_test(cell, job.test)
     emit("done")
 
 
-def _train(cell: Cell, job: Job, emit: Emit) -> None:
+def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
     assert job.train is not None and job.assignment is not None, (
         f"{cell.name} is not finished and there is nothing to train on"
     )
-    shutil.rmtree(cell.folder, ignore_errors=True)  # a half one starts again
-    cell.folder.mkdir(parents=True)
+    if cell.done or not (cell.folder / CHECKPOINT).exists():
+        shutil.rmtree(cell.folder, ignore_errors=True)  # forced, or half of one: it starts again
+    cell.folder.mkdir(parents=True, exist_ok=True)
     files.write_json(cell.folder / "depends.json", cell.depends)
     dense = open_store(job.train)
-    outside, held = np.flatnonzero(job.assignment != cell.fold), np.flatnonzero(job.assignment == cell.fold)
+    held = np.zeros(len(dense.lengths), dtype=bool) if cell.fold is None else job.assignment == cell.fold
+    outside, inside = np.flatnonzero(~held), np.flatnonzero(held)
     began = time.perf_counter()
     with (cell.folder / "history.jsonl").open("w", encoding="utf-8") as history:
-        fitted = None if cell.model.on_rows else scaler.fit(cell.scaler, dense, outside, cell.seed)
-        estimator = _estimator(cell, fitted)
-        estimator.fit(dense, outside, cell.seed, _recording(emit, history))
-    if fitted is not None:
-        files.write_json(cell.folder / "scaler.json", fitted.to_json())
+        estimator = yield from _fitted(cell, job, dense, outside, _recording(emit, history))
     estimator.save(cell.folder)
-    files.write_array(cell.folder / "held_out.npy", held)
-    files.write_array(cell.folder / "out_of_fold.npy", estimator.predict(dense, held))
+    files.write_array(cell.folder / "held_out.npy", inside)
+    _write_predictions(estimator, dense, inside, cell.folder / "out_of_fold.npy")
     files.write_json(cell.folder / "done.json", {"time.train_s": time.perf_counter() - began})
+    (cell.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _fitted(
+    cell: Cell, job: Job, dense: Dense, outside: np.ndarray, emit: Emit
+) -> Generator[None, None, NetworkCell | RowsCell]:
+    """The cell's estimator, fitted on the series outside its fold and on what its teachers say of test series."""
+    if cell.model.on_rows:
+        boosted = _estimator(cell, None)
+        assert isinstance(boosted, RowsCell)
+        boosted.fit(dense, outside, cell.seed, emit)
+        return boosted
+    begun = None if cell.start is None else Scaler.from_json(files.read_json(cell.start.folder / "scaler.json"))
+    fitted = begun or scaler.fit(cell.scaler, dense, outside, cell.seed)  # weights go with the scale they learnt at
+    files.write_json(cell.folder / "scaler.json", fitted.to_json())
+    lessons = [lesson(dense, outside)]
+    if cell.model.teacher is not None:
+        assert job.test is not None, "teachers label test series"
+        fingerprint = open_store(job.test).fingerprint
+        exact = job.exact if cell.model.teacher.exact else None
+        labels = tuple(test_path(teacher, fingerprint) for teacher in cell.teachers)
+        lessons.append(Taught(job.test, exact, labels, cell.model.teacher.weight).lesson(len(fitted.y_center)))
+    network = _estimator(cell, fitted)
+    assert isinstance(network, NetworkCell)
+    yield from network.fit(lessons, cell.seed, emit, cell.folder, None if cell.start is None else cell.start.folder)
+    return network
 
 
 def _recording(emit: Emit, history: Any) -> Emit:
     """Every epoch goes into the cell's own history.jsonl, the source of truth, before anyone else hears of it."""
 
     def record(kind: str, **values: Any) -> None:
-        if kind == "epoch":
-            history.write(json.dumps(values) + "\n")
+        rows = values.pop("history") if kind == "resumed" else [values] if kind == "epoch" else []
+        for row in rows:
+            history.write(json.dumps(row) + "\n")
             history.flush()
+            if kind == "resumed":
+                emit("epoch", **row)  # what listens to this run hears of the epochs before, too
         emit(kind, **values)
 
     return record
+
+
+def _write_predictions(estimator: NetworkCell | RowsCell, dense: Dense, series: np.ndarray, path: Path) -> None:
+    """Predictions under `path`, and their spread beside them where the model knows it."""
+    values, spread = estimator.predict(dense, series)
+    if spread is not None:
+        files.write_array(spread_path(path), spread)
+    files.write_array(path, values)
+
+
+def spread_path(path: Path) -> Path:
+    """Where the spread of the predictions in `path` lies: (n, T, K) expected absolute error, in the target's unit."""
+    return path.with_name(f"spread-{path.name}")
 
 
 def _estimator(cell: Cell, fitted: Scaler | None) -> NetworkCell | RowsCell:
@@ -204,7 +234,7 @@ def _predict_test(cell: Cell, store: Path) -> None:
     dense = open_store(store)
     path = test_path(cell, dense.fingerprint)
     if not path.exists():
-        files.write_array(path, load(cell, dense).predict(dense, np.arange(len(dense.lengths))))
+        _write_predictions(load(cell, dense), dense, np.arange(len(dense.lengths)), path)
 
 
 def out_of_fold(cells: list[Cell], dense: Dense) -> np.ndarray:
@@ -222,30 +252,3 @@ def history(cell: Cell) -> list[dict[str, Any]]:
     """The epochs of a finished or running cell."""
     path = cell.folder / "history.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def why(cell: Cell) -> list[str]:
-    """Why a cell is not finished yet: the dotted keys in which it differs from the nearest stored cell of its model.
-
-    Empty where no finished cell of the same model, fold number and seed is stored: then it is simply new.
-    """
-    mine = _flat(cell.depends)
-    nearest: list[str] | None = None
-    for path in (files.runs() / "cells").glob("*/done.json"):
-        other = _flat(files.read_json(path.parent / "depends.json"))
-        if any(other.get(name) != mine[name] for name in ("model.name", "fold.number", "seed")):
-            continue
-        differing = sorted(name for name in mine.keys() | other.keys() if mine.get(name) != other.get(name))
-        if differing and (nearest is None or len(differing) < len(nearest)):
-            nearest = differing
-    return nearest or []
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        name: leaf
-        for key, item in value.items()
-        for name, leaf in _flat(item, f"{prefix}.{key}" if prefix else key).items()
-    }

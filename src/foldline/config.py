@@ -1,12 +1,12 @@
 """A config file in, a frozen `Config` out: TOML, one level of `extends`, dotted overrides, nothing unknown passes.
 
-Each table's dataclass stands beside its owner (series.py has [data], trainer.py [train], ...): fields, units, defaults.
+Each table's dataclass stands beside its owner (series.py has [data], recipe.py [train], ...): fields, units, defaults.
 """
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from foldline.errors import UserError, unknown
 from foldline.executors import ExecutorConfig
 from foldline.folds import FoldsConfig
 from foldline.post import PostConfig
+from foldline.recipe import TrainConfig
 from foldline.scaler import KINDS
+from foldline.schooling import PretrainConfig, TeacherConfig
 from foldline.series import DataConfig
 from foldline.store import FeaturesConfig
 from foldline.track import TrackConfig
-from foldline.trainer import TrainConfig
 
 TABLES: dict[str, type[Any]] = {
     "data": DataConfig,
@@ -61,15 +62,21 @@ class Config:
                 "label": model.label,
                 **schema.plain(model.params),
                 "train": _changes(model.train, self.train),
+                **schema.plain({"teacher": model.teacher, "pretrain": model.pretrain}),
             }
             for model in self.models
         ]
         return tables
 
 
-def _changes(mine: TrainConfig, common: TrainConfig) -> dict[str, Any]:
-    pairs = ((f.name, getattr(mine, f.name)) for f in fields(mine))
-    return {name: schema.plain(value) for name, value in pairs if value != getattr(common, name)}
+def _changes(mine: Any, common: Any) -> dict[str, Any]:
+    """What a model's [train] says differently, table by table."""
+    changes: dict[str, Any] = {}
+    for f in fields(mine):
+        own, other = getattr(mine, f.name), getattr(common, f.name)
+        if own != other:
+            changes[f.name] = _changes(own, other) if is_dataclass(own) else schema.plain(own)
+    return changes
 
 
 def load(path: Path, overrides: list[str] | None = None) -> Config:
@@ -89,7 +96,7 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
         below = _read(base)
         if "extends" in below:
             raise UserError(f"{path}: extends reaches one level only, but {base} extends {below['extends']} itself.")
-        tables = _merged(below, tables)
+        tables = schema.merged(below, tables)
     for text in overrides or []:
         _override(tables, text)
     return from_tables(path.stem, tables, str(path))
@@ -112,15 +119,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} does not exist, but a config extends it.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no valid TOML: {error}.") from error
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Tables merge key by key; everything else, lists of models too, is replaced."""
-    merged = dict(below)
-    for name, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = _merged(merged[name], value) if both else value
-    return merged
 
 
 def override(text: str) -> tuple[list[str], Any]:
@@ -206,12 +204,15 @@ def _models(tables: Any, train: TrainConfig, where: str) -> tuple[ModelConfig, .
     return tuple(made)
 
 
+OWN = ("name", "label", "train", "teacher", "pretrain")  # keys of a [[model]] that are not the model's parameters
+
+
 def _model(table: dict[str, Any], train: TrainConfig, where: str) -> ModelConfig:
     name = schema.convert(str, table.get("name", ""), f"{where}.name")
     if name not in models.MODELS:
         raise unknown("model", name, models.MODELS, where)
     kind = models.MODELS[name].config
-    params = {key: value for key, value in table.items() if key not in ("name", "label", "train")}
+    params = {key: value for key, value in table.items() if key not in OWN}
     built = schema.build(kind, params, where)
     for part, registry in kind.parts.items():
         tables = getattr(built, part)
@@ -224,9 +225,17 @@ def _model(table: dict[str, Any], train: TrainConfig, where: str) -> ModelConfig
         raise UserError(
             f"{where}.train: of [train] only threads and seeds matter to {name}, but got {', '.join(ignored)}."
         )
-    own = schema.build(TrainConfig, {**schema.plain(train), **changes}, f"{where}.train")
+    own = schema.changed(train, changes, f"{where}.train")
     label = schema.convert(str, table.get("label", name), f"{where}.label")
-    return ModelConfig(name=name, label=label, params=schema.plain(built), train=own)
+    teacher = schema.convert(TeacherConfig | None, table.get("teacher"), f"{where}.teacher")
+    pretrain = schema.convert(PretrainConfig | None, table.get("pretrain"), f"{where}.pretrain")
+    if kind.kind == "rows" and (teacher or pretrain):
+        raise UserError(f"{where}: {name} learns from its fold's rows only; leave out teacher and pretrain.")
+    if pretrain is not None:
+        schema.changed(own, pretrain.train, f"{where}.pretrain.train")
+    return ModelConfig(
+        name=name, label=label, params=schema.plain(built), train=own, teacher=teacher, pretrain=pretrain
+    )
 
 
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:

@@ -109,6 +109,8 @@ class CellBars:
             self.share[job.key] = values["done"] / values["of"]
         elif kind == "waiting":
             self.terminal.say(f"  {job.cell.name}: another run is training it; waiting for that one")
+        elif kind == "resumed":
+            self.terminal.say(f"  {job.cell.name}: goes on after {values['epoch']} epochs and {values['step']} steps")
         elif kind == "epoch":
             self.losses[job.key] = values["loss"]
         elif kind == "done":

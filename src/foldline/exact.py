@@ -45,12 +45,10 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
     Raises:
         UserError: the table is not of the competition's shape.
     """
-    from ventilator import controller, decoder
+    from ventilator import decoder
     from ventilator.decoder.digits import lost_digits
 
-    sources = [Path(str(controller.__file__)), *sorted(Path(str(decoder.__file__)).parent.glob("*.py"))]
-    code = files.digest([path.read_text(encoding="utf-8") for path in sources])
-    path = files.runs() / "exact" / f"{table.fingerprint}-{code}.parquet"
+    path = path_of(table)
     rows = table.frame.with_columns(pl.int_range(pl.len()).alias("id"))  # the fingerprint leaves ids out: so do we
     if not path.exists():
         total = len(table.lengths)
@@ -63,11 +61,21 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
         with files.atomic(path) as stream:
             found.write_parquet(stream)
     lost = lost_digits(table.frame["u_in"].to_numpy())
-    return _aligned(pl.read_parquet(path), table.frame.height, f"{table.path}: {lost}" if lost else "")
+    return read(path, table.frame.height, f"{table.path}: {lost}" if lost else "")
 
 
-def _aligned(found: pl.DataFrame, rows: int, doubt: str) -> Exact:
-    """What was found, at its rows' places."""
+def path_of(table: Table) -> Path:
+    """Where a table's exact rows are kept: the name hashes the table and the decoder's code."""
+    from ventilator import controller, decoder
+
+    sources = [Path(str(controller.__file__)), *sorted(Path(str(decoder.__file__)).parent.glob("*.py"))]
+    code = files.digest([path.read_text(encoding="utf-8") for path in sources])
+    return files.runs() / "exact" / f"{table.fingerprint}-{code}.parquet"
+
+
+def read(path: Path, rows: int, doubt: str = "") -> Exact:
+    """What was found, at its places among the table's rows."""
+    found = pl.read_parquet(path)
     values, kinds = np.full(rows, np.nan), np.full(rows, "", dtype=object)
     values[found["id"].to_numpy()] = found["pressure"].to_numpy()
     kinds[found["id"].to_numpy()] = found["kind"].to_numpy()

@@ -14,15 +14,18 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from foldline import cells
+from foldline import cells, interrupt
 from foldline.cells import Job
 from foldline.errors import UserError, disk_full
 
+_END = object()
 OnEvent = Callable[[Job, str, dict[str, Any]], None]  # (job, kind, values); kinds: start, progress, epoch, done
+SAVING_S = 20.0  # longest wait for a worker's last checkpoint
 PROGRESS_S = 0.2  # least time between two progress events of a worker
 
 
@@ -32,10 +35,13 @@ class ExecutorConfig:
 
     kind: Literal["auto", "serial", "process"] = "auto"  # auto: serial on a GPU or for one cell, else process
     workers: int = 0  # processes; 0: cores / train.threads
+    together: int = 1  # cells that take turns in one process, step by step: on a GPU they overlap
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise ValueError(f"workers must not be below 0, but is {self.workers}")
+        if self.workers < 0 or self.together < 1:
+            raise ValueError(
+                f"workers must not be below 0 and together at least 1, but they are {self.workers} and {self.together}"
+            )
 
 
 def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> None:
@@ -46,11 +52,28 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
     """
     workers = workers_for(jobs, config)
     if workers == 1:
-        for job in jobs:
-            on_event(job, "start", {})
-            cells.run(job, lambda kind, job=job, **values: on_event(job, kind, values))
+        with interrupt.deferred(signal.SIGINT, signal.SIGTERM):
+            take_turns(jobs, config.together, on_event)
     else:
-        _in_processes(jobs, workers, on_event)
+        _in_processes(jobs, workers, config.together, on_event)
+
+
+def take_turns(jobs: Iterable[Job], together: int, on_event: OnEvent) -> None:
+    """Run jobs in this process, `together` at a time, a step of each in turn. Each comes out as if it were alone."""
+    waiting, running = iter(jobs), deque[Iterator[None]]()
+    while True:
+        while len(running) < together and (job := next(waiting, None)) is not None:
+            running.append(_begun(job, on_event))
+        if not running:
+            return
+        turn = running.popleft()
+        if next(turn, _END) is not _END:
+            running.append(turn)
+
+
+def _begun(job: Job, on_event: OnEvent) -> Iterator[None]:
+    on_event(job, "start", {})
+    return cells.run(job, lambda kind, **values: on_event(job, kind, values))
 
 
 def workers_for(jobs: Sequence[Job], config: ExecutorConfig) -> int:
@@ -62,14 +85,14 @@ def workers_for(jobs: Sequence[Job], config: ExecutorConfig) -> int:
     return min(len(jobs), config.workers or max(1, (os.cpu_count() or 1) // threads))
 
 
-def _in_processes(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> None:
+def _in_processes(jobs: Sequence[Job], workers: int, together: int, on_event: OnEvent) -> None:
     context = multiprocessing.get_context("spawn")  # forking a process with torch's or polars' threads can hang
     todo, events = context.Queue(), context.Queue()
     for number, job in enumerate(jobs):
         todo.put((number, job))
     for _ in range(workers):
         todo.put(None)
-    processes = [context.Process(target=_work, args=(todo, events), daemon=True) for _ in range(workers)]
+    processes = [context.Process(target=_work, args=(todo, events, together), daemon=True) for _ in range(workers)]
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's, from the first moment
     for process in processes:
         process.start()
@@ -78,8 +101,10 @@ def _in_processes(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> None:
         _listen(jobs, processes, events, on_event)
     finally:
         for process in processes:
-            process.terminate()  # nothing is lost: what a killed cell leaves is made again
-            process.join(timeout=10)
+            process.terminate()  # it finishes its step and saves
+        for process in processes:
+            process.join(timeout=SAVING_S)
+            process.kill()
 
 
 def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: OnEvent) -> None:
@@ -102,20 +127,36 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
         on_event(jobs[number], kind, values)
 
 
-def _work(todo: Any, events: Any) -> None:
+def _work(todo: Any, events: Any, together: int) -> None:
     """A worker's life: jobs until there are no more."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    while (item := todo.get()) is not None:
-        number, job = item
-        events.put((number, "start", {}))
-        try:
-            cells.run(job, _throttled(number, events))
-        except Exception as error:
-            if isinstance(error, UserError | PermissionError) or disk_full(error):
-                events.put((number, "error", {"error": error}))  # the user's to mend: the command line says it
-                continue
-            text = "".join(traceback.format_exception(error))
-            events.put((number, "error", {"error": RuntimeError(f"{job.cell.name} failed in a worker:\n{text}")}))
+    numbers: dict[str, int] = {}
+
+    def jobs() -> Iterator[Job]:
+        while (item := todo.get()) is not None:
+            numbers[item[1].key] = item[0]
+            yield item[1]
+
+    sent: dict[int, float] = {}  # when each job's progress was last told
+
+    def tell(job: Job, kind: str, values: dict[str, Any]) -> None:
+        number, now = numbers[job.key], time.monotonic()
+        if kind == "progress" and now - sent.get(number, 0.0) < PROGRESS_S:
+            return
+        sent[number] = now
+        events.put((number, kind, values))
+
+    try:
+        with interrupt.deferred(signal.SIGTERM):
+            take_turns(jobs(), together, tell)
+    except KeyboardInterrupt:
+        return
+    except Exception as error:
+        if isinstance(error, UserError | PermissionError) or disk_full(error):
+            events.put((0, "error", {"error": error}))  # the user's to mend: the command line says it
+            return
+        text = "".join(traceback.format_exception(error))
+        events.put((0, "error", {"error": RuntimeError(f"A worker failed:\n{text}")}))
 
 
 def _die_with_parent() -> None:
@@ -124,16 +165,3 @@ def _die_with_parent() -> None:
     assert parent is not None, "runs in a worker"
     multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)
-
-
-def _throttled(number: int, events: Any) -> Callable[..., None]:
-    last = 0.0
-
-    def emit(kind: str, **values: Any) -> None:
-        nonlocal last
-        if kind == "progress" and time.monotonic() - last < PROGRESS_S:
-            return
-        last = time.monotonic()
-        events.put((number, kind, values))
-
-    return emit

@@ -6,7 +6,7 @@ A reduction of what cells left; it trains nothing and takes a second, so [blend]
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import tomli_w
 
 from foldline import blend, cells, files, post
 from foldline.blend import Blend
-from foldline.cells import Cell
+from foldline.cells import Cell, ModelConfig
 from foldline.config import Config, from_tables
 from foldline.errors import UserError
 from foldline.exact import Exact
@@ -194,11 +194,7 @@ def read(name: str) -> Stored:
             raise UserError(
                 f"{depends.parent} is gone, but the experiment {name!r} needs it. Run `./run.sh train {name}` again."
             )
-        plan.append(
-            Cell(
-                by_label[entry["label"]], config.features.scaler, entry["fold"], entry["seed"], files.read_json(depends)
-            )
-        )
+        plan.append(_stored_cell(by_label[entry["label"]], config, entry, files.read_json(depends)))
     _refuse_changed_code(config, plan, name)
     return Stored(
         config=config,
@@ -210,6 +206,13 @@ def read(name: str) -> Stored:
         score=value["scores"][-1][1][-1],
         folder=folder,
     )
+
+
+def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any], depends: dict[str, Any]) -> Cell:
+    """A recorded cell; its precision is the one it was trained with, where the config left that open."""
+    used = depends["train"].get("precision", model.train.precision)
+    model = replace(model, train=replace(model.train, precision=used))
+    return Cell(model, config.features.scaler, entry["fold"], entry["seed"], depends)
 
 
 def _weights(values: list[float] | None) -> tuple[float, ...] | None:

@@ -1,20 +1,24 @@
 """Scaling of features and targets, fitted on the training part of a fold and on nothing else.
 
-Quantiles come from a sample of series: sorting all rows of the full competition costs more than making its features.
+The even grid that a target's values lie on, if they do, is found here too: a head that classifies needs it. Quantiles
+come from a sample of series: sorting all rows of the full competition costs more than making its features.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from foldline.errors import unknown
+from foldline.post import Grid, detect_grids
 from foldline.store import Dense
+from models.base import Targets
 
 SAMPLE = 4096  # series whose rows the statistics are taken from; fewer series: all of them
 KINDS = ("robust", "standard", "none")
+ARRAYS = ("center", "scale", "y_center", "y_scale")
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,25 @@ class Scaler:
     scale: np.ndarray  # (F,) never 0
     y_center: np.ndarray  # (K,)
     y_scale: np.ndarray  # (K,) never 0
+    grids: tuple[Grid | None, ...]  # (K,) of the targets, in their own units
+
+    @property
+    def targets(self) -> Targets:
+        """The targets as a network sees them: scaled."""
+        scaled = (
+            None if grid is None else ((grid.offset - center) / scale, grid.step / scale, grid.count)
+            for grid, center, scale in zip(self.grids, self.y_center.tolist(), self.y_scale.tolist(), strict=True)
+        )
+        return Targets(count=len(self.y_center), grids=tuple(scaled))
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name).tolist() for name in ("center", "scale", "y_center", "y_scale")}
+        grids = [None if grid is None else asdict(grid) for grid in self.grids]
+        return {name: getattr(self, name).tolist() for name in ARRAYS} | {"grids": grids}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> Scaler:
-        return Scaler(**{name: np.asarray(items, dtype=np.float64) for name, items in value.items()})
+        grids = tuple(None if grid is None else Grid(**grid) for grid in value["grids"])
+        return Scaler(**{name: np.asarray(value[name], dtype=np.float64) for name in ARRAYS}, grids=grids)
 
 
 def fit(kind: str, data: Dense, series: np.ndarray, seed: int) -> Scaler:
@@ -51,7 +67,7 @@ def fit(kind: str, data: Dense, series: np.ndarray, seed: int) -> Scaler:
     targets = np.asarray(data.y[series])[data.scored[series]]
     y_center = np.median(targets, axis=0)
     y_scale = np.abs(targets - y_center).mean(axis=0)
-    return Scaler(center, scale, y_center, np.where(y_scale > 0, y_scale, 1.0))
+    return Scaler(center, scale, y_center, np.where(y_scale > 0, y_scale, 1.0), tuple(detect_grids(targets)))
 
 
 def _statistics(kind: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -103,6 +103,24 @@ def _shown(value: Any) -> str:
     return f"{value!r} ({type(value).__name__})"
 
 
+def changed(value: T, table: dict[str, Any], where: str) -> T:
+    """A dataclass with some of its fields as a table says; nested tables change what they name only.
+
+    Raises:
+        UserError: as `build` does.
+    """
+    return build(type(value), merged(plain(value), table), where)
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Tables merge key by key; everything else, lists of tables too, is replaced."""
+    both = dict(below)
+    for name, value in above.items():
+        nested = isinstance(value, dict) and isinstance(both.get(name), dict)
+        both[name] = merged(both[name], value) if nested else value
+    return both
+
+
 def plain(value: Any) -> Any:
     """The reverse of `build`: dataclasses to tables, tuples to lists; None (which TOML lacks) is left out."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

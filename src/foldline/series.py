@@ -181,10 +181,8 @@ def source_folder(data: DataConfig) -> Path:
         return Path(data.source).expanduser()
     from ventilator import simulator
 
-    code = sorted(Path(simulator.__file__).parent.glob("*.*"))
-    version = files.digest([path.read_text(encoding="utf-8") for path in code if path.suffix in (".py", ".toml")])
     size = data.simulate
-    name = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}-{version[:8]}"
+    name = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}-{simulator_code()[:8]}"
     folder = files.runs() / "data" / name
 
     def write(draft: Path) -> None:
@@ -192,6 +190,14 @@ def source_folder(data: DataConfig) -> Path:
 
     files.make_once(folder, write)
     return folder
+
+
+def simulator_code() -> str:
+    """Hash of the simulator's source and numbers."""
+    import ventilator
+
+    code = sorted(Path(ventilator.__path__[0]).glob("*.*"))
+    return files.digest([path.read_text(encoding="utf-8") for path in code if path.suffix in (".py", ".toml")])
 
 
 def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | None = None) -> Table:

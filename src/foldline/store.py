@@ -77,6 +77,12 @@ class Dense:
     y: np.ndarray | None  # (N, T, K) float64, 0 behind a series' end; None for test series
     fingerprint: str  # of the table it was made from
     levels: tuple[int, ...]  # (S,) number of known values of each static column
+    of_static: tuple[bool, ...]  # (F,) whether a feature is made from static columns
+
+    @property
+    def keys(self) -> np.ndarray:
+        """(N,) the series' names; for messages, read when they are needed."""
+        return np.asarray(files.read_json(self.path / "keys.json"))
 
     @property
     def mask(self) -> np.ndarray:
@@ -126,7 +132,7 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "roles": table.data.roles(),
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
-            "layout": 1,
+            "layout": 2,
         }
     )
     return files.runs() / "store" / key
@@ -158,6 +164,7 @@ def open_store(path: Path) -> Dense:
         y=arrays.get("y"),
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),
+        of_static=tuple(meta["of_static"]),
     )
 
 
@@ -196,7 +203,10 @@ def _write(
     for name, array in arrays.items():
         files.write_array(folder / f"{name}.npy", array)
     sizes = [len(columns.levels[name]) for name in columns.static]
+    files.write_json(folder / "keys.json", table.keys.to_list())
     meta = {"names": names, "arrays": ["x", *arrays], "fingerprint": table.fingerprint, "levels": sizes}
+    roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
+    meta["of_static"] = [not set(columns.static).isdisjoint(names) for names in roots]
     files.write_json(folder / "meta.json", meta)
 
 

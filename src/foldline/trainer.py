@@ -1,17 +1,19 @@
 """Training one network on one fold: plain tensors on the device, batches by index, one linear loop.
 
-No DataLoader: the fold lives on the device, and a batch is an index. Nothing here looks at the held-out fold: the loop
-runs for a fixed number of epochs and keeps the last weights.
+The loop is a generator that pauses after every step: an executor may take turns between several cells on one GPU, each
+on a stream of its own, and each comes out as if it had been alone. All draws of a step (order, augmentation, dropout)
+are seeded by (seed, epoch, step), so that they depend neither on the other cells nor on where a killed run was resumed.
+Nothing here looks at the held-out fold.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -20,74 +22,21 @@ import torch
 from torch import Tensor, nn
 
 import models
-from foldline import files
+from foldline import files, interrupt, memory
+from foldline.augment import augment
 from foldline.errors import UserError
+from foldline.precision import autocast
+from foldline.recipe import TrainConfig, lr_factor
+from foldline.resident import Batch, Lesson, Resident, kept_steps, place
 from foldline.scaler import Scaler
+from foldline.state import State
 from foldline.store import Dense
+from models.base import Targets
 
-VERSION = 1  # part of a cell's key: raise it when a change here, in scaler.py or store.py changes what comes out
-BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once
+VERSION = 2  # part of a cell's key: raise it when a change here or in what it imports changes what comes out
 
+_END = object()
 Emit = Callable[..., None]  # emit("epoch", epoch=3, of=20, loss=0.1): progress and history
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """[train]: how networks are fitted. A [[model]] may change any of it for itself with `train = {epochs = 10}`."""
-
-    epochs: int = 20
-    batch: int = 64  # series
-    lr: float = 2e-3  # AdamW's peak learning rate
-    weight_decay: float = 0.01
-    schedule: Literal["cosine", "flat-cosine", "constant"] = "cosine"  # after a warm-up of 2 % of the steps
-    clip: float = 1.0  # largest norm of the gradient; 0: not clipped
-    margin: int = -1  # steps kept behind the last scored one, the rest is cropped; -1: nothing is cropped
-    precision: Literal["fp32", "bf16"] = "fp32"  # of the body; head and loss are always fp32
-    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
-    threads: int = 1  # CPU threads a cell uses; part of the key, because sums depend on it
-    seeds: tuple[int, ...] = (0,)  # a cell for each
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise ValueError(f"lr must be above 0, but is {self.lr}")
-        for name in ("weight_decay", "clip"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)}")
-        if self.margin < -1:
-            raise ValueError(f"margin must be at least -1, but is {self.margin}")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"seeds must be different whole numbers, none below 0, but is {list(self.seeds)}")
-
-    @property
-    def device_used(self) -> str:
-        """The device `auto` stands for on this machine."""
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise UserError(
-                "train.device = 'cuda' needs a GPU that torch can use, but there is none. Use 'auto' or 'cpu'."
-            )
-        if self.device == "mps" and not torch.backends.mps.is_available():
-            raise UserError("train.device = 'mps' needs an Apple GPU, but there is none. Use 'auto' or 'cpu'.")
-        if self.device != "auto":
-            return self.device
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-@dataclass
-class Resident:
-    """Series on the device. Letters as in models/base.py; T is cropped."""
-
-    x: Tensor  # (N, T, F) float32, scaled
-    static: Tensor  # (N, S) int64
-    mask: Tensor | None  # (N, T) bool; None where all steps are real
-    scored: Tensor  # (N, T) bool
-    y: Tensor | None  # (N, T, K) float32, scaled
-
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(x, static, mask) of some series."""
-        return self.x[index], self.static[index], None if self.mask is None else self.mask[index]
 
 
 class NetworkCell:
@@ -98,62 +47,69 @@ class NetworkCell:
         self.network: nn.Module | None = None
         self.steps = 0  # T it was fitted on, after cropping
 
-    def fit(self, data: Dense, series: np.ndarray, seed: int, emit: Emit) -> None:
-        """Fit on the given series (indices into `data`), and on nothing else."""
+    def fit(
+        self, lessons: Sequence[Lesson], seed: int, emit: Emit, folder: Path, start: Path | None = None
+    ) -> Iterator[None]:
+        """Fit on the lessons and on nothing else; pauses after every step.
+
+        Args:
+            lessons: the first one's series are the ones to watch, if [train.watch] asks for it.
+            folder: where checkpoints go; one that is there already is gone on from.
+            start: folder of a pre-trained cell whose weights are the first ones; none: drawn from the seed.
+        """
         config, device = self.train, torch.device(self.train.device_used)
-        _be_deterministic(config.threads, device)
+        prepare(config, device)
+        taught, watched = inner_split(lessons, config.watch.share, seed)
+        self.steps = max(kept_steps(config.margin, lesson.dense) for lesson in lessons)
+        fold = place(taught, self.scaler, self.steps, device)
+        inner = place(watched, self.scaler, self.steps, device) if watched else None
         torch.manual_seed(seed)
-        self.steps = kept_steps(config.margin, data)
-        fold = self._resident(data, series, device)
-        self.network = network = self._build(data).to(device)
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=device.type != "mps"
-        )
-        per_epoch = math.ceil(len(series) / config.batch)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lr_factor(config.schedule, config.epochs * per_epoch))
-        order = torch.Generator().manual_seed(seed)
-        network.train()
-        for epoch in range(config.epochs):
-            began, total = time.perf_counter(), torch.zeros((), device=device)
-            shuffled = torch.randperm(len(series), generator=order).to(device)
-            for step, index in enumerate(torch.split(shuffled, config.batch)):
-                with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                    hidden = network(*fold.batch(index))
-                loss = network.head.loss(network.head(hidden.float()), fold.y[index], fold.scored[index])  # type: ignore[union-attr, operator, index]
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                if config.clip:
-                    nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-                optimiser.step()
-                schedule.step()
-                total += loss.detach() * len(index)
-                emit("progress", done=epoch + (step + 1) / per_epoch, of=config.epochs)
-            mean = float(total) / len(series)
-            if not math.isfinite(mean):
-                raise UserError(
-                    f"The training loss became {mean} in epoch {epoch + 1} of {self.name}. "
-                    "Lower train.lr, or set train.clip = 1."
-                )
-            seconds = time.perf_counter() - began
-            emit("epoch", epoch=epoch + 1, loss=mean, lr=schedule.get_last_lr()[0], **{"time.epoch_s": seconds})
+        network = self._build(lessons[0].dense).to(device)
+        if start is not None:
+            network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
+        state = State(network, config, device)
+        if config.compile:
+            compile_parts(network, device)
+        if state.load(folder):
+            emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
+        try:
+            yield from on_own_stream(train(state, config, seed, fold, inner, emit, folder), device)
+        except Diverged as error:
+            raise UserError(error.told(self.name, taught)) from error
+        self.network = state.final
 
     @torch.no_grad()
-    def predict(self, data: Dense, series: np.ndarray) -> np.ndarray:
-        """(n, T, K) float64 predictions, in the target's own unit; the last kept step is repeated over cropped ones."""
+    def predict(self, data: Dense, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(n, T, K) float64 predictions, and their spread where the head has one, in the target's own unit.
+
+        The last kept step is repeated over cropped ones.
+        """
         assert self.network is not None, "fit or load first"
         device = torch.device(self.train.device_used)
-        _be_deterministic(self.train.threads, device)
+        prepare(self.train, device)
         self.network.to(device).eval()
-        fold = self._resident(data, series, device)
-        parts = []
+        # T is that of training, whatever else is in the file: more only where a step is scored that training has not.
+        steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.x.shape[1])
+        blank = np.zeros((len(series), data.x.shape[1], 0))
+        asked = Lesson(data, series, blank, data.scored[series].astype(np.float32))
+        plain = Scaler(self.scaler.center, self.scaler.scale, np.zeros(0), np.ones(0), ())
+        fold = place([asked], plain, steps, device)
+        values, spreads = [], []
         for index in torch.split(torch.arange(len(series), device=device), 4 * self.train.batch):
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.train.precision == "bf16"):
-                hidden = self.network(*fold.batch(index))
-            parts.append(self.network.head.predict(self.network.head(hidden.float())).cpu())  # type: ignore[union-attr, operator]
-        scaled = torch.cat(parts).numpy().astype(np.float64)
-        kept = scaled * self.scaler.y_scale + self.scaler.y_center
-        missing = data.x.shape[1] - kept.shape[1]
-        return np.pad(kept, ((0, 0), (0, missing), (0, 0)), mode="edge")
+            raw, batch = self._raw(fold, index)
+            head: Any = self.network.head
+            values.append(head.predict(raw, batch.weight > 0).cpu())
+            spread = head.spread(raw)
+            spreads += [] if spread is None else [spread.cpu()]
+        value = _uncropped(values, data.x.shape[1]) * self.scaler.y_scale + self.scaler.y_center
+        return value, _uncropped(spreads, data.x.shape[1]) * self.scaler.y_scale if spreads else None
+
+    def _raw(self, fold: Resident, index: Tensor) -> tuple[Tensor, Batch]:
+        assert self.network is not None
+        batch = fold.batch(index)
+        with autocast(self.train.precision, fold.x.device):
+            hidden = self.network(batch.x, batch.static, batch.mask)
+        return self.network.head(hidden.float()), batch  # type: ignore[operator]
 
     def save(self, folder: Path) -> None:
         """weights.safetensors; its metadata holds `steps`."""
@@ -163,7 +119,7 @@ class NetworkCell:
             stream.write(safetensors.torch.save(tensors, metadata={"steps": str(self.steps)}))
 
     def load(self, folder: Path, data: Dense) -> None:
-        """Read what `save` wrote; `data` tells the number of features and targets."""
+        """Read what `save` wrote; `data` tells the number of features."""
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
             self.steps = int(stored.metadata()["steps"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
@@ -171,61 +127,231 @@ class NetworkCell:
         self.network.load_state_dict(tensors)
 
     def _build(self, data: Dense) -> nn.Module:
-        part = models.MODELS[self.name]
-        network: nn.Module = part.make(
-            part.config(**self.params), len(data.names), data.levels, len(self.scaler.y_center)
+        return build(self.name, self.params, len(data.names), data.levels, self.scaler.targets)
+
+
+def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, ...], targets: Targets) -> nn.Module:
+    """A network by its name in the registry and its table.
+
+    Raises:
+        UserError: the model refuses its parts, for instance a head that needs a grid where the targets have none.
+    """
+    part = models.MODELS[name]
+    try:
+        network: nn.Module = part.make(part.config(**params), features, levels, targets)
+    except ValueError as error:
+        raise UserError(f"model {name}: {error}") from error
+    return network
+
+
+def compile_parts(network: nn.Module, device: torch.device) -> None:
+    """Compile, in place, the blocks that say they gain by it; on a GPU with CUDA graphs inside."""
+    for module in network.modules():
+        if getattr(module, "compiles", False):
+            module.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
+
+
+def train(
+    state: State,
+    config: TrainConfig,
+    seed: int,
+    fold: Resident,
+    inner: Resident | None,
+    emit: Emit,
+    folder: Path,
+) -> Iterator[None]:
+    """From where `state` stands to the last epoch; pauses after every step.
+
+    Args:
+        fold: what is learnt from. inner: series whose score [train.watch] looks at.
+        folder: a checkpoint is written there every config.checkpoint_s seconds and at an interrupt.
+
+    Raises:
+        Diverged: the loss is not finite.
+        UserError: the device's memory is full.
+        KeyboardInterrupt: interrupted; the step was finished and a checkpoint written.
+    """
+    network, counters, device = state.network, state.counters, fold.x.device
+    per_epoch = math.ceil(len(fold) / config.batch)
+    saved = began = time.perf_counter()
+    parameters, steps = list(network.parameters()), config.epochs * per_epoch
+    failed = torch.full((), -1, device=device)  # first step of the epoch whose loss was not finite
+    while counters.epoch < config.epochs and not _stops(config, counters.epoch, counters.best_epoch):
+        order = shuffled(len(fold), seed, counters.epoch).to(device)
+        for step in range(counters.step, per_epoch):
+            reseed(device, seed, counters.epoch, step)
+            rate = config.lr * counters.rate * lr_factor(config, counters.epoch * per_epoch + step, steps)
+            network.train()
+            index = order[step * config.batch : (step + 1) * config.batch]
+            batch = augment(fold.batch(index), config.augment, fold)
+            loss = memory.fitted(partial(backward, state, config, batch), state, config, batch)
+            failed = torch.where((failed < 0) & ~loss.isfinite(), step, failed)
+            state.loss_scale.unscale_(state.optimiser)
+            if config.clip:
+                nn.utils.clip_grad_norm_(parameters, config.clip)
+            for group in state.optimiser.param_groups:
+                group["lr"] = rate
+            state.loss_scale.step(state.optimiser)
+            state.loss_scale.update()
+            weight = batch.weight.sum()
+            state.total += torch.stack([loss * weight, weight])
+            if config.ema:
+                state.average()
+            counters.step, now = step + 1, time.perf_counter()
+            emit("progress", done=counters.epoch + (step + 1) / per_epoch, of=config.epochs)
+            if interrupt.asked() or now - saved > config.checkpoint_s:
+                refuse_failed(failed, order, config, counters.epoch)
+                counters.seconds, saved, began = counters.seconds + now - began, now, now
+                state.save(folder)
+                interrupt.obey()
+            yield
+        refuse_failed(failed, order, config, counters.epoch)
+        counters.seconds, began = counters.seconds + time.perf_counter() - began, time.perf_counter()
+        finish_epoch(state, config, inner, steps, emit)
+    state.save(folder)
+
+
+def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
+    """The batch's loss, its gradients left in the parameters; in parts, if memory wants that."""
+    state.optimiser.zero_grad(set_to_none=True)
+    whole = batch.weight.sum().clamp(min=1e-6)
+    total = torch.zeros((), device=batch.x.device)
+    for part in batch.parts(state.counters.micro or config.micro):
+        with autocast(config.precision, batch.x.device):
+            hidden = state.network(part.x, part.static, part.mask)
+        head: Any = state.network.head
+        loss = head.loss(head(hidden.float()), part.y, part.weight, part.mask) * (part.weight.sum() / whole)
+        state.loss_scale.scale(loss).backward()
+        total += loss.detach()
+    return total
+
+
+def finish_epoch(state: State, config: TrainConfig, inner: Resident | None, steps: int, emit: Emit) -> None:
+    """Average, look at the watched score, keep the best, tell the history. steps: of the whole training."""
+    counters = state.counters
+    last = (counters.epoch + 1) * steps // config.epochs - 1
+    rate = config.lr * counters.rate * lr_factor(config, last, steps)
+    if config.average and counters.epoch >= config.epochs - config.average:
+        state.average()
+    loss, weight = state.total.tolist()
+    counters.epoch, counters.step = counters.epoch + 1, 0
+    row = {"epoch": counters.epoch, "loss": loss / max(weight, 1e-6), "lr": rate}
+    if inner is not None:
+        row["watched"] = score = watched_error(state, config, inner)
+        if score < counters.best_score:
+            counters.best_score, counters.best_epoch = score, counters.epoch
+            if state.best is not None:
+                state.best.load_state_dict(state.predictor.state_dict())
+        waited = counters.epoch - max(counters.best_epoch, counters.lowered)
+        if config.schedule == "plateau" and waited >= config.watch.patience:
+            counters.rate, counters.lowered = counters.rate * config.watch.factor, counters.epoch
+    row["time.epoch_s"] = counters.seconds
+    counters.history.append(row)
+    counters.seconds = 0.0
+    state.total.zero_()
+    emit("epoch", **row)
+
+
+@torch.no_grad()
+def watched_error(state: State, config: TrainConfig, inner: Resident) -> float:
+    """Mean absolute error, in scaled units, of series that are not trained on."""
+    network = state.predictor.eval()
+    head: Any = network.head
+    total = torch.zeros(2, device=inner.x.device)
+    for index in torch.split(torch.arange(len(inner), device=inner.x.device), 4 * config.batch):
+        batch = inner.batch(index)
+        with autocast(config.precision, inner.x.device):
+            hidden = network(batch.x, batch.static, batch.mask)
+        error = (head.predict(head(hidden.float()), batch.weight > 0) - batch.y).abs().mean(dim=-1)
+        total += torch.stack([(error * batch.weight).sum(), batch.weight.sum()])
+    return float(total[0] / total[1])
+
+
+def inner_split(lessons: Sequence[Lesson], share: float, seed: int) -> tuple[list[Lesson], list[Lesson]]:
+    """What to train on, and whole series of the first lesson, drawn by the seed, whose score may be watched."""
+    if not share:
+        return list(lessons), []
+    first, count = lessons[0], len(lessons[0].series)
+    if count < 2:
+        raise UserError(f"train.watch.share = {share} needs at least 2 training series, but there is {count}.")
+    drawn = np.random.default_rng([seed, 1]).permutation(count)
+    inside = np.zeros(count, dtype=bool)
+    inside[drawn[: min(max(1, round(share * count)), count - 1)]] = True
+    kept, out = (
+        Lesson(first.dense, first.series[part], first.y[part], first.weight[part]) for part in (~inside, inside)
+    )
+    return [kept, *lessons[1:]], [out]
+
+
+def shuffled(count: int, seed: int, epoch: int) -> Tensor:
+    """(count,) int64: the order of the series in an epoch."""
+    return torch.from_numpy(np.random.default_rng([seed, 2, epoch]).permutation(count))
+
+
+def reseed(device: torch.device, *numbers: int) -> None:
+    """Seed torch's generator of the device by a few numbers."""
+    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
+def refuse_failed(failed: Tensor, order: Tensor, config: TrainConfig, epoch: int) -> None:
+    """Stop at a loss that was not finite, before a checkpoint could hold what it made of the weights."""
+    step = int(failed)
+    if step >= 0:
+        raise Diverged(epoch + 1, step + 1, order[step * config.batch : (step + 1) * config.batch].tolist())
+
+
+class Diverged(Exception):
+    """The loss was not finite. series: places, among those trained on, of the batch's."""
+
+    def __init__(self, epoch: int, step: int, series: list[int]) -> None:
+        super().__init__(epoch, step, series)
+        self.epoch, self.step, self.series = epoch, step, series
+
+    def told(self, name: str, lessons: Sequence[Lesson]) -> str:
+        """What the user can do with it."""
+        keys = np.concatenate([part.dense.keys[part.series] for part in lessons])[self.series]
+        shown = ", ".join(map(str, keys[:16])) + (f" and {len(keys) - 16} more" if len(keys) > 16 else "")
+        return (
+            f"The training loss of {name} was not finite at step {self.step} of epoch {self.epoch}, on the series "
+            f"{shown}. Look at these; if they are sound, lower train.lr or set train.clip = 1. The last good "
+            "checkpoint is kept."
         )
-        return network
-
-    def _resident(self, data: Dense, series: np.ndarray, device: torch.device) -> Resident:
-        # T is that of training, whatever else is in the file: more only where a step is scored that training has not.
-        steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.x.shape[1])
-        center = torch.from_numpy(self.scaler.center.astype(np.float32)).to(device)
-        scale = torch.from_numpy((1 / self.scaler.scale).astype(np.float32)).to(device)
-        x = torch.empty(len(series), steps, len(data.names), device=device)
-        rows = max(1, BYTES_PER_CHUNK // (4 * data.x.shape[1] * len(data.names)))
-        for first in range(0, len(series), rows):
-            part = torch.from_numpy(np.ascontiguousarray(data.x[series[first : first + rows], :steps])).to(device)
-            x[first : first + rows] = (part - center) * scale
-        mask = torch.from_numpy(data.mask[series, :steps]).to(device)
-        y = None
-        if data.y is not None:
-            scaled = (data.y[series, :steps] - self.scaler.y_center) / self.scaler.y_scale
-            y = torch.from_numpy(scaled.astype(np.float32)).to(device)
-        return Resident(
-            x,
-            torch.from_numpy(data.static[series]).to(device),
-            None if bool(mask.all()) else mask,
-            torch.from_numpy(data.scored[series, :steps]).to(device),
-            y,
-        )
 
 
-def kept_steps(margin: int, data: Dense) -> int:
-    """T after cropping: up to the last scored step of any series, and `margin` more; -1 keeps all."""
-    if margin < 0:
-        return int(data.x.shape[1])
-    last = int(np.flatnonzero(data.scored.any(axis=0))[-1])
-    return min(last + 1 + margin, int(data.x.shape[1]))
-
-
-def lr_factor(schedule: str, steps: int) -> Callable[[int], float]:
-    """Step -> factor on the peak rate: up over 2 % of the steps, then flat, cosine to 0, or flat 75 % then cosine."""
-    warm = max(1, steps // 50)
-    flat = {"cosine": 0.0, "flat-cosine": 0.75, "constant": 1.0}[schedule] * steps
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        begin = max(flat, warm)
-        progress = 0.0 if step < begin else (step - begin) / max(1.0, steps - begin)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-
-    return factor
-
-
-def _be_deterministic(threads: int, device: torch.device) -> None:
-    """Same bits for the same threads. The CPU needs no more: the flag would import torch's compiler, for seconds."""
-    torch.set_num_threads(threads)
+def prepare(config: TrainConfig, device: torch.device) -> None:
+    """Threads, and the operations that may be used. On the CPU the latter need no switch: it would cost seconds."""
+    torch.set_num_threads(config.threads)
     if device.type != "cpu":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.use_deterministic_algorithms(config.is_deterministic, warn_only=True)
+        torch.backends.cudnn.benchmark = not config.is_deterministic
+
+
+def _stops(config: TrainConfig, epoch: int, best_epoch: int) -> bool:
+    return config.watch.stop > 0 and epoch - best_epoch >= config.watch.stop
+
+
+def on_own_stream(steps: Iterator[None], device: torch.device) -> Iterator[None]:
+    """On a GPU each cell's steps are queued on a stream of their own, so that cells that take turns overlap there."""
+    if device.type != "cuda":
+        yield from steps
+        return
+    torch.cuda.synchronize(device)  # what was placed by now is seen by the new stream
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    while True:
+        with torch.cuda.stream(stream):
+            if next(steps, _END) is _END:
+                break
+        yield
+    stream.synchronize()
+
+
+def _uncropped(parts: list[Tensor], steps: int) -> np.ndarray:
+    """(n, T, K) float64 with the last kept step repeated up to `steps`."""
+    kept = torch.cat(parts).numpy().astype(np.float64)
+    return np.pad(kept, ((0, 0), (0, steps - kept.shape[1]), (0, 0)), mode="edge")

@@ -11,24 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from lab import exhaust, jobs, keys, planned, silent
 
 import models
-from foldline import cells, config, files, folds, series, store
+from foldline import cells, files, planning
 from foldline.cells import Cell, Job
 from foldline.cli import main
-
-
-def plan(*overrides: str) -> list[Cell]:
-    """The cells of the tiny experiment with overrides; trains nothing."""
-    chosen = config.load(Path("rides"), list(overrides))
-    table = series.load(chosen.data)
-    dealt, _ = folds.obtain(chosen.folds, chosen.name, table.train)
-    dense = store.obtain(table.train, chosen.features, table.levels)
-    return cells.plan(chosen.data, chosen.features, list(chosen.models), dense, dealt)
-
-
-def keys(*overrides: str) -> list[str]:
-    return [cell.key for cell in plan(*overrides)]
 
 
 def trained_cells(home: Path) -> dict[str, float]:
@@ -37,10 +25,10 @@ def trained_cells(home: Path) -> dict[str, float]:
 
 
 def test_an_experiment_is_models_by_folds_by_seeds(rides: Path) -> None:
-    found = [(cell.model.label, cell.fold, cell.seed) for cell in plan("model.0.train.seeds=[3,5]")]
+    found = [(cell.model.label, cell.fold, cell.seed) for cell in planned("model.0.train.seeds=[3,5]")]
     hybrids = [("hybrid", fold, seed) for seed in (3, 5) for fold in (0, 1)]
     assert found == [*hybrids, ("lightgbm", 0, 0), ("lightgbm", 1, 0)]
-    assert len({cell.key for cell in plan("model.0.train.seeds=[3,5]")}) == 6
+    assert len({cell.key for cell in planned("model.0.train.seeds=[3,5]")}) == 6
 
 
 @pytest.mark.parametrize(
@@ -96,7 +84,7 @@ def test_what_weights_depend_on_trains_just_those_and_says_why(
 ) -> None:
     main(["train", "rides", override, "--dry-run"])
     assert reason in capsys.readouterr().out
-    renewed = {new.model.name for old, new in zip(plan(), plan(override), strict=True) if old.key != new.key}
+    renewed = {new.model.name for old, new in zip(planned(), planned(override), strict=True) if old.key != new.key}
     assert sorted(renewed) == changed
 
 
@@ -146,7 +134,7 @@ def test_nothing_new_is_needed_for_a_new_test_table_but_predictions(trained: Pat
 
 
 def test_a_new_model_has_nothing_to_compare_with(rides: Path) -> None:
-    assert [cells.why(cell) for cell in plan()] == [[]] * 4
+    assert [planning.why(cell) for cell in planned()] == [[]] * 4
 
 
 def test_force_trains_again_to_the_same_bits(trained: Path) -> None:
@@ -163,29 +151,15 @@ def weights_of(home: Path) -> dict[str, bytes]:
     return {name: content for name, content in tiny.tree(home / "runs" / "cells").items() if name.endswith(kept)}
 
 
-def job(home: Path, number: int = 0) -> Job:
-    """A cell of the tiny experiment that is still to do."""
-    chosen = config.load(Path("rides"))
-    table = series.load(chosen.data)
-    dealt, _ = folds.obtain(chosen.folds, chosen.name, table.train)
-    dense = store.obtain(table.train, chosen.features, table.levels)
-    cell = cells.plan(chosen.data, chosen.features, list(chosen.models), dense, dealt)[number]
-    return Job(cell, dense.path, dealt.assignment, None)
-
-
-def silent(kind: str, **values: Any) -> None:
-    """An emitter for nobody."""
-
-
 def test_a_half_cell_starts_again(rides: Path, home: Path) -> None:
-    whole = job(home)
-    cells.run(whole, silent)
+    whole = jobs()[0]
+    exhaust(cells.run(whole, silent))
     once = (whole.cell.folder / "weights.safetensors").read_bytes()
     (whole.cell.folder / "done.json").unlink()
     (whole.cell.folder / "weights.safetensors").write_bytes(b"half of it")
     (whole.cell.folder / "history.jsonl").write_text('{"epoch": 1, "loss"')
     (whole.cell.folder / "left-over").touch()
-    cells.run(whole, silent)
+    exhaust(cells.run(whole, silent))
     assert (whole.cell.folder / "weights.safetensors").read_bytes() == once
     assert not (whole.cell.folder / "left-over").exists()
     assert [row["epoch"] for row in cells.history(whole.cell)] == [1, 2]
@@ -196,18 +170,18 @@ def test_an_error_while_training_leaves_an_unfinished_cell(rides: Path, home: Pa
         if kind == "epoch":
             raise KeyboardInterrupt
 
-    started = job(home)
+    started = jobs()[0]
     with pytest.raises(KeyboardInterrupt):
-        cells.run(started, interrupt)
+        exhaust(cells.run(started, interrupt))
     assert not started.cell.done and not started.finished
-    cells.run(started, silent)
+    exhaust(cells.run(started, silent))
     assert started.cell.done and started.finished
 
 
 def test_history_is_what_was_said(rides: Path, home: Path) -> None:
     said: list[dict[str, Any]] = []
-    one = job(home)
-    cells.run(one, lambda kind, **values: said.append(values) if kind == "epoch" else None)
+    one = jobs()[0]
+    exhaust(cells.run(one, lambda kind, **values: said.append(values) if kind == "epoch" else None))
     assert cells.history(one.cell) == said
     assert [set(row) for row in said] == [{"epoch", "loss", "lr", "time.epoch_s"}] * 2
 
@@ -216,13 +190,13 @@ def _train_and_count(one: Job, started: Any, counted: Any) -> None:
     """In a process of its own: run the cell and say how many epochs it trained."""
     epochs: list[str] = []
     started.wait()
-    cells.run(one, lambda kind, **values: epochs.append(kind) if kind == "epoch" else None)
+    exhaust(cells.run(one, lambda kind, **values: epochs.append(kind) if kind == "epoch" else None))
     counted.put(len(epochs))
 
 
 def test_a_locked_cell_is_waited_for_and_not_trained_twice_at_once(rides: Path, home: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    one, started, counted = job(home), context.Barrier(3), context.Queue()
+    one, started, counted = jobs()[0], context.Barrier(3), context.Queue()
     both = [context.Process(target=_train_and_count, args=(one, started, counted)) for _ in range(2)]
     with files.lock(files.runs() / "locks" / one.key):
         for process in both:

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from lab import dense
 
 from foldline import scaler
 from foldline.errors import UserError
 from foldline.scaler import Scaler
 from foldline.store import Dense
-
-
-def dense(series: int = 10, steps: int = 6, features: int = 3, seed: int = 0) -> Dense:
-    """Series of 1 to `steps` steps, two targets, step 0 always scored."""
-    rng = np.random.default_rng(seed)
-    lengths = np.arange(series) % steps + 1
-    real = np.arange(steps)[None, :] < lengths[:, None]
-    x = (rng.normal(2.0, 3.0, size=(series, steps, features)) * real[..., None]).astype(np.float32)
-    y = rng.normal(5.0, 2.0, size=(series, steps, 2)) * real[..., None]
-    names = tuple(f"f{number}" for number in range(features))
-    static = np.zeros((series, 0), dtype=np.int64)
-    return Dense(
-        path=Path("store"),
-        names=names,
-        x=x,
-        static=static,
-        lengths=lengths,
-        scored=real & (np.arange(steps) < 4),
-        y=y,
-        fingerprint="print",
-        levels=(),
-    )
 
 
 @pytest.mark.parametrize("kind", scaler.KINDS)
@@ -70,6 +50,7 @@ def column(values: list[float]) -> Dense:
         y=x.astype(float),
         fingerprint="p",
         levels=(),
+        of_static=(False,),
     )
 
 
@@ -103,7 +84,23 @@ def test_many_series_are_sampled_the_same_way_for_the_same_seed(monkeypatch: pyt
 def test_it_survives_json_to_the_last_bit() -> None:
     fitted = scaler.fit("robust", dense(), np.arange(10), seed=0)
     again = Scaler.from_json(fitted.to_json())
-    assert all(np.array_equal(getattr(fitted, name), getattr(again, name)) for name in fitted.to_json())
+    assert all(np.array_equal(getattr(fitted, name), getattr(again, name)) for name in scaler.ARRAYS)
+    assert again.grids == fitted.grids == (None, None)
+
+
+def test_grids_are_found_scaled_and_survive_json() -> None:
+    data = dense(series=60)
+    halves = replace(data, y=np.round(2 * np.array(data.y)) / 2)
+    fitted = scaler.fit("robust", halves, np.arange(60), seed=0)
+    again = Scaler.from_json(json.loads(json.dumps(fitted.to_json())))
+    assert again.grids == fitted.grids and again.targets == fitted.targets
+    for target, (own, scaled) in enumerate(zip(fitted.grids, fitted.targets.grids, strict=True)):
+        assert own is not None and scaled is not None and own.step == pytest.approx(0.5)
+        last = own.offset + own.step * (own.count - 1)
+        offset, step, count = scaled
+        assert offset * fitted.y_scale[target] + fitted.y_center[target] == pytest.approx(own.offset)
+        top = (offset + step * (count - 1)) * fitted.y_scale[target] + fitted.y_center[target]
+        assert top == pytest.approx(last) and count == own.count
 
 
 def test_an_unknown_kind_is_answered_with_the_list() -> None:

@@ -1,4 +1,4 @@
-"""Training: cropping, the learning rate, determinism, and nothing of the held-out series in the weights."""
+"""Training: cropping, determinism, what may be watched, which weights predict, and nothing of the held-out series."""
 
 from __future__ import annotations
 
@@ -10,31 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_scaler import dense
+from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, checkpoint, dense, exhaust, fitted, silent, weights
 
-from foldline import scaler, trainer
+from foldline import resident, scaler, trainer
 from foldline.errors import UserError
-from foldline.trainer import NetworkCell, TrainConfig
+from foldline.recipe import TrainConfig, WatchConfig
+from foldline.resident import kept_steps
+from foldline.trainer import NetworkCell
 
-PARAMS = {"width": 4, "dropout": 0.1, "blocks": [{"kind": "bilstm"}, {"kind": "conv"}]}
-TRAIN = TrainConfig(epochs=2, batch=3, device="cpu")
-INSIDE = np.array([0, 1, 3, 4, 7, 8, 9])
-
-
-def silent(kind: str, **values: Any) -> None:
-    """An emitter for nobody."""
+CALM = {**PARAMS, "dropout": 0.0}
 
 
-def fitted(data: Any = None, seed: int = 0, train: TrainConfig = TRAIN, emit: trainer.Emit = silent) -> NetworkCell:
-    data = data or dense()
-    cell = NetworkCell("hybrid", PARAMS, train, scaler.fit("robust", data, INSIDE, 0))
-    cell.fit(data, INSIDE, seed, emit)
-    return cell
-
-
-def weights(cell: NetworkCell) -> dict[str, bytes]:
-    assert cell.network is not None
-    return {name: value.numpy().tobytes() for name, value in cell.network.state_dict().items()}
+def history(train: TrainConfig, **given: Any) -> tuple[list[dict[str, float]], NetworkCell]:
+    """The epochs that a training told of, and what came out."""
+    rows: list[dict[str, float]] = []
+    cell = fitted(train=train, emit=lambda kind, **values: rows.append(values) if kind == "epoch" else None, **given)
+    return rows, cell
 
 
 def test_same_seed_same_bits_and_another_seed_others() -> None:
@@ -42,12 +33,23 @@ def test_same_seed_same_bits_and_another_seed_others() -> None:
     assert weights(fitted()) == weights(fitted()) != weights(fitted(seed=1))
 
 
-def test_the_held_out_series_change_no_weight() -> None:
-    data = dense()
-    x, y = data.x.copy(), np.array(data.y)
+def test_the_same_bits_with_every_part_of_the_recipe() -> None:
+    data = dense(static=True)
+    one, same, other = (fitted(data, train=EVERYTHING, seed=seed) for seed in (0, 0, 1))
+    assert weights(one) == weights(same) != weights(other)
+
+
+@pytest.mark.parametrize("train", [TRAIN, EVERYTHING], ids=["plain", "everything"])
+def test_the_held_out_series_change_no_weight(train: TrainConfig) -> None:
+    data = dense(static=True)
+    x, y, static = data.x.copy(), np.array(data.y), data.static.copy()
     held = np.setdiff1d(np.arange(10), INSIDE)
-    x[held], y[held] = 1e3, -1e3
-    assert weights(fitted(replace(data, x=x, y=y))) == weights(fitted(data))
+    x[held], y[held], static[held] = 1e3, -1e3, 0
+    (told, before), (tells, after) = (
+        history(train, data=some) for some in (data, replace(data, x=x, y=y, static=static))
+    )
+    assert weights(after) == weights(before)
+    assert [row["loss"] for row in tells] == [row["loss"] for row in told]
 
 
 def test_it_saves_loads_and_predicts_to_the_last_bit(tmp_path: Path) -> None:
@@ -56,28 +58,43 @@ def test_it_saves_loads_and_predicts_to_the_last_bit(tmp_path: Path) -> None:
     again = NetworkCell("hybrid", PARAMS, TRAIN, cell.scaler)
     again.load(tmp_path, data)
     everyone = np.arange(10)
-    predicted = cell.predict(data, everyone)
-    assert predicted.shape == (10, 6, 2) and predicted.dtype == np.float64
-    assert np.array_equal(again.predict(data, everyone), predicted)
-    np.testing.assert_allclose(cell.predict(data, everyone[::-1]), predicted[::-1], rtol=1e-5, atol=1e-6)
+    predicted, spread = cell.predict(data, everyone)
+    assert predicted.shape == (10, 6, 2) and predicted.dtype == np.float64 and spread is None
+    assert np.array_equal(again.predict(data, everyone)[0], predicted)
+    np.testing.assert_allclose(cell.predict(data, everyone[::-1])[0], predicted[::-1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_head_that_knows_its_spread_tells_it_in_the_targets_own_unit(tmp_path: Path) -> None:
+    data, cell = dense(), fitted(params={**PARAMS, "head": {"kind": "laplace"}})
+    cell.save(tmp_path)
+    ten_times = replace(cell.scaler, y_scale=10 * cell.scaler.y_scale)
+    far = NetworkCell("hybrid", cell.params, TRAIN, ten_times)
+    far.load(tmp_path, data)
+    (_, spread), (_, wide) = (some.predict(data, INSIDE) for some in (cell, far))
+    assert spread is not None and wide is not None and spread.shape == (7, 6, 2) and (spread > 0).all()
+    np.testing.assert_allclose(wide, 10 * spread)
+
+
+def test_no_series_at_all_are_predicted_too() -> None:
+    assert fitted().predict(dense(), np.zeros(0, dtype=np.int64))[0].shape == (0, 6, 2)
 
 
 def test_cropping_keeps_the_margin_and_repeats_the_last_step() -> None:
     data = dense()  # steps 0 to 3 are scored
-    assert [trainer.kept_steps(margin, data) for margin in (-1, 0, 1, 9)] == [6, 4, 5, 6]
-    cropped = fitted(train=replace(TRAIN, margin=0)).predict(data, np.arange(10))
+    assert [kept_steps(margin, data) for margin in (-1, 0, 1, 9)] == [6, 4, 5, 6]
+    cropped, _ = fitted(train=replace(TRAIN, margin=0)).predict(data, np.arange(10))
     assert cropped.shape == (10, 6, 2)
     assert np.array_equal(cropped[:, 4], cropped[:, 3]) and np.array_equal(cropped[:, 5], cropped[:, 3])
 
 
-def test_steps_behind_the_crop_change_nothing() -> None:
+def test_steps_behind_the_crop_change_nothing(tmp_path: Path) -> None:
     data, config = dense(), replace(TRAIN, margin=0)
     x = data.x.copy()
     x[:, 4:] += 50.0 * data.mask[:, 4:, None]
     plain = NetworkCell("hybrid", PARAMS, config, scaler.fit("none", data, INSIDE, 0))
     other = NetworkCell("hybrid", PARAMS, config, plain.scaler)
-    plain.fit(data, INSIDE, 0, silent)
-    other.fit(replace(data, x=x), INSIDE, 0, silent)
+    exhaust(plain.fit([resident.lesson(data, INSIDE)], 0, silent, tmp_path / "plain"))
+    exhaust(other.fit([resident.lesson(replace(data, x=x), INSIDE)], 0, silent, tmp_path / "other"))
     assert weights(plain) == weights(other)
 
 
@@ -90,30 +107,59 @@ def test_events_tell_of_every_epoch_and_step() -> None:
     assert [values["epoch"] for values in epochs] == [1, 2] and all(math.isfinite(row["loss"]) for row in epochs)
 
 
-def test_a_loss_that_diverges_is_the_users_to_mend() -> None:
-    with pytest.raises(UserError, match=r"training loss became .* in epoch \d of hybrid. Lower train.lr"):
-        fitted(train=replace(TRAIN, lr=1e30, clip=0.0, epochs=4))
+def test_an_epochs_loss_is_the_mean_over_all_its_scored_steps() -> None:
+    """With a rate of nothing the weights stay, so the slow reference is one look at every series."""
+    data = dense()
+    (row,), cell = history(replace(TRAIN, epochs=1, lr=1e-30), data=data, params=CALM)
+    assert row["loss"] == pytest.approx(scaled_error(cell, data, INSIDE), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        ("constant", {0: 0.5, 1: 1.0, 50: 1.0, 99: 1.0}),
-        ("flat-cosine", {0: 0.5, 74: 1.0, 75: 1.0, 87: 0.531395, 100: 0.0}),
-        ("cosine", {0: 0.5, 1: 1.0, 51: 0.5, 100: 0.0}),
-    ],
-)
-def test_the_learning_rate_by_hand(schedule: str, expected: dict[int, float]) -> None:
-    factor = trainer.lr_factor(schedule, 100)  # warm-up: 2 steps
-    assert {step: factor(step) for step in expected} == pytest.approx(expected, abs=1e-4)
+def scaled_error(cell: NetworkCell, data: Any, series: np.ndarray) -> float:
+    """Mean absolute error over the scored steps of some series, in scaled units."""
+    errors = np.abs(cell.predict(data, series)[0] - data.y[series]) / cell.scaler.y_scale
+    return float(errors.mean(axis=-1)[data.scored[series]].mean())
 
 
-def test_a_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cuda, mps, used in ((True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
-        assert TrainConfig().device_used == used
-    assert TrainConfig(device="cpu").device_used == "cpu"
+def test_a_loss_that_diverges_is_the_users_to_mend(tmp_path: Path) -> None:
+    data = dense()
+    (tmp_path / "keys.json").write_text(str(list(range(100, 110))))
+    with pytest.raises(UserError, match=r"training loss of hybrid was not finite at step \d of epoch \d, on the .* 10"):
+        fitted(replace(data, path=tmp_path), train=replace(TRAIN, lr=1e30, clip=0.0, epochs=4))
+
+
+def poisoned(folder: Path, victim: int) -> Any:
+    """Ten series called a to j; one of them holds a NaN."""
+    (folder / "keys.json").write_text(str(list("abcdefghij")).replace("'", '"'))
+    data = dense()
+    x = data.x.copy()
+    x[victim, 0, 1] = np.nan
+    return replace(data, x=x, path=folder)
+
+
+@pytest.mark.parametrize("victim", [1, 8])
+def test_a_poisoned_series_is_named_with_epoch_and_step_and_no_checkpoint_holds_it(victim: int, tmp_path: Path) -> None:
+    data, config = poisoned(tmp_path, victim), replace(TRAIN, checkpoint_s=0.0)
+    clean = scaler.fit("robust", dense(), INSIDE, 0)
+    order = INSIDE[trainer.shuffled(len(INSIDE), 0, 0).numpy()].tolist()
+    step = order.index(victim) // 3
+    told = []
+    for _ in range(2):  # again from the checkpoint: the rate and the batch are what they were, and so is the end
+        cell = NetworkCell("hybrid", PARAMS, config, clean)
+        with pytest.raises(UserError) as caught:
+            exhaust(cell.fit([resident.lesson(data, INSIDE)], 0, silent, tmp_path))
+        told.append(str(caught.value))
+    named = ", ".join("abcdefghij"[number] for number in order[3 * step : 3 * step + 3])
+    assert f"not finite at step {step + 1} of epoch 1, on the series {named}." in told[0]
+    assert told[1] == told[0]
+    assert (tmp_path / "checkpoint.safetensors").exists() == (step > 0)
+    assert step == 0 or all(np.isfinite(value).all() for value in checkpoint(tmp_path).values())
+
+
+def test_many_named_series_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(str(list(range(40))))
+    data = replace(dense(series=40), path=tmp_path)
+    told = trainer.Diverged(2, 5, list(range(20))).told("net", [resident.lesson(data, np.arange(40))])
+    assert "at step 5 of epoch 2" in told and "14, 15 and 4 more." in told and "16," not in told
 
 
 def test_a_prediction_does_not_hang_on_the_other_series_of_its_file() -> None:
@@ -121,5 +167,128 @@ def test_a_prediction_does_not_hang_on_the_other_series_of_its_file() -> None:
     scored = data.scored.copy()
     scored[:, 3:] = False  # alone, these series would be cropped earlier than the ones that were learnt from
     short = replace(data, scored=scored)
-    assert trainer.kept_steps(1, short) < trainer.kept_steps(1, data) == cell.steps
-    assert cell.predict(short, INSIDE).tobytes() == cell.predict(data, INSIDE).tobytes()
+    assert kept_steps(1, short) < kept_steps(1, data) == cell.steps
+    assert cell.predict(short, INSIDE)[0].tobytes() == cell.predict(data, INSIDE)[0].tobytes()
+
+
+def test_every_series_comes_once_an_epoch_and_each_epoch_in_another_order() -> None:
+    orders = [trainer.shuffled(50, seed, epoch).tolist() for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0))]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert orders[0] == orders[3] and len({tuple(order) for order in orders}) == 3
+
+
+# ---------------------------------------------------------------- what is watched
+
+LOOKS = replace(TRAIN, epochs=8, schedule="constant", lr=0.05, watch=WatchConfig(share=0.3))
+
+
+def inner(data: Any, seed: int = 0) -> np.ndarray:
+    """The series that are watched."""
+    _, watched = trainer.inner_split([resident.lesson(data, INSIDE)], LOOKS.watch.share, seed)
+    return watched[0].series
+
+
+def test_the_inner_split_takes_whole_series_of_the_first_lesson_by_the_seed() -> None:
+    data = dense()
+    lessons = [resident.lesson(data, INSIDE), resident.lesson(data, np.array([2]))]
+    taught, watched = trainer.inner_split(lessons, 0.3, 0)
+    assert taught[1] is lessons[1] and len(watched) == 1 and len(watched[0].series) == 2
+    assert sorted([*taught[0].series, *watched[0].series]) == INSIDE.tolist()
+    for part in (*taught, *watched):
+        assert np.array_equal(part.y, data.y[part.series]) and np.array_equal(part.weight, data.scored[part.series])
+    assert len({tuple(inner(data, seed)) for seed in range(8)}) > 1
+    assert trainer.inner_split(lessons, 0.0, 0) == (lessons, [])
+    with pytest.raises(UserError, match=r"share = 0.3 needs at least 2 training series, but there is 1"):
+        trainer.inner_split([lessons[1]], 0.3, 0)
+
+
+def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
+    data = dense()
+    watched = inner(data)
+    x, y = data.x.copy(), np.array(data.y)
+    x[watched], y[watched] = 7.0, -7.0
+    lied = replace(data, x=x, y=y)
+    honest = scaler.fit("robust", data, INSIDE, 0)  # the scaler sees the whole training part, these series too
+    cells = [NetworkCell("hybrid", PARAMS, LOOKS, honest) for _ in range(2)]
+    scores: list[list[float]] = [[], []]
+    for cell, some, said in zip(cells, (data, lied), scores, strict=True):
+        told = lambda kind, said=said, **row: said.append(row["watched"]) if kind == "epoch" else None  # noqa: E731
+        exhaust(cell.fit([resident.lesson(some, INSIDE)], 0, told, tmp_path / str(id(cell))))
+    assert weights(cells[0]) == weights(cells[1]) and scores[0] != scores[1]
+
+
+def test_the_watched_score_is_the_error_of_the_inner_series() -> None:
+    data = dense()
+    rows, cell = history(replace(LOOKS, epochs=2), data=data)
+    assert rows[-1]["watched"] == pytest.approx(scaled_error(cell, data, inner(data)), rel=1e-5)
+
+
+def test_best_keeps_the_weights_of_the_epoch_with_the_best_score() -> None:
+    rows, cell = history(replace(LOOKS, watch=WatchConfig(share=0.3, best=True)))
+    scores = [row["watched"] for row in rows]
+    best = 1 + int(np.argmin(scores))
+    assert 1 < best < len(scores)  # or there would be nothing to tell apart
+    assert weights(cell) == weights(fitted(train=replace(LOOKS, epochs=best)))
+
+
+def test_stop_ends_training_so_many_epochs_after_the_best() -> None:
+    scores = [row["watched"] for row in history(replace(LOOKS, epochs=40))[0]]
+    stopped = [row["watched"] for row in history(replace(LOOKS, epochs=40, watch=WatchConfig(share=0.3, stop=3)))[0]]
+    best, last = 0, 0
+    while last - best < 3:  # the slow reference: walk on until nothing was better for three epochs
+        last += 1
+        best = last if scores[last] < scores[best] else best
+    assert stopped == scores[: last + 1] and last < 39
+
+
+def test_plateau_lowers_the_rate_after_patience_epochs_without_a_better_score() -> None:
+    watch = WatchConfig(share=0.3, patience=2, factor=0.5)
+    rows, _ = history(replace(LOOKS, epochs=30, schedule="plateau", watch=watch))
+    rate, best, waited, expected = 0.05, math.inf, 0, []
+    for row in rows:  # the slow reference
+        expected.append(rate)
+        waited = 0 if row["watched"] < best else waited + 1
+        best = min(best, row["watched"])
+        if waited == 2:
+            rate, waited = rate / 2, 0
+    assert [row["lr"] for row in rows] == pytest.approx(expected)
+    assert expected[-1] < 0.02
+
+
+# ---------------------------------------------------------------- which weights predict
+
+
+def snapshots(train: TrainConfig, every: str) -> tuple[list[dict[str, torch.Tensor]], NetworkCell]:
+    """The weights as they were at each event of a kind, and what came out."""
+    seen: list[dict[str, torch.Tensor]] = []
+    honest, kept = trainer.State, []
+
+    def state(*given: Any) -> Any:
+        kept.append(honest(*given))
+        return kept[-1]
+
+    def look(kind: str, **_: Any) -> None:
+        if kind == every:
+            seen.append({name: value.clone() for name, value in kept[-1].network.state_dict().items()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "State", state)
+        return seen, fitted(train=train, emit=look)
+
+
+def test_average_predicts_with_the_mean_of_the_last_epochs_weights() -> None:
+    seen, cell = snapshots(replace(TRAIN, epochs=5, average=3), "epoch")
+    assert cell.network is not None and len(seen) == 5
+    for name, value in cell.network.state_dict().items():
+        torch.testing.assert_close(value, torch.stack([each[name] for each in seen[-3:]]).mean(dim=0))
+
+
+def test_ema_predicts_with_the_moving_average_over_all_steps() -> None:
+    seen, cell = snapshots(replace(TRAIN, epochs=4, ema=0.5), "progress")
+    assert cell.network is not None and len(seen) == 12
+    for name, value in cell.network.state_dict().items():
+        mean = seen[0][name]
+        for count, each in enumerate(seen[1:], start=1):
+            decay = min(0.5, (1 + count) / (10 + count))
+            mean = decay * mean + (1 - decay) * each[name]
+        torch.testing.assert_close(value, mean)

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 import models
+from models.base import Embed, Targets
 from models.hybrid import Config, Hybrid, Residual
 
 
 def hybrid(features: int = 3, levels: tuple[int, ...] = (), targets: int = 1, **table: Any) -> Hybrid:
     torch.manual_seed(0)
-    return Hybrid(Config(**table), features, levels, targets)
+    return Hybrid(Config(**table), features, levels, Targets(count=targets))
 
 
 class Double(nn.Module):
@@ -59,7 +61,8 @@ def test_dropout_acts_on_the_block_and_spares_the_skip() -> None:
 
 def test_embeddings_tell_levels_apart_and_know_one_for_unseen_values() -> None:
     network = hybrid(levels=(2, 3), embed=4, blocks=({"kind": "conv"},)).eval()
-    assert [table.weight.shape for table in network.embed] == [(3, 4), (4, 4)]  # levels and the unknown one
+    assert network.embed is not None
+    assert [table.shape for table in network.embed.tables] == [(3, 4), (4, 4)]  # levels and the unknown one
     x = torch.randn(1, 5, 3).expand(4, -1, -1)
     codes = torch.tensor([[0, 0], [1, 1], [2, 3], [1, 1]])
     out = network(x, codes, None)
@@ -71,6 +74,13 @@ def test_without_embedding_static_codes_change_nothing() -> None:
     network, x = hybrid(levels=(2, 3), blocks=({"kind": "conv"},)).eval(), torch.randn(2, 5, 3)
     codes = torch.tensor([[1, 1], [2, 2]])
     assert torch.equal(network(x, codes, None), network(x, codes.flip(0), None))
+
+
+def test_a_mixture_of_codes_is_the_mixture_of_their_embeddings() -> None:
+    torch.manual_seed(0)
+    embed, codes, others = Embed((2, 3), 4), torch.tensor([[0, 3], [2, 1]]), torch.tensor([[2, 0], [1, 1]])
+    mixture = 0.7 * functional.one_hot(codes, 4).float() + 0.3 * functional.one_hot(others, 4).float()  # (B, S, L)
+    torch.testing.assert_close(embed(mixture), 0.7 * embed(codes) + 0.3 * embed(others))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +100,7 @@ def test_impossible_tables_are_refused(table: dict[str, Any], message: str) -> N
 
 def test_a_hybrids_weights_depend_on_the_files_of_its_parts_only() -> None:
     of = {path.name for path in models.source_of("hybrid", {"blocks": [{"kind": "conv"}], "head": {"kind": "l1"}})}
-    assert of == {"hybrid.py", "base.py", "initial.py", "conv.py", "l1.py"}
+    assert of == {"hybrid.py", "base.py", "initial.py", "linear.py", "auxiliary.py", "conv.py", "l1.py"}
     default = {path.name for path in models.source_of("hybrid", {})}
     assert default - of == {"bilstm.py", "transformer.py"}
 

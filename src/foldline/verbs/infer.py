@@ -29,8 +29,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     with terminal.bar("features", "series") as update:
         dense = store.obtain(test, stored.config.features, stored.levels, update)
     terminal.say(f"{stored.config.name}: {len(stored.plan)} cells on {len(dense.lengths)} series of {test.path}")
-    jobs = [Job(cell, None, None, dense.path) for cell in stored.plan]
-    waiting = list({job.key: job for job in jobs if not job.finished}.values())
+    jobs = {cell.key: Job(cell, None, None, dense.path) for cell in stored.plan}
+    waiting = [job for job in jobs.values() if not job.finished]
     if "--dry-run" in arguments.flags:
         terminal.result(
             {"to_predict": len(waiting)}, f"dry run: {len(waiting)} of {len(jobs)} cells have yet to predict this file"

@@ -4,50 +4,35 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from foldline import cells, exact, executors, experiment, files, folds, report, series, store, submit
 from foldline import config as configs
-from foldline.cells import Cell, Job
+from foldline import estimate, experiment, files, report, submit, workbench
+from foldline.cells import Job
 from foldline.cli import Arguments
 from foldline.config import Config
 from foldline.console import Terminal
-from foldline.exact import Exact
 from foldline.experiment import Result
-from foldline.folds import Folds
-from foldline.series import Competition
-from foldline.store import Dense
 from foldline.submit import Expected
-from foldline.track import Tracker
+from foldline.workbench import shown
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Train what is not trained, blend, post-process, gate, record, report."""
-    config = configs.load(Path(arguments.config), arguments.overrides)
-    competition = series.load(config.data)
-    for model in config.models:
-        model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
-    dry = "--dry-run" in arguments.flags
-    store.check(competition.train, config.features, competition.levels)
-    store.check(competition.test, config.features, competition.levels)
-    dealt, made = folds.obtain(config.folds, config.name, competition.train, save=not dry)
-    train, test = _stores(config, competition, terminal)
-    plan = cells.plan(config.data, config.features, list(config.models), train, dealt)
-    _summary(config, competition, train, dealt, made, plan, terminal)
+    config, dry = configs.load(Path(arguments.config), arguments.overrides), "--dry-run" in arguments.flags
+    prepared = workbench.prepare(config, terminal, dry)
+    plan, train, test, competition = prepared.plan, prepared.train, prepared.test, prepared.competition
+    workbench.summary(prepared, terminal)
+    waves = prepared.jobs("--force" in arguments.flags)
     if dry:
-        terminal.result(
-            {"cells": len(plan), "to_train": sum(not cell.done for cell in plan)}, "dry run: nothing was trained"
-        )
+        _foretell(config, waves, terminal)
         return 0
-    found = _decoded(config, competition, terminal)
+    found = workbench.decoded(config, competition, terminal)
     folder = experiment.folder_of(config, plan, test.fingerprint)
-    force = "--force" in arguments.flags
-    jobs = [Job(cell, train.path, dealt.assignment, test.path, force) for cell in plan]
-    _map(config, jobs, folder, "train", terminal)
+    workbench.run_cells(config, waves, folder, "train", terminal)
 
-    result = experiment.reduce(config, plan, train, dealt, found[0])
+    result = experiment.reduce(config, plan, train, prepared.folds, found[0])
     predictions = experiment.predict_test(result.blend, result.grids, plan, test, found[1])
     truth = np.asarray(train.y)[train.scored]
     tested = competition.test
@@ -56,95 +41,40 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     experiment.record(folder, config, plan, result, competition.levels, expected)
     page = folder / "report.html"
     files.write_text(page, report.page(config, plan, result, train, competition, found, _command(arguments)))
-    _scores(config, result, dealt.k, terminal)
-    terminal.say(f"report: {_shown(folder.parent / 'latest' / page.name)}")
+    _scores(config, result, prepared.folds.k, terminal)
+    terminal.say(f"report: {shown(folder.parent / 'latest' / page.name)}")
     origin = experiment.origin(config, plan, folder, test.fingerprint, result.score)
     path = submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
     answer = {"submission": str(path), "report": str(page), "scores": result.scores, "experiment": folder.name}
-    terminal.result(answer, f"submission: {_shown(path)}")
+    terminal.result(answer, f"submission: {shown(path)}")
     return 0
 
 
-def _stores(config: Config, competition: Competition, terminal: Terminal) -> tuple[Dense, Dense]:
-    """The dense stores of the train and test tables."""
-    with terminal.bar("features", "series") as update:
-        return (
-            store.obtain(competition.train, config.features, competition.levels, update),
-            store.obtain(competition.test, config.features, competition.levels, update),
-        )
-
-
-def _decoded(config: Config, competition: Competition, terminal: Terminal) -> tuple[Exact | None, Exact | None]:
-    """Exact rows of the train and test tables, where post.decode asks for them."""
-    if not config.post.decode:
-        return None, None
-    with terminal.bar("decoding", "series") as update:
-        found = (exact.obtain(competition.train, update), exact.obtain(competition.test, update))
-    for doubt in (known.doubt for known in found if known.doubt):
-        terminal.warn(f"{doubt}; exact decoding needs the printed digits, so less can be proven.")
-    return found
-
-
-def _map(config: Config, jobs: list[Job], folder: Path, verb: str, terminal: Terminal) -> None:
-    """Run the cells that have something left to do, their events going to the bars and to wandb."""
-    waiting = list({job.key: job for job in jobs if not job.finished}.values())  # equal tables share their cells
+def _foretell(config: Config, waves: list[list[Job]], terminal: Terminal) -> None:
+    """--dry-run: what is left to do, and what it will take here."""
+    waiting = [job for wave in waves for job in wave]
     if not waiting:
-        terminal.say("all cells are finished: nothing to train")
+        terminal.result({"to_train": 0, "seconds": 0.0, "bytes": 0}, "dry run: nothing is left to train")
         return
-    files.need_space(_predicted_bytes(waiting), "storing the cells' predictions")
-    with Tracker(config.track, config.name, folder, verb) as tracker, terminal.cells(waiting) as bars:
-
-        def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
-            tracker.event(job.cell, kind, values)
-            bars.event(job, kind, values)
-
-        executors.execute(waiting, config.executor, on_event)
-    if tracker.trouble:
-        terminal.warn(tracker.trouble)
-
-
-def _predicted_bytes(jobs: list[Job]) -> int:
-    """What the cells still have to write, predictions above all: bytes."""
-    tables = [store.open_store(path) for job in jobs[:1] for path in (job.train, job.test) if path is not None]
-    targets = max(dense.y.shape[2] for dense in tables if dense.y is not None)
-    values = sum(dense.x.shape[0] * dense.x.shape[1] for dense in tables) * targets
-    return 8 * int(values) * len(jobs)
-
-
-def _summary(
-    config: Config,
-    competition: Competition,
-    train: Dense,
-    dealt: Folds,
-    made: bool,
-    plan: list[Cell],
-    terminal: Terminal,
-) -> None:
-    """What is about to happen, before it does."""
-    source = "simulated" if config.data.simulated else config.data.source
-    known, asked = len(train.lengths), len(competition.test.lengths)
-    terminal.say(
-        f"{config.name}: {source}, {known} series to learn from, {asked} to predict, {len(train.names)} features"
+    with terminal.bar("measuring a few steps", "models"):
+        found = estimate.estimate(waves, config.executor)
+    rows = [
+        [each.label, str(each.cells), str(each.epochs), f"{each.epoch_s:.1f}", _duration(each.total_s)]
+        for each in found
+    ]
+    terminal.table("estimated from a few steps on this machine", ["", "cells", "epochs", "s an epoch", "all"], rows)
+    seconds, space = sum(each.total_s for each in found), workbench.predicted_bytes(waiting)
+    terminal.result(
+        {"to_train": sum(each.cells for each in found), "seconds": seconds, "bytes": space},
+        f"dry run: nothing was trained; it would take about {_duration(seconds)} and {space / 2**30:.1f} GiB of disk",
     )
-    terminal.say(
-        f"folds: {_shown(dealt.path)} ({dealt.k} {config.folds.kind} folds{', made just now' if made else ''})"
-    )
-    waiting = [cell for cell in plan if not cell.done]
-    terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train")
-    for reason in dict.fromkeys(_why(cell) for cell in waiting):
-        if reason:
-            terminal.say(f"  {reason}")
 
 
-def _why(cell: Cell) -> str:
-    """One line: in what the cell differs from the nearest finished one; empty where there is none."""
-    differing = cells.why(cell)
-    more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
-    return (
-        f"{cell.model.label}: differs from the nearest finished cell in {', '.join(differing[:4])}{more}"
-        if differing
-        else ""
-    )
+def _duration(seconds: float) -> str:
+    """45 s, 12 min, 3.4 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _scores(config: Config, result: Result, k: int, terminal: Terminal) -> None:
@@ -156,9 +86,3 @@ def _scores(config: Config, result: Result, k: int, terminal: Terminal) -> None:
 
 def _command(arguments: Arguments) -> str:
     return shlex.join(["./run.sh", arguments.verb, *arguments.words, *arguments.overrides])
-
-
-def _shown(path: Path) -> Path:
-    """Relative to the caller's folder where it lies below it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

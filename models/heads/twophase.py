@@ -1,0 +1,48 @@
+"""Two-phase L1 regression: one output for scored steps, another for real steps that are not scored.
+
+The 1st place of the ventilator competition gave its LSTM a head for inspiration (scored) and one for expiration (not):
+the body learns from all steps, and neither output has to bend for the other. (B, T, H) -> (B, T, 2 K).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.base import Targets
+from models.heads.linear import HeadConfig, LinearHead
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(HeadConfig):
+    """Table of the `twophase` head."""
+
+    other: float = 0.25  # what an unscored step weighs, beside 1 for a scored one
+
+    def __post_init__(self) -> None:
+        if not self.other > 0:
+            raise ValueError(f"other must be above 0, but is {self.other}; without a second phase choose kind = 'l1'")
+
+
+class TwoPhase(LinearHead):
+    """Mean absolute error, each step by the output of its own phase; outputs: K of scored steps, K of the others."""
+
+    def __init__(self, config: Config, hidden: int, targets: Targets) -> None:
+        super().__init__(config, hidden, targets.count, outputs=2 * targets.count)
+        self.other = config.other
+
+    def total(self, own: Tensor, y: Tensor, weight: Tensor, mask: Tensor | None) -> Tensor:
+        unscored = weight == 0 if mask is None else (weight == 0) & mask
+        scored_output, other_output = own.chunk(2, dim=-1)
+        errors = self.error(scored_output, y) * weight + self.error(other_output, y) * (self.other * unscored)
+        return errors.sum()
+
+    def error(self, own: Tensor, y: Tensor) -> Tensor:
+        """L1 of one phase's output: (B, T, K), (B, T, K) -> (B, T)."""
+        return (own - y).abs().mean(dim=-1)
+
+    def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
+        scored_output, other_output = self.own(raw).chunk(2, dim=-1)
+        return torch.where(scored.unsqueeze(-1), scored_output, other_output)

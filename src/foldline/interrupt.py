@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM while cells are trained: finish the step, save, then stop.
+
+Inside `deferred()` the first signal only asks; who can be interrupted looks at `asked()` where it is safe, saves, and
+calls `obey()`. A second Ctrl-C stops at once, as everywhere else.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_asked = False
+
+
+def asked() -> bool:
+    """Somebody wants this process to stop."""
+    return _asked
+
+
+def obey() -> None:
+    """Stop, if that was asked for.
+
+    Raises:
+        KeyboardInterrupt
+    """
+    if _asked:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def deferred(*signals: signal.Signals) -> Iterator[None]:
+    """Let the first of these signals only ask. Outside the main thread, which can set no handlers, nothing changes."""
+    global _asked
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, _: Any) -> None:
+        global _asked
+        if _asked:
+            raise KeyboardInterrupt
+        _asked = True
+
+    before = {number: signal.signal(number, ask) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _asked = False

@@ -1,0 +1,53 @@
+"""When the device's memory is full: say the largest batch that fits, or go on with gradients added up over parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from foldline.errors import UserError
+from foldline.recipe import TrainConfig
+from foldline.resident import Batch
+from foldline.state import State
+
+
+def fitted(step: Callable[[], Tensor], state: State, config: TrainConfig, batch: Batch) -> Tensor:
+    """The step's loss. Where memory is full: what `train.on_oom` says, and never a batch of another size in silence.
+
+    Raises:
+        UserError: it is full and may not be halved, or one series is too much.
+    """
+    try:
+        return step()
+    except torch.OutOfMemoryError:
+        pass  # out of the handler first: the error's traceback holds the tensors that filled the memory
+    size = largest(step, state, config, batch)
+    if config.on_oom == "stop":
+        raise UserError(
+            f"The device's memory is full with {state.counters.micro or config.micro or config.batch} series in a pass;"
+            f" {size} fit. Set train.batch={size}, or keep the batch and its result with train.micro={size}, or let "
+            "that be found by itself: train.on_oom=halve."
+        )
+    return step()
+
+
+def largest(step: Callable[[], Tensor], state: State, config: TrainConfig, batch: Batch) -> int:
+    """Series per pass that fit, found by halving; left in the state's counters."""
+    size = min(state.counters.micro or config.micro or config.batch, len(batch.x))
+    while size > 1:
+        size //= 2
+        state.counters.micro = size
+        state.optimiser.zero_grad(set_to_none=True)
+        if batch.x.device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            step()
+            return size
+        except torch.OutOfMemoryError:
+            continue
+    raise UserError(
+        "The device's memory is full even with one series in a pass. Make the network smaller, crop more steps "
+        "(train.margin), or train fewer cells at once (executor.together)."
+    )

@@ -1,0 +1,124 @@
+"""Series on the device, whole, scaled and cropped: batches are an index, there is no DataLoader.
+
+Letters as in models/base.py: N series, T steps (cropped), F features, S static columns, K targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foldline.scaler import Scaler
+from foldline.store import Dense
+
+BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Some series of a store and what is learnt from them: labelled ones, or test series that a teacher labelled."""
+
+    dense: Dense
+    series: np.ndarray  # (n,) indices into `dense`
+    y: np.ndarray  # (n, T, K) float64 targets, in their own unit
+    weight: np.ndarray  # (n, T) float32, how much each step counts; 0: not at all
+
+
+def lesson(dense: Dense, series: np.ndarray) -> Lesson:
+    """Labelled series as they are: each scored step counts 1."""
+    assert dense.y is not None, "labelled series are needed"
+    return Lesson(dense, series, np.asarray(dense.y[series]), dense.scored[series].astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step learns from."""
+
+    x: Tensor  # (B, T, F) float32, scaled
+    static: Tensor  # (B, S) int64 codes, or (B, S, L) float weights over codes where statics are mixed
+    mask: Tensor | None  # (B, T) bool, real steps; None where all are
+    y: Tensor  # (B, T, K) float32, scaled
+    weight: Tensor  # (B, T) float32
+
+    def parts(self, size: int) -> list[Batch]:
+        """The batch in pieces of at most `size` series; 0: in one piece."""
+        if not 0 < size < len(self.x):
+            return [self]
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        pieces = zip(*(value.split(size) for value in fields.values()), strict=True)
+        return [replace(self, **dict(zip(fields, piece, strict=True))) for piece in pieces]
+
+
+@dataclass(frozen=True)
+class Resident:
+    """N series on the device."""
+
+    x: Tensor  # (N, T, F) float32, scaled
+    static: Tensor  # (N, S) int64
+    mask: Tensor | None  # (N, T) bool; None where all steps are real
+    y: Tensor  # (N, T, K) float32, scaled; nothing to learn from (K = 0) where it is only predicted
+    weight: Tensor  # (N, T) float32
+    hidden: Tensor  # (F,) float32: the scaled value of a feature whose static columns are hidden; NaN: not made of any
+    codes: int  # L, number of codes of the static column with most of them
+
+    def batch(self, index: Tensor) -> Batch:
+        """Some series. index: (B,) int64 on the device."""
+        mask = None if self.mask is None else self.mask[index]
+        return Batch(self.x[index], self.static[index], mask, self.y[index], self.weight[index])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def place(lessons: Sequence[Lesson], scaler: Scaler, steps: int, device: torch.device) -> Resident:
+    """Bring lessons to the device, one after the other, as one set of series of `steps` steps."""
+    count = sum(len(part.series) for part in lessons)
+    names, targets = lessons[0].dense.names, lessons[0].y.shape[2]
+    x = torch.zeros(count, steps, len(names), device=device)
+    mask = torch.zeros(count, steps, dtype=torch.bool, device=device)
+    y = torch.zeros(count, steps, targets, device=device)
+    weight = torch.zeros(count, steps, device=device)
+    center, inverse = _tensor(scaler.center, device), _tensor(1 / scaler.scale, device)
+    first = 0
+    for part in lessons:
+        last, kept = first + len(part.series), min(steps, part.dense.x.shape[1])
+        _fill(x[first:last, :kept], part, center, inverse)
+        mask[first:last, :kept] = torch.from_numpy(part.dense.mask[part.series, :kept]).to(device)
+        y[first:last, :kept] = _tensor((part.y[:, :kept] - scaler.y_center) / scaler.y_scale, device)
+        weight[first:last, :kept] = torch.from_numpy(part.weight[:, :kept]).to(device)
+        first = last
+    static = torch.cat([torch.from_numpy(part.dense.static[part.series]) for part in lessons]).to(device)
+    return Resident(
+        x=x,
+        static=static,
+        mask=None if bool(mask.all()) else mask,
+        y=y,
+        weight=weight,
+        hidden=torch.where(torch.tensor(lessons[0].dense.of_static, device=device), -center * inverse, torch.nan),
+        codes=1 + max(lessons[0].dense.levels, default=0),
+    )
+
+
+def _fill(x: Tensor, part: Lesson, center: Tensor, inverse: Tensor) -> None:
+    """Scale a lesson's features into their place, in pieces that fit anywhere."""
+    kept = x.shape[1]
+    rows = max(1, BYTES_PER_CHUNK // (4 * part.dense.x.shape[1] * part.dense.x.shape[2]))
+    for begin in range(0, len(part.series), rows):
+        piece = np.ascontiguousarray(part.dense.x[part.series[begin : begin + rows], :kept])
+        x[begin : begin + rows] = (torch.from_numpy(piece).to(x.device) - center) * inverse
+
+
+def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(device)
+
+
+def kept_steps(margin: int, dense: Dense) -> int:
+    """T after cropping: up to the last scored step of any series, and `margin` more; -1 keeps all."""
+    if margin < 0:
+        return int(dense.x.shape[1])
+    last = int(np.flatnonzero(dense.scored.any(axis=0))[-1])
+    return min(last + 1 + margin, int(dense.x.shape[1]))

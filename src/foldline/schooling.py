@@ -1,0 +1,139 @@
+"""What a cell may learn from besides its fold's labelled series: teachers' labels, exact rows, simulated series.
+
+A student of fold k learns only from teachers that held out the same fold k: their labels of test series then hold
+nothing of the series the student is scored on. A simulator's rig is calibrated without the held-out fold, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldline import exact, files, readers, series, store
+from foldline.errors import UserError
+from foldline.resident import Lesson
+from foldline.series import Competition, Table
+from foldline.store import Dense, FeaturesConfig, open_store, pad
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """teacher = {...} in a [[model]]: labels of test series that it learns from, beside the labelled ones."""
+
+    of: tuple[str, ...] = ()  # labels of models further up in the config: the mean of their cells of the same fold
+    weight: float = 0.5  # how much a step with such a label counts; a labelled step counts 1
+    exact: bool = False  # rows that are read back exactly from the inputs, as true labels, count 1 (ventilator only)
+
+    def __post_init__(self) -> None:
+        if not self.of and not self.exact:
+            raise ValueError("a teacher needs labels to give: of = [labels of other models], exact = true, or both")
+        if not 0 < self.weight <= 1:
+            raise ValueError(f"weight must be above 0 and at most 1, but is {self.weight}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """pretrain = {...} in a [[model]]: series that it is trained on first; its fold then goes on from those weights."""
+
+    source: str = "simulate"  # "simulate" (ventilator only), or a folder whose train file has the columns of [data]
+    breaths: int = 20_000  # simulated series
+    seed: int = 0  # of the simulation
+    calibrate: bool = True  # fit the simulator to the fold's labelled series first; false: the one that comes along
+    train: dict[str, Any] = field(default_factory=dict)  # what it changes of the model's [train]
+
+    def __post_init__(self) -> None:
+        if self.breaths < 1:
+            raise ValueError(f"breaths must be at least 1, but is {self.breaths}")
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Test series with labels from elsewhere, as a job carries it to a worker: paths only."""
+
+    store: Path  # of the test table
+    exact: Path | None  # exact rows of the test table
+    teachers: tuple[Path, ...]  # (n, T, K) predictions for the test table, one file a teacher
+    weight: float
+
+    def lesson(self, targets: int) -> Lesson:
+        """The test series that have labels."""
+        dense = open_store(self.store)
+        count, steps = dense.scored.shape
+        y, weight = np.zeros((count, steps, targets)), np.zeros((count, steps), dtype=np.float32)
+        for path in self.teachers:
+            y += files.read_array(path, mapped=True) / len(self.teachers)
+        if self.teachers:
+            weight[dense.scored] = self.weight
+        if self.exact is not None:
+            known = pad(exact.read(self.exact, int(dense.lengths.sum())).values, dense.lengths, steps)
+            places = ~np.isnan(known) & dense.scored
+            y[places, 0], weight[places] = known[places], 1.0
+        labelled = np.flatnonzero(weight.any(axis=1))
+        return Lesson(dense, labelled, y[labelled], weight[labelled])
+
+
+def rehearsal(
+    config: PretrainConfig,
+    features: FeaturesConfig,
+    competition: Competition,
+    inside: np.ndarray,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Dense:
+    """The store of the series that a fold's cells are pre-trained on.
+
+    Args:
+        inside: (n,) places of the fold's training series: the only labels that are looked at.
+    """
+    source = _simulated(config, competition, inside) if config.source == "simulate" else Path(config.source)
+    table = series.load_table(
+        readers.locate(source, "train"), competition.data, labelled=True, levels=competition.levels
+    )
+    if config.source != "simulate":
+        _refuse_known(table, competition)
+    return store.obtain(table, features, competition.levels, on_progress)
+
+
+def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndarray) -> Path:
+    """A folder with simulated series, made once for the same labels, size, seed and code."""
+    from ventilator import calibrate, rig, simulator
+
+    known = _columns_for_rig(competition, inside) if config.calibrate else None
+    what = {"breaths": config.breaths, "seed": config.seed, "code": series.simulator_code()}
+    rows = files.digest_arrays(*(column.to_physical().to_numpy() for column in known)) if known is not None else ""
+    folder = files.runs() / "data" / f"rehearsal-{files.digest({**what, 'rows': rows})}"
+
+    def write(draft: Path) -> None:
+        fitted = rig.Rig.load() if known is None else calibrate.calibrate(known)
+        simulator.write_competition(draft, breaths=config.breaths, test_breaths=1, seed=config.seed, rig=fitted)
+
+    try:
+        files.make_once(folder, write)
+    except ValueError as error:
+        raise UserError(
+            f"pretrain.calibrate = true fits the ventilator's rig to the labelled series: {error}"
+        ) from error
+    return folder
+
+
+def _columns_for_rig(competition: Competition, inside: np.ndarray) -> pl.DataFrame:
+    """The labelled series of a fold's training part, and the test series unlabelled: they show clocks and shares."""
+    chosen = np.zeros(len(competition.train.lengths), dtype=bool)
+    chosen[inside] = True
+    train = competition.train.frame.filter(pl.Series(np.repeat(chosen, competition.train.lengths)))
+    test = competition.test.frame.with_columns(-1 - pl.col(competition.data.key))
+    return pl.concat([train, test], how="diagonal_relaxed").drop(competition.data.id)
+
+
+def _refuse_known(table: Table, competition: Competition) -> None:
+    """Series that are also in the competition would teach what is held out."""
+    both = table.keys.is_in(competition.train.keys.implode()) | table.keys.is_in(competition.test.keys.implode())
+    if both.any():
+        raise UserError(
+            f"{table.path}: series to pre-train on must not be in the competition's files, but "
+            f"{competition.data.key} {table.keys.filter(both)[0]} is (and {int(both.sum()) - 1} others)."
+        )

@@ -1,0 +1,176 @@
+"""What the verbs that train share: everything up to a plan of cells, and the map over them.
+
+`prepare` checks and makes what cells need, in the order of cost, so that the user's mistakes show before any work;
+`run_cells` trains what is not trained, with bars, tracking and the executor of the config.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foldline import exact, executors, files, folds, planning, post, schooling, series, store, trainer
+from foldline.cells import Cell, Job
+from foldline.config import Config
+from foldline.console import Terminal
+from foldline.exact import Exact
+from foldline.folds import Folds
+from foldline.planning import Given
+from foldline.schooling import PretrainConfig
+from foldline.series import Competition
+from foldline.store import Dense
+from foldline.track import Tracker
+from models.base import Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """An experiment whose cells can be trained."""
+
+    config: Config
+    competition: Competition
+    folds: Folds
+    folds_made: bool  # just now
+    train: Dense
+    test: Dense
+    given: Given
+    plan: list[Cell]
+
+    def jobs(self, force: bool = False) -> list[list[Job]]:
+        """What there is to train and to predict, in waves."""
+        taught = exact.path_of(self.competition.test) if self.given.exact else None
+        return planning.jobs(self.plan, self.train.path, self.folds.assignment, self.test.path, taught, force)
+
+
+def prepare(config: Config, terminal: Terminal, dry: bool = False) -> Prepared:
+    """Read and check the data, make folds, features and the plan. dry: a fold file is not written.
+
+    Raises:
+        UserError: whatever is wrong with config, data, folds or disk.
+    """
+    competition = series.load(config.data)
+    for model in config.models:
+        model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
+    store.check(competition.train, config.features, competition.levels)
+    store.check(competition.test, config.features, competition.levels)
+    dealt, made = folds.obtain(config.folds, config.name, competition.train, save=not dry)
+    with terminal.bar("features", "series") as update:
+        train = store.obtain(competition.train, config.features, competition.levels, update)
+        test = store.obtain(competition.test, config.features, competition.levels, update)
+    _check_models(config, train)
+    given = _given(config, competition, train, test, dealt, terminal)
+    return Prepared(
+        config=config,
+        competition=competition,
+        folds=dealt,
+        folds_made=made,
+        train=train,
+        test=test,
+        given=given,
+        plan=planning.plan(given, config.models),
+    )
+
+
+def _check_models(config: Config, train: Dense) -> None:
+    """Refuse, before any training, models that can't be made for these targets."""
+    grids = post.detect_grids(np.asarray(train.y)[train.scored])
+    scaled = tuple(None if grid is None else (grid.offset, grid.step, grid.count) for grid in grids)
+    for model in config.models:
+        if not model.on_rows:
+            targets = Targets(count=len(grids), grids=scaled)
+            trainer.build(model.name, model.params, len(train.names), train.levels, targets)
+
+
+def _given(
+    config: Config, competition: Competition, train: Dense, test: Dense, dealt: Folds, terminal: Terminal
+) -> Given:
+    """What the cells share; series to pre-train on are made when a cell asks for them."""
+    learns = any(model.teacher is not None and model.teacher.exact for model in config.models)
+    if learns:
+        with terminal.bar("decoding", "series") as update:
+            exact.obtain(competition.test, update)
+
+    @functools.cache
+    def rehearsals(asked: PretrainConfig, fold: int | None) -> Dense:
+        with terminal.bar("series to pre-train on", "series") as update:
+            inside = np.flatnonzero(dealt.assignment != (-1 if fold is None else fold))
+            return schooling.rehearsal(asked, config.features, competition, inside, update)
+
+    known = exact.path_of(competition.test).stem if learns else ""
+    return Given(config.data, config.features, train, dealt, test.fingerprint, known, rehearsals)
+
+
+def decoded(config: Config, competition: Competition, terminal: Terminal) -> tuple[Exact | None, Exact | None]:
+    """Exact rows of the train and test tables, where post.decode asks for them."""
+    if not config.post.decode:
+        return None, None
+    with terminal.bar("decoding", "series") as update:
+        found = (exact.obtain(competition.train, update), exact.obtain(competition.test, update))
+    for doubt in (known.doubt for known in found if known.doubt):
+        terminal.warn(f"{doubt}; exact decoding needs the printed digits, so less can be proven.")
+    return found
+
+
+def run_cells(config: Config, waves: Sequence[Sequence[Job]], folder: Path, verb: str, terminal: Terminal) -> None:
+    """Run the cells that have something left to do, their events going to the bars and to wandb."""
+    waiting = [job for wave in waves for job in wave]
+    if not waiting:
+        terminal.say("all cells are finished: nothing to train")
+        return
+    files.need_space(predicted_bytes(waiting), "storing the cells' predictions")
+    with Tracker(config.track, config.name, folder, verb) as tracker, terminal.cells(waiting) as bars:
+
+        def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
+            tracker.event(job.cell, kind, values)
+            bars.event(job, kind, values)
+
+        for wave in waves:
+            executors.execute(wave, config.executor, on_event)
+    if tracker.trouble:
+        terminal.warn(tracker.trouble)
+
+
+def predicted_bytes(jobs: Sequence[Job]) -> int:
+    """What the cells still have to write, predictions above all: bytes."""
+    tables = [store.open_store(path) for job in jobs[:1] for path in (job.train, job.test) if path is not None]
+    targets = max(dense.y.shape[2] for dense in tables if dense.y is not None)
+    values = sum(dense.x.shape[0] * dense.x.shape[1] for dense in tables) * targets
+    return 8 * int(values) * len(jobs)
+
+
+def summary(prepared: Prepared, terminal: Terminal) -> None:
+    """What is about to happen, before it does."""
+    config, dealt, plan = prepared.config, prepared.folds, prepared.plan
+    source = "simulated" if config.data.simulated else config.data.source
+    known, asked = len(prepared.train.lengths), len(prepared.test.lengths)
+    features = len(prepared.train.names)
+    terminal.say(f"{config.name}: {source}, {known} series to learn from, {asked} to predict, {features} features")
+    just_now = ", made just now" if prepared.folds_made else ""
+    terminal.say(f"folds: {shown(dealt.path)} ({dealt.k} {config.folds.kind} folds{just_now})")
+    waiting = [cell for cell in plan if not cell.done]
+    terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train")
+    for reason in dict.fromkeys(_why(cell) for cell in waiting):
+        if reason:
+            terminal.say(f"  {reason}")
+
+
+def _why(cell: Cell) -> str:
+    """One line: in what the cell differs from the nearest finished one; empty where there is none."""
+    differing = planning.why(cell)
+    more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
+    return (
+        f"{cell.model.label}: differs from the nearest finished cell in {', '.join(differing[:4])}{more}"
+        if differing
+        else ""
+    )
+
+
+def shown(path: Path) -> Path:
+    """Relative to the caller's folder where it lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
