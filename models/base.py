@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import rnn
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,15 @@ class Embed(nn.Module):
         else:
             parts = [functional.embedding(static[:, column], table) for column, table in enumerate(self.tables)]
         return torch.cat(parts, dim=-1)
+
+
+def recurrent(layer: nn.LSTM | nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, T, in) -> (B, T, out); padded series are packed, so that the way back starts at their own end."""
+    if mask is None:
+        out: Tensor = layer(x)[0]
+        return out
+    packed = rnn.pack_padded_sequence(x, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
+    return rnn.pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:

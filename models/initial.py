@@ -1,26 +1,31 @@
-"""Initialisation as Keras does it: what let PyTorch LSTMs match the competition's Keras ones.
+"""How recurrent layers begin: as Keras has it, which let torch's LSTMs match the competition's Keras ones, or as torch.
 
-Input weights Xavier uniform, recurrent weights orthogonal, forget bias 1, other biases 0
-(https://keras.io/api/layers/recurrent_layers/lstm/).
+Keras: input weights Xavier uniform, recurrent weights orthogonal, an LSTM's forget bias 1, other biases 0
+(https://keras.io/api/layers/recurrent_layers/lstm/). torch: everything uniform within 1 / sqrt(units).
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import nn
 
+Initial = Literal["keras", "torch"]
+
 
 @torch.no_grad()
-def keras_lstm(lstm: nn.LSTM) -> None:
-    """Initialise every layer and direction of an LSTM in place; gates are in torch's order i, f, g, o."""
-    for name, weight in lstm.named_parameters():
-        if "weight_ih" in name:
-            for gate in weight.chunk(4):
-                nn.init.xavier_uniform_(gate)
-        elif "weight_hh" in name:
-            for gate in weight.chunk(4):
-                nn.init.orthogonal_(gate)
-        else:
-            weight.zero_()
-            if "bias_ih" in name:  # torch adds two biases: only one of them holds the 1
-                weight[lstm.hidden_size : 2 * lstm.hidden_size] = 1.0
+def initialise(layer: nn.LSTM | nn.GRU, how: Initial) -> None:
+    """Initialise every layer and direction in place; "torch" leaves what torch has made."""
+    if how == "torch":
+        return
+    gates = 4 if isinstance(layer, nn.LSTM) else 3  # i, f, g, o; reset, update, candidate
+    for name, weight in layer.named_parameters():
+        if "weight" in name:
+            start = nn.init.orthogonal_ if "weight_hh" in name else nn.init.xavier_uniform_
+            for gate in weight.chunk(gates):
+                start(gate)
+            continue
+        weight.zero_()
+        if gates == 4 and "bias_ih" in name:  # torch adds two biases: only one of them holds the 1
+            weight[layer.hidden_size : 2 * layer.hidden_size] = 1.0

@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
-from torch.nn.utils import rnn
 
 from models.attention import attention
-from models.base import Head, Part, Targets, masked
+from models.base import Head, Part, Targets, masked, recurrent
 from models.heads import HEADS, build
-from models.initial import keras_lstm
+from models.initial import initialise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +52,11 @@ class ResidualLSTM(nn.Module):
         super().__init__()
         self.lstm = nn.LSTM(width, width, batch_first=True, bidirectional=True)
         self.ffn = nn.Sequential(nn.Linear(2 * width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
-        keras_lstm(self.lstm)
+        initialise(self.lstm, "keras")
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        out: Tensor = x + self.ffn(self._states(x, mask))
+        out: Tensor = x + self.ffn(recurrent(self.lstm, x, mask))
         return out
-
-    def _states(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T, d) -> (B, T, 2d)."""
-        if mask is None:
-            out: Tensor = self.lstm(x)[0]
-            return out
-        packed = rnn.pack_padded_sequence(x, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
-        return rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
 class TransformerLayer(nn.Module):

@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn.utils import rnn
 
-from models.base import Block, BlockConfig
-from models.initial import keras_lstm
+from models.base import Block, BlockConfig, recurrent
+from models.initial import Initial, initialise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +20,7 @@ class Config(BlockConfig):
     """Table of a `bilstm` block."""
 
     width: int = 128  # H, both directions together
+    initial: Initial = "keras"  # how the weights begin
 
     def __post_init__(self) -> None:
         if self.width < 2 or self.width % 2:
@@ -33,11 +33,7 @@ class BiLSTM(Block):
     def __init__(self, config: Config, inputs: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(inputs, config.width // 2, batch_first=True, bidirectional=True)
-        keras_lstm(self.lstm)
+        initialise(self.lstm, config.initial)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        if mask is None:
-            out: Tensor = self.lstm(x)[0]  # (B, T, width)
-            return out
-        packed = rnn.pack_padded_sequence(x, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
-        return rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+        return recurrent(self.lstm, x, mask)

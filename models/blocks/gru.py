@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils import rnn
 
-from models.base import Block, BlockConfig
+from models.base import Block, BlockConfig, recurrent
+from models.initial import Initial, initialise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +20,7 @@ class Config(BlockConfig):
     """Table of a `gru` block."""
 
     width: int = 128  # H, both directions together
+    initial: Initial = "keras"  # how the weights begin
     bidirectional: bool = True  # False: causal, a step sees itself and what came before
 
     def __post_init__(self) -> None:
@@ -34,29 +34,13 @@ class Config(BlockConfig):
         return self.width // 2 if self.bidirectional else self.width
 
 
-@torch.no_grad()
-def keras_gru(gru: nn.GRU) -> None:
-    """Initialise in place as `models.initial` does an LSTM: Xavier input, orthogonal recurrent weights, biases 0."""
-    for name, weight in gru.named_parameters():
-        if "bias" in name:
-            weight.zero_()
-            continue
-        start = nn.init.orthogonal_ if "weight_hh" in name else nn.init.xavier_uniform_
-        for gate in weight.chunk(3):  # reset, update, candidate
-            start(gate)
-
-
 class GRU(Block):
     """One `nn.GRU` layer; padded series are packed: the backward pass starts at their last real step."""
 
     def __init__(self, config: Config, inputs: int) -> None:
         super().__init__()
         self.gru = nn.GRU(inputs, config.units, batch_first=True, bidirectional=config.bidirectional)
-        keras_gru(self.gru)
+        initialise(self.gru, config.initial)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        if mask is None:
-            out: Tensor = self.gru(x)[0]  # (B, T, width)
-            return out
-        packed = rnn.pack_padded_sequence(x, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
-        return rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+        return recurrent(self.gru, x, mask)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from models.attention import attention
 from models.base import Block, BlockConfig
 
 
@@ -65,7 +65,6 @@ class Transformer(Block):
     def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
         batch, steps, width = x.shape
         query, key, value = self.project(x).view(batch, steps, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, h, T, d)
-        real = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, T): padded steps are not attended to
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=real)
+        mixed = attention(query, key, value, mask)  # padded steps are not attended to
         out: Tensor = self.gather(mixed.transpose(1, 2).reshape(batch, steps, width))
         return out

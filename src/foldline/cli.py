@@ -65,7 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         way_out = "Free some and run the same command again: finished cells are kept."
         return _end(UserError(f"No space is left on the disk{where}. {way_out}"), 2, debug)
     except KeyboardInterrupt:
-        print("\ninterrupted: finished cells are kept; run the same command again to go on.", file=sys.stderr)
+        kept = "finished cells and checkpoints are kept; run the same command again to go on."
+        print(f"\ninterrupted: {kept}", file=sys.stderr)
         return 130
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +94,15 @@ def _given(
         with terminal.bar("decoding", "series") as update:
             exact.obtain(competition.test, update)
 
-    @functools.cache
+    made: dict[tuple[str, int, int, bool, int | None], Dense] = {}
+
     def rehearsals(asked: PretrainConfig, fold: int | None) -> Dense:
-        with terminal.bar("series to pre-train on", "series") as update:
-            inside = np.flatnonzero(dealt.assignment != (-1 if fold is None else fold))
-            return schooling.rehearsal(asked, config.features, competition, inside, update)
+        what = (asked.source, asked.breaths, asked.seed, asked.calibrate, fold if asked.calibrate else None)
+        if what not in made:
+            with terminal.bar("series to pre-train on", "series") as update:
+                inside = np.flatnonzero(dealt.assignment != (-1 if fold is None else fold))
+                made[what] = schooling.rehearsal(asked, config.features, competition, inside, update)
+        return made[what]
 
     known = exact.path_of(competition.test).stem if learns else ""
     return Given(config.data, config.features, train, dealt, test.fingerprint, known, rehearsals)

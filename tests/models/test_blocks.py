@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.blocks import bilstm, conv, transformer
-from models.initial import keras_lstm
+from models.initial import initialise
 
 
 def reach(block: nn.Module, steps: int, inputs: int, step: int) -> list[int]:
@@ -112,7 +112,7 @@ def test_a_transformer_refuses_a_feed_forward_net_without_width(ffn: int) -> Non
 def test_keras_initialisation_by_hand() -> None:
     torch.manual_seed(0)
     lstm = nn.LSTM(7, 3, bidirectional=True)
-    keras_lstm(lstm)
+    initialise(lstm, "keras")
     lstm.requires_grad_(False)
     for direction in ("", "_reverse"):
         bias = getattr(lstm, f"bias_ih_l0{direction}") + getattr(lstm, f"bias_hh_l0{direction}")
@@ -122,3 +122,19 @@ def test_keras_initialisation_by_hand() -> None:
         limit = (6 / (7 + 3)) ** 0.5  # Xavier's, of one gate
         for gate in getattr(lstm, f"weight_ih_l0{direction}").chunk(4):
             assert 0.5 * limit < float(gate.abs().max()) <= limit
+
+
+def test_torchs_own_start_is_left_alone_and_a_gru_has_no_forget_bias() -> None:
+    torch.manual_seed(0)
+    layers = [nn.LSTM(3, 4), nn.GRU(3, 4)]
+    before = [weight.clone() for layer in layers for weight in layer.parameters()]
+    for layer in layers:
+        initialise(layer, "torch")
+    assert all(
+        torch.equal(old, new) for old, new in zip(before, (w for m in layers for w in m.parameters()), strict=True)
+    )
+    initialise(layers[1], "keras")
+    weights = dict(layers[1].named_parameters())
+    assert not weights["bias_ih_l0"].any() and not weights["bias_hh_l0"].any()
+    recurrent = weights["weight_hh_l0"].detach()[:4]
+    torch.testing.assert_close(recurrent @ recurrent.T, torch.eye(4))
