@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 import models
-from foldline import boosting, files, scaler, trainer
+from foldline import boosting, files, interrupt, scaler, trainer
 from foldline.boosting import RowsCell
+from foldline.errors import UserError
 from foldline.recipe import TrainConfig
 from foldline.resident import lesson
 from foldline.scaler import Scaler
@@ -127,13 +128,21 @@ def run(job: Job, emit: Emit) -> Iterator[None]:
 
     One process at a time: a second one waits at the lock and finds the work done.
     """
+    interrupt.obey()
     cell = job.cell
     with files.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")):
+        _sweep(cell)
         if job.force or not cell.done:
             yield from _train(cell, job, emit)
         if job.test is not None:
             _predict_test(cell, job.test)
     emit("done")
+
+
+def _sweep(cell: Cell) -> None:
+    """Remove what a kill may have left: half-written files, and the checkpoint of a cell that was just finished."""
+    for path in [*cell.folder.glob(".*"), *([cell.folder / CHECKPOINT] if cell.done else [])]:
+        path.unlink(missing_ok=True)
 
 
 def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
@@ -152,7 +161,7 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
         estimator = yield from _fitted(cell, job, dense, outside, _recording(emit, history))
     estimator.save(cell.folder)
     files.write_array(cell.folder / "held_out.npy", inside)
-    _write_predictions(estimator, dense, inside, cell.folder / "out_of_fold.npy")
+    _write_predictions(cell, estimator, dense, inside, cell.folder / "out_of_fold.npy")
     files.write_json(cell.folder / "done.json", {"time.train_s": time.perf_counter() - began})
     (cell.folder / CHECKPOINT).unlink(missing_ok=True)
 
@@ -197,9 +206,22 @@ def _recording(emit: Emit, history: Any) -> Emit:
     return record
 
 
-def _write_predictions(estimator: NetworkCell | RowsCell, dense: Dense, series: np.ndarray, path: Path) -> None:
-    """Predictions under `path`, and their spread beside them where the model knows it."""
+def _write_predictions(
+    cell: Cell, estimator: NetworkCell | RowsCell, dense: Dense, series: np.ndarray, path: Path
+) -> None:
+    """Predictions under `path`, and their spread beside them where the model knows it.
+
+    Raises:
+        UserError: one is not finite; a blend would carry that everywhere.
+    """
     values, spread = estimator.predict(dense, series)
+    broken = (~np.isfinite(values).all(axis=-1) & dense.mask[series]).any(axis=1)
+    if broken.any():
+        raise UserError(
+            f"{cell.name}: a prediction must be finite, but that of series {dense.keys[series[broken]][0]} is not "
+            f"({int(broken.sum())} such series). Look for an extreme input there, or at the losses in "
+            f"{cell.folder / 'history.jsonl'}."
+        )
     if spread is not None:
         files.write_array(spread_path(path), spread)
     files.write_array(path, values)
@@ -234,7 +256,7 @@ def _predict_test(cell: Cell, store: Path) -> None:
     dense = open_store(store)
     path = test_path(cell, dense.fingerprint)
     if not path.exists():
-        _write_predictions(load(cell, dense), dense, np.arange(len(dense.lengths)), path)
+        _write_predictions(cell, load(cell, dense), dense, np.arange(len(dense.lengths)), path)
 
 
 def out_of_fold(cells: list[Cell], dense: Dense) -> np.ndarray:

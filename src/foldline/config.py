@@ -231,8 +231,10 @@ def _model(table: dict[str, Any], train: TrainConfig, where: str) -> ModelConfig
     pretrain = schema.convert(PretrainConfig | None, table.get("pretrain"), f"{where}.pretrain")
     if kind.kind == "rows" and (teacher or pretrain):
         raise UserError(f"{where}: {name} learns from its fold's rows only; leave out teacher and pretrain.")
-    if pretrain is not None:
-        schema.changed(own, pretrain.train, f"{where}.pretrain.train")
+    first = own if pretrain is None else schema.changed(own, pretrain.train, f"{where}.pretrain.train")
+    if kind.kind == "network" and first.epochs == 0:
+        way_out = "give pretrain.train.epochs" if pretrain else "give train.epochs, or pretrain it"
+        raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
     return ModelConfig(
         name=name, label=label, params=schema.plain(built), train=own, teacher=teacher, pretrain=pretrain
     )

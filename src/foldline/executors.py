@@ -6,6 +6,7 @@ two lines: jobs in, events out.)
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -59,16 +60,22 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
 
 
 def take_turns(jobs: Iterable[Job], together: int, on_event: OnEvent) -> None:
-    """Run jobs in this process, `together` at a time, a step of each in turn. Each comes out as if it were alone."""
+    """Run jobs in this process, `together` at a time, a step of each in turn. Each comes out as if it were alone.
+
+    Raises:
+        KeyboardInterrupt: interrupted; no job was begun after that, and each that ran has saved.
+    """
     waiting, running = iter(jobs), deque[Iterator[None]]()
     while True:
-        while len(running) < together and (job := next(waiting, None)) is not None:
+        while len(running) < together and not interrupt.asked() and (job := next(waiting, None)) is not None:
             running.append(_begun(job, on_event))
         if not running:
+            interrupt.obey()
             return
         turn = running.popleft()
-        if next(turn, _END) is not _END:
-            running.append(turn)
+        with contextlib.suppress(interrupt.Obeyed):  # it has saved; the others that run shall do so, too
+            if next(turn, _END) is not _END:
+                running.append(turn)
 
 
 def _begun(job: Job, on_event: OnEvent) -> Iterator[None]:
@@ -120,6 +127,10 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
         try:
             number, kind, values = events.get(timeout=0.5)
         except queue.Empty:
+            if all(process.exitcode == 0 for process in processes):
+                raise UserError(
+                    "The worker processes were told to stop. What they had is saved: run the same command again."
+                ) from None
             continue
         if kind == "error":
             raise values["error"]

@@ -6,23 +6,25 @@ A reduction of what cells left; it trains nothing and takes a second, so [blend]
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tomli_w
 
-from foldline import blend, cells, files, post
-from foldline.blend import Blend
-from foldline.cells import Cell, ModelConfig
+from foldline import blend, files, members, post
+from foldline.blend import Blend, Decision, Nested, Rows
+from foldline.cells import Cell
 from foldline.config import Config, from_tables
 from foldline.errors import UserError
 from foldline.exact import Exact
 from foldline.folds import Folds
+from foldline.members import Member, Part
 from foldline.metrics import metric
 from foldline.post import Grid
-from foldline.store import Dense, pad, unpad
+from foldline.store import Dense, pad
 from foldline.submit import Expected, Origin
 
 
@@ -36,6 +38,9 @@ class Result:
     scores: dict[str, list[float]]  # row of the score table -> its score in each fold, then over all rows
     blend: Blend  # fitted on all out-of-fold rows: what test predictions get
     grids: list[Grid | None]  # (K,) of all training targets
+    rows: Rows  # what the blend was fitted on
+    nested: Nested  # the blend before post-processing, each fold by weights of the others
+    decision: Decision | None  # how the methods compare, where the method was to be decided
 
     @property
     def score(self) -> float:
@@ -43,44 +48,87 @@ class Result:
         return next(reversed(self.scores.values()))[-1]
 
 
-def reduce(config: Config, plan: list[Cell], dense: Dense, folds: Folds, exact: Exact | None) -> Result:
-    """Scores and blend of an experiment whose cells are all finished.
+def reduce(config: Config, plan: Sequence[Cell], dense: Dense, folds: Folds, exact: Exact | None) -> Result:
+    """Scores and blend of an experiment of one config whose cells are all finished.
 
     Args:
         exact: what a decoder read back from the training series' inputs, if post.decode asks for it.
     """
+    return combine(config, members.of_plan(plan), dense, folds, exact)
+
+
+def combine(config: Config, every: Sequence[Member], dense: Dense, folds: Folds, exact: Exact | None) -> Result:
+    """`reduce` for any members.
+
+    Raises:
+        UserError: the config names members from outside that are not among them.
+    """
+    _refuse_missing(config, every)
+    rows, predictions = rows_of(every, config, dense, folds)
+    decision = blend.decide(config.blend, rows) if config.blend.used == "auto" and len(every) > 1 else None
+    fitted = blend.fit(config.blend, rows, decision.chosen if decision else None)
+    nested = blend.nested(config.blend, rows)
+    shown = dict(zip(rows.labels, rows.predictions, strict=True))
+    if len(every) > 1:
+        shown[f"blend ({fitted.method})"] = nested.values
+    shown |= _post_processed(config, nested.values, rows, dense, exact)
+    final = next(reversed(shown.values()))
+    blended = np.zeros((*dense.scored.shape, final.shape[1]))
+    blended[dense.scored] = final
+    grids: list[Grid | None] = post.detect_grids(rows.y) if config.post.snap else [None] * final.shape[1]
+    scores = {name: _by_fold(values, rows) for name, values in shown.items()}
+    return Result(rows.labels, predictions, blended, scores, fitted, grids, rows, nested, decision)
+
+
+def _refuse_missing(config: Config, every: Sequence[Member]) -> None:
+    there = {member.label for member in every}
+    for named in config.blend.outside:
+        if named.name not in there:
+            raise UserError(
+                f"{config.name}: [[blend.outside]] names the member {named.name!r}, which only `./run.sh blend` reads. "
+                f"The cells are finished: run `./run.sh blend {config.name}`."
+            )
+
+
+def rows_of(every: Sequence[Member], config: Config, dense: Dense, folds: Folds) -> tuple[Rows, np.ndarray]:
+    """The scored rows that a blend of these members is fitted on, and (M, N, T, K) all out-of-fold predictions."""
     assert dense.y is not None, "an experiment is scored on labelled series"
-    measure = metric(config.data.metric)
-    labels = tuple(model.label for model in config.models)
-    members = np.stack(
-        [cells.out_of_fold([cell for cell in plan if cell.model.label == label], dense) for label in labels]
+    scored = dense.scored
+    predictions = np.stack([member.out_of_fold(dense) for member in every])
+    spreads: list[np.ndarray | None] = [None]
+    if "lightgbm" in (config.blend.used, *config.blend.candidates):
+        spreads = [member.spread(dense) for member in every]
+    known = [values[scored] for values in spreads if values is not None]
+    series = np.broadcast_to(np.arange(len(scored))[:, None], scored.shape)[scored]
+    rows = Rows(
+        labels=tuple(member.label for member in every),
+        predictions=predictions[:, scored],
+        y=np.asarray(dense.y)[scored],
+        fold=folds.assignment[series],
+        series=series,
+        metric=metric(config.data.metric),
+        spread=np.stack(known) if len(known) == len(every) else None,
     )
-    scored, y = dense.scored, np.asarray(dense.y)
-    fold = np.broadcast_to(folds.assignment[:, None], scored.shape)[scored]  # (R,)
-    rows, truth = members[:, scored], y[scored]  # (M, R, K), (R, K)
-    mixed = blend.nested(config.blend, labels, rows, truth, fold, measure)
-    shown = {label: rows[number] for number, label in enumerate(labels)}
-    if len(labels) > 1:
-        shown[f"blend ({config.blend.method})"] = mixed
-    final = mixed
-    if config.post.snap and any(grid is not None for grid in post.detect_grids(truth)):
-        final = _snapped_by_fold(mixed, truth, fold)
-        shown["snapped to the grid"] = final
+    return rows, predictions
+
+
+def _post_processed(
+    config: Config, mixed: np.ndarray, rows: Rows, dense: Dense, exact: Exact | None
+) -> dict[str, np.ndarray]:
+    """Step -> rows after it, in order; nothing that is fitted has seen the fold it is applied to."""
+    done: dict[str, np.ndarray] = {}
+    if config.post.snap and any(grid is not None for grid in post.detect_grids(rows.y)):
+        mixed = done["snapped to the grid"] = _snapped_by_fold(mixed, rows.y, rows.fold)
     if exact is not None:
-        final = post.paste(final, pad(exact.values, dense.lengths, scored.shape[1])[scored])
-        shown["exact rows in place"] = final
-    scores = {name: _by_fold(values, truth, fold, measure) for name, values in shown.items()}
-    fitted = blend.fit(config.blend, labels, rows, truth, measure)
-    blended = np.zeros(y.shape)
-    blended[scored] = final
-    grids: list[Grid | None] = post.detect_grids(truth) if config.post.snap else [None] * y.shape[2]
-    return Result(labels, members, blended, scores, fitted, grids)
+        known = pad(exact.values, dense.lengths, dense.scored.shape[1])[dense.scored]
+        done["exact rows in place"] = post.paste(mixed, known)
+    return done
 
 
-def _by_fold(values: np.ndarray, truth: np.ndarray, fold: np.ndarray, measure: Any) -> list[float]:
+def _by_fold(values: np.ndarray, rows: Rows) -> list[float]:
     """Score in each fold, then over all rows."""
-    each = [measure(truth[fold == number], values[fold == number]) for number in np.unique(fold)]
-    return [*each, measure(truth, values)]
+    each = [rows.metric(rows.y[rows.fold == number], values[rows.fold == number]) for number in np.unique(rows.fold)]
+    return [*each, rows.metric(rows.y, values)]
 
 
 def _snapped_by_fold(values: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -93,28 +141,33 @@ def _snapped_by_fold(values: np.ndarray, truth: np.ndarray, fold: np.ndarray) ->
 
 
 def predict_test(
-    fitted: Blend, grids: list[Grid | None], plan: list[Cell], dense: Dense, exact: Exact | None
+    fitted: Blend, grids: list[Grid | None], plan: Sequence[Cell], dense: Dense, exact: Exact | None
 ) -> np.ndarray:
-    """(rows, K) test predictions: mean over folds and seeds in each model, then blend, grid, exact rows."""
-    members = []
-    for label in fitted.labels:
-        paths = [cells.test_path(cell, dense.fingerprint) for cell in plan if cell.model.label == label]
-        total = files.read_array(paths[0]).astype(np.float64)
-        for path in paths[1:]:
-            total += files.read_array(path, mapped=True)
-        members.append(total / len(paths))
-    snapped = post.snap(unpad(fitted.apply(np.stack(members)), dense.lengths), grids)
+    """(rows, K) test predictions of an experiment of one config."""
+    return predict(fitted, grids, members.of_plan(plan), dense, exact)
+
+
+def predict(
+    fitted: Blend, grids: list[Grid | None], every: Sequence[Member], dense: Dense, exact: Exact | None
+) -> np.ndarray:
+    """(rows, K) test predictions: mean over folds and seeds in each member, then blend, grid, exact rows."""
+    fitted = fitted.without_idle()
+    weighed = members.labelled(fitted.labels, every)
+    predictions = np.stack([member.test(dense) for member in weighed])
+    spread = np.stack([member.test(dense, spread=True) for member in weighed]) if fitted.needs_spread else None
+    snapped = post.snap(fitted.apply(predictions, spread), grids)
     return snapped if exact is None else post.paste(snapped, exact.values)
 
 
-def folder_of(config: Config, plan: list[Cell], test: str) -> Path:
+def folder_of(config: Config, plan: Sequence[Cell], test: str, others: Sequence[Member] = ()) -> Path:
     """runs/NAME/HASH: the same experiment has the same folder."""
     tables = config.tables()
     what = [tables["blend"], tables["post"], config.data.metric, sorted(cell.key for cell in plan), test]
+    what += [sorted(member.source for member in others)] if others else []
     return files.runs() / config.name / files.digest(what)
 
 
-def origin(config: Config, plan: list[Cell], folder: Path, test: str, score: float) -> Origin:
+def origin(config: Config, plan: Sequence[Cell], folder: Path, test: str, score: float) -> Origin:
     """What the ledger says of a submission of this experiment. test: fingerprint of the test table."""
     return Origin(
         config=config.name,
@@ -130,13 +183,31 @@ def origin(config: Config, plan: list[Cell], folder: Path, test: str, score: flo
 def record(
     folder: Path, config: Config, plan: list[Cell], result: Result, levels: dict[str, Any], expected: list[Expected]
 ) -> None:
-    """Write experiment.json and config.toml, and point `latest` here: what `infer` reads, and what reproduces it."""
+    """`record_parts` for an experiment of one config."""
+    record_parts(folder, config, [Part(config, plan)], [], result, levels, expected)
+
+
+def record_parts(
+    folder: Path,
+    config: Config,
+    parts: Sequence[Part],
+    others: Sequence[Member],
+    result: Result,
+    levels: dict[str, Any],
+    expected: list[Expected],
+) -> None:
+    """Write experiment.json and config.toml, and point `latest` here: what `infer` reads, and what reproduces it.
+
+    Args:
+        config: the experiment's name, [data], [blend] and [post].
+        others: members from outside.
+    """
     value = {
         "name": config.name,
         "config": config.tables(),
-        "cells": [{"label": cell.model.label, "fold": cell.fold, "seed": cell.seed, "key": cell.key} for cell in plan],
+        **members.to_json(parts, others),
         "levels": {name: list(values) for name, values in levels.items()},
-        "blend": asdict(result.blend),
+        "blend": result.blend.to_json(),
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
         "expected": [asdict(target) for target in expected],
         "scores": [[name, values] for name, values in result.scores.items()],
@@ -164,13 +235,24 @@ class Stored:
     """A recorded experiment, ready to be applied to new series."""
 
     config: Config
-    plan: list[Cell]
+    parts: list[Part]
+    others: list[Member]  # from outside
     levels: dict[str, tuple[object, ...]]
     blend: Blend
     grids: list[Grid | None]
     expected: list[Expected]  # (K,) what the gate holds predictions against
     score: float  # out-of-fold
     folder: Path
+
+    @property
+    def plan(self) -> list[Cell]:
+        """All cells."""
+        return [cell for part in self.parts for cell in part.plan]
+
+    @property
+    def members(self) -> list[Member]:
+        """All members, in no order that matters: the blend names those it weighs."""
+        return [member for part in self.parts for member in part.members] + self.others
 
 
 def read(name: str) -> Stored:
@@ -185,48 +267,15 @@ def read(name: str) -> Stored:
             f"There is no trained experiment {name!r} ({folder} is not there). Run `./run.sh train {name}` first."
         )
     value = files.read_json(folder / "experiment.json")
-    config = from_tables(value["name"], value["config"], str(folder / "config.toml"))
-    by_label = {model.label: model for model in config.models}
-    plan = []
-    for entry in value["cells"]:
-        depends = files.runs() / "cells" / entry["key"] / "depends.json"
-        if not depends.with_name("done.json").exists():
-            raise UserError(
-                f"{depends.parent} is gone, but the experiment {name!r} needs it. Run `./run.sh train {name}` again."
-            )
-        plan.append(_stored_cell(by_label[entry["label"]], config, entry, files.read_json(depends)))
-    _refuse_changed_code(config, plan, name)
+    parts, others = members.from_json(value, str(folder / "experiment.json"))
     return Stored(
-        config=config,
-        plan=plan,
+        config=from_tables(value["name"], value["config"], str(folder / "config.toml")),
+        parts=parts,
+        others=others,
         levels={column: tuple(values) for column, values in value["levels"].items()},
-        blend=Blend(value["blend"]["method"], tuple(value["blend"]["labels"]), _weights(value["blend"]["weights"])),
+        blend=Blend.from_json(value["blend"]),
         grids=[None if grid is None else Grid(**grid) for grid in value["grids"]],
         expected=[Expected(**target) for target in value["expected"]],
         score=value["scores"][-1][1][-1],
         folder=folder,
     )
-
-
-def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any], depends: dict[str, Any]) -> Cell:
-    """A recorded cell; its precision is the one it was trained with, where the config left that open."""
-    used = depends["train"].get("precision", model.train.precision)
-    model = replace(model, train=replace(model.train, precision=used))
-    return Cell(model, config.features.scaler, entry["fold"], entry["seed"], depends)
-
-
-def _weights(values: list[float] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(values)
-
-
-def _refuse_changed_code(config: Config, plan: list[Cell], name: str) -> None:
-    """Weights applied with other code than they were trained with would be wrong in silence."""
-    features = config.features.weights_depend_on()
-    for cell in plan:
-        model, engine = cells.sources_of(cell.model), cells.engine_of(cell.model)
-        then = (cell.depends["features"], cell.depends["model"]["sources"], cell.depends["engine"])
-        if then != (features, model, engine):
-            raise UserError(
-                f"The code of the features, {cell.model.label} or the engine is not what {name!r} was trained with. "
-                f"Run `./run.sh train {name}` again."
-            )

@@ -15,6 +15,10 @@ from typing import Any
 _asked = False
 
 
+class Obeyed(KeyboardInterrupt):
+    """Stopped where it is safe, because the first signal asked for it."""
+
+
 def asked() -> bool:
     """Somebody wants this process to stop."""
     return _asked
@@ -24,10 +28,10 @@ def obey() -> None:
     """Stop, if that was asked for.
 
     Raises:
-        KeyboardInterrupt
+        Obeyed
     """
     if _asked:
-        raise KeyboardInterrupt
+        raise Obeyed
 
 
 @contextmanager

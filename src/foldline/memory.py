@@ -23,19 +23,18 @@ def fitted(step: Callable[[], Tensor], state: State, config: TrainConfig, batch:
         return step()
     except torch.OutOfMemoryError:
         pass  # out of the handler first: the error's traceback holds the tensors that filled the memory
-    size = largest(step, state, config, batch)
+    tried = min(state.counters.micro or config.micro or config.batch, len(batch.x))
+    size = largest(step, state, batch, tried)
     if config.on_oom == "stop":
         raise UserError(
-            f"The device's memory is full with {state.counters.micro or config.micro or config.batch} series in a pass;"
-            f" {size} fit. Set train.batch={size}, or keep the batch and its result with train.micro={size}, or let "
-            "that be found by itself: train.on_oom=halve."
+            f"The device's memory is full with {tried} series in a pass; {size} fit. Set train.batch={size}, or keep "
+            f"the batch and its result with train.micro={size}, or let that be found by itself: train.on_oom=halve."
         )
     return step()
 
 
-def largest(step: Callable[[], Tensor], state: State, config: TrainConfig, batch: Batch) -> int:
-    """Series per pass that fit, found by halving; left in the state's counters."""
-    size = min(state.counters.micro or config.micro or config.batch, len(batch.x))
+def largest(step: Callable[[], Tensor], state: State, batch: Batch, size: int) -> int:
+    """Series per pass that fit, found by halving `size`, which does not; left in the state's counters."""
     while size > 1:
         size //= 2
         state.counters.micro = size

@@ -95,7 +95,7 @@ def _pretraining(given: Given, model: ModelConfig, config: PretrainConfig, fold:
     train = schema.changed(model.train, config.train, f"{model.label}.pretrain.train")
     first = _definite(replace(model, train=train, teacher=None, pretrain=None), dense)
     depends = {
-        "data": {"fingerprint": dense.fingerprint, **given.data.roles()},
+        "data": {"fingerprint": dense.fingerprint, "store": dense.path.name, **given.data.roles()},  # store: levels too
         "features": given.features.weights_depend_on(),
         **_fitted_by(first, given.features.scaler, seed),
         "fold": {"number": None, "held_out": files.digest([])},
@@ -138,7 +138,7 @@ def _needed(every: Sequence[Job]) -> set[str]:
         train = job.force or (not job.cell.done and (job.cell.rehearses is None or job.key in needed))
         if train:
             needed |= {job.key, *(other.key for other in job.cell.before)}
-        elif job.finished:
+        elif job.finished or job.cell.rehearses is not None:
             needed.discard(job.key)
         else:
             needed.add(job.key)  # it is trained, and has yet to predict the test series

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from foldline import scaler, trainer
+from foldline import memory, scaler, trainer
 from foldline.augment import augment
 from foldline.recipe import TrainConfig
 from foldline.resident import kept_steps, lesson, place
@@ -33,7 +34,7 @@ def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, dense
     batch = augment(fold.batch(torch.arange(len(fold), device=device)), config.augment, fold)
 
     def step() -> None:
-        trainer.backward(state, config, batch)
+        memory.fitted(partial(trainer.backward, state, config, batch), state, config, batch)
         state.loss_scale.unscale_(state.optimiser)
         nn.utils.clip_grad_norm_(network.parameters(), config.clip or 1.0)
         state.loss_scale.step(state.optimiser)

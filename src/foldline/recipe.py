@@ -66,7 +66,7 @@ class WatchConfig:
 class TrainConfig:
     """[train]: how networks are fitted. A [[model]] may change any of it for itself with `train = {epochs = 10}`."""
 
-    epochs: int = 20
+    epochs: int = 20  # 0: a pre-trained model as it comes
     batch: int = 64  # series
     micro: int = 0  # series per pass where a batch is too large for the device; gradients add up. 0: the whole batch
     lr: float = 2e-3  # AdamW's peak learning rate
@@ -90,12 +90,12 @@ class TrainConfig:
     on_oom: Literal["stop", "halve"] = "stop"  # device memory full: say what fits, or train on with smaller `micro`
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "threads", "cycles"):
+        for name in ("batch", "threads", "cycles"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise ValueError(f"lr must be above 0, but is {self.lr}")
-        for name in ("weight_decay", "clip", "micro", "average", "checkpoint_s"):
+        for name in ("epochs", "weight_decay", "clip", "micro", "average", "checkpoint_s"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)}")
         if self.margin < -1:

@@ -171,8 +171,8 @@ def _seconds(cell: Cell) -> float:
 def _cells(plan: list[Cell]) -> str:
     rows = []
     for cell in plan:
-        last = cells.history(cell)[-1]
-        rows.append([cell.name, cell.key, f"{last['loss']:.4f}", f"{_seconds(cell):.1f}"])
+        losses = [f"{row['loss']:.4f}" for row in cells.history(cell)]  # none of a pre-trained model as it comes
+        rows.append([cell.name, cell.key, *(losses[-1:] or [""]), f"{_seconds(cell):.1f}"])
     return table(["cell", "key", "training loss", "seconds"], rows, plain=True)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -43,7 +43,9 @@ class PretrainConfig:
     source: str = "simulate"  # "simulate" (ventilator only), or a folder whose train file has the columns of [data]
     breaths: int = 20_000  # simulated series
     seed: int = 0  # of the simulation
-    calibrate: bool = True  # fit the simulator to the fold's labelled series first; false: the one that comes along
+    # What the simulator is fitted to first: "fold", the fold's labelled series; "test", what is read back exactly of
+    # test series, which is no fold's label, so that all folds share one pre-training; "no": it is as it comes.
+    calibrate: Literal["fold", "test", "no"] = "fold"
     train: dict[str, Any] = field(default_factory=dict)  # what it changes of the model's [train]
 
     def __post_init__(self) -> None:
@@ -102,7 +104,7 @@ def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndar
     """A folder with simulated series, made once for the same labels, size, seed and code."""
     from ventilator import calibrate, rig, simulator
 
-    known = _columns_for_rig(competition, inside) if config.calibrate else None
+    known = _labels_for_rig(config.calibrate, competition, inside)
     what = {"breaths": config.breaths, "seed": config.seed, "code": series.simulator_code()}
     rows = files.digest_arrays(*(column.to_physical().to_numpy() for column in known)) if known is not None else ""
     folder = files.runs() / "data" / f"rehearsal-{files.digest({**what, 'rows': rows})}"
@@ -120,13 +122,18 @@ def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndar
     return folder
 
 
-def _columns_for_rig(competition: Competition, inside: np.ndarray) -> pl.DataFrame:
-    """The labelled series of a fold's training part, and the test series unlabelled: they show clocks and shares."""
+def _labels_for_rig(calibrate: str, competition: Competition, inside: np.ndarray) -> pl.DataFrame | None:
+    """What the rig is fitted to. The test series are always there: unlabelled, they show clocks and shares."""
+    data, test = competition.data, competition.test.frame.drop(competition.data.id)
+    if calibrate == "no":
+        return None
+    if calibrate == "test":
+        known = exact.obtain(competition.test).values
+        return test.with_columns(pl.Series(data.target[0], known).fill_nan(None))
     chosen = np.zeros(len(competition.train.lengths), dtype=bool)
     chosen[inside] = True
-    train = competition.train.frame.filter(pl.Series(np.repeat(chosen, competition.train.lengths)))
-    test = competition.test.frame.with_columns(-1 - pl.col(competition.data.key))
-    return pl.concat([train, test], how="diagonal_relaxed").drop(competition.data.id)
+    train = competition.train.frame.drop(data.id).filter(pl.Series(np.repeat(chosen, competition.train.lengths)))
+    return pl.concat([train, test.with_columns(-1 - pl.col(data.key))], how="diagonal_relaxed")
 
 
 def _refuse_known(table: Table, competition: Competition) -> None:

@@ -85,6 +85,9 @@ class NetworkCell:
         The last kept step is repeated over cropped ones.
         """
         assert self.network is not None, "fit or load first"
+        if not len(series):  # a cell that holds out nothing; not every block takes a batch of none
+            value, spread = self.predict(data, np.arange(1))
+            return value[:0], None if spread is None else spread[:0]
         device = torch.device(self.train.device_used)
         prepare(self.train, device)
         self.network.to(device).eval()

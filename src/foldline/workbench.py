@@ -94,10 +94,10 @@ def _given(
         with terminal.bar("decoding", "series") as update:
             exact.obtain(competition.test, update)
 
-    made: dict[tuple[str, int, int, bool, int | None], Dense] = {}
+    made: dict[tuple[str, int, int, str, int | None], Dense] = {}
 
     def rehearsals(asked: PretrainConfig, fold: int | None) -> Dense:
-        what = (asked.source, asked.breaths, asked.seed, asked.calibrate, fold if asked.calibrate else None)
+        what = (asked.source, asked.breaths, asked.seed, asked.calibrate, fold if asked.calibrate == "fold" else None)
         if what not in made:
             with terminal.bar("series to pre-train on", "series") as update:
                 inside = np.flatnonzero(dealt.assignment != (-1 if fold is None else fold))

@@ -229,7 +229,7 @@ def _weights(breaths: Recorded) -> Tensor:
     pressure, out = breaths.pressure[:, :ROWS], breaths.u_out[:, :ROWS] == 1
     known = ~np.isnan(pressure) & (pressure < float(grid_pressure(GRID_SIZE - 1)) - 1e-6)
     inspiration, expiration = known & ~out, known & out
-    weight = inspiration / inspiration.sum() + EXPIRATION_WEIGHT * expiration / expiration.sum()
+    weight = inspiration / inspiration.sum() + EXPIRATION_WEIGHT * expiration / max(expiration.sum(), 1)
     return torch.as_tensor(weight)
 
 

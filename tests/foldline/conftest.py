@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Small tensors on several cores mostly wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import tiny
 from lab import exhaust, jobs, keys, planned, silent
 
 import models
-from foldline import cells, files, planning
+from foldline import cells, experiment, files, planning
 from foldline.cells import Cell, Job
 from foldline.cli import main
+
+LABELS = ("hybrid", "plain")
 
 
 def trained_cells(home: Path) -> dict[str, float]:
@@ -184,6 +187,45 @@ def test_history_is_what_was_said(rides: Path, home: Path) -> None:
     exhaust(cells.run(one, lambda kind, **values: said.append(values) if kind == "epoch" else None))
     assert cells.history(one.cell) == said
     assert [set(row) for row in said] == [{"epoch", "loss", "lr", "time.epoch_s"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("scaler", "message"),
+    [
+        ("none", "training loss of hybrid was not finite at step"),  # where it is learnt from
+        ("robust", "hybrid fold 1 seed 0: a prediction must be finite, but that of series 5 is not (1 such series)"),
+    ],
+)
+def test_a_series_that_spoils_all_is_named_and_nothing_of_its_cell_is_finished(
+    scaler: str, message: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = tiny.frames()
+    spoilt = pl.when((pl.col("ride") == 5) & (pl.col("second") == 1.0)).then(3e38).otherwise("power")
+    tables["train"] = tables["train"].with_columns(spoilt.alias("power"))
+    tiny.write(rides, tables)
+    for _ in range(2):  # nothing is made smaller on its own: it ends there again
+        words = ["train.batch=1", f"features.scaler={scaler}", 'features.families=["raw"]']
+        assert main(["train", "rides", *words]) == 2
+        err = capsys.readouterr().err
+        assert message in err and "series 5" in err and err.count("\n") == 1
+    finished = [path.parent for path in (home / "runs" / "cells").glob("*/done.json")]
+    assert [json.loads((path / "depends.json").read_text())["fold"]["number"] for path in finished] == [0] * (
+        scaler == "robust"
+    )
+
+
+def test_a_spread_lies_beside_predictions_where_the_head_knows_it(rides: Path, home: Path) -> None:
+    tiny.run("train", "rides", 'model.0.head.kind="laplace"', 'model.1={name = "hybrid", width = 4, label = "plain"}')
+    laplace, plain = ([cell for cell in experiment.read("rides").plan if cell.model.label == label] for label in LABELS)
+    assert len(laplace) == len(plain) == 2
+    for cell in laplace:
+        values, spreads = (sorted(cell.folder.glob(f"{prefix}*.npy")) for prefix in ("[ot]*_of_fold", "spread-"))
+        values += sorted(cell.folder.glob("test-*.npy"))
+        assert sorted(path.name for path in spreads) == sorted(f"spread-{path.name}" for path in values)
+        for path in values:
+            spread = np.load(cells.spread_path(path))
+            assert spread.shape == np.load(path).shape and spread.dtype == np.float64 and (spread > 0).all()
+    assert not [path for cell in plain for path in cell.folder.glob("spread-*")]
 
 
 def _train_and_count(one: Job, started: Any, counted: Any) -> None:

@@ -13,7 +13,7 @@ from foldline.config import from_tables, load
 from foldline.errors import UserError
 
 
-@pytest.mark.parametrize("name", ["quickstart", "sample", "ventilator"])
+@pytest.mark.parametrize("name", ["quickstart", "sample", "baseline", "gold", "ventilator"])
 def test_the_repositorys_configs_load_and_resolve_to_themselves(name: str, home: Path) -> None:
     words = [] if name != "ventilator" else ['model=[{name = "hybrid"}]']
     chosen = load(Path(name), words)
@@ -74,6 +74,26 @@ def test_only_a_bare_name_or_one_in_configs_is_looked_up_at_home(home: Path, tmp
     for elsewhere in ("no/such/rides.toml", str(tmp_path / "rides.toml"), "../rides"):
         with pytest.raises(UserError, match=f"unknown config '{elsewhere}'"):
             load(Path(elsewhere))
+
+
+def test_no_epoch_at_all_is_for_networks_that_were_trained_before(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    chosen = load(Path("rides"), ["train.epochs=0", "model.0.pretrain.train.epochs=2"])
+    assert chosen.models[0].train.epochs == 0  # and the trees, which know no epochs, stay as they are
+
+
+def test_a_school_resolves_to_itself(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    words = [
+        "model.1.label=trees",
+        'model.0.pretrain={source = "x", train = {epochs = 3, augment = {mixup = 0.5}}}',
+        'model.0.teacher={of = ["trees"], exact = true}',
+        "model.0.train={augment = {shuffle = 0.1}, watch = {share = 0.2, best = true}, full_seeds = [4]}",
+        "train.augment={mixup = 0.4}",
+    ]
+    chosen = load(Path("rides"), words)
+    assert chosen.models[0].train.augment.mixup == 0.4 and chosen.models[0].train.augment.shuffle == 0.1
+    assert from_tables("rides", config.tomllib.loads(tomli_w.dumps(chosen.tables())), "resolved") == chosen
 
 
 def test_training_settings_that_trees_ignore_are_refused(home: Path, tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import queue
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import tiny
+from lab import EVERYTHING_WORDS
 from test_cells import weights_of
 
 from foldline import cells, executors
@@ -19,10 +22,10 @@ from foldline.errors import UserError
 from foldline.executors import ExecutorConfig
 
 
-def fake(device: str = "cpu", threads: int = 1) -> Any:
+def fake(device: str = "cpu", threads: int = 1, key: str = "fake") -> Any:
     """As much of a job as the planning of workers looks at."""
     train = SimpleNamespace(device_used=device, threads=threads)
-    return SimpleNamespace(cell=SimpleNamespace(model=SimpleNamespace(train=train), name="fake"))
+    return SimpleNamespace(cell=SimpleNamespace(model=SimpleNamespace(train=train), name="fake"), key=key)
 
 
 @pytest.mark.parametrize(
@@ -47,16 +50,39 @@ def test_number_of_workers(
     assert executors.workers_for(jobs, config) == workers
 
 
-def test_serial_and_process_give_the_same_bytes(trained_once: Path, rides: Path, home: Path) -> None:
-    tiny.run("train", "rides", "executor.kind=process", "executor.workers=2")
-    assert weights_of(home) == weights_of(trained_once / "home")
-    assert tiny.submission(home) == tiny.submission(trained_once / "home")
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the rides are trained with every part of the recipe, serially, a cell at a time."""
+    folder = tmp_path_factory.mktemp("one-by-one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        tiny.install(folder / "home", tiny.write(folder / "rides", tiny.frames()))
+        tiny.run("train", "rides", *EVERYTHING_WORDS)
+    return folder / "home"
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        ["executor.together=3"],
+        ["executor.kind=process", "executor.workers=2"],
+    ],
+    ids=["together", "processes"],
+)
+def test_wherever_cells_run_they_give_the_same_bytes(
+    executor: list[str], one_by_one: Path, rides: Path, home: Path
+) -> None:
+    tiny.run("train", "rides", *EVERYTHING_WORDS, *executor)
+    assert weights_of(home) == weights_of(one_by_one)
+    assert tiny.submission(home) == tiny.submission(one_by_one)
 
 
 def fails_with(error: Exception) -> Any:
     """A cell that can't be trained, run in this process's `_work` with plain lists for queues."""
 
-    def run(job: Any, emit: Any) -> None:
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        yield
         raise error
 
     return run
@@ -86,7 +112,7 @@ def test_a_workers_trouble_is_handed_on(error: Exception, kind: type, monkeypatc
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(executors, "_die_with_parent", lambda: None)
     events = Queue()
-    executors._work(Queue([(0, fake()), None]), events)
+    executors._work(Queue([(0, fake()), None]), events, 1)
     assert [event[:2] for event in events] == [(0, "start"), (0, "error")]
     handed = events[-1][2]["error"]
     assert type(handed) is kind
@@ -99,7 +125,8 @@ def test_a_training_that_diverges_in_a_worker_ends_in_one_sentence(
     words = ["train.lr=1e30", "train.clip=0", "executor.kind=process", "executor.workers=2"]
     assert main(["train", "rides", *words]) == 2
     err = capsys.readouterr().err
-    assert "Lower train.lr" in err and "Traceback" not in err and err.count("\n") == 1
+    assert "was not finite at step" in err and "lower train.lr" in err
+    assert "Traceback" not in err and err.count("\n") == 1
     assert not list((home / "runs" / "cells").glob("*/weights.safetensors"))
 
 
@@ -109,22 +136,54 @@ def test_a_killed_worker_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         executors.execute([fake(), fake()], ExecutorConfig(kind="process", workers=2), lambda *_: None)
 
 
-def _dies(todo: Any, events: Any) -> None:
+def _dies(todo: Any, events: Any, together: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def test_workers_that_were_told_to_stop_are_noticed() -> None:
+    """One that gets SIGTERM from somebody saves and ends well; its cell is not done nevertheless."""
+    ended = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=0)]
+    events: queue.Queue[Any] = queue.Queue()
+    events.put((0, "done", {}))
+    with pytest.raises(UserError, match=r"were told to stop. What they had is saved"):
+        executors._listen([fake(), fake()], ended, events, lambda *_: None)
+
+
 def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([10.0, 10.0, 10.1, 10.1, 10.15, 10.4, 10.4])
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    """Two cells take turns in one worker: each has a clock of its own."""
+    said = {
+        "a": [(10.0, "progress", 1), (10.1, "progress", 2), (10.1, "epoch", 0.5), (10.2, "progress", 3)],
+        "b": [(10.05, "progress", 1), (10.15, "progress", 2), (10.15, "epoch", 0.7), (10.4, "progress", 3)],
+    }
+    now = [0.0]
+
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        for at, kind, value in said[job.key]:
+            now[0] = at
+            emit(kind, value=value)
+            yield
+
+    monkeypatch.setattr(cells, "run", run)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(executors, "_die_with_parent", lambda: None)
     events = Queue()
-    emit = executors._throttled(3, events)
-    emit("progress", done=1)  # 10.0
-    emit("progress", done=2)  # 10.1: too soon
-    emit("epoch", loss=0.5)  # 10.1
-    emit("progress", done=3)  # 10.15: too soon
-    emit("progress", done=4)  # 10.4
-    assert [(number, kind, *values.values()) for number, kind, values in events] == [
-        (3, "progress", 1),
-        (3, "epoch", 0.5),
-        (3, "progress", 4),
-    ]
+    executors._work(Queue([(7, fake(key="a")), (8, fake(key="b")), None]), events, 2)
+    heard = [(number, kind, *values.values()) for number, kind, values in events if kind != "start"]
+    assert heard == [(7, "progress", 1), (8, "progress", 1), (7, "epoch", 0.5), (8, "epoch", 0.7), (8, "progress", 3)]
+
+
+def test_cells_take_turns_step_by_step_and_the_next_begins_where_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        for number in range({"a": 1, "b": 3, "c": 2}[job.key]):
+            steps.append(f"{job.key}{number}")
+            yield
+
+    monkeypatch.setattr(cells, "run", run)
+    jobs = [fake(key=key) for key in "abc"]
+    executors.take_turns(jobs, 1, lambda *_: None)
+    assert steps == ["a0", "b0", "b1", "b2", "c0", "c1"]
+    steps.clear()
+    executors.take_turns(jobs, 2, lambda *_: None)
+    assert steps == ["a0", "b0", "b1", "c0", "b2", "c1"]

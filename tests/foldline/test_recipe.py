@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ def test_the_learning_rate_by_hand(schedule: str, expected: dict[int, float]) ->
 def test_restarts_begin_as_many_cosines_as_the_config_says() -> None:
     config = TrainConfig(schedule="restarts", cycles=3)
     factors = [lr_factor(config, step, 302) for step in range(6, 302)]
-    assert sum(later > earlier for earlier, later in zip(factors[:-1], factors[1:], strict=True)) == 2
+    assert sum(later > earlier for earlier, later in pairwise(factors)) == 2
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "flat-cosine", "constant", "restarts", "plateau"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, checkpoint, dense, exhaust, f
 
 from foldline import resident, scaler, trainer
 from foldline.errors import UserError
-from foldline.recipe import TrainConfig, WatchConfig
+from foldline.recipe import TrainConfig
 from foldline.resident import kept_steps
 from foldline.trainer import NetworkCell
+from models.blocks import BLOCKS
 
 CALM = {**PARAMS, "dropout": 0.0}
 
@@ -75,8 +77,15 @@ def test_a_head_that_knows_its_spread_tells_it_in_the_targets_own_unit(tmp_path:
     np.testing.assert_allclose(wide, 10 * spread)
 
 
-def test_no_series_at_all_are_predicted_too() -> None:
-    assert fitted().predict(dense(), np.zeros(0, dtype=np.int64))[0].shape == (0, 6, 2)
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_no_series_at_all_are_predicted_too(kind: str) -> None:
+    """A cell that holds out nothing writes out-of-fold predictions nevertheless."""
+    none = np.zeros(0, dtype=np.int64)
+    for head, knows in (("l1", False), ("laplace", True)):
+        cell = fitted(params={"width": 4, "blocks": [{"kind": kind}], "head": {"kind": head}})
+        values, spread = cell.predict(dense(), none)
+        assert values.shape == (0, 6, 2) and (spread is not None) == knows
+        assert spread is None or spread.shape == (0, 6, 2)
 
 
 def test_cropping_keeps_the_margin_and_repeats_the_last_step() -> None:
@@ -177,118 +186,19 @@ def test_every_series_comes_once_an_epoch_and_each_epoch_in_another_order() -> N
     assert orders[0] == orders[3] and len({tuple(order) for order in orders}) == 3
 
 
-# ---------------------------------------------------------------- what is watched
-
-LOOKS = replace(TRAIN, epochs=8, schedule="constant", lr=0.05, watch=WatchConfig(share=0.3))
+# ---------------------------------------------------------------- compiled
 
 
-def inner(data: Any, seed: int = 0) -> np.ndarray:
-    """The series that are watched."""
-    _, watched = trainer.inner_split([resident.lesson(data, INSIDE)], LOOKS.watch.share, seed)
-    return watched[0].series
-
-
-def test_the_inner_split_takes_whole_series_of_the_first_lesson_by_the_seed() -> None:
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_compiled_blocks_learn_the_same_and_leave_plain_weights(tmp_path: Path) -> None:
+    params = {"width": 4, "blocks": [{"kind": "conv"}, {"kind": "transformer", "heads": 2}]}
     data = dense()
-    lessons = [resident.lesson(data, INSIDE), resident.lesson(data, np.array([2]))]
-    taught, watched = trainer.inner_split(lessons, 0.3, 0)
-    assert taught[1] is lessons[1] and len(watched) == 1 and len(watched[0].series) == 2
-    assert sorted([*taught[0].series, *watched[0].series]) == INSIDE.tolist()
-    for part in (*taught, *watched):
-        assert np.array_equal(part.y, data.y[part.series]) and np.array_equal(part.weight, data.scored[part.series])
-    assert len({tuple(inner(data, seed)) for seed in range(8)}) > 1
-    assert trainer.inner_split(lessons, 0.0, 0) == (lessons, [])
-    with pytest.raises(UserError, match=r"share = 0.3 needs at least 2 training series, but there is 1"):
-        trainer.inner_split([lessons[1]], 0.3, 0)
-
-
-def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
-    data = dense()
-    watched = inner(data)
-    x, y = data.x.copy(), np.array(data.y)
-    x[watched], y[watched] = 7.0, -7.0
-    lied = replace(data, x=x, y=y)
-    honest = scaler.fit("robust", data, INSIDE, 0)  # the scaler sees the whole training part, these series too
-    cells = [NetworkCell("hybrid", PARAMS, LOOKS, honest) for _ in range(2)]
-    scores: list[list[float]] = [[], []]
-    for cell, some, said in zip(cells, (data, lied), scores, strict=True):
-        told = lambda kind, said=said, **row: said.append(row["watched"]) if kind == "epoch" else None  # noqa: E731
-        exhaust(cell.fit([resident.lesson(some, INSIDE)], 0, told, tmp_path / str(id(cell))))
-    assert weights(cells[0]) == weights(cells[1]) and scores[0] != scores[1]
-
-
-def test_the_watched_score_is_the_error_of_the_inner_series() -> None:
-    data = dense()
-    rows, cell = history(replace(LOOKS, epochs=2), data=data)
-    assert rows[-1]["watched"] == pytest.approx(scaled_error(cell, data, inner(data)), rel=1e-5)
-
-
-def test_best_keeps_the_weights_of_the_epoch_with_the_best_score() -> None:
-    rows, cell = history(replace(LOOKS, watch=WatchConfig(share=0.3, best=True)))
-    scores = [row["watched"] for row in rows]
-    best = 1 + int(np.argmin(scores))
-    assert 1 < best < len(scores)  # or there would be nothing to tell apart
-    assert weights(cell) == weights(fitted(train=replace(LOOKS, epochs=best)))
-
-
-def test_stop_ends_training_so_many_epochs_after_the_best() -> None:
-    scores = [row["watched"] for row in history(replace(LOOKS, epochs=40))[0]]
-    stopped = [row["watched"] for row in history(replace(LOOKS, epochs=40, watch=WatchConfig(share=0.3, stop=3)))[0]]
-    best, last = 0, 0
-    while last - best < 3:  # the slow reference: walk on until nothing was better for three epochs
-        last += 1
-        best = last if scores[last] < scores[best] else best
-    assert stopped == scores[: last + 1] and last < 39
-
-
-def test_plateau_lowers_the_rate_after_patience_epochs_without_a_better_score() -> None:
-    watch = WatchConfig(share=0.3, patience=2, factor=0.5)
-    rows, _ = history(replace(LOOKS, epochs=30, schedule="plateau", watch=watch))
-    rate, best, waited, expected = 0.05, math.inf, 0, []
-    for row in rows:  # the slow reference
-        expected.append(rate)
-        waited = 0 if row["watched"] < best else waited + 1
-        best = min(best, row["watched"])
-        if waited == 2:
-            rate, waited = rate / 2, 0
-    assert [row["lr"] for row in rows] == pytest.approx(expected)
-    assert expected[-1] < 0.02
-
-
-# ---------------------------------------------------------------- which weights predict
-
-
-def snapshots(train: TrainConfig, every: str) -> tuple[list[dict[str, torch.Tensor]], NetworkCell]:
-    """The weights as they were at each event of a kind, and what came out."""
-    seen: list[dict[str, torch.Tensor]] = []
-    honest, kept = trainer.State, []
-
-    def state(*given: Any) -> Any:
-        kept.append(honest(*given))
-        return kept[-1]
-
-    def look(kind: str, **_: Any) -> None:
-        if kind == every:
-            seen.append({name: value.clone() for name, value in kept[-1].network.state_dict().items()})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "State", state)
-        return seen, fitted(train=train, emit=look)
-
-
-def test_average_predicts_with_the_mean_of_the_last_epochs_weights() -> None:
-    seen, cell = snapshots(replace(TRAIN, epochs=5, average=3), "epoch")
-    assert cell.network is not None and len(seen) == 5
-    for name, value in cell.network.state_dict().items():
-        torch.testing.assert_close(value, torch.stack([each[name] for each in seen[-3:]]).mean(dim=0))
-
-
-def test_ema_predicts_with_the_moving_average_over_all_steps() -> None:
-    seen, cell = snapshots(replace(TRAIN, epochs=4, ema=0.5), "progress")
-    assert cell.network is not None and len(seen) == 12
-    for name, value in cell.network.state_dict().items():
-        mean = seen[0][name]
-        for count, each in enumerate(seen[1:], start=1):
-            decay = min(0.5, (1 + count) / (10 + count))
-            mean = decay * mean + (1 - decay) * each[name]
-        torch.testing.assert_close(value, mean)
+    plain, compiled = (fitted(data, train=replace(TRAIN, compile=some), params=params) for some in (False, True))
+    np.testing.assert_allclose(compiled.predict(data, INSIDE)[0], plain.predict(data, INSIDE)[0], rtol=1e-3, atol=1e-3)
+    assert weights(compiled).keys() == weights(plain).keys()
+    compiled.save(tmp_path)
+    again = NetworkCell("hybrid", params, TRAIN, compiled.scaler)
+    again.load(tmp_path, data)
+    assert weights(again) == weights(compiled)

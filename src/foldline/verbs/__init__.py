@@ -30,10 +30,59 @@ blends their out-of-fold predictions, and writes a checked submission and a repo
 
 A finished cell is never trained again: run the same command after a Ctrl-C and it goes on."""
 
+TUNE = """\
+Searches for better values of any key of a config, by Optuna: the file names the config it starts from, what may vary,
+and which folds and seeds the search may see. The last check is made where it has not looked, paired with the config it
+started from, and best.toml, a page and study.json come out.
+
+  ./run.sh tune                                        configs/tune-quickstart.toml: a few minutes
+  ./run.sh tune tune-sample data.source=PATH           on the real breaths in folder PATH
+  ./run.sh tune tune-sample --hours 2 --workers 4      stop after two hours; four processes
+  ./run.sh tune tune-sample tune.trials=100            any key of [tune] can be overridden, and any of the base config
+  ./run.sh tune tune-sample --dry-run                  the space, and nothing is trained
+
+Run the same command after a Ctrl-C or a kill and it goes on. A trial's cells are cells like all others, so
+`./run.sh train runs/NAME/latest/best.toml` trains only what the search has not."""
+
+ABLATE = """\
+Compares a baseline with variants of it on the same folds and seeds, and gives each a verdict: helps, hurts, no
+difference within a margin, or cannot tell yet, and then how many seeds more would tell. The file names the baseline's
+config and what each variant sets or drops; docs/how-to/ablate.md shows how to write one.
+
+  ./run.sh ablate configs/ablate-components.toml                          the parts of the quickstart's model
+  ./run.sh ablate ablate-sample data.source=PATH                          the recipe of the real sample
+  ./run.sh ablate ablate-components ablate.seeds=[0,1,2]                  any key of [ablate], and any of the baseline
+  ./run.sh ablate ablate-components --dry-run                             what would be trained, and for how long
+
+Cells are shared with all other runs and never trained twice: run it again after a Ctrl-C and it goes on."""
+
+BLEND = """\
+Blends the models of CONFIG, or of several configs on the same data and folds, in every way there is, scores each way on
+folds whose rows had no say in the weights, and says what each member is worth. The simplest way within one standard
+error of the best is submitted, unless blend.method names one. Trains what is not trained; leaves a page.
+
+  ./run.sh blend                                       the quickstart's models
+  ./run.sh blend sample gold data.source=PATH          all models of two configs
+  ./run.sh blend sample blend.method=lad               that way, and how it compares
+  ./run.sh blend sample --outside friend=oof.csv,test.csv,fold    predictions made elsewhere; fold: a column of oof.csv
+
+The ways, and when to use which: docs/how-to/blend.md"""
+
 INFER = """\
 Applies the latest trained experiment of CONFIG to the test.csv of another folder; trains nothing.
 
   ./run.sh infer sample data.source=NEW_FOLDER"""
+
+AUDIT = """\
+Looks for leaks in what CONFIG would train, and fails (exit code 1) where it finds one, naming it: series or groups on
+both sides of a split, fitted parts that saw held-out rows, features that know other series or the target, copies across
+folds or files, and more. Trains the models on a few series in a scratch folder; takes a minute or two, leaves a page.
+
+  ./run.sh audit                                       the quickstart
+  ./run.sh audit sample data.source=PATH               the config and the data you are about to train on
+  ./run.sh audit sample data.source=PATH --json        for a script
+
+Everything that is checked, and what is not: docs/how-to/audit.md"""
 
 FOLDS = """\
 Makes the fold file of CONFIG, or checks the one that is there. Folds are made once and committed; train makes them when
@@ -83,6 +132,31 @@ VERBS: dict[str, Verb] = {
         TRAIN,
         ("--dry-run", "--force"),
     ),
+    "tune": Verb(
+        "tune",
+        "Improve",
+        "search for better values of any key of a config",
+        "[CONFIG] [--hours H] [--workers N] [key=value ...]",
+        TUNE,
+        ("--dry-run",),
+    ),
+    "ablate": Verb(
+        "ablate",
+        "Improve",
+        "compare variants of a config, and say which of its parts help",
+        "FILE [base=CONFIG] [key=value ...]",
+        ABLATE,
+        ("--dry-run", "--force"),
+    ),
+    "blend": Verb(
+        "blend",
+        "Improve",
+        "find the best founded blend of all models, of other configs and from outside too",
+        "[CONFIG ...] [--outside NAME=OOF_FILE,TEST_FILE[,FOLD_COLUMN]] [key=value ...]",
+        BLEND,
+        ("--dry-run",),
+        words=20,
+    ),
     "infer": Verb(
         "infer",
         "Compete",
@@ -91,6 +165,7 @@ VERBS: dict[str, Verb] = {
         INFER,
         ("--dry-run",),
     ),
+    "audit": Verb("audit", "Improve", "look for leaks, and name them", "[CONFIG] [key=value ...]", AUDIT),
     "folds": Verb("folds", "Prepare", "make or check the fold file", "[CONFIG] [key=value ...]", FOLDS, ("--force",)),
     "simulate": Verb(
         "simulate",

@@ -1,0 +1,134 @@
+"""The page of an ablation: verdicts, forest plot, every delta, slices, and what the design can't say. One HTML file."""
+
+from __future__ import annotations
+
+from html import escape
+from itertools import groupby
+
+import numpy as np
+import tomli_w
+
+from foldline import experiment
+from foldline.ablation import words
+from foldline.ablation.findings import Finding, Findings
+from foldline.ablation.forest import forest
+from foldline.ablation.study import Study
+from foldline.report import CSS, table
+
+OWN_CSS = """
+body{max-width:1150px}td.better{color:#2ea043;font-weight:600}td.worse{color:#e5534b;font-weight:600}
+table tr:last-child td{font-weight:400}table tr:last-child td.better,table tr:last-child td.worse{font-weight:600}
+"""
+
+
+def page(study: Study, findings: Findings, command: str) -> str:
+    """The whole page as text."""
+    sections = [
+        ("Verdicts", _verdicts(findings, study.ablation.base.data.metric)),
+        ("Effects", _forest(findings)),
+        ("What this design can and can't say", _remarks(findings)),
+        ("Where: effects in slices", _slices(findings)),
+        ("Every fold and seed", _deltas(findings)),
+        ("How to make it again", _again(study, command)),
+    ]
+    body = "".join(f"<h2>{escape(title)}</h2>\n{content}\n" for title, content in sections)
+    name = escape(study.ablation.name)
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width,initial-scale=1'><link rel='icon' href='data:,'>"
+        f"<title>{name} · foldline</title><style>{CSS}{OWN_CSS}</style></head>\n"
+        f"<body>\n<h1>{name}</h1><p class='lead'>foldline ablation of {escape(study.ablation.base.name)}</p>"
+        f"{_facts(study, findings)}\n{body}</body></html>\n"
+    )
+
+
+def _facts(study: Study, findings: Findings) -> str:
+    cells = {cell.key for prepared in study.prepared for cell in prepared.plan}
+    facts = [
+        (f"{findings.score:.4f}", f"baseline's {study.ablation.base.data.metric}, one seed"),
+        (str(len(findings.variants)), "variants"),
+        (f"{findings.folds} × {findings.seeds}", "folds × seeds"),
+        (str(len(study.base.train.lengths)), "series"),
+        (str(len(cells)), "cells"),
+    ]
+    shown = "".join(f"<div class='fact'><b>{escape(value)}</b>{escape(name)}</div>" for value, name in facts)
+    return f"<div class='figures'>{shown}</div>"
+
+
+def _verdicts(findings: Findings, measure: str) -> str:
+    rows = [words.row(found, findings) for found in findings.variants]
+    return table(list(words.COLUMNS), rows, plain=True) + (
+        f"<small>{escape(words.title(findings, measure))}. Effect: score of the variant minus the baseline's; below 0 "
+        "is better.</small>"
+    )
+
+
+def _forest(findings: Findings) -> str:
+    return forest(findings) + (
+        "<small>Thin line: 95 % by the corrected t, for this variant alone. Thick line: 95 % of resampled series and "
+        "seeds. Rings: folds. Shaded: differences that count as none.</small>"
+    )
+
+
+def _remarks(findings: Findings) -> str:
+    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in words.remarks(findings)) + "</ul>"
+
+
+def _slices(findings: Findings) -> str:
+    """A table a group: variants down, slices across."""
+    numbered = groupby(enumerate(findings.slices), key=lambda pair: pair[1].group)
+    tables = [_slice_table(group, [number for number, _ in members], findings) for group, members in numbered]
+    return "<br>".join(tables) + (
+        "<small>Effects in % of the slice's baseline; bold where the 95 % interval of resampled series and seeds "
+        "leaves 0 out. With so many looks some are bold by chance: they say where to look, not what is so.</small>"
+    )
+
+
+def _slice_table(group: str, members: list[int], findings: Findings) -> str:
+    head = "".join(f"<th>{escape(findings.slices[number].name)}</th>" for number in members)
+    sizes = "".join(f"<td>{findings.slice_sizes[number]:,}</td>" for number in members)
+    scores = "".join(f"<td>{findings.slice_baseline[number]:.4f}</td>" for number in members)
+    lines = [f"<th>{escape(group)}</th>{head}", f"<td>scored values</td>{sizes}", f"<td>baseline</td>{scores}"]
+    for found in findings.variants:
+        effects = "".join(_slice_cell(found, findings, number) for number in members)
+        lines.append(f"<td>{escape(found.name)}</td>{effects}")
+    return f"<div class='scroll'><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table></div>"
+
+
+def _slice_cell(found: Finding, findings: Findings, number: int) -> str:
+    base, effect, ends = findings.slice_baseline[number], found.slice_effects[number], found.slice_intervals[number]
+    if base == 0:  # rows that are read back exactly
+        return f"<td>{effect:+.4f}</td>"
+    sure = bool(np.sign(ends[0]) * np.sign(ends[1]) > 0)
+    kind = "" if not sure else "better" if effect < 0 else "worse"
+    return f"<td class='{kind}'>{effect / base:+.1%}</td>"
+
+
+def _deltas(findings: Findings) -> str:
+    """Scores of the baseline and deltas of each variant, seeds inside folds."""
+    columns = ["", *(f"{fold}.{seed}" for fold in range(findings.folds) for seed in range(findings.seeds))]
+    rows = [["baseline", *(f"{value:.4f}" for value in findings.baseline.ravel())]]
+    rows += [[found.name, *(f"{value:+.4f}" for value in found.deltas.ravel())] for found in findings.variants]
+    noise = [[found.name, *(f"{np.sqrt(part):.4f}" for part in _components(found))] for found in findings.variants]
+    return (
+        f"<details><summary>scores of the baseline and deltas of the variants, fold.seed</summary>"
+        f"{table(columns, rows, plain=True)}</details><details><summary>where the deltas' spread comes from</summary>"
+        f"{table(['standard deviation', 'split', 'luck', 'rest', 'corrected error'], noise, plain=True)}"
+        "<small>split: between folds; luck: of a seed in all folds; rest: of one training.</small></details>"
+    )
+
+
+def _components(found: Finding) -> tuple[float, float, float, float]:
+    noise = found.evidence.noise
+    return noise.split, noise.luck, noise.rest, found.evidence.error**2
+
+
+def _again(study: Study, command: str) -> str:
+    versions = ", ".join(f"{name} {value}" for name, value in experiment.environment().items())
+    resolved = escape(tomli_w.dumps(study.ablation.base.tables()))
+    changes = [[variant.name, variant.changes] for variant in study.ablation.variants]
+    return (
+        f"<pre>{escape(command)}</pre>{table(['variant', 'changes'], changes, plain=True)}"
+        f"<p><small>{escape(versions)}</small></p>"
+        f"<details><summary>the baseline's resolved config</summary><pre>{resolved}</pre></details>"
+    )

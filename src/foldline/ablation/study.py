@@ -1,0 +1,90 @@
+"""The work of an ablation: everything is prepared before anything is trained, then comes one map over all its cells.
+
+Cells are those of ordinary runs, so a baseline that was trained before costs nothing, and a variant of [blend] or of
+[post] never trains. The test table is predicted only where a teacher needs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from foldline import exact as decoding
+from foldline import files, planning, workbench
+from foldline.ablation.variants import Ablation, told_of
+from foldline.cells import Job
+from foldline.console import Terminal
+from foldline.workbench import Prepared
+
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """An ablation whose cells can be trained: the baseline first, then its variants."""
+
+    ablation: Ablation
+    names: list[str]
+    prepared: list[Prepared]
+
+    @property
+    def base(self) -> Prepared:
+        return self.prepared[0]
+
+    def waves(self, force: bool = False) -> list[list[Job]]:
+        """What there is to train, each cell once however many variants need it."""
+        merged: list[dict[str, Job]] = []
+        for prepared in self.prepared:
+            for number, wave in enumerate(self._waves_of(prepared, force)):
+                if number == len(merged):
+                    merged.append({})
+                for job in wave:
+                    merged[number].setdefault(job.key, job)
+        return [list(wave.values()) for wave in merged]
+
+    def _waves_of(self, prepared: Prepared, force: bool) -> list[list[Job]]:
+        taught = any(model.teacher for each in self.prepared for model in each.config.models)
+        known = decoding.path_of(prepared.competition.test) if prepared.given.exact else None
+        test = prepared.test.path if taught else None
+        return planning.jobs(prepared.plan, prepared.train.path, prepared.folds.assignment, test, known, force)
+
+    @property
+    def folder(self) -> Path:
+        """runs/NAME/HASH: the same ablation of the same cells has the same folder."""
+        settings = self.ablation.settings
+        what = [[name, _reduced_from(each)] for name, each in zip(self.names, self.prepared, strict=True)]
+        design = [settings.delta, settings.alpha, settings.power, settings.bootstrap]
+        return files.runs() / self.ablation.name / files.digest([design, what])
+
+
+def _reduced_from(prepared: Prepared) -> list[object]:
+    tables = prepared.config.tables()
+    return [tables["blend"], tables["post"], prepared.config.data.metric, sorted(cell.key for cell in prepared.plan)]
+
+
+def prepare(ablation: Ablation, terminal: Terminal, dry: bool = False) -> Study:
+    """Read and check the data once, make features and plans of the baseline and of every variant.
+
+    Raises:
+        UserError: whatever is wrong with the data or with a variant's features or models, before anything is trained.
+    """
+    base = workbench.prepare(ablation.base, terminal, dry)
+    prepared = [base]
+    for variant in ablation.variants:
+        config = variant.config
+        if (config.features, config.models) == (base.config.features, base.config.models):
+            prepared.append(replace(base, config=config))
+        else:
+            with told_of(f"{ablation.name}, variant {variant.name!r}"):
+                mine = workbench.prepare(config, terminal, dry)
+            given = replace(mine.given, rehearsals=None)  # it holds the tables, and the plan is made
+            prepared.append(replace(mine, competition=base.competition, given=given))
+    return Study(
+        ablation=ablation, names=[BASELINE, *(variant.name for variant in ablation.variants)], prepared=prepared
+    )
+
+
+def run(study: Study, waves: list[list[Job]], terminal: Terminal) -> None:
+    """Train what is not trained; wandb's group is the ablation's name."""
+    config = replace(study.base.config, name=study.ablation.name)
+    workbench.run_cells(config, waves, study.folder, "ablate", terminal)

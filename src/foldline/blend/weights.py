@@ -1,0 +1,139 @@
+"""Weights of a weighted sum: five ways to find them. Each takes rows and gives (M,) weights, none negative, of sum 1.
+
+All look at out-of-fold predictions only, and at no more of them than [blend] values says.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from foldline.blend.base import BlendConfig, Rows
+
+CLIMBS = 50  # picks of the hill climb: weights are multiples of 1/50, or of a shorter climb's length
+CUTS = 500  # most cutting planes of least absolute deviations
+TOLERANCE = 1e-5  # of its score: how far from the optimum the weights may be, proven by a lower bound
+
+
+def best_member(rows: Rows) -> np.ndarray:
+    """All weight on the member with the lowest score."""
+    scores = [rows.metric(rows.y, member) for member in rows.predictions]
+    return np.asarray(np.eye(len(scores))[int(np.argmin(scores))])
+
+
+def climb(rows: Rows, config: BlendConfig) -> np.ndarray:
+    """Greedy selection with replacement: add the member that helps the mean most, 50 times; the best prefix counts.
+
+    With several bags each climb chooses from a random part of the members, and the weights are averaged, which keeps
+    one lucky member from taking all. Source: Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432.
+    """
+    count = len(rows.labels)
+    if config.bags == 1:
+        return _climb(rows)
+    size = min(count, max(2, math.ceil(config.bag_share * count)))
+    generator, total = np.random.default_rng(config.seed), np.zeros(count)
+    for _ in range(config.bags):
+        chosen = np.sort(generator.choice(count, size, replace=False))
+        total[chosen] += _climb(rows.only(chosen.tolist()))
+    return total / config.bags
+
+
+def _climb(rows: Rows) -> np.ndarray:
+    picks: list[int] = []
+    scores: list[float] = []
+    total = np.zeros_like(rows.y, dtype=np.float64)
+    for size in range(1, CLIMBS + 1):
+        tried = [rows.metric(rows.y, (total + member) / size) for member in rows.predictions]
+        picks.append(int(np.argmin(tried)))
+        scores.append(tried[picks[-1]])
+        total += rows.predictions[picks[-1]]
+    length = int(np.argmin(scores)) + 1
+    return np.bincount(picks[:length], minlength=len(rows.labels)) / length
+
+
+def nnls(rows: Rows) -> np.ndarray:
+    """Least squares with weights that are not negative and sum to 1: exact.
+
+    With errors E (prediction minus truth, R x M) the sum's error is E w wherever the weights sum to 1. So minimise
+    |E w|^2 + s^2 (1 - sum w)^2 over w >= 0: for any s > 0 the solution points where the constrained one does (along a
+    ray only the quotient of the two terms matters), and is divided by its sum. E enters by its QR factor alone.
+    Sources: Lawson & Hanson 1974, Solving Least Squares Problems, ch. 23; Breiman 1996, Stacked regressions,
+    https://doi.org/10.1007/BF00117832.
+    """
+    from scipy.optimize import nnls as solve
+
+    triangle = np.linalg.qr(rows.errors, mode="r")
+    scale = float(np.abs(triangle).max()) or 1.0
+    stacked = np.vstack([triangle, np.full(len(rows.labels), scale)])
+    weights = solve(stacked, np.append(np.zeros(len(triangle)), scale))[0]
+    return np.asarray(weights / weights.sum())
+
+
+def lad(rows: Rows) -> np.ndarray:
+    """Least absolute deviations with weights that are not negative and sum to 1: the mean absolute error's optimum.
+
+    The linear program has two constraints a row, millions of them. They are made as they are needed: the errors' signs
+    at some weights give one valid constraint for their sum (a cutting plane), a small program over all planes so far
+    gives the next weights and a lower bound, and it ends when the best score is within 1e-5 of that bound. Rows on
+    which all members err to one side add the same plane always, and are summed once.
+
+    Sources: Kelley 1960, The cutting-plane method, https://doi.org/10.1137/0108053; Wagner 1959, Linear programming
+    techniques for regression analysis, https://doi.org/10.1080/01621459.1959.10501506.
+    """
+    errors = rows.errors
+    above, below = (errors >= 0).all(axis=1), (errors <= 0).all(axis=1)
+    fixed = errors[above & ~below].sum(axis=0) - errors[below].sum(axis=0)  # (M,)
+    return _cutting_planes(fixed, np.ascontiguousarray(errors[~above & ~below]))
+
+
+def _cutting_planes(fixed: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Weights w of the simplex that minimise fixed @ w + sum |errors @ w|. errors: (R, M)."""
+    from scipy.optimize import linprog
+
+    count = len(fixed)
+    queue: list[np.ndarray] = [*np.eye(count), np.full(count, 1 / count)]
+    planes: list[np.ndarray] = []
+    best, lowest = queue[-1], math.inf
+    objective, summing = np.append(np.zeros(count), 1.0), np.append(np.ones(count), 0.0)[None]
+    while len(planes) < CUTS:
+        weights = queue.pop()
+        planes.append(fixed + np.sign(errors @ weights) @ errors)
+        score = float(planes[-1] @ weights)
+        if score < lowest:
+            best, lowest = weights, score
+        if queue:
+            continue
+        sides = np.column_stack([planes, np.full(len(planes), -1.0)])
+        bounds = [(0, None)] * count + [(None, None)]
+        found = linprog(objective, sides, np.zeros(len(planes)), summing, [1.0], bounds, method="highs")
+        if lowest - found.fun <= TOLERANCE * lowest:
+            break
+        queue.append(found.x[:count])
+    return np.asarray(best)
+
+
+def optuna(rows: Rows, config: BlendConfig) -> np.ndarray:
+    """A search over weights by a tree-structured Parzen estimator, for metrics that have no exact way; begins with
+    equal weights and with each member alone.
+
+    Source: Bergstra et al. 2011, https://papers.nips.cc/paper/4443; library https://optuna.org.
+    """
+    import optuna as library
+
+    library.logging.set_verbosity(library.logging.WARNING)
+    names = [f"weight-{number}" for number in range(len(rows.labels))]
+
+    def normed(values: dict[str, float]) -> np.ndarray:
+        weights = np.array([values[name] for name in names])
+        return np.asarray(weights / weights.sum())
+
+    def score(trial: library.Trial) -> float:
+        values = {name: trial.suggest_float(name, 1e-6, 1.0) for name in names}
+        return rows.metric(rows.y, np.tensordot(normed(values), rows.predictions, axes=1))
+
+    study = library.create_study(sampler=library.samplers.TPESampler(seed=config.seed))
+    for start in (np.ones(len(names)), *np.clip(np.eye(len(names)), 1e-6, 1)):
+        study.enqueue_trial(dict(zip(names, start.tolist(), strict=True)))
+    study.optimize(score, n_trials=config.trials)
+    return normed(study.best_params)

@@ -1,0 +1,96 @@
+"""`blend`: all ways to blend the models of one or several configs, compared; the best founded one is submitted."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foldline import config as configs
+from foldline import experiment, files, submit, workbench
+from foldline.blend import methods, mixture, page, study
+from foldline.blend.findings import Findings
+from foldline.blend.methods import FITS
+from foldline.blend.mixture import Mixture
+from foldline.cli import Arguments
+from foldline.console import Terminal
+from foldline.experiment import Result
+from foldline.submit import Expected
+from foldline.workbench import shown
+
+OUTSIDE = "outside."  # what --outside NAME=... is among the overrides
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Train what is not trained, weigh, compare, record, gate."""
+    overrides = [text for text in arguments.overrides if not text.startswith(OUTSIDE)]
+    asked = [text.removeprefix(OUTSIDE) for text in arguments.overrides if text.startswith(OUTSIDE)]
+    dry = "--dry-run" in arguments.flags
+    chosen = [configs.load(Path(word), overrides) for word in arguments.words or ["quickstart"]]
+    mixed = mixture.assemble(chosen, asked, terminal, dry)
+    for prepared in mixed.prepared:
+        workbench.summary(prepared, terminal)
+    if dry:
+        return _foretell(mixed, terminal)
+    exact = workbench.decoded(mixed.config, mixed.competition, terminal)
+    for prepared in mixed.prepared:
+        workbench.run_cells(prepared.config, prepared.jobs(), mixed.folder, "blend", terminal)
+    with terminal.bar("weighing", "nested"):
+        result = experiment.combine(mixed.config, mixed.members, mixed.train, mixed.folds, exact[0])
+    found = _findings(
+        mixed, result, shlex.join(["./run.sh", "blend", *arguments.words, *arguments.overrides]), terminal
+    )
+    predictions = experiment.predict(result.blend, result.grids, mixed.members, mixed.test, exact[1])
+    return _conclude(mixed, found, predictions, terminal)
+
+
+def _foretell(mixed: Mixture, terminal: Terminal) -> int:
+    keys = {job.key for prepared in mixed.prepared for wave in prepared.jobs() for job in wave}
+    labels = [member.label for member in mixed.members]
+    last = f"dry run: {len(keys)} cells are left to train or to predict, and then {len(labels)} members to blend"
+    terminal.result({"to_train": len(keys), "members": labels}, last)
+    return 0
+
+
+def _findings(mixed: Mixture, result: Result, command: str, terminal: Terminal) -> Findings:
+    """Every method scored, every member weighed up."""
+    config, rows = mixed.config.blend, result.rows
+    decision, known = result.decision, {member.label: member for member in mixed.members}
+    tried = [] if decision is None else list(decision.tried)
+    names = [name for name in FITS if name not in {each.method for each in tried}]
+    with terminal.bar("methods", "scored") as update:
+        for number, each in enumerate(methods.scored(config, rows, names)):
+            tried.append(each)
+            update(number + 1, len(names))
+    compared = methods.concluded(config, rows, tried)
+    with terminal.bar("members", "timed") as update:
+        seconds = []
+        for number, label in enumerate(rows.labels):
+            seconds.append(study.cost(known[label], mixed.store_of(known[label])))
+            update(number + 1, len(rows.labels))
+    with terminal.bar("members", "left out"):
+        plain = next(each.nested for each in compared.tried if each.method == result.blend.method)
+        worths = study.worth(config, rows, result.blend, plain, seconds)
+    return Findings(mixed.config, result, compared, tuple(worths), study.correlation(rows), command)
+
+
+def _conclude(mixed: Mixture, found: Findings, predictions: np.ndarray, terminal: Terminal) -> int:
+    """Tables, record, page, gate."""
+    config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
+    expected = Expected.of(result.rows.y)
+    experiment.record_parts(folder, config, mixed.parts, mixed.others, result, competition.levels, expected)
+    files.write_json(folder / "blend.json", found.to_json())
+    files.write_text(folder / "blend.html", page.page(found))
+    for title, columns, rows in found.tables():
+        terminal.table(title, columns, rows)
+    terminal.say(f"blend: {found.verdict}; optimism {found.optimism:+.5f}")
+    terminal.say(f"page: {shown(folder.parent / 'latest' / 'blend.html')}")
+    tested = competition.test
+    table = submit.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
+    origin = experiment.origin(config, mixed.plan, folder, mixed.test.fingerprint, result.score)
+    path = submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
+    answer: dict[str, Any] = {"submission": str(path), "page": str(folder / "blend.html"), "experiment": folder.name}
+    terminal.result(answer | found.to_json(), f"submission: {shown(path)}")
+    return 0

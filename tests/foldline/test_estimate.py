@@ -1,0 +1,55 @@
+"""What `--dry-run` foretells: steps times what one takes, over the executor's workers; counted by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from lab import jobs
+
+from foldline import estimate, probe
+from foldline.executors import ExecutorConfig
+
+SERIAL = ExecutorConfig(kind="serial")
+
+
+@pytest.fixture(autouse=True)
+def half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step takes half a second."""
+    monkeypatch.setattr(probe, "seconds_a_step", lambda *_: 0.5)
+
+
+def test_a_network_takes_its_steps(rides: Path) -> None:
+    """6 series a fold in batches of 4 are 2 steps an epoch, for 2 epochs, in 2 cells."""
+    network = estimate.estimate([jobs()], SERIAL)[0]
+    assert network == estimate.Estimate("hybrid", 2, 2, 1.0, 4.0)
+    two = estimate.estimate([jobs()[:2]], ExecutorConfig(kind="process", workers=2))[0]
+    assert (two.epoch_s, two.total_s) == (1.0, 2.0)
+
+
+def test_watched_series_are_no_steps(rides: Path) -> None:
+    watched = estimate.estimate([jobs("train.batch=2", "train.watch.share=0.4")], SERIAL)[0]
+    assert watched.epoch_s == 1.0  # 6 series less 40 % in batches of 2
+
+
+def test_trees_are_one_epoch_of_all_their_rounds(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 10.5, 20.0, 20.5])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    trees = estimate.estimate([jobs("model.1.rounds=50")[2:]], SERIAL)
+    assert trees == [estimate.Estimate("lightgbm", 2, 1, 5.0, 10.0)]  # half a second for 5 rounds
+
+
+def test_finished_cells_take_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("train", "rides", "--dry-run", "--json")
+    assert json.loads(capsys.readouterr().out) == {"to_train": 0, "seconds": 0.0, "bytes": 0}
+
+
+def test_a_dry_run_adds_it_up_and_says_the_disk(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("train", "rides", "model.0.width=6", "--dry-run", "--json")
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert answer == {"to_train": 2, "seconds": 4.0, "bytes": 2 * 8 * (12 + 4) * 10}  # 16 series of 10 steps, float64
+    tiny.run("train", "rides", "model.0.width=6", "--dry-run")
+    assert "it would take about 4 s and 0.0 GiB of disk" in capsys.readouterr().out

@@ -1,0 +1,171 @@
+"""Real runs, really killed: at twenty random moments of training, and by Ctrl-C. What comes out is what always does.
+
+./run.sh test --slow tests/foldline/test_kill.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors
+import tiny
+from lab import EVERYTHING_WORDS
+
+KILLS = 20
+PATIENCE_S = 300.0  # longest wait for something that must happen
+SLOWLY = ["train.epochs=150", "train.batch=3", "train.checkpoint_s=0", *EVERYTHING_WORDS]
+EXECUTORS = {"serial": ["executor.kind=serial"], "process": ["executor.kind=process", "executor.workers=2"]}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+class Run:
+    """`train rides` in a process group of its own, as a terminal starts it; a context that leaves nothing running."""
+
+    def __init__(self, home: Path, words: list[str]) -> None:
+        environment = {**os.environ, "FOLDLINE_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-P", "-m", "foldline", "train", "rides", *words]
+        self.home, self.output = home, home / "output.txt"
+        with self.output.open("w") as stream:
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def trains(self, pattern: str) -> bool:
+        """Wait until this run has written such a file of a cell; False: it ended before."""
+        began, cells = time.time_ns(), self.home / "runs" / "cells"
+        return self._comes(lambda: any(_changed(path, began) for path in cells.glob(f"*/{pattern}")))
+
+    def says(self, text: str) -> bool:
+        """Wait until this run has said that; False: it ended before."""
+        return self._comes(lambda: text in self.output.read_text())
+
+    def _comes(self, true: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None:
+            if true():
+                return True
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.002)
+        return False
+
+    def ends(self) -> tuple[int, str]:
+        """Exit code and output."""
+        return self.process.wait(timeout=PATIENCE_S), self.output.read_text()
+
+    def leaves_no_orphan(self) -> None:
+        """Wait until every process of the group is gone: nobody trains on behind the next run's back."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(self.process.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.01)
+        raise AssertionError("a worker outlived its parent")
+
+
+def reached(home: Path) -> dict[str, tuple[int, int]]:
+    """Cell -> (epochs, steps) of its checkpoint."""
+    found = {}
+    for path in (home / "runs" / "cells").glob("*/checkpoint.safetensors"):
+        with safetensors.safe_open(path, framework="np") as stored:
+            counters = json.loads(stored.metadata()["counters"])
+        found[path.parent.name] = (counters["epoch"], counters["step"])
+    return found
+
+
+def _changed(path: Path, since_ns: int) -> bool:
+    try:
+        return path.stat().st_size > 0 and path.stat().st_mtime_ns > since_ns
+    except FileNotFoundError:  # it was there a moment ago: a finished cell has no checkpoint
+        return False
+
+
+def install(home: Path, source: Path) -> Path:
+    tiny.install(home, source)
+    return home
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write(tmp_path_factory.mktemp("source") / "rides", tiny.frames(train_series=24, steps=12))
+
+
+@pytest.fixture(scope="module")
+def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a run that nobody killed."""
+    home = install(tmp_path_factory.mktemp("whole"), source)
+    with Run(home, [*SLOWLY, *EXECUTORS["serial"]]) as run:
+        code, output = run.ends()
+    assert code == 0, output
+    return home
+
+
+def left(home: Path) -> dict[str, bytes]:
+    """Every file of every cell, and the submission; without times."""
+    found = {name: content for name, content in tiny.tree(home / "runs" / "cells").items() if "done.json" not in name}
+    for name, content in found.items():
+        if name.endswith("history.jsonl"):
+            rows = [json.loads(line) for line in content.decode().splitlines()]
+            timeless = [{key: value for key, value in row.items() if not key.startswith("time.")} for row in rows]
+            found[name] = json.dumps(timeless).encode()
+    return {**found, "submission": tiny.submission(home)}
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_twenty_kills_change_no_bit(executor: str, source: Path, whole: Path, tmp_path: Path) -> None:
+    home, words = install(tmp_path, source), [*SLOWLY, *EXECUTORS[executor]]
+    moments, before = random.Random(executor), dict[str, tuple[int, int]]()
+    for number in range(KILLS):
+        with Run(home, words) as run:
+            assert run.trains("checkpoint.safetensors"), f"after {number} kills it ended by itself: {run.ends()}"
+            time.sleep(moments.uniform(0.0, 0.15))
+            run.process.send_signal(signal.SIGKILL)
+            code, output = run.ends()
+            assert code == -signal.SIGKILL, output
+            run.leaves_no_orphan()
+        now = reached(home)
+        assert all(now.get(cell, place) >= place for cell, place in before.items())  # it never starts from scratch
+        assert now != before
+        before = now
+    with Run(home, words) as run:
+        code, output = run.ends()
+    assert code == 0, output
+    assert left(home) == left(whole)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_ctrl_c_saves_and_the_next_run_goes_on_from_there(executor: str, source: Path, tmp_path: Path) -> None:
+    """No checkpoint is due for an hour: the one that is found was written because of the signal."""
+    home = install(tmp_path, source)
+    words = [*SLOWLY, *EXECUTORS[executor], "train.epochs=5000", "train.checkpoint_s=3600"]
+    epochs = []
+    for number in range(2):
+        with Run(home, words) as run:
+            assert run.says("goes on after") if number else run.trains("history.jsonl")
+            os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
+            code, output = run.ends()
+        assert code == 130, output
+        assert "run the same command again to go on" in output and "Traceback" not in output
+        assert len(list((home / "runs" / "cells").glob("*/checkpoint.safetensors"))) >= 1
+        histories = [path.read_text().count("\n") for path in (home / "runs" / "cells").glob("*/history.jsonl")]
+        epochs.append(max(histories))
+    assert epochs[1] >= epochs[0] > 0

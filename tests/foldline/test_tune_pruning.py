@@ -1,0 +1,62 @@
+"""Pruning: trials are compared at one and the same fold and epoch, by hand-counted quantiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from foldline.tuning.pruning import fold_of, hopeless, step_of
+from foldline.tuning.settings import TuneConfig
+
+FIRST, SECOND = step_of(0), step_of(1)
+
+
+def trials(*reports: dict[int, float], state: TrialState = TrialState.PRUNED) -> list[FrozenTrial]:
+    """Trials that have reported so, numbered from 0."""
+    made = []
+    for number, values in enumerate(reports):
+        value: Any = {"value": 1.0} if state == TrialState.COMPLETE else {}
+        trial = create_trial(state=state, intermediate_values=values, **value)
+        trial.number = number
+        made.append(trial)
+    return made
+
+
+def test_steps_follow_time_and_say_where_they_are() -> None:
+    steps = [step_of(fold, cell, epoch) for fold in (0, 1) for cell in (0, 1, None) for epoch in (1, 50)]
+    assert steps == sorted(set(steps))
+    assert [fold_of(step) for step in steps] == [0] * 6 + [1] * 6
+    assert step_of(10, 98, 5000) < 2**31  # what a database's integer column holds
+
+
+@pytest.mark.parametrize(
+    ("pruner", "value", "ends"),
+    [
+        ("median", 2.9, False),  # of 1, 2, 2.9, 3, 5
+        ("median", 3.1, True),  # of 1, 2, 3, 3.1, 5
+        ("third", 1.9, False),  # of 1, 1.9, 2, 3, 5: a third of the way is 1.93
+        ("third", 2.1, True),  # of 1, 2, 2.1, 3, 5: 2.03
+        ("none", 99.0, False),
+    ],
+)
+def test_the_better_part_goes_on(pruner: Any, value: float, ends: bool) -> None:
+    peers = trials({FIRST: 1.0}, {FIRST: 2.0}, {FIRST: 3.0}, {FIRST: 5.0})
+    assert hopeless(peers, 9, FIRST, value, TuneConfig(pruner=pruner, startup=4)) is ends
+
+
+def test_only_values_of_the_same_step_count() -> None:
+    config = TuneConfig(startup=2)
+    peers = trials({FIRST: 1.0, SECOND: 9.0}, {FIRST: 1.0, SECOND: 9.0}, {FIRST: 1.0})
+    assert hopeless(peers, 9, FIRST, 5.0, config)
+    assert not hopeless(peers, 9, SECOND, 5.0, config)
+    assert not hopeless(peers, 9, step_of(0, 0, 1), 5.0, config)  # nobody was there before
+
+
+def test_too_few_peers_and_failed_ones_prune_nothing() -> None:
+    peers = trials({FIRST: 1.0}, {FIRST: 1.0})
+    assert not hopeless(peers, 9, FIRST, 5.0, TuneConfig(startup=3))
+    failed = trials({FIRST: 1.0}, {FIRST: 1.0}, state=TrialState.FAIL)
+    assert not hopeless(failed, 9, FIRST, 5.0, TuneConfig(startup=2))
+    assert not hopeless(peers, 1, FIRST, 5.0, TuneConfig(startup=2))  # one of the two is the trial itself
