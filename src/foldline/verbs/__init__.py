@@ -58,8 +58,8 @@ Cells are shared with all other runs and never trained twice: run it again after
 
 BLEND = """\
 Blends the models of CONFIG, or of several configs on the same data and folds, in every way there is, scores each way on
-folds whose rows had no say in the weights, and says what each member is worth. The simplest way within one standard
-error of the best is submitted, unless blend.method names one. Trains what is not trained; leaves a page.
+folds whose rows had no say in the weights, and says what each member is worth. The simplest way that no other one beats
+by more than one standard error is submitted, unless blend.method names one. Trains what is not trained; leaves a page.
 
   ./run.sh blend                                       the quickstart's models
   ./run.sh blend sample gold data.source=PATH          all models of two configs
