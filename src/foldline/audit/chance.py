@@ -48,7 +48,7 @@ def check(subject: Subject) -> Outcome:
     facts = {"p": p, "better_than_chance": gain, "series": count}
     picture = pictures.histogram(dealt, score, "error on shuffled targets, dealt out again (grey) and as learnt (red)")
     how = f"{abs(gain):.1%} {'better' if gain > 0 else 'worse'} than chance"
-    told = f"on shuffled targets boosted trees are {how} (p = {p:.2g}, {count} series)"
+    told = f"on shuffled targets boosted trees are {how} (p = {p:.3g}, {count} series)"
     if p <= LEAK:
         return Outcome("LEAK", f"{told}: held-out targets reach the features, the folds or the cells", facts, picture)
     return Outcome("clean", told, facts, picture)
