@@ -12,7 +12,7 @@ folds from the same weights), and is judged by foldline.ablation.evidence:
                                probability 80 %, as power.py has it
     fewer hidden units         a difference that is trained, not planted; its true size is the mean over all ablations
 
-200 ablations of each kind take 3 minutes on 2 cores.
+200 ablations of each kind take about 5 minutes on a core.
 """
 
 import argparse
