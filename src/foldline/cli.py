@@ -108,16 +108,32 @@ def parse(name: str, verb: Verb, rest: list[str]) -> Arguments:
             words=[word for word in rest if word not in ("--slow", "--debug")],
             flags=frozenset(rest) & {"--slow", "--debug"},
         )
+    rest = spelled_out(name, verb, rest)
     flags = [word for word in rest if word.startswith("-")]
     for flag in flags:
         if flag not in (*verb.options, *COMMON):
-            raise unknown("option", flag, [*verb.options, *COMMON], f"./run.sh {name}")
+            raise unknown("option", flag, [*verb.options, *verb.shorthands, *COMMON], f"./run.sh {name}")
     plain = [word for word in rest if not word.startswith("-")]
     words, pairs = [word for word in plain if "=" not in word], [word for word in plain if "=" in word]
     extra = words[verb.words :] + ([] if verb.overrides else pairs)
     if extra:
         raise UserError(f"`{name}` takes {verb.usage or 'no arguments'}, but got {' '.join(extra)!r} too.")
     return Arguments(name, words, pairs, frozenset(flags))
+
+
+def spelled_out(name: str, verb: Verb, rest: list[str]) -> list[str]:
+    """`--hours 2` and `--hours=2` as the override they stand for: tune.hours=2."""
+    words, made = iter(rest), []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in verb.shorthands:
+            given = value if equals else next(words, None)
+            if given is None:
+                raise UserError(f"./run.sh {name}: {option} needs a value. See `./run.sh {name} --help`.")
+            made.append(verb.shorthands[option] + given)
+        else:
+            made.append(word)
+    return made
 
 
 def overview() -> str:

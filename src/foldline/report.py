@@ -157,7 +157,7 @@ def _curves(config: Config, plan: list[Cell]) -> str:
 
 def _blend(result: Result) -> str:
     if result.blend.weights is None:
-        return f"<p>Median of {escape(', '.join(result.labels))}.</p>"
+        return f"<p>{escape(result.blend.method)} of {escape(', '.join(result.labels))}.</p>"
     rows = [[label, f"{weight:.2f}"] for label, weight in zip(result.blend.labels, result.blend.weights, strict=True)]
     return table([result.blend.method, "weight"], rows, plain=True)
 

@@ -56,6 +56,7 @@ def _stretch(axes: matplotlib.axes.Axes, margin: float) -> None:
     if max(np.abs(axes.get_xlim())) <= TOO_WIDE * margin:
         return
     axes.set_xscale("symlog", linthresh=LINEAR * margin)
+    axes.set_xlabel(f"{axes.get_xlabel()}, logarithmic beyond {LINEAR * margin:g} %")
     axes.set_xticks([sign * margin * step for step in (1, 3, 10, 30, 100) for sign in (-1, 1)] + [0.0])
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Verb:
     options: tuple[str, ...] = ()  # --dry-run, --force
     words: int = 1  # how many plain arguments it takes at most
     overrides: bool = True  # takes key=value
+    shorthands: Mapping[str, str] = field(default_factory=dict)  # option that takes a value -> override it begins
 
 
 TRAIN = """\
@@ -139,6 +141,7 @@ VERBS: dict[str, Verb] = {
         "[CONFIG] [--hours H] [--workers N] [key=value ...]",
         TUNE,
         ("--dry-run",),
+        shorthands={"--hours": "tune.hours=", "--workers": "tune.workers="},
     ),
     "ablate": Verb(
         "ablate",
@@ -156,6 +159,7 @@ VERBS: dict[str, Verb] = {
         BLEND,
         ("--dry-run",),
         words=20,
+        shorthands={"--outside": "outside."},
     ),
     "infer": Verb(
         "infer",
