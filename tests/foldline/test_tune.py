@@ -201,12 +201,12 @@ def test_when_nothing_can_be_trained_the_search_stops(search: Path, monkeypatch:
     monkeypatch.setattr(trials, "train", refuse)
     shared = searches.shared(search, "tune.startup=3", "tune.trials=50")
     with pytest.raises(UserError, match=r"None of the first 3 trials .* refused: no such thing"):
-        workers.work(shared.setting, 1, Limit(), nothing)
+        workers.work(shared.setting, Limit(), nothing)
 
 
 def run_out(shared: Shared) -> list[Any]:
     """Let a worker do all that is left; the trials by number."""
-    workers.work(shared.setting, 1, Limit(), nothing)
+    workers.work(shared.setting, Limit(), nothing)
     return shared.trials()
 
 
@@ -300,14 +300,22 @@ def test_a_score_told_by_a_worker_that_was_given_up_is_not_counted(
     assert [trial.state for trial in run_out(shared)] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
-def test_time_is_up_before_another_trial_would_not_fit(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_trial_begins_that_would_not_end_in_time(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared, now = searches.shared(search), time.time()
-    assert not Limit(until=now + 1000).passed(shared, 1)
-    assert Limit(until=now - 1).passed(shared, 1)
+    assert not Limit(until=now + 1000).passed(shared)
+    assert Limit(until=now - 1).passed(shared)
     monkeypatch.setattr(workers, "seconds_a_trial", lambda _: 100.0)
-    assert not Limit(until=now + 150).passed(shared, 1)
-    assert Limit(until=now + 150, check=1.0).passed(shared, 1)  # 100 s of a trial, 100 s of the check
-    assert not Limit(until=now + 190, check=1.0).passed(shared, 2)
+    assert not Limit(until=now + 150).passed(shared)
+    assert Limit(until=now + 150, check=1.0).passed(shared)  # 100 s of a trial, 100 s of the check
+    assert not Limit(until=now + 150, check=0.4).passed(shared)
+
+
+def test_a_trial_that_takes_too_long_is_put_back(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = searches.shared(search)
+    monkeypatch.setattr(Limit, "passed", lambda self, shared: len(shared.trials()) > 0)
+    workers.work(shared.setting, Limit(until=time.time()), nothing)
+    assert [trial.state for trial in shared.trials()] == [TrialState.FAIL, TrialState.WAITING]
+    assert shared.trials()[1].user_attrs == {"again": 0, "deaths": 0}
 
 
 def test_out_of_time_without_a_result_it_says_what_to_do(search: Path, capsys: pytest.CaptureFixture[str]) -> None:

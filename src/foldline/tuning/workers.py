@@ -21,7 +21,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from foldline import cells, interrupt
 from foldline.cells import Job
@@ -42,19 +42,24 @@ class Pruned(Exception):
     """The trial is not worth going on with."""
 
 
+class OutOfTime(Exception):
+    """The time of the search is over in the middle of a trial."""
+
+
 @dataclass(frozen=True)
 class Limit:
     """When the search ends, besides by its number of trials."""
 
-    until: float = float("inf")  # seconds since 1970
-    check: float = 0.0  # work of the last check, in trials; it has to fit in, too
+    until: float = float("inf")  # seconds since 1970: the end of all, the last check included
+    check: float = 0.0  # what the last check takes, in durations of a trial
 
-    def passed(self, shared: Shared, workers: int) -> bool:
-        """No time is left for another trial and the last check, judging by the trials so far."""
-        if self.until == float("inf"):
-            return False
-        trial_s = seconds_a_trial(shared.trials())
-        return time.time() + trial_s * (1 + self.check / workers) > self.until
+    def search_ends(self, shared: Shared) -> float:
+        """When the last check has to begin, judging by the trials so far."""
+        return self.until - self.check * seconds_a_trial(shared.trials())
+
+    def passed(self, shared: Shared) -> bool:
+        """No time is left for another trial."""
+        return time.time() + seconds_a_trial(shared.trials()) > self.search_ends(shared)
 
 
 def search(setting: Setting, workers: int, limit: Limit, look: Callable[[], None]) -> None:
@@ -69,25 +74,25 @@ def search(setting: Setting, workers: int, limit: Limit, look: Callable[[], None
     """
     if workers == 1:
         with interrupt.deferred(signal.SIGINT, signal.SIGTERM):
-            work(setting, workers, limit, look)
+            work(setting, limit, look)
     else:
         with interrupt.deferred(signal.SIGTERM):
             _Crew(setting, workers, limit, look).run()
     look()
 
 
-def work(setting: Setting, workers: int, limit: Limit, look: Callable[[], None]) -> None:
+def work(setting: Setting, limit: Limit, look: Callable[[], None]) -> None:
     """A worker's life. Where others still run the last trials, it stays: one of them might die."""
     shared = Shared(setting)
-    while shared.ended < setting.tune.trials and not limit.passed(shared, workers):
+    while shared.ended < setting.tune.trials and not limit.passed(shared):
         interrupt.obey()
-        if not _one(shared, look):
+        if not _one(shared, limit, look):
             time.sleep(LOOK_S)
         shared.refuse_hopeless()
         look()
 
 
-def _one(shared: Shared, look: Callable[[], None]) -> bool:
+def _one(shared: Shared, limit: Limit, look: Callable[[], None]) -> bool:
     """Do one trial; False: there is none to begin just now."""
     with contextlib.ExitStack() as lease:
         with shared.leases.turn():
@@ -97,15 +102,16 @@ def _one(shared: Shared, look: Callable[[], None]) -> bool:
             lease.enter_context(shared.leases.hold(trial.number))
             trial.set_user_attr("lease", shared.leases.id)
             params = shared.setting.space.suggest(trial)
-        _Attempt(shared, trial, look).run(params)
+        _Attempt(shared, trial, limit.search_ends(shared), look).run(params)
     return True
 
 
 class _Attempt:
     """A trial in this worker's hands."""
 
-    def __init__(self, shared: Shared, trial: optuna.Trial, look: Callable[[], None]) -> None:
-        self.shared, self.trial, self.look = shared, trial, look
+    def __init__(self, shared: Shared, trial: optuna.Trial, ends: float, look: Callable[[], None]) -> None:
+        """ends: when it has to stop, in seconds since 1970."""
+        self.shared, self.trial, self.ends, self.look = shared, trial, ends, look
         self.tune = shared.setting.tune
         self.places: dict[str, tuple[int, int]] = {}  # cell's key -> place of its fold, place inside that
         self.done: dict[str, float] = {}  # cell's key -> how much of it is done, 0 to 1
@@ -124,16 +130,20 @@ class _Attempt:
             why = str(reason)
         except UserError as error:
             why = f"{REFUSED}{error}"
+        except OutOfTime:
+            return self._put_back()
         except KeyboardInterrupt:
-            with self.shared.leases.turn():
-                self.shared.put_back(self._frozen(), int(self.trial.user_attrs.get("deaths", 0)))
+            self._put_back()
             raise
         if why:
             self.trial.set_user_attr("why", why)
         self.shared.study.tell(self.trial, value, state=state, skip_if_finished=True)
 
-    def _frozen(self) -> FrozenTrial:
-        return next(trial for trial in self.shared.trials() if trial.number == self.trial.number)
+    def _put_back(self) -> None:
+        """Queue its values again; cells and checkpoints are there for whoever goes on."""
+        frozen = next(trial for trial in self.shared.trials() if trial.number == self.trial.number)
+        with self.shared.leases.turn():
+            self.shared.put_back(frozen, int(self.trial.user_attrs.get("deaths", 0)))
 
     def _score(self, params: dict[str, Any]) -> float:
         setting, folds, score = self.shared.setting, self.tune.folds, float("nan")
@@ -171,6 +181,8 @@ class _Attempt:
             self.trial.set_user_attr("beat", self.told)
             self.trial.set_user_attr("share", sum(self.done.values()) / len(self.done))
             self.look()
+            if self.told > self.ends:
+                raise OutOfTime
 
     def _report(self, step: int, value: float, last: bool = False) -> None:
         self.trial.report(value, step)
@@ -214,9 +226,7 @@ class _Crew:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's
         for _ in range(count):
             mine, theirs = self.context.Pipe(duplex=False)
-            process = self.context.Process(
-                target=_live, args=(theirs, self.setting, self.workers, self.limit), daemon=True
-            )
+            process = self.context.Process(target=_live, args=(theirs, self.setting, self.limit), daemon=True)
             process.start()
             theirs.close()
             self.crew[process] = mine
@@ -238,12 +248,12 @@ class _Crew:
             process.kill()
 
 
-def _live(pipe: Any, setting: Setting, workers: int, limit: Limit) -> None:
+def _live(pipe: Any, setting: Setting, limit: Limit) -> None:
     """What a spawned worker runs."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         with interrupt.deferred(signal.SIGTERM):
-            work(setting, workers, limit, lambda: None)
+            work(setting, limit, lambda: None)
     except KeyboardInterrupt:
         return
     except Exception as error:

@@ -44,7 +44,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     files.point(setting.folder.parent / "latest", setting.folder)
     _warm_up(shared, terminal)
     with terminal.bar("trials", "ended") as update:
-        workers.search(setting, count, _limit(setting, began), Board(shared, terminal, update).look)
+        workers.search(setting, count, _limit(setting, count, began), Board(shared, terminal, update).look)
     return _conclude(shared, ready, terminal)
 
 
@@ -92,11 +92,11 @@ def _warm_up(shared: Shared, terminal: Terminal) -> None:
             shared.queue(params, name)
 
 
-def _limit(setting: Setting, began: float) -> Limit:
-    """Time for the search; the last check has to fit in as well."""
+def _limit(setting: Setting, workers: int, began: float) -> Limit:
+    """Time for the search; the last check, two configs on all of its folds and seeds, has to fit in as well."""
     tune = setting.tune
     pairs = len(tune.check_folds) * len(tune.check_seeds) / (len(tune.folds) * len(tune.seeds))
-    return Limit(began + 3600 * tune.hours, 2 * pairs) if tune.hours else Limit()
+    return Limit(began + 3600 * tune.hours, 2 * pairs / workers) if tune.hours else Limit()
 
 
 def _conclude(shared: Shared, ready: Prepared, terminal: Terminal) -> int:
