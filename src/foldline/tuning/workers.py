@@ -131,7 +131,8 @@ class _Attempt:
         except UserError as error:
             why = f"{REFUSED}{error}"
         except OutOfTime:
-            return self._put_back()
+            self._put_back()
+            return
         except KeyboardInterrupt:
             self._put_back()
             raise
