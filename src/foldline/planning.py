@@ -36,10 +36,21 @@ class Given:
     rehearsals: Callable[[PretrainConfig, int | None], Dense] | None = None  # the series to pre-train a fold's cells on
 
 
+def definite(
+    config: Sequence[ModelConfig], dense: Dense, update: Callable[[int, int], None] = lambda done, of: None
+) -> list[ModelConfig]:
+    """The models with the precision that is used on this machine in place of `auto`; update(models done, of)."""
+    found = []
+    for number, model in enumerate(config):
+        update(number, len(config))
+        found.append(_definite(model, dense))
+    return found
+
+
 def plan(given: Given, config: Sequence[ModelConfig]) -> list[Cell]:
     """The cells of an experiment: models x (folds x seeds, and full ones); what must come before stands in each."""
     made: list[Cell] = []
-    for model in (_definite(model, given.train) for model in config):
+    for model in definite(config, given.train):
         places: list[tuple[int | None, int]] = [
             (fold, seed) for seed in model.train.seeds for fold in range(given.folds.k)
         ]
@@ -49,7 +60,6 @@ def plan(given: Given, config: Sequence[ModelConfig]) -> list[Cell]:
 
 
 def _definite(model: ModelConfig, dense: Dense) -> ModelConfig:
-    """The model with the precision that is used on this machine in place of `auto`."""
     if model.on_rows or model.train.precision != "auto":
         return model
     what = {"model": model.name, "params": model.params, "batch": model.train.batch, "micro": model.train.micro}

@@ -63,6 +63,8 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False) -> Prepared:
         test = store.obtain(competition.test, config.features, competition.levels, update)
     _check_models(config, train)
     given = _given(config, competition, train, test, dealt, terminal)
+    with terminal.bar("speed of each precision", "models") as update:
+        models = planning.definite(config.models, train, update)
     return Prepared(
         config=config,
         competition=competition,
@@ -71,7 +73,7 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False) -> Prepared:
         train=train,
         test=test,
         given=given,
-        plan=planning.plan(given, config.models),
+        plan=planning.plan(given, models),
     )
 
 
