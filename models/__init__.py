@@ -1,20 +1,26 @@
 """Registry of the models, and the files each one's weights depend on.
 
 A Config's `kind` says how a model is fitted: a "network" is made with (config, features, levels, Targets) and answers
-with a body's output and a `head`; one on "rows" has the methods of `lightgbm.LightGBM`. Leaves of the project: nothing
-here knows the engine.
+with a body's output and a `head`; one on "rows" has the methods of `lightgbm.LightGBM`. `shares`, where a Config has
+it, names further files of this folder that its networks are made of. Leaves of the project: nothing here knows the
+engine.
 """
 
 from pathlib import Path
 from typing import Any
 
-from models import attention, base, hybrid, initial, lightgbm, winner
+from models import attention, base, deepar, esrnn, hybrid, initial, lightgbm, seq2seq, tft, third, winner
 from models.base import Part
 from models.heads import auxiliary, linear
 
 MODELS: dict[str, Part] = {
+    "deepar": Part(deepar.Config, deepar.DeepAR),
+    "esrnn": Part(esrnn.Config, esrnn.ESRNN),
     "hybrid": Part(hybrid.Config, hybrid.Hybrid),
     "lightgbm": Part(lightgbm.Config, lightgbm.LightGBM),
+    "seq2seq": Part(seq2seq.Config, seq2seq.Seq2Seq),
+    "tft": Part(tft.Config, tft.TFT),
+    "third": Part(third.Config, third.Third),
     "winner": Part(winner.Config, winner.Winner),
 }
 
@@ -28,4 +34,5 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
         used |= {registry[table["kind"]].source for table in ([tables] if isinstance(tables, dict) else tables)}
     if part.config.kind == "network":
         used |= {Path(str(module.__file__)) for module in (attention, base, initial, auxiliary, linear)}
+        used |= {Path(__file__).parent / f"{shared}.py" for shared in getattr(part.config, "shares", ())}
     return sorted(used)

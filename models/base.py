@@ -68,10 +68,13 @@ class Targets:
 
     count: int  # K
     grids: tuple[tuple[float, float, int] | None, ...] = ()  # (offset, step, count), scaled; None: no grid; (): none
+    observed: int = 0  # leading steps at which the target is known, of test series too: see models/observed.py
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError(f"A head needs at least one target, but count is {self.count}.")
+        if self.observed < 0:
+            raise ValueError(f"observed must not be below 0 steps, but is {self.observed}.")
         if len(self.grids) not in (0, self.count):
             raise ValueError(
                 f"grids must hold a grid or None for each of the {self.count} targets, or nothing, "
@@ -136,13 +139,18 @@ class Embed(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
-def recurrent(layer: nn.LSTM | nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, T, in) -> (B, T, out); padded series are packed, so that the way back starts at their own end."""
+def recurrent(
+    layer: nn.LSTM | nn.GRU, x: Tensor, mask: Tensor | None, state: Tensor | tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """(B, T, in) -> (B, T, out); padded series are packed, so that the way back starts at their own end.
+
+    state: what the layer begins with, as torch has it: h0, or (h0, c0), each (directions, B, units); None: zeros.
+    """
     if mask is None:
-        out: Tensor = layer(x)[0]
+        out: Tensor = layer(x, state)[0]
         return out
     packed = rnn.pack_padded_sequence(x, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
-    return rnn.pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+    return rnn.pad_packed_sequence(layer(packed, state)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:

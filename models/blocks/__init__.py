@@ -1,12 +1,64 @@
 """Registry of the blocks a hybrid may stack, one file each. A block's table: `kind`, then the fields of its Config."""
 
-from models.base import Part
-from models.blocks import bilstm, conv, gru, tcn, transformer
+import difflib
+from typing import Any
+
+from models.base import Block, Part
+from models.blocks import (
+    bilstm,
+    conv,
+    glu,
+    gru,
+    hierarchical,
+    lru,
+    lstm,
+    mingru,
+    minlstm,
+    residual_bilstm,
+    stable,
+    tcn,
+    time2vec,
+    transformer,
+    wavenet,
+)
+from models.covariates import CovariateBlock
 
 BLOCKS: dict[str, Part] = {
     "bilstm": Part(bilstm.Config, bilstm.BiLSTM),
     "conv": Part(conv.Config, conv.Conv),
+    "glu": Part(glu.Config, glu.GLU),
     "gru": Part(gru.Config, gru.GRU),
+    "hierarchical": Part(hierarchical.Config, hierarchical.Hierarchical),
+    "lru": Part(lru.Config, lru.LRU),
+    "lstm": Part(lstm.Config, lstm.LSTM),
+    "mingru": Part(mingru.Config, mingru.MinGRU),
+    "minlstm": Part(minlstm.Config, minlstm.MinLSTM),
+    "residual-bilstm": Part(residual_bilstm.Config, residual_bilstm.ResidualBiLSTM),
+    "stable": Part(stable.Config, stable.Stable),
     "tcn": Part(tcn.Config, tcn.TCN),
+    "time2vec": Part(time2vec.Config, time2vec.Time2Vec),
     "transformer": Part(transformer.Config, transformer.Transformer),
+    "wavenet": Part(wavenet.Config, wavenet.WaveNet),
 }
+
+
+def configure(table: dict[str, Any]) -> tuple[Part, Any]:
+    """(registry entry, its config) of a block's table.
+
+    Raises:
+        ValueError: there is no such kind, or a field's value is impossible.
+    """
+    fields = dict(table)
+    kind = str(fields.pop("kind", ""))
+    if kind not in BLOCKS:
+        near = difflib.get_close_matches(kind, BLOCKS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"A block's kind must be in the registry, but is {kind!r}.{hint} Known: {', '.join(BLOCKS)}.")
+    return BLOCKS[kind], BLOCKS[kind].config(**fields)
+
+
+def build(part: Part, config: Any, inputs: int, known: int) -> Block:
+    """A block on `inputs` channels; known: E, width of the embedded static columns, for those that read them."""
+    reads = isinstance(part.make, type) and issubclass(part.make, CovariateBlock)
+    block: Block = part.make(config, inputs, known) if reads else part.make(config, inputs)
+    return block

@@ -7,33 +7,17 @@ reproducible); stack blocks for depth. (B, T, in) -> (B, T, width): width/2 unit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from torch import Tensor, nn
-
-from models.base import Block, BlockConfig, recurrent
-from models.initial import Initial, initialise
+from models.recurrence import LSTMConfig, LSTMLayer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BlockConfig):
+class Config(LSTMConfig):
     """Table of a `bilstm` block."""
 
-    width: int = 128  # H, both directions together
-    initial: Initial = "keras"  # how the weights begin
-
-    def __post_init__(self) -> None:
-        if self.width < 2 or self.width % 2:
-            raise ValueError(f"width must be even, half of it for each direction, but is {self.width}")
+    bidirectional: bool = field(default=True, init=False)
 
 
-class BiLSTM(Block):
-    """One bidirectional `nn.LSTM`; padded series are packed: the backward pass starts at their last real step."""
-
-    def __init__(self, config: Config, inputs: int) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(inputs, config.width // 2, batch_first=True, bidirectional=True)
-        initialise(self.lstm, config.initial)
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return recurrent(self.lstm, x, mask)
+class BiLSTM(LSTMLayer):
+    """One bidirectional `nn.LSTM`."""

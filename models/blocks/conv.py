@@ -25,6 +25,11 @@ class Config(BlockConfig):
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, so that it is centred on its step, but is {self.kernel}")
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Steps (back, ahead) that an output may depend on."""
+        return self.kernel - 1, self.kernel - 1
+
 
 class Conv(Block):
     """norm -> conv -> GELU -> conv, each window seeing zeros at padded steps."""

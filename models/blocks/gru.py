@@ -11,36 +11,25 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from models.base import Block, BlockConfig, recurrent
+from models.base import recurrent
 from models.initial import Initial, initialise
+from models.recurrence import RecurrentBlock, RecurrentConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BlockConfig):
+class Config(RecurrentConfig):
     """Table of a `gru` block."""
 
-    width: int = 128  # H, both directions together
     initial: Initial = "keras"  # how the weights begin
-    bidirectional: bool = True  # False: causal, a step sees itself and what came before
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.bidirectional and self.width % 2:
-            raise ValueError(f"width must be even, half of it for each direction, but is {self.width}")
-
-    @property
-    def units(self) -> int:
-        """State size of one direction."""
-        return self.width // 2 if self.bidirectional else self.width
 
 
-class GRU(Block):
+class GRU(RecurrentBlock):
     """One `nn.GRU` layer; padded series are packed: the backward pass starts at their last real step."""
 
-    def __init__(self, config: Config, inputs: int) -> None:
-        super().__init__()
+    def __init__(self, config: Config, inputs: int, known: int = 0) -> None:
+        super().__init__(config, inputs, known, states=1)
         self.gru = nn.GRU(inputs, config.units, batch_first=True, bidirectional=config.bidirectional)
         initialise(self.gru, config.initial)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return recurrent(self.gru, x, mask)
+    def run(self, x: Tensor, mask: Tensor | None, start: Tensor | None) -> Tensor:
+        return recurrent(self.gru, x, mask, None if start is None else start[0])

@@ -39,6 +39,12 @@ class Config(BlockConfig):
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), but is {self.dropout}")
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Steps (back, ahead) that an output may depend on."""
+        others = 2 * (self.kernel - 1) * (2**self.levels - 1)
+        return (others, 0) if self.causal else (others // 2, others // 2)
+
 
 class Convolution(nn.Module):
     """Weight-normed dilated convolution that keeps T, ReLU, spatial dropout: (B, in, T) -> (B, width, T)."""

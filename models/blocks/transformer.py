@@ -1,20 +1,22 @@
 """Transformer encoder layer, pre-norm: attention over all real steps, then a feed-forward net.
 
-Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 (section 3; sinusoidal code of section 3.5 on the step).
-Pre-norm: Xiong et al. 2020, https://arxiv.org/abs/2002.04745. Attention is global: every step sees every real step.
-(B, T, in) -> (B, T, width).
+Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 (section 3; sinusoidal code of section 3.5, on the step's
+number or on its real time). Pre-norm: Xiong et al. 2020, https://arxiv.org/abs/2002.04745. Attention is global: every
+step sees every real step. (B, T, in) -> (B, T, width).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from models.attention import attention
-from models.base import Block, BlockConfig
+from models.base import BlockConfig
+from models.covariates import NOTHING, CovariateBlock, Covariates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,8 @@ class Config(BlockConfig):
 
     heads: int = 4
     ffn: int = 2  # width of the feed-forward net, in widths of the block
-    position: bool = True  # add the sinusoidal code of the step; without it the block is permutation-equivariant
+    position: Literal["step", "time", "none"] = "step"  # what the sinusoidal code is of; none: permutation-equivariant
+    tick: float = 0.03  # position = "time": the time that counts as one step, in the data's unit (ventilator: s)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -31,33 +34,48 @@ class Config(BlockConfig):
             raise ValueError(f"ffn must be at least 1, but is {self.ffn}")
         if self.heads < 1 or self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, but is {self.width} with {self.heads} heads")
+        if self.tick <= 0:
+            raise ValueError(f"tick must be above 0, but is {self.tick}")
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Steps (back, ahead) that an output may depend on."""
+        return math.inf, math.inf
 
 
 def sinusoids(steps: int, width: int, device: torch.device) -> Tensor:
-    """(steps, width) position code: sines in the even channels, cosines in the odd ones."""
-    rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
-    angle = torch.arange(steps, device=device).unsqueeze(1) * rate  # (T, ceil(width / 2))
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
+    """(steps, width) code of the steps' numbers."""
+    return code(torch.arange(steps, device=device), width)
 
 
-class Transformer(Block):
+def code(position: Tensor, width: int) -> Tensor:
+    """(..., width) code of positions (...), in steps: sines in the even channels, cosines in the odd ones."""
+    rate = torch.exp(torch.arange(0, width, 2, device=position.device) * (-math.log(10_000.0) / width))
+    angle = position.unsqueeze(-1) * rate  # (..., ceil(width / 2))
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[..., :width]
+
+
+class Transformer(CovariateBlock):
     """x + attention(norm x), then + ffn(norm x); a linear map in front where the width changes."""
 
     compiles = True
 
-    def __init__(self, config: Config, inputs: int) -> None:
+    def __init__(self, config: Config, inputs: int, known: int = 0) -> None:
+        """known: not looked at, static columns come in with the input."""
         super().__init__()
         width = config.width
-        self.heads, self.position = config.heads, config.position
+        self.heads, self.position, self.tick = config.heads, config.position, config.tick
         self.enter = nn.Linear(inputs, width) if inputs != width else nn.Identity()
         self.norm_attention, self.norm_ffn = nn.LayerNorm(width), nn.LayerNorm(width)
         self.project, self.gather = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.ffn = nn.Sequential(nn.Linear(width, config.ffn * width), nn.GELU(), nn.Linear(config.ffn * width, width))
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, covariates: Covariates = NOTHING) -> Tensor:
         x = self.enter(x)  # (B, T, width)
-        if self.position:
+        if self.position == "step":
             x = x + sinusoids(x.shape[1], x.shape[2], x.device).to(x.dtype)
+        elif self.position == "time":
+            x = x + code(covariates.times / self.tick, x.shape[2]).to(x.dtype)
         x = x + self._attend(self.norm_attention(x), mask)
         out: Tensor = x + self.ffn(self.norm_ffn(x))
         return out

@@ -27,7 +27,7 @@ class RowsCell:
         """Fit on the scored rows of the given series."""
         assert data.y is not None, "labelled series are needed"
         scored = data.scored[series]
-        x, y = data.x[series][scored], data.y[series][scored]  # (R, F), (R, K)
+        x, y = rows(data, series, scored), data.y[series][scored]  # (R, F), (R, K)
         self.model.fit(x, y, seed, self.train.threads, lambda done, of: emit("progress", done=done, of=of))
         error = float(np.abs(self.model.predict(x, self.train.threads) - y).mean())
         emit("epoch", epoch=self.model.config.rounds, loss=error)
@@ -35,8 +35,8 @@ class RowsCell:
     def predict(self, data: Dense, series: np.ndarray) -> tuple[np.ndarray, None]:
         """(n, T, K) float64 for every real step; trees know no spread."""
         mask = data.mask[series]
-        rows = self.model.predict(data.x[series][mask], self.train.threads)
-        return pad(rows, data.lengths[series], data.x.shape[1]), None
+        predicted = self.model.predict(rows(data, series, mask), self.train.threads)
+        return pad(predicted, data.lengths[series], data.x.shape[1]), None
 
     def save(self, folder: Path) -> None:
         """booster-K.txt, one a target."""
@@ -45,3 +45,12 @@ class RowsCell:
     def load(self, folder: Path, data: Dense) -> None:
         """Read what `save` wrote."""
         self.model.load(folder)
+
+
+def rows(data: Dense, series: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """(R, F) features of the chosen steps, (n, T) bool; where a start of the target is known, all of it in each row."""
+    x = data.x[series]
+    if data.observed is not None:
+        start = data.observed[series].reshape(len(series), 1, -1).astype(np.float32)  # (n, 1, observed * K)
+        x = np.concatenate([x, np.broadcast_to(start, (*x.shape[:2], start.shape[2]))], axis=2)
+    return np.asarray(x[chosen])

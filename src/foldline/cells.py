@@ -14,6 +14,7 @@ import json
 import shutil
 import time
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,9 @@ def run(job: Job, emit: Emit) -> Iterator[None]:
     """
     interrupt.obey()
     cell = job.cell
-    with files.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")):
+    with ExitStack() as held:
+        with interrupt.at_once():
+            held.enter_context(files.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")))
         _sweep(cell)
         if job.force or not cell.done:
             yield from _train(cell, job, emit)

@@ -39,8 +39,13 @@ class Exact:
         return {str(kinds[place]): int(counts[place]) for place in order}
 
 
-def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) -> Exact:
+def obtain(
+    table: Table, on_progress: Callable[[int, int], None] | None = None, asked: str = "post.decode = true"
+) -> Exact:
     """Decode a table, or read what an earlier call found.
+
+    Args:
+        asked: the part of the config that wants it, for messages.
 
     Raises:
         UserError: the table is not of the competition's shape.
@@ -55,9 +60,7 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
         try:
             found = decoder.decode(rows, progress=(lambda done: on_progress(done, total)) if on_progress else None)
         except ValueError as error:
-            raise UserError(
-                f"post.decode = true reads the ventilator's controller out of {table.path}: {error}"
-            ) from error
+            raise UserError(f"{asked} reads the ventilator's controller out of {table.path}: {error}") from error
         with files.atomic(path) as stream:
             found.write_parquet(stream)
     lost = lost_digits(table.frame["u_in"].to_numpy())

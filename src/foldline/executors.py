@@ -140,7 +140,7 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
 
 def _work(todo: Any, events: Any, together: int) -> None:
     """A worker's life: jobs until there are no more."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
     numbers: dict[str, int] = {}
 
     def jobs() -> Iterator[Job]:
@@ -170,9 +170,16 @@ def _work(todo: Any, events: Any, together: int) -> None:
         events.put((0, "error", {"error": RuntimeError(f"A worker failed:\n{text}")}))
 
 
-def _die_with_parent() -> None:
-    """A parent killed by SIGKILL can't end its workers: without this they would train on, holding cells' locks."""
+def die_with_parent() -> None:
+    """Let this process, a spawned worker, end when its parent does.
+
+    A parent killed by SIGKILL can't end its workers: without this they would train on, holding cells' locks.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None, "runs in a worker"
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -48,22 +48,13 @@ class Result:
         return next(reversed(self.scores.values()))[-1]
 
 
-def reduce(config: Config, plan: Sequence[Cell], dense: Dense, folds: Folds, exact: Exact | None) -> Result:
-    """Scores and blend of an experiment of one config whose cells are all finished.
+def combine(config: Config, every: Sequence[Member], dense: Dense, folds: Folds, exact: Exact | None) -> Result:
+    """Scores and blend of an experiment whose cells are all finished.
 
     Args:
+        every: its members.
         exact: what a decoder read back from the training series' inputs, if post.decode asks for it.
     """
-    return combine(config, members.of_plan(plan), dense, folds, exact)
-
-
-def combine(config: Config, every: Sequence[Member], dense: Dense, folds: Folds, exact: Exact | None) -> Result:
-    """`reduce` for any members.
-
-    Raises:
-        UserError: the config names members from outside that are not among them.
-    """
-    _refuse_missing(config, every)
     rows, predictions = rows_of(every, config, dense, folds)
     decision = blend.decide(config.blend, rows) if config.blend.used == "auto" and len(every) > 1 else None
     fitted = blend.fit(config.blend, rows, decision.chosen if decision else None)
@@ -78,16 +69,6 @@ def combine(config: Config, every: Sequence[Member], dense: Dense, folds: Folds,
     grids: list[Grid | None] = post.detect_grids(rows.y) if config.post.snap else [None] * final.shape[1]
     scores = {name: _by_fold(values, rows) for name, values in shown.items()}
     return Result(rows.labels, predictions, blended, scores, fitted, grids, rows, nested, decision)
-
-
-def _refuse_missing(config: Config, every: Sequence[Member]) -> None:
-    there = {member.label for member in every}
-    for named in config.blend.outside:
-        if named.name not in there:
-            raise UserError(
-                f"{config.name}: [[blend.outside]] names the member {named.name!r}, which only `./run.sh blend` reads. "
-                f"The cells are finished: run `./run.sh blend {config.name}`."
-            )
 
 
 def rows_of(every: Sequence[Member], config: Config, dense: Dense, folds: Folds) -> tuple[Rows, np.ndarray]:
@@ -115,10 +96,11 @@ def rows_of(every: Sequence[Member], config: Config, dense: Dense, folds: Folds)
 def _post_processed(
     config: Config, mixed: np.ndarray, rows: Rows, dense: Dense, exact: Exact | None
 ) -> dict[str, np.ndarray]:
-    """Step -> rows after it, in order; nothing that is fitted has seen the fold it is applied to."""
+    """Step -> rows after it, in order, where it changed any; nothing fitted has seen the fold it is applied to."""
     done: dict[str, np.ndarray] = {}
-    if config.post.snap and any(grid is not None for grid in post.detect_grids(rows.y)):
-        mixed = done["snapped to the grid"] = _snapped_by_fold(mixed, rows.y, rows.fold)
+    snapped = _snapped_by_fold(mixed, rows.y, rows.fold) if config.post.snap else mixed
+    if not np.array_equal(snapped, mixed):
+        mixed = done["snapped to the grid"] = snapped
     if exact is not None:
         known = pad(exact.values, dense.lengths, dense.scored.shape[1])[dense.scored]
         done["exact rows in place"] = post.paste(mixed, known)
@@ -132,19 +114,12 @@ def _by_fold(values: np.ndarray, rows: Rows) -> list[float]:
 
 
 def _snapped_by_fold(values: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Each fold snapped to the grid that the other folds' targets show."""
+    """Each fold snapped to the grid that the other folds' targets show; left as it is where they show none."""
     snapped = np.empty_like(values)
     for number in np.unique(fold):
         inside = fold == number
         snapped[inside] = post.snap(values[inside], post.detect_grids(truth[~inside]))
     return snapped
-
-
-def predict_test(
-    fitted: Blend, grids: list[Grid | None], plan: Sequence[Cell], dense: Dense, exact: Exact | None
-) -> np.ndarray:
-    """(rows, K) test predictions of an experiment of one config."""
-    return predict(fitted, grids, members.of_plan(plan), dense, exact)
 
 
 def predict(
@@ -181,13 +156,6 @@ def origin(config: Config, plan: Sequence[Cell], folder: Path, test: str, score:
 
 
 def record(
-    folder: Path, config: Config, plan: list[Cell], result: Result, levels: dict[str, Any], expected: list[Expected]
-) -> None:
-    """`record_parts` for an experiment of one config."""
-    record_parts(folder, config, [Part(config, plan)], [], result, levels, expected)
-
-
-def record_parts(
     folder: Path,
     config: Config,
     parts: Sequence[Part],

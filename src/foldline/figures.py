@@ -1,21 +1,21 @@
-"""The report's pictures: matplotlib figures as SVG text, readable on a light and on a dark page.
+"""Pictures that need matplotlib, as SVG that follows a page's light and dark colours. Small charts: pages/charts.py.
 
-Lines and text are drawn in a neutral grey, the background is transparent.
+They are drawn on a transparent ground in stand-in colours that `svg` turns into the page's own.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.figure import Figure
 
 NEUTRAL = "#7d8590"
-COLORS = ("#2f81f7", "#db6d28", "#3fb950", "#a371f7", "#d29922", "#f85149", "#39c5cf", "#bf4b8a")
+COLORS = ("#0b7a6b", "#d2691e", "#1a7f37", "#7a5cc4", "#b08800", "#c9372c", "#2f74c0", "#c2407e")
+VARIABLES = ("--accent", "--c1", "--good", "--c2", "--c4", "--bad", "--c3", "--c5")  # of the page, for COLORS
+PX_PER_INCH = 100  # on the page: text of 9 points is 12.5 px high there
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "foldline",
@@ -33,63 +33,15 @@ STYLE: dict[Any, Any] = {
 
 
 def svg(figure: Figure) -> str:
-    """The <svg> element, the same text for the same figure."""
+    """The picture as HTML, the same text for the same figure. Where the page is too narrow to read it, it scrolls."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     body = text.getvalue()
-    body = body[body.index("<svg") :]
-    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', body, count=1)
-
-
-def _figure(columns: int = 1, width: float = 8.0, height: float = 3.0) -> tuple[Figure, list[matplotlib.axes.Axes]]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, list(np.atleast_1d(figure.subplots(1, columns)))
-
-
-def learning_curves(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
-    """Training loss by epoch: a colour a model, a line a cell. curves: label -> losses of each of its cells."""
-    with matplotlib.rc_context(STYLE):
-        figure, (axes,) = _figure()
-        for number, (label, cells) in enumerate(curves.items()):
-            for position, losses in enumerate(cells):
-                axes.plot(
-                    range(1, len(losses) + 1),
-                    losses,
-                    color=COLORS[number % len(COLORS)],
-                    alpha=0.8,
-                    label=None if position else label,
-                )
-        axes.set(xlabel="epoch", ylabel="training loss (scaled)", yscale="log")
-        axes.legend(frameon=False)
-        return svg(figure)
-
-
-def error_by_step(time: np.ndarray, errors: Mapping[str, np.ndarray], unit: str) -> str:
-    """Mean absolute error at each step. time: (T,) mean of the order column; errors: label -> (T,)."""
-    with matplotlib.rc_context(STYLE):
-        figure, (axes,) = _figure()
-        for label, values in errors.items():
-            axes.plot(time, values, label=label)
-        axes.set(xlabel=unit, ylabel="mean absolute error", ylim=(0, None))
-        axes.legend(frameon=False)
-        return svg(figure)
-
-
-def series_panels(
-    panels: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]], xlabel: str, ylabel: str
-) -> str:
-    """Some series: (title, time, truth, prediction, first input), each (steps,) of the scored part; input in grey."""
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(len(panels), height=3.2)
-        for place, (title, time, truth, prediction, given) in zip(axes, panels, strict=True):
-            shade = place.twinx()
-            shade.fill_between(time, given, color=NEUTRAL, alpha=0.18, linewidth=0)
-            shade.set(yticks=[], ylim=(0, max(1e-9, float(given.max()) * 2.2)))
-            shade.grid(visible=False)
-            place.plot(time, truth, color=NEUTRAL, linewidth=2, label="truth")
-            place.plot(time, prediction, color=COLORS[0], linewidth=1.4, label="out-of-fold")
-            place.set_title(title, fontsize=9)
-            place.set(xlabel=xlabel)
-        axes[0].set(ylabel=ylabel)
-        axes[0].legend(frameon=False, fontsize=8)
-        return svg(figure)
+    body = re.sub(r"<metadata>.*?</metadata>", "", body[body.index("<svg") :], flags=re.DOTALL)
+    body = re.sub(r' id="[a-z0-9]+_\d+"', "", body)  # names of matplotlib's own parts: they would come twice on a page
+    for color, variable in [(NEUTRAL, "--faint"), *zip(COLORS, VARIABLES, strict=True)]:
+        body = body.replace(color, f"var({variable},{color})")
+    width = round(PX_PER_INCH * figure.get_figwidth())
+    size = f'style="width:100%;max-width:{width}px;min-width:{min(width, 560)}px"'
+    body = re.sub(r'width="[0-9.]+pt" height="[0-9.]+pt"', size, body, count=1)
+    return f"<div class='picture'>{body}</div>"

@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM while cells are trained: finish the step, save, then stop.
 
 Inside `deferred()` the first signal only asks; who can be interrupted looks at `asked()` where it is safe, saves, and
-calls `obey()`. A second Ctrl-C stops at once, as everywhere else.
+calls `obey()`. A second Ctrl-C stops at once, as everywhere else; and so does the first one inside `at_once()`, where
+nothing runs that could be saved.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _asked = False
+_at_once = False
 
 
 class Obeyed(KeyboardInterrupt):
@@ -47,6 +49,8 @@ def deferred(*signals: signal.Signals) -> Iterator[None]:
         if _asked:
             raise KeyboardInterrupt
         _asked = True
+        if _at_once:
+            raise Obeyed
 
     before = {number: signal.signal(number, ask) for number in signals}
     try:
@@ -55,3 +59,14 @@ def deferred(*signals: signal.Signals) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _asked = False
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Let the first signal, too, stop what is done here: a wait for another process."""
+    global _at_once
+    _at_once = True
+    try:
+        yield
+    finally:
+        _at_once = False

@@ -79,6 +79,20 @@ def of_plan(plan: Sequence[Cell], prefix: str = "") -> list[Member]:
     return [Member(prefix + label, tuple(cell for cell in plan if cell.model.label == label)) for label in labels]
 
 
+def refuse_same_names(every: Sequence[Member]) -> None:
+    """Two members of one name could not be told apart in tables, nor in what `infer` reads.
+
+    Raises:
+        UserError: naming them.
+    """
+    labels = [member.label for member in every]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise UserError(
+            f"Members need different names, but {', '.join(twice)} comes twice: rename what is from outside."
+        )
+
+
 def labelled(labels: Sequence[str], members: Sequence[Member]) -> list[Member]:
     """The members of those labels, in that order."""
     by_label = {member.label: member for member in members}

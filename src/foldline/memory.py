@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -11,6 +11,11 @@ from foldline.errors import UserError
 from foldline.recipe import TrainConfig
 from foldline.resident import Batch
 from foldline.state import State
+
+ONE_IS_TOO_MUCH = (
+    "The device's memory is full even with one series in a pass. Make the network smaller, crop more steps "
+    "(train.margin), or train fewer cells at once (executor.together)."
+)
 
 
 def fitted(step: Callable[[], Tensor], state: State, config: TrainConfig, batch: Batch) -> Tensor:
@@ -39,14 +44,40 @@ def largest(step: Callable[[], Tensor], state: State, batch: Batch, size: int) -
         size //= 2
         state.counters.micro = size
         state.optimiser.zero_grad(set_to_none=True)
-        if batch.x.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back(batch.x.device)
         try:
             step()
             return size
         except torch.OutOfMemoryError:
             continue
-    raise UserError(
-        "The device's memory is full even with one series in a pass. Make the network smaller, crop more steps "
-        "(train.margin), or train fewer cells at once (executor.together)."
-    )
+    raise UserError(ONE_IS_TOO_MUCH)
+
+
+def in_parts(run: Callable[[Tensor], Tensor], count: int, size: int, device: torch.device) -> Iterator[Tensor]:
+    """`run` on the indices 0 .. count - 1, `size` at a time; on half as many where memory is full.
+
+    For predictions: how many series go together is no part of their result.
+
+    Raises:
+        UserError: one series is too much.
+    """
+    first = 0
+    while first < count:
+        try:
+            found = run(torch.arange(first, min(first + size, count), device=device))
+        except torch.OutOfMemoryError:
+            found = None  # out of the handler first, as above
+        if found is not None:
+            yield found
+            first += size
+        elif size == 1:
+            raise UserError(ONE_IS_TOO_MUCH)
+        else:
+            size = min(size, count) // 2
+            give_back(device)
+
+
+def give_back(device: torch.device) -> None:
+    """What the allocator keeps for later is free for passes of another size."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -63,7 +63,7 @@ def _definite(model: ModelConfig, dense: Dense) -> ModelConfig:
     if model.on_rows or model.train.precision != "auto":
         return model
     what = {"model": model.name, "params": model.params, "batch": model.train.batch, "micro": model.train.micro}
-    what |= {"steps": kept_steps(model.train.margin, dense), "features": len(dense.names), "engine": engine_of(model)}
+    what |= {"steps": kept_steps(model.train.margin, dense), "features": dense.channels, "engine": engine_of(model)}
     train = precision.resolve(
         model.train, what, lambda config: probe.seconds_a_step(model.name, model.params, config, dense)
     )

@@ -129,9 +129,22 @@ def _parquet(path: Path, content: Path | bytes, wanted: Wanted) -> pl.DataFrame:
             f"{path} is no readable Parquet file ({_first_line(error)}). Write or download it again."
         ) from error
     try:
-        return frame.select(frame[name].cast(kind or _name_type(path, frame[name])) for name, kind in wanted.items())
+        return frame.select(frame[name].cast(_type_of(path, frame[name], kind)) for name, kind in wanted.items())
     except pl.exceptions.InvalidOperationError as error:
         raise UserError(f"{path}: a numeric column holds something else ({_first_line(error)}).") from error
+
+
+def _type_of(path: Path, column: pl.Series, wanted: pl.DataType | type[pl.DataType] | None) -> pl.DataType:
+    """The type in which a column leaves a Parquet file; a date or a duration is no number, whatever it is stored as."""
+    if wanted is None:
+        return _name_type(path, column)
+    kind = column.dtype
+    if wanted == pl.Float64 and not (kind.is_numeric() or kind in (pl.Boolean, pl.String, pl.Null)):
+        raise UserError(
+            f"{path}: column {column.name!r} must hold numbers, but holds {kind}. Write what it stands for as a "
+            "number, a time for instance as the seconds since its series began."
+        )
+    return wanted() if isinstance(wanted, type) else wanted
 
 
 def _name_type(path: Path, column: pl.Series) -> pl.DataType:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foldline.errors import UserError
 from foldline.scaler import Scaler
 from foldline.store import Dense
 
@@ -57,10 +58,10 @@ class Batch:
 class Resident:
     """N series on the device."""
 
-    x: Tensor  # (N, T, F) float32, scaled
+    x: Tensor  # (N, T, F) float32, scaled; known target behind the features (models/observed.py)
     static: Tensor  # (N, S) int64
     mask: Tensor | None  # (N, T) bool; None where all steps are real
-    y: Tensor  # (N, T, K) float32, scaled; nothing to learn from (K = 0) where it is only predicted
+    y: Tensor  # (N, T, K) float32, scaled
     weight: Tensor  # (N, T) float32
     hidden: Tensor  # (F,) float32: the scaled value of a feature whose static columns are hidden; NaN: not made of any
     codes: int  # L, number of codes of the static column with most of them
@@ -75,10 +76,29 @@ class Resident:
 
 
 def place(lessons: Sequence[Lesson], scaler: Scaler, steps: int, device: torch.device) -> Resident:
-    """Bring lessons to the device, one after the other, as one set of series of `steps` steps."""
+    """Bring lessons to the device, one after the other, as one set of series of `steps` steps.
+
+    Raises:
+        UserError: its memory is full.
+    """
+    try:
+        return _placed(lessons, scaler, steps, device)
+    except torch.OutOfMemoryError:
+        pass  # out of the handler first: the error's traceback holds what was placed by then
     count = sum(len(part.series) for part in lessons)
-    names, targets = lessons[0].dense.names, lessons[0].y.shape[2]
-    x = torch.zeros(count, steps, len(names), device=device)
+    size = 4 * count * steps * lessons[0].dense.channels / 2**30
+    raise UserError(
+        f"The device's memory is full before the first pass: {count} series of {steps} steps with all their features "
+        f"take {size:.1f} GiB. Crop more steps (train.margin), leave out feature families, or train fewer cells at "
+        "once (executor.together)."
+    )
+
+
+def _placed(lessons: Sequence[Lesson], scaler: Scaler, steps: int, device: torch.device) -> Resident:
+    count = sum(len(part.series) for part in lessons)
+    features, channels = len(lessons[0].dense.names), lessons[0].dense.channels
+    targets = lessons[0].y.shape[2]
+    x = torch.zeros(count, steps, channels, device=device)
     mask = torch.zeros(count, steps, dtype=torch.bool, device=device)
     y = torch.zeros(count, steps, targets, device=device)
     weight = torch.zeros(count, steps, device=device)
@@ -86,19 +106,24 @@ def place(lessons: Sequence[Lesson], scaler: Scaler, steps: int, device: torch.d
     first = 0
     for part in lessons:
         last, kept = first + len(part.series), min(steps, part.dense.x.shape[1])
-        _fill(x[first:last, :kept], part, center, inverse)
+        _fill(x[first:last, :kept, :features], part, center, inverse)
+        if part.dense.observed is not None:
+            _fill_known(x[first:last, :kept, features:], part, scaler)
         mask[first:last, :kept] = torch.from_numpy(part.dense.mask[part.series, :kept]).to(device)
         y[first:last, :kept] = _tensor((part.y[:, :kept] - scaler.y_center) / scaler.y_scale, device)
         weight[first:last, :kept] = torch.from_numpy(part.weight[:, :kept]).to(device)
         first = last
     static = torch.cat([torch.from_numpy(part.dense.static[part.series]) for part in lessons]).to(device)
+    of_static = torch.tensor(lessons[0].dense.of_static, device=device)
+    hidden = torch.full((channels,), torch.nan, device=device)
+    hidden[:features] = torch.where(of_static, -center * inverse, torch.nan)
     return Resident(
         x=x,
         static=static,
         mask=None if bool(mask.all()) else mask,
         y=y,
         weight=weight,
-        hidden=torch.where(torch.tensor(lessons[0].dense.of_static, device=device), -center * inverse, torch.nan),
+        hidden=hidden,
         codes=1 + max(lessons[0].dense.levels, default=0),
     )
 
@@ -110,6 +135,15 @@ def _fill(x: Tensor, part: Lesson, center: Tensor, inverse: Tensor) -> None:
     for begin in range(0, len(part.series), rows):
         piece = np.ascontiguousarray(part.dense.x[part.series[begin : begin + rows], :kept])
         x[begin : begin + rows] = (torch.from_numpy(piece).to(x.device) - center) * inverse
+
+
+def _fill_known(x: Tensor, part: Lesson, scaler: Scaler) -> None:
+    """Known target, scaled, and 1 where it is known: x (n, T, K + 1), zeros until now."""
+    assert part.dense.observed is not None, "series with a known start are needed"
+    steps = min(x.shape[1], part.dense.observed.shape[1])
+    real = part.dense.mask[part.series, :steps, None]
+    value = (part.dense.observed[part.series, :steps] - scaler.y_center) / scaler.y_scale * real
+    x[:, :steps] = _tensor(np.concatenate([value, real], axis=2), x.device)
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> Tensor:

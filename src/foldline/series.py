@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline import files, readers
+from foldline import files, known_start, readers
 from foldline.errors import UserError, unknown
 from foldline.metrics import metric
 
@@ -45,6 +45,7 @@ class DataConfig:
     static: tuple[str, ...] = ()  # constant inside a series, categorical
     scored: str = ""  # SQL condition on the columns above that says which rows count; empty: all
     metric: str = "mae"
+    observed: int = 0  # leading steps of every series, of test series too, at which the target is known; not scored
     source: str = "simulate"  # "simulate", a folder, or a zip with train, test and sample_submission in it
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
 
@@ -55,6 +56,8 @@ class DataConfig:
             raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
         if not self.target or not self.inputs:
             raise ValueError("target and inputs must each name at least one column")
+        if self.observed < 0:
+            raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
         metric(self.metric)
 
     @property
@@ -64,7 +67,7 @@ class DataConfig:
     def roles(self) -> dict[str, object]:
         """What a model's weights depend on: never where the files lie."""
         names = ("key", "order", "target", "inputs", "static", "scored")
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in (*names, *(["observed"] if self.observed else []))}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
@@ -80,6 +83,7 @@ class Table:
     frame: pl.DataFrame  # role columns; target columns only where they are known
     lengths: np.ndarray  # (N,) int64, rows per series
     file_rows: np.ndarray | None = None  # (rows,) where each row stands in the file; None: they are in its order
+    start: np.ndarray | None = None  # (rows, K) known target of a test table, 0 where it is not known
 
     @property
     def keys(self) -> pl.Series:
@@ -96,17 +100,32 @@ class Table:
         return all(name in self.frame.columns for name in self.data.target)
 
     @cached_property
+    def observed(self) -> np.ndarray:
+        """(rows,) bool: rows whose target is known in a test table too."""
+        step = np.arange(self.frame.height) - np.repeat(self.starts, self.lengths)
+        return np.asarray(step < self.data.observed)
+
+    @property
+    def known(self) -> np.ndarray:
+        """(rows, K) float64: the target where it is known in a test table too, 0 at all other rows."""
+        if self.start is not None:
+            return self.start
+        return np.where(self.observed[:, None], self.frame.select(self.data.target).to_numpy(), 0.0)
+
+    @cached_property
     def scored(self) -> np.ndarray:
         """(rows,) bool: which rows the metric counts."""
         if not self.data.scored:
-            return np.ones(self.frame.height, dtype=bool)
-        return self.frame.select(pl.sql_expr(self.data.scored)).to_series().to_numpy()
+            return ~self.observed
+        condition = self.frame.select(pl.sql_expr(self.data.scored)).to_series()
+        return np.asarray(condition.to_numpy() & ~self.observed) if self.data.observed else condition.to_numpy()
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of every value that a feature, a fold or a weight can depend on; row ids are left out."""
         columns = [name for name in self.frame.columns if name != self.data.id]
-        return files.digest_arrays(self.lengths, *(_bytes_of(self.frame[name]) for name in columns))
+        values = [_bytes_of(self.frame[name]) for name in columns]
+        return files.digest_arrays(self.lengths, *values, *([] if self.start is None else [self.start]))
 
 
 @dataclass(frozen=True)
@@ -183,10 +202,15 @@ def source_folder(data: DataConfig) -> Path:
 
     size = data.simulate
     name = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}-{simulator_code()[:8]}"
-    folder = files.runs() / "data" / name
+    folder = files.runs() / "data" / (f"{name}-observed{data.observed}" if data.observed else name)
 
     def write(draft: Path) -> None:
-        simulator.write_competition(draft, breaths=size.breaths, test_breaths=size.test_breaths, seed=size.seed)
+        truth = data.observed > 0
+        simulator.write_competition(
+            draft, breaths=size.breaths, test_breaths=size.test_breaths, seed=size.seed, truth=truth
+        )
+        if data.observed:
+            known_start.reveal(draft, data)
 
     files.make_once(folder, write)
     return folder
@@ -211,11 +235,17 @@ def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | No
     wanted: dict[str, pl.DataType | type[pl.DataType] | None] = {data.id: None, data.key: None}
     wanted |= dict.fromkeys(data.static) | dict.fromkeys(numbers, pl.Float64())
     wanted |= {name: kinds.get(type(values[0])) for name, values in (levels or {}).items()}
+    begun = data.observed > 0 and not labelled
+    if begun:
+        known_start.check(path, data)
+        wanted |= dict.fromkeys(data.target, pl.Float64())
     frame = readers.read(path, wanted)
     if levels is None:
         frame = frame.with_columns(_numbers_if_all_are(frame[name]) for name in data.static)
-    _check_values(path, frame, data, numbers)
+    _check_values(path, frame.drop(data.target) if begun else frame, data, numbers)
     table = Table(path, data, *_by_series(frame, data.key))
+    if begun:
+        table = known_start.read_from(table)
     _check_series(table)
     _check_scored(table)
     return table
@@ -289,6 +319,10 @@ def _check_series(table: Table) -> None:
 def _check_scored(table: Table) -> None:
     data = table.data
     if not data.scored:
+        if not table.scored.any():
+            raise UserError(
+                f"{table.path}: no series is longer than data.observed = {data.observed}: nothing to score."
+            )
         return
     try:
         names = pl.sql_expr(data.scored).meta.root_names()
@@ -311,7 +345,10 @@ def _check_scored(table: Table) -> None:
     if found != np.bool_:
         raise UserError(f"data.scored must be true or false for each row, but {data.scored!r} gives {found}.")
     if not table.scored.any():
-        raise UserError(f"{table.path}: no row fulfils data.scored = {data.scored!r}, so there is nothing to score.")
+        behind = f" behind the {data.observed} observed steps" if data.observed else ""
+        raise UserError(
+            f"{table.path}: no row{behind} fulfils data.scored = {data.scored!r}, so there is nothing to score."
+        )
 
 
 def _bytes_of(column: pl.Series) -> np.ndarray:

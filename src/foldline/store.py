@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from features import Columns, Family
 from foldline import files
 from foldline.errors import UserError, unknown
 from foldline.series import Table
+from models.base import Targets
 
 CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough that the allocator reuses their memory
 
@@ -78,6 +79,7 @@ class Dense:
     fingerprint: str  # of the table it was made from
     levels: tuple[int, ...]  # (S,) number of known values of each static column
     of_static: tuple[bool, ...]  # (F,) whether a feature is made from static columns
+    observed: np.ndarray | None = None  # (N, n, K) float64 target at the first n steps, known of test series too
 
     @property
     def keys(self) -> np.ndarray:
@@ -88,6 +90,15 @@ class Dense:
     def mask(self) -> np.ndarray:
         """(N, T) bool: a real step."""
         return np.arange(self.x.shape[1])[None, :] < self.lengths[:, None]
+
+    @property
+    def channels(self) -> int:
+        """Features of a network's input: F, and those that hold the known target (models/observed.py)."""
+        return len(self.names) + (0 if self.observed is None else self.observed.shape[2] + 1)
+
+    def known_in(self, targets: Targets) -> Targets:
+        """The targets as a network for these series is told of them: with the steps at which they are known."""
+        return targets if self.observed is None else replace(targets, observed=self.observed.shape[1])
 
 
 def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
@@ -162,6 +173,7 @@ def open_store(path: Path) -> Dense:
         lengths=arrays["lengths"],
         scored=arrays["scored"],
         y=arrays.get("y"),
+        observed=arrays.get("observed"),
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),
         of_static=tuple(meta["of_static"]),
@@ -197,6 +209,8 @@ def _write(
         "lengths": table.lengths,
         "scored": pad(table.scored, table.lengths, steps),
     }
+    if table.data.observed:
+        arrays["observed"] = pad(table.known, table.lengths, steps)[:, : table.data.observed]
     if table.labelled:
         target = table.frame.select(table.data.target).to_numpy()
         arrays["y"] = pad(target, table.lengths, steps)

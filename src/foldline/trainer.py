@@ -24,6 +24,7 @@ from torch import Tensor, nn
 import models
 from foldline import files, interrupt, memory
 from foldline.augment import augment
+from foldline.divergence import Diverged, refuse_failed
 from foldline.errors import UserError
 from foldline.precision import autocast
 from foldline.recipe import TrainConfig, lr_factor
@@ -93,17 +94,20 @@ class NetworkCell:
         self.network.to(device).eval()
         # T is that of training, whatever else is in the file: more only where a step is scored that training has not.
         steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.x.shape[1])
-        blank = np.zeros((len(series), data.x.shape[1], 0))
+        blank = np.broadcast_to(0.0, (len(series), data.x.shape[1], len(self.scaler.y_center)))  # takes no memory
         asked = Lesson(data, series, blank, data.scored[series].astype(np.float32))
-        plain = Scaler(self.scaler.center, self.scaler.scale, np.zeros(0), np.ones(0), ())
-        fold = place([asked], plain, steps, device)
-        values, spreads = [], []
-        for index in torch.split(torch.arange(len(series), device=device), 4 * self.train.batch):
+        fold = place([asked], self.scaler, steps, device)
+        spreads: list[Tensor] = []
+
+        def predicted(index: Tensor) -> Tensor:
             raw, batch = self._raw(fold, index)
-            head: Any = self.network.head
-            values.append(head.predict(raw, batch.weight > 0).cpu())
+            head: Any = self.network.head  # type: ignore[union-attr]
+            value: Tensor = head.predict(raw, batch.weight > 0).cpu()
             spread = head.spread(raw)
-            spreads += [] if spread is None else [spread.cpu()]
+            spreads.extend([] if spread is None else [spread.cpu()])
+            return value
+
+        values = list(memory.in_parts(predicted, len(series), 4 * self.train.batch, device))
         value = _uncropped(values, data.x.shape[1]) * self.scaler.y_scale + self.scaler.y_center
         return value, _uncropped(spreads, data.x.shape[1]) * self.scaler.y_scale if spreads else None
 
@@ -130,7 +134,7 @@ class NetworkCell:
         self.network.load_state_dict(tensors)
 
     def _build(self, data: Dense) -> nn.Module:
-        return build(self.name, self.params, len(data.names), data.levels, self.scaler.targets)
+        return build(self.name, self.params, data.channels, data.levels, data.known_in(self.scaler.targets))
 
 
 def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, ...], targets: Targets) -> nn.Module:
@@ -170,7 +174,7 @@ def train(
         folder: a checkpoint is written there every config.checkpoint_s seconds and at an interrupt.
 
     Raises:
-        Diverged: the loss is not finite.
+        Diverged: a loss, a weight or a watched score is not finite.
         UserError: the device's memory is full.
         KeyboardInterrupt: interrupted; the step was finished and a checkpoint written.
     """
@@ -203,12 +207,12 @@ def train(
             counters.step, now = step + 1, time.perf_counter()
             emit("progress", done=counters.epoch + (step + 1) / per_epoch, of=config.epochs)
             if interrupt.asked() or now - saved > config.checkpoint_s:
-                refuse_failed(failed, order, config, counters.epoch)
+                refuse_failed(failed, parameters, order, config.batch, counters)
                 counters.seconds, saved, began = counters.seconds + now - began, now, now
                 state.save(folder)
                 interrupt.obey()
             yield
-        refuse_failed(failed, order, config, counters.epoch)
+        refuse_failed(failed, parameters, order, config.batch, counters)
         counters.seconds, began = counters.seconds + time.perf_counter() - began, time.perf_counter()
         finish_epoch(state, config, inner, steps, emit)
     state.save(folder)
@@ -221,12 +225,17 @@ def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
     total = torch.zeros((), device=batch.x.device)
     for part in batch.parts(state.counters.micro or config.micro):
         with autocast(config.precision, batch.x.device):
-            hidden = state.network(part.x, part.static, part.mask)
+            hidden = state.network(part.x, part.static, part.mask, **_forcing(state.network, part))
         head: Any = state.network.head
         loss = head.loss(head(hidden.float()), part.y, part.weight, part.mask) * (part.weight.sum() / whole)
         state.loss_scale.scale(loss).backward()
         total += loss.detach()
     return total
+
+
+def _forcing(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """The true past, for a network that eats it: see models/observed.py."""
+    return {"y": batch.y} if getattr(network, "takes_target", False) else {}
 
 
 def finish_epoch(state: State, config: TrainConfig, inner: Resident | None, steps: int, emit: Emit) -> None:
@@ -260,14 +269,21 @@ def watched_error(state: State, config: TrainConfig, inner: Resident) -> float:
     """Mean absolute error, in scaled units, of series that are not trained on."""
     network = state.predictor.eval()
     head: Any = network.head
-    total = torch.zeros(2, device=inner.x.device)
-    for index in torch.split(torch.arange(len(inner), device=inner.x.device), 4 * config.batch):
+
+    def summed(index: Tensor) -> Tensor:
         batch = inner.batch(index)
         with autocast(config.precision, inner.x.device):
             hidden = network(batch.x, batch.static, batch.mask)
         error = (head.predict(head(hidden.float()), batch.weight > 0) - batch.y).abs().mean(dim=-1)
-        total += torch.stack([(error * batch.weight).sum(), batch.weight.sum()])
-    return float(total[0] / total[1])
+        return torch.stack([(error * batch.weight).sum(), batch.weight.sum()])
+
+    total = torch.zeros(2, device=inner.x.device)
+    for part in memory.in_parts(summed, len(inner), 4 * config.batch, inner.x.device):
+        total += part
+    score = float(total[0] / total[1])
+    if not math.isfinite(score):
+        raise Diverged("watched score", state.counters.epoch)
+    return score
 
 
 def inner_split(lessons: Sequence[Lesson], share: float, seed: int) -> tuple[list[Lesson], list[Lesson]]:
@@ -275,11 +291,16 @@ def inner_split(lessons: Sequence[Lesson], share: float, seed: int) -> tuple[lis
     if not share:
         return list(lessons), []
     first, count = lessons[0], len(lessons[0].series)
-    if count < 2:
-        raise UserError(f"train.watch.share = {share} needs at least 2 training series, but there is {count}.")
     drawn = np.random.default_rng([seed, 1]).permutation(count)
+    scored = np.flatnonzero(first.weight[drawn].any(axis=1))  # among those drawn
+    if len(scored) < 2:
+        raise UserError(
+            f"train.watch.share = {share} needs at least 2 training series with scored steps, but there is "
+            f"{len(scored)}. Set train.watch.share = 0."
+        )
     inside = np.zeros(count, dtype=bool)
-    inside[drawn[: min(max(1, round(share * count)), count - 1)]] = True
+    least, most = scored[0] + 1, scored[-1]  # so that there is something to score on either side
+    inside[drawn[: min(max(least, round(share * count)), most)]] = True
     kept, out = (
         Lesson(first.dense, first.series[part], first.y[part], first.weight[part]) for part in (~inside, inside)
     )
@@ -300,31 +321,6 @@ def reseed(device: torch.device, *numbers: int) -> None:
         torch.mps.manual_seed(seed)
     else:
         torch.default_generator.manual_seed(seed)
-
-
-def refuse_failed(failed: Tensor, order: Tensor, config: TrainConfig, epoch: int) -> None:
-    """Stop at a loss that was not finite, before a checkpoint could hold what it made of the weights."""
-    step = int(failed)
-    if step >= 0:
-        raise Diverged(epoch + 1, step + 1, order[step * config.batch : (step + 1) * config.batch].tolist())
-
-
-class Diverged(Exception):
-    """The loss was not finite. series: places, among those trained on, of the batch's."""
-
-    def __init__(self, epoch: int, step: int, series: list[int]) -> None:
-        super().__init__(epoch, step, series)
-        self.epoch, self.step, self.series = epoch, step, series
-
-    def told(self, name: str, lessons: Sequence[Lesson]) -> str:
-        """What the user can do with it."""
-        keys = np.concatenate([part.dense.keys[part.series] for part in lessons])[self.series]
-        shown = ", ".join(map(str, keys[:16])) + (f" and {len(keys) - 16} more" if len(keys) > 16 else "")
-        return (
-            f"The training loss of {name} was not finite at step {self.step} of epoch {self.epoch}, on the series "
-            f"{shown}. Look at these; if they are sound, lower train.lr or set train.clip = 1. The last good "
-            "checkpoint is kept."
-        )
 
 
 def prepare(config: TrainConfig, device: torch.device) -> None:

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from foldline import exact, executors, files, folds, planning, post, schooling, series, store, trainer
+from foldline import exact, executors, files, folds, members, planning, post, schooling, series, store, trainer
+from foldline.blend import outside
 from foldline.cells import Cell, Job
 from foldline.config import Config
 from foldline.console import Terminal
 from foldline.exact import Exact
 from foldline.folds import Folds
+from foldline.members import Member
 from foldline.planning import Given
 from foldline.schooling import PretrainConfig
 from foldline.series import Competition
@@ -39,6 +41,12 @@ class Prepared:
     test: Dense
     given: Given
     plan: list[Cell]
+    others: list[Member]  # from outside ([[blend.outside]])
+
+    @property
+    def members(self) -> list[Member]:
+        """What the blend weighs: one a model, then those from outside."""
+        return [*members.of_plan(self.plan), *self.others]
 
     def jobs(self, force: bool = False) -> list[list[Job]]:
         """What there is to train and to predict, in waves."""
@@ -46,18 +54,24 @@ class Prepared:
         return planning.jobs(self.plan, self.train.path, self.folds.assignment, self.test.path, taught, force)
 
 
-def prepare(config: Config, terminal: Terminal, dry: bool = False) -> Prepared:
-    """Read and check the data, make folds, features and the plan. dry: a fold file is not written.
+def prepare(config: Config, terminal: Terminal, dry: bool = False, competition: Competition | None = None) -> Prepared:
+    """Read and check the data, make folds, features and the plan.
+
+    Args:
+        dry: a fold file is not written.
+        competition: the tables of this [data], where they have been read and checked before.
 
     Raises:
-        UserError: whatever is wrong with config, data, folds or disk.
+        UserError: whatever is wrong with config, data, folds, disk or members from outside.
     """
-    competition = series.load(config.data)
+    competition = series.load(config.data) if competition is None else competition
+    assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
     store.check(competition.train, config.features, competition.levels)
     store.check(competition.test, config.features, competition.levels)
     dealt, made = folds.obtain(config.folds, config.name, competition.train, save=not dry)
+    others = outside.load_all(config.blend.outside, competition, dealt, terminal)
     with terminal.bar("features", "series") as update:
         train = store.obtain(competition.train, config.features, competition.levels, update)
         test = store.obtain(competition.test, config.features, competition.levels, update)
@@ -65,7 +79,7 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False) -> Prepared:
     given = _given(config, competition, train, test, dealt, terminal)
     with terminal.bar("speed of each precision", "models") as update:
         models = planning.definite(config.models, train, update)
-    return Prepared(
+    prepared = Prepared(
         config=config,
         competition=competition,
         folds=dealt,
@@ -74,7 +88,10 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False) -> Prepared:
         test=test,
         given=given,
         plan=planning.plan(given, models),
+        others=others,
     )
+    members.refuse_same_names(prepared.members)
+    return prepared
 
 
 def _check_models(config: Config, train: Dense) -> None:
@@ -84,7 +101,7 @@ def _check_models(config: Config, train: Dense) -> None:
     for model in config.models:
         if not model.on_rows:
             targets = Targets(count=len(grids), grids=scaled)
-            trainer.build(model.name, model.params, len(train.names), train.levels, targets)
+            trainer.build(model.name, model.params, train.channels, train.levels, train.known_in(targets))
 
 
 def _given(
@@ -94,7 +111,7 @@ def _given(
     learns = any(model.teacher is not None and model.teacher.exact for model in config.models)
     if learns:
         with terminal.bar("decoding", "series") as update:
-            exact.obtain(competition.test, update)
+            exact.obtain(competition.test, update, "teacher.exact = true")
 
     made: dict[tuple[str, int, int, str, int | None], Dense] = {}
 

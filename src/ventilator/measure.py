@@ -106,14 +106,15 @@ def start(breaths: Recorded) -> float:
     """Pressure (cmH2O) in which a session's runs begin.
 
     A run's first breath has a phase of 1.5 to 3 ms. Where there is no such breath, or no phase can be read, the middle
-    of the lowest third of all first rows stands for it.
+    of the lowest third of all first rows stands for it; where no first row is known, REST.
     """
     low, high = FIRST_PHASE_S
     tau_0 = phases(breaths.time_step, breaths.u_in)
     first = (tau_0 > low) & (tau_0 < high) & ~np.isnan(breaths.pressure[:, 0])
     if first.any():
         return float(np.median(breaths.pressure[first, 0]))
-    return float(np.nanquantile(breaths.pressure[:, 0], 1 / 6))
+    known = breaths.pressure[~np.isnan(breaths.pressure[:, 0]), 0]
+    return float(np.quantile(known, 1 / 6)) if len(known) else REST
 
 
 def flutter(residual: Array, drop: Array) -> dict[str, float]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny
 
+from foldline import series
 from foldline.cli import main
 
 
@@ -167,3 +168,42 @@ def test_a_student_without_its_teacher_is_refused_by_name(
     assert main(["ablate", "ablate-taught"]) == 2
     said = capsys.readouterr().err
     assert "ablate-taught, variant 'on its own': " in said and "its teacher 'a' has no cell" in said
+
+
+STRANGER = """
+base = "rides.toml"
+set = [
+    'blend.outside=[{name = "friend", oof = "oof.csv", test = "asked.csv"}]',
+    "model=[{name = 'lightgbm', rounds = 5, min_data_in_leaf = 2}]",
+    "blend.method=mean",
+]
+
+[ablate]
+seeds = [0]
+bootstrap = 100
+
+[[variant]]
+name = "alone"
+drop = ["outside.friend"]
+
+[[variant]]
+name = "no lags"
+drop = ["features.lags"]
+"""
+
+
+def test_a_member_from_outside_is_a_part_and_the_tables_are_read_once(
+    rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The friend knows the truth, so half of the trees' error is gone with it."""
+    tables, honest, read = tiny.frames(), series.load, []
+    tables["train"].select("row", "speed").write_csv("oof.csv")
+    tables["sample_submission"].write_csv("asked.csv")
+    ablations.install(home, STRANGER)
+    monkeypatch.setattr(series, "load", lambda data: read.append(data) or honest(data))  # type: ignore[func-returns-value]
+    tiny.run("ablate", "ablate-rides", "--quiet")
+    value = found(home)
+    alone, _ = value["variants"]
+    assert len(read) == 1
+    assert alone["changes"] == "without outside.friend"
+    assert alone["effect"] == pytest.approx(value["baseline"]["score"])

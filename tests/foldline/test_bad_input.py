@@ -257,7 +257,7 @@ BAD_OVERRIDES = {
     "model.0.width=0": "width must be at least 1, but is 0",
     "model.0.width=5": "width must be even",
     "model.0.blocks=[]": "blocks must hold at least one block",
-    'model.0.blocks=[{kind = "lstn"}]': "unknown kind 'lstn'. Did you mean 'bilstm'?",
+    'model.0.blocks=[{kind = "lstn"}]': "unknown kind 'lstn'. Did you mean 'lstm'?",
     'model.0.blocks=[{kind = "conv", kernel = 4}]': "model[0].blocks[0]: kernel must be odd",
     'model.0.head={kind = "l1", size = 3}': "unknown key 'size'",
     "model.0.train.lr=0": "model[0].train: lr must be above 0",

@@ -235,12 +235,81 @@ def test_a_name_that_is_taken_is_refused(trained: Path, capsys: pytest.CaptureFi
     assert "Members need different names, but hybrid comes twice" in refusal(["blend", "rides", argument], capsys)
 
 
-def test_train_says_that_it_reads_no_member_from_outside(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+OUTSIDE = 'blend.outside=[{name = "friend", oof = "oof.csv", test = "asked.csv", fold = "fold"}]'
+
+
+def changed(path: str, *columns: pl.Expr) -> None:
+    """Write a file again with other columns."""
+    pl.read_csv(path).with_columns(*columns).write_csv(path)
+
+
+def with_folds(home: Path) -> None:
+    """Add our folds to the stranger's file, which calls them by letters."""
+    fold = pl.read_csv(next(home.rglob("*-k2-seed0.csv")), comment_prefix="#")
+    rides = tiny.frames()["train"].select("row", "ride").join(fold, on="ride", maintain_order="left")
+    changed("oof.csv", rides["fold"].replace_strict({0: "b", 1: "a"}, return_dtype=pl.String))
+
+
+@pytest.mark.parametrize(
+    "words", [["blend", "rides", "outside.friend=oof.csv,asked.csv,fold"], ["train", "rides", OUTSIDE]]
+)
+def test_files_of_a_member_from_outside_may_be_in_any_order(
+    words: list[str], trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     stranger(trained)
-    table = 'blend.outside=[{name = "friend", oof = "oof.csv", test = "asked.csv"}]'
-    assert "run `./run.sh blend rides`" in refusal(["train", "rides", table], capsys)
-    tiny.run("blend", "rides", table, "blend.method=mean", *QUICK)
-    assert "friend" in recorded(trained)["blend"]["labels"]
+    with_folds(trained)
+    tiny.run(*words, "blend.method=mean")
+    first, scores = tiny.submission(trained), recorded(trained)["scores"]
+    assert "friend" in recorded(trained)["blend"]["labels"] and "nothing shows" not in capsys.readouterr().err
+    for path in ("oof.csv", "asked.csv"):
+        pl.read_csv(path).sample(fraction=1.0, shuffle=True, seed=3).write_csv(path)
+    tiny.run(*words, "blend.method=mean")
+    assert tiny.submission(trained) == first and recorded(trained)["scores"] == scores
+
+
+@pytest.mark.parametrize("verb", ["train", "blend"])
+@pytest.mark.parametrize(
+    ("path", "column", "says"),
+    [
+        ("oof.csv", pl.col("row") + 1, "oof.csv (member 'friend' from outside) must have each row of"),
+        ("asked.csv", pl.col("row") + 1, "asked.csv (member 'friend' from outside) must have each row of"),
+        ("oof.csv", (pl.col("row") % 2).alias("fold"), "oof.csv: its folds are not those of"),
+    ],
+)
+def test_a_member_from_outside_that_is_not_of_our_rows_and_folds_is_refused_before_training(
+    verb: str, path: str, column: pl.Expr, says: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("folds", "rides")
+    stranger(home)
+    with_folds(home)
+    changed(path, column)
+    capsys.readouterr()
+    said = refusal([verb, "rides", OUTSIDE], capsys)
+    assert says in said and said.count("\n") == 1
+    assert not (home / "runs" / "cells").exists()
+
+
+def test_train_weighs_a_member_from_outside_and_infer_knows_it(trained: Path) -> None:
+    stranger(trained)
+    with_folds(trained)
+    before = tiny.tree(trained / "runs" / "cells")
+    tiny.run("train", "rides", OUTSIDE)
+    assert tiny.tree(trained / "runs" / "cells") == before
+    blend = recorded(trained)["blend"]
+    assert dict(zip(blend["labels"], blend["weights"], strict=True))["friend"] > 0.9
+    assert "friend" in dict(recorded(trained)["scores"])
+    tiny.run("infer", "rides")
+    written = next((trained / "runs" / "rides" / "latest").glob("infer-*.csv"))
+    assert written.read_bytes() == tiny.submission(trained)
+
+
+def test_a_members_own_name_is_refused_before_training(
+    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger(home)
+    taken = 'blend.outside=[{name = "hybrid", oof = "oof.csv", test = "asked.csv"}]'
+    assert "Members need different names, but hybrid comes twice" in refusal(["train", "rides", taken], capsys)
+    assert not (home / "runs" / "cells").exists()
 
 
 class Page(HTMLParser):

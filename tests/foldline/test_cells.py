@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ import tiny
 from lab import exhaust, jobs, keys, planned, silent
 
 import models
-from foldline import cells, experiment, files, planning
+from foldline import cells, experiment, files, interrupt, planning
 from foldline.cells import Cell, Job
 from foldline.cli import main
 
@@ -250,6 +254,23 @@ def test_a_locked_cell_is_waited_for_and_not_trained_twice_at_once(rides: Path, 
     for process in both:
         process.join(timeout=60)
         assert process.exitcode == 0
+
+
+def test_a_wait_for_another_process_ends_with_the_first_signal(rides: Path, home: Path) -> None:
+    one, kinds = jobs()[0], []
+
+    def told(kind: str, **values: Any) -> None:
+        kinds.append(kind)
+        threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+
+    with ExitStack() as other:
+        other.enter_context(files.lock(files.runs() / "locks" / one.key))
+        given_up = threading.Timer(20.0, other.close)  # a wait that hears nothing ends, too, and goes on to train
+        given_up.start()
+        with pytest.raises(interrupt.Obeyed), interrupt.deferred(signal.SIGINT):
+            exhaust(cells.run(one, told))
+        given_up.cancel()
+        assert kinds == ["waiting"] and not one.cell.folder.exists()
 
 
 def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(home: Path) -> None:

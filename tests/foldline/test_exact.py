@@ -85,9 +85,13 @@ def test_the_verb_writes_the_exact_rows(breaths: Path, capsys: pytest.CaptureFix
     assert f"exact rows: {rows.height}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("override", "asked"),
+    [("post.decode=true", "post.decode = true"), ("model.0.teacher.exact=true", "teacher.exact = true")],
+)
 def test_decoding_refuses_another_competition_before_it_trains(
-    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+    override: str, asked: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tiny.main(["train", "rides", "post.decode=true"]) == 2
-    assert "post.decode = true reads the ventilator's controller" in capsys.readouterr().err
+    assert tiny.main(["train", "rides", override]) == 2
+    assert f"{asked} reads the ventilator's controller" in capsys.readouterr().err
     assert not (home / "runs" / "cells").exists()

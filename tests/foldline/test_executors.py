@@ -110,7 +110,7 @@ class Queue(list[Any]):
 def test_a_workers_trouble_is_handed_on(error: Exception, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(executors, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
     events = Queue()
     executors._work(Queue([(0, fake()), None]), events, 1)
     assert [event[:2] for event in events] == [(0, "start"), (0, "error")]
@@ -165,7 +165,7 @@ def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(cells, "run", run)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr(executors, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
     events = Queue()
     executors._work(Queue([(7, fake(key="a")), (8, fake(key="b")), None]), events, 2)
     heard = [(number, kind, *values.values()) for number, kind, values in events if kind != "start"]

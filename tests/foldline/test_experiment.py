@@ -13,8 +13,11 @@ import polars as pl
 import pytest
 import tiny
 
-from foldline import config
+from foldline import config, experiment, workbench
 from foldline.cli import main
+from foldline.console import Terminal
+from foldline.experiment import Result
+from foldline.members import Member
 
 
 def recorded(home: Path) -> dict[str, object]:
@@ -126,3 +129,32 @@ def test_equal_models_share_their_cells(rides: Path, home: Path) -> None:
     tiny.run("train", "rides", twins)
     assert len(list((home / "runs" / "cells").glob("*/done.json"))) == 2
     assert len(recorded(home)["cells"]) == 4
+
+
+def combined(home: Path, tmp_path: Path, speed: pl.Series, predicted: pl.Series) -> tuple[Result, np.ndarray]:
+    """What an only member's predictions become on rides of such speeds, and the fold of each ride."""
+    tables = tiny.frames()
+    tables["train"] = tables["train"].with_columns(speed)
+    tiny.install(home, tiny.write(tmp_path / "gridded", tables), "gridded")
+    ready = workbench.prepare(config.load(Path("gridded")), Terminal(quiet=True))
+    only = Member("only", rows=predicted.to_numpy()[:, None])
+    return experiment.combine(ready.config, [only], ready.train, ready.folds, None), ready.folds.assignment
+
+
+def test_whether_a_fold_is_snapped_is_decided_by_the_other_folds_targets(home: Path, tmp_path: Path) -> None:
+    """One ride off the grid: its own fold is snapped, because the others show a grid, and no other fold is."""
+    speed = tiny.frames()["train"]["speed"]
+    gridded = (4 * speed).round() / 4
+    first = pl.Series(np.arange(len(speed)) < 10)
+    off = gridded.zip_with(~first, gridded + 0.1).alias("speed")
+    result, fold = combined(home, tmp_path, off, speed)
+    values, plain = result.blended[:, :8, 0], speed.to_numpy().reshape(12, 10)[:, :8]  # coasting rows are not scored
+    snapped = (np.abs(4 * values - np.round(4 * values)) < 1e-9).all(axis=1)
+    assert snapped.tolist() == (fold == fold[0]).tolist()
+    assert (values[~snapped] == plain[~snapped]).all()
+    assert list(result.scores) == ["only", "snapped to the grid"] and result.grids == [None]
+
+
+def test_a_step_that_changes_nothing_has_no_row(home: Path, tmp_path: Path) -> None:
+    speed = tiny.frames()["train"]["speed"]
+    assert list(combined(home, tmp_path, speed, speed)[0].scores) == ["only"]

@@ -54,3 +54,16 @@ def test_outside_the_main_thread_nothing_changes() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_where_nothing_can_be_saved_the_first_signal_stops_at_once() -> None:
+    with pytest.raises(interrupt.Obeyed), interrupt.deferred(USR):
+        with interrupt.at_once():
+            pass
+        send()
+        assert interrupt.asked()  # behind it the first signal only asks again
+        interrupt.obey()
+    with pytest.raises(interrupt.Obeyed), interrupt.deferred(USR), interrupt.at_once():
+        send()
+        pytest.fail("the first signal did not stop")
+    assert not interrupt.asked()

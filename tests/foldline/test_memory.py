@@ -16,7 +16,7 @@ from lab import INSIDE, PARAMS, TRAIN, dense, fitted, weights
 from foldline import probe, resident, scaler, trainer
 from foldline.cli import main
 from foldline.errors import UserError
-from foldline.recipe import TrainConfig
+from foldline.recipe import TrainConfig, WatchConfig
 from foldline.resident import Batch
 from foldline.state import State
 from foldline.trainer import NetworkCell
@@ -94,6 +94,61 @@ def test_one_series_too_much_has_its_own_sentence(on_oom: str, batch: int, room:
     room[0] = 0
     with pytest.raises(UserError, match=r"full even with one series in a pass. Make the network smaller, crop more"):
         fitted(train=replace(TRAIN, batch=batch, on_oom=on_oom))
+
+
+@pytest.fixture
+def reading_room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A device with room for so many series in a pass that predicts: [0]; then the sizes of the passes tried."""
+    honest, tried = Hybrid.forward, [10**6]
+
+    def forward(self: Hybrid, x: torch.Tensor, *given: Any) -> torch.Tensor:
+        if not self.training:
+            tried.append(len(x))
+            if len(x) > tried[0]:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return honest(self, x, *given)
+
+    monkeypatch.setattr(Hybrid, "forward", forward)
+    return tried
+
+
+def test_predictions_go_in_smaller_parts_where_memory_is_full(reading_room: list[int]) -> None:
+    data, cell = dense(), fitted()
+    whole = cell.predict(data, INSIDE)[0]
+    reading_room[:] = [2]
+    np.testing.assert_allclose(cell.predict(data, INSIDE)[0], whole, rtol=1e-5)
+    assert reading_room[1:] == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_one_series_that_can_t_even_be_predicted_is_said(reading_room: list[int]) -> None:
+    cell = fitted()
+    reading_room[0] = 0
+    with pytest.raises(UserError, match="is full even with one series in a pass"):
+        cell.predict(dense(), INSIDE)
+
+
+def test_the_watched_score_goes_in_smaller_parts_too(reading_room: list[int]) -> None:
+    watching = replace(TRAIN, watch=WatchConfig(share=0.5))
+    scores: list[list[float]] = []
+    for room in (10**6, 1):
+        reading_room[0] = room
+        scores.append([])
+        said = scores[-1]
+        fitted(
+            train=watching, emit=lambda kind, said=said, **row: said.append(row["watched"]) if kind == "epoch" else None
+        )
+    assert scores[0] == pytest.approx(scores[1], rel=1e-5)
+
+
+def test_series_that_don_t_fit_at_all_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any, **how: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "zeros", full)
+    lessons = [resident.lesson(dense(series=1000), np.arange(1000))]
+    fitted_to = scaler.fit("robust", dense(), INSIDE, 0)
+    with pytest.raises(UserError, match=r"full before the first pass: 1000 series of 6 steps .* take 0\.0 GiB\. Crop"):
+        resident.place(lessons, fitted_to, 6, torch.device("cpu"))
 
 
 def test_it_ends_in_one_line_and_exit_code_2(

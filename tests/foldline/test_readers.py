@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zipfile
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -60,6 +61,30 @@ def test_text_in_a_parquet_number_is_refused(tmp_path: Path) -> None:
     TABLE.with_columns(x=pl.lit("strong")).write_parquet(tmp_path / "train.parquet")
     with pytest.raises(UserError, match="a numeric column holds something else"):
         readers.read(tmp_path / "train.parquet", WANTED)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (pl.Series([date(2020, 1, 1), date(2020, 1, 2)]), "Date"),
+        (pl.Series([datetime(2020, 1, 1), datetime(2020, 1, 1, 0, 0, 1)]), "Datetime"),
+        (pl.Series([timedelta(seconds=1), timedelta(seconds=2)]), "Duration"),
+        (pl.Series(["1", "2"], dtype=pl.Categorical), "Categorical"),
+    ],
+)
+def test_what_parquet_stores_as_a_number_and_is_none_is_refused(values: pl.Series, kind: str, tmp_path: Path) -> None:
+    """Days or microseconds since 1970 would be learnt from in silence."""
+    path = tmp_path / "train.parquet"
+    TABLE.with_columns(x=values).write_parquet(path)
+    with pytest.raises(UserError, match=rf"train.parquet: column 'x' must hold numbers, but holds {kind}.* as the sec"):
+        readers.read(path, WANTED)
+
+
+def test_flags_and_printed_numbers_of_parquet_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    for values, expected in (([True, False], [1.0, 0.0]), (["1.5", "-2"], [1.5, -2.0])):
+        TABLE.with_columns(x=pl.Series(values)).write_parquet(path)
+        assert readers.read(path, WANTED)["x"].to_list() == expected
 
 
 def test_text_behind_the_first_thousand_rows_is_found(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, checkpoint, dense, exhaust, fitted, silent, weights
 
 from foldline import resident, scaler, trainer
+from foldline.divergence import Diverged
 from foldline.errors import UserError
 from foldline.recipe import TrainConfig
 from foldline.resident import kept_steps
@@ -164,10 +165,36 @@ def test_a_poisoned_series_is_named_with_epoch_and_step_and_no_checkpoint_holds_
     assert step == 0 or all(np.isfinite(value).all() for value in checkpoint(tmp_path).values())
 
 
+@pytest.mark.parametrize(("step", "checkpoint_s", "clip"), [(1, 0.0, 1.0), (2, 1e9, 0.0), (3, 1e9, 1.0)])
+def test_gradients_that_are_not_finite_reach_no_checkpoint_though_the_loss_is(
+    step: int, checkpoint_s: float, clip: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen before the checkpoint that follows, by the next step's loss, or at the end of the epoch."""
+    honest, steps = trainer.backward, iter(range(1, 100))
+
+    def backward(state: Any, *given: Any) -> torch.Tensor:
+        loss = honest(state, *given)
+        if next(steps) == step:
+            next(state.network.parameters()).grad.view(-1)[0] = math.inf
+        return loss
+
+    monkeypatch.setattr(trainer, "backward", backward)
+    said = "training loss of hybrid was not finite at step 3" if step == 2 else f"gradient of .* finite at step {step}"
+    with pytest.raises(UserError, match=f"The {said} of epoch 1, on the series"):
+        fitted(calm_keys(tmp_path), train=replace(TRAIN, checkpoint_s=checkpoint_s, clip=clip), folder=tmp_path)
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def calm_keys(folder: Path) -> Any:
+    """Ten sound series called a to j."""
+    (folder / "keys.json").write_text(str(list("abcdefghij")).replace("'", '"'))
+    return replace(dense(), path=folder)
+
+
 def test_many_named_series_are_counted(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(str(list(range(40))))
     data = replace(dense(series=40), path=tmp_path)
-    told = trainer.Diverged(2, 5, list(range(20))).told("net", [resident.lesson(data, np.arange(40))])
+    told = Diverged("training loss", 2, 5, list(range(20))).told("net", [resident.lesson(data, np.arange(40))])
     assert "at step 5 of epoch 2" in told and "14, 15 and 4 more." in told and "16," not in told
 
 

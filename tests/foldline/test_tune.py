@@ -68,6 +68,14 @@ def test_run_again_it_does_nothing_and_asked_for_more_it_goes_on(search: Path, h
     assert cells(home).items() >= before.items()
 
 
+def test_the_tables_are_read_once_in_each_process(search: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who prepares and checks, and by who tries, here in one process: not again for each of six trials."""
+    honest, read = series.load, []
+    monkeypatch.setattr(series, "load", lambda data: read.append(data) or honest(data))  # type: ignore[func-returns-value]
+    tiny.run(*TUNE, "--quiet")
+    assert len(read) == 2
+
+
 def test_the_same_search_finds_the_same(search: Path, home: Path) -> None:
     tiny.run(*TUNE)
     first = searches.found(home)

@@ -12,9 +12,12 @@ from pathlib import Path
 import optuna
 import pytest
 
+from foldline import requirements
 from foldline.errors import UserError
 from foldline.tuning import leases, storage
 from foldline.tuning.leases import Leases
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 HOLD = """
 import sys, time
@@ -119,9 +122,14 @@ def test_storages_that_can_t_be_used(where: str, says: str, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(
-    ("where", "package"), [("grpc://here:1", "grpcio"), ("postgresql+psycopg://here/db", r"psycopg\[binary\]")]
+    ("where", "module", "package"),
+    [("grpc://here:1", "grpc", "grpcio"), ("postgresql+psycopg://here/db", "psycopg", "psycopg-binary")],
 )
-def test_a_missing_library_is_named(where: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(
+    where: str, module: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=f"uv pip install {package}"):
+    with pytest.raises(UserError, match=f"needs the module {module}, .* with FOLDLINE_EXTRAS=storage before it"):
         storage.open_storage(where, tmp_path)
+    extra = requirements.declared(REPOSITORY / "pyproject.toml", ["storage"])
+    assert package in {line.partition(">")[0] for line in extra}

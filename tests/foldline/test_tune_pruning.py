@@ -54,6 +54,18 @@ def test_only_values_of_the_same_step_count() -> None:
     assert not hopeless(peers, 9, step_of(0, 0, 1), 5.0, config)  # nobody was there before
 
 
+def test_inside_a_fold_only_trials_of_the_same_cells_count() -> None:
+    """Two networks at the place where this trial has its trees: epochs of theirs say nothing about it."""
+    inside, config = step_of(0, 0, 3), TuneConfig(startup=2)
+    study = trials({inside: 1.0, FIRST: 1.0}, {inside: 1.0, FIRST: 1.0}, {})
+    for trial in study:
+        trial.set_user_attr("cells", ["network fold 0 seed 0"])
+    assert hopeless(study, 2, inside, 5.0, config)
+    study[2].set_user_attr("cells", ["trees fold 0 seed 0"])
+    assert not hopeless(study, 2, inside, 5.0, config)
+    assert hopeless(study, 2, FIRST, 5.0, config)  # the score of a fold is everybody's
+
+
 def test_too_few_peers_and_failed_ones_prune_nothing() -> None:
     peers = trials({FIRST: 1.0}, {FIRST: 1.0})
     assert not hopeless(peers, 9, FIRST, 5.0, TuneConfig(startup=3))

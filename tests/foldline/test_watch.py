@@ -17,6 +17,7 @@ from foldline import resident, scaler, trainer
 from foldline.errors import UserError
 from foldline.recipe import TrainConfig, WatchConfig
 from foldline.trainer import NetworkCell
+from models.hybrid import Hybrid
 
 LOOKS = replace(TRAIN, epochs=8, schedule="constant", lr=0.05, watch=WatchConfig(share=0.3))
 
@@ -37,8 +38,34 @@ def test_the_inner_split_takes_whole_series_of_the_first_lesson_by_the_seed() ->
         assert np.array_equal(part.y, data.y[part.series]) and np.array_equal(part.weight, data.scored[part.series])
     assert len({tuple(inner(data, seed)) for seed in range(8)}) > 1
     assert trainer.inner_split(lessons, 0.0, 0) == (lessons, [])
-    with pytest.raises(UserError, match=r"share = 0.3 needs at least 2 training series, but there is 1"):
+    with pytest.raises(
+        UserError, match=r"share = 0.3 needs at least 2 training series with scored steps, but there is 1"
+    ):
         trainer.inner_split([lessons[1]], 0.3, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_something_is_scored_on_either_side_of_the_inner_split(seed: int) -> None:
+    """Two of seven series are scored; a share of a seventh, or nearly all, still leaves one of them on either side."""
+    lesson = resident.lesson(dense(), INSIDE)
+    weight = lesson.weight.copy()
+    weight[[0, 1, 3, 5, 6]] = 0.0
+    for share in (0.15, 0.9):
+        kept, out = (part[0] for part in trainer.inner_split([replace(lesson, weight=weight)], share, seed))
+        assert kept.weight.any() and out.weight.any() and len(kept.series) + len(out.series) == len(INSIDE)
+
+
+def test_a_watched_score_that_is_not_finite_is_no_reason_to_keep_the_first_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = Hybrid.forward
+
+    def forward(self: Hybrid, *given: Any) -> torch.Tensor:
+        return honest(self, *given) * (1.0 if self.training else math.nan)
+
+    monkeypatch.setattr(Hybrid, "forward", forward)
+    with pytest.raises(UserError, match=r"The watched score of hybrid was not finite after epoch 1\. Lower train\.lr"):
+        fitted(train=replace(LOOKS, watch=WatchConfig(share=0.3, best=True)))
 
 
 def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from torch.nn import functional
 
 import models
 from models.base import Embed, Targets
+from models.blocks import BLOCKS
+from models.covariates import NOTHING
 from models.hybrid import Config, Hybrid, Residual
 
 
@@ -31,7 +33,7 @@ def test_a_skip_adds_the_input(skip: bool, factor: float) -> None:
     x = torch.randn(2, 4, 6)
     residual = Residual(Double(), 6, 6, skip, 0.0)
     residual.norm = nn.Identity()
-    torch.testing.assert_close(residual(x, None), factor * x)
+    torch.testing.assert_close(residual(x, None, NOTHING), factor * x)
 
 
 def test_a_skip_is_a_linear_map_only_where_the_width_changes() -> None:
@@ -56,7 +58,7 @@ def test_dropout_acts_on_the_block_and_spares_the_skip() -> None:
     torch.manual_seed(0)
     residual, x = Residual(Double(), 6, 6, True, 0.5), torch.ones(50, 20, 6)
     residual.norm = nn.Identity()
-    assert residual(x, None).unique().tolist() == [1.0, 5.0]  # skip + 0, or skip + 2 / (1 - 0.5)
+    assert residual(x, None, NOTHING).unique().tolist() == [1.0, 5.0]  # skip + 0, or skip + 2 / (1 - 0.5)
 
 
 def test_embeddings_tell_levels_apart_and_know_one_for_unseen_values() -> None:
@@ -101,6 +103,7 @@ def test_impossible_tables_are_refused(table: dict[str, Any], message: str) -> N
 def test_a_hybrids_weights_depend_on_the_files_of_its_parts_only() -> None:
     of = {path.name for path in models.source_of("hybrid", {"blocks": [{"kind": "conv"}], "head": {"kind": "l1"}})}
     shared = {"attention.py", "base.py", "initial.py", "linear.py", "auxiliary.py"}
+    shared |= {"covariates.py", "recurrence.py", "scan.py"}  # by the blocks
     assert of == shared | {"hybrid.py", "conv.py", "l1.py"}
     default = {path.name for path in models.source_of("hybrid", {})}
     assert default - of == {"bilstm.py", "transformer.py"}
@@ -109,3 +112,13 @@ def test_a_hybrids_weights_depend_on_the_files_of_its_parts_only() -> None:
 def test_default_size_is_what_its_docstring_says() -> None:
     count = sum(parameter.numel() for parameter in hybrid(features=37).parameters())
     assert 125_000 < count < 135_000
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_a_cells_key_knows_every_file_that_a_block_imports(kind: str) -> None:
+    files = models.source_of("hybrid", {"blocks": [{"kind": kind}]})
+    imports = {
+        line for path in files for line in path.read_text(encoding="utf-8").splitlines() if "from models." in line
+    }
+    modules = {line.split("from models.")[1].split(" import")[0].split(".")[-1] for line in imports}
+    assert modules - {"heads", "blocks"} <= {path.stem for path in files}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.base import Targets
-from models.blocks import BLOCKS
+from models.blocks import BLOCKS, build, configure
+from models.covariates import CovariateBlock, Covariates, tell
 from models.hybrid import Config, Hybrid
+from models.probes import seen
 
 SERIES, STEPS, FEATURES, WIDTH = 5, 9, 3, 8
 TARGETS = Targets(count=2)
@@ -21,16 +26,52 @@ MASK = torch.arange(STEPS)[None, :] < LENGTHS[:, None]  # (B, T)
 WEIGHT = MASK.float()  # every real step is scored
 
 
-def make_block(kind: str, inputs: int = FEATURES) -> nn.Module:
-    torch.manual_seed(0)
-    block: nn.Module = BLOCKS[kind].make(BLOCKS[kind].config(width=WIDTH), inputs).eval()
-    return block
+RECURRENT = ("lstm", "bilstm", "residual-bilstm", "gru", "mingru", "minlstm", "lru", "stable")
+# Name in the messages -> a block's table: every kind as it comes, and the forms that change what it may look at.
+FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
+    "glu": {"kind": "glu", "layers": 2, "kernel_size": 3, "context": 5},
+    "glu causal": {"kind": "glu", "layers": 2, "kernel_size": 4, "context": 7, "causal": True},
+    "tcn": {"kind": "tcn", "levels": 2},
+    "tcn causal": {"kind": "tcn", "levels": 2, "kernel": 2, "causal": True},
+    "wavenet": {"kind": "wavenet", "layers": 3},
+    "wavenet causal": {"kind": "wavenet", "layers": 3, "kernel": 2, "causal": True},
+    "wavenet gate": {"kind": "wavenet", "layers": 3, "static": "gate"},
+    "transformer time": {"kind": "transformer", "position": "time"},
+    "stable rnn": {"kind": "stable", "cell": "rnn"},
+    **{
+        f"{kind} causal": {"kind": kind, "bidirectional": False}
+        for kind in ("gru", "mingru", "minlstm", "lru", "stable")
+    },
+    **{f"{kind} state": {"kind": kind, "static": "state"} for kind in RECURRENT},
+    "bilstm film": {"kind": "bilstm", "static": "film"},
+    "residual-bilstm token": {"kind": "residual-bilstm", "static": "token"},
+}
+NAMES, CENTER, SCALE = ("u", "t", "v"), (0.0, 1.0, 0.0), (1.0, 0.5, 1.0)  # the features; t holds the time, s
+KNOWN = 4  # E
+every_form = pytest.mark.parametrize("form", FORMS)
 
 
-def make_hybrid(kind: str, **changes: object) -> Hybrid:
+def make_block(form: str, inputs: int = FEATURES) -> nn.Module:
     torch.manual_seed(0)
-    config = Config(width=WIDTH, blocks=({"kind": kind}, {"kind": kind}), **changes)
-    return Hybrid(config, FEATURES, (3, 2), TARGETS).eval()
+    part, config = configure({"width": WIDTH, **FORMS[form]})
+    return build(part, config, inputs, KNOWN).eval()
+
+
+def run_block(block: nn.Module, x: Tensor) -> Tensor:
+    """The block's output with time and statics of its own where it reads them."""
+    if not isinstance(block, CovariateBlock):
+        return block(x, None)
+    series, steps = x.shape[:2]
+    known = torch.linspace(-1, 1, KNOWN).to(x).expand(series, -1)
+    return block(x, None, Covariates(static=known, time=0.03 * torch.arange(steps).to(x).expand(series, -1)))
+
+
+def make_hybrid(form: str, blocks: int = 2, seed: int = 0, targets: int = 2, **changes: Any) -> Hybrid:
+    torch.manual_seed(seed)
+    table = {"width": WIDTH, "embed": 2, "time": "t"} | changes
+    network = Hybrid(Config(blocks=(FORMS[form],) * blocks, **table), FEATURES, (3, 2), Targets(count=targets))
+    tell(network, NAMES, CENTER, SCALE)
+    return network.eval()
 
 
 def batch(seed: int = 1, series: int = SERIES, steps: int = STEPS) -> tuple[Tensor, Tensor]:
@@ -39,48 +80,60 @@ def batch(seed: int = 1, series: int = SERIES, steps: int = STEPS) -> tuple[Tens
     return torch.randn(series, steps, FEATURES, generator=random), torch.arange(series)[:, None] % torch.tensor([4, 3])
 
 
-every_block = pytest.mark.parametrize("kind", BLOCKS)
-
-
-@every_block
+@every_form
 @pytest.mark.parametrize(("series", "steps", "inputs"), [(1, 1, 1), (2, 5, WIDTH), (3, 17, 11)])
-def test_a_block_maps_any_batch_to_its_width(kind: str, series: int, steps: int, inputs: int) -> None:
-    out = make_block(kind, inputs)(torch.randn(series, steps, inputs), None)
+def test_a_block_maps_any_batch_to_its_width(form: str, series: int, steps: int, inputs: int) -> None:
+    out = run_block(make_block(form, inputs), torch.randn(series, steps, inputs))
     assert out.shape == (series, steps, WIDTH) and out.dtype == torch.float32 and out.isfinite().all()
 
 
-@every_block
+@every_form
+def test_what_a_block_declares_to_reach_is_what_its_gradients_reach(form: str) -> None:
+    block, middle = make_block(form).double(), 20
+    back, ahead = configure({"width": WIDTH, **FORMS[form]})[1].reach
+    x = torch.randn(2, 41, FEATURES, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = seen(partial(run_block, block), x, middle)
+    assert found == list(range(max(0, middle - int(min(back, 41))), min(40, middle + int(min(ahead, 41))) + 1))
+
+
+def test_a_hybrid_reaches_as_far_as_its_blocks_together() -> None:
+    config = Config(width=WIDTH, blocks=({"kind": "conv", "kernel": 3}, FORMS["glu causal"]))
+    assert config.reach == (2 + 6, 2)
+    torch.manual_seed(0)
+    network, (x, static) = Hybrid(config, FEATURES, (), TARGETS), batch(series=1, steps=21)
+    assert seen(partial(network, static=static, mask=None), x, 10) == list(range(2, 13))
+    assert Config(blocks=({"kind": "conv"}, {"kind": "lstm"})).reach == (inf, 4)
+
+
+@every_form
 @pytest.mark.parametrize("mask", [None, MASK], ids=["full", "padded"])
-def test_finite_gradients_reach_every_parameter(kind: str, mask: Tensor | None) -> None:
-    network = make_hybrid(kind, embed=2).train()
+def test_finite_gradients_reach_every_parameter(form: str, mask: Tensor | None) -> None:
+    network = make_hybrid(form).train()
     x, static = batch()
     raw = network.head(network(x, static, mask))
     network.head.loss(raw, torch.randn_like(raw), WEIGHT, mask).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        dead = (
-            "project.bias" in name
-        )  # a key's bias shifts all scores alike: softmax cancels it, the others' thirds live
-        assert dead or parameter.grad.abs().sum() > 0, name
+        assert parameter.grad.abs().sum() > 0, name
 
 
-@every_block
-def test_permuting_the_batch_permutes_the_output(kind: str) -> None:
-    network, (x, static), order = make_hybrid(kind, embed=2), batch(), torch.tensor([3, 0, 4, 1, 2])
+@every_form
+def test_permuting_the_batch_permutes_the_output(form: str) -> None:
+    network, (x, static), order = make_hybrid(form), batch(), torch.tensor([3, 0, 4, 1, 2])
     straight = network(x, static, MASK)[order]
     torch.testing.assert_close(network(x[order], static[order], MASK[order])[MASK[order]], straight[MASK[order]])
 
 
-@every_block
-def test_no_mask_is_a_mask_that_is_true_everywhere(kind: str) -> None:
-    network, (x, static) = make_hybrid(kind), batch()
+@every_form
+def test_no_mask_is_a_mask_that_is_true_everywhere(form: str) -> None:
+    network, (x, static) = make_hybrid(form), batch()
     everywhere = torch.ones(SERIES, STEPS, dtype=torch.bool)
     torch.testing.assert_close(network(x, static, None), network(x, static, everywhere))
 
 
-@every_block
-def test_what_stands_in_the_padding_changes_no_real_step_and_no_loss(kind: str) -> None:
-    network, (x, static) = make_hybrid(kind), batch()
+@every_form
+def test_what_stands_in_the_padding_changes_no_real_step_and_no_loss(form: str) -> None:
+    network, (x, static) = make_hybrid(form), batch()
     soiled = torch.where(MASK.unsqueeze(-1), x, 1e4 * torch.randn_like(x))
     clean, dirty = network(x, static, MASK), network(soiled, static, MASK)
     torch.testing.assert_close(dirty[MASK], clean[MASK])
@@ -89,57 +142,69 @@ def test_what_stands_in_the_padding_changes_no_real_step_and_no_loss(kind: str) 
     torch.testing.assert_close(losses[0], losses[1])
 
 
-@every_block
-def test_a_padded_series_is_the_series_alone(kind: str) -> None:
-    network, (x, static) = make_hybrid(kind), batch()
+@every_form
+def test_a_padded_series_is_the_series_alone(form: str) -> None:
+    network, (x, static) = make_hybrid(form), batch()
     together = network(x, static, MASK)
     for number, length in enumerate(LENGTHS.tolist()):
         alone = network(x[number : number + 1, :length], static[number : number + 1], None)
         torch.testing.assert_close(together[number, :length], alone[0])
 
 
-@every_block
-def test_eval_mode_is_deterministic_and_train_mode_drops_out(kind: str) -> None:
-    network, (x, static) = make_hybrid(kind, dropout=0.5), batch()
+@every_form
+def test_eval_mode_is_deterministic_and_train_mode_drops_out(form: str) -> None:
+    network, (x, static) = make_hybrid(form, dropout=0.5), batch()
     assert torch.equal(network(x, static, MASK), network(x, static, MASK))
     network.train()
     assert not torch.equal(network(x, static, MASK), network(x, static, MASK))
 
 
-@every_block
-def test_saved_and_loaded_weights_give_the_same_bits(kind: str, tmp_path: Path) -> None:
-    network, (x, static) = make_hybrid(kind, embed=2), batch()
+@every_form
+def test_saved_and_loaded_weights_give_the_same_bits(form: str, tmp_path: Path) -> None:
+    network, (x, static) = make_hybrid(form), batch()
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
-    torch.manual_seed(99)
-    other = Hybrid(Config(width=WIDTH, blocks=({"kind": kind}, {"kind": kind}), embed=2), FEATURES, (3, 2), TARGETS)
-    other.eval().load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    other = make_hybrid(form, seed=99)
+    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     assert torch.equal(other.head(other(x, static, MASK)), network.head(network(x, static, MASK)))
 
 
-@every_block
-def test_a_block_can_learn_eight_series_by_heart(kind: str) -> None:
-    torch.manual_seed(0)
-    network = Hybrid(Config(width=24, blocks=({"kind": kind},)), FEATURES, (), Targets(count=1))
+@pytest.mark.parametrize("form", [*BLOCKS, "stable rnn", "transformer time"])
+def test_a_block_can_learn_eight_series_by_heart(form: str) -> None:
+    network = make_hybrid(form, blocks=1, targets=1, width=24).train()
     x, static = batch(series=8, steps=6)
     y, scored = torch.randn(8, 6, 1, generator=torch.Generator().manual_seed(2)), torch.ones(8, 6, dtype=torch.bool)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
-    for _ in range(150):
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, total_iters=200)
+    for _ in range(200):
         optimiser.zero_grad()
         network.head.loss(network.head(network(x, static, None)), y, scored.float(), None).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)  # as the trainer does
         optimiser.step()
+        schedule.step()
     network.eval().requires_grad_(False)
     error = (network.head.predict(network.head(network(x, static, None)), scored) - y).abs().mean()
-    assert float(error) < 0.15  # of a target whose mean size is 0.8
+    assert float(error) < 0.25  # of a target whose mean size is 0.8
 
 
-@every_block
-def test_mixtures_of_one_code_each_are_the_codes(kind: str) -> None:
-    network, (x, static) = make_hybrid(kind, embed=2), batch()
+@every_form
+def test_mixtures_of_one_code_each_are_the_codes(form: str) -> None:
+    network, (x, static) = make_hybrid(form), batch()
     mixture = functional.one_hot(static, 4).float()  # (B, S, L)
     torch.testing.assert_close(network(x, mixture, MASK), network(x, static, MASK))
 
 
-@every_block
+@pytest.mark.parametrize("kind", BLOCKS)
 def test_a_block_refuses_no_width(kind: str) -> None:
     with pytest.raises(ValueError, match="width must be"):
         BLOCKS[kind].config(width=0)
+
+
+@every_form
+def test_bfloat16_is_the_same_but_for_its_digits(form: str) -> None:
+    network, (x, static) = make_hybrid(form), batch()
+    exact = network(x, static, MASK)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = network(x, static, MASK).float()
+    torch.testing.assert_close(rough[MASK], exact[MASK], rtol=0.1, atol=0.1)
+    rough.sum().backward()
+    assert all(weight.grad.isfinite().all() for weight in network.parameters() if weight.grad is not None)

@@ -8,7 +8,7 @@ import pytest
 
 from ventilator import measure
 from ventilator.calibrate import calibrate, fit_lung, free_run, grouped
-from ventilator.lung import Lung
+from ventilator.lung import REST, Lung
 from ventilator.measure import Recorded
 from ventilator.rig import Rig
 from ventilator.simulator import frame, simulate
@@ -46,6 +46,14 @@ def test_flutter_finds_an_autoregression_again() -> None:
     found = measure.flutter(8.0 * series + 3.0, drop)
     np.testing.assert_allclose(found["flutter"], series[:, 6:].std(), rtol=0.1)
     np.testing.assert_allclose([found["flutter_1"], found["flutter_2"]], [-0.4, -0.3], atol=0.12)
+
+
+def test_a_session_starts_at_rest_where_no_first_pressure_is_known() -> None:
+    """Exact rows of test breaths may lack every first row; a NaN start would reach every pressure of the session."""
+    breaths = Recorded.of(simulated(20))
+    breaths.pressure[:, 0] = np.nan
+    assert measure.start(breaths) == REST
+    assert not np.isnan(measure.first_pressures(breaths)).any()
 
 
 def test_breaths_of_other_lengths_are_refused() -> None:

@@ -20,6 +20,10 @@ all k * S deltas as repetitions of the cross-validation, needs new folds for eac
 alarms in 0 % of the cases where seeds make the spread and in three times as many as asked for where splits do.
 `./run.sh bench ablate` shows both, by arithmetic and on trained networks.
 
+Two questions are asked of each variant: is there no effect, and is it as large as delta? Each is a family of its own
+for Holm. So alpha bounds the chance of one false *helps* or *hurts* among all variants, and the chance of one false *no
+difference*; of one variant at most one of the two can be false, because at most one of the hypotheses is true.
+
 Sources: Nadeau & Bengio 2003, https://doi.org/10.1023/A:1024068626366 (correction); Bouckaert & Frank 2004,
 https://doi.org/10.1007/978-3-540-24775-3_3 (all deltas as repetitions); Bouthillier et al. 2021,
 https://arxiv.org/abs/2103.03098 (seeds and splits as sources of variance); Searle, Casella & McCulloch 1992,

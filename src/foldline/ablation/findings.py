@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from foldline import exact as decoding
-from foldline import experiment
+from foldline import experiment, members
 from foldline.ablation import bootstrap, evidence, losses
 from foldline.ablation.evidence import Evidence
 from foldline.ablation.losses import Book, Finish, Slice
@@ -101,7 +101,8 @@ def _losses(prepared: Prepared, book: Book, seeds: tuple[int, ...], exact: Exact
     found = []
     for seed in seeds:
         plan = [cell for cell in prepared.plan if cell.seed == seed]
-        result = experiment.reduce(config, plan, dense, prepared.folds, used)
+        every = [*members.of_plan(plan), *prepared.others]
+        result = experiment.combine(config, every, dense, prepared.folds, used)
         found.append(book.losses(np.asarray(dense.y), result.blended, metric(config.data.metric)))
     return np.stack(found)
 

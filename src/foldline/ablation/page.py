@@ -6,67 +6,52 @@ from html import escape
 from itertools import groupby
 
 import numpy as np
-import tomli_w
 
-from foldline import experiment
+from foldline import experiment, pages
 from foldline.ablation import words
 from foldline.ablation.findings import Finding, Findings
 from foldline.ablation.forest import forest
 from foldline.ablation.study import Study
-from foldline.report import CSS, table
-
-OWN_CSS = """
-body{max-width:1150px}td.better{color:#2ea043;font-weight:600}td.worse{color:#e5534b;font-weight:600}
-table tr:last-child td{font-weight:400}table tr:last-child td.better,table tr:last-child td.worse{font-weight:600}
-"""
+from foldline.pages import Facts, folded, note, table
 
 
 def page(study: Study, findings: Findings, command: str) -> str:
     """The whole page as text."""
+    ablation = study.ablation
     sections = [
-        ("Verdicts", _verdicts(findings, study.ablation.base.data.metric)),
+        ("Verdicts", _verdicts(findings, ablation.base.data.metric)),
         ("Effects", _forest(findings)),
         ("What this design can and can't say", _remarks(findings)),
         ("Where: effects in slices", _slices(findings)),
         ("Every fold and seed", _deltas(findings)),
         ("How to make it again", _again(study, command)),
     ]
-    body = "".join(f"<h2>{escape(title)}</h2>\n{content}\n" for title, content in sections)
-    name = escape(study.ablation.name)
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width,initial-scale=1'><link rel='icon' href='data:,'>"
-        f"<title>{name} · foldline</title><style>{CSS}{OWN_CSS}</style></head>\n"
-        f"<body>\n<h1>{name}</h1><p class='lead'>foldline ablation of {escape(study.ablation.base.name)}</p>"
-        f"{_facts(study, findings)}\n{body}</body></html>\n"
-    )
+    lead = f"{len(findings.variants)} variants of {ablation.base.name}, each on the baseline's own folds and seeds."
+    return pages.page(ablation.name, "ablation", lead, _facts(study, findings), sections)
 
 
-def _facts(study: Study, findings: Findings) -> str:
+def _facts(study: Study, findings: Findings) -> Facts:
     cells = {cell.key for prepared in study.prepared for cell in prepared.plan}
-    facts = [
+    return [
         (f"{findings.score:.4f}", f"baseline's {study.ablation.base.data.metric}, one seed"),
         (str(len(findings.variants)), "variants"),
         (f"{findings.folds} × {findings.seeds}", "folds × seeds"),
-        (str(len(study.base.train.lengths)), "series"),
+        (f"{len(study.base.train.lengths):,}", "series"),
         (str(len(cells)), "cells"),
     ]
-    shown = "".join(f"<div class='fact'><b>{escape(value)}</b>{escape(name)}</div>" for value, name in facts)
-    return f"<div class='figures'>{shown}</div>"
 
 
 def _verdicts(findings: Findings, measure: str) -> str:
     rows = [words.row(found, findings) for found in findings.variants]
-    return table(list(words.COLUMNS), rows, plain=True) + (
-        f"<small>{escape(words.title(findings, measure))}. Effect: score of the variant minus the baseline's; below 0 "
-        "is better.</small>"
+    return table(list(words.COLUMNS), rows, plain=True) + note(
+        f"{words.title(findings, measure)}. Effect: score of the variant minus the baseline's; below 0 is better."
     )
 
 
 def _forest(findings: Findings) -> str:
-    return forest(findings) + (
-        "<small>Thin line: 95 % by the corrected t, for this variant alone. Thick line: 95 % of resampled series and "
-        "seeds. Rings: folds. Shaded: differences that count as none.</small>"
+    return forest(findings) + note(
+        "Thin line: 95 % by the corrected t, for this variant alone. Thick line: 95 % of resampled series and "
+        "seeds. Rings: folds. Shaded: differences that count as none."
     )
 
 
@@ -78,9 +63,9 @@ def _slices(findings: Findings) -> str:
     """A table a group: variants down, slices across."""
     numbered = groupby(enumerate(findings.slices), key=lambda pair: pair[1].group)
     tables = [_slice_table(group, [number for number, _ in members], findings) for group, members in numbered]
-    return "<br>".join(tables) + (
-        "<small>Effects in % of the slice's baseline; bold where the 95 % interval of resampled series and seeds "
-        "leaves 0 out. With so many looks some are bold by chance: they say where to look, not what is so.</small>"
+    return "<br>".join(tables) + note(
+        "Effects in % of the slice's baseline; bold where the 95 % interval of resampled series and seeds "
+        "leaves 0 out. With so many looks some are bold by chance: they say where to look, not what is so."
     )
 
 
@@ -110,11 +95,12 @@ def _deltas(findings: Findings) -> str:
     rows = [["baseline", *(f"{value:.4f}" for value in findings.baseline.ravel())]]
     rows += [[found.name, *(f"{value:+.4f}" for value in found.deltas.ravel())] for found in findings.variants]
     noise = [[found.name, *(f"{np.sqrt(part):.4f}" for part in _components(found))] for found in findings.variants]
-    return (
-        f"<details><summary>scores of the baseline and deltas of the variants, fold.seed</summary>"
-        f"{table(columns, rows, plain=True)}</details><details><summary>where the deltas' spread comes from</summary>"
-        f"{table(['standard deviation', 'split', 'luck', 'rest', 'corrected error'], noise, plain=True)}"
-        "<small>split: between folds; luck: of a seed in all folds; rest: of one training.</small></details>"
+    spread = table(["standard deviation", "split", "luck", "rest", "corrected error"], noise, plain=True)
+    return folded(
+        "scores of the baseline and deltas of the variants, fold.seed", table(columns, rows, plain=True)
+    ) + folded(
+        "where the deltas' spread comes from",
+        spread + note("split: between folds; luck: of a seed in all folds; rest: of one training."),
     )
 
 
@@ -124,11 +110,8 @@ def _components(found: Finding) -> tuple[float, float, float, float]:
 
 
 def _again(study: Study, command: str) -> str:
-    versions = ", ".join(f"{name} {value}" for name, value in experiment.environment().items())
-    resolved = escape(tomli_w.dumps(study.ablation.base.tables()))
     changes = [[variant.name, variant.changes] for variant in study.ablation.variants]
-    return (
-        f"<pre>{escape(command)}</pre>{table(['variant', 'changes'], changes, plain=True)}"
-        f"<p><small>{escape(versions)}</small></p>"
-        f"<details><summary>the baseline's resolved config</summary><pre>{resolved}</pre></details>"
+    configs = {"the baseline's resolved config": study.ablation.base.tables()}
+    return pages.again(command, experiment.environment(), configs) + folded(
+        "what each variant changes", table(["variant", "changes"], changes, plain=True)
     )

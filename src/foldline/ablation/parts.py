@@ -6,6 +6,7 @@
     recipe.PART       a part of [train], see RECIPE, in all models; also recipe.teacher and recipe.pretrain
     post.STEP         a step after the blend: snap, decode
     model.LABEL       a member of the blend
+    outside.NAME      a member from outside
 
 Only what a config has can be dropped from it: `parts_of` lists that, so that a misspelt or idle drop is an error. All
 work on the tables of a resolved config, and leave it to `config.from_tables` to refuse what makes no sense.
@@ -54,7 +55,8 @@ def parts_of(tables: Tables) -> dict[str, Callable[[Tables], None]]:
     found |= {f"post.{step}": partial(_without_step, step) for step in ("snap", "decode") if tables["post"][step]}
     if len(models) > 1:
         found |= {f"model.{model['label']}": partial(_without_model, model["label"]) for model in models}
-    return found
+    names = [member["name"] for member in tables["blend"]["outside"]]
+    return found | {f"outside.{name}": partial(_without_stranger, name) for name in names}
 
 
 def _without_family(name: str, tables: Tables) -> None:
@@ -112,3 +114,7 @@ def _without_step(step: str, tables: Tables) -> None:
 
 def _without_model(label: str, tables: Tables) -> None:
     tables["model"] = [model for model in tables["model"] if model["label"] != label]
+
+
+def _without_stranger(name: str, tables: Tables) -> None:
+    tables["blend"]["outside"] = [member for member in tables["blend"]["outside"] if member["name"] != name]

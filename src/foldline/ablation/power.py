@@ -71,7 +71,7 @@ class Rule:
     """What decides: all of it is known before the first cell is trained."""
 
     delta: float  # differences up to this are none, in the metric's unit
-    alpha: float = 0.05  # chance of one false verdict among all variants
+    alpha: float = 0.05  # chance of one false "helps" or "hurts" among all variants; of one false "no difference"
     power: float = 0.8  # chance to see an effect that is called visible
     variants: int = 1  # tested at once
 

@@ -13,6 +13,7 @@ from foldline import exact as decoding
 from foldline import files, planning, workbench
 from foldline.ablation.variants import Ablation, told_of
 from foldline.cells import Job
+from foldline.config import Config
 from foldline.console import Terminal
 from foldline.workbench import Prepared
 
@@ -59,7 +60,8 @@ class Study:
 
 def _reduced_from(prepared: Prepared) -> list[object]:
     tables = prepared.config.tables()
-    return [tables["blend"], tables["post"], prepared.config.data.metric, sorted(cell.key for cell in prepared.plan)]
+    keys, sources = (cell.key for cell in prepared.plan), (member.source for member in prepared.others)
+    return [tables["blend"], tables["post"], prepared.config.data.metric, sorted(keys), *sorted(sources)]
 
 
 def prepare(ablation: Ablation, terminal: Terminal, dry: bool = False) -> Study:
@@ -71,17 +73,23 @@ def prepare(ablation: Ablation, terminal: Terminal, dry: bool = False) -> Study:
     base = workbench.prepare(ablation.base, terminal, dry)
     prepared = [base]
     for variant in ablation.variants:
-        config = variant.config
-        if (config.features, config.models) == (base.config.features, base.config.models):
-            prepared.append(replace(base, config=config))
-        else:
-            with told_of(f"{ablation.name}, variant {variant.name!r}"):
-                mine = workbench.prepare(config, terminal, dry)
-            given = replace(mine.given, rehearsals=None)  # it holds the tables, and the plan is made
-            prepared.append(replace(mine, competition=base.competition, given=given))
+        with told_of(f"{ablation.name}, variant {variant.name!r}"):
+            prepared.append(_variant_of(base, variant.config, terminal, dry))
     return Study(
         ablation=ablation, names=[BASELINE, *(variant.name for variant in ablation.variants)], prepared=prepared
     )
+
+
+def _variant_of(base: Prepared, config: Config, terminal: Terminal, dry: bool) -> Prepared:
+    """A variant's config on the baseline's tables; where it trains what the baseline trains, on all that is made."""
+    if _made_of(config) == _made_of(base.config):
+        return replace(base, config=config)
+    return workbench.prepare(config, terminal, dry, base.competition)
+
+
+def _made_of(config: Config) -> tuple[object, ...]:
+    """What members are made of; [blend] and [post] only reduce them."""
+    return config.features, config.models, config.blend.outside
 
 
 def run(study: Study, waves: list[list[Job]], terminal: Terminal) -> None:

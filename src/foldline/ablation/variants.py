@@ -44,7 +44,7 @@ class AblateConfig:
 
     seeds: tuple[int, ...] = (0, 1, 2)  # of each variant and of the baseline, in place of train.seeds
     delta: float = 0.01  # differences up to this share of the baseline's score are none
-    alpha: float = 0.05  # chance of a false verdict among all variants
+    alpha: float = 0.05  # chance of one false "helps" or "hurts" among all variants; of one false "no difference"
     power: float = 0.8  # chance with which the "smallest effect" is seen
     bootstrap: int = 2000  # draws
 

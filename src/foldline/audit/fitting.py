@@ -87,7 +87,7 @@ def nesting(subject: Subject) -> Outcome:
 def _blended(base: Trial, config: Config, dense: Dense) -> np.ndarray:
     """(N, T, K) blended out-of-fold predictions of the trial's cells, scored on the targets in `dense`."""
     with trial.at(base.home):
-        return experiment.reduce(config, base.prepared.plan, dense, base.prepared.folds, None).blended
+        return experiment.combine(config, base.prepared.members, dense, base.prepared.folds, None).blended
 
 
 def _with_other_targets(dense: Dense, held: np.ndarray) -> Dense:

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from foldline import executors, files, workbench
+from foldline.blend import outside
 from foldline.cells import Cell, ModelConfig, history
 from foldline.config import Config
 from foldline.console import Terminal
@@ -87,9 +88,12 @@ def run(config: Config, train: pl.DataFrame, test: pl.DataFrame, home: Path, fol
 
 
 def small(config: Config, series: int) -> Config:
-    """The config for a trial of so many series: the same parts, few folds, epochs and rounds; fp32 on the CPU."""
+    """The config for a trial of so many series: the same parts, few folds, epochs and rounds; fp32 on the CPU.
+
+    Without members from outside: their predictions are of other rows, and nothing can fit them again.
+    """
     return replace(
-        config,
+        outside.without(config),
         folds=FoldsConfig(kind="group", k=min(config.folds.k, FOLDS, series), seed=config.folds.seed),
         models=tuple(_small_model(model) for model in config.models),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foldline import experiment, workbench
+from foldline import experiment, members, workbench
 from foldline.blend import outside
 from foldline.cells import Cell
 from foldline.config import Config
@@ -96,19 +96,23 @@ def assemble(configs: Sequence[Config], asked: Sequence[str], terminal: Terminal
     except ValueError as error:
         raise UserError(f"--outside: {error}.") from error
     config = replace(first, name="+".join(dict.fromkeys(each.name for each in configs)), blend=table)
-    prepared = [workbench.prepare(each, terminal, dry) for each in configs]
-    for each in prepared[1:]:
-        _refuse_different(prepared[0], each)
-    mixture = Mixture(config, prepared, [])
-    others = [outside.load(named, mixture.competition, mixture.folds) for named in table.outside]
-    mixture = replace(mixture, others=others)
-    _refuse_names(mixture)
-    for stranger in (named for named in table.outside if not named.fold):
-        terminal.warn(
-            f"{stranger.name}: nothing shows by which folds {stranger.oof} was held out; if they are not ours, its "
-            "score and its weight are too good. Name the column of it that holds the fold, if it has one."
-        )
+    prepared = _prepared([outside.without(each) for each in configs], terminal, dry)
+    one = prepared[0]
+    mixture = Mixture(config, prepared, outside.load_all(table.outside, one.competition, one.folds, terminal))
+    members.refuse_same_names(mixture.members)
+    _refuse_one(mixture)
     return mixture
+
+
+def _prepared(configs: Sequence[Config], terminal: Terminal, dry: bool) -> list[Prepared]:
+    """Each config, prepared; configs of the same [data] share the tables of the first."""
+    first = workbench.prepare(configs[0], terminal, dry)
+    found = [first]
+    for config in configs[1:]:
+        known = first.competition if config.data == first.config.data else None
+        found.append(workbench.prepare(config, terminal, dry, known))
+        _refuse_different(first, found[-1])
+    return found
 
 
 def _prefixes(names: Sequence[str]) -> list[str]:
@@ -119,17 +123,11 @@ def _prefixes(names: Sequence[str]) -> list[str]:
     return [f"{name}:" if not again else f"{name}-{again + 1}:" for name, again in zip(names, times, strict=True)]
 
 
-def _refuse_names(mixture: Mixture) -> None:
-    labels = [member.label for member in mixture.members]
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
+def _refuse_one(mixture: Mixture) -> None:
+    if len(mixture.members) < 2:
         raise UserError(
-            f"Members need different names, but {', '.join(twice)} comes twice: rename what is from outside."
-        )
-    if len(labels) < 2:
-        raise UserError(
-            f"A blend needs two members at least, but {mixture.config.name} has {labels[0]} only. Give it another "
-            "[[model]], name a second config, or add --outside NAME=OOF_FILE,TEST_FILE."
+            f"A blend needs two members at least, but {mixture.config.name} has {mixture.members[0].label} only. Give "
+            "it another [[model]], name a second config, or add --outside NAME=OOF_FILE,TEST_FILE."
         )
 
 

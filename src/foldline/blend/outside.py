@@ -11,6 +11,8 @@ What passes is kept under runs/outside, named after the files' content, so that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +20,30 @@ import polars as pl
 
 from foldline import files, readers
 from foldline.blend.base import OutsideConfig
+from foldline.config import Config
+from foldline.console import Terminal
 from foldline.errors import UserError
 from foldline.folds import Folds
 from foldline.members import Member
 from foldline.series import Competition, Table
+
+
+def without(config: Config) -> Config:
+    """The config as it is without its members from outside."""
+    return replace(config, blend=replace(config.blend, outside=()))
+
+
+def load_all(
+    wanted: Sequence[OutsideConfig], competition: Competition, folds: Folds, terminal: Terminal
+) -> list[Member]:
+    """`load` for each, with a warning where nothing shows by which folds its rows were held out."""
+    found = [load(named, competition, folds) for named in wanted]
+    for stranger in (named for named in wanted if not named.fold):
+        terminal.warn(
+            f"{stranger.name}: nothing shows by which folds {stranger.oof} was held out; if they are not ours, its "
+            "score and its weight are too good. Name the column of it that holds the fold, if it has one."
+        )
+    return found
 
 
 def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Member:

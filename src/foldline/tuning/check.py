@@ -27,6 +27,7 @@ from foldline import workbench
 from foldline.ablation import evidence
 from foldline.cells import Cell
 from foldline.console import Terminal
+from foldline.series import Competition
 from foldline.tuning import trial as trials
 from foldline.tuning.settings import Setting
 from foldline.workbench import Prepared
@@ -78,18 +79,18 @@ class Check:
         return self.promised - self.gain.mean
 
 
-def run(setting: Setting, params: dict[str, object], terminal: Terminal) -> Check:
+def run(setting: Setting, params: dict[str, object], competition: Competition, terminal: Terminal) -> Check:
     """Train what is not trained of both configs, and compare. params: of the best trial."""
     tune, k = setting.tune, setting.config({}).folds.k
-    baseline, best = (_scores(setting, values, terminal) for values in ({}, params))
+    baseline, best = (_scores(setting, values, competition, terminal) for values in ({}, params))
     unseen = np.subtract(baseline.unseen, best.unseen)
     seen = np.subtract(baseline.seen, best.seen)[[fold not in tune.check_folds for fold in tune.folds]]
     return Check(tune.check_folds, tune.check_seeds, baseline, best, gain_of(unseen, seen, k))
 
 
-def _scores(setting: Setting, params: dict[str, object], terminal: Terminal) -> Scores:
+def _scores(setting: Setting, params: dict[str, object], competition: Competition, terminal: Terminal) -> Scores:
     tune = setting.tune
-    ready = trials.prepared(setting.config(params), sorted({*tune.seeds, *tune.check_seeds}))
+    ready = trials.prepared(setting.config(params), sorted({*tune.seeds, *tune.check_seeds}), competition)
     seen = [cell for cell in trials.part(ready, tune.folds) if cell.seed in tune.seeds]
     unseen = [cell for cell in trials.part(ready, tune.check_folds) if cell.seed in tune.check_seeds]
     waves = trials.jobs(ready, [*seen, *unseen])

@@ -16,8 +16,9 @@ from matplotlib.ticker import MaxNLocator
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from foldline import pages
 from foldline.figures import COLORS, NEUTRAL, STYLE, svg
-from foldline.report import CSS, table
+from foldline.pages import Facts, folded, note, table
 from foldline.tuning.board import shown
 from foldline.tuning.check import Check
 from foldline.tuning.settings import Setting
@@ -41,28 +42,19 @@ def page(shared: Shared, metric: str, check: Check | None) -> str:
         ("Best trials", _trials(complete)),
         ("Best config", _best(shared)),
     ]
-    body = "".join(f"<h2>{escape(title)}</h2>\n{content}\n" for title, content in sections if content)
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width,initial-scale=1'><link rel='icon' href='data:,'>"
-        f"<title>{escape(setting.name)} · foldline</title><style>{CSS}</style></head>\n"
-        f"<body>\n{_head(setting, ended, complete, metric)}\n{body}</body></html>\n"
-    )
+    tune = setting.tune
+    lead = f"A search from {setting.base.stem}: {tune.sampler} sampler, {tune.pruner} pruner."
+    return pages.page(setting.name, "search", lead, _facts(setting, ended, complete, metric), sections)
 
 
-def _head(setting: Setting, ended: list[FrozenTrial], complete: list[FrozenTrial], metric: str) -> str:
-    facts = [
-        (
-            f"{min((trial.value for trial in complete if trial.value is not None), default=math.nan):.4f}",
-            f"best {metric}",
-        ),
+def _facts(setting: Setting, ended: list[FrozenTrial], complete: list[FrozenTrial], metric: str) -> Facts:
+    best = min((trial.value for trial in complete if trial.value is not None), default=math.nan)
+    return [
+        (f"{best:.4f}", f"best {metric}"),
         (str(len(complete)), "complete trials"),
         (str(len(ended) - len(complete)), "pruned"),
         (listed(setting.tune.folds), "folds the search saw"),
     ]
-    boxes = "".join(f"<div class='fact'><b>{escape(value)}</b>{escape(name)}</div>" for value, name in facts)
-    lead = f"search from {setting.base.stem}, {setting.tune.sampler} sampler, {setting.tune.pruner} pruner"
-    return f"<h1>{escape(setting.name)}</h1><p class='lead'>{escape(lead)}</p><div class='figures'>{boxes}</div>"
 
 
 def verdict(check: Check | None, metric: str) -> str:
@@ -158,7 +150,7 @@ def importance(shared: Shared, complete: list[FrozenTrial]) -> str:
         axes.set(xlabel="share of the importance (PED-ANOVA)")
         axes.grid(axis="y", visible=False)
         picture = svg(figure)
-    return f"{picture}<small>Entries that were asked for in few trials only are ranked by luck.</small>"
+    return picture + note("Entries that were asked for in few trials only are ranked by luck.")
 
 
 def slices(setting: Setting, trials: list[FrozenTrial], metric: str) -> str:
@@ -215,7 +207,4 @@ def _best(shared: Shared) -> str:
         return ""
     values = shared.setting.space.overrides(best.params)
     resolved = tomli_w.dumps(shared.setting.config(best.params).tables())
-    return (
-        f"<pre>{escape(chr(10).join(values))}</pre>"
-        f"<details><summary>resolved: best.toml</summary><pre>{escape(resolved)}</pre></details>"
-    )
+    return f"<pre>{escape(chr(10).join(values))}</pre>{folded('resolved: best.toml', f'<pre>{escape(resolved)}</pre>')}"

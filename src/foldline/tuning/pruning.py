@@ -4,7 +4,8 @@ A trial reports its score after each fold (the mean over the folds so far: all t
 after each epoch the score of the series that [train.watch] keeps out of training, where the config asks for that. The
 held-out fold itself is read after the fold's cells are finished, never before. Values are compared at one step number
 only, which says fold, cell and epoch: Optuna's own pruners compare the best of a trial's values so far, a scaled error
-of an epoch with a score of another fold.
+of an epoch with a score of another fold. Inside a fold only trials of the same models and seeds are compared, since the
+first cell of one may be another model than that of the other.
 
 `median` is the rule of Golovin et al. 2017, https://doi.org/10.1145/3097983.3098043; `third` that of asynchronous
 successive halving, Li et al. 2020, https://arxiv.org/abs/1810.05934, with folds as its rungs.
@@ -40,17 +41,24 @@ def fold_of(step: int) -> int:
     return step // (CELLS * EPOCHS)
 
 
+def _ends_fold(step: int) -> bool:
+    return step % (CELLS * EPOCHS) >= (CELLS - 1) * EPOCHS
+
+
 def hopeless(trials: Sequence[FrozenTrial], number: int, step: int, value: float, config: TuneConfig) -> bool:
     """Whether a trial should end at a step.
 
     Args:
-        trials: all of the study; those that failed are counted when they are tried again.
+        trials: all of the study; those that failed are counted when they are tried again. Their attribute `cells` names
+            the cells of a fold, in the order in which they are trained.
         number: of the trial. value: what it reports at this step, lower is better.
     """
+    mine = next((trial.user_attrs.get("cells") for trial in trials if trial.number == number), None)
     peers = [
         trial.intermediate_values[step]
         for trial in trials
         if trial.number != number and trial.state != TrialState.FAIL and step in trial.intermediate_values
+        if _ends_fold(step) or trial.user_attrs.get("cells") == mine
     ]
     if len(peers) < config.startup:
         return False

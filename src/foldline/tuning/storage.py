@@ -3,8 +3,10 @@
     ""                                  runs/NAME/HASH/study.journal
     "some/file.journal"                 a journal elsewhere, for instance on a shared disk
     "sqlite:///study.db"                SQLite
-    "postgresql+psycopg://USER@HOST/DB" PostgreSQL, for workers on several machines; needs psycopg
-    "grpc://HOST:PORT"                  Optuna's proxy in front of one of these, for very many workers; needs grpcio
+    "postgresql+psycopg://USER@HOST/DB" PostgreSQL, for workers on several machines
+    "grpc://HOST:PORT"                  Optuna's proxy in front of one of these, for very many workers
+
+The last two need libraries that the extra `storage` of pyproject.toml names: FOLDLINE_EXTRAS=storage ./run.sh tune ...
 
 Optuna's own file locks are files: a process killed while it holds one stops all others for 30 s, and half a line at the
 journal's end makes the whole study unreadable. The lock here is the kernel's, and whoever takes it removes half a line.
@@ -29,7 +31,6 @@ from foldline import files
 from foldline.errors import UserError
 
 NEEDS = {"postgresql": "psycopg", "grpc": "grpc"}  # scheme -> the module it takes
-PACKAGES = {"psycopg": "psycopg[binary]", "grpc": "grpcio protobuf"}  # module -> what pip calls it
 TRIES = 4  # of opening a database: two processes that make its tables at once get in each other's way
 CONNECT_S = 10.0  # longest wait for a gRPC proxy
 
@@ -108,8 +109,8 @@ def _need(scheme: str) -> None:
     module = NEEDS.get(scheme)
     if module and importlib.util.find_spec(module) is None:
         raise UserError(
-            f"tune.storage: {scheme}:// needs {module}, but it is not installed. "
-            f"Run `uv pip install {PACKAGES[module]}` in the environment of ./run.sh."
+            f"tune.storage: {scheme}:// needs the module {module}, but it is not installed. Run the same command once "
+            "with FOLDLINE_EXTRAS=storage before it, or install '.[storage]' into an environment of your own."
         )
 
 

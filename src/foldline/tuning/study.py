@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from foldline import series
 from foldline.errors import UserError
+from foldline.series import Competition
 from foldline.tuning import storage
 from foldline.tuning.leases import Leases
 from foldline.tuning.settings import Setting, TuneConfig
@@ -35,6 +38,11 @@ class Shared:
         self.setting = setting
         self.study = storage.open_study(setting.tune.storage, setting.folder, study_name(setting))
         self.leases = Leases(setting.folder / "leases")
+
+    @cached_property
+    def competition(self) -> Competition:
+        """The tables that all trials are made from: no search varies [data]. Read once in each process."""
+        return series.load(self.setting.config({}).data)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """The trials in these states; none named: all."""

@@ -2,7 +2,8 @@
 
 Its cells are cells like all others: what a trial has trained, no run trains again. Its score is the mean over the folds
 of each fold's score of the whole pipeline, that is of the blend, snapped to the grid, before exact rows are pasted in:
-these need no model, and would hide what the models differ in.
+these need no model, and would hide what the models differ in. Members from outside ([[blend.outside]]) take no part:
+nothing that a search varies changes them.
 """
 
 from __future__ import annotations
@@ -13,19 +14,25 @@ from dataclasses import replace
 import numpy as np
 
 from foldline import blend, exact, executors, experiment, members, planning, post, workbench
+from foldline.blend import outside
 from foldline.cells import Cell, Job
 from foldline.config import Config
 from foldline.console import Terminal
 from foldline.executors import OnEvent
+from foldline.series import Competition
 from foldline.workbench import Prepared
 
 
-def prepared(config: Config, seeds: Sequence[int]) -> Prepared:
-    """A config with everything its cells need, each of its models with the given seeds; says nothing."""
+def prepared(config: Config, seeds: Sequence[int], competition: Competition | None = None) -> Prepared:
+    """A config with everything its cells need, each of its models with the given seeds; says nothing.
+
+    competition: the tables of its [data], where they have been read before.
+    """
     models = tuple(
         replace(model, train=replace(model.train, seeds=tuple(seeds), full_seeds=())) for model in config.models
     )
-    return workbench.prepare(replace(config, models=models), Terminal(quiet=True))
+    alone = replace(outside.without(config), models=models)
+    return workbench.prepare(alone, Terminal(quiet=True), competition=competition)
 
 
 def part(ready: Prepared, folds: Sequence[int]) -> list[Cell]:
@@ -54,8 +61,7 @@ def mean_score(ready: Prepared, folds: Sequence[int]) -> float:
 def fold_scores(ready: Prepared, plan: Sequence[Cell], folds: Sequence[int]) -> dict[int, float]:
     """Fold -> its score, from finished cells.
 
-    The blend of each fold is fitted on the other ones of `folds`, its grid is that of all targets outside it. Members
-    from outside ([[blend.outside]]) take no part: nothing that a search varies changes them.
+    The blend of each fold is fitted on the other ones of `folds`, its grid is that of all targets outside it.
 
     Args:
         plan: the cells; a model's predictions are averaged over the seeds that a fold has there.

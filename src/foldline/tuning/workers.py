@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.connection
-import os
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -23,10 +21,9 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from foldline import cells, interrupt
+from foldline import cells, executors, interrupt
 from foldline.cells import Job
 from foldline.errors import UserError, disk_full
-from foldline.executors import SAVING_S
 from foldline.track import Tracker
 from foldline.tuning import pruning
 from foldline.tuning import trial as trials
@@ -148,8 +145,9 @@ class _Attempt:
 
     def _score(self, params: dict[str, Any]) -> float:
         setting, folds, score = self.shared.setting, self.tune.folds, float("nan")
-        ready = trials.prepared(setting.config(params), self.tune.seeds)
+        ready = trials.prepared(setting.config(params), self.tune.seeds, self.shared.competition)
         self.done = {cell.key: float(cell.done) for cell in trials.part(ready, folds)}
+        self.trial.set_user_attr("cells", [cell.name for cell in trials.part(ready, folds[:1])])
         with Tracker(ready.config.track, setting.name, setting.folder, "tune") as tracker:
             for place, fold in enumerate(folds):
                 for number, cell in enumerate(trials.part(ready, [fold])):
@@ -245,13 +243,13 @@ class _Crew:
         for process in self.crew:
             process.terminate()  # it finishes its step, saves, and queues its trial again
         for process in self.crew:
-            process.join(timeout=SAVING_S)
+            process.join(timeout=executors.SAVING_S)
             process.kill()
 
 
 def _live(pipe: Any, setting: Setting, limit: Limit) -> None:
     """What a spawned worker runs."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    executors.die_with_parent()
     try:
         with interrupt.deferred(signal.SIGTERM):
             work(setting, limit, lambda: None)
@@ -261,10 +259,3 @@ def _live(pipe: Any, setting: Setting, limit: Limit) -> None:
         mendable = isinstance(error, UserError | PermissionError) or disk_full(error)
         text = "".join(traceback.format_exception(error))
         pipe.send(error if mendable else RuntimeError(f"A worker failed:\n{text}"))
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "runs in a worker"
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)

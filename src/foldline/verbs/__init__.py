@@ -58,6 +58,19 @@ config and what each variant sets or drops; docs/how-to/ablate.md shows how to w
 
 Cells are shared with all other runs and never trained twice: run it again after a Ctrl-C and it goes on."""
 
+STUDY = """\
+Compares systems (LSTM, TCN, Transformer, ...) at an equal number of parameters, on the same folds and seeds of your own
+data: each width is solved for, scores come with verdicts against the first system ("cannot tell yet" where that is so),
+and seconds an epoch and memory stand beside them. docs/how-to/study.md shows how to write one.
+
+  ./run.sh study configs/study-sequence.toml                              six systems on simulated breaths
+  ./run.sh study study-sequence data.source=PATH                          on the breaths in folder PATH
+  ./run.sh study study-sequence study.growth=true                         and how time and memory grow with the steps
+  ./run.sh study study-sequence study.parameters=200000 study.seeds=[0,1] any key of [study], and any of the base config
+  ./run.sh study study-sequence --dry-run                                 widths, and how long it would take
+
+Cells are shared with all other runs and never trained twice: run it again after a Ctrl-C and it goes on."""
+
 BLEND = """\
 Blends the models of CONFIG, or of several configs on the same data and folds, in every way there is, scores each way on
 folds whose rows had no say in the weights, and says what each member is worth. The simplest way that no other one beats
@@ -99,6 +112,45 @@ Writes a simulated competition into the folder OUT: train.csv, test.csv, sample_
   ./run.sh simulate /tmp/breaths breaths=20000 test_breaths=5000 seed=1
   ./run.sh simulate /tmp/breaths breaths=1000 truth=true        and what is hidden in the test file"""
 
+DOWNLOAD = """\
+Fetches a competition's files from Kaggle: one archive, checked against Kaggle's list, unpacked. An interrupted download
+goes on where it was; files that are there are not fetched again. Needs the extra `kaggle`, credentials, and accepted
+rules: docs/how-to/kaggle.md.
+
+  ./run.sh download                                    the ventilator competition into data/ventilator
+  ./run.sh download COMPETITION                        another one into data/COMPETITION
+  ./run.sh download COMPETITION FOLDER                 to where you like"""
+
+SUBMIT = """\
+Sends the latest submission of CONFIG (or a file under submissions/) to Kaggle: through the gate, within the day's
+limit, then waits for the score and writes it into the ledger. What Kaggle has already is not sent again, only asked for
+its score. Needs the extra `kaggle` and credentials: docs/how-to/kaggle.md.
+
+  ./run.sh submit sample                               what `train`, `blend` made last
+  ./run.sh submit submissions/sample-0fd37d8f.csv      that file
+  ./run.sh submit sample --competition NAME            where the data did not come by `download`
+  ./run.sh submit sample data.source=DIR               the folder whose test.csv was predicted, if it moved
+  ./run.sh submit sample --dry-run                     the gate only"""
+
+SCORE = """\
+Scores a submission against the truth, for labelled re-splits of a finished competition. TRUTH has the ids, the targets
+and the columns that data.scored asks for; with a column Usage (Public, Private) each part gets its score, too. The
+columns are those of CONFIG (the quickstart's where none is given).
+
+  ./run.sh score submissions/sample-0fd37d8f.csv truth.csv
+  ./run.sh score rides.csv truth.csv rides             another competition's columns
+  ./run.sh score rides.csv truth.csv data.scored=      every row of the truth counts"""
+
+BUNDLE = """\
+Packs the latest experiment of CONFIG for a competition that takes notebooks only: a folder to upload as a data set
+(code, weights, record, a few wheels, a manifest with SHA-256) and a notebook, internet off, that rebuilds the
+submission from them with the image's own packages. What the image lacks it says; wheels=DIR packs that, too.
+docs/how-to/kaggle.md shows the way.
+
+  ./run.sh bundle sample                               into runs/sample/latest/bundle
+  ./run.sh bundle sample out=DIR user=NAME             elsewhere, for that Kaggle account
+  ./run.sh bundle sample wheels=DIR competition=NAME   with more wheels; whose files the notebook reads"""
+
 TEST = """\
 Runs the tests with pytest; what follows is handed on to it.
 
@@ -117,6 +169,36 @@ Inside the pipeline `post.decode = true` puts exact rows in place of predictions
 DOCTOR = """\
 Says what this machine has: Python and library versions, GPU, tracking mode, whether Kaggle credentials are found (never
 their value), free disk and memory. Always exits 0: it tells, it doesn't judge."""
+
+BOARD = """\
+Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over folds, cells, minutes of training,
+the leaderboard's scores, the blend, and which keys differ from the best config's. Experiments on other training
+data or with another metric stand in tables of their own. * marks the latest of its name.
+
+  ./run.sh board                                       all of them
+  ./run.sh board sample sample-fast --json             those of two configs, all digits and all differences"""
+
+CLEAN = """\
+Says what takes space under runs/ and what of it may go; deletes the kinds that are named, and asks (--force: does not).
+
+  ./run.sh clean                                       the table only
+  ./run.sh clean caches unused                         features, simulated data; cells that no experiment needs
+  ./run.sh clean old                                   experiments before the latest of their name
+  ./run.sh clean ledger                                what only lines of the committed ledger need: never unless named
+
+The latest experiment of each name and its cells stay, always."""
+
+COMPLETION = """\
+Prints a script that completes verbs, options, configs and keys of configs, for bash or zsh.
+
+  ./run.sh completion bash > ~/.foldline.bash && echo '. ~/.foldline.bash' >> ~/.bashrc
+  ./run.sh completion zsh > ~/.foldline.zsh && echo '. ~/.foldline.zsh' >> ~/.zshrc"""
+
+REFERENCE = """\
+Writes docs/reference.md: every verb, every table of a config with its keys, their types, defaults and units, from the
+dataclasses that read them. A test fails where the page is out of date.
+
+  ./run.sh reference"""
 
 LINT = "Runs ruff check, ruff format --check and mypy."
 
@@ -151,6 +233,14 @@ VERBS: dict[str, Verb] = {
         ABLATE,
         ("--dry-run", "--force"),
     ),
+    "study": Verb(
+        "study",
+        "Improve",
+        "compare systems at an equal number of parameters, and what they cost",
+        "FILE [base=CONFIG] [key=value ...]",
+        STUDY,
+        ("--dry-run", "--force"),
+    ),
     "blend": Verb(
         "blend",
         "Improve",
@@ -170,6 +260,15 @@ VERBS: dict[str, Verb] = {
         ("--dry-run",),
     ),
     "audit": Verb("audit", "Improve", "look for leaks, and name them", "[CONFIG] [key=value ...]", AUDIT),
+    "board": Verb(
+        "board",
+        "Improve",
+        "list the experiments, best first",
+        "[NAME ...]",
+        BOARD,
+        words=50,
+        overrides=False,
+    ),
     "folds": Verb("folds", "Prepare", "make or check the fold file", "[CONFIG] [key=value ...]", FOLDS, ("--force",)),
     "simulate": Verb(
         "simulate",
@@ -182,7 +281,54 @@ VERBS: dict[str, Verb] = {
     "decode": Verb(
         "decode", "Compete", "read pressures back exactly from the inputs", "IN OUT", DECODE, words=2, overrides=False
     ),
+    "download": Verb(
+        "download",
+        "Prepare",
+        "fetch a competition's files from Kaggle",
+        "[COMPETITION [FOLDER]]",
+        DOWNLOAD,
+        words=2,
+        overrides=False,
+    ),
+    "submit": Verb(
+        "submit",
+        "Compete",
+        "send a checked submission to Kaggle, and write its score down",
+        "[CONFIG | FILE] [--competition NAME] [data.source=DIR]",
+        SUBMIT,
+        ("--dry-run",),
+        shorthands={"--competition": "competition="},
+    ),
+    "score": Verb(
+        "score",
+        "Compete",
+        "score a submission against the truth",
+        "SUBMISSION TRUTH [CONFIG] [key=value ...]",
+        SCORE,
+        words=3,
+    ),
+    "bundle": Verb(
+        "bundle",
+        "Compete",
+        "pack weights and a notebook that predicts on Kaggle, offline",
+        "[CONFIG] [out=DIR] [wheels=DIR] [user=NAME] [competition=NAME]",
+        BUNDLE,
+    ),
     "doctor": Verb("doctor", "Develop", "say what this machine has", "", DOCTOR, words=0, overrides=False),
+    "clean": Verb(
+        "clean",
+        "Develop",
+        "say what takes space, and delete what may go",
+        "[caches] [unused] [old] [bench] [ledger]",
+        CLEAN,
+        ("--force",),
+        words=5,
+        overrides=False,
+    ),
+    "completion": Verb(
+        "completion", "Develop", "complete words in bash or zsh", "bash | zsh", COMPLETION, overrides=False
+    ),
+    "reference": Verb("reference", "Develop", "write docs/reference.md", "", REFERENCE, words=0, overrides=False),
     "test": Verb("develop", "Develop", "run the tests", "[--slow] [pytest arguments]", TEST),
     "lint": Verb("develop", "Develop", "ruff and mypy over everything", "", LINT),
     "bench": Verb("develop", "Develop", "run a benchmark", "NAME [arguments]", BENCH),

@@ -80,7 +80,7 @@ def _conclude(mixed: Mixture, found: Findings, predictions: np.ndarray, terminal
     """Tables, record, page, gate."""
     config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
     expected = Expected.of(result.rows.y)
-    experiment.record_parts(folder, config, mixed.parts, mixed.others, result, competition.levels, expected)
+    experiment.record(folder, config, mixed.parts, mixed.others, result, competition.levels, expected)
     files.write_json(folder / "blend.json", found.to_json())
     files.write_text(folder / "blend.html", page.page(found))
     for title, columns, rows in found.tables():

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from foldline import files, requirements
+from foldline import files, requirements, submit
 from foldline.cli import Arguments
 from foldline.console import Terminal
+from foldline.kaggle import credentials
 
-LIBRARIES = ("torch", "numpy", "polars", "lightgbm", "scikit-learn", "optuna", "wandb", "numba")
+LIBRARIES = ("torch", "numpy", "polars", "lightgbm", "scikit-learn", "optuna", "wandb", "numba", "kaggle", "ray")
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -26,9 +27,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         "gpu": _gpu(),
         **{name: _version(name) for name in LIBRARIES},
         "wandb mode": _wandb(),
-        "kaggle credentials": "found"
-        if _kaggle()
-        else "none (KAGGLE_USERNAME and KAGGLE_KEY, or ~/.kaggle/kaggle.json)",
+        "kaggle credentials": credentials.found() or "none (KAGGLE_API_TOKEN, or ~/.kaggle/access_token)",
+        "ledger": f"{len(submit.entries(submit.ledger_path(simulated=False)))} submissions",
         "lacking": _lacking(),
     }
     terminal.table("", ["this machine", ""], [[name, value] for name, value in facts.items()])
@@ -58,19 +58,28 @@ def _gpu() -> str:
     except ImportError:
         return "unknown (torch is missing)"
     if torch.cuda.is_available():
-        return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
-    return "Apple GPU (mps)" if torch.backends.mps.is_available() else "none that torch can use"
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        return f"{', '.join(names)}; CUDA {torch.version.cuda}, driver {_driver()}"
+    if torch.backends.mps.is_available():
+        return "Apple GPU (mps)"
+    driver = _driver()
+    return "none that torch can use" + (f", but driver {driver}: see UV_TORCH_BACKEND in the README" if driver else "")
+
+
+def _driver() -> str:
+    """Version of NVIDIA's driver; empty where there is none."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    query = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    return answer.stdout.split("\n")[0].strip() if answer.returncode == 0 else ""
 
 
 def _wandb() -> str:
     from foldline.track import TrackConfig, mode_of
 
     return mode_of(TrackConfig())
-
-
-def _kaggle() -> bool:
-    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR", "~/.kaggle")).expanduser()
-    return bool(os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY")) or (folder / "kaggle.json").exists()
 
 
 def _lacking() -> str:

@@ -3,51 +3,89 @@
 from __future__ import annotations
 
 import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from foldline import config as configs
-from foldline import estimate, experiment, files, report, submit, workbench
+from foldline import estimate, experiment, report, submit, workbench
 from foldline.cells import Job
 from foldline.cli import Arguments
 from foldline.config import Config
 from foldline.console import Terminal
 from foldline.experiment import Result
+from foldline.members import Part
+from foldline.report import Evidence, Found, Made
 from foldline.submit import Expected
-from foldline.workbench import shown
+from foldline.workbench import Prepared, shown
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Train what is not trained, blend, post-process, gate, record, report."""
     config, dry = configs.load(Path(arguments.config), arguments.overrides), "--dry-run" in arguments.flags
-    prepared = workbench.prepare(config, terminal, dry)
-    plan, train, test, competition = prepared.plan, prepared.train, prepared.test, prepared.competition
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "data, features, plan"):
+        prepared = workbench.prepare(config, terminal, dry)
     workbench.summary(prepared, terminal)
     waves = prepared.jobs("--force" in arguments.flags)
     if dry:
         _foretell(config, waves, terminal)
         return 0
-    found = workbench.decoded(config, competition, terminal)
-    folder = experiment.folder_of(config, plan, test.fingerprint)
+    with _timed(seconds, "decoding"):
+        found = workbench.decoded(config, prepared.competition, terminal)
+    folder = experiment.folder_of(config, prepared.plan, prepared.test.fingerprint, prepared.others)
     workbench.run_cells(config, waves, folder, "train", terminal)
-
-    result = experiment.reduce(config, plan, train, prepared.folds, found[0])
-    predictions = experiment.predict_test(result.blend, result.grids, plan, test, found[1])
-    truth = np.asarray(train.y)[train.scored]
-    tested = competition.test
-    table = submit.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
-    expected = Expected.of(truth)
-    experiment.record(folder, config, plan, result, competition.levels, expected)
-    page = folder / "report.html"
-    files.write_text(page, report.page(config, plan, result, train, competition, found, _command(arguments)))
+    with _timed(seconds, "blending"):
+        result = experiment.combine(config, prepared.members, prepared.train, prepared.folds, found[0])
+        predictions = experiment.predict(result.blend, result.grids, prepared.members, prepared.test, found[1])
+    _record(folder, prepared, result)
+    page = _report(folder, prepared, result, found, Made.here(_command(arguments), seconds))
     _scores(config, result, prepared.folds.k, terminal)
     terminal.say(f"report: {shown(folder.parent / 'latest' / page.name)}")
-    origin = experiment.origin(config, plan, folder, test.fingerprint, result.score)
-    path = submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
+    path = _publish(folder, prepared, result, predictions)
     answer = {"submission": str(path), "report": str(page), "scores": result.scores, "experiment": folder.name}
     terminal.result(answer, f"submission: {shown(path)}")
     return 0
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Note how long a step of the run takes, s."""
+    began = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - began
+
+
+def _record(folder: Path, prepared: Prepared, result: Result) -> None:
+    parts, levels = [Part(prepared.config, prepared.plan)], prepared.competition.levels
+    experiment.record(folder, prepared.config, parts, prepared.others, result, levels, Expected.of(result.rows.y))
+
+
+def _report(folder: Path, prepared: Prepared, result: Result, found: Found, made: Made) -> Path:
+    evidence = Evidence(
+        config=prepared.config,
+        plan=prepared.plan,
+        members=prepared.members,
+        result=result,
+        train=prepared.train,
+        competition=prepared.competition,
+        exact=found,
+        made=made,
+    )
+    return report.write(folder, evidence)
+
+
+def _publish(folder: Path, prepared: Prepared, result: Result, predictions: np.ndarray) -> Path:
+    """The submission, through the gate. predictions: (rows, K) of the test table."""
+    config, competition = prepared.config, prepared.competition
+    tested, test = competition.test, prepared.test.fingerprint
+    table = submit.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
+    origin = experiment.origin(config, prepared.plan, folder, test, result.score)
+    expected = Expected.of(result.rows.y)
+    return submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
 
 
 def _foretell(config: Config, waves: list[list[Job]], terminal: Terminal) -> None:

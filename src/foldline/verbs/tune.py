@@ -106,7 +106,7 @@ def _conclude(shared: Shared, ready: Prepared, terminal: Terminal) -> int:
         raise UserError(f"No trial is complete yet, {shared.ended} have ended. Give more tune.hours or tune.trials.")
     chosen = setting.config(best.params)
     same = chosen.tables() == setting.config({}).tables()
-    found = None if same else check.run(setting, best.params, terminal)
+    found = None if same else check.run(setting, best.params, ready.competition, terminal)
     files.write_text(setting.folder / "best.toml", best_toml(chosen, ready, page.verdict(found, metric)))
     files.write_text(setting.folder / "study.html", page.page(shared, metric, found))
     answer = record(shared, found, metric)

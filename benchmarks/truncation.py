@@ -1,0 +1,112 @@
+"""How much history an LSTM uses: its answers when it begins anew k steps before each of them. Run:
+
+    ./run.sh bench truncation                 # two stacked LSTMs on simulated breaths, a few minutes on a core
+    ./run.sh bench truncation --kind stable   # the same, kept a contraction
+
+After Miller & Hardt 2019, https://arxiv.org/abs/1805.10369 (section 4): cut to its last k inputs a recurrence is a
+feed-forward net on them. Where the curve reaches the whole model's error, nothing further back matters to it. The
+network sees what the valve does (u_in, u_out), how long a step took, R and C: no sums over the past, which would carry
+history around the recurrence. Columns: mean absolute error of held-out scored steps in cmH2O, and the mean distance to
+the whole model's answers; lambda, the factor by which that distance falls a step, from the row before.
+"""
+
+import argparse
+import sys
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.base import Targets
+from models.hybrid import Config, Hybrid
+from models.probes import truncated
+from ventilator.simulator import frame, simulate
+
+STEPS, BATCH, RATE = 80, 64, 3e-3  # of a breath; breaths a training step; Adam's peak rate
+HELD_OUT = 200  # breaths the curve is measured on
+HISTORY = (1, 2, 5, 10, 20, 40, 80)  # k
+
+
+def breaths(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs (N, 80, 5), pressure (N, 80) in cmH2O, and which steps are scored (N, 80) bool."""
+    table = frame(simulate(count, seed), np.arange(count))
+
+    def plane(name: str) -> np.ndarray:
+        return table[name].to_numpy().astype(np.float64).reshape(count, STEPS)
+
+    took = np.diff(plane("time_step"), axis=1, prepend=0.0)
+    x = np.stack([plane("u_in") / 30, plane("u_out"), took / 0.03, np.log(plane("R")), np.log(plane("C"))], axis=2)
+    x[:, :, 3:] -= x[:, :, 3:].mean(axis=(0, 1))
+    pressure = torch.from_numpy(plane("pressure").astype(np.float32))
+    return torch.from_numpy(x.astype(np.float32)), pressure, torch.from_numpy(plane("u_out") == 0)
+
+
+def network_of(kind: str, width: int) -> Hybrid:
+    """Two blocks that only look back, under one linear map."""
+    table = {"kind": kind} if kind == "lstm" else {"kind": kind, "bidirectional": False}
+    return Hybrid(Config(width=width, blocks=(table, table)), 5, (), Targets(count=1))
+
+
+def answers(network: Hybrid, x: Tensor) -> Tensor:
+    """(N, T, 5) -> (N, T, 1), scaled."""
+    out: Tensor = network.head(network(x, torch.zeros(len(x), 0, dtype=torch.long), None))
+    return out
+
+
+def train(network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, epochs: int) -> None:
+    """Train in place on (N, T, 5), scaled (N, T) and (N, T), rate falling to 0."""
+    steps = epochs * (len(x) // BATCH)
+    optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
+    order = torch.cat([torch.randperm(len(x))[: len(x) // BATCH * BATCH] for _ in range(epochs)]).split(BATCH)
+    for number, chosen in enumerate(order, start=1):
+        optimiser.zero_grad()
+        loss = network.head.loss(answers(network, x[chosen]), y[chosen, :, None], scored[chosen].float(), None)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        print(f"\r  step {number} of {steps}, loss {loss.item():.3g} ", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+
+
+def curve(network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, scale: float) -> list[tuple[int, float, float]]:
+    """(k, mean absolute error, mean distance to the whole model's answers), both in cmH2O."""
+    run = partial(answers, network)
+    whole, rows = truncated(run, x, STEPS)[..., 0], []
+    for steps in HISTORY:
+        cut = truncated(run, x, steps)[..., 0]
+        distance = [float((cut - other)[scored].abs().mean()) * scale for other in (y, whole)]
+        rows.append((steps, distance[0], distance[1]))
+    return rows
+
+
+def main() -> None:
+    """Train, and print the curve."""
+    parser = argparse.ArgumentParser(description="Error of an LSTM cut to its last k inputs.")
+    parser.add_argument("--kind", choices=("lstm", "gru", "stable", "mingru", "minlstm", "lru"), default="lstm")
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--breaths", type=int, default=2000, help="to train on")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    x, pressure, scored = breaths(arguments.breaths, arguments.seed)
+    centre, scale = float(pressure[scored].mean()), float(pressure[scored].std())
+    network = network_of(arguments.kind, arguments.width)
+    train(network, x, (pressure - centre) / scale, scored, arguments.epochs)
+    x, pressure, scored = breaths(HELD_OUT, arguments.seed + 1)
+    print(f"2 x {arguments.kind} {arguments.width}, {arguments.breaths} simulated breaths, {arguments.epochs} epochs")
+    print(f"{'k':>4}{'error':>10}{'distance':>10}{'lambda':>8}")
+    before: tuple[int, float] | None = None
+    for steps, error, distance in curve(network.eval(), x, (pressure - centre) / scale, scored, scale):
+        fall = (distance / before[1]) ** (1 / (steps - before[0])) if before and distance else None
+        print(f"{steps:>4}{error:>10.3f}{distance:>10.4f}{'-' if fall is None else f'{fall:.3f}':>8}")
+        before = (steps, distance)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Gated convolutional network: residual bottlenecks whose every convolution is half value, half gate; nothing dilated.
+
+Source: Dauphin et al. 2017, https://arxiv.org/abs/1612.08083 (section 2, eq. 1; bottlenecks and table 1; weight norm:
+section 4.3). A gated convolution is (X * W + b) times sigmoid(X * V + c). A layer narrows the width by a 1x1 one, looks
+`kernel_size` steps wide, widens it again, and adds its input. The window is 1 + layers (kernel_size - 1) steps; one
+that is shorter than `context`, the steps said to be needed, is refused. 25 is what the paper found to be enough, and
+what layers = 6 of kernel_size = 5 see.
+
+`causal` is the paper's form, the input shifted so that a step sees nothing after it; without it the window is centred.
+(B, T, in) -> (B, T, width).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+
+from models.base import Block, BlockConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(BlockConfig):
+    """Table of a `glu` block."""
+
+    kernel_size: int = 5  # k, steps under a layer's window
+    layers: int = 6
+    context: int = 25  # steps that an output must be able to see
+    bottleneck: int = 2  # how many times narrower the wide-looking convolution is
+    causal: bool = False  # a step sees itself and what came before
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kernel_size < 1 or (self.kernel_size % 2 == 0 and not self.causal):
+            rule = "at least 1" if self.causal else "odd, so that it is centred on its step"
+            raise ValueError(
+                f"kernel_size must be {rule}, but is {self.kernel_size} with causal = {str(self.causal).lower()}"
+            )
+        if self.layers < 1 or self.bottleneck < 1:
+            raise ValueError(f"layers and bottleneck must be at least 1, but are {self.layers} and {self.bottleneck}")
+        if self.field < self.context:
+            raise ValueError(
+                f"context asks for {self.context} steps, but {self.layers} layers of kernel_size {self.kernel_size} "
+                f"see {self.field}: give more layers, a larger kernel_size, or a smaller context"
+            )
+
+    @property
+    def field(self) -> int:
+        """Steps that an output sees, its own among them: 1 + sum over the layers of (k - 1)."""
+        return 1 + self.layers * (self.kernel_size - 1)
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Steps (back, ahead) that an output may depend on."""
+        return (self.field - 1, 0) if self.causal else (self.field // 2, self.field // 2)
+
+
+class GatedConvolution(nn.Module):
+    """(B, in, T) -> (B, out, T)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, causal: bool) -> None:
+        super().__init__()
+        self.padding = (kernel - 1, 0) if causal else (kernel // 2, kernel // 2)
+        self.conv = weight_norm(nn.Conv1d(inputs, 2 * outputs, kernel))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.glu(self.conv(functional.pad(x, self.padding)), dim=1)
+
+
+class Layer(nn.Module):
+    """x + widen(look(narrow(x)))."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        width, narrow = config.width, max(1, config.width // config.bottleneck)
+        self.narrow = GatedConvolution(width, narrow, 1, config.causal)
+        self.look = GatedConvolution(narrow, narrow, config.kernel_size, config.causal)
+        self.widen = GatedConvolution(narrow, width, 1, config.causal)
+
+    def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
+        """x: (B, width, T); real: (B, 1, T), None: all steps are; windows see zeros at the others."""
+        hidden = self.narrow(x)
+        out: Tensor = x + self.widen(self.look(hidden if real is None else hidden * real))
+        return out
+
+
+class GLU(Block):
+    """All layers, behind a 1x1 convolution."""
+
+    compiles = True
+
+    def __init__(self, config: Config, inputs: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv1d(inputs, config.width, 1)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        hidden, real = self.enter(x.transpose(1, 2)), None if mask is None else mask.unsqueeze(1)
+        for layer in self.layers:
+            hidden = layer(hidden, real)
+        out: Tensor = hidden.transpose(1, 2)  # (B, T, width)
+        return out

@@ -1,0 +1,24 @@
+"""Long short-term memory, one layer that only looks back: gates i, f, o and a candidate around a cell.
+
+Source: Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; the forget gate of Gers et al. 2000,
+https://doi.org/10.1162/089976600300015015. Stack blocks for depth, as Graves 2013 (https://arxiv.org/abs/1308.0850)
+does: dropout then stays outside `nn.LSTM` (cuDNN's own is not reproducible). `bilstm` looks both ways.
+(B, T, in) -> (B, T, width).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from models.recurrence import LSTMConfig, LSTMLayer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(LSTMConfig):
+    """Table of an `lstm` block."""
+
+    bidirectional: bool = field(default=False, init=False)
+
+
+class LSTM(LSTMLayer):
+    """One causal `nn.LSTM`."""

@@ -1,0 +1,41 @@
+"""minGRU: a GRU whose gate and candidate look at the input only, so that all steps can be trained at once.
+
+Source: Feng et al. 2024, "Were RNNs All We Needed?", https://arxiv.org/abs/2410.01201 (section 3.1, appendix B).
+z_t = sigmoid(W x_t), c_t = g(V x_t), h_t = (1 - z_t) h_{t-1} + z_t c_t: linear in h, hence a parallel scan (scan.py),
+log T deep where a GRU is T deep. What a layer's gates can't see, the layer on top of it can: stack two or more.
+(B, T, in) -> (B, T, width): width/2 units in each direction, or width units where it only looks back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from models.recurrence import CellBlock, RecurrentConfig
+from models.scan import gated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RecurrentConfig):
+    """Table of a `mingru` block."""
+
+
+class Cell(nn.Module):
+    """One direction: (B, T, in) -> (B, T, units)."""
+
+    def __init__(self, inputs: int, units: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(inputs, 2 * units)  # gate, candidate
+
+    def forward(self, x: Tensor, start: Tensor | None) -> Tensor:
+        """start: (1, B, units), h before the first step."""
+        gate, candidate = self.project(x).chunk(2, dim=2)
+        return gated(gate, candidate, None if start is None else start[0])
+
+
+class MinGRU(CellBlock):
+    """One cell for each direction."""
+
+    def __init__(self, config: Config, inputs: int, known: int = 0) -> None:
+        super().__init__(config, inputs, known, 1, lambda: Cell(inputs, config.units))

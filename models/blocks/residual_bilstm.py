@@ -1,0 +1,49 @@
+"""Residual bi-LSTM: a bi-LSTM that doubles the width, a feed-forward net that brings it back, and a skip around both.
+
+Source: the 1st-place team of the Ventilator Pressure Prediction, 2021, network B (models/winner.py is all of it).
+x + FFN(bi-LSTM(x)): d -> 2d by the two directions of d units each -> 4d -> ReLU -> d. With zero weights it is the
+identity. The published network stacks 3 of them, 256 wide. (B, T, in) -> (B, T, width), through a linear map in front
+where the width changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from models.base import recurrent
+from models.initial import Initial, initialise
+from models.recurrence import RecurrentBlock, RecurrentConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RecurrentConfig):
+    """Table of a `residual-bilstm` block."""
+
+    skip: bool = False  # the hybrid's; the block has one of its own
+    bidirectional: bool = field(default=True, init=False)
+    initial: Initial = "keras"  # how the weights begin
+
+    @property
+    def units(self) -> int:
+        """State size of one direction: the whole width."""
+        return self.width
+
+
+class ResidualBiLSTM(RecurrentBlock):
+    """Padded series are packed: the backward pass starts at their last real step."""
+
+    def __init__(self, config: Config, inputs: int, known: int = 0) -> None:
+        super().__init__(config, inputs, known, states=2)  # h0, c0
+        width = config.width
+        self.enter = nn.Linear(inputs, width) if inputs != width else nn.Identity()
+        self.lstm = nn.LSTM(width, width, batch_first=True, bidirectional=True)
+        self.ffn = nn.Sequential(nn.Linear(2 * width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
+        initialise(self.lstm, config.initial)
+
+    def run(self, x: Tensor, mask: Tensor | None, start: Tensor | None) -> Tensor:
+        x = self.enter(x)
+        hidden = recurrent(self.lstm, x, mask, None if start is None else (start[0], start[1]))  # (B, T, 2 width)
+        out: Tensor = x + self.ffn(hidden)
+        return out

@@ -1,0 +1,122 @@
+"""The board: recorded experiments by out-of-fold score, what each cost, what the leaderboard said, how it differs.
+
+Only experiments on the same training data and metric can be compared, so each such group is a table of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from foldline.records import Record
+
+SILENT = ("data.source", "track", "executor", "folds.file")  # keys that change no score
+
+
+@dataclass(frozen=True)
+class Line:
+    """An experiment on the board."""
+
+    experiment: str  # NAME/HASH
+    latest: bool
+    score: float  # out-of-fold, of what was submitted
+    low: float  # 95 % interval of the mean over folds; NaN for a single fold
+    high: float
+    blend: str
+    cells: int
+    minutes: float  # training time of all cells, added up; NaN where one is gone
+    public: str  # of its last scored submission; empty: none
+    private: str
+    differs: tuple[str, ...]  # key=value that the group's best does not have
+
+
+@dataclass(frozen=True)
+class Group:
+    """Experiments that can be compared, best first."""
+
+    metric: str
+    source: str  # of the best one
+    data: str  # fingerprint of the training data; empty where no cell is left that knows it
+    lines: list[Line]
+
+
+def groups(records: list[Record]) -> list[Group]:
+    """The board's tables, the one with the most experiments first."""
+    together: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        together.setdefault((record.config["data"]["metric"], record.data), []).append(record)
+    return sorted((_group(found) for found in together.values()), key=lambda group: -len(group.lines))
+
+
+def _group(records: list[Record]) -> Group:
+    ranked = sorted(records, key=lambda record: record.scores[-1])
+    data, best = ranked[0].config["data"], flat(ranked[0].config)
+    lines = [_line(record, best) for record in ranked]
+    return Group(data["metric"], data.get("source", "simulate"), ranked[0].data, lines)
+
+
+def _line(record: Record, best: dict[str, Any]) -> Line:
+    *folds, score = record.scores
+    half = half_width(folds)
+    scored = [line for line in record.lines if line["public"] or line["private"]]
+    return Line(
+        experiment=f"{record.name}/{record.folder.name}",
+        latest=record.latest,
+        score=score,
+        low=score - half,
+        high=score + half,
+        blend=_blend(record.value["blend"]),
+        cells=len(record.keys),
+        minutes=record.minutes,
+        public=scored[-1]["public"] if scored else "",
+        private=scored[-1]["private"] if scored else "",
+        differs=differences(best, flat(record.config)),
+    )
+
+
+def half_width(scores: list[float]) -> float:
+    """Half of the 95 % interval of the mean of some folds' scores, by Student's t; NaN for fewer than two.
+
+    Folds share training series, so this is somewhat too narrow: Bengio & Grandvalet 2004,
+    https://www.jmlr.org/papers/v5/grandvalet04a.html. To compare two recipes, `ablate` pairs them instead.
+    """
+    if len(scores) < 2:
+        return math.nan
+    from scipy.stats import t
+
+    mean = sum(scores) / len(scores)
+    variance = sum((score - mean) ** 2 for score in scores) / (len(scores) - 1)
+    return float(t.ppf(0.975, len(scores) - 1)) * math.sqrt(variance / len(scores))
+
+
+def _blend(blend: dict[str, Any]) -> str:
+    """hybrid 0.74 + lightgbm 0.26; the method alone where it has no weights."""
+    weights = blend.get("weights") or []
+    if len(weights) != len(blend["labels"]):
+        return str(blend["method"])
+    pairs = sorted(zip(weights, blend["labels"], strict=True), reverse=True)
+    return " + ".join(f"{label} {weight:.2f}" for weight, label in pairs if weight) or str(blend["method"])
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted keys; an element of a list by its number."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = {str(number): item for number, item in enumerate(value)}
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        name: leaf
+        for key, item in value.items()
+        for name, leaf in flat(item, f"{prefix}.{key}" if prefix else key).items()
+    }
+
+
+def differences(best: dict[str, Any], other: dict[str, Any]) -> tuple[str, ...]:
+    """What one flat config says differently, as key=value; a key that it lacks is `key left out`."""
+    keys = [key for key in sorted(best.keys() | other.keys()) if not _silent(key) and best.get(key) != other.get(key)]
+    return tuple(f"{key}={other[key]}" if key in other else f"{key} left out" for key in keys)
+
+
+def _silent(key: str) -> bool:
+    return any(key == silent or key.startswith(f"{silent}.") for silent in SILENT)

@@ -1,0 +1,1 @@
+"""Kaggle: credentials, the service behind its package, downloading, submitting, and the offline notebook."""

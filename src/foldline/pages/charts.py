@@ -1,0 +1,192 @@
+"""Small charts as hand-made SVG: lines, bands and dots on two axes, a few kilobytes each, and no library to load.
+
+Colours are CSS classes of the page (accent, ink, neutral, c1 to c7), so that a chart follows light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 8.0, 8.0, 36.0  # px around the axes
+GAP = 7.0  # px between an axis and its numbers
+HEAD = 14  # px for the y axis' label, above it
+WIDEST = 1.2  # times its own width: text of 11 px stays below 14
+HEAD = 14  # px for the y axis' label, above it
+COLORS = ("c1", "c2", "c3", "c4", "c5", "c6", "c7")  # of what is not submitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line; NaN interrupts it."""
+
+    x: np.ndarray  # (n,)
+    y: np.ndarray  # (n,)
+    style: str = "accent"  # classes: a colour, and thick, thin or dashed
+    label: str = ""  # in the legend; empty: not there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dots:
+    """A dot at each point; NaN is none."""
+
+    x: np.ndarray  # (n,)
+    y: np.ndarray  # (n,)
+    style: str = "accent"
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """What lies between two lines; NaN interrupts it."""
+
+    x: np.ndarray  # (n,)
+    low: np.ndarray  # (n,)
+    high: np.ndarray  # (n,)
+    style: str = "accent"
+    label: str = ""
+
+    @property
+    def y(self) -> np.ndarray:
+        """(2n,) all heights it touches."""
+        return np.concatenate([self.low, self.high])
+
+
+Mark = Line | Dots | Band
+Place = Callable[[np.ndarray], np.ndarray]  # data -> px
+
+
+def chart(
+    marks: Sequence[Mark],
+    *,
+    xlabel: str = "",
+    ylabel: str = "",
+    width: int = 330,
+    height: int = 220,
+    log: bool = False,
+    zero: bool = False,
+    bare: bool = False,
+) -> str:
+    """<svg> of some marks, later ones above earlier ones.
+
+    Args:
+        width, height: px of the whole picture where the page gives it that much room; it shrinks and grows with it.
+        log: the y axis is logarithmic; zero: it begins at 0; bare: it has neither numbers nor grid lines.
+    """
+    across, up = _range([mark.x for mark in marks]), _range([mark.y for mark in marks], log, zero)
+    bottom = BOTTOM if xlabel else BOTTOM - 14
+    x = _scale(across, LEFT, width - RIGHT)
+    y = _scale(up, height - bottom, TOP, log)
+    heights = [] if bare else log_ticks(*up) if log else ticks(*up, most=4)
+    parts = [_heights(heights, y, width - RIGHT), _places(ticks(*across), x, height - bottom)]
+    parts += [_drawn(mark, x, y) for mark in marks]
+    middle, head = (LEFT + width - RIGHT) / 2, HEAD if ylabel else 0
+    parts.append(f"<text x='0' y='{TOP - GAP:g}'>{escape(ylabel)}</text>" if ylabel else "")
+    if xlabel:
+        parts.append(f"<text x='{middle:g}' y='{height - 3}' text-anchor='middle'>{escape(xlabel)}</text>")
+    return (
+        f"<svg class='chart' style='max-width:{WIDEST * width:g}px' viewBox='0 {-head} {width} {height + head}' "
+        f"role='img' aria-label='{escape(f'{ylabel} over {xlabel}')}'>{''.join(parts)}</svg>"
+    )
+
+
+def legend(marks: Sequence[Mark]) -> str:
+    """The labels of some marks, one line above their charts."""
+    kinds = {Line: "", Dots: "dot", Band: "band"}
+    shown = {mark.label: f"<i class='{kinds[type(mark)]} {mark.style.split()[0]}'></i>" for mark in marks if mark.label}
+    return f"<div class='legend'>{''.join(f'<span>{key}{escape(label)}</span>' for label, key in shown.items())}</div>"
+
+
+def _range(values: Sequence[np.ndarray], log: bool = False, zero: bool = False) -> tuple[float, float]:
+    """Lowest and highest finite value; a range of nothing is widened, so that there is an axis."""
+    every = np.concatenate([np.asarray(part, dtype=float).ravel() for part in values]) if values else np.zeros(0)
+    every = every[np.isfinite(every) & ((every > 0) | (not log))]
+    low, high = (float(every.min()), float(every.max())) if len(every) else (1.0, 1.0)
+    low = min(low, 0.0) if zero and not log else low
+    if low == high:
+        margin = 0.5 * abs(low) or 0.5
+        low, high = low - margin, high + margin
+    return low, high
+
+
+def _scale(limits: tuple[float, float], start: float, end: float, log: bool = False) -> Place:
+    low, high = (math.log10(value) for value in limits) if log else limits
+
+    def place(values: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            known = np.log10(values) if log else np.asarray(values, dtype=float)
+        return np.asarray(start + (known - low) / (high - low) * (end - start))
+
+    return place
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers from `low` to `high`, at most `most` + 1 of them."""
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    first = math.ceil(low / step - 1e-9)
+    return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10, ... from `low` to `high`; powers of ten alone where there are many, even steps where none fits."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1,) if len(powers) > 4 else (1, 2, 5)
+    found = [factor * 10.0**power for power in powers for factor in factors if low <= factor * 10.0**power <= high]
+    return found if len(found) > 1 else [value for value in ticks(low, high) if value > 0]
+
+
+def _heights(values: Sequence[float], y: Place, right: float) -> str:
+    """Horizontal grid lines and their numbers."""
+    return "".join(
+        f"<path class='grid' d='M{LEFT:g} {place:.1f}H{right:g}'/>"
+        f"<text x='{LEFT - GAP:g}' y='{place:.1f}' dy='.32em' text-anchor='end'>{number(value)}</text>"
+        for value, place in zip(values, y(np.array(values)), strict=True)
+    )
+
+
+def _places(values: Sequence[float], x: Place, floor: float) -> str:
+    """The numbers below."""
+    return "".join(
+        f"<text x='{place:.1f}' y='{floor + 14:g}' text-anchor='middle'>{number(value)}</text>"
+        for value, place in zip(values, x(np.array(values)), strict=True)
+    )
+
+
+def number(value: float) -> str:
+    """A tick's label: six digits at most, no trailing zeros, a true minus."""
+    return f"{value:.6g}".replace("-", "−") if abs(value) > 1e-12 else "0"
+
+
+def _drawn(mark: Mark, x: Place, y: Place) -> str:
+    if isinstance(mark, Band):
+        return _band(mark, x, y)
+    across, up = x(mark.x), y(mark.y)
+    if isinstance(mark, Dots):
+        points = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(across, up, strict=True) if np.isfinite(b))
+        return f"<path class='dots {mark.style}' d='{points}'/>"
+    return f"<path class='line {mark.style}' d='{''.join(_path(across[run], up[run]) for run in runs(up))}'/>"
+
+
+def _band(mark: Band, x: Place, y: Place) -> str:
+    across, low, high = x(mark.x), y(mark.low), y(mark.high)
+    outlines = [
+        _path(np.concatenate([across[run], across[run][::-1]]), np.concatenate([low[run], high[run][::-1]])) + "Z"
+        for run in runs(low + high)
+    ]
+    return f"<path class='band {mark.style}' d='{''.join(outlines)}'/>"
+
+
+def runs(values: np.ndarray) -> list[slice]:
+    """The stretches of finite values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.isfinite(values).astype(int), [0]])))
+    return [slice(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+
+
+def _path(across: np.ndarray, up: np.ndarray) -> str:
+    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(across, up, strict=True))

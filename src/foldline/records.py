@@ -1,0 +1,109 @@
+"""What lies under runs/: the recorded experiments, the cells each one needs, and its lines in the ledgers.
+
+Reads JSON only, of any age: records are not refused because code has changed since, and nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foldline import files, submit
+
+
+@dataclass(frozen=True)
+class Record:
+    """An experiment as it was written down."""
+
+    folder: Path  # runs/NAME/HASH
+    value: dict[str, Any]  # experiment.json
+    latest: bool  # `latest` points to it
+    lines: tuple[dict[str, str], ...]  # of its submissions in the ledgers, oldest first
+
+    @property
+    def name(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its tables, resolved."""
+        tables: dict[str, Any] = self.value["config"]
+        return tables
+
+    @property
+    def simulated(self) -> bool:
+        return bool(self.config["data"].get("source", "simulate") == "simulate")
+
+    @property
+    def scores(self) -> list[float]:
+        """Out-of-fold score of what was submitted: in each fold, then over all rows."""
+        values: list[float] = self.value["scores"][-1][1]
+        return values
+
+    @property
+    def keys(self) -> set[str]:
+        """Of its own cells."""
+        return {entry["key"] for entry in self.value["cells"]}
+
+    @property
+    def data(self) -> str:
+        """What its score can be compared on: the training data's fingerprint; empty where its cells are gone."""
+        prints = {str(depends(key).get("data", {}).get("fingerprint", "")) for key in self.keys}
+        return min(prints - {""}, default="")
+
+    @property
+    def minutes(self) -> float:
+        """Training time of all cells it needs, added up; NaN where one is gone."""
+        return sum(_train_s(key) for key in needed(self.keys)) / 60
+
+
+def experiments() -> list[Record]:
+    """All of them, by name and hash."""
+    lines = [row for simulated in (False, True) for row in submit.entries(submit.ledger_path(simulated))]
+    found = []
+    for path in sorted(files.runs().glob("*/*/experiment.json")):
+        folder = path.parent
+        if not folder.is_symlink():
+            own = tuple(row for row in lines if (row["config"], row["experiment"]) == (folder.parent.name, folder.name))
+            found.append(Record(folder, files.read_json(path), is_latest(folder), own))
+    return found
+
+
+def is_latest(folder: Path) -> bool:
+    """Whether `latest` beside a folder points to it."""
+    link = folder.parent / "latest"
+    return link.is_symlink() and link.readlink().name == folder.name
+
+
+def needed(keys: Iterable[str]) -> set[str]:
+    """Cells, and those they started from or were taught by."""
+    found: set[str] = set()
+    waiting = list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            known = depends(key)
+            waiting += [known["start"]] if "start" in known else []
+            waiting += known.get("teacher", {}).get("cells", [])
+    return found
+
+
+def depends(key: str) -> dict[str, Any]:
+    """What a stored cell's key hashes; empty where the cell is gone."""
+    return _depends(files.runs() / "cells" / key / "depends.json")
+
+
+@functools.cache
+def _depends(path: Path) -> dict[str, Any]:  # a file of that name never changes: the name hashes it
+    found: dict[str, Any] = files.read_json(path) if path.is_file() else {}
+    return found
+
+
+def _train_s(key: str) -> float:
+    path = files.runs() / "cells" / key / "done.json"
+    return float(files.read_json(path)["time.train_s"]) if path.is_file() else math.nan

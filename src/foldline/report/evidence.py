@@ -1,0 +1,146 @@
+"""What a report shows: an experiment's data, cells and predictions, and what follows from them.
+
+Letters: N training series, T steps (padded), K targets, M members, R scored rows.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from foldline import experiment, files
+from foldline.ablation.losses import Book
+from foldline.cells import Cell
+from foldline.config import Config
+from foldline.exact import Exact
+from foldline.experiment import Result
+from foldline.members import Member
+from foldline.metrics import Metric, metric
+from foldline.series import Competition
+from foldline.store import Dense, pad
+
+SUBMITTED = "submitted"  # what the last row of the score table is called elsewhere
+Found = tuple[Exact | None, Exact | None]  # decoded rows of the train and test tables; None: post.decode is off
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """How an experiment was made."""
+
+    command: str
+    environment: Mapping[str, str]  # name -> version, or what the machine is
+    seconds: Mapping[str, float] = field(default_factory=dict)  # step of the run -> time it took, s
+
+    @classmethod
+    def here(cls, command: str, seconds: Mapping[str, float] | None = None) -> Made:
+        """By this process, on this machine."""
+        return cls(command=command, environment=surroundings(), seconds=seconds or {})
+
+
+def surroundings() -> dict[str, str]:
+    """Versions that decide the last bits, and what is worth knowing of the machine."""
+    import torch
+
+    known = {**experiment.environment(), "system": platform.system(), "cores": str(os.cpu_count())}
+    if torch.cuda.is_available():
+        known["gpu"] = torch.cuda.get_device_name()
+    commit = _commit()
+    return known | ({"commit": commit} if commit else {})
+
+
+def _commit() -> str:
+    """The checkout's commit, "-dirty" behind it where files differ; empty where there is no git."""
+    if not (files.home() / ".git").exists() or shutil.which("git") is None:
+        return ""
+    command = ["git", "-C", str(files.home()), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a report is made from."""
+
+    config: Config
+    plan: list[Cell]
+    members: list[Member]  # of the blend, from outside too
+    result: Result
+    train: Dense
+    competition: Competition
+    exact: Found
+    made: Made
+
+    @property
+    def metric(self) -> Metric:
+        return metric(self.config.data.metric)
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """(N, T, K)."""
+        return np.asarray(self.train.y)
+
+    @cached_property
+    def fold(self) -> np.ndarray:
+        """(N,) fold of each series; -1 where nothing of it is scored."""
+        fold = np.full(len(self.train.lengths), -1)
+        fold[self.result.rows.series] = self.result.rows.fold
+        return fold
+
+    @cached_property
+    def predictions(self) -> dict[str, np.ndarray]:
+        """Member, and at last SUBMITTED -> (N, T, K) out-of-fold predictions."""
+        members = dict(zip(self.result.labels, self.result.members, strict=True))
+        return members | {SUBMITTED: self.result.blended}
+
+    @cached_property
+    def modelled(self) -> np.ndarray:
+        """(N, T, K) the nested blend before any post-processing; 0 where nothing is scored."""
+        values = np.zeros(self.truth.shape)
+        values[self.train.scored] = self.result.nested.values
+        return values
+
+    @cached_property
+    def spreads(self) -> dict[str, np.ndarray]:
+        """Member -> (N, T, K) expected absolute error, of members whose head knows it."""
+        found = {member.label: member.spread(self.train) for member in self.members if member.cells}
+        return {label: spread for label, spread in found.items() if spread is not None}
+
+    @cached_property
+    def known(self) -> np.ndarray | None:
+        """(N, T) bool: steps that are read back exactly; None where no decoder was asked."""
+        found = self.exact[0]
+        return None if found is None else pad(found.known, self.train.lengths, self.train.scored.shape[1])
+
+    @cached_property
+    def book(self) -> Book:
+        """Where the loss of every scored value goes."""
+        return Book.of(self.train, self.known)
+
+    def error(self, values: np.ndarray) -> np.ndarray:
+        """(N, T) absolute error, mean over targets; 0 where nothing is scored. values: (N, T, K)."""
+        return np.asarray(np.abs(values - self.truth).mean(axis=-1) * self.train.scored)
+
+    def series_error(self, values: np.ndarray) -> np.ndarray:
+        """(N,) mean absolute error over the scored steps of each series; NaN without any."""
+        count = self.train.scored.sum(axis=1)
+        return np.where(count > 0, self.error(values).sum(axis=1) / np.maximum(count, 1), np.nan)
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All cells that had to be trained, those before others first, equal ones once."""
+        found: dict[str, Cell] = {}
+
+        def add(cell: Cell) -> None:
+            for other in cell.before:
+                add(other)
+            found.setdefault(cell.key, cell)
+
+        for cell in self.plan:
+            add(cell)
+        return list(found.values())

@@ -1,0 +1,120 @@
+"""The page of a study: scores with their evidence, what each system costs, how that grows. One HTML file."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from foldline import experiment, pages
+from foldline.ablation import words
+from foldline.ablation.forest import forest
+from foldline.pages import Line, bars, chart, figures, note, table
+from foldline.study import outcome
+from foldline.study.contest import Contest
+from foldline.study.outcome import Outcome, Result
+
+
+def page(contest: Contest, result: Result, command: str) -> str:
+    """The whole page as text."""
+    sections = [
+        ("Scores", _scores(contest, result)),
+        ("Effects", _effects(result)),
+        ("Price", _price(result)),
+        ("Growth", _growth(result)),
+        ("What this design can and can't say", _remarks(contest, result)),
+        ("How to make it again", _again(contest, command)),
+    ]
+    settings, base = contest.plan.settings, contest.ablation.base
+    lead = (
+        f"{len(result.systems)} systems of {settings.parameters:,} parameters each (± {settings.tolerance:.0%}) on the "
+        "same series, folds and seeds."
+    )
+    facts = [
+        (result.ranked[0].system.name, f"best {base.config.data.metric}: {result.ranked[0].score:.4f}"),
+        (f"{result.found.folds} × {result.found.seeds}", "folds × seeds"),
+        (f"{len(base.train.lengths):,}", "series"),
+        (str(result.systems[0].step.steps), "steps of a series"),
+    ]
+    return pages.page(contest.plan.name, "study", lead, facts, sections)
+
+
+def _scores(contest: Contest, result: Result) -> str:
+    rows = [outcome.row(each, result.found) for each in result.ranked]
+    first, metric = contest.systems[0].name, contest.ablation.base.config.data.metric
+    return table(list(outcome.COLUMNS), rows, plain=True) + note(
+        f"Score: {metric}, mean over folds and single seeds. Against the first: difference to {first} in % of its "
+        "score, below 0 is better. Interval: resampled series and seeds; it decides nothing. Verdict: corrected t over "
+        "folds, after Holm. Peak: memory of a training step."
+    )
+
+
+def _effects(result: Result) -> str:
+    return forest(result.found) + note(
+        "Thin line: 95 % by the corrected t, for this system alone. Thick line: 95 % of resampled series and seeds. "
+        "Rings: folds. Shaded: differences that count as none."
+    )
+
+
+def _price(result: Result) -> str:
+    by_time = sorted(result.systems, key=lambda each: each.epoch_s)
+    by_memory = sorted(result.systems, key=lambda each: each.step.peak_bytes)
+    seconds = [(each.system.name, each.epoch_s, f"{each.epoch_s:.2f} s") for each in by_time]
+    memory = [
+        (each.system.name, float(each.step.peak_bytes), f"{outcome.mebibytes(each.step.peak_bytes)} MiB")
+        for each in by_memory
+    ]
+    step = result.systems[0].step
+    return figures([("seconds an epoch", bars(seconds)), ("peak memory of a step", bars(memory))]) + note(
+        "Seconds are those of each cell's fastest epoch, their median over the cells, as they were trained: beside "
+        f"whatever else ran then. Memory is measured in a process of its own, on {step.batch} series of "
+        f"{step.steps} steps."
+    )
+
+
+def _growth(result: Result) -> str:
+    """A picture a system: its seconds a step, the others' in grey; empty where growth was not measured."""
+    if not result.systems[0].growth:
+        return note("Not measured: add study.growth=true.")
+    pictures = [(_caption(each), _seconds(each, result)) for each in result.systems]
+    rows = [
+        [each.system.name, *(f"{cost.step_s:.3f} s, {outcome.mebibytes(cost.peak_bytes)} MiB" for cost in each.growth)]
+        for each in result.systems
+    ]
+    steps = [f"{cost.steps} steps" for cost in result.systems[0].growth]
+    return figures(pictures, least=240) + table(["", *steps], rows, plain=True)
+
+
+def _caption(each: Outcome) -> str:
+    time, memory = each.exponents or (float("nan"), float("nan"))
+    name = escape(each.system.name)
+    return f"<b>{name}</b>: time grows as T<sup>{time:.1f}</sup>, memory as T<sup>{memory:.1f}</sup>"
+
+
+def _seconds(chosen: Outcome, result: Result) -> str:
+    lines = [_line(each, "neutral thin") for each in result.systems if each is not chosen] + [_line(chosen, "accent")]
+    return chart(lines, xlabel="steps of a series", ylabel="seconds a training step", log=True)
+
+
+def _line(each: Outcome, style: str) -> Line:
+    x, y = (np.array([getattr(cost, name) for cost in each.growth]) for name in ("steps", "step_s"))
+    return Line(x=x, y=y, style=style)
+
+
+def _remarks(contest: Contest, result: Result) -> str:
+    names = outcome.undecided(result)
+    first = contest.systems[0].name
+    open_ = f"It cannot tell {', '.join(names)} from {first}." if names else f"It tells every system from {first}."
+    said = [
+        open_,
+        "Every system has as many parameters, and the same features, epochs, learning rate and schedule. That is one "
+        "way to be fair: tuned each by itself, or at equal time, they may rank otherwise.",
+        *words.remarks(result.found),
+    ]
+    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in said) + "</ul>"
+
+
+def _again(contest: Contest, command: str) -> str:
+    pairs = zip(contest.systems, contest.ablation.prepared, strict=True)
+    configs = {f"{system.name}, resolved": prepared.config.tables() for system, prepared in pairs}
+    return pages.again(command, experiment.environment(), configs)

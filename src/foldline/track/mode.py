@@ -1,0 +1,47 @@
+"""[track], and whether wandb is online, offline or off.
+
+That is decided before wandb starts, because it neither falls back by itself nor fails fast: explicit config, else
+WANDB_MODE, else online where a key is found, else offline.
+"""
+
+from __future__ import annotations
+
+import netrc
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackConfig:
+    """[track]: where the curves go, besides each cell's history.jsonl."""
+
+    wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "foldline"
+
+
+def mode_of(config: TrackConfig) -> str:
+    """online, offline or disabled: see the module's head."""
+    if config.wandb != "auto":
+        return config.wandb
+    if os.environ.get("WANDB_MODE") in ("online", "offline", "disabled"):
+        return os.environ["WANDB_MODE"]
+    return "online" if key_found() else "offline"
+
+
+def key_found() -> bool:
+    """A key is in the environment or in ~/.netrc, where `wandb login` puts it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    try:
+        return any("wandb" in host for host in netrc.netrc(path).hosts)
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def without_key(text: str) -> str:
+    """A text of somebody else's, fit for a log."""
+    key = os.environ.get("WANDB_API_KEY")
+    return text.replace(key, "(key)") if key else text

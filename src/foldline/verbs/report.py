@@ -1,0 +1,88 @@
+"""`report`: the page of the latest experiment of a config, made again from its stored cells. Trains nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from foldline import config as configs
+from foldline import experiment, files, folds, report, series, store, workbench
+from foldline.blend import outside
+from foldline.cli import Arguments
+from foldline.config import Config
+from foldline.console import Terminal
+from foldline.errors import UserError
+from foldline.experiment import Stored
+from foldline.members import Member
+from foldline.report import Evidence, Made
+from foldline.workbench import shown
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Write report.html into the experiment's folder."""
+    stored = experiment.read(Path(arguments.config).name.removesuffix(".toml"))
+    config = _moved(stored.config, arguments.overrides)
+    evidence = gather(stored, config, terminal)
+    page = report.write(stored.folder, evidence)
+    answer = {"report": str(page), "experiment": stored.folder.name, "score": evidence.result.score}
+    terminal.result(answer, f"report: {shown(stored.folder.parent / 'latest' / page.name)}")
+    return 0
+
+
+def _moved(config: Config, overrides: list[str]) -> Config:
+    """The recorded config; the data may lie elsewhere by now."""
+    for text in overrides:
+        key, value = configs.override(text)
+        if key != ["data", "source"]:
+            raise UserError(
+                f"`report` shows an experiment as it was run; only data.source=DIR can be given, but got {text!r}."
+            )
+        config = replace(config, data=replace(config.data, source=str(value)))
+    return config
+
+
+def gather(stored: Stored, config: Config, terminal: Terminal) -> Evidence:
+    """What the report shows, from the experiment's record, its cells and its data.
+
+    Raises:
+        UserError: other data than it was trained on.
+    """
+    first, competition = stored.parts[0], series.load(config.data)
+    if competition.train.fingerprint != first.plan[0].depends["data"]["fingerprint"]:
+        raise UserError(
+            f"{competition.train.path} is not the table that {config.name!r} was trained on. Say where that one lies: "
+            f"./run.sh report {config.name} data.source=DIR"
+        )
+    dealt, _ = folds.obtain(first.config.folds, first.config.name, competition.train, save=False)
+    others = outside.load_all(config.blend.outside, competition, dealt, terminal)
+    with terminal.bar("features", "series") as update:
+        train = store.obtain(competition.train, first.config.features, competition.levels, update)
+    exact = workbench.decoded(config, competition, terminal)
+    members = [*_once([member for part in stored.parts for member in part.members]), *others]
+    return Evidence(
+        config=config,
+        plan=stored.plan,
+        members=members,
+        result=experiment.combine(config, members, train, dealt, exact[0]),
+        train=train,
+        competition=competition,
+        exact=exact,
+        made=_made(stored),
+    )
+
+
+def _once(members: list[Member]) -> list[Member]:
+    """Two configs of a blend may have a model in common."""
+    every: dict[frozenset[str], Member] = {}
+    for member in members:
+        every.setdefault(frozenset(cell.key for cell in member.cells), member)
+    return list(every.values())
+
+
+def _made(stored: Stored) -> Made:
+    """As the run wrote it down, else from the record."""
+    known = report.read_made(stored.folder)
+    if known is not None:
+        return known
+    environment = files.read_json(stored.folder / "experiment.json")["environment"]
+    return Made(command=f"./run.sh train {shown(stored.folder / 'config.toml')}", environment=environment)

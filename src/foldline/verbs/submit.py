@@ -1,0 +1,61 @@
+"""`submit`: a checked submission to Kaggle, and its score into the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from foldline import config as configs
+from foldline.cli import Arguments
+from foldline.console import Terminal
+from foldline.errors import UserError
+from foldline.kaggle import download, upload
+from foldline.kaggle.service import Service
+from foldline.kaggle.upload import Ready
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Gate, limit, upload, wait, ledger; a submission that Kaggle has already is only asked for its score."""
+    given = _overrides(arguments.overrides)
+    ready = upload.find(arguments.config)
+    source = given.get("data.source", "")
+    ready.check(source)
+    terminal.say(f"{ready.path} has passed the gate")
+    if "--dry-run" in arguments.flags:
+        terminal.result({"submission": str(ready.path), "passed": True}, "dry run: nothing was uploaded")
+        return 0
+    service = Service(given.get("competition") or _competition(ready, source))
+    if upload.submitted(service, ready) is None:
+        terminal.say(f"submitted to {service.competition}; {upload.send(service, ready)} are left today")
+    else:
+        terminal.say(f"{service.competition} has it already")
+    with terminal.bar("waiting for the score", "s") as update:
+        found = upload.wait(service, ready, lambda done, of: update(int(done), int(of)))
+    answer = {"submission": str(ready.path), "public": found.public, "private": found.private}
+    private = f", private {found.private}" if found.private else ""
+    terminal.result(answer, f"score: public {found.public}{private} (out-of-fold {ready.entry['out_of_fold']})")
+    return 0
+
+
+def _overrides(texts: list[str]) -> dict[str, str]:
+    given = {}
+    for text in texts:
+        path, value = configs.override(text)
+        given[".".join(path)] = str(value)
+    for key in given:
+        if key not in ("data.source", "competition"):
+            raise UserError(
+                f"`submit` sends what was made; only data.source=DIR can be given, and --competition, but got {key}."
+            )
+    return given
+
+
+def _competition(ready: Ready, source: str) -> str:
+    """The competition that the data were downloaded from."""
+    folder = Path(source or ready.config.data.source).expanduser()
+    named = download.competition_of(folder)
+    if not named:
+        raise UserError(
+            f"Which competition? {folder / download.NOTE} would say so, but it is not there: the files did not come by "
+            "`./run.sh download`. Give --competition NAME, the end of the competition's address."
+        )
+    return named

@@ -1,0 +1,193 @@
+"""`board` and `clean`: ranks, intervals and differences by hand; what a ledger entry needs never goes unasked."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from scipy import stats
+
+from foldline import board, clean, files, submit
+from foldline.cli import main
+
+
+def experiment(name: str, number: int, scores: list[float], cells: list[str], **config: Any) -> Path:
+    """Record an experiment as `train` does; its cells are there afterwards, each trained for half a minute."""
+    folder = files.runs() / name / f"{number:016x}"
+    tables = {"data": {"metric": "mae", "source": "rides", "target": ["speed"]}, **config}
+    value = {
+        "config": tables,
+        "cells": [{"key": key} for key in cells],
+        "scores": [["blend", scores]],
+        "blend": {"method": "hill-climb", "labels": ["a", "b"], "weights": [0.25, 0.75]},
+    }
+    files.write_json(folder / "experiment.json", value)
+    files.write_text(folder / "submission.csv", f"{name}{number}")
+    for key in cells:
+        cell(key)
+    files.point(folder.parent / "latest", folder)
+    return folder
+
+
+def cell(key: str, **depends: Any) -> Path:
+    """A finished cell, unless it is there."""
+    folder = files.runs() / "cells" / key
+    if not folder.exists():
+        files.write_json(folder / "depends.json", {"data": {"fingerprint": "train"}, **depends})
+        files.write_json(folder / "done.json", {"time.train_s": 30.0})
+    return folder
+
+
+def submitted(name: str, number: int, **scores: str) -> None:
+    """Enter an experiment's submission into the committed ledger."""
+    sha256 = files.sha256(files.runs() / name / f"{number:016x}" / "submission.csv")
+    entry = {"sha256": sha256, "config": name, "experiment": f"{number:016x}"}
+    submit.enter(submit.ledger_path(simulated=False), entry)
+    submit.enter_scores(
+        submit.ledger_path(simulated=False), sha256, scores.get("public", ""), scores.get("private", "")
+    )
+
+
+@pytest.fixture
+def house(home: Path) -> Path:
+    """Two names, three experiments, one submitted that is not the latest of its name; runs/."""
+    cell("first")
+    cell("taught", start="first", teacher={"cells": ["master"]})
+    cell("master")
+    experiment("rides", 1, [0.5, 0.7, 0.6], ["taught"], train={"lr": 0.1, "epochs": 3})
+    submitted("rides", 1, public="0.61")
+    experiment("rides", 2, [0.4, 0.6, 0.5], ["two", "three"], train={"lr": 0.2, "epochs": 3})
+    experiment("walks", 3, [0.9, 0.9], ["three", "six"], train={"epochs": 3})
+    experiment("old", 4, [0.8, 0.8], ["four", "two"])
+    experiment("old", 5, [0.8, 0.8], ["five"])
+    cell("trial")
+    (files.runs() / "store" / "s").mkdir(parents=True)
+    (files.runs() / "store" / "s" / "x.npy").write_bytes(bytes(1000))
+    return files.runs()
+
+
+def lines(capsys: pytest.CaptureFixture[str], *names: str) -> list[dict[str, Any]]:
+    tiny.run("board", *names, "--json")
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    return list(group["lines"])
+
+
+def test_experiments_are_ranked_and_told_apart(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best, other = lines(capsys, "rides")
+    assert (best["experiment"], best["score"], best["differs"], best["latest"]) == (f"rides/{2:016x}", 0.5, [], True)
+    assert (other["score"], other["public"], other["private"], other["latest"]) == (0.6, "0.61", "", False)
+    assert other["differs"] == ["train.lr=0.1"] and other["blend"] == "b 0.75 + a 0.25"
+    assert (best["cells"], best["minutes"]) == (2, 1.0)
+    assert (other["cells"], other["minutes"]) == (1, 1.5)  # with what it was taught by, and started from
+
+
+def test_keys_that_are_left_out_and_lost_cells_are_said(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(house / "cells" / "three")
+    best, _, other = lines(capsys, "rides", "walks")
+    assert (other["differs"], best["minutes"]) == (["train.lr left out"], None)
+
+
+def test_the_interval_is_students_over_folds() -> None:
+    scores = [0.4, 0.6, 0.5, 0.8]
+    low, high = stats.t.interval(0.95, 3, np.mean(scores), stats.sem(scores))
+    assert board.half_width(scores) == pytest.approx((high - low) / 2)
+    assert math.isnan(board.half_width([0.4]))
+
+
+def test_only_the_same_data_and_metric_are_compared(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cell("elsewhere", data={"fingerprint": "other"})
+    experiment("rides", 6, [0.1, 0.1], ["elsewhere"])
+    tiny.run("board", "rides", "--json")
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    assert [len(group["lines"]) for group in groups] == [2, 1]
+
+
+def test_a_real_run_is_on_the_board(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = lines(capsys)
+    assert line["low"] < line["score"] < line["high"] and line["minutes"] > 0 and line["latest"]
+    tiny.run("board")
+    assert "best: rides/" in capsys.readouterr().out
+    assert main(["board", "riddes"]) == 2
+    assert "Did you mean 'rides'?" in capsys.readouterr().err
+
+
+def test_nothing_yet_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["board"]) == 2
+    assert "Run `./run.sh train` first" in capsys.readouterr().err
+    tiny.run("clean")
+    assert "nothing was deleted" in capsys.readouterr().out
+
+
+def kinds() -> dict[str, set[str]]:
+    """Kind -> names of what is of it."""
+    found: dict[str, set[str]] = {}
+    for item in clean.survey():
+        name = item.path.name if item.path.parent.name in ("cells", "store") else item.path.name.lstrip("0")
+        found.setdefault(item.kind, set()).add(name)
+    return found
+
+
+def test_everything_has_the_strongest_reason_to_stay(house: Path) -> None:
+    assert kinds() == {
+        "caches": {"s"},
+        "unused": {"trial"},
+        "old": {"4", "four"},
+        "ledger": {"1", "first", "taught", "master"},
+        "kept": {"2", "3", "5", "two", "three", "five", "six"},
+    }
+
+
+def test_only_named_kinds_go_and_the_ledger_keeps_its_own(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = kinds()
+    tiny.run("clean")
+    tiny.run("clean", "caches", "unused", "old")  # nobody can be asked
+    assert "--force deletes without asking" in capsys.readouterr().out and kinds() == before
+    tiny.run("clean", "caches", "unused", "old", "--force", "--json")
+    assert json.loads(capsys.readouterr().out)["freed"] > 1000
+    assert kinds() == {kind: before[kind] for kind in ("ledger", "kept")}
+    tiny.run("clean", "ledger", "--force")
+    assert kinds() == {"kept": before["kept"]}
+
+
+def test_a_person_is_asked(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    for answer, gone in (("n", False), ("y", True)):
+        monkeypatch.setattr("builtins.input", lambda text, answer=answer: asked.append(text) or answer)
+        tiny.run("clean", "unused")
+        assert ("trial" not in kinds().get("unused", set())) == gone
+    assert asked[0].startswith("Delete 1 items")
+
+
+def test_an_interrupted_deletion_is_finished_by_the_next(house: Path) -> None:
+    (house / "cells" / "trial").rename(house / "cells" / f".trial{clean.GONE}")
+    tiny.run("clean", "caches", "--force")
+    assert list((house / "cells").glob(".*")) == []
+
+
+def test_nothing_is_deleted_while_a_run_goes_on(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = house / "locks" / "three"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert main(["clean", "unused", "--force"]) == 2
+    assert "Nothing is deleted while a run goes on" in capsys.readouterr().err and kinds()["unused"] == {"trial"}
+
+
+def test_what_real_runs_need_is_kept(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tiny.submission(trained)
+    tiny.run("clean", "caches", "unused", "old", "bench", "--force")
+    assert not list((trained / "runs" / "store").iterdir())
+    tiny.run("infer", "rides")
+    written = next((trained / "runs" / "rides" / "latest").glob("infer-*.csv"))
+    assert written.read_bytes() == before
+    with (trained / "submissions" / "ledger.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == 1

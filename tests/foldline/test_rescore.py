@@ -1,0 +1,84 @@
+"""`score`: hand-counted scores of a few rows, by part, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+
+from foldline import rescore
+from foldline.cli import main
+from foldline.metrics import metric
+
+TRUTH = pl.DataFrame(
+    {
+        "row": [1, 2, 3, 4, 5],
+        "ride": ["a", "a", "b", "b", "b"],
+        "coasting": [0, 0, 0, 1, 0],
+        "speed": [1.0, 2.0, 3.0, 9.0, 5.0],
+        "Usage": ["Public", "Private", "Public", "Public", "Ignored"],
+    }
+)
+SAID = pl.DataFrame(
+    {"row": [5, 4, 3, 2, 1], "speed": [5.5, 0.0, 4.0, 4.0, 1.5]}
+)  # errors of rows 1, 2, 3, 5: .5 2 1 .5
+
+
+@pytest.fixture
+def folder(rides: Path, tmp_path: Path) -> Path:
+    """Where truth.csv and said.csv lie, which is the current folder; the config is `rides`."""
+    TRUTH.write_csv(tmp_path / "truth.csv")
+    SAID.write_csv(tmp_path / "said.csv")
+    return tmp_path
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, float]:
+    tiny.run("score", "said.csv", "truth.csv", "rides", "--json", *words)
+    return {each["part"]: each["score"] for each in json.loads(capsys.readouterr().out)["scores"]}
+
+
+def test_scored_rows_count_and_parts_are_told_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys) == {"all": 1.0, "Private": 2.0, "Public": 0.75}
+    assert answer(capsys, "data.metric=mse") == {"all": 1.375, "Private": 4.0, "Public": 0.625}
+
+
+def test_a_truth_of_ids_and_targets_is_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    TRUTH.filter(pl.col("coasting") == 0).select("row", "speed").write_parquet(folder / "bare.parquet")
+    tiny.run("score", "said.csv", "bare.parquet", "rides", "data.scored=")
+    assert capsys.readouterr().out.splitlines()[-1] == "mae: 1.000000"
+    assert main(["score", "said.csv", "bare.parquet", "rides"]) == 2
+    assert "lacks coasting, which data.scored = 'coasting == 0' asks for" in capsys.readouterr().err
+
+
+def test_the_interval_is_that_of_many_resamples() -> None:
+    rng = np.random.default_rng(0)
+    series = np.repeat(np.arange(200), rng.integers(5, 15, 200))
+    loss = (rng.exponential(1.0, 200)[series] + rng.exponential(0.2, len(series)))[:, None]
+    sums, counts = np.bincount(series, weights=loss[:, 0]), np.bincount(series)
+    drawn = rng.integers(200, size=(5000, 200))
+    scores = np.sqrt(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    np.testing.assert_allclose(
+        rescore.interval(metric("rmse"), loss, series), np.percentile(scores, [2.5, 97.5]), rtol=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (SAID[:3], "must predict every row of truth.csv, but 2 are missing or empty (first row: 1)"),
+        (pl.concat([SAID, SAID[:1]]), "row must be unique"),
+        (SAID.with_columns(speed=pl.lit(None)), "5 are missing or empty"),
+        (SAID.rename({"speed": "velocity"}), "lacks a column"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    folder: Path, said: pl.DataFrame, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said.write_csv(folder / "said.csv")
+    assert main(["score", "said.csv", "truth.csv", "rides", "data.scored="]) == 2
+    assert words in capsys.readouterr().err
+    assert main(["score", "said.csv"]) == 2

@@ -1,0 +1,188 @@
+"""The contract of models/base.py over every network that is a whole system; for hybrids: test_model_contract.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models import MODELS, source_of
+from models.base import Targets
+from models.observed import channels, known
+
+SERIES, STEPS, FEATURES, LEVELS = 5, 9, 3, (3, 2)
+LENGTHS = torch.tensor([9, 1, 4, 8, 3])
+MASK = torch.arange(STEPS)[None, :] < LENGTHS[:, None]  # (B, T)
+
+# Name in the messages -> model and table; those that need known target get the first three steps of it.
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "winner": ("winner", {"heads": 2}),
+    "third": ("third", {"channels": 4}),
+    "seq2seq": ("seq2seq", {"align": 4}),
+    "seq2seq autoregressive": ("seq2seq", {"align": 4, "autoregressive": True}),
+    "gnmt": ("seq2seq", {"align": 4, "form": "gnmt", "layers": 3}),
+    "gnmt autoregressive": ("seq2seq", {"align": 4, "form": "gnmt", "layers": 3, "autoregressive": True}),
+    "deepar": ("deepar", {}),
+    "deepar autoregressive": ("deepar", {"form": "autoregressive", "paths": 8}),
+    "esrnn": ("esrnn", {}),
+    "esrnn causal": ("esrnn", {"causal": True}),
+    "esrnn forecast": ("esrnn", {"form": "forecast", "season": 2}),
+    "tft": ("tft", {}),
+    "tft causal": ("tft", {"causal": True}),
+    **{f"tft no {part}": ("tft", {part: False}) for part in ("gating", "static_encoders", "selection", "recurrence")},
+    "tft no attention": ("tft", {"attention": False, "steps": STEPS}),
+}
+CAUSAL = {"deepar autoregressive", "esrnn causal", "tft causal"}
+every = pytest.mark.parametrize("form", FORMS)
+
+
+def targets_of(form: str, count: int = 2) -> Targets:
+    return Targets(count=count, observed=3 if form in ("esrnn forecast", "seq2seq autoregressive") else 0)
+
+
+def make(form: str, seed: int = 0, count: int = 2, **changes: Any) -> nn.Module:
+    name, table = FORMS[form]
+    targets = targets_of(form, count)
+    torch.manual_seed(seed)
+    config = MODELS[name].config(**{"width": 8, **table, **changes})
+    network: nn.Module = MODELS[name].make(config, FEATURES + channels(targets), LEVELS, targets).eval()
+    return network
+
+
+def batch(form: str, seed: int = 1, series: int = SERIES, steps: int = STEPS, count: int = 2) -> tuple[Tensor, Tensor]:
+    """x (B, T, F) with the known target behind, and static codes (B, 2)."""
+    random = torch.Generator().manual_seed(seed)
+    x, targets = torch.randn(series, steps, FEATURES, generator=random), targets_of(form, count)
+    if targets.observed:
+        there = (torch.arange(steps) < targets.observed).float().expand(series, -1).unsqueeze(-1)
+        x = torch.cat([x, torch.randn(series, steps, count, generator=random) * there, there], dim=-1)
+    return x, torch.arange(series)[:, None] % torch.tensor([4, 3])
+
+
+def trained_on(network: nn.Module, x: Tensor, static: Tensor, mask: Tensor | None, y: Tensor) -> Tensor:
+    """Raw outputs as the trainer asks for them."""
+    more = {"y": y} if getattr(network, "takes_target", False) else {}
+    raw: Tensor = network.head(network(x, static, mask, **more).float())
+    return raw
+
+
+@every
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (3, 9)])
+def test_any_batch_gets_a_finite_prediction_of_its_shape(form: str, shape: tuple[int, int]) -> None:
+    network, (x, static) = make(form), batch(form, series=shape[0], steps=shape[1])
+    raw = network.head(network(x, static, None))
+    scored = torch.ones(shape, dtype=torch.bool)
+    prediction = network.head.predict(raw, scored)
+    assert prediction.shape == (*shape, 2) and prediction.dtype == torch.float32 and prediction.isfinite().all()
+
+
+@every
+@pytest.mark.parametrize("mask", [None, MASK], ids=["full", "padded"])
+def test_finite_gradients_reach_every_parameter(form: str, mask: Tensor | None) -> None:
+    network, (x, static) = make(form).train(), batch(form)
+    y = torch.randn(SERIES, STEPS, 2)
+    network.head.loss(trained_on(network, x, static, mask, y), y, MASK.float(), mask).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@every
+def test_permuting_the_batch_permutes_the_output(form: str) -> None:
+    network, (x, static), order = make(form), batch(form), torch.tensor([3, 0, 4, 1, 2])
+    straight = network(x, static, MASK)[order]
+    torch.testing.assert_close(network(x[order], static[order], MASK[order])[MASK[order]], straight[MASK[order]])
+
+
+@every
+def test_no_mask_is_a_mask_that_is_true_everywhere(form: str) -> None:
+    network, (x, static) = make(form), batch(form)
+    torch.testing.assert_close(network(x, static, None), network(x, static, torch.ones_like(MASK)))
+
+
+@every
+def test_a_padded_series_is_the_series_alone_whatever_stands_behind_it(form: str) -> None:
+    network, (x, static) = make(form), batch(form)
+    together = network(torch.where(MASK.unsqueeze(-1), x, 1e3 * torch.randn_like(x)), static, MASK)
+    for number, length in enumerate(LENGTHS.tolist()):
+        alone = network(x[number : number + 1, :length], static[number : number + 1], None)
+        torch.testing.assert_close(together[number, :length], alone[0])
+
+
+@every
+def test_declared_causality_is_measured(form: str) -> None:
+    network, (x, static) = make(form), batch(form)
+    changed = x.clone()
+    changed[:, -1, :FEATURES] += 1.0
+    before, after = network(x, static, None)[:, :-1], network(changed, static, None)[:, :-1]
+    assert torch.equal(before, after) if form in CAUSAL else not torch.allclose(before, after)
+
+
+@every
+def test_eval_mode_is_deterministic(form: str) -> None:
+    network, (x, static) = make(form), batch(form)
+    assert torch.equal(network(x, static, MASK), network(x, static, MASK))
+
+
+@every
+def test_in_bfloat16_it_says_nearly_the_same(form: str) -> None:
+    network, (x, static) = make(form), batch(form)
+    y, scored = torch.randn(SERIES, STEPS, 2, generator=torch.Generator().manual_seed(2)), torch.ones_like(MASK)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = trained_on(network, x, static, MASK, y)
+    exact, rounded = (
+        network.head.predict(raw.float(), scored) for raw in (trained_on(network, x, static, MASK, y), rounded)
+    )
+    torch.testing.assert_close(rounded[MASK], exact[MASK], atol=0.15, rtol=0.15)
+
+
+@every
+def test_saved_and_loaded_weights_give_the_same_bits(form: str, tmp_path: Path) -> None:
+    network, (x, static) = make(form), batch(form)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    other = make(form, seed=99)
+    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    assert torch.equal(other.head(other(x, static, MASK)), network.head(network(x, static, MASK)))
+
+
+@every
+def test_mixtures_of_one_code_each_are_the_codes(form: str) -> None:
+    network, (x, static) = make(form), batch(form)
+    mixture = functional.one_hot(static, 4).float()  # (B, S, L)
+    torch.testing.assert_close(network(x, mixture, MASK), network(x, static, MASK))
+
+
+@pytest.mark.parametrize("form", ["third", "seq2seq", "deepar", "esrnn", "esrnn forecast", "tft"])
+def test_it_can_learn_eight_series_by_heart(form: str) -> None:
+    table = {"dropout": 0.0} if form.startswith("tft") else {}
+    network = make(form, count=1, width=32, **table).train()
+    x, static = batch(form, series=8, steps=6, count=1)
+    y = torch.randn(8, 6, 1, generator=torch.Generator().manual_seed(2))
+    if targets_of(form).observed:
+        y[:, :3] = known(x, targets_of(form, 1))[0][:, :3]
+    optimiser = torch.optim.Adam(network.parameters(), lr=2e-2)
+    scored = torch.ones(8, 6, dtype=torch.bool)
+    for _ in range(100):
+        optimiser.zero_grad()
+        network.head.loss(trained_on(network, x, static, None, y), y, scored.float(), None).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+    network.eval().requires_grad_(False)
+    error = (network.head.predict(trained_on(network, x, static, None, y), scored) - y).abs().mean()
+    assert float(error) < 0.3  # of a target whose mean size is 0.8
+
+
+@every
+def test_a_cells_key_knows_every_file_of_the_project_it_imports(form: str) -> None:
+    name, table = FORMS[form]
+    known_files = {path.name for path in source_of(name, table)}
+    for path in source_of(name, table):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            module = line.removeprefix("from models.").split(" import")[0]
+            if line.startswith("from models.") and module not in ("heads", "blocks"):
+                assert f"{module.split('.')[-1]}.py" in known_files, f"{path.name}: {line}"

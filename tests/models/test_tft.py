@@ -1,0 +1,123 @@
+"""TFT: selection weights sum to one, one attention matrix, gates that close, and what each ablation takes away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from models.base import Targets
+from models.tft import TFT, Config
+from models.tft_attention import Fixed, SharedAttention
+from models.tft_selection import EachGrn, Grn, Selection, Unit
+
+CONFIG = Config(width=8, heads=2, dropout=0.0)
+LEVELS = (3, 2)
+
+
+def make(**changes: Any) -> TFT:
+    torch.manual_seed(0)
+    return TFT(Config(**{"width": 8, "heads": 2, **changes}), 3, LEVELS, Targets(count=1)).eval()
+
+
+@torch.no_grad()
+def test_selection_weights_sum_to_one_and_depend_on_step_and_context() -> None:
+    select, variables = Selection(3, 8, CONFIG, context=True), torch.randn(2, 5, 3, 8)
+    chosen, weights = select(variables, torch.randn(2, 8))
+    assert chosen.shape == (2, 5, 8) and weights.shape == (2, 5, 3)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 5))
+    assert weights[0].std(dim=0).min() > 0
+    assert not torch.allclose(select(variables, torch.randn(2, 8))[1], weights)
+    torch.testing.assert_close(chosen, (weights.unsqueeze(-1) * select.each(variables)).sum(dim=2))
+
+
+@torch.no_grad()
+def test_the_networks_of_all_variables_are_a_gated_residual_network_each() -> None:
+    torch.manual_seed(0)
+    each, one = EachGrn(2, 8, CONFIG), Grn(8, 8, CONFIG)
+    for parameter in each.biases:
+        parameter.normal_()
+    for linear, weight, bias in zip(
+        (one.first, one.second, one.unit.map), (each.first, each.second, each.unit), each.biases, strict=True
+    ):
+        linear.weight.copy_(weight[1].T)
+        linear.bias.copy_(bias[1])
+    x = torch.randn(3, 4, 2, 8)
+    torch.testing.assert_close(each(x)[:, :, 1], one(x[:, :, 1], None))
+
+
+@torch.no_grad()
+def test_heads_share_one_value_and_one_matrix() -> None:
+    attend, x = SharedAttention(CONFIG), torch.randn(2, 5, 8)
+    mask = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    out, weights = attend(x, mask)
+    assert attend.value.out_features == 4 and weights.shape == (2, 5, 5)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 5))
+    assert not weights[1, :, 2:].any()
+    torch.testing.assert_close(out, attend.out(weights @ attend.value(x)))
+    queries, keys = attend.query(x[0]).view(5, 2, 4), attend.key(x[0]).view(5, 2, 4)
+    by_hand = [torch.softmax(queries[:, head] @ keys[:, head].T / 2, dim=-1) for head in range(2)]  # sqrt(4) = 2
+    torch.testing.assert_close(weights[0], (by_hand[0] + by_hand[1]) / 2)
+
+
+@torch.no_grad()
+def test_a_closed_gate_leaves_the_skip() -> None:
+    network, x = Grn(8, 8, CONFIG), torch.randn(2, 3, 8)
+    network.unit.map.bias[:] = 0
+    network.unit.map.weight[:] = 0
+    network.unit.map.bias[8:] = -1e9  # sigmoid(-inf) = 0
+    torch.testing.assert_close(network(x, None), nn.functional.layer_norm(x, (8,)))
+
+
+@torch.no_grad()
+def test_without_gating_a_unit_is_linear_and_elu() -> None:
+    unit, x = Unit(8, 8, Config(width=8, heads=2, dropout=0.0, gating=False)), torch.randn(2, 3, 8)
+    torch.testing.assert_close(unit(x), nn.functional.elu(unit.map(x)))
+
+
+def test_each_published_ablation_takes_its_part_away() -> None:
+    whole = make()
+    assert make(static_encoders=False).statics is None and whole.statics is not None
+    assert (
+        make(static_encoders=False).scale.shape[0] == 3 and make(static_encoders=False).select.each.first.shape[0] == 5
+    )
+    assert make(selection=False).select.weigh is None and whole.select.weigh is not None
+    assert isinstance(make(attention=False).attend, Fixed) and isinstance(whole.attend, SharedAttention)
+    assert make(recurrence=False).local is None and whole.local is not None
+    units = [module for module in make(gating=False).modules() if isinstance(module, Unit)]
+    assert units and all(unit.map.out_features == unit.map.bias.numel() and not unit.gating for unit in units)
+
+
+@torch.no_grad()
+def test_statics_speak_through_all_four_contexts() -> None:
+    network, x = make(), torch.randn(2, 4, 3)
+    first, other = torch.tensor([[1, 1], [2, 2]]), torch.tensor([[3, 1], [2, 2]])
+    assert network.statics is not None and set(network.statics.contexts) == {"selection", "enrichment", "h0", "c0"}
+    before, after = network(x, first, None), network(x, other, None)
+    assert not torch.allclose(before[0], after[0]) and torch.equal(before[1], after[1])
+
+
+@torch.no_grad()
+def test_a_learnt_matrix_is_the_same_for_all_series_and_refuses_longer_ones() -> None:
+    attend = Fixed(Config(width=8, heads=2, steps=5))
+    attend.scores.normal_()
+    weights = attend(torch.randn(2, 4, 8), None)[1]
+    torch.testing.assert_close(weights[0], weights[1])
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 4))
+    with pytest.raises(ValueError, match="has 5, and the series 6 steps"):
+        attend(torch.randn(2, 6, 8), None)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"width": 6, "heads": 4}, "even and a multiple of heads, but is 6 with 4 heads"),
+        ({"dropout": 1.0}, "dropout must be in"),
+        ({"steps": 0}, "steps must be at least 1"),
+    ],
+)
+def test_impossible_sizes_are_refused(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Config(**table)
