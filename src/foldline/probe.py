@@ -36,7 +36,7 @@ def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, dense
     fold = place([taught], fitted, kept_steps(config.margin, dense), device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = trainer.build(name, params, dense.channels, dense.levels, dense.known_in(fitted.targets)).to(device)
+        network = trainer.network_of(name, params, dense, fitted).to(device)
     state = State(network, config, device)
     batch = augment(fold.batch(torch.arange(len(fold), device=device)), config.augment, fold)
 

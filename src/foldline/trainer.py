@@ -32,6 +32,7 @@ from foldline.resident import Batch, Lesson, Resident, kept_steps, place
 from foldline.scaler import Scaler
 from foldline.state import State
 from foldline.store import Dense
+from models import covariates
 from models.base import Targets
 
 VERSION = 2  # part of a cell's key: raise it when a change here or in what it imports changes what comes out
@@ -134,7 +135,21 @@ class NetworkCell:
         self.network.load_state_dict(tensors)
 
     def _build(self, data: Dense) -> nn.Module:
-        return build(self.name, self.params, data.channels, data.levels, data.known_in(self.scaler.targets))
+        return network_of(self.name, self.params, data, self.scaler)
+
+
+def network_of(name: str, params: dict[str, Any], data: Dense, scaler: Scaler) -> nn.Module:
+    """A network for the series of a store, as a fold's scaler leaves them; it knows where the time stands in x.
+
+    Raises:
+        UserError: see `build`; or it reads a feature that is not there.
+    """
+    network = build(name, params, data.channels, data.levels, data.known_in(scaler.targets))
+    try:
+        covariates.tell(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
+    except ValueError as error:
+        raise UserError(f"model {name}: {error}") from error
+    return network
 
 
 def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, ...], targets: Targets) -> nn.Module:

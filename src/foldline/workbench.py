@@ -22,11 +22,11 @@ from foldline.exact import Exact
 from foldline.folds import Folds
 from foldline.members import Member
 from foldline.planning import Given
+from foldline.scaler import Scaler
 from foldline.schooling import PretrainConfig
 from foldline.series import Competition
 from foldline.store import Dense
 from foldline.track import Tracker
-from models.base import Targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class Prepared:
     test: Dense
     given: Given
     plan: list[Cell]
+    weights: dict[str, int]  # label of a network -> bytes of a cell's weights
     others: list[Member]  # from outside ([[blend.outside]])
 
     @property
@@ -52,6 +53,10 @@ class Prepared:
         """What there is to train and to predict, in waves."""
         taught = exact.path_of(self.competition.test) if self.given.exact else None
         return planning.jobs(self.plan, self.train.path, self.folds.assignment, self.test.path, taught, force)
+
+    def space(self, jobs: Sequence[Job]) -> int:
+        """What jobs will leave on the disk, about: bytes of predictions and of networks' weights."""
+        return predicted_bytes(jobs) + sum(self.weights.get(job.cell.model.label, 0) for job in jobs)
 
 
 def prepare(config: Config, terminal: Terminal, dry: bool = False, competition: Competition | None = None) -> Prepared:
@@ -75,7 +80,7 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False, competition: 
     with terminal.bar("features", "series") as update:
         train = store.obtain(competition.train, config.features, competition.levels, update)
         test = store.obtain(competition.test, config.features, competition.levels, update)
-    _check_models(config, train)
+    weights = _check_models(config, train)
     given = _given(config, competition, train, test, dealt, terminal)
     with terminal.bar("speed of each precision", "models") as update:
         models = planning.definite(config.models, train, update)
@@ -88,20 +93,26 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False, competition: 
         test=test,
         given=given,
         plan=planning.plan(given, models),
+        weights=weights,
         others=others,
     )
     members.refuse_same_names(prepared.members)
     return prepared
 
 
-def _check_models(config: Config, train: Dense) -> None:
-    """Refuse, before any training, models that can't be made for these targets."""
+def _check_models(config: Config, train: Dense) -> dict[str, int]:
+    """Refuse, before any training, models that can't be made for these series; label -> bytes of a cell's weights."""
     grids = post.detect_grids(np.asarray(train.y)[train.scored])
-    scaled = tuple(None if grid is None else (grid.offset, grid.step, grid.count) for grid in grids)
-    for model in config.models:
-        if not model.on_rows:
-            targets = Targets(count=len(grids), grids=scaled)
-            trainer.build(model.name, model.params, train.channels, train.levels, train.known_in(targets))
+    features, targets = len(train.names), len(grids)
+    plain = Scaler(np.zeros(features), np.ones(features), np.zeros(targets), np.ones(targets), tuple(grids))
+    networks = {
+        model.label: trainer.network_of(model.name, model.params, train, plain)
+        for model in config.models
+        if not model.on_rows
+    }
+    return {
+        label: sum(weight.nbytes for weight in network.state_dict().values()) for label, network in networks.items()
+    }
 
 
 def _given(
@@ -158,7 +169,7 @@ def run_cells(config: Config, waves: Sequence[Sequence[Job]], folder: Path, verb
 
 
 def predicted_bytes(jobs: Sequence[Job]) -> int:
-    """What the cells still have to write, predictions above all: bytes."""
+    """What the cells' predictions will take: bytes."""
     tables = [store.open_store(path) for job in jobs[:1] for path in (job.train, job.test) if path is not None]
     targets = max(dense.y.shape[2] for dense in tables if dense.y is not None)
     values = sum(dense.x.shape[0] * dense.x.shape[1] for dense in tables) * targets

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tiny
 from lab import jobs
+from safetensors.numpy import load_file
 
 from foldline import estimate, probe
 from foldline.executors import ExecutorConfig
@@ -50,6 +51,12 @@ def test_finished_cells_take_nothing(trained: Path, capsys: pytest.CaptureFixtur
 def test_a_dry_run_adds_it_up_and_says_the_disk(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("train", "rides", "model.0.width=6", "--dry-run", "--json")
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert answer == {"to_train": 2, "seconds": 4.0, "bytes": 2 * 8 * (12 + 4) * 10}  # 16 series of 10 steps, float64
     tiny.run("train", "rides", "model.0.width=6", "--dry-run")
-    assert "it would take about 4 s and 0.0 GiB of disk" in capsys.readouterr().out
+    assert "it would take about 4 s and 0 MiB of disk" in capsys.readouterr().out
+    before = set(trained.glob("runs/cells/*"))
+    tiny.run("train", "rides", "model.0.width=6")
+    made = set(trained.glob("runs/cells/*")) - before
+    weights = [load_file(folder / "weights.safetensors") for folder in made]
+    predictions = 2 * 8 * (12 + 4) * 10  # 2 cells, 16 series of 10 steps, float64
+    space = predictions + sum(tensor.nbytes for tensors in weights for tensor in tensors.values())
+    assert answer == {"to_train": 2, "seconds": 4.0, "bytes": space}

@@ -20,6 +20,7 @@ from foldline.recipe import TrainConfig
 from foldline.resident import kept_steps
 from foldline.trainer import NetworkCell
 from models.blocks import BLOCKS
+from models.covariates import Clock
 
 CALM = {**PARAMS, "dropout": 0.0}
 
@@ -83,10 +84,29 @@ def test_no_series_at_all_are_predicted_too(kind: str) -> None:
     """A cell that holds out nothing writes out-of-fold predictions nevertheless."""
     none = np.zeros(0, dtype=np.int64)
     for head, knows in (("l1", False), ("laplace", True)):
-        cell = fitted(params={"width": 4, "blocks": [{"kind": kind}], "head": {"kind": head}})
+        cell = fitted(params={"width": 4, "time": "f1", "blocks": [{"kind": kind}], "head": {"kind": head}})
         values, spread = cell.predict(dense(), none)
         assert values.shape == (0, 6, 2) and (spread is not None) == knows
         assert spread is None or spread.shape == (0, 6, 2)
+
+
+def test_a_network_that_reads_the_time_reads_it_in_its_own_unit(tmp_path: Path) -> None:
+    cell = fitted(params={"width": 4, "time": "f1", "blocks": [{"kind": "time2vec"}], "head": {"kind": "l1"}})
+    data, place = dense(), dense().names.index("f1")
+    scaled = (data.x - cell.scaler.center) / cell.scaler.scale
+    again = NetworkCell(cell.name, cell.params, TRAIN, cell.scaler)
+    cell.save(tmp_path)
+    again.load(tmp_path, data)
+    for known in (cell, again):
+        assert known.network is not None
+        clock = known.network.clock
+        assert isinstance(clock, Clock)
+        np.testing.assert_allclose(clock(torch.as_tensor(scaled)), data.x[..., place], atol=1e-5)
+
+
+def test_a_time_that_is_no_feature_is_refused() -> None:
+    with pytest.raises(UserError, match="model hybrid: time must name a feature, but 'f9' is none"):
+        fitted(params={"width": 4, "time": "f9", "blocks": [{"kind": "time2vec"}], "head": {"kind": "l1"}})
 
 
 def test_cropping_keeps_the_margin_and_repeats_the_last_step() -> None:

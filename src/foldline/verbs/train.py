@@ -32,7 +32,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     workbench.summary(prepared, terminal)
     waves = prepared.jobs("--force" in arguments.flags)
     if dry:
-        _foretell(config, waves, terminal)
+        _foretell(prepared, waves, terminal)
         return 0
     with _timed(seconds, "decoding"):
         found = workbench.decoded(config, prepared.competition, terminal)
@@ -88,23 +88,23 @@ def _publish(folder: Path, prepared: Prepared, result: Result, predictions: np.n
     return submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
 
 
-def _foretell(config: Config, waves: list[list[Job]], terminal: Terminal) -> None:
+def _foretell(prepared: Prepared, waves: list[list[Job]], terminal: Terminal) -> None:
     """--dry-run: what is left to do, and what it will take here."""
     waiting = [job for wave in waves for job in wave]
     if not waiting:
         terminal.result({"to_train": 0, "seconds": 0.0, "bytes": 0}, "dry run: nothing is left to train")
         return
     with terminal.bar("measuring a few steps", "models"):
-        found = estimate.estimate(waves, config.executor)
+        found = estimate.estimate(waves, prepared.config.executor)
     rows = [
         [each.label, str(each.cells), str(each.epochs), f"{each.epoch_s:.1f}", _duration(each.total_s)]
         for each in found
     ]
     terminal.table("estimated from a few steps on this machine", ["", "cells", "epochs", "s an epoch", "all"], rows)
-    seconds, space = sum(each.total_s for each in found), workbench.predicted_bytes(waiting)
+    seconds, space = sum(each.total_s for each in found), prepared.space(waiting)
     terminal.result(
         {"to_train": sum(each.cells for each in found), "seconds": seconds, "bytes": space},
-        f"dry run: nothing was trained; it would take about {_duration(seconds)} and {space / 2**30:.1f} GiB of disk",
+        f"dry run: nothing was trained; it would take about {_duration(seconds)} and {space / 2**20:,.0f} MiB of disk",
     )
 
 
