@@ -18,7 +18,7 @@ from foldline.verbs import VERBS, Verb
 COMMON = ("--help", "--debug", "--json", "--quiet")
 EXPLAINED = {
     "--dry-run": "say what would be trained or predicted, and do none of it",
-    "--force": "do it again although it is done",
+    "--force": "do it although it is done, or without asking",
     "--json": "one JSON object on standard output, nothing else",
     "--quiet": "only errors and the last line",
     "--debug": "show the traceback of an error",

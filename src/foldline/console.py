@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,7 +26,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from foldline.cells import Job
+if TYPE_CHECKING:  # torch is far more than most verbs need
+    from foldline.cells import Job
 
 PIPE_WIDTH = 200  # columns where the output goes into a file: enough for the scores of twelve folds
 

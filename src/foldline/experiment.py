@@ -223,8 +223,8 @@ class Stored:
         return [member for part in self.parts for member in part.members] + self.others
 
 
-def read(name: str) -> Stored:
-    """The latest experiment of a config.
+def read(name: str, applied: bool = True) -> Stored:
+    """The latest experiment of a config. applied: its weights are to predict, not only its predictions to be read.
 
     Raises:
         UserError: never trained, a cell is gone, or the code has changed since.
@@ -235,7 +235,7 @@ def read(name: str) -> Stored:
             f"There is no trained experiment {name!r} ({folder} is not there). Run `./run.sh train {name}` first."
         )
     value = files.read_json(folder / "experiment.json")
-    parts, others = members.from_json(value, str(folder / "experiment.json"))
+    parts, others = members.from_json(value, str(folder / "experiment.json"), applied)
     return Stored(
         config=from_tables(value["name"], value["config"], str(folder / "config.toml")),
         parts=parts,

@@ -133,11 +133,15 @@ def to_json(parts: Sequence[Part], others: Sequence[Member]) -> dict[str, Any]:
     }
 
 
-def from_json(value: dict[str, Any], where: str) -> tuple[list[Part], list[Member]]:
-    """Parts and members from outside, ready to predict. where: the file, for messages.
+def from_json(value: dict[str, Any], where: str, applied: bool = True) -> tuple[list[Part], list[Member]]:
+    """Parts and members from outside.
+
+    Args:
+        where: the file, for messages.
+        applied: the weights are to predict, not only what they predicted to be read.
 
     Raises:
-        UserError: a cell is gone, or the code has changed since.
+        UserError: a cell is gone, or (applied) the code has changed since.
     """
     parts = []
     for number, table in enumerate(value["parts"]):
@@ -145,7 +149,8 @@ def from_json(value: dict[str, Any], where: str) -> tuple[list[Part], list[Membe
         by_label = {model.label: model for model in config.models}
         entries = [entry for entry in value["cells"] if entry["part"] == number]
         plan = [_stored_cell(by_label[entry["label"]], config, entry) for entry in entries]
-        _refuse_changed_code(config, plan)
+        if applied:
+            _refuse_changed_code(config, plan)
         parts.append(Part(config, plan, table["prefix"]))
     others = [
         Member(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from foldline import pages
 from foldline.audit.check import Check, Outcome, counted
-from foldline.report import CSS
+from foldline.pages import note
 
 OWN = """
-table.audit :is(th,td){text-align:left;vertical-align:top}td.say{white-space:normal;min-width:22rem}
-.clean{color:#3fb950}.LEAK{color:#f85149;font-weight:600}.note{color:#d29922}.not{color:var(--faint)}
+table.audit :is(th,td){text-align:left;vertical-align:top}td.say{white-space:normal;min-width:18rem}
+td.clean{color:var(--good)}td.LEAK{color:var(--bad);font-weight:600}td.note{color:var(--doubt)}td.not{color:var(--faint)}
 """
 
 
@@ -18,18 +19,13 @@ def page(name: str, found: Sequence[tuple[Check, Outcome]], command: str) -> str
     """The whole page as text."""
     leaks = [check.name for check, outcome in found if outcome.verdict == "LEAK"]
     answer = f"{counted(len(leaks), 'leak')}: {', '.join(leaks)}" if leaks else "no leak found"
-    pictures = "".join(
-        f"<h2>{escape(check.name)}</h2>{outcome.picture}<small>{escape(outcome.detail)}</small>"
-        for check, outcome in found
-        if outcome.picture
-    )
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width,initial-scale=1'><link rel='icon' href='data:,'>"
-        f"<title>{escape(name)} · audit · foldline</title><style>{CSS}{OWN}</style></head>\n"
-        f"<body>\n<h1>{escape(name)}</h1><p class='lead'>foldline audit: {escape(answer)}</p>\n"
-        f"{_table(found)}\n{pictures}\n<h2>How to make it again</h2><pre>{escape(command)}</pre></body></html>\n"
-    )
+    sections = [("Checks", _table(found))]
+    sections += [
+        (check.name, f"{outcome.picture}{note(outcome.detail)}") for check, outcome in found if outcome.picture
+    ]
+    sections.append(("How to make it again", f"<pre>{escape(command)}</pre>"))
+    facts = [(str(len(leaks)), "leaks"), (str(len(found)), "checks")]
+    return pages.page(name, "audit", f"Verdict: {answer}.", facts, sections, OWN)
 
 
 def _table(found: Sequence[tuple[Check, Outcome]]) -> str:

@@ -9,8 +9,7 @@
 - whole.py: all of it as a page, and the files it leaves
 """
 
-from foldline.pages import CSS
 from foldline.report.evidence import Evidence, Found, Made
 from foldline.report.whole import read_made, told, whole, write
 
-__all__ = ["CSS", "Evidence", "Found", "Made", "read_made", "told", "whole", "write"]
+__all__ = ["Evidence", "Found", "Made", "read_made", "told", "whole", "write"]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from foldline import cells
 from foldline.ablation import findings, words
 from foldline.ablation.findings import Finding, Findings
 from foldline.console import Terminal
@@ -31,7 +30,7 @@ class Outcome:
     system: System
     scores: np.ndarray  # (k, S) of each fold by each seed
     finding: Finding | None  # against the first system; None: it is the first
-    epoch_s: float  # of each cell's fastest epoch, the median over its cells
+    epoch_s: float  # of a cell that has the machine for itself: its steps, times the fastest that was measured
     step: Cost  # of a training step as the study trains
     growth: list[Cost]  # by number of steps; empty: not measured
 
@@ -84,13 +83,14 @@ def _outcome(contest: Contest, system: System, prepared: Prepared, finding: Find
     settings, model = contest.plan.settings, prepared.plan[0].model
     subject = Subject.of(model, prepared.train)
     batch, steps = min(model.train.batch, len(prepared.train.lengths)), kept_steps(model.train.margin, prepared.train)
-    fastest = [min(row["time.epoch_s"] for row in cells.history(cell)) for cell in prepared.plan]
+    taught = len(prepared.train.lengths) * (1 - 1 / prepared.folds.k)
+    step = measured(subject, batch, [steps])[0]
     return Outcome(
         system=system,
         scores=found.baseline if finding is None else finding.scores,
         finding=finding,
-        epoch_s=float(np.median(fastest)),
-        step=measured(subject, batch, [steps])[0],
+        epoch_s=step.step_s * math.ceil(taught / batch),
+        step=step,
         growth=measured(subject, settings.batch, settings.steps) if settings.growth else [],
     )
 

@@ -31,7 +31,7 @@ def page(contest: Contest, result: Result, command: str) -> str:
         "same series, folds and seeds."
     )
     facts = [
-        (result.ranked[0].system.name, f"best {base.config.data.metric}: {result.ranked[0].score:.4f}"),
+        (result.ranked[0].system.name, f"lowest {base.config.data.metric}: {result.ranked[0].score:.4f}"),
         (f"{result.found.folds} × {result.found.seeds}", "folds × seeds"),
         (f"{len(base.train.lengths):,}", "series"),
         (str(result.systems[0].step.steps), "steps of a series"),
@@ -66,9 +66,8 @@ def _price(result: Result) -> str:
     ]
     step = result.systems[0].step
     return figures([("seconds an epoch", bars(seconds)), ("peak memory of a step", bars(memory))]) + note(
-        "Seconds are those of each cell's fastest epoch, their median over the cells, as they were trained: beside "
-        f"whatever else ran then. Memory is measured in a process of its own, on {step.batch} series of "
-        f"{step.steps} steps."
+        f"Both are measured on {step.batch} series of {step.steps} steps, by a process of its own, after all training; "
+        "an epoch's seconds are its steps times the fastest that was seen."
     )
 
 

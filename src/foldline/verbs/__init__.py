@@ -151,6 +151,21 @@ docs/how-to/kaggle.md shows the way.
   ./run.sh bundle sample out=DIR user=NAME             elsewhere, for that Kaggle account
   ./run.sh bundle sample wheels=DIR competition=NAME   with more wheels; whose files the notebook reads"""
 
+REPORT = """\
+Makes the page of the latest experiment of CONFIG again, from its stored cells; trains nothing. `train` leaves the same
+page: runs/NAME/latest/report.html. How to read it: docs/how-to/report.md
+
+  ./run.sh report                                      the quickstart's
+  ./run.sh report sample data.source=PATH              where the data lies elsewhere by now"""
+
+TRACK = """\
+Says whether wandb is online here and how many runs wait on the disk because it was not; `track sync` sends them. Each
+cell's history.jsonl is complete either way. Modes, groups, what is logged: docs/how-to/tracking.md
+
+  ./run.sh track                                       what waits
+  ./run.sh track sync                                  send it; the same command goes on where one failed
+  ./run.sh track sync --dry-run                        which runs would be sent"""
+
 TEST = """\
 Runs the tests with pytest; what follows is handed on to it.
 
@@ -269,6 +284,8 @@ VERBS: dict[str, Verb] = {
         words=50,
         overrides=False,
     ),
+    "report": Verb("report", "Compete", "make the page again from stored cells", "[CONFIG] [data.source=DIR]", REPORT),
+    "track": Verb("track", "Compete", "send what wandb could not", "[sync]", TRACK, ("--dry-run",), overrides=False),
     "folds": Verb("folds", "Prepare", "make or check the fold file", "[CONFIG] [key=value ...]", FOLDS, ("--force",)),
     "simulate": Verb(
         "simulate",

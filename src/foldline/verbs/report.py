@@ -20,7 +20,7 @@ from foldline.workbench import shown
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Write report.html into the experiment's folder."""
-    stored = experiment.read(Path(arguments.config).name.removesuffix(".toml"))
+    stored = experiment.read(Path(arguments.config).name.removesuffix(".toml"), applied=False)
     config = _moved(stored.config, arguments.overrides)
     evidence = gather(stored, config, terminal)
     page = report.write(stored.folder, evidence)

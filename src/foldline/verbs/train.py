@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from foldline.experiment import Result
 from foldline.members import Part
 from foldline.report import Evidence, Found, Made
 from foldline.submit import Expected
+from foldline.track import Tracker
 from foldline.workbench import Prepared, shown
 
 
@@ -42,10 +43,14 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         result = experiment.combine(config, prepared.members, prepared.train, prepared.folds, found[0])
         predictions = experiment.predict(result.blend, result.grids, prepared.members, prepared.test, found[1])
     _record(folder, prepared, result)
-    page = _report(folder, prepared, result, found, Made.here(_command(arguments), seconds))
+    evidence = _evidence(prepared, result, found, Made.here(_command(arguments), seconds))
+    news = any(waves) or not (folder / "report.html").exists()
+    page = report.write(folder, evidence)
     _scores(config, result, prepared.folds.k, terminal)
     terminal.say(f"report: {shown(folder.parent / 'latest' / page.name)}")
     path = _publish(folder, prepared, result, predictions)
+    if news:
+        _mirror(folder, evidence, {"submission": path, "folds": prepared.folds.path}, terminal)
     answer = {"submission": str(path), "report": str(page), "scores": result.scores, "experiment": folder.name}
     terminal.result(answer, f"submission: {shown(path)}")
     return 0
@@ -64,8 +69,8 @@ def _record(folder: Path, prepared: Prepared, result: Result) -> None:
     experiment.record(folder, prepared.config, parts, prepared.others, result, levels, Expected.of(result.rows.y))
 
 
-def _report(folder: Path, prepared: Prepared, result: Result, found: Found, made: Made) -> Path:
-    evidence = Evidence(
+def _evidence(prepared: Prepared, result: Result, found: Found, made: Made) -> Evidence:
+    return Evidence(
         config=prepared.config,
         plan=prepared.plan,
         members=prepared.members,
@@ -75,7 +80,16 @@ def _report(folder: Path, prepared: Prepared, result: Result, found: Found, made
         exact=found,
         made=made,
     )
-    return report.write(folder, evidence)
+
+
+def _mirror(folder: Path, evidence: Evidence, artifacts: Mapping[str, Path], terminal: Terminal) -> None:
+    """The experiment as a whole goes to wandb, beside its cells."""
+    config = evidence.config
+    with Tracker(config.track, config.name, folder, "train") as tracker:
+        if tracker.mode != "disabled":
+            tracker.conclude(report.told(evidence, artifacts))
+    if tracker.trouble:
+        terminal.warn(tracker.trouble)
 
 
 def _publish(folder: Path, prepared: Prepared, result: Result, predictions: np.ndarray) -> Path:
