@@ -50,6 +50,16 @@ def read_from(table: Table) -> Table:
     return replace(table, frame=frame.drop(data.target), start=np.where(table.observed[:, None], target, 0.0))
 
 
+def shown(frame: pl.DataFrame, data: DataConfig, start: np.ndarray) -> pl.DataFrame:
+    """A test table's frame as its file had it: with the target at the first steps, null behind them.
+
+    start: (rows, K), as `read_from` leaves it.
+    """
+    known = pl.int_range(pl.len()).over(data.key) < data.observed
+    targets = [pl.Series(name, values) for name, values in zip(data.target, start.T, strict=True)]
+    return frame.with_columns(pl.when(known).then(target).alias(target.name) for target in targets)
+
+
 def reveal(folder: Path, data: DataConfig) -> None:
     """Write the target's first steps into a simulated test.csv, as texts: digits stay; the rest of the truth goes."""
     test, truth = (pl.read_csv(folder / f"{stem}.csv", infer_schema=False) for stem in ("test", "truth"))

@@ -39,7 +39,8 @@ def check(subject: Subject) -> Outcome:
         return Outcome("not checked", f"{count} series are too few: {FEWEST} are needed")
     donors = np.random.default_rng(0).permutation(count)
     config = _cheap(trial.small(subject.config, count))
-    ran = trial.run(config, _shuffled(table, donors), subject.small[1].frame, subject.scratch / "shuffled")
+    test = subject.small[1]
+    ran = trial.run(config, _shuffled(table, donors), test.frame, subject.scratch / "shuffled", start=test.start)
     with trial.at(ran.home):
         predicted = cells.out_of_fold(ran.prepared.plan, ran.prepared.train)
     score, dealt = _scores(predicted, table, donors, ran.prepared.train, ran.prepared.folds.assignment)
@@ -62,10 +63,14 @@ def _cheap(config: Config) -> Config:
 
 
 def _shuffled(table: Table, donors: np.ndarray) -> pl.DataFrame:
-    """The table with each series' targets taken from its donor; the donor's last value goes on where it is shorter."""
+    """The table with each series' targets taken from its donor; the donor's last value goes on where it is shorter.
+
+    A target that is known at the first steps stays its own there: it is an input.
+    """
     step = np.arange(table.frame.height) - np.repeat(table.starts, table.lengths)
     last = np.repeat(table.lengths[donors] - 1, table.lengths)
-    rows = np.repeat(table.starts[donors], table.lengths) + np.minimum(step, last)
+    lent = np.repeat(table.starts[donors], table.lengths) + np.minimum(step, last)
+    rows = np.where(table.observed, np.arange(table.frame.height), lent)
     return table.frame.with_columns(table.frame[name].gather(rows) for name in table.data.target)
 
 

@@ -14,15 +14,16 @@ from foldline.series import DataConfig, Table
 
 
 def targets(table: Table, chosen: np.ndarray) -> pl.DataFrame:
-    """The table's frame with other targets in some series. chosen: (N,) bool."""
-    return _warped(table, chosen, list(table.data.target))
+    """The table's frame with other targets in some series. chosen: (N,) bool. Steps where they are known stay."""
+    return _warped(table, np.repeat(chosen, table.lengths) & ~table.observed, list(table.data.target))
 
 
 def everything(table: Table, chosen: np.ndarray) -> pl.DataFrame:
     """The table's frame with other inputs, times, statics and (where there are some) targets in some series."""
     data, kept = table.data, names_in_scored(table.data)
     numbers = [name for name in (*data.inputs, *data.target) if name in table.frame.columns and name not in kept]
-    frame, rows = _warped(table, chosen, numbers), pl.lit(pl.Series(np.repeat(chosen, table.lengths)))
+    of_chosen = np.repeat(chosen, table.lengths)
+    frame, rows = _warped(table, of_chosen, numbers), pl.lit(pl.Series(of_chosen))
     if data.order not in kept:
         frame = frame.with_columns(pl.when(rows).then(1.5 * pl.col(data.order)).otherwise(data.order).alias(data.order))
     return frame.with_columns(_rolled(table, chosen, name) for name in data.static if name not in kept)
@@ -33,8 +34,7 @@ def names_in_scored(data: DataConfig) -> set[str]:
     return set(pl.sql_expr(data.scored).meta.root_names()) if data.scored else set()
 
 
-def _warped(table: Table, chosen: np.ndarray, names: list[str]) -> pl.DataFrame:
-    rows = np.repeat(chosen, table.lengths)
+def _warped(table: Table, rows: np.ndarray, names: list[str]) -> pl.DataFrame:
     return table.frame.with_columns(_warped_column(table.frame[name], rows) for name in names)
 
 

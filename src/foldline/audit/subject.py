@@ -54,14 +54,15 @@ class Subject:
     @cached_property
     def baseline(self) -> Trial:
         """All cells of the small competition as it is."""
-        return trial.run(self.small_config, self.small[0].frame, self.small[1].frame, self.scratch / "baseline")
+        train, test = self.small
+        return trial.run(self.small_config, train.frame, test.frame, self.scratch / "baseline", start=test.start)
 
     def variant(
         self, name: str, fold: int, train: pl.DataFrame | None = None, test: pl.DataFrame | None = None
     ) -> Trial:
         """The cells of one fold of the small competition, with one of its tables (or both) in a changed version."""
         tables = self.small[0].frame if train is None else train, self.small[1].frame if test is None else test
-        return trial.run(self.small_config, *tables, self.scratch / name, fold)
+        return trial.run(self.small_config, *tables, self.scratch / name, fold, self.small[1].start)
 
     @cached_property
     def sample(self) -> tuple[Table, Table]:
@@ -89,4 +90,6 @@ def taken(table: Table, places: np.ndarray) -> Table:
     """The series at some places, in that order. places: (n,)."""
     lengths = table.lengths[places]
     first = np.repeat(table.starts[places] - np.cumsum(lengths) + lengths, lengths)
-    return replace(table, frame=table.frame[first + np.arange(lengths.sum())], lengths=lengths, file_rows=None)
+    rows = first + np.arange(lengths.sum())
+    start = None if table.start is None else table.start[rows]
+    return replace(table, frame=table.frame[rows], lengths=lengths, file_rows=None, start=start)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from foldline import executors, files, workbench
+from foldline import executors, files, known_start, workbench
 from foldline.blend import outside
 from foldline.cells import Cell, ModelConfig, history
 from foldline.config import Config
@@ -67,8 +68,17 @@ def at(home: Path) -> Iterator[None]:
             os.environ["FOLDLINE_HOME"] = before
 
 
-def run(config: Config, train: pl.DataFrame, test: pl.DataFrame, home: Path, fold: int | None = None) -> Trial:
+def run(
+    config: Config,
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    home: Path,
+    fold: int | None = None,
+    start: np.ndarray | None = None,
+) -> Trial:
     """Train the cells of one fold, or of all, on the given tables.
+
+    start: (rows, K) known first targets of the test table, if it has any.
 
     Raises:
         UserError: as training does.
@@ -76,7 +86,8 @@ def run(config: Config, train: pl.DataFrame, test: pl.DataFrame, home: Path, fol
     source = home / "data"
     source.mkdir(parents=True)
     train.write_parquet(source / "train.parquet")
-    test.write_parquet(source / "test.parquet")
+    shown = test if start is None else known_start.shown(test, config.data, start)
+    shown.write_parquet(source / "test.parquet")
     with at(home):
         prepared = workbench.prepare(
             replace(config, data=replace(config.data, source=str(source))), Terminal(quiet=True)

@@ -109,7 +109,7 @@ class Evidence:
     def spreads(self) -> dict[str, np.ndarray]:
         """Member -> (N, T, K) expected absolute error, of members whose head knows it."""
         found = {member.label: member.spread(self.train) for member in self.members if member.cells}
-        return {label: spread for label, spread in found.items() if spread is not None}
+        return {label: spread for label, spread in found.items() if spread is not None and spread.any()}
 
     @cached_property
     def known(self) -> np.ndarray | None:
