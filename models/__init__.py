@@ -9,7 +9,7 @@ engine.
 from pathlib import Path
 from typing import Any
 
-from models import attention, base, deepar, esrnn, hybrid, initial, lightgbm, seq2seq, tft, third, winner
+from models import attention, base, deepar, esrnn, hybrid, initial, lightgbm, seq2seq, tft, third, wavenet, winner
 from models.base import Part
 from models.heads import auxiliary, linear
 
@@ -21,6 +21,7 @@ MODELS: dict[str, Part] = {
     "seq2seq": Part(seq2seq.Config, seq2seq.Seq2Seq),
     "tft": Part(tft.Config, tft.TFT),
     "third": Part(third.Config, third.Third),
+    "wavenet": Part(wavenet.Config, wavenet.WaveNet),
     "winner": Part(winner.Config, winner.Winner),
 }
 

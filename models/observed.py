@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.base import Targets
+from models.base import Head, Targets
 
 
 def channels(targets: Targets) -> int:
@@ -33,3 +33,10 @@ def known(x: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
 def before(values: Tensor) -> Tensor:
     """(B, T, K) one step later: what is eaten at step t is y_{t-1}, and 0 at the first."""
     return torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], dim=1)
+
+
+def predicted(head: Head, hidden: Tensor) -> Tensor:
+    """(B, K) what the head predicts of one step's (B, H), for the next step to eat; heads are always float32."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        raw = head(hidden.float().unsqueeze(1))
+    return head.predict(raw, torch.ones_like(raw[..., 0], dtype=torch.bool)).squeeze(1)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from models.base import Head, Part, Targets, recurrent
 from models.heads import HEADS, build
 from models.initial import initialise
-from models.observed import known
+from models.observed import known, predicted
 
 FIRST_RESIDUAL = 2  # GNMT adds a layer's input to its output from its third layer on
 
@@ -126,7 +126,7 @@ class Seq2Seq(nn.Module):
             hidden, states = self._step(torch.cat([x[:, step], *own, context], dim=-1), context, states)
             found.append(hidden)
             if self.config.autoregressive:
-                past = self._predicted(hidden) if y is None else y[:, step]
+                past = predicted(self.head, hidden) if y is None else y[:, step]
                 last = torch.where(there[:, step], value[:, step], past)
         return torch.stack(found, dim=1)
 
@@ -146,9 +146,3 @@ class Seq2Seq(nn.Module):
             hidden = after[-1][0]
             below = hidden + below if gnmt and number >= FIRST_RESIDUAL else hidden
         return below, after
-
-    def _predicted(self, hidden: Tensor) -> Tensor:
-        """(B, K) what the head says of one step's (B, H)."""
-        with torch.autocast(hidden.device.type, enabled=False):  # heads are always float32
-            raw = self.head(hidden.float().unsqueeze(1))
-        return self.head.predict(raw, torch.ones_like(raw[..., 0], dtype=torch.bool)).squeeze(1)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from foldline.scaler import Scaler
 from foldline.schooling import PretrainConfig
 from foldline.series import Competition
 from foldline.store import Dense
-from foldline.track import Tracker
+from foldline.track import TrackConfig, Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,12 +149,17 @@ def decoded(config: Config, competition: Competition, terminal: Terminal) -> tup
     return found
 
 
-def run_cells(config: Config, waves: Sequence[Sequence[Job]], folder: Path, verb: str, terminal: Terminal) -> None:
-    """Run the cells that have something left to do, their events going to the bars and to wandb."""
+def run_cells(
+    config: Config, waves: Sequence[Sequence[Job]], folder: Path, verb: str, terminal: Terminal
+) -> TrackConfig:
+    """Run the cells that have something left to do, their events going to the bars and to wandb.
+
+    Returns [track] for what is still to be told: a wandb that could not start is not tried again.
+    """
     waiting = [job for wave in waves for job in wave]
     if not waiting:
         terminal.say("all cells are finished: nothing to train")
-        return
+        return config.track
     files.need_space(predicted_bytes(waiting), "storing the cells' predictions")
     with Tracker(config.track, config.name, folder, verb) as tracker, terminal.cells(waiting) as bars:
 
@@ -166,6 +171,7 @@ def run_cells(config: Config, waves: Sequence[Sequence[Job]], folder: Path, verb
             executors.execute(wave, config.executor, on_event)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
+    return replace(config.track, wandb=tracker.mode)
 
 
 def predicted_bytes(jobs: Sequence[Job]) -> int:

@@ -37,7 +37,8 @@ class Tracker:
         self.config, self.experiment, self.folder, self.job = config, experiment, folder, job
         self.mode = mode_of(config)
         self.runs: dict[str, Any] = {}
-        self.trouble = ""  # the first thing wandb could not do
+        self.reason = ""  # the first thing wandb could not do
+        self.trouble = ""  # that, and how tracking goes on
 
     def __enter__(self) -> Tracker:
         return self
@@ -79,11 +80,11 @@ class Tracker:
         try:
             self.runs[key] = self._init(wandb, name, config, self.mode)
         except (wandb.errors.Error, OSError) as error:
-            self.trouble = self.trouble or f"wandb {self.mode} did not start ({_first_line(error)}); tracking goes on "
+            self.reason = self.reason or f"wandb {self.mode} did not start ({_first_line(error)})"
             if self.mode != "online":
-                self.mode, self.trouble = "disabled", self.trouble + "in history.jsonl only"
+                self.mode, self.trouble = "disabled", f"{self.reason}; tracking goes on in history.jsonl only"
                 return None
-            self.mode, self.trouble = "offline", self.trouble + "offline"
+            self.mode, self.trouble = "offline", f"{self.reason}; tracking goes on offline"
             return self._begin(key, name, config)
         return self.runs[key]
 

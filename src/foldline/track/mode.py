@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+Mode = Literal["online", "offline", "disabled"]
+MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrackConfig:
@@ -21,12 +24,13 @@ class TrackConfig:
     project: str = "foldline"
 
 
-def mode_of(config: TrackConfig) -> str:
+def mode_of(config: TrackConfig) -> Mode:
     """online, offline or disabled: see the module's head."""
     if config.wandb != "auto":
         return config.wandb
-    if os.environ.get("WANDB_MODE") in ("online", "offline", "disabled"):
-        return os.environ["WANDB_MODE"]
+    for mode in MODES:
+        if os.environ.get("WANDB_MODE") == mode:
+            return mode
     return "online" if key_found() else "offline"
 
 

@@ -20,7 +20,7 @@ from foldline.experiment import Result
 from foldline.members import Part
 from foldline.report import Evidence, Found, Made
 from foldline.submit import Expected
-from foldline.track import Tracker
+from foldline.track import TrackConfig, Tracker
 from foldline.workbench import Prepared, shown
 
 
@@ -38,7 +38,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     with _timed(seconds, "decoding"):
         found = workbench.decoded(config, prepared.competition, terminal)
     folder = experiment.folder_of(config, prepared.plan, prepared.test.fingerprint, prepared.others)
-    workbench.run_cells(config, waves, folder, "train", terminal)
+    track = workbench.run_cells(config, waves, folder, "train", terminal)
     with _timed(seconds, "blending"):
         result = experiment.combine(config, prepared.members, prepared.train, prepared.folds, found[0])
         predictions = experiment.predict(result.blend, result.grids, prepared.members, prepared.test, found[1])
@@ -50,7 +50,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     terminal.say(f"report: {shown(folder.parent / 'latest' / page.name)}")
     path = _publish(folder, prepared, result, predictions)
     if news:
-        _mirror(folder, evidence, {"submission": path, "folds": prepared.folds.path}, terminal)
+        _mirror(track, folder, evidence, {"submission": path, "folds": prepared.folds.path}, terminal)
     answer = {"submission": str(path), "report": str(page), "scores": result.scores, "experiment": folder.name}
     terminal.result(answer, f"submission: {shown(path)}")
     return 0
@@ -82,10 +82,11 @@ def _evidence(prepared: Prepared, result: Result, found: Found, made: Made) -> E
     )
 
 
-def _mirror(folder: Path, evidence: Evidence, artifacts: Mapping[str, Path], terminal: Terminal) -> None:
+def _mirror(
+    track: TrackConfig, folder: Path, evidence: Evidence, artifacts: Mapping[str, Path], terminal: Terminal
+) -> None:
     """The experiment as a whole goes to wandb, beside its cells."""
-    config = evidence.config
-    with Tracker(config.track, config.name, folder, "train") as tracker:
+    with Tracker(track, evidence.config.name, folder, "train") as tracker:
         if tracker.mode != "disabled":
             tracker.conclude(report.told(evidence, artifacts))
     if tracker.trouble:
