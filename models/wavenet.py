@@ -10,7 +10,9 @@ inputs of step t and the embedded statics; a 1x1 map of that is added to z for t
 the skips; then ReLU, 1x1, ReLU, and the head's linear map. Generation keeps every layer's past: Paine et al. 2016,
 https://arxiv.org/abs/1611.09482, so that a step costs a map a layer and not a whole window.
 
-    y_{t-1} (B, T, K) -> 1x1 -> layers of dilation 1, 2, 4, ..., `stacks` times over -> skips (B, T, H)
+    [y_{t-1}, h_t] (B, T, ...) -> 1x1 -> layers of dilation 1, 2, 4, ..., `stacks` times over -> skips (B, T, H)
+
+h_t enters below, too: through the gates of one stack alone an output would see only every second step of the inputs.
 
 Default: 7 layers of 64, a window of 2^7 = 128 steps (the paper: stacks of 10). `head = {kind = "grid"}` is the paper's
 softmax over values. The paper draws each value; here the head's prediction is eaten (grid: the median), as an absolute
@@ -59,7 +61,7 @@ class Config:
 
     @property
     def window(self) -> int:
-        """Steps of the inputs that an output sees, its own among them, and steps of the past target: 2^L a stack."""
+        """Steps of the past target that an output sees, and of the inputs, up to its own: 2^L for one stack."""
         return 1 + sum(self.dilations)
 
 
@@ -93,7 +95,7 @@ class WaveNet(nn.Module):
         self.targets, width, dilations = targets, config.width, config.dilations
         self.embed = Embed(levels, config.embed) if config.embed and levels else None
         told = features + config.embed * len(levels)
-        self.enter = nn.Linear(targets.count, width)
+        self.enter = nn.Linear(targets.count + told, width)  # of y_{t-1} and h_t
         self.layers = nn.ModuleList(
             Layer(width, dilation, told, last=number == len(dilations)) for number, dilation in enumerate(dilations, 1)
         )
@@ -110,15 +112,16 @@ class WaveNet(nn.Module):
             x = torch.cat([x, self.embed(static).unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
         conditions = [layer.condition(x) for layer in self._layers]  # (B, T, 2 H) each
         if y is None:
-            return self._generated(value, there, conditions)
-        return self._forced(before(torch.where(there, value, y)), conditions)
+            return self._generated(value, there, x, conditions)
+        past = before(torch.where(there, value, y))
+        return self._forced(torch.cat([past, x], dim=-1), conditions)
 
     @property
     def _layers(self) -> list[Layer]:
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
     def _forced(self, eaten: Tensor, conditions: list[Tensor]) -> Tensor:
-        """All steps at once. eaten: y_{t-1}, (B, T, K)."""
+        """All steps at once. eaten: y_{t-1} and h_t, (B, T, ...)."""
         hidden, skips = self.enter(eaten), []
         for layer, condition in zip(self._layers, conditions, strict=True):
             past = functional.pad(hidden, (0, 0, layer.dilation, 0))[:, : hidden.shape[1]]
@@ -127,12 +130,15 @@ class WaveNet(nn.Module):
         out: Tensor = self.leave(sum(skips))
         return out
 
-    def _generated(self, value: Tensor, there: Tensor, conditions: list[Tensor]) -> Tensor:
-        """Step by step, each eating the known target or what the head said before. value, there: see `known`."""
+    def _generated(self, value: Tensor, there: Tensor, told: Tensor, conditions: list[Tensor]) -> Tensor:
+        """Step by step, each eating the known target or what the head said before.
+
+        value, there: see `known`; told: h_t, (B, T, ...).
+        """
         pasts: list[list[Tensor]] = [[] for _ in conditions]  # z_0, ..., z_t of each layer, (B, H) each
         last, found = torch.zeros_like(value[:, 0]), []
         for step in range(value.shape[1]):
-            hidden, skips = self.enter(last), []
+            hidden, skips = self.enter(torch.cat([last, told[:, step]], dim=-1)), []
             for layer, condition, past in zip(self._layers, conditions, pasts, strict=True):
                 past.append(hidden)
                 ago = past[step - layer.dilation] if step >= layer.dilation else torch.zeros_like(hidden)

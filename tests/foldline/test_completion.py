@@ -39,7 +39,7 @@ def completed(folder: Path, *words: str) -> set[str]:
 
 def test_verbs_options_configs_and_keys_are_completed(script: Path) -> None:
     assert completed(script, "") >= set(VERBS)
-    assert completed(script, "tr") == {"train"}
+    assert completed(script, "tra") == {"track", "train"}
     assert completed(script, "train", "ride") == {"rides"}
     assert completed(script, "train", "rides", "--dr") == {"--dry-run"}
     assert completed(script, "train", "rides", "train.augment.mask") == {"train.augment.mask_static="}

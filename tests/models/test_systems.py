@@ -32,17 +32,20 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "esrnn": ("esrnn", {}),
     "esrnn causal": ("esrnn", {"causal": True}),
     "esrnn forecast": ("esrnn", {"form": "forecast", "season": 2}),
+    "wavenet": ("wavenet", {"layers": 2, "stacks": 2}),
+    "wavenet observed": ("wavenet", {"layers": 3}),
     "tft": ("tft", {}),
     "tft causal": ("tft", {"causal": True}),
     **{f"tft no {part}": ("tft", {part: False}) for part in ("gating", "static_encoders", "selection", "recurrence")},
     "tft no attention": ("tft", {"attention": False, "steps": STEPS}),
 }
-CAUSAL = {"deepar autoregressive", "esrnn causal", "tft causal"}
+CAUSAL = {"deepar autoregressive", "esrnn causal", "tft causal", "wavenet", "wavenet observed"}
+OBSERVED = {"esrnn forecast", "seq2seq autoregressive", "wavenet observed"}
 every = pytest.mark.parametrize("form", FORMS)
 
 
 def targets_of(form: str, count: int = 2) -> Targets:
-    return Targets(count=count, observed=3 if form in ("esrnn forecast", "seq2seq autoregressive") else 0)
+    return Targets(count=count, observed=3 if form in OBSERVED else 0)
 
 
 def make(form: str, seed: int = 0, count: int = 2, **changes: Any) -> nn.Module:
@@ -157,7 +160,7 @@ def test_mixtures_of_one_code_each_are_the_codes(form: str) -> None:
     torch.testing.assert_close(network(x, mixture, MASK), network(x, static, MASK))
 
 
-@pytest.mark.parametrize("form", ["third", "seq2seq", "deepar", "esrnn", "esrnn forecast", "tft"])
+@pytest.mark.parametrize("form", ["third", "seq2seq", "deepar", "esrnn", "esrnn forecast", "wavenet", "tft"])
 def test_it_can_learn_eight_series_by_heart(form: str) -> None:
     table = {"dropout": 0.0} if form.startswith("tft") else {}
     network = make(form, count=1, width=32, **table).train()
