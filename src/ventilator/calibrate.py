@@ -10,7 +10,8 @@ shares. What the lungs leave unexplained is flutter of the inflow, its strength 
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -92,8 +93,20 @@ def fit_lung(
     `fixed` holds parameters at a value, to learn what they are worth.
     """
     fit = _Fit(sessions, fixed or {})
-    fit.run(breaths, index, iterations)
+    with _one_thread():
+        fit.run(breaths, index, iterations)
     return fit.detached()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: vectors of a few hundred breaths gain nothing by more, and sums would depend on the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def free_run(lung: Lung, breaths: Recorded, rows: int = ROWS) -> Array:
