@@ -100,7 +100,7 @@ def fit_lung(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Torch on one thread: vectors of a few hundred breaths gain nothing by more, and sums would depend on the cores."""
+    """Torch on one thread: so few breaths gain nothing by more, and sums would depend on the machine's cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
