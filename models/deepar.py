@@ -12,7 +12,8 @@ past; predictions are the median of `paths` sampled ahead, each eating its own v
     aligned          inputs are known at all steps, so bi-LSTMs read them from both ends: mu and sigma of each step at
                      once, nothing sampled; the competitive form, and the default
 
-Default: 3 layers of 128 (the paper: 3 of 40).
+Default: 3 layers of 128 (the paper: 3 of 40). Not here: a scale for each series, the paper's nu; the engine scales all
+series alike.
 """
 
 from __future__ import annotations

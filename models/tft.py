@@ -10,7 +10,7 @@ Source: Lim, Arik, Loeff & Pfister 2021, https://arxiv.org/abs/1912.09363; its e
     enrichment -> interpretable attention -> position-wise GRN -> (B, T, d) -> quantiles
     statics (B, S) -> embeddings -> variable selection -> four contexts: of selection, of enrichment, h0 and c0
 
-The published ablations are switches (section 6.4): `gating`, `static_encoders`, `selection`, `attention`, `recurrence`.
+The ablations that the paper reports are switches: `gating`, `static_encoders`, `selection`, `attention`, `recurrence`.
 Default: d = 160, 4 heads, as in the paper. Causal as there, or (default) looking both ways. Cost and memory grow with
 V * d: give it few feature families.
 """
@@ -131,7 +131,7 @@ class TFT(nn.Module):
         local = self._local(chosen, mask, (context["h0"], context["c0"]) if "h0" in context else None)
         enriched = self.enrich(local, context.get("enrichment"))
         attended, _ = self.attend(enriched, mask)
-        mixed = self.norm_attention(enriched + self.unit_attention(attended))  # eq. 19
+        mixed = self.norm_attention(enriched + self.unit_attention(attended))  # eq. 20
         out: Tensor = self.norm_out(local + self.unit_out(self.feed(mixed, None)))  # eq. 21 and 22
         return out
 

@@ -1,10 +1,9 @@
 """Hierarchical attention encoder: windows of w steps are summed up, windows of summaries again, until one is left.
 
-Source: the tree of neural attention in E. Culurciello's "The fall of RNN / LSTM" (2018), whose attention is that of the
-hierarchical attention network, Yang et al. 2016, https://aclanthology.org/N16-1174: a learned query asks the members of
-a window. Up: (B, T, H) -> (B, T/w, H) -> ... -> (B, 1, H), 80-20-5-2-1 for w = 4. Down: every member is told what the
-summary above it has been told. Any two steps are some 2 log_w T hops apart, T in a recurrence. All levels share their
-weights, so that any T will do. (B, T, in) -> (B, T, width).
+Source: Yang et al. 2016, https://aclanthology.org/N16-1174 (a learned query asks the members of a window), in the tree
+of E. Culurciello's "The fall of RNN / LSTM" (2018). Up: (B, T, H) -> (B, T/w, H) -> ... -> (B, 1, H), 80-20-5-2-1 for
+w = 4. Down: every member is told what the summary above it has been told. Any two steps are some 2 log_w T hops apart,
+T in a recurrence. All levels share their weights, so that any T will do. (B, T, in) -> (B, T, width).
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The board: recorded experiments by out-of-fold score, what each cost, what the leaderboard said, how it differs.
 
-Only experiments on the same training data and metric can be compared, so each such group is a table of its own.
+Only experiments that are scored alike on the same training data can be compared, so each such group is a table of its
+own. Intervals are those of each score by itself, over series; to compare two recipes, `ablate` pairs them instead.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class Line:
     experiment: str  # NAME/HASH
     latest: bool
     score: float  # out-of-fold, of what was submitted
-    low: float  # 95 % interval of the mean over folds; NaN for a single fold
+    low: float  # 95 % interval over series; NaN where none was recorded
     high: float
     blend: str
     cells: int
@@ -43,9 +43,11 @@ class Group:
 
 def groups(records: list[Record]) -> list[Group]:
     """The board's tables, the one with the most experiments first."""
-    together: dict[tuple[str, str], list[Record]] = {}
+    together: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        together.setdefault((record.config["data"]["metric"], record.data), []).append(record)
+        data = record.config["data"]
+        alike = (data["metric"], str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
+        together.setdefault(alike, []).append(record)
     return sorted((_group(found) for found in together.values()), key=lambda group: -len(group.lines))
 
 
@@ -57,15 +59,14 @@ def _group(records: list[Record]) -> Group:
 
 
 def _line(record: Record, best: dict[str, Any]) -> Line:
-    *folds, score = record.scores
-    half = half_width(folds)
+    low, high = record.interval
     scored = [line for line in record.lines if line["public"] or line["private"]]
     return Line(
         experiment=f"{record.name}/{record.folder.name}",
         latest=record.latest,
-        score=score,
-        low=score - half,
-        high=score + half,
+        score=record.scores[-1],
+        low=low,
+        high=high,
         blend=_blend(record.value["blend"]),
         cells=len(record.keys),
         minutes=record.minutes,
@@ -73,21 +74,6 @@ def _line(record: Record, best: dict[str, Any]) -> Line:
         private=scored[-1]["private"] if scored else "",
         differs=differences(best, flat(record.config)),
     )
-
-
-def half_width(scores: list[float]) -> float:
-    """Half of the 95 % interval of the mean of some folds' scores, by Student's t; NaN for fewer than two.
-
-    Folds share training series, so this is somewhat too narrow: Bengio & Grandvalet 2004,
-    https://www.jmlr.org/papers/v5/grandvalet04a.html. To compare two recipes, `ablate` pairs them instead.
-    """
-    if len(scores) < 2:
-        return math.nan
-    from scipy.stats import t
-
-    mean = sum(scores) / len(scores)
-    variance = sum((score - mean) ** 2 for score in scores) / (len(scores) - 1)
-    return float(t.ppf(0.975, len(scores) - 1)) * math.sqrt(variance / len(scores))
 
 
 def _blend(blend: dict[str, Any]) -> str:

@@ -1,13 +1,13 @@
 """What takes space under runs/, and what of it may go. Nothing here is knowledge: all of it can be made again, in time.
 
 caches     features, simulated data, decoded rows, precision probes: made again in seconds or minutes
-unused     cells that no recorded experiment needs: trials of searches, variants of ablations, half-trained ones
-old        experiments, searches and pages that are neither the latest of their name nor in the committed ledger, and
-           the cells that only they need
+unused     cells, and predictions from outside, that nothing recorded needs: those of runs that were broken off
+old        experiments, searches and ablations that are neither the latest of their name nor in the committed ledger,
+           and the cells that only they need
 bench      data of benchmarks
 ledger     what is kept for lines of the committed ledger only: without it a submission can't be made again from its
            cells. Goes only when it is asked for by this name
-kept       the latest of each name, with its cells: never goes
+kept       the latest of each name, with its cells, and its audit: never goes
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from foldline.errors import UserError
 from foldline.records import Record
 
 CACHES = ("store", "data", "exact", "probes", "folds")
-ROOMS = (*CACHES, "cells", "bench", "locks")  # folders of runs/ that are no experiment's
+MADE = ("cells", "outside")  # folders of runs/ whose entries are kept for what needs them
+ROOMS = (*CACHES, *MADE, "bench", "locks")  # folders of runs/ that are no experiment's
 KINDS = ("caches", "unused", "old", "bench", "ledger")  # that may go
 GONE = ".gone"  # ending of what is being deleted
 
@@ -41,14 +42,15 @@ def survey() -> list[Item]:
     """Everything under runs/ that is more than bookkeeping, by what it is needed for."""
     recorded = records.experiments()
     kinds = dict(_experiments(recorded))
-    return [Item(path, kind, size_of(path)) for path, kind in [*_rooms(), *kinds.items(), *_cells(recorded, kinds)]]
+    return [Item(path, kind, size_of(path)) for path, kind in [*_rooms(), *kinds.items(), *_made(recorded, kinds)]]
 
 
 def _rooms() -> Iterator[tuple[Path, str]]:
     for room in (*CACHES, "bench"):
         for path in sorted((files.runs() / room).glob("*")):
-            yield path, "caches" if room in CACHES else "bench"
-    for path in sorted(files.runs().glob(f"**/.*{GONE}")):
+            if not path.name.endswith(GONE):
+                yield path, "caches" if room in CACHES else "bench"
+    for path in sorted(files.runs().glob(f"*/.*{GONE}")):
         yield path, "caches"
 
 
@@ -58,7 +60,7 @@ def _experiments(recorded: list[Record]) -> Iterator[tuple[Path, str]]:
     for folder in sorted(files.runs().glob("*/*")):
         if folder.parent.name in ROOMS or folder.is_symlink() or not folder.is_dir() or folder.name.startswith("."):
             continue
-        kept = records.is_latest(folder)
+        kept = records.is_latest(folder) or folder.name == "audit"
         yield folder, "kept" if kept else "ledger" if folder in submitted else "old"
 
 
@@ -67,14 +69,17 @@ def in_ledger(record: Record) -> bool:
     return bool(record.lines) and not record.simulated
 
 
-def _cells(recorded: list[Record], kinds: dict[Path, str]) -> Iterator[tuple[Path, str]]:
-    """Each cell and the strongest reason to keep it."""
+def _made(recorded: list[Record], kinds: dict[Path, str]) -> Iterator[tuple[Path, str]]:
+    """Each cell and each prediction from outside, and the strongest reason to keep it."""
     wanted: dict[str, set[str]] = {kind: set() for kind in ("kept", "ledger", "old")}
     for record in recorded:
-        wanted[kinds[record.folder]] |= records.needed(record.keys)
-    for folder in sorted((files.runs() / "cells").glob("[!.]*")):
-        reasons = [kind for kind, keys in wanted.items() if folder.name in keys]
-        yield folder, reasons[0] if reasons else "unused"
+        wanted[kinds[record.folder]] |= records.needed(record.keys) | record.outside
+    for folder, kind in kinds.items():
+        wanted[kind] |= records.needed(records.noted_cells(folder))
+    for room in MADE:
+        for folder in sorted((files.runs() / room).glob("[!.]*")):
+            reasons = [kind for kind, names in wanted.items() if folder.name in names]
+            yield folder, reasons[0] if reasons else "unused"
 
 
 def size_of(path: Path) -> int:
@@ -94,12 +99,19 @@ def remove(items: list[Item]) -> int:
     for item in items:
         gone = item.path
         if not gone.name.endswith(GONE):
-            gone = item.path.rename(item.path.with_name(f".{item.path.name}{GONE}"))
-        if gone.is_dir():
-            shutil.rmtree(gone)
-        else:
-            gone.unlink()
+            gone = item.path.with_name(f".{item.path.name}{GONE}")
+            _delete(gone)  # what an interrupted call has left of the same name
+            item.path.rename(gone)
+        _delete(gone)
     return sum(item.size for item in items)
+
+
+def _delete(path: Path) -> None:
+    """A file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def refuse_running() -> None:

@@ -22,7 +22,7 @@ from foldline.errors import UserError
 from foldline.exact import Exact
 from foldline.folds import Folds
 from foldline.members import Member, Part
-from foldline.metrics import metric
+from foldline.metrics import interval, metric
 from foldline.post import Grid
 from foldline.store import Dense, pad
 from foldline.submit import Expected, Origin
@@ -41,6 +41,7 @@ class Result:
     rows: Rows  # what the blend was fitted on
     nested: Nested  # the blend before post-processing, each fold by weights of the others
     decision: Decision | None  # how the methods compare, where the method was to be decided
+    interval: tuple[float, float]  # 95 % of the score, over series; NaN for a single one
 
     @property
     def score(self) -> float:
@@ -68,7 +69,8 @@ def combine(config: Config, every: Sequence[Member], dense: Dense, folds: Folds,
     blended[dense.scored] = final
     grids: list[Grid | None] = post.detect_grids(rows.y) if config.post.snap else [None] * final.shape[1]
     scores = {name: _by_fold(values, rows) for name, values in shown.items()}
-    return Result(rows.labels, predictions, blended, scores, fitted, grids, rows, nested, decision)
+    between = interval(rows.metric, rows.metric.loss(rows.y, final), rows.series)
+    return Result(rows.labels, predictions, blended, scores, fitted, grids, rows, nested, decision, between)
 
 
 def rows_of(every: Sequence[Member], config: Config, dense: Dense, folds: Folds) -> tuple[Rows, np.ndarray]:
@@ -179,6 +181,7 @@ def record(
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
         "expected": [asdict(target) for target in expected],
         "scores": [[name, values] for name, values in result.scores.items()],
+        "interval": [None if np.isnan(end) else end for end in result.interval],
         "environment": environment(),
     }
     files.write_json(folder / "experiment.json", value)

@@ -64,7 +64,7 @@ def reveal(folder: Path, data: DataConfig) -> None:
     """Write the target's first steps into a simulated test.csv, as texts: digits stay; the rest of the truth goes."""
     test, truth = (pl.read_csv(folder / f"{stem}.csv", infer_schema=False) for stem in ("test", "truth"))
     start = pl.int_range(pl.len()).over(data.key) < data.observed
-    shown = test.join(truth, on=data.id, how="left", maintain_order="left")
-    shown.with_columns(pl.when(start).then(pl.col(name)) for name in data.target).write_csv(folder / "test.csv")
+    whole = test.join(truth, on=data.id, how="left", maintain_order="left")
+    whole.with_columns(pl.when(start).then(pl.col(name)) for name in data.target).write_csv(folder / "test.csv")
     for stem in ("truth", "hidden"):
         (folder / f"{stem}.csv").unlink()

@@ -18,6 +18,8 @@ from foldline.config import Config, from_tables
 from foldline.errors import UserError
 from foldline.store import Dense, pad, unpad
 
+OUT_OF_FOLD = "out_of_fold.npy"  # of a member from outside, beside its test predictions
+
 
 @dataclass(frozen=True)
 class Member:
@@ -99,6 +101,14 @@ def labelled(labels: Sequence[str], members: Sequence[Member]) -> list[Member]:
     return [by_label[label] for label in labels]
 
 
+def once(every: Sequence[Member]) -> list[Member]:
+    """Members without copies: two configs of a blend may have a model in common."""
+    found: dict[frozenset[str], Member] = {}
+    for member in every:
+        found.setdefault(frozenset(cell.key for cell in member.cells), member)
+    return list(found.values())
+
+
 @dataclass(frozen=True)
 class Part:
     """One config of an experiment and its cells."""
@@ -152,15 +162,15 @@ def from_json(value: dict[str, Any], where: str, applied: bool = True) -> tuple[
         if applied:
             _refuse_changed_code(config, plan)
         parts.append(Part(config, plan, table["prefix"]))
-    others = [
-        Member(
-            entry["label"],
-            source=entry["source"],
-            tests={print_: files.runs() / path for print_, path in entry["tests"].items()},
-        )
-        for entry in value["outside"]
-    ]
-    return parts, others
+    return parts, [_from_outside(entry) for entry in value["outside"]]
+
+
+def _from_outside(entry: dict[str, Any]) -> Member:
+    """A recorded member from outside; without out-of-fold rows where those are gone, as in a bundle."""
+    tests = {print_: files.runs() / path for print_, path in entry["tests"].items()}
+    known = [path for path in (test.with_name(OUT_OF_FOLD) for test in tests.values()) if path.exists()]
+    rows = files.read_array(known[0], mapped=True) if known else None
+    return Member(entry["label"], source=entry["source"], rows=rows, tests=tests)
 
 
 def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any]) -> Cell:
@@ -174,7 +184,19 @@ def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any]) -> C
     known = files.read_json(depends)
     used = known["train"].get("precision", model.train.precision)
     model = replace(model, train=replace(model.train, precision=used))
-    return Cell(model, config.features.scaler, entry["fold"], entry["seed"], known)
+    start = _pretrained(model, config, known["start"], entry["seed"]) if "start" in known else None
+    return Cell(model, config.features.scaler, entry["fold"], entry["seed"], known, start)
+
+
+def _pretrained(model: ModelConfig, config: Config, key: str, seed: int) -> Cell | None:
+    """The cell whose weights a recorded one began with; None where it is gone: nothing but a report asks for it."""
+    depends = files.runs() / "cells" / key / "depends.json"
+    if not depends.with_name("done.json").exists():
+        return None
+    known = files.read_json(depends)
+    first = replace(model, teacher=None, pretrain=None)
+    rehearsed = files.runs() / "store" / known["data"]["store"]
+    return Cell(first, config.features.scaler, None, seed, known, rehearses=rehearsed)
 
 
 def _refuse_changed_code(config: Config, plan: Sequence[Cell]) -> None:

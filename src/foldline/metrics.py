@@ -33,6 +33,7 @@ METRICS: dict[str, Metric] = {
     "mse": Metric(lambda y, p: (y - p) ** 2, float),
     "rmse": Metric(lambda y, p: (y - p) ** 2, lambda mean: float(np.sqrt(mean))),
 }
+NORMAL = 1.96  # standard errors on either side of a 95 % interval
 
 
 def metric(name: str) -> Metric:
@@ -40,3 +41,23 @@ def metric(name: str) -> Metric:
     if name not in METRICS:
         raise unknown("metric", name, METRICS, "data.metric")
     return METRICS[name]
+
+
+def interval(chosen: Metric, loss: Array, series: Array) -> tuple[float, float]:
+    """Ends of the 95 % interval of a score, its series taken as drawn at random; NaN for a single one.
+
+    The mean loss is a ratio (sum over series of losses, by that of values), whose error is that of its linearisation:
+    Cochran 1977, Sampling Techniques, 3rd ed., sec. 6.3.
+
+    Args:
+        loss: (R, K) of each value.
+        series: (R,) int64, the number of each row's series.
+    """
+    rows, sums = np.bincount(series), np.bincount(series, weights=loss.sum(axis=1))
+    sums, counts = sums[rows > 0], rows[rows > 0] * loss.shape[1]
+    if len(sums) < 2:
+        return float("nan"), float("nan")
+    mean = sums.sum() / counts.sum()
+    spread = len(sums) / (len(sums) - 1) * ((sums - mean * counts) ** 2).sum()
+    half = NORMAL * np.sqrt(spread) / counts.sum()
+    return chosen.finish(max(mean - half, 0.0)), chosen.finish(mean + half)

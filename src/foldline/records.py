@@ -1,4 +1,4 @@
-"""What lies under runs/: the recorded experiments, the cells each one needs, and its lines in the ledgers.
+"""What lies under runs/: the recorded experiments, the cells that they and searches need, their lines in the ledgers.
 
 Reads JSON only, of any age: records are not refused because code has changed since, and nothing heavy is imported.
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from foldline import files, submit
+
+NOTE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,20 @@ class Record:
         return values
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the last of these, over series; NaN for a single one, and where an older run left none."""
+        low, high = (math.nan if end is None else float(end) for end in self.value.get("interval", (None, None)))
+        return low, high
+
+    @property
     def keys(self) -> set[str]:
         """Of its own cells."""
         return {entry["key"] for entry in self.value["cells"]}
+
+    @property
+    def outside(self) -> set[str]:
+        """Folders of runs/outside with predictions that it weighs."""
+        return {Path(path).parent.name for entry in self.value.get("outside", []) for path in entry["tests"].values()}
 
     @property
     def data(self) -> str:
@@ -65,7 +78,7 @@ def experiments() -> list[Record]:
     """All of them, by name and hash."""
     lines = [row for simulated in (False, True) for row in submit.entries(submit.ledger_path(simulated))]
     found = []
-    for path in sorted(files.runs().glob("*/*/experiment.json")):
+    for path in sorted(files.runs().glob("*/[!.]*/experiment.json")):
         folder = path.parent
         if not folder.is_symlink():
             own = tuple(row for row in lines if (row["config"], row["experiment"]) == (folder.parent.name, folder.name))
@@ -77,6 +90,20 @@ def is_latest(folder: Path) -> bool:
     """Whether `latest` beside a folder points to it."""
     link = folder.parent / "latest"
     return link.is_symlink() and link.readlink().name == folder.name
+
+
+def note_cells(folder: Path, keys: Iterable[str]) -> None:
+    """Write down which cells a search, an ablation or a study uses; workers may do so side by side."""
+    new = sorted(set(keys) - noted_cells(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / NOTE).open("ab", buffering=0) as stream:  # one write: lines of two workers do not mix
+        stream.write("".join(f"{key}\n" for key in new).encode())
+
+
+def noted_cells(folder: Path) -> set[str]:
+    """What `note_cells` wrote there."""
+    path = folder / NOTE
+    return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
 
 
 def needed(keys: Iterable[str]) -> set[str]:

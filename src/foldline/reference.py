@@ -24,6 +24,7 @@ from foldline import schema
 from foldline.ablation.variants import AblateConfig
 from foldline.config import TABLES
 from foldline.schooling import PretrainConfig, TeacherConfig
+from foldline.study.settings import StudyConfig, SystemConfig
 from foldline.tuning.settings import TuneConfig
 from foldline.verbs import VERBS
 from models.blocks import BLOCKS
@@ -63,6 +64,7 @@ def page() -> str:
     parts += _registry("Heads: `kind` in `head`", {name: part.config for name, part in HEADS.items()})
     parts += ["## Tables of other files\n", *_sections("[tune] of a search", TuneConfig)]
     parts += _sections("[ablate] of an ablation", AblateConfig)
+    parts += [*_sections("[study] of a study", StudyConfig), *_sections("[[system]] of a study", SystemConfig)]
     return "\n".join(parts).rstrip() + "\n"
 
 

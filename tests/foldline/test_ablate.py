@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tiny
 
-from foldline import series
+from foldline import clean, series
 from foldline.cli import main
 
 
@@ -47,6 +47,7 @@ def test_cells_are_shared_between_variants(ablated: Path) -> None:
     """3 folds x 2 seeds: hybrid and boosting; the hybrid without convolution; both without lags. The rest shares."""
     assert len(list((ablated / "runs" / "cells").glob("*/done.json"))) == 6 * (2 + 1 + 2)
     assert not list((ablated / "runs" / "cells").glob("*/test-*.npy"))
+    assert {item.kind for item in clean.survey() if item.path.parent.name == "cells"} == {"kept"}
 
 
 def test_deltas_are_those_of_the_cells(ablated: Path) -> None:

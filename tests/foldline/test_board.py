@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import io
 import json
-import math
 import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tiny
-from scipy import stats
 
-from foldline import board, clean, files, submit
+from foldline import clean, files, records, submit
 from foldline.cli import main
+
+DATA = {"metric": "mae", "source": "rides", "target": ["speed"]}
 
 
 def experiment(name: str, number: int, scores: list[float], cells: list[str], **config: Any) -> Path:
     """Record an experiment as `train` does; its cells are there afterwards, each trained for half a minute."""
     folder = files.runs() / name / f"{number:016x}"
-    tables = {"data": {"metric": "mae", "source": "rides", "target": ["speed"]}, **config}
+    tables = {"data": DATA, **config}
     value = {
         "config": tables,
         "cells": [{"key": key} for key in cells],
         "scores": [["blend", scores]],
+        "interval": [scores[-1] - 0.125, scores[-1] + 0.25],
         "blend": {"method": "hill-climb", "labels": ["a", "b"], "weights": [0.25, 0.75]},
     }
     files.write_json(folder / "experiment.json", value)
@@ -95,19 +96,23 @@ def test_keys_that_are_left_out_and_lost_cells_are_said(house: Path, capsys: pyt
     assert (other["differs"], best["minutes"]) == (["train.lr left out"], None)
 
 
-def test_the_interval_is_students_over_folds() -> None:
-    scores = [0.4, 0.6, 0.5, 0.8]
-    low, high = stats.t.interval(0.95, 3, np.mean(scores), stats.sem(scores))
-    assert board.half_width(scores) == pytest.approx((high - low) / 2)
-    assert math.isnan(board.half_width([0.4]))
+def test_intervals_are_those_that_were_recorded(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [(line["low"], line["high"]) for line in lines(capsys, "rides")] == [(0.375, 0.75), (0.475, 0.85)]
+    path = house / "rides" / f"{2:016x}" / "experiment.json"
+    for interval in ({"interval": [None, None]}, {}):  # a single series; a run from before there were intervals
+        value = {name: part for name, part in files.read_json(path).items() if name != "interval"}
+        files.write_json(path, value | interval)
+        assert lines(capsys, "rides")[0]["low"] is None
 
 
 def test_only_the_same_data_and_metric_are_compared(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cell("elsewhere", data={"fingerprint": "other"})
     experiment("rides", 6, [0.1, 0.1], ["elsewhere"])
+    for number, asked in ((7, {"observed": 3}), (8, {"scored": "coasting == 0"}), (9, {"metric": "mse"})):
+        experiment("rides", number, [0.1, 0.1], ["two"], data={**DATA, **asked})
     tiny.run("board", "rides", "--json")
     groups = json.loads(capsys.readouterr().out)["groups"]
-    assert [len(group["lines"]) for group in groups] == [2, 1]
+    assert [len(group["lines"]) for group in groups] == [2, 1, 1, 1, 1]
 
 
 def test_a_real_run_is_on_the_board(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +135,8 @@ def kinds() -> dict[str, set[str]]:
     """Kind -> names of what is of it."""
     found: dict[str, set[str]] = {}
     for item in clean.survey():
-        name = item.path.name if item.path.parent.name in ("cells", "store") else item.path.name.lstrip("0")
+        hashed = item.path.parent.name not in ("cells", "outside", "store")
+        name = item.path.name.lstrip("0") if hashed else item.path.name
         found.setdefault(item.kind, set()).add(name)
     return found
 
@@ -157,20 +163,50 @@ def test_only_named_kinds_go_and_the_ledger_keeps_its_own(house: Path, capsys: p
     assert kinds() == {"kept": before["kept"]}
 
 
-def test_a_person_is_asked(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    for answer, gone in (("n", False), ("y", True)):
-        monkeypatch.setattr("builtins.input", lambda text, answer=answer: asked.append(text) or answer)
-        tiny.run("clean", "unused")
+class Keyboard(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_is_asked_and_a_script_is_not(
+    house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags, typed, gone in ((["--json"], "y\n", False), ([], "n\n", False), ([], "", False), ([], "y\n", True)):
+        monkeypatch.setattr("sys.stdin", Keyboard(typed))
+        tiny.run("clean", "unused", *flags)
         assert ("trial" not in kinds().get("unused", set())) == gone
-    assert asked[0].startswith("Delete 1 items")
+        said = capsys.readouterr().out
+        assert json.loads(said)["freed"] == 0 if flags else "Delete 1 items" in said
 
 
-def test_an_interrupted_deletion_is_finished_by_the_next(house: Path) -> None:
-    (house / "cells" / "trial").rename(house / "cells" / f".trial{clean.GONE}")
+@pytest.mark.parametrize("path", [f"cells/.trial{clean.GONE}", f"store/.s{clean.GONE}", f"old/.x{clean.GONE}"])
+def test_an_interrupted_deletion_is_finished_by_the_next(
+    house: Path, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(house / "old" / f"{5:016x}", house / path)
+    assert len(lines(capsys)) == 5  # what is half gone is no experiment
     tiny.run("clean", "caches", "--force")
-    assert list((house / "cells").glob(".*")) == []
+    assert not (house / path).exists() and "caches" not in kinds()
+
+
+def test_what_a_search_an_audit_and_the_outside_left_stays_with_its_latest(house: Path) -> None:
+    (house / "rides" / "audit").mkdir()
+    for number, keys in ((7, ["trial", "gone-since"]), (8, ["taught"])):
+        folder = house / "search" / f"{number:016x}"
+        records.note_cells(folder, keys)
+        records.note_cells(folder, keys)  # it goes on
+        assert (folder / "cells.txt").read_text().split() == sorted(keys)
+        files.point(folder.parent / "latest", folder)
+    value = {**files.read_json(house / "rides" / f"{2:016x}" / "experiment.json")}
+    value["outside"] = [{"label": "friend", "source": "f", "tests": {"print": "outside/f-print/test.npy"}}]
+    files.write_json(house / "rides" / f"{2:016x}" / "experiment.json", value)
+    for name in ("f-print", "g-print"):
+        files.write_text(house / "outside" / name / "test.npy", name)
+    found = kinds()
+    assert {"audit", "8", "taught", "first", "master", "f-print"} <= found["kept"]
+    assert {"7", "trial"} <= found["old"] and found["unused"] == {"g-print"}
 
 
 def test_nothing_is_deleted_while_a_run_goes_on(house: Path, capsys: pytest.CaptureFixture[str]) -> None:

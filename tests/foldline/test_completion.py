@@ -54,6 +54,14 @@ def test_files_are_completed_too(script: Path, tmp_path: Path) -> None:
     assert completed(script, "score", "trut") == {"truth.csv"}
 
 
+def test_values_are_files(script: Path) -> None:
+    (script / "truth.csv").touch()
+    for words in (("data.source", "=", "tru"), ("data.source=tru",)):  # as bash 4 splits it, and as 3.2 and zsh do not
+        assert completed(script, "train", "rides", *words) == {"truth.csv"}
+    assert completed(script, "train", "rides", "data.source", "=") == {"truth.csv", "completion", "configs"}
+    assert "train.lr=" in completed(script, "train", "rides", "data.source", "=", "truth.csv", "train.l")
+
+
 def test_another_shell_is_refused(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "fish"]) == 2
     assert "Known: bash, zsh" in capsys.readouterr().err

@@ -165,6 +165,34 @@ def test_other_data_is_refused(trained: Path, tmp_path: Path) -> None:
         again("rides", "train.epochs=3")
 
 
+def test_a_member_from_outside_is_shown_without_its_files(trained: Path) -> None:
+    tables = tiny.frames()
+    tables["train"].select("row", "speed").write_csv("oof.csv")
+    tables["test"].select("row", speed=pl.col("power")).write_csv("asked.csv")
+    tiny.run("train", "rides", 'blend.outside=[{name = "friend", oof = "oof.csv", test = "asked.csv"}]')
+    first = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    for path in ("oof.csv", "asked.csv"):
+        Path(path).unlink()
+    text = again()
+    assert re.findall(r"<section id='scores'>.*?</section>", text, re.DOTALL)[0] in first and "friend" in text
+    next((trained / "runs" / "outside").glob("*/out_of_fold.npy")).unlink()
+    with pytest.raises(UserError, match=r"out-of-fold predictions of 'friend', which came from outside, are gone"):
+        again()
+
+
+def test_pre_training_is_shown_again(trained: Path, tmp_path: Path) -> None:
+    series = tiny.rides(701, 8, 10, seed=5)
+    elsewhere = tiny.write(tmp_path / "elsewhere", {"train": series})
+    small = 'name = "hybrid", width = 4, blocks = [{kind = "bilstm"}]'
+    tiny.run("train", "rides", f'model=[{{{small}, pretrain = {{source = "{elsewhere}"}}}}]')
+    first = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    text = again()
+    assert "hybrid, pre-training" in text
+    for title in ("learning-curves", "cells"):
+        part = rf"<section id='{title}'>.*?</section>"
+        assert re.findall(part, text, re.DOTALL) == re.findall(part, first, re.DOTALL) != []
+
+
 def test_data_that_moved_is_found(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "rides").rename(tmp_path / "moved")
     assert "Scores" in sections(again("rides", f"data.source={tmp_path / 'moved'}"))

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import tiny
 
-from foldline import rescore
+from foldline import metrics
 from foldline.cli import main
 from foldline.metrics import metric
 
@@ -25,7 +25,7 @@ TRUTH = pl.DataFrame(
 )
 SAID = pl.DataFrame(
     {"row": [5, 4, 3, 2, 1], "speed": [5.5, 0.0, 4.0, 4.0, 1.5]}
-)  # errors of rows 1, 2, 3, 5: .5 2 1 .5
+)  # errors of rows 1, 2, 3: .5 2 1; row 4 is not scored, row 5 ignored
 
 
 @pytest.fixture
@@ -42,8 +42,46 @@ def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, float]:
 
 
 def test_scored_rows_count_and_parts_are_told_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert answer(capsys) == {"all": 1.0, "Private": 2.0, "Public": 0.75}
-    assert answer(capsys, "data.metric=mse") == {"all": 1.375, "Private": 4.0, "Public": 0.625}
+    assert answer(capsys) == {"all": pytest.approx(3.5 / 3), "Private": 2.0, "Public": 0.75}
+    assert answer(capsys, "data.metric=mse") == {"all": pytest.approx(5.25 / 3), "Private": 4.0, "Public": 0.625}
+
+
+def test_a_known_start_is_not_scored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = TRUTH.with_columns(second=pl.Series([1.0, 0.0, 0.0, 2.0, 1.0]))  # row 2 comes before row 1
+    steps.write_csv(folder / "truth.csv")
+    assert answer(capsys, "data.observed=1", "data.scored=") == {"all": 4.75, "Public": 4.75}  # rows 1 and 4
+    TRUTH.write_csv(folder / "truth.csv")
+    assert main(["score", "said.csv", "truth.csv", "rides", "data.observed=1"]) == 2
+    assert "lacks second, which data.observed = 1 asks for" in capsys.readouterr().err
+
+
+def test_names_that_are_numbers_and_conditions_on_names_will_do(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    TRUTH.with_columns(Usage=pl.Series([1, 1, 2, 2, 2])).write_csv(folder / "truth.csv")
+    assert answer(capsys, "data.scored=ride == 'a'") == {"all": 1.25, "1": 1.25}
+
+
+@pytest.mark.parametrize(
+    ("truth", "option", "words"),
+    [
+        (pl.concat([TRUTH, TRUTH[:1]]), [], "truth.csv: row must be unique"),
+        (
+            TRUTH.with_columns(speed=pl.lit(None)),
+            [],
+            "must be a finite number in every row that counts, but is not in 3",
+        ),
+        (TRUTH, ["data.scored=coasting === 0"], "data.scored must be a SQL condition"),
+        (TRUTH, ["data.scored=coasting == 'no'"], "does not fit the columns of truth.csv"),
+        (TRUTH, ["data.scored=coasting == 2"], "no row counts by data.scored = 'coasting == 2'"),
+    ],
+)
+def test_a_truth_that_is_none_is_refused(
+    folder: Path, truth: pl.DataFrame, option: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth.write_csv(folder / "truth.csv")
+    assert main(["score", "said.csv", "truth.csv", "rides", *option]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_a_truth_of_ids_and_targets_is_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +100,7 @@ def test_the_interval_is_that_of_many_resamples() -> None:
     drawn = rng.integers(200, size=(5000, 200))
     scores = np.sqrt(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
     np.testing.assert_allclose(
-        rescore.interval(metric("rmse"), loss, series), np.percentile(scores, [2.5, 97.5]), rtol=0.02
+        metrics.interval(metric("rmse"), loss, series), np.percentile(scores, [2.5, 97.5]), rtol=0.02
     )
 
 
@@ -71,7 +109,7 @@ def test_the_interval_is_that_of_many_resamples() -> None:
     [
         (SAID[:3], "must predict every row of truth.csv, but 2 are missing or empty (first row: 1)"),
         (pl.concat([SAID, SAID[:1]]), "row must be unique"),
-        (SAID.with_columns(speed=pl.lit(None)), "5 are missing or empty"),
+        (SAID.with_columns(speed=pl.lit(None)), "4 are missing or empty"),
         (SAID.rename({"speed": "velocity"}), "lacks a column"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 import tiny
 from lab import dense
 
-from foldline import config
+from foldline import config, files, records
 from foldline.cli import main
+from foldline.console import Terminal
 from foldline.errors import UserError
-from foldline.study import cost, settings, sizing
+from foldline.study import contest, cost, settings, sizing, truncation
 from foldline.study.cost import Subject
 
 FILE = """
@@ -30,9 +32,9 @@ steps = [8, 16]
 batch = 2
 
 [[system]]
-name = "bi-LSTM"
+name = "LSTM"
 multiple = 2
-model = {name = "hybrid", blocks = [{kind = "bilstm"}]}
+model = {name = "hybrid", blocks = [{kind = "lstm"}]}
 
 [[system]]
 name = "convolution & <more>"
@@ -122,12 +124,13 @@ def found(home: Path) -> dict[str, Any]:
 
 def test_all_systems_have_the_wanted_size_and_cells_on_every_fold_and_seed(studied: Path) -> None:
     value = found(studied)
-    assert [each["name"] for each in value["systems"]] == ["bi-LSTM", "convolution & <more>", "DeepAR"]
+    assert [each["name"] for each in value["systems"]] == ["LSTM", "convolution & <more>", "DeepAR"]
     for each in value["systems"]:
         assert 720 <= each["parameters"] <= 1080
         assert np.array(each["scores"]).shape == (3, 2) and each["score"] == pytest.approx(np.mean(each["scores"]))
         assert [point["steps"] for point in each["growth"]] == [8, 16] and each["step"]["steps"] == 10
-    assert len(list((studied / "runs" / "cells").glob("*/done.json"))) == 3 * 3 * 2
+    cells = {path.parent.name for path in (studied / "runs" / "cells").glob("*/done.json")}
+    assert len(cells) == 3 * 3 * 2 and cells == records.noted_cells(studied / "runs" / "study-rides" / "latest")
 
 
 def test_the_first_system_is_compared_with_each_other_one(studied: Path) -> None:
@@ -142,9 +145,28 @@ def test_the_first_system_is_compared_with_each_other_one(studied: Path) -> None
 def test_the_page_shows_each_system_with_its_evidence_and_growth(studied: Path) -> None:
     page = (studied / "runs" / "study-rides" / "latest" / "study.html").read_text()
     assert "convolution &amp; &lt;more&gt;" in page and "<more>" not in page
-    assert all(f"<h2>{title}</h2>" in page for title in ("Scores", "Effects", "Price", "Growth"))
+    assert all(f"<h2>{title}</h2>" in page for title in ("Scores", "Effects", "Price", "Growth", "History"))
     assert page.count("time grows as T") == 3 and "./run.sh study study-rides study.growth=true" in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_system_that_looks_back_is_cut_and_whole_it_is_its_cell(
+    studied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOLDLINE_HOME", str(studied))
+    monkeypatch.chdir(studied.parent)
+    plan = settings.load(Path("study-rides"), [])
+    lstm, *others = contest.prepare(plan, Terminal(quiet=True)).ablation.prepared
+    assert truncation.looks_back(lstm.plan[0].model)
+    assert not any(truncation.looks_back(other.plan[0].model) for other in others)
+    cuts = truncation.curve(lstm)
+    assert [cut.steps for cut in cuts] == [1, 2, 5, 10]
+    assert [asdict(cut) for cut in cuts] == found(studied)["systems"][0]["truncation"]
+    cell, data = lstm.plan[0], lstm.train
+    held = files.read_array(cell.folder / "held_out.npy")
+    off = np.abs(files.read_array(cell.folder / "out_of_fold.npy") - np.asarray(data.y)[held])
+    assert cuts[-1].error == pytest.approx(off[data.scored[held]].mean(), rel=1e-4) and cuts[-1].distance == 0
+    assert all(cut.distance > 0 for cut in cuts[:-1])
 
 
 def test_a_second_run_trains_nothing(
@@ -156,7 +178,7 @@ def test_a_second_run_trains_nothing(
     tiny.run("study", "study-rides")
     assert tiny.tree(studied / "runs" / "cells") == before
     out = capsys.readouterr().out
-    assert "cells: 18, 18 finished, 0 to train" in out and "bi-LSTM: width" in out
+    assert "cells: 18, 18 finished, 0 to train" in out and "LSTM: width" in out
     page = (studied / "runs" / "study-rides" / "latest" / "study.html").read_text()
     assert "add study.growth=true" in page
 
@@ -174,7 +196,7 @@ def test_a_dry_run_trains_nothing(home: Path, rides: Path, capsys: pytest.Captur
         (("parameters = 900", "parameters = 0"), "parameters must be at least 1"),
         (("steps = [8, 16]", "steps = [16, 8]"), "steps must rise"),
         (("seeds = [0, 1]", "seeds = []"), "seeds must be different whole numbers"),
-        (('"DeepAR"', '"bi-LSTM"'), "each with a name of its own"),
+        (('"DeepAR"', '"LSTM"'), "each with a name of its own"),
         (("layers = 1, embed", "width = 8, embed"), "must not give a width"),
         (("layers = 1, embed", "leyers = 1, embed"), "leyers"),
         (('{name = "deepar", layers = 1, embed = 0}', '{name = "lightgbm"}'), "system 'DeepAR'"),

@@ -31,6 +31,7 @@ KEY = "0123456789abcdef" * 2 + "01234567"  # 40 digits, as wandb wants them
         ("auto", None, "variable", "online"),
         ("auto", None, "netrc", "online"),
         ("auto", None, "other netrc", "offline"),
+        ("auto", None, "own server", "online"),
         ("auto", "disabled", "variable", "disabled"),
         ("auto", "offline", "variable", "offline"),
         ("auto", "online", None, "online"),
@@ -46,7 +47,9 @@ def test_the_mode_is_decided_before_wandb_starts(
         monkeypatch.setenv("WANDB_MODE", mode)
     if key == "variable":
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    if key in ("netrc", "other netrc"):
+    if key == "own server":
+        monkeypatch.setenv("WANDB_BASE_URL", "https://example.org:8080")
+    if key in ("netrc", "other netrc", "own server"):
         host = "api.wandb.ai" if key == "netrc" else "example.org"
         (home / "netrc").write_text(f"machine {host} login user password {'0' * 40}\n")
         (home / "netrc").chmod(0o600)
@@ -141,12 +144,12 @@ def test_a_summary_holds_scores_pages_and_files(home: Path, tmp_path: Path) -> N
         pages={"report": "<!doctype html><p>whole</p>"},
         artifacts={"submission": tmp_path / "submission.csv"},
     )
-    with Tracker(TrackConfig(wandb="offline"), "rides", tmp_path / "run", "train") as tracker:
+    with Tracker(TrackConfig(wandb="offline"), "my rides+", tmp_path / "run", "train") as tracker:
         tracker.conclude(told)
     assert tracker.trouble == ""
     (path,) = (tmp_path / "run").rglob("*.wandb")
     (run,) = written(path, "run")
-    assert (run.display_name, run.run_group) == ("summary", "rides") and items(run.config.update)["data"] == {
+    assert (run.display_name, run.run_group) == ("summary", "my rides+") and items(run.config.update)["data"] == {
         "key": "ride"
     }
     summary = {name: value for record in written(path, "summary") for name, value in items(record.update).items()}
@@ -154,7 +157,7 @@ def test_a_summary_holds_scores_pages_and_files(home: Path, tmp_path: Path) -> N
     (page,) = path.parent.rglob("*.html")
     assert page.read_text() == "<!doctype html><p>whole</p>" and logged(path)[0]["report/_type"] == "html-file"
     (artifact,) = written(path, "artifact")
-    assert (artifact.type, artifact.name) == ("submission", "rides-submission")
+    assert (artifact.type, artifact.name) == ("submission", "my-rides--submission")
     (content,) = artifact.manifest.contents
     assert (content.path, content.size) == ("submission.csv", (tmp_path / "submission.csv").stat().st_size)
 
@@ -175,6 +178,42 @@ def test_a_server_that_never_answers_hangs_nothing(
     said = tracker.trouble + "".join(capfd.readouterr())
     said += "".join(path.read_text(errors="replace") for path in (tmp_path / "run").rglob("*.log") if path.is_file())
     assert KEY not in said
+
+
+def test_online_without_a_key_nobody_is_asked(home: Path, tmp_path: Path) -> None:
+    with Tracker(TrackConfig(wandb="online"), "rides", tmp_path / "run", "train") as tracker:
+        tracker.conclude(Summary(config={}, values={"score": 0.5}, pages={}, artifacts={}))
+    assert tracker.trouble == "wandb online did not start (no key was found); tracking goes on offline"
+    assert len(list((tmp_path / "run").rglob("offline-run-*/*.wandb"))) == 1
+
+
+class Broken:
+    """A run whose service has died."""
+
+    def log(self, values: dict[str, float]) -> None:
+        raise ConnectionResetError("Connection lost")
+
+
+def test_a_wandb_that_breaks_off_stops_nothing(
+    rides: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(Tracker, "_init", lambda self, module, name, config, mode: begun.append(name) or Broken())
+    tiny.run("train", "rides", "track.wandb=offline")
+    told = "wandb broke off (Connection lost); tracking goes on in history.jsonl only"
+    assert len(begun) == 1 and capsys.readouterr().err == f"warning: {told}\n"
+
+
+def test_a_blend_is_summed_up_with_its_page(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("blend", "rides", "blend.method=mean", "blend.trials=2", "track.wandb=offline")
+    for _ in range(2):  # the second time there is no news
+        tiny.run(*words)
+    (path,) = (trained / "runs" / "rides").rglob("*.wandb")
+    (run,) = written(path, "run")
+    assert (run.display_name, run.run_group, run.job_type) == ("summary", "rides", "blend")
+    summary = {name: value for record in written(path, "summary") for name, value in items(record.update).items()}
+    assert summary["blend/hybrid"] == summary["blend/lightgbm"] == 0.5
+    assert {artifact.type for artifact in written(path, "artifact")} == {"submission", "folds", "blend"}
 
 
 def waits(home: Path, name: str) -> Path:

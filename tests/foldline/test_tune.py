@@ -14,7 +14,7 @@ import searches
 import tiny
 from optuna.trial import TrialState
 
-from foldline import config, experiment, folds, members, series, store
+from foldline import clean, config, experiment, folds, members, series, store
 from foldline.cli import main
 from foldline.errors import UserError
 from foldline.tuning import trial as trials
@@ -54,6 +54,7 @@ def test_the_whole_way(search: Path, home: Path, capsys: pytest.CaptureFixture[s
     page = (home / "runs" / "search" / "latest" / "study.html").read_text()
     assert page.count("<svg") == 3 and not re.search(r"(src|href)=.http", page)
     assert "model.0.rounds" in page
+    assert {item.kind for item in clean.survey() if item.path.parent.name == "cells"} == {"kept"}
 
 
 def test_run_again_it_does_nothing_and_asked_for_more_it_goes_on(search: Path, home: Path) -> None:

@@ -32,6 +32,11 @@ class Study:
     def base(self) -> Prepared:
         return self.prepared[0]
 
+    @property
+    def keys(self) -> set[str]:
+        """Of all its cells."""
+        return {cell.key for each in self.prepared for cell in each.plan}
+
     def waves(self, force: bool = False) -> list[list[Job]]:
         """What there is to train, each cell once however many variants need it."""
         merged: list[dict[str, Job]] = []

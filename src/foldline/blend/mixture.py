@@ -62,11 +62,8 @@ class Mixture:
 
     @property
     def members(self) -> list[Member]:
-        """All members, without copies: two configs may have a model in common."""
-        every: dict[frozenset[str], Member] = {}
-        for member in (member for part in self.parts for member in part.members):
-            every.setdefault(frozenset(cell.key for cell in member.cells), member)
-        return [*every.values(), *self.others]
+        """All members, without copies."""
+        return [*members.once([member for part in self.parts for member in part.members]), *self.others]
 
     @property
     def folder(self) -> Path:

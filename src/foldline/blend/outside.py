@@ -6,7 +6,7 @@
     test = "friend/test.parquet"           # the same for each test row
     fold = "fold"                          # a column of oof: which fold held the row out; may be left out
 
-What passes is kept under runs/outside, named after the files' content, so that `infer` needs the files no more.
+What passes is kept under runs/outside, named after the files' content: `infer` and `report` need the files no more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline import files, readers
+from foldline import files, members, readers
 from foldline.blend.base import OutsideConfig
 from foldline.config import Config
 from foldline.console import Terminal
@@ -61,7 +61,9 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
     values = [frame.select(competition.data.target).to_numpy() for frame in (known, asked)]
     source = files.digest_arrays(*values)
     folder = files.runs() / "outside" / f"{source}-{test.fingerprint}"
-    files.make_once(folder, lambda draft: files.write_array(draft / "test.npy", values[1]))
+    for name, rows in ((members.OUT_OF_FOLD, values[0]), ("test.npy", values[1])):
+        if not (folder / name).exists():
+            files.write_array(folder / name, rows)
     return Member(config.name, source=source, rows=values[0], tests={test.fingerprint: folder / "test.npy"})
 
 

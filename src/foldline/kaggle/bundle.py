@@ -37,6 +37,7 @@ DECODING = ("numba",)  # and by the decoder
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
 NOT_NEEDED = ("*.npy", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
 NOBODY = "YOUR-KAGGLE-NAME"
+NOTEBOOK = "-notebook"  # what the notebook is called behind the data set's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,8 @@ def pack(stored: Stored, options: Options) -> dict[str, Any]:
 
 
 def slug_of(name: str) -> str:
-    """An experiment's name as Kaggle writes names: 6 to 50 lower-case letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", f"foldline {name}".lower()).strip("-")[:50].strip("-")
+    """An experiment's name as Kaggle writes names: 6 to 50 lower-case letters, digits and dashes, NOTEBOOK included."""
+    return re.sub(r"[^a-z0-9]+", "-", f"foldline {name}".lower())[: 50 - len(NOTEBOOK)].strip("-")
 
 
 def _refuse(stored: Stored, out: Path) -> None:
@@ -160,8 +161,8 @@ def required(decodes: bool) -> list[str]:
 def _kernel_metadata(options: Options, slug: str, on_gpu: bool) -> dict[str, Any]:
     """https://github.com/Kaggle/kaggle-api/blob/main/docs/kernels_metadata.md"""
     return {
-        "id": f"{options.owner}/{slug}-notebook",
-        "title": f"{slug.replace('-', ' ')} notebook",
+        "id": f"{options.owner}/{slug}{NOTEBOOK}",
+        "title": f"{slug}{NOTEBOOK}".replace("-", " "),
         "code_file": f"{slug}.ipynb",
         "language": "python",
         "kernel_type": "notebook",

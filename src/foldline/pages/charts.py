@@ -16,7 +16,6 @@ LEFT, RIGHT, TOP, BOTTOM = 38.0, 8.0, 8.0, 36.0  # px around the axes
 GAP = 7.0  # px between an axis and its numbers
 HEAD = 14  # px for the y axis' label, above it
 WIDEST = 1.2  # times its own width: text of 11 px stays below 14
-HEAD = 14  # px for the y axis' label, above it
 COLORS = ("c1", "c2", "c3", "c4", "c5", "c6", "c7")  # of what is not submitted
 
 

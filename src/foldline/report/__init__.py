@@ -10,6 +10,6 @@
 """
 
 from foldline.report.evidence import Evidence, Found, Made
-from foldline.report.whole import read_made, told, whole, write
+from foldline.report.whole import mirror, read_made, told, whole, write
 
-__all__ = ["Evidence", "Found", "Made", "read_made", "told", "whole", "write"]
+__all__ = ["Evidence", "Found", "Made", "mirror", "read_made", "told", "whole", "write"]

@@ -48,9 +48,11 @@ def by_fold(evidence: Evidence) -> str:
     folds = len(next(iter(scores.values()))) - 1
     columns = [f"{evidence.config.data.metric}", *(f"fold {number}" for number in range(folds)), "all rows"]
     rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in scores.items()]
+    low, high = evidence.result.interval
+    between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over series"
     return table(columns, rows) + note(
         "Each fold is predicted by models that never saw its series; blend weights and grid were fitted on the other "
-        "folds. The last row is what is submitted."
+        f"folds. The last row is what is submitted{between}."
     )
 
 

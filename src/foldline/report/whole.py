@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from foldline import files, pages
+from foldline.console import Terminal
 from foldline.report import errors, examples, outcome, scores, training
 from foldline.report.evidence import Evidence, Made
-from foldline.track import Summary
+from foldline.track import Summary, Tracker
 
 
 def whole(evidence: Evidence) -> str:
@@ -54,6 +55,15 @@ def told(evidence: Evidence, artifacts: Mapping[str, Path]) -> Summary:
         pages={"report": whole(evidence), **pictures},
         artifacts=artifacts,
     )
+
+
+def mirror(tracker: Tracker, evidence: Evidence, artifacts: Mapping[str, Path], terminal: Terminal) -> None:
+    """The experiment as a whole goes to wandb, beside its cells. artifacts: as in `told`."""
+    with tracker:
+        if tracker.mode != "disabled":
+            tracker.conclude(told(evidence, artifacts))
+    if tracker.trouble:
+        terminal.warn(tracker.trouble)
 
 
 def write(folder: Path, evidence: Evidence) -> Path:

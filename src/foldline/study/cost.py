@@ -60,7 +60,7 @@ class Subject:
 def measured(subject: Subject, batch: int, steps: Sequence[int]) -> list[Cost]:
     """`measure` in a fresh process, forked by a server that has imported what it needs and done nothing else."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # an optimiser imports the latter: seconds each time
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(measure, subject, batch, tuple(steps)).result()
 

@@ -13,8 +13,10 @@ from foldline.ablation import findings, words
 from foldline.ablation.findings import Finding, Findings
 from foldline.console import Terminal
 from foldline.resident import kept_steps
+from foldline.study import truncation
 from foldline.study.contest import Contest, System
 from foldline.study.cost import Cost, Subject, measured
+from foldline.study.truncation import Cut
 from foldline.workbench import Prepared
 
 COLUMNS = (
@@ -33,6 +35,7 @@ class Outcome:
     epoch_s: float  # of a cell that has the machine for itself: its steps, times the fastest that was measured
     step: Cost  # of a training step as the study trains
     growth: list[Cost]  # by number of steps; empty: not measured
+    cuts: list[Cut]  # by number of steps that it may look back; empty: it looks ahead, too
 
     @property
     def score(self) -> float:
@@ -55,9 +58,32 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Design:
+    """What all systems had in common, for who finds only study.json."""
+
+    study: str
+    simulated: bool  # the series
+    series: int
+    parameters: int  # wanted of each system
+    metric: str
+
+    @classmethod
+    def of(cls, contest: Contest) -> Design:
+        base = contest.ablation.base
+        return cls(
+            study=contest.plan.name,
+            simulated=base.config.data.simulated,
+            series=len(base.train.lengths),
+            parameters=contest.plan.settings.parameters,
+            metric=base.config.data.metric,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """What came out of a study."""
 
+    design: Design
     found: Findings
     systems: list[Outcome]  # in the file's order
 
@@ -76,7 +102,7 @@ def reduce(contest: Contest, terminal: Terminal) -> Result:
         for system, prepared, finding in zip(contest.systems, contest.ablation.prepared, against, strict=True):
             systems.append(_outcome(contest, system, prepared, finding, found))
             update(len(systems), len(contest.systems))
-    return Result(found=found, systems=systems)
+    return Result(design=Design.of(contest), found=found, systems=systems)
 
 
 def _outcome(contest: Contest, system: System, prepared: Prepared, finding: Finding | None, found: Findings) -> Outcome:
@@ -92,6 +118,7 @@ def _outcome(contest: Contest, system: System, prepared: Prepared, finding: Find
         epoch_s=step.step_s * math.ceil(taught / batch),
         step=step,
         growth=measured(subject, settings.batch, settings.steps) if settings.growth else [],
+        cuts=truncation.curve(prepared) if truncation.looks_back(model) else [],
     )
 
 
@@ -120,6 +147,7 @@ def undecided(result: Result) -> Sequence[str]:
 def as_json(result: Result) -> dict[str, Any]:
     """Everything that was found, for scripts: what the page shows, unrounded."""
     return {
+        "design": asdict(result.design),
         "systems": [
             {
                 **asdict(each.system),
@@ -129,6 +157,7 @@ def as_json(result: Result) -> dict[str, Any]:
                 "time.epoch_s": each.epoch_s,
                 "step": asdict(each.step),
                 "growth": [asdict(cost) for cost in each.growth],
+                "truncation": [asdict(cut) for cut in each.cuts],
             }
             for each in result.systems
         ],

@@ -22,6 +22,7 @@ def page(contest: Contest, result: Result, command: str) -> str:
         ("Effects", _effects(result)),
         ("Price", _price(result)),
         ("Growth", _growth(result)),
+        ("History", _history(result)),
         ("What this design can and can't say", _remarks(contest, result)),
         ("How to make it again", _again(contest, command)),
     ]
@@ -98,6 +99,30 @@ def _seconds(chosen: Outcome, result: Result) -> str:
 def _line(each: Outcome, style: str) -> Line:
     x, y = (np.array([getattr(cost, name) for cost in each.growth]) for name in ("steps", "step_s"))
     return Line(x=x, y=y, style=style)
+
+
+def _history(result: Result) -> str:
+    """The truncation curves of the systems that look back and nowhere else."""
+    found = [each for each in result.systems if each.cuts]
+    if not found:
+        return note("No system here looks back and nowhere else, so that it could be cut to its last steps.")
+    pictures = [(f"<b>{escape(each.system.name)}</b>", _cuts(each)) for each in found]
+    rows = [[each.system.name, *(f"{cut.error:.4f}, {cut.distance:.4f}" for cut in each.cuts)] for each in found]
+    steps = [f"last {cut.steps}" for cut in found[0].cuts]
+    return (
+        figures(pictures)
+        + table(["", *steps], rows, plain=True)
+        + note(
+            "Mean absolute error of a system that begins anew k steps before each answer, and how far that is from "
+            "what the whole one says (Miller & Hardt 2019). Where the curve is level, nothing further back matters. "
+            "Of its first cell, on series that it held out. Features that sum up the past bring it along."
+        )
+    )
+
+
+def _cuts(each: Outcome) -> str:
+    x, y = (np.array([getattr(cut, name) for cut in each.cuts]) for name in ("steps", "error"))
+    return chart([Line(x=x, y=y)], xlabel="k, steps that it looks back", ylabel="mean absolute error")
 
 
 def _remarks(contest: Contest, result: Result) -> str:

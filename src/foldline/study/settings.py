@@ -66,8 +66,8 @@ class StudyConfig:
 class SystemConfig:
     """[[system]]: a model without its width."""
 
-    name: str
-    model: dict[str, Any]
+    name: str  # what tables call it
+    model: dict[str, Any]  # a [[model]], its width left out
     multiple: int = 1  # of which its width must be one
 
     def __post_init__(self) -> None:

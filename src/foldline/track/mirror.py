@@ -1,20 +1,21 @@
 """The mirror: a wandb run for each cell, and one that sums an experiment up, all in one group.
 
-Tracking never stops a run: where wandb can't start online it goes on offline, where it can't do that in history.jsonl
-alone, and `trouble` says so once.
+Tracking never stops a run: where wandb can't start online it goes on offline, where it can't do that, or breaks off
+later, in history.jsonl alone, and `trouble` says so once.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foldline import schema
 from foldline.cells import Cell
-from foldline.track.mode import TrackConfig, mode_of, without_key
+from foldline.track.mode import TrackConfig, key_found, mode_of, without_key
 
 INIT_TIMEOUT_S = 15.0
 FINISH_TIMEOUT_S = 60.0  # longest wait for an upload at a run's end; what is left can be sent by `track sync`
@@ -50,26 +51,41 @@ class Tracker:
     def event(self, cell: Cell, kind: str, values: dict[str, Any]) -> None:
         """An event of an executor: an epoch is logged, the end of a cell ends its run."""
         if kind == "epoch":
-            run = self.runs.get(cell.key) or self._begin(cell.key, cell.name, config_of(cell))
-            if run is not None:
-                run.log(dict(values))
+            with self._going_on():
+                run = self.runs.get(cell.key) or self._begin(cell.key, cell.name, config_of(cell))
+                if run is not None:
+                    run.log(dict(values))
         elif kind == "done":
             self._finish(cell.key, exit_code=0)
 
     def conclude(self, summary: Summary) -> None:
         """A run of its own for the experiment as a whole."""
-        run = self._begin("summary", "summary", summary.config)
-        if run is None:
-            return
+        with self._going_on():
+            run = self._begin("summary", "summary", summary.config)
+            if run is not None:
+                self._tell(run, summary)
+        self._finish("summary", exit_code=0)
+
+    def _tell(self, run: Any, summary: Summary) -> None:
         import wandb
 
         run.summary.update(dict(summary.values))
         run.log({name: wandb.Html(text, inject=False, data_is_not_path=True) for name, text in summary.pages.items()})
         for kind, path in summary.artifacts.items():
-            artifact = wandb.Artifact(f"{self.experiment}-{kind}".replace("+", "-"), type=kind)
+            name = re.sub(r"[^a-zA-Z0-9_.-]", "-", self.experiment)[:100]  # what wandb lets a name be
+            artifact = wandb.Artifact(f"{name}-{kind}", type=kind)
             artifact.add_file(str(path), policy="immutable")  # read where it lies, not copied to a cache first
             run.log_artifact(artifact)
-        self._finish("summary", exit_code=0)
+
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Whatever becomes of wandb inside, a killed service or a full disk, ends the mirror and not the run."""
+        try:
+            yield
+        except Exception as error:  # wandb's own ones have no base class in common
+            self.reason = self.reason or f"wandb broke off ({_first_line(error)})"
+            self.mode, self.trouble = "disabled", f"{self.reason}; tracking goes on in history.jsonl only"
+            self.runs.clear()
 
     def _begin(self, key: str, name: str, config: Mapping[str, Any]) -> Any:
         """A run that has begun, None where wandb is off or can't."""
@@ -89,6 +105,8 @@ class Tracker:
         return self.runs[key]
 
     def _init(self, wandb: Any, name: str, config: Mapping[str, Any], mode: str) -> Any:
+        if mode == "online" and not key_found():
+            raise wandb.errors.UsageError("no key was found")  # wandb would ask for one at a terminal, and wait
         self.folder.mkdir(parents=True, exist_ok=True)
         limited = mode == "online" and "finish_timeout" in wandb.Settings.model_fields  # since wandb 0.31
         limits = {"finish_timeout": FINISH_TIMEOUT_S} if limited else {}
@@ -116,7 +134,7 @@ class Tracker:
     def _finish(self, key: str, exit_code: int) -> None:
         run = self.runs.pop(key, None)
         if run is not None:
-            with contextlib.suppress(OSError):  # a full disk: history.jsonl has said so already
+            with self._going_on():
                 run.finish(exit_code=exit_code)
 
 

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 Mode = Literal["online", "offline", "disabled"]
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
@@ -35,12 +36,13 @@ def mode_of(config: TrackConfig) -> Mode:
 
 
 def key_found() -> bool:
-    """A key is in the environment or in ~/.netrc, where `wandb login` puts it."""
+    """A key is in the environment or in ~/.netrc, where `wandb login` puts it; there also that of WANDB_BASE_URL."""
     if os.environ.get("WANDB_API_KEY"):
         return True
+    own = urlsplit(os.environ.get("WANDB_BASE_URL", "")).hostname
     path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     try:
-        return any("wandb" in host for host in netrc.netrc(path).hosts)
+        return any("wandb" in host or host == own for host in netrc.netrc(path).hosts)
     except (OSError, netrc.NetrcParseError):
         return False
 

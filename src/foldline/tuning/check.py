@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from foldline import workbench
+from foldline import records, workbench
 from foldline.ablation import evidence
 from foldline.cells import Cell
 from foldline.console import Terminal
@@ -93,6 +93,7 @@ def _scores(setting: Setting, params: dict[str, object], competition: Competitio
     ready = trials.prepared(setting.config(params), sorted({*tune.seeds, *tune.check_seeds}), competition)
     seen = [cell for cell in trials.part(ready, tune.folds) if cell.seed in tune.seeds]
     unseen = [cell for cell in trials.part(ready, tune.check_folds) if cell.seed in tune.check_seeds]
+    records.note_cells(setting.folder, (cell.key for cell in [*seen, *unseen]))
     waves = trials.jobs(ready, [*seen, *unseen])
     if any(waves):
         what = "best" if params else "baseline"

@@ -21,7 +21,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from foldline import cells, executors, interrupt
+from foldline import cells, executors, interrupt, records
 from foldline.cells import Job
 from foldline.errors import UserError, disk_full
 from foldline.track import Tracker
@@ -147,6 +147,7 @@ class _Attempt:
         setting, folds, score = self.shared.setting, self.tune.folds, float("nan")
         ready = trials.prepared(setting.config(params), self.tune.seeds, self.shared.competition)
         self.done = {cell.key: float(cell.done) for cell in trials.part(ready, folds)}
+        records.note_cells(setting.folder, self.done)
         self.trial.set_user_attr("cells", [cell.name for cell in trials.part(ready, folds[:1])])
         with Tracker(ready.config.track, setting.name, setting.folder, "tune") as tracker:
             for place, fold in enumerate(folds):

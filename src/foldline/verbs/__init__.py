@@ -186,9 +186,9 @@ Says what this machine has: Python and library versions, GPU, tracking mode, whe
 their value), free disk and memory. Always exits 0: it tells, it doesn't judge."""
 
 BOARD = """\
-Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over folds, cells, minutes of training,
-the leaderboard's scores, the blend, and which keys differ from the best config's. Experiments on other training
-data or with another metric stand in tables of their own. * marks the latest of its name.
+Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series, cells, minutes of
+training, the leaderboard's scores, the blend, and which keys differ from the best config's. Experiments on other
+training data, or scored in another way, stand in tables of their own. * marks the latest of its name.
 
   ./run.sh board                                       all of them
   ./run.sh board sample sample-fast --json             those of two configs, all digits and all differences"""
@@ -197,11 +197,11 @@ CLEAN = """\
 Says what takes space under runs/ and what of it may go; deletes the kinds that are named, and asks (--force: does not).
 
   ./run.sh clean                                       the table only
-  ./run.sh clean caches unused                         features, simulated data; cells that no experiment needs
+  ./run.sh clean caches unused                         features, simulated data; cells that nothing recorded needs
   ./run.sh clean old                                   experiments before the latest of their name
   ./run.sh clean ledger                                what only lines of the committed ledger need: never unless named
 
-The latest experiment of each name and its cells stay, always."""
+The latest experiment, search, ablation or study of each name and its cells stay, always."""
 
 COMPLETION = """\
 Prints a script that completes verbs, options, configs and keys of configs, for bash or zsh.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from foldline import estimate, files
+from foldline import estimate, files, records
 from foldline.ablation import findings, study, variants, words
 from foldline.ablation.findings import Findings
 from foldline.ablation.page import page
@@ -82,6 +82,7 @@ def _write(prepared: Study, found: Findings, command: str) -> tuple[dict[str, ob
     values = findings.as_json(found)
     files.write_json(folder / "ablation.json", values)
     files.write_text(folder / "ablation.html", page(prepared, found, command))
+    records.note_cells(folder, prepared.keys)
     files.point(folder.parent / "latest", folder)
     verdicts = {each.name: each.evidence.verdict for each in found.variants}
     where = folder.parent / "latest" / "ablation.html"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foldline import config as configs
-from foldline import experiment, files, submit, workbench
+from foldline import experiment, files, report, submit, workbench
 from foldline.blend import methods, mixture, page, study
 from foldline.blend.findings import Findings
 from foldline.blend.methods import FITS
@@ -17,7 +18,9 @@ from foldline.blend.mixture import Mixture
 from foldline.cli import Arguments
 from foldline.console import Terminal
 from foldline.experiment import Result
+from foldline.report import Evidence, Found, Made
 from foldline.submit import Expected
+from foldline.track import TrackConfig, Tracker
 from foldline.workbench import shown
 
 OUTSIDE = "outside."  # what --outside NAME=... is among the overrides
@@ -35,15 +38,32 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     if dry:
         return _foretell(mixed, terminal)
     exact = workbench.decoded(mixed.config, mixed.competition, terminal)
-    for prepared in mixed.prepared:
-        workbench.run_cells(prepared.config, prepared.jobs(), mixed.folder, "blend", terminal)
+    news = not (mixed.folder / "blend.html").exists() or any(any(each.jobs()) for each in mixed.prepared)
+    track = _train(mixed, terminal)
     with terminal.bar("weighing", "nested"):
         result = experiment.combine(mixed.config, mixed.members, mixed.train, mixed.folds, exact[0])
-    found = _findings(
-        mixed, result, shlex.join(["./run.sh", "blend", *arguments.words, *arguments.overrides]), terminal
-    )
+    command = shlex.join(["./run.sh", "blend", *arguments.words, *arguments.overrides])
+    found = _findings(mixed, result, command, terminal)
     predictions = experiment.predict(result.blend, result.grids, mixed.members, mixed.test, exact[1])
-    return _conclude(mixed, found, predictions, terminal)
+    path = _write(mixed, found, predictions, terminal)
+    if news:
+        _mirror(mixed, found, exact, Tracker(track, mixed.config.name, mixed.folder, "blend"), path, terminal)
+    page = str(mixed.folder / "blend.html")
+    answer: dict[str, Any] = {"submission": str(path), "page": page, "experiment": mixed.folder.name}
+    terminal.result(answer | found.to_json(), f"submission: {shown(path)}")
+    return 0
+
+
+def _train(mixed: Mixture, terminal: Terminal) -> TrackConfig:
+    """Train what is not trained yet. At wandb all of it is of one group, the blend's, and goes by its [track].
+
+    Returns [track] for what is still to be told, as `run_cells` does.
+    """
+    track = mixed.config.track
+    for prepared in mixed.prepared:
+        config = replace(prepared.config, name=mixed.config.name, track=track)
+        track = workbench.run_cells(config, prepared.jobs(), mixed.folder, "blend", terminal)
+    return track
 
 
 def _foretell(mixed: Mixture, terminal: Terminal) -> int:
@@ -76,8 +96,8 @@ def _findings(mixed: Mixture, result: Result, command: str, terminal: Terminal) 
     return Findings(mixed.config, result, compared, tuple(worths), study.correlation(rows), command)
 
 
-def _conclude(mixed: Mixture, found: Findings, predictions: np.ndarray, terminal: Terminal) -> int:
-    """Tables, record, page, gate."""
+def _write(mixed: Mixture, found: Findings, predictions: np.ndarray, terminal: Terminal) -> Path:
+    """Tables, record, page, gate; where the submission lies."""
     config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
     expected = Expected.of(result.rows.y)
     experiment.record(folder, config, mixed.parts, mixed.others, result, competition.levels, expected)
@@ -90,7 +110,22 @@ def _conclude(mixed: Mixture, found: Findings, predictions: np.ndarray, terminal
     tested = competition.test
     table = submit.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
     origin = experiment.origin(config, mixed.plan, folder, mixed.test.fingerprint, result.score)
-    path = submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
-    answer: dict[str, Any] = {"submission": str(path), "page": str(folder / "blend.html"), "experiment": folder.name}
-    terminal.result(answer | found.to_json(), f"submission: {shown(path)}")
-    return 0
+    return submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
+
+
+def _mirror(
+    mixed: Mixture, found: Findings, exact: Found, tracker: Tracker, submission: Path, terminal: Terminal
+) -> None:
+    """The blend as a whole goes to wandb, with its page."""
+    evidence = Evidence(
+        config=mixed.config,
+        plan=mixed.plan,
+        members=mixed.members,
+        result=found.result,
+        train=mixed.train,
+        competition=mixed.competition,
+        exact=exact,
+        made=Made.here(found.command),
+    )
+    artifacts = {"submission": submission, "folds": mixed.folds.path, "blend": mixed.folder / "blend.html"}
+    report.mirror(tracker, evidence, artifacts, terminal)

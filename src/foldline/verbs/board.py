@@ -34,7 +34,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 
 def _table(group: Group, terminal: Terminal) -> None:
-    columns = ["experiment", group.metric, "95 % over folds", "cells", "minutes"]
+    columns = ["experiment", group.metric, "95 % over series", "cells", "minutes"]
     columns += ["public", "private", "blend", "unlike the best"]
     rows = [_row(line) for line in group.lines]
     kept = [n for n in range(len(columns)) if n < 2 or any(row[n] for row in rows)]

@@ -12,8 +12,8 @@ from foldline.errors import unknown
 
 TOLD = {
     "caches": "features, simulated data, decoded rows: made again by itself",
-    "unused": "cells that no experiment needs: trials, variants, half-trained",
-    "old": "experiments before the latest of their name, not in the ledger",
+    "unused": "cells that nothing recorded needs: of runs that were broken off",
+    "old": "experiments, searches before the latest of their name, not in the ledger",
     "bench": "data of benchmarks",
     "ledger": "what a submission in the ledger is made of, and is not the latest",
     "kept": "the latest of each name, and its cells: stays",
@@ -31,7 +31,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     rows = [[f"{kind:<8}{TOLD[kind]}", f"{sizes[kind] / 1e6:.1f}", str(counts[kind])] for kind in TOLD]
     terminal.table(str(files.runs()), ["kind", "MB", "items"], rows)
     chosen = [item for item in found if item.kind in arguments.words]
-    freed = clean.remove(chosen) if chosen and _sure(chosen, arguments) else 0
+    freed = clean.remove(chosen) if chosen and _sure(chosen, arguments, terminal) else 0
     last = f"{freed / 1e6:.1f} MB were freed" if freed else f"nothing was deleted{_way(chosen, arguments)}"
     terminal.result({"bytes": sizes, "freed": freed}, last)
     return 0
@@ -44,10 +44,11 @@ def _way(chosen: list[Item], arguments: Arguments) -> str:
     return "; --force deletes without asking" if chosen else f": there is nothing of {', '.join(arguments.words)}"
 
 
-def _sure(chosen: list[Item], arguments: Arguments) -> bool:
+def _sure(chosen: list[Item], arguments: Arguments, terminal: Terminal) -> bool:
     if "--force" in arguments.flags:
         return True
-    if not sys.stdin.isatty():
+    if terminal.as_json or not sys.stdin.isatty():  # a question would stand among the JSON, or nobody would see it
         return False
     size = sum(item.size for item in chosen) / 1e6
-    return input(f"Delete {len(chosen)} items, {size:.1f} MB ({', '.join(arguments.words)})? [y/N] ").lower() == "y"
+    print(f"Delete {len(chosen)} items, {size:.1f} MB ({', '.join(arguments.words)})? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

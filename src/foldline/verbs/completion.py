@@ -26,10 +26,12 @@ _foldline() {{
     *:1) words='{verbs}' ;;
 {cases}
     esac
+    case "${{COMP_WORDS[COMP_CWORD-1]}} $word" in # a value: files; bash 4 makes three words of key=value, 3.2 one
+    "= "* | *=*) words='' word="${{word##*=}}" ;;
+    esac
     COMPREPLY=($(compgen -W "$words" -- "$word") $(compgen -f -- "$word"))
     case "${{COMPREPLY[*]}}" in *=) compopt -o nospace 2>/dev/null ;; esac
 }}
-COMP_WORDBREAKS="${{COMP_WORDBREAKS//=/}}"
 complete -F _foldline run.sh ./run.sh foldline
 """
 SHELLS = {

@@ -6,14 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from foldline import config as configs
-from foldline import experiment, files, folds, report, series, store, workbench
-from foldline.blend import outside
+from foldline import experiment, files, folds, members, report, series, store, workbench
 from foldline.cli import Arguments
 from foldline.config import Config
 from foldline.console import Terminal
 from foldline.errors import UserError
 from foldline.experiment import Stored
-from foldline.members import Member
 from foldline.report import Evidence, Made
 from foldline.workbench import shown
 
@@ -45,8 +43,9 @@ def gather(stored: Stored, config: Config, terminal: Terminal) -> Evidence:
     """What the report shows, from the experiment's record, its cells and its data.
 
     Raises:
-        UserError: other data than it was trained on.
+        UserError: other data than it was trained on, or out-of-fold rows from outside are gone.
     """
+    _refuse_lost(stored)
     first, competition = stored.parts[0], series.load(config.data)
     if competition.train.fingerprint != first.plan[0].depends["data"]["fingerprint"]:
         raise UserError(
@@ -54,16 +53,16 @@ def gather(stored: Stored, config: Config, terminal: Terminal) -> Evidence:
             f"./run.sh report {config.name} data.source=DIR"
         )
     dealt, _ = folds.obtain(first.config.folds, first.config.name, competition.train, save=False)
-    others = outside.load_all(config.blend.outside, competition, dealt, terminal)
     with terminal.bar("features", "series") as update:
         train = store.obtain(competition.train, first.config.features, competition.levels, update)
     exact = workbench.decoded(config, competition, terminal)
-    members = [*_once([member for part in stored.parts for member in part.members]), *others]
+    own = members.once([member for part in stored.parts for member in part.members])
+    every = [*own, *stored.others]
     return Evidence(
         config=config,
         plan=stored.plan,
-        members=members,
-        result=experiment.combine(config, members, train, dealt, exact[0]),
+        members=every,
+        result=experiment.combine(config, every, train, dealt, exact[0]),
         train=train,
         competition=competition,
         exact=exact,
@@ -71,12 +70,14 @@ def gather(stored: Stored, config: Config, terminal: Terminal) -> Evidence:
     )
 
 
-def _once(members: list[Member]) -> list[Member]:
-    """Two configs of a blend may have a model in common."""
-    every: dict[frozenset[str], Member] = {}
-    for member in members:
-        every.setdefault(frozenset(cell.key for cell in member.cells), member)
-    return list(every.values())
+def _refuse_lost(stored: Stored) -> None:
+    """Refuse members from outside of which only test rows are left."""
+    for member in stored.others:
+        if member.rows is None:
+            raise UserError(
+                f"The out-of-fold predictions of {member.label!r}, which came from outside, are gone. Run the command "
+                "again that blended it, with its files."
+            )
 
 
 def _made(stored: Stored) -> Made:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from foldline import estimate, files
+from foldline import estimate, files, records
 from foldline.ablation import study as ablation_study
 from foldline.ablation import words
 from foldline.cells import Job
@@ -89,6 +89,7 @@ def _write(prepared: Contest, result: Result, command: str) -> tuple[dict[str, o
     folder = prepared.folder
     files.write_json(folder / "study.json", outcome.as_json(result))
     files.write_text(folder / "study.html", page(prepared, result, command))
+    records.note_cells(folder, prepared.ablation.keys)
     files.point(folder.parent / "latest", folder)
     where = folder.parent / "latest" / "study.html"
     scores = {each.system.name: each.score for each in result.systems}

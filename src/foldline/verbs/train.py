@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from foldline.experiment import Result
 from foldline.members import Part
 from foldline.report import Evidence, Found, Made
 from foldline.submit import Expected
-from foldline.track import TrackConfig, Tracker
+from foldline.track import Tracker
 from foldline.workbench import Prepared, shown
 
 
@@ -50,7 +50,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     terminal.say(f"report: {shown(folder.parent / 'latest' / page.name)}")
     path = _publish(folder, prepared, result, predictions)
     if news:
-        _mirror(track, folder, evidence, {"submission": path, "folds": prepared.folds.path}, terminal)
+        tracker = Tracker(track, config.name, folder, "train")
+        report.mirror(tracker, evidence, {"submission": path, "folds": prepared.folds.path}, terminal)
     answer = {"submission": str(path), "report": str(page), "scores": result.scores, "experiment": folder.name}
     terminal.result(answer, f"submission: {shown(path)}")
     return 0
@@ -80,17 +81,6 @@ def _evidence(prepared: Prepared, result: Result, found: Found, made: Made) -> E
         exact=found,
         made=made,
     )
-
-
-def _mirror(
-    track: TrackConfig, folder: Path, evidence: Evidence, artifacts: Mapping[str, Path], terminal: Terminal
-) -> None:
-    """The experiment as a whole goes to wandb, beside its cells."""
-    with Tracker(track, evidence.config.name, folder, "train") as tracker:
-        if tracker.mode != "disabled":
-            tracker.conclude(report.told(evidence, artifacts))
-    if tracker.trouble:
-        terminal.warn(tracker.trouble)
 
 
 def _publish(folder: Path, prepared: Prepared, result: Result, predictions: np.ndarray) -> Path:

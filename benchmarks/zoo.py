@@ -1,0 +1,202 @@
+"""The zoo in one table: each block and model, its source, its own test, its size, its speed, its scores. Run:
+
+    ./run.sh bench zoo        # writes docs/zoo.md; about a minute on a core
+
+Rows are the registries (models/__init__.py, models/blocks/__init__.py). The source is what the file's docstring names.
+Sizes and speeds are those of the defaults on 37 features, the 1st place's, and 80 steps; a block is alone in a hybrid.
+Scores are those of finished studies in runs/ (./run.sh study), a system being known by its name: '-' where none is.
+"""
+
+import argparse
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foldline import files, trainer
+from foldline.cells import ModelConfig
+from foldline.recipe import TrainConfig
+from foldline.study import cost
+from foldline.study.cost import Subject
+from models import MODELS
+from models.base import Part, Targets
+from models.blocks import BLOCKS
+
+FEATURES, LEVELS, TARGETS = 37, (3, 3), Targets(count=1)  # of the ventilator: columns, values of R and of C, pressure
+SERIES, STEPS = 8, 80  # of a training step
+PAGE = "docs/zoo.md"
+SPECIAL = {  # file under models/ -> the test that only the real thing passes, under tests/models/
+    "blocks/bilstm": "test_blocks.py::test_both_directions_of_a_bilstm_reach_the_other_end",
+    "blocks/conv": "test_blocks.py::test_a_conv_block_looks_kernel_less_one_steps_to_either_side",
+    "blocks/glu": "test_blocks_convolution.py::test_a_glus_field_is_one_and_what_each_layer_adds",
+    "blocks/gru": "test_gru.py::test_it_has_three_quarters_of_an_lstms_weights",
+    "blocks/hierarchical": (
+        "test_blocks_hierarchical.py::test_paths_grow_as_the_logarithm_of_the_length_where_an_lstms_grow_as_the_length"
+    ),
+    "blocks/lru": "test_blocks_scan.py::test_an_lrus_impulse_response_is_a_power_of_lambda",
+    "blocks/lstm": "test_blocks_recurrent.py::test_an_lstm_does_not_feel_what_comes_after",
+    "blocks/mingru": "test_blocks_scan.py::test_mingru_is_its_formula",
+    "blocks/minlstm": "test_blocks_scan.py::test_minlstm_is_its_formula",
+    "blocks/residual_bilstm": "test_blocks_recurrent.py::test_a_residual_bilstm_of_zero_weights_is_the_identity",
+    "blocks/stable": "test_blocks_stable.py::test_what_a_recurrence_began_with_is_forgotten_at_a_constant_rate",
+    "blocks/tcn": "test_tcn.py::test_a_causal_window_ends_at_its_step",
+    "blocks/time2vec": ("test_blocks_time.py::test_rescaled_time_with_inversely_rescaled_frequencies_is_the_same"),
+    "blocks/transformer": "test_blocks.py::test_a_transformer_without_position_does_not_know_the_order_of_steps",
+    "blocks/wavenet": "test_blocks_convolution.py::test_the_papers_wavenet_sees_two_to_the_number_of_layers_steps",
+    "deepar": "test_deepar.py::test_paths_spread_as_sigma_says",
+    "esrnn": "test_esrnn.py::test_holt_winters_is_the_recursion_by_hand",
+    "hybrid": "test_hybrid.py::test_a_skip_adds_the_input",
+    "lightgbm": "test_lightgbm.py::test_same_seed_same_bits_and_another_seed_others",
+    "seq2seq": "test_seq2seq.py::test_free_running_is_teacher_forced_by_its_own_outputs",
+    "tft": "test_tft.py::test_each_published_ablation_takes_its_part_away",
+    "third": "test_third.py::test_the_auxiliary_outputs_are_held_to_the_targets_differences",
+    "wavenet": "test_wavenet.py::test_the_window_by_gradients_is_the_declared_one",
+    "winner": "test_winner.py::test_at_the_published_sizes_it_has_the_published_number_of_parameters",
+}
+LEAD = f"""# The zoo
+
+Made by `./run.sh bench zoo`; don't edit it. Sizes are those of the defaults on {FEATURES} features, a block being alone
+in a hybrid 64 wide. A step is one of training, on {SERIES} series of {STEPS} steps and one core: compare them with each
+other only. Scores come from finished studies, whose systems are equal in size: [how-to/study.md](how-to/study.md).
+"""
+HEAD = ("system", "what it is", "source", "the test that only the real thing passes", "parameters", "ms a step")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A row: a block of the hybrid, or a model."""
+
+    name: str
+    part: Part
+    block: bool
+
+    @property
+    def file(self) -> str:
+        """Under models/, without .py."""
+        return f"blocks/{self.part.source.stem}" if self.block else self.part.source.stem
+
+    @property
+    def model(self) -> ModelConfig:
+        """A network with its defaults."""
+        params: dict[str, Any] = {"blocks": [{"kind": self.name}], "time": "time_step"} if self.block else {}
+        train = TrainConfig(device="cpu")
+        return ModelConfig(name="hybrid" if self.block else self.name, label=self.name, params=params, train=train)
+
+    @property
+    def about(self) -> str:
+        """The docstring of its file, in one line."""
+        return " ".join(inspect.cleandoc(str(sys.modules[self.part.make.__module__].__doc__)).split())
+
+
+def entries() -> Iterator[Entry]:
+    """All rows: blocks, then models."""
+    for block, registry in ((True, BLOCKS), (False, MODELS)):
+        for name, part in registry.items():
+            yield Entry(name=name, part=part, block=block)
+
+
+def source(about: str) -> str:
+    """The first source that a docstring names, linked where it has an address; '-' where it names none."""
+    found = re.search(r"Sources?: (.+?)(?:, (https?://[^\s,;()]+)| \()", about)
+    if found is None:
+        return "-"
+    return found[1] if found[2] is None else f"[{found[1]}]({found[2].rstrip('.:')})"
+
+
+def parameters(model: ModelConfig) -> int:
+    """How many numbers the network learns; nothing is allocated."""
+    with torch.device("meta"):
+        network = trainer.build(model.name, model.params, FEATURES, LEVELS, TARGETS)
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def fixed(entry: Entry) -> list[str]:
+    """The columns that the source alone decides."""
+    test = SPECIAL[entry.file]
+    said = test.split("::test_")[1].replace("_", " ")
+    size = "-" if entry.model.on_rows else f"{parameters(entry.model):,}"
+    return [
+        f"[{entry.name}](../models/{entry.file}.py)",
+        re.split(r"[:.]", entry.about)[0],
+        source(entry.about),
+        f"[{said}](../tests/models/{test.split('::')[0]})",
+        size,
+    ]
+
+
+def milliseconds(entry: Entry) -> str:
+    """Of a training step: forward, backward, update."""
+    if entry.model.on_rows:
+        return "-"
+    names = ("time_step", *(f"feature {number}" for number in range(1, FEATURES)))
+    subject = Subject(model=entry.model, names=names, channels=FEATURES, levels=LEVELS, targets=TARGETS)
+    return f"{1e3 * cost.measure(subject, SERIES, [STEPS])[0].step_s:.0f}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """A finished study."""
+
+    title: str  # of the column
+    about: str
+    scores: dict[str, float]  # plain name of a system -> score
+
+
+def plain(name: str) -> str:
+    """Of a system or an entry: ES-RNN and esrnn are one."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def finished(runs: Path) -> list[Scores]:
+    """Of simulated and of real series, the study with most systems; of equal ones the last."""
+    best: dict[str, tuple[tuple[int, float], Scores]] = {}
+    for path in runs.glob("study-*/*/study.json"):
+        study = files.read_json(path)
+        design, systems = study["design"], study["systems"]
+        title = "simulated" if design["simulated"] else "real"
+        about = (
+            f"{design['study']}, {len(systems)} systems of {design['parameters']:,} parameters, {design['series']:,} "
+            f"series, {design['metric']}"
+        )
+        scores = {plain(each["name"]): each["score"] for each in systems}
+        rank = (len(systems), path.stat().st_mtime)
+        if title not in best or rank > best[title][0]:
+            best[title] = rank, Scores(title=title, about=about, scores=scores)
+    return [scores for _, scores in sorted(best.values(), key=lambda each: each[1].title, reverse=True)]
+
+
+def scored(entry: Entry, study: Scores) -> str:
+    """Its score; the system of a name that a block has is the block."""
+    score = None if not entry.block and entry.name in BLOCKS else study.scores.get(plain(entry.name))
+    return "-" if score is None else f"{score:.4f}"
+
+
+def page(studies: list[Scores]) -> str:
+    """docs/zoo.md."""
+    head = [*HEAD, *(study.title for study in studies)]
+    rows = []
+    for entry in entries():
+        print(f"\r{entry.file:30}", end="", file=sys.stderr, flush=True)
+        rows.append([*fixed(entry), milliseconds(entry), *(scored(entry, study) for study in studies)])
+    print(file=sys.stderr)
+    table = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
+    notes = [f"- {study.title}: {study.about}" for study in studies] or ["No study has been run yet."]
+    return "\n".join([LEAD, *(f"| {line} |" for line in table), "", *notes, ""])
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    argparse.ArgumentParser(description="Write docs/zoo.md: the zoo in one table.").parse_args()
+    torch.set_num_threads(1)
+    path = files.home() / PAGE
+    files.write_text(path, page(finished(files.runs())))
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
