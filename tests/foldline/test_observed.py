@@ -167,6 +167,11 @@ form = "forecast"
 width = 4
 
 [[model]]
+name = "wavenet"
+width = 8
+layers = 3
+
+[[model]]
 name = "seq2seq"
 autoregressive = true
 width = 4
