@@ -55,6 +55,11 @@ def test_internet_is_off_and_the_inputs_are_named(packed: Path) -> None:
     assert (packed / "notebook" / metadata["code_file"]).is_file()
 
 
+def test_names_are_as_long_as_kaggle_takes_them() -> None:
+    assert bundle.slug_of("Rides + walks.2") == "foldline-rides-walks-2"
+    assert len(bundle.slug_of("x" * 80) + bundle.NOTEBOOK) == 50
+
+
 def test_packed_wheels_hold_what_is_installed(packed: Path) -> None:
     wheels = {wheel.name.split("-")[0].lower(): wheel for wheel in (packed / "dataset" / "wheels").iterdir()}
     assert sorted(wheels) == ["markdown_it_py", "mdurl", "pygments", "rich", "tomli_w"]
