@@ -42,7 +42,7 @@ def curves(evidence: Evidence) -> str:
         if histories:
             marks = [mark for place, rows in enumerate(histories) for mark in _curve(rows, place)]
             picture = chart(marks, xlabel="epoch", ylabel="loss, in scaled units", log=True, width=500, height=250)
-            pictures.append((f"<b>{escape(name)}</b>, {len(histories)} cells", picture))
+            pictures.append((f"<b>{escape(name)}</b>, {len(histories)} cell{'s' * (len(histories) > 1)}", picture))
             every += marks
     if not pictures:
         return "<p>No model here is trained in epochs.</p>"
