@@ -26,7 +26,7 @@ def steps(source: str, home: str) -> list[tuple[str, float]]:
     """(step, seconds) of one cold pass; peak memory last, in GiB."""
     os.environ["FOLDLINE_HOME"] = home
     from foldline import folds, series, store
-    from foldline.series import DataConfig
+    from foldline.table import DataConfig
 
     data = DataConfig(
         id="id",

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import train_rival
 from benchmarks.measured import peak_bytes
-from foldline import trainer
+from foldline import networks, trainer
 from foldline.recipe import TrainConfig
 from foldline.resident import Resident
 from foldline.state import State
@@ -76,7 +76,7 @@ def breaths(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def network_of(task: Task) -> Any:
     """The task's network, on 37 features and one target."""
     name, params = NETWORKS[task.network]
-    return trainer.build(name, params, FEATURES, (), Targets(count=1))
+    return networks.build(name, params, FEATURES, (), Targets(count=1))
 
 
 def gflop_a_breath(task: Task) -> float:

@@ -2,16 +2,19 @@
 
     ./run.sh bench truncation                 # two stacked LSTMs on simulated breaths, a few minutes on a core
     ./run.sh bench truncation --kind stable   # the same, kept a contraction
+    ./run.sh bench truncation --twin          # beside a feed-forward net for each k: twice as long
 
 After Miller & Hardt 2019, https://arxiv.org/abs/1805.10369 (section 4): cut to its last k inputs a recurrence is a
 feed-forward net on them. Where the curve reaches the whole model's error, nothing further back matters to it. The
 network sees what the valve does (u_in, u_out), how long a step took, R and C: no sums over the past, which would carry
 history around the recurrence. Columns: mean absolute error of held-out scored steps in cmH2O, and the mean distance to
-the whole model's answers; lambda, the factor by which that distance falls a step, from the row before.
+the whole model's answers; lambda, the factor by which that distance falls a step, from the row before; twin, the error
+of a feed-forward net that is trained on the last k inputs alone, gated convolutions with as many weights.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -48,6 +51,24 @@ def network_of(kind: str, width: int) -> Hybrid:
     return Hybrid(Config(width=width, blocks=(table, table)), 5, (), Targets(count=1))
 
 
+def twin_of(steps: int, weights: int) -> Hybrid:
+    """A feed-forward net on the last `steps` inputs, of the width that comes nearest to so many weights."""
+
+    def made(width: int) -> Hybrid:
+        window, point = ({"kernel_size": size, "context": size, "layers": 1, "causal": True} for size in (steps, 1))
+        blocks = ({"kind": "glu", **window}, {"kind": "glu", **point})
+        return Hybrid(Config(width=width, blocks=blocks), 5, (), Targets(count=1))
+
+    with torch.device("meta"):
+        sizes = {width: size(made(width)) for width in range(2, 257, 2)}
+    return made(min(sizes, key=lambda width: abs(sizes[width] - weights)))
+
+
+def size(network: Hybrid) -> int:
+    """Number of weights."""
+    return sum(weight.numel() for weight in network.parameters())
+
+
 def answers(network: Hybrid, x: Tensor) -> Tensor:
     """(N, T, 5) -> (N, T, 1), scaled."""
     out: Tensor = network.head(network(x, torch.zeros(len(x), 0, dtype=torch.long), None))
@@ -82,6 +103,17 @@ def curve(network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, scale: float) -
     return rows
 
 
+def table(rows: list[tuple[int, float, float]], twins: dict[int, float]) -> Iterator[str]:
+    """Lines: a head, and one for each k. twins: errors in cmH2O, of none or of all k."""
+    yield f"{'k':>4}{'error':>10}{'distance':>10}{'lambda':>8}{'twin':>10}"[: None if twins else -10]
+    before: tuple[int, float] | None = None
+    for steps, error, distance in rows:
+        fall = (distance / before[1]) ** (1 / (steps - before[0])) if before and distance else None
+        twin = f"{twins[steps]:>10.3f}" if twins else ""
+        yield f"{steps:>4}{error:>10.3f}{distance:>10.4f}{'-' if fall is None else f'{fall:.3f}':>8}{twin}"
+        before = (steps, distance)
+
+
 def main() -> None:
     """Train, and print the curve."""
     parser = argparse.ArgumentParser(description="Error of an LSTM cut to its last k inputs.")
@@ -89,6 +121,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--breaths", type=int, default=2000, help="to train on")
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--twin", action="store_true", help="train a feed-forward net on the last k inputs for each k")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -96,16 +129,18 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     x, pressure, scored = breaths(arguments.breaths, arguments.seed)
     centre, scale = float(pressure[scored].mean()), float(pressure[scored].std())
-    network = network_of(arguments.kind, arguments.width)
-    train(network, x, (pressure - centre) / scale, scored, arguments.epochs)
-    x, pressure, scored = breaths(HELD_OUT, arguments.seed + 1)
+    held, held_pressure, held_scored = breaths(HELD_OUT, arguments.seed + 1)
+
+    def trained(network: Hybrid) -> list[tuple[int, float, float]]:
+        train(network, x, (pressure - centre) / scale, scored, arguments.epochs)
+        return curve(network.eval(), held, (held_pressure - centre) / scale, held_scored, scale)
+
+    network, twins = network_of(arguments.kind, arguments.width), dict[int, float]()
+    rows = trained(network)
+    for steps in HISTORY if arguments.twin else ():
+        twins[steps] = trained(twin_of(steps, size(network)))[-1][1]
     print(f"2 x {arguments.kind} {arguments.width}, {arguments.breaths} simulated breaths, {arguments.epochs} epochs")
-    print(f"{'k':>4}{'error':>10}{'distance':>10}{'lambda':>8}")
-    before: tuple[int, float] | None = None
-    for steps, error, distance in curve(network.eval(), x, (pressure - centre) / scale, scored, scale):
-        fall = (distance / before[1]) ** (1 / (steps - before[0])) if before and distance else None
-        print(f"{steps:>4}{error:>10.3f}{distance:>10.4f}{'-' if fall is None else f'{fall:.3f}':>8}")
-        before = (steps, distance)
+    print("\n".join(table(rows, twins)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from foldline import files, trainer
+from foldline import files, networks
 from foldline.cells import ModelConfig
 from foldline.recipe import TrainConfig
 from foldline.study import cost
@@ -111,7 +111,7 @@ def source(about: str) -> str:
 def parameters(model: ModelConfig) -> int:
     """How many numbers the network learns; nothing is allocated."""
     with torch.device("meta"):
-        network = trainer.build(model.name, model.params, FEATURES, LEVELS, TARGETS)
+        network = networks.build(model.name, model.params, FEATURES, LEVELS, TARGETS)
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -61,6 +61,11 @@ class Config:
         """Whether it eats its own past."""
         return self.form == "autoregressive"
 
+    @property
+    def causal(self) -> bool:
+        """Whether an output never depends on later inputs."""
+        return self.autoregressive
+
 
 class Applied(Head):
     """A head whose outputs the network has computed already, to sample from them: it gets them, and hands them on."""

@@ -1,7 +1,8 @@
 """Gradient boosted trees on flat rows: one row a step, the windows come from the feature families.
 
 Source: Ke et al. 2017, https://papers.nips.cc/paper/6907; library https://lightgbm.readthedocs.io. One booster for each
-target; trained on the scored rows, for a fixed number of rounds (nothing watches a score). Weights are LightGBM's text.
+target, trained on the scored rows: (R, F) -> (R, K). Default: 300 rounds of 63 leaves, absolute errors; fewer rounds
+where `Watched` rows say so, else nothing looks at a score. Weights are LightGBM's text.
 """
 
 from __future__ import annotations
@@ -48,6 +49,15 @@ class Config:
                 raise ValueError(f"{name} must be finite and not below 0, but is {getattr(self, name)}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """Rows of series that are not trained on, whose score says how many trees to keep: early stopping."""
+
+    x: np.ndarray  # (W, F) float32
+    y: np.ndarray  # (W, K) float64
+    stop: int  # rounds without a better score after which a booster ends; it keeps the trees up to its best one
+
+
 class LightGBM:
     """A booster a target. Rows: (R, F) float32 in, (R, K) float64 out."""
 
@@ -56,23 +66,45 @@ class LightGBM:
         self.boosters: list[Any] = []
 
     def fit(
-        self, x: np.ndarray, y: np.ndarray, seed: int, threads: int, on_round: Callable[[int, int], None] | None = None
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        seed: int,
+        threads: int,
+        on_round: Callable[[int, int], None] | None = None,
+        *,
+        watched: Watched | None = None,
     ) -> None:
-        """x: (R, F) float32; y: (R, K) float64. Same bits for the same seed, threads and data."""
-        lightgbm = _library()
+        """x: (R, F) float32; y: (R, K) float64. Same bits for the same seed, threads and data.
+
+        on_round: is told how many of all targets' rounds are done; one that early stopping spares counts as done.
+        """
+        lightgbm, params, targets = _library(), self._params(seed, threads), y.shape[1]
+        data = lightgbm.Dataset(x, free_raw_data=False, params={"verbosity": -1})
+        held = None if watched is None else data.create_valid(watched.x)
+        for target in range(targets):
+            callbacks, valid = [self._report(on_round, target, targets)], []
+            if watched is not None and held is not None:
+                callbacks.append(lightgbm.early_stopping(watched.stop, verbose=False))
+                valid.append(held.set_label(watched.y[:, target]))
+            labelled = data.set_label(y[:, target])
+            self.boosters.append(lightgbm.train(params, labelled, self.config.rounds, valid, callbacks=callbacks))
+
+    def _report(self, on_round: Callable[[int, int], None] | None, target: int, targets: int) -> Callable[[Any], None]:
+        """LightGBM's callback that counts over all targets' rounds."""
+        rounds = self.config.rounds
+
+        def report(env: Any) -> None:
+            if on_round:
+                on_round(target * rounds + env.iteration + 1, targets * rounds)
+
+        return report
+
+    def _params(self, seed: int, threads: int) -> dict[str, Any]:
+        """What LightGBM is told, rounds aside."""
         params: dict[str, Any] = {name: value for name, value in asdict(self.config).items() if name != "rounds"}
         params |= {"bagging_freq": 1, "seed": seed, "num_threads": threads, "verbosity": -1}
-        params |= {"deterministic": True, "force_row_wise": True}
-        rounds, targets = self.config.rounds, y.shape[1]
-        data = lightgbm.Dataset(x, free_raw_data=False, params={"verbosity": -1})
-        for target in range(targets):
-
-            def report(env: Any, target: int = target) -> None:
-                if on_round:
-                    on_round(target * rounds + env.iteration + 1, targets * rounds)
-
-            labelled = data.set_label(y[:, target])
-            self.boosters.append(lightgbm.train(params, labelled, rounds, callbacks=[report]))
+        return params | {"deterministic": True, "force_row_wise": True}
 
     def predict(self, x: np.ndarray, threads: int) -> np.ndarray:
         """(R, F) -> (R, K)."""

@@ -44,6 +44,7 @@ class Config:
     head: dict[str, Any] = field(default_factory=lambda: {"kind": "l1"})
 
     kind: ClassVar[str] = "network"
+    causal: ClassVar[bool] = True  # an output never depends on later inputs
     parts: ClassVar[dict[str, dict[str, Part]]] = {"head": HEADS}
     shares: ClassVar[tuple[str, ...]] = ("observed",)
 

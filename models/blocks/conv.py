@@ -1,7 +1,7 @@
 """Residual convolution block: two convolutions over time with layer norm, padding masked.
 
 Looks (kernel - 1) steps to either side. Beside recurrent layers it was worth 0.0045 to 0.01 MAE to the competition's
-teams. (B, T, in) -> (B, T, width).
+teams. (B, T, in) -> (B, T, width). Default: kernels of 5, as wide as the hybrid, 64.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ section 4.3). A gated convolution is (X * W + b) times sigmoid(X * V + c). A lay
 that is shorter than `context`, the steps said to be needed, is refused. 25 is what the paper found to be enough, and
 what layers = 6 of kernel_size = 5 see.
 
-`causal` is the paper's form, the input shifted so that a step sees nothing after it; without it the window is centred.
+`causal` is the paper's form, the input shifted so that a step sees nothing after it; without it, the default, the
+window is centred. Default: these layers, as wide as the hybrid, 64, bottlenecks half of that.
 (B, T, in) -> (B, T, width).
 """
 

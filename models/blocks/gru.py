@@ -2,7 +2,10 @@
 
 Source: Cho et al. 2014, https://arxiv.org/abs/1406.1078. Three quarters of the weights of an LSTM layer of its size.
 One layer a block, so that dropout stays outside `nn.GRU` (cuDNN's own is not reproducible); stack blocks for depth.
-(B, T, in) -> (B, T, width): width/2 units in each direction, or width units where it only looks back.
+The reset gate acts on U h, as in cuDNN; in the paper on h. (B, T, in) -> (B, T, width): width/2 units in each
+direction, or width units where it only looks back.
+
+Default: both directions, as wide as the hybrid, 64; for a whole network take 2 to 4 blocks of 256.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Source: Yang et al. 2016, https://aclanthology.org/N16-1174 (a learned query ask
 of E. Culurciello's "The fall of RNN / LSTM" (2018). Up: (B, T, H) -> (B, T/w, H) -> ... -> (B, 1, H), 80-20-5-2-1 for
 w = 4. Down: every member is told what the summary above it has been told. Any two steps are some 2 log_w T hops apart,
 T in a recurrence. All levels share their weights, so that any T will do. (B, T, in) -> (B, T, width).
+
+Default: w = 4 (9 takes 80-9-1), 4 queries, as wide as the hybrid, 64.
 """
 
 from __future__ import annotations

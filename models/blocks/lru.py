@@ -5,7 +5,9 @@ https://arxiv.org/abs/2303.06349 (section 3, eq. 3 to 7; block: section 2). h_t 
 y_t = Re(C h_t) + D x_t, elementwise in h, with lambda = exp(-exp(nu) + i exp(theta)), so that |lambda| < 1 whatever is
 learned, and gamma = sqrt(1 - |lambda|^2), which keeps the size of h whatever the memory. lambda starts on the ring
 `radius_min` to `radius_max`. Then GLU(GELU(y)). (B, T, in) -> (B, T, width): width/2 complex states in each direction,
-or width where it only looks back.
+or width where it only looks back, as published.
+
+Default: both directions, as wide as the hybrid, 64; the ring from 0.5 to 0.99.
 """
 
 from __future__ import annotations

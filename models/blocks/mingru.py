@@ -3,7 +3,9 @@
 Source: Feng et al. 2024, "Were RNNs All We Needed?", https://arxiv.org/abs/2410.01201 (section 3.1, appendix B).
 z_t = sigmoid(W x_t), c_t = g(V x_t), h_t = (1 - z_t) h_{t-1} + z_t c_t: linear in h, hence a parallel scan (scan.py),
 log T deep where a GRU is T deep. What a layer's gates can't see, the layer on top of it can: stack two or more.
-(B, T, in) -> (B, T, width): width/2 units in each direction, or width units where it only looks back.
+(B, T, in) -> (B, T, width): width/2 units in each direction, or width units where it only looks back, as published.
+
+Default: both directions, as wide as the hybrid, 64.
 """
 
 from __future__ import annotations

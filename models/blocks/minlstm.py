@@ -4,7 +4,9 @@ Source: Feng et al. 2024, "Were RNNs All We Needed?", https://arxiv.org/abs/2410
 f_t = sigmoid(W x_t), i_t = sigmoid(U x_t), c_t = g(V x_t), h_t = f/(f+i) h_{t-1} + i/(f+i) c_t: no cell, no output
 gate, and the two gates share 1 between them, so that the state keeps its scale at any length. As i/(f+i) is the sigmoid
 of log i - log f, it is minGRU's recurrence with a gate of two maps. (B, T, in) -> (B, T, width): width/2 units in each
-direction, or width units where it only looks back.
+direction, or width units where it only looks back, as published.
+
+Default: both directions, as wide as the hybrid, 64.
 """
 
 from __future__ import annotations

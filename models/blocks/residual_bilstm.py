@@ -2,8 +2,9 @@
 
 Source: the 1st-place team of the Ventilator Pressure Prediction, 2021, network B (models/winner.py is all of it).
 x + FFN(bi-LSTM(x)): d -> 2d by the two directions of d units each -> 4d -> ReLU -> d. With zero weights it is the
-identity. The published network stacks 3 of them, 256 wide. (B, T, in) -> (B, T, width), through a linear map in front
-where the width changes.
+identity. (B, T, in) -> (B, T, width), through a linear map in front where the width changes.
+
+Default: as wide as the hybrid, 64. The published network stacks 3 of them, 256 wide.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Source: Kazemi et al. 2019, https://arxiv.org/abs/1907.05321 (eq. 1). Component 
 sin(w_i t + f_i); all w and f are learned. The time comes from the hybrid (`time = "time_step"`), in its own unit, so
 that uneven steps count as what they took. In front of `transformer` blocks with position = "none" it is the paper's
 Transformer. The waves begin as harmonics of `period`. (B, T, in) -> join -> (B, T, in + 1 + k) -> (B, T, width).
+
+Default: k = 16 (the paper tries 16, 32 and 64), harmonics of 3 s, as wide as the hybrid, 64.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ class Config(BlockConfig):
     """Table of a `time2vec` block."""
 
     skip: bool = False  # the hybrid's; the block's linear map sees the input already
-    waves: int = 16  # k; the paper tries 16, 32 and 64
+    waves: int = 16  # k
     period: float = 3.0  # of the slowest wave at the start, in the unit of the time (ventilator: s, a breath)
 
     def __post_init__(self) -> None:

@@ -25,13 +25,14 @@ import models
 from foldline import boosting, files, interrupt, scaler, trainer
 from foldline.boosting import RowsCell
 from foldline.errors import UserError
+from foldline.networks import NetworkCell
 from foldline.recipe import TrainConfig
 from foldline.resident import lesson
 from foldline.scaler import Scaler
 from foldline.schooling import PretrainConfig, Taught, TeacherConfig
 from foldline.state import CHECKPOINT
 from foldline.store import Dense, open_store
-from foldline.trainer import Emit, NetworkCell
+from foldline.trainer import Emit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """A config file in, a frozen `Config` out: TOML, one level of `extends`, dotted overrides, nothing unknown passes.
 
-Each table's dataclass stands beside its owner (series.py has [data], recipe.py [train], ...): fields, units, defaults.
+Each table's dataclass stands beside its owner (table.py has [data], recipe.py [train], ...): fields, units, defaults.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from foldline.post import PostConfig
 from foldline.recipe import TrainConfig
 from foldline.scaler import KINDS
 from foldline.schooling import PretrainConfig, TeacherConfig
-from foldline.series import DataConfig
 from foldline.store import FeaturesConfig
+from foldline.table import DataConfig
 from foldline.track import TrackConfig
 
 TABLES: dict[str, type[Any]] = {

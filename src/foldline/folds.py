@@ -16,7 +16,7 @@ import polars as pl
 
 from foldline import files
 from foldline.errors import UserError
-from foldline.series import Table
+from foldline.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from foldline import executors, experiment, store
 from foldline.cells import Job
 from foldline.console import Terminal
 from foldline.experiment import Stored
-from foldline.series import Table
 from foldline.store import Dense
+from foldline.table import Table
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from foldline import readers
 from foldline.errors import UserError
-
-if TYPE_CHECKING:
-    from foldline.series import DataConfig, Table
+from foldline.table import DataConfig, Table
 
 
 def check(path: Path, data: DataConfig) -> None:

@@ -19,8 +19,8 @@ from foldline.folds import Folds
 from foldline.recipe import NOT_IN_KEY
 from foldline.resident import kept_steps
 from foldline.schooling import PretrainConfig
-from foldline.series import DataConfig
 from foldline.store import Dense, FeaturesConfig
+from foldline.table import DataConfig
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from foldline import memory, scaler, trainer
+from foldline import memory, networks, scaler, trainer
 from foldline.augment import augment
 from foldline.recipe import TrainConfig
 from foldline.resident import kept_steps, lesson, place
@@ -36,7 +36,7 @@ def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, dense
     fold = place([taught], fitted, kept_steps(config.margin, dense), device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = trainer.network_of(name, params, dense, fitted).to(device)
+        network = networks.network_of(name, params, dense, fitted).to(device)
     state = State(network, config, device)
     batch = augment(fold.batch(torch.arange(len(fold), device=device)), config.augment, fold)
 

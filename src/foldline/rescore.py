@@ -17,7 +17,7 @@ import polars as pl
 from foldline import readers
 from foldline.errors import UserError
 from foldline.metrics import interval, metric
-from foldline.series import DataConfig
+from foldline.table import DataConfig
 
 USAGE = "Usage"
 

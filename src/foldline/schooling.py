@@ -17,8 +17,9 @@ import polars as pl
 from foldline import exact, files, readers, series, store
 from foldline.errors import UserError
 from foldline.resident import Lesson
-from foldline.series import Competition, Table
+from foldline.series import Competition
 from foldline.store import Dense, FeaturesConfig, open_store, pad
+from foldline.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)

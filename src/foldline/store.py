@@ -21,7 +21,7 @@ import features
 from features import Columns, Family
 from foldline import files
 from foldline.errors import UserError, unknown
-from foldline.series import Table
+from foldline.table import Table
 from models.base import Targets
 
 CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough that the allocator reuses their memory

@@ -13,7 +13,7 @@ import polars as pl
 
 from foldline import files
 from foldline.errors import Finding
-from foldline.series import DataConfig
+from foldline.table import DataConfig
 
 LEDGER = (
     *("sha256", "made", "config", "config_hash", "experiment", "cells", "test", "metric", "out_of_fold", "rows"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from foldline import exact, executors, files, folds, members, planning, post, schooling, series, store, trainer
+from foldline import exact, executors, files, folds, members, networks, planning, post, schooling, series, store
 from foldline.blend import outside
 from foldline.cells import Cell, Job
 from foldline.config import Config
@@ -105,14 +105,12 @@ def _check_models(config: Config, train: Dense) -> dict[str, int]:
     grids = post.detect_grids(np.asarray(train.y)[train.scored])
     features, targets = len(train.names), len(grids)
     plain = Scaler(np.zeros(features), np.ones(features), np.zeros(targets), np.ones(targets), tuple(grids))
-    networks = {
-        model.label: trainer.network_of(model.name, model.params, train, plain)
+    made = {
+        model.label: networks.network_of(model.name, model.params, train, plain)
         for model in config.models
         if not model.on_rows
     }
-    return {
-        label: sum(weight.nbytes for weight in network.state_dict().values()) for label, network in networks.items()
-    }
+    return {label: sum(weight.nbytes for weight in network.state_dict().values()) for label, network in made.items()}
 
 
 def _given(

@@ -15,11 +15,12 @@ import safetensors.torch
 
 from foldline import config, folds, planning, resident, scaler, series, store
 from foldline.cells import Cell, Job
+from foldline.networks import NetworkCell
 from foldline.planning import Given
 from foldline.recipe import AugmentConfig, TrainConfig, WatchConfig
 from foldline.resident import Lesson
 from foldline.store import Dense
-from foldline.trainer import Emit, NetworkCell
+from foldline.trainer import Emit
 
 PARAMS = {"width": 4, "dropout": 0.1, "blocks": [{"kind": "bilstm"}, {"kind": "conv"}]}
 TRAIN = TrainConfig(epochs=2, batch=3, device="cpu")

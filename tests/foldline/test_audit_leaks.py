@@ -25,12 +25,12 @@ from foldline import (
     exact,
     experiment,
     files,
+    networks,
     planning,
     post,
     scaler,
     schooling,
     series,
-    trainer,
 )
 from foldline.audit.check import Outcome
 from foldline.blend import Nested
@@ -96,8 +96,8 @@ def test_a_column_of_dates_is_no_group(home: Path) -> None:
 
 
 def test_watched_series_that_are_trained_on(rides: Path, monkeypatch: Patch) -> None:
-    honest = trainer.inner_split
-    monkeypatch.setattr(trainer, "inner_split", lambda *given: (list(given[0]), honest(*given)[1]))
+    honest = networks.inner_split
+    monkeypatch.setattr(networks, "inner_split", lambda *given: (list(given[0]), honest(*given)[1]))
     leak(audits.found("inner split", WATCH), "hybrid: ride", "trained on and watched")
 
 
@@ -111,7 +111,7 @@ def watching_the_held_out_fold(lessons: list[Lesson], *_: Any) -> tuple[list[Les
     [("inner split", "of the held-out fold is in the inner split"), ("held-out targets", "the watched score (early")],
 )
 def test_early_stopping_on_the_held_out_fold(check: str, named: str, rides: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(trainer, "inner_split", watching_the_held_out_fold)
+    monkeypatch.setattr(networks, "inner_split", watching_the_held_out_fold)
     leak(audits.found(check, WATCH), "hybrid", named)
 
 

@@ -14,7 +14,7 @@ from scipy.stats import kstest
 
 from foldline.audit import chance, copies, drift, duplicates, perturb
 from foldline.audit.subject import some, taken
-from foldline.series import DataConfig, Table
+from foldline.table import DataConfig, Table
 
 DATA = DataConfig(
     id="row",

@@ -12,7 +12,7 @@ import pytest
 from foldline import folds
 from foldline.errors import UserError
 from foldline.folds import FoldsConfig
-from foldline.series import DataConfig, Table
+from foldline.table import DataConfig, Table
 
 DATA = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), source="a-folder")
 BALANCED = FoldsConfig(kind="stratified-group", k=3, seed=1)

@@ -13,13 +13,13 @@ import tiny
 import torch
 from lab import INSIDE, PARAMS, TRAIN, dense, fitted, weights
 
-from foldline import probe, resident, scaler, trainer
+from foldline import networks, probe, resident, scaler, trainer
 from foldline.cli import main
 from foldline.errors import UserError
+from foldline.networks import NetworkCell
 from foldline.recipe import TrainConfig, WatchConfig
 from foldline.resident import Batch
 from foldline.state import State
-from foldline.trainer import NetworkCell
 from models.heads import HEADS
 from models.hybrid import Hybrid
 
@@ -174,7 +174,7 @@ def gradients(head: str, train: TrainConfig) -> tuple[float, dict[str, torch.Ten
     fit = scaler.fit("robust", gridded, np.arange(60), 0)
     fold = resident.place([resident.lesson(gridded, np.arange(60))], fit, 6, torch.device("cpu"))
     torch.manual_seed(0)
-    network = trainer.build("hybrid", {**CALM, "head": {"kind": head}}, 3, (), fit.targets)
+    network = networks.build("hybrid", {**CALM, "head": {"kind": head}}, 3, (), fit.targets)
     state = State(network, train, torch.device("cpu"))
     whole = fold.batch(torch.arange(11))
     torch.manual_seed(1)

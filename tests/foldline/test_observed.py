@@ -15,8 +15,9 @@ from polars.testing import assert_frame_equal
 from foldline import boosting, resident, scaler, series, store
 from foldline.cli import main
 from foldline.errors import UserError
-from foldline.series import Competition, DataConfig, SimulateConfig
+from foldline.series import Competition
 from foldline.store import Dense, FeaturesConfig
+from foldline.table import DataConfig, SimulateConfig
 
 KNOWN, STEPS = 3, 10
 DATA = DataConfig(

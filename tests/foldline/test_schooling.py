@@ -16,9 +16,9 @@ from lab import given
 from foldline import cells, config, executors, experiment, files, planning, readers, series, store
 from foldline.cells import Cell
 from foldline.cli import main
+from foldline.networks import NetworkCell
 from foldline.resident import Lesson
 from foldline.schooling import Taught
-from foldline.trainer import NetworkCell
 
 SMALL = 'name = "hybrid", width = 4, blocks = [{kind = "conv", kernel = 3}]'
 TAUGHT = f'model=[{{{SMALL}}}, {{{SMALL}, label = "student", teacher = {{of = ["hybrid"], weight = 0.25}}}}]'

@@ -11,7 +11,7 @@ import tiny
 
 from foldline import series
 from foldline.errors import UserError
-from foldline.series import DataConfig, Table
+from foldline.table import DataConfig, SimulateConfig, Table
 
 ROLES = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), scored="x > 0")
 
@@ -92,7 +92,7 @@ def test_the_samples_layout_is_kept(home: Path, tmp_path: Path) -> None:
 
 
 def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) -> None:
-    simulate = series.SimulateConfig(breaths=3, test_breaths=2, seed=1)
+    simulate = SimulateConfig(breaths=3, test_breaths=2, seed=1)
     data = replace(ROLES, source="simulate", simulate=simulate)
     folder = series.source_folder(data)
     assert sorted(path.name for path in folder.iterdir()) == ["sample_submission.csv", "test.csv", "train.csv"]

@@ -11,8 +11,8 @@ import pytest
 
 from foldline import store
 from foldline.errors import UserError
-from foldline.series import DataConfig, Table
 from foldline.store import FeaturesConfig
+from foldline.table import DataConfig, Table
 
 DATA = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), scored="x < 3")
 LEVELS = {"s": ("p", "q")}

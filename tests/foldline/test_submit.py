@@ -11,8 +11,8 @@ import pytest
 
 from foldline import submit
 from foldline.errors import Finding
-from foldline.series import DataConfig
 from foldline.submit import Expected, Origin
+from foldline.table import DataConfig
 
 DATA = DataConfig(id="id", key="k", order="t", target=("y", "z"), inputs=("x",), source="a-folder")
 SAMPLE = pl.DataFrame({"id": [3, 1, 2], "y": [0.0, 0.0, 0.0], "z": [0.5, 0.25, 0.0]})

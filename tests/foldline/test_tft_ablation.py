@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foldline import trainer
+from foldline import networks
 from foldline.ablation import variants
 from models.base import Targets
 from models.tft import TFT
@@ -20,5 +20,5 @@ def test_each_variant_switches_off_one_part_and_can_be_made(home: Path) -> None:
     for part, variant in zip(PARTS, ablation.variants, strict=True):
         (model,) = variant.config.models
         assert [name for name in PARTS if not model.params[name]] == [part]
-        network = trainer.build("tft", model.params, 6, (3, 3), Targets(count=1))
+        network = networks.build("tft", model.params, 6, (3, 3), Targets(count=1))
         assert isinstance(network, TFT)

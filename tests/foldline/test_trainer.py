@@ -16,9 +16,9 @@ from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, checkpoint, dense, exhaust, f
 from foldline import resident, scaler, trainer
 from foldline.divergence import Diverged
 from foldline.errors import UserError
+from foldline.networks import NetworkCell
 from foldline.recipe import TrainConfig
 from foldline.resident import kept_steps
-from foldline.trainer import NetworkCell
 from models.blocks import BLOCKS
 from models.covariates import Clock
 

@@ -13,10 +13,10 @@ import torch
 from lab import INSIDE, PARAMS, TRAIN, dense, exhaust, fitted, weights
 from test_trainer import history, scaled_error
 
-from foldline import resident, scaler, trainer
+from foldline import networks, resident, scaler
 from foldline.errors import UserError
+from foldline.networks import NetworkCell
 from foldline.recipe import TrainConfig, WatchConfig
-from foldline.trainer import NetworkCell
 from models.hybrid import Hybrid
 
 LOOKS = replace(TRAIN, epochs=8, schedule="constant", lr=0.05, watch=WatchConfig(share=0.3))
@@ -24,24 +24,24 @@ LOOKS = replace(TRAIN, epochs=8, schedule="constant", lr=0.05, watch=WatchConfig
 
 def inner(data: Any, seed: int = 0) -> np.ndarray:
     """The series that are watched."""
-    _, watched = trainer.inner_split([resident.lesson(data, INSIDE)], LOOKS.watch.share, seed)
+    _, watched = networks.inner_split([resident.lesson(data, INSIDE)], LOOKS.watch.share, seed)
     return watched[0].series
 
 
 def test_the_inner_split_takes_whole_series_of_the_first_lesson_by_the_seed() -> None:
     data = dense()
     lessons = [resident.lesson(data, INSIDE), resident.lesson(data, np.array([2]))]
-    taught, watched = trainer.inner_split(lessons, 0.3, 0)
+    taught, watched = networks.inner_split(lessons, 0.3, 0)
     assert taught[1] is lessons[1] and len(watched) == 1 and len(watched[0].series) == 2
     assert sorted([*taught[0].series, *watched[0].series]) == INSIDE.tolist()
     for part in (*taught, *watched):
         assert np.array_equal(part.y, data.y[part.series]) and np.array_equal(part.weight, data.scored[part.series])
     assert len({tuple(inner(data, seed)) for seed in range(8)}) > 1
-    assert trainer.inner_split(lessons, 0.0, 0) == (lessons, [])
+    assert networks.inner_split(lessons, 0.0, 0) == (lessons, [])
     with pytest.raises(
         UserError, match=r"share = 0.3 needs at least 2 training series with scored steps, but there is 1"
     ):
-        trainer.inner_split([lessons[1]], 0.3, 0)
+        networks.inner_split([lessons[1]], 0.3, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -51,7 +51,7 @@ def test_something_is_scored_on_either_side_of_the_inner_split(seed: int) -> Non
     weight = lesson.weight.copy()
     weight[[0, 1, 3, 5, 6]] = 0.0
     for share in (0.15, 0.9):
-        kept, out = (part[0] for part in trainer.inner_split([replace(lesson, weight=weight)], share, seed))
+        kept, out = (part[0] for part in networks.inner_split([replace(lesson, weight=weight)], share, seed))
         assert kept.weight.any() and out.weight.any() and len(kept.series) + len(out.series) == len(INSIDE)
 
 
@@ -127,7 +127,7 @@ def test_plateau_lowers_the_rate_after_patience_epochs_without_a_better_score() 
 def snapshots(train: TrainConfig, every: str) -> tuple[list[dict[str, torch.Tensor]], NetworkCell]:
     """The weights as they were at each event of a kind, and what came out."""
     seen: list[dict[str, torch.Tensor]] = []
-    honest, kept = trainer.State, []
+    honest, kept = networks.State, []
 
     def state(*given: Any) -> Any:
         kept.append(honest(*given))
@@ -138,7 +138,7 @@ def snapshots(train: TrainConfig, every: str) -> tuple[list[dict[str, torch.Tens
             seen.append({name: value.clone() for name, value in kept[-1].network.state_dict().items()})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "State", state)
+        patch.setattr(networks, "State", state)
         return seen, fitted(train=train, emit=look)
 
 

@@ -89,6 +89,23 @@ def test_attention_is_softmax_of_scaled_dot_products() -> None:
     torch.testing.assert_close(block._attend(x, None)[0], block.gather(torch.cat(heads, dim=-1)))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("mask", [None, torch.tensor([[True] * 5, [True] * 2 + [False] * 3])], ids=["full", "padded"])
+def test_a_transformer_is_torchs_encoder_layer_with_its_norms_in_front(mask: Tensor | None) -> None:
+    torch.manual_seed(0)
+    ours, x = transformer.Transformer(transformer.Config(width=8, ffn=4, position="none"), 8), torch.randn(2, 5, 8)
+    torchs = nn.TransformerEncoderLayer(8, 4, 32, 0.0, "gelu", batch_first=True, norm_first=True)
+    pairs = [(torchs.linear1, ours.ffn[0]), (torchs.linear2, ours.ffn[2]), (torchs.self_attn.out_proj, ours.gather)]
+    pairs += [(torchs.norm1, ours.norm_attention), (torchs.norm2, ours.norm_ffn)]
+    for theirs, own in pairs:
+        theirs.load_state_dict(own.state_dict())
+    torchs.self_attn.in_proj_weight.copy_(ours.project.weight)
+    torchs.self_attn.in_proj_bias.copy_(ours.project.bias)
+    real = torch.ones(2, 5, dtype=torch.bool) if mask is None else mask
+    expected = torchs(x, src_key_padding_mask=None if mask is None else ~mask)
+    torch.testing.assert_close(ours(x, mask)[real], expected[real])
+
+
 def test_sinusoids_are_those_of_the_paper() -> None:
     code = transformer.sinusoids(3, 5, torch.device("cpu"))
     rate = 10_000 ** (-2 / 5)

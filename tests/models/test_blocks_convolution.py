@@ -97,6 +97,14 @@ def test_a_gated_convolution_is_a_value_times_a_gate() -> None:
     torch.testing.assert_close(gated(x), value * gate.sigmoid())
 
 
+@torch.no_grad()
+def test_a_glu_layer_adds_its_bottleneck_to_its_input() -> None:
+    layer, x = make_glu().layers[0], torch.randn(2, 6, 9)
+    torch.testing.assert_close(layer(x, None), x + layer.widen(layer.look(layer.narrow(x))))
+    layer.widen.conv.bias[6:] = -1e9  # of its gate, which is thereby closed
+    assert torch.equal(layer(x, None), x)
+
+
 def test_a_layers_wide_convolution_is_the_narrow_one() -> None:
     layer = make_glu(bottleneck=3).layers[0]
     assert layer.look.conv.weight.shape == (2 * 2, 2, 5) and layer.widen.conv.weight.shape == (2 * 6, 2, 1)

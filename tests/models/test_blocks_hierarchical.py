@@ -78,6 +78,14 @@ def test_a_summary_is_learned_queries_over_a_windows_real_members() -> None:
     torch.testing.assert_close(out[:, 1:], alone)
 
 
+@torch.no_grad()
+def test_every_member_is_told_what_its_own_window_was_told() -> None:
+    inherit, x, above = make().inherit, torch.randn(2, 6, 8), torch.randn(2, 2, 8)  # windows of 4: 4 and 2 members
+    for member in range(6):
+        told = x[:, member] + inherit.parent(above[:, member // 4])
+        torch.testing.assert_close(inherit(x, above)[:, member], told + inherit.ffn(told))
+
+
 def test_attention_in_a_window_sums_to_one_and_spares_padding() -> None:
     members = torch.tensor([[[True, True, False, False]], [[False] * 4]])
     weights = make().summary.weights(torch.randn(2, 1, 4, 8), members)

@@ -91,6 +91,17 @@ def test_a_dilated_lstm_is_an_lstm_on_every_dth_step(causal: bool) -> None:
 
 
 @torch.no_grad()
+def test_blocks_of_dilated_lstms_follow_each_other_with_a_residual_around_all_but_the_first() -> None:
+    torch.manual_seed(0)
+    network = ESRNN(Config(width=4, causal=True, dilations=((1, 2), (3,))), 3, (), Targets(count=1))
+    assert network.smooth is not None
+    x, static = torch.randn(2, 8, 3), torch.zeros(2, 0, dtype=torch.long)
+    (first, second), (third,) = network.blocks
+    below = second(first(network.smooth(x, static), None), None)
+    torch.testing.assert_close(network(x, static, None), below + third(below, None))
+
+
+@torch.no_grad()
 def test_the_forecasting_form_follows_the_known_level() -> None:
     network = ESRNN(Config(width=4, form="forecast"), 3, (), Targets(count=1, observed=2)).eval()
     for parameter in network.head.parameters():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import models
-from models.lightgbm import Config, LightGBM
+from models.lightgbm import Config, LightGBM, Watched
 
 SMALL = Config(rounds=8, min_data_in_leaf=5, num_leaves=7)
 
@@ -60,6 +60,27 @@ def test_rounds_are_reported_over_all_targets() -> None:
     heard: list[tuple[int, int]] = []
     LightGBM(SMALL).fit(*rows(), seed=0, threads=1, on_round=lambda done, of: heard.append((done, of)))
     assert heard == [(done, 16) for done in range(1, 17)]
+
+
+def test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on(tmp_path: Path) -> None:
+    """One target is noise, which more and more trees learn by heart; the other can be learnt to the end."""
+    config, (x, y), noise = (
+        Config(rounds=40, min_data_in_leaf=5),
+        rows(),
+        np.random.default_rng(1).normal(size=(2, 300)),
+    )
+    taught, held = np.stack([noise[0], y[:, 0]], axis=1), np.stack([noise[1], y[:, 0]], axis=1)
+    whole, stopped, loaded, heard = LightGBM(config), LightGBM(config), LightGBM(config), list[int]()
+    whole.fit(x, taught, seed=0, threads=1)
+    stopped.fit(x, taught, 0, 1, lambda done, of: heard.append(done), watched=Watched(x=x, y=held, stop=5))
+    kept = [booster.num_trees() for booster in stopped.boosters]
+    assert heard == [*range(1, kept[0] + 5 + 1), *range(41, 81)] and kept[1] == 40
+    errors = [np.abs(whole.boosters[0].predict(x, num_iteration=n) - noise[1]).mean() for n in range(1, kept[0] + 6)]
+    assert kept[0] == 1 + int(np.argmin(errors))  # to be watched changes no tree, only how many there are
+    np.testing.assert_array_equal(stopped.predict(x, 1)[:, 0], whole.boosters[0].predict(x, num_iteration=kept[0]))
+    stopped.save(tmp_path)
+    loaded.load(tmp_path)
+    np.testing.assert_array_equal(loaded.predict(x, 1), stopped.predict(x, 1))
 
 
 @pytest.mark.parametrize(

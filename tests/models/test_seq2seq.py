@@ -47,6 +47,26 @@ def test_attention_is_bahdanaus_and_its_rows_sum_to_one() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("form", ["attention", "gnmt"])
+def test_the_decoder_is_the_papers_step_by_step(form: str) -> None:
+    """Who asks the attention, who hears its context, and from which layer on a residual is added."""
+    network, x, gnmt = make(form=form, layers=3), batch(), form == "gnmt"
+    memory = network.encoder(x, None)
+    keys, zeros, out = network.attention.key(memory), torch.zeros(4, 8), network(x, STATIC, None)
+    h = [zeros if network.start is None else torch.tanh(network.start(memory[:, 0, 4:]))] * 3
+    c = [zeros] * 3
+    for step in range(STEPS):
+        context, _ = network.attention(h[0] if gnmt else h[2], keys, memory, None)  # the state of the step before
+        h[0], c[0] = network.cells[0](torch.cat([x[:, step], context], dim=1), (h[0], c[0]))
+        above = h[0]
+        for layer in (1, 2):
+            heard = torch.cat([above, context], dim=1) if gnmt else above
+            h[layer], c[layer] = network.cells[layer](heard, (h[layer], c[layer]))
+            above = h[layer] + above if gnmt and layer == 2 else h[layer]
+        torch.testing.assert_close(out[:, step], above)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("form", ["attention", "gnmt"])
 @pytest.mark.parametrize("observed", [0, 3])
 def test_free_running_is_teacher_forced_by_its_own_outputs(form: str, observed: int) -> None:
     network, x = make(observed, form=form, autoregressive=True, layers=3), batch(observed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.nn import functional
 from models import MODELS, source_of
 from models.base import Targets
 from models.observed import channels, known
+from models.probes import seen
 
 SERIES, STEPS, FEATURES, LEVELS = 5, 9, 3, (3, 2)
 LENGTHS = torch.tensor([9, 1, 4, 8, 3])
@@ -39,9 +41,18 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"tft no {part}": ("tft", {part: False}) for part in ("gating", "static_encoders", "selection", "recurrence")},
     "tft no attention": ("tft", {"attention": False, "steps": STEPS}),
 }
-CAUSAL = {"deepar autoregressive", "esrnn causal", "tft causal", "wavenet", "wavenet observed"}
+BY_HEART = (  # every system, in the forms that train differently
+    *("winner", "third", "seq2seq", "seq2seq autoregressive", "gnmt", "deepar", "deepar autoregressive", "esrnn"),
+    *("esrnn forecast", "wavenet", "wavenet observed", "tft"),
+)
 OBSERVED = {"esrnn forecast", "seq2seq autoregressive", "wavenet observed"}
 every = pytest.mark.parametrize("form", FORMS)
+
+
+def causal(form: str) -> bool:
+    """What its config declares: an output never depends on later inputs."""
+    name, table = FORMS[form]
+    return bool(getattr(MODELS[name].config(**table), "causal", False))
 
 
 def targets_of(form: str, count: int = 2) -> Targets:
@@ -72,6 +83,12 @@ def trained_on(network: nn.Module, x: Tensor, static: Tensor, mask: Tensor | Non
     more = {"y": y} if getattr(network, "takes_target", False) else {}
     raw: Tensor = network.head(network(x, static, mask, **more).float())
     return raw
+
+
+def test_every_network_of_the_registry_is_here() -> None:
+    networks = {name for name, part in MODELS.items() if part.config.kind == "network"} - {"hybrid"}
+    assert {name for name, _ in FORMS.values()} == {FORMS[form][0] for form in BY_HEART} == networks
+    assert {form for form in FORMS if causal(form)} > {"esrnn causal", "deepar autoregressive", "wavenet"}
 
 
 @every
@@ -123,7 +140,15 @@ def test_declared_causality_is_measured(form: str) -> None:
     changed = x.clone()
     changed[:, -1, :FEATURES] += 1.0
     before, after = network(x, static, None)[:, :-1], network(changed, static, None)[:, :-1]
-    assert torch.equal(before, after) if form in CAUSAL else not torch.allclose(before, after)
+    assert torch.equal(before, after) if causal(form) else not torch.allclose(before, after)
+
+
+@every
+def test_gradients_reach_all_steps_or_all_up_to_the_answers_own(form: str) -> None:
+    """Free running, an answer feels even what lies before a window, through the answers in between."""
+    network, (x, static), step = make(form), batch(form), 4
+    found = seen(partial(network, static=static, mask=None), x, step)
+    assert found == list(range(step + 1 if causal(form) else STEPS))
 
 
 @every
@@ -160,7 +185,7 @@ def test_mixtures_of_one_code_each_are_the_codes(form: str) -> None:
     torch.testing.assert_close(network(x, mixture, MASK), network(x, static, MASK))
 
 
-@pytest.mark.parametrize("form", ["third", "seq2seq", "deepar", "esrnn", "esrnn forecast", "wavenet", "tft"])
+@pytest.mark.parametrize("form", BY_HEART)
 def test_it_can_learn_eight_series_by_heart(form: str) -> None:
     table = {"dropout": 0.0} if form.startswith("tft") else {}
     network = make(form, count=1, width=32, **table).train()

@@ -63,6 +63,29 @@ def test_heads_share_one_value_and_one_matrix() -> None:
 
 
 @torch.no_grad()
+def test_the_network_is_the_papers_equations_one_after_the_other() -> None:
+    network, x, static = make(causal=True), torch.randn(2, 5, 3), torch.tensor([[1, 1], [3, 2]])
+    assert network.statics is not None and network.embed is not None and network.local is not None
+    context = network.statics(network.embed(static).view(2, 2, 8))
+    chosen, _ = network.select(x.unsqueeze(-1) * network.scale + network.shift, context["selection"])
+    near = network.local.lstm(chosen, (context["h0"][None], context["c0"][None]))[0]
+    local = network.norm_local(chosen + network.unit_local(near))  # eq. 17
+    enriched = network.enrich(local, context["enrichment"])  # eq. 18
+    mixed = network.norm_attention(enriched + network.unit_attention(network.attend(enriched, None)[0]))  # eq. 19, 20
+    wanted = network.norm_out(local + network.unit_out(network.feed(mixed, None)))  # eq. 21, 22
+    torch.testing.assert_close(network(x, static, None), wanted)
+
+
+@torch.no_grad()
+def test_a_gated_residual_network_is_its_equations() -> None:
+    grn, a, c = Grn(6, 8, CONFIG, context=True), torch.randn(2, 3, 6), torch.randn(2, 8)
+    assert grn.context is not None
+    inner = nn.functional.elu(grn.first(a) + (c @ grn.context.weight.T)[:, None])  # eq. 4
+    gated = nn.functional.glu(grn.unit.map(grn.second(inner)), dim=-1)  # eq. 3, 5
+    torch.testing.assert_close(grn(a, c), nn.functional.layer_norm(grn.skip(a) + gated, (8,)))  # eq. 2
+
+
+@torch.no_grad()
 def test_a_closed_gate_leaves_the_skip() -> None:
     network, x = Grn(8, 8, CONFIG), torch.randn(2, 3, 8)
     network.unit.map.bias[:] = 0

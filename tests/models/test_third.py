@@ -27,6 +27,17 @@ def test_a_window_reaches_as_far_as_its_kernel(kernel: int, reach: tuple[int, in
     assert touched.tolist() == list(range(4 - reach[1], 4 + reach[0] + 1))
 
 
+@torch.no_grad()
+def test_the_first_bilstm_eats_the_input_and_all_convolutions_beside_it() -> None:
+    torch.manual_seed(0)
+    network, x = Third(Config(width=8, layers=2, channels=2), 3, (), Targets(count=1)), torch.randn(2, 6, 3)
+    hidden = torch.cat([x, *(branch(x) for branch in network.beside)], dim=2)
+    assert len(network.beside) == 3 and hidden.shape == (2, 6, 3 + 3 * 2)
+    for layer in network.layers:
+        hidden = layer(hidden)[0]
+    torch.testing.assert_close(network(x, torch.zeros(2, 0, dtype=torch.long), None), hidden)
+
+
 def test_the_auxiliary_outputs_are_held_to_the_targets_differences() -> None:
     head = Third(Config(width=8, channels=2), 3, (), Targets(count=1)).head
     y = torch.tensor([2.0, 3.0, 5.0, 4.0, 9.0, 1.0]).view(1, 6, 1)

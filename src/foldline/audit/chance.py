@@ -20,8 +20,8 @@ from foldline.audit.subject import Subject, some
 from foldline.cells import ModelConfig
 from foldline.config import Config
 from foldline.recipe import TrainConfig
-from foldline.series import Table
 from foldline.store import Dense
+from foldline.table import Table
 from models import lightgbm
 
 SERIES = 600  # at most

@@ -19,8 +19,8 @@ from scipy.stats import rankdata
 
 from foldline.audit.check import Outcome, listed
 from foldline.audit.subject import Subject
-from foldline.series import Table
 from foldline.store import Dense, pad
+from foldline.table import Table
 
 COPY = 0.9999  # absolute correlation, of values or of ranks
 SHIFTS = (1, 2, 3, 4)  # steps

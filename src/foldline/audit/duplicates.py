@@ -23,7 +23,7 @@ from foldline import readers, series
 from foldline.audit import pictures
 from foldline.audit.check import Outcome, counted, listed
 from foldline.audit.subject import Subject
-from foldline.series import Table
+from foldline.table import Table
 
 NEAR = 0.01  # standard deviations: a copy with less noise than this is found
 AROUND = 16  # the neighbour whose distance says how dense it is

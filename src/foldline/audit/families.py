@@ -9,8 +9,8 @@ import numpy as np
 from foldline.audit import perturb
 from foldline.audit.check import Outcome, listed
 from foldline.audit.subject import Subject, taken
-from foldline.series import Table
 from foldline.store import Dense
+from foldline.table import Table
 
 MOVED = 1e-4  # of a feature's standard deviation: what a feature may move by because sums are rounded elsewhere
 

@@ -10,13 +10,13 @@ from unittest.mock import patch
 import numpy as np
 import polars as pl
 
-from foldline import files, readers, resident, schooling, trainer
+from foldline import files, networks, readers, resident, schooling
 from foldline.audit import trial
 from foldline.audit.check import Outcome, listed
 from foldline.audit.subject import Subject
 from foldline.cells import Cell, ModelConfig
 from foldline.errors import UserError
-from foldline.series import Table
+from foldline.table import Table
 
 UNSEEN = 0.95  # share of test series whose group is in no training series: test keeps groups apart
 SEEN = 0.5  # share of held-out series whose group is in the cells' training part: the folds don't
@@ -90,7 +90,7 @@ def inner_split(subject: Subject) -> Outcome:
     outside = np.flatnonzero(prepared.folds.assignment != 0)
     for model in watching:
         lessons = [resident.lesson(prepared.train, outside)]
-        taught, watched = trainer.inner_split(lessons, model.train.watch.share, model.train.seeds[0])
+        taught, watched = networks.inner_split(lessons, model.train.watch.share, model.train.seeds[0])
         learnt, looked = (np.concatenate([part.series for part in parts]) for parts in (taught, watched))
         keys, key = prepared.train.keys, subject.config.data.key
         both, held = np.intersect1d(learnt, looked), np.setdiff1d(np.append(learnt, looked), outside)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from foldline.series import DataConfig, Table
+from foldline.table import DataConfig, Table
 
 
 def targets(table: Table, chosen: np.ndarray) -> pl.DataFrame:

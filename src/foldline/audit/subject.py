@@ -14,8 +14,9 @@ from foldline.audit import trial
 from foldline.audit.trial import Trial
 from foldline.config import Config
 from foldline.folds import Folds
-from foldline.series import Competition, Table
+from foldline.series import Competition
 from foldline.store import Dense
+from foldline.table import Table
 
 SMALL = 48  # training series of a trial
 SMALL_TEST = 12  # test series of a trial

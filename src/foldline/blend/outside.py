@@ -25,7 +25,8 @@ from foldline.console import Terminal
 from foldline.errors import UserError
 from foldline.folds import Folds
 from foldline.members import Member
-from foldline.series import Competition, Table
+from foldline.series import Competition
+from foldline.table import Table
 
 
 def without(config: Config) -> Config:

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from foldline import trainer
+from foldline import networks, trainer
 from foldline.cells import ModelConfig
 from foldline.resident import Batch
 from foldline.state import State
@@ -71,7 +71,7 @@ def measure(subject: Subject, batch: int, steps: Sequence[int]) -> list[Cost]:
     device = torch.device(config.device_used)
     trainer.prepare(config, device)
     name, params = subject.model.name, subject.model.params
-    network = trainer.build(name, params, subject.channels, subject.levels, subject.targets).to(device)
+    network = networks.build(name, params, subject.channels, subject.levels, subject.targets).to(device)
     covariates.tell(network, subject.names, [0.0] * len(subject.names), [1.0] * len(subject.names))
     state = State(network, config, device)
     taken = _resident_bytes()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from foldline import post, trainer
+from foldline import networks, post
 from foldline.cells import ModelConfig
 from foldline.errors import UserError
 from foldline.store import Dense
@@ -34,7 +34,7 @@ def parameters(model: ModelConfig, dense: Dense) -> int:
         UserError: it can't be made for them.
     """
     with torch.random.fork_rng(devices=[]):
-        network = trainer.build(model.name, model.params, dense.channels, dense.levels, targets_of(dense))
+        network = networks.build(model.name, model.params, dense.channels, dense.levels, targets_of(dense))
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 

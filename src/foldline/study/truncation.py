@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from foldline import cells, trainer
 from foldline.cells import ModelConfig
+from foldline.networks import NetworkCell
 from foldline.resident import lesson, place
-from foldline.trainer import NetworkCell
 from foldline.workbench import Prepared
 from models import MODELS
 from models.probes import truncated
