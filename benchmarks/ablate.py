@@ -1,9 +1,10 @@
 """Ablation: is its verdict right as often as it says? Run: ./run.sh bench ablate [--help]
 
 First by arithmetic: deltas drawn with known splits and seeds, judged in three ways, for several shares of the splits in
-the spread. Then by ablations of a small network on flat features of simulated breaths, all in memory. Each draws its
-own breaths, deals them into folds, trains every (fold, seed) as the engine does (one seed starts the networks of all
-folds from the same weights), and is judged by foldline.ablation.evidence:
+the spread; and in ours, for several shares of what a seed does in all folds alike. Then by ablations of a small network
+on flat features of simulated breaths, all in memory. Each draws its own breaths, deals them into folds, trains every
+(fold, seed) as the engine does (one seed starts the networks of all folds from the same weights), and is judged by
+foldline.ablation.evidence:
 
     same config, other seeds   no difference: a verdict of help or harm is false
     two equal sensors          none over all breaths, though one on these: a network sees the valve through noise of its
@@ -82,6 +83,20 @@ def arithmetic(k: int, seeds: int, draws: int) -> None:
         rates = [np.mean([way(each[0]) <= 0.05 for each in deltas]) for way in ways]
         rates.append(np.mean([evidence.holm(np.array([ours(one) for one in each])).min() <= 0.05 for each in deltas]))
         print(f"{split:>28g}" + "".join(f"{rate:>16.1%}" for rate in rates))
+
+
+def lucky(k: int, draws: int) -> None:
+    """False alarms of ours where seeds are lucky or unlucky in all folds alike: one seed can't see that, two hardly."""
+    counts, rng = (1, 2, 3, 5), np.random.default_rng(0)
+    print(f"\nfalse alarms by arithmetic: {k} folds, {draws} draws, asked for 5 %")
+    print(f"{'luck of a seed / training':>28}" + "".join(f"{f'seeds: {count}':>16}" for count in counts))
+    for luck in (0.0, 0.1, 0.3, 1.0):
+        rates = []
+        for count in counts:
+            shared = np.sqrt(luck) * rng.normal(size=(draws, 1, count))
+            deltas = shared + rng.normal(size=(draws, k, count))
+            rates.append(np.mean([ours(each) <= 0.05 for each in deltas]))
+        print(f"{luck:>28g}" + "".join(f"{rate:>16.1%}" for rate in rates))
 
 
 class Lab:
@@ -233,6 +248,8 @@ def main() -> None:
     torch.set_num_threads(1)  # the matrices are small
     began = time.perf_counter()
     arithmetic(chosen.folds, chosen.seeds, chosen.draws)
+    for folds in sorted({chosen.folds, 10}):
+        lucky(folds, chosen.draws)
     on_networks(Lab(chosen.folds, chosen.seeds), chosen.ablations)
     print(f"\n{time.perf_counter() - began:.0f} s in all")
 

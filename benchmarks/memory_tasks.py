@@ -15,6 +15,10 @@ Blocks are those of the hybrid, one on the other with nothing between, the convo
 T; each has the width whose number of weights comes nearest to the paper's (adding 70,000, copy 16,000: within 7 %).
 `hops` is the path from the first step to the last that a gradient takes, counted on the network (models/probes.py).
 All train with Adam at one rate, gradients clipped at 1, on fresh series each step, and are tested on 1,000 others.
+
+The paper differs: rate, clipping and forget bias of its recurrent networks were searched for, and its TCNs are deeper
+than their window needs (adding, T = 200: 7 levels of kernel 6; ours 5 of 7). Of T = 200 it shows curves over 7,000
+steps (figure 2): the TCN is soon near 0, the GRU later, the LSTM stays far worse.
 """
 
 import argparse

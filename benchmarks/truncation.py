@@ -2,7 +2,7 @@
 
     ./run.sh bench truncation                 # two stacked LSTMs on simulated breaths, a few minutes on a core
     ./run.sh bench truncation --kind stable   # the same, kept a contraction
-    ./run.sh bench truncation --twin          # beside a feed-forward net for each k: twice as long
+    ./run.sh bench truncation --twin          # and a feed-forward net trained for each k
 
 After Miller & Hardt 2019, https://arxiv.org/abs/1805.10369 (section 4): cut to its last k inputs a recurrence is a
 feed-forward net on them. Where the curve reaches the whole model's error, nothing further back matters to it. The
@@ -14,6 +14,7 @@ of a feed-forward net that is trained on the last k inputs alone, gated convolut
 
 import argparse
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import partial
 
@@ -29,6 +30,7 @@ from ventilator.simulator import frame, simulate
 STEPS, BATCH, RATE = 80, 64, 3e-3  # of a breath; breaths a training step; Adam's peak rate
 HELD_OUT = 200  # breaths the curve is measured on
 HISTORY = (1, 2, 5, 10, 20, 40, 80)  # k
+WIDTHS = range(2, 513, 2)  # that a twin may have
 
 
 def breaths(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,8 +62,10 @@ def twin_of(steps: int, weights: int) -> Hybrid:
         return Hybrid(Config(width=width, blocks=blocks), 5, (), Targets(count=1))
 
     with torch.device("meta"):
-        sizes = {width: size(made(width)) for width in range(2, 257, 2)}
-    return made(min(sizes, key=lambda width: abs(sizes[width] - weights)))
+        large = bisect_left(WIDTHS, weights, key=lambda width: size(made(width)))
+        near = WIDTHS[max(0, large - 1) : large + 1]
+        width = min(near, key=lambda width: abs(size(made(width)) - weights))
+    return made(width)
 
 
 def size(network: Hybrid) -> int:
@@ -92,11 +96,13 @@ def train(network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, epochs: int) ->
     print(file=sys.stderr)
 
 
-def curve(network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, scale: float) -> list[tuple[int, float, float]]:
+def curve(
+    network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, scale: float, history: tuple[int, ...] = HISTORY
+) -> list[tuple[int, float, float]]:
     """(k, mean absolute error, mean distance to the whole model's answers), both in cmH2O."""
     run = partial(answers, network)
     whole, rows = truncated(run, x, STEPS)[..., 0], []
-    for steps in HISTORY:
+    for steps in history:
         cut = truncated(run, x, steps)[..., 0]
         distance = [float((cut - other)[scored].abs().mean()) * scale for other in (y, whole)]
         rows.append((steps, distance[0], distance[1]))
@@ -131,14 +137,14 @@ def main() -> None:
     centre, scale = float(pressure[scored].mean()), float(pressure[scored].std())
     held, held_pressure, held_scored = breaths(HELD_OUT, arguments.seed + 1)
 
-    def trained(network: Hybrid) -> list[tuple[int, float, float]]:
+    def trained(network: Hybrid, *history: int) -> list[tuple[int, float, float]]:
         train(network, x, (pressure - centre) / scale, scored, arguments.epochs)
-        return curve(network.eval(), held, (held_pressure - centre) / scale, held_scored, scale)
+        return curve(network.eval(), held, (held_pressure - centre) / scale, held_scored, scale, history)
 
     network, twins = network_of(arguments.kind, arguments.width), dict[int, float]()
-    rows = trained(network)
+    rows = trained(network, *HISTORY)
     for steps in HISTORY if arguments.twin else ():
-        twins[steps] = trained(twin_of(steps, size(network)))[-1][1]
+        twins[steps] = trained(twin_of(steps, size(network)), STEPS)[0][1]
     print(f"2 x {arguments.kind} {arguments.width}, {arguments.breaths} simulated breaths, {arguments.epochs} epochs")
     print("\n".join(table(rows, twins)))
 

@@ -3,11 +3,12 @@
 from typing import Any
 
 from models.base import Head, Part, Targets
-from models.heads import gaussian, grid, huber, l1, laplace, quantile, twophase
+from models.heads import gaussian, grid, huber, l1, l2, laplace, quantile, twophase
 from models.heads.auxiliary import Aux
 
 HEADS: dict[str, Part] = {
     "l1": Part(l1.Config, l1.L1),
+    "l2": Part(l2.Config, l2.L2),
     "huber": Part(huber.Config, huber.Huber),
     "twophase": Part(twophase.Config, twophase.TwoPhase),
     "quantile": Part(quantile.Config, quantile.Quantile),

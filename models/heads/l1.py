@@ -1,4 +1,4 @@
-"""L1 regression: the competition's own metric as the loss. (B, T, H) -> (B, T, K)."""
+"""L1 regression: absolute errors, the loss of competitions scored by MAE. (B, T, H) -> (B, T, K)."""
 
 from __future__ import annotations
 

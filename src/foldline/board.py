@@ -28,7 +28,7 @@ class Line:
     minutes: float  # training time of all cells, added up; NaN where one is gone
     public: str  # of its last scored submission; empty: none
     private: str
-    differs: tuple[str, ...]  # key=value that the group's best does not have
+    differs: tuple[str, ...]  # key=value that the group's best does not have; without key=value that only it has
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,13 @@ def _line(record: Record, best: dict[str, Any]) -> Line:
         score=record.scores[-1],
         low=low,
         high=high,
-        blend=_blend(record.value["blend"]),
+        blend=record.blend,
         cells=len(record.keys),
         minutes=record.minutes,
         public=scored[-1]["public"] if scored else "",
         private=scored[-1]["private"] if scored else "",
         differs=differences(best, flat(record.config)),
     )
-
-
-def _blend(blend: dict[str, Any]) -> str:
-    """hybrid 0.74 + lightgbm 0.26; the method alone where it has no weights."""
-    weights = blend.get("weights") or []
-    if len(weights) != len(blend["labels"]):
-        return str(blend["method"])
-    pairs = sorted(zip(weights, blend["labels"], strict=True), reverse=True)
-    return " + ".join(f"{label} {weight:.2f}" for weight, label in pairs if weight) or str(blend["method"])
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -99,9 +90,9 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(best: dict[str, Any], other: dict[str, Any]) -> tuple[str, ...]:
-    """What one flat config says differently, as key=value; a key that it lacks is `key left out`."""
+    """What one flat config says differently, as key=value; `without key=value` where it leaves to a default."""
     keys = [key for key in sorted(best.keys() | other.keys()) if not _silent(key) and best.get(key) != other.get(key)]
-    return tuple(f"{key}={other[key]}" if key in other else f"{key} left out" for key in keys)
+    return tuple(f"{key}={other[key]}" if key in other else f"without {key}={best[key]}" for key in keys)
 
 
 def _silent(key: str) -> bool:

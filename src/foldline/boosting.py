@@ -8,29 +8,37 @@ from typing import Any
 import numpy as np
 
 import models
+from foldline.networks import inner_split
 from foldline.recipe import TrainConfig
+from foldline.resident import Lesson, lesson
 from foldline.store import Dense, pad
 from foldline.trainer import Emit
-from models.lightgbm import LightGBM
+from models.lightgbm import LightGBM, Watched
 
 VERSION = 1  # part of every cell's key: raise it when a change here changes what comes out
 
 
 class RowsCell:
-    """Boosted trees on the rows of a fold; of [train], only `threads` matters. Trees need no scaler."""
+    """Boosted trees on the rows of a fold; of [train], `threads` and `watch` matter. Trees need no scaler."""
 
     def __init__(self, name: str, params: dict[str, Any], train: TrainConfig) -> None:
         self.train = train
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Dense, series: np.ndarray, seed: int, emit: Emit) -> None:
-        """Fit on the scored rows of the given series."""
-        assert data.y is not None, "labelled series are needed"
-        scored = data.scored[series]
-        x, y = rows(data, series, scored), data.y[series][scored]  # (R, F), (R, K)
-        self.model.fit(x, y, seed, self.train.threads, lambda done, of: emit("progress", done=done, of=of))
-        error = float(np.abs(self.model.predict(x, self.train.threads) - y).mean())
-        emit("epoch", epoch=self.model.config.rounds, loss=error)
+        """Fit on the scored rows of the given series, less those whose score [train.watch] says to stop by."""
+        rounds, threads = self.model.config.rounds, self.train.threads
+        taught, held = inner_split([lesson(data, series)], watched_share(self.train), seed)
+        x, y = labelled(taught[0])  # (R, F), (R, K)
+        watched = None
+        if held:
+            seen, wanted = labelled(held[0])
+            watched = Watched(x=seen, y=wanted, stop=self.train.watch.stop or rounds)
+        self.model.fit(x, y, seed, threads, lambda done, of: emit("progress", done=done, of=of), watched=watched)
+        row = {"loss": float(np.abs(self.model.predict(x, threads) - y).mean())}
+        if watched is not None:
+            row["watched"] = float(np.abs(self.model.predict(watched.x, threads) - watched.y).mean())
+        emit("epoch", epoch=rounds, **row)
 
     def predict(self, data: Dense, series: np.ndarray) -> tuple[np.ndarray, None]:
         """(n, T, K) float64 for every real step; trees know no spread."""
@@ -45,6 +53,23 @@ class RowsCell:
     def load(self, folder: Path, data: Dense) -> None:
         """Read what `save` wrote."""
         self.model.load(folder)
+
+
+def watched_share(train: TrainConfig) -> float:
+    """Of the training series: what early stopping looks at, none where nobody asks for it."""
+    return train.watch.share if train.watch.stop or train.watch.best else 0.0
+
+
+def settings(train: TrainConfig) -> dict[str, Any]:
+    """Of [train] what trees depend on, for their cells' keys: nothing of the networks' settings."""
+    share = watched_share(train)
+    return {"threads": train.threads} | ({"watch": {"share": share, "stop": train.watch.stop}} if share else {})
+
+
+def labelled(lesson: Lesson) -> tuple[np.ndarray, np.ndarray]:
+    """(R, F) features and (R, K) targets of a lesson's scored steps."""
+    scored = lesson.weight > 0
+    return rows(lesson.dense, lesson.series, scored), lesson.y[scored]
 
 
 def rows(data: Dense, series: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ import models
 from foldline import boosting, files, interrupt, scaler, trainer
 from foldline.boosting import RowsCell
 from foldline.errors import UserError
+from foldline.metrics import Metric
 from foldline.networks import NetworkCell
 from foldline.recipe import TrainConfig
 from foldline.resident import lesson
@@ -272,6 +273,16 @@ def out_of_fold(cells: list[Cell], dense: Dense) -> np.ndarray:
         total[held] += files.read_array(cell.folder / "out_of_fold.npy")
         count[held] += 1
     return total / count[:, None, None]
+
+
+def held_out_score(cell: Cell, dense: Dense, chosen: Metric) -> float | None:
+    """Score of a finished cell on the series it held out, as its model left them; None where it held out none."""
+    assert dense.y is not None, "labelled series are needed"
+    held = files.read_array(cell.folder / "held_out.npy")
+    scored = dense.scored[held]
+    if not scored.any():
+        return None
+    return chosen(dense.y[held][scored], files.read_array(cell.folder / "out_of_fold.npy")[scored])
 
 
 def history(cell: Cell) -> list[dict[str, Any]]:

@@ -18,10 +18,14 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
         bad = column.is_null() | ~column.is_finite() if number else column.is_null()
         if bad.any():
             row = int(bad.arg_true()[0])
-            shown = "nothing" if column[row] is None else column[row]
+            rule = "be a finite number" if number else "have a value"
+            shown = "empty" if column[row] is None else column[row]
+            count = int(bad.sum())
+            rows = "1 such row" if count == 1 else f"{count} such rows"
+            way_out = "Fill or drop" if set(data.target) <= set(frame.columns) else "A submission needs all rows: fill"
             raise UserError(
-                f"{path}, row {row + 1} ({data.id} {frame[data.id][row]}): {name!r} must be a finite value, but is "
-                f"{shown}; {int(bad.sum())} such rows. Fill or drop them: the pipeline never guesses."
+                f"{path}, row {row + 1} ({data.id} {frame[data.id][row]}): {name!r} must {rule}, but is {shown}; "
+                f"{rows}. {way_out} {'it' if count == 1 else 'them'}: the pipeline never guesses."
             )
     if frame[data.id].n_unique() < frame.height:
         value = frame[data.id].filter(frame[data.id].is_duplicated())[0]

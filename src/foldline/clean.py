@@ -1,7 +1,8 @@
 """What takes space under runs/, and what of it may go. Nothing here is knowledge: all of it can be made again, in time.
 
 caches     features, simulated data, decoded rows, precision probes: made again in seconds or minutes
-unused     cells, and predictions from outside, that nothing recorded needs: those of runs that were broken off
+unused     cells, and predictions from outside, that nothing recorded needs: of runs that were broken off, and of one
+           that still goes on, which is recorded when it ends (until then nothing can be deleted)
 old        experiments, searches and ablations that are neither the latest of their name nor in the committed ledger,
            and the cells that only they need
 bench      data of benchmarks
@@ -120,10 +121,18 @@ def refuse_running() -> None:
     Raises:
         UserError: naming the lock.
     """
+    held = running()
+    if held is not None:
+        way_out = "Wait for it, or end it, and clean then."
+        raise UserError(f"Nothing is deleted while a run goes on (it holds {held}). {way_out}")
+
+
+def running() -> Path | None:
+    """A lock that another process holds; None where no run goes on."""
     for path in sorted((files.runs() / "locks").glob("*")):
         with path.open("a") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                way_out = "Wait for it, or end it, and clean then."
-                raise UserError(f"Nothing is deleted while a run goes on (it holds {path}). {way_out}") from None
+                return path
+    return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -15,15 +16,13 @@ from foldline import __version__
 from foldline.errors import Finding, UserError, disk_full, unknown
 from foldline.verbs import VERBS, Verb
 
-COMMON = ("--help", "--debug", "--json", "--quiet")
-EXPLAINED = {
-    "--dry-run": "say what would be trained or predicted, and do none of it",
-    "--force": "do it although it is done, or without asking",
+COMMON = {
     "--json": "one JSON object on standard output, nothing else",
     "--quiet": "only errors and the last line",
     "--debug": "show the traceback of an error",
     "--help": "this text",
 }
+KEY = re.compile(r"[a-z]\w*(\.\w+)*\.(?!toml$|csv$|parquet$|gz$|zip$)\w+")  # a dotted key of a config, and no file
 
 
 @dataclass(frozen=True)
@@ -111,13 +110,17 @@ def parse(name: str, verb: Verb, rest: list[str]) -> Arguments:
     rest = spelled_out(name, verb, rest)
     flags = [word for word in rest if word.startswith("-")]
     for flag in flags:
+        if verb.overrides and KEY.fullmatch(key := flag.lstrip("-").partition("=")[0]):
+            raise UserError(f"./run.sh {name}: a key of the config has no dashes: write {key}=VALUE, not {flag}.")
         if flag not in (*verb.options, *COMMON):
             raise unknown("option", flag, [*verb.options, *verb.shorthands, *COMMON], f"./run.sh {name}")
     plain = [word for word in rest if not word.startswith("-")]
     words, pairs = [word for word in plain if "=" not in word], [word for word in plain if "=" in word]
     extra = words[verb.words :] + ([] if verb.overrides else pairs)
     if extra:
-        raise UserError(f"`{name}` takes {verb.usage or 'no arguments'}, but got {' '.join(extra)!r} too.")
+        keys = [word for word in extra if verb.overrides and KEY.fullmatch(word)]
+        hint = f" To set a key, write {keys[0]}=VALUE." if keys else ""
+        raise UserError(f"`{name}` takes {verb.usage or 'no arguments'}, but got {' '.join(extra)!r} too.{hint}")
     return Arguments(name, words, pairs, frozenset(flags))
 
 
@@ -157,8 +160,11 @@ def overview() -> str:
 
 def lesson(name: str, verb: Verb) -> str:
     """What `./run.sh VERB --help` prints."""
-    options = [] if verb.module == "develop" else [*verb.options, *COMMON]
     lines = [f"usage: ./run.sh {name} {verb.usage}", "", verb.lesson]
-    if options:
-        lines += ["", "options:", *(f"  {option:<10} {EXPLAINED[option]}" for option in options)]
+    if verb.module != "develop":
+        keys = {option: key for option, key in verb.shorthands.items() if key.endswith("=")}
+        options = {f"{option} VALUE": f"the same as {key}VALUE" for option, key in keys.items()}
+        options |= {**verb.options, **COMMON}
+        width = max(map(len, options)) + 1
+        lines += ["", "options:", *(f"  {option:<{width}} {told}" for option, told in options.items())]
     return "\n".join(lines)

@@ -5,6 +5,7 @@ Each table's dataclass stands beside its owner (table.py has [data], recipe.py [
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from foldline.cells import ModelConfig
 from foldline.errors import UserError, unknown
 from foldline.executors import ExecutorConfig
 from foldline.folds import FoldsConfig
+from foldline.metrics import METRICS, metric
 from foldline.post import PostConfig
 from foldline.recipe import TrainConfig
 from foldline.scaler import KINDS
@@ -34,6 +36,12 @@ TABLES: dict[str, type[Any]] = {
     "post": PostConfig,
     "track": TrackConfig,
     "executor": ExecutorConfig,
+}
+
+OTHERS = {  # table that is in files other than configs only -> what such a file is, and its verb
+    "space": ("a search", "tune"),
+    "variant": ("an ablation", "ablate"),
+    "system": ("a study", "study"),
 }
 
 
@@ -89,27 +97,54 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
     Raises:
         UserError: no such file, broken TOML, unknown key, wrong type, impossible value.
     """
-    path = locate(path)
+    path, texts = locate(path, trainable=True), overrides or []
+    tables = _extended(path)
+    resolved = _overridden(tables, texts)
+    try:
+        return from_tables(path.stem, resolved, str(path))
+    except UserError as error:
+        guilty = " ".join(_guilty(tables, texts))
+        if not guilty:
+            raise
+        raise UserError(f"{str(error).rstrip('.')}. What is wrong is the override {guilty}, not the file.") from error
+
+
+def _extended(path: Path) -> dict[str, Any]:
+    """A config file's tables, over those of the one that it extends."""
     tables = _read(path)
-    if "extends" in tables:
-        base = path.parent / str(tables.pop("extends"))
-        below = _read(base)
-        if "extends" in below:
-            raise UserError(f"{path}: extends reaches one level only, but {base} extends {below['extends']} itself.")
-        tables = schema.merged(below, tables)
-    for text in overrides or []:
-        _override(tables, text)
-    return from_tables(path.stem, tables, str(path))
+    for table, (kind, verb) in OTHERS.items():
+        if table in tables:
+            raise UserError(f"{path} is no config, but {kind}: `./run.sh {verb} {path.stem}` reads it.")
+    if "extends" not in tables:
+        return tables
+    base = path.parent / str(tables.pop("extends"))
+    below = _read(base)
+    if "extends" in below:
+        raise UserError(f"{path}: extends reaches one level only, but {base} extends {below['extends']} itself.")
+    return schema.merged(below, tables)
 
 
-def locate(path: Path) -> Path:
-    """The config file meant by a path or a bare name; configs/NAME is looked up as NAME is."""
+def locate(path: Path, trainable: bool = False) -> Path:
+    """The file meant by a path or a bare name; configs/NAME is looked up as NAME is.
+
+    Args:
+        trainable: where there is none, list only configs that have models; else searches, ablations, studies, too.
+    """
     named = files.home() / "configs" / f"{path.name.removesuffix('.toml')}.toml"
     if path.is_file():
         return path
     if named.is_file() and path.parent in (Path(), Path("configs")):
         return named
-    raise unknown("config", str(path), [item.stem for item in named.parent.glob("*.toml")], "CONFIG")
+    there = [item.stem for item in named.parent.glob("*.toml") if not trainable or _has_models(item)]
+    raise unknown("config", str(path), there, "CONFIG")
+
+
+def _has_models(path: Path) -> bool:
+    """Its own, or those of the config that it extends; a file that can't be read shall be seen in a list."""
+    try:
+        return not {"model", "extends"}.isdisjoint(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return True
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -130,6 +165,28 @@ def override(text: str) -> tuple[list[str], Any]:
         return path.strip().split("."), tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         return path.strip().split("."), raw
+
+
+def _overridden(tables: dict[str, Any], texts: list[str]) -> dict[str, Any]:
+    """A copy of the tables with overrides applied."""
+    copied = copy.deepcopy(tables)
+    for text in texts:
+        _override(copied, text)
+    return copied
+
+
+def _guilty(tables: dict[str, Any], texts: list[str]) -> list[str]:
+    """Of overrides that don't pass: those without which the others do, else all; none where the file alone doesn't."""
+    alone = [text for number, text in enumerate(texts) if _passes(tables, [*texts[:number], *texts[number + 1 :]])]
+    return alone or (texts if _passes(tables, []) else [])
+
+
+def _passes(tables: dict[str, Any], texts: list[str]) -> bool:
+    try:
+        from_tables("", _overridden(tables, texts), "")
+    except UserError:
+        return False
+    return True
 
 
 def _override(tables: dict[str, Any], text: str) -> None:
@@ -181,19 +238,21 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     made = {key: schema.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
     if made["features"].scaler not in KINDS:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
+    if made["data"].metric not in METRICS:
+        raise unknown("metric", made["data"].metric, METRICS, f"{where}: data.metric")
     if made["post"].decode and len(made["data"].target) != 1:
         raise UserError(
             f"{where}: post.decode = true needs one target, but data.target has {len(made['data'].target)}."
         )
-    return Config(name=name, models=_models(tables["model"], made["train"], where), **made)
+    return Config(name=name, models=_models(tables["model"], made["train"], made["data"].metric, where), **made)
 
 
-def _models(tables: Any, train: TrainConfig, where: str) -> tuple[ModelConfig, ...]:
+def _models(tables: Any, train: TrainConfig, scored_by: str, where: str) -> tuple[ModelConfig, ...]:
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise UserError(f"{where}: model must be a list of tables: write [[model]], with two brackets.")
     made: list[ModelConfig] = []
     for number, table in enumerate(tables):
-        model = _model(table, train, f"{where}: model[{number}]")
+        model = _model(table, train, scored_by, f"{where}: model[{number}]")
         if "label" not in table:
             same = sum(other.name == model.name for other in made)
             model = replace(model, label=f"{model.name}-{same + 1}") if same else model
@@ -207,23 +266,27 @@ def _models(tables: Any, train: TrainConfig, where: str) -> tuple[ModelConfig, .
 OWN = ("name", "label", "train", "teacher", "pretrain")  # keys of a [[model]] that are not the model's parameters
 
 
-def _model(table: dict[str, Any], train: TrainConfig, where: str) -> ModelConfig:
+def _model(table: dict[str, Any], train: TrainConfig, scored_by: str, where: str) -> ModelConfig:
     name = schema.convert(str, table.get("name", ""), f"{where}.name")
     if name not in models.MODELS:
         raise unknown("model", name, models.MODELS, where)
     kind = models.MODELS[name].config
     params = {key: value for key, value in table.items() if key not in OWN}
-    built = schema.build(kind, params, where)
+    known = [*OWN, *(f.name for f in fields(kind) if f.init)]
+    for key in params:
+        if key not in known:
+            raise unknown("key", key, known, where)
+    built = _scored_by(schema.build(kind, params, where), params, scored_by)
     for part, registry in kind.parts.items():
         tables = getattr(built, part)
         for number, inner in enumerate([tables] if isinstance(tables, dict) else tables):
             _check_part(inner, registry, f"{where}.{part}" if isinstance(tables, dict) else f"{where}.{part}[{number}]")
     changes = table.get("train", {})
     schema.build(TrainConfig, changes, f"{where}.train")
-    ignored = sorted(set(changes) - {"threads", "seeds"})
+    ignored = sorted(set(changes) - {"threads", "seeds", "watch"})
     if kind.kind == "rows" and ignored:
         raise UserError(
-            f"{where}.train: of [train] only threads and seeds matter to {name}, but got {', '.join(ignored)}."
+            f"{where}.train: of [train] only threads, seeds and watch matter to {name}, but got {', '.join(ignored)}."
         )
     own = schema.changed(train, changes, f"{where}.train")
     label = schema.convert(str, table.get("label", name), f"{where}.label")
@@ -238,6 +301,16 @@ def _model(table: dict[str, Any], train: TrainConfig, where: str) -> ModelConfig
     return ModelConfig(
         name=name, label=label, params=schema.plain(built), train=own, teacher=teacher, pretrain=pretrain
     )
+
+
+def _scored_by(built: Any, given: dict[str, Any], name: str) -> Any:
+    """The model's table with the loss of the competition's metric, where the table names none and the default is L1."""
+    loss = metric(name).trained_by
+    if "objective" not in given and getattr(built, "objective", "") == "l1":
+        return replace(built, objective=loss)
+    if "head" not in given and getattr(built, "head", {}).get("kind") == "l1":
+        return replace(built, head={**built.head, "kind": loss})
+    return built
 
 
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:

@@ -26,6 +26,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from foldline.columns import words
+
 if TYPE_CHECKING:  # torch is far more than most verbs need
     from foldline.cells import Job
 
@@ -51,10 +53,10 @@ class Terminal:
         print(f"warning: {text}", file=sys.stderr)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table; the first column is text, the others are numbers."""
+        """A table; columns of words stand left, of numbers right."""
         table = Table(title=title, title_justify="left", title_style="bold")
-        for number, name in enumerate(columns):
-            table.add_column(name, justify="right" if number else "left")
+        for name, text in zip(columns, words(columns, rows), strict=True):
+            table.add_column(name, justify="left" if text else "right")
         for row in rows:
             table.add_row(*map(escape, row))
         self.console.print(table)
@@ -99,7 +101,6 @@ class CellBars:
         self.total = progress.add_task("all cells", total=float(len(jobs)))
         self.running: dict[str, TaskID] = {}
         self.finished = 0
-        self.losses: dict[str, float] = {}
 
     def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
         """One event of the executor."""
@@ -112,12 +113,11 @@ class CellBars:
             self.terminal.say(f"  {job.cell.name}: another run is training it; waiting for that one")
         elif kind == "resumed":
             self.terminal.say(f"  {job.cell.name}: goes on after {values['epoch']} epochs and {values['step']} steps")
-        elif kind == "epoch":
-            self.losses[job.key] = values["loss"]
         elif kind == "done":
             self.share[job.key] = 1.0
             self.finished += 1
             self.progress.remove_task(self.running.pop(job.key))
-            loss = f", training loss {self.losses[job.key]:.4f}" if job.key in self.losses else ""
-            self.terminal.say(f"  [{self.finished}/{self.count}] {job.cell.name} done{loss}")
+            held_out = values.get("held_out")
+            score = f", {values['metric']} {held_out:.4f} on the series it held out" if held_out is not None else ""
+            self.terminal.say(f"  [{self.finished}/{self.count}] {job.cell.name} done{score}")
         self.progress.update(self.total, completed=sum(self.share.values()))

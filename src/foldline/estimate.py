@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -27,9 +26,10 @@ class Estimate:
 
     label: str
     cells: int
-    epochs: int
-    epoch_s: float  # of one cell
-    total_s: float  # of all of them, on the executor's workers
+    epochs: int  # 0: it is no network
+    cell_s: float  # one cell
+    workers: int  # cells that are trained at a time
+    total_s: float  # all of them
 
 
 def estimate(waves: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Estimate]:
@@ -47,23 +47,25 @@ def estimate(waves: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Est
         for label, jobs in groups.items():
             cell, path = jobs[0].cell, jobs[0].train
             assert path is not None, "a cell to train has series to train on"
-            epochs, epoch_s = _cell(cell, open_store(path), path, jobs[0].assignment)
-            found.append(Estimate(label, len(jobs), epochs, epoch_s, epochs * epoch_s * math.ceil(len(jobs) / workers)))
+            epochs = 0 if cell.model.on_rows else cell.model.train.epochs
+            cell_s, at_a_time = _seconds(cell, open_store(path), jobs[0].assignment), min(workers, len(jobs))
+            total_s = cell_s * math.ceil(len(jobs) / at_a_time)
+            found.append(Estimate(label, len(jobs), epochs, cell_s, at_a_time, total_s))
     return found
 
 
-def _cell(cell: Cell, dense: Dense, path: Path, assignment: np.ndarray | None) -> tuple[int, float]:
-    """(epochs, seconds of each) of a cell; boosting is one epoch."""
+def _seconds(cell: Cell, dense: Dense, assignment: np.ndarray | None) -> float:
+    """What the training of a cell takes."""
     count = len(dense.lengths)
     if assignment is not None and cell.fold is not None:
         count = int((assignment != cell.fold).sum())
     model = cell.model
     if not model.on_rows:
         steps = math.ceil(count * (1 - model.train.watch.share) / model.train.batch)
-        return model.train.epochs, steps * probe.seconds_a_step(model.name, model.params, model.train, dense)
+        return model.train.epochs * steps * probe.seconds_a_step(model.name, model.params, model.train, dense)
     rounds = int(model.params.get("rounds", ROUNDS))
     few = replace(model, params={**model.params, "rounds": ROUNDS})
     began = time.perf_counter()
     trees = boosting.RowsCell(few.name, few.params, few.train)
     trees.fit(dense, np.arange(count), cell.seed, lambda kind, **values: None)
-    return 1, (time.perf_counter() - began) * rounds / ROUNDS
+    return (time.perf_counter() - began) * rounds / ROUNDS

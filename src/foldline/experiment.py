@@ -16,6 +16,7 @@ import tomli_w
 
 from foldline import blend, files, members, post
 from foldline.blend import Blend, Decision, Nested, Rows
+from foldline.blend.rules import shown as in_words
 from foldline.cells import Cell
 from foldline.config import Config, from_tables
 from foldline.errors import UserError
@@ -26,6 +27,10 @@ from foldline.metrics import interval, metric
 from foldline.post import Grid
 from foldline.store import Dense, pad
 from foldline.submit import Expected, Origin
+from foldline.table import DataConfig
+
+SNAPPED, EXACT_ROWS = "snapped to the grid", "exact rows in place"  # rows of the score table
+PROCESSED = {SNAPPED: "grid", EXACT_ROWS: "exact rows"}  # these in words
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Result:
     members: np.ndarray  # (M, N, T, K) out-of-fold predictions
     blended: np.ndarray  # (N, T, K) nested out-of-fold blend, after post-processing: what the score is of
     scores: dict[str, list[float]]  # row of the score table -> its score in each fold, then over all rows
+    by_target: dict[str, list[float]]  # the same rows -> (K,) scores over all rows
     blend: Blend  # fitted on all out-of-fold rows: what test predictions get
     grids: list[Grid | None]  # (K,) of all training targets
     rows: Rows  # what the blend was fitted on
@@ -47,6 +53,22 @@ class Result:
     def score(self) -> float:
         """Out-of-fold score of what is submitted."""
         return next(reversed(self.scores.values()))[-1]
+
+    @property
+    def processed(self) -> list[str]:
+        """What was done to the blend before it was submitted: words for the steps that are rows of the score table."""
+        return [words for step, words in PROCESSED.items() if step in self.scores]
+
+    def table(self, data: DataConfig, digits: int = 4) -> tuple[list[str], list[list[str]]]:
+        """The score table's columns and rows: by fold, by target where there are several, and over all rows."""
+        folds, several = len(next(iter(self.scores.values()))) - 1, len(data.target) > 1
+        columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
+        columns += [*(data.target if several else ()), "all rows"]
+        rows = []
+        for name, (*each, whole) in self.scores.items():
+            values = [*each, *(self.by_target[name] if several else ()), whole]
+            rows.append([name, *(f"{value:.{digits}f}" for value in values)])
+        return columns, rows
 
 
 def combine(config: Config, every: Sequence[Member], dense: Dense, folds: Folds, exact: Exact | None) -> Result:
@@ -62,15 +84,16 @@ def combine(config: Config, every: Sequence[Member], dense: Dense, folds: Folds,
     nested = blend.nested(config.blend, rows)
     shown = dict(zip(rows.labels, rows.predictions, strict=True))
     if len(every) > 1:
-        shown[f"blend ({fitted.method})"] = nested.values
+        shown[f"blend ({'auto: ' if decision else ''}{in_words(fitted.method)})"] = nested.values
     shown |= _post_processed(config, nested.values, rows, dense, exact)
     final = next(reversed(shown.values()))
     blended = np.zeros((*dense.scored.shape, final.shape[1]))
     blended[dense.scored] = final
     grids: list[Grid | None] = post.detect_grids(rows.y) if config.post.snap else [None] * final.shape[1]
     scores = {name: _by_fold(values, rows) for name, values in shown.items()}
+    by_target = {name: _by_target(values, rows) for name, values in shown.items()}
     between = interval(rows.metric, rows.metric.loss(rows.y, final), rows.series)
-    return Result(rows.labels, predictions, blended, scores, fitted, grids, rows, nested, decision, between)
+    return Result(rows.labels, predictions, blended, scores, by_target, fitted, grids, rows, nested, decision, between)
 
 
 def rows_of(every: Sequence[Member], config: Config, dense: Dense, folds: Folds) -> tuple[Rows, np.ndarray]:
@@ -102,10 +125,10 @@ def _post_processed(
     done: dict[str, np.ndarray] = {}
     snapped = _snapped_by_fold(mixed, rows.y, rows.fold) if config.post.snap else mixed
     if not np.array_equal(snapped, mixed):
-        mixed = done["snapped to the grid"] = snapped
+        mixed = done[SNAPPED] = snapped
     if exact is not None:
         known = pad(exact.values, dense.lengths, dense.scored.shape[1])[dense.scored]
-        done["exact rows in place"] = post.paste(mixed, known)
+        done[EXACT_ROWS] = post.paste(mixed, known)
     return done
 
 
@@ -113,6 +136,11 @@ def _by_fold(values: np.ndarray, rows: Rows) -> list[float]:
     """Score in each fold, then over all rows."""
     each = [rows.metric(rows.y[rows.fold == number], values[rows.fold == number]) for number in np.unique(rows.fold)]
     return [*each, rows.metric(rows.y, values)]
+
+
+def _by_target(values: np.ndarray, rows: Rows) -> list[float]:
+    """(K,) score of each target over all rows."""
+    return [rows.metric(rows.y[:, target], values[:, target]) for target in range(rows.y.shape[1])]
 
 
 def _snapped_by_fold(values: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> np.ndarray:

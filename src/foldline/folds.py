@@ -7,6 +7,7 @@ for. Whoever uses it checks it against the data at hand, so that a fold file of 
 from __future__ import annotations
 
 import io
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -75,7 +76,7 @@ def obtain(config: FoldsConfig, name: str, table: Table, save: bool = True) -> t
     """The saved folds, checked against the table; made when there are none, and saved if asked to. True: made now."""
     path = default_path(config, name, table)
     if path.exists():
-        return read(path, config, table), False
+        return read(path, config, table, name), False
     return make(path, config, table, save), True
 
 
@@ -138,9 +139,9 @@ def strata_of(config: FoldsConfig, table: Table) -> list[str]:
     return table.frame[table.starts].select(pl.concat_str(list(names), separator="|")).to_series().to_list()
 
 
-def read(path: Path, config: FoldsConfig, table: Table) -> Folds:
-    """Read a fold file and refuse it unless it is whole and made for just these series."""
-    way_out = "Rebuild it with `./run.sh folds CONFIG --force`, or name another one with folds.file=PATH."
+def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") -> Folds:
+    """Read a fold file and refuse it unless it is whole and made for just these series; `name`: the config's."""
+    way_out = f"Rebuild it with `{_command(config, table, name)}`, or name another one with folds.file=PATH."
     try:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
     except (IsADirectoryError, UnicodeDecodeError) as error:
@@ -160,6 +161,13 @@ def read(path: Path, config: FoldsConfig, table: Table) -> Folds:
     keys = pl.DataFrame({table.data.key: _texts(table.keys)})
     order = keys.join(saved, on=table.data.key, how="left", maintain_order="left")
     return Folds(path, order["fold"].cast(pl.Int64).to_numpy(), config.k)
+
+
+def _command(config: FoldsConfig, table: Table, name: str) -> str:
+    """What makes the fold file anew, of this table."""
+    source = [] if table.data.simulated else [f"data.source={table.data.source}"]
+    file = [f"folds.file={config.file}"] if config.file else []
+    return shlex.join(["./run.sh", "folds", name, *source, *file, "--force"])
 
 
 def _check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -> None:

@@ -22,6 +22,7 @@ class Metric:
 
     loss: Callable[[Array, Array], Array]
     finish: Callable[[float], float]
+    trained_by: str  # the head, and LightGBM's objective, whose loss this is; what models have unless they name one
 
     def __call__(self, truth: Array, prediction: Array) -> float:
         """Score of two arrays of one shape, over all their values; float64."""
@@ -29,9 +30,9 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "mae": Metric(lambda y, p: np.abs(y - p), float),
-    "mse": Metric(lambda y, p: (y - p) ** 2, float),
-    "rmse": Metric(lambda y, p: (y - p) ** 2, lambda mean: float(np.sqrt(mean))),
+    "mae": Metric(lambda y, p: np.abs(y - p), float, "l1"),
+    "mse": Metric(lambda y, p: (y - p) ** 2, float, "l2"),
+    "rmse": Metric(lambda y, p: (y - p) ** 2, lambda mean: float(np.sqrt(mean)), "l2"),
 }
 NORMAL = 1.96  # standard errors on either side of a 95 % interval
 

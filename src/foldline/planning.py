@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from foldline import files, precision, probe, schema
+from foldline import boosting, files, precision, probe, schema
 from foldline.cells import Cell, Job, ModelConfig, engine_of, sources_of
 from foldline.errors import UserError
 from foldline.folds import Folds
@@ -21,6 +21,8 @@ from foldline.resident import kept_steps
 from foldline.schooling import PretrainConfig
 from foldline.store import Dense, FeaturesConfig
 from foldline.table import DataConfig
+
+FEW = 4  # keys in which an experiment may differ from one on other data and still be a version of it
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _fitted_by(model: ModelConfig, scaling: str, seed: int) -> dict[str, Any]:
     train |= {"device": model.train.device_used, "deterministic": model.train.is_deterministic}
     return {
         "model": {"name": model.name, "params": model.params, "sources": sources_of(model)},
-        "train": {"threads": train["threads"]} if model.on_rows else train,
+        "train": boosting.settings(model.train) if model.on_rows else train,
         "scaler": "none" if model.on_rows else scaling,
         "engine": engine_of(model),
         "seed": seed,
@@ -171,7 +173,8 @@ def _fitted_by(model: ModelConfig, scaling: str, seed: int) -> dict[str, Any]:
 def why(cell: Cell) -> list[str]:
     """Why a cell is not finished yet: the dotted keys in which it differs from the nearest stored cell of its model.
 
-    Empty where no finished cell of the same model, fold number and seed is stored: then it is simply new.
+    Empty where no finished cell of the same model, fold number and seed is stored: then it is simply new. One of
+    other data that differs in more than a few keys beside is another competition's, and says nothing of this one.
     """
     mine = _flat(cell.depends)
     nearest: list[str] | None = None
@@ -180,6 +183,8 @@ def why(cell: Cell) -> list[str]:
         if any(other.get(name) != mine[name] for name in ("model.name", "fold.number", "seed")):
             continue
         differing = sorted(name for name in mine.keys() | other.keys() if mine.get(name) != other.get(name))
+        if "data.fingerprint" in differing and len(differing) > FEW:
+            continue
         if differing and (nearest is None or len(differing) < len(nearest)):
             nearest = differing
     return nearest or []

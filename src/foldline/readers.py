@@ -18,6 +18,8 @@ from foldline.errors import UserError, unknown
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
 WHOLE = "^(0|-?[1-9][0-9]{0,17})$"  # a whole number that prints as it was written: 7 and -12, but not 007, +7 or 7.0
 
+OTHER_SEPARATORS = (";", "\t", "|")
+
 Wanted = dict[str, pl.DataType | type[pl.DataType] | None]  # column -> dtype; None: see `read`
 
 
@@ -27,7 +29,8 @@ def find(source: Path, stem: str) -> Path | None:
     For an archive, the answer is ARCHIVE/MEMBER, which `read` understands.
     """
     if not source.exists():
-        raise UserError(f"data.source: {source} does not exist. Give a folder (or zip) that holds {stem}.csv.")
+        from_here = "" if source.is_absolute() else f" (looked for at {source.absolute()}: from the current folder)"
+        raise UserError(f"data.source: {source} does not exist{from_here}. Name a folder or zip with {stem}.csv in it.")
     names = _members(source) if source.is_file() else [entry.name for entry in source.iterdir()]
     for ending in ENDINGS:
         if stem + ending in names:
@@ -160,7 +163,9 @@ def _name_type(path: Path, column: pl.Series) -> pl.DataType:
 
 
 def _csv(path: Path, content: Path | bytes, wanted: Wanted) -> pl.DataFrame:
-    _require(path, _header(path, content), wanted)
+    header = _header(path, content)
+    _refuse_other_separators(path, header)
+    _require(path, header, wanted)
     kinds = {name: kind or pl.String() for name, kind in wanted.items()}
     try:
         frame = pl.read_csv(content, columns=list(wanted), schema_overrides=kinds)
@@ -175,6 +180,17 @@ def _header(path: Path, content: Path | bytes) -> list[str]:
         return pl.read_csv(content, n_rows=0, infer_schema=False).columns
     except pl.exceptions.ComputeError as error:
         raise _unreadable(path, error) from error
+
+
+def _refuse_other_separators(path: Path, header: list[str]) -> None:
+    """A header of one column, whose name is several with something else between them."""
+    found = next((sign for sign in OTHER_SEPARATORS if len(header) == 1 and sign in header[0]), None)
+    if found:
+        raise UserError(
+            f"{path} seems to be separated by {found!r}, but columns must be separated by ','. Write it again, for "
+            f"instance by polars: `pl.read_csv(FILE, separator={found!r}).write_csv(FILE)`, with decimal_comma=True "
+            "where numbers are written 1,5."
+        )
 
 
 def _unreadable(path: Path, cause: Exception) -> UserError:
@@ -196,7 +212,7 @@ def _bad_cell(path: Path, content: Path | bytes, wanted: Wanted, cause: Exceptio
             row = int(wrong.arg_true()[0])
             value = text[name][row]
             return UserError(
-                f"{path}, line {row + 2}: column {name!r} must hold numbers, but holds {value!r}. Mend or drop the row."
+                f"{path}, line {row + 2}: column {name!r} must hold numbers, but holds {value!r}. Write a number there."
             )
     return _unreadable(path, cause)
 

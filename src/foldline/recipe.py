@@ -44,8 +44,8 @@ class WatchConfig:
     """
 
     share: float = 0.0  # of the training series, kept out of training; 0: nothing is watched
-    best: bool = False  # keep the weights of the epoch with the best score instead of the last ones
-    stop: int = 0  # epochs without a better score after which training ends; 0: never
+    best: bool = False  # keep the weights of the epoch with the best score instead of the last ones; trees always do
+    stop: int = 0  # epochs, or rounds of boosting, without a better score after which training ends; 0: never
     patience: int = 30  # schedule "plateau": epochs without a better score until the rate is lowered
     factor: float = 0.6  # schedule "plateau": what the rate is lowered by
 

@@ -9,10 +9,12 @@ import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from foldline import files, submit
+from foldline.blend.rules import shown
 
 NOTE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
 
@@ -53,6 +55,16 @@ class Record:
         return low, high
 
     @property
+    def blend(self) -> str:
+        """hybrid 0.74 + lightgbm 0.26; where there are no weights, its method and its members."""
+        blend = self.value["blend"]
+        weights, way = blend.get("weights") or [], shown(blend["method"])
+        if len(weights) != len(blend["labels"]):
+            return f"{way} of {', '.join(blend['labels'])}"
+        pairs = sorted(zip(weights, blend["labels"], strict=True), reverse=True)
+        return " + ".join(f"{label} {weight:.2f}" for weight, label in pairs if weight) or way
+
+    @property
     def keys(self) -> set[str]:
         """Of its own cells."""
         return {entry["key"] for entry in self.value["cells"]}
@@ -84,6 +96,21 @@ def experiments() -> list[Record]:
             own = tuple(row for row in lines if (row["config"], row["experiment"]) == (folder.parent.name, folder.name))
             found.append(Record(folder, files.read_json(path), is_latest(folder), own))
     return found
+
+
+def described(folder: Path) -> str:
+    """Which experiment it is, in a line: NAME/HASH, its blend, its score, and which verb made it when.
+
+    The time is that of this machine's clock and zone. A bundle's experiment does not know how it was made.
+    """
+    path = folder / "experiment.json"
+    record, when = Record(folder, files.read_json(path), is_latest(folder), ()), path.stat().st_mtime
+    told = f"{record.name}/{folder.name}: {record.blend}, out-of-fold {record.config['data']['metric']} "
+    told += f"{record.scores[-1]:.5f}"
+    if not (folder / "made.json").exists():
+        return told
+    words = files.read_json(folder / "made.json")["command"].split()
+    return f"{told}, made by `{words[1]}` {datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M}"
 
 
 def is_latest(folder: Path) -> bool:

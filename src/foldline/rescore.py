@@ -31,6 +31,7 @@ class Scored:
     score: float
     low: float  # 95 % interval over series; NaN where the truth names none, or only one
     high: float
+    by_target: tuple[float, ...]  # (K,)
 
 
 def score(data: DataConfig, submission: Path, truth: Path) -> list[Scored]:
@@ -144,4 +145,5 @@ def _scored(data: DataConfig, part: str, rows: pl.DataFrame) -> Scored:
     if data.key in rows.columns:
         series = rows[data.key].rank("dense").to_numpy().astype(np.int64) - 1
         low, high = interval(chosen, chosen.loss(truth, said), series)
-    return Scored(part, rows.height, chosen(truth, said), low, high)
+    each = tuple(chosen(truth[:, target], said[:, target]) for target in range(truth.shape[1]))
+    return Scored(part, rows.height, chosen(truth, said), low, high, each)

@@ -16,6 +16,8 @@ from foldline import checks, files, known_start, readers
 from foldline.errors import UserError
 from foldline.table import DataConfig, Table
 
+NO_SAMPLE = "no sample_submission: the submission gets the rows of the test table, in its order, with id and targets"
+
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
 
 
@@ -63,11 +65,9 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     named = pl.String() if test.frame[data.id].dtype == pl.String else None  # 1 in a CSV is "1" in a Parquet of text
     sample = readers.read(path, {data.id: named, **dict.fromkeys(data.target, pl.Float64())})
     if not sample[data.id].sort().equals(test.frame[data.id].sort(), check_names=True):
-        asked, there = sample[data.id].to_list(), test.frame[data.id].to_list()
-        odd = min(set(asked) ^ set(there) or {"a repeated one"}, key=str)
         raise UserError(
-            f"{path} must name each row of {test.path} once, but has {len(asked)} rows against {len(there)} "
-            f"(first {data.id} that differs: {odd}). Take both files from one download."
+            f"{path} must name each row of {test.path} once, but {_difference(sample[data.id], test.frame[data.id])}. "
+            "Take both files from one download."
         )
     layout = readers.columns(path)
     if len(layout) != len(sample.columns):
@@ -78,11 +78,39 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     return sample.select(layout)
 
 
+def _difference(asked: pl.Series, there: pl.Series) -> str:
+    """What a sample's ids and the test table's have not in common, a few words each."""
+    lacking, odd, twice = set(there) - set(asked), set(asked) - set(there), asked.filter(asked.is_duplicated())
+    parts = []
+    if lacking:
+        parts.append(f"lacks {len(lacking)} of them (first: {asked.name} {min(lacking, key=str)})")
+    if odd:
+        parts.append(f"names {len(odd)} that are not there (first: {asked.name} {min(odd, key=str)})")
+    if twice.len():
+        parts.append(f"names {asked.name} {twice[0]} more than once")
+    return " and ".join(parts) or f"its {asked.name} is {asked.dtype}, not {there.dtype}"
+
+
 def load_test(data: DataConfig, levels: Levels) -> tuple[Table, pl.DataFrame | None]:
     """Only the test table and the sample submission: what inference needs; `levels`: of the training table."""
     source = source_folder(data)
     test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels)
     return test, load_sample(source, test)
+
+
+def unseen(test: Table, levels: Levels) -> list[str]:
+    """One sentence for each static column in which test series have a value that no training series has."""
+    sentences = []
+    for name, known in levels.items():
+        new = [value for value in test.frame[name].gather(test.starts).to_list() if value not in known]
+        if new:
+            several = [f"{value:.15g}" if isinstance(value, float) else str(value) for value in sorted(set(new))]
+            shown = ", ".join(several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")
+            sentences.append(
+                f"{len(new)} of {len(test.lengths)} test series have a {name} that no training series has: {shown}; "
+                "it is treated as unknown."
+            )
+    return sentences
 
 
 def source_folder(data: DataConfig) -> Path:

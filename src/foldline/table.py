@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 
 from foldline import files
-from foldline.metrics import metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,7 @@ class DataConfig:
     inputs: tuple[str, ...]  # known at every step, of test series too
     static: tuple[str, ...] = ()  # constant inside a series, categorical
     scored: str = ""  # SQL condition on the columns above that says which rows count; empty: all
-    metric: str = "mae"
+    metric: str = "mae"  # "mae", "mse", "rmse"; over all targets alike, and the default loss of models follows it
     observed: int = 0  # leading steps of every series, of test series too, at which the target is known; not scored
     source: str = "simulate"  # "simulate", a folder, or a zip with train, test and sample_submission in it
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
@@ -56,7 +55,6 @@ class DataConfig:
             raise ValueError("target and inputs must each name at least one column")
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
-        metric(self.metric)
 
     @property
     def simulated(self) -> bool:

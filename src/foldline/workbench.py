@@ -13,20 +13,37 @@ from typing import Any
 
 import numpy as np
 
-from foldline import exact, executors, files, folds, members, networks, planning, post, schooling, series, store
+from foldline import (
+    exact,
+    executors,
+    files,
+    folds,
+    members,
+    networks,
+    planning,
+    post,
+    records,
+    schooling,
+    series,
+    store,
+)
 from foldline.blend import outside
-from foldline.cells import Cell, Job
+from foldline.cells import Cell, Job, held_out_score
 from foldline.config import Config
 from foldline.console import Terminal
 from foldline.exact import Exact
 from foldline.folds import Folds
 from foldline.members import Member
+from foldline.metrics import metric
 from foldline.planning import Given
 from foldline.scaler import Scaler
 from foldline.schooling import PretrainConfig
 from foldline.series import Competition
+from foldline.state import CHECKPOINT
 from foldline.store import Dense
 from foldline.track import TrackConfig, Tracker
+
+SHOWN_KEYS = 4  # at most, of those in which a cell differs from another one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +53,7 @@ class Prepared:
     config: Config
     competition: Competition
     folds: Folds
-    folds_made: bool  # just now
+    folds_made: bool  # just now, or not yet where it is a dry run
     train: Dense
     test: Dense
     given: Given
@@ -159,9 +176,13 @@ def run_cells(
         terminal.say("all cells are finished: nothing to train")
         return config.track
     files.need_space(predicted_bytes(waiting), "storing the cells' predictions")
+    name = config.data.metric
     with Tracker(config.track, config.name, folder, verb) as tracker, terminal.cells(waiting) as bars:
 
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
+            if kind == "done" and job.train is not None:
+                score = held_out_score(job.cell, store.open_store(job.train), metric(name))
+                values = {**values, "metric": name, "held_out": score}
             tracker.event(job.cell, kind, values)
             bars.event(job, kind, values)
 
@@ -187,27 +208,38 @@ def summary(prepared: Prepared, terminal: Terminal) -> None:
     known, asked = len(prepared.train.lengths), len(prepared.test.lengths)
     features = len(prepared.train.names)
     terminal.say(f"{config.name}: {source}, {known} series to learn from, {asked} to predict, {features} features")
-    just_now = ", made just now" if prepared.folds_made else ""
+    made = "made just now" if dealt.path.exists() else "to be made"
+    just_now = f", {made}" if prepared.folds_made else ""
     terminal.say(f"folds: {shown(dealt.path)} ({dealt.k} {config.folds.kind} folds{just_now})")
+    if prepared.competition.sample is None:
+        terminal.say(series.NO_SAMPLE)
+    for sentence in series.unseen(prepared.competition.test, prepared.competition.levels):
+        terminal.warn(sentence)
     waiting = [cell for cell in plan if not cell.done]
-    terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train")
-    for reason in dict.fromkeys(_why(cell) for cell in waiting):
-        if reason:
-            terminal.say(f"  {reason}")
+    begun = sum((cell.folder / CHECKPOINT).exists() for cell in waiting)
+    going_on = f", {begun} of them begun: from the last checkpoint on" if begun else ""
+    terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train{going_on}")
+    for line in _reasons(waiting):
+        terminal.say(f"  {line}")
 
 
-def _why(cell: Cell) -> str:
-    """One line: in what the cell differs from the nearest finished one; empty where there is none."""
-    differing = planning.why(cell)
-    more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
-    return (
-        f"{cell.model.label}: differs from the nearest finished cell in {', '.join(differing[:4])}{more}"
-        if differing
-        else ""
-    )
+def _reasons(waiting: Sequence[Cell]) -> list[str]:
+    """One line for each way in which cells differ from the nearest finished ones."""
+    labels: dict[str, dict[str, None]] = {}
+    for cell in waiting:
+        differing = planning.why(cell)
+        more = f" and {len(differing) - SHOWN_KEYS} more" if len(differing) > SHOWN_KEYS else ""
+        if differing:
+            labels.setdefault(", ".join(differing[:SHOWN_KEYS]) + more, {})[cell.model.label] = None
+    return [
+        f"{', '.join(names)}: {'differ' if len(names) > 1 else 'differs'} from the nearest finished cell in {keys}"
+        for keys, names in labels.items()
+    ]
 
 
 def shown(path: Path) -> Path:
-    """Relative to the caller's folder where it lies below it."""
+    """Relative to the caller's folder where it lies below it; `latest` instead of a hash where that is the same."""
     here = Path.cwd()
+    if records.is_latest(path.parent):
+        path = path.parent.with_name("latest") / path.name
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -115,7 +115,7 @@ def test_one_seed_gives_verdicts_too(trained: Path, capsys: pytest.CaptureFixtur
     ablations.install(trained, text, "ablate-mean")
     tiny.run("ablate", "ablate-mean", "ablate.seeds=[0]")
     out = capsys.readouterr().out
-    assert "nothing to train" in out and "One seed can't tell its own luck" in out
+    assert "nothing to train" in out and "One seed can't tell its own luck in all folds alike" in out
 
 
 def test_mistakes_end_before_anything_is_made(rides: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,6 +142,19 @@ def test_a_killed_ablation_goes_on(ablated_once: Path, home: Path, tmp_path: Pat
             (folder / "done.json").unlink()
     tiny.run("ablate", "ablate-rides")
     assert found(home) == found(ablated_once / "home")
+
+
+def test_a_variant_that_cannot_be_trained_is_named_and_all_finished_cells_are_kept(
+    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = ablations.FILE.split("[[variant]]")[0]
+    text += '[[variant]]\nname = "slow"\nset = ["train.lr=1e-4"]\n[[variant]]\nname = "wild"\nset = ["train.lr=1e30"]\n'
+    ablations.install(home, text, "ablate-wild")
+    assert main(["ablate", "ablate-wild", "ablate.seeds=[0]", "executor.kind=serial"]) == 2
+    out, said = capsys.readouterr()
+    assert "hybrid fold 0 seed 0 done" in out and "hybrid (slow) fold 0 seed 0 done" in out
+    assert "ablate-wild, while cells of 'wild' were trained: The " in said and "not finite" in said
+    assert len(list((home / "runs" / "cells").glob("*/done.json"))) >= 6  # of baseline and slow
 
 
 TAUGHT = """

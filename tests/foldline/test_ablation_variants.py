@@ -123,6 +123,8 @@ def test_bad_variants_are_refused(text: str, said: str, rides: Path, home: Path)
         (f"{HEAD}variant = []", "at least one [[variant]]"),
         ('base = "ride.toml"\n[[variant]]\nname = "a"\ndrop = ["block.conv"]', "Did you mean 'rides'?"),
         (f"{HEAD}[ablate]\nseeds = []\n" + '[[variant]]\nname = "a"\nset = ["post.snap=false"]', "seeds must be"),
+        (f"{HEAD}[ablate]\nseed = 1\n[[variant]]\nname = 'a'", "ablate-bad.toml: ablate: unknown key 'seed'"),
+        (f"{HEAD}[[variant]]\nset = ['post.snap=false']", "ablate-bad.toml: variant[0]: name must be given"),
         (f"{HEAD}[ablate]\ndelta = 0\n" + '[[variant]]\nname = "a"\nset = ["post.snap=false"]', "delta must be above"),
         ("base = ", "no valid TOML"),
     ],

@@ -105,6 +105,23 @@ def test_copies_are_found_whatever_little_noise_is_on_them(noise: float) -> None
     assert both.name(40) == "ride 901 (test)" and both.name(3) == "ride 4 (fold 1)"
 
 
+def test_series_that_agree_in_their_first_steps_only_are_no_copies() -> None:
+    """A ride that goes on in another way where the shortest ones are over."""
+    lengths = np.full(40, 10)
+    lengths[1:] = 4  # what all have, and what is looked at to find candidates
+    step = np.tile(np.arange(10), 40)
+    kept = step < np.repeat(lengths, 10)
+    first = Table(Path("train.csv"), DATA, table(40).frame.filter(pl.Series(kept)), lengths)
+    other = some(table(40), 1).frame.with_columns(pl.col("ride") + 900)
+    sides = np.append(np.arange(40) % 2, -1)
+    for power, found in ((pl.col("power"), 1), (pl.when(pl.col("second") > 2).then(9.0).otherwise("power"), 0)):
+        copy = Table(Path("test.csv"), DATA, other.with_columns(power.alias("power")), np.array([10]))
+        both = duplicates.Series((first, copy), sides, 4)
+        sketch = duplicates._sketch(both)
+        assert sketch is not None
+        assert len(duplicates._copies(both, cKDTree(sketch), sketch)[0]) == found
+
+
 def test_inputs_that_do_not_tell_series_apart_accuse_nobody(home: Path) -> None:
     made = audits.tables()
     coarse = {

@@ -57,14 +57,21 @@ BAD_TABLES: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     "text in a number": (changed("train", lambda t: at_row(t, "power", 13, "strong")), "line 15: column 'power' must"),
     "null": (changed("train", lambda t: at_row(t, "power", 4, None)), "row 5 (row 1004): 'power' must be a finite"),
     "NaN": (changed("test", lambda t: at_row(t, "power", 0, "NaN")), "test.csv, row 1 (row 501000): 'power' must be"),
-    "inf in the target": (changed("train", lambda t: at_row(t, "speed", 7, "inf")), "'speed' must be a finite value"),
+    "inf in the target": (
+        changed("train", lambda t: at_row(t, "speed", 7, "inf")),
+        "'speed' must be a finite number, but is inf; 1 such row. Fill or drop it: the pipeline never guesses.",
+    ),
+    "several of test": (
+        changed("test", lambda t: t.with_columns(power=pl.lit(None, pl.Float64))),
+        "must be a finite number, but is empty; 40 such rows. A submission needs all rows: fill them: the",
+    ),
     "null in the key": (
         changed("train", lambda t: at_row(t, "ride", 2, None)),
-        "'ride' must be a finite value, but is",
+        "'ride' must have a value, but is empty; 1 such row.",
     ),
     "NaN in a static": (
         changed("train", lambda t: at_row(t, "bike", 2, "NaN").with_columns(pl.col("bike").cast(pl.Float64))),
-        "'bike' must be a finite value, but is nan",
+        "'bike' must be a finite number, but is nan",
     ),
     "duplicated id": (changed("train", lambda t: at_row(t, "row", 5, 1004)), "'row' must name each row once, but 1004"),
     "time goes back": (changed("train", lambda t: at_row(t, "second", 12, 0.2)), "in ride 2 it goes from 0.5 to 0.2"),
@@ -72,10 +79,17 @@ BAD_TABLES: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     "static changes": (changed("train", lambda t: at_row(t, "bike", 5, 99)), "in ride 1 it changes from 20 to 99"),
     "test series in train": (with_train_series, "must not be in the training data too, but 1 are (first: ride 3)"),
     "nothing scored": (changed("test", lambda t: t.with_columns(coasting=1)), "no row fulfils data.scored"),
-    "sample of other rows": (changed("sample_submission", lambda t: t[:-1]), "has 39 rows against 40"),
+    "sample of other rows": (
+        changed("sample_submission", lambda t: t[:-1]),
+        "but lacks 1 of them (first: row 501039).",
+    ),
+    "sample names another row": (
+        changed("sample_submission", lambda t: at_row(t, "row", 39, 7)),
+        "but lacks 1 of them (first: row 501039) and names 1 that are not there (first: row 7). Take both files",
+    ),
     "sample repeats a row": (
         changed("sample_submission", lambda t: at_row(t, "row", 1, 501000)),
-        "that differs: 501001",
+        "but lacks 1 of them (first: row 501001) and names row 501000 more than once.",
     ),
     "sample without a target": (changed("sample_submission", lambda t: t.drop("speed")), "sample_submission.csv lacks"),
     "sample with a column of nobody": (
@@ -135,6 +149,11 @@ def directory(source: Path) -> None:
     (source / "train.csv").mkdir()
 
 
+def separated_by(sign: str) -> Callable[[Path], object]:
+    """train.csv as a spreadsheet may write it."""
+    return lambda source: tiny.frames()["train"].write_csv(source / "train.csv", separator=sign)
+
+
 BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty file": (lambda source: (source / "train.csv").write_text(""), "train.csv is empty: it needs a header"),
     "truncated zip": (truncated_zip, "train.csv.zip is damaged or cut short"),
@@ -145,6 +164,12 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda source: (source / "train.csv").rename(source / "train.parquet"),
         "train.parquet is no readable Parquet",
     ),
+    "semicolons": (
+        separated_by(";"),
+        "train.csv seems to be separated by ';', but columns must be separated by ','. Write it again, for instance "
+        "by polars: `pl.read_csv(FILE, separator=';')",
+    ),
+    "tabs": (separated_by("\t"), "train.csv seems to be separated by '\\t'"),
     "binary": (lambda source: (source / "train.csv").write_bytes(b"\x80\xff\x00,\xfe\n\x93\n"), "train.csv"),
     "broken line": (
         lambda source: (source / "train.csv").write_text((source / "train.csv").read_text() + "1,2,3,4,5,6,7,8,9\n"),
@@ -163,7 +188,8 @@ def test_bad_files(what: str, rides: Path, home: Path, capsys: pytest.CaptureFix
 def test_a_source_that_is_not_there_or_no_folder(
     rides: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "nowhere does not exist" in refused(["train", "rides", "data.source=nowhere"], home, capsys)
+    told = f"nowhere does not exist (looked for at {tmp_path / 'nowhere'}: from the current folder). Name a folder or"
+    assert told in refused(["train", "rides", "data.source=nowhere"], home, capsys)
     alone = f"data.source={rides / 'train.csv'}"
     assert "is a file, but a folder or a .zip is needed" in refused(["train", "rides", alone], home, capsys)
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
@@ -228,7 +254,7 @@ BAD_OVERRIDES = {
     "model.0.pretrain.calibrate=true": "pretrain.calibrate must be one of 'fold', 'test', 'no', but is True",
     "model.0.pretrain.train.epohcs=1": "pretrain.train: unknown key 'epohcs'. Did you mean 'epochs'?",
     "model.0.pretrain.train.ema=1": "pretrain.train: ema must be in [0, 1), but is 1.0",
-    "model.1.train.augment.mixup=0.5": "of [train] only threads and seeds matter to lightgbm, but got augment",
+    "model.1.train.augment.mixup=0.5": "of [train] only threads, seeds and watch matter to lightgbm, but got augment",
     "folds.k=1": "k must be at least 2",
     "folds.k=13": "folds.k = 13 must not exceed the number of series",
     "folds.k=7": "needs a stratum of at least k = 7 series, but the largest has 6",
@@ -300,6 +326,12 @@ def test_bad_configs(text: str, home: Path, capsys: pytest.CaptureFixture[str]) 
         (["trian"], "unknown verb 'trian'. Did you mean 'train'?"),
         (["train", "quickstrat"], "unknown config 'quickstrat'. Did you mean 'quickstart'?"),
         (["train", "quickstart", "sample"], "takes [CONFIG] [key=value ...], but got 'sample' too"),
+        (["train", "tune-quickstart"], "is no config, but a search: `./run.sh tune tune-quickstart` reads it"),
+        (["train", "ablate-components"], "an ablation: `./run.sh ablate ablate-components` reads it"),
+        (["train", "study-sequence"], "a study: `./run.sh study study-sequence` reads it"),
+        (["train", "rides", "train.epochs", "3"], "'train.epochs 3' too. To set a key, write train.epochs=VALUE."),
+        (["train", "rides", "other.toml"], "but got 'other.toml' too.\n"),
+        (["train", "--train.epochs=3"], "a key of the config has no dashes: write train.epochs=VALUE, not --train.e"),
         (["train", "--forec"], "unknown option '--forec'. Did you mean '--force'?"),
         (["infer", "rides"], "There is no trained experiment 'rides'"),
         (["infer", "rides", "train.epochs=3"], "There is no trained experiment 'rides'"),
@@ -320,7 +352,9 @@ def test_the_folds_of_other_data_are_refused(rides: Path, home: Path, capsys: py
     tiny.run("folds", "rides")
     capsys.readouterr()
     tiny.write(rides, tiny.frames(train_series=14))
-    assert "was made for other data: 2 series" in refused(["train", "rides"], home, capsys)
+    told = refused(["train", "rides"], home, capsys)
+    assert "was made for other data: 2 series" in told
+    assert f"Rebuild it with `./run.sh folds rides data.source={rides} --force`, or name" in told
 
 
 def test_a_disk_that_is_too_small_is_refused_before_training(

@@ -66,6 +66,13 @@ def test_the_simplest_that_none_beats_by_one_standard_error_is_chosen() -> None:
     assert [each.beaten for each in found.tried] == ["nnls", "", ""] and found.chosen == "hill-climb"
 
 
+def test_what_is_closer_than_a_millionth_is_not_beaten() -> None:
+    rows = blends.rows(np.zeros((2, 100, 1)), np.zeros((100, 1)))
+    for gap, by in ((5e-7, ""), (5e-5, "nnls")):
+        found = concluded(QUICK, rows, [tried(rows, "mean", rows.y + 1.0 + gap), tried(rows, "nnls", rows.y + 1.0)])
+        assert found.tried[0].beaten == by
+
+
 def test_a_best_method_that_errs_unlike_all_others_excuses_nothing() -> None:
     """The trees are best, but too unlike the others to tell; between the mean and the climb there is no doubt."""
     rows = blends.rows(np.zeros((2, 100, 1)), np.zeros((100, 1)))

@@ -75,6 +75,11 @@ def test_every_way_is_compared_and_one_submitted(trained: Path, capsys: pytest.C
     assert next((trained / "runs" / "rides" / "latest").glob("infer-*.csv")).read_bytes() == submitted
 
 
+def test_the_simplest_candidate_beats_nothing_simpler(trained: Path) -> None:
+    tiny.run("blend", "rides", *QUICK, "blend.candidates=['median']")
+    assert found(trained)["verdict"] == "median: it scores best, and none is simpler"
+
+
 def test_a_second_run_finds_the_same(trained: Path) -> None:
     names = ("experiment.json", "config.toml", "submission.csv")
     runs = []

@@ -47,7 +47,6 @@ def test_an_experiment_is_models_by_folds_by_seeds(rides: Path) -> None:
         "track.project=other",
         "executor.kind=process",
         "executor.workers=2",
-        "data.metric=rmse",
         "model.0.label=net",
     ],
 )
@@ -75,10 +74,11 @@ def test_moved_data_trains_nothing(trained: Path, tmp_path: Path) -> None:
         (
             "train.threads=2",
             ["hybrid", "lightgbm"],
-            "lightgbm: differs from the nearest finished cell in train.threads",
+            "hybrid, lightgbm: differ from the nearest finished cell in train.threads",
         ),
         ("model.0.width=6", ["hybrid"], "in model.params.blocks, model.params.width"),
         ("model.1.rounds=6", ["lightgbm"], "in model.params.rounds"),
+        ("data.metric=rmse", ["hybrid", "lightgbm"], "in model.params.objective"),  # its loss becomes theirs
         ("features.scaler=standard", ["hybrid"], "in scaler"),
         ('features.families=["raw", "time", "lags"]', ["hybrid", "lightgbm"], "in features.families"),
         ("features.lags.lags=[2]", ["hybrid", "lightgbm"], "in features.families"),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 import tiny
+from lab import planned
 
 from foldline import __version__, cli
 from foldline.cli import main
+from foldline.state import CHECKPOINT
 from foldline.verbs import VERBS
 
 
@@ -61,6 +64,53 @@ def test_a_dry_run_does_nothing(rides: Path, home: Path, capsys: pytest.CaptureF
     assert "cells: 4, 0 finished, 4 to train" in out
     assert out.splitlines()[-1].startswith("dry run: nothing was trained; it would take about ")
     assert not (home / "runs" / "cells").exists() and not (home / "submissions").exists()
+
+
+def foretold(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """What a dry run of the rides says, and what it warns of."""
+    tiny.run("train", "rides", "--dry-run")
+    return capsys.readouterr()
+
+
+def test_a_dry_run_says_whether_folds_would_be_made(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "2 stratified-group folds, to be made)" in foretold(capsys)[0]
+    tiny.run("folds", "rides")
+    assert "2 stratified-group folds)" in foretold(capsys)[0]
+
+
+def test_a_missing_sample_submission_is_said(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no sample_submission" not in foretold(capsys)[0]
+    (rides / "sample_submission.csv").unlink()
+    assert foretold(capsys)[0].count("no sample_submission: the submission gets the rows of the test table") == 1
+
+
+def test_a_static_value_that_training_never_saw_is_a_warning(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert foretold(capsys)[1] == ""
+    tables = tiny.frames()
+    bike = pl.when(pl.col("ride") < 504).then(pl.col("ride")).otherwise(pl.col("bike")).alias("bike")
+    tiny.write(rides, {**tables, "test": tables["test"].with_columns(bike)})
+    new = "3 of 4 test series have a bike that no training series has: 501, 502, 503; it is treated as unknown."
+    assert foretold(capsys)[1] == f"warning: {new}\n"
+
+
+def test_cells_that_were_begun_are_counted(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cell = planned()[0]
+    cell.folder.mkdir(parents=True)
+    (cell.folder / CHECKPOINT).touch()
+    assert "cells: 4, 0 finished, 4 to train, 1 of them begun: from the last checkpoint on" in foretold(capsys)[0]
+
+
+def test_help_says_what_options_do_for_the_verb_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["submit", "--help"]) == 0
+    assert "  --dry-run            check the file at the gate; upload nothing\n" in capsys.readouterr().out
+    assert main(["bundle", "--help"]) == 0
+    assert "  --competition VALUE  the same as competition=VALUE\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["submit", "bundle"])
+@pytest.mark.parametrize("words", [["competition=x"], ["--competition", "x"], ["--competition=x"]])
+def test_a_competition_is_named_in_either_style(verb: str, words: list[str]) -> None:
+    assert cli.parse(verb, VERBS[verb], ["rides", *words]).overrides == ["competition=x"]
 
 
 def test_an_interrupt_ends_with_130(

@@ -101,5 +101,55 @@ def test_training_settings_that_trees_ignore_are_refused(home: Path, tmp_path: P
     path.write_text(
         tiny.CONFIG.format(source="rides").replace("rounds = 5", "rounds = 5\ntrain = {lr = 0.1, seeds = [1]}")
     )
-    with pytest.raises(UserError, match=r"only threads and seeds matter to lightgbm, but got lr\."):
+    with pytest.raises(UserError, match=r"only threads, seeds and watch matter to lightgbm, but got lr\."):
         config.load(path)
+
+
+@pytest.mark.parametrize(("metric", "loss"), [("mae", "l1"), ("mse", "l2"), ("rmse", "l2")])
+def test_the_loss_follows_the_metric_unless_a_model_names_its_own(
+    metric: str, loss: str, home: Path, tmp_path: Path
+) -> None:
+    tiny.install(home, tmp_path)
+    words = [f"data.metric={metric}", 'model=[{name = "hybrid"}, {name = "lightgbm"}]']
+    network, trees = load(Path("rides"), words).models
+    assert (network.params["head"], trees.params["objective"]) == ({"kind": loss}, loss)
+    words[1] = 'model=[{name = "hybrid", head = {kind = "l1"}}, {name = "lightgbm", objective = "huber"}]'
+    network, trees = load(Path("rides"), words).models
+    assert (network.params["head"], trees.params["objective"]) == ({"kind": "l1"}, "huber")
+
+
+def refused(*overrides: str) -> str:
+    """Why the rides' config with overrides is refused."""
+    with pytest.raises(UserError) as error:
+        load(Path("rides"), list(overrides))
+    return str(error.value)
+
+
+def test_what_an_override_spoils_is_not_blamed_on_the_file(home: Path, tmp_path: Path) -> None:
+    path = tiny.install(home, tmp_path)
+    wrong = refused("train.lr=0.1", "train.epochs=many")
+    assert wrong.startswith(f"{path}: train.epochs must be a whole number, but is 'many' (str).")
+    assert wrong.endswith(" What is wrong is the override train.epochs=many, not the file.")
+    assert refused("data.metric=maee").startswith(f"{path}: data.metric: unknown metric 'maee'. Did you mean 'mae'?")
+    both = refused("train.epochs=many", "train.lr=0.1", "train.batch=few")
+    assert both.endswith("the override train.epochs=many train.lr=0.1 train.batch=few, not the file.")
+    path.write_text(path.read_text().replace("epochs = 2", "epochs = -2"))
+    assert refused("train.lr=0.1").endswith("epochs must not be below 0, but is -2")
+
+
+def test_the_keys_that_every_model_takes_are_among_the_known(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    told = refused("model.0.widht=3")
+    known = told.partition("Known: ")[2].partition(". What")[0].split(", ")
+    assert {"name", "label", "train", "teacher", "pretrain", "width"} <= set(known) and "Did you mean 'width'?" in told
+
+
+def test_only_what_can_be_trained_is_offered(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    (home / "configs" / "broken.toml").write_text("[data")
+    with pytest.raises(
+        UserError, match=r"Known: baseline, broken, gold, quickstart, rides, sample, sample-fast, tft\.$"
+    ):
+        load(Path("rieds-2"))
+    with pytest.raises(UserError, match=r"Did you mean 'tune-sample'\?"):
+        config.locate(Path("tune-smaple"))

@@ -81,9 +81,9 @@ def test_cells_are_counted_and_their_progress_is_added_up(capsys: pytest.Capture
         (total,) = (task for task in bars.progress.tasks if task.description == "all cells")
         assert (total.completed, total.total) == (1.0, 2.0)
         bars.event(one, "epoch", {"loss": 0.25})
-        bars.event(one, "done", {})
+        bars.event(one, "done", {"metric": "mae", "held_out": 0.5})
         assert total.completed == 1.25 and len(bars.running) == 1
     assert capsys.readouterr().out.splitlines() == [
         "  hybrid fold 1 seed 0: goes on after 1 epochs and 7 steps",
-        "  [1/2] hybrid fold 0 seed 0 done, training loss 0.2500",
+        "  [1/2] hybrid fold 0 seed 0 done, mae 0.5000 on the series it held out",
     ]

@@ -26,21 +26,22 @@ def half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_network_takes_its_steps(rides: Path) -> None:
     """6 series a fold in batches of 4 are 2 steps an epoch, for 2 epochs, in 2 cells."""
     network = estimate.estimate([jobs()], SERIAL)[0]
-    assert network == estimate.Estimate("hybrid", 2, 2, 1.0, 4.0)
+    assert network == estimate.Estimate("hybrid", 2, epochs=2, cell_s=2.0, workers=1, total_s=4.0)
     two = estimate.estimate([jobs()[:2]], ExecutorConfig(kind="process", workers=2))[0]
-    assert (two.epoch_s, two.total_s) == (1.0, 2.0)
+    assert (two.cell_s, two.workers, two.total_s) == (2.0, 2, 2.0)
 
 
 def test_watched_series_are_no_steps(rides: Path) -> None:
     watched = estimate.estimate([jobs("train.batch=2", "train.watch.share=0.4")], SERIAL)[0]
-    assert watched.epoch_s == 1.0  # 6 series less 40 % in batches of 2
+    assert watched.cell_s == 2.0  # 2 epochs: 6 series less 40 % in batches of 2
 
 
-def test_trees_are_one_epoch_of_all_their_rounds(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trees_have_rounds_and_no_epochs(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 10.5, 20.0, 20.5])
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     trees = estimate.estimate([jobs("model.1.rounds=50")[2:]], SERIAL)
-    assert trees == [estimate.Estimate("lightgbm", 2, 1, 5.0, 10.0)]  # half a second for 5 rounds
+    seconds = estimate.Estimate("lightgbm", 2, epochs=0, cell_s=5.0, workers=1, total_s=10.0)
+    assert trees == [seconds]  # half a second for 5 rounds
 
 
 def test_finished_cells_take_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

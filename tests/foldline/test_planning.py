@@ -260,3 +260,18 @@ def test_full_cells_only_predict_the_test_series(trained: Path, capsys: pytest.C
     assert all(np.load(cell.folder / "held_out.npy").size == 0 for cell in after.plan if cell.fold is None)
     np.testing.assert_allclose(submitted(trained), blended_by_hand(trained, cells_of_each=3), rtol=1e-12)
     assert "hybrid full seed 9" in (after.folder / "report.html").read_text()
+
+
+def test_another_competitions_cells_are_no_neighbours(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"ride": "trip", "second": "hour", "power": "load", "bike": "truck", "speed": "place"}
+    tables = {stem: table.rename(names, strict=False) for stem, table in tiny.frames(train_series=14).items()}
+    path = tiny.install(trained, tiny.write(tmp_path / "away", tables), "trips")
+    text = path.read_text()
+    for old, new in names.items():
+        text = text.replace(f'"{old}"', f'"{new}"')
+    path.write_text(text)
+    tiny.run("train", "trips", "--dry-run")
+    out = capsys.readouterr().out
+    assert "4 to train" in out and "nearest finished cell" not in out

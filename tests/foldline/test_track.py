@@ -109,6 +109,10 @@ def test_offline_files_hold_what_the_cells_history_holds(rides: Path, home: Path
     ]
     assert len(mirrored) == 4 and [len(rows) for rows in sorted(histories, key=len)] == [1, 1, 2, 2]
     assert sorted(map(str, sorted_rows(mirrored))) == sorted(map(str, sorted_rows(histories)))
+    told = [value for path in paths for record in written(path, "summary") for value in items(record.update).items()]
+    by_model = dict(json.loads((latest / "experiment.json").read_text())["scores"])
+    of_folds = [score for label in ("hybrid", "lightgbm") for score in by_model[label][:2]]
+    assert sorted(float(value) for name, value in told if name == "held_out") == pytest.approx(sorted(of_folds))
 
 
 def sorted_rows(runs: list[list[dict[str, float]]]) -> list[list[list[tuple[str, float]]]]:

@@ -19,6 +19,7 @@ from foldline.cli import main
 from foldline.errors import UserError
 from foldline.tuning import trial as trials
 from foldline.tuning import workers
+from foldline.tuning.leases import Leases
 from foldline.tuning.study import DEATHS, Shared, sampler
 from foldline.tuning.workers import Limit
 
@@ -177,7 +178,8 @@ def test_watched_scores_prune_inside_a_fold(rides: Path, home: Path) -> None:
     words = ["tune", "search", searches.FOUR, network, "train.watch.share=0.3", "train.epochs=4"]
     tiny.run(*words)
     ended = searches.found(home)["trials"]
-    assert "pruned" in {trial["state"] for trial in ended}
+    inside = [trial for trial in ended if trial["state"] == "pruned" and trial["why"] == "in fold 0"]
+    assert inside and {trial["score"] for trial in inside} == {None}  # what was watched is no score
     unfinished = [
         path.parent
         for path in (home / "runs" / "cells").glob("*/depends.json")
@@ -306,6 +308,20 @@ def test_a_score_told_by_a_worker_that_was_given_up_is_not_counted(
         real(*arguments)
 
     monkeypatch.setattr(trials, "train", taken_for_dead)
+    assert [trial.state for trial in run_out(shared)] == [TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_a_trial_that_was_given_up_before_it_was_signed_is_left_to_others(
+    search: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, real = searches.shared(search, "tune.trials=1"), Leases.hold
+
+    def taken_for_dead(leases: Leases, trial: int) -> Any:
+        monkeypatch.setattr(Leases, "hold", real)
+        shared.put_back(shared.trials(TrialState.RUNNING)[0], deaths=1)
+        return real(leases, trial)
+
+    monkeypatch.setattr(Leases, "hold", taken_for_dead)
     assert [trial.state for trial in run_out(shared)] == [TrialState.FAIL, TrialState.COMPLETE]
 
 

@@ -67,6 +67,13 @@ def test_a_worker_killed_before_it_left_its_name(tmp_path: Path) -> None:
     here = Leases(tmp_path)
     assert here.dead(1, {}, began=time.time(), shared=False)  # nobody else uses this study: its lease says all
     assert not here.dead(1, {}, began=time.time(), shared=True)
+    assert here.dead(1, {}, began=time.time() - leases.NAMING_S - 1, shared=True)  # leaving it takes a moment
+
+
+def test_a_sign_of_life_counts_whatever_the_clock_said_when_it_began(tmp_path: Path) -> None:
+    """A database keeps local times: of a machine further east they lie in the future."""
+    long_ago = time.time() - leases.SILENCE_S - 1
+    assert Leases(tmp_path).dead(1, {"lease": "other", "beat": long_ago}, began=time.time() + 7200, shared=True)
 
 
 def journal(folder: Path) -> optuna.Study:
@@ -96,6 +103,12 @@ def test_a_journal_of_nothing_but_half_a_line(tmp_path: Path) -> None:
     assert len(journal(tmp_path).trials) == 1
 
 
+def test_a_journal_may_lie_in_the_users_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    storage.open_storage("~/a.journal", tmp_path)
+    assert (tmp_path / "me" / "a.journal").exists()
+
+
 def test_several_studies_share_a_database(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     for name in ("one", "other"):
@@ -111,6 +124,7 @@ def test_several_studies_share_a_database(tmp_path: Path) -> None:
     ("where", "says"),
     [
         ("grpc://nowhere", "the form grpc://HOST:PORT"),
+        ("mysql://here/db", "the library for mysql:// is not installed"),
         ("sqlite:////nowhere/at/all.db", "the database can't be used: .*Check the url"),
     ],
 )

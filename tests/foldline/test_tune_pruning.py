@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from foldline.tuning.pruning import fold_of, hopeless, step_of
+from foldline.tuning.pruning import fold_of, hopeless, reached, step_of
 from foldline.tuning.settings import TuneConfig
 
 FIRST, SECOND = step_of(0), step_of(1)
@@ -72,3 +72,11 @@ def test_too_few_peers_and_failed_ones_prune_nothing() -> None:
     failed = trials({FIRST: 1.0}, {FIRST: 1.0}, state=TrialState.FAIL)
     assert not hopeless(failed, 9, FIRST, 5.0, TuneConfig(startup=2))
     assert not hopeless(peers, 1, FIRST, 5.0, TuneConfig(startup=2))  # one of the two is the trial itself
+
+
+def test_a_pruned_trials_score_is_that_of_its_folds_never_a_watched_error() -> None:
+    watched = step_of(1, 0, 3)
+    inside_first, inside_second = trials({step_of(0, 0, 1): 9.0}, {FIRST: 0.5, watched: 9.0})
+    assert (reached(inside_first), reached(inside_second)) == (None, 0.5)
+    (complete,) = trials({FIRST: 0.5, SECOND: 0.7}, state=TrialState.COMPLETE)
+    assert reached(complete) == complete.value == 1.0

@@ -67,6 +67,18 @@ def test_overrides_of_tune_change_the_search_and_others_the_base(rides: Path, ho
     assert setting.config({}).train.epochs == 7
     with pytest.raises(UserError, match=r"must have the form tune.key=value"):
         load(home, "", "tune.a.b=3")
+    (home / "configs" / "other.toml").write_text((home / "configs" / "rides.toml").read_text())
+    assert load(home, "", "base=other.toml").base.name == "other.toml"
+
+
+def test_a_config_is_no_search(rides: Path, home: Path) -> None:
+    with pytest.raises(UserError, match=r"rides.toml is a config, not a search from one. .*base = 'rides.toml'"):
+        settings.load(Path("rides"), [])
+
+
+def test_what_is_wrong_with_the_base_is_no_entrys_fault(rides: Path, home: Path) -> None:
+    with pytest.raises(UserError, match=r"^\S+rides.toml: train: unknown key 'lrr'"):
+        load(home, "", "train.lrr=1")
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_ranges_are_of_whole_numbers_where_all_their_numbers_are() -> None:
         ({"train.lr": {"low": 2.0, "high": 1.0}}, "low must be below high"),
         ({"train.lr": {"low": 0.0, "high": 1.0, "log": True}}, "log needs low above 0"),
         ({"train.lr": {"low": 1.0, "high": 2.0, "step": -1.0}}, "step must be above 0"),
+        ({"train.epochs": {"low": 1, "high": 6, "step": 2}}, "1 and 2s miss 6"),
         ({"train.lr": {"low": 1.0, "high": 2.0, "choices": [1]}}, "not both"),
         ({"train.lr": {"lo": 1.0}}, "Did you mean 'low'"),
         ({"train.lr": {"choices": []}}, "choices must be a list of values or a table"),

@@ -72,8 +72,13 @@ def positive(value: Tensor) -> Tensor:
     return torch.where(value >= 0, value + 0.5, value.sigmoid())
 
 
+either_form = pytest.mark.parametrize("gated", [scan.gated, scan.log_gated], ids=["stepwise", "parallel"])
+
+
 @torch.no_grad()
-def test_mingru_is_its_formula() -> None:
+@either_form
+def test_mingru_is_its_formula(gated: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mingru, "gated", gated)
     torch.manual_seed(0)
     cell, x = mingru.Cell(3, 4), torch.randn(1, 6, 3)
     gate, candidate = cell.project(x[0]).chunk(2, dim=1)
@@ -86,7 +91,9 @@ def test_mingru_is_its_formula() -> None:
 
 
 @torch.no_grad()
-def test_minlstm_is_its_formula() -> None:
+@either_form
+def test_minlstm_is_its_formula(gated: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minlstm, "gated", gated)
     torch.manual_seed(0)
     cell, x = minlstm.Cell(3, 4), torch.randn(1, 6, 3)
     forget, write, candidate = cell.project(x[0]).chunk(3, dim=1)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks import truncation
 from models.blocks import lstm, stable
-from models.probes import truncated
+from models.probes import seen, truncated
 
 
 def make(**table: Any) -> stable.Stable:
@@ -109,6 +110,15 @@ def test_truncation_costs_a_stable_recurrence_a_constant_times_lambda_to_the_k()
     for k, error in zip((5, 10, 20), errors, strict=True):
         assert error <= 8**0.5 * 0.7**k + 1e-6  # a state of 8 numbers in [-1, 1] against none
     assert errors[0] > errors[1] > errors[2]
+
+
+@pytest.mark.parametrize("steps", [1, 5, 20, 80])
+def test_a_feed_forward_twin_sees_the_last_steps_and_is_as_large(steps: int) -> None:
+    torch.manual_seed(0)
+    twin = truncation.twin_of(steps, 67_000).eval()
+    assert abs(truncation.size(twin) - 67_000) < 0.1 * 67_000
+    x = torch.randn(1, 90, 5, generator=torch.Generator().manual_seed(1))
+    assert seen(partial(truncation.answers, twin), x, 85) == list(range(85 - steps + 1, 86))
 
 
 def test_nothing_can_be_truncated_to_no_step() -> None:

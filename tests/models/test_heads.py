@@ -45,6 +45,12 @@ def test_l1_by_hand() -> None:
     assert torch.equal(head.predict(torch.tensor([raw]), torch.ones(1, 3, dtype=torch.bool)), torch.tensor([raw]))
 
 
+def test_l2_by_hand() -> None:
+    head = heads.build({"kind": "l2"}, 4, Targets(count=2))
+    raw, y = [[1.0, 2.0], [5.0, 5.0], [0.0, 0.0]], [[0.0, 4.0], [9.0, 9.0], [1.0, 0.0]]
+    assert loss(head, raw, y, [1, 0, 1]) == (2.5 + 0.5) / 2
+
+
 def test_huber_by_hand() -> None:
     head = heads.build({"kind": "huber", "delta": 0.5}, 4, ONE)
     assert loss(head, [[0.2]], [[0.0]], [1]) == pytest.approx(0.2**2 / (2 * 0.5))

@@ -50,6 +50,8 @@ def test_attention_is_bahdanaus_and_its_rows_sum_to_one() -> None:
 def test_the_decoder_is_the_papers_step_by_step(form: str) -> None:
     """Who asks the attention, who hears its context, and from which layer on a residual is added."""
     network, x, gnmt = make(form=form, layers=3), batch(), form == "gnmt"
+    for part in (network.attention.query, network.attention.key, network.attention.score):
+        part.weight.mul_(10.0)  # so that it makes a difference who asks
     memory = network.encoder(x, None)
     keys, zeros, out = network.attention.key(memory), torch.zeros(4, 8), network(x, STATIC, None)
     h = [zeros if network.start is None else torch.tanh(network.start(memory[:, 0, 4:]))] * 3

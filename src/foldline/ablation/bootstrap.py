@@ -68,7 +68,7 @@ def _effects(
     pooled: bool,
 ) -> np.ndarray:
     """(b, V) effects of b draws. sums: (1 + V, S, N); counts: (N,)."""
-    groups = [np.ones(len(fold), dtype=bool)] if pooled else [fold == number for number in np.unique(fold)]
+    groups = [counts > 0] if pooled else [fold == number for number in np.unique(fold)]
     flat = sums.reshape(-1, sums.shape[-1])  # (1 + V) * S rows
     total = np.zeros((len(weights), *sums.shape[:2]))
     with np.errstate(invalid="ignore"):  # 0 / 0: a draw without any series of the slice

@@ -15,9 +15,12 @@ delta by the root of
     (1/k + 1/(k - 1)) * variance between the folds' means over seeds  +  luck's variance / S
 
 and looks it up in Student's t with k - 1 degrees of freedom. With one seed this is Nadeau and Bengio's test to the
-letter. It errs to the safe side, because the correction falls on the folds' share of `rest` too. The other way in use,
-all k * S deltas as repetitions of the cross-validation, needs new folds for each seed: on shared folds it gives false
-alarms in 0 % of the cases where seeds make the spread and in three times as many as asked for where splits do.
+letter. It errs to the safe side, because the correction falls on the folds' share of `rest` too, as long as `luck` is
+small: one seed can't show it, and two or three know it from one or two degrees of freedom. Where its variance is 0.3 of
+that of `rest`, one seed on ten folds gives three times as many false alarms as asked for; with two seeds that takes
+luck as large as `rest`. The other way in use, all k * S deltas as repetitions of the cross-validation, needs new folds
+for each seed: on shared folds it gives false alarms in 0 % of the cases where seeds make the spread and in three times
+as many as asked for where splits do.
 `./run.sh bench ablate` shows both, by arithmetic and on trained networks.
 
 Two questions are asked of each variant: is there no effect, and is it as large as delta? Each is a family of its own

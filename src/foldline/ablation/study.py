@@ -6,6 +6,7 @@ Cells are those of ordinary runs, so a baseline that was trained before costs no
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from foldline.ablation.variants import Ablation, told_of
 from foldline.cells import Job
 from foldline.config import Config
 from foldline.console import Terminal
+from foldline.errors import UserError
 from foldline.workbench import Prepared
 
 BASELINE = "baseline"
+ROUNDED_S = 1.0  # by how much a file system may date a file back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +41,14 @@ class Study:
         return {cell.key for each in self.prepared for cell in each.plan}
 
     def waves(self, force: bool = False) -> list[list[Job]]:
-        """What there is to train, each cell once however many variants need it."""
+        """What there is to train, each cell once however many variants need it, named after the first of them."""
         merged: list[dict[str, Job]] = []
-        for prepared in self.prepared:
+        for name, prepared in zip(self.names, self.prepared, strict=True):
             for number, wave in enumerate(self._waves_of(prepared, force)):
                 if number == len(merged):
                     merged.append({})
                 for job in wave:
-                    merged[number].setdefault(job.key, job)
+                    merged[number].setdefault(job.key, job if name == BASELINE else _named(job, name))
         return [list(wave.values()) for wave in merged]
 
     def _waves_of(self, prepared: Prepared, force: bool) -> list[list[Job]]:
@@ -67,6 +70,12 @@ def _reduced_from(prepared: Prepared) -> list[object]:
     tables = prepared.config.tables()
     keys, sources = (cell.key for cell in prepared.plan), (member.source for member in prepared.others)
     return [tables["blend"], tables["post"], prepared.config.data.metric, sorted(keys), *sorted(sources)]
+
+
+def _named(job: Job, variant: str) -> Job:
+    """The same work, told of with the variant's name, in the terminal and at wandb; its key stays."""
+    model = job.cell.model
+    return replace(job, cell=replace(job.cell, model=replace(model, label=f"{model.label} ({variant})")))
 
 
 def prepare(ablation: Ablation, terminal: Terminal, dry: bool = False) -> Study:
@@ -98,6 +107,32 @@ def _made_of(config: Config) -> tuple[object, ...]:
 
 
 def run(study: Study, waves: list[list[Job]], terminal: Terminal) -> None:
-    """Train what is not trained; wandb's group is the ablation's name."""
+    """Train what is not trained; wandb's group is the ablation's name.
+
+    Raises:
+        UserError: a cell could not be trained; it says for which variants the cells were that ran just then.
+    """
     config = replace(study.base.config, name=study.ablation.name)
-    workbench.run_cells(config, waves, study.folder, "ablate", terminal)
+    began = time.time() - ROUNDED_S
+    try:
+        workbench.run_cells(config, waves, study.folder, "ablate", terminal)
+    except UserError as error:
+        names = _stopped(study, began)
+        if not names:
+            raise
+        raise UserError(
+            f"{study.ablation.name}, while cells of {' and '.join(map(repr, names))} were trained: {error} Mend that "
+            "variant or leave it out: all cells that are finished are kept."
+        ) from error
+
+
+def _stopped(study: Study, began: float) -> list[str]:
+    """Those for which cells were begun since then and not finished; a shared cell is that of the first."""
+    names, counted = [], set[str]()
+    for name, prepared in zip(study.names, study.prepared, strict=True):
+        own = [cell for cell in prepared.plan if cell.key not in counted and not cell.done]
+        marks = [cell.folder / "depends.json" for cell in own]
+        if any(mark.exists() and mark.stat().st_mtime >= began for mark in marks):
+            names.append(name)
+        counted |= {cell.key for cell in prepared.plan}
+    return names

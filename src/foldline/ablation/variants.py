@@ -172,7 +172,15 @@ def _read(path: Path, overrides: dict[str, Any]) -> AblationFile:
         raise UserError(
             f"{path} is a config, not an ablation of one. Write a file with base = {path.name!r} and [[variant]]s."
         )
-    return schema.build(AblationFile, schema.merged(tables, overrides), str(path))
+    tables = schema.merged(tables, overrides)
+    if "ablate" in tables:
+        tables["ablate"] = schema.build(AblateConfig, tables["ablate"], f"{path}: ablate")
+    if isinstance(tables.get("variant"), list):
+        tables["variant"] = [
+            schema.build(VariantConfig, table, f"{path}: variant[{number}]")
+            for number, table in enumerate(tables["variant"])
+        ]
+    return schema.build(AblationFile, tables, str(path))
 
 
 def _resolved(source: Path, common: list[str], variant: VariantConfig, settings: AblateConfig) -> Config:

@@ -101,7 +101,10 @@ def _wilcoxon(k: int, alpha: float) -> str:
 
 def _seeds(seeds: int) -> str:
     if seeds == 1:
-        return "One seed can't tell its own luck from what the folds do; two can, and can say how many would tell."
+        return (
+            "One seed can't tell its own luck in all folds alike from an effect, and a verdict may be false more often "
+            "than p says; two seeds can, and can say how many would tell."
+        )
     return (
         f"{seeds} seeds share their folds, so they are averaged inside each fold first; as {seeds} repetitions of the "
         "cross-validation they would be counted for more than they are."

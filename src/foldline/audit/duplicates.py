@@ -6,8 +6,9 @@ two series is the root mean square of the differences. A copy is nearer than NEA
 around it (Lowe's ratio test, https://doi.org/10.1023/B:VISI.0000029664.99615.94), so that a dense region is none. Where
 honest neighbours lie is told by each audit, and by docs/how-to/audit.md for the real sample.
 
-Fast by a random projection to 12 numbers a series (Johnson and Lindenstrauss 1984,
-https://doi.org/10.1090/conm/026/737400), a k-d tree on those, and exact distances for the few candidates.
+Fast by a random projection of the first steps to 12 numbers a series (Johnson and Lindenstrauss 1984,
+https://doi.org/10.1090/conm/026/737400), a k-d tree on those, and exact distances for the few candidates, of the first
+steps and then of all. Where the shortest series are short and inputs are flags, first steps agree by chance.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ NEAR = 0.01  # standard deviations: a copy with less noise than this is found
 AROUND = 16  # the neighbour whose distance says how dense it is
 RATIO = 0.05  # a copy is nearer than this share of that distance
 SAME_TARGET = 0.1  # standard deviations: the targets of a copy agree
-STEPS = 128  # steps of a series that are looked at
+STEPS = 128  # steps of a series that are looked at to find candidates
+BLOCK = 4_000_000  # values that are compared at once
 SKETCH = 12  # numbers a series in the projection
 COPIES = 8  # neighbours of a series that are candidates
 SHOWN = 2000  # series in the picture
@@ -59,6 +61,22 @@ class Series:
         for name in data.inputs:
             yield from _scaled(np.concatenate([_steps(table, name, self.steps) for table in self.tables]))
 
+    def columns(self) -> Iterator[np.ndarray]:
+        """(rows,) float64 of the time steps and of each input, scaled; those that never vary are left out."""
+        data = self.tables[0].data
+        times = np.concatenate([table.frame[data.order].to_numpy() for table in self.tables]).astype(np.float64)
+        gaps = np.diff(times, prepend=0.0)
+        gaps[np.cumsum(self.lengths) - self.lengths] = 0.0
+        inputs = (np.concatenate([table.frame[name].to_numpy() for table in self.tables]) for name in data.inputs)
+        for values in (gaps, *inputs):
+            if scale := _scale(values, values):
+                yield values / scale
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) steps."""
+        return np.concatenate([table.lengths for table in self.tables])
+
     def targets(self) -> Iterator[np.ndarray]:
         """(n, steps) float32 of each target, scaled; n series of the first table."""
         for name in self.tables[0].data.target:
@@ -87,7 +105,8 @@ def check(subject: Subject) -> Outcome:
         shown = [f"{compared.name(a)} and {compared.name(b)}" for a, b in pairs[order]]
         return Outcome("LEAK", f"copies: {listed(shown, 2)}", facts, picture)
     inside = f"; copies on one side: {counted(len(pairs), 'pair')}" if len(pairs) else ""
-    detail = f"{len(side)} series, nearest neighbours {nearest.min():.3g} apart (a copy: {NEAR:g}){inside}"
+    part = f" in their first {compared.steps} steps" if compared.steps < compared.lengths.max() else ""
+    detail = f"{len(side)} series, nearest neighbours {nearest.min():.3g} apart{part} (a copy: {NEAR:g}){inside}"
     return Outcome("clean", detail, facts, picture)
 
 
@@ -115,9 +134,14 @@ def _steps(table: Table, name: str, steps: int) -> np.ndarray:
 def _scaled(values: np.ndarray) -> Iterator[np.ndarray]:
     """Centred step by step, one scale for all; nothing where nothing varies."""
     centred = values - values.mean(axis=0)
-    scale = float(centred.std())
-    if scale > 1e-9 * max(1.0, float(np.abs(values).max())):
+    if scale := _scale(centred, values):
         yield (centred / scale).astype(np.float32)
+
+
+def _scale(centred: np.ndarray, values: np.ndarray) -> float:
+    """Standard deviation; 0 where it is nothing but rounding."""
+    scale = float(centred.std())
+    return scale if scale > 1e-9 * max(1.0, float(np.abs(values).max())) else 0.0
 
 
 def _sketch(compared: Series) -> np.ndarray | None:
@@ -143,7 +167,25 @@ def _copies(compared: Series, tree: cKDTree, sketch: np.ndarray) -> tuple[np.nda
     around = min(AROUND, len(sketch) - 1) + 1
     density = tree.query(sketch[pairs[:, 0]], k=around)[0][:, -1] if len(pairs) else np.zeros(0)
     kept = distance < RATIO * density
+    pairs, distance = pairs[kept], distance[kept]
+    kept = _to_the_end(compared, pairs) < NEAR
     return pairs[kept], distance[kept]
+
+
+def _to_the_end(compared: Series, pairs: np.ndarray) -> np.ndarray:
+    """(P,) distance of pairs over all steps of the longer series; the last step of the shorter one is repeated."""
+    lengths, squares, count = compared.lengths, np.zeros(len(pairs)), 0
+    starts, longest = np.cumsum(lengths) - lengths, lengths[pairs].max(axis=1)
+    size = max(1, BLOCK // int(longest.max(initial=1)))
+    for column in compared.columns():
+        count += 1
+        for first in range(0, len(pairs), size):
+            some, real = pairs[first : first + size], longest[first : first + size, None]
+            steps = np.arange(real.max())
+            one, other = (starts[side, None] + np.minimum(steps, lengths[side, None] - 1) for side in some.T)
+            gaps = np.where(steps < real, column[one] - column[other], 0.0)
+            squares[first : first + size] += (gaps**2).sum(axis=1)
+    return np.asarray(np.sqrt(squares / (max(count, 1) * longest)))
 
 
 def _distance(channels: Iterator[np.ndarray], pairs: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import polars as pl
 
-from foldline import files, networks, readers, resident, schooling
+from foldline import boosting, files, networks, readers, resident, schooling
 from foldline.audit import trial
 from foldline.audit.check import Outcome, listed
 from foldline.audit.subject import Subject
@@ -86,11 +86,11 @@ def _values(table: Table, name: str) -> pl.Series | None:
 def inner_split(subject: Subject) -> Outcome:
     """What early stopping and the like look at is outside the fold, and not trained on."""
     prepared = subject.baseline.prepared
-    watching = [model for model in subject.small_config.models if not model.on_rows and model.train.watch.share]
+    watching = [model for model in subject.small_config.models if watched_share(model)]
     outside = np.flatnonzero(prepared.folds.assignment != 0)
     for model in watching:
         lessons = [resident.lesson(prepared.train, outside)]
-        taught, watched = networks.inner_split(lessons, model.train.watch.share, model.train.seeds[0])
+        taught, watched = networks.inner_split(lessons, watched_share(model), model.train.seeds[0])
         learnt, looked = (np.concatenate([part.series for part in parts]) for parts in (taught, watched))
         keys, key = prepared.train.keys, subject.config.data.key
         both, held = np.intersect1d(learnt, looked), np.setdiff1d(np.append(learnt, looked), outside)
@@ -101,6 +101,11 @@ def inner_split(subject: Subject) -> Outcome:
     if not watching:
         return Outcome("clean", "nothing watches a score while it is fitted")
     return Outcome("clean", f"{listed([model.label for model in watching])}: watched series are not trained on")
+
+
+def watched_share(model: ModelConfig) -> float:
+    """Of a fold's training series: those that fitting this model looks at and does not learn from."""
+    return boosting.watched_share(model.train) if model.on_rows else model.train.watch.share
 
 
 def teachers(subject: Subject) -> Outcome:

@@ -10,11 +10,13 @@ import numpy as np
 
 from foldline.blend import study
 from foldline.blend.methods import Decision, Tried
+from foldline.blend.rules import shown
 from foldline.blend.study import Worth
 from foldline.config import Config
 from foldline.experiment import Result
 
 Table = tuple[str, list[str], list[list[str]]]  # title, columns, rows
+SECONDS = "s for 1,000 series"
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,31 @@ class Findings:
     def verdict(self) -> str:
         """One sentence: what is submitted, and why."""
         method, compared = self.result.blend.method, self.compared
+        way, other = shown(method), shown(compared.chosen)
         if not self.decided:
-            other = "" if method == compared.chosen else f"; with blend.method=auto it would be {compared.chosen}"
-            return f"{method}, as the config says{other}"
+            instead = "" if method == compared.chosen else f"; with blend.method=auto it would be {other}"
+            return f"{way}, as the config says{instead}"
+        if method == compared.best == next(each.method for each in compared.tried if self._candidate(each)):
+            return f"{way}: it scores best, and none is simpler"
         if method == compared.best:
-            return f"{method}: it scores best, and beats all that is simpler by more than one standard error"
-        return f"{method}: the simplest that nothing beats by more than one standard error"
+            return f"{way}: it scores best, and beats all that is simpler by more than one standard error"
+        return f"{way}: the simplest that nothing beats by more than one standard error"
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the numbers of the tables mean, a sentence each."""
+        metric, method = self.config.data.metric, self.result.blend.method
+        told = [
+            f"optimism {self.optimism:+.5f}: so much better does the blend look on the rows it was fitted on than on "
+            "rows it was not"
+        ]
+        if self.decided:
+            fixed = next(each.score for each in self.compared.tried if each.method == method)
+            told.append(
+                f"auto {self.score:.5f}: the {metric} of the whole procedure, where each fold's way, too, was chosen "
+                f"without that fold. It is the blend's score: the {fixed:.5f} of {shown(method)} knows which way won"
+            )
+        return told
 
     def tables(self) -> list[Table]:
         """For the terminal."""
@@ -60,31 +81,31 @@ class Findings:
 
     def methods(self) -> Table:
         """Every method, from simple to involved."""
-        columns = ["", "all rows", "behind the best", "", *self._folds()]
+        columns = ["way", "all rows", "behind the best", "remark", *self._folds()]
         rows = []
         for each in self.compared.tried:
             *folds, score = self._by_fold(each.nested.values)
-            rows.append([each.method, score, behind(each, self.compared), self._note(each), *folds])
+            rows.append([shown(each.method), score, behind(each, self.compared), self._note(each), *folds])
         if self.decided:
             *folds, score = self._by_fold(self.result.nested.values)
-            rows.append(["auto", score, "", "chosen without the fold", *folds])
+            rows.append(["auto", score, "", "chosen without the fold, too: the blend's score", *folds])
         return f"ways to blend, from simple to involved: nested {self.config.data.metric}", columns, rows
 
     def members(self) -> Table:
         """Every member: alone, in the blend, and the blend without it."""
-        columns = ["member", self.config.data.metric, "weight", "blend without it", "it saves", "s for 1,000 series"]
+        columns = ["member", "it saves", "weight", f"{self.config.data.metric} alone", "blend without it", SECONDS]
         rows = [
             [
                 each.label,
-                f"{each.score:.5f}",
-                "" if each.weight is None else f"{each.weight:.3f}",
-                f"{each.without:.5f}",
                 f"{each.gain:+.5f} ± {each.error:.5f}",
+                "" if each.weight is None else f"{each.weight:.3f}",
+                f"{each.score:.5f}",
+                f"{each.without:.5f}",
                 "" if each.seconds is None else f"{each.seconds:.2f}",
             ]
             for each in self.worths
         ]
-        return f"what each member is worth to the blend ({self.result.blend.method})", columns, rows
+        return f"what each member is worth to the blend ({shown(self.result.blend.method)})", *_filled(columns, rows)
 
     def alike(self) -> Table:
         """Correlation of errors."""
@@ -92,12 +113,11 @@ class Findings:
         rows = [
             [label, *(f"{value:.2f}" for value in line)] for label, line in zip(labels, self.correlation, strict=True)
         ]
-        return "how alike the members' errors are: correlation", ["", *labels], rows
+        return "how alike the members' errors are: correlation", ["member", *labels], rows
 
     def scores(self) -> Table:
         """From members to what is submitted."""
-        columns = [f"out-of-fold {self.config.data.metric}", *self._folds(), "all rows"]
-        return "", columns, [[name, *_five(values)] for name, values in self.result.scores.items()]
+        return "from the members to what is submitted", *self.result.table(self.config.data, digits=5)
 
     def to_json(self) -> dict[str, Any]:
         """For blend.json and --json; what a clock gave is under time."""
@@ -113,6 +133,7 @@ class Findings:
             "score": self.score,
             "optimism": self.optimism,
             "scores": self.result.scores,
+            "by_target": self.result.by_target,
             "methods": methods,
             "best": self.compared.best,
             "members": members,
@@ -128,10 +149,19 @@ class Findings:
         each = [rows.metric(rows.y[rows.fold == fold], values[rows.fold == fold]) for fold in np.unique(rows.fold)]
         return _five([*each, rows.metric(rows.y, values)])
 
+    def _candidate(self, tried: Tried) -> bool:
+        return tried.method in self.config.blend.candidates
+
     def _note(self, tried: Tried) -> str:
-        notes = ["submitted"] if tried.method == self.result.blend.method else []
-        notes += [] if tried.method in self.config.blend.candidates else ["no candidate"]
-        return ", ".join(notes + ([f"beaten by {tried.beaten}"] if tried.beaten else []))
+        notes = ["chosen" if self.decided else "as the config says"] if tried.method == self.result.blend.method else []
+        notes += [] if self._candidate(tried) else ["no candidate"]
+        return ", ".join(notes + ([f"beaten by {shown(tried.beaten)}"] if tried.beaten else []))
+
+
+def _filled(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Without columns in which nothing stands."""
+    kept = [number for number in range(len(columns)) if any(row[number] for row in rows)]
+    return [columns[number] for number in kept], [[row[number] for number in kept] for row in rows]
 
 
 def behind(tried: Tried, compared: Decision) -> str:

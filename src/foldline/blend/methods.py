@@ -16,6 +16,7 @@ from foldline.blend import stack, weights
 from foldline.blend.base import BlendConfig, Rows
 from foldline.blend.rules import Agreeing, Blend, Rule, Trimmed, Weighted, middle
 
+EQUAL = 1e-6  # of the mean loss: what is closer is the same but for rounding
 CUTOFFS = 21  # limits that the spread rule tries: even quantiles of the members' range
 
 
@@ -156,7 +157,7 @@ def _beaten(one: Tried, candidates: Sequence[Tried], counts: np.ndarray) -> str:
     most, by = 1.0, ""
     for other in candidates:
         behind, error = difference(one.losses, other.losses, counts)
-        error += 1e-9 * float(one.losses.sum() / counts.sum())  # equal but for rounding is equal
+        error += EQUAL * float(one.losses.sum() / counts.sum())
         if behind > most * error:
             most, by = behind / error, other.method
     return by

@@ -14,7 +14,7 @@ def page(found: Findings) -> str:
         ("Ways to blend", _methods(found)),
         ("Members", _members(found)),
         ("How alike their errors are", _alike(found)),
-        ("Scores, out-of-fold", _table(found.scores())),
+        ("Scores, out-of-fold", f"{_table(found.scores())}{note(_told(found))}"),
         ("How to make it again", _again(found)),
     ]
     lead = f"{found.verdict[0].upper()}{found.verdict[1:]}."
@@ -22,12 +22,20 @@ def page(found: Findings) -> str:
 
 
 def _facts(found: Findings) -> Facts:
+    processed, metric = " and ".join(found.result.processed), f"out-of-fold {found.config.data.metric}"
+    alone = f"{'auto: ' if found.decided else ''}the blend alone, nested"
+    facts = [(f"{found.result.score:.4f}", f"{metric}, after {processed}")] if processed else []
     return [
-        (f"{found.result.score:.4f}", f"out-of-fold {found.config.data.metric}, post-processed"),
-        (f"{found.score:.4f}", "the blend alone, nested"),
-        (f"{found.optimism:+.5f}", "optimism: nested minus in-sample"),
+        *facts,
+        (f"{found.score:.4f}", alone if processed else f"{metric}; {alone}"),
+        (f"{found.optimism:+.4f}", "optimism: nested minus in-sample"),
         (str(len(found.worths)), "members"),
     ]
+
+
+def _told(found: Findings) -> str:
+    """The findings' remarks as sentences."""
+    return " ".join(f"{text[0].upper()}{text[1:]}." for text in found.remarks)
 
 
 def _table(table: Table, plain: bool = False) -> str:
@@ -39,7 +47,7 @@ def _methods(found: Findings) -> str:
     remark = (
         "Every fold by weights that were fitted on the other folds. Behind the best: difference of mean losses and its "
         "standard error over series, paired. Beaten: another one is ahead by more than one standard error of their "
-        "difference. The simplest that none beats is chosen."
+        "difference. The simplest that none beats is chosen. The stacks are called ridge and lightgbm in a config."
     )
     picture = pictures.methods(found.compared, found.result.blend.method)
     return f"{picture}{_table(found.methods(), plain=True)}{note(remark)}"
@@ -57,9 +65,7 @@ def _members(found: Findings) -> str:
 
 def _alike(found: Findings) -> str:
     remark = "Correlation of errors over scored rows. A blend gains where members err differently."
-    picture = pictures.correlation(found.result.rows.labels, found.correlation)
-    width = min(1000, 220 + 60 * len(found.worths))  # px: numbers of one size, however many members
-    return f"<div style='max-width:{width}px'>{picture}</div>{note(remark)}"
+    return f"{pictures.correlation(found.result.rows.labels, found.correlation)}{note(remark)}"
 
 
 def _again(found: Findings) -> str:

@@ -11,6 +11,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+SHOWN = {"lightgbm": "LightGBM stack", "ridge": "ridge stack"}  # methods that are called like models, in words
+
+
+def shown(method: str) -> str:
+    """A method in words: one that is called like a model would be taken for that model."""
+    return SHOWN.get(method, method)
+
 
 @dataclass(frozen=True)
 class Weighted:

@@ -33,6 +33,11 @@ class Ready:
     expected: list[Expected]
 
     @property
+    def folder(self) -> Path:
+        """The experiment's."""
+        return files.runs() / self.entry["config"] / self.entry["experiment"]
+
+    @property
     def message(self) -> str:
         """What Kaggle shows beside it."""
         return (

@@ -11,7 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
+
+from foldline.columns import words
 
 Facts = Sequence[tuple[str, str]]  # (value, what it is)
 Section = tuple[str, str]  # (title, body); one without a body is left out
@@ -52,10 +55,34 @@ def _facts(facts: Facts) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], plain: bool = False) -> str:
-    """A table; its first column is text, the others are numbers. plain: its last row is not the result."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    """A table: columns of words stand left, of numbers right; the first one stays when a narrow page scrolls.
+
+    Args:
+        plain: its last row and column are not the result; else these are set off, and the column stays, too.
+    """
+    sides = [" class='words'" if number and text else "" for number, text in enumerate(words(columns, rows))]
+    head = "".join(f"<th{side}>{escape(name)}</th>" for name, side in zip(columns, sides, strict=True))
+    cells = (zip(row, sides, strict=True) for row in rows)
+    lines = "".join(f"<tr>{''.join(f'<td{side}>{escape(text)}</td>' for text, side in row)}</tr>" for row in cells)
     return f"<div class='scroll'><table class='{'plain' if plain else 'result'}'><tr>{head}</tr>{lines}</table></div>"
+
+
+def matrix(across: Sequence[str], down: Sequence[str], values: np.ndarray, digits: int = 3) -> str:
+    """Numbers with a shade behind each: the stronger, the larger. values: (down, across); NaN is a dash."""
+    most = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("", *across))
+    lines = "".join(
+        f"<tr><td>{escape(name)}</td>{''.join(_shaded(float(value), most, digits) for value in row)}</tr>"
+        for name, row in zip(down, values, strict=True)
+    )
+    return f"<div class='scroll'><table class='matrix'><tr>{head}</tr>{lines}</table></div>"
+
+
+def _shaded(value: float, most: float, digits: int) -> str:
+    if np.isnan(value):
+        return "<td>–</td>"
+    heat = 60 * max(0.0, value) / (most or 1.0)
+    return f"<td class='heat' style='--heat:{heat:.0f}%'>{value:.{digits}f}</td>"
 
 
 def bars(rows: Sequence[tuple[str, float, str]]) -> str:
@@ -67,6 +94,32 @@ def bars(rows: Sequence[tuple[str, float, str]]) -> str:
         for number, (name, value, text) in enumerate(rows)
     )
     return f"<div class='bars'>{shown}</div>"
+
+
+def whiskers(rows: Sequence[tuple[str, float, float, float]], marked: str = "", zero: bool = True) -> str:
+    """A dot and the range around it a row, all on one scale: (name, low, middle, high).
+
+    Args:
+        marked: the name of the row whose dot is filled.
+        zero: there is a line at 0, which the scale always holds.
+    """
+    values = [value for _, *values in rows for value in values] + [0.0] * zero
+    least, most = min(values), max(values)
+    reach = (most - least) or 1.0
+    places = [[100 * (value - least) / reach for value in values] for _, *values in rows]
+    shown = "".join(
+        f"<span title='{escape(row[0])}'>{escape(row[0])}</span>"
+        f"<i class='{'filled' if row[0] == marked else ''}' "
+        f"style='--low:{low:.1f}%;--middle:{middle:.1f}%;--high:{high:.1f}%'></i>"
+        for row, (low, middle, high) in zip(rows, places, strict=True)
+    )
+    line = f" style='--zero:{100 * (0.0 - least) / reach:.1f}%'" if zero else ""
+    ends = f"<small></small><small class='ends'><b>{_end(least)}</b><b>{_end(most)}</b></small>"
+    return f"<div class='whiskers'{line}>{shown}{ends}</div>"
+
+
+def _end(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
 
 
 def figures(items: Sequence[tuple[str, str]], least: int = 300) -> str:

@@ -77,6 +77,11 @@ class Evidence:
     made: Made
 
     @property
+    def models(self) -> str:
+        """What is submitted, before any post-processing, in words."""
+        return "blend of the models" if len(self.members) > 1 else "model"
+
+    @property
     def metric(self) -> Metric:
         return metric(self.config.data.metric)
 

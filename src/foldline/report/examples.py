@@ -28,7 +28,7 @@ def panels(evidence: Evidence) -> str:
 
 
 def _remark(evidence: Evidence) -> str:
-    text = "Ranked by the mean absolute error of the models' blend, out-of-fold, over the scored steps."
+    text = f"Ranked by the mean absolute error of the {evidence.models}, out-of-fold, over the scored steps."
     spread = next(iter(evidence.spreads), None)
     if spread is not None:
         text += f" Band: {spread} plus and minus the error that it expects itself."
@@ -40,10 +40,10 @@ def _caption(evidence: Evidence, name: str, number: int) -> str:
     row = table.frame.row(int(table.starts[number]), named=True)
     statics = "".join(f", {column} {row[column]}" for column in data.static)
     errors = [evidence.series_error(values)[number] for values in (evidence.modelled, evidence.result.blended)]
-    return (
-        f"<b>{escape(name)}</b>: {escape(f'{data.key} {row[data.key]}{statics}')}"
-        f"<small>error {errors[0]:.3f} by the models, {errors[1]:.3f} submitted</small>"
-    )
+    said = f"{errors[0]:.3f}"
+    if evidence.result.processed:
+        said += f" by the models, {errors[1]:.3f} submitted"
+    return f"<b>{escape(name)}</b>: {escape(f'{data.key} {row[data.key]}{statics}')}<small>error {said}</small>"
 
 
 def _window(evidence: Evidence, number: int) -> tuple[slice, np.ndarray]:
@@ -68,7 +68,7 @@ def _targets(evidence: Evidence, number: int) -> list[list[Mark]]:
         values = np.where(scored, evidence.modelled[number, shown, target], np.nan)
         marks: list[Mark] = [*_band(evidence, number, shown, target, time, scored)]
         marks.append(Line(x=time, y=truth, style="neutral thick", label="truth"))
-        marks.append(Line(x=time, y=values, label="blend of the models" if len(evidence.members) > 1 else "prediction"))
+        marks.append(Line(x=time, y=values, label=evidence.models if len(evidence.members) > 1 else "prediction"))
         if exact.any():
             read = np.where(exact, truth, np.nan)
             marks.append(Dots(x=time, y=read, style="ink", label="read back exactly"))

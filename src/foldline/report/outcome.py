@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from foldline.blend.rules import shown as in_words
 from foldline.pages import bars, note, table
 from foldline.report.evidence import Evidence
 
@@ -12,14 +13,15 @@ def weights(evidence: Evidence) -> str:
     """A bar a member; a sentence for blends that have no weights."""
     blend, scores = evidence.result.blend, evidence.result.scores
     if blend.weights is None:
-        return f"<p>{escape(blend.method)} of {escape(', '.join(evidence.result.labels))}.</p>"
+        labels = escape(", ".join(evidence.result.labels))
+        return f"<p>{escape(in_words(blend.method))} of {labels}: it has no weights.</p>"
     shown = [
         (label, float(weight), f"{weight:.2f} · {scores[label][-1]:.4f} alone")
         for label, weight in zip(blend.labels, blend.weights, strict=True)
     ]
     return bars(sorted(((name, max(0.0, w), text) for name, w, text in shown), key=lambda row: -row[1])) + note(
-        f"Weights by {blend.method}, of all out-of-fold rows: test predictions get these. Scores above are of weights "
-        "fitted without the fold they are scored on."
+        f"Weights by {in_words(blend.method)}, of all out-of-fold rows: test predictions get these. Scores above are "
+        "of weights fitted without the fold they are scored on."
     )
 
 

@@ -8,16 +8,19 @@ import numpy as np
 
 from foldline.ablation import losses
 from foldline.ablation.losses import Slice
-from foldline.pages import Facts, figures, note, table
+from foldline.blend.rules import shown as in_words
+from foldline.experiment import SNAPPED
+from foldline.pages import Facts, figures, matrix, note, table
 from foldline.report.evidence import SUBMITTED, Evidence
 from foldline.report.training import duration, seconds_of
 
 
 def lead(evidence: Evidence) -> str:
     """The experiment in two sentences."""
-    labels = evidence.result.labels
-    what = labels[0] if len(labels) == 1 else f"A {evidence.result.blend.method} blend of {_listed(labels)}"
-    text = f"{what}, scored on series that neither models nor weights have seen."
+    labels, way = evidence.result.labels, in_words(evidence.result.blend.method)
+    text = f"{labels[0]}, scored on series that its models have not seen."
+    if len(labels) > 1:
+        text = f"A blend ({way}) of {_listed(labels)}, scored on series that neither models nor blend have seen."
     exact = evidence.exact[1]
     if exact is None:
         return text
@@ -44,15 +47,16 @@ def facts(evidence: Evidence) -> Facts:
 
 def by_fold(evidence: Evidence) -> str:
     """The score table: each step of the way, in each fold and over all rows."""
-    scores = evidence.result.scores
-    folds = len(next(iter(scores.values()))) - 1
-    columns = [f"{evidence.config.data.metric}", *(f"fold {number}" for number in range(folds)), "all rows"]
-    rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in scores.items()]
     low, high = evidence.result.interval
     between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over series"
-    return table(columns, rows) + note(
-        "Each fold is predicted by models that never saw its series; blend weights and grid were fitted on the other "
-        f"folds. The last row is what is submitted{between}."
+    fitted = ["the blend"] * (len(evidence.members) > 1) + ["the grid"] * (SNAPPED in evidence.result.scores)
+    verb = "were" if len(fitted) > 1 else "was"
+    others = f"; {' and '.join(fitted)} {verb} fitted on the other folds" if fitted else ""
+    targets = evidence.config.data.target
+    each = f" {_listed(targets)}: each target alone, over all rows; all else is of the mean loss over targets."
+    return table(*evidence.result.table(evidence.config.data)) + note(
+        f"Each fold is predicted by models that never saw its series{others}. The last row is what is submitted"
+        f"{between}.{each if len(targets) > 1 else ''}"
     )
 
 
@@ -63,14 +67,14 @@ def by_slice(evidence: Evidence) -> str:
         name: evidence.book.losses(evidence.truth, values, evidence.metric)
         for name, values in evidence.predictions.items()
     }
-    folds = np.unique(evidence.fold[evidence.fold >= 0])
+    members, folds = evidence.result.labels, np.unique(evidence.fold[evidence.fold >= 0])
     rows = []
     for each in slices(evidence):
-        scores = [_score(evidence, each, part) for part in sums.values()]
+        scores = [_score(evidence, each, sums[name]) for name in (SUBMITTED, *members)]
         scores += [_score(evidence, each, sums[SUBMITTED], evidence.fold == number) for number in folds]
         share = each.of(counts).sum() / counts.sum()
         rows.append([f"{each.group}: {each.name}", f"{share:.1%}", *(_shown(score) for score in scores)])
-    columns = ["slice", "values", *sums, *(f"fold {number}" for number in folds)]
+    columns = ["slice", "values", SUBMITTED, *members, *(f"fold {number}" for number in folds)]
     return table(columns, rows, plain=True) + note(
         f"{data.metric}, out-of-fold; the columns of folds are of what is submitted. Phases are thirds of the scored "
         "steps of a series" + ("." if evidence.known is None else "; exact values are those that are read back.")
@@ -111,7 +115,8 @@ def by_statics(evidence: Evidence) -> str:
     if len(static) != 2 or max(evidence.train.levels) > 12:
         return ""
     shown = {"models": evidence.modelled, SUBMITTED: evidence.result.blended}
-    title = {"models": "blend of the models", SUBMITTED: "submitted: after grid and exact rows"}
+    after = f": after {' and '.join(evidence.result.processed)}" if evidence.result.processed else ""
+    title = {"models": evidence.models, SUBMITTED: f"{SUBMITTED}{after}"}
     same = np.array_equal(shown["models"], shown[SUBMITTED])
     pictures = [(escape(title[name]), _matrix(evidence, shown[name])) for name in ([SUBMITTED] if same else shown)]
     return figures(pictures) + note(
@@ -126,23 +131,15 @@ def _matrix(evidence: Evidence, values: np.ndarray) -> str:
     counts, codes = evidence.book.counts.sum(axis=(1, 2)), evidence.train.static
     down, across = (np.unique(codes[:, column]) for column in (0, 1))
     cells = [[_finished(evidence, sums, counts, (codes == (a, b)).all(axis=1)) for b in across] for a in down]
-    most = np.nanmax(cells) if np.isfinite(cells).any() else 1.0
     names = evidence.config.data.static
     levels = [evidence.competition.levels[name] for name in names]
-    head = "".join(f"<th>{escape(names[1])} {escape(str(levels[1][b - 1]))}</th>" for b in across)
-    lines = "".join(
-        f"<tr><td>{escape(names[0])} {escape(str(levels[0][a - 1]))}</td>{''.join(_shaded(v, most) for v in row)}</tr>"
-        for a, row in zip(down, cells, strict=True)
+    heads, sides = (
+        [f"{names[column]} {levels[column][code - 1]}" for code in codes_]
+        for column, codes_ in ((1, across), (0, down))
     )
-    return f"<div class='scroll'><table class='matrix'><tr><th></th>{head}</tr>{lines}</table></div>"
+    return matrix(heads, sides, np.array(cells))
 
 
 def _finished(evidence: Evidence, sums: np.ndarray, counts: np.ndarray, inside: np.ndarray) -> float:
     count = counts[inside].sum()
     return evidence.metric.finish(float(sums[inside].sum() / count)) if count else float("nan")
-
-
-def _shaded(value: float, most: float) -> str:
-    if np.isnan(value):
-        return "<td>–</td>"
-    return f"<td class='heat' style='--heat:{60 * value / (most or 1):.0f}%'>{value:.3f}</td>"

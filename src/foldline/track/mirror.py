@@ -56,6 +56,10 @@ class Tracker:
                 if run is not None:
                     run.log(dict(values))
         elif kind == "done":
+            with self._going_on():
+                run, score = self.runs.get(cell.key), values.get("held_out")
+                if run is not None and score is not None:
+                    run.summary["held_out"] = score
             self._finish(cell.key, exit_code=0)
 
     def conclude(self, summary: Summary) -> None:

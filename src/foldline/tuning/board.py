@@ -7,7 +7,8 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from foldline.console import Terminal
-from foldline.tuning.study import ENDED, Shared
+from foldline.tuning.pruning import reached
+from foldline.tuning.study import ENDED, REFUSED, Shared
 
 
 class Board:
@@ -34,13 +35,14 @@ class Board:
         self.update(len(self.said) + running, max(self.shared.setting.tune.trials, len(self.said)))
 
     def _say(self, trial: FrozenTrial, best: FrozenTrial | None) -> None:
-        ended = f"pruned {trial.user_attrs.get('why', '')}" if trial.value is None else f"{trial.value:.4f}"
-        if trial.state == TrialState.PRUNED and trial.value is not None:
-            ended = f"{trial.value:.4f}, pruned {trial.user_attrs.get('why', '')}"
+        score, why = reached(trial), trial.user_attrs.get("why", "")
+        said = [] if score is None else [f"{score:.4f}"]
+        if trial.state == TrialState.PRUNED:
+            said.append(why if why.startswith(REFUSED) else f"pruned {why}")
         mark = " (best so far)" if best is not None and best.number == trial.number else ""
         values = ", ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
         of = self.shared.setting.tune.trials
-        self.terminal.say(f"  [{len(self.said)}/{of}] trial {trial.number}: {ended}{mark}  {values}")
+        self.terminal.say(f"  [{len(self.said)}/{of}] trial {trial.number}: {', '.join(said)}{mark}  {values}")
 
 
 def shown(value: Any) -> str:

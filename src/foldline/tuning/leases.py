@@ -18,6 +18,7 @@ from typing import Any
 from foldline import files
 
 SILENCE_S = 900.0  # without a sign of life after which a worker elsewhere is taken for dead
+NAMING_S = 60.0  # without a name after which whoever began a trial died before it left one, which takes a moment
 BEAT_S = 10.0  # between two signs of life
 
 
@@ -64,12 +65,12 @@ class Leases:
 
         Args:
             attrs: what its worker left with it: `lease`, the id of its folder, and `beat`, the last sign of life.
-            began: when; seconds since 1970.
+            began: when, where there is no sign of life yet; seconds since 1970.
             shared: workers may use other folders of leases.
         """
         if attrs.get("lease") == self.id or (not shared and "lease" not in attrs):
             return self.free(trial)
-        return time.time() - max(began, float(attrs.get("beat", 0.0))) > SILENCE_S
+        return time.time() - float(attrs.get("beat", began)) > (SILENCE_S if "lease" in attrs else NAMING_S)
 
     def _path(self, trial: int) -> Path:
         return self.folder / f"{trial}.lock"

@@ -21,6 +21,7 @@ from foldline.figures import COLORS, NEUTRAL, STYLE, svg
 from foldline.pages import Facts, folded, note, table
 from foldline.tuning.board import shown
 from foldline.tuning.check import Check
+from foldline.tuning.pruning import reached
 from foldline.tuning.settings import Setting
 from foldline.tuning.space import Entry
 from foldline.tuning.study import ENDED, Shared
@@ -103,12 +104,12 @@ def checked(check: Check | None, metric: str, looked: Sequence[int]) -> str:
 
 
 def history(trials: list[FrozenTrial], metric: str) -> str:
-    """Score by trial, pruned ones hollow at the score they had come to, and the best so far.
+    """Score by trial, pruned ones hollow at the score they had come to (none inside the first fold), the best so far.
 
     What lies above the picture is drawn at its upper edge.
     """
     complete = [(t.number, t.value) for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
-    pruned = [(t.number, t.value) for t in trials if t.state == TrialState.PRUNED and t.value is not None]
+    pruned = [(t.number, at) for t in trials if t.state == TrialState.PRUNED and (at := reached(t)) is not None]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 3.0), layout="constrained")
         axes = figure.subplots()
@@ -117,8 +118,8 @@ def history(trials: list[FrozenTrial], metric: str) -> str:
         axes.plot(numbers, np.minimum(values, top), "o", color=COLORS[0], label="complete")
         axes.step(numbers, np.minimum.accumulate(values), where="post", color=COLORS[1], label="best so far")
         if pruned:
-            places, reached = zip(*pruned, strict=True)
-            axes.plot(places, np.minimum(reached, top), "o", color=NEUTRAL, fillstyle="none", label="pruned there")
+            places, scores = zip(*pruned, strict=True)
+            axes.plot(places, np.minimum(scores, top), "o", color=NEUTRAL, fillstyle="none", label="pruned there")
         axes.set_ylim(bottom, top + 0.03 * (top - bottom))
         axes.set(xlabel="trial", ylabel=metric)
         axes.legend(frameon=False)

@@ -45,6 +45,16 @@ def _ends_fold(step: int) -> bool:
     return step % (CELLS * EPOCHS) >= (CELLS - 1) * EPOCHS
 
 
+def reached(trial: FrozenTrial) -> float | None:
+    """The score that a trial has come to, over the folds it has finished; None before the first.
+
+    Not Optuna's value of a pruned trial: that is what it told last, inside a fold a watched error in scaled units.
+    """
+    values: dict[int, float] = {step: value for step, value in trial.intermediate_values.items() if _ends_fold(step)}
+    score: float | None = trial.value if trial.state == TrialState.COMPLETE else values.get(max(values, default=0))
+    return score
+
+
 def hopeless(trials: Sequence[FrozenTrial], number: int, step: int, value: float, config: TuneConfig) -> bool:
     """Whether a trial should end at a step.
 

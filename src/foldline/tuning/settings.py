@@ -7,7 +7,7 @@
     [space]
     "train.lr" = {low = 1e-4, high = 1e-2, log = true}
 
-`./run.sh tune FILE key=value`: overrides of `tune.*` change this file, all others the base config.
+`./run.sh tune FILE key=value`: `tune.KEY=...` and `base=...` change this file, all others the base config.
 """
 
 from __future__ import annotations
@@ -100,26 +100,42 @@ def load(path: Path, overrides: Sequence[str]) -> Setting:
         UserError: no such file, broken TOML, unknown key, a value that the base config refuses.
     """
     path = configs.locate(path)
-    tables = _read(path)
-    mine = [text for text in overrides if configs.override(text)[0][0] == "tune"]
-    for text in mine:
-        names, value = configs.override(text)
-        if len(names) != 2:
-            raise UserError(f"Override {text!r} must have the form tune.key=value.")
-        tables.setdefault("tune", {})[names[1]] = value
+    mine, others = _split(overrides)
+    tables = _read(path, mine)
     tune = schema.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
     space = Space.build(tables.get("space", {}), f"{path}: space")
-    others = tuple(text for text in overrides if text not in mine)
     setting = Setting(name=path.stem, base=_beside(path, tables), overrides=others, tune=tune, space=space)
+    base = setting.config({})  # before the space: what is wrong with it is no entry's fault
     space.check(setting.config, f"{path}: space")
-    return replace(setting, tune=_folds(tune, setting.config({}).folds.k, f"{path}: tune"))
+    return replace(setting, tune=_folds(tune, base.folds.k, f"{path}: tune"))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _split(overrides: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The overrides that are about the search itself, as tables of its file; and those of its base."""
+    mine: dict[str, Any] = {}
+    others = []
+    for text in overrides:
+        names, value = configs.override(text)
+        if names == ["base"]:
+            mine["base"] = value
+        elif names[0] == "tune" and len(names) == 2:
+            mine.setdefault("tune", {})[names[1]] = value
+        elif names[0] == "tune":
+            raise UserError(f"Override {text!r} must have the form tune.key=value.")
+        else:
+            others.append(text)
+    return mine, tuple(others)
+
+
+def _read(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = schema.merged(tomllib.loads(path.read_text(encoding="utf-8")), overrides)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no valid TOML: {error}.") from error
+    if "space" not in tables and "model" in tables:
+        raise UserError(
+            f"{path} is a config, not a search from one. Write a file with base = {path.name!r} and [space]."
+        )
     for key in tables:
         if key not in TABLES:
             raise unknown("table", key, TABLES, str(path))

@@ -67,6 +67,13 @@ class Entry:
             raise ValueError("log needs low above 0, and no step")
         if self.step is not None and self.step <= 0:
             raise ValueError(f"step must be above 0, but is {self.step}")
+        if self.step is not None and not self._on_grid(self.high):
+            raise ValueError(f"high must be low and some whole steps, but {self.low} and {self.step}s miss {self.high}")
+
+    def _on_grid(self, value: float) -> bool:
+        """A whole number of steps above low; anything is where there are none."""
+        steps = (value - self.low) / self.step if self.step and self.low is not None else 0.0
+        return bool(abs(steps - round(steps)) < 1e-9)
 
     @property
     def whole(self) -> bool:
@@ -101,8 +108,7 @@ class Entry:
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
         assert self.low is not None and self.high is not None, "checked when it was made"
-        steps = (value - self.low) / self.step if self.step else 0.0
-        return bool(self.low <= value <= self.high and abs(steps - round(steps)) < 1e-9)
+        return bool(self.low <= value <= self.high) and self._on_grid(value)
 
     def wanted(self, params: dict[str, Any]) -> bool:
         """All its conditions hold."""

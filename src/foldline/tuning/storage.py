@@ -45,7 +45,7 @@ def open_storage(where: str, folder: Path) -> BaseStorage:
         UserError: it can't be reached, or a library is missing.
     """
     if "://" not in where:
-        return _journal(Path(where) if where else folder / "study.journal")
+        return _journal(Path(where).expanduser() if where else folder / "study.journal")
     scheme, _, address = where.partition("://")
     _need(scheme.partition("+")[0])
     return _proxy(address) if scheme == "grpc" else _database(where)
@@ -121,6 +121,11 @@ def _database(url: str) -> BaseStorage:
     for left in reversed(range(TRIES)):
         try:
             return RDBStorage(url, engine_kwargs=waits)
+        except ImportError as error:
+            raise UserError(
+                f"tune.storage: the library for {url.partition('://')[0]}:// is not installed. Write "
+                "postgresql+psycopg://, sqlite:// or grpc://, or install it into an environment of your own."
+            ) from error
         except SQLAlchemyError as error:
             if not left:
                 reason = str(error).splitlines()[0]

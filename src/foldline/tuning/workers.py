@@ -91,13 +91,15 @@ def work(setting: Setting, limit: Limit, look: Callable[[], None]) -> None:
 
 def _one(shared: Shared, limit: Limit, look: Callable[[], None]) -> bool:
     """Do one trial; False: there is none to begin just now."""
-    with contextlib.ExitStack() as lease:
+    taken = contextlib.suppress(UpdateFinishedTrialError)  # for dead, elsewhere: somebody does it again
+    with taken, contextlib.ExitStack() as lease:
         with shared.leases.turn():
             trial = shared.begin()
             if trial is None:
                 return False
             lease.enter_context(shared.leases.hold(trial.number))
             trial.set_user_attr("lease", shared.leases.id)
+            trial.set_user_attr("beat", time.time())  # machines may differ in what they take for local time
             params = shared.setting.space.suggest(trial)
         _Attempt(shared, trial, limit.search_ends(shared), look).run(params)
     return True
@@ -116,10 +118,6 @@ class _Attempt:
 
     def run(self, params: dict[str, Any]) -> None:
         """From values to a told score; whatever goes wrong with these values ends this trial, not the search."""
-        with contextlib.suppress(UpdateFinishedTrialError):  # taken for dead elsewhere: somebody does it again
-            self._run(params)
-
-    def _run(self, params: dict[str, Any]) -> None:
         state, value, why = TrialState.PRUNED, None, ""
         try:
             value, state = self._score(params), TrialState.COMPLETE

@@ -45,11 +45,17 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     command = shlex.join(["./run.sh", "blend", *arguments.words, *arguments.overrides])
     found = _findings(mixed, result, command, terminal)
     predictions = experiment.predict(result.blend, result.grids, mixed.members, mixed.test, exact[1])
-    path = _write(mixed, found, predictions, terminal)
+    path, evidence = _write(mixed, found, predictions, terminal), _evidence(mixed, found, exact)
+    written = report.write(mixed.folder, evidence)
+    terminal.say(f"report: {shown(written)}")
     if news:
-        _mirror(mixed, found, exact, Tracker(track, mixed.config.name, mixed.folder, "blend"), path, terminal)
-    page = str(mixed.folder / "blend.html")
-    answer: dict[str, Any] = {"submission": str(path), "page": page, "experiment": mixed.folder.name}
+        _mirror(mixed, evidence, Tracker(track, mixed.config.name, mixed.folder, "blend"), path, terminal)
+    answer: dict[str, Any] = {
+        "submission": str(path),
+        "page": str(mixed.folder / "blend.html"),
+        "report": str(written),
+        "experiment": mixed.folder.name,
+    }
     terminal.result(answer | found.to_json(), f"submission: {shown(path)}")
     return 0
 
@@ -105,19 +111,18 @@ def _write(mixed: Mixture, found: Findings, predictions: np.ndarray, terminal: T
     files.write_text(folder / "blend.html", page.page(found))
     for title, columns, rows in found.tables():
         terminal.table(title, columns, rows)
-    terminal.say(f"blend: {found.verdict}; optimism {found.optimism:+.5f}")
-    terminal.say(f"page: {shown(folder.parent / 'latest' / 'blend.html')}")
+    for line in (f"blend: {found.verdict}", *found.remarks):
+        terminal.say(line)
+    terminal.say(f"page: {shown(folder / 'blend.html')}")
     tested = competition.test
     table = submit.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
     origin = experiment.origin(config, mixed.plan, folder, mixed.test.fingerprint, result.score)
     return submit.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
 
 
-def _mirror(
-    mixed: Mixture, found: Findings, exact: Found, tracker: Tracker, submission: Path, terminal: Terminal
-) -> None:
-    """The blend as a whole goes to wandb, with its page."""
-    evidence = Evidence(
+def _evidence(mixed: Mixture, found: Findings, exact: Found) -> Evidence:
+    """What the report of the blended experiment shows."""
+    return Evidence(
         config=mixed.config,
         plan=mixed.plan,
         members=mixed.members,
@@ -127,5 +132,9 @@ def _mirror(
         exact=exact,
         made=Made.here(found.command),
     )
+
+
+def _mirror(mixed: Mixture, evidence: Evidence, tracker: Tracker, submission: Path, terminal: Terminal) -> None:
+    """The blend as a whole goes to wandb, with its page."""
     artifacts = {"submission": submission, "folds": mixed.folds.path, "blend": mixed.folder / "blend.html"}
     report.mirror(tracker, evidence, artifacts, terminal)

@@ -27,15 +27,20 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     groups = board.groups([record for record in found if not arguments.words or record.name in arguments.words])
     for group in groups:
         _table(group, terminal)
-    best = groups[0].lines[0]
     values = [{**asdict(group), "lines": [_plain(line) for line in group.lines]} for group in groups]
-    terminal.result({"groups": values}, f"best: {best.experiment}, {groups[0].metric} {best.score:.5f}")
+    terminal.result({"groups": values}, "\n".join(_best(group, len(groups) > 1) for group in groups))
     return 0
+
+
+def _best(group: Group, several: bool) -> str:
+    """The last line; one for each table, which can't be compared with each other."""
+    best = group.lines[0]
+    return f"best{f' on {group.source}' if several else ''}: {best.experiment}, {group.metric} {best.score:.5f}"
 
 
 def _table(group: Group, terminal: Terminal) -> None:
     columns = ["experiment", group.metric, "95 % over series", "cells", "minutes"]
-    columns += ["public", "private", "blend", "unlike the best"]
+    columns += ["public", "private", "blend", "its config, unlike the best's"]
     rows = [_row(line) for line in group.lines]
     kept = [n for n in range(len(columns)) if n < 2 or any(row[n] for row in rows)]
     shown = [[row[n] for n in kept] for row in rows]

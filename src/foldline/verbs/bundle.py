@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from foldline import config as configs
-from foldline import experiment
+from foldline import experiment, records
 from foldline.cli import Arguments
 from foldline.console import Terminal
 from foldline.errors import UserError, unknown
@@ -23,6 +23,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     manifest = bundle.pack(stored, options)
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
     dataset, notebook = options.out / "dataset", options.out / "notebook"
+    terminal.say(f"from {records.described(stored.folder)}")
     terminal.say(f"packed {len(stored.plan)} cells, {len(manifest['files'])} files, {size / 1e6:.1f} MB")
     if not options.user:
         terminal.say(f"write your Kaggle name over {bundle.NOBODY} in both metadata files (or give user=NAME)")

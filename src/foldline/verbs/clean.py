@@ -30,6 +30,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     counts = {kind: sum(item.kind == kind for item in found) for kind in TOLD}
     rows = [[f"{kind:<8}{TOLD[kind]}", f"{sizes[kind] / 1e6:.1f}", str(counts[kind])] for kind in TOLD]
     terminal.table(str(files.runs()), ["kind", "MB", "items"], rows)
+    held = clean.running()
+    if held is not None:
+        terminal.say(f"a run goes on (it holds {held.name}): its finished cells count as unused until it ends")
     chosen = [item for item in found if item.kind in arguments.words]
     freed = clean.remove(chosen) if chosen and _sure(chosen, arguments, terminal) else 0
     last = f"{freed / 1e6:.1f} MB were freed" if freed else f"nothing was deleted{_way(chosen, arguments)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     table = series.load_table(readers.locate(source, "train"), config.data, labelled=True)
     path = Path(config.folds.file) if config.folds.file else folds.committed_path(config.folds, config.name, table)
     made = "--force" in arguments.flags or not path.exists()
-    settings = replace(config.folds, file=str(path))
-    dealt = folds.make(path, settings, table) if made else folds.read(path, settings, table)
+    dealt = folds.make(path, config.folds, table) if made else folds.read(path, config.folds, table, config.name)
     sizes = np.bincount(dealt.assignment, minlength=dealt.k).tolist()
     terminal.table(
         f"{'made' if made else 'checked'} {path.name}",

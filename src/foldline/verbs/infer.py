@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from foldline import config as configs
-from foldline import experiment, inference, series, submit
+from foldline import experiment, inference, records, series, submit
 from foldline.cli import Arguments
 from foldline.console import Terminal
 from foldline.errors import UserError
@@ -26,6 +26,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     test, sample = series.load_test(data, stored.levels)
     task = inference.begin(stored, test, terminal)
     jobs = task.jobs
+    terminal.say(f"from {records.described(stored.folder)}")
     terminal.say(f"{stored.config.name}: {len(jobs)} cells on {len(test.lengths)} series of {test.path}")
     if "--dry-run" in arguments.flags:
         waiting = sum(not job.finished for job in jobs)

@@ -23,7 +23,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     evidence = gather(stored, config, terminal)
     page = report.write(stored.folder, evidence)
     answer = {"report": str(page), "experiment": stored.folder.name, "score": evidence.result.score}
-    terminal.result(answer, f"report: {shown(stored.folder.parent / 'latest' / page.name)}")
+    terminal.result(answer, f"report: {shown(page)}")
     return 0
 
 

@@ -20,8 +20,14 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     submission, truth, *rest = arguments.words
     data = configs.load(Path(rest[0] if rest else "quickstart"), arguments.overrides).data
     found = rescore.score(data, Path(submission), Path(truth))
-    rows = [[each.part, f"{each.score:.5f}", _between(each.low, each.high), str(each.rows)] for each in found]
-    terminal.table("", ["rows", data.metric, "95 % over series", "count"], rows)
+    targets = data.target if len(data.target) > 1 else ()
+    rows = [
+        [each.part, f"{each.score:.5f}", _between(each.low, each.high)]
+        + [f"{score:.5f}" for score, _ in zip(each.by_target, targets, strict=False)]
+        + [str(each.rows)]
+        for each in found
+    ]
+    terminal.table("", ["rows", data.metric, "95 % over series", *targets, "count"], rows)
     values = [{**asdict(each), **{end: _plain(getattr(each, end)) for end in ("low", "high")}} for each in found]
     terminal.result({"metric": data.metric, "scores": values}, f"{data.metric}: {found[0].score:.6f}")
     return 0

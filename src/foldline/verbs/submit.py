@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foldline import config as configs
+from foldline import records
 from foldline.cli import Arguments
 from foldline.console import Terminal
 from foldline.errors import UserError
@@ -18,6 +19,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     given = _overrides(arguments.overrides)
     ready = upload.find(arguments.config)
     source = given.get("data.source", "")
+    terminal.say(f"from {records.described(ready.folder)}")
     ready.check(source)
     terminal.say(f"{ready.path} has passed the gate")
     if "--dry-run" in arguments.flags:
@@ -44,7 +46,7 @@ def _overrides(texts: list[str]) -> dict[str, str]:
     for key in given:
         if key not in ("data.source", "competition"):
             raise UserError(
-                f"`submit` sends what was made; only data.source=DIR can be given, and --competition, but got {key}."
+                f"`submit` sends what was made; only data.source=DIR and competition=NAME can be given, but got {key}."
             )
     return given
 
@@ -56,6 +58,6 @@ def _competition(ready: Ready, source: str) -> str:
     if not named:
         raise UserError(
             f"Which competition? {folder / download.NOTE} would say so, but it is not there: the files did not come by "
-            "`./run.sh download`. Give --competition NAME, the end of the competition's address."
+            "`./run.sh download`. Give competition=NAME, the end of the competition's address."
         )
     return named

@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from foldline import config as configs
 from foldline import estimate, experiment, report, submit, workbench
 from foldline.cells import Job
 from foldline.cli import Arguments
-from foldline.config import Config
 from foldline.console import Terminal
 from foldline.experiment import Result
 from foldline.members import Part
@@ -46,13 +46,19 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     evidence = _evidence(prepared, result, found, Made.here(_command(arguments), seconds))
     news = any(waves) or not (folder / "report.html").exists()
     page = report.write(folder, evidence)
-    _scores(config, result, prepared.folds.k, terminal)
-    terminal.say(f"report: {shown(folder.parent / 'latest' / page.name)}")
+    terminal.table("", *result.table(config.data))
+    terminal.say(f"report: {shown(page)}")
     path = _publish(folder, prepared, result, predictions)
     if news:
         tracker = Tracker(track, config.name, folder, "train")
         report.mirror(tracker, evidence, {"submission": path, "folds": prepared.folds.path}, terminal)
-    answer = {"submission": str(path), "report": str(page), "scores": result.scores, "experiment": folder.name}
+    answer = {
+        "submission": str(path),
+        "report": str(page),
+        "scores": result.scores,
+        "by_target": result.by_target,
+        "experiment": folder.name,
+    }
     terminal.result(answer, f"submission: {shown(path)}")
     return 0
 
@@ -101,11 +107,12 @@ def _foretell(prepared: Prepared, waves: list[list[Job]], terminal: Terminal) ->
         return
     with terminal.bar("measuring a few steps", "models"):
         found = estimate.estimate(waves, prepared.config.executor)
+    columns = ["", "cells", "epochs", "s a cell", "at a time", "all"]
     rows = [
-        [each.label, str(each.cells), str(each.epochs), f"{each.epoch_s:.1f}", _duration(each.total_s)]
-        for each in found
+        [name, str(cells), str(epochs or "-"), f"{cell_s:.1f}", str(workers), _duration(total_s)]
+        for name, cells, epochs, cell_s, workers, total_s in map(astuple, found)
     ]
-    terminal.table("estimated from a few steps on this machine", ["", "cells", "epochs", "s an epoch", "all"], rows)
+    terminal.table("estimated from a few steps on this machine", columns, rows)
     seconds, space = sum(each.total_s for each in found), prepared.space(waiting)
     terminal.result(
         {"to_train": sum(each.cells for each in found), "seconds": seconds, "bytes": space},
@@ -118,13 +125,6 @@ def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _scores(config: Config, result: Result, k: int, terminal: Terminal) -> None:
-    columns = [f"out-of-fold {config.data.metric}", *(f"fold {number}" for number in range(k)), "all rows"]
-    terminal.table(
-        "", columns, [[name, *(f"{value:.4f}" for value in values)] for name, values in result.scores.items()]
-    )
 
 
 def _command(arguments: Arguments) -> str:

@@ -22,6 +22,7 @@ from foldline.tuning import check, page, settings, workers
 from foldline.tuning import trial as trials
 from foldline.tuning.board import Board
 from foldline.tuning.check import Check
+from foldline.tuning.pruning import reached
 from foldline.tuning.settings import Setting
 from foldline.tuning.study import ENDED, Shared
 from foldline.tuning.workers import Limit
@@ -139,7 +140,7 @@ def record(shared: Shared, found: Check | None, metric: str) -> dict[str, Any]:
         {
             "number": trial.number,
             "state": trial.state.name.lower(),
-            "score": trial.value,
+            "score": reached(trial),  # of a pruned one: over the folds that it has finished, if any
             "overrides": shared.setting.space.overrides(trial.params),
             "why": trial.user_attrs.get("why", ""),
         }

@@ -1,0 +1,204 @@
+"""What `./run.sh VERB --help` teaches, a text for each verb; the table of verbs (`__init__.py`) names them."""
+
+from __future__ import annotations
+
+TRAIN = """\
+Reads and checks the data, makes features and folds, trains the cells (models x folds x seeds) that are not finished,
+blends their out-of-fold predictions, and writes a checked submission and a report.
+
+  ./run.sh train                                       the quickstart: a simulated competition, no data needed
+  ./run.sh train sample data.source=PATH               the 362 real breaths in folder PATH
+  ./run.sh train sample model.0.train.epochs=10        any key of the config can be overridden
+  ./run.sh train sample --dry-run                      what would be trained, and why
+
+A finished cell is never trained again: run the same command after a Ctrl-C and it goes on."""
+
+TUNE = """\
+Searches for better values of any key of a config, by Optuna: the file names the config it starts from, what may vary,
+and which folds and seeds the search may see. The last check is made where it has not looked, paired with the config it
+started from, and best.toml, a page and study.json come out.
+
+  ./run.sh tune                                        configs/tune-quickstart.toml: a few minutes
+  ./run.sh tune tune-sample data.source=PATH           on the real breaths in folder PATH
+  ./run.sh tune tune-sample --hours 2 --workers 4      stop after two hours; four processes
+  ./run.sh tune tune-sample tune.trials=100            any key of [tune] can be overridden, and any of the base config
+  ./run.sh tune tune-sample --dry-run                  the space, and nothing is trained
+
+Run the same command after a Ctrl-C or a kill and it goes on. A trial's cells are cells like all others, so
+`./run.sh train runs/NAME/latest/best.toml` trains only what the search has not."""
+
+ABLATE = """\
+Compares a baseline with variants of it on the same folds and seeds, and gives each a verdict: helps, hurts, no
+difference within a margin, or cannot tell yet, and then how many seeds more would tell. The file names the baseline's
+config and what each variant sets or drops; docs/how-to/ablate.md shows how to write one.
+
+  ./run.sh ablate configs/ablate-components.toml                          the parts of the quickstart's model
+  ./run.sh ablate ablate-sample data.source=PATH                          the recipe of the real sample
+  ./run.sh ablate ablate-components ablate.seeds=[0,1,2]                  any key of [ablate], and any of the baseline
+  ./run.sh ablate ablate-components --dry-run                             what would be trained, and for how long
+
+Cells are shared with all other runs and never trained twice: run it again after a Ctrl-C and it goes on."""
+
+STUDY = """\
+Compares systems (LSTM, TCN, Transformer, ...) at an equal number of parameters, on the same folds and seeds of your own
+data: each width is solved for, scores come with verdicts against the first system ("cannot tell yet" where that is so),
+and seconds an epoch and memory stand beside them. docs/how-to/study.md shows how to write one.
+
+  ./run.sh study configs/study-sequence.toml                              six systems on simulated breaths
+  ./run.sh study study-sequence data.source=PATH                          on the breaths in folder PATH
+  ./run.sh study study-sequence study.growth=true                         and how time and memory grow with the steps
+  ./run.sh study study-sequence study.parameters=200000 study.seeds=[0,1] any key of [study], and any of the base config
+  ./run.sh study study-sequence --dry-run                                 widths, and how long it would take
+
+Cells are shared with all other runs and never trained twice: run it again after a Ctrl-C and it goes on."""
+
+BLEND = """\
+Blends the models of CONFIG, or of several configs on the same data and folds, in every way there is, scores each way on
+folds whose rows had no say in the weights, and says what each member is worth. The simplest way that no other one beats
+by more than one standard error is submitted, unless blend.method names one. Trains what is not trained; leaves a page.
+
+  ./run.sh blend                                       the quickstart's models
+  ./run.sh blend sample gold data.source=PATH          all models of two configs
+  ./run.sh blend sample blend.method=lad               that way, and how it compares
+  ./run.sh blend sample --outside friend=oof.csv,test.csv,fold    predictions made elsewhere; fold: a column of oof.csv
+
+The ways, and when to use which: docs/how-to/blend.md"""
+
+INFER = """\
+Applies the latest trained experiment of CONFIG to the test.csv of another folder; trains nothing.
+
+  ./run.sh infer sample data.source=NEW_FOLDER"""
+
+AUDIT = """\
+Looks for leaks in what CONFIG would train, and fails (exit code 1) where it finds one, naming it: series or groups on
+both sides of a split, fitted parts that saw held-out rows, features that know other series or the target, copies across
+folds or files, and more. Trains the models on a few series in a scratch folder; takes a minute or two, leaves a page.
+
+  ./run.sh audit                                       the quickstart
+  ./run.sh audit sample data.source=PATH               the config and the data you are about to train on
+  ./run.sh audit sample data.source=PATH --json        for a script
+
+Everything that is checked, and what is not: docs/how-to/audit.md"""
+
+FOLDS = """\
+Makes the fold file of CONFIG, or checks the one that is there. Folds are made once and committed; train makes them when
+they are missing and refuses them when they were made for other data.
+
+  ./run.sh folds sample data.source=PATH               make or check folds/sample-....csv
+  ./run.sh folds sample data.source=PATH --force       rebuild it"""
+
+SIMULATE = """\
+Writes a simulated competition into the folder OUT: train.csv, test.csv, sample_submission.csv, in Kaggle's layout.
+
+  ./run.sh simulate /tmp/breaths breaths=20000 test_breaths=5000 seed=1
+  ./run.sh simulate /tmp/breaths breaths=1000 truth=true        and what is hidden in the test file"""
+
+DOWNLOAD = """\
+Fetches a competition's files from Kaggle: one archive, checked against Kaggle's list, unpacked. An interrupted download
+goes on where it was; files that are there are not fetched again. Needs the extra `kaggle`, credentials, and accepted
+rules: docs/how-to/kaggle.md.
+
+  ./run.sh download                                    the ventilator competition into data/ventilator
+  ./run.sh download COMPETITION                        another one into data/COMPETITION
+  ./run.sh download COMPETITION FOLDER                 to where you like"""
+
+SUBMIT = """\
+Sends the latest submission of CONFIG (or a file under submissions/) to Kaggle: through the gate, within the day's
+limit, then waits for the score and writes it into the ledger. What Kaggle has already is not sent again, only asked for
+its score. Needs the extra `kaggle` and credentials: docs/how-to/kaggle.md.
+
+  ./run.sh submit sample                               what `train`, `blend` made last
+  ./run.sh submit submissions/sample-0fd37d8f.csv      that file
+  ./run.sh submit sample competition=NAME              where the data did not come by `download`
+  ./run.sh submit sample data.source=DIR               the folder whose test.csv was predicted, if it moved
+  ./run.sh submit sample --dry-run                     the gate only"""
+
+SCORE = """\
+Scores a submission against the truth, for labelled re-splits of a finished competition. TRUTH has the ids, the targets
+and the columns that data.scored asks for; with a column Usage (Public, Private) each part gets its score, too. The
+columns are those of CONFIG (the quickstart's where none is given).
+
+  ./run.sh score submissions/sample-0fd37d8f.csv truth.csv
+  ./run.sh score rides.csv truth.csv rides             another competition's columns
+  ./run.sh score rides.csv truth.csv data.scored=      every row of the truth counts"""
+
+BUNDLE = """\
+Packs the latest experiment of CONFIG for a competition that takes notebooks only: a folder to upload as a data set
+(code, weights, record, a few wheels, a manifest with SHA-256) and a notebook, internet off, that rebuilds the
+submission from them with the image's own packages. What the image lacks it says; wheels=DIR packs that, too.
+docs/how-to/kaggle.md shows the way.
+
+  ./run.sh bundle sample                               into runs/sample/latest/bundle
+  ./run.sh bundle sample out=DIR user=NAME             elsewhere, for that Kaggle account
+  ./run.sh bundle sample wheels=DIR competition=NAME   with more wheels; whose files the notebook reads"""
+
+REPORT = """\
+Makes the page of the latest experiment of CONFIG again, from its stored cells; trains nothing. `train` leaves the same
+page: runs/NAME/latest/report.html. How to read it: docs/how-to/report.md
+
+  ./run.sh report                                      the quickstart's
+  ./run.sh report sample data.source=PATH              where the data lies elsewhere by now"""
+
+TRACK = """\
+Says whether wandb is online here and how many runs wait on the disk because it was not; `track sync` sends them. Each
+cell's history.jsonl is complete either way. Modes, groups, what is logged: docs/how-to/tracking.md
+
+  ./run.sh track                                       what waits
+  ./run.sh track sync                                  send it; the same command goes on where one failed
+  ./run.sh track sync --dry-run                        which runs would be sent"""
+
+TEST = """\
+Runs the tests with pytest; what follows is handed on to it.
+
+  ./run.sh test                    the default suite
+  ./run.sh test --slow             the rest too: kills, full sizes, whole runs
+  ./run.sh test tests/features -x  a part of it"""
+
+DECODE = """\
+Reads pressures back exactly from the controller's inputs, where that can be proven, and writes id, pressure, kind (the
+stage that proved it) and the controller's gains and target of those rows. Pressures in the file are not looked at.
+
+  ./run.sh decode data/test.csv exact.csv              CSV or Parquet, any size: a killed run goes on
+
+Inside the pipeline `post.decode = true` puts exact rows in place of predictions."""
+
+DOCTOR = """\
+Says what this machine has: Python and library versions, GPU, tracking mode, whether Kaggle credentials are found (never
+their value), free disk and memory. Always exits 0: it tells, it doesn't judge."""
+
+BOARD = """\
+Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series, cells, minutes of
+training, the leaderboard's scores, the blend, and which keys differ from the best config's. Experiments on other
+training data, or scored in another way, stand in tables of their own. * marks the latest of its name.
+
+  ./run.sh board                                       all of them
+  ./run.sh board sample sample-fast --json             those of two configs, all digits and all differences"""
+
+CLEAN = """\
+Says what takes space under runs/ and what of it may go; deletes the kinds that are named, and asks (--force: does not).
+
+  ./run.sh clean                                       the table only
+  ./run.sh clean caches unused                         features, simulated data; cells that nothing recorded needs
+  ./run.sh clean old                                   experiments before the latest of their name
+  ./run.sh clean ledger                                what only lines of the committed ledger need: never unless named
+
+The latest experiment, search, ablation or study of each name and its cells stay, always."""
+
+COMPLETION = """\
+Prints a script that completes verbs, options, configs and keys of configs, for bash or zsh.
+
+  ./run.sh completion bash > ~/.foldline.bash && echo '. ~/.foldline.bash' >> ~/.bashrc
+  ./run.sh completion zsh > ~/.foldline.zsh && echo '. ~/.foldline.zsh' >> ~/.zshrc"""
+
+REFERENCE = """\
+Writes docs/reference.md: every verb, every table of a config with its keys, their types, defaults and units, from the
+dataclasses that read them. A test fails where the page is out of date.
+
+  ./run.sh reference"""
+
+LINT = "Runs ruff check, ruff format --check and mypy."
+
+BENCH = """\
+Runs benchmarks/NAME.py, which prints ratios against a stated rival; what follows is handed on to it.
+
+  ./run.sh bench features --breaths 5000 --runs 1"""

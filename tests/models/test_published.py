@@ -1,0 +1,46 @@
+"""The papers' own forms, as docs/how-to/blocks.md writes them: each can be built, and looks where its paper says."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models import MODELS
+from models.base import Targets
+from models.covariates import tell
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "blocks.md"
+TABLES = tomllib.loads(PAGE.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0])["model"]
+FEATURES, LEVELS = 5, (3, 3)
+WINDOWS = {"TCN": 125, "WaveNet": 128, "gated convolutions": 25}  # steps up to an answer's own
+BOTH_WAYS = ("Transformer encoder", "GNMT")  # an encoder reads all before anything is said
+
+
+def config_of(table: dict[str, Any]) -> Any:
+    fields = {name: value for name, value in table.items() if name not in ("name", "label")}
+    return MODELS[table["name"]].config(**fields)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table["label"])
+def test_a_published_form_can_be_built(table: dict[str, Any]) -> None:
+    targets = Targets(count=1, grids=((0.0, 0.1, 50),), observed=3)
+    with torch.device("meta"):
+        network = MODELS[table["name"]].make(config_of(table), FEATURES + 2, LEVELS, targets)
+    tell(network, ["time_step"], [0.0], [1.0])
+    assert sum(weight.numel() for weight in network.parameters()) > 0
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table["label"])
+def test_a_published_form_looks_where_its_paper_says(table: dict[str, Any]) -> None:
+    config, paper = config_of(table), table["label"].split(",")[0]
+    if table["name"] != "hybrid":
+        assert getattr(config, "causal", False) == (paper not in BOTH_WAYS)
+    elif paper in BOTH_WAYS:
+        assert config.reach == (math.inf, math.inf)
+    else:
+        assert config.reach == (WINDOWS.get(paper, math.inf) - 1, 0)
