@@ -2,7 +2,7 @@
 
 With `data.observed = n` the target is known at the first n steps of every series, of test series too. A network then
 gets K + 1 features behind all others: the target, scaled as the head predicts it and 0 where it is not known; and 1
-where it is known, else 0. The loss leaves these steps out.
+where it is known, else 0. These steps are not scored, so the loss leaves them out (heads/twophase.py learns from all).
 
 A network that eats its own past, y_{t-1}, says so by `takes_target` and has `forward(x, static, mask, y=None)`. With y
 it is fed the true past (teacher forcing: only the trainer can do that); without, at steps that are known the true one,

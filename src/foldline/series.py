@@ -13,10 +13,9 @@ import numpy as np
 import polars as pl
 
 from foldline import checks, files, known_start, readers
+from foldline.console import Terminal
 from foldline.errors import UserError
 from foldline.table import DataConfig, Table
-
-NO_SAMPLE = "no sample_submission: the submission gets the rows of the test table, in its order, with id and targets"
 
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
 
@@ -98,11 +97,21 @@ def load_test(data: DataConfig, levels: Levels) -> tuple[Table, pl.DataFrame | N
     return test, load_sample(source, test)
 
 
+def tell(test: Table, sample: pl.DataFrame | None, levels: Levels, terminal: Terminal) -> None:
+    """What is no mistake, but worth a line before predictions are made; `levels`: of the training table."""
+    if sample is None:
+        rows = f"the rows of {test.path.name}, in its order, and the columns {test.data.id}"
+        terminal.say(f"no sample_submission: the submission gets {', '.join([rows, *test.data.target])}")
+    for sentence in unseen(test, levels):
+        terminal.warn(sentence)
+
+
 def unseen(test: Table, levels: Levels) -> list[str]:
     """One sentence for each static column in which test series have a value that no training series has."""
     sentences = []
     for name, known in levels.items():
-        new = [value for value in test.frame[name].gather(test.starts).to_list() if value not in known]
+        familiar = set(known)
+        new = [value for value in test.frame[name].gather(test.starts).to_list() if value not in familiar]
         if new:
             several = [f"{value:.15g}" if isinstance(value, float) else str(value) for value in sorted(set(new))]
             shown = ", ".join(several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")

@@ -211,10 +211,8 @@ def summary(prepared: Prepared, terminal: Terminal) -> None:
     made = "made just now" if dealt.path.exists() else "to be made"
     just_now = f", {made}" if prepared.folds_made else ""
     terminal.say(f"folds: {shown(dealt.path)} ({dealt.k} {config.folds.kind} folds{just_now})")
-    if prepared.competition.sample is None:
-        terminal.say(series.NO_SAMPLE)
-    for sentence in series.unseen(prepared.competition.test, prepared.competition.levels):
-        terminal.warn(sentence)
+    competition = prepared.competition
+    series.tell(competition.test, competition.sample, competition.levels, terminal)
     waiting = [cell for cell in plan if not cell.done]
     begun = sum((cell.folder / CHECKPOINT).exists() for cell in waiting)
     going_on = f", {begun} of them begun: from the last checkpoint on" if begun else ""

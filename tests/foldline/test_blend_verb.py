@@ -70,6 +70,12 @@ def test_every_way_is_compared_and_one_submitted(trained: Path, capsys: pytest.C
     assert {each["label"] for each in value["members"]} == {"hybrid", "lightgbm"}
     assert all(seconds > 0 for seconds in value["time.predict_1000_series_s"].values())
     assert value["scores"] == dict(recorded(trained)["scores"])
+    report = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    assert "./run.sh blend rides" in report and f"{value['score']:.4f}</td></tr>" in report
+    assert out.splitlines()[-3:-1] == [
+        "page: home/runs/rides/latest/blend.html",
+        "report: home/runs/rides/latest/report.html",
+    ]
     submitted = tiny.submission(trained)
     tiny.run("infer", "rides")
     assert next((trained / "runs" / "rides" / "latest").glob("infer-*.csv")).read_bytes() == submitted
@@ -78,6 +84,23 @@ def test_every_way_is_compared_and_one_submitted(trained: Path, capsys: pytest.C
 def test_the_simplest_candidate_beats_nothing_simpler(trained: Path) -> None:
     tiny.run("blend", "rides", *QUICK, "blend.candidates=['median']")
     assert found(trained)["verdict"] == "median: it scores best, and none is simpler"
+
+
+def test_the_stacks_are_not_called_like_a_member(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("blend", "rides", "blend.method=lightgbm", *QUICK)
+    out = capsys.readouterr().out
+    assert "blend: LightGBM stack, as the config says" in out and "blend (LightGBM stack)" in out
+    assert "│ LightGBM stack" in out and "│ ridge stack" in out and "│ ridge " not in out.replace("ridge stack", "")
+    assert found(trained)["blend"] == "lightgbm"  # for programs it is the config's value
+    assert "│ weight │" not in out  # it has none, so there is no column
+
+
+def test_the_score_of_the_whole_procedure_is_told_apart(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("blend", "rides", *QUICK)
+    out, value = capsys.readouterr().out, found(trained)
+    assert f"auto {value['score']:.5f}: the mae of the whole procedure" in out
+    assert f"optimism {value['optimism']:+.5f}: so much better" in out
+    assert any(name.startswith("blend (auto: ") for name in value["scores"])
 
 
 def test_a_second_run_finds_the_same(trained: Path) -> None:
@@ -341,6 +364,6 @@ def test_the_page_is_one_file_that_loads_nothing(trained: Path) -> None:
     page = Page()
     page.feed(text)
     assert all(link.startswith(("#", "data:")) for link in page.loads) and "@import" not in text
-    assert page.headings[:3] == ["rides", "Ways to blend", "Members"] and text.count("<svg") == 3
+    assert page.headings[:3] == ["rides", "Ways to blend", "Members"] and "<svg" not in text
     assert "<b>bold</b>" not in text and "&lt;b&gt;bold&lt;/b&gt;" in text
     assert "./run.sh blend rides" in text

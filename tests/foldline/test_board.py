@@ -6,7 +6,9 @@ import csv
 import fcntl
 import io
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +95,7 @@ def test_experiments_are_ranked_and_told_apart(house: Path, capsys: pytest.Captu
 def test_keys_that_are_left_out_and_lost_cells_are_said(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(house / "cells" / "three")
     best, _, other = lines(capsys, "rides", "walks")
-    assert (other["differs"], best["minutes"]) == (["train.lr left out"], None)
+    assert (other["differs"], best["minutes"]) == (["without train.lr=0.2"], None)
 
 
 def test_intervals_are_those_that_were_recorded(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,6 +124,29 @@ def test_a_real_run_is_on_the_board(trained: Path, capsys: pytest.CaptureFixture
     assert "best: rides/" in capsys.readouterr().out
     assert main(["board", "riddes"]) == 2
     assert "Did you mean 'rides'?" in capsys.readouterr().err
+
+
+def test_each_table_has_a_best_of_its_own(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cell("elsewhere", data={"fingerprint": "other"})
+    experiment("walks", 6, [0.1, 0.1], ["elsewhere"], data={**DATA, "source": "walks", "metric": "rmse"})
+    tiny.run("board", "--quiet")
+    assert capsys.readouterr().out.splitlines() == [
+        f"best on rides: rides/{2:016x}, mae 0.50000",
+        f"best on walks: walks/{6:016x}, rmse 0.10000",
+    ]
+
+
+def test_an_experiment_is_described_in_a_line(house: Path) -> None:
+    folder = house / "rides" / f"{2:016x}"
+    told = f"rides/{2:016x}: b 0.75 + a 0.25, out-of-fold mae 0.50000"
+    assert records.described(folder) == told  # a bundle's experiment does not say how it was made
+    files.write_json(folder / "made.json", {"command": "./run.sh blend rides"})
+    os.utime(folder / "experiment.json", (0.0, time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1))))
+    assert records.described(folder) == f"{told}, made by `blend` 2026-01-02 03:04"
+    value = files.read_json(folder / "experiment.json")
+    value["blend"] = {"method": "lightgbm", "labels": ["a", "b"], "boosters": ["tree"]}
+    files.write_json(folder / "experiment.json", value)
+    assert records.described(folder).startswith(f"rides/{2:016x}: LightGBM stack of a, b, ")
 
 
 def test_nothing_yet_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,7 +240,12 @@ def test_nothing_is_deleted_while_a_run_goes_on(house: Path, capsys: pytest.Capt
     with path.open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         assert main(["clean", "unused", "--force"]) == 2
-    assert "Nothing is deleted while a run goes on" in capsys.readouterr().err and kinds()["unused"] == {"trial"}
+        said = capsys.readouterr()
+        tiny.run("clean")
+    assert "Nothing is deleted while a run goes on" in said.err and kinds()["unused"] == {"trial"}
+    assert "a run goes on (it holds three): its finished cells count as unused" in capsys.readouterr().out
+    tiny.run("clean")
+    assert "a run goes on" not in capsys.readouterr().out
 
 
 def test_what_real_runs_need_is_kept(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,7 +81,8 @@ def test_a_dry_run_says_whether_folds_would_be_made(rides: Path, capsys: pytest.
 def test_a_missing_sample_submission_is_said(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no sample_submission" not in foretold(capsys)[0]
     (rides / "sample_submission.csv").unlink()
-    assert foretold(capsys)[0].count("no sample_submission: the submission gets the rows of the test table") == 1
+    told = "no sample_submission: the submission gets the rows of test.csv, in its order, and the columns row, speed\n"
+    assert told in foretold(capsys)[0]
 
 
 def test_a_static_value_that_training_never_saw_is_a_warning(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,5 +95,5 @@ def test_bad_new_data_is_refused_and_leaves_nothing(
     before = tiny.tree(trained)
     test = tiny.frames()["test"]
     folder = tiny.write(tmp_path / "bad", {"test": test.with_columns(power=float("nan"))})
-    assert "'power' must be a finite value" in refusal(["infer", "rides", f"data.source={folder}"], capsys)
+    assert "'power' must be a finite number" in refusal(["infer", "rides", f"data.source={folder}"], capsys)
     assert tiny.tree(trained) == before

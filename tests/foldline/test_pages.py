@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from foldline import figures, pages
+from foldline.columns import words
 from foldline.pages import Band, Dots, Line, chart, charts
 
 X = np.arange(5.0)
@@ -29,6 +30,29 @@ def test_tables_and_bars_escape_their_cells() -> None:
     drawn = pages.bars([("<big>", 4.0, "4"), ("half", 2.0, "2"), ("none", 0.0, "0")])
     assert re.findall(r"--share:([\d.]+)%", drawn) == ["100.0", "50.0", "0.0"] and "<big>" not in drawn
     assert re.findall(r"--share:([\d.]+)%", pages.bars([("nothing", 0.0, "0")])) == ["0.0"]
+
+
+def test_words_stand_left_and_numbers_right() -> None:
+    columns, row = ["way", "score", "difference", "remark"], ["mean", "0.5", "", "beaten by <b>"]
+    assert words(columns, [row, ["ridge", "–", "+0.1 ± 0.2", ""]]) == [True, False, False, True]
+    shown = pages.table(columns, [row])
+    assert "<th class='words'>remark</th>" in shown and "<td class='words'>beaten by &lt;b&gt;</td>" in shown
+    assert "<td>mean</td><td>0.5</td><td></td>" in shown
+
+
+def test_a_matrix_is_shaded_by_its_largest_value() -> None:
+    shown = pages.matrix(["<a>", "b"], ["c", "d"], np.array([[1.0, 0.5], [np.nan, -0.25]]), digits=2)
+    assert re.findall(r"--heat:(\d+)%'>(.*?)<", shown) == [("60", "1.00"), ("30", "0.50"), ("0", "-0.25")]
+    assert "<td>–</td>" in shown and "<a>" not in shown
+    assert "–" in pages.matrix(["a"], ["b"], np.array([[np.nan]]))
+
+
+def test_whiskers_share_one_scale() -> None:
+    drawn = pages.whiskers([("<one>", -1.0, 0.0, 1.0), ("two", 2.0, 3.0, 4.0)], marked="two")
+    places = re.findall(r"--low:(.*?)%;--middle:(.*?)%;--high:(.*?)%", drawn)
+    assert places == [("0.0", "20.0", "40.0"), ("60.0", "80.0", "100.0")] and "--zero:20.0%" in drawn
+    assert drawn.count("'filled'") == 1 and "<b>−1</b><b>4</b>" in drawn and "<one>" not in drawn
+    assert "--low:0.0%" in pages.whiskers([("still", 0.0, 0.0, 0.0)])
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,14 @@ def test_a_page_is_quiet_asks_nobody_and_fits(page: str, trained: Path, browser:
             assert (seen.complaints, seen.requests, seen.width) == ([], [], width)
             grounds.add(seen.background)
     assert len(grounds) == 2  # light and dark
+    for edge, cell in (("left", "first"), ("right", "last")):  # still at 400 px: what stays of tables is inside
+        places = browser.ask(
+            f"[...document.querySelectorAll('table.result td:{cell}-child')].map(x => x.getBoundingClientRect().{edge})"
+        )
+        assert all(0 <= place <= 400 for place in places)
+    assert browser.ask(
+        "[...document.querySelectorAll('.whiskers *')].every(x => x.getBoundingClientRect().right <= 400)"
+    )
 
 
 def test_what_a_page_should_not_do_is_seen(browser: Chromium, tmp_path: Path) -> None:

@@ -59,9 +59,10 @@ def test_slices_are_those_of_the_slow_way(trained: Path) -> None:
     for bike in (20, 28):
         mine = table.filter(pl.col("bike") == bike)
         folds = [mine.filter(pl.col("fold") == number)["error"].mean() for number in (0, 1)]
-        assert cells[f"bike: {bike}"][3:] == [f"{value:.4f}" for value in (mine["error"].mean(), *folds)]
+        assert cells[f"bike: {bike}"][1] == f"{mine['error'].mean():.4f}"
+        assert cells[f"bike: {bike}"][4:] == [f"{value:.4f}" for value in folds]
     late = table.filter(pl.int_range(pl.len()).over("ride") >= 6)["error"].mean()  # 8 scored steps: 3 + 3 + 2
-    assert cells["phase: last third"][0] == "25.0%" and cells["phase: last third"][3] == f"{late:.4f}"
+    assert cells["phase: last third"][0] == "25.0%" and cells["phase: last third"][1] == f"{late:.4f}"
 
 
 def test_errors_of_series_are_means_over_their_scored_steps(trained: Path) -> None:
@@ -125,6 +126,18 @@ def test_it_needs_neither_statics_nor_unscored_steps_nor_one_target(home: Path, 
     assert not {"Calibration", "Read back exactly"} & set(sections(text)) and "No model here is trained" in text
     assert text.count(">speed</text>") == text.count(">height</text>") == 6  # a chart a target in each of six panels
     assert not any(title.startswith("Error by") for title in sections(text)) and "nan" not in text.split("</style>")[1]
+    found = evidence("plain")
+    errors = (found.result.blended - found.truth)[found.train.scored]  # (R, 2)
+    each = [f"<td>{value:.4f}</td>" for value in (*np.sqrt((errors**2).mean(axis=0)), np.sqrt((errors**2).mean()))]
+    assert "<th>speed</th><th>height</th><th>all rows</th>" in text and f"{''.join(each)}</tr>" in text
+
+
+def test_it_says_only_what_was_done(trained: Path) -> None:
+    text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    assert "; the blend was fitted on the other folds" in text
+    for what in ("the grid", "and grid", "exact rows", "by the models", "read back"):
+        assert what not in text
+    assert "scored on series that its models have not seen" not in text  # there are two
 
 
 def test_the_longest_time_of_a_step_is_kept(trained: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class Study:
                 if number == len(merged):
                     merged.append({})
                 for job in wave:
-                    merged[number].setdefault(job.key, job if name == BASELINE else _named(job, name))
+                    merged[number].setdefault(job.key, _named(job, name))
         return [list(wave.values()) for wave in merged]
 
     def _waves_of(self, prepared: Prepared, force: bool) -> list[list[Job]]:
@@ -75,6 +75,8 @@ def _reduced_from(prepared: Prepared) -> list[object]:
 def _named(job: Job, variant: str) -> Job:
     """The same work, told of with the variant's name, in the terminal and at wandb; its key stays."""
     model = job.cell.model
+    if variant in (BASELINE, model.label):
+        return job
     return replace(job, cell=replace(job.cell, model=replace(model, label=f"{model.label} ({variant})")))
 
 

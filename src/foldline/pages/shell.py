@@ -96,14 +96,13 @@ def bars(rows: Sequence[tuple[str, float, str]]) -> str:
     return f"<div class='bars'>{shown}</div>"
 
 
-def whiskers(rows: Sequence[tuple[str, float, float, float]], marked: str = "", zero: bool = True) -> str:
-    """A dot and the range around it a row, all on one scale: (name, low, middle, high).
+def whiskers(rows: Sequence[tuple[str, float, float, float]], marked: str = "") -> str:
+    """A dot and the range around it a row: (name, low, middle, high). One scale, which holds 0 and a line there.
 
     Args:
         marked: the name of the row whose dot is filled.
-        zero: there is a line at 0, which the scale always holds.
     """
-    values = [value for _, *values in rows for value in values] + [0.0] * zero
+    values = [0.0, *(value for _, *values in rows for value in values)]
     least, most = min(values), max(values)
     reach = (most - least) or 1.0
     places = [[100 * (value - least) / reach for value in values] for _, *values in rows]
@@ -113,9 +112,8 @@ def whiskers(rows: Sequence[tuple[str, float, float, float]], marked: str = "", 
         f"style='--low:{low:.1f}%;--middle:{middle:.1f}%;--high:{high:.1f}%'></i>"
         for row, (low, middle, high) in zip(rows, places, strict=True)
     )
-    line = f" style='--zero:{100 * (0.0 - least) / reach:.1f}%'" if zero else ""
     ends = f"<small></small><small class='ends'><b>{_end(least)}</b><b>{_end(most)}</b></small>"
-    return f"<div class='whiskers'{line}>{shown}{ends}</div>"
+    return f"<div class='whiskers' style='--zero:{-100 * least / reach:.1f}%'>{shown}{ends}</div>"
 
 
 def _end(value: float) -> str:

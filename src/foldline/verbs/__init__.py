@@ -39,7 +39,7 @@ VERBS: dict[str, Verb] = {
         "tune",
         "Improve",
         "search for better values of any key of a config",
-        "[CONFIG] [--hours H] [--workers N] [key=value ...]",
+        "[FILE] [base=CONFIG] [--hours H] [--workers N] [key=value ...]",
         texts.TUNE,
         {"--dry-run": "say what would be searched and trained; train nothing"},
         shorthands={"--hours": "tune.hours=", "--workers": "tune.workers="},

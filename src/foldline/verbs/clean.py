@@ -12,7 +12,7 @@ from foldline.errors import unknown
 
 TOLD = {
     "caches": "features, simulated data, decoded rows: made again by itself",
-    "unused": "cells that nothing recorded needs: of runs that were broken off",
+    "unused": "cells that nothing recorded needs: of runs that were broken off, or still go on",
     "old": "experiments, searches before the latest of their name, not in the ledger",
     "bench": "data of benchmarks",
     "ledger": "what a submission in the ledger is made of, and is not the latest",
@@ -28,8 +28,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     found = clean.survey()
     sizes = {kind: sum(item.size for item in found if item.kind == kind) for kind in TOLD}
     counts = {kind: sum(item.kind == kind for item in found) for kind in TOLD}
-    rows = [[f"{kind:<8}{TOLD[kind]}", f"{sizes[kind] / 1e6:.1f}", str(counts[kind])] for kind in TOLD]
-    terminal.table(str(files.runs()), ["kind", "MB", "items"], rows)
+    rows = [[kind, TOLD[kind], f"{sizes[kind] / 1e6:.1f}", str(counts[kind])] for kind in TOLD]
+    terminal.table(str(files.runs()), ["kind", "what it is", "MB", "items"], rows)
     held = clean.running()
     if held is not None:
         terminal.say(f"a run goes on (it holds {held.name}): its finished cells count as unused until it ends")

@@ -46,7 +46,7 @@ def _overrides(texts: list[str]) -> dict[str, str]:
     for key in given:
         if key not in ("data.source", "competition"):
             raise UserError(
-                f"`submit` sends what was made; only data.source=DIR and competition=NAME can be given, but got {key}."
+                f"`submit` sends what was made; only data.source=DIR can be given, and competition=NAME, but got {key}."
             )
     return given
 
