@@ -160,8 +160,8 @@ def finished(runs: Path) -> list[Scores]:
         design, systems = study["design"], study["systems"]
         title = "simulated" if design["simulated"] else "real"
         about = (
-            f"{design['study']}, {len(systems)} systems of {design['parameters']:,} parameters, {design['series']:,} "
-            f"series, {design['metric']}"
+            f"{design['metric']} of {len(systems)} systems of {design['parameters']:,} parameters on "
+            f"{design['series']:,} series: `{re.sub(r'source=[^ ]+', 'source=DIR', study['command'])}`"
         )
         scores = {plain(each["name"]): each["score"] for each in systems}
         rank = (len(systems), path.stat().st_mtime)

@@ -29,13 +29,20 @@ def find(source: Path, stem: str) -> Path | None:
     For an archive, the answer is ARCHIVE/MEMBER, which `read` understands.
     """
     if not source.exists():
-        from_here = "" if source.is_absolute() else f" (looked for at {source.absolute()}: from the current folder)"
-        raise UserError(f"data.source: {source} does not exist{from_here}. Name a folder or zip with {stem}.csv in it.")
+        raise UserError(
+            f"data.source: {source} does not exist{_from_here(source)}. Give a folder or zip with {stem}.csv in it."
+        )
     names = _members(source) if source.is_file() else [entry.name for entry in source.iterdir()]
     for ending in ENDINGS:
         if stem + ending in names:
             return source / (stem + ending)
     return None
+
+
+def _from_here(source: Path) -> str:
+    if source.is_absolute():
+        return ""
+    return f" (looked for at {source.absolute()}: relative paths start at the folder that the command is called in)"
 
 
 def locate(source: Path, stem: str) -> Path:

@@ -188,7 +188,7 @@ def test_bad_files(what: str, rides: Path, home: Path, capsys: pytest.CaptureFix
 def test_a_source_that_is_not_there_or_no_folder(
     rides: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = f"nowhere does not exist (looked for at {tmp_path / 'nowhere'}: from the current folder). Name a folder or"
+    told = f"nowhere does not exist (looked for at {tmp_path / 'nowhere'}: relative paths start at the folder"
     assert told in refused(["train", "rides", "data.source=nowhere"], home, capsys)
     alone = f"data.source={rides / 'train.csv'}"
     assert "is a file, but a folder or a .zip is needed" in refused(["train", "rides", alone], home, capsys)

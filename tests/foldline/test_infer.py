@@ -57,6 +57,30 @@ def test_new_series_are_predicted_and_nothing_is_trained(trained: Path, tmp_path
     assert pl.read_csv(written)["row"].to_list() == tables["test"]["row"].to_list()
 
 
+def test_what_test_series_lack_or_have_new_is_said(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = tiny.frames()["test"].with_columns(bike=pl.lit(99))
+    folder = tiny.write(tmp_path / "new", {"test": test})
+    tiny.run("infer", "rides", f"data.source={folder}")
+    said = capsys.readouterr()
+    assert "no sample_submission: the submission gets the rows of test.csv" in said.out
+    assert "4 of 4 test series have a bike that no training series has: 99" in said.err
+
+
+def test_infer_and_bundle_say_which_experiment_they_take(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["train", "rides"], ["blend", "rides", "blend.method=mean"]):
+        tiny.run(*words)
+        latest = (trained / "runs" / "rides" / "latest").readlink().name
+        for asked in (["infer", "rides"], ["bundle", "rides", f"out={tmp_path / words[0]}"]):
+            capsys.readouterr()
+            tiny.run(*asked)
+            first = capsys.readouterr().out.splitlines()[0]
+            assert first.startswith(f"from rides/{latest}: ") and f", made by `{words[0]}` 20" in first
+
+
 def test_a_dry_run_says_what_is_to_do(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = cell_files(trained)
     tiny.run("infer", "rides", "--dry-run", "--quiet")

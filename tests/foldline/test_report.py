@@ -130,6 +130,7 @@ def test_it_needs_neither_statics_nor_unscored_steps_nor_one_target(home: Path, 
     errors = (found.result.blended - found.truth)[found.train.scored]  # (R, 2)
     each = [f"<td>{value:.4f}</td>" for value in (*np.sqrt((errors**2).mean(axis=0)), np.sqrt((errors**2).mean()))]
     assert "<th>speed</th><th>height</th><th>all rows</th>" in text and f"{''.join(each)}</tr>" in text
+    assert "speed and height: each target alone" in text and "scored on series that its models have not seen" in text
 
 
 def test_it_says_only_what_was_done(trained: Path) -> None:

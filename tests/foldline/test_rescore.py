@@ -46,6 +46,18 @@ def test_scored_rows_count_and_parts_are_told_apart(folder: Path, capsys: pytest
     assert answer(capsys, "data.metric=mse") == {"all": pytest.approx(5.25 / 3), "Private": 4.0, "Public": 0.625}
 
 
+def test_each_of_several_targets_has_its_own_score(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, frame in (("truth.csv", TRUTH), ("said.csv", SAID)):
+        frame.with_columns(height=pl.lit(7.0 if name == "said.csv" else 5.0)).write_csv(folder / name)
+    words = ["score", "said.csv", "truth.csv", "rides", 'data.target=["speed", "height"]']
+    tiny.run(*words, "--json")
+    whole = json.loads(capsys.readouterr().out)["scores"][0]
+    assert whole["by_target"] == [pytest.approx(3.5 / 3), 2.0]  # height errs by 2 everywhere
+    assert whole["score"] == pytest.approx((3.5 / 3 + 2) / 2)  # the plain mean
+    tiny.run(*words)
+    assert "│   speed │  height │ count │" in capsys.readouterr().out.replace("┃", "│")
+
+
 def test_a_known_start_is_not_scored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     steps = TRUTH.with_columns(second=pl.Series([1.0, 0.0, 0.0, 2.0, 1.0]))  # row 2 comes before row 1
     steps.write_csv(folder / "truth.csv")

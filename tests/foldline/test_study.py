@@ -124,6 +124,7 @@ def found(home: Path) -> dict[str, Any]:
 
 def test_all_systems_have_the_wanted_size_and_cells_on_every_fold_and_seed(studied: Path) -> None:
     value = found(studied)
+    assert value["command"] == "./run.sh study study-rides study.growth=true"
     assert [each["name"] for each in value["systems"]] == ["LSTM", "convolution & <more>", "DeepAR"]
     for each in value["systems"]:
         assert 720 <= each["parameters"] <= 1080

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,4 +67,6 @@ def test_the_optimism_is_what_the_unseen_folds_did_not_keep() -> None:
     assert check.optimism == pytest.approx(0.4)
     assert [row[-1] for row in check_rows(check)] == ["0.5000", "0.1000", "0.4000"]
     assert verdict(check, "mae").startswith("The best config is better on folds 2 with seeds 0, 1: mae lower by 0.1000")
+    worse = replace(check, gain=gain_of(np.array([-0.1]), np.array([0.5, 0.5]), k=3))
+    assert "mae higher by 0.1000" in verdict(worse, "mae")
     assert "nothing better" in verdict(None, "mae")

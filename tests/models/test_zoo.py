@@ -18,7 +18,8 @@ ENTRIES = {entry.file: entry for entry in zoo.entries()}
 def write(runs: Path, folder: str, simulated: bool, scores: dict[str, float]) -> None:
     design = {"study": "study-x", "simulated": simulated, "series": 1500, "parameters": 60_000, "metric": "mae"}
     systems = [{"name": name, "score": score} for name, score in scores.items()]
-    study: dict[str, Any] = {"design": design, "systems": systems}
+    command = "./run.sh study study-x data.source=/where/ever study.seeds=[1]"
+    study: dict[str, Any] = {"command": command, "design": design, "systems": systems}
     path = runs / "study-x" / folder / "study.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(study))
@@ -58,7 +59,8 @@ def test_the_fullest_study_counts_and_a_shared_name_is_the_block(tmp_path: Path)
     write(tmp_path, "c", False, {"residual bi-LSTM": 0.2})
     simulated, real = zoo.finished(tmp_path)
     assert (simulated.title, real.title) == ("simulated", "real")
-    assert simulated.about == "study-x, 3 systems of 60,000 parameters, 1,500 series, mae"
+    command = "./run.sh study study-x data.source=DIR study.seeds=[1]"
+    assert simulated.about == f"mae of 3 systems of 60,000 parameters on 1,500 series: `{command}`"
 
     def score(file: str) -> list[str]:
         return [zoo.scored(ENTRIES[file], study) for study in (simulated, real)]

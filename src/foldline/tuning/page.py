@@ -66,10 +66,11 @@ def verdict(check: Check | None, metric: str) -> str:
     where = f"on folds {listed(check.folds)} with seeds {listed(check.seeds)}"
     if math.isinf(gain.high):
         return f"Can't tell whether the best config is better {where}: no two folds show a spread. Use more folds."
+    moved = f"{metric} {'higher' if gain.mean < 0 else 'lower'} by {abs(gain.mean):.4f}"
     span = f"95 % interval of the gain {gain.low:.4f} to {gain.high:.4f}, p = {gain.p:.2g}"
     if gain.verdict == "can't tell":
-        return f"Can't tell whether the best config is better {where}: {metric} lower by {gain.mean:.4f}, {span}."
-    return f"The best config is {gain.verdict} {where}: {metric} lower by {gain.mean:.4f}, {span}."
+        return f"Can't tell whether the best config is better {where}: {moved}, {span}."
+    return f"The best config is {gain.verdict} {where}: {moved}, {span}."
 
 
 def listed(numbers: Sequence[int]) -> str:

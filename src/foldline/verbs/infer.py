@@ -28,6 +28,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     jobs = task.jobs
     terminal.say(f"from {records.described(stored.folder)}")
     terminal.say(f"{stored.config.name}: {len(jobs)} cells on {len(test.lengths)} series of {test.path}")
+    series.tell(test, sample, stored.levels, terminal)
     if "--dry-run" in arguments.flags:
         waiting = sum(not job.finished for job in jobs)
         last = f"dry run: {waiting} of {len(jobs)} cells have yet to predict this file"

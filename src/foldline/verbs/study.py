@@ -87,7 +87,7 @@ def _table(prepared: Contest, result: Result, terminal: Terminal) -> None:
 def _write(prepared: Contest, result: Result, command: str) -> tuple[dict[str, object], Path]:
     """The page and study.json in the run's folder; `latest` points there."""
     folder = prepared.folder
-    files.write_json(folder / "study.json", outcome.as_json(result))
+    files.write_json(folder / "study.json", {"command": command, **outcome.as_json(result)})
     files.write_text(folder / "study.html", page(prepared, result, command))
     records.note_cells(folder, prepared.ablation.keys)
     files.point(folder.parent / "latest", folder)
