@@ -99,7 +99,7 @@ def test_the_score_of_the_whole_procedure_is_told_apart(trained: Path, capsys: p
     tiny.run("blend", "rides", *QUICK)
     out, value = capsys.readouterr().out, found(trained)
     assert f"auto {value['score']:.5f}: the mae of the whole procedure" in out
-    assert f"optimism {value['optimism']:+.5f}: so much better" in out
+    assert f"optimism {value['optimism']:+.5f}: by so much the blend scores better" in out
     assert any(name.startswith("blend (auto: ") for name in value["scores"])
 
 

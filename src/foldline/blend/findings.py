@@ -64,8 +64,8 @@ class Findings:
         """What the numbers of the tables mean, a sentence each."""
         metric, method = self.config.data.metric, self.result.blend.method
         told = [
-            f"optimism {self.optimism:+.5f}: so much better does the blend look on the rows it was fitted on than on "
-            "rows it was not"
+            f"optimism {self.optimism:+.5f}: by so much the blend scores better on the rows it was fitted on than on "
+            "rows that it was not fitted on"
         ]
         if self.decided:
             fixed = next(each.score for each in self.compared.tried if each.method == method)

@@ -23,11 +23,11 @@ def page(found: Findings) -> str:
 
 def _facts(found: Findings) -> Facts:
     processed, metric = " and ".join(found.result.processed), f"out-of-fold {found.config.data.metric}"
-    alone = f"{'auto: ' if found.decided else ''}the blend alone, nested"
+    alone = f"nested{', the choice of the way, too' if found.decided else ''}"
     facts = [(f"{found.result.score:.4f}", f"{metric}, after {processed}")] if processed else []
     return [
         *facts,
-        (f"{found.score:.4f}", alone if processed else f"{metric}; {alone}"),
+        (f"{found.score:.4f}", f"{'of the blend alone' if processed else metric}, {alone}"),
         (f"{found.optimism:+.4f}", "optimism: nested minus in-sample"),
         (str(len(found.worths)), "members"),
     ]

@@ -10,7 +10,6 @@ import numpy as np
 
 from foldline.blend.base import BlendConfig, Rows
 from foldline.blend.rules import Boosted, Weighted, inputs
-from foldline.metrics import METRICS
 
 PENALTIES = tuple(10.0**power for power in range(-6, 3))  # times the mean square of the members' distance from the mean
 
@@ -62,15 +61,14 @@ def _squares(sums: Moments, slopes: np.ndarray, offset: np.ndarray) -> float:
 def boosted(rows: Rows, config: BlendConfig) -> Boosted:
     """Small trees that say where the mean is wrong, from the members' predictions and, if all know it, their spread.
 
-    Source: Ke et al. 2017, https://papers.nips.cc/paper/6907. Trained for the metric: absolute errors for mae, else
-    squares. Deterministic.
+    Source: Ke et al. 2017, https://papers.nips.cc/paper/6907. Trained for the metric. Deterministic.
     """
     import torch  # noqa: F401, I001  (first: it brings libgomp, which LightGBM's wheel expects from the system)
     import lightgbm
 
     center = rows.predictions.mean(axis=0)
     params: dict[str, Any] = {
-        "objective": "l1" if rows.metric is METRICS["mae"] else "l2",
+        "objective": rows.metric.trained_by,
         "num_leaves": 15,
         "learning_rate": 0.1,
         "min_data_in_leaf": max(20, len(rows.y) // 200),
