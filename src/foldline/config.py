@@ -5,7 +5,6 @@ Each table's dataclass stands beside its owner (table.py has [data], recipe.py [
 
 from __future__ import annotations
 
-import copy
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from foldline.errors import UserError, unknown
 from foldline.executors import ExecutorConfig
 from foldline.folds import FoldsConfig
 from foldline.metrics import METRICS, metric
+from foldline.overrides import applied
 from foldline.post import PostConfig
 from foldline.recipe import TrainConfig
 from foldline.scaler import KINDS
@@ -99,7 +99,7 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
     """
     path, texts = locate(path, trainable=True), overrides or []
     tables = _extended(path)
-    resolved = _overridden(tables, texts)
+    resolved = applied(tables, texts)
     try:
         return from_tables(path.stem, resolved, str(path))
     except UserError as error:
@@ -156,25 +156,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no valid TOML: {error}.") from error
 
 
-def override(text: str) -> tuple[list[str], Any]:
-    """`a.b.c=value` as its path and its value: TOML, or the raw text where it is none."""
-    path, equals, raw = text.partition("=")
-    if not equals or not path.strip():
-        raise UserError(f"An override has the form table.key=value, but is {text!r}.")
-    try:
-        return path.strip().split("."), tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        return path.strip().split("."), raw
-
-
-def _overridden(tables: dict[str, Any], texts: list[str]) -> dict[str, Any]:
-    """A copy of the tables with overrides applied."""
-    copied = copy.deepcopy(tables)
-    for text in texts:
-        _override(copied, text)
-    return copied
-
-
 def _guilty(tables: dict[str, Any], texts: list[str]) -> list[str]:
     """Of overrides that don't pass: those without which the others do, else all; none where the file alone doesn't."""
     alone = [text for number, text in enumerate(texts) if _passes(tables, [*texts[:number], *texts[number + 1 :]])]
@@ -183,42 +164,10 @@ def _guilty(tables: dict[str, Any], texts: list[str]) -> list[str]:
 
 def _passes(tables: dict[str, Any], texts: list[str]) -> bool:
     try:
-        from_tables("", _overridden(tables, texts), "")
+        from_tables("", applied(tables, texts), "")
     except UserError:
         return False
     return True
-
-
-def _override(tables: dict[str, Any], text: str) -> None:
-    """Apply one override; a number in its path picks from a list (model.0.width=32)."""
-    names, value = override(text)
-    if names[0] == "extends":
-        raise UserError(f"Override {text!r}: extends can only stand in a config file. Write one that extends it.")
-    *parents, last = names
-    place: Any = tables
-    for name in parents:
-        place = _step(place, name, text)
-    if isinstance(place, list):
-        place[_position(place, last, text)] = value
-    else:
-        place[last] = value
-
-
-def _step(place: Any, name: str, text: str) -> Any:
-    if isinstance(place, list):
-        return place[_position(place, name, text)]
-    inner = place.setdefault(name, {})
-    if not isinstance(inner, dict | list):
-        raise UserError(f"Override {text!r}: {name!r} is a value, not a table.")
-    return inner
-
-
-def _position(items: list[Any], name: str, text: str) -> int:
-    if not name.isdigit() or int(name) >= len(items):
-        raise UserError(
-            f"Override {text!r}: {name!r} must be a position from 0 to {len(items) - 1}, as in model.0.train.epochs=5."
-        )
-    return int(name)
 
 
 def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:

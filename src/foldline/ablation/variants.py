@@ -33,6 +33,7 @@ from foldline import schema
 from foldline.ablation.parts import parts_of
 from foldline.config import Config
 from foldline.errors import UserError, unknown
+from foldline.overrides import parse_override
 
 OPEN = ("features", "train", "model", "blend", "post")  # tables that a variant may change
 SEEDS = ("seeds", "full_seeds")
@@ -153,7 +154,7 @@ def _split(overrides: list[str]) -> tuple[dict[str, Any], list[str]]:
     mine: dict[str, Any] = {}
     rest = []
     for text in overrides:
-        names, value = configs.override(text)
+        names, value = parse_override(text)
         if names == ["base"]:
             mine["base"] = value
         elif names[0] == "ablate" and len(names) == 2:
@@ -185,7 +186,7 @@ def _read(path: Path, overrides: dict[str, Any]) -> AblationFile:
 
 def _resolved(source: Path, common: list[str], variant: VariantConfig, settings: AblateConfig) -> Config:
     for text in variant.set:
-        names, _ = configs.override(text)
+        names, _ = parse_override(text)
         if names[0] not in OPEN or names[-1] in SEEDS:
             raise UserError(
                 f"it sets {text!r}, but it is compared on the baseline's series, folds and seeds: it may change "

@@ -27,6 +27,7 @@ from foldline import schema
 from foldline.ablation.variants import AblateConfig, told_of
 from foldline.config import Config
 from foldline.errors import UserError
+from foldline.overrides import parse_override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ def _split(overrides: list[str]) -> tuple[dict[str, Any], list[str]]:
     mine: dict[str, Any] = {}
     rest = []
     for text in overrides:
-        names, value = configs.override(text)
+        names, value = parse_override(text)
         if names == ["base"]:
             mine["base"] = value
         elif names[0] == "study" and len(names) == 2:

@@ -23,6 +23,7 @@ from foldline import config as configs
 from foldline import schema
 from foldline.config import Config
 from foldline.errors import UserError, unknown
+from foldline.overrides import parse_override
 from foldline.tuning.space import Space
 
 TABLES = ("base", "tune", "space")
@@ -115,7 +116,7 @@ def _split(overrides: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     mine: dict[str, Any] = {}
     others = []
     for text in overrides:
-        names, value = configs.override(text)
+        names, value = parse_override(text)
         if names == ["base"]:
             mine["base"] = value
         elif names[0] == "tune" and len(names) == 2:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foldline import config as configs
 from foldline import experiment, records
 from foldline.cli import Arguments
 from foldline.console import Terminal
 from foldline.errors import UserError, unknown
 from foldline.experiment import Stored
 from foldline.kaggle import bundle, credentials, download
+from foldline.overrides import parse_override
 
 OPTIONS = ("out", "wheels", "user", "competition")
 
@@ -39,7 +39,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 def _options(overrides: list[str], stored: Stored) -> bundle.Options:
     given = {}
     for text in overrides:
-        (key, *more), value = configs.override(text)
+        (key, *more), value = parse_override(text)
         if key not in OPTIONS or more:
             raise unknown("option", text.partition("=")[0], OPTIONS, "./run.sh bundle")
         given[key] = str(value)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foldline import config as configs
 from foldline import experiment, inference, records, series, submit
 from foldline.cli import Arguments
 from foldline.console import Terminal
 from foldline.errors import UserError
+from foldline.overrides import parse_override
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -17,7 +17,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     stored = experiment.read(Path(arguments.config).name.removesuffix(".toml"))
     data = stored.config.data
     for text in arguments.overrides:
-        key, value = configs.override(text)
+        key, value = parse_override(text)
         if key != ["data", "source"]:
             raise UserError(
                 f"`infer` uses the config as it was trained; only data.source=DIR can be given, but got {text!r}."

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foldline import config as configs
 from foldline import experiment, files, folds, members, report, series, store, workbench
 from foldline.cli import Arguments
 from foldline.config import Config
 from foldline.console import Terminal
 from foldline.errors import UserError
 from foldline.experiment import Stored
+from foldline.overrides import parse_override
 from foldline.report import Evidence, Made
 from foldline.workbench import shown
 
@@ -30,7 +30,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 def _moved(config: Config, overrides: list[str]) -> Config:
     """The recorded config; the data may lie elsewhere by now."""
     for text in overrides:
-        key, value = configs.override(text)
+        key, value = parse_override(text)
         if key != ["data", "source"]:
             raise UserError(
                 f"`report` shows an experiment as it was run; only data.source=DIR can be given, but got {text!r}."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foldline import config as configs
 from foldline import records
 from foldline.cli import Arguments
 from foldline.console import Terminal
@@ -12,6 +11,7 @@ from foldline.errors import UserError
 from foldline.kaggle import download, upload
 from foldline.kaggle.service import Service
 from foldline.kaggle.upload import Ready
+from foldline.overrides import parse_override
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -41,7 +41,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 def _overrides(texts: list[str]) -> dict[str, str]:
     given = {}
     for text in texts:
-        path, value = configs.override(text)
+        path, value = parse_override(text)
         given[".".join(path)] = str(value)
     for key in given:
         if key not in ("data.source", "competition"):
