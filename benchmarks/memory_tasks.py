@@ -1,6 +1,6 @@
 """Who remembers: adding problem and copy memory, LSTM, GRU, TCN and Transformer at equal size. Run:
 
-    ./run.sh bench memory_tasks                          # T = 200, some tens of minutes on a core
+    ./run.sh bench memory_tasks                          # T = 200, some 25 minutes on a core
     ./run.sh bench memory_tasks --length 600 --steps 5000
 
 Tasks of Hochreiter & Schmidhuber 1997 in the form of Bai, Kolter & Koltun 2018, https://arxiv.org/abs/1803.01271

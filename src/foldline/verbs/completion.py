@@ -29,7 +29,12 @@ _foldline() {{
     case "${{COMP_WORDS[COMP_CWORD-1]}} $word" in # a value: files; bash 4 makes three words of key=value, 3.2 one
     "= "* | *=*) words='' word="${{word##*=}}" ;;
     esac
-    COMPREPLY=($(compgen -W "$words" -- "$word") $(compgen -f -- "$word"))
+    local front="${{COMP_WORDS[COMP_CWORD]%"$word"}}" # zsh wants the key before the file, too
+    if [ -n "$ZSH_VERSION" ]; then
+        COMPREPLY=($(compgen -W "$words" -- "$word") $(compgen -P "$front" -W "$(ls -d "$word"* 2>/dev/null)"))
+    else
+        COMPREPLY=($(compgen -W "$words" -- "$word") $(compgen -f -- "$word"))
+    fi
     case "${{COMPREPLY[*]}}" in *=) compopt -o nospace 2>/dev/null ;; esac
 }}
 complete -F _foldline run.sh ./run.sh foldline
