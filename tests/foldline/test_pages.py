@@ -35,6 +35,7 @@ def test_tables_and_bars_escape_their_cells() -> None:
 def test_words_stand_left_and_numbers_right() -> None:
     columns, row = ["way", "score", "difference", "remark"], ["mean", "0.5", "", "beaten by <b>"]
     assert words(columns, [row, ["ridge", "–", "+0.1 ± 0.2", ""]]) == [True, False, False, True]
+    assert words(columns, [row, ["ridge", "< 0.0001", "over 100", "7"]]) == [True, False, False, True]
     shown = pages.table(columns, [row])
     assert "<th class='words'>remark</th>" in shown and "<td class='words'>beaten by &lt;b&gt;</td>" in shown
     assert "<td>mean</td><td>0.5</td><td></td>" in shown
