@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-NUMBER = re.compile(r"(< |over )?[-+−±]?[\d.]|[-–]?$")  # what a cell of numbers begins with; empty, or a dash: no number there
+# What a cell of numbers begins with; empty, or a dash: no number there.
+NUMBER = re.compile(r"(< |over )?[-+−±]?[\d.]|[-–]?$")
 
 
 def words(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bool]:

@@ -66,7 +66,8 @@ def convert(kind: Any, value: Any, where: str) -> Any:
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise UserError(f"{where} must be a list, but is {_shown(value)}.")
+            how = """ On a command line a list is written 'KEY=["a", "b"]', quotes around all of it."""
+            raise UserError(f"{where} must be a list, but is {_shown(value)}.{how if isinstance(value, str) else ''}")
         inner = get_args(kind)[0]
         return tuple(convert(inner, item, f"{where}[{n}]") for n, item in enumerate(value))
     if origin is dict:

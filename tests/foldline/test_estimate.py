@@ -37,16 +37,26 @@ def test_watched_series_are_no_steps(rides: Path) -> None:
 
 
 def test_trees_have_rounds_and_no_epochs(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([10.0, 10.5, 20.0, 20.5])
+    first, starts, eleven_rounds = (0.0, 9.0), (10.0, 10.5, 20.0, 20.75), (30.0, 33.0, 40.0, 44.0)
+    clock = iter([*first, *starts, *eleven_rounds])
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     trees = estimate.estimate([jobs("model.1.rounds=50")[2:]], SERIAL)
-    seconds = estimate.Estimate("lightgbm", 2, epochs=0, cell_s=5.0, workers=1, total_s=10.0)
-    assert trees == [seconds]  # half a second for 5 rounds
+    seconds = estimate.Estimate("lightgbm", 2, epochs=0, cell_s=12.75, workers=1, total_s=25.5)
+    assert trees == [seconds]  # half a second to begin, a quarter of one for each further round
 
 
 def test_finished_cells_take_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("train", "rides", "--dry-run", "--json")
     assert json.loads(capsys.readouterr().out) == {"to_train": 0, "seconds": 0.0, "bytes": 0}
+
+
+def test_only_other_test_series_are_left_to_predict(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny.write(tmp_path / "new", tiny.frames(test_series=7))
+    tiny.run("train", "rides", f"data.source={folder}", "--dry-run")
+    last = "dry run: nothing is left to train, 4 cells have yet to predict the test series"
+    assert capsys.readouterr().out.splitlines()[-1] == last
 
 
 def test_a_dry_run_adds_it_up_and_says_the_disk(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,7 @@ def test_a_full_table_becomes_the_dataclass_and_back() -> None:
         ({"name": "x", "on": 1}, "f.toml.on must be true or false, but is 1 (int)."),
         ({"name": "x", "kind": "c"}, "f.toml.kind must be one of 'a', 'b', but is 'c' (str)."),
         ({"name": "x", "lags": 2}, "f.toml.lags must be a list, but is 2 (int)."),
+        ({"name": "x", "lags": "1,2"}, "f.toml.lags must be a list, but is '1,2' (str). On a command line a list is"),
         ({"name": "x", "lags": [1, 2.0]}, "f.toml.lags[1] must be a whole number, but is 2.0 (float)."),
         ({"name": "x", "tables": []}, "f.toml.tables must be a table, but is [] (list)."),
         ({"name": "x", "inner": {"siz": 1}}, "f.toml.inner: unknown key 'siz'. Did you mean 'size'? Known: size."),

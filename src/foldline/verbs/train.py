@@ -107,6 +107,10 @@ def _foretell(prepared: Prepared, waves: list[list[Job]], terminal: Terminal) ->
         return
     with terminal.bar("measuring a few steps", "models"):
         found = estimate.estimate(waves, prepared.config.executor)
+    if not found:
+        last = f"dry run: nothing is left to train, {len(waiting)} cells have yet to predict the test series"
+        terminal.result({"to_train": 0, "seconds": 0.0, "bytes": prepared.space(waiting)}, last)
+        return
     columns = ["", "cells", "epochs", "s a cell", "at a time", "all"]
     rows = [
         [name, str(cells), str(epochs or "-"), f"{cell_s:.1f}", str(workers), _duration(total_s)]
