@@ -12,6 +12,9 @@ from foldline.pages import note
 OWN = """
 table.audit :is(th,td){text-align:left;vertical-align:top}td.say{white-space:normal;min-width:18rem}
 td.clean{color:var(--good)}td.LEAK{color:var(--bad);font-weight:600}td.note{color:var(--doubt)}td.not{color:var(--faint)}
+@media (max-width:640px){table.audit :is(tbody,tr,td){display:block}table.audit tr:first-child{display:none}
+table.audit tr{border-bottom:1px solid var(--line);padding:.6rem 0}
+table.audit td{border:0;padding:.1rem 0;position:static;max-width:none}}
 """
 
 
@@ -24,7 +27,8 @@ def page(name: str, found: Sequence[tuple[Check, Outcome]], command: str) -> str
         (check.name, f"{outcome.picture}{note(outcome.detail)}") for check, outcome in found if outcome.picture
     ]
     sections.append(("How to make it again", f"<pre>{escape(command)}</pre>"))
-    facts = [(str(len(leaks)), "leaks"), (str(len(found)), "checks")]
+    unchecked = sum(outcome.verdict == "not checked" for _, outcome in found)
+    facts = [(str(len(leaks)), "leaks"), (str(len(found)), "checks"), (str(unchecked), "could not be checked")]
     return pages.page(name, "audit", f"Verdict: {answer}.", facts, sections, OWN)
 
 
