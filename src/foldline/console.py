@@ -56,7 +56,7 @@ class Terminal:
         """A table; columns of words stand left, of numbers right."""
         table = Table(title=title, title_justify="left", title_style="bold")
         for name, text in zip(columns, words(columns, rows), strict=True):
-            table.add_column(name, justify="left" if text else "right")
+            table.add_column(name, justify="left" if text else "right", overflow="fold" if text else "ellipsis")
         for row in rows:
             table.add_row(*map(escape, row))
         self.console.print(table)

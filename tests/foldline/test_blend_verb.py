@@ -18,6 +18,7 @@ import test_infer
 import tiny
 
 from foldline import experiment, inference, series
+from foldline.blend import findings
 from foldline.cli import main
 from foldline.console import Terminal
 from foldline.errors import UserError
@@ -367,3 +368,13 @@ def test_the_page_is_one_file_that_loads_nothing(trained: Path) -> None:
     assert page.headings[:3] == ["rides", "Ways to blend", "Members"] and "<svg" not in text
     assert "<b>bold</b>" not in text and "&lt;b&gt;bold&lt;/b&gt;" in text
     assert "./run.sh blend rides" in text
+
+
+def test_a_difference_that_rounds_to_none_has_no_sign() -> None:
+    shown = [findings.signed(value) for value in (-1e-9, 0.0, 0.00113, -0.5)]
+    assert shown == ["0.00000", "0.00000", "+0.00113", "-0.50000"]
+
+
+def test_with_rmse_it_is_said_that_differences_are_squares(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("blend", "rides", "data.metric=rmse")
+    assert "are in the mean squared error, not its root" in capsys.readouterr().out

@@ -73,6 +73,10 @@ class Findings:
                 f"auto {self.score:.5f}: the {metric} of the whole procedure, where each fold's way, too, was chosen "
                 f"without that fold. It is the blend's score: the {fixed:.5f} of {shown(method)} knows which way won"
             )
+        if self.config.data.metric == "rmse":
+            told.append(
+                "what stands behind the best, and what a member saves, are in the mean squared error, not its root"
+            )
         return told
 
     def tables(self) -> list[Table]:
@@ -97,7 +101,7 @@ class Findings:
         rows = [
             [
                 each.label,
-                f"{each.gain:+.5f} ± {each.error:.5f}",
+                f"{signed(each.gain)} ± {each.error:.5f}",
                 "" if each.weight is None else f"{each.weight:.3f}",
                 f"{each.score:.5f}",
                 f"{each.without:.5f}",
@@ -166,7 +170,12 @@ def _filled(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[
 
 def behind(tried: Tried, compared: Decision) -> str:
     """Mean loss above that of the best candidate, and its standard error."""
-    return "" if tried.method == compared.best else f"{tried.behind:+.5f} ± {tried.error:.5f}"
+    return "" if tried.method == compared.best else f"{signed(tried.behind)} ± {tried.error:.5f}"
+
+
+def signed(value: float) -> str:
+    """With its sign and five digits; what rounds to none has none."""
+    return f"{value:+.5f}" if round(value, 5) else "0.00000"
 
 
 def _five(values: Sequence[float]) -> list[str]:
