@@ -222,4 +222,4 @@ def test_what_is_no_study_and_what_no_override_may_change_is_refused(home: Path,
 @pytest.mark.parametrize("name", ["study-sequence", "study-sequence-gpu"])
 def test_the_shipped_studies_can_be_read(home: Path, name: str) -> None:
     plan = settings.load(Path(name), [])
-    assert len(plan.systems) == {"study-sequence": 6, "study-sequence-gpu": 16}[name]
+    assert len(plan.systems) == {"study-sequence": 6, "study-sequence-gpu": 20}[name]
