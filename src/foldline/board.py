@@ -6,6 +6,7 @@ own. Intervals are those of each score by itself, over series; to compare two re
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,14 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 def differences(best: dict[str, Any], other: dict[str, Any]) -> tuple[str, ...]:
     """What one flat config says differently, as key=value; `without key=value` where it leaves to a default."""
     keys = [key for key in sorted(best.keys() | other.keys()) if not _silent(key) and best.get(key) != other.get(key)]
+    keys = [key for key in keys if not all(_filled_in(key, config) for config in (best, other))]
     return tuple(f"{key}={other[key]}" if key in other else f"without {key}={best[key]}" for key in keys)
+
+
+def _filled_in(key: str, config: dict[str, Any]) -> bool:
+    """A block's width that is its model's: who changes the one says all of it."""
+    found = re.fullmatch(r"(model\.\d+)\.blocks\.\d+\.width", key)
+    return found is not None and config.get(key) == config.get(f"{found[1]}.width")
 
 
 def _silent(key: str) -> bool:

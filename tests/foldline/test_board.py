@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import tiny
 
-from foldline import clean, files, records, submit
+from foldline import board, clean, files, records, submit
 from foldline.cli import main
 
 DATA = {"metric": "mae", "source": "rides", "target": ["speed"]}
@@ -90,6 +90,13 @@ def test_experiments_are_ranked_and_told_apart(house: Path, capsys: pytest.Captu
     assert other["differs"] == ["train.lr=0.1"] and other["blend"] == "b 0.75 + a 0.25"
     assert (best["cells"], best["minutes"]) == (2, 1.0)
     assert (other["cells"], other["minutes"]) == (1, 1.5)  # with what it was taught by, and started from
+
+
+def test_a_blocks_width_that_is_its_models_is_not_told_again() -> None:
+    wide, narrow = ({"model.0.width": width, "model.0.blocks.0.width": width} for width in (8, 4))
+    assert board.differences(wide, narrow) == ("model.0.width=4",)
+    own = {**narrow, "model.0.blocks.0.width": 2}
+    assert board.differences(wide, own) == ("model.0.blocks.0.width=2", "model.0.width=4")
 
 
 def test_keys_that_are_left_out_and_lost_cells_are_said(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
