@@ -70,6 +70,10 @@ def test_errors_of_series_are_means_over_their_scored_steps(trained: Path) -> No
     by_hand = np.abs(found.predictions["hybrid"] - found.truth)[:, :8, 0].mean(axis=1)  # the last two are coasting
     np.testing.assert_allclose(found.series_error(found.predictions["hybrid"]), by_hand)
     assert list(found.predictions) == ["hybrid", "lightgbm", SUBMITTED]
+    rooted = replace(found, config=replace(found.config, data=replace(found.config.data, metric="rmse")))
+    squares = (found.predictions["hybrid"] - found.truth)[:, :8, 0] ** 2
+    np.testing.assert_allclose(rooted.series_error(found.predictions["hybrid"]), np.sqrt(squares.mean(axis=1)))
+    np.testing.assert_allclose(rooted.step_error(found.predictions["hybrid"])[:8], np.sqrt(squares.mean(axis=0)))
 
 
 def test_a_head_that_knows_its_error_is_held_to_it(trained: Path) -> None:

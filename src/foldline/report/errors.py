@@ -14,26 +14,24 @@ LEAST = 1e-4  # of the largest error: what is smaller is left out of a logarithm
 
 
 def shapes(evidence: Evidence) -> str:
-    """Mean absolute error at each step, and the errors of all series, sorted."""
+    """The metric at each step, and that of all series, sorted."""
     styles = styles_of(evidence)
     time, kept = _time(evidence)
-    counts = evidence.train.scored.sum(axis=0)[kept]
     by_step: list[Mark] = []
     by_series: list[Mark] = []
     share = np.linspace(0, 100, POINTS + 1)
     for name, values in evidence.predictions.items():
-        step = evidence.error(values).sum(axis=0)[kept] / counts
-        by_step.append(Line(x=time, y=step, style=styles[name], label=name))
+        by_step.append(Line(x=time, y=evidence.step_error(values)[kept], style=styles[name], label=name))
         known = evidence.series_error(values)
         curve = np.percentile(known[np.isfinite(known)], share)
         curve[curve < LEAST * curve[-1]] = np.nan
         by_series.append(Line(x=share, y=curve, style=styles[name]))
-    order = evidence.config.data.order
+    order, metric = evidence.config.data.order, evidence.config.data.metric
     pictures = [
-        ("by step", chart(by_step, xlabel=order, ylabel="mean absolute error", width=500, height=250, zero=True)),
+        ("by step", chart(by_step, xlabel=order, ylabel=metric, width=500, height=250, zero=True)),
         (
             "by series, sorted",
-            chart(by_series, xlabel="% of the series", ylabel="error of a series", width=500, height=250, log=True),
+            chart(by_series, xlabel="% of the series", ylabel=f"{metric} of a series", width=500, height=250, log=True),
         ),
     ]
     return f"{legend(by_step)}{figures(pictures, least=340)}"

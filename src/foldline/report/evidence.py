@@ -127,14 +127,19 @@ class Evidence:
         """Where the loss of every scored value goes."""
         return Book.of(self.train, self.known)
 
-    def error(self, values: np.ndarray) -> np.ndarray:
-        """(N, T) absolute error, mean over targets; 0 where nothing is scored. values: (N, T, K)."""
-        return np.asarray(np.abs(values - self.truth).mean(axis=-1) * self.train.scored)
-
     def series_error(self, values: np.ndarray) -> np.ndarray:
-        """(N,) mean absolute error over the scored steps of each series; NaN without any."""
-        count = self.train.scored.sum(axis=1)
-        return np.where(count > 0, self.error(values).sum(axis=1) / np.maximum(count, 1), np.nan)
+        """(N,) the metric over the scored steps of each series; NaN without any. values: (N, T, K)."""
+        return self._error(values, 1)
+
+    def step_error(self, values: np.ndarray) -> np.ndarray:
+        """(T,) the metric over all series at each step; NaN where none is scored. values: (N, T, K)."""
+        return self._error(values, 0)
+
+    def _error(self, values: np.ndarray, axis: int) -> np.ndarray:
+        loss = self.metric.loss(self.truth, values).mean(axis=-1) * self.train.scored
+        count = self.train.scored.sum(axis=axis)
+        mean = np.where(count > 0, loss.sum(axis=axis) / np.maximum(count, 1), np.nan)
+        return np.array([self.metric.finish(value) for value in mean])
 
     @cached_property
     def cells(self) -> list[Cell]:

@@ -28,7 +28,7 @@ def panels(evidence: Evidence) -> str:
 
 
 def _remark(evidence: Evidence) -> str:
-    text = f"Ranked by the mean absolute error of the {evidence.models}, out-of-fold, over the scored steps."
+    text = f"Ranked by the {evidence.config.data.metric} of the {evidence.models}, out-of-fold, over the scored steps."
     spread = next(iter(evidence.spreads), None)
     if spread is not None:
         text += f" Band: {spread} plus and minus the error that it expects itself."
@@ -43,7 +43,7 @@ def _caption(evidence: Evidence, name: str, number: int) -> str:
     said = f"{errors[0]:.3f}"
     if evidence.result.processed:
         said += f" by the models, {errors[1]:.3f} submitted"
-    return f"<b>{escape(name)}</b>: {escape(f'{data.key} {row[data.key]}{statics}')}<small>error {said}</small>"
+    return f"<b>{escape(name)}</b>: {escape(f'{data.key} {row[data.key]}{statics}')}<small>{data.metric} {said}</small>"
 
 
 def _window(evidence: Evidence, number: int) -> tuple[slice, np.ndarray]:
