@@ -12,6 +12,14 @@ from foldline.table import DataConfig, Table
 
 
 def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]) -> None:
+    """Refuse values that are missing or not finite, and row ids that come twice.
+
+    Args:
+        frame: role columns of the file at `path`, in its order. numbers: those that must be finite.
+
+    Raises:
+        UserError
+    """
     for name in frame.columns:
         column = frame[name]
         number = name in numbers or column.dtype.is_float()
@@ -36,6 +44,11 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
 
 
 def series(table: Table) -> None:
+    """Refuse a series whose order does not increase, or whose static columns change.
+
+    Raises:
+        UserError
+    """
     data, frame = table.data, table.frame
     inside = np.ones(frame.height, dtype=bool)
     inside[table.starts] = False
@@ -59,6 +72,11 @@ def series(table: Table) -> None:
 
 
 def scored(table: Table) -> None:
+    """Refuse a [data] scored that is no condition on the table's columns, or leaves nothing to score.
+
+    Raises:
+        UserError
+    """
     data = table.data
     if not data.scored:
         if not table.scored.any():

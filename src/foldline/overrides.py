@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
+from collections.abc import Sequence
 from typing import Any
 
 from foldline.errors import UserError
@@ -18,6 +19,27 @@ def parse_override(text: str) -> tuple[list[str], Any]:
         return path.strip().split("."), tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         return path.strip().split("."), raw
+
+
+def apart(texts: Sequence[str], table: str) -> tuple[dict[str, Any], list[str]]:
+    """Of a file that names a base: overrides of `base` and [table], as tables; and those that are the base config's.
+
+    Raises:
+        UserError: one goes deeper into [table] than it has keys.
+    """
+    mine: dict[str, Any] = {}
+    others = []
+    for text in texts:
+        names, value = parse_override(text)
+        if names == ["base"]:
+            mine["base"] = value
+        elif names[0] != table:
+            others.append(text)
+        elif len(names) == 2:
+            mine.setdefault(table, {})[names[1]] = value
+        else:
+            raise UserError(f"Override {text!r} must have the form {table}.key=value.")
+    return mine, others
 
 
 def applied(tables: dict[str, Any], texts: list[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from starts import series
 from torch import Tensor, nn
 
 from models.base import Targets
@@ -23,12 +24,7 @@ def make(observed: int = 0, **changes: Any) -> Seq2Seq:
 
 
 def batch(observed: int = 0) -> Tensor:
-    random = torch.Generator().manual_seed(1)
-    x = torch.randn(4, STEPS, FEATURES, generator=random)
-    if not observed:
-        return x
-    there = (torch.arange(STEPS) < observed).float().expand(4, -1).unsqueeze(-1)
-    return torch.cat([x, torch.randn(4, STEPS, 1, generator=random) * there, there], dim=-1)
+    return series(STEPS, FEATURES, observed)
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ from foldline import schema
 from foldline.ablation.parts import parts_of
 from foldline.config import Config
 from foldline.errors import UserError, unknown
-from foldline.overrides import parse_override
+from foldline.overrides import apart, parse_override
 
 OPEN = ("features", "train", "model", "blend", "post")  # tables that a variant may change
 SEEDS = ("seeds", "full_seeds")
@@ -118,7 +118,7 @@ def load(path: Path, overrides: list[str]) -> Ablation:
         UserError: no such file, an unknown key or part, a variant that changes nothing or what it must not.
     """
     path = configs.locate(path)
-    mine, rest = _split(overrides)
+    mine, rest = apart(overrides, "ablate")
     file = _read(path, mine)
     source, common = _base(path, file.base), [*file.set, *rest]
     with told_of(f"{path}, base"):
@@ -147,21 +147,6 @@ def told_of(where: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-
-
-def _split(overrides: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """The overrides that are about the ablation itself, as tables of its file; and those of its baseline."""
-    mine: dict[str, Any] = {}
-    rest = []
-    for text in overrides:
-        names, value = parse_override(text)
-        if names == ["base"]:
-            mine["base"] = value
-        elif names[0] == "ablate" and len(names) == 2:
-            mine.setdefault("ablate", {})[names[1]] = value
-        else:
-            rest.append(text)
-    return mine, rest
 
 
 def _read(path: Path, overrides: dict[str, Any]) -> AblationFile:

@@ -27,7 +27,7 @@ from foldline import schema
 from foldline.ablation.variants import AblateConfig, told_of
 from foldline.config import Config
 from foldline.errors import UserError
-from foldline.overrides import parse_override
+from foldline.overrides import apart, parse_override
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,10 @@ def load(path: Path, overrides: list[str]) -> Plan:
         UserError: no such file, an unknown key or model, a system without a width or with one of its own.
     """
     path = configs.locate(path)
-    mine, rest = _split(overrides)
+    mine, rest = apart(overrides, "study")
+    for text in rest:
+        if parse_override(text)[0][0] in ("model", "system"):
+            raise UserError(f"Override {text!r}: a study's models are its [[system]]s; change them in its file.")
     file = _read(path, mine)
     with told_of(f"{path}, base"):
         base = configs.load(_base(path, file.base), [*file.set, *rest])
@@ -130,23 +133,6 @@ def load(path: Path, overrides: list[str]) -> Plan:
         if made.on_rows:
             raise UserError(f"{path}, system {system.name!r}: a study compares networks, but {made.name} is none.")
     return plan
-
-
-def _split(overrides: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """The overrides that are about the study itself, as tables of its file; and those of its base."""
-    mine: dict[str, Any] = {}
-    rest = []
-    for text in overrides:
-        names, value = parse_override(text)
-        if names == ["base"]:
-            mine["base"] = value
-        elif names[0] == "study" and len(names) == 2:
-            mine.setdefault("study", {})[names[1]] = value
-        elif names[0] in ("model", "system"):
-            raise UserError(f"Override {text!r}: a study's models are its [[system]]s; change them in its file.")
-        else:
-            rest.append(text)
-    return mine, rest
 
 
 def _read(path: Path, overrides: dict[str, Any]) -> StudyFile:

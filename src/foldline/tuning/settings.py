@@ -23,7 +23,7 @@ from foldline import config as configs
 from foldline import schema
 from foldline.config import Config
 from foldline.errors import UserError, unknown
-from foldline.overrides import parse_override
+from foldline.overrides import apart
 from foldline.tuning.space import Space
 
 TABLES = ("base", "tune", "space")
@@ -101,31 +101,14 @@ def load(path: Path, overrides: Sequence[str]) -> Setting:
         UserError: no such file, broken TOML, unknown key, a value that the base config refuses.
     """
     path = configs.locate(path)
-    mine, others = _split(overrides)
+    mine, others = apart(overrides, "tune")
     tables = _read(path, mine)
     tune = schema.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
     space = Space.build(tables.get("space", {}), f"{path}: space")
-    setting = Setting(name=path.stem, base=_beside(path, tables), overrides=others, tune=tune, space=space)
+    setting = Setting(name=path.stem, base=_beside(path, tables), overrides=tuple(others), tune=tune, space=space)
     base = setting.config({})  # before the space: what is wrong with it is no entry's fault
     space.check(setting.config, f"{path}: space")
     return replace(setting, tune=_folds(tune, base.folds.k, f"{path}: tune"))
-
-
-def _split(overrides: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The overrides that are about the search itself, as tables of its file; and those of its base."""
-    mine: dict[str, Any] = {}
-    others = []
-    for text in overrides:
-        names, value = parse_override(text)
-        if names == ["base"]:
-            mine["base"] = value
-        elif names[0] == "tune" and len(names) == 2:
-            mine.setdefault("tune", {})[names[1]] = value
-        elif names[0] == "tune":
-            raise UserError(f"Override {text!r} must have the form tune.key=value.")
-        else:
-            others.append(text)
-    return mine, tuple(others)
 
 
 def _read(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
