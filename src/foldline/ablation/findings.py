@@ -37,7 +37,6 @@ class Finding:
     deltas: np.ndarray  # (k, S) scores minus the baseline's
     evidence: Evidence
     interval: np.ndarray  # (2,) 95 % of the bootstrap, of the effect
-    slice_scores: np.ndarray  # (G,) mean over seeds
     slice_effects: np.ndarray  # (G,)
     slice_intervals: np.ndarray  # (G, 2)
     identical: bool  # it predicts what the baseline predicts, to the last bit
@@ -126,7 +125,6 @@ def _weigh(study: Study, book: Book, sums: np.ndarray) -> Findings:
             deltas=scores[number] - scores[0],
             evidence=judged[number - 1],
             interval=intervals[0, number - 1],
-            slice_scores=sliced[:, number],
             slice_effects=sliced[:, number] - sliced[:, 0],
             slice_intervals=intervals[1:, number - 1],
             identical=bool((sums[number] == sums[0]).all()),
