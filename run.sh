@@ -32,7 +32,7 @@ repository() { # the folder of this file, symlinks followed (`readlink -f` came 
 recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; } # a pyenv shim may exist and fail
 
 lacks() { # PYTHON: lists what pyproject.toml requires and PYTHON does not have; fails where that is anything
-    "$1" -P "$ROOT/src/foldline/requirements.py" "$ROOT/pyproject.toml" $verb_extras
+    "$1" -P "$ROOT/src/foldline/core/requirements.py" "$ROOT/pyproject.toml" $verb_extras
 }
 
 hosted() { [ -n "${KAGGLE_KERNEL_RUN_TYPE:-}${COLAB_RELEASE_TAG:-}" ] || [ -d /kaggle/working ]; }
@@ -190,7 +190,7 @@ elif ! use_active; then
     [ "$state" = current ] || set_up
 fi
 # Nothing is installed into an environment that is not ours, this package neither.
-[ "$PYTHON" = "$VENV/bin/python" ] || export PYTHONPATH="$ROOT/src:$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+[ "$PYTHON" = "$VENV/bin/python" ] || export PYTHONPATH="$ROOT/src${PYTHONPATH:+:$PYTHONPATH}"
 
 export FOLDLINE_HOME="$ROOT"
 exec "$PYTHON" -P -m foldline "$@" # -P: a models/ or types.py in the caller's folder does not shadow ours

@@ -4,7 +4,7 @@ First by arithmetic: deltas drawn with known splits and seeds, judged in three w
 the spread; and in ours, for several shares of what a seed does in all folds alike. Then by ablations of a small network
 on flat features of simulated breaths, all in memory. Each draws its own breaths, deals them into folds, trains every
 (fold, seed) as the engine does (one seed starts the networks of all folds from the same weights), and is judged by
-foldline.ablation.evidence:
+foldline.evidence.ablation.verdicts:
 
     same config, other seeds   no difference: a verdict of help or harm is false
     two equal sensors          none over all breaths, though one on these: a network sees the valve through noise of its
@@ -26,10 +26,10 @@ import torch
 from scipy import special, stats
 from torch import Tensor
 
-import features
-from foldline.ablation import evidence, power
-from foldline.ablation.losses import fold_scores
-from foldline.ablation.power import Noise, Rule
+from foldline import features
+from foldline.evidence.ablation import power, verdicts
+from foldline.evidence.ablation.power import Noise, Rule
+from foldline.experiment.loss_table import fold_scores
 from ventilator.simulator import frame, simulate
 
 Array = np.ndarray
@@ -61,7 +61,7 @@ def as_repetitions(deltas: Array) -> float:
 
 def ours(deltas: Array) -> float:
     """p of evidence.py."""
-    return evidence.p_of_no_effect(*evidence.corrected_t(deltas), len(deltas) - 1)
+    return verdicts.p_of_no_effect(*verdicts.corrected_t(deltas), len(deltas) - 1)
 
 
 def drawn(rng: np.random.Generator, variants: int, k: int, seeds: int, split: float) -> Array:
@@ -81,7 +81,7 @@ def arithmetic(k: int, seeds: int, draws: int) -> None:
     for split in (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0):
         deltas = [drawn(rng, 10, k, seeds, split) for _ in range(draws)]
         rates = [np.mean([way(each[0]) <= 0.05 for each in deltas]) for way in ways]
-        rates.append(np.mean([evidence.holm(np.array([ours(one) for one in each])).min() <= 0.05 for each in deltas]))
+        rates.append(np.mean([verdicts.holm(np.array([ours(one) for one in each])).min() <= 0.05 for each in deltas]))
         print(f"{split:>28g}" + "".join(f"{rate:>16.1%}" for rate in rates))
 
 
@@ -191,7 +191,7 @@ def expected(deltas: Array) -> Noise:
 
 def false_alarms(title: str, deltas: Array) -> None:
     """Where there is no effect: how often each way finds one."""
-    false = sum(evidence.judge(each[None], RULE)[0].verdict in ("helps", "hurts") for each in deltas)
+    false = sum(verdicts.judge(each[None], RULE)[0].verdict in ("helps", "hurts") for each in deltas)
     others = [np.mean([way(each) <= RULE.alpha for each in deltas]) for way in (uncorrected, as_repetitions)]
     print(f"{title:<32}{interval(false, len(deltas)):>24}" + "".join(f"{rate:>16.1%}" for rate in others))
 
@@ -200,7 +200,7 @@ def detections(title: str, deltas: Array, effect: float, score: float) -> None:
     """Where the effect's size is known: how often it gets its verdict, how often that was promised, what was said."""
     noise = expected(deltas)
     promised = power.power_to_differ(noise, effect, noise.seeds, RULE.alpha)
-    judged = [evidence.judge(each[None], RULE)[0] for each in deltas]
+    judged = [verdicts.judge(each[None], RULE)[0] for each in deltas]
     hits = sum(each.verdict == ("helps" if effect < 0 else "hurts") for each in judged)
     said = np.quantile([each.smallest / score for each in judged], [0.1, 0.5, 0.9])
     words = " ".join(f"{size:6.1%}" for size in said)

@@ -25,8 +25,8 @@ from pathlib import Path
 def steps(source: str, home: str) -> list[tuple[str, float]]:
     """(step, seconds) of one cold pass; peak memory last, in GiB."""
     os.environ["FOLDLINE_HOME"] = home
-    from foldline import folds, series, store
-    from foldline.table import DataConfig
+    from foldline.data import folds, loading, store
+    from foldline.data.roles import DataConfig
 
     data = DataConfig(
         id="id",
@@ -40,7 +40,7 @@ def steps(source: str, home: str) -> list[tuple[str, float]]:
     )
     features = store.FeaturesConfig(tables={"raw": {"complement": ["u_out"]}})
     marks = [("", time.perf_counter())]
-    competition = series.load(data)
+    competition = loading.load(data)
     marks.append(("border: read and check", time.perf_counter()))
     folds.obtain(folds.FoldsConfig(kind="stratified-group"), "full", competition.train)
     marks.append(("folds", time.perf_counter()))
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--breaths", type=int, default=75_450)
     parser.add_argument("--test-breaths", type=int, default=50_300)
     size = parser.parse_args(argv)
-    from foldline import files
+    from foldline.core import files
     from ventilator import simulator
 
     source = files.runs() / "bench" / f"simulated-{size.breaths}-{size.test_breaths}"

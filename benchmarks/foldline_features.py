@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measured import run
-from features import Columns, build, compute
-from foldline import readers
+from foldline.data import readers
+from foldline.features import Columns, build, compute
 
 LEVELS = {"R": (5, 20, 50), "C": (10, 20, 50)}
 COLUMNS = Columns(key="breath_id", order="time_step", inputs=("u_in", "u_out"), static=("R", "C"), levels=LEVELS)

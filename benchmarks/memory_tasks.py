@@ -32,8 +32,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.blocks import build, configure
-from models.probes import path_length
+from foldline.models.blocks import build, configure
+from foldline.models.probes import path_length
 
 BATCH, TEST, RATE = 32, 1000, 2e-3
 HEADS = 2  # of attention; few, so that a width can be found for any number of weights

@@ -1,6 +1,6 @@
 """The measured half of benchmarks/train.py: one side, in a fresh process, prints what it did as one line of JSON.
 
-    python -m benchmarks.train_side '{"side": "ours", "network": "winner", "steps": 5, ...}'
+    python -m benchmarks.train_side '{"side": "ours", "network": "first_place", "steps": 5, ...}'
 
 All of it on random breaths of the competition's shape: 80 steps of which the first 31 are scored, 37 features.
 """
@@ -21,18 +21,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import train_rival
 from benchmarks.measured import peak_bytes
-from foldline import networks, trainer
-from foldline.recipe import TrainConfig
-from foldline.resident import Resident
-from foldline.state import State
-from models.base import Targets
+from foldline.fit import network_cell, trainer
+from foldline.fit.device_dataset import DeviceDataset
+from foldline.fit.train_config import TrainConfig
+from foldline.fit.training_state import State
+from foldline.models.contract import Targets
 
 STEPS, SCORED, FEATURES = 80, 31, 37
 WARM_UP = 3  # turns before the clock starts
 
 # The networks of the project's performance notes; a bi-LSTM of 512 units has 512 in each direction.
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "winner": ("winner", {}),
+    "first_place": ("first_place", {}),
     "bi-LSTM 4x512": ("hybrid", {"width": 1024, "blocks": [{"kind": "bilstm"}] * 4}),
     "bi-GRU 4x512": ("hybrid", {"width": 1024, "blocks": [{"kind": "gru"}] * 4}),
     "TCN 256x8": ("hybrid", {"width": 256, "blocks": [{"kind": "tcn", "levels": 8}]}),
@@ -49,7 +49,7 @@ class Task:
     """What to measure."""
 
     side: str  # "ours", "rival", or "ceiling": the device's matrix product
-    network: str = "winner"  # of NETWORKS
+    network: str = "first_place"  # of NETWORKS
     batch: int = 128  # breaths
     steps: int = 5  # timed ones
     precision: str = "fp32"
@@ -76,7 +76,7 @@ def breaths(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def network_of(task: Task) -> Any:
     """The task's network, on 37 features and one target."""
     name, params = NETWORKS[task.network]
-    return networks.build(name, params, FEATURES, (), Targets(count=1))
+    return network_cell.build(name, params, FEATURES, (), Targets(count=1))
 
 
 def gflop_a_breath(task: Task) -> float:
@@ -113,7 +113,7 @@ def _cell(task: Task, config: TrainConfig, seed: int) -> Iterator[None]:
     device = torch.device(task.device)
     trainer.prepare(config, device)
     x, y, scored = breaths(4 * task.batch, seed)
-    fold = Resident(
+    fold = DeviceDataset(
         x=torch.from_numpy(x[:, : task.kept].copy()).to(device),
         static=torch.zeros(len(x), 0, dtype=torch.long, device=device),
         mask=None,

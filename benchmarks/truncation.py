@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.base import Targets
-from models.hybrid import Config, Hybrid
-from models.probes import truncated
+from foldline.models.contract import Targets
+from foldline.models.probes import truncated
+from foldline.models.systems.hybrid import Config, Hybrid
 from ventilator.simulator import frame, simulate
 
 STEPS, BATCH, RATE = 80, 64, 3e-3  # of a breath; breaths a training step; Adam's peak rate

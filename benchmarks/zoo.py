@@ -18,14 +18,15 @@ from typing import Any
 
 import torch
 
-from foldline import files, networks
-from foldline.cells import ModelConfig
-from foldline.recipe import TrainConfig
-from foldline.study import cost
-from foldline.study.cost import Subject
-from models import MODELS
-from models.base import Part, Targets
-from models.blocks import BLOCKS
+from foldline.core import files
+from foldline.evidence.study import step_cost
+from foldline.evidence.study.step_cost import Subject
+from foldline.fit import network_cell
+from foldline.fit.train_config import TrainConfig
+from foldline.models import MODELS
+from foldline.models.blocks import BLOCKS
+from foldline.models.contract import Part, Targets
+from foldline.run.cells import ModelConfig
 
 FEATURES, LEVELS, TARGETS = 37, (3, 3), Targets(count=1)  # of the ventilator: columns, values of R and of C, pressure
 SERIES, STEPS = 8, 80  # of a training step
@@ -48,17 +49,17 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "blocks/time2vec": ("test_blocks_time.py::test_rescaled_time_with_inversely_rescaled_frequencies_is_the_same"),
     "blocks/transformer": "test_blocks.py::test_a_transformer_without_position_does_not_know_the_order_of_steps",
     "blocks/wavenet": "test_blocks_convolution.py::test_the_papers_wavenet_sees_two_to_the_number_of_layers_steps",
-    "deepar": "test_deepar.py::test_paths_spread_as_sigma_says",
-    "esrnn": "test_esrnn.py::test_holt_winters_is_the_recursion_by_hand",
-    "hybrid": "test_hybrid.py::test_a_skip_adds_the_input",
-    "lightgbm": (
+    "systems/deepar": "test_deepar.py::test_paths_spread_as_sigma_says",
+    "systems/esrnn": "test_esrnn.py::test_holt_winters_is_the_recursion_by_hand",
+    "systems/hybrid": "test_hybrid.py::test_a_skip_adds_the_input",
+    "systems/lightgbm": (
         "test_lightgbm.py::test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on"
     ),
-    "seq2seq": "test_seq2seq.py::test_free_running_is_teacher_forced_by_its_own_outputs",
-    "tft": "test_tft.py::test_each_published_ablation_takes_its_part_away",
-    "third": "test_third.py::test_the_auxiliary_outputs_are_held_to_the_targets_differences",
-    "wavenet": "test_wavenet.py::test_the_window_by_gradients_is_the_declared_one",
-    "winner": "test_winner.py::test_at_the_published_sizes_it_has_the_published_number_of_parameters",
+    "systems/seq2seq": "test_seq2seq.py::test_free_running_is_teacher_forced_by_its_own_outputs",
+    "systems/tft": "test_tft.py::test_each_published_ablation_takes_its_part_away",
+    "systems/third_place": "test_third_place.py::test_the_auxiliary_outputs_are_held_to_the_targets_differences",
+    "systems/autoregressive_wavenet": "test_wavenet.py::test_the_window_by_gradients_is_the_declared_one",
+    "systems/first_place": "test_first_place.py::test_at_the_published_sizes_it_has_the_published_number_of_parameters",
 }
 LEAD = f"""# The zoo
 
@@ -81,7 +82,7 @@ class Entry:
     @property
     def file(self) -> str:
         """Under models/, without .py."""
-        return f"blocks/{self.part.source.stem}" if self.block else self.part.source.stem
+        return f"{'blocks' if self.block else 'systems'}/{self.part.source.stem}"
 
     @property
     def model(self) -> ModelConfig:
@@ -114,7 +115,7 @@ def source(about: str) -> str:
 def parameters(model: ModelConfig) -> int:
     """How many numbers the network learns; nothing is allocated."""
     with torch.device("meta"):
-        network = networks.build(model.name, model.params, FEATURES, LEVELS, TARGETS)
+        network = network_cell.build(model.name, model.params, FEATURES, LEVELS, TARGETS)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -138,7 +139,7 @@ def milliseconds(entry: Entry) -> str:
         return "-"
     names = ("time_step", *(f"feature {number}" for number in range(1, FEATURES)))
     subject = Subject(model=entry.model, names=names, channels=FEATURES, levels=LEVELS, targets=TARGETS)
-    return f"{1e3 * cost.measure(subject, SERIES, [STEPS])[0].step_s:.0f}"
+    return f"{1e3 * step_cost.measure(subject, SERIES, [STEPS])[0].step_s:.0f}"
 
 
 @dataclass(frozen=True, kw_only=True)

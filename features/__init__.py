@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from features import base
-from features.base import Columns, Family, unknown
-from features.compartment import Compartment
-from features.compute import compute
-from features.differences import Differences
-from features.integral import Integral
-from features.lags import Lags
-from features.raw import Raw
-from features.static import Static
-from features.stats import Stats
-from features.time import Time
+from foldline.features import family
+from foldline.features.compartment import Compartment
+from foldline.features.compute import compute
+from foldline.features.differences import Differences
+from foldline.features.family import Columns, Family, unknown
+from foldline.features.integral import Integral
+from foldline.features.lags import Lags
+from foldline.features.raw import Raw
+from foldline.features.static import Static
+from foldline.features.stats import Stats
+from foldline.features.time import Time
 
 __all__ = ["FAMILIES", "Columns", "Family", "build", "compute", "source_of"]
 
@@ -54,5 +54,5 @@ def build(name: str, params: Mapping[str, object] | None = None) -> Family:
 
 def source_of(name: str) -> list[Path]:
     """The files whose text decides what the family `name` computes: its own, base.py and compute.py."""
-    modules = (FAMILIES[name].__module__, base.__name__, compute.__module__)
+    modules = (FAMILIES[name].__module__, family.__name__, compute.__module__)
     return [Path(str(sys.modules[module].__file__)) for module in modules]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from features.base import Columns, Family, check_names, cumulated, duration, number, unknown
+from foldline.features.family import Columns, Family, check_names, cumulated, duration, number, unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from features.base import LENGTH, SERIES, STEP, Columns, Family
+from foldline.features.family import LENGTH, SERIES, STEP, Columns, Family
 
 CHUNK_ROWS = 163_840  # 2,048 series of 80 steps; a chunk ends with the series that reaches it
 

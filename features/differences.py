@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from features.base import Columns, Family, check_names, check_steps, number, shifted
+from foldline.features.family import Columns, Family, check_names, check_steps, number, shifted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from features.base import Columns, Family, check_names, number
+from foldline.features.family import Columns, Family, check_names, number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import polars as pl
 
-from features.base import Columns, Family
+from foldline.features.family import Columns, Family
 
 
 @dataclass(frozen=True, kw_only=True)

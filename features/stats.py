@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from features.base import LENGTH, SERIES, Columns, Family, at_end, check_names, cumulated, number
+from foldline.features.family import LENGTH, SERIES, Columns, Family, at_end, check_names, cumulated, number
 
 
 @dataclass(frozen=True, kw_only=True)

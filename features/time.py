@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from features.base import Columns, Family, duration, number
+from foldline.features.family import Columns, Family, duration, number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,20 +9,33 @@ engine.
 from pathlib import Path
 from typing import Any
 
-from models import attention, base, deepar, esrnn, hybrid, initial, lightgbm, seq2seq, tft, third, wavenet, winner
-from models.base import Part
-from models.heads import auxiliary, linear
+from foldline.models import contract
+from foldline.models.contract import Part
+from foldline.models.heads import auxiliary, linear
+from foldline.models.ops import attention, initialisation
+from foldline.models.systems import (
+    autoregressive_wavenet,
+    deepar,
+    esrnn,
+    first_place,
+    hybrid,
+    lightgbm,
+    seq2seq,
+    tft,
+    tft_config,
+    third_place,
+)
 
 MODELS: dict[str, Part] = {
     "deepar": Part(deepar.Config, deepar.DeepAR),
     "esrnn": Part(esrnn.Config, esrnn.ESRNN),
+    "first_place": Part(first_place.Config, first_place.FirstPlace),
     "hybrid": Part(hybrid.Config, hybrid.Hybrid),
     "lightgbm": Part(lightgbm.Config, lightgbm.LightGBM),
     "seq2seq": Part(seq2seq.Config, seq2seq.Seq2Seq),
-    "tft": Part(tft.Config, tft.TFT),
-    "third": Part(third.Config, third.Third),
-    "wavenet": Part(wavenet.Config, wavenet.WaveNet),
-    "winner": Part(winner.Config, winner.Winner),
+    "tft": Part(tft_config.Config, tft.TFT),
+    "third_place": Part(third_place.Config, third_place.ThirdPlace),
+    "wavenet": Part(autoregressive_wavenet.Config, autoregressive_wavenet.WaveNet),
 }
 
 
@@ -34,6 +47,6 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
         tables = params.get(field, getattr(part.config(), field))
         used |= {registry[table["kind"]].source for table in ([tables] if isinstance(tables, dict) else tables)}
     if part.config.kind == "network":
-        used |= {Path(str(module.__file__)) for module in (attention, base, initial, auxiliary, linear)}
+        used |= {Path(str(module.__file__)) for module in (attention, contract, initialisation, auxiliary, linear)}
         used |= {Path(__file__).parent / f"{shared}.py" for shared in getattr(part.config, "shares", ())}
     return sorted(used)

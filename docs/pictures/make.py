@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from foldline.pages.chromium import Chromium
+from foldline.core.pages.chromium import Chromium
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parents[1]

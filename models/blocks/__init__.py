@@ -3,8 +3,7 @@
 import difflib
 from typing import Any
 
-from models.base import Block, Part
-from models.blocks import (
+from foldline.models.blocks import (
     bilstm,
     conv,
     glu,
@@ -21,7 +20,8 @@ from models.blocks import (
     transformer,
     wavenet,
 )
-from models.covariates import CovariateBlock
+from foldline.models.contract import Block, Part
+from foldline.models.ops.covariates import CovariateBlock
 
 BLOCKS: dict[str, Part] = {
     "bilstm": Part(bilstm.Config, bilstm.BiLSTM),

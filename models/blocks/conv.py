@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.base import Block, BlockConfig, masked
+from foldline.models.contract import Block, BlockConfig, masked
 
 
 @dataclass(frozen=True, kw_only=True)

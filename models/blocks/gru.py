@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from models.base import recurrent
-from models.initial import Initial, initialise
-from models.recurrence import RecurrentBlock, RecurrentConfig
+from foldline.models.contract import recurrent
+from foldline.models.ops.initialisation import Initial, initialise
+from foldline.models.ops.recurrence import RecurrentBlock, RecurrentConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.base import Block, BlockConfig
+from foldline.models.contract import Block, BlockConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.recurrence import CellBlock, RecurrentConfig
-from models.scan import linear
+from foldline.models.ops.recurrence import CellBlock, RecurrentConfig
+from foldline.models.ops.scan import linear
 
 
 @dataclass(frozen=True, kw_only=True)

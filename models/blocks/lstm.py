@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models.recurrence import LSTMConfig, LSTMLayer
+from foldline.models.ops.recurrence import LSTMConfig, LSTMLayer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.recurrence import CellBlock, RecurrentConfig
-from models.scan import gated
+from foldline.models.ops.recurrence import CellBlock, RecurrentConfig
+from foldline.models.ops.scan import gated
 
 
 @dataclass(frozen=True, kw_only=True)

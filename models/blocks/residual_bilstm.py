@@ -1,6 +1,7 @@
 """Residual bi-LSTM: a bi-LSTM that doubles the width, a feed-forward net that brings it back, and a skip around both.
 
-Source: the 1st-place team of the Ventilator Pressure Prediction, 2021, network B (models/winner.py is all of it).
+Source: the 1st-place team of the Ventilator Pressure Prediction, 2021, network B
+(models/systems/first_place.py is all of it).
 x + FFN(bi-LSTM(x)): d -> 2d by the two directions of d units each -> 4d -> ReLU -> d. With zero weights it is the
 identity. (B, T, in) -> (B, T, width), through a linear map in front where the width changes.
 
@@ -13,9 +14,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from models.base import recurrent
-from models.initial import Initial, initialise
-from models.recurrence import RecurrentBlock, RecurrentConfig
+from foldline.models.contract import recurrent
+from foldline.models.ops.initialisation import Initial, initialise
+from foldline.models.ops.recurrence import RecurrentBlock, RecurrentConfig
 
 
 @dataclass(frozen=True, kw_only=True)

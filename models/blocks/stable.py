@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.recurrence import CellBlock, RecurrentConfig
+from foldline.models.ops.recurrence import CellBlock, RecurrentConfig
 
 
 @dataclass(frozen=True, kw_only=True)

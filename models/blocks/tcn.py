@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from models.base import Block, BlockConfig
+from foldline.models.contract import Block, BlockConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.base import BlockConfig
-from models.covariates import NOTHING, CovariateBlock, Covariates
+from foldline.models.contract import BlockConfig
+from foldline.models.ops.covariates import NOTHING, CovariateBlock, Covariates
 
 
 @dataclass(frozen=True, kw_only=True)

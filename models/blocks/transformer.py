@@ -17,9 +17,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.attention import attention
-from models.base import BlockConfig
-from models.covariates import NOTHING, CovariateBlock, Covariates
+from foldline.models.contract import BlockConfig
+from foldline.models.ops.attention import attention
+from foldline.models.ops.covariates import NOTHING, CovariateBlock, Covariates
 
 
 @dataclass(frozen=True, kw_only=True)

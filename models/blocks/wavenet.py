@@ -17,8 +17,8 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.base import BlockConfig
-from models.covariates import NOTHING, CovariateBlock, Covariates
+from foldline.models.contract import BlockConfig
+from foldline.models.ops.covariates import NOTHING, CovariateBlock, Covariates
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from models.base import Head, Part, Targets
-from models.heads import gaussian, grid, huber, l1, l2, laplace, quantile, twophase
-from models.heads.auxiliary import Aux
+from foldline.models.contract import Head, Part, Targets
+from foldline.models.heads import gaussian, grid, huber, l1, l2, laplace, quantile, twophase
+from foldline.models.heads.auxiliary import Aux
 
 HEADS: dict[str, Part] = {
     "l1": Part(l1.Config, l1.L1),

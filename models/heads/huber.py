@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from models.base import Targets
-from models.heads.linear import HeadConfig, LinearHead
+from foldline.models.contract import Targets
+from foldline.models.heads.linear import HeadConfig, LinearHead
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What all heads share: one linear map, the auxiliary targets, and the rule of the weighted mean.
 
 A head of this folder is a `HeadConfig` and a `LinearHead` with an `error` per step; two-phase, whose unscored steps
-count too, changes the weighted sum. Letters as in models/base.py; P = a head's own outputs + auxiliary ones.
+count too, changes the weighted sum. Letters as in models/contract.py; P = a head's own outputs + auxiliary ones.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from models.base import Head
-from models.heads.auxiliary import Aux
+from foldline.models.contract import Head
+from foldline.models.heads.auxiliary import Aux
 
 SMALLEST = 1e-12  # a sum of weights below this is taken for none
 

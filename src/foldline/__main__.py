@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from foldline.cli import main
+from foldline.cli.main import main
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as on Ctrl-C: drafts are removed, workers ended
 

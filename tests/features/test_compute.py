@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features import Columns, build, compute
+from foldline.features import Columns, build, compute
 
 ROLES = Columns(key="k", order="t", inputs=("x",))
 ALL = [build(name) for name in ("raw", "time", "integral", "lags", "differences", "stats")]

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features import FAMILIES, Columns, Family, build, compute
+from foldline.features import FAMILIES, Columns, Family, build, compute
 
 ROLES = Columns(
     key="patient",

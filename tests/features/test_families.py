@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from features import Columns, build, compute
+from foldline.features import Columns, build, compute
 
 BREATHS = pl.DataFrame(
     {

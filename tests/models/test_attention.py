@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import attention as module
-from models.attention import attention
+from foldline.models.ops import attention as module
+from foldline.models.ops.attention import attention
 
 SERIES, HEADS, STEPS, SIZE = 3, 2, 6, 4
 REAL = torch.arange(STEPS)[None, :] < torch.tensor([6, 1, 4])[:, None]  # (B, T)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.blocks import bilstm, conv, transformer
-from models.initial import initialise
+from foldline.models.blocks import bilstm, conv, transformer
+from foldline.models.ops.initialisation import initialise
 
 
 def reach(block: nn.Module, steps: int, inputs: int, step: int) -> list[int]:

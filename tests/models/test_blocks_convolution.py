@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.blocks import glu, wavenet
-from models.covariates import Covariates
-from models.probes import seen
+from foldline.models.blocks import glu, wavenet
+from foldline.models.ops.covariates import Covariates
+from foldline.models.probes import seen
 
 
 def make_wavenet(inputs: int = 3, known: int = 0, **table: Any) -> wavenet.WaveNet:

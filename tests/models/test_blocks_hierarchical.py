@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.blocks import hierarchical
-from models.probes import path_length
+from foldline.models.blocks import hierarchical
+from foldline.models.probes import path_length
 
 
 def make(window: int = 4, inputs: int = 3) -> hierarchical.Hierarchical:

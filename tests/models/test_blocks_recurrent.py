@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.base import Targets
-from models.blocks import bilstm, build, configure, gru, lstm, residual_bilstm
-from models.covariates import Covariates
-from models.hybrid import Config, Hybrid
-from models.recurrence import RecurrentBlock
+from foldline.models.blocks import bilstm, build, configure, gru, lstm, residual_bilstm
+from foldline.models.contract import Targets
+from foldline.models.ops.covariates import Covariates
+from foldline.models.ops.recurrence import RecurrentBlock
+from foldline.models.systems.hybrid import Config, Hybrid
 
 RECURRENT = ("lstm", "bilstm", "residual-bilstm", "gru", "mingru", "minlstm", "lru", "stable")
 KNOWN = 3  # E

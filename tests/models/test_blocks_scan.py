@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import scan
-from models.blocks import lru, mingru, minlstm
+from foldline.models.blocks import lru, mingru, minlstm
+from foldline.models.ops import scan
 
 GENERATOR = torch.Generator().manual_seed(0)
 

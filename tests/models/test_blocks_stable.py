@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks import truncation
-from models.blocks import lstm, stable
-from models.probes import seen, truncated
+from foldline.models.blocks import lstm, stable
+from foldline.models.probes import seen, truncated
 
 
 def make(**table: Any) -> stable.Stable:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.base import Targets
-from models.blocks import time2vec, transformer
-from models.covariates import Clock, Covariates, tell
-from models.hybrid import Config, Hybrid
+from foldline.models.blocks import time2vec, transformer
+from foldline.models.contract import Targets
+from foldline.models.ops.covariates import Clock, Covariates, tell
+from foldline.models.systems.hybrid import Config, Hybrid
 
 TIME = torch.tensor([[0.0, 0.03, 0.07, 0.1], [0.0, 0.04, 0.05, 0.3]])  # (B, T), s, uneven
 X = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.base import Targets
-from models.deepar import Config, DeepAR
+from foldline.models.contract import Targets
+from foldline.models.systems.deepar import Config, DeepAR
 
 STATIC = torch.zeros(64, 0, dtype=torch.long)
 

@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from models import heads
-from models.base import Targets
-from models.esrnn import ESRNN, Config, Dilated, HoltWinters, Ratio, Smoothing, combination, smoothed, starts
+from foldline.models import heads
+from foldline.models.contract import Targets
+from foldline.models.systems.esrnn import (
+    ESRNN,
+    Config,
+    Dilated,
+    HoltWinters,
+    Ratio,
+    Smoothing,
+    combination,
+    smoothed,
+    starts,
+)
 
 VENTILATOR = ((5.0, 20.0, 50.0), (0.01, 0.02, 0.05))  # R in cmH2O/(L/s), C in L/cmH2O
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.blocks import bilstm, gru
+from foldline.models.blocks import bilstm, gru
 
 
 def weights(block: nn.Module) -> int:

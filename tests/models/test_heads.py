@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from foldline import config
-from foldline.errors import UserError
-from models import heads
-from models.base import Head, Targets
-from models.heads.quantile import Quantile
+from foldline.core.errors import UserError
+from foldline.experiment import config
+from foldline.models import heads
+from foldline.models.contract import Head, Targets
+from foldline.models.heads.quantile import Quantile
 
 ONE = Targets(count=1)
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models import heads
-from models.base import Targets
-from models.heads.auxiliary import Aux
+from foldline.models import heads
+from foldline.models.contract import Targets
+from foldline.models.heads.auxiliary import Aux
 
 Y = torch.tensor([1.0, 4.0, 2.0, 8.0, 5.0]).view(1, 5, 1)
 ALL = torch.ones(1, 5)

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from models import heads
-from models.base import Head, Targets
-from models.heads import HEADS
+from foldline.models import heads
+from foldline.models.contract import Head, Targets
+from foldline.models.heads import HEADS
 
 SERIES, STEPS, WIDTH = 5, 9, 8
 TARGETS = Targets(count=2, grids=((-4.0, 0.25, 33), (-3.0, 0.5, 13)))

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import heads
-from models.base import Targets
-from models.heads.grid import Grid
+from foldline.models import heads
+from foldline.models.contract import Targets
+from foldline.models.heads.grid import Grid
 
 
 def grid(*grids: tuple[float, float, int], soften: float = 2.0) -> Grid:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import models
-from models.base import Embed, Targets
-from models.blocks import BLOCKS
-from models.covariates import NOTHING
-from models.hybrid import Config, Hybrid, Residual
+from foldline import models
+from foldline.models.blocks import BLOCKS
+from foldline.models.contract import Embed, Targets
+from foldline.models.ops.covariates import NOTHING
+from foldline.models.systems.hybrid import Config, Hybrid, Residual
 
 
 def hybrid(features: int = 3, levels: tuple[int, ...] = (), targets: int = 1, **table: Any) -> Hybrid:
@@ -102,7 +102,7 @@ def test_impossible_tables_are_refused(table: dict[str, Any], message: str) -> N
 
 def test_a_hybrids_weights_depend_on_the_files_of_its_parts_only() -> None:
     of = {path.name for path in models.source_of("hybrid", {"blocks": [{"kind": "conv"}], "head": {"kind": "l1"}})}
-    shared = {"attention.py", "base.py", "initial.py", "linear.py", "auxiliary.py"}
+    shared = {"attention.py", "contract.py", "initialisation.py", "linear.py", "auxiliary.py"}
     shared |= {"covariates.py", "recurrence.py", "scan.py"}  # by the blocks
     assert of == shared | {"hybrid.py", "conv.py", "l1.py"}
     default = {path.name for path in models.source_of("hybrid", {})}

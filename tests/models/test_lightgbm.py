@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import models
-from models.lightgbm import Config, LightGBM, Watched
+from foldline import models
+from foldline.models.systems.lightgbm import Config, LightGBM, Watched
 
 SMALL = Config(rounds=8, min_data_in_leaf=5, num_leaves=7)
 

@@ -1,4 +1,4 @@
-"""The contract of models/base.py, over every registered block and a hybrid of each; heads: test_heads_contract.py."""
+"""The contract of models/contract.py, over every block and a hybrid of each; heads: test_heads_contract.py."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.base import Targets
-from models.blocks import BLOCKS, build, configure
-from models.covariates import CovariateBlock, Covariates, tell
-from models.hybrid import Config, Hybrid
-from models.probes import seen
+from foldline.models.blocks import BLOCKS, build, configure
+from foldline.models.contract import Targets
+from foldline.models.ops.covariates import CovariateBlock, Covariates, tell
+from foldline.models.probes import seen
+from foldline.models.systems.hybrid import Config, Hybrid
 
 SERIES, STEPS, FEATURES, WIDTH = 5, 9, 3, 8
 TARGETS = Targets(count=2)

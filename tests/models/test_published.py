@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from models import MODELS
-from models.base import Targets
-from models.covariates import tell
+from foldline.models import MODELS
+from foldline.models.contract import Targets
+from foldline.models.ops.covariates import tell
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "blocks.md"
 TABLES = tomllib.loads(PAGE.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0])["model"]

@@ -9,8 +9,8 @@ import torch
 from starts import series
 from torch import Tensor, nn
 
-from models.base import Targets
-from models.seq2seq import Attention, Config, Encoder, Seq2Seq
+from foldline.models.contract import Targets
+from foldline.models.systems.seq2seq import Attention, Config, Encoder, Seq2Seq
 
 STATIC = torch.zeros(4, 0, dtype=torch.long)
 STEPS, FEATURES = 7, 3

@@ -1,4 +1,4 @@
-"""The contract of models/base.py over every network that is a whole system; for hybrids: test_model_contract.py."""
+"""The contract of models/contract.py over every network that is a whole system; for hybrids: test_model_contract.py."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models import MODELS, source_of
-from models.base import Targets
-from models.observed import channels, known
-from models.probes import seen
+from foldline.models import MODELS, source_of
+from foldline.models.contract import Targets
+from foldline.models.ops.known_target import channels, known
+from foldline.models.probes import seen
 
 SERIES, STEPS, FEATURES, LEVELS = 5, 9, 3, (3, 2)
 LENGTHS = torch.tensor([9, 1, 4, 8, 3])
@@ -23,8 +23,8 @@ MASK = torch.arange(STEPS)[None, :] < LENGTHS[:, None]  # (B, T)
 
 # Name in the messages -> model and table; those that need known target get the first three steps of it.
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "winner": ("winner", {"heads": 2}),
-    "third": ("third", {"channels": 4}),
+    "first_place": ("first_place", {"heads": 2}),
+    "third_place": ("third_place", {"channels": 4}),
     "seq2seq": ("seq2seq", {"align": 4}),
     "seq2seq autoregressive": ("seq2seq", {"align": 4, "autoregressive": True}),
     "gnmt": ("seq2seq", {"align": 4, "form": "gnmt", "layers": 3}),
@@ -42,7 +42,16 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "tft no attention": ("tft", {"attention": False, "steps": STEPS}),
 }
 BY_HEART = (  # every system, in the forms that train differently
-    *("winner", "third", "seq2seq", "seq2seq autoregressive", "gnmt", "deepar", "deepar autoregressive", "esrnn"),
+    *(
+        "first_place",
+        "third_place",
+        "seq2seq",
+        "seq2seq autoregressive",
+        "gnmt",
+        "deepar",
+        "deepar autoregressive",
+        "esrnn",
+    ),
     *("esrnn forecast", "wavenet", "wavenet observed", "tft"),
 )
 OBSERVED = {"esrnn forecast", "seq2seq autoregressive", "wavenet observed"}

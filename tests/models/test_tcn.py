@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from models.blocks import tcn
+from foldline.models.blocks import tcn
 
 
 def make(inputs: int = 3, **table: object) -> tcn.TCN:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from models.base import Targets
-from models.tft import TFT, Config
-from models.tft_attention import Fixed, SharedAttention
-from models.tft_selection import EachGrn, Grn, Selection, Unit
+from foldline.models.contract import Targets
+from foldline.models.systems.tft import TFT
+from foldline.models.systems.tft_attention import Fixed, SharedAttention
+from foldline.models.systems.tft_config import Config
+from foldline.models.systems.tft_selection import EachGrn, Grn, Selection, Unit
 
 CONFIG = Config(width=8, heads=2, dropout=0.0)
 LEVELS = (3, 2)

@@ -10,9 +10,9 @@ from starts import series
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.base import Targets
-from models.probes import seen
-from models.wavenet import Config, Layer, WaveNet
+from foldline.models.contract import Targets
+from foldline.models.probes import seen
+from foldline.models.systems.autoregressive_wavenet import Config, Layer, WaveNet
 
 STATIC = torch.zeros(4, 0, dtype=torch.long)
 STEPS, FEATURES = 12, 3

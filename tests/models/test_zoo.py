@@ -65,11 +65,11 @@ def test_the_fullest_study_counts_and_a_shared_name_is_the_block(tmp_path: Path)
     def score(file: str) -> list[str]:
         return [zoo.scored(ENTRIES[file], study) for study in (simulated, real)]
 
-    assert score("esrnn") == ["0.5000", "-"] and score("blocks/residual_bilstm") == ["-", "0.2000"]
-    assert score("blocks/wavenet") == ["0.2500", "-"] and score("wavenet") == ["-", "-"]
+    assert score("systems/esrnn") == ["0.5000", "-"] and score("blocks/residual_bilstm") == ["-", "0.2000"]
+    assert score("blocks/wavenet") == ["0.2500", "-"] and score("systems/autoregressive_wavenet") == ["-", "-"]
     assert zoo.finished(tmp_path / "none") == []
 
 
 def test_a_small_entry_is_measured_and_rows_have_no_networks_to_measure() -> None:
-    lightgbm: Entry = ENTRIES["lightgbm"]
+    lightgbm: Entry = ENTRIES["systems/lightgbm"]
     assert int(zoo.milliseconds(ENTRIES["blocks/time2vec"])) >= 0 and zoo.milliseconds(lightgbm) == "-"

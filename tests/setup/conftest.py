@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from tests.setup.checkout import Checkout, make_checkout
+from checkout import Checkout, make_checkout
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 import tomllib
 from itertools import chain
 
-from tests.setup.checkout import REPOSITORY
+from checkout import REPOSITORY
 
 TEXT = (REPOSITORY / "constraints.txt").read_text()
 PINS = [line for line in TEXT.splitlines() if not line.startswith("#")]

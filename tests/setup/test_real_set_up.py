@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from tests.setup.checkout import REPOSITORY, STUB_MAIN
+from checkout import REPOSITORY, STUB_MAIN
 
 NOT_OURS = ("VIRTUAL_ENV", "CONDA_PREFIX", "FOLDLINE_PYTHON", "FOLDLINE_EXTRAS", "FOLDLINE_HOME")
 PARTS = ("run.sh", "constraints.txt", "pyproject.toml", "README.md", "src", "features", "models")

@@ -6,8 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
-from tests.setup.checkout import REPOSITORY, Checkout, make_checkout, make_environment
+from checkout import REPOSITORY, Checkout, make_checkout, make_environment
 
 
 def everything(extra: str = "") -> dict[str, str]:

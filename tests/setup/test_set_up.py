@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from tests.setup.checkout import Checkout, make_checkout
+from checkout import Checkout, make_checkout
 
 
 def keepsake(checkout: Checkout) -> Path:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from decoder_handmade import INSPIRATION, breath, clock, frame, pressures, u_in
 
-from tests.ventilator.decoder_handmade import INSPIRATION, breath, clock, frame, pressures, u_in
 from ventilator.controller import GRID_STEP
 from ventilator.decoder import decode, state
 from ventilator.decoder.bump import triangle

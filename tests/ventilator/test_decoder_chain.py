@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from decoder_handmade import INSPIRATION, breath, clock, pressures, u_in
 
-from tests.ventilator.decoder_handmade import INSPIRATION, breath, clock, pressures, u_in
 from ventilator.controller import GRID_SIZE, GRID_STEP
 from ventilator.decoder.chain import all_runs, chains, follow, guess
 from ventilator.decoder.law import (

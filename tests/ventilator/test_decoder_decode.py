@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
+from decoder_handmade import INSPIRATION, clock, frame, pressures, u_in
 
-from tests.ventilator.decoder_handmade import INSPIRATION, clock, frame, pressures, u_in
 from ventilator.controller import grid_pressure
 from ventilator.decoder import decode, state
 from ventilator.decoder.law import OPTIONS

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from decoder_handmade import clock, frame, pressures, u_in
 
-from tests.ventilator.decoder_handmade import clock, frame, pressures, u_in
 from ventilator.decoder import decode, decode_file, files, state
 from ventilator.decoder.check import bends, disagreements, main, rounded
 

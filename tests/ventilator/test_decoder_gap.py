@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from decoder_handmade import INSPIRATION, breath, clock, pressures, u_in
 
-from tests.ventilator.decoder_handmade import INSPIRATION, breath, clock, pressures, u_in
 from ventilator.controller import GRID_SIZE
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.equation import FREE, KEEP, Equation, solve

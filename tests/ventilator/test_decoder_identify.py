@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from decoder_handmade import breath, clock, pressures, u_in
 
-from tests.ventilator.decoder_handmade import breath, clock, pressures, u_in
 from ventilator.controller import KP_GAINS, KT_TARGETS
 from ventilator.decoder.identify import gains_of, identify
 

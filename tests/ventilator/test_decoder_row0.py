@@ -1,8 +1,8 @@
 """row0: the ramped target of the first row."""
 
 import numpy as np
+from decoder_handmade import INSPIRATION, breath, clock, pressures, u_in
 
-from tests.ventilator.decoder_handmade import INSPIRATION, breath, clock, pressures, u_in
 from ventilator.controller import TICK_S, idle_command
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.law import KINDS, TARGETS, UNKNOWN, Gains, Track, blank

@@ -10,7 +10,7 @@
 - findings.py: all that `./run.sh blend` found: tables, JSON, a page (page.py, pictures.py)
 """
 
-from foldline.blend.base import BlendConfig, OutsideConfig, Rows
+from foldline.blend.blend_config import BlendConfig, OutsideConfig, Rows
 from foldline.blend.methods import Decision, Nested, Tried, applied, decide, fit, nested
 from foldline.blend.rules import Blend
 

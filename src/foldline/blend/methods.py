@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldline.blend import stack, weights
-from foldline.blend.base import BlendConfig, Rows
+from foldline.blend import stacking, weights
+from foldline.blend.blend_config import BlendConfig, Rows
 from foldline.blend.rules import Agreeing, Blend, Rule, Trimmed, Weighted, middle
 
 EQUAL = 1e-6  # of the mean loss: what is closer is the same but for rounding
@@ -60,8 +60,8 @@ FITS: dict[str, Callable[[Rows, BlendConfig], Rule]] = {  # from simple to invol
     "nnls": lambda rows, config: _weighted(weights.nnls(rows)),
     "lad": lambda rows, config: _weighted(weights.lad(rows)),
     "optuna": lambda rows, config: _weighted(weights.optuna(rows, config)),
-    "ridge": lambda rows, config: stack.ridge(rows),  # M weights of any sign, and offsets
-    "lightgbm": lambda rows, config: stack.boosted(rows, config),  # trees
+    "ridge": lambda rows, config: stacking.ridge(rows),  # M weights of any sign, and offsets
+    "lightgbm": lambda rows, config: stacking.boosted(rows, config),  # trees
 }
 
 

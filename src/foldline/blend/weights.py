@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from foldline.blend.base import BlendConfig, Rows
+from foldline.blend.blend_config import BlendConfig, Rows
 
 CLIMBS = 50  # picks of the hill climb: weights are multiples of 1/50, or of a shorter climb's length
 CUTS = 500  # most cutting planes of least absolute deviations

@@ -1,0 +1,1 @@
+"""Operations that blocks and systems share."""

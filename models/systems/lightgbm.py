@@ -1,0 +1,128 @@
+"""Gradient boosted trees on flat rows: one row a step, the windows come from the feature families.
+
+Source: Ke et al. 2017, https://papers.nips.cc/paper/6907; library https://lightgbm.readthedocs.io. One booster for each
+target, trained on the scored rows: (R, F) -> (R, K). Default: 300 rounds of 63 leaves, absolute errors; fewer rounds
+where `Watched` rows say so, else nothing looks at a score. Weights are LightGBM's text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from foldline.models.contract import Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """[[model]] with name = "lightgbm"; fields are LightGBM's own parameters."""
+
+    rounds: int = 300
+    objective: Literal["l1", "l2", "huber", "fair", "quantile", "mape", "poisson", "gamma", "tweedie"] = "l1"
+    learning_rate: float = 0.1
+    num_leaves: int = 63
+    min_data_in_leaf: int = 20
+    feature_fraction: float = 0.8  # share of the features a tree may use
+    bagging_fraction: float = 0.8  # share of the rows a tree is grown on
+    lambda_l2: float = 0.0
+
+    kind: ClassVar[str] = "rows"
+    parts: ClassVar[dict[str, dict[str, Part]]] = {}
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"rounds must be at least 1, but is {self.rounds}")
+        if self.num_leaves < 2:
+            raise ValueError(f"num_leaves must be at least 2, but is {self.num_leaves}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be finite and above 0, but is {self.learning_rate}")
+        for name in ("feature_fraction", "bagging_fraction"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in (0, 1], but is {getattr(self, name)}")
+        for name in ("min_data_in_leaf", "lambda_l2"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be finite and not below 0, but is {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """Rows of series that are not trained on, whose score says how many trees to keep: early stopping."""
+
+    x: np.ndarray  # (W, F) float32
+    y: np.ndarray  # (W, K) float64
+    stop: int  # rounds without a better score after which a booster ends; it keeps the trees up to its best one
+
+
+class LightGBM:
+    """A booster a target. Rows: (R, F) float32 in, (R, K) float64 out."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.boosters: list[Any] = []
+
+    def fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        seed: int,
+        threads: int,
+        on_round: Callable[[int, int], None] | None = None,
+        *,
+        watched: Watched | None = None,
+    ) -> None:
+        """x: (R, F) float32; y: (R, K) float64. Same bits for the same seed, threads and data.
+
+        on_round: is told how many of all targets' rounds are done; one that early stopping spares counts as done.
+        """
+        lightgbm, params, targets = _library(), self._params(seed, threads), y.shape[1]
+        data = lightgbm.Dataset(x, free_raw_data=False, params={"verbosity": -1})
+        held = None if watched is None else data.create_valid(watched.x)
+        for target in range(targets):
+            callbacks, valid = [self._report(on_round, target, targets)], []
+            if watched is not None and held is not None:
+                callbacks.append(lightgbm.early_stopping(watched.stop, verbose=False))
+                valid.append(held.set_label(watched.y[:, target]))
+            labelled = data.set_label(y[:, target])
+            self.boosters.append(lightgbm.train(params, labelled, self.config.rounds, valid, callbacks=callbacks))
+
+    def _report(self, on_round: Callable[[int, int], None] | None, target: int, targets: int) -> Callable[[Any], None]:
+        """LightGBM's callback that counts over all targets' rounds."""
+        rounds = self.config.rounds
+
+        def report(env: Any) -> None:
+            if on_round:
+                on_round(target * rounds + env.iteration + 1, targets * rounds)
+
+        return report
+
+    def _params(self, seed: int, threads: int) -> dict[str, Any]:
+        """What LightGBM is told, rounds aside."""
+        params: dict[str, Any] = {name: value for name, value in asdict(self.config).items() if name != "rounds"}
+        params |= {"bagging_freq": 1, "seed": seed, "num_threads": threads, "verbosity": -1}
+        return params | {"deterministic": True, "force_row_wise": True}
+
+    def predict(self, x: np.ndarray, threads: int) -> np.ndarray:
+        """(R, F) -> (R, K)."""
+        return np.stack([booster.predict(x, num_threads=threads) for booster in self.boosters], axis=1)
+
+    def save(self, folder: Path) -> None:
+        """One text file a target."""
+        for target, booster in enumerate(self.boosters):
+            (folder / f"booster-{target}.txt").write_text(booster.model_to_string(), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        paths = sorted(folder.glob("booster-*.txt"), key=lambda path: int(path.stem.split("-")[1]))
+        self.boosters = [_library().Booster(model_str=path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _library() -> Any:
+    import torch  # noqa: F401, I001  (first: it brings libgomp, which LightGBM's wheel expects from the system)
+    import lightgbm
+
+    return lightgbm

@@ -1,0 +1,105 @@
+"""Members of a blend: a model's cells, or predictions that were made elsewhere. To a blend they look the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from foldline.core import files
+from foldline.core.errors import UserError
+from foldline.data.store import Dense, pad, unpad
+from foldline.run import cells
+from foldline.run.cells import Cell
+
+OUT_OF_FOLD = "out_of_fold.npy"  # of a member from outside, beside its test predictions
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a blend weighs. N training series, n test series, T steps, K targets."""
+
+    label: str
+    cells: tuple[Cell, ...] = ()
+    source: str = ""  # hash of what came from outside
+    rows: np.ndarray | None = None  # (training rows, K) out-of-fold predictions from outside
+    tests: Mapping[str, Path] = field(default_factory=dict)  # test table's fingerprint -> predictions from outside
+
+    def out_of_fold(self, dense: Dense) -> np.ndarray:
+        """(N, T, K) predictions of the training series, each by models that never saw it."""
+        if self.rows is not None:
+            return pad(self.rows, dense.lengths, dense.x.shape[1])
+        return cells.out_of_fold(list(self.cells), dense)
+
+    def spread(self, dense: Dense) -> np.ndarray | None:
+        """(N, T, K) expected absolute error of those, where the member's head knows it: mean over seeds."""
+        held = [(cell, files.read_array(cell.folder / "held_out.npy")) for cell in self.cells]
+        paths = {cells.spread_path(cell.folder / "out_of_fold.npy"): inside for cell, inside in held if len(inside)}
+        if not paths or not all(path.exists() for path in paths):
+            return None
+        assert dense.y is not None, "labelled series are needed"
+        total, count = np.zeros(dense.y.shape), np.zeros(len(dense.lengths))
+        for path, inside in paths.items():
+            total[inside] += files.read_array(path)
+            count[inside] += 1
+        return total / count[:, None, None]
+
+    def test(self, dense: Dense, spread: bool = False) -> np.ndarray:
+        """(rows, K) test predictions, or their spread: mean over folds and seeds.
+
+        Raises:
+            UserError: they were made elsewhere, and not for this file.
+        """
+        if not self.cells:
+            return self._from_outside(dense.fingerprint)
+        paths = [cells.test_path(cell, dense.fingerprint) for cell in self.cells]
+        paths = [cells.spread_path(path) for path in paths] if spread else paths
+        total = files.read_array(paths[0]).astype(np.float64)
+        for path in paths[1:]:
+            total += files.read_array(path, mapped=True)
+        return unpad(total / len(paths), dense.lengths)
+
+    def _from_outside(self, fingerprint: str) -> np.ndarray:
+        path = self.tests.get(fingerprint)
+        if path is None or not path.exists():
+            raise UserError(
+                f"The member {self.label!r} came from outside, and there are no predictions of it for this test file. "
+                "Run `./run.sh blend` without it, or with its predictions for this file."
+            )
+        return files.read_array(path)
+
+
+def of_plan(plan: Sequence[Cell], prefix: str = "") -> list[Member]:
+    """One member a model, in the order of the plan."""
+    labels = dict.fromkeys(cell.model.label for cell in plan)
+    return [Member(prefix + label, tuple(cell for cell in plan if cell.model.label == label)) for label in labels]
+
+
+def refuse_same_names(every: Sequence[Member]) -> None:
+    """Two members of one name could not be told apart in tables, nor in what `infer` reads.
+
+    Raises:
+        UserError: naming them.
+    """
+    labels = [member.label for member in every]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise UserError(
+            f"Members need different names, but {', '.join(twice)} comes twice: rename what is from outside."
+        )
+
+
+def labelled(labels: Sequence[str], members: Sequence[Member]) -> list[Member]:
+    """The members of those labels, in that order."""
+    by_label = {member.label: member for member in members}
+    return [by_label[label] for label in labels]
+
+
+def once(every: Sequence[Member]) -> list[Member]:
+    """Members without copies: two configs of a blend may have a model in common."""
+    found: dict[frozenset[str], Member] = {}
+    for member in every:
+        found.setdefault(frozenset(cell.key for cell in member.cells), member)
+    return list(found.values())

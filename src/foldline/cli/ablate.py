@@ -1,0 +1,96 @@
+"""`ablate`: a baseline and its variants on the same folds and seeds, and a verdict on each."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from foldline.cli.main import Arguments
+from foldline.core import files
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+from foldline.evidence.ablation import ablation_findings, ablation_run, variants, wording
+from foldline.evidence.ablation.ablation_findings import Findings
+from foldline.evidence.ablation.ablation_page import page
+from foldline.evidence.ablation.ablation_run import Study
+from foldline.experiment import records
+from foldline.experiment.preparation import shown
+from foldline.output.tracking import WandbTracker
+from foldline.run import estimate
+from foldline.run.cells import Job
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Train what is not trained, weigh, report."""
+    if not arguments.words:
+        raise UserError("`ablate` needs the file of an ablation: ./run.sh ablate configs/ablate-components.toml")
+    dry = "--dry-run" in arguments.flags
+    ablation = variants.load(Path(arguments.config), arguments.overrides)
+    prepared = ablation_run.prepare(ablation, terminal, dry)
+    _summary(prepared, terminal)
+    stages = prepared.stages("--force" in arguments.flags)
+    if dry:
+        _foretell(prepared, stages, terminal)
+        return 0
+    ablation_run.run(prepared, stages, terminal, WandbTracker)
+    found = ablation_findings.reduce(prepared, terminal)
+    _table(prepared, found, terminal)
+    answer, where = _write(prepared, found, _command(arguments))
+    terminal.result(answer, f"ablation: {shown(where)}")
+    return 0
+
+
+def _summary(prepared: Study, terminal: Terminal) -> None:
+    """What is about to happen, before it does."""
+    ablation, base = prepared.ablation, prepared.base
+    cells = {cell.key: cell for each in prepared.prepared for cell in each.plan}
+    done = sum(cell.done for cell in cells.values())
+    terminal.say(
+        f"{ablation.name}: {len(ablation.variants)} variants of {base.config.name}, {len(base.train.lengths)} series, "
+        f"{base.folds.k} folds x {len(ablation.settings.seeds)} seeds"
+    )
+    terminal.say(f"a verdict needs {wording.needed(base.folds.k, ablation.settings.alpha, len(ablation.variants))}")
+    terminal.say(f"cells: {len(cells)}, {done} finished, {len(cells) - done} to train")
+
+
+def _foretell(prepared: Study, stages: list[list[Job]], terminal: Terminal) -> None:
+    """--dry-run: what each variant would train that no variant above it trains, and how long that would take here."""
+    rows, counted, total_s = [], set[str](), 0.0
+    with terminal.bar("measuring a few steps", "variants") as update:
+        for name, each in zip(prepared.names, prepared.prepared, strict=True):
+            own = {cell.key for cell in each.plan}
+            new = [[job for job in stage if job.key in own - counted] for stage in stages]
+            seconds = sum(model.total_s for model in estimate.estimate(new, prepared.base.config.executor))
+            rows.append([name, str(len(own)), str(sum(map(len, new))), f"{seconds / 60:.1f}"])
+            counted, total_s = counted | own, total_s + seconds
+            update(len(rows), len(prepared.names))
+    terminal.table("", ["", "cells", "to train", "minutes"], rows)
+    count = sum(map(len, stages))
+    terminal.result(
+        {"to_train": count, "seconds": total_s},
+        f"dry run: nothing was trained; {count} cells would take about {total_s / 60:.0f} min",
+    )
+
+
+def _table(prepared: Study, found: Findings, terminal: Terminal) -> None:
+    rows = [wording.row(each, found) for each in found.variants]
+    terminal.table(wording.title(found, prepared.ablation.base.data.metric), wording.COLUMNS, rows)
+    for text in wording.remarks(found)[:3]:
+        terminal.say(text)
+
+
+def _write(prepared: Study, found: Findings, command: str) -> tuple[dict[str, object], Path]:
+    """The page and ablation.json in the run's folder; `latest` points there."""
+    folder = prepared.folder
+    values = ablation_findings.as_json(found)
+    files.write_json(folder / "ablation.json", values)
+    files.write_text(folder / "ablation.html", page(prepared, found, command))
+    records.note_cells(folder, prepared.keys)
+    files.point(folder.parent / "latest", folder)
+    verdicts = {each.name: each.evidence.verdict for each in found.variants}
+    where = folder.parent / "latest" / "ablation.html"
+    return {"page": str(where), "json": str(where.with_suffix(".json")), "verdicts": verdicts}, where
+
+
+def _command(arguments: Arguments) -> str:
+    return shlex.join(["./run.sh", arguments.verb, *arguments.words, *arguments.overrides])

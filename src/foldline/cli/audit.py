@@ -1,0 +1,72 @@
+"""`audit`: does this config's run leak? Runs every check of the registry and fails where one names a leak."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Column, Table
+
+from foldline.cli.main import Arguments
+from foldline.core import files
+from foldline.core.console import Terminal
+from foldline.core.errors import Finding
+from foldline.evidence import audit
+from foldline.evidence.audit import audit_page
+from foldline.evidence.audit.audit_check import Check, Outcome, counted
+from foldline.evidence.audit.audit_subject import Subject
+from foldline.experiment import config as configs
+from foldline.experiment.preparation import shown
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Exit code 0: no leak was found.
+
+    Raises:
+        Finding: naming the leaks; table, page and JSON are there by then.
+    """
+    config = configs.load(Path(arguments.config), arguments.overrides)
+    with tempfile.TemporaryDirectory(prefix="foldline-audit-") as scratch, terminal.bar("audit", "checks") as update:
+
+        def on_check(number: int, check: Check, outcome: Outcome) -> None:
+            update(number, len(audit.CHECKS))
+            terminal.say(f"  [{number}/{len(audit.CHECKS)}] {check.name}: {outcome.verdict}")
+
+        found = audit.examine(Subject.of(config, Path(scratch)), on_check)
+    folder = files.runs() / config.name / "audit"
+    lines = [
+        {"check": check.name, "verdict": outcome.verdict, "detail": outcome.detail, **outcome.facts}
+        for check, outcome in found
+    ]
+    files.write_json(folder / "audit.json", lines)
+    command = shlex.join(["./run.sh", arguments.verb, *arguments.words, *arguments.overrides])
+    files.write_text(folder / "audit.html", audit_page.page(config.name, found, command))
+    _table(found, terminal)
+    terminal.say(f"page: {shown(folder / 'audit.html')}")
+    return _conclude(found, folder, lines, terminal)
+
+
+def _table(found: list[tuple[Check, Outcome]], terminal: Terminal) -> None:
+    """Texts in all columns: none of them is a number to be set to the right."""
+    table = Table("check", "verdict", Column("detail", overflow="fold"))
+    for check, outcome in found:
+        table.add_row(check.name, outcome.verdict, escape(outcome.detail))
+    terminal.console.print(table, soft_wrap=False)
+
+
+def _conclude(
+    found: list[tuple[Check, Outcome]], folder: Path, lines: list[dict[str, object]], terminal: Terminal
+) -> int:
+    leaks = [(check, outcome) for check, outcome in found if outcome.verdict == "LEAK"]
+    unchecked = sum(outcome.verdict == "not checked" for _, outcome in found)
+    aside = f", {unchecked} could not be checked" if unchecked else ""
+    terminal.result(
+        {"checks": lines, "leaks": [check.name for check, _ in leaks], "page": str(folder / "audit.html")},
+        f"audit: {len(found)} checks, {counted(len(leaks), 'leak')}{aside}",
+    )
+    if leaks:
+        named = "".join(f"\n  - {check.name}: {outcome.detail}" for check, outcome in leaks)
+        raise Finding(f"{len(leaks)} of {len(found)} checks found a leak:{named}")
+    return 0

@@ -1,0 +1,143 @@
+"""`blend`: all ways to blend the models of one or several configs, compared; the best founded one is submitted."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foldline.blend import methods
+from foldline.blend.methods import FITS
+from foldline.cli.main import Arguments
+from foldline.core import files
+from foldline.core.console import Terminal
+from foldline.data.target_range import Expected
+from foldline.evidence.blending import blend_page, member_worth
+from foldline.evidence.blending.blend_findings import Findings
+from foldline.experiment import config as configs
+from foldline.experiment import mixture, preparation, recorded, scoring
+from foldline.experiment.mixture import Mixture
+from foldline.experiment.preparation import shown
+from foldline.experiment.scoring import Result
+from foldline.output import report, submission
+from foldline.output.report import Evidence, Found, Made
+from foldline.output.tracking import TrackConfig, WandbTracker
+
+OUTSIDE = "outside."  # what --outside NAME=... is among the overrides
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Train what is not trained, weigh, compare, record, gate."""
+    overrides = [text for text in arguments.overrides if not text.startswith(OUTSIDE)]
+    asked = [text.removeprefix(OUTSIDE) for text in arguments.overrides if text.startswith(OUTSIDE)]
+    dry = "--dry-run" in arguments.flags
+    chosen = [configs.load(Path(word), overrides) for word in arguments.words or ["quickstart"]]
+    mixed = mixture.assemble(chosen, asked, terminal, dry)
+    for prepared in mixed.prepared:
+        preparation.summary(prepared, terminal)
+    if dry:
+        return _foretell(mixed, terminal)
+    exact = preparation.decoded(mixed.config, mixed.competition, terminal)
+    news = not (mixed.folder / "blend.html").exists() or any(any(each.jobs()) for each in mixed.prepared)
+    track = _train(mixed, terminal)
+    with terminal.bar("weighing", "nested"):
+        result = scoring.combine(mixed.config, mixed.members, mixed.train, mixed.folds, exact[0])
+    command = shlex.join(["./run.sh", "blend", *arguments.words, *arguments.overrides])
+    found = _findings(mixed, result, command, terminal)
+    predictions = scoring.predict(result.blend, result.grids, mixed.members, mixed.test, exact[1])
+    path, evidence = _write(mixed, found, predictions, terminal), _evidence(mixed, found, exact)
+    written = report.write(mixed.folder, evidence)
+    terminal.say(f"report: {shown(written)}")
+    if news:
+        _mirror(mixed, evidence, WandbTracker(track, mixed.config.name, mixed.folder, "blend"), path, terminal)
+    answer: dict[str, Any] = {
+        "submission": str(path),
+        "page": str(mixed.folder / "blend.html"),
+        "report": str(written),
+        "experiment": mixed.folder.name,
+    }
+    terminal.result(answer | found.to_json(), f"submission: {shown(path)}")
+    return 0
+
+
+def _train(mixed: Mixture, terminal: Terminal) -> TrackConfig:
+    """Train what is not trained yet. At wandb all of it is of one group, the blend's, and goes by its [track].
+
+    Returns [track] for what is still to be told, as `run_cells` does.
+    """
+    track = mixed.config.track
+    for prepared in mixed.prepared:
+        config = replace(prepared.config, name=mixed.config.name, track=track)
+        track = preparation.run_cells(config, prepared.jobs(), mixed.folder, "blend", terminal, WandbTracker)
+    return track
+
+
+def _foretell(mixed: Mixture, terminal: Terminal) -> int:
+    keys = {job.key for prepared in mixed.prepared for stage in prepared.jobs() for job in stage}
+    labels = [member.label for member in mixed.members]
+    last = f"dry run: {len(keys)} cells are left to train or to predict, and then {len(labels)} members to blend"
+    terminal.result({"to_train": len(keys), "members": labels}, last)
+    return 0
+
+
+def _findings(mixed: Mixture, result: Result, command: str, terminal: Terminal) -> Findings:
+    """Every method scored, every member weighed up."""
+    config, rows = mixed.config.blend, result.rows
+    decision, known = result.decision, {member.label: member for member in mixed.members}
+    tried = [] if decision is None else list(decision.tried)
+    names = [name for name in FITS if name not in {each.method for each in tried}]
+    with terminal.bar("methods", "scored") as update:
+        for number, each in enumerate(methods.scored(config, rows, names)):
+            tried.append(each)
+            update(number + 1, len(names))
+    compared = methods.concluded(config, rows, tried)
+    with terminal.bar("members", "timed") as update:
+        seconds = []
+        for number, label in enumerate(rows.labels):
+            seconds.append(member_worth.cost(known[label], mixed.store_of(known[label])))
+            update(number + 1, len(rows.labels))
+    with terminal.bar("members", "left out"):
+        plain = next(each.nested for each in compared.tried if each.method == result.blend.method)
+        worths = member_worth.worth(config, rows, result.blend, plain, seconds)
+    return Findings(mixed.config, result, compared, tuple(worths), member_worth.correlation(rows), command)
+
+
+def _write(mixed: Mixture, found: Findings, predictions: np.ndarray, terminal: Terminal) -> Path:
+    """Tables, record, page, gate; where the submission lies."""
+    config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
+    expected = Expected.of(result.rows.y)
+    recorded.record(folder, config, mixed.parts, mixed.others, result, competition.levels, expected)
+    files.write_json(folder / "blend.json", found.to_json())
+    files.write_text(folder / "blend.html", blend_page.page(found))
+    for title, columns, rows in found.tables():
+        terminal.table(title, columns, rows)
+    for line in (f"blend: {found.verdict}", *found.remarks):
+        terminal.say(line)
+    terminal.say(f"page: {shown(folder / 'blend.html')}")
+    tested = competition.test
+    table = submission.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
+    origin = recorded.origin(config, mixed.plan, folder, mixed.test.fingerprint, result.score)
+    return submission.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
+
+
+def _evidence(mixed: Mixture, found: Findings, exact: Found) -> Evidence:
+    """What the report of the blended experiment shows."""
+    return Evidence(
+        config=mixed.config,
+        plan=mixed.plan,
+        members=mixed.members,
+        result=found.result,
+        train=mixed.train,
+        competition=mixed.competition,
+        exact=exact,
+        made=Made.here(found.command),
+    )
+
+
+def _mirror(mixed: Mixture, evidence: Evidence, tracker: WandbTracker, submission: Path, terminal: Terminal) -> None:
+    """The blend as a whole goes to wandb, with its page."""
+    artifacts = {"submission": submission, "folds": mixed.folds.path, "blend": mixed.folder / "blend.html"}
+    report.mirror(tracker, evidence, artifacts, terminal)

@@ -1,0 +1,69 @@
+"""`board`: the recorded experiments, best first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from foldline.cli.main import Arguments
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError, unknown
+from foldline.experiment import records
+from foldline.output import board
+from foldline.output.board import Group, Line
+
+SHOWN = 3  # differences of a config that the table has room for
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """One table for each group of experiments that can be compared."""
+    found = records.experiments()
+    names = {record.name for record in found}
+    for word in arguments.words:
+        if word not in names:
+            raise unknown("experiment", word, names, "./run.sh board")
+    if not found:
+        raise UserError("There is no experiment yet. Run `./run.sh train` first.")
+    groups = board.groups([record for record in found if not arguments.words or record.name in arguments.words])
+    for group in groups:
+        _table(group, terminal)
+    values = [{**asdict(group), "lines": [_plain(line) for line in group.lines]} for group in groups]
+    terminal.result({"groups": values}, "\n".join(_best(group, len(groups) > 1) for group in groups))
+    return 0
+
+
+def _best(group: Group, several: bool) -> str:
+    """The last line; one for each table, which can't be compared with each other."""
+    best = group.lines[0]
+    return f"best{f' on {group.source}' if several else ''}: {best.experiment}, {group.metric} {best.score:.5f}"
+
+
+def _table(group: Group, terminal: Terminal) -> None:
+    columns = ["experiment", group.metric, "95 % over series", "cells", "minutes"]
+    columns += ["public", "private", "blend", "its config, unlike the best's"]
+    rows = [_row(line) for line in group.lines]
+    kept = [n for n in range(len(columns)) if n < 2 or any(row[n] for row in rows)]
+    shown = [[row[n] for n in kept] for row in rows]
+    terminal.table(f"{group.source} (training data {group.data or 'unknown'})", [columns[n] for n in kept], shown)
+
+
+def _row(line: Line) -> list[str]:
+    more = f", and {len(line.differs) - SHOWN} more" if len(line.differs) > SHOWN else ""
+    return [
+        f"{line.experiment}{' *' if line.latest else ''}",
+        f"{line.score:.5f}",
+        "" if math.isnan(line.low) else f"{line.low:.4f} to {line.high:.4f}",
+        str(line.cells),
+        "" if math.isnan(line.minutes) else f"{line.minutes:.1f}",
+        line.public,
+        line.private,
+        line.blend,
+        ", ".join(line.differs[:SHOWN]) + more,
+    ]
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    """JSON has no NaN."""
+    values = asdict(line).items()
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values}

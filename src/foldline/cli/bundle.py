@@ -1,0 +1,56 @@
+"""`bundle`: a trained experiment as a data set and a notebook that predicts on Kaggle with the internet off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from foldline.cli.main import Arguments
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError, unknown
+from foldline.core.overrides import parse_override
+from foldline.experiment import recorded, records
+from foldline.experiment.recorded import Stored
+from foldline.output.kaggle import bundle, credentials, download
+
+OPTIONS = ("out", "wheels", "user", "competition")
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Pack the latest experiment, and say what to do with it."""
+    stored = recorded.read(Path(arguments.config).name.removesuffix(".toml"))
+    options = _options(arguments.overrides, stored)
+    manifest = bundle.pack(stored, options)
+    size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
+    dataset, notebook = options.out / "dataset", options.out / "notebook"
+    terminal.say(f"from {records.described(stored.folder)}")
+    terminal.say(f"packed {len(stored.plan)} cells, {len(manifest['files'])} files, {size / 1e6:.1f} MB")
+    if not options.user:
+        terminal.say(f"write your Kaggle name over {bundle.NOBODY} in both metadata files (or give user=NAME)")
+    if not options.competition:
+        terminal.say("add the competition to the notebook's inputs (or give competition=NAME)")
+    terminal.say(f"upload: kaggle datasets create -p {dataset} -r zip")
+    terminal.say(f"        kaggle kernels push -p {notebook}")
+    answer = {"bundle": str(options.out), "bytes": size, "requires": manifest["requires"]}
+    terminal.result(answer, f"bundle: {options.out}")
+    return 0
+
+
+def _options(overrides: list[str], stored: Stored) -> bundle.Options:
+    given = {}
+    for text in overrides:
+        (key, *more), value = parse_override(text)
+        if key not in OPTIONS or more:
+            raise unknown("option", text.partition("=")[0], OPTIONS, "./run.sh bundle")
+        given[key] = str(value)
+    options = bundle.Options(
+        out=Path(given.get("out", stored.folder / "bundle")),
+        user=given.get("user", credentials.username()),
+        competition=given.get("competition") or download.competition_of(Path(stored.config.data.source).expanduser()),
+    )
+    if "wheels" not in given:
+        return options
+    wheels = Path(given["wheels"])
+    if not any(wheels.glob("*.whl")):
+        raise UserError(f"wheels={wheels} must be a folder with .whl files, but there are none in it.")
+    return replace(options, wheels=wheels)

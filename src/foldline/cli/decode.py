@@ -1,0 +1,33 @@
+"""`decode IN OUT`: the exact rows of a file of the ventilator competition's shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from foldline.cli.main import Arguments
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Write id,pressure,kind,kp,ki,kt for the rows that can be proven."""
+    from ventilator.decoder.digits import lost_digits
+    from ventilator.decoder.files import decode_file, read
+
+    if len(arguments.words) != 2:
+        raise UserError("`decode` needs a file to read and a file to write: ./run.sh decode test.csv exact.csv")
+    source, out = (Path(word) for word in arguments.words)
+    with terminal.bar("decoding (the first run on a machine compiles for 20 s)", "breaths") as update:
+        try:
+            lost = lost_digits(read(source)["u_in"].cast(pl.Float64, strict=False).drop_nulls().to_numpy())
+            if lost:
+                terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")
+            rows = decode_file(source, out, progress=update)
+        except (ValueError, FileNotFoundError) as error:
+            raise UserError(str(error)) from error
+    counts = dict(rows["kind"].value_counts(sort=True).iter_rows())
+    terminal.table("", ["kind", "rows"], [[kind, str(count)] for kind, count in counts.items()])
+    terminal.result({"out": str(out), "rows": rows.height, "kinds": counts}, f"exact rows: {rows.height}, in {out}")
+    return 0

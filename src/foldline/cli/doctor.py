@@ -1,0 +1,88 @@
+"""`doctor`: what this machine has, in one table. It tells; it never fails and never shows a secret."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from foldline.cli.main import Arguments
+from foldline.core import files, requirements
+from foldline.core.console import Terminal
+from foldline.output.kaggle import credentials
+from foldline.run import ledger
+
+LIBRARIES = ("torch", "numpy", "polars", "lightgbm", "scikit-learn", "optuna", "wandb", "numba", "kaggle", "ray")
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Print the table; exit code 0 whatever it says."""
+    facts = {
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "memory": _memory(),
+        "disk": f"{shutil.disk_usage(files.home()).free / 2**30:.0f} GiB free at {files.home()}",
+        "gpu": _gpu(),
+        **{name: _version(name) for name in LIBRARIES},
+        "wandb mode": _wandb(),
+        "kaggle credentials": credentials.found() or "none (KAGGLE_API_TOKEN, or ~/.kaggle/access_token)",
+        "ledger": f"{len(ledger.entries(ledger.ledger_path(simulated=False)))} submissions",
+        "lacking": _lacking(),
+    }
+    terminal.table("", ["this machine", ""], [[name, value] for name, value in facts.items()])
+    terminal.result(facts, f"foldline {version('foldline') if _version('foldline') != 'missing' else 'from source'}")
+    return 0
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _memory() -> str:
+    try:
+        import psutil
+    except ImportError:
+        return "unknown (psutil is missing)"
+    memory = psutil.virtual_memory()
+    return f"{memory.total / 2**30:.0f} GiB, {memory.available / 2**30:.0f} GiB free"
+
+
+def _gpu() -> str:
+    try:
+        import torch
+    except ImportError:
+        return "unknown (torch is missing)"
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        return f"{', '.join(names)}; CUDA {torch.version.cuda}, driver {_driver()}"
+    if torch.backends.mps.is_available():
+        return "Apple GPU (mps)"
+    driver = _driver()
+    return "none that torch can use" + (f", but driver {driver}: see UV_TORCH_BACKEND in the README" if driver else "")
+
+
+def _driver() -> str:
+    """Version of NVIDIA's driver; empty where there is none."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    query = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    return answer.stdout.split("\n")[0].strip() if answer.returncode == 0 else ""
+
+
+def _wandb() -> str:
+    from foldline.output.tracking import TrackConfig, mode_of
+
+    return mode_of(TrackConfig())
+
+
+def _lacking() -> str:
+    missing = requirements.lacking(requirements.declared(files.home() / "pyproject.toml", []))
+    return ", ".join(missing) or "nothing"

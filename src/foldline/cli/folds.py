@@ -1,0 +1,30 @@
+"""`folds`: make the fold file of a config, or check the one that is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from foldline.cli.main import Arguments
+from foldline.core.console import Terminal
+from foldline.data import folds, loading, readers
+from foldline.experiment import config as configs
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Exit code 0: the file is there and fits."""
+    config = configs.load(Path(arguments.config), arguments.overrides)
+    source = loading.source_folder(config.data)
+    table = loading.load_table(readers.locate(source, "train"), config.data, labelled=True)
+    path = Path(config.folds.file) if config.folds.file else folds.committed_path(config.folds, config.name, table)
+    made = "--force" in arguments.flags or not path.exists()
+    dealt = folds.make(path, config.folds, table) if made else folds.read(path, config.folds, table, config.name)
+    sizes = np.bincount(dealt.assignment, minlength=dealt.k).tolist()
+    terminal.table(
+        f"{'made' if made else 'checked'} {path.name}",
+        ["fold", "series"],
+        [[str(k), str(n)] for k, n in enumerate(sizes)],
+    )
+    terminal.result({"path": str(path), "made": made, "series": sizes}, f"folds: {path}")
+    return 0

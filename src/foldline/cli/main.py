@@ -1,0 +1,170 @@
+"""The command line: one table of verbs, one way errors end. Heavy libraries are imported inside the verbs.
+
+Exit codes: 0 done, 1 a check found something, 2 the user's mistake, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import traceback
+from dataclasses import dataclass, field
+
+from foldline import __version__
+from foldline.cli.verb_table import VERBS, Verb
+from foldline.core.errors import Finding, UserError, disk_full, unknown
+
+COMMON = {
+    "--json": "one JSON object on standard output, nothing else",
+    "--quiet": "only errors and the last line",
+    "--debug": "show the traceback of an error",
+    "--help": "this text",
+}
+KEY = re.compile(r"[a-z]\w*(\.\w+)*\.(?!toml$|csv$|parquet$|gz$|zip$)\w+")  # a dotted key of a config, and no file
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A verb's command line, split."""
+
+    verb: str
+    words: list[str] = field(default_factory=list)  # CONFIG, OUT, ..., and what is handed on
+    overrides: list[str] = field(default_factory=list)  # key=value
+    flags: frozenset[str] = frozenset()
+
+    @property
+    def config(self) -> str:
+        """The CONFIG argument; the quickstart where none is given."""
+        return self.words[0] if self.words else "quickstart"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if os.name == "nt":
+        print("foldline runs on Linux, macOS and WSL, not on Windows itself: start it inside WSL.", file=sys.stderr)
+        return 2
+    debug = "--debug" in argv
+    try:
+        return _dispatch(argv)
+    except UserError as error:
+        return _end(error, 2, debug)
+    except Finding as error:
+        return _end(error, 1, debug)
+    except PermissionError as error:
+        return _end(
+            UserError(f"{error.filename} can't be read or written: {error.strerror}. Check its owner."), 2, debug
+        )
+    except Exception as error:
+        if not disk_full(error):
+            raise
+        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+        way_out = "Free some and run the same command again: finished cells are kept."
+        return _end(UserError(f"No space is left on the disk{where}. {way_out}"), 2, debug)
+    except KeyboardInterrupt:
+        kept = "finished cells and checkpoints are kept; run the same command again to go on."
+        print(f"\ninterrupted: {kept}", file=sys.stderr)
+        return 130
+
+
+def _end(error: Exception, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+        return code
+    print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("--help", "-h", "help"):
+        print(overview())
+        return 0
+    if argv[0] == "--version":
+        print(__version__)
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name not in VERBS:
+        raise unknown("verb", name, VERBS, "./run.sh")
+    if "--help" in rest or "-h" in rest:
+        print(help_text(name, VERBS[name]))
+        return 0
+    arguments = parse(name, VERBS[name], rest)
+    from foldline.core.console import Terminal
+
+    terminal = Terminal(quiet="--quiet" in arguments.flags, as_json="--json" in arguments.flags)
+    module = importlib.import_module(f"foldline.cli.{VERBS[name].module}")
+    code: int = module.run(arguments, terminal)
+    return code
+
+
+def parse(name: str, verb: Verb, rest: list[str]) -> Arguments:
+    """Split a verb's arguments; a flag it does not know is an error, except where arguments are handed on."""
+    if verb.module == "develop":
+        return Arguments(
+            name,
+            words=[word for word in rest if word not in ("--slow", "--debug")],
+            flags=frozenset(rest) & {"--slow", "--debug"},
+        )
+    rest = spelled_out(name, verb, rest)
+    flags = [word for word in rest if word.startswith("-")]
+    for flag in flags:
+        if verb.overrides and KEY.fullmatch(key := flag.lstrip("-").partition("=")[0]):
+            raise UserError(f"./run.sh {name}: a key of the config has no dashes: write {key}=VALUE, not {flag}.")
+        if flag not in (*verb.options, *COMMON):
+            raise unknown("option", flag, [*verb.options, *verb.shorthands, *COMMON], f"./run.sh {name}")
+    plain = [word for word in rest if not word.startswith("-")]
+    words, pairs = [word for word in plain if "=" not in word], [word for word in plain if "=" in word]
+    extra = words[verb.words :] + ([] if verb.overrides else pairs)
+    if extra:
+        keys = [word for word in extra if verb.overrides and KEY.fullmatch(word)]
+        hint = f" To set a key, write {keys[0]}=VALUE." if keys else ""
+        raise UserError(f"`{name}` takes {verb.usage or 'no arguments'}, but got {' '.join(extra)!r} too.{hint}")
+    return Arguments(name, words, pairs, frozenset(flags))
+
+
+def spelled_out(name: str, verb: Verb, rest: list[str]) -> list[str]:
+    """`--hours 2` and `--hours=2` as the override they stand for: tune.hours=2."""
+    words, made = iter(rest), []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in verb.shorthands:
+            given = value if equals else next(words, None)
+            if given is None:
+                raise UserError(f"./run.sh {name}: {option} needs a value. See `./run.sh {name} --help`.")
+            made.append(verb.shorthands[option] + given)
+        else:
+            made.append(word)
+    return made
+
+
+def overview() -> str:
+    """What `./run.sh --help` prints: the verbs by job."""
+    lines = [
+        "foldline: a pipeline for competitions on many series.",
+        "",
+        "usage: ./run.sh VERB [arguments]      ./run.sh VERB --help teaches it",
+        "",
+    ]
+    for job in dict.fromkeys(verb.job for verb in VERBS.values()):
+        lines.append(f"{job}:")
+        lines += [f"  {name:<10} {verb.summary}" for name, verb in VERBS.items() if verb.job == job]
+        lines.append("")
+    lines += [
+        "Start with `./run.sh train`: a simulated competition, end to end, in minutes.",
+        "CONFIG is a file, or a name in configs/.",
+    ]
+    return "\n".join(lines)
+
+
+def help_text(name: str, verb: Verb) -> str:
+    """What `./run.sh VERB --help` prints."""
+    lines = [f"usage: ./run.sh {name} {verb.usage}", "", verb.help_text]
+    if verb.module != "develop":
+        keys = {option: key for option, key in verb.shorthands.items() if key.endswith("=")}
+        options = {f"{option} VALUE": f"the same as {key}VALUE" for option, key in keys.items()}
+        options |= {**verb.options, **COMMON}
+        width = max(map(len, options)) + 1
+        lines += ["", "options:", *(f"  {option:<{width}} {told}" for option, told in options.items())]
+    return "\n".join(lines)

@@ -1,0 +1,15 @@
+"""`reference`: docs/reference.md, from the source."""
+
+from __future__ import annotations
+
+from foldline.cli import config_reference
+from foldline.cli.main import Arguments
+from foldline.core import files
+from foldline.core.console import Terminal
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Write the page where it lies in this checkout."""
+    files.write_text(config_reference.PAGE, config_reference.page())
+    terminal.result({"page": str(config_reference.PAGE)}, f"reference: {config_reference.PAGE}")
+    return 0

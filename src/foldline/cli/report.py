@@ -1,0 +1,93 @@
+"""`report`: the page of the latest experiment of a config, made again from its stored cells. Trains nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from foldline.blend import members
+from foldline.cli.main import Arguments
+from foldline.core import files
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+from foldline.core.overrides import parse_override
+from foldline.data import folds, loading, store
+from foldline.experiment import preparation, recorded, scoring
+from foldline.experiment.config import Config
+from foldline.experiment.preparation import shown
+from foldline.experiment.recorded import Stored
+from foldline.output import report
+from foldline.output.report import Evidence, Made
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Write report.html into the experiment's folder."""
+    stored = recorded.read(Path(arguments.config).name.removesuffix(".toml"), applied=False)
+    config = _moved(stored.config, arguments.overrides)
+    evidence = gather(stored, config, terminal)
+    page = report.write(stored.folder, evidence)
+    answer = {"report": str(page), "experiment": stored.folder.name, "score": evidence.result.score}
+    terminal.result(answer, f"report: {shown(page)}")
+    return 0
+
+
+def _moved(config: Config, overrides: list[str]) -> Config:
+    """The recorded config; the data may lie elsewhere by now."""
+    for text in overrides:
+        key, value = parse_override(text)
+        if key != ["data", "source"]:
+            raise UserError(
+                f"`report` shows an experiment as it was run; only data.source=DIR can be given, but got {text!r}."
+            )
+        config = replace(config, data=replace(config.data, source=str(value)))
+    return config
+
+
+def gather(stored: Stored, config: Config, terminal: Terminal) -> Evidence:
+    """What the report shows, from the experiment's record, its cells and its data.
+
+    Raises:
+        UserError: other data than it was trained on, or out-of-fold rows from outside are gone.
+    """
+    _refuse_lost(stored)
+    first, competition = stored.parts[0], loading.load(config.data)
+    if competition.train.fingerprint != first.plan[0].depends["data"]["fingerprint"]:
+        raise UserError(
+            f"{competition.train.path} is not the table that {config.name!r} was trained on. Say where that one lies: "
+            f"./run.sh report {config.name} data.source=DIR"
+        )
+    dealt, _ = folds.obtain(first.config.folds, first.config.name, competition.train, save=False)
+    with terminal.bar("features", "series") as update:
+        train = store.obtain(competition.train, first.config.features, competition.levels, update)
+    exact = preparation.decoded(config, competition, terminal)
+    own = members.once([member for part in stored.parts for member in part.members])
+    every = [*own, *stored.others]
+    return Evidence(
+        config=config,
+        plan=stored.plan,
+        members=every,
+        result=scoring.combine(config, every, train, dealt, exact[0]),
+        train=train,
+        competition=competition,
+        exact=exact,
+        made=_made(stored),
+    )
+
+
+def _refuse_lost(stored: Stored) -> None:
+    """Refuse members from outside of which only test rows are left."""
+    for member in stored.others:
+        if member.rows is None:
+            raise UserError(
+                f"The out-of-fold predictions of {member.label!r}, which came from outside, are gone. Run the command "
+                "again that blended it, with its files."
+            )
+
+
+def _made(stored: Stored) -> Made:
+    """As the run wrote it down, else from the record."""
+    known = report.read_made(stored.folder)
+    if known is not None:
+        return known
+    environment = files.read_json(stored.folder / "experiment.json")["environment"]
+    return Made(command=f"./run.sh train {shown(stored.folder / 'config.toml')}", environment=environment)

@@ -1,0 +1,98 @@
+"""`study`: systems at an equal number of parameters on the same folds and seeds, and what each one costs."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from foldline.cli.main import Arguments
+from foldline.core import files
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+from foldline.evidence.ablation import ablation_run, wording
+from foldline.evidence.study import study_file, study_outcome, systems
+from foldline.evidence.study.study_outcome import Result
+from foldline.evidence.study.study_page import page
+from foldline.evidence.study.systems import Contest
+from foldline.experiment import records
+from foldline.experiment.preparation import shown
+from foldline.output.tracking import WandbTracker
+from foldline.run import estimate
+from foldline.run.cells import Job
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Solve for the widths, train what is not trained, weigh, measure, report."""
+    if not arguments.words:
+        raise UserError("`study` needs the file of a study: ./run.sh study configs/study-sequence.toml")
+    dry = "--dry-run" in arguments.flags
+    plan = study_file.load(Path(arguments.config), arguments.overrides)
+    prepared = systems.prepare(plan, terminal, dry)
+    _summary(prepared, terminal)
+    stages = prepared.ablation.stages("--force" in arguments.flags)
+    if dry:
+        _foretell(prepared, stages, terminal)
+        return 0
+    ablation_run.run(prepared.ablation, stages, terminal, WandbTracker)
+    result = study_outcome.reduce(prepared, terminal)
+    _table(prepared, result, terminal)
+    answer, where = _write(prepared, result, shlex.join(["./run.sh", "study", *arguments.words, *arguments.overrides]))
+    terminal.result(answer, f"study: {shown(where)}")
+    return 0
+
+
+def _summary(prepared: Contest, terminal: Terminal) -> None:
+    """What is about to happen, before it does."""
+    plan, base = prepared.plan, prepared.ablation.base
+    cells = {cell.key: cell for each in prepared.ablation.prepared for cell in each.plan}
+    done = sum(cell.done for cell in cells.values())
+    terminal.say(
+        f"{plan.name}: {len(prepared.systems)} systems of {plan.settings.parameters:,} parameters on "
+        f"{len(base.train.lengths)} series of {plan.base.name}, {base.folds.k} folds x {len(plan.settings.seeds)} seeds"
+    )
+    for each in prepared.systems:
+        terminal.say(f"  {each.name}: width {each.width}, {each.parameters:,} parameters")
+    terminal.say(
+        f"a verdict needs {wording.needed(base.folds.k, plan.settings.alpha, len(prepared.ablation.ablation.variants))}"
+    )
+    terminal.say(f"cells: {len(cells)}, {done} finished, {len(cells) - done} to train")
+
+
+def _foretell(prepared: Contest, stages: list[list[Job]], terminal: Terminal) -> None:
+    """--dry-run: how long each system would train here."""
+    rows, total_s = [], 0.0
+    with terminal.bar("measuring a few steps", "systems") as update:
+        for system, each in zip(prepared.systems, prepared.ablation.prepared, strict=True):
+            own = {cell.key for cell in each.plan}
+            jobs = [[job for job in stage if job.key in own] for stage in stages]
+            seconds = sum(model.total_s for model in estimate.estimate(jobs, each.config.executor))
+            rows.append([system.name, str(sum(map(len, jobs))), f"{seconds / 60:.1f}"])
+            total_s += seconds
+            update(len(rows), len(prepared.systems))
+    terminal.table("", ["", "to train", "minutes"], rows)
+    count = sum(map(len, stages))
+    terminal.result(
+        {"to_train": count, "seconds": total_s},
+        f"dry run: nothing was trained; {count} cells would take about {total_s / 60:.0f} min",
+    )
+
+
+def _table(prepared: Contest, result: Result, terminal: Terminal) -> None:
+    rows = [study_outcome.row(each, result.found) for each in result.ranked]
+    first, metric = prepared.systems[0].name, prepared.ablation.base.config.data.metric
+    terminal.table(f"{metric}, mean over folds and single seeds; verdicts against {first}", study_outcome.COLUMNS, rows)
+    names = study_outcome.undecided(result)
+    if names:
+        terminal.say(f"cannot tell {', '.join(names)} from {first}: more folds, series or seeds would")
+
+
+def _write(prepared: Contest, result: Result, command: str) -> tuple[dict[str, object], Path]:
+    """The page and study.json in the run's folder; `latest` points there."""
+    folder = prepared.folder
+    files.write_json(folder / "study.json", {"command": command, **study_outcome.as_json(result)})
+    files.write_text(folder / "study.html", page(prepared, result, command))
+    records.note_cells(folder, prepared.ablation.keys)
+    files.point(folder.parent / "latest", folder)
+    where = folder.parent / "latest" / "study.html"
+    scores = {each.system.name: each.score for each in result.systems}
+    return {"page": str(where), "json": str(where.with_suffix(".json")), "scores": scores}, where

@@ -1,0 +1,49 @@
+"""`track`: what wandb has of the runs under runs/, and what waits; `track sync` sends that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from foldline.cli.main import Arguments
+from foldline.core import files
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+from foldline.experiment.preparation import shown
+from foldline.output.tracking import TrackConfig, mode_of, wandb_offline
+
+
+def run(arguments: Arguments, terminal: Terminal) -> int:
+    """Say what waits; with the word sync, send it."""
+    if arguments.words not in ([], ["sync"]):
+        raise UserError(f"`track` takes nothing or the word sync, but got {' '.join(arguments.words)!r}.")
+    runs = wandb_offline.waiting(files.runs())
+    if not arguments.words:
+        _tell(runs, terminal)
+        return 0
+    if "--dry-run" in arguments.flags:
+        for path in runs:
+            terminal.say(f"  {shown(path)}")
+        terminal.result({"waiting": len(runs)}, f"dry run: {len(runs)} runs would be sent")
+        return 0
+    sent = 0
+    if runs:
+        with terminal.bar("sending to wandb", "runs") as update:
+            for path in wandb_offline.sync(runs):
+                sent += 1
+                terminal.say(f"  {shown(path)}")
+                update(sent, len(runs))
+    terminal.result({"sent": sent}, f"sent: {sent} runs" if sent else "nothing waits to be sent")
+    return 0
+
+
+def _tell(runs: list[Path], terminal: Terminal) -> None:
+    """A line for each experiment that has runs waiting."""
+    counts: dict[str, int] = {}
+    for path in runs:
+        experiment = str(path.relative_to(files.runs()).parents[1])
+        counts[experiment] = counts.get(experiment, 0) + 1
+    mode = mode_of(TrackConfig())
+    if counts:
+        terminal.table("", ["experiment", "runs that wait"], [[name, str(count)] for name, count in counts.items()])
+    last = f"tracking is {mode} where a config does not say otherwise; {len(runs)} runs wait"
+    terminal.result({"mode": mode, "waiting": counts}, f"{last}: ./run.sh track sync" if runs else last)

@@ -1,0 +1,188 @@
+"""The verbs of ./run.sh, on one page: what each does and what it takes; texts.py teaches them. Imports no library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from foldline.cli import help_texts
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: `module` in this package has `run(arguments, terminal) -> exit code`."""
+
+    module: str
+    job: str  # heading it is listed under
+    summary: str  # one line
+    usage: str  # its arguments
+    help_text: str  # what --help teaches
+    options: Mapping[str, str] = field(default_factory=dict)  # --dry-run, --force -> what they mean here
+    words: int = 1  # how many plain arguments it takes at most
+    overrides: bool = True  # takes key=value
+    shorthands: Mapping[str, str] = field(default_factory=dict)  # option that takes a value -> override it begins
+
+
+VERBS: dict[str, Verb] = {
+    "train": Verb(
+        "train",
+        "Compete",
+        "train what is not trained yet, blend, write a checked submission",
+        "[CONFIG] [key=value ...]",
+        help_texts.TRAIN,
+        {
+            "--dry-run": "say what would be trained, for how long and how much disk; train nothing",
+            "--force": "train finished cells again",
+        },
+    ),
+    "tune": Verb(
+        "tune",
+        "Improve",
+        "search for better values of any key of a config",
+        "[FILE] [base=CONFIG] [--hours H] [--workers N] [key=value ...]",
+        help_texts.TUNE,
+        {"--dry-run": "say what would be searched and trained; train nothing"},
+        shorthands={"--hours": "tune.hours=", "--workers": "tune.workers="},
+    ),
+    "ablate": Verb(
+        "ablate",
+        "Improve",
+        "compare variants of a config, and say which of its parts help",
+        "FILE [base=CONFIG] [key=value ...]",
+        help_texts.ABLATE,
+        {
+            "--dry-run": "say what would be trained and for how long; train nothing",
+            "--force": "train finished cells again",
+        },
+    ),
+    "study": Verb(
+        "study",
+        "Improve",
+        "compare systems at an equal number of parameters, and what they cost",
+        "FILE [base=CONFIG] [key=value ...]",
+        help_texts.STUDY,
+        {
+            "--dry-run": "solve for the widths, say what would be trained and for how long; train nothing",
+            "--force": "train finished cells again",
+        },
+    ),
+    "blend": Verb(
+        "blend",
+        "Improve",
+        "find the best founded blend of all models, of other configs and from outside too",
+        "[CONFIG ...] [--outside NAME=OOF_FILE,TEST_FILE[,FOLD_COLUMN]] [key=value ...]",
+        help_texts.BLEND,
+        {"--dry-run": "say what would be trained before blending; train nothing"},
+        words=20,
+        shorthands={"--outside": "outside."},
+    ),
+    "infer": Verb(
+        "infer",
+        "Compete",
+        "apply the trained experiment to new series",
+        "[CONFIG] [data.source=DIR]",
+        help_texts.INFER,
+        {"--dry-run": "say how many cells have yet to predict this file; predict nothing"},
+    ),
+    "audit": Verb("audit", "Improve", "look for leaks, and name them", "[CONFIG] [key=value ...]", help_texts.AUDIT),
+    "board": Verb(
+        "board",
+        "Improve",
+        "list the experiments, best first",
+        "[NAME ...]",
+        help_texts.BOARD,
+        words=50,
+        overrides=False,
+    ),
+    "report": Verb(
+        "report", "Compete", "make the page again from stored cells", "[CONFIG] [data.source=DIR]", help_texts.REPORT
+    ),
+    "track": Verb(
+        "track",
+        "Compete",
+        "send what wandb could not",
+        "[sync]",
+        help_texts.TRACK,
+        {"--dry-run": "list the runs that `track sync` would send; send nothing"},
+        overrides=False,
+    ),
+    "folds": Verb(
+        "folds",
+        "Prepare",
+        "make or check the fold file",
+        "[CONFIG] [key=value ...]",
+        help_texts.FOLDS,
+        {"--force": "make it anew where it is there already"},
+    ),
+    "simulate": Verb(
+        "simulate",
+        "Prepare",
+        "write a simulated competition",
+        "OUT [breaths=N] [test_breaths=N] [seed=S] [truth=true]",
+        help_texts.SIMULATE,
+        {"--force": "write although the folder holds CSV files"},
+    ),
+    "decode": Verb(
+        "decode",
+        "Compete",
+        "read pressures back exactly from the inputs",
+        "IN OUT",
+        help_texts.DECODE,
+        words=2,
+        overrides=False,
+    ),
+    "download": Verb(
+        "download",
+        "Prepare",
+        "fetch a competition's files from Kaggle",
+        "[COMPETITION [FOLDER]]",
+        help_texts.DOWNLOAD,
+        words=2,
+        overrides=False,
+    ),
+    "submit": Verb(
+        "submit",
+        "Compete",
+        "send a checked submission to Kaggle, and write its score down",
+        "[CONFIG | FILE] [competition=NAME] [data.source=DIR]",
+        help_texts.SUBMIT,
+        {"--dry-run": "check the file at the gate; upload nothing"},
+        shorthands={"--competition": "competition="},
+    ),
+    "score": Verb(
+        "score",
+        "Compete",
+        "score a submission against the truth",
+        "SUBMISSION TRUTH [CONFIG] [key=value ...]",
+        help_texts.SCORE,
+        words=3,
+    ),
+    "bundle": Verb(
+        "bundle",
+        "Compete",
+        "pack weights and a notebook that predicts on Kaggle, offline",
+        "[CONFIG] [out=DIR] [wheels=DIR] [user=NAME] [competition=NAME]",
+        help_texts.BUNDLE,
+        shorthands={f"--{name}": f"{name}=" for name in ("out", "wheels", "user", "competition")},
+    ),
+    "doctor": Verb("doctor", "Develop", "say what this machine has", "", help_texts.DOCTOR, words=0, overrides=False),
+    "clean": Verb(
+        "clean",
+        "Develop",
+        "say what takes space, and delete what may go",
+        "[caches] [unused] [old] [bench] [ledger]",
+        help_texts.CLEAN,
+        {"--force": "delete without asking"},
+        words=5,
+        overrides=False,
+    ),
+    "completion": Verb(
+        "completion", "Develop", "complete words in bash or zsh", "bash | zsh", help_texts.COMPLETION, overrides=False
+    ),
+    "reference": Verb(
+        "reference", "Develop", "write docs/reference.md", "", help_texts.REFERENCE, words=0, overrides=False
+    ),
+    "test": Verb("develop", "Develop", "run the tests", "[--slow] [pytest arguments]", help_texts.TEST),
+    "lint": Verb("develop", "Develop", "ruff and mypy over everything", "", help_texts.LINT),
+    "bench": Verb("develop", "Develop", "run a benchmark", "NAME [arguments]", help_texts.BENCH),
+}

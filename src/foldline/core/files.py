@@ -1,0 +1,179 @@
+"""Where things lie, and how they get there: one home folder, atomic writes, hashes, locks.
+
+Everything the engine leaves behind is written through this file, so that a kill at any moment leaves either the old
+content or the new one, never half of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from foldline.core.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows: refused with a sentence by the command line before anything is locked
+    fcntl = None  # type: ignore[assignment]
+
+
+PACKAGE = Path(__file__).resolve().parents[1]  # src/foldline in a checkout
+
+
+def home() -> Path:
+    """Find the folder in which runs, folds, submissions and configs lie.
+
+    FOLDLINE_HOME, where it is set; else the checkout that this code is part of; else, installed, the working folder.
+    """
+    named = os.environ.get("FOLDLINE_HOME")
+    if named:
+        return Path(named).resolve()
+    checkout = PACKAGE.parents[1]
+    return checkout if (checkout / "run.sh").is_file() else Path.cwd()
+
+
+def packed_configs() -> Path:
+    """Return the folder of configs that an installed foldline brings; it is not there in a checkout."""
+    return PACKAGE / "configs"
+
+
+def runs() -> Path:
+    """Everything a run leaves; safe to delete whole: it costs time, never knowledge that is not made again."""
+    return home() / "runs"
+
+
+def digest(value: Any) -> str:
+    """Hash of a JSON-able value: 16 hex digits of blake2b over its canonical text."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def digest_arrays(*arrays: np.ndarray) -> str:
+    """Hash of arrays: dtype, shape and bytes of each, in order."""
+    state = hashlib.blake2b(digest_size=8)
+    for array in arrays:
+        state.update(f"{array.dtype.str}{array.shape}".encode())
+        state.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return state.hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path`; on success it takes its place in one step, on failure it is gone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    text = "b" not in mode
+    try:
+        with open(handle, mode, encoding="utf-8" if text else None, newline="" if text else None) as stream:  # noqa: PTH123
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_once(path: Path, write: Callable[[Path], None]) -> None:
+    """Make a folder by `write(draft)` unless it stands; it appears in one step, whole.
+
+    One process at a time: a second one waits and finds it made. Drafts that a killed one left behind are removed.
+    """
+    if path.is_dir():
+        return
+    with lock(runs() / "locks" / f"{path.parent.name}-{path.name}"):
+        if path.is_dir():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{path.name}.*"):
+            shutil.rmtree(stale)
+        draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            write(draft)
+            draft.chmod(0o755)
+            draft.rename(path)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def need_space(count: int, what: str) -> None:
+    """Refuse to begin what would fill the disk under runs/. count: bytes."""
+    runs().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(runs()).free
+    if count > free:
+        sizes = f"needs about {count / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
+        raise UserError(f"{runs()}: {what} {sizes}. Free some space.")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path, "w") as stream:
+        stream.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON atomically; floats keep every digit."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON written by `write_json`."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy file atomically; never a pickle."""
+    with atomic(path) as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def write_at(descriptor: int, data: memoryview, offset: int) -> None:
+    """Write all bytes of a C-contiguous buffer at an offset of an open file; threads may write side by side."""
+    left = data.cast("B")
+    while left:  # the system may take a part of it, and a full disk shows in the next call only
+        taken = os.pwrite(descriptor, left, offset)
+        left, offset = left[taken:], offset + taken
+
+
+def read_array(path: Path, mapped: bool = False) -> np.ndarray:
+    """Read (or memory-map, read-only) a .npy file."""
+    array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    return array
+
+
+def point(link: Path, target: Path) -> None:
+    """Make `link` a symbolic link to its sibling `target`, replacing an older one in one step."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target.name)
+    temporary.replace(link)
+
+
+@contextmanager
+def lock(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold an exclusive lock; waits while another process holds it. The kernel frees it when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait:
+                on_wait()
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,82 @@
+"""Overrides from the command line: `table.key=value`, the value TOML, on the tables of a config."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from foldline.core.errors import UserError
+
+
+def parse_override(text: str) -> tuple[list[str], Any]:
+    """`a.b.c=value` as its path and its value: TOML, or the raw text where it is none."""
+    path, equals, raw = text.partition("=")
+    if not equals or not path.strip():
+        raise UserError(f"An override has the form table.key=value, but is {text!r}.")
+    try:
+        return path.strip().split("."), tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return path.strip().split("."), raw
+
+
+def apart(texts: Sequence[str], table: str) -> tuple[dict[str, Any], list[str]]:
+    """Of a file that names a base: overrides of `base` and [table], as tables; and those that are the base config's.
+
+    Raises:
+        UserError: one goes deeper into [table] than it has keys.
+    """
+    mine: dict[str, Any] = {}
+    others = []
+    for text in texts:
+        names, value = parse_override(text)
+        if names == ["base"]:
+            mine["base"] = value
+        elif names[0] != table:
+            others.append(text)
+        elif len(names) == 2:
+            mine.setdefault(table, {})[names[1]] = value
+        else:
+            raise UserError(f"Override {text!r} must have the form {table}.key=value.")
+    return mine, others
+
+
+def applied(tables: dict[str, Any], texts: list[str]) -> dict[str, Any]:
+    """A copy of the tables with overrides applied."""
+    copied = copy.deepcopy(tables)
+    for text in texts:
+        _apply(copied, text)
+    return copied
+
+
+def _apply(tables: dict[str, Any], text: str) -> None:
+    """Apply one override; a number in its path picks from a list (model.0.width=32)."""
+    names, value = parse_override(text)
+    if names[0] == "extends":
+        raise UserError(f"Override {text!r}: extends can only stand in a config file. Write one that extends it.")
+    *parents, last = names
+    place: Any = tables
+    for name in parents:
+        place = _step(place, name, text)
+    if isinstance(place, list):
+        place[_position(place, last, text)] = value
+    else:
+        place[last] = value
+
+
+def _step(place: Any, name: str, text: str) -> Any:
+    if isinstance(place, list):
+        return place[_position(place, name, text)]
+    inner = place.setdefault(name, {})
+    if not isinstance(inner, dict | list):
+        raise UserError(f"Override {text!r}: {name!r} is a value, not a table.")
+    return inner
+
+
+def _position(items: list[Any], name: str, text: str) -> int:
+    if not name.isdigit() or int(name) >= len(items):
+        raise UserError(
+            f"Override {text!r}: {name!r} must be a position from 0 to {len(items) - 1}, as in model.0.train.epochs=5."
+        )
+    return int(name)

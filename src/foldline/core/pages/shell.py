@@ -1,0 +1,145 @@
+"""The shell: sections in, one self-contained HTML page out, with the same head, tables and last section everywhere.
+
+Whatever is called `text` or stands in a cell is escaped here; whatever is called `body` is HTML already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from foldline.core.text_columns import words
+
+Facts = Sequence[tuple[str, str]]  # (value, what it is)
+Section = tuple[str, str]  # (title, body); one without a body is left out
+Sections = Sequence[Section]
+CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+
+
+def page(title: str, kind: str, lead: str, facts: Facts, sections: Sections, css: str = "") -> str:
+    """A whole page as text.
+
+    Args:
+        kind: what it is a page of, such as "experiment".
+        lead: the page in a sentence or two.
+        facts: the first one is set in the accent colour.
+        css: rules that only this page needs.
+    """
+    shown = [(name, body) for name, body in sections if body]
+    links = "".join(f"<a href='#{_anchor(name)}'>{escape(name)}</a>" for name, _ in shown)
+    content = "".join(
+        f"<section id='{_anchor(name)}'><h2>{escape(name)}</h2>\n{body}\n</section>\n" for name, body in shown
+    )
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width,initial-scale=1'><link rel='icon' href='data:,'>"
+        f"<title>{escape(title)} · {escape(kind)} · foldline</title><style>\n{CSS}{css}</style></head>\n"
+        f"<body><header><div class='kind'>foldline {escape(kind)}</div><h1>{escape(title)}</h1>"
+        f"<p class='lead'>{escape(lead)}</p>{_facts(facts)}</header>\n<nav>{links}</nav>\n{content}</body></html>\n"
+    )
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _facts(facts: Facts) -> str:
+    shown = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>" for value, name in facts)
+    return f"<dl class='facts'>{shown}</dl>"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], plain: bool = False) -> str:
+    """A table: columns of words stand left, of numbers right; the first one stays when a narrow page scrolls.
+
+    Args:
+        plain: its last row and column are not the result; else these are set off, and the column stays, too.
+    """
+    sides = [" class='words'" if number and text else "" for number, text in enumerate(words(columns, rows))]
+    head = "".join(f"<th{side}>{escape(name)}</th>" for name, side in zip(columns, sides, strict=True))
+    cells = (zip(row, sides, strict=True) for row in rows)
+    lines = "".join(f"<tr>{''.join(f'<td{side}>{escape(text)}</td>' for text, side in row)}</tr>" for row in cells)
+    return f"<div class='scroll'><table class='{'plain' if plain else 'result'}'><tr>{head}</tr>{lines}</table></div>"
+
+
+def matrix(across: Sequence[str], down: Sequence[str], values: np.ndarray, digits: int = 3) -> str:
+    """Numbers with a shade behind each: the stronger, the larger. values: (down, across); NaN is a dash."""
+    most = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("", *across))
+    lines = "".join(
+        f"<tr><td>{escape(name)}</td>{''.join(_shaded(float(value), most, digits) for value in row)}</tr>"
+        for name, row in zip(down, values, strict=True)
+    )
+    return f"<div class='scroll'><table class='matrix'><tr>{head}</tr>{lines}</table></div>"
+
+
+def _shaded(value: float, most: float, digits: int) -> str:
+    if np.isnan(value):
+        return "<td>–</td>"
+    heat = 60 * max(0.0, value) / (most or 1.0)
+    return f"<td class='heat' style='--heat:{heat:.0f}%'>{value:.{digits}f}</td>"
+
+
+def bars(rows: Sequence[tuple[str, float, str]]) -> str:
+    """A bar a row, the largest as long as there is room: (name, value >= 0, the value as it is shown)."""
+    longest = max((value for _, value, _ in rows), default=0.0) or 1.0
+    shown = "".join(
+        f"<span title='{escape(name)}'>{escape(name)}</span>"
+        f"<i class='{'' if number else 'first'}' style='--share:{100 * value / longest:.1f}%'></i><b>{escape(text)}</b>"
+        for number, (name, value, text) in enumerate(rows)
+    )
+    return f"<div class='bars'>{shown}</div>"
+
+
+def whiskers(rows: Sequence[tuple[str, float, float, float]], marked: str = "") -> str:
+    """A dot and the range around it a row: (name, low, middle, high). One scale, which holds 0 and a line there.
+
+    Args:
+        marked: the name of the row whose dot is filled.
+    """
+    values = [0.0, *(value for _, *values in rows for value in values)]
+    least, most = min(values), max(values)
+    reach = (most - least) or 1.0
+    places = [[100 * (value - least) / reach for value in values] for _, *values in rows]
+    shown = "".join(
+        f"<span title='{escape(row[0])}'>{escape(row[0])}</span>"
+        f"<i class='{'filled' if row[0] == marked else ''}' "
+        f"style='--low:{low:.1f}%;--middle:{middle:.1f}%;--high:{high:.1f}%'></i>"
+        for row, (low, middle, high) in zip(rows, places, strict=True)
+    )
+    ends = f"<small></small><small class='ends'><b>{_end(least)}</b><b>{_end(most)}</b></small>"
+    return f"<div class='whiskers' style='--zero:{-100 * least / reach:.1f}%'>{shown}{ends}</div>"
+
+
+def _end(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
+
+
+def figures(items: Sequence[tuple[str, str]], least: int = 300) -> str:
+    """Pictures beside each other, as many as fit: (caption's HTML, picture). least: px that one needs."""
+    shown = "".join(f"<figure><figcaption>{caption}</figcaption>{body}</figure>" for caption, body in items)
+    return f"<div class='figures' style='--least:{least}px'>{shown}</div>"
+
+
+def note(text: str) -> str:
+    """A remark below a table or a picture."""
+    return f"<p class='note'>{escape(text)}</p>"
+
+
+def folded(summary: str, body: str) -> str:
+    """What only some readers want: closed until it is clicked."""
+    return f"<details><summary>{escape(summary)}</summary>{body}</details>"
+
+
+def again(command: str, environment: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """The last section: the command, what it ran on, and resolved configs, title -> tables."""
+    versions = " · ".join(f"{name} {value}" for name, value in environment.items())
+    resolved = "".join(
+        folded(title, f"<pre>{escape(tomli_w.dumps(dict(tables)))}</pre>") for title, tables in configs.items()
+    )
+    return f"<pre>{escape(command)}</pre>{note(versions)}{resolved}"

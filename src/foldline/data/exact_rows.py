@@ -1,0 +1,85 @@
+"""Exact rows: targets that a decoder reads back from the inputs, cached by the hash of the data and of the decoder.
+
+Nothing here is fitted and no target is looked at, so that training series can be decoded for the out-of-fold score too.
+Only the ventilator competition has a decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.core import files
+from foldline.core.errors import UserError
+from foldline.data.table import Table
+
+
+@dataclass(frozen=True)
+class Exact:
+    """What is known of a table's rows."""
+
+    values: np.ndarray  # (rows,) float64, the target; NaN where it is not known
+    kinds: np.ndarray  # (rows,) how it was found, a text of the decoder's; empty where it was not
+    doubt: str = ""  # why less is known than could be: digits lost before the file was written
+
+    @property
+    def known(self) -> np.ndarray:
+        """(rows,) bool."""
+        known: np.ndarray = ~np.isnan(self.values)
+        return known
+
+    def counts(self, scored: np.ndarray) -> dict[str, int]:
+        """Kind -> number of scored rows, most first."""
+        kinds, counts = np.unique(self.kinds[scored & self.known], return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return {str(kinds[place]): int(counts[place]) for place in order}
+
+
+def obtain(
+    table: Table, on_progress: Callable[[int, int], None] | None = None, asked: str = "post.decode = true"
+) -> Exact:
+    """Decode a table, or read what an earlier call found.
+
+    Args:
+        asked: the part of the config that wants it, for messages.
+
+    Raises:
+        UserError: the table is not of the competition's shape.
+    """
+    from ventilator import decoder
+    from ventilator.decoder.digits import lost_digits
+
+    path = path_of(table)
+    rows = table.frame.with_columns(pl.int_range(pl.len()).alias("id"))  # the fingerprint leaves ids out: so do we
+    if not path.exists():
+        total = len(table.lengths)
+        try:
+            found = decoder.decode(rows, progress=(lambda done: on_progress(done, total)) if on_progress else None)
+        except ValueError as error:
+            raise UserError(f"{asked} reads the ventilator's controller out of {table.path}: {error}") from error
+        with files.atomic(path) as stream:
+            found.write_parquet(stream)
+    lost = lost_digits(table.frame["u_in"].to_numpy())
+    return read(path, table.frame.height, f"{table.path}: {lost}" if lost else "")
+
+
+def path_of(table: Table) -> Path:
+    """Where a table's exact rows are kept: the name hashes the table and the decoder's code."""
+    from ventilator import controller, decoder
+
+    sources = [Path(str(controller.__file__)), *sorted(Path(str(decoder.__file__)).parent.glob("*.py"))]
+    code = files.digest([path.read_text(encoding="utf-8") for path in sources])
+    return files.runs() / "exact" / f"{table.fingerprint}-{code}.parquet"
+
+
+def read(path: Path, rows: int, doubt: str = "") -> Exact:
+    """What was found, at its places among the table's rows."""
+    found = pl.read_parquet(path)
+    values, kinds = np.full(rows, np.nan), np.full(rows, "", dtype=object)
+    values[found["id"].to_numpy()] = found["pressure"].to_numpy()
+    kinds[found["id"].to_numpy()] = found["kind"].to_numpy()
+    return Exact(values, kinds.astype(str), doubt)

@@ -1,0 +1,201 @@
+"""Fold assignments: made once, saved, checked at each use, committed. Series are never split.
+
+A fold file is a CSV of (key, fold) below one comment line that holds the checksum of the series and strata it was made
+for. Whoever uses it checks it against the data at hand, so that a fold file of other data can't slip in.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from foldline.core import files
+from foldline.core.errors import UserError
+from foldline.data.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldsConfig:
+    """[folds]: how series are dealt out."""
+
+    kind: Literal["group", "stratified-group"] = "group"
+    k: int = 5
+    seed: int = 0
+    file: str = ""  # empty: named after the config and what is above
+    strata: tuple[str, ...] = ()  # static columns; empty: all of them (stratified-group only)
+
+    def __post_init__(self) -> None:
+        if self.k < 2:
+            raise ValueError(
+                f"k must be at least 2, because a fold is scored by models fitted on the others, but is {self.k}"
+            )
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A checked assignment."""
+
+    path: Path
+    assignment: np.ndarray  # (N,) int64, the fold of each series, in the table's order
+    k: int
+
+    def held_out(self, fold: int) -> np.ndarray:
+        """Indices of the series of one fold; they are scored by the models fitted on all others."""
+        return np.flatnonzero(self.assignment == fold)
+
+
+def default_path(config: FoldsConfig, name: str, table: Table) -> Path:
+    """Where an experiment's fold file lies: as [folds] says, else under folds/; one of simulated data that nobody put
+    there lies under runs/, named after the data's hash."""
+    if config.file:
+        return Path(config.file)
+    path = committed_path(config, name, table)
+    if path.exists() or not table.data.simulated:
+        return path
+    return files.runs() / "folds" / f"{table.path.parent.name}-{_tail(config)}"
+
+
+def committed_path(config: FoldsConfig, name: str, table: Table) -> Path:
+    """Where the fold file lies once it is made on purpose, to be committed: named after what it depends on."""
+    size = table.data.simulate
+    stem = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}" if table.data.simulated else name
+    return files.home() / "folds" / f"{stem}-{_tail(config)}"
+
+
+def _tail(config: FoldsConfig) -> str:
+    return f"{config.kind}-k{config.k}-seed{config.seed}.csv"
+
+
+def obtain(config: FoldsConfig, name: str, table: Table, save: bool = True) -> tuple[Folds, bool]:
+    """The saved folds, checked against the table; made when there are none, and saved if asked to. True: made now."""
+    path = default_path(config, name, table)
+    if path.exists():
+        return read(path, config, table, name), False
+    return make(path, config, table, save), True
+
+
+def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Folds:
+    """Deal the series out, and save the file."""
+    keys, strata = table.keys, strata_of(config, table)
+    if config.k > len(keys):
+        raise UserError(f"folds.k = {config.k} must not exceed the number of series, but {table.path} has {len(keys)}.")
+    assignment = _deal(config, len(keys), strata)
+    body = pl.DataFrame({table.data.key: _texts(keys), "fold": assignment}).write_csv()
+    head = f"# foldline folds: kind={config.kind} k={config.k} seed={config.seed} series={_series_hash(keys, strata)}"
+    if save:
+        files.write_text(path, f"{head} rows={_text_hash(body)}\n{body}")
+    return Folds(path, assignment, config.k)
+
+
+def _deal(config: FoldsConfig, series: int, strata: list[str]) -> np.ndarray:
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # slow import, and only making folds needs it
+
+    groups = np.arange(series)
+    if config.kind == "group":
+        splits = GroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed).split(groups, groups=groups)
+    else:
+        codes = np.unique(strata, return_inverse=True)[1]
+        if np.bincount(codes).max() < config.k:
+            raise UserError(
+                f"folds.kind = 'stratified-group' needs a stratum of at least k = {config.k} series, but the largest "
+                f"has {np.bincount(codes).max()}. Use kind = 'group', fewer folds, or fewer folds.strata."
+            )
+        splitter = StratifiedGroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed)
+        splits = _without_small_class_warning(splitter, groups, codes)
+    assignment = np.empty(series, dtype=np.int64)
+    for fold, (_, held) in enumerate(splits):
+        assignment[held] = fold
+    return assignment
+
+
+def _without_small_class_warning(
+    splitter: object, groups: np.ndarray, codes: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """scikit-learn warns when one stratum has fewer series than folds; rare strata are normal here."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(splitter.split(groups, codes, groups))  # type: ignore[attr-defined]
+
+
+def strata_of(config: FoldsConfig, table: Table) -> list[str]:
+    """One text per series: the values of its strata columns."""
+    names = config.strata or table.data.static
+    for name in names:
+        if name not in table.data.static:
+            raise UserError(
+                f"folds.strata must name static columns, but has {name!r}; "
+                f"static columns: {', '.join(table.data.static) or 'none'}."
+            )
+    if not names:
+        return [""] * len(table.keys)
+    return table.frame[table.starts].select(pl.concat_str(list(names), separator="|")).to_series().to_list()
+
+
+def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") -> Folds:
+    """Read a fold file and refuse it unless it is whole and made for just these series; `name`: the config's."""
+    way_out = f"Rebuild it with `{_command(config, table, name)}`, or name another one with folds.file=PATH."
+    try:
+        head, _, body = path.read_text(encoding="utf-8").partition("\n")
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
+    facts = dict(word.split("=", 1) for word in head.split() if "=" in word)
+    if not head.startswith("# foldline folds:") or facts.get("rows") != _text_hash(body):
+        raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
+    saved = pl.read_csv(io.StringIO(body), infer_schema=False)
+    _check_series(path, saved, table, way_out)
+    if facts.get("series") != _series_hash(table.keys, strata_of(config, table)):
+        raise UserError(f"{path}: the strata of its series are not those of {table.path}. {way_out}")
+    for name in ("kind", "k", "seed"):
+        if facts.get(name) != str(getattr(config, name)):
+            raise UserError(
+                f"{path} was made with {name}={facts.get(name)}, but folds.{name} is {getattr(config, name)}. {way_out}"
+            )
+    keys = pl.DataFrame({table.data.key: _texts(table.keys)})
+    order = keys.join(saved, on=table.data.key, how="left", maintain_order="left")
+    return Folds(path, order["fold"].cast(pl.Int64).to_numpy(), config.k)
+
+
+def _command(config: FoldsConfig, table: Table, name: str) -> str:
+    """What makes the fold file anew, of this table."""
+    source = [] if table.data.simulated else [f"data.source={table.data.source}"]
+    file = [f"folds.file={config.file}"] if config.file else []
+    return shlex.join(["./run.sh", "folds", name, *source, *file, "--force"])
+
+
+def _check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -> None:
+    key = table.data.key
+    if saved.columns != [key, "fold"]:
+        raise UserError(f"{path} must have the columns {key},fold, but has {','.join(saved.columns)}. {way_out}")
+    there, here = set(saved[key].to_list()), set(_texts(table.keys))
+    if there != here:
+        odd = min(there ^ here)
+        raise UserError(
+            f"{path} was made for other data: {len(here - there)} series of {table.path} are not in it, and "
+            f"{len(there - here)} of its series are not there (first: {key} {odd}). {way_out}"
+        )
+    twice = saved.filter(pl.col(key).is_duplicated())
+    if twice.height:
+        raise UserError(
+            f"{path}: {key} {twice[key][0]} is in folds {twice['fold'][0]} and {twice['fold'][1]}. {way_out}"
+        )
+
+
+def _texts(keys: pl.Series) -> pl.Series:
+    """Keys as a fold file has them: 1 of an integer column and '1' of a text column are the same there."""
+    return keys.cast(pl.String)
+
+
+def _series_hash(keys: pl.Series, strata: list[str]) -> str:
+    return files.digest(sorted(f"{key}|{stratum}" for key, stratum in zip(keys.to_list(), strata, strict=True)))
+
+
+def _text_hash(body: str) -> str:
+    return files.digest(body)

@@ -1,0 +1,68 @@
+"""data.observed: the border of a test table whose target is known at the first steps of each series."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.data import readers
+from foldline.core.errors import UserError
+from foldline.data.table import Table
+from foldline.data.roles import DataConfig
+
+
+def check(path: Path, data: DataConfig) -> None:
+    """Refuse a test file without the target's columns.
+
+    Raises:
+        UserError
+    """
+    missing = [name for name in data.target if name not in readers.columns(path)]
+    if missing:
+        raise UserError(
+            f"{path}: data.observed = {data.observed} says that the target is known at the first {data.observed} steps "
+            f"of test series too, but there is no column {missing[0]!r}. Add it, empty after these steps, or set "
+            "data.observed = 0."
+        )
+
+
+def read_from(table: Table) -> Table:
+    """A test table whose target columns became its known start; what stands behind that start is not looked at.
+
+    Raises:
+        UserError: a value of the start is missing.
+    """
+    data, frame = table.data, table.frame
+    target = frame.select(data.target).to_numpy()
+    bad = table.observed & ~np.isfinite(target).all(axis=1)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise UserError(
+            f"{table.path}: with data.observed = {data.observed} the target must be a finite value at the first "
+            f"{data.observed} steps of each series, but is not at {data.id} {frame[data.id][row]}; {int(bad.sum())} "
+            "such rows. Fill them, or set data.observed to the steps that are known."
+        )
+    return replace(table, frame=frame.drop(data.target), start=np.where(table.observed[:, None], target, 0.0))
+
+
+def shown(frame: pl.DataFrame, data: DataConfig, start: np.ndarray) -> pl.DataFrame:
+    """A test table's frame as its file had it: with the target at the first steps, null behind them.
+
+    start: (rows, K), as `read_from` leaves it.
+    """
+    known = pl.int_range(pl.len()).over(data.key) < data.observed
+    targets = [pl.Series(name, values) for name, values in zip(data.target, start.T, strict=True)]
+    return frame.with_columns(pl.when(known).then(target).alias(target.name) for target in targets)
+
+
+def reveal(folder: Path, data: DataConfig) -> None:
+    """Write the target's first steps into a simulated test.csv, as texts: digits stay; the rest of the truth goes."""
+    test, truth = (pl.read_csv(folder / f"{stem}.csv", infer_schema=False) for stem in ("test", "truth"))
+    start = pl.int_range(pl.len()).over(data.key) < data.observed
+    whole = test.join(truth, on=data.id, how="left", maintain_order="left")
+    whole.with_columns(pl.when(start).then(pl.col(name)) for name in data.target).write_csv(folder / "test.csv")
+    for stem in ("truth", "hidden"):
+        (folder / f"{stem}.csv").unlink()

@@ -1,0 +1,205 @@
+"""The data border: files with roles in, checked series out. Nothing behind it has to doubt its input again.
+
+A *series* is one group of rows in time order (a breath, a ride). [data] says which column plays which role; any number
+of series of any lengths passes. All is checked here, once, before anything is trained or written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.data import checks
+from foldline.core import files
+from foldline.data import known_start
+from foldline.data import readers
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+from foldline.data.table import Table
+from foldline.data.roles import DataConfig
+
+Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
+
+
+@dataclass(frozen=True)
+class Competition:
+    """Train and test tables and the sample submission, all checked."""
+
+    data: DataConfig
+    train: Table
+    test: Table
+    sample: pl.DataFrame | None
+
+    levels: Levels  # of the training table; what test adds is treated as unknown
+
+
+def load(data: DataConfig) -> Competition:
+    """Read and check a whole competition.
+
+    Raises:
+        UserError: whatever is wrong with the files, in one sentence.
+    """
+    source = source_folder(data)
+    train = load_table(readers.locate(source, "train"), data, labelled=True)
+    levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
+    test, sample = load_test(data, levels)
+    shared = set(train.keys.cast(pl.String)) & set(test.keys.cast(pl.String))  # 1 may be int here and text there
+    if shared:
+        raise UserError(
+            f"{test.path}: a test series must not be in the training data too, but {len(shared)} are "
+            f"(first: {data.key} {min(shared)}). Drop them from one of the files."
+        )
+    return Competition(data, train, test, sample, levels)
+
+
+def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
+    """The sample submission, whose columns and row order a submission copies; None where there is none.
+
+    Raises:
+        UserError: it does not name just the rows of the test table, or has a column that no role explains.
+    """
+    data = test.data
+    path = readers.find(source, "sample_submission")
+    if path is None:
+        return None
+    named = pl.String() if test.frame[data.id].dtype == pl.String else None  # 1 in a CSV is "1" in a Parquet of text
+    sample = readers.read(path, {data.id: named, **dict.fromkeys(data.target, pl.Float64())})
+    if not sample[data.id].sort().equals(test.frame[data.id].sort(), check_names=True):
+        raise UserError(
+            f"{path} must name each row of {test.path} once, but {_difference(sample[data.id], test.frame[data.id])}. "
+            "Take both files from one download."
+        )
+    layout = readers.columns(path)
+    if len(layout) != len(sample.columns):
+        raise UserError(
+            f"{path} must have the columns {', '.join(sample.columns)}, but has {', '.join(layout)}. "
+            "Name every wanted column in data.target."
+        )
+    return sample.select(layout)
+
+
+def _difference(asked: pl.Series, there: pl.Series) -> str:
+    """What a sample's ids and the test table's have not in common, a few words each."""
+    lacking, odd, twice = set(there) - set(asked), set(asked) - set(there), asked.filter(asked.is_duplicated())
+    parts = []
+    if lacking:
+        parts.append(f"lacks {len(lacking)} of them (first: {asked.name} {min(lacking, key=str)})")
+    if odd:
+        parts.append(f"names {len(odd)} that are not there (first: {asked.name} {min(odd, key=str)})")
+    if twice.len():
+        parts.append(f"names {asked.name} {twice[0]} more than once")
+    return " and ".join(parts) or f"its {asked.name} is {asked.dtype}, not {there.dtype}"
+
+
+def load_test(data: DataConfig, levels: Levels) -> tuple[Table, pl.DataFrame | None]:
+    """Only the test table and the sample submission: what inference needs; `levels`: of the training table."""
+    source = source_folder(data)
+    test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels)
+    return test, load_sample(source, test)
+
+
+def tell(test: Table, sample: pl.DataFrame | None, levels: Levels, terminal: Terminal) -> None:
+    """What is no mistake, but worth a line before predictions are made; `levels`: of the training table."""
+    if sample is None:
+        rows = f"the rows of {test.path.name}, in its order, and the columns {test.data.id}"
+        terminal.say(f"no sample_submission: the submission gets {', '.join([rows, *test.data.target])}")
+    for sentence in unseen(test, levels):
+        terminal.warn(sentence)
+
+
+def unseen(test: Table, levels: Levels) -> list[str]:
+    """One sentence for each static column in which test series have a value that no training series has."""
+    sentences = []
+    for name, known in levels.items():
+        familiar = set(known)
+        new = [value for value in test.frame[name].gather(test.starts).to_list() if value not in familiar]
+        if new:
+            several = [f"{value:.15g}" if isinstance(value, float) else str(value) for value in sorted(set(new))]
+            shown = ", ".join(several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")
+            sentences.append(
+                f"{len(new)} of {len(test.lengths)} test series have a {name} that no training series has: {shown}; "
+                "it is treated as unknown."
+            )
+    return sentences
+
+
+def source_folder(data: DataConfig) -> Path:
+    """Where the competition's files lie; a simulated one is made first (once: the folder's name is its hash)."""
+    if not data.simulated:
+        return Path(data.source).expanduser()
+    from ventilator import simulator
+
+    size = data.simulate
+    name = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}-{simulator_code()[:8]}"
+    folder = files.runs() / "data" / (f"{name}-observed{data.observed}" if data.observed else name)
+
+    def write(draft: Path) -> None:
+        truth = data.observed > 0
+        simulator.write_competition(
+            draft, breaths=size.breaths, test_breaths=size.test_breaths, seed=size.seed, truth=truth
+        )
+        if data.observed:
+            known_start.reveal(draft, data)
+
+    files.make_once(folder, write)
+    return folder
+
+
+def simulator_code() -> str:
+    """Hash of the simulator's source and numbers."""
+    import ventilator
+
+    code = sorted(Path(ventilator.__path__[0]).glob("*.*"))
+    return files.digest([path.read_text(encoding="utf-8") for path in code if path.suffix in (".py", ".toml")])
+
+
+def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | None = None) -> Table:
+    """Read one file and check it: checks.py says for what.
+
+    Where `levels` are given, static columns are read as their kind: in a test table whose wards are all called by a
+    number, 7 is text nevertheless if the training table's wards are names.
+    """
+    kinds = {str: pl.String(), int: pl.Float64(), float: pl.Float64()}
+    numbers = [data.order, *data.inputs, *(data.target if labelled else ())]
+    wanted: dict[str, pl.DataType | type[pl.DataType] | None] = {data.id: None, data.key: None}
+    wanted |= dict.fromkeys(data.static) | dict.fromkeys(numbers, pl.Float64())
+    wanted |= {name: kinds.get(type(values[0])) for name, values in (levels or {}).items()}
+    begun = data.observed > 0 and not labelled
+    if begun:
+        known_start.check(path, data)
+        wanted |= dict.fromkeys(data.target, pl.Float64())
+    frame = readers.read(path, wanted)
+    if levels is None:
+        frame = frame.with_columns(_numbers_if_all_are(frame[name]) for name in data.static)
+    checks.values(path, frame.drop(data.target) if begun else frame, data, numbers)
+    table = Table(path, data, *_by_series(frame, data.key))
+    if begun:
+        table = known_start.read_from(table)
+    checks.series(table)
+    checks.scored(table)
+    return table
+
+
+def _numbers_if_all_are(column: pl.Series) -> pl.Series:
+    """A static column as float64 if each of its texts is a number, 007 being none; else as it is."""
+    if column.dtype != pl.String:
+        return column
+    texts = column.unique().drop_nulls()
+    names = texts.cast(pl.Float64, strict=False).is_null() | texts.str.contains("^0[0-9]")
+    return column if names.any() else column.cast(pl.Float64)
+
+
+def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:
+    """Rows grouped by series in order of first appearance, row order kept inside; the series' lengths; where each row
+    stood, if any was moved."""
+    runs, rows = frame[key].rle_id(), None
+    if frame[key].n_unique() != int(runs[-1]) + 1:
+        first = frame.with_row_index("__row__").with_columns(pl.col("__row__").min().over(key).alias("__first__"))
+        frame = first.sort("__first__", "__row__")
+        rows = frame["__row__"].to_numpy()
+        frame = frame.drop("__row__", "__first__")
+        runs = frame[key].rle_id()
+    return frame, np.bincount(runs.to_numpy()).astype(np.int64), rows

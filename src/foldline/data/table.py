@@ -1,0 +1,80 @@
+"""[data]: which column plays which role; and a table of series whose columns have theirs.
+
+A *series* is one group of rows in time order (a breath, a ride). series.py reads tables and checks them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.core import files
+from foldline.data.roles import DataConfig
+
+
+
+
+
+
+@dataclass(frozen=True)
+class Table:
+    """Checked series of one file: rows of a series stand together, in time order."""
+
+    path: Path  # for messages
+    data: DataConfig
+    frame: pl.DataFrame  # role columns; target columns only where they are known
+    lengths: np.ndarray  # (N,) int64, rows per series
+    file_rows: np.ndarray | None = None  # (rows,) where each row stands in the file; None: they are in its order
+    start: np.ndarray | None = None  # (rows, K) known target of a test table, 0 where it is not known
+
+    @property
+    def keys(self) -> pl.Series:
+        """(N,) the series' names, in the order of the frame."""
+        return self.frame[self.data.key].gather(self.starts)
+
+    @property
+    def starts(self) -> np.ndarray:
+        """(N,) row where each series starts."""
+        return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
+
+    @property
+    def labelled(self) -> bool:
+        return all(name in self.frame.columns for name in self.data.target)
+
+    @cached_property
+    def observed(self) -> np.ndarray:
+        """(rows,) bool: rows whose target is known in a test table too."""
+        step = np.arange(self.frame.height) - np.repeat(self.starts, self.lengths)
+        return np.asarray(step < self.data.observed)
+
+    @property
+    def known(self) -> np.ndarray:
+        """(rows, K) float64: the target where it is known in a test table too, 0 at all other rows."""
+        if self.start is not None:
+            return self.start
+        return np.where(self.observed[:, None], self.frame.select(self.data.target).to_numpy(), 0.0)
+
+    @cached_property
+    def scored(self) -> np.ndarray:
+        """(rows,) bool: which rows the metric counts."""
+        if not self.data.scored:
+            return ~self.observed
+        condition = self.frame.select(pl.sql_expr(self.data.scored)).to_series()
+        return np.asarray(condition.to_numpy() & ~self.observed) if self.data.observed else condition.to_numpy()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of every value that a feature, a fold or a weight can depend on; row ids are left out."""
+        columns = [name for name in self.frame.columns if name != self.data.id]
+        values = [_bytes_of(self.frame[name]) for name in columns]
+        return files.digest_arrays(self.lengths, *values, *([] if self.start is None else [self.start]))
+
+
+def _bytes_of(column: pl.Series) -> np.ndarray:
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        return column.to_numpy()
+    return np.frombuffer("\x00".join(column.cast(pl.String).to_list()).encode(), dtype=np.uint8)

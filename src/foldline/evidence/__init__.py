@@ -1,0 +1,1 @@
+"""Experiments about experiments: ablation, audit, blending, study, tuning."""

@@ -1,0 +1,180 @@
+"""From finished cells to evidence: errors of each series by seed, their sums by fold and slice, and what they say.
+
+The unit is a fold and a seed: for each seed the seed's cells alone are blended and post-processed as `train` does it.
+Scores are therefore those of single seeds; `train` averages its seeds first and scores better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from foldline.blend import members
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+from foldline.data import exact_rows as decoding
+from foldline.data.exact_rows import Exact
+from foldline.data.metrics import metric
+from foldline.data.store import pad
+from foldline.evidence.ablation import bootstrap, verdicts
+from foldline.evidence.ablation.ablation_run import Study
+from foldline.evidence.ablation.power import Rule
+from foldline.evidence.ablation.variants import AblateConfig
+from foldline.evidence.ablation.verdicts import Evidence
+from foldline.experiment import loss_table, scoring
+from foldline.experiment.loss_table import Finish, LossTable, Slice
+from foldline.experiment.preparation import Prepared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What came out for one variant. k folds, S seeds, G slices."""
+
+    name: str
+    changes: str
+    scores: np.ndarray  # (k, S)
+    deltas: np.ndarray  # (k, S) scores minus the baseline's
+    evidence: Evidence
+    interval: np.ndarray  # (2,) 95 % of the bootstrap, of the effect
+    slice_effects: np.ndarray  # (G,)
+    slice_intervals: np.ndarray  # (G, 2)
+    identical: bool  # it predicts what the baseline predicts, to the last bit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What came out of an ablation."""
+
+    baseline: np.ndarray  # (k, S) scores
+    slices: list[Slice]  # (G,)
+    slice_sizes: np.ndarray  # (G,) scored values
+    slice_baseline: np.ndarray  # (G,) the baseline's scores
+    rule: Rule
+    variants: list[Finding]
+
+    @property
+    def folds(self) -> int:
+        return len(self.baseline)
+
+    @property
+    def seeds(self) -> int:
+        return int(self.baseline.shape[1])
+
+    @property
+    def score(self) -> float:
+        """The baseline's: mean over folds and seeds."""
+        return float(self.baseline.mean())
+
+
+def reduce(study: Study, terminal: Terminal) -> Findings:
+    """The evidence of a study whose cells are all finished."""
+    base, settings = study.base, study.ablation.settings
+    exact = _exact(study, terminal)
+    book = LossTable.of(
+        base.train, None if exact is None else pad(exact.known, base.train.lengths, base.train.scored.shape[1])
+    )
+    sums = []
+    with terminal.bar("weighing", "variants") as update:
+        for prepared in study.prepared:
+            sums.append(_losses(prepared, book, settings.seeds, exact))
+            update(len(sums), len(study.prepared))
+    return _weigh(study, book, np.stack(sums))
+
+
+def _exact(study: Study, terminal: Terminal) -> Exact | None:
+    """Exact rows of the training table, where the baseline or a variant asks for them."""
+    if not any(prepared.config.post.decode for prepared in study.prepared):
+        return None
+    with terminal.bar("decoding", "series") as update:
+        found = decoding.obtain(study.base.competition.train, update)
+    if found.doubt:
+        terminal.warn(f"{found.doubt}; exact decoding needs the printed digits, so less can be proven.")
+    return found
+
+
+def _losses(prepared: Prepared, book: LossTable, seeds: tuple[int, ...], exact: Exact | None) -> np.ndarray:
+    """(S, N, P, E) summed losses of one config: each seed's cells reduced as an experiment of their own."""
+    config, dense = prepared.config, prepared.train
+    used = exact if config.post.decode else None
+    found = []
+    for seed in seeds:
+        plan = [cell for cell in prepared.plan if cell.seed == seed]
+        every = [*members.of_plan(plan), *prepared.others]
+        result = scoring.combine(config, every, dense, prepared.folds, used)
+        found.append(book.losses(np.asarray(dense.y), result.blended, metric(config.data.metric)))
+    return np.stack(found)
+
+
+def _weigh(study: Study, book: LossTable, sums: np.ndarray) -> Findings:
+    """Evidence, intervals and slices. sums: (1 + V, S, N, P, E)."""
+    base, settings = study.base, study.ablation.settings
+    finish, fold = metric(base.config.data.metric).finish, base.folds.assignment
+    whole = loss_table.everything(book.counts)
+    slices = loss_table.slices(base.train, book.counts, base.config.data.static, base.competition.levels)
+    scores = loss_table.fold_scores(whole.of(sums), whole.of(book.counts), fold, finish)  # (1 + V, k, S)
+    sliced = np.stack([_slice_scores(each, sums, book, finish) for each in slices])  # (G, 1 + V)
+    intervals = bootstrap.intervals(sums, book.counts, fold, [whole, *slices], finish, settings.bootstrap, seed=0)
+    rule = _rule(settings, float(scores[0].mean()), len(scores) - 1)
+    judged = verdicts.judge(scores[1:] - scores[0], rule)
+    found = [
+        Finding(
+            name=variant.name,
+            changes=variant.changes,
+            scores=scores[number],
+            deltas=scores[number] - scores[0],
+            evidence=judged[number - 1],
+            interval=intervals[0, number - 1],
+            slice_effects=sliced[:, number] - sliced[:, 0],
+            slice_intervals=intervals[1:, number - 1],
+            identical=bool((sums[number] == sums[0]).all()),
+        )
+        for number, variant in enumerate(study.ablation.variants, start=1)
+    ]
+    sizes = np.array([each.of(book.counts).sum() for each in slices])
+    return Findings(
+        baseline=scores[0], slices=slices, slice_sizes=sizes, slice_baseline=sliced[:, 0], rule=rule, variants=found
+    )
+
+
+def _rule(settings: AblateConfig, score: float, variants: int) -> Rule:
+    """What decides, its margin in the metric's unit."""
+    if score == 0:
+        raise UserError("The baseline's score is 0, no error at all: nothing can help it. Take a harder baseline.")
+    return Rule(delta=settings.delta * score, alpha=settings.alpha, power=settings.power, variants=variants)
+
+
+def _slice_scores(each: Slice, sums: np.ndarray, book: LossTable, finish: Finish) -> np.ndarray:
+    """(1 + V,) scores over all values of a slice, mean over seeds."""
+    means = each.of(sums).sum(axis=-1) / each.of(book.counts).sum()  # (1 + V, S)
+    return np.asarray(np.vectorize(finish, otypes=[float])(means).mean(axis=-1))
+
+
+def as_json(findings: Findings) -> dict[str, Any]:
+    """Everything that was found, for scripts: what the page shows, unrounded."""
+    names = [f"{each.group}: {each.name}" for each in findings.slices]
+    return {
+        "baseline": {"score": findings.score, "scores": findings.baseline.tolist()},
+        "rule": asdict(findings.rule),
+        "slices": [
+            {"name": name, "values": int(size), "baseline": float(score)}
+            for name, size, score in zip(names, findings.slice_sizes, findings.slice_baseline, strict=True)
+        ],
+        "variants": [_variant_json(each, names) for each in findings.variants],
+    }
+
+
+def _variant_json(found: Finding, names: list[str]) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "changes": found.changes,
+        **asdict(found.evidence),
+        "bootstrap": found.interval.tolist(),
+        "deltas": found.deltas.tolist(),
+        "identical": found.identical,
+        "slices": {
+            name: {"effect": float(effect), "bootstrap": [None if np.isnan(end) else float(end) for end in ends]}
+            for name, effect, ends in zip(names, found.slice_effects, found.slice_intervals, strict=True)
+        },
+    }

@@ -1,0 +1,81 @@
+"""Intervals by resampling: series inside their fold, and seeds; the same draw for the baseline and all variants.
+
+The cells stay as they are trained, so that the intervals describe these series and these trainings; what other training
+series would have made of it they can't know, and they decide nothing: that is the corrected t's.
+
+Sources: Davison & Hinkley 1997, https://doi.org/10.1017/CBO9780511802843 (percentile intervals, stratified resampling);
+Field & Welsh 2007, https://doi.org/10.1111/j.1467-9868.2007.00593.x (clusters are drawn whole: a series' rows depend on
+each other).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from foldline.experiment.loss_table import Finish, Slice
+
+BLOCK = 20_000_000  # weights that are held at once
+
+
+def intervals(
+    sums: np.ndarray,
+    counts: np.ndarray,
+    fold: np.ndarray,
+    slices: Sequence[Slice],
+    finish: Finish,
+    draws: int,
+    seed: int,
+) -> np.ndarray:
+    """(slices, V, 2) ends of the 95 % intervals of each variant's effect in each slice; NaN for an empty slice.
+
+    Args:
+        sums: (1 + V, S, N, P, E) summed losses, the baseline's first.
+        counts: (N, P, E) values they are sums of.
+        fold: (N,) of each series.
+        slices: the first is scored as the effect is, fold by fold; the others over all their values at once.
+    """
+    parts = [(each.of(sums), each.of(counts)) for each in slices]
+    found: list[list[np.ndarray]] = [[] for _ in slices]
+    for weights, picks in _draws(fold, sums.shape[1], draws, seed):
+        for number, (part, count) in enumerate(parts):
+            found[number].append(_effects(weights, picks, part, count, fold, finish, pooled=number > 0))
+    return np.stack([np.nanpercentile(np.concatenate(each), [2.5, 97.5], axis=0).T for each in found])
+
+
+def _draws(fold: np.ndarray, seeds: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of b draws: (b, N) how often each series is drawn, its fold's size kept; (b, S) which seeds are."""
+    rng = np.random.default_rng(seed)
+    size = max(1, min(draws, BLOCK // len(fold)))
+    for first in range(0, draws, size):
+        count = min(size, draws - first)
+        weights = np.zeros((count, len(fold)))
+        for number in np.unique(fold):
+            inside = np.flatnonzero(fold == number)
+            chosen = rng.integers(len(inside), size=(count, len(inside))) + len(inside) * np.arange(count)[:, None]
+            weights[:, inside] = np.bincount(chosen.ravel(), minlength=count * len(inside)).reshape(count, -1)
+        yield weights, rng.integers(seeds, size=(count, seeds))
+
+
+def _effects(
+    weights: np.ndarray,
+    picks: np.ndarray,
+    sums: np.ndarray,
+    counts: np.ndarray,
+    fold: np.ndarray,
+    finish: Finish,
+    pooled: bool,
+) -> np.ndarray:
+    """(b, V) effects of b draws. sums: (1 + V, S, N); counts: (N,)."""
+    groups = [counts > 0] if pooled else [fold == number for number in np.unique(fold)]
+    flat = sums.reshape(-1, sums.shape[-1])  # (1 + V) * S rows
+    total = np.zeros((len(weights), *sums.shape[:2]))
+    with np.errstate(invalid="ignore"):  # 0 / 0: a draw without any series of the slice
+        for group in groups:
+            drawn, of = weights[:, group] @ flat[:, group].T, weights[:, group] @ counts[group]
+            scores = np.vectorize(finish, otypes=[float])(drawn / of[:, None])
+            total += scores.reshape(total.shape) / len(groups)
+    chosen = np.take_along_axis(total, picks[:, None, :], axis=2).mean(axis=2)  # (b, 1 + V)
+    effects: np.ndarray = chosen[:, 1:] - chosen[:, :1]
+    return effects

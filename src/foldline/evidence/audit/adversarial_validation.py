@@ -1,0 +1,96 @@
+"""Adversarial validation: can boosted trees tell test series from training series, and by which feature?
+
+An AUC of 0.5 says that the held-out score is a fair guess of the score on test. More is no leak by itself: test series
+may come later or from elsewhere. But a single feature that separates the two nearly perfectly is a counter, a clock or
+an id, and a model can't have learnt anything about test from it.
+
+The interval is DeLong's (1988, https://doi.org/10.2307/2531595), over series.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from foldline.data.store import Dense
+from foldline.evidence.audit import audit_pictures
+from foldline.evidence.audit.audit_check import Outcome, listed
+from foldline.evidence.audit.audit_subject import Subject
+
+FEWEST = 30  # series of either kind
+ROWS = 12  # rows a series
+FOLDS = 3
+SHOWN = 5  # features that are tried alone: those the trees gain most by
+DRIFT = 0.6  # AUC, the lower end of its interval, that is worth a note
+APART = 0.99  # AUC of a single feature that is a finding
+CERTAIN = 0.95  # and the lower end of its interval
+TREES = {"objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 20, "feature_fraction": 0.8}
+SILENT = {"verbosity": -1, "seed": 0, "deterministic": True, "force_row_wise": True, "num_threads": 1}
+ROUNDS = 60
+
+
+def check(subject: Subject) -> Outcome:
+    """Training and test series can't be told apart by a single feature."""
+    train, test = subject.sample_features
+    sizes = len(train.lengths), len(test.lengths)
+    if min(sizes) < FEWEST:
+        return Outcome("not checked", f"{sizes[0]} and {sizes[1]} series are too few: {FEWEST} of each are needed")
+    x, series = _rows(train, test)
+    is_test = np.repeat([0, 1], sizes)
+    scores, gains = _out_of_fold(x, series, is_test)
+    auc, low, high = _auc(scores, is_test)
+    strongest = np.argsort(-gains, kind="stable")[:SHOWN]
+    alone = {train.names[place]: _auc(_out_of_fold(x[:, [place]], series, is_test)[0], is_test) for place in strongest}
+    facts = {"auc": auc, "low": low, "high": high, "alone": {name: found[0] for name, found in alone.items()}}
+    picture = audit_pictures.bars(list(alone), [found[0] for found in alone.values()], 0.5, "AUC of a single feature")
+    best = max(alone, key=lambda name: abs(alone[name][0] - 0.5))
+    told = f"AUC {auc:.3f} ({low:.3f} to {high:.3f}), of {best} alone {alone[best][0]:.2f}"
+    guilty = [name for name, (value, lowest, _) in alone.items() if value >= APART and lowest >= CERTAIN]
+    if guilty:
+        return Outcome("LEAK", f"{listed(guilty)} alone tells test series from training series; {told}", facts, picture)
+    if low > DRIFT:
+        return Outcome("note", f"test series differ from training series: {told}", facts, picture)
+    return Outcome("clean", told, facts, picture)
+
+
+def _rows(train: Dense, test: Dense) -> tuple[np.ndarray, np.ndarray]:
+    """(R, F) features of some rows of each series, and (R,) the series, training ones first."""
+    rng, parts, owners, first = np.random.default_rng(0), [], [], 0
+    for dense in (train, test):
+        places = rng.random((len(dense.lengths), ROWS)) * dense.lengths[:, None]
+        parts.append(np.asarray(dense.x)[np.arange(len(dense.lengths))[:, None], places.astype(np.int64)])
+        owners.append(np.repeat(np.arange(len(dense.lengths)) + first, ROWS))
+        first += len(dense.lengths)
+    x = np.concatenate(parts)
+    return x.reshape(-1, x.shape[-1]), np.concatenate(owners)
+
+
+def _out_of_fold(x: np.ndarray, series: np.ndarray, is_test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) how much each series looks like test to trees that have not seen it, and (F,) what each feature gained."""
+    import torch  # noqa: F401, I001  (first: it brings libgomp, which LightGBM's wheel expects from the system)
+    import lightgbm
+
+    dealt = np.empty(len(is_test), dtype=np.int64)
+    for kind in (0, 1):  # both kinds in every fold
+        places = np.random.default_rng(kind).permutation(np.flatnonzero(is_test == kind))
+        dealt[places] = np.arange(len(places)) % FOLDS
+    scores, gains = np.zeros(len(is_test)), np.zeros(x.shape[1])
+    for fold in range(FOLDS):
+        inside = dealt[series] == fold
+        data = lightgbm.Dataset(x[~inside], is_test[series[~inside]], params=SILENT)
+        booster = lightgbm.train(TREES | SILENT, data, ROUNDS)
+        gains += booster.feature_importance("gain")
+        raw = booster.predict(x[inside], raw_score=True, num_threads=SILENT["num_threads"])
+        scores += np.bincount(series[inside], raw, minlength=len(is_test)) / ROWS
+    return scores, gains
+
+
+def _auc(scores: np.ndarray, is_test: np.ndarray) -> tuple[float, float, float]:
+    """Area under the ROC curve and its 95 % interval."""
+    ranks, one = rankdata(scores), is_test == 1
+    here, there = int(one.sum()), int((~one).sum())
+    above = (ranks[one] - rankdata(scores[one])) / there  # share of the training series below each test series
+    below = 1 - (ranks[~one] - rankdata(scores[~one])) / here
+    value = float(above.mean())
+    half = 1.96 * float(np.sqrt(above.var(ddof=1) / here + below.var(ddof=1) / there))
+    return value, max(0.0, value - half), min(1.0, value + half)

@@ -1,0 +1,41 @@
+"""What a check is: a name, what it looks at, and a function from the subject to an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from foldline.evidence.audit.audit_subject import Subject
+
+Verdict = Literal["clean", "LEAK", "note", "not checked"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found."""
+
+    verdict: Verdict
+    detail: str  # a leak is named here: which part, which series, which feature
+    facts: dict[str, Any] = field(default_factory=dict)  # JSON-able numbers behind the detail
+    picture: str = ""  # an <svg> element
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the registry."""
+
+    name: str
+    looks_at: str  # one sentence for the page
+    run: Callable[[Subject], Outcome]
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """`a, b, c and 5 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def counted(count: int, name: str) -> str:
+    """`1 leak`, `2 leaks`."""
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"

@@ -1,0 +1,36 @@
+"""The audit's pictures: SVG text for a light and a dark page, in the style of the report's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
+
+SIZE = (8.0, 2.2)  # inches
+
+
+def histogram(values: np.ndarray, line: float, xlabel: str) -> str:
+    """How often which value, and one value that matters, as a line."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.subplots()
+        axes.hist(values, bins=60, color=NEUTRAL, alpha=0.6)
+        axes.axvline(line, color=COLORS[5], linewidth=1.6)
+        axes.set(xlabel=xlabel, yticks=[])
+        return svg(figure)
+
+
+def bars(names: Sequence[str], values: Sequence[float], line: float, xlabel: str) -> str:
+    """One bar a name, the largest on top, and a line at the value of nothing."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(SIZE[0], 0.6 + 0.28 * len(names)), layout="constrained")
+        axes = figure.subplots()
+        places = np.arange(len(names))[::-1]
+        axes.barh(places, values, color=COLORS[0], alpha=0.8, height=0.6)
+        axes.axvline(line, color=NEUTRAL, linewidth=1.2)
+        axes.set(xlabel=xlabel, yticks=places, yticklabels=list(names))
+        return svg(figure)

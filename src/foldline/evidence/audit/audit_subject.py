@@ -1,0 +1,96 @@
+"""What an audit looks at: one config and its data, and what several checks share, made when it is first asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.data import folds, loading, store
+from foldline.data.folds import Folds
+from foldline.data.loading import Competition
+from foldline.data.store import Dense
+from foldline.data.table import Table
+from foldline.evidence.audit import trial_run
+from foldline.evidence.audit.trial_run import Trial
+from foldline.experiment.config import Config
+
+SMALL = 48  # training series of a trial
+SMALL_TEST = 12  # test series of a trial
+SAMPLE = 1500  # series of either table where it is only features that are looked at
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A config, its competition and a scratch folder that is thrown away afterwards."""
+
+    config: Config
+    competition: Competition
+    folds: Folds
+    scratch: Path
+
+    @staticmethod
+    def of(config: Config, scratch: Path) -> Subject:
+        """Read and check the data, and the folds as training would use them.
+
+        Raises:
+            UserError: whatever is wrong with config, data or fold file.
+        """
+        competition = loading.load(config.data)
+        dealt, _ = folds.obtain(config.folds, config.name, competition.train, save=False)
+        return Subject(config, competition, dealt, scratch)
+
+    @cached_property
+    def small(self) -> tuple[Table, Table]:
+        """Some training and test series for trials, spread over the files."""
+        return some(self.competition.train, SMALL), some(self.competition.test, SMALL_TEST)
+
+    @cached_property
+    def small_config(self) -> Config:
+        return trial_run.small(self.config, len(self.small[0].lengths))
+
+    @cached_property
+    def baseline(self) -> Trial:
+        """All cells of the small competition as it is."""
+        train, test = self.small
+        return trial_run.run(self.small_config, train.frame, test.frame, self.scratch / "baseline", start=test.start)
+
+    def variant(
+        self, name: str, fold: int, train: pl.DataFrame | None = None, test: pl.DataFrame | None = None
+    ) -> Trial:
+        """The cells of one fold of the small competition, with one of its tables (or both) in a changed version."""
+        tables = self.small[0].frame if train is None else train, self.small[1].frame if test is None else test
+        return trial_run.run(self.small_config, *tables, self.scratch / name, fold, self.small[1].start)
+
+    @cached_property
+    def sample(self) -> tuple[Table, Table]:
+        """More training and test series, for what is cheap."""
+        return some(self.competition.train, SAMPLE), some(self.competition.test, SAMPLE)
+
+    @cached_property
+    def sample_features(self) -> tuple[Dense, Dense]:
+        """The features of the sample."""
+        return self.features(self.sample[0]), self.features(self.sample[1])
+
+    def features(self, table: Table) -> Dense:
+        """The store of a table, made in the scratch folder."""
+        with trial_run.at(self.scratch / "features"):
+            return store.obtain(table, self.config.features, self.competition.levels)
+
+
+def some(table: Table, count: int) -> Table:
+    """At most `count` series, evenly spaced over the table."""
+    total = len(table.lengths)
+    return table if total <= count else taken(table, np.arange(count) * total // count)
+
+
+def taken(table: Table, places: np.ndarray) -> Table:
+    """The series at some places, in that order. places: (n,)."""
+    lengths = table.lengths[places]
+    first = np.repeat(table.starts[places] - np.cumsum(lengths) + lengths, lengths)
+    rows = first + np.arange(lengths.sum())
+    start = None if table.start is None else table.start[rows]
+    return replace(table, frame=table.frame[rows], lengths=lengths, file_rows=None, start=start)

@@ -1,0 +1,168 @@
+"""Trials: a small copy of the competition goes through the whole pipeline, in a home folder of its own.
+
+What a run has fitted is then compared, byte by byte, with what it fits when something has changed that it must not have
+seen. The engine is exercised as it is, from the data border to the blend; nothing of a trial is left for real runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldline.core import files
+from foldline.core.console import Terminal
+from foldline.data import known_start
+from foldline.data.folds import FoldsConfig
+from foldline.experiment import preparation
+from foldline.experiment.config import Config, without_outside_members
+from foldline.experiment.preparation import Prepared
+from foldline.fit.train_config import TrainConfig
+from foldline.run import executors
+from foldline.run.cells import Cell, ModelConfig, history
+from foldline.run.executors import ExecutorConfig
+
+FOLDS, EPOCHS, BATCH, ROUNDS, BREATHS = 3, 1, 16, 20, 16  # at most
+PARTS = {  # what a cell leaves, in the order in which one follows from the other
+    "center": "the scaler's centres",
+    "scale": "the scaler's scales",
+    "y_center": "the target's centre",
+    "y_scale": "the target's scale",
+    "grids": "the target's grid",
+    "watched": "the watched score (early stopping)",
+    "loss": "the training loss",
+    "weights.safetensors": "the network's weights",
+    "booster-0.txt": "the boosted trees",
+    "out_of_fold.npy": "the out-of-fold predictions",
+}
+NOT_FITTED = ("depends.json", "done.json", "held_out.npy", "scaler.json", "history.jsonl")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run of the small competition that is over."""
+
+    home: Path
+    prepared: Prepared
+
+    def cells(self, fold: int) -> dict[str, Cell]:
+        """The cells of a fold by what they are called: keys differ between trials, names don't."""
+        return {cell.name: cell for cell in self.prepared.plan if cell.fold == fold}
+
+
+@contextmanager
+def at(home: Path) -> Iterator[None]:
+    """Let the engine live in another home folder for a while."""
+    before = os.environ.get("FOLDLINE_HOME")
+    os.environ["FOLDLINE_HOME"] = str(home)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FOLDLINE_HOME"]
+        else:
+            os.environ["FOLDLINE_HOME"] = before
+
+
+def run(
+    config: Config,
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    home: Path,
+    fold: int | None = None,
+    start: np.ndarray | None = None,
+) -> Trial:
+    """Train the cells of one fold, or of all, on the given tables.
+
+    start: (rows, K) known first targets of the test table, if it has any.
+
+    Raises:
+        UserError: as training does.
+    """
+    source = home / "data"
+    source.mkdir(parents=True)
+    train.write_parquet(source / "train.parquet")
+    shown = test if start is None else known_start.shown(test, config.data, start)
+    shown.write_parquet(source / "test.parquet")
+    with at(home):
+        prepared = preparation.prepare(
+            replace(config, data=replace(config.data, source=str(source))), Terminal(quiet=True)
+        )
+        plan = [cell for cell in prepared.plan if fold in (None, cell.fold)]
+        for stage in replace(prepared, plan=plan).jobs():
+            executors.execute(stage, ExecutorConfig(kind="serial"), lambda *_: None)
+    return Trial(home, prepared)
+
+
+def small(config: Config, series: int) -> Config:
+    """The config for a trial of so many series: the same parts, few folds, epochs and rounds; fp32 on the CPU.
+
+    Without members from outside: their predictions are of other rows, and nothing can fit them again.
+    """
+    return replace(
+        without_outside_members(config),
+        folds=FoldsConfig(kind="group", k=min(config.folds.k, FOLDS, series), seed=config.folds.seed),
+        models=tuple(_small_model(model) for model in config.models),
+    )
+
+
+def _small_model(model: ModelConfig) -> ModelConfig:
+    params, pretrain = model.params, model.pretrain
+    if model.on_rows:
+        params = {**params, "rounds": min(params["rounds"], ROUNDS)}
+    if pretrain is not None:
+        few = replace(pretrain, breaths=min(pretrain.breaths, BREATHS), calibrate="no", train={"epochs": EPOCHS})
+        pretrain = few if pretrain.source == "simulate" else None  # a folder may be large; `duplicates` looks at it
+    return replace(model, params=params, train=_quick(model.train), pretrain=pretrain)
+
+
+def _quick(train: TrainConfig) -> TrainConfig:
+    return replace(
+        train,
+        epochs=max(1, min(train.epochs, EPOCHS)),
+        batch=min(train.batch, BATCH),
+        seeds=train.seeds[:1],
+        full_seeds=(),
+        device="cpu",
+        precision="fp32",
+        compile=False,
+        deterministic="auto",
+    )
+
+
+def differences(one: Trial, other: Trial, fold: int, leave_out: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """What the cells of a fold have fitted differently: cell -> parts, the causes first; nothing where all is equal.
+
+    leave_out: cells or parts that may differ.
+    """
+    found = {}
+    for name, cell in one.cells(fold).items():
+        with at(one.home):
+            mine = fitted(cell)
+        with at(other.home):
+            theirs = fitted(other.cells(fold)[name])
+        changed = {part for part in mine | theirs if mine.get(part) != theirs.get(part)} - set(leave_out)
+        if changed and name not in leave_out:
+            others = sorted(changed - PARTS.keys())
+            found[name] = [shown for part, shown in PARTS.items() if part in changed] + others
+    return found
+
+
+def fitted(cell: Cell) -> dict[str, Any]:
+    """All that a cell has fitted, and its out-of-fold predictions: name of the part -> something to compare."""
+    stored = cell.folder / "scaler.json"
+    found: dict[str, Any] = files.read_json(stored) if stored.exists() else {}
+    for row in history(cell):
+        for name, value in row.items():
+            if not name.startswith("time."):
+                found.setdefault(name, []).append(value)
+    for path in cell.folder.iterdir():
+        if path.name not in NOT_FITTED and not path.name.startswith(("test-", "spread-", ".")):
+            found[path.name] = path.read_bytes()
+    return found

@@ -1,0 +1,182 @@
+"""What `./run.sh blend` found: one object, shown as tables, as JSON and on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from foldline.blend.methods import Decision, Tried
+from foldline.blend.rules import shown
+from foldline.evidence.blending import member_worth
+from foldline.evidence.blending.member_worth import Worth
+from foldline.experiment.config import Config
+from foldline.experiment.scoring import Result
+
+Table = tuple[str, list[str], list[list[str]]]  # title, columns, rows
+SECONDS = "s for 1,000 series"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that was found. M members."""
+
+    config: Config
+    result: Result
+    compared: Decision  # every method
+    worths: tuple[Worth, ...]  # (M,)
+    correlation: np.ndarray  # (M, M) of errors
+    command: str
+
+    @property
+    def decided(self) -> bool:
+        """The method was left open."""
+        return self.config.blend.used == "auto"
+
+    @property
+    def score(self) -> float:
+        """Nested, before post-processing; with "auto" the method is chosen without the fold that is scored, too."""
+        return self.result.rows.metric(self.result.rows.y, self.result.nested.values)
+
+    @property
+    def optimism(self) -> float:
+        """How much better the blend looks on the rows it was fitted on."""
+        return member_worth.optimism(self.result.rows, self.result.blend, self.result.nested)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: what is submitted, and why."""
+        method, compared = self.result.blend.method, self.compared
+        way, other = shown(method), shown(compared.chosen)
+        if not self.decided:
+            instead = "" if method == compared.chosen else f"; with blend.method=auto it would be {other}"
+            return f"{way}, as the config says{instead}"
+        if method == compared.best == next(each.method for each in compared.tried if self._candidate(each)):
+            return f"{way}: it scores best, and none is simpler"
+        if method == compared.best:
+            return f"{way}: it scores best, and beats all that is simpler by more than one standard error"
+        return f"{way}: the simplest that nothing beats by more than one standard error"
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the numbers of the tables mean, a sentence each."""
+        metric, method = self.config.data.metric, self.result.blend.method
+        told = [
+            f"optimism {self.optimism:+.5f}: by so much the blend scores better on the rows it was fitted on than on "
+            "rows that it was not fitted on"
+        ]
+        if self.decided:
+            fixed = next(each.score for each in self.compared.tried if each.method == method)
+            told.append(
+                f"auto {self.score:.5f}: the {metric} of the whole procedure, where each fold's way, too, was chosen "
+                f"without that fold. It is the blend's score: the {fixed:.5f} of {shown(method)} knows which way won"
+            )
+        if self.config.data.metric == "rmse":
+            told.append(
+                "what stands behind the best, and what a member saves, are in the mean squared error, not its root"
+            )
+        return told
+
+    def tables(self) -> list[Table]:
+        """For the terminal."""
+        return [self.methods(), self.members(), self.alike(), self.scores()]
+
+    def methods(self) -> Table:
+        """Every method, from simple to involved."""
+        columns = ["way", "all rows", "behind the best", "remark", *self._folds()]
+        rows = []
+        for each in self.compared.tried:
+            *folds, score = self._by_fold(each.nested.values)
+            rows.append([shown(each.method), score, behind(each, self.compared), self._note(each), *folds])
+        if self.decided:
+            *folds, score = self._by_fold(self.result.nested.values)
+            rows.append(["auto", score, "", "chosen without the fold, too: the blend's score", *folds])
+        return f"ways to blend, from simple to involved: nested {self.config.data.metric}", columns, rows
+
+    def members(self) -> Table:
+        """Every member: alone, in the blend, and the blend without it."""
+        columns = ["member", "it saves", "weight", f"{self.config.data.metric} alone", "blend without it", SECONDS]
+        rows = [
+            [
+                each.label,
+                f"{signed(each.gain)} ± {each.error:.5f}",
+                "" if each.weight is None else f"{each.weight:.3f}",
+                f"{each.score:.5f}",
+                f"{each.without:.5f}",
+                "" if each.seconds is None else f"{each.seconds:.2f}",
+            ]
+            for each in self.worths
+        ]
+        return f"what each member is worth to the blend ({shown(self.result.blend.method)})", *_filled(columns, rows)
+
+    def alike(self) -> Table:
+        """Correlation of errors."""
+        labels = list(self.result.rows.labels)
+        rows = [
+            [label, *(f"{value:.2f}" for value in line)] for label, line in zip(labels, self.correlation, strict=True)
+        ]
+        return "how alike the members' errors are: correlation", ["member", *labels], rows
+
+    def scores(self) -> Table:
+        """From members to what is submitted."""
+        return "from the members to what is submitted", *self.result.table(self.config.data, digits=5)
+
+    def to_json(self) -> dict[str, Any]:
+        """For blend.json and --json; what a clock gave is under time."""
+        members = [asdict(each) for each in self.worths]
+        seconds = {member["label"]: member.pop("seconds") for member in members}
+        methods = [
+            {name: getattr(each, name) for name in ("method", "score", "behind", "error", "beaten")}
+            for each in self.compared.tried
+        ]
+        return {
+            "blend": self.result.blend.method,
+            "verdict": self.verdict,
+            "score": self.score,
+            "optimism": self.optimism,
+            "scores": self.result.scores,
+            "by_target": self.result.by_target,
+            "methods": methods,
+            "best": self.compared.best,
+            "members": members,
+            "correlation": self.correlation.tolist(),
+            "time.predict_1000_series_s": seconds,
+        }
+
+    def _folds(self) -> list[str]:
+        return [f"fold {number}" for number in np.unique(self.result.rows.fold)]
+
+    def _by_fold(self, values: np.ndarray) -> list[str]:
+        rows = self.result.rows
+        each = [rows.metric(rows.y[rows.fold == fold], values[rows.fold == fold]) for fold in np.unique(rows.fold)]
+        return _five([*each, rows.metric(rows.y, values)])
+
+    def _candidate(self, tried: Tried) -> bool:
+        return tried.method in self.config.blend.candidates
+
+    def _note(self, tried: Tried) -> str:
+        notes = ["chosen" if self.decided else "as the config says"] if tried.method == self.result.blend.method else []
+        notes += [] if self._candidate(tried) else ["no candidate"]
+        return ", ".join(notes + ([f"beaten by {shown(tried.beaten)}"] if tried.beaten else []))
+
+
+def _filled(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Without columns in which nothing stands."""
+    kept = [number for number in range(len(columns)) if any(row[number] for row in rows)]
+    return [columns[number] for number in kept], [[row[number] for number in kept] for row in rows]
+
+
+def behind(tried: Tried, compared: Decision) -> str:
+    """Mean loss above that of the best candidate, and its standard error."""
+    return "" if tried.method == compared.best else f"{signed(tried.behind)} ± {tried.error:.5f}"
+
+
+def signed(value: float) -> str:
+    """With its sign and five digits; what rounds to none has none."""
+    return f"{value:+.5f}" if round(value, 5) else "0.00000"
+
+
+def _five(values: Sequence[float]) -> list[str]:
+    return [f"{value:.5f}" for value in values]

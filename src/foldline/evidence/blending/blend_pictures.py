@@ -1,0 +1,39 @@
+"""Pictures of the blend's page, as HTML that fits any width and follows the page's colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foldline.blend.methods import Decision
+from foldline.blend.rules import shown
+from foldline.core.pages import figures, matrix, whiskers
+from foldline.evidence.blending.member_worth import Worth
+
+
+def methods(compared: Decision, submitted: str) -> str:
+    """How far each method is behind the best, with one standard error to either side; the submitted one is filled."""
+    rows = [
+        (shown(each.method), each.behind - each.error, each.behind, each.behind + each.error) for each in compared.tried
+    ]
+    return figures([("mean loss behind the best, nested; one standard error", whiskers(rows, shown(submitted)))])
+
+
+def members(worths: Sequence[Worth], weights: np.ndarray | None) -> str:
+    """What each member saves the blend, and beside it its weight in the nested fits. weights: (parts, M)."""
+    gains = [(each.label, each.gain - each.error, each.gain, each.gain + each.error) for each in worths]
+    pictures = [("mean loss it saves the blend; one standard error", whiskers(gains))]
+    if weights is not None:
+        ends = zip(weights.min(axis=0), np.median(weights, axis=0), weights.max(axis=0), strict=True)
+        fitted = [
+            (each.label, float(least), float(middle), float(most))
+            for each, (least, middle, most) in zip(worths, ends, strict=True)
+        ]
+        pictures.append(("weight, fitted without each fold in turn: least, median, most", whiskers(fitted)))
+    return figures(pictures, least=340)
+
+
+def correlation(labels: Sequence[str], values: np.ndarray) -> str:
+    """(M, M) correlations with a shade behind each number."""
+    return matrix(labels, labels, values, digits=2)

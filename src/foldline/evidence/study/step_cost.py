@@ -1,0 +1,125 @@
+"""What a training step costs: seconds and peak memory, in a process of its own, for one number of steps after another.
+
+A fresh process for each system, because memory that one has asked for is not given back to be measured again. On a GPU
+peak memory is what its allocator held; on a CPU it is how far the process grew beyond what it took before the first
+step, so that a few MiB of it are torch's own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from foldline.data.store import Dense
+from foldline.evidence.study import width_search
+from foldline.fit import network_cell, trainer
+from foldline.fit.device_dataset import Batch
+from foldline.fit.training_state import State
+from foldline.models.contract import Targets
+from foldline.models.ops import covariates
+from foldline.run.cells import ModelConfig
+
+TRIALS, ENOUGH_S = 5, 2.0  # the fastest of so many steps counts; one that takes so long is its own measurement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """A training step, forward and backward and update, on `batch` series of `steps` steps."""
+
+    batch: int
+    steps: int
+    step_s: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model and the shape of its data: it travels to the measuring process."""
+
+    model: ModelConfig
+    names: tuple[str, ...]  # of the features
+    channels: int  # of the network's input: features, and known target
+    levels: tuple[int, ...]
+    targets: Targets
+
+    @classmethod
+    def of(cls, model: ModelConfig, dense: Dense) -> Subject:
+        targets = width_search.targets_of(dense)
+        return cls(model=model, names=dense.names, channels=dense.channels, levels=dense.levels, targets=targets)
+
+
+def measured(subject: Subject, batch: int, steps: Sequence[int]) -> list[Cost]:
+    """`measure` in a fresh process, forked by a server that has imported what it needs and done nothing else."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # an optimiser imports the latter: seconds each time
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(measure, subject, batch, tuple(steps)).result()
+
+
+def measure(subject: Subject, batch: int, steps: Sequence[int]) -> list[Cost]:
+    """Costs for rising numbers of steps, on random series."""
+    config = subject.model.train
+    device = torch.device(config.device_used)
+    trainer.prepare(config, device)
+    name, params = subject.model.name, subject.model.params
+    network = network_cell.build(name, params, subject.channels, subject.levels, subject.targets).to(device)
+    covariates.tell(network, subject.names, [0.0] * len(subject.names), [1.0] * len(subject.names))
+    state = State(network, config, device)
+    taken = _resident_bytes()
+    return [_cost(state, subject, _batch(subject, batch, count, device), taken) for count in steps]
+
+
+def _batch(subject: Subject, series: int, steps: int, device: torch.device) -> Batch:
+    x = torch.randn(series, steps, subject.channels, device=device)
+    y = torch.randn(series, steps, subject.targets.count, device=device)
+    static = torch.ones(series, len(subject.levels), dtype=torch.long, device=device)
+    return Batch(x, static, None, y, torch.ones(series, steps, device=device))
+
+
+def _cost(state: State, subject: Subject, batch: Batch, taken: int) -> Cost:
+    """taken: bytes of the process before the first step."""
+    config, device = subject.model.train, batch.x.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    state.network.train()
+    seconds: list[float] = []
+    for _ in range(1 + TRIALS):  # the first one warms up: it is never the fastest
+        began = time.perf_counter()
+        trainer.backward(state, config, batch)
+        nn.utils.clip_grad_norm_(state.network.parameters(), config.clip or 1.0)
+        state.loss_scale.step(state.optimiser)
+        state.loss_scale.update()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - began)
+        if seconds[-1] > ENOUGH_S:
+            break
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else max(0, _peak_bytes() - taken)
+    return Cost(batch=len(batch.x), steps=batch.x.shape[1], step_s=min(seconds), peak_bytes=peak)
+
+
+def _status(field: str) -> int | None:
+    """A size in /proc/self/status, bytes; None where the system has no such file."""
+    path = Path("/proc/self/status")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(field + ":")), None)
+
+
+def _peak_bytes() -> int:
+    """Most memory that this process has held; on Linux not from getrusage, which remembers the parent's."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return _status("VmHWM") or unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _resident_bytes() -> int:
+    """Memory that this process holds now; where that is not told, the most it has held until now."""
+    return _status("VmRSS") or _peak_bytes()

@@ -1,0 +1,77 @@
+"""The systems as an ablation: the first is its baseline, the others its variants; cells and statistics are its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from foldline.core import files
+from foldline.core.console import Terminal
+from foldline.data import loading, store
+from foldline.data.store import Dense
+from foldline.evidence.ablation import ablation_run as ablation_study
+from foldline.evidence.ablation.ablation_run import Study
+from foldline.evidence.ablation.variants import Ablation, Variant, error_context
+from foldline.evidence.study import width_search
+from foldline.evidence.study.study_file import Plan, SystemConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A system at its solved width."""
+
+    name: str
+    width: int
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """A study whose cells can be trained; systems and the ablation's configs are in one order."""
+
+    plan: Plan
+    systems: list[System]
+    ablation: Study
+
+    @property
+    def folder(self) -> Path:
+        """runs/NAME/HASH: the same study of the same cells has the same folder."""
+        settings = self.plan.settings
+        growth = [settings.steps, settings.batch] if settings.growth else []
+        return files.runs() / self.plan.name / files.digest([self.ablation.folder.name, growth])
+
+
+def prepare(plan: Plan, terminal: Terminal, dry: bool = False) -> Contest:
+    """Read the data, solve for the widths, prepare every system's cells.
+
+    Raises:
+        UserError: whatever is wrong with the data or with a system, before anything is trained.
+    """
+    competition = loading.load(plan.base.data)
+    store.check(competition.train, plan.base.features, competition.levels)
+    with terminal.bar("features", "series") as update:
+        dense = store.obtain(competition.train, plan.base.features, competition.levels, update)
+    systems = []
+    with terminal.bar("widths", "systems") as update:
+        for system in plan.systems:
+            systems.append(_sized(plan, system, dense))
+            update(len(systems), len(plan.systems))
+    found = [plan.config_of(system, made.width) for system, made in zip(plan.systems, systems, strict=True)]
+    variants = [
+        Variant(name=made.name, changes=f"width {made.width}", config=config)
+        for made, config in zip(systems[1:], found[1:], strict=True)
+    ]
+    ablation = Ablation(name=plan.name, settings=plan.settings.design, base=found[0], variants=tuple(variants))
+    prepared = ablation_study.prepare(ablation, terminal, dry)
+    return Contest(plan=plan, systems=systems, ablation=replace(prepared, names=[system.name for system in systems]))
+
+
+def _sized(plan: Plan, system: SystemConfig, dense: Dense) -> System:
+    settings = plan.settings
+
+    def count(width: int) -> int:
+        return width_search.parameters(plan.config_of(system, width).models[0], dense)
+
+    with error_context(f"{plan.name}, system {system.name!r}"):
+        width, number = width_search.solve(count, settings.parameters, system.multiple, settings.tolerance)
+    return System(name=system.name, width=width, parameters=number)

@@ -1,0 +1,70 @@
+"""The width at which a system has the wanted number of parameters: found by bisection, never guessed.
+
+The number of parameters must not fall as the width grows; it then crosses the wanted one once, and the nearer of the
+two widths beside that place is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from foldline.core.errors import UserError
+from foldline.data import target_grid
+from foldline.data.store import Dense
+from foldline.fit import network_cell
+from foldline.models.contract import Targets
+from foldline.run.cells import ModelConfig
+
+WIDEST = 1 << 16  # a system that is still too small there does not grow with its width
+
+
+def targets_of(dense: Dense) -> Targets:
+    """What a head is made for: the targets of labelled series, with their grids."""
+    grids = target_grid.detect_grids(np.asarray(dense.y)[dense.scored])
+    plain = tuple(None if grid is None else (grid.offset, grid.step, grid.count) for grid in grids)
+    return dense.known_in(Targets(count=len(grids), grids=plain))
+
+
+def parameters(model: ModelConfig, dense: Dense) -> int:
+    """How many numbers a model learns on these series.
+
+    Raises:
+        UserError: it can't be made for them.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = network_cell.build(model.name, model.params, dense.channels, dense.levels, targets_of(dense))
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def solve(count: Callable[[int], int], wanted: int, multiple: int, tolerance: float) -> tuple[int, int]:
+    """(width, its number of parameters), the width a multiple of `multiple`.
+
+    Args:
+        count: width -> number of parameters, not falling.
+
+    Raises:
+        UserError: no width comes within `tolerance`, a share of `wanted`.
+    """
+    low, high = 0, 1  # in multiples: too small (or none at all), and large enough
+    while count(high * multiple) < wanted:
+        low, high = high, 2 * high
+        if high * multiple > WIDEST:
+            raise UserError(
+                f"it has {count(low * multiple):,} parameters at width {low * multiple}, and {wanted:,} are wanted: "
+                "they do not follow its width. Give its blocks no widths of their own."
+            )
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle * multiple) < wanted else (low, middle)
+    beside = {width * multiple: count(width * multiple) for width in (low, high) if width}
+    width = min(beside, key=lambda each: abs(beside[each] - wanted))
+    if abs(beside[width] - wanted) > tolerance * wanted:
+        shown = " and ".join(f"{number:,} at width {each}" for each, number in beside.items())
+        raise UserError(
+            f"it must have {wanted:,} parameters ± {tolerance:.0%}, but has {shown}. Let it have a smaller `multiple` "
+            "(fewer heads), or change study.parameters or study.tolerance."
+        )
+    return width, beside[width]

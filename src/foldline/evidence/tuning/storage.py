@@ -1,0 +1,150 @@
+"""Where a study lies. By default a journal, one line an event, in the study's folder; or a database by its url.
+
+    ""                                  runs/NAME/HASH/study.journal
+    "some/file.journal"                 a journal elsewhere, for instance on a shared disk
+    "sqlite:///study.db"                SQLite
+    "postgresql+psycopg://USER@HOST/DB" PostgreSQL, for workers on several machines
+    "grpc://HOST:PORT"                  Optuna's proxy in front of one of these, for very many workers
+
+The last two need libraries that the extra `storage` of pyproject.toml names: FOLDLINE_EXTRAS=storage ./run.sh tune ...
+
+Optuna's own file locks are files: a process killed while it holds one stops all others for 30 s, and half a line at the
+journal's end makes the whole study unreadable. The lock here is the kernel's, and whoever takes it removes half a line.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+import warnings
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from foldline.core import files
+from foldline.core.errors import UserError
+
+NEEDS = {"postgresql": "psycopg", "grpc": "grpc"}  # scheme -> the module it takes
+TRIES = 4  # of opening a database: two processes that make its tables at once get in each other's way
+CONNECT_S = 10.0  # longest wait for a gRPC proxy
+
+
+def open_storage(where: str, folder: Path) -> BaseStorage:
+    """The storage of a study.
+
+    Args:
+        where: [tune] storage. folder: the study's, for the default.
+
+    Raises:
+        UserError: it can't be reached, or a library is missing.
+    """
+    if "://" not in where:
+        return _journal(Path(where).expanduser() if where else folder / "study.journal")
+    scheme, _, address = where.partition("://")
+    _need(scheme.partition("+")[0])
+    return _proxy(address) if scheme == "grpc" else _database(where)
+
+
+def open_study(where: str, folder: Path, name: str) -> optuna.Study:
+    """The study of that name, made if it is not there. Its sampler is set at each trial; Optuna prunes nothing."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(
+        study_name=name,
+        storage=open_storage(where, folder),
+        sampler=optuna.samplers.RandomSampler(seed=0),
+        pruner=optuna.pruners.NopPruner(),
+        direction="minimize",
+        load_if_exists=True,
+    )
+
+
+class KernelLock:
+    """A lock as Optuna's journal wants one, that dies with its holder; mends the journal when it is taken."""
+
+    def __init__(self, journal: Path) -> None:
+        self.journal = journal
+        self.held: AbstractContextManager[None] | None = None
+
+    def acquire(self) -> bool:
+        """Wait for the lock; True, always."""
+        self.held = files.lock(self.journal.with_suffix(".lock"))
+        self.held.__enter__()
+        self._mend()
+        return True
+
+    def release(self) -> None:
+        """Let others write."""
+        assert self.held is not None, "taken before"
+        self.held.__exit__(None, None, None)
+
+    def _mend(self) -> None:
+        """Cut off a last line that was not written to its end: whoever wrote it was killed before it counted."""
+        with self.journal.open("r+b") as stream:
+            at = stream.seek(0, os.SEEK_END)
+            if not at or _byte(stream, at - 1) == b"\n":
+                return
+            while at and _byte(stream, at - 1) != b"\n":
+                at -= 1
+            stream.truncate(at)
+
+
+def _byte(stream: IO[bytes], at: int) -> bytes:
+    stream.seek(at)
+    return stream.read(1)
+
+
+def _journal(path: Path) -> BaseStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=KernelLock(path)))
+
+
+def _need(scheme: str) -> None:
+    module = NEEDS.get(scheme)
+    if module and importlib.util.find_spec(module) is None:
+        raise UserError(
+            f"tune.storage: {scheme}:// needs the module {module}, but it is not installed. Run the same command once "
+            "with FOLDLINE_EXTRAS=storage before it, or install '.[storage]' into an environment of your own."
+        )
+
+
+def _database(url: str) -> BaseStorage:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    for left in reversed(range(TRIES)):
+        try:
+            return RDBStorage(url, engine_kwargs=waits)
+        except ImportError as error:
+            raise UserError(
+                f"tune.storage: the library for {url.partition('://')[0]}:// is not installed. Write "
+                "postgresql+psycopg://, sqlite:// or grpc://, or install it into an environment of your own."
+            ) from error
+        except SQLAlchemyError as error:
+            if not left:
+                reason = str(error).splitlines()[0]
+                raise UserError(f"tune.storage: the database can't be used: {reason}. Check the url.") from error
+            time.sleep(1.0)
+    raise AssertionError("the last try returns or raises")
+
+
+def _proxy(address: str) -> BaseStorage:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        raise UserError(f"tune.storage must have the form grpc://HOST:PORT, but is grpc://{address}.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        proxy = GrpcStorageProxy(host=host, port=int(port))
+    try:
+        proxy.wait_server_ready(timeout=CONNECT_S)
+    except ConnectionError as error:
+        raise UserError(
+            f"tune.storage: nothing answers at {address}. docs/how-to/tune.md says how a proxy is started."
+        ) from error
+    return proxy

@@ -1,0 +1,152 @@
+"""The file of a search, configs/tune-*.toml, read strictly.
+
+    base = "quickstart.toml"                   # the config that is varied, and what the result is compared with
+    [tune]
+    trials = 40
+    folds = [0, 1]                             # what the search may see; the last check uses the others
+    [space]
+    "train.lr" = {low = 1e-4, high = 1e-2, log = true}
+
+`./run.sh tune FILE key=value`: `tune.KEY=...` and `base=...` change this file, all others the base config.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from foldline.core import schema
+from foldline.core.errors import UserError, unknown
+from foldline.core.overrides import apart
+from foldline.evidence.tuning.search_space import Space
+from foldline.experiment import config as configs
+from foldline.experiment.config import Config
+
+TABLES = ("base", "tune", "space")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneConfig:
+    """[tune]: how long to search, on what, and by which rules."""
+
+    trials: int = 40  # that end, pruned ones among them
+    hours: float = 0.0  # of one command, the last check included; 0: until the trials are done
+    workers: int = 0  # processes; 0: cores / train.threads, and 1 on a GPU
+    folds: tuple[int, ...] = ()  # what the search may see; empty: the first half, rounded up
+    seeds: tuple[int, ...] = (0,)  # what the search may see
+    check_folds: tuple[int, ...] = ()  # of the last check; empty: those the search does not see, else all
+    check_seeds: tuple[int, ...] = (0, 1, 2)  # of the last check
+    storage: str = ""  # a journal file, or a url: sqlite://, postgresql://, grpc://HOST:PORT; empty: under runs/
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: int = 0  # of the sampler
+    pruner: Literal["median", "third", "none"] = "median"  # how many go on at each fold: the better half, or third
+    startup: int = 5  # trials that must have come as far before one is pruned there
+    warm: tuple[str, ...] = ()  # configs whose values are tried first, after those of the base
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "startup"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
+        for name in ("hours", "workers", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)}")
+        for name in ("folds", "seeds", "check_folds", "check_seeds"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values) or min(values, default=0) < 0:
+                raise ValueError(f"{name} must be different whole numbers, none below 0, but is {list(values)}")
+        if not self.seeds or not self.check_seeds:
+            raise ValueError("seeds and check_seeds must each name at least one seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A search, resolved: what all its trials share. It travels to workers as it is."""
+
+    name: str  # the file's name without .toml: the study's folder under runs/
+    base: Path
+    overrides: tuple[str, ...]  # of the base, from the command line
+    tune: TuneConfig  # folds and check_folds filled in
+    space: Space
+    folder: Path = Path()  # runs/NAME/HASH, once the data are known
+
+    def config(self, params: dict[str, Any]) -> Config:
+        """The config of a trial.
+
+        Args:
+            params: entry of [space] -> its value, or the name of its choice; empty: the base itself.
+
+        Raises:
+            UserError: the values don't go together.
+        """
+        return configs.load(self.base, [*self.overrides, *self.space.overrides(params)])
+
+    def workers(self, config: Config) -> int:
+        """How many processes try side by side."""
+        models = [model.train for model in config.models]
+        if self.tune.workers:
+            return self.tune.workers
+        if any(train.device_used != "cpu" for train in models):
+            return 1
+        return max(1, (os.cpu_count() or 1) // max(train.threads for train in models))
+
+
+def load(path: Path, overrides: Sequence[str]) -> Setting:
+    """Read the file of a search, and try each end of its space once on the base config; trains nothing.
+
+    Raises:
+        UserError: no such file, broken TOML, unknown key, a value that the base config refuses.
+    """
+    path = configs.locate(path)
+    mine, others = apart(overrides, "tune")
+    tables = _read(path, mine)
+    tune = schema.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
+    space = Space.build(tables.get("space", {}), f"{path}: space")
+    setting = Setting(name=path.stem, base=_beside(path, tables), overrides=tuple(others), tune=tune, space=space)
+    base = setting.config({})  # before the space: what is wrong with it is no entry's fault
+    space.check(setting.config, f"{path}: space")
+    return replace(setting, tune=_folds(tune, base.folds.k, f"{path}: tune"))
+
+
+def _read(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
+    try:
+        tables = schema.merged(tomllib.loads(path.read_text(encoding="utf-8")), overrides)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no valid TOML: {error}.") from error
+    if "space" not in tables and "model" in tables:
+        raise UserError(
+            f"{path} is a config, not a search from one. Write a file with base = {path.name!r} and [space]."
+        )
+    for key in tables:
+        if key not in TABLES:
+            raise unknown("table", key, TABLES, str(path))
+    if not isinstance(tables.get("base"), str):
+        raise UserError(f'{path}: base must name the config to start from: base = "quickstart.toml".')
+    return tables
+
+
+def _beside(path: Path, tables: dict[str, Any]) -> Path:
+    """A config named in the file: one beside it, else one in configs/."""
+    base = Path(tables["base"])
+    near = path.parent / base
+    return near if near.is_file() else configs.locate(base)
+
+
+def _folds(tune: TuneConfig, k: int, where: str) -> TuneConfig:
+    """What the search sees and what it does not, filled in and checked."""
+    folds = tune.folds or tuple(range((k + 1) // 2))
+    unseen = tuple(fold for fold in range(k) if fold not in folds)
+    check = tune.check_folds or unseen or folds
+    wrong = [fold for fold in (*folds, *check) if fold >= k]
+    if wrong:
+        raise UserError(f"{where}: folds are numbered from 0 to {k - 1}, but there is {wrong[0]}. See folds.k.")
+    seen = sorted(set(folds) & set(check)), sorted(set(tune.seeds) & set(tune.check_seeds))
+    if all(seen):
+        raise UserError(
+            f"{where}: the last check must look where the search has not, but both see fold {seen[0][0]} with seed "
+            f"{seen[1][0]}. Leave folds to the check, or give it seeds of its own: check_seeds = [101, 102, 103]."
+        )
+    return replace(tune, folds=folds, check_folds=check)

@@ -1,0 +1,212 @@
+"""What a search found, as one self-contained page: history, importance, each entry's values, the last check."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import matplotlib
+import numpy as np
+import tomli_w
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+
+from foldline.core import pages
+from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
+from foldline.core.pages import Facts, folded, note, table
+from foldline.evidence.tuning.final_check import Check
+from foldline.evidence.tuning.pruning import reached
+from foldline.evidence.tuning.search_progress import shown
+from foldline.evidence.tuning.search_space import Entry
+from foldline.evidence.tuning.trial_queue import ENDED, Shared
+from foldline.evidence.tuning.tuning_file import Setting
+
+LISTED = 20  # trials in the table, best first
+ENOUGH = 8  # complete trials from which importance says anything
+
+
+def page(shared: Shared, metric: str, check: Check | None) -> str:
+    """The whole page as text. check: None where the search found nothing better than its baseline."""
+    setting = shared.setting
+    ended = shared.trials(*ENDED)
+    complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    sections = [
+        ("The last check", checked(check, metric, setting.tune.folds)),
+        ("History", history(ended, metric)),
+        ("Importance", importance(shared, complete)),
+        ("Values", slices(setting, ended, metric)),
+        ("Best trials", _trials(complete)),
+        ("Best config", _best(shared)),
+    ]
+    tune = setting.tune
+    lead = f"A search from {setting.base.stem}: {tune.sampler} sampler, {tune.pruner} pruner."
+    return pages.page(setting.name, "search", lead, _facts(setting, ended, complete, metric), sections)
+
+
+def _facts(setting: Setting, ended: list[FrozenTrial], complete: list[FrozenTrial], metric: str) -> Facts:
+    best = min((trial.value for trial in complete if trial.value is not None), default=math.nan)
+    return [
+        (f"{best:.4f}", f"best {metric}"),
+        (str(len(complete)), "complete trials"),
+        (str(len(ended) - len(complete)), "pruned"),
+        (listed(setting.tune.folds), "folds the search saw"),
+    ]
+
+
+def verdict(check: Check | None, metric: str) -> str:
+    """The last check in a sentence."""
+    if check is None:
+        return "The search found nothing better than the config it started from."
+    gain = check.gain
+    where = f"on folds {listed(check.folds)} with seeds {listed(check.seeds)}"
+    if math.isinf(gain.high):
+        return f"Can't tell whether the best config is better {where}: no two folds show a spread. Use more folds."
+    moved = f"{metric} {'higher' if gain.mean < 0 else 'lower'} by {abs(gain.mean):.4f}"
+    span = f"95 % interval of the gain {gain.low:.4f} to {gain.high:.4f}, p = {gain.p:.2g}"
+    if gain.verdict == "can't tell":
+        return f"Can't tell whether the best config is better {where}: {moved}, {span}."
+    return f"The best config is {gain.verdict} {where}: {moved}, {span}."
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """0, 1, 2."""
+    return ", ".join(map(str, numbers))
+
+
+def check_rows(check: Check) -> list[list[str]]:
+    """Rows for a table: where, baseline, best, gain."""
+    rows = []
+    for name in ("seen", "unseen"):
+        pair = [float(np.mean(getattr(scores, name))) for scores in (check.baseline, check.best)]
+        title = "where the search looked" if name == "seen" else "where it did not"
+        rows.append([title, *(f"{value:.4f}" for value in (*pair, pair[0] - pair[1]))])
+    return [*rows, ["optimism of the search", "", "", f"{check.optimism:.4f}"]]
+
+
+def checked(check: Check | None, metric: str, looked: Sequence[int]) -> str:
+    """The last check: a sentence, a table, the pairs. looked: folds of the search."""
+    text = f"<p>{escape(verdict(check, metric))}</p>"
+    if check is None:
+        return text
+    text += table([metric, "baseline", "best", "gain"], check_rows(check), plain=True)
+    pairs = [*zip(looked, check.baseline.seen, check.best.seen, strict=True)]
+    pairs += zip(check.folds, check.baseline.unseen, check.best.unseen, strict=True)
+    titles = [f"fold {fold}, seen" for fold in looked] + [f"fold {fold}, mean of seeds" for fold in check.folds]
+    rows = [
+        [title, f"{one:.4f}", f"{other:.4f}", f"{one - other:.4f}"]
+        for title, (_, one, other) in zip(titles, pairs, strict=True)
+    ]
+    return f"{text}<br>{table(['fold', 'baseline', 'best', 'gain'], rows, plain=True)}"
+
+
+def history(trials: list[FrozenTrial], metric: str) -> str:
+    """Score by trial, pruned ones hollow at the score they had come to (none inside the first fold), the best so far.
+
+    What lies above the picture is drawn at its upper edge.
+    """
+    complete = [(t.number, t.value) for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
+    pruned = [(t.number, at) for t in trials if t.state == TrialState.PRUNED and (at := reached(t)) is not None]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.0, 3.0), layout="constrained")
+        axes = figure.subplots()
+        numbers, values = map(list, zip(*complete, strict=True))
+        bottom, top = _window(values)
+        axes.plot(numbers, np.minimum(values, top), "o", color=COLORS[0], label="complete")
+        axes.step(numbers, np.minimum.accumulate(values), where="post", color=COLORS[1], label="best so far")
+        if pruned:
+            places, scores = zip(*pruned, strict=True)
+            axes.plot(places, np.minimum(scores, top), "o", color=NEUTRAL, fillstyle="none", label="pruned there")
+        axes.set_ylim(bottom, top + 0.03 * (top - bottom))
+        axes.set(xlabel="trial", ylabel=metric)
+        axes.legend(frameon=False)
+        return svg(figure)
+
+
+def _window(values: list[float]) -> tuple[float, float]:
+    """Limits of the axis of scores: a few very bad trials shall not hide the others."""
+    low, high = min(values), float(np.quantile(values, 0.9))
+    margin = 0.15 * (high - low) or 0.05 * abs(low) or 1.0
+    return low - margin, high + 2 * margin
+
+
+def importance(shared: Shared, complete: list[FrozenTrial]) -> str:
+    """How much of what makes a trial one of the best each entry explains, where it is asked for.
+
+    PED-ANOVA: Watanabe et al. 2023, https://arxiv.org/abs/2304.10255.
+    """
+    if len(complete) < ENOUGH:
+        return f"<p>Too few complete trials to say: {len(complete)} of at least {ENOUGH}.</p>"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # entries that few trials were asked for: the note below says so
+        found = get_param_importances(shared.study, evaluator=PedAnovaImportanceEvaluator())
+    names, shares = list(found)[::-1], list(found.values())[::-1]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.0, 0.7 + 0.3 * len(names)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(names, shares, color=COLORS[0])
+        axes.set(xlabel="share of the importance (PED-ANOVA)")
+        axes.grid(axis="y", visible=False)
+        picture = svg(figure)
+    return picture + note("Entries that were asked for in few trials only are ranked by luck.")
+
+
+def slices(setting: Setting, trials: list[FrozenTrial], metric: str) -> str:
+    """One panel for each entry: its values and the scores of the complete trials that had them."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    entries = [
+        (key, entry) for key, entry in setting.space.entries.items() if any(key in trial.params for trial in complete)
+    ]
+    if not entries:
+        return ""
+    rows = math.ceil(len(entries) / 3)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.0, 2.2 * rows), layout="constrained")
+        panels = figure.subplots(rows, 3, squeeze=False).ravel()
+        window = _window([trial.value for trial in complete if trial.value is not None])
+        for axes, (key, entry) in zip(panels, entries, strict=False):
+            _slice(axes, key, entry, complete)
+            axes.set_ylim(*window)
+        for axes in panels[len(entries) :]:
+            axes.axis("off")
+        for axes in panels[::3]:
+            axes.set_ylabel(metric)
+        return svg(figure)
+
+
+def _slice(axes: Any, key: str, entry: Entry, complete: list[FrozenTrial]) -> None:
+    points = [(trial.params[key], trial.value) for trial in complete if key in trial.params]
+    names, scores = zip(*points, strict=True)
+    if entry.choices is None:
+        axes.plot(names, scores, "o", markersize=4, alpha=0.8)
+        axes.set_xscale("log" if entry.log else "linear")
+        axes.minorticks_off()
+        if entry.whole and not entry.log:
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    else:
+        axes.plot([entry.names.index(name) for name in names], scores, "o", markersize=4, alpha=0.8)
+        axes.set_xticks(range(len(entry.names)), map(str, entry.names), rotation=20)
+    axes.set_title(key, fontsize=9)
+
+
+def _trials(complete: list[FrozenTrial]) -> str:
+    best = sorted(complete, key=lambda trial: (trial.value, trial.number))[:LISTED]
+    keys = list(dict.fromkeys(key for trial in best for key in trial.params))
+    rows = [
+        [str(t.number), f"{t.value:.4f}", *(shown(t.params[key]) if key in t.params else "" for key in keys)]
+        for t in best
+    ]
+    return table(["trial", "score", *keys], rows, plain=True)
+
+
+def _best(shared: Shared) -> str:
+    best = shared.best
+    if best is None:
+        return ""
+    values = shared.setting.space.overrides(best.params)
+    resolved = tomli_w.dumps(shared.setting.config(best.params).tables())
+    return f"<pre>{escape(chr(10).join(values))}</pre>{folded('resolved: best.toml', f'<pre>{escape(resolved)}</pre>')}"

@@ -1,0 +1,1 @@
+"""One experiment as a whole: its config, its preparation, its scores, its record under runs/, and inference."""

@@ -1,0 +1,123 @@
+"""Errors of each series, booked by phase and by exactness, so that folds, slices and bootstraps are sums of one array.
+
+A *phase* is a third of a series' scored steps; a step is *exact* where the decoder reads it back from the inputs.
+Letters: N series, S seeds, k folds, K targets, P = 3 phases, E = 2 (open, exact).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from foldline.data.metrics import Metric
+from foldline.data.store import Dense
+
+PHASES = ("first third", "middle third", "last third")
+EXACTNESS = ("open", "exact")
+COMBINATIONS = 12  # of static values that are shown, those with most series
+Finish = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class LossTable:
+    """Where the loss of every scored value goes. R scored rows."""
+
+    scored: np.ndarray  # (N, T) bool
+    place: np.ndarray  # (R,) flat (series, phase, exactness) of each scored row
+    counts: np.ndarray  # (N, P, E) scored values: rows times targets
+
+    @classmethod
+    def of(cls, dense: Dense, exact: np.ndarray | None) -> LossTable:
+        """exact: (N, T) bool, the steps that are read back exactly; None: no decoder was asked."""
+        assert dense.y is not None, "losses are those of labelled series"
+        series, steps = np.nonzero(dense.scored)
+        rank = dense.scored.cumsum(axis=1)[series, steps] - 1  # 0-based among the series' scored steps
+        phase = len(PHASES) * rank // dense.scored.sum(axis=1)[series]
+        known = np.zeros(len(series), dtype=np.int64) if exact is None else exact[dense.scored].astype(np.int64)
+        shape = (len(dense.lengths), len(PHASES), len(EXACTNESS))
+        place = np.ravel_multi_index((series, phase, known), shape)
+        counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape) * dense.y.shape[2]
+        return cls(dense.scored, place, counts)
+
+    def losses(self, truth: np.ndarray, predicted: np.ndarray, metric: Metric) -> np.ndarray:
+        """(N, P, E) summed losses. truth, predicted: (N, T, K)."""
+        each = metric.loss(truth[self.scored], predicted[self.scored]).sum(axis=-1)  # (R,)
+        return np.bincount(self.place, weights=each, minlength=self.counts.size).reshape(self.counts.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """A part of the scored values."""
+
+    group: str  # what it is one of: static columns, "phase", "exactness"
+    name: str
+    series: np.ndarray  # (N,) bool
+    parts: np.ndarray  # (P, E) bool
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """(..., N, P, E) sums or counts -> (..., N), those inside the slice."""
+        inside: np.ndarray = (values * self.parts).sum(axis=(-2, -1)) * self.series
+        return inside
+
+
+def everything(counts: np.ndarray) -> Slice:
+    """The slice that leaves nothing out. counts: (N, P, E)."""
+    return Slice(group="", name="all", series=np.ones(len(counts), bool), parts=np.ones(counts.shape[1:], bool))
+
+
+def slices(
+    dense: Dense, counts: np.ndarray, columns: Sequence[str], levels: dict[str, tuple[object, ...]]
+) -> list[Slice]:
+    """The slices that an ablation shows, none of them empty.
+
+    Args:
+        counts: (N, P, E) of the book.
+        columns: static columns; their combinations are slices, the COMBINATIONS commonest ones.
+        levels: their known values.
+    """
+    whole = everything(counts)
+    phases = [
+        Slice(group="phase", name=name, series=whole.series, parts=whole.parts & (np.arange(3) == number)[:, None])
+        for number, name in enumerate(PHASES)
+    ]
+    exactness = [
+        Slice(group="exactness", name=name, series=whole.series, parts=whole.parts & (np.arange(2) == number))
+        for number, name in enumerate(EXACTNESS)
+    ]
+    shown = [*_combinations(dense, whole, columns, levels), *phases]
+    if counts[:, :, 1].any():
+        shown += exactness
+    return [each for each in shown if each.of(counts).any()]
+
+
+def _combinations(
+    dense: Dense, whole: Slice, columns: Sequence[str], levels: dict[str, tuple[object, ...]]
+) -> list[Slice]:
+    if not columns:
+        return []
+    codes, inverse, sizes = np.unique(dense.static, axis=0, return_inverse=True, return_counts=True)
+    commonest = np.sort(np.argsort(-sizes, kind="stable")[:COMBINATIONS])
+    group = " x ".join(columns)
+    return [
+        Slice(
+            group=group,
+            name=", ".join(_shown(levels[name][code - 1]) for name, code in zip(columns, codes[row], strict=True)),
+            series=inverse.ravel() == row,
+            parts=whole.parts,
+        )
+        for row in commonest
+    ]
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def fold_scores(sums: np.ndarray, counts: np.ndarray, fold: np.ndarray, finish: Finish) -> np.ndarray:
+    """(..., k, S) scores of each fold by each seed. sums: (..., S, N); counts, fold: (N,)."""
+    numbers = np.unique(fold)
+    means = [sums[..., fold == number].sum(axis=-1) / counts[fold == number].sum() for number in numbers]
+    scores: np.ndarray = np.vectorize(finish, otypes=[float])(np.stack(means, axis=-2))
+    return scores

@@ -1,0 +1,89 @@
+"""What may be done to a batch before the network sees it: [train.augment], one function a part.
+
+All of them draw from torch's global generator of the device, which the trainer seeds at every step, so that a step's
+draws depend on (seed, step) and on nothing that came before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from foldline.fit.device_dataset import Batch, DeviceDataset
+from foldline.fit.train_config import AugmentConfig
+
+
+def augment(batch: Batch, config: AugmentConfig, fold: DeviceDataset) -> Batch:
+    """All parts that are switched on, in the order: hide statics, shuffle steps, mix series."""
+    if config.mask_static:
+        batch = mask_static(batch, config.mask_static, fold.hidden)
+    if config.shuffle:
+        batch = shuffle(batch, config.shuffle, config.shuffle_steps)
+    if config.mixup:
+        batch = mixup(batch, config.mixup, config.mixup_alpha, fold.codes)
+    return batch
+
+
+def _chosen(batch: Batch, share: float) -> Tensor:
+    """(B,) bool: each series with probability `share`."""
+    return torch.rand(len(batch.x), device=batch.x.device) < share
+
+
+def mask_static(batch: Batch, share: float, hidden: Tensor) -> Batch:
+    """Hide the static columns of some series: code 0 (unknown), and features made from them as if they were 0.
+
+    hidden: (F,) the value that stands for hidden, NaN for features that need no static column.
+    """
+    chosen = _chosen(batch, share)
+    cover = chosen[:, None, None] & ~hidden.isnan()  # (B, 1, F)
+    static = torch.where(chosen[:, None], 0, batch.static)
+    return replace(batch, x=torch.where(cover, hidden.nan_to_num(), batch.x), static=static)
+
+
+def shuffle(batch: Batch, share: float, distance: int) -> Batch:
+    """Shuffle the steps of some series, none further than `distance` from its place; padding stays behind.
+
+    Each step's place gets a uniform number from [0, distance + 1) added, and the steps are sorted by that.
+    """
+    series, steps = batch.x.shape[:2]
+    place = torch.arange(steps, device=batch.x.device, dtype=torch.float32)
+    noise = (distance + 1) * torch.rand(series, steps, device=batch.x.device) * _chosen(batch, share)[:, None]
+    key = place + noise
+    if batch.mask is not None:
+        key = torch.where(batch.mask, key, 2.0 * steps + distance + place)
+    order = key.argsort(dim=1, stable=True)  # (B, T)
+    wide = order.unsqueeze(-1)
+    return replace(
+        batch,
+        x=batch.x.gather(1, wide.expand_as(batch.x)),
+        y=batch.y.gather(1, wide.expand_as(batch.y)),
+        weight=batch.weight.gather(1, order),
+    )
+
+
+def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
+    """Mix some series with another of the batch: x, statics (as weights over codes) and y by the same weight.
+
+    Zhang et al. 2018, https://arxiv.org/abs/1710.09412. A mixed step is real, and counts, where both are.
+    """
+    count, device = len(batch.x), batch.x.device
+    other = torch.randperm(count, device=device)
+    weight = torch.full((count,), 0.5, device=device)
+    if alpha:
+        weight = torch.distributions.Beta(*torch.full((2, count), alpha, device=device)).sample()
+    mixed = _chosen(batch, share)
+    weight = torch.where(mixed, weight, 1.0)
+    static = functional.one_hot(batch.static, codes).float()  # (B, S, L)
+    counts = torch.minimum(batch.weight, torch.where(mixed[:, None], batch.weight[other], batch.weight))
+    mask = batch.mask
+    if mask is not None:
+        mask = mask & (mask[other] | ~mixed[:, None])
+
+    def mix(value: Tensor) -> Tensor:
+        share_of = weight.view(-1, *[1] * (value.dim() - 1))
+        return share_of * value + (1 - share_of) * value[other]
+
+    return Batch(mix(batch.x), mix(static), mask, mix(batch.y), counts)

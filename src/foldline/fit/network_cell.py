@@ -1,0 +1,193 @@
+"""A network as a cell: built by its name, fitted on labelled series, saved, loaded; trainer.py has the loop.
+
+Nothing here looks at the held-out fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from foldline import models
+from foldline.core import files
+from foldline.core.errors import UserError
+from foldline.data.store import Dense
+from foldline.fit import out_of_memory
+from foldline.fit.device_dataset import Batch, DeviceDataset, kept_steps, place
+from foldline.fit.divergence import Diverged
+from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit.precision import autocast
+from foldline.fit.scaler import Scaler
+from foldline.fit.train_config import TrainConfig
+from foldline.fit.trainer import Emit, on_own_stream, prepare, train
+from foldline.fit.training_state import State
+from foldline.models.contract import Targets
+from foldline.models.ops import covariates
+
+
+class NetworkCell:
+    """A network with its fold's scaler: fit, predict, save, load."""
+
+    def __init__(self, name: str, params: dict[str, Any], train: TrainConfig, scaler: Scaler) -> None:
+        self.name, self.params, self.train, self.scaler = name, params, train, scaler
+        self.network: nn.Module | None = None
+        self.steps = 0  # T it was fitted on, after cropping
+
+    def fit(
+        self, labelled_sets: Sequence[LabelledSeries], seed: int, emit: Emit, folder: Path, start: Path | None = None
+    ) -> Iterator[None]:
+        """Fit on the labelled_sets and on nothing else; pauses after every step.
+
+        Args:
+            labelled_sets: the first one's series are the ones to watch, if [train.watch] asks for it.
+            folder: where checkpoints go; one that is there already is gone on from.
+            start: folder of a pre-trained cell whose weights are the first ones; none: drawn from the seed.
+        """
+        config, device = self.train, torch.device(self.train.device_used)
+        prepare(config, device)
+        taught, watched = inner_split(labelled_sets, config.watch.share, seed)
+        self.steps = max(kept_steps(config.margin, labelled.dense) for labelled in labelled_sets)
+        fold = place(taught, self.scaler, self.steps, device)
+        inner = place(watched, self.scaler, self.steps, device) if watched else None
+        torch.manual_seed(seed)
+        network = self._build(labelled_sets[0].dense).to(device)
+        if start is not None:
+            network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
+        state = State(network, config, device)
+        if config.compile:
+            compile_parts(network, device)
+        if state.load(folder):
+            emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
+        try:
+            yield from on_own_stream(train(state, config, seed, fold, inner, emit, folder), device)
+        except Diverged as error:
+            raise UserError(error.told(self.name, taught)) from error
+        self.network = state.final
+
+    @torch.no_grad()
+    def predict(self, data: Dense, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(n, T, K) float64 predictions, and their spread where the head has one, in the target's own unit.
+
+        The last kept step is repeated over cropped ones.
+        """
+        assert self.network is not None, "fit or load first"
+        if not len(series):  # a cell that holds out nothing; not every block takes a batch of none
+            value, spread = self.predict(data, np.arange(1))
+            return value[:0], None if spread is None else spread[:0]
+        device = torch.device(self.train.device_used)
+        prepare(self.train, device)
+        self.network.to(device).eval()
+        # T is that of training, whatever else is in the file: more only where a step is scored that training has not.
+        steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.x.shape[1])
+        blank = np.broadcast_to(0.0, (len(series), data.x.shape[1], len(self.scaler.y_center)))  # takes no memory
+        asked = LabelledSeries(data, series, blank, data.scored[series].astype(np.float32))
+        fold = place([asked], self.scaler, steps, device)
+        spreads: list[Tensor] = []
+
+        def predicted(index: Tensor) -> Tensor:
+            raw, batch = self._raw(fold, index)
+            head: Any = self.network.head  # type: ignore[union-attr]
+            value: Tensor = head.predict(raw, batch.weight > 0).cpu()
+            spread = head.spread(raw)
+            spreads.extend([] if spread is None else [spread.cpu()])
+            return value
+
+        values = list(out_of_memory.in_parts(predicted, len(series), 4 * self.train.batch, device))
+        value = _uncropped(values, data.x.shape[1]) * self.scaler.y_scale + self.scaler.y_center
+        return value, _uncropped(spreads, data.x.shape[1]) * self.scaler.y_scale if spreads else None
+
+    def _raw(self, fold: DeviceDataset, index: Tensor) -> tuple[Tensor, Batch]:
+        assert self.network is not None
+        batch = fold.batch(index)
+        with autocast(self.train.precision, fold.x.device):
+            hidden = self.network(batch.x, batch.static, batch.mask)
+        return self.network.head(hidden.float()), batch  # type: ignore[operator]
+
+    def save(self, folder: Path) -> None:
+        """weights.safetensors; its metadata holds `steps`."""
+        assert self.network is not None, "fit or load first"
+        tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
+        with files.atomic(folder / "weights.safetensors") as stream:
+            stream.write(safetensors.torch.save(tensors, metadata={"steps": str(self.steps)}))
+
+    def load(self, folder: Path, data: Dense) -> None:
+        """Read what `save` wrote; `data` tells the number of features."""
+        with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
+            self.steps = int(stored.metadata()["steps"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
+        self.network = self._build(data)
+        self.network.load_state_dict(tensors)
+
+    def _build(self, data: Dense) -> nn.Module:
+        return network_of(self.name, self.params, data, self.scaler)
+
+
+def network_of(name: str, params: dict[str, Any], data: Dense, scaler: Scaler) -> nn.Module:
+    """A network for the series of a store, as a fold's scaler leaves them; it knows where the time stands in x.
+
+    Raises:
+        UserError: see `build`; or it reads a feature that is not there.
+    """
+    network = build(name, params, data.channels, data.levels, data.known_in(scaler.targets))
+    try:
+        covariates.tell(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
+    except ValueError as error:
+        raise UserError(f"model {name}: {error}") from error
+    return network
+
+
+def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, ...], targets: Targets) -> nn.Module:
+    """A network by its name in the registry and its table.
+
+    Raises:
+        UserError: the model refuses its parts, for instance a head that needs a grid where the targets have none.
+    """
+    part = models.MODELS[name]
+    try:
+        network: nn.Module = part.make(part.config(**params), features, levels, targets)
+    except ValueError as error:
+        raise UserError(f"model {name}: {error}") from error
+    return network
+
+
+def compile_parts(network: nn.Module, device: torch.device) -> None:
+    """Compile, in place, the blocks that say they gain by it; on a GPU with CUDA graphs inside."""
+    for module in network.modules():
+        if getattr(module, "compiles", False):
+            module.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
+
+
+def inner_split(
+    labelled_sets: Sequence[LabelledSeries], share: float, seed: int
+) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
+    """What to train on, and whole series of the first set, drawn by the seed, whose score may be watched."""
+    if not share:
+        return list(labelled_sets), []
+    first, count = labelled_sets[0], len(labelled_sets[0].series)
+    drawn = np.random.default_rng([seed, 1]).permutation(count)
+    scored = np.flatnonzero(first.weight[drawn].any(axis=1))  # among those drawn
+    if len(scored) < 2:
+        raise UserError(
+            f"train.watch.share = {share} needs at least 2 training series with scored steps, but there is "
+            f"{len(scored)}. Set train.watch.share = 0."
+        )
+    inside = np.zeros(count, dtype=bool)
+    least, most = scored[0] + 1, scored[-1]  # so that there is something to score on either side
+    inside[drawn[: min(max(least, round(share * count)), most)]] = True
+    kept, out = (
+        LabelledSeries(first.dense, first.series[part], first.y[part], first.weight[part]) for part in (~inside, inside)
+    )
+    return [kept, *labelled_sets[1:]], [out]
+
+
+def _uncropped(parts: list[Tensor], steps: int) -> np.ndarray:
+    """(n, T, K) float64 with the last kept step repeated up to `steps`."""
+    kept = torch.cat(parts).numpy().astype(np.float64)
+    return np.pad(kept, ((0, 0), (0, steps - kept.shape[1]), (0, 0)), mode="edge")

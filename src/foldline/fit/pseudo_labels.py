@@ -1,0 +1,54 @@
+"""Pseudo-labels: test series that a network learns from too, labelled by other cells or by exact rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from foldline.core import files
+from foldline.data import exact_rows
+from foldline.data.store import open_store, pad
+from foldline.fit.labelled_series import LabelledSeries
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """teacher = {...} in a [[model]]: labels of test series that it learns from, beside the labelled ones."""
+
+    of: tuple[str, ...] = ()  # labels of models further up in the config: the mean of their cells of the same fold
+    weight: float = 0.5  # how much a step with such a label counts; a labelled step counts 1
+    exact: bool = False  # rows that are read back exactly from the inputs, as true labels, count 1 (ventilator only)
+
+    def __post_init__(self) -> None:
+        if not self.of and not self.exact:
+            raise ValueError("a teacher needs labels to give: of = [labels of other models], exact = true, or both")
+        if not 0 < self.weight <= 1:
+            raise ValueError(f"weight must be above 0 and at most 1, but is {self.weight}")
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Test series with labels from elsewhere, as a job carries it to a worker: paths only."""
+
+    store: Path  # of the test table
+    exact: Path | None  # exact rows of the test table
+    teachers: tuple[Path, ...]  # (n, T, K) predictions for the test table, one file a teacher
+    weight: float
+
+    def labelled_series(self, targets: int) -> LabelledSeries:
+        """The test series that have labels."""
+        dense = open_store(self.store)
+        count, steps = dense.scored.shape
+        y, weight = np.zeros((count, steps, targets)), np.zeros((count, steps), dtype=np.float32)
+        for path in self.teachers:
+            y += files.read_array(path, mapped=True) / len(self.teachers)
+        if self.teachers:
+            weight[dense.scored] = self.weight
+        if self.exact is not None:
+            known = pad(exact_rows.read(self.exact, int(dense.lengths.sum())).values, dense.lengths, steps)
+            places = ~np.isnan(known) & dense.scored
+            y[places, 0], weight[places] = known[places], 1.0
+        labelled = np.flatnonzero(weight.any(axis=1))
+        return LabelledSeries(dense, labelled, y[labelled], weight[labelled])

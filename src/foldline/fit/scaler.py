@@ -1,0 +1,82 @@
+"""Scaling of features and targets, fitted on the training part of a fold and on nothing else.
+
+The even grid that a target's values lie on, if they do, is found here too: a head that classifies needs it. Quantiles
+come from a sample of series: sorting all rows of the full competition costs more than making its features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from foldline.core.errors import unknown
+from foldline.data.store import Dense
+from foldline.data.target_grid import Grid, detect_grids
+from foldline.models.contract import Targets
+
+SAMPLE = 4096  # series whose rows the statistics are taken from; fewer series: all of them
+KINDS = ("robust", "standard", "none")
+ARRAYS = ("center", "scale", "y_center", "y_scale")
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """x -> (x - center) / scale, for F features and K targets (float64)."""
+
+    center: np.ndarray  # (F,)
+    scale: np.ndarray  # (F,) never 0
+    y_center: np.ndarray  # (K,)
+    y_scale: np.ndarray  # (K,) never 0
+    grids: tuple[Grid | None, ...]  # (K,) of the targets, in their own units
+
+    @property
+    def targets(self) -> Targets:
+        """The targets as a network sees them: scaled."""
+        scaled = (
+            None if grid is None else ((grid.offset - center) / scale, grid.step / scale, grid.count)
+            for grid, center, scale in zip(self.grids, self.y_center.tolist(), self.y_scale.tolist(), strict=True)
+        )
+        return Targets(count=len(self.y_center), grids=tuple(scaled))
+
+    def to_json(self) -> dict[str, Any]:
+        grids = [None if grid is None else asdict(grid) for grid in self.grids]
+        return {name: getattr(self, name).tolist() for name in ARRAYS} | {"grids": grids}
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> Scaler:
+        grids = tuple(None if grid is None else Grid(**grid) for grid in value["grids"])
+        return Scaler(**{name: np.asarray(value[name], dtype=np.float64) for name in ARRAYS}, grids=grids)
+
+
+def fit(kind: str, data: Dense, series: np.ndarray, seed: int) -> Scaler:
+    """Fit on the given series (indices into `data`) only.
+
+    robust: median, and the distance of the 10 and 90 % quantiles over 2.56 (a normal's standard deviation);
+    standard: mean and standard deviation; none: features stay as they are. Targets are always scaled by the median
+    and the mean absolute deviation of their scored rows, which leaves an L1 loss near 1 at the start.
+    """
+    if kind not in KINDS:
+        raise unknown("scaler", kind, KINDS, "features.scaler")
+    if len(series) > SAMPLE:
+        series = np.sort(np.random.default_rng(seed).choice(series, SAMPLE, replace=False))
+    rows = np.asarray(data.x[series], dtype=np.float64)[data.mask[series]]
+    center, scale = _statistics(kind, rows)
+    assert data.y is not None, "a scaler is fitted on labelled series"
+    targets = np.asarray(data.y[series])[data.scored[series]]
+    y_center = np.median(targets, axis=0)
+    y_scale = np.abs(targets - y_center).mean(axis=0)
+    return Scaler(center, scale, y_center, np.where(y_scale > 0, y_scale, 1.0), tuple(detect_grids(targets)))
+
+
+def _statistics(kind: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Center and scale of each column; a column that is binary or constant is only centred or left alone."""
+    if kind == "none":
+        return np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    if kind == "robust":
+        low, center, high = np.quantile(rows, [0.1, 0.5, 0.9], axis=0)
+        wide = high - low > 1e-3 * deviation  # else the column hardly ever moves: its quantiles say nothing
+        mean, deviation = np.where(wide, center, mean), np.where(wide, (high - low) / 2.56, deviation)
+    return mean, np.where(deviation > 0, deviation, 1.0)

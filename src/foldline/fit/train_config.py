@@ -1,0 +1,150 @@
+"""[train]: how a network is fitted. Every part of the recipe is a switch here, so that it can be ablated.
+
+Augmentation itself is in augment.py, the loop that obeys all this in trainer.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from foldline.core.errors import UserError
+
+# What [train] says about where and how, not about what: these are not part of a cell's key.
+NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """[train.augment]: what is done to a batch before the network sees it. Shares are of the batch's series."""
+
+    mixup: float = 0.0  # share that is mixed with another series: features, statics and targets
+    mixup_alpha: float = 0.0  # the mixture's weight is drawn from Beta(alpha, alpha); 0: always one half
+    mask_static: float = 0.0  # share whose static columns are hidden, with all features made from them
+    shuffle: float = 0.0  # share whose steps are shuffled locally, targets with them
+    shuffle_steps: int = 3  # how far a step may move
+
+    def __post_init__(self) -> None:
+        for name in ("mixup", "mask_static", "shuffle"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share from 0 to 1, but is {getattr(self, name)}")
+        if self.mixup_alpha < 0:
+            raise ValueError(f"mixup_alpha must not be below 0, but is {self.mixup_alpha}")
+        if self.shuffle_steps < 1:
+            raise ValueError(f"shuffle_steps must be at least 1, but is {self.shuffle_steps}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """[train.watch]: what may look at a score while fitting. It sees whole series of the fold's training part that
+    are kept out of training for it, never the held-out fold.
+    """
+
+    share: float = 0.0  # of the training series, kept out of training; 0: nothing is watched
+    best: bool = False  # keep the weights of the epoch with the best score instead of the last ones; trees always do
+    stop: int = 0  # epochs, or rounds of boosting, without a better score after which training ends; 0: never
+    patience: int = 30  # schedule "plateau": epochs without a better score until the rate is lowered
+    factor: float = 0.6  # schedule "plateau": what the rate is lowered by
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise ValueError(f"share must be in [0, 1), but is {self.share}")
+        if self.stop < 0 or self.patience < 1:
+            raise ValueError(
+                f"stop must not be below 0 and patience at least 1, but they are {self.stop} and {self.patience}"
+            )
+        if not 0 < self.factor < 1:
+            raise ValueError(f"factor must be between 0 and 1, but is {self.factor}")
+        if not self.share and (self.best or self.stop):
+            raise ValueError("best and stop need series to look at: give share, for instance share = 0.1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """[train]: how networks are fitted. A [[model]] may change any of it for itself with `train = {epochs = 10}`."""
+
+    epochs: int = 20  # 0: a pre-trained model as it comes
+    batch: int = 64  # series
+    micro: int = 0  # series per pass where a batch is too large for the device; gradients add up. 0: the whole batch
+    lr: float = 2e-3  # AdamW's peak learning rate
+    weight_decay: float = 0.01
+    schedule: Literal["cosine", "flat-cosine", "constant", "restarts", "plateau"] = "cosine"  # see lr_factor
+    cycles: int = 4  # schedule "restarts": how many cosines
+    clip: float = 1.0  # largest norm of the gradient; 0: not clipped
+    ema: float = 0.0  # decay of the weights' moving average, which then predicts; 0: none
+    average: int = 0  # epochs at the end whose weights are averaged for prediction; 0: the last weights
+    margin: int = -1  # steps kept behind the last scored one, the rest is cropped; -1: nothing is cropped
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # of the body; head and loss are always fp32
+    compile: bool = False  # torch.compile for the blocks that gain by it (not recurrent ones); needs a C++ compiler
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    threads: int = 1  # CPU threads a cell uses; part of the key, because sums depend on it
+    deterministic: Literal["auto", "on", "off"] = "auto"  # auto: on the CPU, where it costs nothing
+    seeds: tuple[int, ...] = (0,)  # a cell for each, in each fold
+    full_seeds: tuple[int, ...] = ()  # a cell for each that holds out nothing: only for the test series
+    checkpoint_s: float = 30.0  # seconds between two checkpoints
+    on_oom: Literal["stop", "halve"] = "stop"  # device memory full: say what fits, or train on with smaller `micro`
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "threads", "cycles"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
+        if not (self.lr > 0 and math.isfinite(self.lr)):
+            raise ValueError(f"lr must be above 0, but is {self.lr}")
+        for name in ("epochs", "weight_decay", "clip", "micro", "average", "checkpoint_s"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)}")
+        if self.margin < -1:
+            raise ValueError(f"margin must be at least -1, but is {self.margin}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), but is {self.ema}")
+        if self.ema and self.average:
+            raise ValueError("ema and average both choose the weights that predict: set one of them to 0")
+        if self.schedule == "plateau" and not self.watch.share:
+            raise ValueError('schedule = "plateau" follows a score: give watch.share, for instance 0.1')
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"seeds must be different whole numbers, none below 0, but is {list(self.seeds)}")
+        if len(set(self.full_seeds)) < len(self.full_seeds) or min(self.full_seeds, default=0) < 0:
+            raise ValueError(
+                f"full_seeds must be different whole numbers, none below 0, but is {list(self.full_seeds)}"
+            )
+
+    @property
+    def device_used(self) -> str:
+        """The device `auto` stands for on this machine."""
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UserError(
+                "train.device = 'cuda' needs a GPU that torch can use, but there is none. Use 'auto' or 'cpu'."
+            )
+        if self.device == "mps" and not torch.backends.mps.is_available():
+            raise UserError("train.device = 'mps' needs an Apple GPU, but there is none. Use 'auto' or 'cpu'.")
+        if self.device != "auto":
+            return self.device
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether only operations are used that give the same bits every time."""
+        return self.deterministic == "on" or (self.deterministic == "auto" and self.device_used == "cpu")
+
+
+def lr_factor(config: TrainConfig, step: int, steps: int) -> float:
+    """Factor on the peak rate at a step of `steps`: up over the first 2 %, then by the schedule.
+
+    cosine: down to 0 along half a cosine; flat-cosine: flat for 75 %, then that; restarts: `cycles` equal cosines, each
+    from the peak; constant: 1; plateau: 1, and what the watched score makes of it comes on top.
+    """
+    warm = max(1, steps // 50)
+    if step < warm:
+        return (step + 1) / warm
+    if config.schedule in ("constant", "plateau"):
+        return 1.0
+    begin = max(warm, 0.75 * steps) if config.schedule == "flat-cosine" else warm
+    progress = min(1.0, max(0.0, step - begin) / max(1.0, steps - begin))
+    if config.schedule == "restarts" and progress < 1:
+        progress = progress * config.cycles % 1.0
+    return 0.5 * (1 + math.cos(math.pi * progress))

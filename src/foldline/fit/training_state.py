@@ -1,0 +1,130 @@
+"""All that training changes, in one place; a checkpoint is this and nothing else, so that a killed run goes on.
+
+There is no state of random numbers in it: every draw of a step depends on (seed, epoch, step) alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
+
+from foldline.core import files
+from foldline.fit.train_config import TrainConfig
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass
+class Counters:
+    """What a checkpoint holds besides tensors; JSON-able."""
+
+    epoch: int = 0  # finished ones
+    step: int = 0  # finished ones of the epoch that runs
+    seconds: float = 0.0  # spent in the epoch that runs
+    averaged: int = 0  # how many weights are in the average
+    micro: int = 0  # series per pass, where memory made them fewer than the config says; 0: as the config says
+    rate: float = 1.0  # what the plateau schedule has made of the learning rate
+    best_score: float = float("inf")  # of the watched series
+    best_epoch: int = 0
+    lowered: int = 0  # epoch in which the plateau schedule last lowered the rate
+    history: list[dict[str, float]] = field(default_factory=list)  # one row a finished epoch
+
+
+class State:
+    """Network, optimiser, averaged weights, best weights, loss scale, counters."""
+
+    def __init__(self, network: nn.Module, config: TrainConfig, device: torch.device) -> None:
+        self.network = network
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=device.type != "mps"
+        )
+        self.ema = config.ema
+        self.averaged = copy.deepcopy(network) if config.ema or config.average else None
+        self.best = copy.deepcopy(network) if config.watch.best else None
+        self.loss_scale = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self.total = torch.zeros(2, device=device)  # sums over the epoch that runs: loss x weight, weight
+        self.counters = Counters()
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The network that predicts if training ends here."""
+        return self.averaged if self.averaged is not None and self.counters.averaged else self.network
+
+    @property
+    def final(self) -> nn.Module:
+        """The network that training ends with."""
+        return self.predictor if self.best is None else self.best
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Take the weights as they are now into the average: an exponential one with `ema`, else a plain one.
+
+        The decay is lower at first, (1 + n) / (10 + n), so that the initial weights are soon forgotten.
+        """
+        assert self.averaged is not None, "nothing is averaged"
+        count = self.counters.averaged
+        mine: list[Tensor] = list(self.averaged.parameters())
+        theirs: list[Tensor] = list(self.network.parameters())
+        if count == 0:
+            torch._foreach_copy_(mine, theirs)
+        elif self.ema:
+            get_ema_multi_avg_fn(min(self.ema, (1 + count) / (10 + count)))(mine, theirs, count)  # type: ignore[no-untyped-call]
+        else:
+            get_swa_multi_avg_fn()(mine, theirs, count)  # type: ignore[no-untyped-call]
+        self.counters.averaged += 1
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint, atomically."""
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self._tensors().items()}
+        words = {"counters": json.dumps(asdict(self.counters)), "loss_scale": json.dumps(self.loss_scale.state_dict())}
+        with files.atomic(folder / CHECKPOINT) as stream:
+            stream.write(safetensors.torch.save(tensors, metadata=words))
+
+    def load(self, folder: Path) -> bool:
+        """Go on from the checkpoint of a folder; False where there is none."""
+        path = folder / CHECKPOINT
+        if not path.exists():
+            return False
+        with safetensors.safe_open(path, framework="pt") as stored:
+            words = stored.metadata()
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
+        self.counters = Counters(**json.loads(words["counters"]))
+        if scale := json.loads(words["loss_scale"]):
+            self.loss_scale.load_state_dict(scale)
+        for name, module in self._modules().items():
+            module.load_state_dict(_below(tensors, name))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below(tensors, "optimiser").items():
+            number, _, key = name.partition(".")
+            moments.setdefault(int(number), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self.total.copy_(tensors["total"])
+        return True
+
+    def _modules(self) -> dict[str, nn.Module]:
+        modules = {"network": self.network, "averaged": self.averaged, "best": self.best}
+        return {name: module for name, module in modules.items() if module is not None}
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {"total": self.total}
+        for name, module in self._modules().items():
+            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        moments: dict[int, dict[str, Any]] = self.optimiser.state_dict()["state"]
+        for number, values in moments.items():
+            tensors |= {f"optimiser.{number}.{key}": value for key, value in values.items()}
+        return tensors
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under `prefix.`, without it."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}

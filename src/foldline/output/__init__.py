@@ -1,0 +1,1 @@
+"""What leaves a run: report, submission, board, tracking, Kaggle."""

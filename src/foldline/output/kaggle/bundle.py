@@ -1,0 +1,213 @@
+"""What rebuilds a submission on Kaggle without a network: a data set (code, weights, record, wheels) and a notebook.
+
+    OUT/dataset/    to upload as a data set
+      foldline-manifest.json   what it is, what it needs of the image, SHA-256 of every file
+      code/                    this checkout's source, as the weights were trained with it
+      runs/                    the experiment's record and its cells' weights, scalers and keys; no training data
+      wheels/                  small pure Python packages that images may lack, and those that were given
+    OUT/notebook/   to push as a notebook: kernel.py in an .ipynb, internet off
+
+The notebook trains nothing: it is `infer` with the image's own packages.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from typing import Any
+
+import foldline
+import ventilator
+from foldline.core import files, requirements
+from foldline.core.errors import UserError
+from foldline.experiment.recorded import Stored
+from foldline.output.kaggle import kernel
+from foldline.run.cells import Cell
+
+IMPORTED = ("torch", "numpy", "polars", "lightgbm", "safetensors", "rich", "tomli-w")  # by `infer`
+DECODING = ("numba",)  # and by the decoder
+PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
+NOT_NEEDED = ("*.npy", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
+NOBODY = "YOUR-KAGGLE-NAME"
+NOTEBOOK = "-notebook"  # what the notebook is called behind the data set's name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How the bundle is made."""
+
+    out: Path  # its folder
+    user: str = ""  # Kaggle account that uploads it; empty: a placeholder to be filled in
+    competition: str = ""  # whose files the notebook reads; empty: to be added by hand
+    wheels: Path | None = None  # folder of wheels that the image lacks
+
+    @property
+    def owner(self) -> str:
+        return self.user or NOBODY
+
+
+def pack(stored: Stored, options: Options) -> dict[str, Any]:
+    """Write the bundle, replacing an older one; its manifest.
+
+    Raises:
+        UserError: a member of the blend came from outside, or the folder is something else.
+    """
+    _refuse(stored, options.out)
+    draft = options.out.with_name(f".{options.out.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    dataset, notebook = draft / "dataset", draft / "notebook"
+    _copy_code(dataset / "code")
+    _copy_runs(stored, dataset / "runs")
+    _pack_wheels(options.wheels, dataset / "wheels")
+    manifest = _manifest(stored, options, dataset)
+    files.write_json(dataset / kernel.MANIFEST, manifest)
+    slug = slug_of(stored.config.name)
+    title = slug.replace("-", " ")
+    described = {"title": title, "id": f"{options.owner}/{slug}", "licenses": [{"name": "other"}]}
+    files.write_json(dataset / "dataset-metadata.json", described)
+    files.write_json(notebook / f"{slug}.ipynb", notebook_of(stored, manifest))
+    on_gpu = any(cell.depends["train"].get("device") == "cuda" for cell in stored.plan)
+    files.write_json(notebook / "kernel-metadata.json", _kernel_metadata(options, slug, on_gpu))
+    shutil.rmtree(options.out, ignore_errors=True)
+    draft.rename(options.out)
+    return manifest
+
+
+def slug_of(name: str) -> str:
+    """An experiment's name as Kaggle writes names: 6 to 50 lower-case letters, digits and dashes, NOTEBOOK included."""
+    return re.sub(r"[^a-z0-9]+", "-", f"foldline {name}".lower())[: 50 - len(NOTEBOOK)].strip("-")
+
+
+def _refuse(stored: Stored, out: Path) -> None:
+    outside = sorted({member.label for member in stored.others} & set(stored.blend.without_idle().labels))
+    if outside:
+        raise UserError(
+            f"{stored.config.name}: the blend weighs {', '.join(outside)}, whose predictions came from outside, and "
+            "nobody can ask it on Kaggle. Run `./run.sh blend` without it first."
+        )
+    if out.exists() and not (out / "dataset" / kernel.MANIFEST).is_file():
+        raise UserError(f"{out} must be new, or an older bundle, but is something else. Give another folder: out=DIR")
+
+
+def _copy_code(target: Path) -> None:
+    """The source as it is imported now; where each package lies matters to nothing but Python's path."""
+    for package in (foldline, ventilator):
+        source = Path(package.__path__[0])  # its links to features/ and models/ are followed: folders come out of them
+        shutil.copytree(source, target / "src" / source.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+
+
+def _copy_runs(stored: Stored, target: Path) -> None:
+    record = target / stored.config.name / stored.folder.name
+    record.mkdir(parents=True)
+    for name in ("experiment.json", "config.toml"):
+        shutil.copy(stored.folder / name, record)
+    for cell in stored.plan:
+        _copy_cell(cell, target / "cells" / cell.key)
+
+
+def _copy_cell(cell: Cell, target: Path) -> None:
+    if not target.exists():  # a cell may serve two parts
+        shutil.copytree(cell.folder, target, ignore=shutil.ignore_patterns(*NOT_NEEDED))
+
+
+def _pack_wheels(given: Path | None, target: Path) -> None:
+    target.mkdir(parents=True)
+    for name in PACKED:
+        _write_wheel(distribution(name), target)
+    for wheel in sorted(given.glob("*.whl")) if given else []:
+        shutil.copy(wheel, target)
+
+
+def _write_wheel(package: Distribution, target: Path) -> None:
+    """A wheel of an installed pure Python package; the same files give the same bytes.
+
+    Format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
+    """
+    name = re.sub(r"[-_.]+", "_", package.metadata["Name"])
+    with zipfile.ZipFile(target / f"{name}-{package.version}-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
+        for file in sorted(package.files or [], key=str):
+            inside = ".." not in file.parts and "__pycache__" not in file.parts
+            if inside and file.name not in ("INSTALLER", "REQUESTED", "direct_url.json"):
+                wheel.writestr(zipfile.ZipInfo(str(file)), file.read_binary(), zipfile.ZIP_DEFLATED)
+
+
+def _manifest(stored: Stored, options: Options, dataset: Path) -> dict[str, Any]:
+    paths = sorted(path for path in dataset.rglob("*") if path.is_file())
+    return {
+        "name": stored.config.name,
+        "experiment": stored.folder.name,
+        "competition": options.competition,
+        "out_of_fold": stored.score,
+        "requires": required(stored.config.post.decode),
+        "files": {path.relative_to(dataset).as_posix(): files.sha256(path) for path in paths},
+    }
+
+
+def required(decodes: bool) -> list[str]:
+    """What `infer` imports, with the bounds of pyproject.toml."""
+    names = {*IMPORTED, *(DECODING if decodes else ())}
+    declared = requirements.declared(Path(foldline.__path__[0]).parents[1] / "pyproject.toml")
+    return [line for line in declared if re.split("[<>=!]", line)[0].strip() in names]
+
+
+def _kernel_metadata(options: Options, slug: str, on_gpu: bool) -> dict[str, Any]:
+    """https://github.com/Kaggle/kaggle-api/blob/main/docs/kernels_metadata.md"""
+    return {
+        "id": f"{options.owner}/{slug}{NOTEBOOK}",
+        "title": f"{slug}{NOTEBOOK}".replace("-", " "),
+        "code_file": f"{slug}.ipynb",
+        "language": "python",
+        "kernel_type": "notebook",
+        "is_private": True,
+        "enable_gpu": on_gpu,
+        "enable_internet": False,
+        "dataset_sources": [f"{options.owner}/{slug}"],
+        "competition_sources": [options.competition] if options.competition else [],
+        "kernel_sources": [],
+    }
+
+
+def notebook_of(stored: Stored, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The notebook: a sentence, and kernel.py as it stands.
+
+    Format: https://nbformat.readthedocs.io/en/latest/format_description.html
+    """
+    names = sorted({cell.model.label for cell in stored.plan})
+    told = (
+        f"# {manifest['name']}\n\nWrites `submission.csv` from the weights of {len(stored.plan)} cells "
+        f"({', '.join(names)}; out-of-fold {stored.config.data.metric} {stored.score:.4f}). It trains nothing and "
+        "needs no internet."
+    )
+    code = Path(str(kernel.__file__)).read_text(encoding="utf-8")
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        "cells": [
+            {"cell_type": "markdown", "id": "what", "metadata": {}, "source": _lines(told)},
+            {
+                "cell_type": "code",
+                "id": "predict",
+                "metadata": {},
+                "source": _lines(code),
+                "outputs": [],
+                "execution_count": None,
+            },
+        ],
+    }
+
+
+def _lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)
+
+
+def code_of(notebook: Path) -> str:
+    """The code of a notebook's cells, in order."""
+    cells: Iterable[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")

@@ -1,0 +1,96 @@
+"""A competition's files: one archive, downloaded by Kaggle's package, checked, and unpacked beside a note of it.
+
+The note, download.json, says which competition a folder is of, so that `submit` knows where its submissions go, and
+which files are there already, so that a second download has nothing to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
+
+from foldline.core import files
+from foldline.core.errors import UserError
+from foldline.output.kaggle.service import Service
+
+NOTE = "download.json"
+
+
+def fetch(service: Service, folder: Path, quiet: bool) -> dict[str, int]:
+    """Put a competition's files into a folder unless they are there; their sizes in bytes.
+
+    Raises:
+        UserError: Kaggle refuses, the archive is damaged, or the disk is too small.
+    """
+    listed = service.files()
+    note = folder / NOTE
+    known = files.read_json(note) if note.is_file() else {}
+    if known.get("competition") == service.competition and known["listed"] == listed and _there(folder, known["files"]):
+        return dict(known["files"])
+    folder.mkdir(parents=True, exist_ok=True)
+    _need_space(folder, 2 * sum(listed.values()))  # the archive at its largest, and what is in it
+    archive = service.download(folder, quiet)
+    unpacked = unpack(archive, folder)
+    archive.unlink()
+    files.write_json(note, {"competition": service.competition, "listed": listed, "files": unpacked})
+    return unpacked
+
+
+def _there(folder: Path, sizes: dict[str, int]) -> bool:
+    return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items())
+
+
+def differences(folder: Path) -> list[str]:
+    """What Kaggle lists and its archive did not hold, or not at that size; for a folder that `fetch` has filled."""
+    note = files.read_json(folder / NOTE)
+    listed, unpacked = note["listed"], note["files"]
+    return [
+        f"Kaggle lists {name} with {size} bytes, but its archive held {unpacked.get(name, 'none')}"
+        for name, size in sorted(listed.items())
+        if unpacked.get(name) != size
+    ]
+
+
+def competition_of(folder: Path) -> str:
+    """Which competition `fetch` filled a folder with; empty where it did not."""
+    note = folder / NOTE
+    return str(files.read_json(note)["competition"]) if note.is_file() else ""
+
+
+def unpack(archive: Path, folder: Path) -> dict[str, int]:
+    """Unpack an archive; each file appears whole, its checksum verified. Their sizes in bytes.
+
+    Raises:
+        UserError: it is damaged. It is removed then: what is in it can't be mended by going on with it.
+    """
+    sizes = {}
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for info in opened.infolist():
+                if not info.is_dir():
+                    with opened.open(info) as packed, files.atomic(_inside(folder, info.filename)) as stream:
+                        shutil.copyfileobj(packed, stream, 1 << 20)
+                    sizes[info.filename] = info.file_size
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        archive.unlink()
+        raise UserError(f"{archive} is damaged ({error}). It was removed; run the same command again.") from error
+    return sizes
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Where a member goes; one that would leave the folder is refused."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise UserError(f"An archive's files must stay in their folder, but {name!r} would leave {folder}.")
+    return path
+
+
+def _need_space(folder: Path, count: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if count > free:
+        raise UserError(
+            f"{folder}: the competition's files need up to {count / 2**30:.1f} GiB, archive included, but "
+            f"{free / 2**30:.1f} GiB are free. Free some space, or name another folder."
+        )

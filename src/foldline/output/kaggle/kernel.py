@@ -1,0 +1,135 @@
+"""Rebuilds a submission from stored weights, without a network: the code of the notebook that `./run.sh bundle` writes.
+
+It stands alone (standard library only) and uses the image's own packages; wheels in the data set fill in what the image
+lacks. To try it anywhere: FOLDLINE_INPUT=FOLDER FOLDLINE_OUTPUT=FOLDER python kernel.py, with the data set and the
+competition's files somewhere below the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+INPUT = Path(os.environ.get("FOLDLINE_INPUT", "/kaggle/input"))  # data sets and competition, read-only
+OUTPUT = Path(os.environ.get("FOLDLINE_OUTPUT", "/kaggle/working"))
+MANIFEST = "foldline-manifest.json"
+TABLES = ("test.csv", "test.parquet", "test.csv.gz", "test.csv.zip")
+DEPTH = 5  # folders below INPUT that are looked through
+
+ASK = """
+import sys
+sys.path[:0] = {path!r}
+from foldline.core import requirements
+print(*requirements.lacking({requires!r}), sep="\\n")
+"""
+RUN = """
+import sys
+sys.path[:0] = {path!r}
+from foldline.cli.main import main
+sys.exit(main({words!r}))
+"""
+
+
+def main() -> Path:
+    """Check the data set, predict the competition's test file, and put submission.csv into OUTPUT."""
+    bundle = only([path.parent for path in below(INPUT, (MANIFEST,))], f"a data set with {MANIFEST}")
+    manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
+    verify(bundle, manifest["files"])
+    with tempfile.TemporaryDirectory() as scratch:
+        path = [str(bundle / "code" / "src"), str(bundle / "code")]
+        path += packages(bundle, manifest["requires"], Path(scratch) / "packages", path)
+        home = prepare(bundle, manifest, Path(scratch) / "home")
+        submission = infer(manifest["name"], data(bundle, manifest["competition"]), path, home)
+        OUTPUT.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copyfile(submission, OUTPUT / "submission.csv"))
+
+
+def below(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    """The files of these names in a folder, at most DEPTH folders down: competitions may hold millions of others."""
+    patterns = ["/".join(["*"] * depth + [name]) for depth in range(DEPTH) for name in names]
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
+
+
+def only(found: list[Path], what: str) -> Path:
+    """The one thing that was looked for."""
+    if len(found) != 1:
+        raise SystemExit(
+            f"{INPUT} must hold {what} once, but holds {list(map(str, found))}. Mend the notebook's inputs."
+        )
+    return found[0]
+
+
+def verify(bundle: Path, expected: dict[str, str]) -> None:
+    """Refuse a data set that did not arrive as it was packed. expected: file -> SHA-256."""
+    for name, digest in expected.items():
+        path = bundle / name
+        if not path.is_file() or sha256(path) != digest:
+            raise SystemExit(f"{path} is missing or changed since it was packed. Upload the data set again.")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def packages(bundle: Path, requires: list[str], target: Path, code: list[str]) -> list[str]:
+    """What the image lacks of `requires` comes from the data set's wheels: the folder to import it from, if any."""
+    lacking = missing(requires, code)
+    wheels = [str(wheel) for wheel in sorted((bundle / "wheels").glob("*.whl"))]
+    if not lacking or not wheels:
+        refuse(lacking)
+        return []
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", "--target", str(target)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *quiet, *wheels], check=True)
+    refuse(missing(requires, [str(target), *code]))
+    return [str(target)]
+
+
+def missing(requires: list[str], path: list[str]) -> list[str]:
+    """The requirements that Python does not meet with these folders in front of its own."""
+    ask = ASK.format(path=path, requires=requires)
+    done = subprocess.run([sys.executable, "-c", ask], check=True, stdout=subprocess.PIPE, text=True)
+    return [line for line in done.stdout.split("\n") if line]
+
+
+def refuse(lacking: list[str]) -> None:
+    """End where a package is lacking."""
+    if lacking:
+        way_out = "Take a newer image, or pack wheels: ./run.sh bundle NAME wheels=DIR"
+        raise SystemExit(f"This image lacks {', '.join(lacking)}. {way_out}")
+
+
+def prepare(bundle: Path, manifest: dict[str, Any], home: Path) -> Path:
+    """A home folder that foldline may write into: weights and the experiment's record."""
+    shutil.copytree(bundle / "runs", home / "runs")
+    (home / "runs" / manifest["name"] / "latest").symlink_to(manifest["experiment"])
+    return home
+
+
+def data(bundle: Path, competition: str) -> Path:
+    """The folder of the competition's test file."""
+    folders = {path.parent for path in below(INPUT, TABLES) if not path.is_relative_to(bundle)}
+    named = {folder for folder in folders if competition in folder.parts}
+    return only(sorted(named or folders), "a folder with a test file")
+
+
+def infer(name: str, source: Path, path: list[str], home: Path) -> Path:
+    """Predict the test file in a process of its own; the submission it wrote."""
+    code = RUN.format(path=path, words=["infer", name, f"data.source={source}", "--json"])
+    environment = {**os.environ, "FOLDLINE_HOME": str(home), "WANDB_MODE": "disabled"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit("The prediction failed; the reason stands above.")
+    return Path(json.loads(done.stdout.splitlines()[-1])["submission"])
+
+
+if __name__ == "__main__":
+    print(f"submission: {main()}")

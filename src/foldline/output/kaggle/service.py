@@ -1,0 +1,155 @@
+"""Kaggle's service through its own package (the optional extra `kaggle`), with its answers in plain words.
+
+The package logs in while it is imported, prints, and ends the process where it can't: all that stays inside this file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foldline.core.errors import UserError
+from foldline.output.kaggle import credentials
+
+PAGE = 100  # entries of a list that are asked for at once
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How often one may submit."""
+
+    today: int  # submissions since midnight UTC
+    left: int  # that are allowed now
+    by_total: bool  # a total for the whole competition is what limits
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission as Kaggle lists it."""
+
+    description: str
+    status: str  # PENDING, COMPLETE or ERROR
+    public: str  # score; empty where there is none (yet)
+    private: str  # score; empty while the competition runs
+    error: str  # what was wrong with the file
+
+
+class Service:
+    """One competition at Kaggle.
+
+    Every method raises UserError where Kaggle refuses or can't be reached.
+    """
+
+    def __init__(self, competition: str) -> None:
+        self.competition = competition
+        self.source = credentials.need()
+        if importlib.util.find_spec("kaggle") is None:
+            raise UserError(
+                "Kaggle's package is needed, and is not installed. In this checkout's own environment: "
+                "`FOLDLINE_EXTRAS=kaggle ./run.sh doctor` installs it; elsewhere: `pip install kaggle`."
+            )
+        with self._words():
+            self._api = importlib.import_module("kaggle.api.kaggle_api_extended").KaggleApi()
+            self._api.authenticate()
+
+    def files(self) -> dict[str, int]:
+        """The competition's files: name -> size in bytes; unpacked, as they are in the archive."""
+        found: dict[str, int] = {}
+        token = None
+        while True:
+            with self._words():
+                answer = self._api.competition_list_files(self.competition, page_token=token, page_size=PAGE)
+            found |= {file.name: file.total_bytes for file in answer.files or []}
+            token = answer.next_page_token
+            if not token:
+                return found
+
+    def download(self, folder: Path, quiet: bool) -> Path:
+        """The archive of all files, in `folder`; goes on where an earlier call was interrupted."""
+        with self._words():
+            self._api.competition_download_files(self.competition, path=str(folder), quiet=quiet)
+        return folder / f"{self.competition}.zip"
+
+    def limits(self) -> Limits:
+        """How many submissions are left today."""
+        with self._words():
+            answer = self._api.competition_get_submission_limits(self.competition)
+        return Limits(answer.num_today, answer.num_allowed_now, bool(answer.limited_by_total))
+
+    def submit(self, path: Path, message: str) -> None:
+        """Upload a file as a submission."""
+        with self._words():
+            answer = self._api.competition_submit(str(path), message, self.competition, quiet=True)
+        if answer.message == self._api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
+            raise UserError(f"The upload of {path} broke off. Nothing was submitted: run the same command again.")
+
+    def submissions(self) -> list[Submission]:
+        """The newest ones, newest first."""
+        with self._words():
+            answer = self._api.competition_submissions(self.competition, page_size=PAGE)
+        return [_plain(entry) for entry in answer or []]
+
+    @contextlib.contextmanager
+    def _words(self) -> Iterator[None]:
+        """Errors of the package as sentences; what it prints goes to standard error."""
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
+        except SystemExit:
+            raise UserError(self._said(401, "")) from None
+        except ImportError as error:  # version 2.2.4 imports six, which it does not require
+            raise UserError(f"Kaggle's package can't be imported ({error}). Install what it lacks with pip.") from error
+        except ValueError as error:
+            raise UserError(f"Kaggle's package gave up: {_reason(error)}. Run the same command again.") from error
+        except OSError as error:  # also what `requests` raises
+            response = getattr(error, "response", None)
+            if response is None:
+                raise _unreachable(error) from error
+            raise UserError(self._said(response.status_code, _reason(error))) from error
+
+    def _said(self, status: int, reason: str) -> str:
+        """What an HTTP status of Kaggle's means here, and the way out."""
+        rules = f"https://www.kaggle.com/competitions/{self.competition}/rules"
+        kaggles = f" Kaggle says: {reason}" if reason else ""
+        told = {
+            400: f"Kaggle refuses the request (400).{kaggles} If the competition takes notebooks only: "
+            "`./run.sh bundle --help`",
+            401: f"Kaggle does not accept the credentials in {self.source} (401). Make new: {credentials.TOKENS}",
+            403: f"Kaggle does not let this account do that (403).{kaggles} Accept the rules first: {rules}",
+            404: f"Kaggle knows no competition {self.competition!r} (404). The name is the end of its page's address.",
+            429: "Kaggle asks to slow down (429). Wait a few minutes and run the same command again.",
+        }
+        if status in told:
+            return told[status]
+        return f"Kaggle answered with an error ({status}).{kaggles} Try again later."
+
+
+def _plain(entry: Any) -> Submission:
+    return Submission(
+        description=entry.description or "",
+        status=entry.status.name,
+        public=entry.public_score or "",
+        private=entry.private_score or "",
+        error=entry.error_description or "",
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Kaggle's own sentence; empty where there is only the status line, which `requests` words."""
+    text = (str(error).strip().splitlines() or [""])[0][:300]
+    return "" if " for url: " in text else text
+
+
+def _unreachable(error: OSError) -> Exception:
+    """The network failed, or, where it did not, the error itself: a full disk has words of its own."""
+    if not type(error).__module__.startswith(("requests", "urllib3")):
+        return error
+    return UserError(
+        f"Kaggle can't be reached ({type(error).__name__}). Check the network; what was downloaded so far is kept."
+    )

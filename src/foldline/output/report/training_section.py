@@ -1,0 +1,96 @@
+"""How the cells were trained: learning curves, where the time went, and each cell's key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from foldline.core import files
+from foldline.core.pages import COLORS, Line, Mark, bars, chart, figures, folded, legend, note, table
+from foldline.output.report.report_data import Evidence
+from foldline.run import cells
+from foldline.run.cells import Cell
+
+
+def seconds_of(cell: Cell) -> float:
+    """Time one cell took, s."""
+    return float(files.read_json(cell.folder / "done.json")["time.train_s"])
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 45 s, 12 min, 3.4 h."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def groups(evidence: Evidence) -> dict[str, list[Cell]]:
+    """Model, "pre-training" behind it where it is that -> its cells."""
+    found: dict[str, list[Cell]] = {}
+    for cell in evidence.cells:
+        found.setdefault(f"{cell.model.label}{', pre-training' if cell.pretraining_store else ''}", []).append(cell)
+    return found
+
+
+def curves(evidence: Evidence) -> str:
+    """A chart a model: the training loss of each of its cells, and the watched error where there is one."""
+    pictures, every = [], list[Mark]()
+    for name, members in groups(evidence).items():
+        histories = [rows for rows in map(cells.history, members) if len(rows) > 1]
+        if histories:
+            marks = [mark for place, rows in enumerate(histories) for mark in _curve(rows, place)]
+            picture = chart(marks, xlabel="epoch", ylabel="loss, in scaled units", log=True, width=500, height=250)
+            pictures.append((f"<b>{escape(name)}</b>, {len(histories)} cell{'s' * (len(histories) > 1)}", picture))
+            every += marks
+    if not pictures:
+        return "<p>No model here is trained in epochs.</p>"
+    return f"{legend(every)}{figures(pictures, least=340)}"
+
+
+def _curve(rows: Sequence[dict[str, Any]], place: int) -> list[Mark]:
+    """The lines of one cell; `place` among its model's cells picks a colour where an error is watched."""
+    watched = any("watched" in row for row in rows)
+    kinds = {"loss": ("neutral thin" if watched else "accent thin", "training loss of a cell")}
+    if watched:
+        kinds["watched"] = (f"{COLORS[place % len(COLORS)]} thin", "watched error of a cell")
+    epochs = np.array([row["epoch"] for row in rows], dtype=float)
+    return [
+        Line(x=epochs, y=np.array([row.get(kind, np.nan) for row in rows]), style=style, label=label)
+        for kind, (style, label) in kinds.items()
+    ]
+
+
+def times(evidence: Evidence) -> str:
+    """A bar for the cells of each model and for each other step of the run, longest first, and a table of cells."""
+    totals = {name: sum(map(seconds_of, members)) for name, members in groups(evidence).items()}
+    shown = [(f"cells of {name}", total) for name, total in totals.items()]
+    shown += [(name, seconds) for name, seconds in evidence.made.seconds.items() if seconds >= 0.05]
+    shown.sort(key=lambda pair: -pair[1])
+    rows = [_times(name, members) for name, members in groups(evidence).items()]
+    columns = ["", "cells", "all", "shortest", "longest", "s an epoch"]
+    return (
+        bars([(name, seconds, duration(seconds)) for name, seconds in shown])
+        + f"<br>{table(columns, rows, plain=True)}"
+        + note("Cells that ran side by side are added up. Steps whose result was stored already are not repeated.")
+    )
+
+
+def _times(name: str, members: Sequence[Cell]) -> list[str]:
+    each = [seconds_of(cell) for cell in members]
+    epochs = [row["time.epoch_s"] for cell in members for row in cells.history(cell) if "time.epoch_s" in row]
+    several = any(len(cells.history(cell)) > 1 for cell in members)
+    an_epoch = f"{np.mean(epochs):.2f}" if epochs and several else ""
+    return [name, str(len(each)), duration(sum(each)), duration(min(each)), duration(max(each)), an_epoch]
+
+
+def listed(evidence: Evidence) -> str:
+    """Every cell: its key, its last loss, its time."""
+    rows = []
+    for cell in evidence.cells:
+        losses = [f"{row['loss']:.4f}" for row in cells.history(cell)]  # none of a pre-trained model as it comes
+        rows.append([cell.name, cell.key, *(losses[-1:] or [""]), f"{seconds_of(cell):.1f}"])
+    text = folded(f"{len(rows)} cells", table(["cell", "key", "training loss", "seconds"], rows, plain=True))
+    return text + note("Each lies in runs/cells under its key: weights, scaler, history, predictions.")

@@ -1,0 +1,149 @@
+"""Score a submission against the truth: for re-splits of finished competitions, whose test labels are known.
+
+The truth is a table with the row ids, the targets, and what data.scored (and data.observed: key and order) needs.
+Kaggle's solution files have a column `Usage` besides (Public, Private, Ignored): then each part gets its score, as on
+the leaderboard, and ignored rows count nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.core.errors import UserError
+from foldline.data import readers
+from foldline.data.metrics import interval, metric
+from foldline.data.roles import DataConfig
+
+USAGE = "Usage"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The score of some rows."""
+
+    part: str  # all, or a value of Usage
+    rows: int
+    score: float
+    low: float  # 95 % interval over series; NaN where the truth names none, or only one
+    high: float
+    by_target: tuple[float, ...]  # (K,)
+
+
+def score(data: DataConfig, submission: Path, truth: Path) -> list[Scored]:
+    """Scores of a submission, over all rows that count first, then over each part.
+
+    Raises:
+        UserError: a file can't be read, a row of the truth is not in the submission, or the truth lacks a column or a
+            value.
+    """
+    known = _truth(data, truth)
+    said = readers.read(submission, {data.id: None, **dict.fromkeys(data.target, pl.Float64())})
+    said = _identified(data, submission, said)
+    renamed = {name: f"said {name}" for name in data.target}
+    rows = known.join(said.rename(renamed), on=data.id, how="left", maintain_order="left")
+    lost = rows.filter(_not_finite(renamed.values()))
+    if lost.height:
+        raise UserError(
+            f"{submission} must predict every row of {truth}, but {lost.height} are missing or empty "
+            f"(first {data.id}: {lost[data.id][0]})."
+        )
+    found = [_scored(data, "all", rows)]
+    if USAGE in rows.columns:
+        parts = rows.drop_nulls(USAGE).partition_by(USAGE, as_dict=True)
+        found += [_scored(data, str(name[0]), part) for name, part in sorted(parts.items())]
+    return found
+
+
+def _truth(data: DataConfig, path: Path) -> pl.DataFrame:
+    """The rows that count: id (text), targets, and key and Usage where they are there."""
+    there = readers.columns(path)
+    asked = _asked(data, path, there)
+    numbers = {name: pl.Float64() for name in asked if name in (*data.inputs, data.order)}
+    names = {name: None for name in (data.key, *asked) if name in there and name not in numbers}
+    usage = {USAGE: pl.String()} if USAGE in there else {}
+    wanted: readers.Wanted = {data.id: None, **names, **numbers, **usage, **dict.fromkeys(data.target, pl.Float64())}
+    frame = _identified(data, path, readers.read(path, wanted))
+    if data.observed:
+        frame = frame.filter(pl.col(data.order).rank("ordinal").over(data.key) > data.observed)
+    if data.scored:
+        try:
+            frame = frame.filter(pl.sql_expr(data.scored))
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"data.scored = {data.scored!r} does not fit the columns of {path}: {reason}.") from error
+    if usage:
+        frame = frame.filter(pl.col(USAGE).ne_missing("Ignored"))
+    return _checked(data, path, frame)
+
+
+def _asked(data: DataConfig, path: Path, there: list[str]) -> list[str]:
+    """The columns that tell which rows count."""
+    by_step = [data.key, data.order] if data.observed else []
+    condition = _names_in(data.scored)
+    for names, option, otherwise in (
+        (condition, f"data.scored = {data.scored!r}", "`data.scored=` where all of its rows count"),
+        (by_step, f"data.observed = {data.observed}", "`data.observed=0` where no known start is among its rows"),
+    ):
+        lacking = sorted({*names} - {*there})
+        if lacking:
+            raise UserError(
+                f"{path} lacks {', '.join(lacking)}, which {option} asks for. Give a truth with it, or {otherwise}."
+            )
+    return [*by_step, *condition]
+
+
+def _names_in(condition: str) -> list[str]:
+    """The columns of a SQL condition.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return pl.sql_expr(condition).meta.root_names() if condition else []
+    except pl.exceptions.PolarsError as error:
+        raise UserError(
+            f'data.scored must be a SQL condition like "u_out == 0", but is {condition!r} ({error}).'
+        ) from error
+
+
+def _identified(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    """With ids as text, each of them once."""
+    frame = frame.with_columns(pl.col(data.id).cast(pl.String))
+    if frame[data.id].is_duplicated().any():
+        raise UserError(f"{path}: {data.id} must be unique, but some rows repeat one.")
+    return frame
+
+
+def _checked(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    """The truth, where it can be scored against."""
+    if frame.height == 0:
+        told = f"data.scored = {data.scored!r}, data.observed = {data.observed}"
+        raise UserError(f"{path}: no row counts by {told}, so there is nothing to score.")
+    unknown = frame.filter(_not_finite(data.target))
+    if unknown.height:
+        raise UserError(
+            f"{path}: the truth must be a finite number in every row that counts, but is not in {unknown.height} "
+            f"(first {data.id}: {unknown[data.id][0]}). Fill them, or leave these rows out."
+        )
+    return frame
+
+
+def _not_finite(names: Iterable[str]) -> pl.Expr:
+    return pl.any_horizontal(~pl.col(name).is_finite().fill_null(False) for name in names)
+
+
+def _scored(data: DataConfig, part: str, rows: pl.DataFrame) -> Scored:
+    chosen = metric(data.metric)
+    truth = rows.select(data.target).to_numpy()
+    said = rows.select(f"said {name}" for name in data.target).to_numpy()
+    low = high = float("nan")
+    if data.key in rows.columns:
+        series = rows[data.key].rank("dense").to_numpy().astype(np.int64) - 1
+        low, high = interval(chosen, chosen.loss(truth, said), series)
+    each = tuple(chosen(truth[:, target], said[:, target]) for target in range(truth.shape[1]))
+    return Scored(part, rows.height, chosen(truth, said), low, high, each)

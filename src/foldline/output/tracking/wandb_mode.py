@@ -1,0 +1,44 @@
+"""[track], and whether wandb is online, offline or off.
+
+That is decided before wandb starts, because it neither falls back by itself nor fails fast: explicit config, else
+WANDB_MODE, else online where a key is found, else offline.
+"""
+
+from __future__ import annotations
+
+import netrc
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from foldline.run.tracking import Mode, TrackConfig
+
+MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
+
+
+def mode_of(config: TrackConfig) -> Mode:
+    """online, offline or disabled: see the module's head."""
+    if config.wandb != "auto":
+        return config.wandb
+    for mode in MODES:
+        if os.environ.get("WANDB_MODE") == mode:
+            return mode
+    return "online" if key_found() else "offline"
+
+
+def key_found() -> bool:
+    """A key is in the environment or in ~/.netrc, where `wandb login` puts it; there also that of WANDB_BASE_URL."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    own = urlsplit(os.environ.get("WANDB_BASE_URL", "")).hostname
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    try:
+        return any("wandb" in host or host == own for host in netrc.netrc(path).hosts)
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def without_key(text: str) -> str:
+    """A text of somebody else's, fit for a log."""
+    key = os.environ.get("WANDB_API_KEY")
+    return text.replace(key, "(key)") if key else text

@@ -1,0 +1,84 @@
+"""What a run will take, measured on this machine before it begins: `./run.sh train CONFIG --dry-run`.
+
+A few steps of each network, a few rounds of each boosting, on the data itself; the rest is multiplication.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from foldline.data.store import Dense, open_store
+from foldline.fit import boosting_cell, step_time
+from foldline.run.cells import Cell, Job, ModelConfig
+from foldline.run.executors import ExecutorConfig, workers_for
+
+ROUNDS, SERIES = 10, 2000  # of boosting: rounds that are measured, and on how many series at most
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cells of one model that have yet to be trained."""
+
+    label: str
+    cells: int
+    epochs: int  # 0: it is no network
+    cell_s: float  # one cell
+    workers: int  # cells that are trained at a time
+    total_s: float  # all of them
+
+
+def estimate(stages: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Estimate]:
+    """One estimate for each model that has cells to train, pre-training apart.
+
+    Cells that take turns on a GPU are counted as if they gained nothing by it.
+    """
+    found = []
+    for stage in stages:
+        todo = [job for job in stage if job.force or not job.cell.done]
+        groups: dict[str, list[Job]] = {}
+        for job in todo:
+            groups.setdefault(
+                job.cell.model.label + (", pre-training" if job.cell.pretraining_store else ""), []
+            ).append(job)
+        workers = workers_for(todo, config)
+        for label, jobs in groups.items():
+            cell, path = jobs[0].cell, jobs[0].train
+            assert path is not None, "a cell to train has series to train on"
+            epochs = 0 if cell.model.on_rows else cell.model.train.epochs
+            cell_s, at_a_time = _seconds(cell, open_store(path), jobs[0].assignment), min(workers, len(jobs))
+            total_s = cell_s * math.ceil(len(jobs) / at_a_time)
+            found.append(Estimate(label, len(jobs), epochs, cell_s, at_a_time, total_s))
+    return found
+
+
+def _seconds(cell: Cell, dense: Dense, assignment: np.ndarray | None) -> float:
+    """What the training of a cell takes."""
+    count = len(dense.lengths)
+    if assignment is not None and cell.fold is not None:
+        count = int((assignment != cell.fold).sum())
+    model = cell.model
+    if not model.on_rows:
+        steps = math.ceil(count * (1 - model.train.watch.share) / model.train.batch)
+        return model.train.epochs * steps * step_time.seconds_a_step(model.name, model.params, model.train, dense)
+    return _boosting_s(model, dense, count)
+
+
+def _boosting_s(model: ModelConfig, dense: Dense, count: int) -> float:
+    """What boosting takes on so many series: a start, whose first one on a machine does not count, and its rounds."""
+    series = np.arange(min(count, SERIES))
+
+    def fitted(rounds: int) -> float:
+        trees = boosting_cell.RowsCell(model.name, {**model.params, "rounds": rounds}, model.train)
+        began = time.perf_counter()
+        trees.fit(dense, series, 0, lambda kind, **values: None)
+        return time.perf_counter() - began
+
+    fitted(1)
+    start, few = (min(fitted(rounds) for _ in range(2)) for rounds in (1, 1 + ROUNDS))
+    a_round = max(few - start, 0.0) / ROUNDS
+    return (start + a_round * (int(model.params["rounds"]) - 1)) * count / len(series)

@@ -1,0 +1,186 @@
+"""Where cells run: in this process one after another, or in worker processes. The result is the same to the last bit.
+
+An executor takes jobs and reports events; it knows nothing of what a cell is. (A cluster's executor will fit the same
+two lines: jobs in, events out.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import queue
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from foldline.core import interrupt
+from foldline.core.errors import UserError, disk_full
+from foldline.run import cells
+from foldline.run.cells import Job
+
+_END = object()
+OnEvent = Callable[[Job, str, dict[str, Any]], None]  # (job, kind, values); kinds: start, progress, epoch, done
+SAVING_S = 20.0  # longest wait for a worker's last checkpoint
+PROGRESS_S = 0.2  # least time between two progress events of a worker
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorConfig:
+    """[executor]: where cells run. Never part of a cell's key."""
+
+    kind: Literal["auto", "serial", "process"] = "auto"  # auto: serial on a GPU or for one cell, else process
+    workers: int = 0  # processes; 0: cores / train.threads
+    together: int = 1  # cells that take turns in one process, step by step: on a GPU they overlap
+
+    def __post_init__(self) -> None:
+        if self.workers < 0 or self.together < 1:
+            raise ValueError(
+                f"workers must not be below 0 and together at least 1, but they are {self.workers} and {self.together}"
+            )
+
+
+def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> None:
+    """Run all jobs; returns when the last is done.
+
+    Raises:
+        UserError: the first that a job raised; the jobs that were running are given up, finished ones stay.
+    """
+    workers = workers_for(jobs, config)
+    if workers == 1:
+        with interrupt.deferred(signal.SIGINT, signal.SIGTERM):
+            take_turns(jobs, config.together, on_event)
+    else:
+        _in_processes(jobs, workers, config.together, on_event)
+
+
+def take_turns(jobs: Iterable[Job], together: int, on_event: OnEvent) -> None:
+    """Run jobs in this process, `together` at a time, a step of each in turn. Each comes out as if it were alone.
+
+    Raises:
+        KeyboardInterrupt: interrupted; no job was begun after that, and each that ran has saved.
+    """
+    waiting, running = iter(jobs), deque[Iterator[None]]()
+    while True:
+        while len(running) < together and not interrupt.asked() and (job := next(waiting, None)) is not None:
+            running.append(_begun(job, on_event))
+        if not running:
+            interrupt.obey()
+            return
+        turn = running.popleft()
+        with contextlib.suppress(interrupt.Obeyed):  # it has saved; the others that run shall do so, too
+            if next(turn, _END) is not _END:
+                running.append(turn)
+
+
+def _begun(job: Job, on_event: OnEvent) -> Iterator[None]:
+    on_event(job, "start", {})
+    return cells.run(job, lambda kind, **values: on_event(job, kind, values))
+
+
+def workers_for(jobs: Sequence[Job], config: ExecutorConfig) -> int:
+    """How many processes: 1 stands for this one."""
+    on_cpu = all(job.cell.model.train.device_used == "cpu" for job in jobs)
+    if not jobs or config.kind == "serial" or (config.kind == "auto" and (not on_cpu or len(jobs) == 1)):
+        return 1
+    threads = max(job.cell.model.train.threads for job in jobs)
+    return min(len(jobs), config.workers or max(1, (os.cpu_count() or 1) // threads))
+
+
+def _in_processes(jobs: Sequence[Job], workers: int, together: int, on_event: OnEvent) -> None:
+    context = multiprocessing.get_context("spawn")  # forking a process with torch's or polars' threads can hang
+    todo, events = context.Queue(), context.Queue()
+    for number, job in enumerate(jobs):
+        todo.put((number, job))
+    for _ in range(workers):
+        todo.put(None)
+    processes = [context.Process(target=_work, args=(todo, events, together), daemon=True) for _ in range(workers)]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's, from the first moment
+    for process in processes:
+        process.start()
+    signal.signal(signal.SIGINT, before)
+    try:
+        _listen(jobs, processes, events, on_event)
+    finally:
+        for process in processes:
+            process.terminate()  # it finishes its step and saves
+        for process in processes:
+            process.join(timeout=SAVING_S)
+            process.kill()
+
+
+def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: OnEvent) -> None:
+    left = len(jobs)
+    while left:
+        dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
+        if dead:
+            raise UserError(
+                f"A worker process ended with exit code {dead[0]} (a negative one is a signal; -9 is often the system "
+                "running out of memory). Finished cells are kept: run the same command again, perhaps with "
+                "executor.workers=1."
+            )
+        try:
+            number, kind, values = events.get(timeout=0.5)
+        except queue.Empty:
+            if all(process.exitcode == 0 for process in processes):
+                raise UserError(
+                    "The worker processes were told to stop. What they had is saved: run the same command again."
+                ) from None
+            continue
+        if kind == "error":
+            raise values["error"]
+        left -= kind == "done"
+        on_event(jobs[number], kind, values)
+
+
+def _work(todo: Any, events: Any, together: int) -> None:
+    """A worker's life: jobs until there are no more."""
+    die_with_parent()
+    numbers: dict[str, int] = {}
+
+    def jobs() -> Iterator[Job]:
+        while (item := todo.get()) is not None:
+            numbers[item[1].key] = item[0]
+            yield item[1]
+
+    sent: dict[int, float] = {}  # when each job's progress was last told
+
+    def tell(job: Job, kind: str, values: dict[str, Any]) -> None:
+        number, now = numbers[job.key], time.monotonic()
+        if kind == "progress" and now - sent.get(number, 0.0) < PROGRESS_S:
+            return
+        sent[number] = now
+        events.put((number, kind, values))
+
+    try:
+        with interrupt.deferred(signal.SIGTERM):
+            take_turns(jobs(), together, tell)
+    except KeyboardInterrupt:
+        return
+    except Exception as error:
+        if isinstance(error, UserError | PermissionError) or disk_full(error):
+            events.put((0, "error", {"error": error}))  # the user's to mend: the command line says it
+            return
+        text = "".join(traceback.format_exception(error))
+        events.put((0, "error", {"error": RuntimeError(f"A worker failed:\n{text}")}))
+
+
+def die_with_parent() -> None:
+    """Let this process, a spawned worker, end when its parent does.
+
+    A parent killed by SIGKILL can't end its workers: without this they would train on, holding cells' locks.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in a worker"
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

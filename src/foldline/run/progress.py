@@ -1,0 +1,54 @@
+"""Progress bars of a map over cells, fed with the executor's events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.markup import escape
+from rich.progress import (
+    Progress,
+    TaskID,
+)
+
+from foldline.core.console import Terminal
+from foldline.run.cells import Job
+
+
+@contextmanager
+def cell_bars(terminal: Terminal, jobs: Sequence[Job]) -> Iterator[CellBars]:
+    """Show one bar for all cells and one for each that runs."""
+    with terminal.progress() as progress:
+        yield CellBars(terminal, progress, jobs)
+
+
+class CellBars:
+    """Progress of a map over cells; fed with the executor's events."""
+
+    def __init__(self, terminal: Terminal, progress: Progress, jobs: Sequence[Job]) -> None:
+        self.terminal, self.progress, self.count = terminal, progress, len(jobs)
+        self.share = dict.fromkeys((job.key for job in jobs), 0.0)  # how much of each cell is done, 0 to 1
+        self.total = progress.add_task("all cells", total=float(len(jobs)))
+        self.running: dict[str, TaskID] = {}
+        self.finished = 0
+
+    def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
+        """One event of the executor."""
+        if kind == "start":
+            self.running[job.key] = self.progress.add_task(f"  {escape(job.cell.name)}", total=None)
+        elif kind == "progress":
+            self.progress.update(self.running[job.key], completed=values["done"], total=values["of"])
+            self.share[job.key] = values["done"] / values["of"]
+        elif kind == "waiting":
+            self.terminal.say(f"  {job.cell.name}: another run is training it; waiting for that one")
+        elif kind == "resumed":
+            self.terminal.say(f"  {job.cell.name}: goes on after {values['epoch']} epochs and {values['step']} steps")
+        elif kind == "done":
+            self.share[job.key] = 1.0
+            self.finished += 1
+            self.progress.remove_task(self.running.pop(job.key))
+            held_out = values.get("held_out")
+            score = f", {values['metric']} {held_out:.4f} on the series it held out" if held_out is not None else ""
+            self.terminal.say(f"  [{self.finished}/{self.count}] {job.cell.name} done{score}")
+        self.progress.update(self.total, completed=sum(self.share.values()))

@@ -1,0 +1,59 @@
+"""What tests of the engine share: a home folder of their own, and a tiny competition in it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Small tensors on several cores mostly wait for each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty FOLDLINE_HOME with the repository's configs; the tests' own folder is the current one."""
+    folder = tmp_path / "home"
+    shutil.copytree(REPOSITORY / "configs", folder / "configs")
+    monkeypatch.setenv("FOLDLINE_HOME", str(folder))
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def rides(home: Path, tmp_path: Path) -> Path:
+    """The tiny competition's folder; its config is `rides`."""
+    source = tiny.write(tmp_path / "rides", tiny.frames())
+    tiny.install(home, source)
+    return source
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `home` and `rides`, trained once for all tests of a session; nobody writes into it."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        tiny.install(folder / "home", tiny.write(folder / "rides", tiny.frames()))
+        tiny.run("train", "rides")
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once: Path, rides: Path, home: Path) -> Path:
+    """A home folder in which `rides` is trained already: a copy, to be changed at will."""
+    shutil.copytree(trained_once / "home" / "runs", home / "runs", symlinks=True)
+    shutil.copytree(trained_once / "home" / "folds", home / "folds")
+    return home

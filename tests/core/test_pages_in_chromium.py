@@ -1,0 +1,66 @@
+"""Every page in a headless Chromium: it logs nothing, asks nobody and overflows nowhere, in light and in dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import ablations
+import pytest
+import searches
+import tiny
+
+from foldline.core.pages import chromium
+from foldline.core.pages.chromium import Chromium
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium.installed() is None, reason="Chromium is not installed (on Debian: chromium)"),
+]
+PAGES = {
+    "rides/latest/report.html": ("train", "rides", "model.0.head={kind = 'laplace'}"),
+    "rides/latest/blend.html": ("blend", "rides", "model.0.head={kind = 'laplace'}"),
+    "ablate-rides/latest/ablation.html": ("ablate", "ablate-rides", "ablate.seeds=[0]"),
+    "search/latest/study.html": ("tune", "search", searches.TREES, searches.FOUR, "tune.trials=9"),
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with Chromium() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_quiet_asks_nobody_and_fits(page: str, trained: Path, browser: Chromium) -> None:
+    ablations.install(trained)
+    searches.install(trained)
+    tiny.run(*PAGES[page])
+    path = trained / "runs" / page
+    assert path.stat().st_size < 2_000_000
+    grounds = set()
+    for width in (1280, 400):
+        for dark in (False, True):
+            seen = browser.look(path, width=width, dark=dark)
+            assert (seen.complaints, seen.requests, seen.width) == ([], [], width)
+            grounds.add(seen.background)
+    assert len(grounds) == 2  # light and dark
+    for edge, cell in (("left", "first"), ("right", "last")):  # still at 400 px: what stays of tables is inside
+        places = browser.ask(
+            f"[...document.querySelectorAll('table.result td:{cell}-child')].map(x => x.getBoundingClientRect().{edge})"
+        )
+        assert all(0 <= place <= 400 for place in places)
+    assert browser.ask(
+        "[...document.querySelectorAll('.whiskers *')].every(x => x.getBoundingClientRect().right <= 400)"
+    )
+
+
+def test_what_a_page_should_not_do_is_seen(browser: Chromium, tmp_path: Path) -> None:
+    path = tmp_path / "bad.html"
+    path.write_text(
+        "<body style='min-width:500px'><img src='http://127.0.0.1:9/x.png'>"
+        "<script>console.error('told'); missing()</script></body>"
+    )
+    seen = browser.look(path, width=400)
+    assert seen.width >= 500 and seen.requests == ["http://127.0.0.1:9/x.png"]
+    assert any("told" in text for text in seen.complaints) and any("missing" in text for text in seen.complaints)

@@ -1,0 +1,100 @@
+"""Exact rows in the pipeline: pasted over predictions, right, counted, cached, and switched off by one key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from quickstart import SMOKE
+
+from foldline.experiment import config
+from foldline.data import exact_rows
+from foldline.blend import post_processing
+from foldline.data import loading
+from foldline.data.exact_rows import Exact
+from ventilator import simulator
+
+
+@pytest.fixture
+def breaths(home: Path, tmp_path: Path) -> Path:
+    """A small simulated competition with its truth, as if it were Kaggle's."""
+    simulator.write_competition(tmp_path / "breaths", breaths=24, test_breaths=40, seed=3, truth=True)
+    return tmp_path / "breaths"
+
+
+def test_exact_rows_take_the_place_of_predictions() -> None:
+    pasted = post_processing.paste(np.array([[1.0], [2.0], [3.0]]), np.array([np.nan, 7.5, np.nan]))
+    assert pasted.tolist() == [[1.0], [7.5], [3.0]]
+
+
+def test_kinds_are_counted_among_scored_rows() -> None:
+    found = Exact(np.array([1.0, np.nan, 2.0, 3.0]), np.array(["gap", "", "chain", "chain"]))
+    assert found.counts(np.array([True, True, True, True])) == {"chain": 2, "gap": 1}
+    assert found.counts(np.array([False, True, True, False])) == {"chain": 1}
+
+
+def test_the_submission_holds_the_true_pressure_wherever_it_was_decoded(
+    breaths: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.run("train", "quickstart", f"data.source={breaths}", *SMOKE)
+    settings = config.load(Path("quickstart"), [f"data.source={breaths}", *SMOKE])
+    test, _ = loading.load_test(settings.data, loading.load(settings.data).levels)
+    monkeypatch.setattr("ventilator.decoder.decode", lambda *_, **__: pytest.fail("decoded again"))
+    found = exact_rows.obtain(test)
+    truth = pl.read_csv(breaths / "truth.csv")["pressure"].to_numpy()
+    submitted = pl.read_csv(next((home / "submissions").glob("quickstart-*.csv")))["pressure"].to_numpy()
+    assert found.known[test.scored].mean() > 0.5
+    np.testing.assert_allclose(submitted[found.known], truth[found.known], rtol=0, atol=1e-9)
+
+
+def test_the_same_breaths_under_other_ids_hold_the_same_rows(
+    breaths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config.load(Path("quickstart"), [f"data.source={breaths}"]).data
+    levels = {"R": (5, 20, 50), "C": (10, 20, 50)}
+    first = exact_rows.obtain(loading.load_test(settings, levels)[0])
+    assert first.known.any()
+    (tmp_path / "other").mkdir()
+    frame = pl.read_csv(breaths / "test.csv")
+    frame.with_columns(id=frame["id"].reverse()).write_csv(tmp_path / "other" / "test.csv")
+    monkeypatch.setattr("ventilator.decoder.decode", lambda *_, **__: pytest.fail("decoded again"))
+    other = exact_rows.obtain(loading.load_test(replace(settings, source=str(tmp_path / "other")), levels)[0])
+    np.testing.assert_array_equal(other.values, first.values)
+
+
+def test_without_decoding_nothing_is_trained_again_and_another_file_is_submitted(
+    breaths: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["quickstart", f"data.source={breaths}", *SMOKE]
+    tiny.run("train", *arguments)
+    assert "exact rows in place" in capsys.readouterr().out
+    tiny.run("train", *arguments, "post.decode=false")
+    out = capsys.readouterr().out
+    assert "nothing to train" in out and "exact rows" not in out
+    assert len(list((home / "submissions").glob("quickstart-*.csv"))) == 2
+
+
+def test_the_verb_writes_the_exact_rows(breaths: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("decode", str(breaths / "test.csv"), "exact.csv")
+    rows = pl.read_csv("exact.csv")
+    assert rows.columns == ["id", "pressure", "kind", "kp", "ki", "kt"]
+    assert set(rows["kind"].unique()) <= {"chain", "row0", "bump", "gap"}
+    truth = pl.read_csv(breaths / "truth.csv").join(rows, on="id")
+    np.testing.assert_allclose(truth["pressure_right"], truth["pressure"], rtol=0, atol=1e-9)
+    assert f"exact rows: {rows.height}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "asked"),
+    [("post.decode=true", "post.decode = true"), ("model.0.teacher.exact=true", "teacher.exact = true")],
+)
+def test_decoding_refuses_another_competition_before_it_trains(
+    override: str, asked: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny.main(["train", "rides", override]) == 2
+    assert f"{asked} reads the ventilator's controller" in capsys.readouterr().err
+    assert not (home / "runs" / "cells").exists()

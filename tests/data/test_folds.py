@@ -1,0 +1,145 @@
+"""Folds: series stay whole, strata are spread, files are checked, and files of other data are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from foldline.data import folds
+from foldline.core.errors import UserError
+from foldline.data.folds import FoldsConfig
+from foldline.data.table import Table
+from foldline.data.roles import DataConfig
+
+DATA = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), source="a-folder")
+BALANCED = FoldsConfig(kind="stratified-group", k=3, seed=1)
+
+
+def table(series: int = 12, data: DataConfig = DATA, strata: int = 2, first: int = 1) -> Table:
+    """Series of 1, 2, 3, 1, 2, ... rows; stratum = number modulo `strata`."""
+    lengths = np.arange(series) % 3 + 1
+    number = np.repeat(np.arange(series), lengths)
+    frame = pl.DataFrame({"k": number + first, "s": number % strata})
+    return Table(Path("train.csv"), data, frame, lengths)
+
+
+@pytest.mark.parametrize("config", [BALANCED, replace(BALANCED, kind="group")])
+def test_every_series_is_held_out_once_and_never_on_both_sides(config: FoldsConfig, tmp_path: Path) -> None:
+    dealt = folds.make(tmp_path / "f.csv", config, table())
+    held = np.concatenate([dealt.held_out(fold) for fold in range(3)])
+    assert sorted(held.tolist()) == list(range(12))
+    for fold in range(3):
+        assert len(dealt.held_out(fold)) == 4
+
+
+def test_strata_are_spread_evenly(tmp_path: Path) -> None:
+    dealt = folds.make(tmp_path / "f.csv", BALANCED, table())
+    for fold in range(3):
+        assert np.bincount(dealt.held_out(fold) % 2).tolist() == [2, 2]
+
+
+def test_a_rare_stratum_is_no_obstacle(tmp_path: Path) -> None:
+    frame = table().frame.with_columns(s=pl.when(pl.col("k") == 1).then(9).otherwise("s"))
+    dealt = folds.make(tmp_path / "f.csv", BALANCED, replace(table(), frame=frame))
+    assert sorted(np.bincount(dealt.assignment).tolist()) == [4, 4, 4]
+
+
+def test_a_file_reads_back_whatever_the_order_of_the_series(tmp_path: Path) -> None:
+    made = folds.make(tmp_path / "f.csv", BALANCED, table())
+    got, fresh = folds.obtain(replace(BALANCED, file=str(tmp_path / "f.csv")), "name", table())
+    assert not fresh and np.array_equal(got.assignment, made.assignment)
+    mixed = replace(table(), frame=table().frame.sort("k", descending=True), lengths=table().lengths[::-1])
+    assert np.array_equal(folds.read(tmp_path / "f.csv", BALANCED, mixed).assignment, made.assignment[::-1])
+
+
+def test_same_seed_same_file_and_another_seed_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        folds.make(tmp_path / name, replace(BALANCED, seed=seed), table())
+    one, same, other = ((tmp_path / name).read_text() for name in "abc")
+    assert one == same and one.split("\n", 1)[1] != other.split("\n", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("config", "data", "message"),
+    [
+        (BALANCED, table(series=13), "was made for other data: 1 series of train.csv are not in it, and 0 of its"),
+        (BALANCED, table(first=2), r"1 of its series are not there \(first: k 1\)"),
+        (BALANCED, table(strata=3), "the strata of its series are not those of train.csv"),
+        (replace(BALANCED, kind="group"), table(), "was made with kind=stratified-group, but folds.kind is group"),
+        (replace(BALANCED, k=4), table(), "was made with k=3, but folds.k is 4"),
+        (replace(BALANCED, seed=2), table(), "was made with seed=1, but folds.seed is 2"),
+    ],
+)
+def test_what_it_was_not_made_for_is_refused(config: FoldsConfig, data: Table, message: str, tmp_path: Path) -> None:
+    folds.make(tmp_path / "f.csv", BALANCED, table())
+    with pytest.raises(UserError, match=message):
+        folds.read(tmp_path / "f.csv", config, data)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace("\n5,", "\n55,"),
+        lambda text: text[:-6],
+        lambda text: text.replace("# foldline folds: ", ""),
+        lambda text: "",
+    ],
+)
+def test_a_changed_file_is_refused(spoil: object, tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    folds.make(path, BALANCED, table())
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(UserError, match="its rows don't match its checksum"):
+        folds.read(path, BALANCED, table())
+
+
+def test_a_series_in_two_folds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    folds.make(path, BALANCED, table())
+    head, _, body = path.read_text().partition("\n")
+    body += body.splitlines()[1][:-1] + "2\n" if not body.splitlines()[1].endswith("2") else "1,0\n"
+    rows = folds.files.digest(body)
+    path.write_text(f"{head[: head.index(' rows=')]} rows={rows}\n{body}")
+    with pytest.raises(UserError, match=r"k 1 is in folds \d and \d"):
+        folds.read(path, BALANCED, table())
+
+
+def test_real_folds_are_to_be_committed_and_simulated_ones_only_where_somebody_did(home: Path) -> None:
+    assert folds.default_path(BALANCED, "mine", table()) == home / "folds" / "mine-stratified-group-k3-seed1.csv"
+    simulated = replace(table(data=replace(DATA, source="simulate")), path=Path("runs/data/simulated-xyz/train.csv"))
+    path = folds.default_path(BALANCED, "mine", simulated)
+    assert path == home / "runs" / "folds" / "simulated-xyz-stratified-group-k3-seed1.csv"
+    committed = folds.committed_path(BALANCED, "mine", simulated)
+    assert committed == home / "folds" / "simulated-1500-300-seed0-stratified-group-k3-seed1.csv"
+    committed.parent.mkdir()
+    committed.touch()
+    assert folds.default_path(BALANCED, "mine", simulated) == committed
+
+
+@pytest.mark.parametrize("content", [None, b"\x93NUMPY\xff\x00"])
+def test_a_directory_or_a_binary_file_is_no_fold_file(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(UserError, match=r"f\.csv is no fold file, but a directory or no text at all\. Rebuild it"):
+        folds.read(path, BALANCED, table())
+
+
+def named(*, last: str) -> Table:
+    """The table, its series named by texts: 1, 2, ..., 11 and `last`."""
+    texts = pl.col("k").cast(pl.String).replace({"12": last})
+    return replace(table(), frame=table().frame.with_columns(texts))
+
+
+def test_a_file_of_named_series_is_refused_for_numbered_ones(tmp_path: Path) -> None:
+    folds.make(tmp_path / "f.csv", BALANCED, named(last="A150"))
+    with pytest.raises(UserError, match=r"1 series of train\.csv are not in it, and 1 of its .*first: k 12\)"):
+        folds.read(tmp_path / "f.csv", BALANCED, table())
+
+
+def test_a_number_and_its_text_name_the_same_series(tmp_path: Path) -> None:
+    made = folds.make(tmp_path / "f.csv", BALANCED, table())
+    assert np.array_equal(folds.read(tmp_path / "f.csv", BALANCED, named(last="12")).assignment, made.assignment)

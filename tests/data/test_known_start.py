@@ -1,0 +1,185 @@
+"""data.observed: the target's known start reaches the models, is not scored, and nothing behind it ever does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+import torch
+from polars.testing import assert_frame_equal
+
+from foldline.fit import boosting_cell
+from foldline.fit import device_dataset
+from foldline.fit import labelled_series
+from foldline.fit import scaler
+from foldline.data import loading
+from foldline.data import store
+from foldline.cli.main import main
+from foldline.core.errors import UserError
+from foldline.data.loading import Competition
+from foldline.data.store import Dense, FeaturesConfig
+from foldline.data.roles import DataConfig, SimulateConfig
+
+KNOWN, STEPS = 3, 10
+DATA = DataConfig(
+    id="row", key="ride", order="second", inputs=("power",), static=("bike",), target=("speed",), observed=KNOWN
+)
+CPU, EVERY = torch.device("cpu"), np.arange(4)
+
+
+def frames(later: float | None = None) -> dict[str, pl.DataFrame]:
+    """The rides; speeds of the test rides are shown at the first steps, and behind them stands `later`."""
+    tables = tiny.frames()
+    speeds = tiny.rides(501, 4, STEPS, seed=1)["speed"]
+    start = pl.int_range(pl.len()).over("ride") < KNOWN
+    tables["test"] = tables["test"].with_columns(speed=pl.when(start).then(speeds).otherwise(pl.lit(later)))
+    return tables
+
+
+def load(folder: Path, tables: dict[str, pl.DataFrame], **changes: int) -> Competition:
+    return loading.load(replace(DATA, source=str(tiny.write(folder, tables)), **changes))
+
+
+def stores(competition: Competition) -> tuple[Dense, Dense]:
+    features = FeaturesConfig(families=("raw", "static"))
+    made = [store.obtain(table, features, competition.levels) for table in (competition.train, competition.test)]
+    return made[0], made[1]
+
+
+def inputs(dense: Dense, fitted: scaler.Scaler) -> torch.Tensor:
+    """What a network is given of the first series."""
+    y = np.zeros((4, STEPS, 1)) if dense.y is None else np.asarray(dense.y[EVERY])
+    taught = labelled_series.LabelledSeries(dense, EVERY, y, dense.scored[EVERY].astype(np.float32))
+    return device_dataset.place([taught], fitted, STEPS, CPU).x
+
+
+def test_the_start_is_known_in_both_tables_and_not_scored(home: Path, tmp_path: Path) -> None:
+    train, test = stores(load(tmp_path / "a", frames()))
+    assert train.y is not None and test.y is None and train.observed is not None and test.observed is not None
+    np.testing.assert_array_equal(train.observed, train.y[:, :KNOWN])
+    speeds = tiny.rides(501, 4, STEPS, seed=1)["speed"].to_numpy().reshape(4, STEPS, 1)
+    np.testing.assert_array_equal(test.observed, speeds[:, :KNOWN])
+    for dense in (train, test):
+        assert not dense.scored[:, :KNOWN].any() and dense.scored[:, KNOWN:].all()
+
+
+def test_a_network_gets_the_start_scaled_and_a_flag_behind_its_features(home: Path, tmp_path: Path) -> None:
+    train, test = stores(load(tmp_path / "a", frames()))
+    fitted = scaler.fit("standard", train, np.arange(12), 0)
+    x, value = inputs(test, fitted), test.observed
+    assert value is not None and test.channels == x.shape[2] == len(test.names) + 2
+    assert (x[:, :, -1] == torch.tensor([1.0] * KNOWN + [0.0] * (STEPS - KNOWN))).all()
+    np.testing.assert_allclose(x[:, :KNOWN, -2:-1], (value - fitted.y_center) / fitted.y_scale, rtol=1e-5)
+    assert not x[:, KNOWN:, -2:].any() and test.known_in(fitted.targets).observed == KNOWN
+
+
+def test_later_values_of_the_test_file_change_nothing_that_is_read(home: Path, tmp_path: Path) -> None:
+    empty, full = load(tmp_path / "a", frames(None)), load(tmp_path / "b", frames(99.0))
+    assert_frame_equal(empty.test.frame, full.test.frame)
+    np.testing.assert_array_equal(empty.test.known, full.test.known)
+    assert empty.test.fingerprint == full.test.fingerprint and "speed" not in full.test.frame.columns
+
+
+def test_later_values_of_the_training_target_never_reach_an_input(home: Path, tmp_path: Path) -> None:
+    tables = frames()
+    first, _ = stores(load(tmp_path / "a", tables))
+    behind = pl.int_range(pl.len()).over("ride") >= KNOWN
+    tables["train"] = tables["train"].with_columns(speed=pl.when(behind).then(-7.0).otherwise("speed"))
+    other, _ = stores(load(tmp_path / "b", tables))
+    fitted = scaler.fit("standard", first, np.arange(12), 0)
+    assert not np.array_equal(first.y, other.y) and torch.equal(inputs(first, fitted), inputs(other, fitted))
+    chosen = np.ones((4, STEPS), dtype=bool)
+    rows = [boosting_cell.rows(dense, EVERY, chosen) for dense in (first, other)]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert rows[0].shape == (4 * STEPS, len(first.names) + KNOWN)
+
+
+def test_the_start_itself_does_reach_the_input(home: Path, tmp_path: Path) -> None:
+    tables = frames()
+    first, _ = stores(load(tmp_path / "a", tables))
+    tables["train"] = tables["train"].with_columns(pl.col("speed") + 1.0)
+    other, _ = stores(load(tmp_path / "b", tables))
+    fitted = scaler.fit("standard", first, np.arange(12), 0)
+    assert not torch.equal(inputs(first, fitted), inputs(other, fitted))
+
+
+def test_without_it_keys_are_what_they_were(home: Path, tmp_path: Path) -> None:
+    assert "observed" not in replace(DATA, observed=0).roles() and DATA.roles()["observed"] == KNOWN
+    train, _ = stores(load(tmp_path / "a", tiny.frames(), observed=0))
+    assert train.observed is None and train.channels == len(train.names)
+
+
+def test_a_start_that_is_not_there_is_refused(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no column 'speed'"):
+        load(tmp_path / "a", tiny.frames())
+    with pytest.raises(UserError, match=r"first 4 steps of each series, but is not at row 501003; 4 such rows"):
+        load(tmp_path / "b", frames(), observed=4)
+    with pytest.raises(UserError, match=r"no series is longer than data\.observed = 10"):
+        load(tmp_path / "c", frames(1.0), observed=10)
+    with pytest.raises(ValueError, match="observed must be a number of steps"):
+        replace(DATA, observed=-1)
+
+
+def test_a_simulated_competition_shows_the_start_and_hides_the_rest(home: Path) -> None:
+    roles = DataConfig(
+        id="id",
+        key="breath_id",
+        order="time_step",
+        target=("pressure",),
+        inputs=("u_in", "u_out"),
+        static=("R", "C"),
+        simulate=SimulateConfig(breaths=3, test_breaths=2),
+        observed=5,
+    )
+    shown, plain = loading.load(roles), loading.load(replace(roles, observed=0))
+    assert_frame_equal(shown.test.frame, plain.test.frame)
+    assert shown.test.known.reshape(2, 80)[:, :5].all() and not shown.test.known.reshape(2, 80)[:, 5:].any()
+    assert sorted(path.name for path in loading.source_folder(roles).glob("*.csv")) == [
+        "sample_submission.csv",
+        "test.csv",
+        "train.csv",
+    ]
+
+
+@pytest.mark.slow
+def test_forecasting_forms_train_and_predict_and_later_test_values_change_no_byte(home: Path, tmp_path: Path) -> None:
+    written = []
+    for later in (None, 99.0):
+        source = tiny.write(tmp_path / f"rides-{later}", frames(later))
+        path = tiny.install(home, source)
+        tables = path.read_text().replace("[features]", f"observed = {KNOWN}\n[features]", 1)
+        path.write_text(tables.replace('[[model]]\nname = "hybrid"', FORMS + '[[model]]\nname = "hybrid"'))
+        assert main(["train", "rides"]) == 0
+        written.append(tiny.submission(home))
+        assert main(["infer", "rides", f"data.source={source}"]) == 0
+    assert written[0] == written[1]
+
+
+FORMS = """
+[[model]]
+name = "deepar"
+form = "autoregressive"
+width = 4
+layers = 1
+paths = 5
+
+[[model]]
+name = "esrnn"
+form = "forecast"
+width = 4
+
+[[model]]
+name = "wavenet"
+width = 8
+layers = 3
+
+[[model]]
+name = "seq2seq"
+autoregressive = true
+width = 4
+align = 2
+"""

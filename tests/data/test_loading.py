@@ -1,0 +1,155 @@
+"""The border: series in order of appearance, levels, fingerprints. What it refuses: test_bad_input.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+import tiny
+
+from foldline.data import loading
+from foldline.core.errors import UserError
+from foldline.data.table import Table
+from foldline.data.roles import DataConfig, SimulateConfig
+
+ROLES = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), scored="x > 0")
+
+
+def table(tmp_path: Path, rows: pl.DataFrame, data: DataConfig = ROLES) -> Table:
+    path = tmp_path / "train.parquet"
+    rows.write_parquet(path)
+    return loading.load_table(path, data, labelled="y" in rows.columns)
+
+
+def mixed() -> pl.DataFrame:
+    """Three series, of 3, 1 and 2 rows, their rows apart."""
+    return pl.DataFrame(
+        {
+            "i": [10, 20, 30, 40, 50, 60],
+            "k": ["b", "a", "b", "c", "c", "b"],
+            "t": [0.0, 0.0, 1.0, 5.0, 6.0, 2.0],
+            "x": [1.0, 2.0, 0.0, 4.0, 0.0, 6.0],
+            "s": ["p", "q", "p", "p", "p", "p"],
+            "y": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        }
+    )
+
+
+def test_rows_are_gathered_by_series_in_order_of_appearance(tmp_path: Path) -> None:
+    got = table(tmp_path, mixed())
+    assert got.frame["i"].to_list() == [10, 30, 60, 20, 40, 50]
+    assert got.lengths.tolist() == [3, 1, 2] and got.starts.tolist() == [0, 3, 4]
+    assert got.keys.to_list() == ["b", "a", "c"]
+    assert got.scored.tolist() == [True, False, True, True, True, False]
+    assert got.labelled and not table(tmp_path, mixed().drop("y")).labelled
+
+
+def test_a_table_in_order_is_left_as_it_is(tmp_path: Path) -> None:
+    rows = mixed().sort("k", maintain_order=True)
+    assert table(tmp_path, rows).frame["i"].to_list() == rows["i"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (pl.col("i") + 1, True),
+        (pl.when(pl.col("i") == 60).then(6.5).otherwise("x").alias("x"), False),
+        (pl.when(pl.col("i") == 60).then(0.7).otherwise("y").alias("y"), False),
+        (pl.when(pl.col("i") == 20).then(pl.lit("p")).otherwise("s").alias("s"), False),
+        (pl.col("k").replace("a", "d"), False),
+        (pl.col("t") + 1, False),
+    ],
+)
+def test_the_fingerprint_is_of_everything_but_row_ids(tmp_path: Path, change: pl.Expr, same: bool) -> None:
+    before, after = table(tmp_path, mixed()), table(tmp_path, mixed().with_columns(change))
+    assert (before.fingerprint == after.fingerprint) is same
+
+
+def test_all_rows_count_without_a_condition(tmp_path: Path) -> None:
+    assert table(tmp_path, mixed(), replace(ROLES, scored="")).scored.all()
+
+
+def test_levels_come_sorted_from_the_training_table_only(home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    tables["test"] = tables["test"].with_columns(bike=pl.lit(5))
+    source = tiny.write(tmp_path / "rides", tables)
+    data = DataConfig(
+        id="row", key="ride", order="second", target=("speed",), inputs=("power",), static=("bike",), source=str(source)
+    )
+    assert loading.load(data).levels == {"bike": (20, 28)}
+
+
+def test_the_samples_layout_is_kept(home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    tables["sample_submission"] = tables["sample_submission"].select("speed", "row").reverse()
+    source = tiny.write(tmp_path / "rides", tables)
+    data = DataConfig(id="row", key="ride", order="second", target=("speed",), inputs=("power",), source=str(source))
+    _, sample = loading.load_test(data, {})
+    assert sample is not None
+    assert sample.columns == ["speed", "row"]
+    assert sample["row"].to_list() == tables["test"]["row"].to_list()[::-1]
+
+
+def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) -> None:
+    simulate = SimulateConfig(breaths=3, test_breaths=2, seed=1)
+    data = replace(ROLES, source="simulate", simulate=simulate)
+    folder = loading.source_folder(data)
+    assert sorted(path.name for path in folder.iterdir()) == ["sample_submission.csv", "test.csv", "train.csv"]
+    assert pl.read_csv(folder / "train.csv")["breath_id"].n_unique() == 3
+    made = (folder / "train.csv").stat().st_mtime_ns
+    assert loading.source_folder(data) == folder and (folder / "train.csv").stat().st_mtime_ns == made
+    assert loading.source_folder(replace(data, simulate=replace(simulate, seed=2))) != folder
+
+
+def test_a_condition_that_names_no_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.scored must name a column, but '1 = 1'"):
+        table(tmp_path, mixed(), replace(ROLES, scored="1 = 1"))
+
+
+def test_the_rows_of_a_mixed_table_remember_their_place_in_the_file(tmp_path: Path) -> None:
+    got = table(tmp_path, mixed())
+    assert got.file_rows is not None and got.file_rows.tolist() == [0, 2, 5, 1, 3, 4]
+    assert table(tmp_path, mixed().sort("k", maintain_order=True)).file_rows is None
+
+
+@pytest.mark.parametrize(
+    ("printed", "values"),
+    [
+        (("5", "5.5"), [5.0, 5.5]),
+        (("20", "5"), [20, 5]),
+        (("5", "05"), ["5", "05"]),
+        (("5", "steel"), ["5", "steel"]),
+    ],
+)
+def test_static_columns_are_numbers_where_all_their_values_are(
+    printed: tuple[str, str], values: list[object], tmp_path: Path
+) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("i,k,t,x,s,y\n" + "".join(f"{row},{row},0,1,{s},2\n" for row, s in enumerate(printed)))
+    assert loading.load_table(path, ROLES, labelled=True).frame["s"].to_list() == values
+
+
+def test_a_static_column_of_dates_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="column 's' must hold text or numbers, but holds Date"):
+        table(tmp_path, mixed().with_columns(s=pl.date(2020, 1, 1)))
+
+
+def test_a_series_of_both_tables_is_found_where_one_has_numbers_and_the_other_text(home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    rides = tables["test"]["ride"].cast(pl.String).replace({"501": "3", "502": "spring"})
+    source = tiny.write(tmp_path / "rides", {**tables, "test": tables["test"].with_columns(rides)})
+    data = DataConfig(id="row", key="ride", order="second", target=("speed",), inputs=("power",), source=str(source))
+    with pytest.raises(UserError, match=r"must not be in the training data too, but 1 are \(first: ride 3\)"):
+        loading.load(data)
+
+
+def test_a_samples_ids_are_those_of_a_test_table_that_calls_them_text(home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    source = tiny.write(tmp_path / "rides", tables)
+    (source / "test.csv").unlink()
+    tables["test"].with_columns(pl.col("row").cast(pl.String)).write_parquet(source / "test.parquet")
+    data = DataConfig(id="row", key="ride", order="second", target=("speed",), inputs=("power",), source=str(source))
+    test, sample = loading.load_test(data, {})
+    assert sample is not None and sample["row"].equals(test.frame["row"])

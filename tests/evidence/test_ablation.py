@@ -1,0 +1,224 @@
+"""`ablate` on the rides: what is trained, what comes out, and that a second run trains nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import ablations
+import numpy as np
+import pytest
+import tiny
+
+from foldline.cli.main import main
+from foldline.data import loading
+from foldline.experiment import clean
+
+
+@pytest.fixture(scope="module")
+def ablated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `home` and `rides`, ablated once; nobody writes into it."""
+    folder = tmp_path_factory.mktemp("ablated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        tiny.install(folder / "home", tiny.write(folder / "rides", tiny.frames()))
+        ablations.install(folder / "home")
+        tiny.run("ablate", "ablate-rides")
+    return folder
+
+
+@pytest.fixture
+def ablated(ablated_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Its home folder, as FOLDLINE_HOME, to be looked at."""
+    monkeypatch.setenv("FOLDLINE_HOME", str(ablated_once / "home"))
+    monkeypatch.chdir(ablated_once)
+    return ablated_once / "home"
+
+
+def found(home: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((home / "runs" / "ablate-rides" / "latest" / "ablation.json").read_text())
+    return value
+
+
+def test_cells_are_shared_between_variants(ablated: Path) -> None:
+    """3 folds x 2 seeds: hybrid and boosting; the hybrid without convolution; both without lags. The rest shares."""
+    assert len(list((ablated / "runs" / "cells").glob("*/done.json"))) == 6 * (2 + 1 + 2)
+    assert not list((ablated / "runs" / "cells").glob("*/test-*.npy"))
+    assert {item.kind for item in clean.survey() if item.path.parent.name == "cells"} == {"kept"}
+
+
+def test_deltas_are_those_of_the_cells(ablated: Path) -> None:
+    """The slow way, for the variant without boosting: the hybrid's out-of-fold files against train.csv, snapped off."""
+    value = found(ablated)
+    train = tiny.frames()["train"]
+    truth, coasting = (train[name].to_numpy().reshape(12, 10) for name in ("speed", "coasting"))
+    scores = np.zeros((3, 2))
+    for path in (ablated / "runs" / "cells").glob("*/depends.json"):
+        depends = json.loads(path.read_text())
+        if depends["model"]["name"] != "hybrid" or len(depends["model"]["params"]["blocks"]) < 2:
+            continue
+        if "lags" not in [family for family, _ in depends["features"]["families"]]:
+            continue
+        held, predicted = np.load(path.with_name("held_out.npy")), np.load(path.with_name("out_of_fold.npy"))[..., 0]
+        error = np.abs(predicted - truth[held])[coasting[held] == 0].mean()
+        scores[depends["fold"]["number"], depends["seed"]] = error
+    variant = next(each for each in value["variants"] if each["name"] == "no boosting")
+    np.testing.assert_allclose(np.add(value["baseline"]["scores"], variant["deltas"]), scores)
+    assert variant["effect"] == pytest.approx(np.mean(scores) - value["baseline"]["score"])
+
+
+def test_what_changes_nothing_is_said_to(ablated: Path) -> None:
+    """Speeds lie on no grid: snapping has nothing to do."""
+    snap = found(ablated)["variants"][3]
+    assert snap["identical"] and snap["verdict"] == "no difference" and not np.any(snap["deltas"])
+
+
+def test_a_second_run_trains_nothing_and_finds_the_same(ablated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, cells = found(ablated), tiny.tree(ablated / "runs" / "cells")
+    tiny.run("ablate", "ablate-rides")
+    out = capsys.readouterr().out
+    assert "all cells are finished: nothing to train" in out and "can't reach 0.05" in out
+    assert found(ablated) == before and tiny.tree(ablated / "runs" / "cells") == cells
+
+
+def test_the_page_is_whole_and_loads_nothing(ablated: Path) -> None:
+    text = (ablated / "runs" / "ablate-rides" / "latest" / "ablation.html").read_text()
+    links = re.findall(r"""(?:src|href)=["']([^"']+)""", text)
+    assert all(link.startswith(("#", "data:")) for link in links) and "@import" not in text
+    assert "<svg" in text and "mean &amp; &lt;no&gt; lags" in text and "<no>" not in text
+    for title in ("Verdicts", "Effects", "Where: effects in slices", "Every fold and seed"):
+        assert f"<h2>{title}</h2>" in text
+    assert "3 folds can&#x27;t bring a two-sided Wilcoxon" in text and "./run.sh ablate ablate-rides" in text
+
+
+def test_json_is_one_object(ablated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("ablate", "ablate-rides", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer["verdicts"]) == {"no convolution", "mean & <no> lags", "no boosting", "not snapped"}
+    assert json.loads(Path(answer["json"]).read_text()) == found(ablated) and Path(answer["page"]).is_file()
+
+
+def test_a_trained_baseline_is_not_trained_again(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ablations.install(trained)
+    tiny.run("ablate", "ablate-rides", "folds.k=2", "ablate.seeds=[0]", "--dry-run", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["to_train"] == 2 + 4  # without convolution; both models without lags
+    assert not (trained / "runs" / "ablate-rides").exists()
+
+
+def test_one_seed_gives_verdicts_too(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And a variant of the blend trains nothing."""
+    text = 'base = "rides.toml"\n[[variant]]\nname = "mean"\nset = ["blend.method=mean"]\n'
+    ablations.install(trained, text, "ablate-mean")
+    tiny.run("ablate", "ablate-mean", "ablate.seeds=[0]")
+    out = capsys.readouterr().out
+    assert "nothing to train" in out and "One seed can't tell its own luck in all folds alike" in out
+
+
+def test_mistakes_end_before_anything_is_made(rides: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ablate"]) == 2 and "needs the file" in capsys.readouterr().err
+    ablations.install(home, ablations.FILE.replace("block.conv", "block.con"))
+    assert main(["ablate", "ablate-rides"]) == 2 and "Did you mean 'block.conv'?" in capsys.readouterr().err
+    assert not (home / "runs").exists()
+    ablations.install(
+        home, ablations.FILE.replace('drop = ["block.conv"]', """set = ['features.families=["compartment"]']""")
+    )
+    assert main(["ablate", "ablate-rides"]) == 2
+    assert "variant 'no convolution': features: There is no static column 'R'" in capsys.readouterr().err
+    assert not (home / "runs" / "cells").exists()
+
+
+def test_a_killed_ablation_goes_on(ablated_once: Path, home: Path, tmp_path: Path) -> None:
+    """Half of the cells gone, as a kill leaves it: the rest is trained, and the findings are the same."""
+    shutil.copytree(ablated_once / "rides", tmp_path / "rides")
+    shutil.copytree(ablated_once / "home" / "runs" / "cells", home / "runs" / "cells")
+    tiny.install(home, tmp_path / "rides")
+    ablations.install(home)
+    for number, folder in enumerate(sorted((home / "runs" / "cells").iterdir())):
+        if number % 2:
+            (folder / "done.json").unlink()
+    tiny.run("ablate", "ablate-rides")
+    assert found(home) == found(ablated_once / "home")
+
+
+def test_a_variant_that_cannot_be_trained_is_named_and_all_finished_cells_are_kept(
+    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = ablations.FILE.split("[[variant]]")[0]
+    text += '[[variant]]\nname = "slow"\nset = ["train.lr=1e-4"]\n[[variant]]\nname = "wild"\nset = ["train.lr=1e30"]\n'
+    ablations.install(home, text, "ablate-wild")
+    assert main(["ablate", "ablate-wild", "ablate.seeds=[0]", "executor.kind=serial"]) == 2
+    out, said = capsys.readouterr()
+    assert "hybrid fold 0 seed 0 done" in out and "hybrid (slow) fold 0 seed 0 done" in out
+    assert "ablate-wild, while cells of 'wild' were trained: The " in said and "not finite" in said
+    assert len(list((home / "runs" / "cells").glob("*/done.json"))) >= 6  # of baseline and slow
+
+
+TAUGHT = """
+base = "rides.toml"
+set = ["train.epochs=1", 'model=[{name="hybrid", label="a", width=4}, {name="hybrid", label="b", teacher={of=["a"]}}]']
+[ablate]
+seeds = [0]
+[[variant]]
+name = "on its own"
+drop = ["recipe.teacher"]
+"""
+
+
+def test_teachers_label_test_series_before_their_students_train(rides: Path, home: Path) -> None:
+    ablations.install(home, TAUGHT, "ablate-taught")
+    tiny.run("ablate", "ablate-taught")
+    done = [path.parent for path in (home / "runs" / "cells").glob("*/done.json")]
+    assert len(done) == 2 * 3 and all(list(folder.glob("test-*.npy")) for folder in done)
+
+
+def test_a_student_without_its_teacher_is_refused_by_name(
+    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ablations.install(home, TAUGHT.replace("recipe.teacher", "model.a"), "ablate-taught")
+    assert main(["ablate", "ablate-taught"]) == 2
+    said = capsys.readouterr().err
+    assert "ablate-taught, variant 'on its own': " in said and "its teacher 'a' has no cell" in said
+
+
+STRANGER = """
+base = "rides.toml"
+set = [
+    'blend.outside=[{name = "friend", oof = "oof.csv", test = "asked.csv"}]',
+    "model=[{name = 'lightgbm', rounds = 5, min_data_in_leaf = 2}]",
+    "blend.method=mean",
+]
+
+[ablate]
+seeds = [0]
+bootstrap = 100
+
+[[variant]]
+name = "alone"
+drop = ["outside.friend"]
+
+[[variant]]
+name = "no lags"
+drop = ["features.lags"]
+"""
+
+
+def test_a_member_from_outside_is_a_part_and_the_tables_are_read_once(
+    rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The friend knows the truth, so half of the trees' error is gone with it."""
+    tables, honest, read = tiny.frames(), loading.load, []
+    tables["train"].select("row", "speed").write_csv("oof.csv")
+    tables["sample_submission"].write_csv("asked.csv")
+    ablations.install(home, STRANGER)
+    monkeypatch.setattr(loading, "load", lambda data: read.append(data) or honest(data))  # type: ignore[func-returns-value]
+    tiny.run("ablate", "ablate-rides", "--quiet")
+    value = found(home)
+    alone, _ = value["variants"]
+    assert len(read) == 1
+    assert alone["changes"] == "without outside.friend"
+    assert alone["effect"] == pytest.approx(value["baseline"]["score"])

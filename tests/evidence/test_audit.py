@@ -1,0 +1,192 @@
+"""The audit as a verb: honest runs are clean, a leaking one fails with its name, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import audits
+import polars as pl
+import pytest
+import tiny
+from quickstart import SMOKE
+
+from foldline.cli.main import main
+from foldline.core import files
+from foldline.core.errors import UserError
+from foldline.evidence import audit
+from foldline.evidence.audit import trial_run
+from foldline.evidence.audit.audit_check import Check, Outcome
+from foldline.evidence.audit.audit_subject import Subject
+from foldline.experiment import config
+
+REAL = Path(
+    os.environ.get("FOLDLINE_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data" / "ventilator")
+)
+THOROUGH = [  # every part of an honest recipe that could leak: a teacher, something that is watched, a choice of blends
+    "train.watch={share = 0.3, best = true}",
+    "blend.method=auto",
+    'model=[{name = "hybrid", width = 4}, {name = "lightgbm", rounds = 5, min_data_in_leaf = 2}, '
+    '{name = "hybrid", width = 4, label = "student", teacher = {of = ["hybrid"]}}]',
+]
+
+
+@pytest.fixture
+def rides(home: Path) -> Path:
+    audits.rides(home, audits.tables())
+    return home
+
+
+def verdicts(scratch: Path, name: str, *overrides: str, only: tuple[str, ...] = ()) -> dict[str, Outcome]:
+    """Check -> outcome, of all or of some, without the verb around them."""
+    subject = Subject.of(config.load(Path(name), list(overrides)), scratch)
+    chosen = [check for check in audit.CHECKS if not only or check.name in only]
+    return {check.name: audit.attempt(check, subject) for check in chosen}
+
+
+def leaks(found: dict[str, Outcome]) -> dict[str, str]:
+    return {name: outcome.detail for name, outcome in found.items() if outcome.verdict == "LEAK"}
+
+
+# ---------------------------------------------------------------- clean runs
+
+
+def test_a_known_start_of_the_target_is_an_input_not_a_leak(home: Path) -> None:
+    """data.observed: cells may follow the first targets of a held-out series, as those of a test series are known."""
+    made = audits.tables()
+    speeds = tiny.rides(501, audits.TEST_SERIES, audits.STEPS, seed=1)["speed"]
+    start = pl.int_range(pl.len()).over("ride") < 3
+    made["test"] = made["test"].with_columns(speed=pl.when(start).then(speeds))
+    audits.rides(home, made)
+    config_file = home / "configs" / "rides.toml"
+    config_file.write_text(config_file.read_text().replace("[features]", "observed = 3\n[features]", 1))
+    for name in ("held-out targets", "shuffled targets"):
+        assert audits.found(name).verdict == "clean"
+
+
+def test_honest_rides_are_clean_and_leave_a_page(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("train", "rides")
+    before = tiny.tree(rides)
+    capsys.readouterr()
+    tiny.run("audit", "rides", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["leaks"] == [] and [line["check"] for line in answer["checks"]] == [
+        check.name for check in audit.CHECKS
+    ]
+    assert {line["verdict"] for line in answer["checks"]} == {"clean"}
+    folder = rides / "runs" / "rides" / "audit"
+    assert files.read_json(folder / "audit.json") == answer["checks"]
+    page = (folder / "audit.html").read_text()
+    assert page.count("<svg") == 3 and "no leak found" in page
+    assert not re.search(r"(src|href)\s*=\s*.https?:", page)  # it asks nobody for anything
+    after = tiny.tree(rides)
+    assert {name for name in after if name not in before} == {
+        f"runs/rides/audit/audit.{end}" for end in ("json", "html")
+    }
+    assert {name: after[name] for name in before} == before  # nothing of the trials is left among real cells
+
+
+def test_an_honest_teacher_early_stopping_and_choice_of_blends_are_clean(rides: Path, tmp_path: Path) -> None:
+    watching = ("inner split", "teachers", "held-out targets", "held-out rows", "test rows", "nested blend")
+    found = verdicts(tmp_path / "scratch", "rides", *THOROUGH, only=watching)
+    assert {outcome.verdict for outcome in found.values()} == {"clean"}
+    assert "watched series are not trained on" in found["inner split"].detail
+    assert found["teachers"].detail.startswith("teachers: 2, simulators: 0")
+
+
+def test_few_series_are_not_enough_and_that_is_said(rides: Path, tmp_path: Path) -> None:
+    tiny.install(rides, tiny.write(tmp_path / "few", tiny.frames()))
+    found = verdicts(tmp_path / "scratch", "rides", only=("shuffled targets", "train against test"))
+    for outcome in found.values():
+        assert outcome.verdict == "not checked" and "too few" in outcome.detail
+
+
+@pytest.mark.slow
+def test_the_quickstart_in_small_is_clean(home: Path, tmp_path: Path) -> None:
+    sizes = ["data.simulate.breaths=200", "data.simulate.test_breaths=50", *SMOKE[2:]]
+    assert leaks(verdicts(tmp_path / "scratch", "quickstart", *sizes)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data at {REAL} (FOLDLINE_REAL_DATA names their folder)")
+def test_the_real_sample_is_clean(home: Path, tmp_path: Path) -> None:
+    found = verdicts(tmp_path / "scratch", "sample", f"data.source={REAL}")
+    assert leaks(found) == {}
+    assert [name for name, outcome in found.items() if outcome.verdict != "clean"] == ["stored cells"]
+
+
+# ---------------------------------------------------------------- a leak, and what can't be checked
+
+
+def test_a_leaking_run_ends_with_1_and_names_the_leak(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = audits.tables()
+    test = tiny.rides(501, audits.TEST_SERIES, audits.STEPS, seed=1)
+    shown = {"train": made["train"], "test": test}
+    with_copy = {name: table.with_columns(gps=3.6 * table["speed"]) for name, table in shown.items()}
+    audits.rides(home, made | with_copy | {"test": with_copy["test"].drop("speed")}, inputs="gps")
+    assert main(["audit", "rides", "--quiet"]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("audit: 18 checks, 1 leak, 1 could not be checked")
+    assert "  - target among inputs: gps is a copy of the target speed" in said.err
+    assert "1 leak: target among inputs" in (home / "runs" / "rides" / "audit" / "audit.html").read_text()
+
+
+def test_the_page_that_teaches_it_lists_every_check() -> None:
+    taught = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "audit.md").read_text()
+    listed = [line.split("|")[1].strip() for line in taught.splitlines() if line.startswith("| ")]
+    assert listed[1:] == [check.name for check in audit.CHECKS]
+
+
+def test_what_the_engine_refuses_is_not_checked(rides: Path) -> None:
+    def refused(_: Subject) -> Outcome:
+        raise UserError("that can't be")
+
+    assert audit.attempt(Check("any", "nothing", refused), audits.subject()) == Outcome(
+        "not checked", "the engine refused: that can't be"
+    )
+
+
+def test_bad_data_is_the_users_mistake_as_everywhere(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "rides", "data.source=nowhere"]) == 2
+    assert "nowhere does not exist" in capsys.readouterr().err
+
+
+def test_cells_that_come_out_differently_each_time_are_not_accused(
+    rides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foldline.fit import boosting_cell
+
+    honest, count = boosting_cell.RowsCell.fit, iter(range(100))
+    monkeypatch.setattr(
+        boosting_cell.RowsCell, "fit", lambda self, data, chosen, _, emit: honest(self, data, chosen, next(count), emit)
+    )
+    outcome = audits.found("held-out targets")
+    assert outcome.verdict == "not checked" and "lightgbm fold 0 seed 0 comes out differently" in outcome.detail
+
+
+# ---------------------------------------------------------------- trials
+
+
+def test_a_trial_has_the_models_of_the_config_and_is_small(home: Path) -> None:
+    small = trial_run.small(config.load(Path("gold")), 48)
+    assert [model.label for model in small.models] == [
+        "hybrid",
+        "bilstm",
+        "student",
+    ] and small.folds.k == trial_run.FOLDS
+    whole = config.load(Path("gold"))
+    for model, full in zip(small.models, whole.models, strict=True):
+        assert model.params == full.params and model.teacher == full.teacher
+        assert model.train.epochs == trial_run.EPOCHS and model.train.device_used == "cpu"
+        assert model.train.augment == full.train.augment and model.train.schedule == full.train.schedule
+    boosted = config.load(Path("quickstart")).models[1]
+    assert trial_run.small(replace(whole, models=(boosted,)), 48).models[0].params["rounds"] == trial_run.ROUNDS
+
+
+def test_a_trial_leaves_the_home_folder_as_it_was(home: Path) -> None:
+    with trial_run.at(Path("elsewhere")):
+        assert files.home() == Path("elsewhere").resolve()
+    assert files.home() == home

@@ -1,0 +1,375 @@
+"""Planted leaks: a competition, a config or an engine that leaks in one way each, and the audit says in which.
+
+Engines are spoilt by monkeypatching what they do, never by telling the audit about it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import audits
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+
+from foldline import blend, features
+from foldline.blend import Nested, post_processing
+from foldline.core import files
+from foldline.data import exact_rows, loading, target_grid
+from foldline.data.store import Dense
+from foldline.evidence.audit.audit_check import Outcome
+from foldline.experiment import scoring
+from foldline.features.family import Columns, Family
+from foldline.fit import boosting_cell, network_cell, pretraining, scaler
+from foldline.fit.labelled_series import LabelledSeries, labelled_series
+from foldline.run import cells, planning
+
+Patch = pytest.MonkeyPatch
+WATCH = "train.watch={share = 0.3, best = true}"
+TAUGHT = (
+    'model=[{name = "hybrid", width = 4}, {name = "hybrid", width = 4, label = "student", teacher = {of = ["hybrid"]}}]'
+)
+PRETRAINED = 'model=[{{name = "hybrid", width = 4, pretrain = {{source = "{source}"}}}}]'
+
+
+def leak(outcome: Outcome, *named: str) -> None:
+    """The outcome is a leak, and its detail names all of these."""
+    assert outcome.verdict == "LEAK", outcome
+    assert not [text for text in named if text not in outcome.detail], outcome.detail
+
+
+@pytest.fixture
+def rides(home: Path) -> Path:
+    """The rides as they should be; a test spoils them."""
+    audits.rides(home, audits.tables())
+    return home
+
+
+# ---------------------------------------------------------------- groups and series on both sides
+
+
+def test_a_series_in_two_folds(rides: Path, monkeypatch: Patch) -> None:
+    train = audits.tables()["train"]
+    apart = pl.concat([train[:5], train[10:], train[5:10]])  # the first ride's second half stands at the end
+
+    def by_runs(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, None]:
+        return frame, np.bincount(frame[key].rle_id().to_numpy()).astype(np.int64), None
+
+    tiny.write(rides.parent / "audited", {"train": apart})
+    monkeypatch.setattr(loading, "_by_series", by_runs)
+    outcomes = [audits.found("folds: whole series", f"folds.seed={seed}") for seed in range(8)]
+    caught = [outcome for outcome in outcomes if outcome.verdict == "LEAK"]
+    assert caught  # in some deals both halves are in one fold
+    leak(caught[0], "ride 1 is in folds 0 and 1")
+
+
+@pytest.mark.parametrize("role", ["none", "static"])
+def test_a_group_that_test_keeps_apart_and_the_folds_do_not(role: str, home: Path) -> None:
+    rider = np.repeat(np.arange(audits.SERIES + audits.TEST_SERIES) // 4, audits.STEPS)  # each rode four times
+    audits.rides(home, audits.tables(rider=rider))
+    static = ['data.static=["bike", "rider"]'] if role == "static" else []
+    leak(audits.found("folds: groups of test", *static, "folds.kind=group"), "'rider'", "100% of the test series")
+
+
+def test_a_column_of_dates_is_no_group(home: Path) -> None:
+    audits.rides(home, audits.tables())
+    for name in ("train", "test"):
+        (home.parent / "audited" / f"{name}.csv").unlink()
+        audits.tables()[name].with_columns(day=pl.date(2020, 1, 1)).write_parquet(
+            home.parent / "audited" / f"{name}.parquet"
+        )
+    outcome = audits.found("folds: groups of test")
+    assert outcome == Outcome("clean", "columns looked at: bike, day")
+
+
+def test_watched_series_that_are_trained_on(rides: Path, monkeypatch: Patch) -> None:
+    honest = network_cell.inner_split
+    monkeypatch.setattr(network_cell, "inner_split", lambda *given: (list(given[0]), honest(*given)[1]))
+    leak(audits.found("inner split", WATCH), "hybrid: ride", "trained on and watched")
+
+
+def watching_the_held_out_fold(
+    labelled_sets: list[LabelledSeries], *_: Any
+) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
+    dense = labelled_sets[0].dense
+    return list(labelled_sets), [
+        labelled_series(dense, np.setdiff1d(np.arange(len(dense.lengths)), labelled_sets[0].series))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("check", "named"),
+    [("inner split", "of the held-out fold is in the inner split"), ("held-out targets", "the watched score (early")],
+)
+def test_early_stopping_on_the_held_out_fold(check: str, named: str, rides: Path, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(network_cell, "inner_split", watching_the_held_out_fold)
+    leak(audits.found(check, WATCH), "hybrid", named)
+
+
+@pytest.mark.parametrize("check", ["teachers", "held-out targets"])
+def test_pseudo_labels_of_teachers_that_saw_the_fold(check: str, rides: Path, monkeypatch: Patch) -> None:
+    honest = planning._cell
+
+    def taught_by_all(given: Any, model: Any, fold: int | None, seed: int, made: Any) -> cells.Cell:
+        cell = honest(given, model, fold, seed, made)
+        return replace(cell, teachers=tuple(made)) if cell.teachers else cell
+
+    monkeypatch.setattr(planning, "_cell", taught_by_all)
+    leak(audits.found(check, TAUGHT), "student fold 0")
+
+
+def test_a_simulator_fitted_to_the_held_out_fold(home: Path, monkeypatch: Patch) -> None:
+    honest = pretraining.pretraining_data
+
+    def of_all(config: Any, features: Any, competition: Any, inside: np.ndarray, *more: Any) -> Dense:
+        return honest(config, features, competition, np.arange(len(competition.train.lengths)), *more)
+
+    monkeypatch.setattr(pretraining, "pretraining_data", of_all)
+    simulated = ["data.simulate={breaths = 30, test_breaths = 6}", "folds={kind = 'group', k = 2}"]
+    model = 'model=[{name = "hybrid", width = 4, pretrain = {breaths = 20}}]'
+    shutil.copy(home / "configs" / "quickstart.toml", home / "configs" / "rides.toml")
+    leak(audits.found("teachers", *simulated, model), "simulator is fitted to", "held-out fold")
+
+
+def test_a_stored_cell_with_another_folds_predictions(rides: Path) -> None:
+    tiny.run("train", "rides")
+    assert audits.found("stored cells").verdict == "clean"
+    keys = {entry["fold"]: entry["key"] for entry in stored(rides) if entry["label"] == "hybrid"}
+    places = [rides / "runs" / "cells" / keys[fold] / "held_out.npy" for fold in (0, 1)]
+    shutil.copy(places[1], places[0])
+    leak(audits.found("stored cells"), "hybrid fold 0 seed 0 predicts series out of fold")
+
+
+def stored(home: Path) -> list[dict[str, Any]]:
+    """The cells of the latest experiment."""
+    entries: list[dict[str, Any]] = files.read_json(home / "runs" / "rides" / "latest" / "experiment.json")["cells"]
+    return entries
+
+
+# ---------------------------------------------------------------- series that are there twice
+
+
+def noisy(ride: pl.DataFrame, name: int) -> pl.DataFrame:
+    """A copy under another name, its inputs and target with a little noise."""
+    rng = np.random.default_rng(name)
+    return ride.with_columns(
+        pl.col("row") + 500_000 + 100 * name,
+        pl.lit(name, pl.Int64).alias("ride"),
+        *(pl.col(column) * (1 + 1e-3 * rng.normal(size=ride.height)) for column in ("power", "speed")),
+    )
+
+
+def test_copies_across_folds(home: Path) -> None:
+    made = audits.tables()
+    copies = [noisy(made["train"].filter(pl.col("ride") == ride), 300 + ride) for ride in (7, 8, 9, 10, 11)]
+    audits.rides(home, made | {"train": pl.concat([made["train"], *copies])})
+    leak(audits.found("near-duplicates"), "copies: ride", "(fold 0)", "(fold 1)")
+
+
+def test_copies_in_the_test_file(home: Path) -> None:
+    made = audits.tables()
+    copy = noisy(made["train"].filter(pl.col("ride") == 7), 907).drop("speed")
+    test = pl.concat([made["test"], copy])
+    audits.rides(home, made | {"test": test, "sample_submission": test.select("row", speed=pl.lit(0.0))})
+    leak(audits.found("near-duplicates"), "copies: ride 7 (fold", "and ride 907 (test)")
+
+
+def test_copies_among_the_series_to_pretrain_on(rides: Path) -> None:
+    known = audits.tables()["train"].filter(pl.col("ride") == 7)
+    folder = tiny.write(rides.parent / "more", {"train": noisy(known, 907)})
+    leak(audits.found("near-duplicates", PRETRAINED.format(source=folder)), "ride 7 (fold", "ride 907 (pre-training)")
+
+
+# ---------------------------------------------------------------- features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoilt(Family):
+    """A family of one feature; the tests put a leaking expression into it."""
+
+    made: ClassVar[pl.Expr]
+
+    @property
+    def lookahead(self) -> bool:
+        return True
+
+    def expressions(self, columns: Columns) -> list[pl.Expr]:
+        return [self.made.cast(pl.Float64).alias("spoilt")]
+
+
+@pytest.mark.parametrize(
+    ("check", "expression", "why"),
+    [
+        ("features: other series", pl.col("power") - pl.col("power").mean(), "follows other series"),
+        ("features: other series", pl.col("power").shift(1).fill_null(0.0), "follows other series"),
+        ("features: order", pl.int_range(pl.len()), "follows it"),
+        ("features: names", pl.col("ride") % 10, "is made from them"),
+        ("features: names", pl.col("row"), "is made from them"),
+        ("features: targets", pl.col("speed").shift(-1).fill_null(0.0), "is made from the target"),
+    ],
+)
+def test_features_that_know_more_than_their_series_inputs(
+    check: str, expression: pl.Expr, why: str, rides: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.setitem(features.FAMILIES, "spoilt", Spoilt)
+    monkeypatch.setattr(Spoilt, "made", expression, raising=False)
+    leak(audits.found(check, 'features.families=["raw", "spoilt"]'), f"spoilt {why}")
+
+
+# ---------------------------------------------------------------- targets among the inputs
+
+
+def copied(speed: pl.Expr) -> dict[str, pl.DataFrame]:
+    """The rides with one more input that is made from the target, in the training and in the test file."""
+    test = tiny.rides(501, audits.TEST_SERIES, audits.STEPS, seed=1)
+    made = audits.tables()
+    return made | {
+        "train": made["train"].with_columns(extra=speed),
+        "test": test.with_columns(extra=speed).drop("speed"),
+    }
+
+
+SPEED = pl.col("speed")
+
+
+@pytest.mark.parametrize(
+    ("copy", "what"),
+    [
+        (SPEED, "the target speed"),
+        (32 + 1.8 * SPEED.round(2), "the target speed"),
+        (SPEED.exp(), "the target speed"),
+        (-(SPEED + 1).sqrt(), "the target speed"),
+        (SPEED.shift(1).over("ride").fill_null(0.0), "1 steps back, the target speed"),
+        (SPEED.shift(-2).over("ride").fill_null(0.0), "2 steps ahead, the target speed"),
+        (SPEED.mean().over("ride"), "the series' mean value of the target speed"),
+    ],
+)
+def test_an_input_that_is_the_target(copy: pl.Expr, what: str, home: Path) -> None:
+    audits.rides(home, copied(copy), inputs="extra")
+    leak(audits.found("target among inputs"), f"extra is a copy of {what}")
+
+
+def test_a_feature_that_equals_the_target_by_nature_is_worth_a_note(home: Path) -> None:
+    made = audits.tables()
+    audits.rides(home, made | {"train": made["train"].with_columns(speed=pl.col("power").cum_sum().over("ride") / 7)})
+    outcome = audits.found("target among inputs", 'features.families=["raw", "integral"]')
+    assert outcome.verdict == "note" and "sum(power) is the target speed" in outcome.detail
+
+
+# ---------------------------------------------------------------- fitted parts that saw too much
+
+
+def everything(dense: Dense) -> np.ndarray:
+    return np.arange(len(dense.lengths))
+
+
+@pytest.mark.parametrize("check", ["held-out targets", "held-out rows"])
+def test_a_scaler_fitted_on_all_series(check: str, rides: Path, monkeypatch: Patch) -> None:
+    honest = scaler.fit
+    monkeypatch.setattr(scaler, "fit", lambda kind, data, _, seed: honest(kind, data, everything(data), seed))
+    named = "the target's centre" if check == "held-out targets" else "the scaler's centres, the scaler's scales"
+    leak(audits.found(check), f"hybrid fold 0 seed 0: {named}")
+
+
+def on_a_grid() -> dict[str, pl.DataFrame]:
+    """The rides with a speed that is read off in steps of 0.05."""
+    made = audits.tables()
+    return made | {"train": made["train"].with_columns((SPEED * 20).round() / 20)}
+
+
+def test_a_grid_found_on_all_series(home: Path, monkeypatch: Patch) -> None:
+    audits.rides(home, on_a_grid())
+    honest = scaler.fit
+
+    def of_all(kind: str, data: Dense, chosen: np.ndarray, seed: int) -> scaler.Scaler:
+        assert data.y is not None
+        grids = tuple(target_grid.detect_grids(np.asarray(data.y)[data.scored]))
+        return replace(honest(kind, data, chosen, seed), grids=grids)
+
+    assert audits.found("held-out targets").verdict == "clean"
+    monkeypatch.setattr(scaler, "fit", of_all)
+    leak(audits.found("held-out targets"), "hybrid fold 0 seed 0: the target's grid")
+
+
+def test_a_network_trained_on_all_series(rides: Path, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(cells, "labelled_series", lambda dense, _: labelled_series(dense, everything(dense)))
+    leak(audits.found("held-out targets"), "hybrid fold 0 seed 0: the training loss, the network's weights")
+
+
+@pytest.mark.parametrize(
+    ("check", "named"),
+    [("held-out targets", "lightgbm fold 0 seed 0"), ("shuffled targets", "better than chance (p = 0.0002")],
+)
+def test_trees_grown_on_all_series(check: str, named: str, rides: Path, monkeypatch: Patch) -> None:
+    honest = boosting_cell.RowsCell.fit
+    monkeypatch.setattr(
+        boosting_cell.RowsCell, "fit", lambda self, data, _, *more: honest(self, data, everything(data), *more)
+    )
+    leak(audits.found(check), named)
+
+
+def test_trees_that_look_at_the_answer_when_they_predict(rides: Path, monkeypatch: Patch) -> None:
+    honest = boosting_cell.RowsCell.predict
+
+    def nudged(self: Any, data: Dense, chosen: np.ndarray) -> tuple[np.ndarray, None]:
+        values, spread = honest(self, data, chosen)
+        return (values if data.y is None else 0.5 * values + 0.5 * np.asarray(data.y[chosen])), spread
+
+    monkeypatch.setattr(boosting_cell.RowsCell, "predict", nudged)
+    leak(audits.found("held-out targets"), "lightgbm fold 0 seed 0: the out-of-fold predictions")
+    leak(audits.found("shuffled targets"), "better than chance")
+
+
+def test_a_scaler_that_saw_the_test_table(rides: Path, monkeypatch: Patch) -> None:
+    honest = scaler.fit
+
+    def with_test(kind: str, data: Dense, chosen: np.ndarray, seed: int) -> scaler.Scaler:
+        fitted = honest(kind, data, chosen, seed)
+        test = pl.read_parquet(files.home() / "data" / "test.parquet")["power"].median()
+        return replace(fitted, center=fitted.center + 0.01 * float(test))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scaler, "fit", with_test)
+    leak(audits.found("test rows"), "hybrid fold 0 seed 0: the scaler's centres")
+
+
+def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkeypatch: Patch) -> None:
+    honest = blend.nested
+
+    def not_nested(config: Any, rows: Any) -> Nested:
+        return replace(honest(config, rows), values=blend.fit(config, rows).apply(rows.predictions))
+
+    monkeypatch.setattr(blend, "nested", not_nested)
+    leak(audits.found("nested blend", "blend.method=nnls"), "the rows of fold 0 are fitted by weights")
+
+
+def test_rows_snapped_to_a_grid_of_their_own_fold(home: Path, monkeypatch: Patch) -> None:
+    audits.rides(home, on_a_grid())
+
+    def of_all(values: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        return post_processing.snap(values, target_grid.detect_grids(truth))
+
+    assert audits.found("nested blend").verdict == "clean"
+    monkeypatch.setattr(scoring, "_snapped_by_fold", of_all)
+    leak(audits.found("nested blend"), "fitted to a grid that its own targets have changed")
+
+
+def test_a_decoder_that_looks_at_the_target(rides: Path, monkeypatch: Patch) -> None:
+    def peeping(table: Any) -> exact_rows.Exact:
+        return exact_rows.Exact(table.frame["speed"].to_numpy(), np.full(table.frame.height, "peeped"))
+
+    monkeypatch.setattr(exact_rows, "obtain", peeping)
+    leak(audits.found("exact rows", "post.decode=true"), "the decoder looks at them")
+
+
+# ---------------------------------------------------------------- training and test table
+
+
+def test_a_counter_that_runs_on_through_both_files(home: Path) -> None:
+    counter = np.arange((audits.SERIES + audits.TEST_SERIES) * audits.STEPS, dtype=float)
+    audits.rides(home, audits.tables(counter=counter), inputs="counter")
+    raw = 'features.families=["raw"]'
+    leak(audits.found("train against test", raw), "counter alone tells test series from training series")

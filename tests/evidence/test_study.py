@@ -1,0 +1,226 @@
+"""`study` on the rides: widths that are solved for, cells and verdicts of an ablation, what a step costs, the page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from lab import dense
+
+from foldline.cli.main import main
+from foldline.core import files
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+from foldline.evidence.study import step_cost, study_file, systems, truncation, width_search
+from foldline.evidence.study.step_cost import Subject
+from foldline.experiment import config, records
+
+FILE = """
+base = "rides.toml"
+set = ["folds.k=3"]
+
+[study]
+parameters = 900
+tolerance = 0.2
+seeds = [0, 1]
+bootstrap = 200
+steps = [8, 16]
+batch = 2
+
+[[system]]
+name = "LSTM"
+multiple = 2
+model = {name = "hybrid", blocks = [{kind = "lstm"}]}
+
+[[system]]
+name = "convolution & <more>"
+model = {name = "hybrid", blocks = [{kind = "conv", kernel = 3}]}
+
+[[system]]
+name = "DeepAR"
+multiple = 2
+model = {name = "deepar", layers = 1, embed = 0}
+"""
+
+
+def install(home: Path, text: str = FILE) -> None:
+    (home / "configs" / "study-rides.toml").write_text(text)
+
+
+def square(width: int) -> int:
+    return width**2
+
+
+def test_the_nearer_of_the_two_widths_beside_the_goal_is_taken() -> None:
+    assert width_search.solve(square, 10_000, 1, 0.05) == (100, 10_000)
+    assert width_search.solve(square, 10_120, 1, 0.05) == (101, 10_201)
+    assert width_search.solve(square, 10_000, 8, 0.1) == (96, 9_216)
+    assert width_search.solve(square, 1, 1, 0.05) == (1, 1)
+
+
+def test_it_is_found_by_few_looks() -> None:
+    looked: list[int] = []
+
+    def count(width: int) -> int:
+        looked.append(width)
+        return width**2
+
+    width_search.solve(count, 10**6, 1, 0.05)
+    assert len(looked) < 30
+
+
+def test_a_goal_that_no_width_meets_is_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"must have 10,000 parameters ± 5%, but has 9,216 at width 96 and 16,384 at wi"
+    ):
+        width_search.solve(square, 10_000, 32, 0.05)
+    with pytest.raises(UserError, match="do not follow its width"):
+        width_search.solve(lambda width: 5, 10_000, 1, 0.05)
+
+
+def test_parameters_are_those_that_are_trained() -> None:
+    path_free = config.from_tables(
+        "x",
+        {
+            "data": {"id": "i", "key": "k", "order": "t", "target": ["y"], "inputs": ["x"]},
+            "model": [{"name": "hybrid", "width": 2, "blocks": [{"kind": "conv", "kernel": 1}]}],
+        },
+        "here",
+    )
+    entry, conv, norms, head = 3 * 2 + 2, 2 * (2 * 2 + 2), 2 * 2 * 2, 2 * 2 + 2
+    assert width_search.parameters(path_free.models[0], dense()) == entry + conv + norms + head
+
+
+def test_costs_come_for_each_number_of_steps_and_memory_grows(home: Path, rides: Path) -> None:
+    install(home)
+    plan = study_file.load(Path("study-rides"), [])
+    subject = Subject.of(plan.config_of(plan.systems[0], 32).models[0], dense())
+    short, long = step_cost.measured(subject, 16, [16, 512])
+    assert (short.steps, long.steps, short.batch) == (16, 512, 16)
+    assert short.step_s > 0 and 0 <= short.peak_bytes < long.peak_bytes
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home folder of a study of the rides that has run once."""
+    folder = tmp_path_factory.mktemp("studied")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        tiny.install(folder / "home", tiny.write(folder / "rides", tiny.frames()))
+        install(folder / "home")
+        tiny.run("study", "study-rides", "study.growth=true")
+    return folder / "home"
+
+
+def found(home: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((home / "runs" / "study-rides" / "latest" / "study.json").read_text())
+    return value
+
+
+def test_all_systems_have_the_wanted_size_and_cells_on_every_fold_and_seed(studied: Path) -> None:
+    value = found(studied)
+    assert value["command"] == "./run.sh study study-rides study.growth=true"
+    assert [each["name"] for each in value["systems"]] == ["LSTM", "convolution & <more>", "DeepAR"]
+    for each in value["systems"]:
+        assert 720 <= each["parameters"] <= 1080
+        assert np.array(each["scores"]).shape == (3, 2) and each["score"] == pytest.approx(np.mean(each["scores"]))
+        assert [point["steps"] for point in each["growth"]] == [8, 16] and each["step"]["steps"] == 10
+    cells = {path.parent.name for path in (studied / "runs" / "cells").glob("*/done.json")}
+    assert len(cells) == 3 * 3 * 2 and cells == records.noted_cells(studied / "runs" / "study-rides" / "latest")
+
+
+def test_the_first_system_is_compared_with_each_other_one(studied: Path) -> None:
+    value = found(studied)
+    assert value["systems"][0]["verdict"] == ""
+    assert all(each["verdict"] for each in value["systems"][1:])
+    effects = [each["effect"] for each in value["evidence"]["variants"]]
+    first = value["systems"][0]["score"]
+    np.testing.assert_allclose(effects, [each["score"] - first for each in value["systems"][1:]])
+
+
+def test_the_page_shows_each_system_with_its_evidence_and_growth(studied: Path) -> None:
+    page = (studied / "runs" / "study-rides" / "latest" / "study.html").read_text()
+    assert "convolution &amp; &lt;more&gt;" in page and "<more>" not in page
+    assert all(f"<h2>{title}</h2>" in page for title in ("Scores", "Effects", "Price", "Growth", "History"))
+    assert page.count("time grows as T") == 3 and "./run.sh study study-rides study.growth=true" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_system_that_looks_back_is_cut_and_whole_it_is_its_cell(
+    studied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOLDLINE_HOME", str(studied))
+    monkeypatch.chdir(studied.parent)
+    plan = study_file.load(Path("study-rides"), [])
+    lstm, *others = systems.prepare(plan, Terminal(quiet=True)).ablation.prepared
+    assert truncation.looks_back(lstm.plan[0].model)
+    assert not any(truncation.looks_back(other.plan[0].model) for other in others)
+    cuts = truncation.curve(lstm)
+    assert [cut.steps for cut in cuts] == [1, 2, 5, 10]
+    assert [asdict(cut) for cut in cuts] == found(studied)["systems"][0]["truncation"]
+    cell, data = lstm.plan[0], lstm.train
+    held = files.read_array(cell.folder / "held_out.npy")
+    off = np.abs(files.read_array(cell.folder / "out_of_fold.npy") - np.asarray(data.y)[held])
+    assert cuts[-1].error == pytest.approx(off[data.scored[held]].mean(), rel=1e-4) and cuts[-1].distance == 0
+    assert all(cut.distance > 0 for cut in cuts[:-1])
+
+
+def test_a_second_run_trains_nothing(
+    studied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FOLDLINE_HOME", str(studied))
+    monkeypatch.chdir(studied.parent)
+    before = tiny.tree(studied / "runs" / "cells")
+    tiny.run("study", "study-rides")
+    assert tiny.tree(studied / "runs" / "cells") == before
+    out = capsys.readouterr().out
+    assert "cells: 18, 18 finished, 0 to train" in out and "LSTM: width" in out
+    page = (studied / "runs" / "study-rides" / "latest" / "study.html").read_text()
+    assert "add study.growth=true" in page
+
+
+def test_a_dry_run_trains_nothing(home: Path, rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    install(home)
+    assert main(["study", "study-rides", "--dry-run"]) == 0
+    assert "18 cells would take about" in capsys.readouterr().out
+    assert not list((home / "runs").glob("cells/*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("parameters = 900", "parameters = 0"), "parameters must be at least 1"),
+        (("steps = [8, 16]", "steps = [16, 8]"), "steps must rise"),
+        (("seeds = [0, 1]", "seeds = []"), "seeds must be different whole numbers"),
+        (('"DeepAR"', '"LSTM"'), "each with a name of its own"),
+        (("layers = 1, embed", "width = 8, embed"), "must not give a width"),
+        (("layers = 1, embed", "leyers = 1, embed"), "leyers"),
+        (('{name = "deepar", layers = 1, embed = 0}', '{name = "lightgbm"}'), "system 'DeepAR'"),
+    ],
+)
+def test_a_study_that_cannot_be_is_refused(home: Path, rides: Path, change: tuple[str, str], message: str) -> None:
+    install(home, FILE.replace(*change))
+    with pytest.raises(UserError, match=message):
+        study_file.load(Path("study-rides"), [])
+
+
+def test_what_is_no_study_and_what_no_override_may_change_is_refused(home: Path, rides: Path) -> None:
+    install(home)
+    with pytest.raises(UserError, match=r"is no study: it has no \[\[system\]\]"):
+        study_file.load(Path("rides"), [])
+    with pytest.raises(UserError, match="change them in its file"):
+        study_file.load(Path("study-rides"), ["model.0.width=3"])
+    changed = study_file.load(Path("study-rides"), ["study.parameters=700", "train.epochs=1"])
+    assert changed.settings.parameters == 700 and changed.base.train.epochs == 1
+
+
+@pytest.mark.parametrize("name", ["study-sequence", "study-sequence-gpu"])
+def test_the_shipped_studies_can_be_read(home: Path, name: str) -> None:
+    plan = study_file.load(Path(name), [])
+    assert len(plan.systems) == {"study-sequence": 6, "study-sequence-gpu": 20}[name]

@@ -1,0 +1,115 @@
+"""A study that is really killed: ten SIGKILLs while four workers run, half of them to the whole command.
+
+./run.sh test --slow tests/foldline/test_tune_kill.py
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+import searches
+from optuna.trial import FrozenTrial, TrialState
+
+from foldline.evidence.tuning import trial as trials
+from foldline.evidence.tuning.trial_queue import DEATHS, Shared
+
+KILLS, TRIALS, WORKERS = 10, 100, 4
+STORAGE = os.environ.get("FOLDLINE_TEST_STORAGE", "")  # url of an empty database, to be tried instead of a journal
+PATIENCE_S = 300.0  # longest wait for something that must happen
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+class Run:
+    """`tune search` in a process group of its own."""
+
+    def __init__(self, home: Path, words: list[str]) -> None:
+        command = [sys.executable, "-P", "-m", "foldline", "tune", "search", *words]
+        self.output = home / "output.txt"
+        with self.output.open("a") as stream:
+            self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """The processes that it has spawned; multiprocessing's own helper aside."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "spawn_main" in self._command(child)]
+
+    @staticmethod
+    def _command(child: psutil.Process) -> str:
+        try:
+            return " ".join(child.cmdline())
+        except psutil.Error:  # it is gone by now
+            return ""
+
+    def kill(self, all_of_it: bool, draw: random.Random) -> None:
+        """Kill the whole group, or one of the workers."""
+        if all_of_it:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(timeout=PATIENCE_S)
+        else:
+            draw.choice(self.workers).send_signal(signal.SIGKILL)
+
+
+def until(what: str, holds: Callable[[], bool], run: Run) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert run.process.poll() is None, run.output.read_text()
+        assert time.monotonic() < deadline, f"{what} did not happen:\n{run.output.read_text()}"
+        time.sleep(0.05)
+
+
+def test_killed_ten_times_a_study_ends_whole(rides: Path, home: Path) -> None:
+    path = searches.install(home)
+    words = [f"tune.trials={TRIALS}", f"tune.workers={WORKERS}", f"tune.storage={STORAGE}"]
+    draw, run = random.Random(0), Run(home, [searches.TREES, searches.FOUR, *words])
+    until("a study", lambda: (home / "runs" / "search" / "latest").exists(), run)
+    folder = (home / "runs" / "search" / "latest").resolve()
+    shared = Shared(replace(searches.setting(path, *words), folder=folder))
+    for number in range(KILLS):
+        until("a trial by four workers", partial(all_at_work, run, shared, len(shared.trials())), run)
+        time.sleep(draw.uniform(0.0, 0.5))
+        assert shared.ended < TRIALS, "too few trials for ten kills"
+        run.kill(number % 2 == 1, draw)
+        if number % 2 == 1:
+            run = Run(home, [searches.TREES, searches.FOUR, *words])
+    assert run.process.wait(timeout=PATIENCE_S) == 0, run.output.read_text()
+    is_whole(shared)
+    assert len(searches.found(home)["trials"]) == TRIALS
+
+
+def all_at_work(run: Run, shared: Shared, begun: int) -> bool:
+    """Four workers are there, and more trials than had been begun."""
+    return len(run.workers) == WORKERS and len(shared.trials()) > begun
+
+
+def is_whole(shared: Shared) -> None:
+    """As many trials as were asked for, none lost, none counted twice, every score what its cells say."""
+    states = Counter(trial.state for trial in shared.trials())
+    assert states.keys() == {TrialState.COMPLETE, TrialState.FAIL}, "no kill has hit a trial, or one hangs"
+    assert states[TrialState.COMPLETE] == TRIALS
+    again = Counter(trial.user_attrs["again"] for trial in shared.trials() if "again" in trial.user_attrs)
+    lost = {trial.number for trial in shared.trials(TrialState.FAIL)}
+    given_up = {trial.number for trial in shared.trials(TrialState.FAIL) if deaths(trial) == DEATHS - 1}
+    assert again.keys() | given_up == lost and set(again.values()) == {1}
+    for trial in shared.trials(TrialState.COMPLETE):
+        ready = trials.prepared(shared.setting.config(trial.params), shared.setting.tune.seeds)
+        assert trials.mean_score(ready, shared.setting.tune.folds) == trial.value
+
+
+def deaths(trial: FrozenTrial) -> int:
+    """Workers that these values had killed before this one."""
+    return int(trial.user_attrs.get("deaths", 0))

@@ -1,0 +1,149 @@
+"""Leases and journals when processes are killed: a dead worker is known at once, half a line harms nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+from foldline.core import requirements
+from foldline.core.errors import UserError
+from foldline.evidence.tuning import leases, storage
+from foldline.evidence.tuning.leases import Leases
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from foldline.evidence.tuning.leases import Leases
+with Leases(Path(sys.argv[1])).hold(7):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def killed_holder(folder: Path) -> None:
+    """Another process holds lease 7 until this kills it."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == "held\n"
+    assert not Leases(folder).free(7)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_lease_is_free_the_moment_its_holder_is_killed(tmp_path: Path) -> None:
+    held = Leases(tmp_path)
+    mine = {"lease": held.id}
+    killed_holder(tmp_path)
+    assert held.free(7)
+    assert held.dead(7, mine, began=time.time(), shared=True)
+    with held.hold(7):
+        assert not held.dead(7, mine, began=0.0, shared=True)
+
+
+def test_the_id_is_drawn_once_for_a_folder(tmp_path: Path) -> None:
+    first = Leases(tmp_path / "a").id
+    assert Leases(tmp_path / "a").id == first != Leases(tmp_path / "b").id
+
+
+def test_elsewhere_a_sign_of_life_counts(tmp_path: Path) -> None:
+    here, now = Leases(tmp_path), time.time()
+    long_ago = now - leases.SILENCE_S - 1
+    assert not here.dead(1, {"lease": "other", "beat": now}, began=long_ago, shared=True)
+    assert here.dead(1, {"lease": "other", "beat": long_ago}, began=long_ago, shared=True)
+    assert not here.dead(1, {"lease": "other"}, began=now, shared=True)
+
+
+def test_a_worker_killed_before_it_left_its_name(tmp_path: Path) -> None:
+    here = Leases(tmp_path)
+    assert here.dead(1, {}, began=time.time(), shared=False)  # nobody else uses this study: its lease says all
+    assert not here.dead(1, {}, began=time.time(), shared=True)
+    assert here.dead(1, {}, began=time.time() - leases.NAMING_S - 1, shared=True)  # leaving it takes a moment
+
+
+def test_a_sign_of_life_counts_whatever_the_clock_said_when_it_began(tmp_path: Path) -> None:
+    """A database keeps local times: of a machine further east they lie in the future."""
+    long_ago = time.time() - leases.SILENCE_S - 1
+    assert Leases(tmp_path).dead(1, {"lease": "other", "beat": long_ago}, began=time.time() + 7200, shared=True)
+
+
+def journal(folder: Path) -> optuna.Study:
+    return storage.open_study("", folder, "study")
+
+
+def finish(study: optuna.Study, value: float) -> None:
+    trial = study.ask()
+    trial.suggest_float("x", 0.0, 1.0)
+    study.tell(trial, value)
+
+
+@pytest.mark.parametrize("half", [b"{", b'{"op_code":6,"worker_id":"ab', b"x" * 9000])
+def test_half_a_line_is_cut_off_and_nothing_is_lost(half: bytes, tmp_path: Path) -> None:
+    finish(journal(tmp_path), 1.0)
+    path = tmp_path / "study.journal"
+    whole = path.read_bytes()
+    path.write_bytes(whole + half)
+    finish(journal(tmp_path), 2.0)
+    assert path.read_bytes().startswith(whole)
+    assert [trial.value for trial in journal(tmp_path).trials] == [1.0, 2.0]
+
+
+def test_a_journal_of_nothing_but_half_a_line(tmp_path: Path) -> None:
+    (tmp_path / "study.journal").write_bytes(b'{"op_')
+    finish(journal(tmp_path), 1.0)
+    assert len(journal(tmp_path).trials) == 1
+
+
+def test_a_journal_may_lie_in_the_users_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    storage.open_storage("~/a.journal", tmp_path)
+    assert (tmp_path / "me" / "a.journal").exists()
+
+
+def test_several_studies_share_a_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    for name in ("one", "other"):
+        study = storage.open_study(url, tmp_path, name)
+        finish(study, 1.0)
+    again = storage.open_study(url, tmp_path, "one")
+    assert len(again.trials) == 1
+    again._storage.remove_session()
+    study._storage.remove_session()
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("grpc://nowhere", "the form grpc://HOST:PORT"),
+        ("mysql://here/db", "the library for mysql:// is not installed"),
+        ("sqlite:////nowhere/at/all.db", "the database can't be used: .*Check the url"),
+    ],
+)
+def test_storages_that_can_t_be_used(where: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(UserError, match=says):
+        storage.open_storage(where, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("where", "module", "package"),
+    [("grpc://here:1", "grpc", "grpcio"), ("postgresql+psycopg://here/db", "psycopg", "psycopg-binary")],
+)
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(
+    where: str, module: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=f"needs the module {module}, .* with FOLDLINE_EXTRAS=storage before it"):
+        storage.open_storage(where, tmp_path)
+    extra = requirements.declared(REPOSITORY / "pyproject.toml", ["storage"])
+    assert package in {line.partition(">")[0] for line in extra}

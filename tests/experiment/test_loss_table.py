@@ -1,0 +1,119 @@
+"""Errors booked by series, phase and exactness, and resampled: against slow loops and hand-made cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from lab import dense
+
+from foldline.data.metrics import METRICS
+from foldline.evidence.ablation import bootstrap
+from foldline.experiment import loss_table
+from foldline.experiment.loss_table import LossTable
+
+DATA = dense(series=12, steps=6, static=True)  # lengths 1 to 6, steps 0 to 3 scored, two targets
+FOLD = np.arange(12) % 3
+
+
+def known() -> np.ndarray:
+    """(N, T) bool: every third step is exact."""
+    return np.broadcast_to(np.arange(6) % 3 == 1, DATA.scored.shape)
+
+
+def predicted(seed: int) -> np.ndarray:
+    assert DATA.y is not None
+    return DATA.y + np.random.default_rng(seed).normal(size=DATA.y.shape)
+
+
+def booked(seeds: int, metric: str = "mae") -> np.ndarray:
+    """(S, N, P, E) losses of predictions drawn by seed."""
+    assert DATA.y is not None
+    book = LossTable.of(DATA, known())
+    return np.stack([book.losses(DATA.y, predicted(seed), METRICS[metric]) for seed in range(seeds)])
+
+
+def test_losses_are_booked_where_a_loop_books_them() -> None:
+    assert DATA.y is not None
+    book, wanted = LossTable.of(DATA, known()), np.zeros((12, 3, 2))
+    counts = np.zeros((12, 3, 2))
+    for series in range(12):
+        steps = np.flatnonzero(DATA.scored[series])
+        for rank, step in enumerate(steps):
+            place = series, 3 * rank // len(steps), int(known()[series, step])
+            wanted[place] += np.abs(predicted(0)[series, step] - DATA.y[series, step]).sum()
+            counts[place] += 2
+    np.testing.assert_allclose(booked(1)[0], wanted)
+    np.testing.assert_array_equal(book.counts, counts)
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse"])
+def test_fold_scores_are_the_metric_of_the_folds(metric: str) -> None:
+    assert DATA.y is not None
+    book = LossTable.of(DATA, None)
+    sums = np.stack([book.losses(DATA.y, predicted(seed), METRICS[metric]) for seed in range(2)])
+    whole = loss_table.everything(book.counts)
+    scores = loss_table.fold_scores(whole.of(sums), whole.of(book.counts), FOLD, METRICS[metric].finish)
+    for fold in range(3):
+        inside = DATA.scored & (fold == FOLD)[:, None]
+        for seed in range(2):
+            assert scores[fold, seed] == pytest.approx(METRICS[metric](DATA.y[inside], predicted(seed)[inside]))
+
+
+def test_slices_of_a_group_share_all_there_is() -> None:
+    book = LossTable.of(DATA, known())
+    shown = loss_table.slices(DATA, book.counts, ["ward"], {"ward": ("east", "west")})
+    assert [each.name for each in shown if each.group == "ward"] == ["east", "west"]
+    assert [each.name for each in shown if each.group == "exactness"] == ["open", "exact"]
+    for group in ("ward", "phase", "exactness"):
+        total = sum(each.of(book.counts).sum() for each in shown if each.group == group)
+        assert total == book.counts.sum()
+
+
+def test_without_static_columns_or_decoder_there_are_phases_only() -> None:
+    bare = dense()
+    shown = loss_table.slices(bare, LossTable.of(bare, None).counts, [], {})
+    assert [each.name for each in shown] == list(loss_table.PHASES)
+
+
+def effects(draws: int = 400, seeds: int = 3, pooled: bool = False) -> np.ndarray:
+    """(2,) the interval of predictions of other seeds against those of the first ones."""
+    book = LossTable.of(DATA, None)
+    assert DATA.y is not None
+    sums = np.stack([book.losses(DATA.y, predicted(seed), METRICS["mae"]) for seed in range(2 * seeds)])
+    whole = loss_table.everything(book.counts)
+    paired = sums.reshape(2, seeds, *sums.shape[1:])
+    found = bootstrap.intervals(paired, book.counts, FOLD, [whole, whole], float, draws, seed=0)
+    return found[int(pooled), 0]
+
+
+def test_intervals_are_those_of_a_slow_bootstrap() -> None:
+    """Series drawn inside their fold, seeds for all folds at once; the ends agree within the draws' own noise."""
+    assert DATA.y is not None
+    each = [np.where(DATA.scored[..., None], np.abs(predicted(seed) - DATA.y), 0).sum(axis=(1, 2)) for seed in range(6)]
+    count = 2 * DATA.scored.sum(axis=1)
+    rng, found = np.random.default_rng(5), []
+    for _ in range(4000):
+        picks, total = rng.integers(3, size=3), 0.0
+        for fold in range(3):
+            drawn = rng.choice(np.flatnonzero(fold == FOLD), 4)
+            by_seed = [(each[3 + pick][drawn].sum() - each[pick][drawn].sum()) / count[drawn].sum() for pick in picks]
+            total += np.mean(by_seed) / 3
+        found.append(total)
+    np.testing.assert_allclose(effects(draws=4000), np.percentile(found, [2.5, 97.5]), atol=0.03)
+
+
+def test_the_same_draws_give_the_same_interval_in_blocks_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = effects()
+    assert (effects() == whole).all()
+    monkeypatch.setattr(bootstrap, "BLOCK", 12 * 37)
+    np.testing.assert_allclose(effects(draws=4000), effects(draws=4000), rtol=0)
+    np.testing.assert_allclose(effects(draws=4000), whole, atol=0.06)
+
+
+def test_a_variant_that_is_the_baseline_has_no_interval_to_speak_of() -> None:
+    sums = booked(2)
+    book = LossTable.of(DATA, known())
+    found = bootstrap.intervals(
+        np.stack([sums, sums]), book.counts, FOLD, [loss_table.everything(book.counts)], float, 100, seed=0
+    )
+    assert (found == 0).all()

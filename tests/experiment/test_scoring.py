@@ -1,0 +1,140 @@
+"""From cells to an answer: what a run records, scores by hand, a report that asks nobody, and a second run's bytes."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from answers import blended_by_hand, recorded, submitted
+
+from foldline.blend.members import Member
+from foldline.cli.main import main
+from foldline.core.console import Terminal
+from foldline.experiment import config, preparation, scoring
+from foldline.experiment.scoring import Result
+
+
+def test_a_second_run_gives_the_same_bytes(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, cells = tiny.submission(trained), tiny.tree(trained / "runs" / "cells")
+    tiny.run("train", "rides")
+    assert "all cells are finished: nothing to train" in capsys.readouterr().out
+    assert tiny.submission(trained) == before and tiny.tree(trained / "runs" / "cells") == cells
+
+
+def test_the_recorded_config_makes_the_same_experiment(trained: Path) -> None:
+    latest = trained / "runs" / "rides" / "latest"
+    tables = tomllib.loads((latest / "config.toml").read_text())
+    assert tables["data"].pop("source") and config.from_tables(
+        "rides", {**tables, "data": {**tables["data"], "source": "x"}}, ""
+    )
+    (trained / "configs" / "again.toml").write_text((latest / "config.toml").read_text())
+    before = tiny.submission(trained)
+    tiny.run("train", "again")
+    assert tiny.submission(trained, "again") == before
+
+
+def test_the_scores_are_those_of_the_cells_predictions(trained: Path) -> None:
+    """The slow way: every out-of-fold file by hand against train.csv."""
+    train = tiny.frames()["train"]
+    truth, coasting = (train[name].to_numpy().reshape(12, 10) for name in ("speed", "coasting"))
+    value = recorded(trained)
+    scores = dict(value["scores"])
+    for entry in value["cells"]:
+        folder = trained / "runs" / "cells" / entry["key"]
+        held, predicted = np.load(folder / "held_out.npy"), np.load(folder / "out_of_fold.npy")[:, :, 0]
+        error = np.abs(predicted - truth[held])[coasting[held] == 0].mean()
+        assert scores[entry["label"]][entry["fold"]] == pytest.approx(error)
+    for label in ("hybrid", "lightgbm"):  # folds of equal size: the score of all rows is their mean
+        assert scores[label][2] == pytest.approx(np.mean(scores[label][:2]))
+
+
+def test_test_predictions_are_the_blended_means_over_folds(trained: Path) -> None:
+    np.testing.assert_allclose(submitted(trained), blended_by_hand(trained, cells_of_each=2), rtol=1e-12)
+
+
+class Links(HTMLParser):
+    """Collects what a page would load, and checks that its tags are closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.headings: list[str] = []
+        self.inside = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.inside = tag
+        given = dict(attributes)
+        self.loads += [str(given[name]) for name in ("src", "href", "xlink:href") if given.get(name)]
+
+    def handle_data(self, data: str) -> None:
+        if self.inside in ("h1", "h2") and data.strip():
+            self.headings.append(data.strip())
+
+
+def test_the_report_is_one_page_that_loads_nothing(trained: Path) -> None:
+    text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    page = Links()
+    page.feed(text)
+    assert all(link.startswith(("#", "data:")) for link in page.loads)
+    assert "@import" not in text and not re.search(r"url\((?!#)", text)
+    assert page.headings[0] == "rides" and {"Cells", "Blend", "Learning curves"} <= set(page.headings)
+    assert "./run.sh train rides" in text and text.count("<svg") >= 3
+    assert all(entry["key"] in text for entry in recorded(trained)["cells"])
+
+
+def test_names_in_the_report_are_escaped(trained: Path) -> None:
+    tiny.run("train", "rides", 'model.0.label="<b>bold</b>"')
+    text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    assert "<b>bold</b>" not in text and "&lt;b&gt;bold&lt;/b&gt;" in text
+
+
+@pytest.mark.parametrize("method", ["mean", "median"])
+def test_other_blends_train_nothing_and_are_submitted(method: str, trained: Path) -> None:
+    before = tiny.submission(trained)
+    assert main(["train", "rides", f"blend.method={method}"]) == 0
+    assert tiny.submission(trained) != before
+    tiny.run("infer", "rides")
+    written = next((trained / "runs" / "rides" / "latest").glob("infer-*.csv"))
+    assert written.read_bytes() == tiny.submission(trained)
+
+
+def test_equal_models_share_their_cells(rides: Path, home: Path) -> None:
+    twins = 'model=[{name = "lightgbm", rounds = 5}, {name = "lightgbm", rounds = 5}]'
+    tiny.run("train", "rides", twins)
+    assert len(list((home / "runs" / "cells").glob("*/done.json"))) == 2
+    assert len(recorded(home)["cells"]) == 4
+
+
+def combined(home: Path, tmp_path: Path, speed: pl.Series, predicted: pl.Series) -> tuple[Result, np.ndarray]:
+    """What an only member's predictions become on rides of such speeds, and the fold of each ride."""
+    tables = tiny.frames()
+    tables["train"] = tables["train"].with_columns(speed)
+    tiny.install(home, tiny.write(tmp_path / "gridded", tables), "gridded")
+    ready = preparation.prepare(config.load(Path("gridded")), Terminal(quiet=True))
+    only = Member("only", rows=predicted.to_numpy()[:, None])
+    return scoring.combine(ready.config, [only], ready.train, ready.folds, None), ready.folds.assignment
+
+
+def test_whether_a_fold_is_snapped_is_decided_by_the_other_folds_targets(home: Path, tmp_path: Path) -> None:
+    """One ride off the grid: its own fold is snapped, because the others show a grid, and no other fold is."""
+    speed = tiny.frames()["train"]["speed"]
+    gridded = (4 * speed).round() / 4
+    first = pl.Series(np.arange(len(speed)) < 10)
+    off = gridded.zip_with(~first, gridded + 0.1).alias("speed")
+    result, fold = combined(home, tmp_path, off, speed)
+    values, plain = result.blended[:, :8, 0], speed.to_numpy().reshape(12, 10)[:, :8]  # coasting rows are not scored
+    snapped = (np.abs(4 * values - np.round(4 * values)) < 1e-9).all(axis=1)
+    assert snapped.tolist() == (fold == fold[0]).tolist()
+    assert (values[~snapped] == plain[~snapped]).all()
+    assert list(result.scores) == ["only", "snapped to the grid"] and result.grids == [None]
+
+
+def test_a_step_that_changes_nothing_has_no_row(home: Path, tmp_path: Path) -> None:
+    speed = tiny.frames()["train"]["speed"]
+    assert list(combined(home, tmp_path, speed, speed)[0].scores) == ["only"]

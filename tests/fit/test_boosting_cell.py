@@ -1,0 +1,59 @@
+"""Boosting on one fold: early stopping by whole series of its training part, and by nothing where nobody asks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from lab import INSIDE, TRAIN, dense
+
+from foldline.data.store import Dense
+from foldline.fit.boosting_cell import RowsCell, rows, settings
+from foldline.fit.train_config import WatchConfig
+from foldline.models.systems.lightgbm import LightGBM
+
+PARAMS = {"rounds": 30, "min_data_in_leaf": 2, "num_leaves": 3}
+STOP = WatchConfig(share=0.4, stop=2)
+
+
+def fitted(watch: WatchConfig, data: Dense | None = None) -> tuple[RowsCell, dict[str, Any]]:
+    """A cell, and its row of the history."""
+    cell, said = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=watch)), dict[str, Any]()
+    cell.fit(data or dense(), INSIDE, 0, lambda kind, **row: said.update(row) if kind == "epoch" else None)
+    return cell, said
+
+
+def test_stopping_watches_rows_of_whole_series_that_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, calls = dense(), list[tuple[np.ndarray, np.ndarray]]()
+    honest = LightGBM.fit
+
+    def spy(self: Any, x: np.ndarray, y: np.ndarray, *more: Any, watched: Any) -> None:
+        calls.append((x, watched.x))
+        honest(self, x, y, *more, watched=watched)
+
+    monkeypatch.setattr(LightGBM, "fit", spy)
+    cell, said = fitted(STOP, data)
+    ((taught, watched),) = calls
+    of = [{row.tobytes() for row in rows(data, np.array([each]), data.scored[[each]])} for each in INSIDE]
+    sides = [{row.tobytes() for row in side} for side in (taught, watched)]
+    for mine in of:  # a series is on one side, whole
+        assert [mine <= side for side in sides].count(True) == [bool(mine & side) for side in sides].count(True) == 1
+    assert sides[0] and sides[1] and sum(map(len, sides)) == sum(map(len, of))
+    assert all(booster.num_trees() < 30 for booster in cell.model.boosters) and said["watched"] > 0
+
+
+@pytest.mark.parametrize("watch", [WatchConfig(), WatchConfig(share=0.4)])
+def test_without_stop_or_best_every_series_is_trained_on_for_all_rounds(watch: WatchConfig) -> None:
+    cell, said = fitted(watch)
+    plain, _ = fitted(WatchConfig())
+    assert all(booster.num_trees() == 30 for booster in cell.model.boosters) and "watched" not in said
+    np.testing.assert_array_equal(cell.predict(dense(), INSIDE)[0], plain.predict(dense(), INSIDE)[0])
+
+
+def test_a_key_holds_what_stops_trees_and_nothing_of_the_networks() -> None:
+    plain, networks = replace(TRAIN, threads=2), WatchConfig(share=0.1, patience=4)  # of a schedule
+    assert settings(plain) == settings(replace(plain, lr=0.5, watch=networks)) == {"threads": 2}
+    assert settings(replace(plain, watch=STOP)) == {"threads": 2, "watch": {"share": 0.4, "stop": 2}}
+    assert settings(replace(plain, watch=WatchConfig(share=0.4, best=True))) != settings(replace(plain, watch=STOP))

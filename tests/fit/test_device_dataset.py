@@ -1,0 +1,87 @@
+"""Series on the device: scaled, cropped and stacked by hand, in pieces of any size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from lab import INSIDE, dense
+
+from foldline.fit import device_dataset, scaler
+from foldline.fit.device_dataset import place
+from foldline.fit.labelled_series import LabelledSeries, labelled_series
+from foldline.fit.scaler import Scaler
+
+CPU = torch.device("cpu")
+PLAIN = Scaler(np.array([1.0, 0.0, -2.0]), np.array([2.0, 1.0, 4.0]), np.array([5.0, 0.0]), np.array([2.0, 1.0]), ())
+
+
+def test_a_lesson_is_the_labels_and_a_weight_of_1_for_each_scored_step() -> None:
+    data = dense()
+    taught = labelled_series(data, INSIDE)
+    assert np.array_equal(taught.y, data.y[INSIDE]) and np.array_equal(taught.weight, data.scored[INSIDE])
+    assert taught.weight.dtype == np.float32
+
+
+def test_a_fold_by_hand() -> None:
+    data = dense(static=True)
+    fold = place([labelled_series(data, np.array([5, 2]))], PLAIN, 4, CPU)
+    assert fold.mask is not None and len(fold) == 2
+    for row, series in enumerate((5, 2)):  # of 6 and 3 steps, cropped to 4
+        real = min(4, int(data.lengths[series]))
+        assert fold.mask[row].tolist() == [step < real for step in range(4)]
+        np.testing.assert_allclose(
+            fold.x[row, :real], (data.x[series, :real] - PLAIN.center) / PLAIN.scale, rtol=1e-6, atol=1e-6
+        )
+        np.testing.assert_allclose(fold.y[row, :, 0], (data.y[series, :4, 0] - 5) / 2, rtol=1e-6)
+        np.testing.assert_allclose(fold.y[row, :, 1], data.y[series, :4, 1], rtol=1e-6)
+        assert fold.weight[row].tolist() == data.scored[series, :4].tolist()
+    assert fold.static.tolist() == [[2], [1]] and fold.codes == 3
+    assert fold.hidden[0] == -0.5 and fold.hidden[1:].isnan().all()
+
+
+def test_there_is_no_mask_where_all_steps_are_real() -> None:
+    data, long = dense(), np.array([5, 3, 4])
+    assert place([labelled_series(data, long)], PLAIN, 4, CPU).mask is None
+    assert place([labelled_series(data, long)], PLAIN, 5, CPU).mask is not None
+
+
+def test_lessons_of_different_lengths_stand_one_after_the_other() -> None:
+    data, short = dense(), dense(series=3, steps=2, seed=1)
+    taught = LabelledSeries(short, np.array([1]), np.array(short.y[[1]]), np.full((1, 2), 0.5, dtype=np.float32))
+    fold = place([labelled_series(data, np.array([3, 5])), taught], PLAIN, 6, CPU)
+    assert fold.mask is not None and fold.mask.sum(dim=1).tolist() == [4, 6, 2]
+    assert fold.weight[2].tolist() == [0.5, 0.5, 0, 0, 0, 0]
+    np.testing.assert_allclose(fold.x[2, :2], (short.x[1] - PLAIN.center) / PLAIN.scale, rtol=1e-5, atol=1e-6)
+    assert (fold.x[2, 2:] == 0).all() and (fold.y[2, 2:] == 0).all()
+    alone = place([taught], PLAIN, 6, CPU)
+    assert torch.equal(fold.x[2], alone.x[0]) and torch.equal(fold.y[2], alone.y[0])
+
+
+@pytest.mark.parametrize("size", [1, 100, 1 << 30])
+def test_pieces_of_any_size_make_the_same_fold(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = dense()
+    fitted = scaler.fit("robust", data, INSIDE, 0)
+    whole = place([labelled_series(data, INSIDE)], fitted, 5, CPU)
+    monkeypatch.setattr(device_dataset, "BYTES_PER_CHUNK", size)
+    assert torch.equal(place([labelled_series(data, INSIDE)], fitted, 5, CPU).x, whole.x)
+
+
+def test_a_batch_is_an_index() -> None:
+    fold = place([labelled_series(dense(static=True), INSIDE)], PLAIN, 6, CPU)
+    index = torch.tensor([4, 0, 4])
+    batch = fold.batch(index)
+    for name, value in vars(batch).items():
+        assert torch.equal(value, getattr(fold, name)[index])
+    full = replace(fold, mask=None).batch(index)
+    assert full.mask is None and torch.equal(full.x, batch.x)
+
+
+def test_the_crop_follows_the_last_step_that_any_series_scores() -> None:
+    data = dense()  # steps 0 to 3 are scored
+    assert [device_dataset.kept_steps(margin, data) for margin in (-1, 0, 1, 9)] == [6, 4, 5, 6]
+    scored = data.scored.copy()
+    scored[5, 5] = True
+    assert device_dataset.kept_steps(0, replace(data, scored=scored)) == 6

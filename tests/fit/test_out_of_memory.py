@@ -1,0 +1,193 @@
+"""Device memory that is full: what fits is said, or the batch goes through in parts and nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from lab import INSIDE, PARAMS, TRAIN, dense, fitted, weights
+
+from foldline.cli.main import main
+from foldline.core.errors import UserError
+from foldline.fit import device_dataset, labelled_series, network_cell, scaler, step_time, trainer
+from foldline.fit.device_dataset import Batch
+from foldline.fit.network_cell import NetworkCell
+from foldline.fit.train_config import TrainConfig, WatchConfig
+from foldline.fit.training_state import State
+from foldline.models.heads import HEADS
+from foldline.models.systems.hybrid import Hybrid
+
+CALM = {**PARAMS, "dropout": 0.0}  # dropout would draw other numbers in parts of another size
+WHOLE = replace(TRAIN, batch=7)
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """A device with room for so many series in a pass: room[0]; then the sizes of the passes that were tried."""
+    honest, tried = Hybrid.forward, [10**6]
+
+    def forward(self: Hybrid, x: torch.Tensor, *given: Any) -> torch.Tensor:
+        if self.training:
+            tried.append(len(x))
+            if len(x) > tried[0]:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return honest(self, x, *given)
+
+    monkeypatch.setattr(Hybrid, "forward", forward)
+    yield tried
+
+
+def closely(one: NetworkCell, other: NetworkCell) -> bool:
+    """The same weights but for the rounding of sums."""
+    mine, theirs = (cell.network.state_dict() for cell in (one, other) if cell.network is not None)
+    return all(torch.allclose(mine[name], theirs[name], rtol=1e-3, atol=1e-5) for name in mine)
+
+
+@pytest.mark.parametrize(("limit", "fits"), [(6, 3), (3, 3), (2, 1), (1, 1)])
+def test_the_largest_batch_that_fits_is_said(limit: int, fits: int, room: list[int]) -> None:
+    room[0] = limit
+    with pytest.raises(UserError) as caught:
+        fitted(train=WHOLE, params=CALM)
+    assert f"is full with 7 series in a pass; {fits} fit. Set train.batch={fits}, or keep the" in str(caught.value)
+    assert f"train.micro={fits}, or let that be found by itself: train.on_oom=halve." in str(caught.value)
+
+
+def test_a_last_batch_that_is_smaller_is_called_by_its_own_size(room: list[int]) -> None:
+    room[0] = 2
+    with pytest.raises(UserError, match=r"is full with 7 series in a pass; 1 fit"):
+        fitted(train=replace(TRAIN, batch=64), params=CALM)
+
+
+def test_where_halving_is_allowed_the_result_is_that_of_the_whole_batch(room: list[int]) -> None:
+    whole = fitted(train=WHOLE, params=CALM)
+    said = fitted(train=replace(WHOLE, micro=3), params=CALM)
+    room[0] = 4
+    halved = fitted(train=replace(WHOLE, on_oom="halve"), params=CALM)
+    assert weights(halved) == weights(said)
+    assert closely(halved, whole) and weights(halved) != weights(whole)
+
+
+def test_what_was_found_once_is_not_looked_for_again_not_even_after_a_kill(room: list[int], tmp_path: Path) -> None:
+    train = replace(WHOLE, on_oom="halve", checkpoint_s=0.0)
+    room[0] = 3
+    cell = NetworkCell("hybrid", CALM, train, scaler.fit("robust", dense(), INSIDE, 0))
+    labelled_sets = [labelled_series.labelled_series(dense(), INSIDE)]
+    steps = cell.fit(labelled_sets, 0, lambda kind, **_: None, tmp_path)
+    next(steps)
+    assert room[1:] == [7, 3, 3, 1, 3, 3, 1]  # too much; tried in parts; done in parts
+    steps.close()
+    again = NetworkCell("hybrid", CALM, train, cell.scaler)
+    for _ in again.fit(labelled_sets, 0, lambda kind, **_: None, tmp_path):
+        pass
+    assert room[8:] == [3, 3, 1]
+
+
+@pytest.mark.parametrize("on_oom", ["stop", "halve"])
+@pytest.mark.parametrize("batch", [1, 7])
+def test_one_series_too_much_has_its_own_sentence(on_oom: str, batch: int, room: list[int]) -> None:
+    room[0] = 0
+    with pytest.raises(UserError, match=r"full even with one series in a pass. Make the network smaller, crop more"):
+        fitted(train=replace(TRAIN, batch=batch, on_oom=on_oom))
+
+
+@pytest.fixture
+def reading_room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A device with room for so many series in a pass that predicts: [0]; then the sizes of the passes tried."""
+    honest, tried = Hybrid.forward, [10**6]
+
+    def forward(self: Hybrid, x: torch.Tensor, *given: Any) -> torch.Tensor:
+        if not self.training:
+            tried.append(len(x))
+            if len(x) > tried[0]:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return honest(self, x, *given)
+
+    monkeypatch.setattr(Hybrid, "forward", forward)
+    return tried
+
+
+def test_predictions_go_in_smaller_parts_where_memory_is_full(reading_room: list[int]) -> None:
+    data, cell = dense(), fitted()
+    whole = cell.predict(data, INSIDE)[0]
+    reading_room[:] = [2]
+    np.testing.assert_allclose(cell.predict(data, INSIDE)[0], whole, rtol=1e-5)
+    assert reading_room[1:] == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_one_series_that_can_t_even_be_predicted_is_said(reading_room: list[int]) -> None:
+    cell = fitted()
+    reading_room[0] = 0
+    with pytest.raises(UserError, match="is full even with one series in a pass"):
+        cell.predict(dense(), INSIDE)
+
+
+def test_the_watched_score_goes_in_smaller_parts_too(reading_room: list[int]) -> None:
+    watching = replace(TRAIN, watch=WatchConfig(share=0.5))
+    scores: list[list[float]] = []
+    for room in (10**6, 1):
+        reading_room[0] = room
+        scores.append([])
+        said = scores[-1]
+        fitted(
+            train=watching, emit=lambda kind, said=said, **row: said.append(row["watched"]) if kind == "epoch" else None
+        )
+    assert scores[0] == pytest.approx(scores[1], rel=1e-5)
+
+
+def test_series_that_don_t_fit_at_all_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any, **how: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "zeros", full)
+    labelled_sets = [labelled_series.labelled_series(dense(series=1000), np.arange(1000))]
+    fitted_to = scaler.fit("robust", dense(), INSIDE, 0)
+    with pytest.raises(UserError, match=r"full before the first pass: 1000 series of 6 steps .* take 0\.0 GiB\. Crop"):
+        device_dataset.place(labelled_sets, fitted_to, 6, torch.device("cpu"))
+
+
+def test_it_ends_in_one_line_and_exit_code_2(
+    rides: Path, home: Path, room: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    room[0] = 2
+    assert main(["train", "rides"]) == 2
+    err = capsys.readouterr().err
+    assert "4 series in a pass; 2 fit" in err and err.count("\n") == 1
+    tiny.run("train", "rides", "train.on_oom=halve")
+
+
+def test_the_probe_of_a_precision_says_it_too(room: list[int]) -> None:
+    room[0] = 5
+    with pytest.raises(UserError, match=r"7 series in a pass; 3 fit"):
+        step_time.seconds_a_step("hybrid", CALM, WHOLE, dense())
+
+
+def gradients(head: str, train: TrainConfig) -> tuple[float, dict[str, torch.Tensor]]:
+    """Loss and gradients of one batch with weights of 0, 1/2 and 1; targets on a grid, for the head that needs one."""
+    data = dense(series=60)
+    gridded = replace(data, y=np.round(2 * np.array(data.y)) / 2)
+    fit = scaler.fit("robust", gridded, np.arange(60), 0)
+    fold = device_dataset.place([labelled_series.labelled_series(gridded, np.arange(60))], fit, 6, torch.device("cpu"))
+    torch.manual_seed(0)
+    network = network_cell.build("hybrid", {**CALM, "head": {"kind": head}}, 3, (), fit.targets)
+    state = State(network, train, torch.device("cpu"))
+    whole = fold.batch(torch.arange(11))
+    torch.manual_seed(1)
+    batch: Batch = replace(whole, weight=whole.weight * torch.randint(1, 3, whole.weight.shape) / 2)
+    loss = trainer.backward(state, train, batch)
+    return float(loss), {name: value.grad for name, value in network.named_parameters() if value.grad is not None}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_gradients_in_parts_are_those_of_the_whole_batch(head: str) -> None:
+    loss, whole = gradients(head, TRAIN)
+    for micro in (1, 4):
+        other, parts = gradients(head, replace(TRAIN, micro=micro))
+        assert other == pytest.approx(loss, rel=1e-5) and parts.keys() == whole.keys()
+        for name, expected in whole.items():
+            torch.testing.assert_close(parts[name], expected, rtol=1e-4, atol=1e-6, msg=f"{head}: {name}")

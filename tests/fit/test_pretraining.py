@@ -1,0 +1,198 @@
+"""What a cell learns from besides its fold: teachers of the same fold, exact rows, starts. Never a held-out row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from lab import given
+from training_spy import Heard
+
+from foldline.cli.main import main
+from foldline.core import files
+from foldline.data import loading, readers, store
+from foldline.experiment import config, recorded
+from foldline.fit.pseudo_labels import PseudoLabels
+from foldline.run import cells, executors, planning
+from foldline.run.cells import Cell
+
+SMALL = 'name = "hybrid", width = 4, blocks = [{kind = "conv", kernel = 3}]'
+TAUGHT = f'model=[{{{SMALL}}}, {{{SMALL}, label = "student", teacher = {{of = ["hybrid"], weight = 0.25}}}}]'
+
+
+# ---------------------------------------------------------------- labels by hand
+
+
+@pytest.fixture
+def unlabelled(rides: Path) -> store.Dense:
+    """The store of the rides' test table: 4 series of 10 steps, the last 2 of each not scored."""
+    chosen = config.load(Path("rides"))
+    table = loading.load(chosen.data)
+    return store.obtain(table.test, chosen.features, table.levels)
+
+
+def exact_rows(folder: Path, rows: dict[int, float]) -> Path:
+    """A file as exact.py leaves it."""
+    path = folder / "exact.parquet"
+    pl.DataFrame({"id": list(rows), "pressure": list(rows.values()), "kind": ["chain"] * len(rows)}).write_parquet(path)
+    return path
+
+
+def test_labels_are_the_teachers_mean_on_scored_steps(unlabelled: store.Dense, tmp_path: Path) -> None:
+    said = np.random.default_rng(0).normal(size=(3, 4, 10, 2))
+    paths = tuple(tmp_path / f"{number}.npy" for number in range(3))
+    for path, values in zip(paths, said, strict=True):
+        files.write_array(path, values)
+    labelled = PseudoLabels(unlabelled.path, None, paths, 0.25).labelled_series(2)
+    np.testing.assert_allclose(labelled.y, said.mean(axis=0))
+    assert labelled.series.tolist() == [0, 1, 2, 3]
+    assert (labelled.weight[:, :8] == 0.25).all() and (labelled.weight[:, 8:] == 0).all()
+
+
+def test_exact_rows_count_1_and_take_the_teachers_place(unlabelled: store.Dense, tmp_path: Path) -> None:
+    files.write_array(tmp_path / "said.npy", np.full((4, 10, 1), 3.0))
+    rows = exact_rows(tmp_path, {0: 7.0, 12: 8.0, 19: 9.0})  # row 19 is the last step of series 1: not scored
+    labelled = PseudoLabels(unlabelled.path, rows, (tmp_path / "said.npy",), 0.25).labelled_series(1)
+    expected, weight = np.full((4, 10), 3.0), np.tile([0.25] * 8 + [0.0] * 2, (4, 1))
+    expected[0, 0], expected[1, 2] = 7.0, 8.0
+    weight[0, 0] = weight[1, 2] = 1.0
+    np.testing.assert_array_equal(labelled.y[..., 0], expected)
+    np.testing.assert_array_equal(labelled.weight, weight)
+
+
+def test_without_teachers_only_series_with_exact_rows_are_learnt_from(unlabelled: store.Dense, tmp_path: Path) -> None:
+    labelled = PseudoLabels(unlabelled.path, exact_rows(tmp_path, {12: 8.0}), (), 0.25).labelled_series(1)
+    assert labelled.series.tolist() == [1] and labelled.y.shape == (1, 10, 1)
+    assert labelled.weight.sum() == 1.0 and labelled.weight[0, 2] == 1.0 and labelled.y[0, 2, 0] == 8.0
+
+
+# ---------------------------------------------------------------- who teaches whom
+
+
+def students(plan: list[Cell]) -> dict[int | None, Cell]:
+    """The student of each fold."""
+    return {cell.fold: cell for cell in plan if cell.model.label == "student"}
+
+
+def test_a_student_hears_the_teacher_that_held_out_its_own_fold(
+    unlabelled: store.Dense, home: Path, heard: dict[tuple[str, str], Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their test predictions are put in place: the number of their fold, everywhere."""
+
+    def tell_the_fold(cell: Cell, path: Path) -> None:
+        dense = store.open_store(path)
+        fold = -1.0 if cell.fold is None else float(cell.fold)
+        files.write_array(cells.test_path(cell, dense.fingerprint), np.full((*dense.scored.shape, 1), fold))
+
+    monkeypatch.setattr(cells, "_predict_test", tell_the_fold)
+    chosen = config.load(Path("rides"), [TAUGHT, "train.full_seeds=[3]"])
+    shared = given(chosen)
+    plan = planning.plan(shared, chosen.models)
+    for stage in planning.jobs(plan, shared.train.path, shared.folds.assignment, unlabelled.path):
+        executors.take_turns(stage, 1, lambda *_: None)
+    assert set(students(plan)) == {0, 1, None}
+    for fold, student in students(plan).items():
+        own, taught = heard[str(home), student.key].labelled_sets
+        held = shared.folds.held_out(-1 if fold is None else fold)
+        assert sorted([*own.series, *held]) == list(range(12)) and (own.weight.max(), taught.weight.max()) == (1, 0.25)
+        assert set(taught.y[taught.weight > 0].ravel()) == {-1.0 if fold is None else float(fold)}
+
+
+def test_what_stands_in_a_folds_series_never_reaches_that_folds_student(
+    rides: Path, home: Path, heard: dict[tuple[str, str], Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features and targets of one series are perturbed: the teachers are trained again, and so is the student."""
+    tiny.run("train", "rides", TAUGHT)
+    before = students(recorded.read("rides").plan)
+    fold = int(given(config.load(Path("rides"))).folds.assignment[4])
+    tables = tiny.frames()
+    mine = pl.col("ride") == 5
+    tables["train"] = tables["train"].with_columns(
+        pl.when(mine).then(pl.col("power") + 1.5).otherwise("power"),
+        pl.when(mine).then(-pl.col("speed")).otherwise("speed"),
+    )
+    other = rides.parent / "other"
+    tiny.install(other, tiny.write(rides.parent / "perturbed", tables))
+    monkeypatch.setenv("FOLDLINE_HOME", str(other))
+    tiny.run("train", "rides", TAUGHT)
+    after = students(recorded.read("rides").plan)
+    one, same = (heard[str(where), cell[fold].key] for where, cell in ((home, before), (other, after)))
+    assert before[fold].key != after[fold].key and one == same
+    assert heard[str(home), before[1 - fold].key] != heard[str(other), after[1 - fold].key]
+    learnt, again = (
+        (where / "runs" / "cells" / cell[fold].key / "weights.safetensors").read_bytes()
+        for where, cell in ((home, before), (other, after))
+    )
+    assert learnt == again
+
+
+# ---------------------------------------------------------------- starts
+
+
+@pytest.fixture
+def elsewhere(rides: Path, tmp_path: Path) -> Path:
+    """A folder with other rides, to be trained on first; there is nothing but a train file in it."""
+    return tiny.write(tmp_path / "elsewhere", {"train": tiny.rides(2001, 8, 10, seed=7)})
+
+
+def pretrained(source: Path, own: str = "epochs = 1") -> str:
+    pretrain = f'{{source = "{source}", train = {{epochs = 3, lr = 0.01}}}}'
+    return f"model=[{{{SMALL}, train = {{{own}}}, pretrain = {pretrain}}}]"
+
+
+def test_a_start_is_trained_first_and_nothing_is_trained_twice(
+    elsewhere: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "rides", pretrained(elsewhere)]
+    tiny.run(*words)
+    done = [line.split(" done")[0] for line in capsys.readouterr().out.splitlines() if " done" in line]
+    assert done == [
+        "  [1/3] hybrid pre-training seed 0",  # one, for both folds: these series are the same for each
+        "  [2/3] hybrid fold 0 seed 0",
+        "  [3/3] hybrid fold 1 seed 0",
+    ]
+    kept = tiny.tree(home / "runs" / "cells")
+    assert {path.parent.name for path in (home / "runs" / "cells").glob("*/test-*.npy")} == {
+        cell.key for cell in recorded.read("rides").plan
+    }
+    tiny.run(*words)
+    assert "nothing to train" in capsys.readouterr().out and tiny.tree(home / "runs" / "cells") == kept
+    tiny.run("infer", "rides")
+
+
+@pytest.mark.parametrize("own", ["epochs = 1, lr = 1e-30", "epochs = 0", "epochs = 0, ema = 0.9"])
+def test_training_goes_on_from_the_starts_weights_and_scale(own: str, elsewhere: Path, home: Path) -> None:
+    """At a rate of nothing, or for no epoch at all, what comes out is what it went on from, to the last bit."""
+    tiny.run("train", "rides", pretrained(elsewhere, own))
+    folders = [path.parent for path in (home / "runs" / "cells").glob("*/done.json")]
+    own = [cell.folder for cell in recorded.read("rides").plan]
+    (start,) = set(folders) - set(own)
+    for folder in own:
+        assert (folder / "weights.safetensors").read_bytes() == (start / "weights.safetensors").read_bytes()
+        assert (folder / "scaler.json").read_bytes() == (start / "scaler.json").read_bytes()
+    chosen = config.load(Path("rides"))
+    table = loading.load_table(readers.locate(elsewhere, "train"), chosen.data, labelled=True)
+    there = np.median(table.frame.filter(pl.col("coasting") == 0)["speed"].to_numpy())
+    assert files.read_json(start / "scaler.json")["y_center"] == [there]  # fitted on the series it was trained on
+
+
+def test_series_of_the_competition_are_no_start(
+    rides: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for first in (12, 503):  # the last training series; a test series
+        source = tiny.write(tmp_path / f"known-{first}", {"train": tiny.rides(first, 4, 10, seed=7)})
+        assert main(["train", "rides", pretrained(source)]) == 2
+        err = capsys.readouterr().err
+        assert "must not be in the competition's files, but ride" in err and err.count("\n") == 1
+    assert not (home / "runs" / "cells").exists()
+
+
+def test_a_start_that_is_not_there_is_refused_before_training(
+    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "rides", pretrained(Path("nowhere"))]) == 2
+    assert "nowhere does not exist" in capsys.readouterr().err
+    assert not (home / "runs" / "cells").exists()

@@ -1,0 +1,105 @@
+"""What only the ventilator's cells learn from: breaths of a rig fitted fold by fold, and rows read back exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from quickstart import SMOKE
+from training_spy import Heard, heard
+
+from foldline.cli.main import main
+from foldline.data import exact_rows, loading
+from foldline.data.loading import Competition
+from foldline.experiment import config, recorded
+from foldline.fit import pretraining
+from foldline.fit.pretraining import PretrainConfig
+
+__all__ = ["heard"]  # the fixture
+
+VENTILATOR = [*SMOKE, "model.1.rounds=2", "post.decode=false"]
+
+
+def test_simulated_breaths_are_a_start(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = 'model.0.pretrain={breaths = 9, seed = 4, calibrate = "no", train = {epochs = 2}}'
+    tiny.run("train", "quickstart", *VENTILATOR, start)
+    assert "hybrid pre-training seed 0 done" in capsys.readouterr().out
+    (folder,) = (home / "runs" / "data").glob("pretraining_data-*")
+    assert pl.read_csv(folder / "train.csv")["breath_id"].n_unique() == 9
+    tiny.run("train", "quickstart", *VENTILATOR, start)
+    assert "nothing to train" in capsys.readouterr().out
+
+
+def test_exact_test_rows_are_learnt_from(home: Path, heard: dict[tuple[str, str], Heard]) -> None:
+    tiny.run("train", "quickstart", *VENTILATOR, "model.0.teacher={exact = true}")
+    networks = [cell for cell in recorded.read("quickstart").plan if not cell.model.on_rows]
+    assert len(networks) == 3
+    for cell in networks:
+        _, taught = heard[str(home), cell.key].labelled_sets
+        assert set(taught.weight.ravel()) == {0.0, 1.0} and taught.dense.y is None
+        assert (taught.weight > 0).sum() > 20 and (np.abs(taught.y[taught.weight > 0]) > 1).all()  # cmH2O
+
+
+def seen_by_the_rig(competition: Competition, inside: np.ndarray, way: str, patch: pytest.MonkeyPatch) -> pl.DataFrame:
+    """What the rig would be fitted to; nothing is."""
+    from ventilator import calibrate
+
+    class Enough(Exception):
+        """The frame was seen."""
+
+    frames: list[pl.DataFrame] = []
+
+    def look(frame: pl.DataFrame) -> None:
+        frames.append(frame)
+        raise Enough
+
+    patch.setattr(calibrate, "calibrate", look)
+    features = config.load(Path("quickstart")).features
+    with pytest.raises(Enough):
+        pretraining.pretraining_data(PretrainConfig(breaths=9, calibrate=way), features, competition, inside)
+    return frames[0]
+
+
+@pytest.mark.parametrize("fold", [0, None])
+def test_the_rig_is_fitted_to_the_folds_own_labels_and_to_no_others(
+    fold: int | None, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    competition = loading.load(config.load(Path("quickstart"), VENTILATOR).data)
+    held = np.array([], dtype=int) if fold is None else np.arange(0, 24, 3)
+    inside = np.setdiff1d(np.arange(24), held)
+    frame, keys = seen_by_the_rig(competition, inside, "fold", monkeypatch), competition.train.keys
+    labelled = frame.filter(pl.col("pressure").is_not_null())["breath_id"].unique()
+    assert set(labelled) == set(keys.gather(inside)) and frame["breath_id"].n_unique() == len(inside) + 6
+    assert not set(frame["breath_id"]) & set(keys.gather(held))
+
+
+def test_the_rig_can_be_fitted_to_test_rows_that_are_read_back_and_to_no_label(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    competition = loading.load(config.load(Path("quickstart"), VENTILATOR).data)
+    frame = seen_by_the_rig(competition, np.arange(24), "test", monkeypatch)
+    assert frame["breath_id"].equals(competition.test.frame["breath_id"])
+    known = exact_rows.obtain(competition.test).values
+    np.testing.assert_array_equal(frame["pressure"].fill_null(np.nan).to_numpy(), known)
+    assert 20 < np.isfinite(known).sum() < len(known)
+
+
+@pytest.mark.slow
+def test_a_start_on_a_rig_that_is_fitted_fold_by_fold(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["data.simulate.breaths=2000", "data.simulate.test_breaths=500"]
+    start = "model.0.pretrain={breaths = 60, train = {epochs = 1}}"
+    words = ["train", "quickstart", *VENTILATOR, *sizes, "train.epochs=1", start]
+    tiny.run(*words)
+    assert capsys.readouterr().out.count("hybrid pre-training seed 0 done") == 3  # a rig for each fold
+    assert len(list((home / "runs" / "data").glob("pretraining_data-*"))) == 3
+    tiny.run(*words)
+    assert "nothing to train" in capsys.readouterr().out
+
+
+def test_too_few_breaths_to_fit_a_rig_are_the_users_to_mend(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "quickstart", *VENTILATOR, "model.0.pretrain={breaths = 9}"]) == 2
+    err = capsys.readouterr().err
+    assert "pretrain.calibrate = true fits the ventilator's rig to the labelled series" in err and err.count("\n") == 1

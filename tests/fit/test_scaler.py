@@ -1,0 +1,108 @@
+"""Scaling: statistics by hand, and nothing but the given series behind them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lab import dense
+
+from foldline.core.errors import UserError
+from foldline.data.store import Dense
+from foldline.fit import scaler
+from foldline.fit.scaler import Scaler
+
+
+@pytest.mark.parametrize("kind", scaler.KINDS)
+def test_it_looks_at_the_given_series_only(kind: str) -> None:
+    data, given = dense(), np.array([0, 2, 5])
+    before = scaler.fit(kind, data, given, seed=0)
+    x, y = data.x.copy(), np.array(data.y)
+    others = np.setdiff1d(np.arange(10), given)
+    x[others], y[others] = 1e6, -1e6
+    after = scaler.fit(kind, replace(data, x=x, y=y), given, seed=0)
+    assert before.to_json() == after.to_json()
+
+
+@pytest.mark.parametrize("kind", scaler.KINDS)
+def test_padding_and_unscored_steps_count_nowhere(kind: str) -> None:
+    data = dense()
+    x = np.where(data.mask[..., None], data.x, np.float32(1e6))
+    y = np.where(data.scored[..., None], np.array(data.y), 1e6)
+    before, after = (scaler.fit(kind, some, np.arange(10), seed=0) for some in (data, replace(data, x=x, y=y)))
+    assert before.to_json() == after.to_json()
+
+
+def column(values: list[float]) -> Dense:
+    """One series, one feature, one target of the same values."""
+    x = np.array(values, dtype=np.float32)[None, :, None]
+    real = np.ones((1, len(values)), dtype=bool)
+    return Dense(
+        path=Path("s"),
+        names=("f",),
+        x=x,
+        static=np.zeros((1, 0), dtype=np.int64),
+        lengths=np.array([len(values)]),
+        scored=real,
+        y=x.astype(float),
+        fingerprint="p",
+        levels=(),
+        of_static=(False,),
+    )
+
+
+def test_statistics_by_hand() -> None:
+    data = column([float(value) for value in range(11)])  # 0 .. 10: median 5, quantiles 1 and 9
+    robust = scaler.fit("robust", data, np.array([0]), seed=0)
+    assert (robust.center[0], robust.scale[0]) == (5.0, pytest.approx(8 / 2.56))
+    standard = scaler.fit("standard", data, np.array([0]), seed=0)
+    assert (standard.center[0], standard.scale[0]) == (5.0, pytest.approx(10**0.5))
+    assert scaler.fit("none", data, np.array([0]), seed=0).scale.tolist() == [1.0]
+    assert (robust.y_center[0], robust.y_scale[0]) == (5.0, pytest.approx(30 / 11))
+
+
+@pytest.mark.parametrize("kind", scaler.KINDS)
+def test_a_constant_column_is_never_divided_by_zero(kind: str) -> None:
+    fitted = scaler.fit(kind, column([3.0] * 5), np.array([0]), seed=0)
+    assert (fitted.scale[0], fitted.y_scale[0]) == (1.0, 1.0)
+
+
+def test_a_rare_flag_is_scaled_by_its_deviation() -> None:
+    fitted = scaler.fit("robust", column([0.0] * 19 + [1.0]), np.array([0]), seed=0)  # both quantiles are 0
+    assert fitted.center[0] == pytest.approx(0.05) and fitted.scale[0] == pytest.approx((0.05 * 0.95) ** 0.5)
+
+
+def test_many_series_are_sampled_the_same_way_for_the_same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaler, "SAMPLE", 4)
+    one, same, other = (scaler.fit("standard", dense(), np.arange(10), seed=seed).to_json() for seed in (0, 0, 1))
+    assert one == same != other
+
+
+def test_it_survives_json_to_the_last_bit() -> None:
+    fitted = scaler.fit("robust", dense(), np.arange(10), seed=0)
+    again = Scaler.from_json(fitted.to_json())
+    assert all(np.array_equal(getattr(fitted, name), getattr(again, name)) for name in scaler.ARRAYS)
+    assert again.grids == fitted.grids == (None, None)
+
+
+def test_grids_are_found_scaled_and_survive_json() -> None:
+    data = dense(series=60)
+    halves = replace(data, y=np.round(2 * np.array(data.y)) / 2)
+    fitted = scaler.fit("robust", halves, np.arange(60), seed=0)
+    again = Scaler.from_json(json.loads(json.dumps(fitted.to_json())))
+    assert again.grids == fitted.grids and again.targets == fitted.targets
+    for target, (own, scaled) in enumerate(zip(fitted.grids, fitted.targets.grids, strict=True)):
+        assert own is not None and scaled is not None and own.step == pytest.approx(0.5)
+        last = own.offset + own.step * (own.count - 1)
+        offset, step, count = scaled
+        assert offset * fitted.y_scale[target] + fitted.y_center[target] == pytest.approx(own.offset)
+        top = (offset + step * (count - 1)) * fitted.y_scale[target] + fitted.y_center[target]
+        assert top == pytest.approx(last) and count == own.count
+
+
+def test_an_unknown_kind_is_answered_with_the_list() -> None:
+    with pytest.raises(UserError, match=r"unknown scaler 'robus'. Did you mean 'robust'"):
+        scaler.fit("robus", dense(), np.arange(10), seed=0)

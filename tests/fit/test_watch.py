@@ -1,0 +1,164 @@
+"""What may be watched while fitting, what comes of it, and which weights predict in the end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lab import INSIDE, PARAMS, TRAIN, dense, exhaust, fitted, weights
+from test_trainer import history, scaled_error
+
+from foldline.core.errors import UserError
+from foldline.fit import network_cell, scaler
+from foldline.fit.labelled_series import labelled_series
+from foldline.fit.network_cell import NetworkCell
+from foldline.fit.train_config import TrainConfig, WatchConfig
+from foldline.models.systems.hybrid import Hybrid
+
+LOOKS = replace(TRAIN, epochs=8, schedule="constant", lr=0.05, watch=WatchConfig(share=0.3))
+
+
+def inner(data: Any, seed: int = 0) -> np.ndarray:
+    """The series that are watched."""
+    _, watched = network_cell.inner_split([labelled_series(data, INSIDE)], LOOKS.watch.share, seed)
+    return watched[0].series
+
+
+def test_the_inner_split_takes_whole_series_of_the_first_lesson_by_the_seed() -> None:
+    data = dense()
+    labelled_sets = [
+        labelled_series(data, INSIDE),
+        labelled_series(data, np.array([2])),
+    ]
+    taught, watched = network_cell.inner_split(labelled_sets, 0.3, 0)
+    assert taught[1] is labelled_sets[1] and len(watched) == 1 and len(watched[0].series) == 2
+    assert sorted([*taught[0].series, *watched[0].series]) == INSIDE.tolist()
+    for part in (*taught, *watched):
+        assert np.array_equal(part.y, data.y[part.series]) and np.array_equal(part.weight, data.scored[part.series])
+    assert len({tuple(inner(data, seed)) for seed in range(8)}) > 1
+    assert network_cell.inner_split(labelled_sets, 0.0, 0) == (labelled_sets, [])
+    with pytest.raises(
+        UserError, match=r"share = 0.3 needs at least 2 training series with scored steps, but there is 1"
+    ):
+        network_cell.inner_split([labelled_sets[1]], 0.3, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_something_is_scored_on_either_side_of_the_inner_split(seed: int) -> None:
+    """Two of seven series are scored; a share of a seventh, or nearly all, still leaves one of them on either side."""
+    labelled = labelled_series(dense(), INSIDE)
+    weight = labelled.weight.copy()
+    weight[[0, 1, 3, 5, 6]] = 0.0
+    for share in (0.15, 0.9):
+        kept, out = (part[0] for part in network_cell.inner_split([replace(labelled, weight=weight)], share, seed))
+        assert kept.weight.any() and out.weight.any() and len(kept.series) + len(out.series) == len(INSIDE)
+
+
+def test_a_watched_score_that_is_not_finite_is_no_reason_to_keep_the_first_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = Hybrid.forward
+
+    def forward(self: Hybrid, *given: Any) -> torch.Tensor:
+        return honest(self, *given) * (1.0 if self.training else math.nan)
+
+    monkeypatch.setattr(Hybrid, "forward", forward)
+    with pytest.raises(UserError, match=r"The watched score of hybrid was not finite after epoch 1\. Lower train\.lr"):
+        fitted(train=replace(LOOKS, watch=WatchConfig(share=0.3, best=True)))
+
+
+def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
+    data = dense()
+    watched = inner(data)
+    x, y = data.x.copy(), np.array(data.y)
+    x[watched], y[watched] = 7.0, -7.0
+    lied = replace(data, x=x, y=y)
+    honest = scaler.fit("robust", data, INSIDE, 0)  # the scaler sees the whole training part, these series too
+    cells = [NetworkCell("hybrid", PARAMS, LOOKS, honest) for _ in range(2)]
+    scores: list[list[float]] = [[], []]
+    for cell, some, said in zip(cells, (data, lied), scores, strict=True):
+        told = lambda kind, said=said, **row: said.append(row["watched"]) if kind == "epoch" else None  # noqa: E731
+        exhaust(cell.fit([labelled_series(some, INSIDE)], 0, told, tmp_path / str(id(cell))))
+    assert weights(cells[0]) == weights(cells[1]) and scores[0] != scores[1]
+
+
+def test_the_watched_score_is_the_error_of_the_inner_series() -> None:
+    data = dense()
+    rows, cell = history(replace(LOOKS, epochs=2), data=data)
+    assert rows[-1]["watched"] == pytest.approx(scaled_error(cell, data, inner(data)), rel=1e-5)
+
+
+def test_best_keeps_the_weights_of_the_epoch_with_the_best_score() -> None:
+    rows, cell = history(replace(LOOKS, watch=WatchConfig(share=0.3, best=True)))
+    scores = [row["watched"] for row in rows]
+    best = 1 + int(np.argmin(scores))
+    assert 1 < best < len(scores)  # or there would be nothing to tell apart
+    assert weights(cell) == weights(fitted(train=replace(LOOKS, epochs=best)))
+
+
+def test_stop_ends_training_so_many_epochs_after_the_best() -> None:
+    scores = [row["watched"] for row in history(replace(LOOKS, epochs=40))[0]]
+    stopped = [row["watched"] for row in history(replace(LOOKS, epochs=40, watch=WatchConfig(share=0.3, stop=3)))[0]]
+    best, last = 0, 0
+    while last - best < 3:  # the slow reference: walk on until nothing was better for three epochs
+        last += 1
+        best = last if scores[last] < scores[best] else best
+    assert stopped == scores[: last + 1] and last < 39
+
+
+def test_plateau_lowers_the_rate_after_patience_epochs_without_a_better_score() -> None:
+    watch = WatchConfig(share=0.3, patience=2, factor=0.5)
+    rows, _ = history(replace(LOOKS, epochs=30, schedule="plateau", watch=watch))
+    rate, best, waited, expected = 0.05, math.inf, 0, []
+    for row in rows:  # the slow reference
+        expected.append(rate)
+        waited = 0 if row["watched"] < best else waited + 1
+        best = min(best, row["watched"])
+        if waited == 2:
+            rate, waited = rate / 2, 0
+    assert [row["lr"] for row in rows] == pytest.approx(expected)
+    assert expected[-1] < 0.02
+
+
+# ---------------------------------------------------------------- which weights predict
+
+
+def snapshots(train: TrainConfig, every: str) -> tuple[list[dict[str, torch.Tensor]], NetworkCell]:
+    """The weights as they were at each event of a kind, and what came out."""
+    seen: list[dict[str, torch.Tensor]] = []
+    honest, kept = network_cell.State, []
+
+    def state(*given: Any) -> Any:
+        kept.append(honest(*given))
+        return kept[-1]
+
+    def look(kind: str, **_: Any) -> None:
+        if kind == every:
+            seen.append({name: value.clone() for name, value in kept[-1].network.state_dict().items()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network_cell, "State", state)
+        return seen, fitted(train=train, emit=look)
+
+
+def test_average_predicts_with_the_mean_of_the_last_epochs_weights() -> None:
+    seen, cell = snapshots(replace(TRAIN, epochs=5, average=3), "epoch")
+    assert cell.network is not None and len(seen) == 5
+    for name, value in cell.network.state_dict().items():
+        torch.testing.assert_close(value, torch.stack([each[name] for each in seen[-3:]]).mean(dim=0))
+
+
+def test_ema_predicts_with_the_moving_average_over_all_steps() -> None:
+    seen, cell = snapshots(replace(TRAIN, epochs=4, ema=0.5), "progress")
+    assert cell.network is not None and len(seen) == 12
+    for name, value in cell.network.state_dict().items():
+        mean = seen[0][name]
+        for count, each in enumerate(seen[1:], start=1):
+            decay = min(0.5, (1 + count) / (10 + count))
+            mean = decay * mean + (1 - decay) * each[name]
+        torch.testing.assert_close(value, mean)

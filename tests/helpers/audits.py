@@ -1,0 +1,48 @@
+"""Rides to be audited: enough of them for the statistical checks, and columns to plant leaks in.
+
+`subject` is what the checks look at, `found` the outcome of one of them by its name.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import tiny
+
+from foldline.evidence import audit
+from foldline.evidence.audit.audit_check import Outcome
+from foldline.evidence.audit.audit_subject import Subject
+from foldline.experiment import config
+
+SERIES, TEST_SERIES, STEPS = 60, 40, 10
+
+
+def tables(**columns: np.ndarray) -> dict[str, pl.DataFrame]:
+    """The rides' tables; `columns` are added to both files: (rows of train and test,), train first."""
+    made = tiny.frames(SERIES, TEST_SERIES, STEPS)
+    rows = SERIES * STEPS
+    extra = {name: pl.Series(name, values) for name, values in columns.items()}
+    made["train"] = made["train"].with_columns(column[:rows] for column in extra.values())
+    made["test"] = made["test"].with_columns(column[rows:] for column in extra.values())
+    return made
+
+
+def rides(home: Path, made: dict[str, pl.DataFrame], inputs: str = "") -> None:
+    """Write tables and their config; `inputs`: one more input column."""
+    path = tiny.install(home, tiny.write(home.parent / "audited", made))
+    if inputs:
+        path.write_text(path.read_text().replace('"coasting"]', f'"coasting", "{inputs}"]'))
+
+
+def subject(*overrides: str) -> Subject:
+    """The rides as they are on the disk now."""
+    return Subject.of(config.load(Path("rides"), list(overrides)), Path(tempfile.mkdtemp(dir=".")))
+
+
+def found(name: str, *overrides: str) -> Outcome:
+    """What the check of that name says of the rides."""
+    (check,) = [check for check in audit.CHECKS if check.name == name]
+    return check.run(subject(*overrides))

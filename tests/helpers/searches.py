@@ -1,0 +1,52 @@
+"""Searches on the tiny competition: their file, and what a study looks like from inside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from foldline.evidence.tuning import tuning_file
+from foldline.evidence.tuning.trial_queue import Shared
+
+SEARCH = """
+base = "rides.toml"
+
+[tune]
+trials = 6
+workers = 1
+pruner = "none"
+check_seeds = [0, 1]
+
+[space]
+"model.0.rounds" = {low = 2, high = 60, log = true}
+"model.0.num_leaves" = {choices = [3, 7]}
+"""
+TREES = "model=[{name = 'lightgbm', rounds = 5, num_leaves = 7, min_data_in_leaf = 2}]"  # cells that take milliseconds
+FOUR = "folds.k=4"
+
+
+def install(home: Path, text: str = SEARCH, name: str = "search") -> Path:
+    """Write the file of a search."""
+    path = home / "configs" / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+def setting(path: Path, *overrides: str) -> tuning_file.Setting:
+    """A search whose study has its folder."""
+    return replace(
+        tuning_file.load(path, [TREES, FOUR, *overrides]), folder=path.parents[1] / "runs" / "search" / "here"
+    )
+
+
+def shared(path: Path, *overrides: str) -> Shared:
+    """Its study."""
+    return Shared(setting(path, *overrides))
+
+
+def found(home: Path, name: str = "search") -> dict[str, Any]:
+    """What the latest search left in study.json."""
+    value: dict[str, Any] = json.loads((home / "runs" / name / "latest" / "study.json").read_text())
+    return value

@@ -1,0 +1,51 @@
+"""What networks were given to learn from, recorded while they are fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from foldline.core import files
+from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit.network_cell import NetworkCell
+
+
+@dataclass
+class Heard:
+    """What a cell was given to learn from."""
+
+    labelled_sets: list[LabelledSeries]
+    scaler: dict[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        assert isinstance(other, Heard)
+        return self.scaler == other.scaler and all(
+            np.array_equal(getattr(one, name), getattr(two, name)) and np.array_equal(features(one), features(two))
+            for one, two in zip(self.labelled_sets, other.labelled_sets, strict=True)
+            for name in ("series", "y", "weight")
+        )
+
+
+def features(labelled: LabelledSeries) -> np.ndarray:
+    return np.asarray(labelled.dense.x[labelled.series])
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], Heard]:
+    """(home, folder of the cell) -> what it was given, for every network that is fitted."""
+    seen: dict[tuple[str, str], Heard] = {}
+    honest: Callable[..., Iterator[None]] = NetworkCell.fit
+
+    def fit(
+        self: NetworkCell, labelled_sets: list[LabelledSeries], seed: int, emit: Any, folder: Path, start: Any
+    ) -> Iterator[None]:
+        seen[str(files.home()), folder.name] = Heard(labelled_sets, self.scaler.to_json())
+        return honest(self, labelled_sets, seed, emit, folder, start)
+
+    monkeypatch.setattr(NetworkCell, "fit", fit)
+    return seen

@@ -1,0 +1,269 @@
+"""`board` and `clean`: ranks, intervals and differences by hand; what a ledger entry needs never goes unasked."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from foldline.cli.main import main
+from foldline.core import files
+from foldline.experiment import clean, records
+from foldline.output import board
+from foldline.run import ledger
+
+DATA = {"metric": "mae", "source": "rides", "target": ["speed"]}
+
+
+def experiment(name: str, number: int, scores: list[float], cells: list[str], **config: Any) -> Path:
+    """Record an experiment as `train` does; its cells are there afterwards, each trained for half a minute."""
+    folder = files.runs() / name / f"{number:016x}"
+    tables = {"data": DATA, **config}
+    value = {
+        "config": tables,
+        "cells": [{"key": key} for key in cells],
+        "scores": [["blend", scores]],
+        "interval": [scores[-1] - 0.125, scores[-1] + 0.25],
+        "blend": {"method": "hill-climb", "labels": ["a", "b"], "weights": [0.25, 0.75]},
+    }
+    files.write_json(folder / "experiment.json", value)
+    files.write_text(folder / "submission.csv", f"{name}{number}")
+    for key in cells:
+        cell(key)
+    files.point(folder.parent / "latest", folder)
+    return folder
+
+
+def cell(key: str, **depends: Any) -> Path:
+    """A finished cell, unless it is there."""
+    folder = files.runs() / "cells" / key
+    if not folder.exists():
+        files.write_json(folder / "depends.json", {"data": {"fingerprint": "train"}, **depends})
+        files.write_json(folder / "done.json", {"time.train_s": 30.0})
+    return folder
+
+
+def submitted(name: str, number: int, **scores: str) -> None:
+    """Enter an experiment's submission into the committed ledger."""
+    sha256 = files.sha256(files.runs() / name / f"{number:016x}" / "submission.csv")
+    entry = {"sha256": sha256, "config": name, "experiment": f"{number:016x}"}
+    ledger.enter(ledger.ledger_path(simulated=False), entry)
+    ledger.enter_scores(
+        ledger.ledger_path(simulated=False), sha256, scores.get("public", ""), scores.get("private", "")
+    )
+
+
+@pytest.fixture
+def house(home: Path) -> Path:
+    """Two names, three experiments, one submitted that is not the latest of its name; runs/."""
+    cell("first")
+    cell("taught", start="first", teacher={"cells": ["master"]})
+    cell("master")
+    experiment("rides", 1, [0.5, 0.7, 0.6], ["taught"], train={"lr": 0.1, "epochs": 3})
+    submitted("rides", 1, public="0.61")
+    experiment("rides", 2, [0.4, 0.6, 0.5], ["two", "three"], train={"lr": 0.2, "epochs": 3})
+    experiment("walks", 3, [0.9, 0.9], ["three", "six"], train={"epochs": 3})
+    experiment("old", 4, [0.8, 0.8], ["four", "two"])
+    experiment("old", 5, [0.8, 0.8], ["five"])
+    cell("trial")
+    (files.runs() / "store" / "s").mkdir(parents=True)
+    (files.runs() / "store" / "s" / "x.npy").write_bytes(bytes(1000))
+    return files.runs()
+
+
+def lines(capsys: pytest.CaptureFixture[str], *names: str) -> list[dict[str, Any]]:
+    tiny.run("board", *names, "--json")
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    return list(group["lines"])
+
+
+def test_experiments_are_ranked_and_told_apart(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best, other = lines(capsys, "rides")
+    assert (best["experiment"], best["score"], best["differs"], best["latest"]) == (f"rides/{2:016x}", 0.5, [], True)
+    assert (other["score"], other["public"], other["private"], other["latest"]) == (0.6, "0.61", "", False)
+    assert other["differs"] == ["train.lr=0.1"] and other["blend"] == "b 0.75 + a 0.25"
+    assert (best["cells"], best["minutes"]) == (2, 1.0)
+    assert (other["cells"], other["minutes"]) == (1, 1.5)  # with what it was taught by, and started from
+
+
+def test_a_blocks_width_that_is_its_models_is_not_told_again() -> None:
+    wide, narrow = ({"model.0.width": width, "model.0.blocks.0.width": width} for width in (8, 4))
+    assert board.differences(wide, narrow) == ("model.0.width=4",)
+    own = {**narrow, "model.0.blocks.0.width": 2}
+    assert board.differences(wide, own) == ("model.0.blocks.0.width=2", "model.0.width=4")
+
+
+def test_keys_that_are_left_out_and_lost_cells_are_said(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(house / "cells" / "three")
+    best, _, other = lines(capsys, "rides", "walks")
+    assert (other["differs"], best["minutes"]) == (["without train.lr=0.2"], None)
+
+
+def test_intervals_are_those_that_were_recorded(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [(line["low"], line["high"]) for line in lines(capsys, "rides")] == [(0.375, 0.75), (0.475, 0.85)]
+    path = house / "rides" / f"{2:016x}" / "experiment.json"
+    for interval in ({"interval": [None, None]}, {}):  # a single series; a run from before there were intervals
+        value = {name: part for name, part in files.read_json(path).items() if name != "interval"}
+        files.write_json(path, value | interval)
+        assert lines(capsys, "rides")[0]["low"] is None
+
+
+def test_only_the_same_data_and_metric_are_compared(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cell("elsewhere", data={"fingerprint": "other"})
+    experiment("rides", 6, [0.1, 0.1], ["elsewhere"])
+    for number, asked in ((7, {"observed": 3}), (8, {"scored": "coasting == 0"}), (9, {"metric": "mse"})):
+        experiment("rides", number, [0.1, 0.1], ["two"], data={**DATA, **asked})
+    tiny.run("board", "rides", "--json")
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    assert [len(group["lines"]) for group in groups] == [2, 1, 1, 1, 1]
+
+
+def test_a_real_run_is_on_the_board(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = lines(capsys)
+    assert line["low"] < line["score"] < line["high"] and line["minutes"] > 0 and line["latest"]
+    tiny.run("board")
+    assert "best: rides/" in capsys.readouterr().out
+    assert main(["board", "riddes"]) == 2
+    assert "Did you mean 'rides'?" in capsys.readouterr().err
+
+
+def test_each_table_has_a_best_of_its_own(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cell("elsewhere", data={"fingerprint": "other"})
+    experiment("walks", 6, [0.1, 0.1], ["elsewhere"], data={**DATA, "source": "walks", "metric": "rmse"})
+    tiny.run("board", "--quiet")
+    assert capsys.readouterr().out.splitlines() == [
+        f"best on rides: rides/{2:016x}, mae 0.50000",
+        f"best on walks: walks/{6:016x}, rmse 0.10000",
+    ]
+
+
+def test_an_experiment_is_described_in_a_line(house: Path) -> None:
+    folder = house / "rides" / f"{2:016x}"
+    told = f"rides/{2:016x}: b 0.75 + a 0.25, out-of-fold mae 0.50000"
+    assert records.described(folder) == told  # a bundle's experiment does not say how it was made
+    files.write_json(folder / "made.json", {"command": "./run.sh blend rides"})
+    os.utime(folder / "experiment.json", (0.0, time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1))))
+    assert records.described(folder) == f"{told}, made by `blend` 2026-01-02 03:04"
+    value = files.read_json(folder / "experiment.json")
+    value["blend"] = {"method": "lightgbm", "labels": ["a", "b"], "boosters": ["tree"]}
+    files.write_json(folder / "experiment.json", value)
+    assert records.described(folder).startswith(f"rides/{2:016x}: LightGBM stack of a, b, ")
+
+
+def test_nothing_yet_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["board"]) == 2
+    assert "Run `./run.sh train` first" in capsys.readouterr().err
+    tiny.run("clean")
+    assert "nothing was deleted" in capsys.readouterr().out
+
+
+def kinds() -> dict[str, set[str]]:
+    """Kind -> names of what is of it."""
+    found: dict[str, set[str]] = {}
+    for item in clean.survey():
+        hashed = item.path.parent.name not in ("cells", "outside", "store")
+        name = item.path.name.lstrip("0") if hashed else item.path.name
+        found.setdefault(item.kind, set()).add(name)
+    return found
+
+
+def test_everything_has_the_strongest_reason_to_stay(house: Path) -> None:
+    assert kinds() == {
+        "caches": {"s"},
+        "unused": {"trial"},
+        "old": {"4", "four"},
+        "ledger": {"1", "first", "taught", "master"},
+        "kept": {"2", "3", "5", "two", "three", "five", "six"},
+    }
+
+
+def test_only_named_kinds_go_and_the_ledger_keeps_its_own(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = kinds()
+    tiny.run("clean")
+    tiny.run("clean", "caches", "unused", "old")  # nobody can be asked
+    assert "--force deletes without asking" in capsys.readouterr().out and kinds() == before
+    tiny.run("clean", "caches", "unused", "old", "--force", "--json")
+    assert json.loads(capsys.readouterr().out)["freed"] > 1000
+    assert kinds() == {kind: before[kind] for kind in ("ledger", "kept")}
+    tiny.run("clean", "ledger", "--force")
+    assert kinds() == {"kept": before["kept"]}
+
+
+class Keyboard(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_is_asked_and_a_script_is_not(
+    house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags, typed, gone in ((["--json"], "y\n", False), ([], "n\n", False), ([], "", False), ([], "y\n", True)):
+        monkeypatch.setattr("sys.stdin", Keyboard(typed))
+        tiny.run("clean", "unused", *flags)
+        assert ("trial" not in kinds().get("unused", set())) == gone
+        said = capsys.readouterr().out
+        assert json.loads(said)["freed"] == 0 if flags else "Delete 1 items" in said
+
+
+@pytest.mark.parametrize("path", [f"cells/.trial{clean.GONE}", f"store/.s{clean.GONE}", f"old/.x{clean.GONE}"])
+def test_an_interrupted_deletion_is_finished_by_the_next(
+    house: Path, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(house / "old" / f"{5:016x}", house / path)
+    assert len(lines(capsys)) == 5  # what is half gone is no experiment
+    tiny.run("clean", "caches", "--force")
+    assert not (house / path).exists() and "caches" not in kinds()
+
+
+def test_what_a_search_an_audit_and_the_outside_left_stays_with_its_latest(house: Path) -> None:
+    (house / "rides" / "audit").mkdir()
+    for number, keys in ((7, ["trial", "gone-since"]), (8, ["taught"])):
+        folder = house / "search" / f"{number:016x}"
+        records.note_cells(folder, keys)
+        records.note_cells(folder, keys)  # it goes on
+        assert (folder / "cells.txt").read_text().split() == sorted(keys)
+        files.point(folder.parent / "latest", folder)
+    value = {**files.read_json(house / "rides" / f"{2:016x}" / "experiment.json")}
+    value["outside"] = [{"label": "friend", "source": "f", "tests": {"print": "outside/f-print/test.npy"}}]
+    files.write_json(house / "rides" / f"{2:016x}" / "experiment.json", value)
+    for name in ("f-print", "g-print"):
+        files.write_text(house / "outside" / name / "test.npy", name)
+    found = kinds()
+    assert {"audit", "8", "taught", "first", "master", "f-print"} <= found["kept"]
+    assert {"7", "trial"} <= found["old"] and found["unused"] == {"g-print"}
+
+
+def test_nothing_is_deleted_while_a_run_goes_on(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = house / "locks" / "three"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert main(["clean", "unused", "--force"]) == 2
+        said = capsys.readouterr()
+        tiny.run("clean")
+    assert "Nothing is deleted while a run goes on" in said.err and kinds()["unused"] == {"trial"}
+    assert "a run goes on (it holds three): its finished cells count as unused" in capsys.readouterr().out
+    tiny.run("clean")
+    assert "a run goes on" not in capsys.readouterr().out
+
+
+def test_what_real_runs_need_is_kept(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tiny.submission(trained)
+    tiny.run("clean", "caches", "unused", "old", "bench", "--force")
+    assert not list((trained / "runs" / "store").iterdir())
+    tiny.run("infer", "rides")
+    written = next((trained / "runs" / "rides" / "latest").glob("infer-*.csv"))
+    assert written.read_bytes() == before
+    with (trained / "submissions" / "ledger.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == 1

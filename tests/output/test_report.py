@@ -1,0 +1,217 @@
+"""The report: made again from stored cells it is the same page, its numbers are right, and any competition fits it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+
+from foldline.cli import report as verb
+from foldline.cli.main import Arguments
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+from foldline.experiment import recorded
+from foldline.output import report
+from foldline.output.report import Evidence, Made, score_section, training_section
+from foldline.output.report.report_data import SUBMITTED
+
+
+def evidence(name: str = "rides") -> Evidence:
+    """What the report of the latest experiment shows."""
+    stored = recorded.read(name)
+    return verb.gather(stored, stored.config, Terminal(quiet=True))
+
+
+def again(name: str = "rides", *overrides: str) -> str:
+    """The page, made again by the verb."""
+    assert verb.run(Arguments("report", [name], list(overrides)), Terminal(quiet=True)) == 0
+    return (recorded.read(name).folder / "report.html").read_text()
+
+
+def sections(text: str) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", text)
+
+
+def test_it_is_made_again_from_stored_cells(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    cells = tiny.tree(trained / "runs" / "cells")
+    text = again()
+    assert capsys.readouterr().out == "report: home/runs/rides/latest/report.html\n"
+    assert tiny.tree(trained / "runs" / "cells") == cells and again() == text
+    for title in ("Scores", "Best, median and worst", "Errors", "Slices", "Learning curves", "Blend"):
+        part = rf"<section id='{re.sub('[^a-z]+', '-', title.lower())}'>.*?</section>"
+        assert re.findall(part, text, re.DOTALL) == re.findall(part, first, re.DOTALL) != []
+
+
+def test_slices_are_those_of_the_slow_way(trained: Path) -> None:
+    found = evidence()
+    table = tiny.frames()["train"].with_columns(
+        error=pl.Series(np.abs(found.result.blended - found.truth)[:, :, 0].ravel()),
+        fold=pl.Series(np.repeat(found.fold, 10)),
+    )
+    table = table.filter(pl.col("coasting") == 0)
+    rows = re.findall(r"<tr>(<td>.*?)</tr>", score_section.by_slice(found))
+    cells = {row[0]: row[1:] for row in (re.findall(r"<td>(.*?)</td>", row) for row in rows)}
+    for bike in (20, 28):
+        mine = table.filter(pl.col("bike") == bike)
+        folds = [mine.filter(pl.col("fold") == number)["error"].mean() for number in (0, 1)]
+        assert cells[f"bike: {bike}"][1] == f"{mine['error'].mean():.4f}"
+        assert cells[f"bike: {bike}"][4:] == [f"{value:.4f}" for value in folds]
+    late = table.filter(pl.int_range(pl.len()).over("ride") >= 6)["error"].mean()  # 8 scored steps: 3 + 3 + 2
+    assert cells["phase: last third"][0] == "25.0%" and cells["phase: last third"][1] == f"{late:.4f}"
+
+
+def test_errors_of_series_are_means_over_their_scored_steps(trained: Path) -> None:
+    found = evidence()
+    by_hand = np.abs(found.predictions["hybrid"] - found.truth)[:, :8, 0].mean(axis=1)  # the last two are coasting
+    np.testing.assert_allclose(found.series_error(found.predictions["hybrid"]), by_hand)
+    assert list(found.predictions) == ["hybrid", "lightgbm", SUBMITTED]
+    rooted = replace(found, config=replace(found.config, data=replace(found.config.data, metric="rmse")))
+    squares = (found.predictions["hybrid"] - found.truth)[:, :8, 0] ** 2
+    np.testing.assert_allclose(rooted.series_error(found.predictions["hybrid"]), np.sqrt(squares.mean(axis=1)))
+    np.testing.assert_allclose(rooted.step_error(found.predictions["hybrid"])[:8], np.sqrt(squares.mean(axis=0)))
+
+
+def test_a_head_that_knows_its_error_is_held_to_it(trained: Path) -> None:
+    tiny.run("train", "rides", "model.0.head={kind = 'laplace'}")
+    text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    found = evidence()
+    said = found.spreads["hybrid"][found.train.scored].mean()
+    was = np.abs(found.predictions["hybrid"] - found.truth)[found.train.scored].mean()
+    row = f"<td>hybrid</td><td>{said:.4f}</td><td>{was:.4f}</td><td>{was / said:.2f}</td>"
+    assert "Calibration" in sections(text) and row in text and "hybrid: expected error" in text
+
+
+PLAIN = """
+[data]
+id = "row"
+key = "ride"
+order = "second"
+inputs = ["power"]
+target = ["speed", "height"]
+metric = "rmse"
+source = "{source}"
+
+[features]
+families = ["raw", "time"]
+
+[folds]
+kind = "group"
+k = 2
+
+[[model]]
+name = "lightgbm"
+rounds = 3
+min_data_in_leaf = 2
+
+[track]
+wandb = "disabled"
+
+[executor]
+kind = "serial"
+"""
+
+
+def test_it_needs_neither_statics_nor_unscored_steps_nor_one_target(home: Path, tmp_path: Path) -> None:
+    tables = tiny.frames()
+    train = (
+        tables["train"].drop("coasting", "bike").filter(pl.int_range(pl.len()).over("ride") < 4 + pl.col("ride") % 4)
+    )
+    train = train.with_columns(height=pl.col("power") ** 2)
+    test = tables["test"].drop("coasting", "bike")
+    source = tiny.write(tmp_path / "plain", {"train": train, "test": test})
+    (home / "configs" / "plain.toml").write_text(PLAIN.format(source=source))
+    tiny.run("train", "plain")
+    text = again("plain")
+    assert not {"Calibration", "Read back exactly"} & set(sections(text)) and "No model here is trained" in text
+    assert text.count(">speed</text>") == text.count(">height</text>") == 6  # a chart a target in each of six panels
+    assert not any(title.startswith("Error by") for title in sections(text)) and "nan" not in text.split("</style>")[1]
+    found = evidence("plain")
+    errors = (found.result.blended - found.truth)[found.train.scored]  # (R, 2)
+    each = [f"<td>{value:.4f}</td>" for value in (*np.sqrt((errors**2).mean(axis=0)), np.sqrt((errors**2).mean()))]
+    assert "<th>speed</th><th>height</th><th>all rows</th>" in text and f"{''.join(each)}</tr>" in text
+    assert "speed and height: each target alone" in text and "scored on series that its models have not seen" in text
+
+
+def test_it_says_only_what_was_done(trained: Path) -> None:
+    text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    assert "; the blend was fitted on the other folds" in text
+    for what in ("the grid", "and grid", "exact rows", "by the models", "read back"):
+        assert what not in text
+    assert "scored on series that its models have not seen" not in text  # there are two
+
+
+def test_the_longest_time_of_a_step_is_kept(trained: Path, tmp_path: Path) -> None:
+    found, seconds = evidence(), {"features": 90.0, "decoding": 1.0}
+    long = Made(command="./run.sh train <rides>", environment={"python": "3"}, seconds=seconds)
+    report.write(tmp_path, replace(found, made=long))
+    page = report.write(tmp_path, replace(found, made=replace(long, seconds={"features": 0.0, "blending": 2.0})))
+    made = report.read_made(tmp_path)
+    assert made is not None and dict(made.seconds) == {"features": 90.0, "decoding": 1.0, "blending": 2.0}
+    text = page.read_text()
+    assert "<span title='features'>features</span>" in text and "./run.sh train &lt;rides&gt;</pre>" in text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.44, "0.4 s"), (45.2, "45 s"), (100.0, "1.7 min"), (7200.0, "2.0 h")])
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert training_section.duration(seconds) == text
+
+
+def test_wandb_is_told_every_score_the_blend_and_the_pictures(trained: Path) -> None:
+    found = evidence()
+    told = report.told(found, {"submission": trained / "runs" / "rides" / "latest" / "submission.csv"})
+    assert told.values["score"] == found.result.score == told.values["scores/blend (hill-climb)/all"]
+    assert told.values["scores/hybrid/fold 1"] == found.result.scores["hybrid"][1]
+    assert sum(value for name, value in told.values.items() if name.startswith("blend/")) == pytest.approx(1)
+    by_bike = [told.values[f"slices/bike/{bike}"] for bike in (20, 28)]
+    assert np.mean(by_bike) == pytest.approx(found.result.score)  # as many values of either
+    assert told.config["data"]["key"] == "ride" and list(told.artifacts) == ["submission"]
+    pictures = [name for name in told.pages if name.startswith("pictures/")]
+    assert pictures == ["pictures/best, median and worst", "pictures/errors", "pictures/learning curves"]
+    assert told.pages["report"] == report.whole(found)
+
+
+def test_other_data_is_refused(trained: Path, tmp_path: Path) -> None:
+    other = tiny.write(tmp_path / "other", tiny.frames(train_series=14))
+    with pytest.raises(UserError, match=r"other/train.csv is not the table that 'rides' was trained on"):
+        again("rides", f"data.source={other}")
+    with pytest.raises(UserError, match=r"only data.source=DIR can be given"):
+        again("rides", "train.epochs=3")
+
+
+def test_a_member_from_outside_is_shown_without_its_files(trained: Path) -> None:
+    tables = tiny.frames()
+    tables["train"].select("row", "speed").write_csv("oof.csv")
+    tables["test"].select("row", speed=pl.col("power")).write_csv("asked.csv")
+    tiny.run("train", "rides", 'blend.outside=[{name = "friend", oof = "oof.csv", test = "asked.csv"}]')
+    first = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    for path in ("oof.csv", "asked.csv"):
+        Path(path).unlink()
+    text = again()
+    assert re.findall(r"<section id='scores'>.*?</section>", text, re.DOTALL)[0] in first and "friend" in text
+    next((trained / "runs" / "outside").glob("*/out_of_fold.npy")).unlink()
+    with pytest.raises(UserError, match=r"out-of-fold predictions of 'friend', which came from outside, are gone"):
+        again()
+
+
+def test_pre_training_is_shown_again(trained: Path, tmp_path: Path) -> None:
+    series = tiny.rides(701, 8, 10, seed=5)
+    elsewhere = tiny.write(tmp_path / "elsewhere", {"train": series})
+    small = 'name = "hybrid", width = 4, blocks = [{kind = "bilstm"}]'
+    tiny.run("train", "rides", f'model=[{{{small}, pretrain = {{source = "{elsewhere}"}}}}]')
+    first = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
+    text = again()
+    assert "hybrid, pre-training" in text
+    for title in ("learning-curves", "cells"):
+        part = rf"<section id='{title}'>.*?</section>"
+        assert re.findall(part, text, re.DOTALL) == re.findall(part, first, re.DOTALL) != []
+
+
+def test_data_that_moved_is_found(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "rides").rename(tmp_path / "moved")
+    assert "Scores" in sections(again("rides", f"data.source={tmp_path / 'moved'}"))

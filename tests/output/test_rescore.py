@@ -1,0 +1,134 @@
+"""`score`: hand-counted scores of a few rows, by part, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+
+from foldline.cli.main import main
+from foldline.data import metrics
+from foldline.data.metrics import metric
+
+TRUTH = pl.DataFrame(
+    {
+        "row": [1, 2, 3, 4, 5],
+        "ride": ["a", "a", "b", "b", "b"],
+        "coasting": [0, 0, 0, 1, 0],
+        "speed": [1.0, 2.0, 3.0, 9.0, 5.0],
+        "Usage": ["Public", "Private", "Public", "Public", "Ignored"],
+    }
+)
+SAID = pl.DataFrame(
+    {"row": [5, 4, 3, 2, 1], "speed": [5.5, 0.0, 4.0, 4.0, 1.5]}
+)  # errors of rows 1, 2, 3: .5 2 1; row 4 is not scored, row 5 ignored
+
+
+@pytest.fixture
+def folder(rides: Path, tmp_path: Path) -> Path:
+    """Where truth.csv and said.csv lie, which is the current folder; the config is `rides`."""
+    TRUTH.write_csv(tmp_path / "truth.csv")
+    SAID.write_csv(tmp_path / "said.csv")
+    return tmp_path
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, float]:
+    tiny.run("score", "said.csv", "truth.csv", "rides", "--json", *words)
+    return {each["part"]: each["score"] for each in json.loads(capsys.readouterr().out)["scores"]}
+
+
+def test_scored_rows_count_and_parts_are_told_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys) == {"all": pytest.approx(3.5 / 3), "Private": 2.0, "Public": 0.75}
+    assert answer(capsys, "data.metric=mse") == {"all": pytest.approx(5.25 / 3), "Private": 4.0, "Public": 0.625}
+
+
+def test_each_of_several_targets_has_its_own_score(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, frame in (("truth.csv", TRUTH), ("said.csv", SAID)):
+        frame.with_columns(height=pl.lit(7.0 if name == "said.csv" else 5.0)).write_csv(folder / name)
+    words = ["score", "said.csv", "truth.csv", "rides", 'data.target=["speed", "height"]']
+    tiny.run(*words, "--json")
+    whole = json.loads(capsys.readouterr().out)["scores"][0]
+    assert whole["by_target"] == [pytest.approx(3.5 / 3), 2.0]  # height errs by 2 everywhere
+    assert whole["score"] == pytest.approx((3.5 / 3 + 2) / 2)  # the plain mean
+    tiny.run(*words)
+    assert "│   speed │  height │ count │" in capsys.readouterr().out.replace("┃", "│")
+
+
+def test_a_known_start_is_not_scored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = TRUTH.with_columns(second=pl.Series([1.0, 0.0, 0.0, 2.0, 1.0]))  # row 2 comes before row 1
+    steps.write_csv(folder / "truth.csv")
+    assert answer(capsys, "data.observed=1", "data.scored=") == {"all": 4.75, "Public": 4.75}  # rows 1 and 4
+    TRUTH.write_csv(folder / "truth.csv")
+    assert main(["score", "said.csv", "truth.csv", "rides", "data.observed=1"]) == 2
+    assert "lacks second, which data.observed = 1 asks for" in capsys.readouterr().err
+
+
+def test_names_that_are_numbers_and_conditions_on_names_will_do(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    TRUTH.with_columns(Usage=pl.Series([1, 1, 2, 2, 2])).write_csv(folder / "truth.csv")
+    assert answer(capsys, "data.scored=ride == 'a'") == {"all": 1.25, "1": 1.25}
+
+
+@pytest.mark.parametrize(
+    ("truth", "option", "words"),
+    [
+        (pl.concat([TRUTH, TRUTH[:1]]), [], "truth.csv: row must be unique"),
+        (
+            TRUTH.with_columns(speed=pl.lit(None)),
+            [],
+            "must be a finite number in every row that counts, but is not in 3",
+        ),
+        (TRUTH, ["data.scored=coasting === 0"], "data.scored must be a SQL condition"),
+        (TRUTH, ["data.scored=coasting == 'no'"], "does not fit the columns of truth.csv"),
+        (TRUTH, ["data.scored=coasting == 2"], "no row counts by data.scored = 'coasting == 2'"),
+    ],
+)
+def test_a_truth_that_is_none_is_refused(
+    folder: Path, truth: pl.DataFrame, option: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth.write_csv(folder / "truth.csv")
+    assert main(["score", "said.csv", "truth.csv", "rides", *option]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_truth_of_ids_and_targets_is_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    TRUTH.filter(pl.col("coasting") == 0).select("row", "speed").write_parquet(folder / "bare.parquet")
+    tiny.run("score", "said.csv", "bare.parquet", "rides", "data.scored=")
+    assert capsys.readouterr().out.splitlines()[-1] == "mae: 1.000000"
+    assert main(["score", "said.csv", "bare.parquet", "rides"]) == 2
+    assert "lacks coasting, which data.scored = 'coasting == 0' asks for" in capsys.readouterr().err
+
+
+def test_the_interval_is_that_of_many_resamples() -> None:
+    rng = np.random.default_rng(0)
+    series = np.repeat(np.arange(200), rng.integers(5, 15, 200))
+    loss = (rng.exponential(1.0, 200)[series] + rng.exponential(0.2, len(series)))[:, None]
+    sums, counts = np.bincount(series, weights=loss[:, 0]), np.bincount(series)
+    drawn = rng.integers(200, size=(5000, 200))
+    scores = np.sqrt(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    np.testing.assert_allclose(
+        metrics.interval(metric("rmse"), loss, series), np.percentile(scores, [2.5, 97.5]), rtol=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (SAID[:3], "must predict every row of truth.csv, but 2 are missing or empty (first row: 1)"),
+        (pl.concat([SAID, SAID[:1]]), "row must be unique"),
+        (SAID.with_columns(speed=pl.lit(None)), "4 are missing or empty"),
+        (SAID.rename({"speed": "velocity"}), "lacks a column"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    folder: Path, said: pl.DataFrame, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said.write_csv(folder / "said.csv")
+    assert main(["score", "said.csv", "truth.csv", "rides", "data.scored="]) == 2
+    assert words in capsys.readouterr().err
+    assert main(["score", "said.csv"]) == 2

@@ -1,0 +1,153 @@
+"""The gate: each rule breaks alone. The ledger: one line a submission's hash."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from foldline.core.errors import Finding
+from foldline.data.roles import DataConfig
+from foldline.data.target_range import Expected
+from foldline.output import submission
+from foldline.run.ledger import Origin
+
+DATA = DataConfig(id="id", key="k", order="t", target=("y", "z"), inputs=("x",), source="a-folder")
+SAMPLE = pl.DataFrame({"id": [3, 1, 2], "y": [0.0, 0.0, 0.0], "z": [0.5, 0.25, 0.0]})
+GOOD = pl.DataFrame({"id": [3, 1, 2], "y": [1.2345, 2.5, 3.5], "z": [0.1234, 0.75, 1.0]})
+EXPECTED = [Expected(0.0, 4.0, False), Expected(-1.0, 1.0, False)]
+
+
+def verdict(tmp_path: Path, content: pl.DataFrame | bytes, sample: pl.DataFrame | None = SAMPLE) -> list[str]:
+    """The gate's findings on a file."""
+    path = tmp_path / "submission.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.write_csv().encode())
+    try:
+        submission.check(DATA, path, sample, EXPECTED)
+    except Finding as finding:
+        first, *listed = str(finding).splitlines()
+        assert first == f"{path} is refused by the submission gate:"
+        return [line.removeprefix("  - ") for line in listed]
+    return []
+
+
+def test_a_good_file_passes_with_and_without_a_sample(tmp_path: Path) -> None:
+    assert verdict(tmp_path, GOOD) == verdict(tmp_path, GOOD, None) == []
+
+
+def with_values(name: str, values: list[object]) -> pl.DataFrame:
+    return GOOD.with_columns(pl.Series(name, values, strict=False))
+
+
+BROKEN: dict[str, tuple[pl.DataFrame | bytes, str]] = {
+    "byte order mark": (b"\xef\xbb\xbf" + GOOD.write_csv().encode(), "it starts with a byte order mark"),
+    "not UTF-8": (GOOD.write_csv().encode() + b"\xff", "it is not UTF-8"),
+    "columns in other order": (GOOD.select("id", "z", "y"), "its columns must be id,y,z, but are id,z,y"),
+    "index column": (GOOD.with_row_index(""), "its columns must be id,y,z, but are ,id,y,z"),
+    "missing column": (GOOD.drop("z"), "its columns must be id,y,z, but are id,y"),
+    "rows in other order": (GOOD.reverse(), "its ids must be the sample's 3, in the sample's order"),
+    "a row less": (GOOD[:2], "in the sample's order, but are 2 others"),
+    "null": (with_values("y", [1.2345, None, 3.5]), "y must be finite in every row"),
+    "NaN": (with_values("y", [1.2345, float("nan"), 3.5]), "y must be finite in every row"),
+    "inf": (with_values("z", [0.1234, float("inf"), 0.5]), "z must be finite in every row"),
+    "text": (with_values("y", ["1.2", "much", "3.5"]), "y must be numeric, but is String"),
+    "constant": (with_values("y", [1.23456] * 3), "y must not be constant, but is 1.23456 in every row"),
+    "below the range": (with_values("y", [1.2345, 2.5, -2.5]), "y must lie near the training range [0, 4]"),
+    "above the range": (with_values("z", [0.1234, 2.5, 0.5]), "but goes from 0.1234 to 2.5"),
+    "few digits": (with_values("y", [1.23, 2.5, 3.5]), "y must have enough digits, but three print every value"),
+}
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_each_rule_breaks_alone(rule: str, tmp_path: Path) -> None:
+    content, message = BROKEN[rule]
+    found = verdict(tmp_path, content)
+    assert len(found) == 1 and message in found[0]
+
+
+def test_a_repeated_id_is_found_without_a_sample(tmp_path: Path) -> None:
+    repeated = with_values("id", [3, 3, 2])
+    assert verdict(tmp_path, repeated, None) == ["id must be unique, but 1 rows repeat one"]
+
+
+def test_the_sample_itself_is_refused(tmp_path: Path) -> None:
+    copied = GOOD.with_columns(z=pl.Series([0.5123, 0.25, 0.0]))
+    assert verdict(tmp_path, copied, copied.with_columns(y=pl.lit(0.0))) == ["z must not equal the sample submission"]
+
+
+def test_targets_of_few_digits_allow_predictions_of_few(tmp_path: Path) -> None:
+    coarse, fine = np.array([[0.5, 1.5], [2.25, 0.123456]]).T[..., None]
+    assert [Expected.of(values)[0].coarse for values in (coarse, fine)] == [True, False]
+    path = tmp_path / "s.csv"
+    with_values("y", [1.0, 2.0, 3.0]).write_csv(path)
+    submission.check(DATA, path, SAMPLE, [Expected(0.0, 4.0, True), EXPECTED[1]])
+
+
+def test_it_is_built_in_the_samples_rows_and_columns() -> None:
+    test = pl.DataFrame({"id": [1, 2, 3]})
+    values = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+    built = submission.build(DATA, test, values, SAMPLE.select("z", "id", "y"))
+    assert built.columns == ["z", "id", "y"] and built.rows() == [(30.0, 3, 3.0), (10.0, 1, 1.0), (20.0, 2, 2.0)]
+    assert submission.build(DATA, test, values, None).rows() == [(1, 1.0, 10.0), (2, 2.0, 20.0), (3, 3.0, 30.0)]
+
+
+def publish(home: Path, table: pl.DataFrame) -> Path:
+    origin = Origin(
+        config="mine",
+        config_hash="c0",
+        experiment="e1",
+        cells="c1",
+        test="t1",
+        out_of_fold=0.123456789,
+        simulated=False,
+    )
+    return submission.publish(DATA, origin, home / "runs" / "draft.csv", table, SAMPLE, EXPECTED)
+
+
+def ledger(home: Path) -> list[dict[str, str]]:
+    with (home / "submissions" / "ledger.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_ledger_has_one_line_a_hash(home: Path) -> None:
+    path = publish(home, GOOD)
+    assert publish(home, GOOD) == path and path.parent == home / "submissions"
+    other = publish(home, with_values("y", [1.2345, 2.5, 3.75]))
+    lines = ledger(home)
+    assert [Path(f"mine-{line['sha256'][:8]}.csv").name for line in lines] == [path.name, other.name]
+    assert {(line["config"], line["metric"], line["out_of_fold"], line["rows"]) for line in lines} == {
+        ("mine", "mae", "0.123457", "3")
+    }
+
+
+def test_what_a_person_wrote_into_the_ledger_stays(home: Path) -> None:
+    publish(home, GOOD)
+    path = home / "submissions" / "ledger.csv"
+    path.write_text(path.read_text().rstrip("\n").removesuffix(",,") + ",0.15,0.16\n")
+    publish(home, with_values("y", [1.2345, 2.5, 3.75]))
+    assert [(line["public"], line["private"]) for line in ledger(home)] == [("0.15", "0.16"), ("", "")]
+
+
+def test_a_refused_file_reaches_neither_folder_nor_ledger(home: Path) -> None:
+    with pytest.raises(Finding):
+        publish(home, with_values("y", [1.23456] * 3))
+    assert not (home / "submissions").exists()
+
+
+def test_without_a_sample_rows_come_in_the_order_of_the_test_file() -> None:
+    grouped = pl.DataFrame({"id": [10, 30, 20]})  # the file has 10, 20, 30
+    values = np.array([[1.0, 0.1], [3.0, 0.3], [2.0, 0.2]])
+    built = submission.build(DATA, grouped, values, None, np.array([0, 2, 1]))
+    assert built.rows() == [(10, 1.0, 0.1), (20, 2.0, 0.2), (30, 3.0, 0.3)]
+
+
+def test_ids_with_leading_zeros_are_compared_as_printed(tmp_path: Path) -> None:
+    names = pl.Series("id", ["0007", "0001", "0002"])
+    assert verdict(tmp_path, GOOD.with_columns(names), SAMPLE.with_columns(names)) == []
+    shorter = GOOD.with_columns(id=pl.Series([7, 1, 2]))
+    (found,) = verdict(tmp_path, shorter, SAMPLE.with_columns(names))
+    assert found.startswith("its ids must be the sample's 3, in the sample's order")
+    assert verdict(tmp_path, GOOD.with_columns(id=pl.Series(["7", "007", "07"])), None) == []

@@ -1,0 +1,74 @@
+"""What `--dry-run` foretells: steps times what one takes, over the executor's workers; counted by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from lab import jobs
+from safetensors.numpy import load_file
+
+from foldline.fit import step_time
+from foldline.run import estimate
+from foldline.run.executors import ExecutorConfig
+
+SERIAL = ExecutorConfig(kind="serial")
+
+
+@pytest.fixture(autouse=True)
+def half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step takes half a second."""
+    monkeypatch.setattr(step_time, "seconds_a_step", lambda *_: 0.5)
+
+
+def test_a_network_takes_its_steps(rides: Path) -> None:
+    """6 series a fold in batches of 4 are 2 steps an epoch, for 2 epochs, in 2 cells."""
+    network = estimate.estimate([jobs()], SERIAL)[0]
+    assert network == estimate.Estimate("hybrid", 2, epochs=2, cell_s=2.0, workers=1, total_s=4.0)
+    two = estimate.estimate([jobs()[:2]], ExecutorConfig(kind="process", workers=2))[0]
+    assert (two.cell_s, two.workers, two.total_s) == (2.0, 2, 2.0)
+
+
+def test_watched_series_are_no_steps(rides: Path) -> None:
+    watched = estimate.estimate([jobs("train.batch=2", "train.watch.share=0.4")], SERIAL)[0]
+    assert watched.cell_s == 2.0  # 2 epochs: 6 series less 40 % in batches of 2
+
+
+def test_trees_have_rounds_and_no_epochs(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, starts, eleven_rounds = (0.0, 9.0), (10.0, 10.5, 20.0, 20.75), (30.0, 33.0, 40.0, 44.0)
+    clock = iter([*first, *starts, *eleven_rounds])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    trees = estimate.estimate([jobs("model.1.rounds=50")[2:]], SERIAL)
+    seconds = estimate.Estimate("lightgbm", 2, epochs=0, cell_s=12.75, workers=1, total_s=25.5)
+    assert trees == [seconds]  # half a second to begin, a quarter of one for each further round
+
+
+def test_finished_cells_take_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("train", "rides", "--dry-run", "--json")
+    assert json.loads(capsys.readouterr().out) == {"to_train": 0, "seconds": 0.0, "bytes": 0}
+
+
+def test_only_other_test_series_are_left_to_predict(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny.write(tmp_path / "new", tiny.frames(test_series=7))
+    tiny.run("train", "rides", f"data.source={folder}", "--dry-run")
+    last = "dry run: nothing is left to train, 4 cells have yet to predict the test series"
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+def test_a_dry_run_adds_it_up_and_says_the_disk(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("train", "rides", "model.0.width=6", "--dry-run", "--json")
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    tiny.run("train", "rides", "model.0.width=6", "--dry-run")
+    assert "it would take about 4 s and 0 MiB of disk" in capsys.readouterr().out
+    before = set(trained.glob("runs/cells/*"))
+    tiny.run("train", "rides", "model.0.width=6")
+    made = set(trained.glob("runs/cells/*")) - before
+    weights = [load_file(folder / "weights.safetensors") for folder in made]
+    predictions = 2 * 8 * (12 + 4) * 10  # 2 cells, 16 series of 10 steps, float64
+    space = predictions + sum(tensor.nbytes for tensors in weights for tensor in tensors.values())
+    assert answer == {"to_train": 2, "seconds": 4.0, "bytes": space}

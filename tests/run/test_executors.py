@@ -1,0 +1,189 @@
+"""Executors: how many workers, the same bytes wherever a cell runs, and how trouble in a worker comes out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import tiny
+from lab import EVERYTHING_WORDS
+from test_cells import weights_of
+
+from foldline.cli.main import main
+from foldline.core.errors import UserError
+from foldline.run import cells, executors
+from foldline.run.executors import ExecutorConfig
+
+
+def fake(device: str = "cpu", threads: int = 1, key: str = "fake") -> Any:
+    """As much of a job as the planning of workers looks at."""
+    train = SimpleNamespace(device_used=device, threads=threads)
+    return SimpleNamespace(cell=SimpleNamespace(model=SimpleNamespace(train=train), name="fake"), key=key)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "config", "cores", "workers"),
+    [
+        ([], ExecutorConfig(), 8, 1),
+        ([fake()] * 6, ExecutorConfig(), 8, 6),
+        ([fake()] * 6, ExecutorConfig(), 2, 2),
+        ([fake(threads=4)] * 6, ExecutorConfig(), 8, 2),
+        ([fake(threads=4)] * 6, ExecutorConfig(), 2, 1),
+        ([fake()], ExecutorConfig(), 8, 1),
+        ([fake()] * 6, ExecutorConfig(workers=3), 8, 3),
+        ([fake()] * 6, ExecutorConfig(kind="serial", workers=3), 8, 1),
+        ([fake("cuda")] * 6, ExecutorConfig(), 8, 1),
+        ([fake("cuda")] * 6, ExecutorConfig(kind="process", workers=2), 8, 2),
+    ],
+)
+def test_number_of_workers(
+    jobs: list[Any], config: ExecutorConfig, cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert executors.workers_for(jobs, config) == workers
+
+
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the rides are trained with every part of the recipe, serially, a cell at a time."""
+    folder = tmp_path_factory.mktemp("one-by-one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        tiny.install(folder / "home", tiny.write(folder / "rides", tiny.frames()))
+        tiny.run("train", "rides", *EVERYTHING_WORDS)
+    return folder / "home"
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        ["executor.together=3"],
+        ["executor.kind=process", "executor.workers=2"],
+    ],
+    ids=["together", "processes"],
+)
+def test_wherever_cells_run_they_give_the_same_bytes(
+    executor: list[str], one_by_one: Path, rides: Path, home: Path
+) -> None:
+    tiny.run("train", "rides", *EVERYTHING_WORDS, *executor)
+    assert weights_of(home) == weights_of(one_by_one)
+    assert tiny.submission(home) == tiny.submission(one_by_one)
+
+
+def fails_with(error: Exception) -> Any:
+    """A cell that can't be trained, run in this process's `_work` with plain lists for queues."""
+
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        yield
+        raise error
+
+    return run
+
+
+class Queue(list[Any]):
+    """As much of a multiprocessing queue as a worker uses."""
+
+    put = list.append
+
+    def get(self) -> Any:
+        return self.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (UserError("lower train.lr"), UserError),
+        (OSError(errno.ENOSPC, "No space left on device"), OSError),
+        (OSError(errno.EACCES, "Permission denied"), PermissionError),
+        (OSError(errno.ENOENT, "No such file"), RuntimeError),
+        (ZeroDivisionError("bug"), RuntimeError),
+    ],
+)
+def test_a_workers_trouble_is_handed_on(error: Exception, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "run", fails_with(error))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
+    events = Queue()
+    executors._work(Queue([(0, fake()), None]), events, 1)
+    assert [event[:2] for event in events] == [(0, "start"), (0, "error")]
+    handed = events[-1][2]["error"]
+    assert type(handed) is kind
+    assert kind is not RuntimeError or "Traceback" in str(handed)
+
+
+def test_a_training_that_diverges_in_a_worker_ends_in_one_sentence(
+    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train.lr=1e30", "train.clip=0", "executor.kind=process", "executor.workers=2"]
+    assert main(["train", "rides", *words]) == 2
+    err = capsys.readouterr().err
+    assert "was not finite at step" in err and "lower train.lr" in err
+    assert "Traceback" not in err and err.count("\n") == 1
+    assert not list((home / "runs" / "cells").glob("*/weights.safetensors"))
+
+
+def test_a_killed_worker_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "_work", _dies)
+    with pytest.raises(UserError, match=r"ended with exit code -9 .*Finished cells are kept"):
+        executors.execute([fake(), fake()], ExecutorConfig(kind="process", workers=2), lambda *_: None)
+
+
+def _dies(todo: Any, events: Any, together: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_that_were_told_to_stop_are_noticed() -> None:
+    """One that gets SIGTERM from somebody saves and ends well; its cell is not done nevertheless."""
+    ended = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=0)]
+    events: queue.Queue[Any] = queue.Queue()
+    events.put((0, "done", {}))
+    with pytest.raises(UserError, match=r"were told to stop. What they had is saved"):
+        executors._listen([fake(), fake()], ended, events, lambda *_: None)
+
+
+def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cells take turns in one worker: each has a clock of its own."""
+    said = {
+        "a": [(10.0, "progress", 1), (10.1, "progress", 2), (10.1, "epoch", 0.5), (10.2, "progress", 3)],
+        "b": [(10.05, "progress", 1), (10.15, "progress", 2), (10.15, "epoch", 0.7), (10.4, "progress", 3)],
+    }
+    now = [0.0]
+
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        for at, kind, value in said[job.key]:
+            now[0] = at
+            emit(kind, value=value)
+            yield
+
+    monkeypatch.setattr(cells, "run", run)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
+    events = Queue()
+    executors._work(Queue([(7, fake(key="a")), (8, fake(key="b")), None]), events, 2)
+    heard = [(number, kind, *values.values()) for number, kind, values in events if kind != "start"]
+    assert heard == [(7, "progress", 1), (8, "progress", 1), (7, "epoch", 0.5), (8, "epoch", 0.7), (8, "progress", 3)]
+
+
+def test_cells_take_turns_step_by_step_and_the_next_begins_where_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        for number in range({"a": 1, "b": 3, "c": 2}[job.key]):
+            steps.append(f"{job.key}{number}")
+            yield
+
+    monkeypatch.setattr(cells, "run", run)
+    jobs = [fake(key=key) for key in "abc"]
+    executors.take_turns(jobs, 1, lambda *_: None)
+    assert steps == ["a0", "b0", "b1", "b2", "c0", "c1"]
+    steps.clear()
+    executors.take_turns(jobs, 2, lambda *_: None)
+    assert steps == ["a0", "b0", "b1", "c0", "b2", "c1"]

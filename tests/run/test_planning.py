@@ -1,0 +1,285 @@
+"""From a config to cells and stages of jobs: what a key depends on, what must come before what, and what need not."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from answers import blended_by_hand, submitted
+from lab import dense
+
+from foldline.core import files
+from foldline.core.errors import UserError
+from foldline.data.folds import Folds
+from foldline.data.store import Dense
+from foldline.experiment import config, recorded
+from foldline.fit import train_config
+from foldline.fit.pretraining import PretrainConfig
+from foldline.fit.pseudo_labels import TeacherConfig
+from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
+from foldline.run import planning
+from foldline.run.cells import Cell, ModelConfig
+from foldline.run.planning import PlanInputs
+
+# One other value for each field: a field that is new has to be thought of here.
+OTHERS: dict[type, dict[str, Any]] = {
+    TrainConfig: {
+        "epochs": 21,
+        "batch": 32,
+        "micro": 8,
+        "lr": 1e-3,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "cycles": 5,
+        "clip": 0.0,
+        "ema": 0.9,
+        "average": 3,
+        "margin": 2,
+        "precision": "bf16",
+        "threads": 2,
+        "compile": True,
+        "deterministic": "off",
+        "seeds": (0, 1),
+        "full_seeds": (7,),
+        "device": "auto",
+        "checkpoint_s": 1.0,
+        "on_oom": "halve",
+    },
+    AugmentConfig: {"mixup": 0.5, "mixup_alpha": 0.4, "mask_static": 0.1, "shuffle": 0.2, "shuffle_steps": 2},
+    WatchConfig: {"share": 0.1, "best": True, "stop": 2, "patience": 3, "factor": 0.5},
+}
+BASE = TrainConfig(device="cpu", watch=WatchConfig(share=0.2))  # so that best and stop have what they look at
+
+
+def others(base: Any) -> dict[str, Any]:
+    """Dotted name of a field, of nested tables too -> `base` with another value in it."""
+    found: dict[str, Any] = {}
+    for field in fields(base):
+        value = getattr(base, field.name)
+        if is_dataclass(value):
+            inner = others(value)
+            found |= {f"{field.name}.{name}": replace(base, **{field.name: other}) for name, other in inner.items()}
+        else:
+            found[field.name] = replace(base, **{field.name: OTHERS[type(base)][field.name]})
+    return found
+
+
+@pytest.fixture
+def given(rides: Path) -> PlanInputs:
+    """What cells share, made of nothing."""
+    chosen = config.load(Path("rides"))
+    dealt = Folds(Path("folds.csv"), np.arange(10) % 2, 2)
+    return PlanInputs(chosen.data, chosen.features, dense(), dealt, test="the test table", exact="its exact rows")
+
+
+def net(label: str = "net", train: TrainConfig = BASE, width: int = 4, **changes: Any) -> ModelConfig:
+    return ModelConfig(name="hybrid", label=label, params={"width": width}, train=train, **changes)
+
+
+def key(given: PlanInputs, *models: ModelConfig) -> str:
+    """Of the last model's cell of fold 0."""
+    label = models[-1].label
+    return next(cell.key for cell in planning.plan(given, models) if cell.model.label == label and cell.fold == 0)
+
+
+@pytest.mark.parametrize("name", others(BASE))
+def test_the_key_depends_on_every_field_of_train_but_on_where_and_how(
+    name: str, given: PlanInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    changed = key(given, net(train=others(BASE)[name]))
+    assert (changed == key(given, net())) == (name in train_config.NOT_IN_KEY)
+
+
+def test_the_device_that_is_used_is_in_the_key_though_the_word_for_it_is_not(
+    given: PlanInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    for there in (False, True):
+        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
+        seen.append(key(given, net(train=replace(BASE, device="auto"))))
+    assert seen[0] == key(given, net()) != seen[1]
+
+
+def test_what_a_teacher_says_is_in_the_key(given: PlanInputs) -> None:
+    def student(shared: PlanInputs = given, width: int = 4, **changes: Any) -> str:
+        teacher = TeacherConfig(**{"of": ("a",), **changes})
+        return key(shared, net("a", width=width), net("b", width=6), net("student", teacher=teacher))
+
+    seen = [
+        key(given, net("student")),
+        student(),
+        student(of=("b",)),
+        student(of=("a", "b")),
+        student(weight=0.25),
+        student(exact=True),
+        student(width=8),  # another teacher under the same label
+        student(replace(given, test="another test table")),
+        student(replace(given, exact="other rows"), exact=True),
+    ]
+    assert len(set(seen)) == len(seen)
+    assert student(replace(given, exact="other rows")) == student()  # which this one does not ask for
+
+
+def pretraining_store(given: PlanInputs, name: str, levels: str = "") -> PlanInputs:
+    """Series to pre-train on: others for each source and fold."""
+
+    def made(asked: PretrainConfig, fold: int | None) -> Dense:
+        fingerprint = f"{name} {asked.source} {fold}"
+        return replace(dense(seed=1), path=Path(files.digest(fingerprint + levels)), fingerprint=fingerprint)
+
+    return replace(given, pretraining_data=made)
+
+
+def test_what_a_start_was_trained_on_is_in_the_key(given: PlanInputs) -> None:
+    def student(name: str = "one", levels: str = "", **changes: Any) -> str:
+        return key(pretraining_store(given, name, levels), net(pretrain=PretrainConfig(**changes)))
+
+    seen = [
+        key(given, net()),
+        student(),
+        student("two"),
+        student(levels="of another competition"),  # the same series, but a code stands for another value
+        student(source="elsewhere"),
+        student(train={"epochs": 3}),
+        student(train={"augment": {"mixup": 0.1}}),
+    ]
+    assert len(set(seen)) == len(seen)
+    assert student(train={"epochs": BASE.epochs}) == student()  # as the model's own [train] says anyway
+
+
+def test_a_folds_start_is_made_for_that_fold_and_with_the_same_seed(given: PlanInputs) -> None:
+    train = replace(BASE, seeds=(0, 1), full_seeds=(5,))
+    made = planning.plan(
+        pretraining_store(given, "one"), [net(train=train, pretrain=PretrainConfig(train={"epochs": 3}))]
+    )
+    assert [(cell.fold, cell.seed) for cell in made] == [(0, 0), (1, 0), (0, 1), (1, 1), (None, 5)]
+    for cell in made:
+        start = cell.start
+        assert start is not None and start.seed == cell.seed and start.pretraining_store is not None
+        assert start.depends["data"]["fingerprint"] == f"one simulate {cell.fold}"
+        assert start.model.train.epochs == 3 and cell.model.train.epochs == BASE.epochs
+        assert cell.depends["start"] == start.key and start.start is None
+    assert len({cell.start.key for cell in made if cell.start}) == 5
+
+
+def test_teachers_are_those_of_the_same_fold(given: PlanInputs) -> None:
+    train = replace(BASE, full_seeds=(5,))
+    several = replace(train, seeds=(0, 1))
+    student = net("student", train=train, teacher=TeacherConfig(of=("a", "b")))
+    made = planning.plan(given, [net("a", train=several), net("b", train=train, width=6), student])
+    students = [cell for cell in made if cell.model.label == "student"]
+    assert [cell.fold for cell in students] == [0, 1, None]
+    for cell in students:
+        expected = [("a", seed) for seed in ((0, 1) if cell.fold is not None else (5,))]
+        expected += [("b", 0 if cell.fold is not None else 5)]
+        assert {teacher.fold for teacher in cell.teachers} == {cell.fold}
+        assert [(teacher.model.label, teacher.seed) for teacher in cell.teachers] == expected
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ([net("student", teacher=TeacherConfig(of=("a",))), net("a")], "its teacher 'a' has no cell of fold 0"),
+        ([net("a", teacher=TeacherConfig(of=("a",)))], "its teacher 'a' has no cell of fold 0"),
+        (
+            [net("a"), net("s", train=replace(BASE, full_seeds=(1,)), teacher=TeacherConfig(of=("a",)))],
+            "model 's': its teacher 'a' has no cell of all series. Teachers stand further up",
+        ),
+    ],
+)
+def test_a_teacher_that_is_not_there_is_asked_for(models: list[ModelConfig], message: str, given: PlanInputs) -> None:
+    with pytest.raises(UserError, match=message):
+        planning.plan(given, models)
+
+
+# ---------------------------------------------------------------- stages
+
+
+def made(
+    name: str, *, start: Cell | None = None, teachers: tuple[Cell, ...] = (), pretraining_store: bool = False
+) -> Cell:
+    """A cell of which only what comes before it matters."""
+    path = Path("store") if pretraining_store else None
+    return Cell(None, "none", 0, 0, {"name": name}, start, teachers, path)  # type: ignore[arg-type]
+
+
+def finish(*some: Cell) -> None:
+    for cell in some:
+        files.write_json(cell.folder / "done.json", {})
+
+
+def stages(*plan: Cell, force: bool = False) -> list[list[str]]:
+    """The names of the cells in each stage."""
+    found = planning.jobs(plan, Path("train"), np.zeros(4), None, force=force)
+    return [[job.cell.depends["name"] for job in stage] for stage in found]
+
+
+@pytest.fixture
+def school(home: Path) -> dict[str, Cell]:
+    """A teacher that was pre-trained, a plain teacher, and a pre-trained student of both."""
+    first, second = made("first", pretraining_store=True), made("second", pretraining_store=True)
+    teacher, plain = made("teacher", start=first), made("plain")
+    student = made("student", start=second, teachers=(teacher, plain))
+    return {cell.depends["name"]: cell for cell in (first, second, teacher, plain, student)}
+
+
+def test_each_wave_needs_only_what_the_waves_before_it_leave(school: dict[str, Cell]) -> None:
+    teacher, plain, student = (school[name] for name in ("teacher", "plain", "student"))
+    assert stages(teacher, plain, student) == [["first", "plain", "second"], ["teacher"], ["student"]]
+    assert stages(teacher, teacher, plain, student, student) == stages(teacher, plain, student)
+
+
+def test_finished_cells_need_nothing_of_what_came_before_them(school: dict[str, Cell]) -> None:
+    plan = tuple(school[name] for name in ("teacher", "plain", "student"))
+    finish(school["teacher"], school["plain"])
+    assert stages(*plan) == [["second"], [], ["student"]]
+    finish(school["second"])
+    assert stages(*plan) == [[], [], ["student"]]
+    finish(school["student"])
+    assert stages(*plan) == [[], [], []]
+    (school["second"].folder / "done.json").unlink()  # somebody made room
+    assert stages(*plan) == [[], [], []]
+    (school["student"].folder / "done.json").unlink()
+    assert stages(*plan) == [["second"], [], ["student"]]
+
+
+def test_force_does_everything_again(school: dict[str, Cell]) -> None:
+    finish(*school.values())
+    plan = tuple(school[name] for name in ("teacher", "plain", "student"))
+    assert stages(*plan, force=True) == [["first", "plain", "second"], ["teacher"], ["student"]]
+
+
+# ---------------------------------------------------------------- cells that hold out nothing
+
+
+def test_full_cells_only_predict_the_test_series(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = recorded.read("rides")
+    tiny.run("train", "rides", "train.full_seeds=[9]")
+    assert "cells: 6, 4 finished, 2 to train" in capsys.readouterr().out
+    after = recorded.read("rides")
+    assert after.blend == before.blend and after.score == before.score
+    assert [(cell.fold, cell.seed) for cell in after.plan if cell.fold is None] == [(None, 9)] * 2
+    assert all(np.load(cell.folder / "held_out.npy").size == 0 for cell in after.plan if cell.fold is None)
+    np.testing.assert_allclose(submitted(trained), blended_by_hand(trained, cells_of_each=3), rtol=1e-12)
+    assert "hybrid full seed 9" in (after.folder / "report.html").read_text()
+
+
+def test_another_competitions_cells_are_no_neighbours(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"ride": "trip", "second": "hour", "power": "load", "bike": "truck", "speed": "place"}
+    tables = {stem: table.rename(names, strict=False) for stem, table in tiny.frames(train_series=14).items()}
+    path = tiny.install(trained, tiny.write(tmp_path / "away", tables), "trips")
+    text = path.read_text()
+    for old, new in names.items():
+        text = text.replace(f'"{old}"', f'"{new}"')
+    path.write_text(text)
+    tiny.run("train", "trips", "--dry-run")
+    out = capsys.readouterr().out
+    assert "4 to train" in out and "nearest finished cell" not in out
