@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, unknown
-from foldline.data.table import Table
 from foldline.data.roles import DataConfig
+from foldline.data.table import Table
 
 
 def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]) -> None:

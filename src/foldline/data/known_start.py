@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.data import readers
 from foldline.core.errors import UserError
-from foldline.data.table import Table
+from foldline.data import readers
 from foldline.data.roles import DataConfig
+from foldline.data.table import Table
 
 
 def check(path: Path, data: DataConfig) -> None:

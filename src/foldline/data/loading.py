@@ -12,14 +12,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.data import checks
 from foldline.core import files
-from foldline.data import known_start
-from foldline.data import readers
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data.table import Table
+from foldline.data import checks, known_start, readers
 from foldline.data.roles import DataConfig
+from foldline.data.table import Table
 
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
 

@@ -1,85 +1,40 @@
-"""The dense store: features as one memory-mapped (N, T, F) float32 array, keyed by the hash of what it depends on.
+"""The store: series of one table as arrays that a model can be fitted on.
 
-Series are padded at the end to the longest one; `lengths` says where each stops. Features are computed on chunks of
-whole series (a family never looks beyond its series), so that memory stays bounded and the data may be larger.
-Workers open the same files: nothing big travels between processes.
+All access to rows goes through (series: offset, length). Whatever has a value a row (targets, masks, predictions) is a
+flat array of R rows, series after series, and `rows`, `pad` and `lengths` lead from series to rows and back. How the
+features lie on the disk is known to this file and to featurize.py alone: today as one memory-mapped (N, T, F) array,
+padded at the end to the longest series. Workers open the same files: nothing big travels between processes.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import polars as pl
 
-from foldline import features
-from foldline.features import Columns, Family
 from foldline.core import files
-from foldline.core.errors import UserError, unknown
-from foldline.data.table import Table
 from foldline.models.contract import Targets
 
-CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough that the allocator reuses their memory
-
 
 @dataclass(frozen=True, kw_only=True)
-class FeaturesConfig:
-    """[features]: the families, each with a table of its own where it has parameters."""
-
-    families: tuple[str, ...] = ("raw", "time", "integral", "lags", "differences", "stats", "static")
-    scaler: str = "robust"  # fitted inside the fold: see scaler.py
-    tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # family -> its parameters
-
-    def __post_init__(self) -> None:
-        if not self.families:
-            raise ValueError("families must name at least one feature family")
-        if len(set(self.families)) < len(self.families):
-            raise ValueError(f"families must not name one twice, but is {', '.join(self.families)}")
-        for name in {*self.families, *self.tables}:
-            features.build(name, self.tables.get(name, {}))  # refuses unknown families and parameters
-
-    @property
-    def built(self) -> list[Family]:
-        """The families with their parameters, in order."""
-        return [features.build(name, self.tables.get(name, {})) for name in self.families]
-
-    def weights_depend_on(self) -> dict[str, Any]:
-        """Families, parameters and source text: what the values of the features depend on."""
-        paths = sorted({path for name in self.families for path in features.source_of(name)})
-        sources = {path.name: files.digest(path.read_text(encoding="utf-8")) for path in paths}
-        return {"families": [[name, self.tables.get(name, {})] for name in self.families], "sources": sources}
-
-
-def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
-    """[features] as written, with the families' own tables gathered under `tables`."""
-    own = {"families", "scaler"}
-    for name in table:
-        if name not in own and name not in features.FAMILIES:
-            raise unknown("key", name, {"families", "scaler", *features.FAMILIES}, where)
-    gathered = {name: value for name, value in table.items() if name not in own}
-    return {name: value for name, value in table.items() if name in own} | {"tables": gathered}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dense:
-    """Series of one table, ready for a model. N series, T steps (padded), F features, S static columns, K targets."""
+class Store:
+    """Series of one table. N series, R rows in all, F features, S static columns, K targets."""
 
     path: Path
     names: tuple[str, ...]  # (F,)
-    x: np.ndarray  # (N, T, F) float32, 0 behind a series' end
+    dense: np.ndarray  # (N, longest, F) float32, 0 behind a series' end: for this file and for featurize.py only
     static: np.ndarray  # (N, S) int64, 0: a value the training table does not have
-    lengths: np.ndarray  # (N,) int64
-    scored: np.ndarray  # (N, T) bool, False behind a series' end
-    y: np.ndarray | None  # (N, T, K) float64, 0 behind a series' end; None for test series
+    lengths: np.ndarray  # (N,) int64, rows of each series
+    scored: np.ndarray  # (R,) bool, rows that the metric counts
+    y: np.ndarray  # (R, K) float64 targets, 0 where they are not known
+    known: np.ndarray  # (R, K) bool, whether a target's value is given
+    labelled: bool  # a training table: its targets are given, not only at a known start
+    observed: int  # leading steps of each series whose targets are given in test tables, too
     fingerprint: str  # of the table it was made from
     levels: tuple[int, ...]  # (S,) number of known values of each static column
     of_static: tuple[bool, ...]  # (F,) whether a feature is made from static columns
-    observed: np.ndarray | None = None  # (N, n, K) float64 target at the first n steps, known of test series too
 
     @property
     def keys(self) -> np.ndarray:
@@ -87,186 +42,103 @@ class Dense:
         return np.asarray(files.read_json(self.path / "keys.json"))
 
     @property
-    def mask(self) -> np.ndarray:
-        """(N, T) bool: a real step."""
-        return np.arange(self.x.shape[1])[None, :] < self.lengths[:, None]
+    def targets(self) -> int:
+        """K."""
+        return int(self.y.shape[1])
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest series."""
+        return int(self.lengths.max())
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """(N,) int64, the row with which each series begins."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @cached_property
+    def series_of_row(self) -> np.ndarray:
+        """(R,) int64, the series that each row belongs to."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @cached_property
+    def step_of_row(self) -> np.ndarray:
+        """(R,) int64, each row's place in its series."""
+        return np.arange(len(self.scored)) - np.repeat(self.offsets, self.lengths)
+
+    def rows(self, series: np.ndarray) -> np.ndarray:
+        """(r,) int64, the rows of some series, one series after the other."""
+        lengths = self.lengths[series]
+        first = np.cumsum(lengths) - lengths  # where each of them begins in the answer
+        return np.arange(lengths.sum()) + np.repeat(self.offsets[series] - first, lengths)
+
+    def features(self, series: np.ndarray) -> np.ndarray:
+        """(r, F) float32 features of the rows of some series."""
+        return unpad(self.dense[series], self.lengths[series])
+
+    def features_padded(self, series: np.ndarray, steps: int) -> np.ndarray:
+        """(n, steps, F) float32 features of the first `steps` rows of some series, 0 behind a series' end."""
+        kept = np.ascontiguousarray(self.dense[series, :steps])
+        return kept if kept.shape[1] == steps else np.pad(kept, ((0, 0), (0, steps - kept.shape[1]), (0, 0)))
+
+    def pad(self, values: np.ndarray, series: np.ndarray | None = None, steps: int | None = None) -> np.ndarray:
+        """(R, ...) values of all rows -> (n, steps, ...) of some series; None: of all series, to the longest."""
+        if series is None:
+            return pad(values, self.lengths, steps or self.longest)
+        return pad(values[self.rows(series)], self.lengths[series], steps or self.longest)
+
+    def mask(self, series: np.ndarray | None = None, steps: int | None = None) -> np.ndarray:
+        """(n, steps) bool: a real step."""
+        lengths = self.lengths if series is None else self.lengths[series]
+        return np.arange(steps or self.longest)[None, :] < lengths[:, None]
 
     @property
     def channels(self) -> int:
-        """Features of a network's input: F, and those that hold the known target (models/ops/known_target.py)."""
-        return len(self.names) + (0 if self.observed is None else self.observed.shape[2] + 1)
+        """Features of a network's input: F, and those that hold the known start (models/ops/known_target.py)."""
+        return len(self.names) + (self.targets + 1 if self.observed else 0)
 
     def known_in(self, targets: Targets) -> Targets:
-        """The targets as a network for these series is told of them: with the steps at which they are known."""
-        return targets if self.observed is None else replace(targets, observed=self.observed.shape[1])
+        """Add to the targets of a network for these series how many leading steps are known."""
+        return replace(targets, observed=self.observed)
 
 
-def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
-    """The roles, as features see them."""
-    data = table.data
-    return Columns(key=data.key, order=data.order, inputs=data.inputs, static=data.static, levels=levels)
-
-
-def names_of(families: list[Family], columns: Columns) -> list[str]:
-    """The features' names, in the order of the store's columns.
-
-    Raises:
-        UserError: a family's parameters don't fit the data's columns.
-    """
-    try:
-        return [name for family in families for name in family.names(columns)]
-    except ValueError as error:
-        raise UserError(f"features: {error}") from error
-
-
-def obtain(
-    table: Table,
-    config: FeaturesConfig,
-    levels: dict[str, tuple[object, ...]],
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Dense:
-    """The store of a table: opened if it is there, else made in one step.
-
-    Args:
-        levels: known values of each static column, from the training table.
-        on_progress: called with (series done, series in all).
-    """
-    path = _path(table, config, levels)
-    files.make_once(path, lambda draft: _write(draft, table, config.built, columns_of(table, levels), on_progress))
-    return open_store(path)
-
-
-def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> Path:
-    key = files.digest(
-        {
-            "table": table.fingerprint,
-            "roles": table.data.roles(),
-            "levels": {name: [str(value) for value in values] for name, values in levels.items()},
-            "features": config.weights_depend_on(),
-            "layout": 2,
-        }
-    )
-    return files.runs() / "store" / key
-
-
-def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> None:
-    """Refuse, before anything is written, features that don't fit the columns and a store that doesn't fit the disk.
-
-    Raises:
-        UserError
-    """
-    names = names_of(config.built, columns_of(table, levels))
-    if not _path(table, config, levels).is_dir():
-        rows = len(table.lengths) * int(table.lengths.max())
-        files.need_space(rows * (4 * len(names) + 16), f"the features of {table.path}")
-
-
-def open_store(path: Path) -> Dense:
+def open_store(path: Path) -> Store:
     """Memory-map a finished store."""
     meta = files.read_json(path / "meta.json")
     arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y")) for name in meta["arrays"]}
-    return Dense(
+    shape = (len(arrays["scored"]), meta["targets"])
+    return Store(
         path=path,
         names=tuple(meta["names"]),
-        x=arrays["x"],
+        dense=arrays["x"],
         static=arrays["static"],
         lengths=arrays["lengths"],
         scored=arrays["scored"],
-        y=arrays.get("y"),
-        observed=arrays.get("observed"),
+        y=arrays.get("y", np.broadcast_to(0.0, shape)),  # takes no memory
+        known=arrays.get("known", np.broadcast_to(meta["labelled"], shape)),
+        labelled=meta["labelled"],
+        observed=meta["observed"],
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),
         of_static=tuple(meta["of_static"]),
     )
 
 
-def _write(
-    folder: Path,
-    table: Table,
-    families: list[Family],
-    columns: Columns,
-    on_progress: Callable[[int, int], None] | None,
-) -> None:
-    names = names_of(families, columns)
-    series, steps = len(table.lengths), int(table.lengths.max())
-    with (folder / "x.npy").open("wb") as stream:  # written, not mapped: on a full disk a map dies by a signal
-        shape = (series, steps, len(names))
-        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        stream.flush()
-        head, size = stream.tell(), 4 * steps * len(names)  # bytes: of the header, of a series
-
-        def write(part: tuple[int, int]) -> int:
-            values = _chunk(table, families, columns, *part, steps)
-            files.write_at(stream.fileno(), values.data, head + size * part[0])
-            return part[1]
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # polars hardly spreads one small chunk over the cores
-            for last in pool.map(write, chunks(table.lengths)):
-                if on_progress:
-                    on_progress(last, series)
-    arrays = {
-        "static": static_codes(table, columns.levels),
-        "lengths": table.lengths,
-        "scored": pad(table.scored, table.lengths, steps),
-    }
-    if table.data.observed:
-        arrays["observed"] = pad(table.known, table.lengths, steps)[:, : table.data.observed]
-    if table.labelled:
-        target = table.frame.select(table.data.target).to_numpy()
-        arrays["y"] = pad(target, table.lengths, steps)
-    for name, array in arrays.items():
-        files.write_array(folder / f"{name}.npy", array)
-    sizes = [len(columns.levels[name]) for name in columns.static]
-    files.write_json(folder / "keys.json", table.keys.to_list())
-    meta = {"names": names, "arrays": ["x", *arrays], "fingerprint": table.fingerprint, "levels": sizes}
-    roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
-    meta["of_static"] = [not set(columns.static).isdisjoint(names) for names in roots]
-    files.write_json(folder / "meta.json", meta)
-
-
-def chunks(lengths: np.ndarray) -> list[tuple[int, int]]:
-    """[first, last) series of chunks of about CHUNK_ROWS rows, each of at least one series."""
-    ends = np.cumsum(lengths)
-    cuts = np.searchsorted(ends, np.arange(CHUNK_ROWS, ends[-1] + CHUNK_ROWS, CHUNK_ROWS), side="left") + 1
-    cuts = np.unique(np.minimum(cuts, len(lengths)))
-    return list(zip([0, *cuts[:-1].tolist()], cuts.tolist(), strict=True))
-
-
-def _chunk(table: Table, families: list[Family], columns: Columns, first: int, last: int, steps: int) -> np.ndarray:
-    """(last - first, steps, F) float32 features of some series."""
-    lengths = table.lengths[first:last]
-    rows = table.frame.slice(int(table.starts[first]), int(lengths.sum()))
-    values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
-    if not np.isfinite(values).all():
-        row, place = np.argwhere(~np.isfinite(values))[0]
-        key = rows[table.data.key][int(row)]
-        raise UserError(
-            f"A feature must be finite in float32, but {names_of(families, columns)[place]} is {values[row, place]} in "
-            f"{table.data.key} {key} of {table.path}. Look for an extreme input there, "
-            "or leave that family out of features.families."
-        )
-    return pad(values, lengths, steps)
-
-
 def pad(values: np.ndarray, lengths: np.ndarray, steps: int) -> np.ndarray:
-    """(rows, ...) -> (N, steps, ...): rows of each series in order, zeros behind its end."""
-    if len(values) == len(lengths) * steps:  # all series are full: no copy
+    """Lay the rows of each series side by side: (rows, ...) -> (N, steps, ...).
+
+    Zeros stand behind a series' end; what a longer series has behind `steps` is left out.
+    """
+    if (lengths == steps).all():  # no copy
         return values.reshape(len(lengths), steps, *values.shape[1:])
     padded = np.zeros((len(lengths), steps, *values.shape[1:]), dtype=values.dtype)
-    padded[np.arange(steps)[None, :] < lengths[:, None]] = values
+    step = np.arange(len(values)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    padded[np.arange(steps)[None, :] < lengths[:, None]] = values[step < steps]
     return padded
 
 
 def unpad(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The reverse of `pad`: (N, T, ...) -> (rows, ...)."""
+    """Reverse `pad` where nothing was left out: (N, T, ...) -> (rows, ...)."""
+    if (lengths == values.shape[1]).all():  # no copy
+        return values.reshape(len(lengths) * values.shape[1], *values.shape[2:])
     return values[np.arange(values.shape[1])[None, :] < lengths[:, None]]
-
-
-def static_codes(table: Table, levels: Any) -> np.ndarray:
-    """(N, S) int64: 1 + position among the known values, 0 for a value that is not among them."""
-    first = table.frame[table.starts]
-    codes = np.zeros((len(table.lengths), len(table.data.static)), dtype=np.int64)
-    for column, name in enumerate(table.data.static):
-        place = {value: position for position, value in enumerate(levels[name], start=1)}
-        codes[:, column] = [place.get(value, 0) for value in first[name].to_list()]
-    return codes

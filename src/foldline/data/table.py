@@ -1,11 +1,11 @@
-"""[data]: which column plays which role; and a table of series whose columns have theirs.
+"""A table of series: one file, read and checked (loading.py), its columns with their roles (roles.py).
 
-A *series* is one group of rows in time order (a breath, a ride). series.py reads tables and checks them.
+A *series* is one group of rows in time order (a breath, a ride).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,10 +14,6 @@ import polars as pl
 
 from foldline.core import files
 from foldline.data.roles import DataConfig
-
-
-
-
 
 
 @dataclass(frozen=True)
@@ -50,13 +46,6 @@ class Table:
         """(rows,) bool: rows whose target is known in a test table too."""
         step = np.arange(self.frame.height) - np.repeat(self.starts, self.lengths)
         return np.asarray(step < self.data.observed)
-
-    @property
-    def known(self) -> np.ndarray:
-        """(rows, K) float64: the target where it is known in a test table too, 0 at all other rows."""
-        if self.start is not None:
-            return self.start
-        return np.where(self.observed[:, None], self.frame.select(self.data.target).to_numpy(), 0.0)
 
     @cached_property
     def scored(self) -> np.ndarray:

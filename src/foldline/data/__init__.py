@@ -1,0 +1,1 @@
+"""From files to checked series: roles, readers, checks, folds, metrics, and the store of features."""

@@ -1,0 +1,198 @@
+"""From a table to its store: the families of [features], computed once and kept under the hash of what they depend on.
+
+Features are computed on chunks of whole series (a family never looks beyond its series), so that memory stays bounded
+and the data may be larger.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldline import features
+from foldline.core import files
+from foldline.core.errors import UserError, unknown
+from foldline.data.store import Store, open_store, pad
+from foldline.data.table import Table
+from foldline.features import Columns, Family
+
+CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough that the allocator reuses their memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    """[features]: the families, each with a table of its own where it has parameters."""
+
+    families: tuple[str, ...] = ("raw", "time", "integral", "lags", "differences", "stats", "static")
+    scaler: str = "robust"  # fitted inside the fold: see scaler.py
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # family -> its parameters
+
+    def __post_init__(self) -> None:
+        if not self.families:
+            raise ValueError("families must name at least one feature family")
+        if len(set(self.families)) < len(self.families):
+            raise ValueError(f"families must not name one twice, but is {', '.join(self.families)}")
+        for name in {*self.families, *self.tables}:
+            features.build(name, self.tables.get(name, {}))  # refuses unknown families and parameters
+
+    @property
+    def built(self) -> list[Family]:
+        """The families with their parameters, in order."""
+        return [features.build(name, self.tables.get(name, {})) for name in self.families]
+
+    def weights_depend_on(self) -> dict[str, Any]:
+        """Families, parameters and source text: what the values of the features depend on."""
+        paths = sorted({path for name in self.families for path in features.source_of(name)})
+        sources = {path.name: files.digest(path.read_text(encoding="utf-8")) for path in paths}
+        return {"families": [[name, self.tables.get(name, {})] for name in self.families], "sources": sources}
+
+
+def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """[features] as written, with the families' own tables gathered under `tables`."""
+    own = {"families", "scaler"}
+    for name in table:
+        if name not in own and name not in features.FAMILIES:
+            raise unknown("key", name, {"families", "scaler", *features.FAMILIES}, where)
+    gathered = {name: value for name, value in table.items() if name not in own}
+    return {name: value for name, value in table.items() if name in own} | {"tables": gathered}
+
+
+def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
+    """The roles, as features see them."""
+    data = table.data
+    return Columns(key=data.key, order=data.order, inputs=data.inputs, static=data.static, levels=levels)
+
+
+def names_of(families: list[Family], columns: Columns) -> list[str]:
+    """The features' names, in the order of the store's columns.
+
+    Raises:
+        UserError: a family's parameters don't fit the data's columns.
+    """
+    try:
+        return [name for family in families for name in family.names(columns)]
+    except ValueError as error:
+        raise UserError(f"features: {error}") from error
+
+
+def obtain(
+    table: Table,
+    config: FeaturesConfig,
+    levels: dict[str, tuple[object, ...]],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """Open the store of a table, or make it in one step.
+
+    Args:
+        levels: known values of each static column, from the training table.
+        on_progress: called with (series done, series in all).
+    """
+    path = _path(table, config, levels)
+    files.make_once(path, lambda draft: _write(draft, table, config.built, columns_of(table, levels), on_progress))
+    return open_store(path)
+
+
+def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> Path:
+    key = files.digest(
+        {
+            "table": table.fingerprint,
+            "roles": table.data.roles(),
+            "levels": {name: [str(value) for value in values] for name, values in levels.items()},
+            "features": config.weights_depend_on(),
+            "layout": 3,
+        }
+    )
+    return files.runs() / "store" / key
+
+
+def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> None:
+    """Refuse, before anything is written, features that don't fit the columns and a store that doesn't fit the disk.
+
+    Raises:
+        UserError
+    """
+    names = names_of(config.built, columns_of(table, levels))
+    if not _path(table, config, levels).is_dir():
+        rows = len(table.lengths) * int(table.lengths.max())
+        files.need_space(rows * (4 * len(names) + 16), f"the features of {table.path}")
+
+
+def _write(
+    folder: Path,
+    table: Table,
+    families: list[Family],
+    columns: Columns,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    names = names_of(families, columns)
+    series, steps = len(table.lengths), int(table.lengths.max())
+    with (folder / "x.npy").open("wb") as stream:  # written, not mapped: on a full disk a map dies by a signal
+        shape = (series, steps, len(names))
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        stream.flush()
+        head, size = stream.tell(), 4 * steps * len(names)  # bytes: of the header, of a series
+
+        def write(part: tuple[int, int]) -> int:
+            values = _chunk(table, families, columns, *part, steps)
+            files.write_at(stream.fileno(), values.data, head + size * part[0])
+            return part[1]
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # polars hardly spreads one small chunk over the cores
+            for last in pool.map(write, chunks(table.lengths)):
+                if on_progress:
+                    on_progress(last, series)
+    arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
+    if table.labelled:
+        arrays["y"] = table.frame.select(table.data.target).to_numpy()
+    elif table.start is not None:
+        arrays |= {"y": table.start, "known": np.repeat(table.observed[:, None], len(table.data.target), axis=1)}
+    for name, array in arrays.items():
+        files.write_array(folder / f"{name}.npy", array)
+    sizes = [len(columns.levels[name]) for name in columns.static]
+    files.write_json(folder / "keys.json", table.keys.to_list())
+    meta = {"names": names, "arrays": ["x", *arrays], "fingerprint": table.fingerprint, "levels": sizes}
+    meta |= {"targets": len(table.data.target), "labelled": table.labelled, "observed": table.data.observed}
+    roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
+    meta["of_static"] = [not set(columns.static).isdisjoint(names) for names in roots]
+    files.write_json(folder / "meta.json", meta)
+
+
+def chunks(lengths: np.ndarray) -> list[tuple[int, int]]:
+    """[first, last) series of chunks of about CHUNK_ROWS rows, each of at least one series."""
+    ends = np.cumsum(lengths)
+    cuts = np.searchsorted(ends, np.arange(CHUNK_ROWS, ends[-1] + CHUNK_ROWS, CHUNK_ROWS), side="left") + 1
+    cuts = np.unique(np.minimum(cuts, len(lengths)))
+    return list(zip([0, *cuts[:-1].tolist()], cuts.tolist(), strict=True))
+
+
+def _chunk(table: Table, families: list[Family], columns: Columns, first: int, last: int, steps: int) -> np.ndarray:
+    """(last - first, steps, F) float32 features of some series."""
+    lengths = table.lengths[first:last]
+    rows = table.frame.slice(int(table.starts[first]), int(lengths.sum()))
+    values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
+    if not np.isfinite(values).all():
+        row, place = np.argwhere(~np.isfinite(values))[0]
+        key = rows[table.data.key][int(row)]
+        raise UserError(
+            f"A feature must be finite in float32, but {names_of(families, columns)[place]} is {values[row, place]} in "
+            f"{table.data.key} {key} of {table.path}. Look for an extreme input there, "
+            "or leave that family out of features.families."
+        )
+    return pad(values, lengths, steps)
+
+
+def static_codes(table: Table, levels: Any) -> np.ndarray:
+    """(N, S) int64: 1 + position among the known values, 0 for a value that is not among them."""
+    first = table.frame[table.starts]
+    codes = np.zeros((len(table.lengths), len(table.data.static)), dtype=np.int64)
+    for column, name in enumerate(table.data.static):
+        place = {value: position for position, value in enumerate(levels[name], start=1)}
+        codes[:, column] = [place.get(value, 0) for value in first[name].to_list()]
+    return codes
