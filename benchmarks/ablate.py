@@ -4,7 +4,7 @@ First by arithmetic: deltas drawn with known splits and seeds, judged in three w
 the spread; and in ours, for several shares of what a seed does in all folds alike. Then by ablations of a small network
 on flat features of simulated breaths, all in memory. Each draws its own breaths, deals them into folds, trains every
 (fold, seed) as the engine does (one seed starts the networks of all folds from the same weights), and is judged by
-foldline.evidence.ablation.verdicts:
+foldline.evidence.ablation.significance:
 
     same config, other seeds   no difference: a verdict of help or harm is false
     two equal sensors          none over all breaths, though one on these: a network sees the valve through noise of its
@@ -27,8 +27,8 @@ from scipy import special, stats
 from torch import Tensor
 
 from foldline import features
-from foldline.evidence.ablation import power, verdicts
-from foldline.evidence.ablation.power import Noise, Rule
+from foldline.evidence.ablation import significance, statistical_power
+from foldline.evidence.ablation.statistical_power import DecisionRule, DeltaVariance
 from foldline.experiment.loss_table import fold_scores
 from ventilator.simulator import frame, simulate
 
@@ -37,7 +37,7 @@ POOL, BREATHS = 4000, 200  # simulated breaths, and how many of them an ablation
 HIDDEN, FEWER, STEPS, BATCH, RATE = 24, 8, 300, 64, 2e-2  # of the network, and of its training
 NOISE = 2.0  # standard deviation of a sensor's noise, % of the valve
 FAMILIES = ("raw", "time", "integral", "lags", "stats", "static")
-RULE = Rule(delta=1e-9)  # nothing counts as too small to care: each sure effect gets its verdict
+RULE = DecisionRule(delta=1e-9)  # nothing counts as too small to care: each sure effect gets its verdict
 
 
 def interval(hits: int, of: int) -> str:
@@ -61,7 +61,7 @@ def as_repetitions(deltas: Array) -> float:
 
 def ours(deltas: Array) -> float:
     """p of evidence.py."""
-    return verdicts.p_of_no_effect(*verdicts.corrected_t(deltas), len(deltas) - 1)
+    return significance.p_difference(*significance.corrected_t(deltas), len(deltas) - 1)
 
 
 def drawn(rng: np.random.Generator, variants: int, k: int, seeds: int, split: float) -> Array:
@@ -81,7 +81,9 @@ def arithmetic(k: int, seeds: int, draws: int) -> None:
     for split in (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0):
         deltas = [drawn(rng, 10, k, seeds, split) for _ in range(draws)]
         rates = [np.mean([way(each[0]) <= 0.05 for each in deltas]) for way in ways]
-        rates.append(np.mean([verdicts.holm(np.array([ours(one) for one in each])).min() <= 0.05 for each in deltas]))
+        rates.append(
+            np.mean([significance.holm(np.array([ours(one) for one in each])).min() <= 0.05 for each in deltas])
+        )
         print(f"{split:>28g}" + "".join(f"{rate:>16.1%}" for rate in rates))
 
 
@@ -181,17 +183,17 @@ def forward(weights: list[Tensor], x: Tensor) -> Tensor:
     return (torch.tanh(x @ enter + bias) @ leave).squeeze(-1)
 
 
-def expected(deltas: Array) -> Noise:
+def expected(deltas: Array) -> DeltaVariance:
     """The noise of a design: mean squares are averaged over its ablations before components are taken."""
     _, k, seeds = deltas.shape
-    of_folds, of_seeds, rest = np.mean([power.mean_squares(each) for each in deltas], axis=0).tolist()
+    of_folds, of_seeds, rest = np.mean([statistical_power.mean_squares(each) for each in deltas], axis=0).tolist()
     split, luck = max(0.0, of_folds - rest) / seeds, max(0.0, of_seeds - rest) / k
-    return Noise(folds=k, seeds=seeds, split=split, luck=luck, rest=rest)
+    return DeltaVariance(folds=k, seeds=seeds, split=split, luck=luck, rest=rest)
 
 
 def false_alarms(title: str, deltas: Array) -> None:
     """Where there is no effect: how often each way finds one."""
-    false = sum(verdicts.judge(each[None], RULE)[0].verdict in ("helps", "hurts") for each in deltas)
+    false = sum(significance.judge(each[None], RULE)[0].verdict in ("helps", "hurts") for each in deltas)
     others = [np.mean([way(each) <= RULE.alpha for each in deltas]) for way in (uncorrected, as_repetitions)]
     print(f"{title:<32}{interval(false, len(deltas)):>24}" + "".join(f"{rate:>16.1%}" for rate in others))
 
@@ -199,10 +201,10 @@ def false_alarms(title: str, deltas: Array) -> None:
 def detections(title: str, deltas: Array, effect: float, score: float) -> None:
     """Where the effect's size is known: how often it gets its verdict, how often that was promised, what was said."""
     noise = expected(deltas)
-    promised = power.power_to_differ(noise, effect, noise.seeds, RULE.alpha)
-    judged = [verdicts.judge(each[None], RULE)[0] for each in deltas]
+    promised = statistical_power.power_of_difference_test(noise, effect, noise.seeds, RULE.alpha)
+    judged = [significance.judge(each[None], RULE)[0] for each in deltas]
     hits = sum(each.verdict == ("helps" if effect < 0 else "hurts") for each in judged)
-    said = np.quantile([each.smallest / score for each in judged], [0.1, 0.5, 0.9])
+    said = np.quantile([each.detectable_effect / score for each in judged], [0.1, 0.5, 0.9])
     words = " ".join(f"{size:6.1%}" for size in said)
     print(f"{f'{title} ({effect / score:+.1%})':<32}{interval(hits, len(deltas)):>24}{promised:>12.1%}{words:>28}")
 
@@ -212,7 +214,7 @@ def visible(first: Array, again: Array, sign: int) -> float:
     share = 0.0
     for _ in range(5):
         noise = expected(again * (1 + sign * share) - first)
-        share = power.smallest_effect(noise, noise.seeds, RULE) / float(again.mean())
+        share = statistical_power.detectable_effect(noise, noise.seeds, RULE) / float(again.mean())
     return share
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from foldline.blend import BlendConfig, Nested, Rows, Tried, decide, fit, nested
 from foldline.blend.methods import FITS, concluded, difference, series_losses
-from foldline.evidence.blending import member_worth
+from foldline.evidence.blending import member_contributions
 
 QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill-climb", "nnls"))
 
@@ -126,7 +126,7 @@ def test_the_error_of_a_difference_is_that_of_resampled_series() -> None:
 def test_a_members_worth_is_the_blend_without_it() -> None:
     rows = blends.noisy(members=3)
     fitted, found = fit(QUICK, rows, "nnls"), nested(QUICK, rows, "nnls")
-    known = member_worth.worth(QUICK, rows, fitted, found, [1.0, 2.0, None])
+    known = member_contributions.contributions(QUICK, rows, fitted, found, [1.0, 2.0, None])
     without = nested(QUICK, rows.only([0, 2]), "nnls").values
     assert known[1].without == pytest.approx(rows.metric(rows.y, without))
     assert known[1].gain == pytest.approx(known[1].without - rows.metric(rows.y, found.values))
@@ -139,20 +139,20 @@ def test_errors_are_correlated_as_numpy_says() -> None:
     rows = blends.noisy(members=4, targets=2)
     errors = rows.predictions - rows.y
     by_hand = np.mean([np.corrcoef(errors[..., target]) for target in range(2)], axis=0)
-    np.testing.assert_allclose(member_worth.correlation(rows), by_hand)
+    np.testing.assert_allclose(member_contributions.correlation(rows), by_hand)
     perfect = blends.rows(np.stack([rows.y, rows.predictions[0]]), rows.y)  # no errors, so like no other's
-    np.testing.assert_allclose(member_worth.correlation(perfect), [[0.0, 0.0], [0.0, 1.0]])
+    np.testing.assert_allclose(member_contributions.correlation(perfect), [[0.0, 0.0], [0.0, 1.0]])
 
 
 def test_optimism_is_what_fitting_on_the_scored_rows_adds() -> None:
     rows = blends.noisy(count=60, members=5, metric="mse")
     mean, fitted = fit(QUICK, rows, "mean"), fit(QUICK, rows, "nnls")
-    assert member_worth.optimism(rows, mean, nested(QUICK, rows, "mean")) == pytest.approx(0.0, abs=1e-12)
-    assert member_worth.optimism(rows, fitted, nested(QUICK, rows, "nnls")) > 0
+    assert member_contributions.optimism(rows, mean, nested(QUICK, rows, "mean")) == pytest.approx(0.0, abs=1e-12)
+    assert member_contributions.optimism(rows, fitted, nested(QUICK, rows, "nnls")) > 0
 
 
 def test_weights_of_each_nested_fit_are_shown() -> None:
     rows = blends.noisy()
-    assert member_worth.refitted(nested(QUICK, rows, "median")) is None
-    shown = member_worth.refitted(nested(QUICK, rows, "nnls"))
+    assert member_contributions.refitted(nested(QUICK, rows, "median")) is None
+    shown = member_contributions.refitted(nested(QUICK, rows, "nnls"))
     assert shown is not None and shown.shape == (4, 3) and shown.sum(axis=1) == pytest.approx(1.0)

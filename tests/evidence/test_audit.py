@@ -18,9 +18,9 @@ from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.evidence import audit
-from foldline.evidence.audit import trial_run
-from foldline.evidence.audit.audit_check import Check, Outcome
-from foldline.evidence.audit.audit_subject import Subject
+from foldline.evidence.audit import small_run
+from foldline.evidence.audit.audit_check import AuditCheck, CheckResult
+from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config
 
 REAL = Path(
@@ -40,14 +40,14 @@ def rides(home: Path) -> Path:
     return home
 
 
-def verdicts(scratch: Path, name: str, *overrides: str, only: tuple[str, ...] = ()) -> dict[str, Outcome]:
-    """Check -> outcome, of all or of some, without the verb around them."""
-    subject = Subject.of(config.load(Path(name), list(overrides)), scratch)
+def verdicts(scratch: Path, name: str, *overrides: str, only: tuple[str, ...] = ()) -> dict[str, CheckResult]:
+    """AuditCheck -> outcome, of all or of some, without the verb around them."""
+    context = AuditContext.of(config.load(Path(name), list(overrides)), scratch)
     chosen = [check for check in audit.CHECKS if not only or check.name in only]
-    return {check.name: audit.attempt(check, subject) for check in chosen}
+    return {check.name: audit.attempt(check, context) for check in chosen}
 
 
-def leaks(found: dict[str, Outcome]) -> dict[str, str]:
+def leaks(found: dict[str, CheckResult]) -> dict[str, str]:
     return {name: outcome.detail for name, outcome in found.items() if outcome.verdict == "LEAK"}
 
 
@@ -141,10 +141,10 @@ def test_the_page_that_teaches_it_lists_every_check() -> None:
 
 
 def test_what_the_engine_refuses_is_not_checked(rides: Path) -> None:
-    def refused(_: Subject) -> Outcome:
+    def refused(_: AuditContext) -> CheckResult:
         raise UserError("that can't be")
 
-    assert audit.attempt(Check("any", "nothing", refused), audits.subject()) == Outcome(
+    assert audit.attempt(AuditCheck("any", "nothing", refused), audits.context()) == CheckResult(
         "not checked", "the engine refused: that can't be"
     )
 
@@ -171,22 +171,22 @@ def test_cells_that_come_out_differently_each_time_are_not_accused(
 
 
 def test_a_trial_has_the_models_of_the_config_and_is_small(home: Path) -> None:
-    small = trial_run.small(config.load(Path("gold")), 48)
+    small = small_run.small(config.load(Path("gold")), 48)
     assert [model.label for model in small.models] == [
         "hybrid",
         "bilstm",
         "student",
-    ] and small.folds.k == trial_run.FOLDS
+    ] and small.folds.k == small_run.FOLDS
     whole = config.load(Path("gold"))
     for model, full in zip(small.models, whole.models, strict=True):
         assert model.params == full.params and model.teacher == full.teacher
-        assert model.train.epochs == trial_run.EPOCHS and model.train.device_used == "cpu"
+        assert model.train.epochs == small_run.EPOCHS and model.train.device_used == "cpu"
         assert model.train.augment == full.train.augment and model.train.schedule == full.train.schedule
     boosted = config.load(Path("quickstart")).models[1]
-    assert trial_run.small(replace(whole, models=(boosted,)), 48).models[0].params["rounds"] == trial_run.ROUNDS
+    assert small_run.small(replace(whole, models=(boosted,)), 48).models[0].params["rounds"] == small_run.ROUNDS
 
 
 def test_a_trial_leaves_the_home_folder_as_it_was(home: Path) -> None:
-    with trial_run.at(Path("elsewhere")):
+    with small_run.at(Path("elsewhere")):
         assert files.home() == Path("elsewhere").resolve()
     assert files.home() == home

@@ -20,8 +20,8 @@ from foldline import blend, features
 from foldline.blend import Nested, post_processing
 from foldline.core import files
 from foldline.data import exact_rows, loading, target_grid
-from foldline.data.store import Dense
-from foldline.evidence.audit.audit_check import Outcome
+from foldline.data.store import Store
+from foldline.evidence.audit.audit_check import CheckResult
 from foldline.experiment import scoring
 from foldline.features.family import Columns, Family
 from foldline.fit import boosting_cell, network_cell, pretraining, scaler
@@ -36,7 +36,7 @@ TAUGHT = (
 PRETRAINED = 'model=[{{name = "hybrid", width = 4, pretrain = {{source = "{source}"}}}}]'
 
 
-def leak(outcome: Outcome, *named: str) -> None:
+def leak(outcome: CheckResult, *named: str) -> None:
     """The outcome is a leak, and its detail names all of these."""
     assert outcome.verdict == "LEAK", outcome
     assert not [text for text in named if text not in outcome.detail], outcome.detail
@@ -83,7 +83,7 @@ def test_a_column_of_dates_is_no_group(home: Path) -> None:
             home.parent / "audited" / f"{name}.parquet"
         )
     outcome = audits.found("folds: groups of test")
-    assert outcome == Outcome("clean", "columns looked at: bike, day")
+    assert outcome == CheckResult("clean", "columns looked at: bike, day")
 
 
 def test_watched_series_that_are_trained_on(rides: Path, monkeypatch: Patch) -> None:
@@ -125,7 +125,7 @@ def test_pseudo_labels_of_teachers_that_saw_the_fold(check: str, rides: Path, mo
 def test_a_simulator_fitted_to_the_held_out_fold(home: Path, monkeypatch: Patch) -> None:
     honest = pretraining.pretraining_data
 
-    def of_all(config: Any, features: Any, competition: Any, inside: np.ndarray, *more: Any) -> Dense:
+    def of_all(config: Any, features: Any, competition: Any, inside: np.ndarray, *more: Any) -> Store:
         return honest(config, features, competition, np.arange(len(competition.train.lengths)), *more)
 
     monkeypatch.setattr(pretraining, "pretraining_data", of_all)
@@ -263,7 +263,7 @@ def test_a_feature_that_equals_the_target_by_nature_is_worth_a_note(home: Path) 
 # ---------------------------------------------------------------- fitted parts that saw too much
 
 
-def everything(dense: Dense) -> np.ndarray:
+def everything(dense: Store) -> np.ndarray:
     return np.arange(len(dense.lengths))
 
 
@@ -285,7 +285,7 @@ def test_a_grid_found_on_all_series(home: Path, monkeypatch: Patch) -> None:
     audits.rides(home, on_a_grid())
     honest = scaler.fit
 
-    def of_all(kind: str, data: Dense, chosen: np.ndarray, seed: int) -> scaler.Scaler:
+    def of_all(kind: str, data: Store, chosen: np.ndarray, seed: int) -> scaler.Scaler:
         assert data.y is not None
         grids = tuple(target_grid.detect_grids(np.asarray(data.y)[data.scored]))
         return replace(honest(kind, data, chosen, seed), grids=grids)
@@ -315,7 +315,7 @@ def test_trees_grown_on_all_series(check: str, named: str, rides: Path, monkeypa
 def test_trees_that_look_at_the_answer_when_they_predict(rides: Path, monkeypatch: Patch) -> None:
     honest = boosting_cell.RowsCell.predict
 
-    def nudged(self: Any, data: Dense, chosen: np.ndarray) -> tuple[np.ndarray, None]:
+    def nudged(self: Any, data: Store, chosen: np.ndarray) -> tuple[np.ndarray, None]:
         values, spread = honest(self, data, chosen)
         return (values if data.y is None else 0.5 * values + 0.5 * np.asarray(data.y[chosen])), spread
 
@@ -327,7 +327,7 @@ def test_trees_that_look_at_the_answer_when_they_predict(rides: Path, monkeypatc
 def test_a_scaler_that_saw_the_test_table(rides: Path, monkeypatch: Patch) -> None:
     honest = scaler.fit
 
-    def with_test(kind: str, data: Dense, chosen: np.ndarray, seed: int) -> scaler.Scaler:
+    def with_test(kind: str, data: Store, chosen: np.ndarray, seed: int) -> scaler.Scaler:
         fitted = honest(kind, data, chosen, seed)
         test = pl.read_parquet(files.home() / "data" / "test.parquet")["power"].median()
         return replace(fitted, center=fitted.center + 0.01 * float(test))  # type: ignore[arg-type]

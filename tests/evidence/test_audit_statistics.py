@@ -14,8 +14,14 @@ from scipy.stats import kstest
 
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
-from foldline.evidence.audit import adversarial_validation, duplicates, perturb, shuffled_targets, target_copies
-from foldline.evidence.audit.audit_subject import some, taken
+from foldline.evidence.audit import (
+    adversarial_validation,
+    near_duplicates,
+    perturbations,
+    shuffled_targets,
+    target_copies,
+)
+from foldline.evidence.audit.audit_context import some, taken
 
 DATA = DataConfig(
     id="row",
@@ -45,14 +51,14 @@ def ragged() -> Table:
 
 def test_warping_takes_other_values_of_the_same_set() -> None:
     values = np.array([5.0, 1.0, 4.0, 2.0, 3.0])
-    np.testing.assert_array_equal(perturb.warp(values), [1.0, 5.0, 1.0, 3.0, 2.0])  # ranks 1, 0, .75, .25, .5
+    np.testing.assert_array_equal(perturbations.warp(values), [1.0, 5.0, 1.0, 3.0, 2.0])  # ranks 1, 0, .75, .25, .5
     flags = np.repeat([0.0, 1.0], [80, 20])
-    assert np.bincount(perturb.warp(flags).astype(int)).tolist() == [89, 11]  # 1 - sqrt(0.8) of them are up
+    assert np.bincount(perturbations.warp(flags).astype(int)).tolist() == [89, 11]  # 1 - sqrt(0.8) of them are up
 
 
 def test_everything_changes_in_the_chosen_series_and_nothing_elsewhere() -> None:
     before, chosen = table(), np.arange(12) < 4
-    after, rows = perturb.everything(before, chosen), np.repeat(chosen, 10)
+    after, rows = perturbations.everything(before, chosen), np.repeat(chosen, 10)
     assert after.filter(~pl.Series(rows)).equals(before.frame.filter(~pl.Series(rows)))
     for name in ("second", "power", "speed", "bike"):
         assert not after[name].equals(before.frame[name]), name
@@ -67,15 +73,15 @@ def test_series_are_taken_whole_and_in_the_asked_order() -> None:
     assert some(ragged(), 2).keys.to_list() == [1, 3]
 
 
-# ---------------------------------------------------------------- near-duplicates
+# ---------------------------------------------------------------- near-near_duplicates
 
 
-def compared(*tables: Table) -> duplicates.Series:
+def compared(*tables: Table) -> near_duplicates.Series:
     sides = [np.arange(len(tables[0].lengths)) % 2, *(np.full(len(other.lengths), -1) for other in tables[1:])]
-    return duplicates.Series(tables, np.concatenate(sides), 10)
+    return near_duplicates.Series(tables, np.concatenate(sides), 10)
 
 
-def slow_distance(one: duplicates.Series) -> np.ndarray:
+def slow_distance(one: near_duplicates.Series) -> np.ndarray:
     """(N, N) by the definition."""
     columns = [np.concatenate([part.frame[name].to_numpy() for part in one.tables]) for name in ("power", "coasting")]
     shaped = [column.reshape(-1, 10) for column in columns]
@@ -89,7 +95,7 @@ def test_the_nearest_neighbour_and_its_distance_are_those_of_the_definition() ->
     both = compared(table(30), table(20, seed=1, first=501))
     slow = slow_distance(both)
     pairs = np.argwhere(np.triu(np.ones_like(slow), k=1))
-    np.testing.assert_allclose(duplicates._distance(both.channels(), pairs), slow[tuple(pairs.T)], rtol=1e-5)
+    np.testing.assert_allclose(near_duplicates._distance(both.channels(), pairs), slow[tuple(pairs.T)], rtol=1e-5)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-6, 1e-3])
@@ -99,9 +105,9 @@ def test_copies_are_found_whatever_little_noise_is_on_them(noise: float) -> None
     power = pl.col("power") * (1 + noise * pl.Series(rng.normal(size=50)))
     frame = some(first, 5).frame.with_columns(pl.col("ride") + 900, power)
     both = compared(first, Table(Path("test.csv"), DATA, frame, np.full(5, 10)))
-    sketch = duplicates._sketch(both)
+    sketch = near_duplicates._sketch(both)
     assert sketch is not None
-    pairs, _ = duplicates._copies(both, cKDTree(sketch), sketch)
+    pairs, _ = near_duplicates._copies(both, cKDTree(sketch), sketch)
     assert pairs.tolist() == [[8 * number, 40 + number] for number in range(5)]
     assert both.name(40) == "ride 901 (test)" and both.name(3) == "ride 4 (fold 1)"
 
@@ -117,10 +123,10 @@ def test_series_that_agree_in_their_first_steps_only_are_no_copies() -> None:
     sides = np.append(np.arange(40) % 2, -1)
     for power, found in ((pl.col("power"), 1), (pl.when(pl.col("second") > 2).then(9.0).otherwise("power"), 0)):
         copy = Table(Path("test.csv"), DATA, other.with_columns(power.alias("power")), np.array([10]))
-        both = duplicates.Series((first, copy), sides, 4)
-        sketch = duplicates._sketch(both)
+        both = near_duplicates.Series((first, copy), sides, 4)
+        sketch = near_duplicates._sketch(both)
         assert sketch is not None
-        assert len(duplicates._copies(both, cKDTree(sketch), sketch)[0]) == found
+        assert len(near_duplicates._copies(both, cKDTree(sketch), sketch)[0]) == found
 
 
 def test_inputs_that_do_not_tell_series_apart_accuse_nobody(home: Path) -> None:
@@ -155,8 +161,8 @@ def test_shuffled_targets_are_whole_series_of_the_donors() -> None:
 def test_the_permutation_test_is_exact_and_sees_a_leak(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shuffled_targets, "DEALS", 199)
     audits.rides(home, audits.tables())
-    subject = audits.subject()
-    train, dense = subject.competition.train, subject.features(subject.competition.train)
+    context = audits.context()
+    train, dense = context.competition.train, context.features(context.competition.train)
     rng, count = np.random.default_rng(0), len(train.lengths)
     honest, told = [], []
     for _ in range(200):
@@ -164,7 +170,7 @@ def test_the_permutation_test_is_exact_and_sees_a_leak(home: Path, monkeypatch: 
         guess = rng.normal(size=dense.y.shape)  # type: ignore[union-attr]
         seen = guess + 0.5 * np.asarray(dense.y)[donors]
         for predictions, into in ((guess, honest), (seen, told)):
-            score, dealt = shuffled_targets._scores(predictions, train, donors, dense, subject.folds.assignment)
+            score, dealt = shuffled_targets._scores(predictions, train, donors, dense, context.folds.assignment)
             into.append((1 + (dealt <= score).sum()) / 200)
     assert kstest(honest, "uniform").pvalue > 0.01
     assert np.median(told) < 0.05

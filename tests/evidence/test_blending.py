@@ -21,7 +21,7 @@ from foldline.cli.main import main
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import loading
-from foldline.evidence.blending import blend_findings
+from foldline.evidence.blending import blend_comparison
 from foldline.experiment import inference, recorded
 
 QUICK = ("blend.trials=5", "blend.rounds=3")
@@ -372,7 +372,7 @@ def test_the_page_is_one_file_that_loads_nothing(trained: Path) -> None:
 
 
 def test_a_difference_that_rounds_to_none_has_no_sign() -> None:
-    shown = [blend_findings.signed(value) for value in (-1e-9, 0.0, 0.00113, -0.5)]
+    shown = [blend_comparison.signed(value) for value in (-1e-9, 0.0, 0.00113, -0.5)]
     assert shown == ["0.00000", "0.00000", "+0.00113", "-0.50000"]
 
 

@@ -16,7 +16,7 @@ from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.evidence.study import step_cost, study_file, systems, truncation, width_search
+from foldline.evidence.study import step_cost, study_file, study_preparation, truncation, width_search
 from foldline.evidence.study.step_cost import Subject
 from foldline.experiment import config, records
 
@@ -158,7 +158,7 @@ def test_a_system_that_looks_back_is_cut_and_whole_it_is_its_cell(
     monkeypatch.setenv("FOLDLINE_HOME", str(studied))
     monkeypatch.chdir(studied.parent)
     plan = study_file.load(Path("study-rides"), [])
-    lstm, *others = systems.prepare(plan, Terminal(quiet=True)).ablation.prepared
+    lstm, *others = study_preparation.prepare(plan, Terminal(quiet=True)).ablation.prepared
     assert truncation.looks_back(lstm.plan[0].model)
     assert not any(truncation.looks_back(other.plan[0].model) for other in others)
     cuts = truncation.curve(lstm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foldline.evidence.ablation import variants
+from foldline.evidence.ablation import ablation_file
 from foldline.fit import network_cell
 from foldline.models.contract import Targets
 from foldline.models.systems.tft import TFT
@@ -13,7 +13,7 @@ PARTS = ("gating", "static_encoders", "selection", "attention", "recurrence")
 
 
 def test_each_variant_switches_off_one_part_and_can_be_made(home: Path) -> None:
-    ablation = variants.load(Path("ablate-tft"), [])
+    ablation = ablation_file.load(Path("ablate-tft"), [])
     assert [model.name for model in ablation.base.models] == ["tft"]
     assert all(ablation.base.models[0].params[part] for part in PARTS)
     assert len(ablation.variants) == len(PARTS)

@@ -17,12 +17,11 @@ from optuna.trial import TrialState
 from foldline.blend import members
 from foldline.cli.main import main
 from foldline.core.errors import UserError
-from foldline.data import folds, loading, store
-from foldline.evidence.tuning import trial as trials
-from foldline.evidence.tuning import workers
+from foldline.data import featurize, folds, loading, store
+from foldline.evidence.tuning import trial_evaluation, workers
 from foldline.evidence.tuning.leases import Leases
-from foldline.evidence.tuning.trial_queue import DEATHS, Shared, sampler
-from foldline.evidence.tuning.workers import Limit
+from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue, sampler
+from foldline.evidence.tuning.workers import TimeLimit
 from foldline.experiment import clean, config, recorded, scoring
 from foldline.output.tracking import WandbTracker
 
@@ -39,12 +38,12 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def search(rides: Path, home: Path) -> Path:
+def search_file(rides: Path, home: Path) -> Path:
     """The file of a search on the rides."""
     return searches.install(home)
 
 
-def test_the_whole_way(search: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_way(search_file: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run(*TUNE, "tune.trials=8", "--json")
     answer = json.loads(capsys.readouterr().out)
     assert answer == searches.found(home)
@@ -61,7 +60,7 @@ def test_the_whole_way(search: Path, home: Path, capsys: pytest.CaptureFixture[s
     assert {item.kind for item in clean.survey() if item.path.parent.name == "cells"} == {"kept"}
 
 
-def test_run_again_it_does_nothing_and_asked_for_more_it_goes_on(search: Path, home: Path) -> None:
+def test_run_again_it_does_nothing_and_asked_for_more_it_goes_on(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE)
     before, first = cells(home), searches.found(home)
     tiny.run(*TUNE)
@@ -73,7 +72,9 @@ def test_run_again_it_does_nothing_and_asked_for_more_it_goes_on(search: Path, h
     assert cells(home).items() >= before.items()
 
 
-def test_the_tables_are_read_once_in_each_process(search: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tables_are_read_once_in_each_process(
+    search_file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By who prepares and checks, and by who tries, here in one process: not again for each of six trials."""
     honest, read = loading.load, []
     monkeypatch.setattr(loading, "load", lambda data: read.append(data) or honest(data))  # type: ignore[func-returns-value]
@@ -81,7 +82,7 @@ def test_the_tables_are_read_once_in_each_process(search: Path, home: Path, monk
     assert len(read) == 2
 
 
-def test_the_same_search_finds_the_same(search: Path, home: Path) -> None:
+def test_the_same_search_finds_the_same(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE)
     first = searches.found(home)
     (home / "runs").rename(home / "before")
@@ -89,7 +90,7 @@ def test_the_same_search_finds_the_same(search: Path, home: Path) -> None:
     assert searches.found(home) == first
 
 
-def test_the_best_config_needs_no_training(search: Path, home: Path) -> None:
+def test_the_best_config_needs_no_training(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE)
     before = cells(home)
     tiny.run("train", str(home / "runs" / "search" / "latest" / "best.toml"))
@@ -101,21 +102,24 @@ def test_the_best_config_needs_no_training(search: Path, home: Path) -> None:
 def test_a_trials_score_is_that_of_the_pipeline_on_the_searchs_folds(rides: Path, home: Path) -> None:
     tiny.run("train", "rides", searches.FOUR, "blend.method=mean")
     chosen = config.load(Path("rides"), [searches.FOUR, "blend.method=mean"])
-    ready = trials.prepared(chosen, (0,))
+    ready = trial_evaluation.prepare(chosen, (0,))
     rows, _ = scoring.rows_of(members.of_plan(ready.plan), chosen, ready.train, ready.folds)
     reported = recorded.read("rides").folder / "experiment.json"
     blended = dict(json.loads(reported.read_text())["scores"])["blend (mean)"]
-    assert trials.fold_scores(ready, trials.part(ready, [1, 3]), [1, 3]) == {1: blended[1], 3: blended[3]}
+    assert trial_evaluation.fold_scores(ready, trial_evaluation.cells_of_folds(ready, [1, 3]), [1, 3]) == {
+        1: blended[1],
+        3: blended[3],
+    }
     by_hand = np.abs(rows.predictions.mean(axis=0) - rows.y)[rows.fold == 1].mean()
-    assert trials.mean_score(ready, [1]) == pytest.approx(by_hand)
+    assert trial_evaluation.mean_score(ready, [1]) == pytest.approx(by_hand)
 
 
 def test_seeds_of_a_search_are_its_own(rides: Path) -> None:
-    ready = trials.prepared(config.load(Path("rides"), ["train.seeds=[3, 4]", "train.full_seeds=[5]"]), (0, 1))
+    ready = trial_evaluation.prepare(config.load(Path("rides"), ["train.seeds=[3, 4]", "train.full_seeds=[5]"]), (0, 1))
     assert {(cell.fold, cell.seed) for cell in ready.plan} == {(fold, seed) for fold in (0, 1) for seed in (0, 1)}
 
 
-def test_the_base_is_tried_first_and_warm_configs_after_it(search: Path, home: Path) -> None:
+def test_the_base_is_tried_first_and_warm_configs_after_it(search_file: Path, home: Path) -> None:
     trees = searches.TREES.replace("rounds = 5", "rounds = 33").replace("leaves = 7", "leaves = 3")
     (home / "configs" / "warm.toml").write_text(f'extends = "rides.toml"\n{trees}')
     text = searches.SEARCH.replace("trials = 6", 'trials = 3\nwarm = ["warm.toml"]')
@@ -137,27 +141,27 @@ def test_a_search_that_finds_nothing_better_says_so(
     assert searches.found(home)["check"] is None
 
 
-def test_a_dry_run_trains_nothing(search: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_trains_nothing(search_file: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run(*TUNE, "--dry-run", "--hours", "2", "--workers=3")
     out = capsys.readouterr().out
     assert "6 trials or 2 h, folds 0, 1, seeds 0, 3 workers" in out and "2 to 60, log" in out
     assert not cells(home) and not list((home / "runs").glob("search/*"))
 
 
-def test_a_pruned_trial_keeps_its_finished_cells(search: Path, home: Path) -> None:
+def test_a_pruned_trial_keeps_its_finished_cells(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE, "tune.pruner=third", "tune.startup=1", "tune.trials=10")
     ended = searches.found(home)["trials"]
     pruned = [trial for trial in ended if trial["state"] == "pruned"]
     assert pruned and len(ended) == 10
     assert {trial["why"] for trial in pruned} == {"in fold 0"}
     before = cells(home)
-    shared = searches.shared(search)
-    ready = trials.prepared(shared.setting.config({}), (0,))
+    queue = searches.queue(search_file)
+    ready = trial_evaluation.prepare(queue.search.config({}), (0,))
     chosen = config.load(Path("rides"), [searches.TREES, searches.FOUR, *pruned[0]["overrides"]])
-    ready = trials.prepared(chosen, (0,))
-    assert trials.part(ready, [0])[0].key in before
-    assert trials.part(ready, [1])[0].key not in before
-    assert trials.mean_score(ready, [0]) == pruned[0]["score"]
+    ready = trial_evaluation.prepare(chosen, (0,))
+    assert trial_evaluation.cells_of_folds(ready, [0])[0].key in before
+    assert trial_evaluation.cells_of_folds(ready, [1])[0].key not in before
+    assert trial_evaluation.mean_score(ready, [0]) == pruned[0]["score"]
 
 
 WATCHED = """
@@ -200,77 +204,77 @@ def test_values_that_make_no_config_end_their_trial_only(rides: Path, home: Path
     """ema and average are fine each, and refused together."""
     text = searches.SEARCH.replace('"model.0.num_leaves" = {choices = [3, 7]}', '"train.ema" = {choices = [0.0, 0.9]}')
     path = searches.install(home, f'{text}"train.average" = {{choices = [0, 1]}}\n')
-    shared = searches.shared(path, "tune.trials=12", "tune.sampler=random")
-    ended = run_out(shared)
+    queue = searches.queue(path, "tune.trials=12", "tune.sampler=random")
+    ended = run_out(queue)
     both = [trial for trial in ended if trial.params["train.ema"] and trial.params["train.average"]]
     assert both
     assert all(trial.state == (TrialState.PRUNED if trial in both else TrialState.COMPLETE) for trial in ended)
     assert both[0].user_attrs["why"].startswith("refused: ") and "ema and average" in both[0].user_attrs["why"]
 
 
-def test_when_nothing_can_be_trained_the_search_stops(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_nothing_can_be_trained_the_search_stops(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise UserError("no such thing.")
 
-    monkeypatch.setattr(trials, "train", refuse)
-    shared = searches.shared(search, "tune.startup=3", "tune.trials=50")
+    monkeypatch.setattr(trial_evaluation, "train_fold", refuse)
+    queue = searches.queue(search_file, "tune.startup=3", "tune.trials=50")
     with pytest.raises(UserError, match=r"None of the first 3 trials .* refused: no such thing"):
-        workers.work(shared.setting, Limit(), nothing, WandbTracker)
+        workers.work(queue.search, TimeLimit(), nothing, WandbTracker)
 
 
-def run_out(shared: Shared) -> list[Any]:
+def run_out(queue: TrialQueue) -> list[Any]:
     """Let a worker do all that is left; the trials by number."""
-    workers.work(shared.setting, Limit(), nothing, WandbTracker)
-    return shared.trials()
+    workers.work(queue.search, TimeLimit(), nothing, WandbTracker)
+    return queue.trials()
 
 
-def test_a_dead_workers_trial_is_done_again_with_its_values(search: Path) -> None:
-    shared = searches.shared(search)
-    with shared.leases.turn():
-        lost = shared.begin()
+def test_a_dead_workers_trial_is_done_again_with_its_values(search_file: Path) -> None:
+    queue = searches.queue(search_file)
+    with queue.leases.turn():
+        lost = queue.begin()
     assert lost is not None
-    params = shared.setting.space.suggest(lost)  # and here its worker dies, its lease free
-    ended = run_out(shared)
+    params = queue.search.space.suggest(lost)  # and here its worker dies, its lease free
+    ended = run_out(queue)
     assert ended[0].state == TrialState.FAIL
     assert ended[1].params == params and ended[1].user_attrs["again"] == 0
     assert [trial.state for trial in ended[1:]] == [TrialState.COMPLETE] * 6
 
 
-def test_a_trial_that_is_worked_on_is_left_alone_and_counts(search: Path) -> None:
-    shared = searches.shared(search, "tune.trials=1")
-    with shared.leases.turn():
-        running = shared.begin()
+def test_a_trial_that_is_worked_on_is_left_alone_and_counts(search_file: Path) -> None:
+    queue = searches.queue(search_file, "tune.trials=1")
+    with queue.leases.turn():
+        running = queue.begin()
     assert running is not None
-    with shared.leases.hold(running.number), shared.leases.turn():
-        assert shared.begin() is None
-        assert shared.trials(TrialState.RUNNING)[0].number == running.number
-    with shared.leases.turn():
-        again = shared.begin()
+    with queue.leases.hold(running.number), queue.leases.turn():
+        assert queue.begin() is None
+        assert queue.trials(TrialState.RUNNING)[0].number == running.number
+    with queue.leases.turn():
+        again = queue.begin()
     assert again is not None and again.user_attrs["deaths"] == 1
 
 
-def test_values_that_kill_every_worker_are_given_up(search: Path) -> None:
-    shared = searches.shared(search)
+def test_values_that_kill_every_worker_are_given_up(search_file: Path) -> None:
+    queue = searches.queue(search_file)
     for _ in range(DEATHS):
-        with shared.leases.turn():
-            assert shared.begin() is not None
-    with shared.leases.turn():
-        shared.requeue_dead()
-    assert not shared.trials(TrialState.WAITING)
-    assert [trial.user_attrs.get("again") for trial in shared.trials()] == [None, *range(DEATHS - 1)]
+        with queue.leases.turn():
+            assert queue.begin() is not None
+    with queue.leases.turn():
+        queue.requeue_dead()
+    assert not queue.trials(TrialState.WAITING)
+    assert [trial.user_attrs.get("again") for trial in queue.trials()] == [None, *range(DEATHS - 1)]
 
 
 def test_killed_between_queueing_and_burying_nothing_is_queued_twice(
-    search: Path, monkeypatch: pytest.MonkeyPatch
+    search_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared = searches.shared(search)
-    with shared.leases.turn():
-        assert shared.begin() is not None
+    queue = searches.queue(search_file)
+    with queue.leases.turn():
+        assert queue.begin() is not None
     with monkeypatch.context() as patch:
-        patch.setattr(shared.study, "tell", interrupted)
-        with pytest.raises(KeyboardInterrupt), shared.leases.turn():
-            shared.requeue_dead()
-    ended = run_out(shared)
+        patch.setattr(queue.study, "tell", interrupted)
+        with pytest.raises(KeyboardInterrupt), queue.leases.turn():
+            queue.requeue_dead()
+    ended = run_out(queue)
     assert sum(trial.user_attrs.get("again") == 0 for trial in ended) == 1
     assert sum(trial.state == TrialState.COMPLETE for trial in ended) == 6
 
@@ -279,95 +283,95 @@ def interrupted(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_two_folders_of_leases_queue_a_trial_twice_and_one_is_dropped(search: Path) -> None:
-    shared = searches.shared(search)
+def test_two_folders_of_leases_queue_a_trial_twice_and_one_is_dropped(search_file: Path) -> None:
+    queue = searches.queue(search_file)
     for _ in range(2):
-        shared.study.enqueue_trial({"model.0.rounds": 9}, user_attrs={"again": 77})
-    ended = run_out(shared)
+        queue.study.enqueue_trial({"model.0.rounds": 9}, user_attrs={"again": 77})
+    ended = run_out(queue)
     states = [trial.state for trial in ended if trial.user_attrs.get("again") == 77]
     assert states == [TrialState.COMPLETE, TrialState.FAIL]
 
 
-def test_an_interrupted_trial_is_put_back_without_blame(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = searches.shared(search)
+def test_an_interrupted_trial_is_put_back_without_blame(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = searches.queue(search_file)
     with monkeypatch.context() as patch:
-        patch.setattr(trials, "train", interrupted)
+        patch.setattr(trial_evaluation, "train_fold", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run_out(shared)
-    (waiting,) = shared.trials(TrialState.WAITING)
+            run_out(queue)
+    (waiting,) = queue.trials(TrialState.WAITING)
     assert waiting.user_attrs == {"again": 0, "deaths": 0}
-    assert len(shared.trials(TrialState.FAIL)) == 1
+    assert len(queue.trials(TrialState.FAIL)) == 1
 
 
 def test_a_score_told_by_a_worker_that_was_given_up_is_not_counted(
-    search: Path, monkeypatch: pytest.MonkeyPatch
+    search_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared = searches.shared(search, "tune.trials=1")
-    real = trials.train
+    queue = searches.queue(search_file, "tune.trials=1")
+    real = trial_evaluation.train_fold
 
     def taken_for_dead(*arguments: Any) -> None:
-        monkeypatch.setattr(trials, "train", real)
-        shared.requeue(shared.trials(TrialState.RUNNING)[0], deaths=1)
+        monkeypatch.setattr(trial_evaluation, "train_fold", real)
+        queue.requeue(queue.trials(TrialState.RUNNING)[0], deaths=1)
         real(*arguments)
 
-    monkeypatch.setattr(trials, "train", taken_for_dead)
-    assert [trial.state for trial in run_out(shared)] == [TrialState.FAIL, TrialState.COMPLETE]
+    monkeypatch.setattr(trial_evaluation, "train_fold", taken_for_dead)
+    assert [trial.state for trial in run_out(queue)] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def test_a_trial_that_was_given_up_before_it_was_signed_is_left_to_others(
-    search: Path, monkeypatch: pytest.MonkeyPatch
+    search_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared, real = searches.shared(search, "tune.trials=1"), Leases.hold
+    queue, real = searches.queue(search_file, "tune.trials=1"), Leases.hold
 
     def taken_for_dead(leases: Leases, trial: int) -> Any:
         monkeypatch.setattr(Leases, "hold", real)
-        shared.requeue(shared.trials(TrialState.RUNNING)[0], deaths=1)
+        queue.requeue(queue.trials(TrialState.RUNNING)[0], deaths=1)
         return real(leases, trial)
 
     monkeypatch.setattr(Leases, "hold", taken_for_dead)
-    assert [trial.state for trial in run_out(shared)] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert [trial.state for trial in run_out(queue)] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
-def test_no_trial_begins_that_would_not_end_in_time(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared, now = searches.shared(search), time.time()
-    assert not Limit(until=now + 1000).passed(shared)
-    assert Limit(until=now - 1).passed(shared)
+def test_no_trial_begins_that_would_not_end_in_time(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, now = searches.queue(search_file), time.time()
+    assert not TimeLimit(until=now + 1000).passed(queue)
+    assert TimeLimit(until=now - 1).passed(queue)
     monkeypatch.setattr(workers, "seconds_a_trial", lambda _: 100.0)
-    assert not Limit(until=now + 150).passed(shared)
-    assert Limit(until=now + 150, check=1.0).passed(shared)  # 100 s of a trial, 100 s of the check
-    assert not Limit(until=now + 150, check=0.4).passed(shared)
+    assert not TimeLimit(until=now + 150).passed(queue)
+    assert TimeLimit(until=now + 150, check=1.0).passed(queue)  # 100 s of a trial, 100 s of the check
+    assert not TimeLimit(until=now + 150, check=0.4).passed(queue)
 
 
-def test_a_trial_that_takes_too_long_is_requeue(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = searches.shared(search)
-    monkeypatch.setattr(Limit, "passed", lambda self, shared: len(shared.trials()) > 0)
-    workers.work(shared.setting, Limit(until=time.time()), nothing, WandbTracker)
-    assert [trial.state for trial in shared.trials()] == [TrialState.FAIL, TrialState.WAITING]
-    assert shared.trials()[1].user_attrs == {"again": 0, "deaths": 0}
+def test_a_trial_that_takes_too_long_is_requeue(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = searches.queue(search_file)
+    monkeypatch.setattr(TimeLimit, "passed", lambda self, queue: len(queue.trials()) > 0)
+    workers.work(queue.search, TimeLimit(until=time.time()), nothing, WandbTracker)
+    assert [trial.state for trial in queue.trials()] == [TrialState.FAIL, TrialState.WAITING]
+    assert queue.trials()[1].user_attrs == {"again": 0, "deaths": 0}
 
 
-def test_out_of_time_without_a_result_it_says_what_to_do(search: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_out_of_time_without_a_result_it_says_what_to_do(search_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TUNE, "tune.hours=1e-9"]) == 2
     assert "No trial is complete yet, 0 have ended. Give more tune.hours" in capsys.readouterr().err
 
 
-def test_every_trial_has_a_seed_of_its_own(search: Path) -> None:
-    tune = searches.setting(search, "tune.sampler=random").tune
+def test_every_trial_has_a_seed_of_its_own(search_file: Path) -> None:
+    tune = searches.search(search_file, "tune.sampler=random").tune
     draws = [sampler(tune, number)._rng.rng.uniform() for number in (0, 1, 0)]
     assert draws[0] == draws[2] != draws[1]
 
 
-def test_the_file_of_real_data_names_its_folds(search: Path, home: Path) -> None:
+def test_the_file_of_real_data_names_its_folds(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE)
     best = config.load(home / "runs" / "search" / "latest" / "best.toml")
     table = loading.load(best.data)
     dealt = folds.read(Path(best.folds.file), best.folds, table.train)
     assert dealt.k == 4
-    assert store.obtain(table.train, best.features, table.levels).fingerprint
+    assert featurize.obtain(table.train, best.features, table.levels).fingerprint
 
 
 @pytest.mark.slow
-def test_workers_side_by_side_end_with_the_asked_number(search: Path, home: Path) -> None:
+def test_workers_side_by_side_end_with_the_asked_number(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE, "tune.workers=3", "tune.trials=12")
     ended = searches.found(home)["trials"]
     assert [trial["state"] for trial in ended] == ["complete"] * 12

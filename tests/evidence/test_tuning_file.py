@@ -13,7 +13,7 @@ from foldline.evidence.tuning import tuning_file
 SPACE = '[space]\n"train.lr" = {low = 1e-3, high = 1e-2}\n'
 
 
-def load(home: Path, tune: str, *overrides: str) -> tuning_file.Setting:
+def load(home: Path, tune: str, *overrides: str) -> tuning_file.Search:
     path = searches.install(home, f'base = "rides.toml"\n[tune]\n{tune}\n{SPACE}')
     return tuning_file.load(path, list(overrides))
 
@@ -61,10 +61,10 @@ def test_files_that_are_none_of_a_search(text: str, says: str, rides: Path, home
 
 
 def test_overrides_of_tune_change_the_search_and_others_the_base(rides: Path, home: Path) -> None:
-    setting = load(home, "", "tune.trials=3", "train.epochs=7", "tune.storage=sqlite:///x.db")
-    assert (setting.tune.trials, setting.tune.storage, setting.overrides) == (3, "sqlite:///x.db", ("train.epochs=7",))
-    assert setting.config({"train.lr": 0.004}).train.lr == 0.004
-    assert setting.config({}).train.epochs == 7
+    search = load(home, "", "tune.trials=3", "train.epochs=7", "tune.storage=sqlite:///x.db")
+    assert (search.tune.trials, search.tune.storage, search.overrides) == (3, "sqlite:///x.db", ("train.epochs=7",))
+    assert search.config({"train.lr": 0.004}).train.lr == 0.004
+    assert search.config({}).train.epochs == 7
     with pytest.raises(UserError, match=r"must have the form tune.key=value"):
         load(home, "", "tune.a.b=3")
     (home / "configs" / "other.toml").write_text((home / "configs" / "rides.toml").read_text())
@@ -88,5 +88,5 @@ def test_number_of_workers(
     override: str, cores: int, workers: int, rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: cores)
-    setting = load(home, "", override)
-    assert setting.workers(setting.config({})) == workers
+    search = load(home, "", override)
+    assert search.workers(search.config({})) == workers

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from foldline.evidence.tuning.final_check import Check, Scores, gain_of
+from foldline.evidence.tuning.final_check import ConfigScores, FinalCheck, gain_of
 from foldline.evidence.tuning.tuning_page import check_rows, verdict
 
 FOLDS, UNSEEN = 5, 2
@@ -56,11 +56,11 @@ def test_how_often_a_config_that_is_no_better_is_called_so(configs: int, promise
 
 
 def test_the_optimism_is_what_the_unseen_folds_did_not_keep() -> None:
-    check = Check(
+    check = FinalCheck(
         folds=(2,),
         seeds=(0, 1),
-        baseline=Scores(seen=(1.0, 2.0), unseen=(1.4,)),
-        best=Scores(seen=(0.5, 1.5), unseen=(1.3,)),
+        baseline=ConfigScores(seen=(1.0, 2.0), unseen=(1.4,)),
+        best=ConfigScores(seen=(0.5, 1.5), unseen=(1.3,)),
         gain=gain_of(np.array([0.1]), np.array([0.5, 0.5]), k=3),
     )
     assert check.promised == pytest.approx(0.5)

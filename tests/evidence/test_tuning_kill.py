@@ -22,8 +22,8 @@ import pytest
 import searches
 from optuna.trial import FrozenTrial, TrialState
 
-from foldline.evidence.tuning import trial as trials
-from foldline.evidence.tuning.trial_queue import DEATHS, Shared
+from foldline.evidence.tuning import trial_evaluation
+from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue
 
 KILLS, TRIALS, WORKERS = 10, 100, 4
 STORAGE = os.environ.get("FOLDLINE_TEST_STORAGE", "")  # url of an empty database, to be tried instead of a journal
@@ -78,36 +78,36 @@ def test_killed_ten_times_a_study_ends_whole(rides: Path, home: Path) -> None:
     draw, run = random.Random(0), Run(home, [searches.TREES, searches.FOUR, *words])
     until("a study", lambda: (home / "runs" / "search" / "latest").exists(), run)
     folder = (home / "runs" / "search" / "latest").resolve()
-    shared = Shared(replace(searches.setting(path, *words), folder=folder))
+    queue = TrialQueue(replace(searches.search(path, *words), folder=folder))
     for number in range(KILLS):
-        until("a trial by four workers", partial(all_at_work, run, shared, len(shared.trials())), run)
+        until("a trial by four workers", partial(all_at_work, run, queue, len(queue.trials())), run)
         time.sleep(draw.uniform(0.0, 0.5))
-        assert shared.ended < TRIALS, "too few trials for ten kills"
+        assert queue.ended < TRIALS, "too few trials for ten kills"
         run.kill(number % 2 == 1, draw)
         if number % 2 == 1:
             run = Run(home, [searches.TREES, searches.FOUR, *words])
     assert run.process.wait(timeout=PATIENCE_S) == 0, run.output.read_text()
-    is_whole(shared)
+    is_whole(queue)
     assert len(searches.found(home)["trials"]) == TRIALS
 
 
-def all_at_work(run: Run, shared: Shared, begun: int) -> bool:
+def all_at_work(run: Run, queue: TrialQueue, begun: int) -> bool:
     """Four workers are there, and more trials than had been begun."""
-    return len(run.workers) == WORKERS and len(shared.trials()) > begun
+    return len(run.workers) == WORKERS and len(queue.trials()) > begun
 
 
-def is_whole(shared: Shared) -> None:
+def is_whole(queue: TrialQueue) -> None:
     """As many trials as were asked for, none lost, none counted twice, every score what its cells say."""
-    states = Counter(trial.state for trial in shared.trials())
+    states = Counter(trial.state for trial in queue.trials())
     assert states.keys() == {TrialState.COMPLETE, TrialState.FAIL}, "no kill has hit a trial, or one hangs"
     assert states[TrialState.COMPLETE] == TRIALS
-    again = Counter(trial.user_attrs["again"] for trial in shared.trials() if "again" in trial.user_attrs)
-    lost = {trial.number for trial in shared.trials(TrialState.FAIL)}
-    given_up = {trial.number for trial in shared.trials(TrialState.FAIL) if deaths(trial) == DEATHS - 1}
+    again = Counter(trial.user_attrs["again"] for trial in queue.trials() if "again" in trial.user_attrs)
+    lost = {trial.number for trial in queue.trials(TrialState.FAIL)}
+    given_up = {trial.number for trial in queue.trials(TrialState.FAIL) if deaths(trial) == DEATHS - 1}
     assert again.keys() | given_up == lost and set(again.values()) == {1}
-    for trial in shared.trials(TrialState.COMPLETE):
-        ready = trials.prepared(shared.setting.config(trial.params), shared.setting.tune.seeds)
-        assert trials.mean_score(ready, shared.setting.tune.folds) == trial.value
+    for trial in queue.trials(TrialState.COMPLETE):
+        ready = trial_evaluation.prepare(queue.search.config(trial.params), queue.search.tune.seeds)
+        assert trial_evaluation.mean_score(ready, queue.search.tune.folds) == trial.value
 
 
 def deaths(trial: FrozenTrial) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 from foldline.core import requirements
 from foldline.core.errors import UserError
-from foldline.evidence.tuning import leases, storage
+from foldline.evidence.tuning import leases, optuna_storage
 from foldline.evidence.tuning.leases import Leases
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,9 +45,9 @@ def test_a_lease_is_free_the_moment_its_holder_is_killed(tmp_path: Path) -> None
     mine = {"lease": held.id}
     killed_holder(tmp_path)
     assert held.free(7)
-    assert held.dead(7, mine, began=time.time(), shared=True)
+    assert held.dead(7, mine, began=time.time(), several_folders=True)
     with held.hold(7):
-        assert not held.dead(7, mine, began=0.0, shared=True)
+        assert not held.dead(7, mine, began=0.0, several_folders=True)
 
 
 def test_the_id_is_drawn_once_for_a_folder(tmp_path: Path) -> None:
@@ -58,26 +58,28 @@ def test_the_id_is_drawn_once_for_a_folder(tmp_path: Path) -> None:
 def test_elsewhere_a_sign_of_life_counts(tmp_path: Path) -> None:
     here, now = Leases(tmp_path), time.time()
     long_ago = now - leases.SILENCE_S - 1
-    assert not here.dead(1, {"lease": "other", "beat": now}, began=long_ago, shared=True)
-    assert here.dead(1, {"lease": "other", "beat": long_ago}, began=long_ago, shared=True)
-    assert not here.dead(1, {"lease": "other"}, began=now, shared=True)
+    assert not here.dead(1, {"lease": "other", "beat": now}, began=long_ago, several_folders=True)
+    assert here.dead(1, {"lease": "other", "beat": long_ago}, began=long_ago, several_folders=True)
+    assert not here.dead(1, {"lease": "other"}, began=now, several_folders=True)
 
 
 def test_a_worker_killed_before_it_left_its_name(tmp_path: Path) -> None:
     here = Leases(tmp_path)
-    assert here.dead(1, {}, began=time.time(), shared=False)  # nobody else uses this study: its lease says all
-    assert not here.dead(1, {}, began=time.time(), shared=True)
-    assert here.dead(1, {}, began=time.time() - leases.NAMING_S - 1, shared=True)  # leaving it takes a moment
+    assert here.dead(1, {}, began=time.time(), several_folders=False)  # nobody else uses this study: its lease says all
+    assert not here.dead(1, {}, began=time.time(), several_folders=True)
+    assert here.dead(1, {}, began=time.time() - leases.NAMING_S - 1, several_folders=True)  # leaving it takes a moment
 
 
 def test_a_sign_of_life_counts_whatever_the_clock_said_when_it_began(tmp_path: Path) -> None:
     """A database keeps local times: of a machine further east they lie in the future."""
     long_ago = time.time() - leases.SILENCE_S - 1
-    assert Leases(tmp_path).dead(1, {"lease": "other", "beat": long_ago}, began=time.time() + 7200, shared=True)
+    assert Leases(tmp_path).dead(
+        1, {"lease": "other", "beat": long_ago}, began=time.time() + 7200, several_folders=True
+    )
 
 
 def journal(folder: Path) -> optuna.Study:
-    return storage.open_study("", folder, "study")
+    return optuna_storage.open_study("", folder, "study")
 
 
 def finish(study: optuna.Study, value: float) -> None:
@@ -105,16 +107,16 @@ def test_a_journal_of_nothing_but_half_a_line(tmp_path: Path) -> None:
 
 def test_a_journal_may_lie_in_the_users_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
-    storage.open_storage("~/a.journal", tmp_path)
+    optuna_storage.open_storage("~/a.journal", tmp_path)
     assert (tmp_path / "me" / "a.journal").exists()
 
 
 def test_several_studies_share_a_database(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     for name in ("one", "other"):
-        study = storage.open_study(url, tmp_path, name)
+        study = optuna_storage.open_study(url, tmp_path, name)
         finish(study, 1.0)
-    again = storage.open_study(url, tmp_path, "one")
+    again = optuna_storage.open_study(url, tmp_path, "one")
     assert len(again.trials) == 1
     again._storage.remove_session()
     study._storage.remove_session()
@@ -125,14 +127,14 @@ def test_several_studies_share_a_database(tmp_path: Path) -> None:
     [
         ("grpc://nowhere", "the form grpc://HOST:PORT"),
         ("mysql://here/db", "the library for mysql:// is not installed"),
-        ("sqlite:////nowhere/at/all.db", "the database can't be used: .*Check the url"),
+        ("sqlite:////nowhere/at/all.db", "the database can't be used: .*FinalCheck the url"),
     ],
 )
 def test_storages_that_can_t_be_used(where: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(UserError, match=says):
-        storage.open_storage(where, tmp_path)
+        optuna_storage.open_storage(where, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,6 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=f"needs the module {module}, .* with FOLDLINE_EXTRAS=storage before it"):
-        storage.open_storage(where, tmp_path)
+        optuna_storage.open_storage(where, tmp_path)
     extra = requirements.declared(REPOSITORY / "pyproject.toml", ["storage"])
     assert package in {line.partition(">")[0] for line in extra}

@@ -13,7 +13,7 @@ import searches
 
 from foldline.core.errors import UserError
 from foldline.evidence.tuning import tuning_file
-from foldline.evidence.tuning.search_space import Space, inline
+from foldline.evidence.tuning.search_space import SearchSpace, inline
 from foldline.experiment import config
 
 CONDITIONAL = {
@@ -43,7 +43,7 @@ def test_values_on_one_line_are_toml(value: Any) -> None:
 
 
 def test_a_conditional_entry_is_asked_for_only_where_it_is_wanted() -> None:
-    space = Space.build(CONDITIONAL, "here")
+    space = SearchSpace.build(CONDITIONAL, "here")
     given = {"train.schedule": "cosine", "train.cycles": 3, "model.0.blocks": "two", "train.lr": 0.005}
     assert space.suggest(optuna.trial.FixedTrial(given)) == {
         name: given[name] for name in given if "cycles" not in name
@@ -54,7 +54,7 @@ def test_a_conditional_entry_is_asked_for_only_where_it_is_wanted() -> None:
 
 def test_parameters_become_overrides_in_the_order_of_the_file() -> None:
     params = {"train.lr": 0.002, "model.0.blocks": "two", "train.schedule": "cosine"}
-    assert Space.build(CONDITIONAL, "here").overrides(params) == [
+    assert SearchSpace.build(CONDITIONAL, "here").overrides(params) == [
         'train.schedule="cosine"',
         'model.0.blocks=[{kind = "bilstm"}, {kind = "conv"}]',
         "train.lr=0.002",
@@ -63,7 +63,7 @@ def test_parameters_become_overrides_in_the_order_of_the_file() -> None:
 
 def test_ranges_are_of_whole_numbers_where_all_their_numbers_are() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    space = Space.build({"a": {"low": 1, "high": 9, "step": 4}, "b": {"low": 0.0, "high": 1}}, "here")
+    space = SearchSpace.build({"a": {"low": 1, "high": 9, "step": 4}, "b": {"low": 0.0, "high": 1}}, "here")
     drawn = [space.suggest(study.ask()) for _ in range(30)]
     assert {params["a"] for params in drawn} == {1, 5, 9}
     assert all(type(params["b"]) is float and 0 <= params["b"] <= 1 for params in drawn)
@@ -93,7 +93,7 @@ def test_ranges_are_of_whole_numbers_where_all_their_numbers_are() -> None:
 )
 def test_malformed_entries_are_refused_with_their_place(space: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        Space.build(space, "file: space")
+        SearchSpace.build(space, "file: space")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_every_end_of_the_space_must_make_a_config(entry: str, says: str, rides:
 
 
 def test_a_configs_own_values_are_recognised(rides: Path, home: Path) -> None:
-    space = Space.build(
+    space = SearchSpace.build(
         {
             "train.lr": {"low": 1e-4, "high": 1e-2},
             "model.0.train.lr": {"low": 1e-4, "high": 1e-2},
@@ -145,6 +145,6 @@ def test_a_configs_own_values_are_recognised(rides: Path, home: Path) -> None:
     ],
 )
 def test_a_config_outside_the_space_is_said_so(change: str, says: str, rides: Path) -> None:
-    space = Space.build({"train.lr": {"low": 1e-4, "high": 1e-2}, "model.0.width": {"choices": [4, 8]}}, "here")
+    space = SearchSpace.build({"train.lr": {"low": 1e-4, "high": 1e-2}, "model.0.width": {"choices": [4, 8]}}, "here")
     with pytest.raises(UserError, match=says):
         space.express(lambda more: config.load(Path("rides"), [change, *more]), "rides")

@@ -1,6 +1,6 @@
 """Rides to be audited: enough of them for the statistical checks, and columns to plant leaks in.
 
-`subject` is what the checks look at, `found` the outcome of one of them by its name.
+`context` is what the checks look at, `found` the outcome of one of them by its name.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import polars as pl
 import tiny
 
 from foldline.evidence import audit
-from foldline.evidence.audit.audit_check import Outcome
-from foldline.evidence.audit.audit_subject import Subject
+from foldline.evidence.audit.audit_check import CheckResult
+from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config
 
 SERIES, TEST_SERIES, STEPS = 60, 40, 10
@@ -37,12 +37,12 @@ def rides(home: Path, made: dict[str, pl.DataFrame], inputs: str = "") -> None:
         path.write_text(path.read_text().replace('"coasting"]', f'"coasting", "{inputs}"]'))
 
 
-def subject(*overrides: str) -> Subject:
+def context(*overrides: str) -> AuditContext:
     """The rides as they are on the disk now."""
-    return Subject.of(config.load(Path("rides"), list(overrides)), Path(tempfile.mkdtemp(dir=".")))
+    return AuditContext.of(config.load(Path("rides"), list(overrides)), Path(tempfile.mkdtemp(dir=".")))
 
 
-def found(name: str, *overrides: str) -> Outcome:
+def found(name: str, *overrides: str) -> CheckResult:
     """What the check of that name says of the rides."""
     (check,) = [check for check in audit.CHECKS if check.name == name]
-    return check.run(subject(*overrides))
+    return check.run(context(*overrides))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foldline.evidence.tuning import tuning_file
-from foldline.evidence.tuning.trial_queue import Shared
+from foldline.evidence.tuning.trial_queue import TrialQueue
 
 SEARCH = """
 base = "rides.toml"
@@ -34,16 +34,16 @@ def install(home: Path, text: str = SEARCH, name: str = "search") -> Path:
     return path
 
 
-def setting(path: Path, *overrides: str) -> tuning_file.Setting:
+def search(path: Path, *overrides: str) -> tuning_file.Search:
     """A search whose study has its folder."""
     return replace(
         tuning_file.load(path, [TREES, FOUR, *overrides]), folder=path.parents[1] / "runs" / "search" / "here"
     )
 
 
-def shared(path: Path, *overrides: str) -> Shared:
+def queue(path: Path, *overrides: str) -> TrialQueue:
     """Its study."""
-    return Shared(setting(path, *overrides))
+    return TrialQueue(search(path, *overrides))
 
 
 def found(home: Path, name: str = "search") -> dict[str, Any]:

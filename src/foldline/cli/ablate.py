@@ -9,10 +9,10 @@ from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.evidence.ablation import ablation_findings, ablation_run, variants, wording
-from foldline.evidence.ablation.ablation_findings import Findings
+from foldline.evidence.ablation import ablation_file, ablation_results, ablation_run, ablation_wording
 from foldline.evidence.ablation.ablation_page import page
-from foldline.evidence.ablation.ablation_run import Study
+from foldline.evidence.ablation.ablation_results import AblationResult
+from foldline.evidence.ablation.ablation_run import PreparedAblation
 from foldline.experiment import records
 from foldline.experiment.preparation import shown
 from foldline.output.tracking import WandbTracker
@@ -25,7 +25,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     if not arguments.words:
         raise UserError("`ablate` needs the file of an ablation: ./run.sh ablate configs/ablate-components.toml")
     dry = "--dry-run" in arguments.flags
-    ablation = variants.load(Path(arguments.config), arguments.overrides)
+    ablation = ablation_file.load(Path(arguments.config), arguments.overrides)
     prepared = ablation_run.prepare(ablation, terminal, dry)
     _summary(prepared, terminal)
     stages = prepared.stages("--force" in arguments.flags)
@@ -33,14 +33,14 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         _foretell(prepared, stages, terminal)
         return 0
     ablation_run.run(prepared, stages, terminal, WandbTracker)
-    found = ablation_findings.reduce(prepared, terminal)
+    found = ablation_results.reduce(prepared, terminal)
     _table(prepared, found, terminal)
     answer, where = _write(prepared, found, _command(arguments))
     terminal.result(answer, f"ablation: {shown(where)}")
     return 0
 
 
-def _summary(prepared: Study, terminal: Terminal) -> None:
+def _summary(prepared: PreparedAblation, terminal: Terminal) -> None:
     """What is about to happen, before it does."""
     ablation, base = prepared.ablation, prepared.base
     cells = {cell.key: cell for each in prepared.prepared for cell in each.plan}
@@ -49,11 +49,13 @@ def _summary(prepared: Study, terminal: Terminal) -> None:
         f"{ablation.name}: {len(ablation.variants)} variants of {base.config.name}, {len(base.train.lengths)} series, "
         f"{base.folds.k} folds x {len(ablation.settings.seeds)} seeds"
     )
-    terminal.say(f"a verdict needs {wording.needed(base.folds.k, ablation.settings.alpha, len(ablation.variants))}")
+    terminal.say(
+        f"a verdict needs {ablation_wording.needed(base.folds.k, ablation.settings.alpha, len(ablation.variants))}"
+    )
     terminal.say(f"cells: {len(cells)}, {done} finished, {len(cells) - done} to train")
 
 
-def _foretell(prepared: Study, stages: list[list[Job]], terminal: Terminal) -> None:
+def _foretell(prepared: PreparedAblation, stages: list[list[Job]], terminal: Terminal) -> None:
     """--dry-run: what each variant would train that no variant above it trains, and how long that would take here."""
     rows, counted, total_s = [], set[str](), 0.0
     with terminal.bar("measuring a few steps", "variants") as update:
@@ -72,17 +74,17 @@ def _foretell(prepared: Study, stages: list[list[Job]], terminal: Terminal) -> N
     )
 
 
-def _table(prepared: Study, found: Findings, terminal: Terminal) -> None:
-    rows = [wording.row(each, found) for each in found.variants]
-    terminal.table(wording.title(found, prepared.ablation.base.data.metric), wording.COLUMNS, rows)
-    for text in wording.remarks(found)[:3]:
+def _table(prepared: PreparedAblation, found: AblationResult, terminal: Terminal) -> None:
+    rows = [ablation_wording.row(each, found) for each in found.variants]
+    terminal.table(ablation_wording.title(found, prepared.ablation.base.data.metric), ablation_wording.COLUMNS, rows)
+    for text in ablation_wording.remarks(found)[:3]:
         terminal.say(text)
 
 
-def _write(prepared: Study, found: Findings, command: str) -> tuple[dict[str, object], Path]:
+def _write(prepared: PreparedAblation, found: AblationResult, command: str) -> tuple[dict[str, object], Path]:
     """The page and ablation.json in the run's folder; `latest` points there."""
     folder = prepared.folder
-    values = ablation_findings.as_json(found)
+    values = ablation_results.as_json(found)
     files.write_json(folder / "ablation.json", values)
     files.write_text(folder / "ablation.html", page(prepared, found, command))
     records.note_cells(folder, prepared.keys)

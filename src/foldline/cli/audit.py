@@ -15,8 +15,8 @@ from foldline.core.console import Terminal
 from foldline.core.errors import Finding
 from foldline.evidence import audit
 from foldline.evidence.audit import audit_page
-from foldline.evidence.audit.audit_check import Check, Outcome, counted
-from foldline.evidence.audit.audit_subject import Subject
+from foldline.evidence.audit.audit_check import AuditCheck, CheckResult, counted
+from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config as configs
 from foldline.experiment.preparation import shown
 
@@ -30,11 +30,11 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     config = configs.load(Path(arguments.config), arguments.overrides)
     with tempfile.TemporaryDirectory(prefix="foldline-audit-") as scratch, terminal.bar("audit", "checks") as update:
 
-        def on_check(number: int, check: Check, outcome: Outcome) -> None:
+        def on_check(number: int, check: AuditCheck, outcome: CheckResult) -> None:
             update(number, len(audit.CHECKS))
             terminal.say(f"  [{number}/{len(audit.CHECKS)}] {check.name}: {outcome.verdict}")
 
-        found = audit.examine(Subject.of(config, Path(scratch)), on_check)
+        found = audit.examine(AuditContext.of(config, Path(scratch)), on_check)
     folder = files.runs() / config.name / "audit"
     lines = [
         {"check": check.name, "verdict": outcome.verdict, "detail": outcome.detail, **outcome.facts}
@@ -48,7 +48,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     return _conclude(found, folder, lines, terminal)
 
 
-def _table(found: list[tuple[Check, Outcome]], terminal: Terminal) -> None:
+def _table(found: list[tuple[AuditCheck, CheckResult]], terminal: Terminal) -> None:
     """Texts in all columns: none of them is a number to be set to the right."""
     table = Table("check", "verdict", Column("detail", overflow="fold"))
     for check, outcome in found:
@@ -57,7 +57,7 @@ def _table(found: list[tuple[Check, Outcome]], terminal: Terminal) -> None:
 
 
 def _conclude(
-    found: list[tuple[Check, Outcome]], folder: Path, lines: list[dict[str, object]], terminal: Terminal
+    found: list[tuple[AuditCheck, CheckResult]], folder: Path, lines: list[dict[str, object]], terminal: Terminal
 ) -> int:
     leaks = [(check, outcome) for check, outcome in found if outcome.verdict == "LEAK"]
     unchecked = sum(outcome.verdict == "not checked" for _, outcome in found)

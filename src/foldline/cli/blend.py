@@ -15,8 +15,8 @@ from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data.target_range import Expected
-from foldline.evidence.blending import blend_page, member_worth
-from foldline.evidence.blending.blend_findings import Findings
+from foldline.evidence.blending import blend_page, member_contributions
+from foldline.evidence.blending.blend_comparison import BlendComparison
 from foldline.experiment import config as configs
 from foldline.experiment import mixture, preparation, recorded, scoring
 from foldline.experiment.mixture import Mixture
@@ -83,7 +83,7 @@ def _foretell(mixed: Mixture, terminal: Terminal) -> int:
     return 0
 
 
-def _findings(mixed: Mixture, result: Result, command: str, terminal: Terminal) -> Findings:
+def _findings(mixed: Mixture, result: Result, command: str, terminal: Terminal) -> BlendComparison:
     """Every method scored, every member weighed up."""
     config, rows = mixed.config.blend, result.rows
     decision, known = result.decision, {member.label: member for member in mixed.members}
@@ -97,15 +97,17 @@ def _findings(mixed: Mixture, result: Result, command: str, terminal: Terminal) 
     with terminal.bar("members", "timed") as update:
         seconds = []
         for number, label in enumerate(rows.labels):
-            seconds.append(member_worth.cost(known[label], mixed.store_of(known[label])))
+            seconds.append(member_contributions.cost(known[label], mixed.store_of(known[label])))
             update(number + 1, len(rows.labels))
     with terminal.bar("members", "left out"):
         plain = next(each.nested for each in compared.tried if each.method == result.blend.method)
-        worths = member_worth.worth(config, rows, result.blend, plain, seconds)
-    return Findings(mixed.config, result, compared, tuple(worths), member_worth.correlation(rows), command)
+        contributions = member_contributions.contributions(config, rows, result.blend, plain, seconds)
+    return BlendComparison(
+        mixed.config, result, compared, tuple(contributions), member_contributions.correlation(rows), command
+    )
 
 
-def _write(mixed: Mixture, found: Findings, predictions: np.ndarray, terminal: Terminal) -> Path:
+def _write(mixed: Mixture, found: BlendComparison, predictions: np.ndarray, terminal: Terminal) -> Path:
     """Tables, record, page, gate; where the submission lies."""
     config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
     expected = Expected.of(result.rows.y)
@@ -123,7 +125,7 @@ def _write(mixed: Mixture, found: Findings, predictions: np.ndarray, terminal: T
     return submission.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
 
 
-def _evidence(mixed: Mixture, found: Findings, exact: Found) -> Evidence:
+def _evidence(mixed: Mixture, found: BlendComparison, exact: Found) -> Evidence:
     """What the report of the blended experiment shows."""
     return Evidence(
         config=mixed.config,

@@ -21,7 +21,7 @@ import foldline
 from foldline import features, models
 from foldline.cli.verb_table import VERBS
 from foldline.core import schema
-from foldline.evidence.ablation.variants import AblateConfig
+from foldline.evidence.ablation.ablation_file import AblateConfig
 from foldline.evidence.study.study_file import StudyConfig, SystemConfig
 from foldline.evidence.tuning.tuning_file import TuneConfig
 from foldline.experiment.config import TABLES

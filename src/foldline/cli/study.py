@@ -9,11 +9,11 @@ from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.evidence.ablation import ablation_run, wording
-from foldline.evidence.study import study_file, study_outcome, systems
-from foldline.evidence.study.study_outcome import Result
+from foldline.evidence.ablation import ablation_run, ablation_wording
+from foldline.evidence.study import study_file, study_preparation, study_results
 from foldline.evidence.study.study_page import page
-from foldline.evidence.study.systems import Contest
+from foldline.evidence.study.study_preparation import PreparedStudy
+from foldline.evidence.study.study_results import StudyResult
 from foldline.experiment import records
 from foldline.experiment.preparation import shown
 from foldline.output.tracking import WandbTracker
@@ -27,21 +27,21 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         raise UserError("`study` needs the file of a study: ./run.sh study configs/study-sequence.toml")
     dry = "--dry-run" in arguments.flags
     plan = study_file.load(Path(arguments.config), arguments.overrides)
-    prepared = systems.prepare(plan, terminal, dry)
+    prepared = study_preparation.prepare(plan, terminal, dry)
     _summary(prepared, terminal)
     stages = prepared.ablation.stages("--force" in arguments.flags)
     if dry:
         _foretell(prepared, stages, terminal)
         return 0
     ablation_run.run(prepared.ablation, stages, terminal, WandbTracker)
-    result = study_outcome.reduce(prepared, terminal)
+    result = study_results.reduce(prepared, terminal)
     _table(prepared, result, terminal)
     answer, where = _write(prepared, result, shlex.join(["./run.sh", "study", *arguments.words, *arguments.overrides]))
     terminal.result(answer, f"study: {shown(where)}")
     return 0
 
 
-def _summary(prepared: Contest, terminal: Terminal) -> None:
+def _summary(prepared: PreparedStudy, terminal: Terminal) -> None:
     """What is about to happen, before it does."""
     plan, base = prepared.plan, prepared.ablation.base
     cells = {cell.key: cell for each in prepared.ablation.prepared for cell in each.plan}
@@ -53,12 +53,12 @@ def _summary(prepared: Contest, terminal: Terminal) -> None:
     for each in prepared.systems:
         terminal.say(f"  {each.name}: width {each.width}, {each.parameters:,} parameters")
     terminal.say(
-        f"a verdict needs {wording.needed(base.folds.k, plan.settings.alpha, len(prepared.ablation.ablation.variants))}"
+        f"a verdict needs {ablation_wording.needed(base.folds.k, plan.settings.alpha, len(prepared.ablation.ablation.variants))}"
     )
     terminal.say(f"cells: {len(cells)}, {done} finished, {len(cells) - done} to train")
 
 
-def _foretell(prepared: Contest, stages: list[list[Job]], terminal: Terminal) -> None:
+def _foretell(prepared: PreparedStudy, stages: list[list[Job]], terminal: Terminal) -> None:
     """--dry-run: how long each system would train here."""
     rows, total_s = [], 0.0
     with terminal.bar("measuring a few steps", "systems") as update:
@@ -77,19 +77,19 @@ def _foretell(prepared: Contest, stages: list[list[Job]], terminal: Terminal) ->
     )
 
 
-def _table(prepared: Contest, result: Result, terminal: Terminal) -> None:
-    rows = [study_outcome.row(each, result.found) for each in result.ranked]
+def _table(prepared: PreparedStudy, result: StudyResult, terminal: Terminal) -> None:
+    rows = [study_results.row(each, result.found) for each in result.ranked]
     first, metric = prepared.systems[0].name, prepared.ablation.base.config.data.metric
-    terminal.table(f"{metric}, mean over folds and single seeds; verdicts against {first}", study_outcome.COLUMNS, rows)
-    names = study_outcome.undecided(result)
+    terminal.table(f"{metric}, mean over folds and single seeds; verdicts against {first}", study_results.COLUMNS, rows)
+    names = study_results.undecided(result)
     if names:
         terminal.say(f"cannot tell {', '.join(names)} from {first}: more folds, series or seeds would")
 
 
-def _write(prepared: Contest, result: Result, command: str) -> tuple[dict[str, object], Path]:
+def _write(prepared: PreparedStudy, result: StudyResult, command: str) -> tuple[dict[str, object], Path]:
     """The page and study.json in the run's folder; `latest` points there."""
     folder = prepared.folder
-    files.write_json(folder / "study.json", {"command": command, **study_outcome.as_json(result)})
+    files.write_json(folder / "study.json", {"command": command, **study_results.as_json(result)})
     files.write_text(folder / "study.html", page(prepared, result, command))
     records.note_cells(folder, prepared.ablation.keys)
     files.point(folder.parent / "latest", folder)

@@ -9,14 +9,14 @@ import numpy as np
 
 from foldline.core import pages
 from foldline.core.pages import Facts, folded, note, table
-from foldline.evidence.ablation import wording
-from foldline.evidence.ablation.ablation_findings import Finding, Findings
-from foldline.evidence.ablation.ablation_run import Study
+from foldline.evidence.ablation import ablation_wording
+from foldline.evidence.ablation.ablation_results import AblationResult, VariantResult
+from foldline.evidence.ablation.ablation_run import PreparedAblation
 from foldline.evidence.ablation.forest_plot import forest
 from foldline.experiment import recorded
 
 
-def page(study: Study, findings: Findings, command: str) -> str:
+def page(study: PreparedAblation, findings: AblationResult, command: str) -> str:
     """The whole page as text."""
     ablation = study.ablation
     sections = [
@@ -31,7 +31,7 @@ def page(study: Study, findings: Findings, command: str) -> str:
     return pages.page(ablation.name, "ablation", lead, _facts(study, findings), sections)
 
 
-def _facts(study: Study, findings: Findings) -> Facts:
+def _facts(study: PreparedAblation, findings: AblationResult) -> Facts:
     cells = {cell.key for prepared in study.prepared for cell in prepared.plan}
     return [
         (f"{findings.score:.4f}", f"baseline's {study.ablation.base.data.metric}, one seed"),
@@ -42,25 +42,25 @@ def _facts(study: Study, findings: Findings) -> Facts:
     ]
 
 
-def _verdicts(findings: Findings, measure: str) -> str:
-    rows = [wording.row(found, findings) for found in findings.variants]
-    return table(list(wording.COLUMNS), rows, plain=True) + note(
-        f"{wording.title(findings, measure)}. Effect: score of the variant minus the baseline's; below 0 is better."
+def _verdicts(findings: AblationResult, measure: str) -> str:
+    rows = [ablation_wording.row(found, findings) for found in findings.variants]
+    return table(list(ablation_wording.COLUMNS), rows, plain=True) + note(
+        f"{ablation_wording.title(findings, measure)}. Effect: score of the variant minus the baseline's; below 0 is better."
     )
 
 
-def _forest(findings: Findings) -> str:
+def _forest(findings: AblationResult) -> str:
     return forest(findings) + note(
         "Thin line: 95 % by the corrected t, for this variant alone. Thick line: 95 % of resampled series and "
         "seeds. Rings: folds. Shaded: differences that count as none."
     )
 
 
-def _remarks(findings: Findings) -> str:
-    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in wording.remarks(findings)) + "</ul>"
+def _remarks(findings: AblationResult) -> str:
+    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in ablation_wording.remarks(findings)) + "</ul>"
 
 
-def _slices(findings: Findings) -> str:
+def _slices(findings: AblationResult) -> str:
     """A table a group: variants down, slices across."""
     numbered = groupby(enumerate(findings.slices), key=lambda pair: pair[1].group)
     tables = [_slice_table(group, [number for number, _ in members], findings) for group, members in numbered]
@@ -70,7 +70,7 @@ def _slices(findings: Findings) -> str:
     )
 
 
-def _slice_table(group: str, members: list[int], findings: Findings) -> str:
+def _slice_table(group: str, members: list[int], findings: AblationResult) -> str:
     head = "".join(f"<th>{escape(findings.slices[number].name)}</th>" for number in members)
     sizes = "".join(f"<td>{findings.slice_sizes[number]:,}</td>" for number in members)
     scores = "".join(f"<td>{findings.slice_baseline[number]:.4f}</td>" for number in members)
@@ -81,7 +81,7 @@ def _slice_table(group: str, members: list[int], findings: Findings) -> str:
     return f"<div class='scroll'><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table></div>"
 
 
-def _slice_cell(found: Finding, findings: Findings, number: int) -> str:
+def _slice_cell(found: VariantResult, findings: AblationResult, number: int) -> str:
     base, effect, ends = findings.slice_baseline[number], found.slice_effects[number], found.slice_intervals[number]
     if base == 0:  # rows that are read back exactly
         return f"<td>{effect:+.4f}</td>"
@@ -90,7 +90,7 @@ def _slice_cell(found: Finding, findings: Findings, number: int) -> str:
     return f"<td class='{kind}'>{effect / base:+.1%}</td>"
 
 
-def _deltas(findings: Findings) -> str:
+def _deltas(findings: AblationResult) -> str:
     """Scores of the baseline and deltas of each variant, seeds inside folds."""
     columns = ["", *(f"{fold}.{seed}" for fold in range(findings.folds) for seed in range(findings.seeds))]
     rows = [["baseline", *(f"{value:.4f}" for value in findings.baseline.ravel())]]
@@ -105,12 +105,12 @@ def _deltas(findings: Findings) -> str:
     )
 
 
-def _components(found: Finding) -> tuple[float, float, float, float]:
+def _components(found: VariantResult) -> tuple[float, float, float, float]:
     noise = found.evidence.noise
     return noise.split, noise.luck, noise.rest, found.evidence.error**2
 
 
-def _again(study: Study, command: str) -> str:
+def _again(study: PreparedAblation, command: str) -> str:
     changes = [[variant.name, variant.changes] for variant in study.ablation.variants]
     configs = {"the baseline's resolved config": study.ablation.base.tables()}
     return pages.again(command, recorded.environment(), configs) + folded(

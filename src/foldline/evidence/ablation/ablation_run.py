@@ -14,7 +14,7 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import exact_rows as decoding
-from foldline.evidence.ablation.variants import Ablation, error_context
+from foldline.evidence.ablation.ablation_file import Ablation, error_context
 from foldline.experiment import preparation
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import Prepared
@@ -27,7 +27,7 @@ ROUNDED_S = 1.0  # by how much a file system may date a file back
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study:
+class PreparedAblation:
     """An ablation whose cells can be trained: the baseline first, then its variants."""
 
     ablation: Ablation
@@ -83,7 +83,7 @@ def _named(job: Job, variant: str) -> Job:
     return replace(job, cell=replace(job.cell, model=replace(model, label=f"{model.label} ({variant})")))
 
 
-def prepare(ablation: Ablation, terminal: Terminal, dry: bool = False) -> Study:
+def prepare(ablation: Ablation, terminal: Terminal, dry: bool = False) -> PreparedAblation:
     """Read and check the data once, make features and plans of the baseline and of every variant.
 
     Raises:
@@ -94,7 +94,7 @@ def prepare(ablation: Ablation, terminal: Terminal, dry: bool = False) -> Study:
     for variant in ablation.variants:
         with error_context(f"{ablation.name}, variant {variant.name!r}"):
             prepared.append(_variant_of(base, variant.config, terminal, dry))
-    return Study(
+    return PreparedAblation(
         ablation=ablation, names=[BASELINE, *(variant.name for variant in ablation.variants)], prepared=prepared
     )
 
@@ -111,7 +111,7 @@ def _made_of(config: Config) -> tuple[object, ...]:
     return config.features, config.models, config.blend.outside
 
 
-def run(study: Study, stages: list[list[Job]], terminal: Terminal, open_tracker: OpenTracker) -> None:
+def run(study: PreparedAblation, stages: list[list[Job]], terminal: Terminal, open_tracker: OpenTracker) -> None:
     """Train what is not trained; wandb's group is the ablation's name.
 
     Raises:
@@ -131,7 +131,7 @@ def run(study: Study, stages: list[list[Job]], terminal: Terminal, open_tracker:
         ) from error
 
 
-def _stopped(study: Study, began: float) -> list[str]:
+def _stopped(study: PreparedAblation, began: float) -> list[str]:
     """Those for which cells were begun since then and not finished; a shared cell is that of the first."""
     names, counted = [], set[str]()
     for name, prepared in zip(study.names, study.prepared, strict=True):

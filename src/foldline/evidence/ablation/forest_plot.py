@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from scipy import special
 
 from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
-from foldline.evidence.ablation.ablation_findings import Finding, Findings
+from foldline.evidence.ablation.ablation_results import AblationResult, VariantResult
 
 COLOR_OF = {"helps": COLORS[2], "hurts": COLORS[5], "no difference": COLORS[0], "cannot tell yet": NEUTRAL}
 INCHES_A_LINE = 0.32
 TOO_WIDE, LINEAR = 30, 5  # in margins: from when the axis is stretched, and up to where it is linear then
 
 
-def forest(findings: Findings) -> str:
+def forest(findings: AblationResult) -> str:
     """<svg>: effects in % of the baseline's score, the best variant on top.
 
     Thin line: 95 % interval of the corrected t (of one variant, before Holm); thick line: bootstrap over series and
@@ -40,7 +40,7 @@ def forest(findings: Findings) -> str:
         return svg(figure)
 
 
-def _line(axes: matplotlib.axes.Axes, height: int, found: Finding, share: float) -> None:
+def _line(axes: matplotlib.axes.Axes, height: int, found: VariantResult, share: float) -> None:
     evidence, color = found.evidence, COLOR_OF[found.evidence.verdict]
     half = special.stdtrit(evidence.noise.folds - 1, 0.975) * evidence.error
     ends = share * np.array([evidence.effect - half, evidence.effect + half])

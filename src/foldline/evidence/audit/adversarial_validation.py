@@ -12,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
-from foldline.data.store import Dense
-from foldline.evidence.audit import audit_pictures
-from foldline.evidence.audit.audit_check import Outcome, listed
-from foldline.evidence.audit.audit_subject import Subject
+from foldline.data.store import Store
+from foldline.evidence.audit import audit_plots
+from foldline.evidence.audit.audit_check import CheckResult, listed
+from foldline.evidence.audit.audit_context import AuditContext
 
 FEWEST = 30  # series of either kind
 ROWS = 12  # rows a series
@@ -29,12 +29,12 @@ SILENT = {"verbosity": -1, "seed": 0, "deterministic": True, "force_row_wise": T
 ROUNDS = 60
 
 
-def check(subject: Subject) -> Outcome:
+def check(context: AuditContext) -> CheckResult:
     """Training and test series can't be told apart by a single feature."""
-    train, test = subject.sample_features
+    train, test = context.sample_features
     sizes = len(train.lengths), len(test.lengths)
     if min(sizes) < FEWEST:
-        return Outcome("not checked", f"{sizes[0]} and {sizes[1]} series are too few: {FEWEST} of each are needed")
+        return CheckResult("not checked", f"{sizes[0]} and {sizes[1]} series are too few: {FEWEST} of each are needed")
     x, series = _rows(train, test)
     is_test = np.repeat([0, 1], sizes)
     scores, gains = _out_of_fold(x, series, is_test)
@@ -42,18 +42,20 @@ def check(subject: Subject) -> Outcome:
     strongest = np.argsort(-gains, kind="stable")[:SHOWN]
     alone = {train.names[place]: _auc(_out_of_fold(x[:, [place]], series, is_test)[0], is_test) for place in strongest}
     facts = {"auc": auc, "low": low, "high": high, "alone": {name: found[0] for name, found in alone.items()}}
-    picture = audit_pictures.bars(list(alone), [found[0] for found in alone.values()], 0.5, "AUC of a single feature")
+    picture = audit_plots.bars(list(alone), [found[0] for found in alone.values()], 0.5, "AUC of a single feature")
     best = max(alone, key=lambda name: abs(alone[name][0] - 0.5))
     told = f"AUC {auc:.3f} ({low:.3f} to {high:.3f}), of {best} alone {alone[best][0]:.2f}"
     guilty = [name for name, (value, lowest, _) in alone.items() if value >= APART and lowest >= CERTAIN]
     if guilty:
-        return Outcome("LEAK", f"{listed(guilty)} alone tells test series from training series; {told}", facts, picture)
+        return CheckResult(
+            "LEAK", f"{listed(guilty)} alone tells test series from training series; {told}", facts, picture
+        )
     if low > DRIFT:
-        return Outcome("note", f"test series differ from training series: {told}", facts, picture)
-    return Outcome("clean", told, facts, picture)
+        return CheckResult("note", f"test series differ from training series: {told}", facts, picture)
+    return CheckResult("clean", told, facts, picture)
 
 
-def _rows(train: Dense, test: Dense) -> tuple[np.ndarray, np.ndarray]:
+def _rows(train: Store, test: Store) -> tuple[np.ndarray, np.ndarray]:
     """(R, F) features of some rows of each series, and (R,) the series, training ones first."""
     rng, parts, owners, first = np.random.default_rng(0), [], [], 0
     for dense in (train, test):

@@ -1,4 +1,4 @@
-"""What a check is: a name, what it looks at, and a function from the subject to an outcome."""
+"""What a check is: a name, what it looks at, and a function from the context to an outcome."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from foldline.evidence.audit.audit_subject import Subject
+from foldline.evidence.audit.audit_context import AuditContext
 
 Verdict = Literal["clean", "LEAK", "note", "not checked"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """What a check found."""
 
     verdict: Verdict
@@ -22,12 +22,12 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Check:
+class AuditCheck:
     """One line of the registry."""
 
     name: str
     looks_at: str  # one sentence for the page
-    run: Callable[[Subject], Outcome]
+    run: Callable[[AuditContext], CheckResult]
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:

@@ -7,7 +7,7 @@ from html import escape
 
 from foldline.core import pages
 from foldline.core.pages import note
-from foldline.evidence.audit.audit_check import Check, Outcome, counted
+from foldline.evidence.audit.audit_check import AuditCheck, CheckResult, counted
 
 OWN = """
 table.audit :is(th,td){text-align:left;vertical-align:top}td.say{white-space:normal;min-width:18rem}
@@ -18,7 +18,7 @@ table.audit td{border:0;padding:.1rem 0;position:static;max-width:none}}
 """
 
 
-def page(name: str, found: Sequence[tuple[Check, Outcome]], command: str) -> str:
+def page(name: str, found: Sequence[tuple[AuditCheck, CheckResult]], command: str) -> str:
     """The whole page as text."""
     leaks = [check.name for check, outcome in found if outcome.verdict == "LEAK"]
     answer = f"{counted(len(leaks), 'leak')}: {', '.join(leaks)}" if leaks else "no leak found"
@@ -32,7 +32,7 @@ def page(name: str, found: Sequence[tuple[Check, Outcome]], command: str) -> str
     return pages.page(name, "audit", f"Verdict: {answer}.", facts, sections, OWN)
 
 
-def _table(found: Sequence[tuple[Check, Outcome]]) -> str:
+def _table(found: Sequence[tuple[AuditCheck, CheckResult]]) -> str:
     rows = "".join(
         f"<tr><td>{escape(check.name)}<br><small>{escape(check.looks_at)}</small></td>"
         f"<td class='{outcome.verdict.split()[0]}'>{outcome.verdict}</td>"

@@ -6,51 +6,51 @@ from dataclasses import replace
 
 import numpy as np
 
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.data.table import Table
-from foldline.evidence.audit import perturb
-from foldline.evidence.audit.audit_check import Outcome, listed
-from foldline.evidence.audit.audit_subject import Subject, taken
+from foldline.evidence.audit import perturbations
+from foldline.evidence.audit.audit_check import CheckResult, listed
+from foldline.evidence.audit.audit_context import AuditContext, taken
 
 MOVED = 1e-4  # of a feature's standard deviation: what a feature may move by because sums are rounded elsewhere
 
 
-def other_series(subject: Subject) -> Outcome:
+def other_series(context: AuditContext) -> CheckResult:
     """A series' features stay when half of the others change, and when those are not there at all."""
-    table = subject.small[0]
+    table = context.small[0]
     others = _drawn(table) < len(table.lengths) // 2
-    base = subject.features(table)
-    changed = subject.features(replace(table, frame=perturb.everything(table, others)))
-    alone = subject.features(taken(table, np.flatnonzero(~others)))
+    base = context.features(table)
+    changed = context.features(replace(table, frame=perturbations.everything(table, others)))
+    alone = context.features(taken(table, np.flatnonzero(~others)))
     mine = _Part(base, np.flatnonzero(~others))
     moved = mine.moved(changed.x[~others]) + mine.moved(alone.x)
     return _outcome(moved, "other series change", "follows other series")
 
 
-def order_of_series(subject: Subject) -> Outcome:
+def order_of_series(context: AuditContext) -> CheckResult:
     """A series' features stay when the series stand in another order."""
-    table = subject.small[0]
+    table = context.small[0]
     order = _drawn(table)
-    mine = _Part(subject.features(table), order)
-    return _outcome(mine.moved(subject.features(taken(table, order)).x), "the series' order changes", "follows it")
+    mine = _Part(context.features(table), order)
+    return _outcome(mine.moved(context.features(taken(table, order)).x), "the series' order changes", "follows it")
 
 
-def names_of_series(subject: Subject) -> Outcome:
+def names_of_series(context: AuditContext) -> CheckResult:
     """Features stay when series and rows get each other's names: numbers often follow time, or the target."""
-    table, data = subject.small[0], subject.config.data
+    table, data = context.small[0], context.config.data
     keys = table.keys.gather(np.repeat(_drawn(table), table.lengths)).alias(data.key)
     named = table.frame.with_columns(keys, table.frame[data.id].shuffle(seed=0))
-    mine = _Part(subject.features(table), np.arange(len(table.lengths)))
-    moved = mine.moved(subject.features(replace(table, frame=named)).x)
+    mine = _Part(context.features(table), np.arange(len(table.lengths)))
+    moved = mine.moved(context.features(replace(table, frame=named)).x)
     return _outcome(moved, f"{data.key} and {data.id} are dealt out anew", "is made from them")
 
 
-def targets(subject: Subject) -> Outcome:
+def targets(context: AuditContext) -> CheckResult:
     """Features stay when the targets change."""
-    table = subject.small[0]
-    frame = perturb.targets(table, np.ones(len(table.lengths), dtype=bool))
-    mine = _Part(subject.features(table), np.arange(len(table.lengths)))
-    moved = mine.moved(subject.features(replace(table, frame=frame)).x)
+    table = context.small[0]
+    frame = perturbations.targets(table, np.ones(len(table.lengths), dtype=bool))
+    mine = _Part(context.features(table), np.arange(len(table.lengths)))
+    moved = mine.moved(context.features(replace(table, frame=frame)).x)
     return _outcome(moved, "the targets change", "is made from the target")
 
 
@@ -62,7 +62,7 @@ def _drawn(table: Table) -> np.ndarray:
 class _Part:
     """Some series of a store, to be held against what they become."""
 
-    def __init__(self, dense: Dense, series: np.ndarray) -> None:
+    def __init__(self, dense: Store, series: np.ndarray) -> None:
         self.names, self.x = dense.names, np.asarray(dense.x[series], dtype=np.float64)
         self.slack = MOVED * self.x.std(axis=(0, 1)) + 1e-9
 
@@ -73,8 +73,8 @@ class _Part:
         return [name for name, far in zip(self.names, gap > self.slack, strict=True) if far]
 
 
-def _outcome(moved: list[str], when: str, why: str) -> Outcome:
+def _outcome(moved: list[str], when: str, why: str) -> CheckResult:
     names = list(dict.fromkeys(moved))
     if names:
-        return Outcome("LEAK", f"{listed(names)} {why}", {"features": names})
-    return Outcome("clean", f"no feature moves when {when}")
+        return CheckResult("LEAK", f"{listed(names)} {why}", {"features": names})
+    return CheckResult("clean", f"no feature moves when {when}")

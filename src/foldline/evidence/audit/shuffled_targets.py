@@ -14,11 +14,11 @@ import numpy as np
 import polars as pl
 
 from foldline.core import schema
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.data.table import Table
-from foldline.evidence.audit import audit_pictures, trial_run
-from foldline.evidence.audit.audit_check import Outcome
-from foldline.evidence.audit.audit_subject import Subject, some
+from foldline.evidence.audit import audit_plots, small_run
+from foldline.evidence.audit.audit_check import CheckResult
+from foldline.evidence.audit.audit_context import AuditContext, some
 from foldline.experiment.config import Config
 from foldline.fit.train_config import TrainConfig
 from foldline.models.systems import lightgbm
@@ -32,30 +32,32 @@ LEAK = 0.001  # share of honest audits that are accused nevertheless
 TREES = lightgbm.Config(rounds=40, num_leaves=31, min_data_in_leaf=10)
 
 
-def check(subject: Subject) -> Outcome:
+def check(context: AuditContext) -> CheckResult:
     """The out-of-fold score on shuffled targets is that of chance."""
-    table = some(subject.competition.train, SERIES)
+    table = some(context.competition.train, SERIES)
     count = len(table.lengths)
     if count < FEWEST:
-        return Outcome("not checked", f"{count} series are too few: {FEWEST} are needed")
+        return CheckResult("not checked", f"{count} series are too few: {FEWEST} are needed")
     donors = np.random.default_rng(0).permutation(count)
-    config = _cheap(trial_run.small(subject.config, count))
-    test = subject.small[1]
-    ran = trial_run.run(config, _shuffled(table, donors), test.frame, subject.scratch / "shuffled", start=test.start)
-    with trial_run.at(ran.home):
+    config = _cheap(small_run.small(context.config, count))
+    test = context.small[1]
+    ran = small_run.run(config, _shuffled(table, donors), test.frame, context.scratch / "shuffled", start=test.start)
+    with small_run.at(ran.home):
         predicted = cells.out_of_fold(ran.prepared.plan, ran.prepared.train)
     score, dealt = _scores(predicted, table, donors, ran.prepared.train, ran.prepared.folds.assignment)
     p = (1 + int((dealt <= score).sum())) / (1 + len(dealt))
     gain = 1 - score / float(dealt.mean())
     facts = {"p": p, "better_than_chance": gain, "series": count}
-    picture = audit_pictures.histogram(
+    picture = audit_plots.histogram(
         dealt, score, "error on shuffled targets, dealt out again (grey) and as learnt (red)"
     )
     how = f"{abs(gain):.1%} {'better' if gain > 0 else 'worse'} than chance"
     told = f"on shuffled targets boosted trees are {how} (p = {p:.3g}, {count} series)"
     if p <= LEAK:
-        return Outcome("LEAK", f"{told}: held-out targets reach the features, the folds or the cells", facts, picture)
-    return Outcome("clean", told, facts, picture)
+        return CheckResult(
+            "LEAK", f"{told}: held-out targets reach the features, the folds or the cells", facts, picture
+        )
+    return CheckResult("clean", told, facts, picture)
 
 
 def _cheap(config: Config) -> Config:
@@ -78,7 +80,7 @@ def _shuffled(table: Table, donors: np.ndarray) -> pl.DataFrame:
 
 
 def _scores(
-    predicted: np.ndarray, table: Table, donors: np.ndarray, dense: Dense, assignment: np.ndarray
+    predicted: np.ndarray, table: Table, donors: np.ndarray, dense: Store, assignment: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Mean absolute error of (N, T, K) predictions for the donors' targets, and (DEALS,) for donors dealt out again."""
     rng, score, dealt = np.random.default_rng(1), 0.0, np.zeros(DEALS)

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from foldline.data.store import Dense, pad
+from foldline.data.store import Store, pad
 from foldline.data.table import Table
-from foldline.evidence.audit.audit_check import Outcome, listed
-from foldline.evidence.audit.audit_subject import Subject
+from foldline.evidence.audit.audit_check import CheckResult, listed
+from foldline.evidence.audit.audit_context import AuditContext
 
 COPY = 0.9999  # absolute correlation, of values or of ranks
 SHIFTS = (1, 2, 3, 4)  # steps
@@ -28,14 +28,14 @@ ROWS = 20_000  # rows that correlations are taken from
 FEWEST = 50  # rows (or series, where there is one value a series): of fewer, a correlation says nothing
 
 
-def check(subject: Subject) -> Outcome:
+def check(context: AuditContext) -> CheckResult:
     """No column that models are given is a copy of a target; where a feature is one, that is worth a look."""
-    dense = subject.sample_features[0]
+    dense = context.sample_features[0]
     assert dense.y is not None, "training series have targets"
-    columns, features, x = _given(subject.sample[0], dense)
+    columns, features, x = _given(context.sample[0], dense)
     names, found = [*columns, *features], dict[str, str]()
     strongest, where = 0.0, "nothing to compare"
-    for number, target in enumerate(subject.config.data.target):
+    for number, target in enumerate(context.config.data.target):
         for made in _made_from(np.asarray(dense.y[..., number]), dense):
             strength, what = _strength(x, made, dense.mask), made.name
             found = {names[place]: f"{what} {target}" for place in np.flatnonzero(strength >= COPY)} | found
@@ -44,14 +44,16 @@ def check(subject: Subject) -> Outcome:
     facts = {"strongest": strongest, "copies": found}
     guilty = [f"{name} is a copy of {found[name]}" for name in columns if name in found]
     if guilty:
-        return Outcome("LEAK", "; ".join(guilty), facts)
+        return CheckResult("LEAK", "; ".join(guilty), facts)
     curious = [f"{name} is {found[name]}" for name in features if name in found]
     if curious:
-        return Outcome("note", f"{listed(curious)}: a law of nature, or an input that stems from the target?", facts)
-    return Outcome("clean", f"strongest correlation {strongest:.4f}: {where}", facts)
+        return CheckResult(
+            "note", f"{listed(curious)}: a law of nature, or an input that stems from the target?", facts
+        )
+    return CheckResult("clean", f"strongest correlation {strongest:.4f}: {where}", facts)
 
 
-def _given(table: Table, dense: Dense) -> tuple[list[str], list[str], np.ndarray]:
+def _given(table: Table, dense: Store) -> tuple[list[str], list[str], np.ndarray]:
     """Names of inputs and numeric statics, of features that are none of them, and (N, T, C) float64 values of both."""
     data, steps = table.data, dense.x.shape[1]
     columns = [name for name in (*data.inputs, *data.static) if table.frame[name].dtype.is_numeric()]
@@ -71,7 +73,7 @@ class Made:
     of_series: bool = False  # one value a series: only columns that are constant in each are compared
 
 
-def _made_from(y: np.ndarray, dense: Dense) -> Iterator[Made]:
+def _made_from(y: np.ndarray, dense: Store) -> Iterator[Made]:
     """All that is looked for. y: (N, T) one target."""
     scored, mask = dense.scored, dense.mask
     yield Made("the target", y, scored)

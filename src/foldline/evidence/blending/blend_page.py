@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from foldline.core import pages
 from foldline.core.pages import Facts, note
-from foldline.evidence.blending import blend_pictures, member_worth
-from foldline.evidence.blending.blend_findings import Findings, Table
+from foldline.evidence.blending import blend_plots, member_contributions
+from foldline.evidence.blending.blend_comparison import BlendComparison, Table
 from foldline.experiment import recorded
 
 
-def page(found: Findings) -> str:
+def page(found: BlendComparison) -> str:
     """The whole page as text."""
     sections = [
         ("Ways to blend", _methods(found)),
@@ -22,7 +22,7 @@ def page(found: Findings) -> str:
     return pages.page(found.config.name, "blend", lead, _facts(found), sections)
 
 
-def _facts(found: Findings) -> Facts:
+def _facts(found: BlendComparison) -> Facts:
     processed, metric = " and ".join(found.result.processed), f"out-of-fold {found.config.data.metric}"
     alone = f"nested{', the choice of the way, too' if found.decided else ''}"
     facts = [(f"{found.result.score:.4f}", f"{metric}, after {processed}")] if processed else []
@@ -30,11 +30,11 @@ def _facts(found: Findings) -> Facts:
         *facts,
         (f"{found.score:.4f}", f"{'of the blend alone' if processed else metric}, {alone}"),
         (f"{found.optimism:+.4f}", "optimism: nested minus in-sample"),
-        (str(len(found.worths)), "members"),
+        (str(len(found.contributions)), "members"),
     ]
 
 
-def _told(found: Findings) -> str:
+def _told(found: BlendComparison) -> str:
     """The findings' remarks as sentences."""
     return " ".join(f"{text[0].upper()}{text[1:]}." for text in found.remarks)
 
@@ -44,30 +44,30 @@ def _table(table: Table, plain: bool = False) -> str:
     return pages.table(columns, rows, plain)
 
 
-def _methods(found: Findings) -> str:
+def _methods(found: BlendComparison) -> str:
     remark = (
         "Every fold by weights that were fitted on the other folds. Behind the best: difference of mean losses and its "
         "standard error over series, paired. Beaten: another one is ahead by more than one standard error of their "
         "difference. The simplest that none beats is chosen. The stacks are called ridge and lightgbm in a config."
     )
-    picture = blend_pictures.methods(found.compared, found.result.blend.method)
+    picture = blend_plots.methods(found.compared, found.result.blend.method)
     return f"{picture}{_table(found.methods(), plain=True)}{note(remark)}"
 
 
-def _members(found: Findings) -> str:
+def _members(found: BlendComparison) -> str:
     remark = (
         "It saves: mean loss of the blend without the member, all else weighed anew, minus that of the blend, and its "
         "standard error over series. Seconds: all cells of the member on this machine, loading left out."
     )
     plain = next(each for each in found.compared.tried if each.method == found.result.blend.method)
-    picture = blend_pictures.members(found.worths, member_worth.refitted(plain.nested))
+    picture = blend_plots.members(found.contributions, member_contributions.refitted(plain.nested))
     return f"{picture}{_table(found.members(), plain=True)}{note(remark)}"
 
 
-def _alike(found: Findings) -> str:
+def _alike(found: BlendComparison) -> str:
     remark = "Correlation of errors over scored rows. A blend gains where members err differently."
-    return f"{blend_pictures.correlation(found.result.rows.labels, found.correlation)}{note(remark)}"
+    return f"{blend_plots.correlation(found.result.rows.labels, found.correlation)}{note(remark)}"
 
 
-def _again(found: Findings) -> str:
+def _again(found: BlendComparison) -> str:
     return pages.again(found.command, recorded.environment(), {"resolved config": found.config.tables()})

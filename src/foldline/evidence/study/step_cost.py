@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.evidence.study import width_search
 from foldline.fit import network_cell, trainer
 from foldline.fit.device_dataset import Batch
@@ -52,7 +52,7 @@ class Subject:
     targets: Targets
 
     @classmethod
-    def of(cls, model: ModelConfig, dense: Dense) -> Subject:
+    def of(cls, model: ModelConfig, dense: Store) -> Subject:
         targets = width_search.targets_of(dense)
         return cls(model=model, names=dense.names, channels=dense.channels, levels=dense.levels, targets=targets)
 

@@ -25,7 +25,7 @@ from typing import Any
 from foldline.core import schema
 from foldline.core.errors import UserError
 from foldline.core.overrides import apart, parse_override
-from foldline.evidence.ablation.variants import AblateConfig, error_context
+from foldline.evidence.ablation.ablation_file import AblateConfig, error_context
 from foldline.experiment import config as configs
 from foldline.experiment.config import Config
 
@@ -96,7 +96,7 @@ class StudyFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StudyPlan:
     """A study, resolved as far as that goes without data: only the systems' widths are open."""
 
     name: str  # the file's, without .toml
@@ -113,7 +113,7 @@ class Plan:
             return configs.from_tables(self.base.name, tables, "model")
 
 
-def load(path: Path, overrides: list[str]) -> Plan:
+def load(path: Path, overrides: list[str]) -> StudyPlan:
     """Read a study and check everything about it that needs no data.
 
     Raises:
@@ -127,7 +127,7 @@ def load(path: Path, overrides: list[str]) -> Plan:
     file = _read(path, mine)
     with error_context(f"{path}, base"):
         base = configs.load(_base(path, file.base), [*file.set, *rest])
-    plan = Plan(name=path.stem, settings=file.study, base=base, systems=file.system)
+    plan = StudyPlan(name=path.stem, settings=file.study, base=base, systems=file.system)
     for system in plan.systems:
         made = plan.config_of(system, 16 * system.multiple).models[0]
         if made.on_rows:

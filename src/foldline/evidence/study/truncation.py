@@ -31,7 +31,7 @@ SERIES, TOGETHER = 64, 1024  # held-out series that it is measured on; windows t
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
+class TruncationPoint:
     """Held-out scored steps, each answered from the last `steps` inputs."""
 
     steps: int  # k
@@ -46,7 +46,7 @@ def looks_back(model: ModelConfig) -> bool:
 
 
 @torch.no_grad()
-def curve(prepared: Prepared) -> list[Cut]:
+def curve(prepared: Prepared) -> list[TruncationPoint]:
     """Of a system's first cell, which is finished; the last one is cut nowhere: its distance is 0."""
     cell = prepared.plan[0]
     device = torch.device(cell.model.train.device_used)
@@ -64,7 +64,7 @@ def curve(prepared: Prepared) -> list[Cut]:
     cuts = []
     for steps in (*(k for k in HISTORY if k < estimator.steps), estimator.steps):
         found = truncated(run, fold.x, steps)
-        cuts.append(Cut(steps=steps, error=apart(found, fold.y), distance=apart(found, whole)))
+        cuts.append(TruncationPoint(steps=steps, error=apart(found, fold.y), distance=apart(found, whole)))
     return cuts
 
 

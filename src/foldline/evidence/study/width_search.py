@@ -13,7 +13,7 @@ import torch
 
 from foldline.core.errors import UserError
 from foldline.data import target_grid
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.fit import network_cell
 from foldline.models.contract import Targets
 from foldline.run.cells import ModelConfig
@@ -21,14 +21,14 @@ from foldline.run.cells import ModelConfig
 WIDEST = 1 << 16  # a system that is still too small there does not grow with its width
 
 
-def targets_of(dense: Dense) -> Targets:
+def targets_of(dense: Store) -> Targets:
     """What a head is made for: the targets of labelled series, with their grids."""
     grids = target_grid.detect_grids(np.asarray(dense.y)[dense.scored])
     plain = tuple(None if grid is None else (grid.offset, grid.step, grid.count) for grid in grids)
     return dense.known_in(Targets(count=len(grids), grids=plain))
 
 
-def parameters(model: ModelConfig, dense: Dense) -> int:
+def parameters(model: ModelConfig, dense: Store) -> int:
     """How many numbers a model learns on these series.
 
     Raises:

@@ -25,9 +25,9 @@ from scipy import special
 
 from foldline.core.console import Terminal
 from foldline.data.loading import Competition
-from foldline.evidence.ablation import verdicts
-from foldline.evidence.tuning import trial as trials
-from foldline.evidence.tuning.tuning_file import Setting
+from foldline.evidence.ablation import significance
+from foldline.evidence.tuning import trial_evaluation
+from foldline.evidence.tuning.tuning_file import Search
 from foldline.experiment import preparation, records
 from foldline.experiment.preparation import Prepared
 from foldline.run.cells import Cell
@@ -52,7 +52,7 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class Scores:
+class ConfigScores:
     """What one config reached, by fold."""
 
     seen: tuple[float, ...]  # on the search's folds and seeds
@@ -60,13 +60,13 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Check:
+class FinalCheck:
     """What was promised, and what was kept."""
 
     folds: tuple[int, ...]  # of the check
     seeds: tuple[int, ...]
-    baseline: Scores
-    best: Scores
+    baseline: ConfigScores
+    best: ConfigScores
     gain: Gain  # on the folds of the check
 
     @property
@@ -81,43 +81,43 @@ class Check:
 
 
 def run(
-    setting: Setting, params: dict[str, object], competition: Competition, terminal: Terminal, open_tracker: OpenTracker
-) -> Check:
+    search: Search, params: dict[str, object], competition: Competition, terminal: Terminal, open_tracker: OpenTracker
+) -> FinalCheck:
     """Train what is not trained of both configs, and compare. params: of the best trial."""
-    tune, k = setting.tune, setting.config({}).folds.k
-    baseline, best = (_scores(setting, values, competition, terminal, open_tracker) for values in ({}, params))
+    tune, k = search.tune, search.config({}).folds.k
+    baseline, best = (_scores(search, values, competition, terminal, open_tracker) for values in ({}, params))
     unseen = np.subtract(baseline.unseen, best.unseen)
     seen = np.subtract(baseline.seen, best.seen)[[fold not in tune.check_folds for fold in tune.folds]]
-    return Check(tune.check_folds, tune.check_seeds, baseline, best, gain_of(unseen, seen, k))
+    return FinalCheck(tune.check_folds, tune.check_seeds, baseline, best, gain_of(unseen, seen, k))
 
 
 def _scores(
-    setting: Setting, params: dict[str, object], competition: Competition, terminal: Terminal, open_tracker: OpenTracker
-) -> Scores:
-    tune = setting.tune
-    ready = trials.prepared(setting.config(params), sorted({*tune.seeds, *tune.check_seeds}), competition)
-    seen = [cell for cell in trials.part(ready, tune.folds) if cell.seed in tune.seeds]
-    unseen = [cell for cell in trials.part(ready, tune.check_folds) if cell.seed in tune.check_seeds]
-    records.note_cells(setting.folder, (cell.key for cell in [*seen, *unseen]))
-    stages = trials.jobs(ready, [*seen, *unseen])
+    search: Search, params: dict[str, object], competition: Competition, terminal: Terminal, open_tracker: OpenTracker
+) -> ConfigScores:
+    tune = search.tune
+    ready = trial_evaluation.prepare(search.config(params), sorted({*tune.seeds, *tune.check_seeds}), competition)
+    seen = [cell for cell in trial_evaluation.cells_of_folds(ready, tune.folds) if cell.seed in tune.seeds]
+    unseen = [
+        cell for cell in trial_evaluation.cells_of_folds(ready, tune.check_folds) if cell.seed in tune.check_seeds
+    ]
+    records.note_cells(search.folder, (cell.key for cell in [*seen, *unseen]))
+    stages = trial_evaluation.jobs(ready, [*seen, *unseen])
     if any(stages):
         what = "best" if params else "baseline"
         terminal.say(f"last check, {what}: {sum(map(len, stages))} cells to train")
-        preparation.run_cells(ready.config, stages, setting.folder, "tune", terminal, open_tracker)
-    promised = trials.fold_scores(ready, seen, tune.folds)
-    return Scores(tuple(promised[fold] for fold in tune.folds), _mean_of_seeds(ready, seen, unseen, setting))
+        preparation.run_cells(ready.config, stages, search.folder, "tune", terminal, open_tracker)
+    promised = trial_evaluation.fold_scores(ready, seen, tune.folds)
+    return ConfigScores(tuple(promised[fold] for fold in tune.folds), _mean_of_seeds(ready, seen, unseen, search))
 
 
-def _mean_of_seeds(
-    ready: Prepared, seen: Sequence[Cell], unseen: Sequence[Cell], setting: Setting
-) -> tuple[float, ...]:
+def _mean_of_seeds(ready: Prepared, seen: Sequence[Cell], unseen: Sequence[Cell], search: Search) -> tuple[float, ...]:
     """Score of each fold of the check. Its blends may learn from the folds of the search, too."""
-    tune = setting.tune
+    tune = search.tune
     others = [fold for fold in tune.folds if fold not in tune.check_folds]
     rows = []
     for seed in tune.check_seeds:
         cells = [cell for cell in seen if cell.fold in others] + [cell for cell in unseen if cell.seed == seed]
-        scores = trials.fold_scores(ready, cells, [*others, *tune.check_folds])
+        scores = trial_evaluation.fold_scores(ready, cells, [*others, *tune.check_folds])
         rows.append([scores[fold] for fold in tune.check_folds])
     return tuple(np.mean(rows, axis=0).tolist())
 
@@ -137,4 +137,4 @@ def gain_of(unseen: np.ndarray, seen: np.ndarray, k: int) -> Gain:
     variance = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups) / df
     error = float(np.sqrt(variance * (1 / len(unseen) + 1 / (k - 1))))
     half = float(special.stdtrit(df, 0.5 + LEVEL / 2)) * error
-    return Gain(mean, mean - half, mean + half, verdicts.p_of_no_effect(mean, error, df))
+    return Gain(mean, mean - half, mean + half, significance.p_difference(mean, error, df))

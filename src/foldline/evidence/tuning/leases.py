@@ -1,7 +1,7 @@
 """Leases: which trials are alive. A worker holds a lock on a file for as long as it works on a trial.
 
 The kernel frees the lock when the worker dies, however it dies, so that its trial is recognised at once. A worker that
-uses another folder of leases (another machine, with a shared database) can't be asked that way: it counts as alive
+uses another folder of leases (another machine, with a queue database) can't be asked that way: it counts as alive
 while it gives a sign of life every now and then.
 """
 
@@ -60,15 +60,15 @@ class Leases:
         except _Held:
             return False
 
-    def dead(self, trial: int, attrs: dict[str, Any], began: float, shared: bool) -> bool:
+    def dead(self, trial: int, attrs: dict[str, Any], began: float, several_folders: bool) -> bool:
         """Nobody works any more on a trial that was begun.
 
         Args:
             attrs: what its worker left with it: `lease`, the id of its folder, and `beat`, the last sign of life.
             began: when, where there is no sign of life yet; seconds since 1970.
-            shared: workers may use other folders of leases.
+            several_folders: workers may use other folders of leases (a database that machines share).
         """
-        if attrs.get("lease") == self.id or (not shared and "lease" not in attrs):
+        if attrs.get("lease") == self.id or (not several_folders and "lease" not in attrs):
             return self.free(trial)
         return time.time() - float(attrs.get("beat", began)) > (SILENCE_S if "lease" in attrs else NAMING_S)
 

@@ -34,7 +34,7 @@ SCALARS = (str, int, float, bool)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class SpaceEntry:
     """One line of [space]: a range, or choices. Whole numbers where all its numbers are whole."""
 
     low: int | float | None = None
@@ -119,13 +119,13 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """The entries, in the order of the file."""
 
-    entries: dict[str, Entry]
+    entries: dict[str, SpaceEntry]
 
     @classmethod
-    def build(cls, table: Any, where: str) -> Space:
+    def build(cls, table: Any, where: str) -> SearchSpace:
         """From the TOML table.
 
         Raises:
@@ -133,10 +133,10 @@ class Space:
         """
         if not isinstance(table, dict) or not table:
             raise UserError(f'{where}: give at least one entry, for instance "train.lr" = {{low = 1e-4, high = 1e-2}}.')
-        entries: dict[str, Entry] = {}
+        entries: dict[str, SpaceEntry] = {}
         for key, value in table.items():
             _check_key(key, value, where)
-            entry = schema.build(Entry, value, f'{where}."{key}"')
+            entry = schema.build(SpaceEntry, value, f'{where}."{key}"')
             for other, asked in entry.when.items():
                 _check_condition(other, asked, entries, f'{where}."{key}".when')
             entries[key] = entry
@@ -172,7 +172,7 @@ class Space:
                         "numbers are tried."
                     )
 
-    def _needed(self, entry: Entry) -> dict[str, Any]:
+    def _needed(self, entry: SpaceEntry) -> dict[str, Any]:
         """Parameters that let an entry be asked for."""
         params: dict[str, Any] = {}
         for key, asked in entry.when.items():
@@ -208,7 +208,7 @@ def _check_key(key: str, value: Any, where: str) -> None:
         raise UserError(f"{where}: {key} can't be varied; tune.seeds says what the search sees.")
 
 
-def _check_condition(key: str, asked: Any, entries: dict[str, Entry], where: str) -> None:
+def _check_condition(key: str, asked: Any, entries: dict[str, SpaceEntry], where: str) -> None:
     if key not in entries:
         raise unknown("entry further up", key, entries, where)
     names = entries[key].names if entries[key].choices is not None else None
@@ -219,7 +219,9 @@ def _check_condition(key: str, asked: Any, entries: dict[str, Entry], where: str
             raise UserError(f"{where}: {key} is one of {', '.join(map(str, names))}, but never {value!r}.")
 
 
-def _expressed(key: str, entry: Entry, load: Callable[[list[str]], Config], tables: dict[str, Any], name: str) -> Any:
+def _expressed(
+    key: str, entry: SpaceEntry, load: Callable[[list[str]], Config], tables: dict[str, Any], name: str
+) -> Any:
     """One parameter of a given config."""
     if entry.choices is None:
         value = _lookup(tables, key.split("."))

@@ -21,9 +21,9 @@ from optuna.trial import FrozenTrial, TrialState
 from foldline.core.errors import UserError
 from foldline.data import loading
 from foldline.data.loading import Competition
-from foldline.evidence.tuning import storage
+from foldline.evidence.tuning import optuna_storage
 from foldline.evidence.tuning.leases import Leases
-from foldline.evidence.tuning.tuning_file import Setting, TuneConfig
+from foldline.evidence.tuning.tuning_file import Search, TuneConfig
 
 DEATHS = 5  # of the workers of one trial, after which its values are given up
 REFUSED = "refused: "  # how the reason begins where a config, its training or the device refused a trial's values
@@ -31,18 +31,18 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 Params = dict[str, Any]
 
 
-class Shared:
+class TrialQueue:
     """A study that several workers share."""
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-        self.study = storage.open_study(setting.tune.storage, setting.folder, study_name(setting))
-        self.leases = Leases(setting.folder / "leases")
+    def __init__(self, search: Search) -> None:
+        self.search = search
+        self.study = optuna_storage.open_study(search.tune.storage, search.folder, study_name(search))
+        self.leases = Leases(search.folder / "leases")
 
     @cached_property
     def competition(self) -> Competition:
         """The tables that all trials are made from: no search varies [data]. Read once in each process."""
-        return loading.load(self.setting.config({}).data)
+        return loading.load(self.search.config({}).data)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """The trials in these states; none named: all."""
@@ -59,7 +59,7 @@ class Shared:
         """The complete trial with the lowest score; the earliest of equal ones."""
         return min(self.trials(TrialState.COMPLETE), key=lambda trial: (trial.value, trial.number), default=None)
 
-    def queue(self, params: Params, name: str) -> None:
+    def enqueue(self, params: Params, name: str) -> None:
         """Let the values of a config be tried before others, once."""
         if all(trial.user_attrs.get("warm") != name for trial in self.trials()):
             self.study.enqueue_trial(params, user_attrs={"warm": name})
@@ -67,9 +67,9 @@ class Shared:
     def begin(self) -> optuna.Trial | None:
         """A trial, its lease to be held at once; None: none is left to begin. Call it in `leases.turn`."""
         self.requeue_dead()
-        if self.ended + len(self.trials(TrialState.RUNNING)) >= self.setting.tune.trials:
+        if self.ended + len(self.trials(TrialState.RUNNING)) >= self.search.tune.trials:
             return None
-        self.study.sampler = sampler(self.setting.tune, len(self.trials()))
+        self.study.sampler = sampler(self.search.tune, len(self.trials()))
         trial = self.study.ask()
         while self._queued_before(trial):  # workers of two folders of leases have buried the same trial
             self.study.tell(trial, state=TrialState.FAIL)
@@ -101,7 +101,7 @@ class Shared:
         """
         said = [trial.user_attrs["why"] for trial in self.trials(*ENDED) if "why" in trial.user_attrs]
         refused = [why for why in said if why.startswith(REFUSED)]
-        if len(refused) >= self.setting.tune.startup and self.best is None:
+        if len(refused) >= self.search.tune.startup and self.best is None:
             raise UserError(f"None of the first {len(refused)} trials could be trained. The last was {refused[-1]}")
 
     def _queued_before(self, trial: optuna.Trial) -> bool:
@@ -112,12 +112,12 @@ class Shared:
 
     def _dead(self, trial: FrozenTrial) -> bool:
         began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
-        return self.leases.dead(trial.number, trial.user_attrs, began, shared=bool(self.setting.tune.storage))
+        return self.leases.dead(trial.number, trial.user_attrs, began, several_folders=bool(self.search.tune.storage))
 
 
-def study_name(setting: Setting) -> str:
+def study_name(search: Search) -> str:
     """In a storage that several studies share."""
-    return f"{setting.name}-{setting.folder.name}"
+    return f"{search.name}-{search.folder.name}"
 
 
 def sampler(config: TuneConfig, number: int) -> BaseSampler:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from foldline.core import schema
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import apart
-from foldline.evidence.tuning.search_space import Space
+from foldline.evidence.tuning.search_space import SearchSpace
 from foldline.experiment import config as configs
 from foldline.experiment.config import Config
 
@@ -63,14 +63,14 @@ class TuneConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class Search:
     """A search, resolved: what all its trials share. It travels to workers as it is."""
 
     name: str  # the file's name without .toml: the study's folder under runs/
     base: Path
     overrides: tuple[str, ...]  # of the base, from the command line
     tune: TuneConfig  # folds and check_folds filled in
-    space: Space
+    space: SearchSpace
     folder: Path = Path()  # runs/NAME/HASH, once the data are known
 
     def config(self, params: dict[str, Any]) -> Config:
@@ -94,7 +94,7 @@ class Setting:
         return max(1, (os.cpu_count() or 1) // max(train.threads for train in models))
 
 
-def load(path: Path, overrides: Sequence[str]) -> Setting:
+def load(path: Path, overrides: Sequence[str]) -> Search:
     """Read the file of a search, and try each end of its space once on the base config; trains nothing.
 
     Raises:
@@ -104,11 +104,11 @@ def load(path: Path, overrides: Sequence[str]) -> Setting:
     mine, others = apart(overrides, "tune")
     tables = _read(path, mine)
     tune = schema.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
-    space = Space.build(tables.get("space", {}), f"{path}: space")
-    setting = Setting(name=path.stem, base=_beside(path, tables), overrides=tuple(others), tune=tune, space=space)
-    base = setting.config({})  # before the space: what is wrong with it is no entry's fault
-    space.check(setting.config, f"{path}: space")
-    return replace(setting, tune=_folds(tune, base.folds.k, f"{path}: tune"))
+    space = SearchSpace.build(tables.get("space", {}), f"{path}: space")
+    search = Search(name=path.stem, base=_beside(path, tables), overrides=tuple(others), tune=tune, space=space)
+    base = search.config({})  # before the space: what is wrong with it is no entry's fault
+    space.check(search.config, f"{path}: space")
+    return replace(search, tune=_folds(tune, base.folds.k, f"{path}: tune"))
 
 
 def _read(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:

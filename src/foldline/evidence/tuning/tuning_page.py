@@ -19,46 +19,46 @@ from optuna.trial import FrozenTrial, TrialState
 from foldline.core import pages
 from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
 from foldline.core.pages import Facts, folded, note, table
-from foldline.evidence.tuning.final_check import Check
+from foldline.evidence.tuning.final_check import FinalCheck
 from foldline.evidence.tuning.pruning import reached
 from foldline.evidence.tuning.search_progress import shown
-from foldline.evidence.tuning.search_space import Entry
-from foldline.evidence.tuning.trial_queue import ENDED, Shared
-from foldline.evidence.tuning.tuning_file import Setting
+from foldline.evidence.tuning.search_space import SpaceEntry
+from foldline.evidence.tuning.trial_queue import ENDED, TrialQueue
+from foldline.evidence.tuning.tuning_file import Search
 
 LISTED = 20  # trials in the table, best first
 ENOUGH = 8  # complete trials from which importance says anything
 
 
-def page(shared: Shared, metric: str, check: Check | None) -> str:
+def page(queue: TrialQueue, metric: str, check: FinalCheck | None) -> str:
     """The whole page as text. check: None where the search found nothing better than its baseline."""
-    setting = shared.setting
-    ended = shared.trials(*ENDED)
+    search = queue.search
+    ended = queue.trials(*ENDED)
     complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
     sections = [
-        ("The last check", checked(check, metric, setting.tune.folds)),
+        ("The last check", checked(check, metric, search.tune.folds)),
         ("History", history(ended, metric)),
-        ("Importance", importance(shared, complete)),
-        ("Values", slices(setting, ended, metric)),
+        ("Importance", importance(queue, complete)),
+        ("Values", slices(search, ended, metric)),
         ("Best trials", _trials(complete)),
-        ("Best config", _best(shared)),
+        ("Best config", _best(queue)),
     ]
-    tune = setting.tune
-    lead = f"A search from {setting.base.stem}: {tune.sampler} sampler, {tune.pruner} pruner."
-    return pages.page(setting.name, "search", lead, _facts(setting, ended, complete, metric), sections)
+    tune = search.tune
+    lead = f"A search from {search.base.stem}: {tune.sampler} sampler, {tune.pruner} pruner."
+    return pages.page(search.name, "search", lead, _facts(search, ended, complete, metric), sections)
 
 
-def _facts(setting: Setting, ended: list[FrozenTrial], complete: list[FrozenTrial], metric: str) -> Facts:
+def _facts(search: Search, ended: list[FrozenTrial], complete: list[FrozenTrial], metric: str) -> Facts:
     best = min((trial.value for trial in complete if trial.value is not None), default=math.nan)
     return [
         (f"{best:.4f}", f"best {metric}"),
         (str(len(complete)), "complete trials"),
         (str(len(ended) - len(complete)), "pruned"),
-        (listed(setting.tune.folds), "folds the search saw"),
+        (listed(search.tune.folds), "folds the search saw"),
     ]
 
 
-def verdict(check: Check | None, metric: str) -> str:
+def verdict(check: FinalCheck | None, metric: str) -> str:
     """The last check in a sentence."""
     if check is None:
         return "The search found nothing better than the config it started from."
@@ -78,7 +78,7 @@ def listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def check_rows(check: Check) -> list[list[str]]:
+def check_rows(check: FinalCheck) -> list[list[str]]:
     """Rows for a table: where, baseline, best, gain."""
     rows = []
     for name in ("seen", "unseen"):
@@ -88,7 +88,7 @@ def check_rows(check: Check) -> list[list[str]]:
     return [*rows, ["optimism of the search", "", "", f"{check.optimism:.4f}"]]
 
 
-def checked(check: Check | None, metric: str, looked: Sequence[int]) -> str:
+def checked(check: FinalCheck | None, metric: str, looked: Sequence[int]) -> str:
     """The last check: a sentence, a table, the pairs. looked: folds of the search."""
     text = f"<p>{escape(verdict(check, metric))}</p>"
     if check is None:
@@ -134,7 +134,7 @@ def _window(values: list[float]) -> tuple[float, float]:
     return low - margin, high + 2 * margin
 
 
-def importance(shared: Shared, complete: list[FrozenTrial]) -> str:
+def importance(queue: TrialQueue, complete: list[FrozenTrial]) -> str:
     """How much of what makes a trial one of the best each entry explains, where it is asked for.
 
     PED-ANOVA: Watanabe et al. 2023, https://arxiv.org/abs/2304.10255.
@@ -143,7 +143,7 @@ def importance(shared: Shared, complete: list[FrozenTrial]) -> str:
         return f"<p>Too few complete trials to say: {len(complete)} of at least {ENOUGH}.</p>"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # entries that few trials were asked for: the note below says so
-        found = get_param_importances(shared.study, evaluator=PedAnovaImportanceEvaluator())
+        found = get_param_importances(queue.study, evaluator=PedAnovaImportanceEvaluator())
     names, shares = list(found)[::-1], list(found.values())[::-1]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 0.7 + 0.3 * len(names)), layout="constrained")
@@ -155,11 +155,11 @@ def importance(shared: Shared, complete: list[FrozenTrial]) -> str:
     return picture + note("Entries that were asked for in few trials only are ranked by luck.")
 
 
-def slices(setting: Setting, trials: list[FrozenTrial], metric: str) -> str:
+def slices(search: Search, trials: list[FrozenTrial], metric: str) -> str:
     """One panel for each entry: its values and the scores of the complete trials that had them."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     entries = [
-        (key, entry) for key, entry in setting.space.entries.items() if any(key in trial.params for trial in complete)
+        (key, entry) for key, entry in search.space.entries.items() if any(key in trial.params for trial in complete)
     ]
     if not entries:
         return ""
@@ -178,7 +178,7 @@ def slices(setting: Setting, trials: list[FrozenTrial], metric: str) -> str:
         return svg(figure)
 
 
-def _slice(axes: Any, key: str, entry: Entry, complete: list[FrozenTrial]) -> None:
+def _slice(axes: Any, key: str, entry: SpaceEntry, complete: list[FrozenTrial]) -> None:
     points = [(trial.params[key], trial.value) for trial in complete if key in trial.params]
     names, scores = zip(*points, strict=True)
     if entry.choices is None:
@@ -203,10 +203,10 @@ def _trials(complete: list[FrozenTrial]) -> str:
     return table(["trial", "score", *keys], rows, plain=True)
 
 
-def _best(shared: Shared) -> str:
-    best = shared.best
+def _best(queue: TrialQueue) -> str:
+    best = queue.best
     if best is None:
         return ""
-    values = shared.setting.space.overrides(best.params)
-    resolved = tomli_w.dumps(shared.setting.config(best.params).tables())
+    values = queue.search.space.overrides(best.params)
+    resolved = tomli_w.dumps(queue.search.config(best.params).tables())
     return f"<pre>{escape(chr(10).join(values))}</pre>{folded('resolved: best.toml', f'<pre>{escape(resolved)}</pre>')}"

@@ -23,11 +23,10 @@ from optuna.trial import TrialState
 
 from foldline.core import interrupt
 from foldline.core.errors import UserError, disk_full
-from foldline.evidence.tuning import pruning
-from foldline.evidence.tuning import trial as trials
+from foldline.evidence.tuning import pruning, trial_evaluation
 from foldline.evidence.tuning.leases import BEAT_S
-from foldline.evidence.tuning.trial_queue import REFUSED, Shared, seconds_a_trial
-from foldline.evidence.tuning.tuning_file import Setting
+from foldline.evidence.tuning.trial_queue import REFUSED, TrialQueue, seconds_a_trial
+from foldline.evidence.tuning.tuning_file import Search
 from foldline.experiment import records
 from foldline.run import cells, executors
 from foldline.run.cells import Job
@@ -46,22 +45,22 @@ class OutOfTime(Exception):
 
 
 @dataclass(frozen=True)
-class Limit:
+class TimeLimit:
     """When the search ends, besides by its number of trials."""
 
     until: float = float("inf")  # seconds since 1970: the end of all, the last check included
     check: float = 0.0  # what the last check takes, in durations of a trial
 
-    def search_ends(self, shared: Shared) -> float:
+    def search_ends(self, queue: TrialQueue) -> float:
         """When the last check has to begin, judging by the trials so far."""
-        return self.until - self.check * seconds_a_trial(shared.trials())
+        return self.until - self.check * seconds_a_trial(queue.trials())
 
-    def passed(self, shared: Shared) -> bool:
+    def passed(self, queue: TrialQueue) -> bool:
         """No time is left for another trial."""
-        return time.time() + seconds_a_trial(shared.trials()) > self.search_ends(shared)
+        return time.time() + seconds_a_trial(queue.trials()) > self.search_ends(queue)
 
 
-def search(setting: Setting, workers: int, limit: Limit, look: Callable[[], None], open_tracker: OpenTracker) -> None:
+def search(search: Search, workers: int, limit: TimeLimit, look: Callable[[], None], open_tracker: OpenTracker) -> None:
     """Try until the asked number of trials have ended, or time is up.
 
     Args:
@@ -73,37 +72,37 @@ def search(setting: Setting, workers: int, limit: Limit, look: Callable[[], None
     """
     if workers == 1:
         with interrupt.deferred(signal.SIGINT, signal.SIGTERM):
-            work(setting, limit, look, open_tracker)
+            work(search, limit, look, open_tracker)
     else:
         with interrupt.deferred(signal.SIGTERM):
-            _Crew(setting, workers, limit, look, open_tracker).run()
+            _Crew(search, workers, limit, look, open_tracker).run()
     look()
 
 
-def work(setting: Setting, limit: Limit, look: Callable[[], None], open_tracker: OpenTracker) -> None:
+def work(search: Search, limit: TimeLimit, look: Callable[[], None], open_tracker: OpenTracker) -> None:
     """A worker's life. Where others still run the last trials, it stays: one of them might die."""
-    shared = Shared(setting)
-    while shared.ended < setting.tune.trials and not limit.passed(shared):
+    queue = TrialQueue(search)
+    while queue.ended < search.tune.trials and not limit.passed(queue):
         interrupt.obey()
-        if not _one(shared, limit, look, open_tracker):
+        if not _one(queue, limit, look, open_tracker):
             time.sleep(LOOK_S)
-        shared.refuse_unpromising()
+        queue.refuse_unpromising()
         look()
 
 
-def _one(shared: Shared, limit: Limit, look: Callable[[], None], open_tracker: OpenTracker) -> bool:
+def _one(queue: TrialQueue, limit: TimeLimit, look: Callable[[], None], open_tracker: OpenTracker) -> bool:
     """Do one trial; False: there is none to begin just now."""
     taken = contextlib.suppress(UpdateFinishedTrialError)  # for dead, elsewhere: somebody does it again
     with taken, contextlib.ExitStack() as lease:
-        with shared.leases.turn():
-            trial = shared.begin()
+        with queue.leases.turn():
+            trial = queue.begin()
             if trial is None:
                 return False
-            lease.enter_context(shared.leases.hold(trial.number))
-            trial.set_user_attr("lease", shared.leases.id)
+            lease.enter_context(queue.leases.hold(trial.number))
+            trial.set_user_attr("lease", queue.leases.id)
             trial.set_user_attr("beat", time.time())  # machines may differ in what they take for local time
-            params = shared.setting.space.suggest(trial)
-        _Attempt(shared, trial, limit.search_ends(shared), look, open_tracker).run(params)
+            params = queue.search.space.suggest(trial)
+        _Attempt(queue, trial, limit.search_ends(queue), look, open_tracker).run(params)
     return True
 
 
@@ -111,12 +110,12 @@ class _Attempt:
     """A trial in this worker's hands."""
 
     def __init__(
-        self, shared: Shared, trial: optuna.Trial, ends: float, look: Callable[[], None], open_tracker: OpenTracker
+        self, queue: TrialQueue, trial: optuna.Trial, ends: float, look: Callable[[], None], open_tracker: OpenTracker
     ) -> None:
         """ends: when it has to stop, in seconds since 1970."""
-        self.shared, self.trial, self.ends, self.look = shared, trial, ends, look
+        self.queue, self.trial, self.ends, self.look = queue, trial, ends, look
         self.open_tracker = open_tracker
-        self.tune = shared.setting.tune
+        self.tune = queue.search.tune
         self.places: dict[str, tuple[int, int]] = {}  # cell's key -> place of its fold, place inside that
         self.done: dict[str, float] = {}  # cell's key -> how much of it is done, 0 to 1
         self.told = 0.0  # when the last sign of life was given
@@ -138,27 +137,27 @@ class _Attempt:
             raise
         if why:
             self.trial.set_user_attr("why", why)
-        self.shared.study.tell(self.trial, value, state=state, skip_if_finished=True)
+        self.queue.study.tell(self.trial, value, state=state, skip_if_finished=True)
 
     def _requeue(self) -> None:
         """Queue its values again; cells and checkpoints are there for whoever goes on."""
-        frozen = next(trial for trial in self.shared.trials() if trial.number == self.trial.number)
-        with self.shared.leases.turn():
-            self.shared.requeue(frozen, int(self.trial.user_attrs.get("deaths", 0)))
+        frozen = next(trial for trial in self.queue.trials() if trial.number == self.trial.number)
+        with self.queue.leases.turn():
+            self.queue.requeue(frozen, int(self.trial.user_attrs.get("deaths", 0)))
 
     def _score(self, params: dict[str, Any]) -> float:
-        setting, folds, score = self.shared.setting, self.tune.folds, float("nan")
-        ready = trials.prepared(setting.config(params), self.tune.seeds, self.shared.competition)
-        self.done = {cell.key: float(cell.done) for cell in trials.part(ready, folds)}
-        records.note_cells(setting.folder, self.done)
-        self.trial.set_user_attr("cells", [cell.name for cell in trials.part(ready, folds[:1])])
-        with self.open_tracker(ready.config.track, setting.name, setting.folder, "tune") as tracker:
+        search, folds, score = self.queue.search, self.tune.folds, float("nan")
+        ready = trial_evaluation.prepare(search.config(params), self.tune.seeds, self.queue.competition)
+        self.done = {cell.key: float(cell.done) for cell in trial_evaluation.cells_of_folds(ready, folds)}
+        records.note_cells(search.folder, self.done)
+        self.trial.set_user_attr("cells", [cell.name for cell in trial_evaluation.cells_of_folds(ready, folds[:1])])
+        with self.open_tracker(ready.config.track, search.name, search.folder, "tune") as tracker:
             for place, fold in enumerate(folds):
-                for number, cell in enumerate(trials.part(ready, [fold])):
+                for number, cell in enumerate(trial_evaluation.cells_of_folds(ready, [fold])):
                     self._enter(cell, place, number)
-                trials.train(ready, fold, partial(self._hear, tracker))
+                trial_evaluation.train_fold(ready, fold, partial(self._hear, tracker))
                 interrupt.obey()
-                score = trials.mean_score(ready, folds[: place + 1])
+                score = trial_evaluation.mean_score(ready, folds[: place + 1])
                 self._report(pruning.step_of(place), score, last=place + 1 == len(folds))
         return score
 
@@ -189,33 +188,33 @@ class _Attempt:
 
     def _report(self, step: int, value: float, last: bool = False) -> None:
         self.trial.report(value, step)
-        if not last and pruning.should_prune(self.shared.trials(), self.trial.number, step, value, self.tune):
+        if not last and pruning.should_prune(self.queue.trials(), self.trial.number, step, value, self.tune):
             raise Pruned(f"in fold {self.tune.folds[pruning.fold_of(step)]}")
 
 
 class _Crew:
-    """Spawned workers. Each has a pipe of its own for what it dies of: the lock of a shared queue would die with it."""
+    """Spawned workers. Each has a pipe of its own for what it dies of: the lock of a queue queue would die with it."""
 
     def __init__(
-        self, setting: Setting, workers: int, limit: Limit, look: Callable[[], None], open_tracker: OpenTracker
+        self, search: Search, workers: int, limit: TimeLimit, look: Callable[[], None], open_tracker: OpenTracker
     ) -> None:
-        self.setting, self.workers, self.limit, self.look = setting, workers, limit, look
+        self.search, self.workers, self.limit, self.look = search, workers, limit, look
         self.open_tracker = open_tracker
         self.context = multiprocessing.get_context("spawn")  # forking a process with torch's threads can hang
         self.crew: dict[Any, Any] = {}  # process -> the end of its pipe
-        self.shared = Shared(setting)
+        self.queue = TrialQueue(search)
 
     def run(self) -> None:
         """Until all have done their work."""
-        lost, ended = 0, self.shared.ended
+        lost, ended = 0, self.queue.ended
         try:
             self._hire(self.workers)
             while self.crew:
                 multiprocessing.connection.wait([process.sentinel for process in self.crew], timeout=LOOK_S)
                 interrupt.obey()
                 self.look()
-                if self.shared.ended > ended:
-                    lost, ended = 0, self.shared.ended
+                if self.queue.ended > ended:
+                    lost, ended = 0, self.queue.ended
                 gone = [process for process in self.crew if not process.is_alive()]
                 killed = sum(self._killed(process) for process in gone)
                 lost += killed
@@ -233,7 +232,7 @@ class _Crew:
         for _ in range(count):
             mine, theirs = self.context.Pipe(duplex=False)
             process = self.context.Process(
-                target=_live, args=(theirs, self.setting, self.limit, self.open_tracker), daemon=True
+                target=_live, args=(theirs, self.search, self.limit, self.open_tracker), daemon=True
             )
             process.start()
             theirs.close()
@@ -256,12 +255,12 @@ class _Crew:
             process.kill()
 
 
-def _live(pipe: Any, setting: Setting, limit: Limit, open_tracker: OpenTracker) -> None:
+def _live(pipe: Any, search: Search, limit: TimeLimit, open_tracker: OpenTracker) -> None:
     """What a spawned worker runs."""
     executors.die_with_parent()
     try:
         with interrupt.deferred(signal.SIGTERM):
-            work(setting, limit, lambda: None, open_tracker)
+            work(search, limit, lambda: None, open_tracker)
     except KeyboardInterrupt:
         return
     except Exception as error:

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import loading, store
-from foldline.data.store import Dense
-from foldline.evidence.ablation import ablation_run as ablation_study
-from foldline.evidence.ablation.ablation_run import Study
-from foldline.evidence.ablation.variants import Ablation, Variant, error_context
+from foldline.data import featurize, loading, store
+from foldline.data.store import Store
+from foldline.evidence.ablation import ablation_run
+from foldline.evidence.ablation.ablation_file import Ablation, Variant, error_context
+from foldline.evidence.ablation.ablation_run import PreparedAblation
 from foldline.evidence.study import width_search
-from foldline.evidence.study.study_file import Plan, SystemConfig
+from foldline.evidence.study.study_file import StudyPlan, SystemConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class System:
+class SizedSystem:
     """A system at its solved width."""
 
     name: str
@@ -26,12 +26,12 @@ class System:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class PreparedStudy:
     """A study whose cells can be trained; systems and the ablation's configs are in one order."""
 
-    plan: Plan
-    systems: list[System]
-    ablation: Study
+    plan: StudyPlan
+    systems: list[SizedSystem]
+    ablation: PreparedAblation
 
     @property
     def folder(self) -> Path:
@@ -41,16 +41,16 @@ class Contest:
         return files.runs() / self.plan.name / files.digest([self.ablation.folder.name, growth])
 
 
-def prepare(plan: Plan, terminal: Terminal, dry: bool = False) -> Contest:
+def prepare(plan: StudyPlan, terminal: Terminal, dry: bool = False) -> PreparedStudy:
     """Read the data, solve for the widths, prepare every system's cells.
 
     Raises:
         UserError: whatever is wrong with the data or with a system, before anything is trained.
     """
     competition = loading.load(plan.base.data)
-    store.check(competition.train, plan.base.features, competition.levels)
+    featurize.check(competition.train, plan.base.features, competition.levels)
     with terminal.bar("features", "series") as update:
-        dense = store.obtain(competition.train, plan.base.features, competition.levels, update)
+        dense = featurize.obtain(competition.train, plan.base.features, competition.levels, update)
     systems = []
     with terminal.bar("widths", "systems") as update:
         for system in plan.systems:
@@ -62,11 +62,13 @@ def prepare(plan: Plan, terminal: Terminal, dry: bool = False) -> Contest:
         for made, config in zip(systems[1:], found[1:], strict=True)
     ]
     ablation = Ablation(name=plan.name, settings=plan.settings.design, base=found[0], variants=tuple(variants))
-    prepared = ablation_study.prepare(ablation, terminal, dry)
-    return Contest(plan=plan, systems=systems, ablation=replace(prepared, names=[system.name for system in systems]))
+    prepared = ablation_run.prepare(ablation, terminal, dry)
+    return PreparedStudy(
+        plan=plan, systems=systems, ablation=replace(prepared, names=[system.name for system in systems])
+    )
 
 
-def _sized(plan: Plan, system: SystemConfig, dense: Dense) -> System:
+def _sized(plan: StudyPlan, system: SystemConfig, dense: Store) -> SizedSystem:
     settings = plan.settings
 
     def count(width: int) -> int:
@@ -74,4 +76,4 @@ def _sized(plan: Plan, system: SystemConfig, dense: Dense) -> System:
 
     with error_context(f"{plan.name}, system {system.name!r}"):
         width, number = width_search.solve(count, settings.parameters, system.multiple, settings.tolerance)
-    return System(name=system.name, width=width, parameters=number)
+    return SizedSystem(name=system.name, width=width, parameters=number)

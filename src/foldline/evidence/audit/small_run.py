@@ -45,7 +45,7 @@ NOT_FITTED = ("depends.json", "done.json", "held_out.npy", "scaler.json", "histo
 
 
 @dataclass(frozen=True)
-class Trial:
+class SmallRun:
     """A run of the small competition that is over."""
 
     home: Path
@@ -77,7 +77,7 @@ def run(
     home: Path,
     fold: int | None = None,
     start: np.ndarray | None = None,
-) -> Trial:
+) -> SmallRun:
     """Train the cells of one fold, or of all, on the given tables.
 
     start: (rows, K) known first targets of the test table, if it has any.
@@ -97,7 +97,7 @@ def run(
         plan = [cell for cell in prepared.plan if fold in (None, cell.fold)]
         for stage in replace(prepared, plan=plan).jobs():
             executors.execute(stage, ExecutorConfig(kind="serial"), lambda *_: None)
-    return Trial(home, prepared)
+    return SmallRun(home, prepared)
 
 
 def small(config: Config, series: int) -> Config:
@@ -136,7 +136,7 @@ def _quick(train: TrainConfig) -> TrainConfig:
     )
 
 
-def differences(one: Trial, other: Trial, fold: int, leave_out: tuple[str, ...] = ()) -> dict[str, list[str]]:
+def differences(one: SmallRun, other: SmallRun, fold: int, leave_out: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """What the cells of a fold have fitted differently: cell -> parts, the causes first; nothing where all is equal.
 
     leave_out: cells or parts that may differ.

@@ -9,7 +9,7 @@ import numpy as np
 from foldline.blend.methods import Decision
 from foldline.blend.rules import shown
 from foldline.core.pages import figures, matrix, whiskers
-from foldline.evidence.blending.member_worth import Worth
+from foldline.evidence.blending.member_contributions import MemberContribution
 
 
 def methods(compared: Decision, submitted: str) -> str:
@@ -20,15 +20,15 @@ def methods(compared: Decision, submitted: str) -> str:
     return figures([("mean loss behind the best, nested; one standard error", whiskers(rows, shown(submitted)))])
 
 
-def members(worths: Sequence[Worth], weights: np.ndarray | None) -> str:
+def members(contributions: Sequence[MemberContribution], weights: np.ndarray | None) -> str:
     """What each member saves the blend, and beside it its weight in the nested fits. weights: (parts, M)."""
-    gains = [(each.label, each.gain - each.error, each.gain, each.gain + each.error) for each in worths]
+    gains = [(each.label, each.gain - each.error, each.gain, each.gain + each.error) for each in contributions]
     pictures = [("mean loss it saves the blend; one standard error", whiskers(gains))]
     if weights is not None:
         ends = zip(weights.min(axis=0), np.median(weights, axis=0), weights.max(axis=0), strict=True)
         fitted = [
             (each.label, float(least), float(middle), float(most))
-            for each, (least, middle, most) in zip(worths, ends, strict=True)
+            for each, (least, middle, most) in zip(contributions, ends, strict=True)
         ]
         pictures.append(("weight, fitted without each fold in turn: least, median, most", whiskers(fitted)))
     return figures(pictures, least=340)

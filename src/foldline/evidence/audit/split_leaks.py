@@ -14,9 +14,9 @@ from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data import readers
 from foldline.data.table import Table
-from foldline.evidence.audit import trial_run
-from foldline.evidence.audit.audit_check import Outcome, listed
-from foldline.evidence.audit.audit_subject import Subject
+from foldline.evidence.audit import small_run
+from foldline.evidence.audit.audit_check import CheckResult, listed
+from foldline.evidence.audit.audit_context import AuditContext
 from foldline.fit import boosting_cell, labelled_series, network_cell, pretraining
 from foldline.run.cells import Cell, ModelConfig
 
@@ -25,41 +25,43 @@ SEEN = 0.5  # share of held-out series whose group is in the cells' training par
 GROUPS = 5  # fewer values of a column in the test file say nothing
 
 
-def whole_series(subject: Subject) -> Outcome:
+def whole_series(context: AuditContext) -> CheckResult:
     """Every series is in one fold, by the key on each of its rows."""
-    table, dealt = subject.competition.train, subject.folds
+    table, dealt = context.competition.train, context.folds
     key = table.data.key
     rows = pl.DataFrame({key: table.frame[key], "fold": np.repeat(dealt.assignment, table.lengths)})
     spread = rows.group_by(key).agg(pl.col("fold").unique().sort()).filter(pl.col("fold").list.len() > 1).sort(key)
     if spread.height:
         folds = " and ".join(map(str, spread["fold"][0].to_list()))
-        return Outcome("LEAK", f"{key} {spread[key][0]} is in folds {folds}; {spread.height} such series")
+        return CheckResult("LEAK", f"{key} {spread[key][0]} is in folds {folds}; {spread.height} such series")
     lost = np.flatnonzero((dealt.assignment < 0) | (dealt.assignment >= dealt.k))
     if len(lost):
-        return Outcome("LEAK", f"{key} {table.keys[int(lost[0])]} is held out by no fold; {len(lost)} such series")
-    return Outcome("clean", f"{len(table.lengths)} series, each in one of {dealt.k} folds")
+        return CheckResult("LEAK", f"{key} {table.keys[int(lost[0])]} is held out by no fold; {len(lost)} such series")
+    return CheckResult("clean", f"{len(table.lengths)} series, each in one of {dealt.k} folds")
 
 
-def groups_of_test(subject: Subject) -> Outcome:
+def groups_of_test(context: AuditContext) -> CheckResult:
     """A column that groups series, which the test file keeps apart from the training file and the folds don't."""
-    train, test = subject.competition.train, subject.competition.test
+    train, test = context.competition.train, context.competition.test
     names = [*train.data.static, *_other_columns(train, test)]
     for name in names:
         mine, theirs = _values(train, name), _values(test, name)
         if mine is None or theirs is None or theirs.n_unique() < GROUPS:
             continue
         unseen = 1 - float(theirs.is_in(mine.implode()).mean())  # type: ignore[arg-type]
-        groups = pl.DataFrame({"value": mine, "fold": subject.folds.assignment})
+        groups = pl.DataFrame({"value": mine, "fold": context.folds.assignment})
         apart = groups.select(pl.col("fold").n_unique().over("value") == 1).to_series()
         seen = 1 - float(apart.mean())  # type: ignore[arg-type]
         if unseen >= UNSEEN and seen >= SEEN:
-            return Outcome(
+            return CheckResult(
                 "LEAK",
                 f"column {name!r} groups the series: {unseen:.0%} of the test series have a value that no training "
                 f"series has, but the folds put {seen:.0%} of the training series beside others of their value. "
                 f"Deal whole {name!r} groups into the folds",
             )
-    return Outcome("clean", f"columns looked at: {listed(names)}" if names else "no column besides key, id and inputs")
+    return CheckResult(
+        "clean", f"columns looked at: {listed(names)}" if names else "no column besides key, id and inputs"
+    )
 
 
 def _other_columns(train: Table, test: Table) -> list[str]:
@@ -85,24 +87,28 @@ def _values(table: Table, name: str) -> pl.Series | None:
     return joined[name].cast(pl.String)
 
 
-def inner_split(subject: Subject) -> Outcome:
+def inner_split(context: AuditContext) -> CheckResult:
     """What early stopping and the like look at is outside the fold, and not trained on."""
-    prepared = subject.baseline.prepared
-    watching = [model for model in subject.small_config.models if watched_share(model)]
+    prepared = context.baseline.prepared
+    watching = [model for model in context.small_config.models if watched_share(model)]
     outside = np.flatnonzero(prepared.folds.assignment != 0)
     for model in watching:
         labelled_sets = [labelled_series.labelled_series(prepared.train, outside)]
         taught, watched = network_cell.inner_split(labelled_sets, watched_share(model), model.train.seeds[0])
         learnt, looked = (np.concatenate([part.series for part in parts]) for parts in (taught, watched))
-        keys, key = prepared.train.keys, subject.config.data.key
+        keys, key = prepared.train.keys, context.config.data.key
         both, held = np.intersect1d(learnt, looked), np.setdiff1d(np.append(learnt, looked), outside)
         if len(both):
-            return Outcome("LEAK", f"{model.label}: {key} {keys[both[0]]} is trained on and watched; {len(both)} such")
+            return CheckResult(
+                "LEAK", f"{model.label}: {key} {keys[both[0]]} is trained on and watched; {len(both)} such"
+            )
         if len(held):
-            return Outcome("LEAK", f"{model.label}: {key} {keys[held[0]]} of the held-out fold is in the inner split")
+            return CheckResult(
+                "LEAK", f"{model.label}: {key} {keys[held[0]]} of the held-out fold is in the inner split"
+            )
     if not watching:
-        return Outcome("clean", "nothing watches a score while it is fitted")
-    return Outcome("clean", f"{listed([model.label for model in watching])}: watched series are not trained on")
+        return CheckResult("clean", "nothing watches a score while it is fitted")
+    return CheckResult("clean", f"{listed([model.label for model in watching])}: watched series are not trained on")
 
 
 def watched_share(model: ModelConfig) -> float:
@@ -110,67 +116,77 @@ def watched_share(model: ModelConfig) -> float:
     return boosting_cell.watched_share(model.train) if model.on_rows else model.train.watch.share
 
 
-def teachers(subject: Subject) -> Outcome:
+def teachers(context: AuditContext) -> CheckResult:
     """Whatever a cell starts from or learns from has held out the same fold; so has what a simulator is fitted to."""
-    plan = subject.baseline.prepared.plan
+    plan = context.baseline.prepared.plan
     pairs = [(cell, other) for cell in plan for other in _before(cell) if other.pretraining_store is None]
     for cell, other in pairs:
         if other.depends["fold"] != cell.depends["fold"]:
-            return Outcome("LEAK", f"{cell.name} learns from {other.name}, which has seen the rows that it holds out")
-    simulators = [model for model in subject.config.models if model.pretrain and model.pretrain.source == "simulate"]
+            return CheckResult(
+                "LEAK", f"{cell.name} learns from {other.name}, which has seen the rows that it holds out"
+            )
+    simulators = [model for model in context.config.models if model.pretrain and model.pretrain.source == "simulate"]
     for model in simulators:
-        seen = _labels_for_rig(subject, model)
+        seen = _labels_for_rig(context, model)
         if seen:
-            return Outcome(
+            return CheckResult(
                 "LEAK", f"{model.label}: its simulator is fitted to {seen} labelled series of the held-out fold"
             )
     if not pairs and not simulators:
-        return Outcome("clean", "no model has a teacher or a simulator")
-    return Outcome("clean", f"teachers: {len(pairs)}, simulators: {len(simulators)}; each held out its student's fold")
+        return CheckResult("clean", "no model has a teacher or a simulator")
+    return CheckResult(
+        "clean", f"teachers: {len(pairs)}, simulators: {len(simulators)}; each held out its student's fold"
+    )
 
 
 def _before(cell: Cell) -> list[Cell]:
     return [found for other in cell.before for found in (other, *_before(other))]
 
 
-def _labels_for_rig(subject: Subject, model: ModelConfig) -> int:
+def _labels_for_rig(context: AuditContext, model: ModelConfig) -> int:
     """How many held-out series are labelled in what a simulator is fitted to; a spy spares the minute of fitting."""
     from ventilator import calibrate
     from ventilator.rig import Rig
 
     assert model.pretrain is not None, "asked for pre-trained models only"
-    prepared, few = subject.baseline.prepared, replace(model.pretrain, breaths=1)
+    prepared, few = context.baseline.prepared, replace(model.pretrain, breaths=1)
     outside = prepared.folds.assignment != 0
-    with trial_run.at(subject.scratch / "rig"), patch.object(calibrate, "calibrate", return_value=Rig.load()) as spy:
-        pretraining.pretraining_data(few, subject.config.features, prepared.competition, np.flatnonzero(outside))
-    held, data = prepared.competition.train.keys.filter(pl.Series(~outside)), subject.config.data
+    with small_run.at(context.scratch / "rig"), patch.object(calibrate, "calibrate", return_value=Rig.load()) as spy:
+        pretraining.pretraining_data(few, context.config.features, prepared.competition, np.flatnonzero(outside))
+    held, data = prepared.competition.train.keys.filter(pl.Series(~outside)), context.config.data
     given = [call.args[0].filter(pl.col(data.target[0]).is_not_null()) for call in spy.call_args_list]
     return sum(int(frame[data.key].unique().is_in(held.implode()).sum()) for frame in given)
 
 
-def stored_cells(subject: Subject) -> Outcome:
+def stored_cells(context: AuditContext) -> CheckResult:
     """The latest experiment's cells hold out what they say, each series once, and their teachers the same."""
-    path = files.runs() / subject.config.name / "latest" / "experiment.json"
+    path = files.runs() / context.config.name / "latest" / "experiment.json"
     if not path.exists():
-        return Outcome("not checked", f"{subject.config.name} has not been trained here yet")
+        return CheckResult("not checked", f"{context.config.name} has not been trained here yet")
     stored = [entry for entry in files.read_json(path)["cells"] if entry["fold"] is not None]
     held: dict[tuple[str, int], list[np.ndarray]] = {}
     for entry in stored:
         folder = files.runs() / "cells" / entry["key"]
         if not (folder / "done.json").exists():
-            return Outcome("not checked", f"{folder.name} is gone: run `./run.sh train {subject.config.name}` again")
+            return CheckResult(
+                "not checked", f"{folder.name} is gone: run `./run.sh train {context.config.name}` again"
+            )
         name = f"{entry['label']} fold {entry['fold']} seed {entry['seed']}"
         places, depends = files.read_array(folder / "held_out.npy"), files.read_json(folder / "depends.json")
         if files.digest(places.tolist()) != depends["fold"]["held_out"]:
-            return Outcome("LEAK", f"{name} predicts series out of fold that it has not held out (cell {folder.name})")
+            return CheckResult(
+                "LEAK", f"{name} predicts series out of fold that it has not held out (cell {folder.name})"
+            )
         if strange := _strange_teacher(folder, depends):
-            return Outcome("LEAK", f"{name} learnt from cell {strange}, which has not held out the same series")
+            return CheckResult("LEAK", f"{name} learnt from cell {strange}, which has not held out the same series")
         held.setdefault((entry["label"], entry["seed"]), []).append(places)
     for (label, seed), parts in held.items():
         count = np.bincount(np.concatenate(parts))
         if (count > 1).any():
-            return Outcome("LEAK", f"{label} seed {seed}: {int((count > 1).sum())} series are held out by two folds")
-    return Outcome("clean", f"{len(stored)} cells of the latest experiment")
+            return CheckResult(
+                "LEAK", f"{label} seed {seed}: {int((count > 1).sum())} series are held out by two folds"
+            )
+    return CheckResult("clean", f"{len(stored)} cells of the latest experiment")
 
 
 def _strange_teacher(folder: Path, depends: dict[str, Any]) -> str:

@@ -15,14 +15,14 @@ from foldline.blend.blend_config import BlendConfig, Rows
 from foldline.blend.members import Member
 from foldline.blend.methods import Nested, applied, difference, nested, series_losses
 from foldline.blend.rules import Blend
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.run import cells
 
 TIMED = 200  # series that a cell predicts to be timed
 
 
 @dataclass(frozen=True)
-class Worth:
+class MemberContribution:
     """One member."""
 
     label: str
@@ -34,9 +34,9 @@ class Worth:
     seconds: float | None  # to predict 1,000 series with all its cells; None: it came from outside
 
 
-def worth(
+def contributions(
     config: BlendConfig, rows: Rows, fitted: Blend, found: Nested, seconds: Sequence[float | None]
-) -> list[Worth]:
+) -> list[MemberContribution]:
     """Each member of a fitted blend, and the blend without it, by the same method.
 
     Args:
@@ -51,7 +51,7 @@ def worth(
         gain, error = difference(losses, series_losses(rows, found.values)[0], counts)
         weight = None if fitted.weights is None else fitted.weights[number]
         alone, without = rows.metric(rows.y, rows.predictions[number]), rows.metric(rows.y, left.values)
-        known.append(Worth(label, alone, weight, without, gain, error, seconds[number]))
+        known.append(MemberContribution(label, alone, weight, without, gain, error, seconds[number]))
     return known
 
 
@@ -73,7 +73,7 @@ def optimism(rows: Rows, fitted: Blend, found: Nested) -> float:
     return rows.metric(rows.y, found.values) - rows.metric(rows.y, applied(fitted, rows))
 
 
-def cost(member: Member, dense: Dense) -> float | None:
+def cost(member: Member, dense: Store) -> float | None:
     """Seconds in which the member's cells predict 1,000 series here: one cell on some, the fastest of three times.
 
     Loading weights is left out: it is paid once, however many series come.

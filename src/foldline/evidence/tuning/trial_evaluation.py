@@ -26,7 +26,7 @@ from foldline.run.cells import Cell, Job
 from foldline.run.executors import OnEvent
 
 
-def prepared(config: Config, seeds: Sequence[int], competition: Competition | None = None) -> Prepared:
+def prepare(config: Config, seeds: Sequence[int], competition: Competition | None = None) -> Prepared:
     """A config with everything its cells need, each of its models with the given seeds; says nothing.
 
     competition: the tables of its [data], where they have been read before.
@@ -38,7 +38,7 @@ def prepared(config: Config, seeds: Sequence[int], competition: Competition | No
     return preparation.prepare(alone, Terminal(quiet=True), competition=competition)
 
 
-def part(ready: Prepared, folds: Sequence[int]) -> list[Cell]:
+def cells_of_folds(ready: Prepared, folds: Sequence[int]) -> list[Cell]:
     """The cells of some folds."""
     return [cell for cell in ready.plan if cell.fold in folds]
 
@@ -50,15 +50,15 @@ def jobs(ready: Prepared, plan: Sequence[Cell]) -> list[list[Job]]:
     return planning.jobs(plan, ready.train.path, ready.folds.assignment, test, taught)
 
 
-def train(ready: Prepared, fold: int, on_event: OnEvent) -> None:
+def train_fold(ready: Prepared, fold: int, on_event: OnEvent) -> None:
     """Train what is not trained of one fold, in this process."""
-    for stage in jobs(ready, part(ready, [fold])):
+    for stage in jobs(ready, cells_of_folds(ready, [fold])):
         executors.take_turns(stage, ready.config.executor.together, on_event)
 
 
 def mean_score(ready: Prepared, folds: Sequence[int]) -> float:
     """Mean over folds whose cells are finished."""
-    return float(np.mean(list(fold_scores(ready, part(ready, folds), folds).values())))
+    return float(np.mean(list(fold_scores(ready, cells_of_folds(ready, folds), folds).values())))
 
 
 def fold_scores(ready: Prepared, plan: Sequence[Cell], folds: Sequence[int]) -> dict[int, float]:

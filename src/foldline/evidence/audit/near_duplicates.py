@@ -22,9 +22,9 @@ from scipy.spatial import cKDTree
 
 from foldline.data import loading, readers
 from foldline.data.table import Table
-from foldline.evidence.audit import audit_pictures
-from foldline.evidence.audit.audit_check import Outcome, counted, listed
-from foldline.evidence.audit.audit_subject import Subject
+from foldline.evidence.audit import audit_plots
+from foldline.evidence.audit.audit_check import CheckResult, counted, listed
+from foldline.evidence.audit.audit_context import AuditContext
 
 NEAR = 0.01  # standard deviations: a copy with less noise than this is found
 AROUND = 16  # the neighbour whose distance says how dense it is
@@ -83,41 +83,41 @@ class Series:
             yield from _scaled(_steps(self.tables[0], name, self.steps))
 
 
-def check(subject: Subject) -> Outcome:
+def check(context: AuditContext) -> CheckResult:
     """Pairs of copies on two sides of a split."""
-    compared = _gathered(subject)
+    compared = _gathered(context)
     sketch = _sketch(compared)
     if sketch is None:
-        return Outcome("not checked", "all series have the same inputs and time steps")
+        return CheckResult("not checked", "all series have the same inputs and time steps")
     tree, side = cKDTree(sketch), compared.side
     pairs, distance = _copies(compared, tree, sketch)
     labelled, agree = (side[pairs] >= 0).all(axis=1), _agree(compared, pairs)
     nearest = _nearest(compared, tree, sketch)
     facts = {"series": len(side), "pairs": len(pairs), "nearest": float(nearest.min())}
-    picture = audit_pictures.histogram(
+    picture = audit_plots.histogram(
         np.log10(np.maximum(nearest, 1e-6)), np.log10(NEAR), "log10 of the nearest distance"
     )
     strange = int((labelled & ~agree).sum())
     if strange > (labelled & agree).sum():
         detail = f"inputs don't tell series apart: {strange} pairs agree in them, not in the target"
-        return Outcome("not checked", detail, facts, picture)
+        return CheckResult("not checked", detail, facts, picture)
     crossing = (side[pairs[:, 0]] != side[pairs[:, 1]]) & (agree | ~labelled) & (side[pairs].max(axis=1) >= -1)
     if crossing.any():
         order = np.flatnonzero(crossing)[np.argsort(distance[crossing], kind="stable")]
         shown = [f"{compared.name(a)} and {compared.name(b)}" for a, b in pairs[order]]
-        return Outcome("LEAK", f"copies: {listed(shown, 2)}", facts, picture)
+        return CheckResult("LEAK", f"copies: {listed(shown, 2)}", facts, picture)
     inside = f"; copies on one side: {counted(len(pairs), 'pair')}" if len(pairs) else ""
     part = f" in their first {compared.steps} steps" if compared.steps < compared.lengths.max() else ""
     detail = f"{len(side)} series, nearest neighbours {nearest.min():.3g} apart{part} (a copy: {NEAR:g}){inside}"
-    return Outcome("clean", detail, facts, picture)
+    return CheckResult("clean", detail, facts, picture)
 
 
-def _gathered(subject: Subject) -> Series:
+def _gathered(context: AuditContext) -> Series:
     """Training, test and pre-training series."""
-    competition = subject.competition
+    competition = context.competition
     tables = [competition.train, competition.test]
-    sides = [subject.folds.assignment, np.full(len(competition.test.lengths), -1)]
-    for number, model in enumerate(subject.config.models):
+    sides = [context.folds.assignment, np.full(len(competition.test.lengths), -1)]
+    for number, model in enumerate(context.config.models):
         if model.pretrain is not None and model.pretrain.source != "simulate":
             path = readers.locate(Path(model.pretrain.source), "train")
             tables.append(loading.load_table(path, competition.data, labelled=True, levels=competition.levels))

@@ -31,7 +31,7 @@ from typing import Any
 from foldline.core import schema
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import apart, parse_override
-from foldline.evidence.ablation.droppable import parts_of
+from foldline.evidence.ablation.droppable_parts import parts_of
 from foldline.experiment import config as configs
 from foldline.experiment.config import Config
 

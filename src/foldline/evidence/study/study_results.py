@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from foldline.core.console import Terminal
-from foldline.evidence.ablation import ablation_findings, wording
-from foldline.evidence.ablation.ablation_findings import Finding, Findings
+from foldline.evidence.ablation import ablation_results, ablation_wording
+from foldline.evidence.ablation.ablation_results import AblationResult, VariantResult
 from foldline.evidence.study import truncation
 from foldline.evidence.study.step_cost import Cost, Subject, measured
-from foldline.evidence.study.systems import Contest, System
-from foldline.evidence.study.truncation import Cut
+from foldline.evidence.study.study_preparation import PreparedStudy, SizedSystem
+from foldline.evidence.study.truncation import TruncationPoint
 from foldline.experiment.preparation import Prepared
 from foldline.fit.device_dataset import kept_steps
 
@@ -26,16 +26,16 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class SystemResult:
     """One system."""
 
-    system: System
+    system: SizedSystem
     scores: np.ndarray  # (k, S) of each fold by each seed
-    finding: Finding | None  # against the first system; None: it is the first
+    finding: VariantResult | None  # against the first system; None: it is the first
     epoch_s: float  # of a cell that has the machine for itself: its steps, times the fastest that was measured
     step: Cost  # of a training step as the study trains
     growth: list[Cost]  # by number of steps; empty: not measured
-    cuts: list[Cut]  # by number of steps that it may look back; empty: it looks ahead, too
+    cuts: list[TruncationPoint]  # by number of steps that it may look back; empty: it looks ahead, too
 
     @property
     def score(self) -> float:
@@ -44,7 +44,7 @@ class Outcome:
     @property
     def verdict(self) -> str:
         """In words; the first system has none."""
-        return "" if self.finding is None else wording.verdict(self.finding)
+        return "" if self.finding is None else ablation_wording.verdict(self.finding)
 
     @property
     def exponents(self) -> tuple[float, float] | None:
@@ -68,50 +68,52 @@ class Design:
     metric: str
 
     @classmethod
-    def of(cls, contest: Contest) -> Design:
-        base = contest.ablation.base
+    def of(cls, study: PreparedStudy) -> Design:
+        base = study.ablation.base
         return cls(
-            study=contest.plan.name,
+            study=study.plan.name,
             simulated=base.config.data.simulated,
             series=len(base.train.lengths),
-            parameters=contest.plan.settings.parameters,
+            parameters=study.plan.settings.parameters,
             metric=base.config.data.metric,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class StudyResult:
     """What came out of a study."""
 
     design: Design
-    found: Findings
-    systems: list[Outcome]  # in the file's order
+    found: AblationResult
+    systems: list[SystemResult]  # in the file's order
 
     @property
-    def ranked(self) -> list[Outcome]:
+    def ranked(self) -> list[SystemResult]:
         """The best score first."""
         return sorted(self.systems, key=lambda each: each.score)
 
 
-def reduce(contest: Contest, terminal: Terminal) -> Result:
-    """Evidence, and what is measured, of a study whose cells are all finished."""
-    found = ablation_findings.reduce(contest.ablation, terminal)
-    against: list[Finding | None] = [None, *found.variants]
+def reduce(study: PreparedStudy, terminal: Terminal) -> StudyResult:
+    """Significance, and what is measured, of a study whose cells are all finished."""
+    found = ablation_results.reduce(study.ablation, terminal)
+    against: list[VariantResult | None] = [None, *found.variants]
     systems = []
     with terminal.bar("time and memory", "systems") as update:
-        for system, prepared, finding in zip(contest.systems, contest.ablation.prepared, against, strict=True):
-            systems.append(_outcome(contest, system, prepared, finding, found))
-            update(len(systems), len(contest.systems))
-    return Result(design=Design.of(contest), found=found, systems=systems)
+        for system, prepared, finding in zip(study.systems, study.ablation.prepared, against, strict=True):
+            systems.append(_outcome(study, system, prepared, finding, found))
+            update(len(systems), len(study.systems))
+    return StudyResult(design=Design.of(study), found=found, systems=systems)
 
 
-def _outcome(contest: Contest, system: System, prepared: Prepared, finding: Finding | None, found: Findings) -> Outcome:
-    settings, model = contest.plan.settings, prepared.plan[0].model
+def _outcome(
+    study: PreparedStudy, system: SizedSystem, prepared: Prepared, finding: VariantResult | None, found: AblationResult
+) -> SystemResult:
+    settings, model = study.plan.settings, prepared.plan[0].model
     subject = Subject.of(model, prepared.train)
     batch, steps = min(model.train.batch, len(prepared.train.lengths)), kept_steps(model.train.margin, prepared.train)
     taught = len(prepared.train.lengths) * (1 - 1 / prepared.folds.k)
     step = measured(subject, batch, [steps])[0]
-    return Outcome(
+    return SystemResult(
         system=system,
         scores=found.baseline if finding is None else finding.scores,
         finding=finding,
@@ -122,14 +124,19 @@ def _outcome(contest: Contest, system: System, prepared: Prepared, finding: Find
     )
 
 
-def row(outcome: Outcome, found: Findings) -> list[str]:
+def row(outcome: SystemResult, found: AblationResult) -> list[str]:
     """A line of the table; effects in % of the first system's score, below 0 for better."""
     finding, system = outcome.finding, outcome.system
     against = ["", "", "", "the first"]
     if finding is not None:
         low, high = finding.interval / found.score
         effect = f"{finding.evidence.effect / found.score:+.1%}"
-        against = [effect, f"{low:+.1%} to {high:+.1%}", wording.p_value(finding.evidence.p_holm), outcome.verdict]
+        against = [
+            effect,
+            f"{low:+.1%} to {high:+.1%}",
+            ablation_wording.p_value(finding.evidence.p_holm),
+            outcome.verdict,
+        ]
     price = [f"{outcome.epoch_s:.2f}", mebibytes(outcome.step.peak_bytes)]
     return [system.name, f"{system.parameters:,}", str(system.width), f"{outcome.score:.4f}", *against, *price]
 
@@ -139,12 +146,12 @@ def mebibytes(size: int) -> str:
     return f"{size / 2**20:,.0f}"
 
 
-def undecided(result: Result) -> Sequence[str]:
+def undecided(result: StudyResult) -> Sequence[str]:
     """Systems that the study can't tell from the first one."""
     return [each.system.name for each in result.systems if each.verdict.startswith("cannot tell")]
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def as_json(result: StudyResult) -> dict[str, Any]:
     """Everything that was found, for scripts: what the page shows, unrounded."""
     return {
         "design": asdict(result.design),
@@ -161,5 +168,5 @@ def as_json(result: Result) -> dict[str, Any]:
             }
             for each in result.systems
         ],
-        "evidence": ablation_findings.as_json(result.found),
+        "evidence": ablation_results.as_json(result.found),
     }

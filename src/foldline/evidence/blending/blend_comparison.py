@@ -10,8 +10,8 @@ import numpy as np
 
 from foldline.blend.methods import Decision, Tried
 from foldline.blend.rules import shown
-from foldline.evidence.blending import member_worth
-from foldline.evidence.blending.member_worth import Worth
+from foldline.evidence.blending import member_contributions
+from foldline.evidence.blending.member_contributions import MemberContribution
 from foldline.experiment.config import Config
 from foldline.experiment.scoring import Result
 
@@ -20,13 +20,13 @@ SECONDS = "s for 1,000 series"
 
 
 @dataclass(frozen=True)
-class Findings:
+class BlendComparison:
     """Everything that was found. M members."""
 
     config: Config
     result: Result
     compared: Decision  # every method
-    worths: tuple[Worth, ...]  # (M,)
+    contributions: tuple[MemberContribution, ...]  # (M,)
     correlation: np.ndarray  # (M, M) of errors
     command: str
 
@@ -43,7 +43,7 @@ class Findings:
     @property
     def optimism(self) -> float:
         """How much better the blend looks on the rows it was fitted on."""
-        return member_worth.optimism(self.result.rows, self.result.blend, self.result.nested)
+        return member_contributions.optimism(self.result.rows, self.result.blend, self.result.nested)
 
     @property
     def verdict(self) -> str:
@@ -107,7 +107,7 @@ class Findings:
                 f"{each.without:.5f}",
                 "" if each.seconds is None else f"{each.seconds:.2f}",
             ]
-            for each in self.worths
+            for each in self.contributions
         ]
         return f"what each member is worth to the blend ({shown(self.result.blend.method)})", *_filled(columns, rows)
 
@@ -125,7 +125,7 @@ class Findings:
 
     def to_json(self) -> dict[str, Any]:
         """For blend.json and --json; what a clock gave is under time."""
-        members = [asdict(each) for each in self.worths]
+        members = [asdict(each) for each in self.contributions]
         seconds = {member["label"]: member.pop("seconds") for member in members}
         methods = [
             {name: getattr(each, name) for name in ("method", "score", "behind", "error", "beaten")}

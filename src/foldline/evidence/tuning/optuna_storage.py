@@ -1,7 +1,7 @@
 """Where a study lies. By default a journal, one line an event, in the study's folder; or a database by its url.
 
     ""                                  runs/NAME/HASH/study.journal
-    "some/file.journal"                 a journal elsewhere, for instance on a shared disk
+    "some/file.journal"                 a journal elsewhere, for instance on a queue disk
     "sqlite:///study.db"                SQLite
     "postgresql+psycopg://USER@HOST/DB" PostgreSQL, for workers on several machines
     "grpc://HOST:PORT"                  Optuna's proxy in front of one of these, for very many workers
@@ -129,7 +129,7 @@ def _database(url: str) -> BaseStorage:
         except SQLAlchemyError as error:
             if not left:
                 reason = str(error).splitlines()[0]
-                raise UserError(f"tune.storage: the database can't be used: {reason}. Check the url.") from error
+                raise UserError(f"tune.storage: the database can't be used: {reason}. FinalCheck the url.") from error
             time.sleep(1.0)
     raise AssertionError("the last try returns or raises")
 

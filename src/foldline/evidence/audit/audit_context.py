@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.data import folds, loading, store
+from foldline.data import featurize, folds, loading, store
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.data.table import Table
-from foldline.evidence.audit import trial_run
-from foldline.evidence.audit.trial_run import Trial
+from foldline.evidence.audit import small_run
+from foldline.evidence.audit.small_run import SmallRun
 from foldline.experiment.config import Config
 
 SMALL = 48  # training series of a trial
@@ -24,7 +24,7 @@ SAMPLE = 1500  # series of either table where it is only features that are looke
 
 
 @dataclass(frozen=True)
-class Subject:
+class AuditContext:
     """A config, its competition and a scratch folder that is thrown away afterwards."""
 
     config: Config
@@ -33,7 +33,7 @@ class Subject:
     scratch: Path
 
     @staticmethod
-    def of(config: Config, scratch: Path) -> Subject:
+    def of(config: Config, scratch: Path) -> AuditContext:
         """Read and check the data, and the folds as training would use them.
 
         Raises:
@@ -41,7 +41,7 @@ class Subject:
         """
         competition = loading.load(config.data)
         dealt, _ = folds.obtain(config.folds, config.name, competition.train, save=False)
-        return Subject(config, competition, dealt, scratch)
+        return AuditContext(config, competition, dealt, scratch)
 
     @cached_property
     def small(self) -> tuple[Table, Table]:
@@ -50,20 +50,20 @@ class Subject:
 
     @cached_property
     def small_config(self) -> Config:
-        return trial_run.small(self.config, len(self.small[0].lengths))
+        return small_run.small(self.config, len(self.small[0].lengths))
 
     @cached_property
-    def baseline(self) -> Trial:
+    def baseline(self) -> SmallRun:
         """All cells of the small competition as it is."""
         train, test = self.small
-        return trial_run.run(self.small_config, train.frame, test.frame, self.scratch / "baseline", start=test.start)
+        return small_run.run(self.small_config, train.frame, test.frame, self.scratch / "baseline", start=test.start)
 
     def variant(
         self, name: str, fold: int, train: pl.DataFrame | None = None, test: pl.DataFrame | None = None
-    ) -> Trial:
+    ) -> SmallRun:
         """The cells of one fold of the small competition, with one of its tables (or both) in a changed version."""
         tables = self.small[0].frame if train is None else train, self.small[1].frame if test is None else test
-        return trial_run.run(self.small_config, *tables, self.scratch / name, fold, self.small[1].start)
+        return small_run.run(self.small_config, *tables, self.scratch / name, fold, self.small[1].start)
 
     @cached_property
     def sample(self) -> tuple[Table, Table]:
@@ -71,14 +71,14 @@ class Subject:
         return some(self.competition.train, SAMPLE), some(self.competition.test, SAMPLE)
 
     @cached_property
-    def sample_features(self) -> tuple[Dense, Dense]:
+    def sample_features(self) -> tuple[Store, Store]:
         """The features of the sample."""
         return self.features(self.sample[0]), self.features(self.sample[1])
 
-    def features(self, table: Table) -> Dense:
+    def features(self, table: Table) -> Store:
         """The store of a table, made in the scratch folder."""
-        with trial_run.at(self.scratch / "features"):
-            return store.obtain(table, self.config.features, self.competition.levels)
+        with small_run.at(self.scratch / "features"):
+            return featurize.obtain(table, self.config.features, self.competition.levels)
 
 
 def some(table: Table, count: int) -> Table:

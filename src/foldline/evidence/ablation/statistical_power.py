@@ -21,7 +21,7 @@ def correction(folds: int) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noise:
+class DeltaVariance:
     """Variance components of one variant's deltas, by two-way analysis of variance."""
 
     folds: int  # k
@@ -31,7 +31,7 @@ class Noise:
     rest: float  # variance of one training; 0 where one seed can't show it
 
     @classmethod
-    def of(cls, deltas: np.ndarray) -> Noise:
+    def of(cls, deltas: np.ndarray) -> DeltaVariance:
         """deltas: (k, S). A component that would come out below 0 is 0, and its mean square counts as `rest`."""
         k, seeds = deltas.shape
         of_folds, of_seeds, rest = mean_squares(deltas)
@@ -67,7 +67,7 @@ def mean_squares(deltas: np.ndarray) -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class DecisionRule:
     """What decides: all of it is known before the first cell is trained."""
 
     delta: float  # differences up to this are none, in the metric's unit
@@ -81,7 +81,7 @@ class Rule:
         return self.alpha / self.variants
 
 
-def power_to_differ(noise: Noise, effect: float, seeds: int, alpha: float) -> float:
+def power_of_difference_test(noise: DeltaVariance, effect: float, seeds: int, alpha: float) -> float:
     """Chance that the corrected t calls a true effect different from 0, either way, with that many seeds."""
     actual = noise.actual(seeds)
     if actual == 0:
@@ -90,7 +90,7 @@ def power_to_differ(noise: Noise, effect: float, seeds: int, alpha: float) -> fl
     return float(np.mean(special.ndtr((effect - bar) / actual) + special.ndtr((-effect - bar) / actual)))
 
 
-def power_to_equate(noise: Noise, effect: float, seeds: int, delta: float, alpha: float) -> float:
+def power_of_equivalence_test(noise: DeltaVariance, effect: float, seeds: int, delta: float, alpha: float) -> float:
     """Chance that both one-sided tests put a true effect within delta."""
     actual = noise.actual(seeds)
     if actual == 0:
@@ -99,7 +99,7 @@ def power_to_equate(noise: Noise, effect: float, seeds: int, delta: float, alpha
     return float(np.mean(special.ndtr((room - effect) / actual) - special.ndtr((-room - effect) / actual)))
 
 
-def _bars(noise: Noise, seeds: int, level: float) -> np.ndarray:
+def _bars(noise: DeltaVariance, seeds: int, level: float) -> np.ndarray:
     """What the test multiplies up to, critical value times estimated error, over the law of that estimate.
 
     The estimate is independent of the mean delta and its square follows a scaled chi-squared law: averaging over the
@@ -118,21 +118,21 @@ def _error_ratios(df: int) -> np.ndarray:
     return ratios
 
 
-def smallest_effect(noise: Noise, seeds: int, rule: Rule) -> float:
+def detectable_effect(noise: DeltaVariance, seeds: int, rule: DecisionRule) -> float:
     """The effect that is seen with probability rule.power, at the strictest level of Holm; by bisection."""
     low, high = 0.0, noise.actual(seeds)
     if high == 0:
         return 0.0
-    while power_to_differ(noise, high, seeds, rule.strictest) < rule.power:
+    while power_of_difference_test(noise, high, seeds, rule.strictest) < rule.power:
         low, high = high, 2 * high
     for _ in range(40):
         middle = (low + high) / 2
-        enough = power_to_differ(noise, middle, seeds, rule.strictest) >= rule.power
+        enough = power_of_difference_test(noise, middle, seeds, rule.strictest) >= rule.power
         low, high = (low, middle) if enough else (middle, high)
     return high
 
 
-def seeds_to_tell(noise: Noise, effect: float, rule: Rule) -> int | None:
+def seeds_needed(noise: DeltaVariance, effect: float, rule: DecisionRule) -> int | None:
     """Seeds in all with which a verdict, whichever, has the rule's power, if the effect is what it looks like.
 
     None where MOST_SEEDS would not do: then folds differ, and more of them, or more series, are what is missing. None
@@ -141,7 +141,7 @@ def seeds_to_tell(noise: Noise, effect: float, rule: Rule) -> int | None:
     if noise.seeds == 1:
         return None
     for seeds in range(noise.seeds + 1, MOST_SEEDS + 1):
-        differ = power_to_differ(noise, effect, seeds, rule.strictest)
-        if max(differ, power_to_equate(noise, effect, seeds, rule.delta, rule.strictest)) >= rule.power:
+        differ = power_of_difference_test(noise, effect, seeds, rule.strictest)
+        if max(differ, power_of_equivalence_test(noise, effect, seeds, rule.delta, rule.strictest)) >= rule.power:
             return seeds
     return None

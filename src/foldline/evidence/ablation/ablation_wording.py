@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from foldline.evidence.ablation.ablation_findings import Finding, Findings
-from foldline.evidence.ablation.power import MOST_SEEDS, correction
-from foldline.evidence.ablation.verdicts import Evidence, wilcoxon_floor
+from foldline.evidence.ablation.ablation_results import AblationResult, VariantResult
+from foldline.evidence.ablation.significance import Significance, wilcoxon_floor
+from foldline.evidence.ablation.statistical_power import MOST_SEEDS, correction
 
 COLUMNS = ("variant", "verdict", "effect", "of baseline", "95 % of series", "p", "p same", "visible", "more seeds")
 
 
-def row(found: Finding, findings: Findings) -> list[str]:
+def row(found: VariantResult, findings: AblationResult) -> list[str]:
     """One line of the table: what a variant does to the baseline's score, below 0 for better."""
     evidence, score = found.evidence, findings.score
     low, high = found.interval / score
@@ -23,18 +23,18 @@ def row(found: Finding, findings: Findings) -> list[str]:
         f"{evidence.effect / score:+.1%}",
         f"{low:+.1%} to {high:+.1%}",
         p_value(evidence.p_holm),
-        p_value(evidence.p_same_holm),
-        "" if found.identical else f"{evidence.smallest / score:.1%}",
+        p_value(evidence.p_equivalence_holm),
+        "" if found.identical else f"{evidence.detectable_effect / score:.1%}",
         more_seeds(evidence),
     ]
 
 
-def verdict(found: Finding) -> str:
+def verdict(found: VariantResult) -> str:
     """The verdict; that nothing at all differs is said."""
     return "no difference (same)" if found.identical else found.evidence.verdict
 
 
-def title(findings: Findings, measure: str) -> str:
+def title(findings: AblationResult, measure: str) -> str:
     """What stands above the table."""
     margin = 100 * findings.rule.delta / findings.score
     return (
@@ -48,18 +48,18 @@ def p_value(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
-def more_seeds(evidence: Evidence) -> str:
+def more_seeds(evidence: Significance) -> str:
     """How many seeds more would bring a verdict, if the effect is what it looks like."""
     if evidence.verdict != "cannot tell yet":
         return ""
     if evidence.noise.seeds == 1:
         return "try 1"
-    if evidence.seeds_to_tell is None:
+    if evidence.seeds_needed is None:
         return f"over {MOST_SEEDS}"
-    return str(evidence.seeds_to_tell - evidence.noise.seeds)
+    return str(evidence.seeds_needed - evidence.noise.seeds)
 
 
-def remarks(findings: Findings) -> list[str]:
+def remarks(findings: AblationResult) -> list[str]:
     """What a reader should know before believing the table, in full sentences."""
     k, seeds, rule = findings.folds, findings.seeds, findings.rule
     critical = special.stdtrit(k - 1, 1 - rule.strictest / 2)

@@ -18,25 +18,25 @@ from foldline.data import exact_rows as decoding
 from foldline.data.exact_rows import Exact
 from foldline.data.metrics import metric
 from foldline.data.store import pad
-from foldline.evidence.ablation import bootstrap, verdicts
-from foldline.evidence.ablation.ablation_run import Study
-from foldline.evidence.ablation.power import Rule
-from foldline.evidence.ablation.variants import AblateConfig
-from foldline.evidence.ablation.verdicts import Evidence
+from foldline.evidence.ablation import bootstrap, significance
+from foldline.evidence.ablation.ablation_file import AblateConfig
+from foldline.evidence.ablation.ablation_run import PreparedAblation
+from foldline.evidence.ablation.significance import Significance
+from foldline.evidence.ablation.statistical_power import DecisionRule
 from foldline.experiment import loss_table, scoring
 from foldline.experiment.loss_table import Finish, LossTable, Slice
 from foldline.experiment.preparation import Prepared
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class VariantResult:
     """What came out for one variant. k folds, S seeds, G slices."""
 
     name: str
     changes: str
     scores: np.ndarray  # (k, S)
     deltas: np.ndarray  # (k, S) scores minus the baseline's
-    evidence: Evidence
+    evidence: Significance
     interval: np.ndarray  # (2,) 95 % of the bootstrap, of the effect
     slice_effects: np.ndarray  # (G,)
     slice_intervals: np.ndarray  # (G, 2)
@@ -44,15 +44,15 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
+class AblationResult:
     """What came out of an ablation."""
 
     baseline: np.ndarray  # (k, S) scores
     slices: list[Slice]  # (G,)
     slice_sizes: np.ndarray  # (G,) scored values
     slice_baseline: np.ndarray  # (G,) the baseline's scores
-    rule: Rule
-    variants: list[Finding]
+    rule: DecisionRule
+    variants: list[VariantResult]
 
     @property
     def folds(self) -> int:
@@ -68,7 +68,7 @@ class Findings:
         return float(self.baseline.mean())
 
 
-def reduce(study: Study, terminal: Terminal) -> Findings:
+def reduce(study: PreparedAblation, terminal: Terminal) -> AblationResult:
     """The evidence of a study whose cells are all finished."""
     base, settings = study.base, study.ablation.settings
     exact = _exact(study, terminal)
@@ -83,7 +83,7 @@ def reduce(study: Study, terminal: Terminal) -> Findings:
     return _weigh(study, book, np.stack(sums))
 
 
-def _exact(study: Study, terminal: Terminal) -> Exact | None:
+def _exact(study: PreparedAblation, terminal: Terminal) -> Exact | None:
     """Exact rows of the training table, where the baseline or a variant asks for them."""
     if not any(prepared.config.post.decode for prepared in study.prepared):
         return None
@@ -107,8 +107,8 @@ def _losses(prepared: Prepared, book: LossTable, seeds: tuple[int, ...], exact: 
     return np.stack(found)
 
 
-def _weigh(study: Study, book: LossTable, sums: np.ndarray) -> Findings:
-    """Evidence, intervals and slices. sums: (1 + V, S, N, P, E)."""
+def _weigh(study: PreparedAblation, book: LossTable, sums: np.ndarray) -> AblationResult:
+    """Significance, intervals and slices. sums: (1 + V, S, N, P, E)."""
     base, settings = study.base, study.ablation.settings
     finish, fold = metric(base.config.data.metric).finish, base.folds.assignment
     whole = loss_table.everything(book.counts)
@@ -117,9 +117,9 @@ def _weigh(study: Study, book: LossTable, sums: np.ndarray) -> Findings:
     sliced = np.stack([_slice_scores(each, sums, book, finish) for each in slices])  # (G, 1 + V)
     intervals = bootstrap.intervals(sums, book.counts, fold, [whole, *slices], finish, settings.bootstrap, seed=0)
     rule = _rule(settings, float(scores[0].mean()), len(scores) - 1)
-    judged = verdicts.judge(scores[1:] - scores[0], rule)
+    judged = significance.judge(scores[1:] - scores[0], rule)
     found = [
-        Finding(
+        VariantResult(
             name=variant.name,
             changes=variant.changes,
             scores=scores[number],
@@ -133,16 +133,16 @@ def _weigh(study: Study, book: LossTable, sums: np.ndarray) -> Findings:
         for number, variant in enumerate(study.ablation.variants, start=1)
     ]
     sizes = np.array([each.of(book.counts).sum() for each in slices])
-    return Findings(
+    return AblationResult(
         baseline=scores[0], slices=slices, slice_sizes=sizes, slice_baseline=sliced[:, 0], rule=rule, variants=found
     )
 
 
-def _rule(settings: AblateConfig, score: float, variants: int) -> Rule:
+def _rule(settings: AblateConfig, score: float, variants: int) -> DecisionRule:
     """What decides, its margin in the metric's unit."""
     if score == 0:
         raise UserError("The baseline's score is 0, no error at all: nothing can help it. Take a harder baseline.")
-    return Rule(delta=settings.delta * score, alpha=settings.alpha, power=settings.power, variants=variants)
+    return DecisionRule(delta=settings.delta * score, alpha=settings.alpha, power=settings.power, variants=variants)
 
 
 def _slice_scores(each: Slice, sums: np.ndarray, book: LossTable, finish: Finish) -> np.ndarray:
@@ -151,7 +151,7 @@ def _slice_scores(each: Slice, sums: np.ndarray, book: LossTable, finish: Finish
     return np.asarray(np.vectorize(finish, otypes=[float])(means).mean(axis=-1))
 
 
-def as_json(findings: Findings) -> dict[str, Any]:
+def as_json(findings: AblationResult) -> dict[str, Any]:
     """Everything that was found, for scripts: what the page shows, unrounded."""
     names = [f"{each.group}: {each.name}" for each in findings.slices]
     return {
@@ -165,7 +165,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _variant_json(found: Finding, names: list[str]) -> dict[str, Any]:
+def _variant_json(found: VariantResult, names: list[str]) -> dict[str, Any]:
     return {
         "name": found.name,
         "changes": found.changes,

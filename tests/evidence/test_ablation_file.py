@@ -9,7 +9,7 @@ import ablations
 import pytest
 
 from foldline.core.errors import UserError
-from foldline.evidence.ablation import droppable, variants, wording
+from foldline.evidence.ablation import ablation_file, ablation_wording, droppable_parts
 from foldline.experiment import config as configs
 from foldline.experiment.config import Config
 
@@ -33,18 +33,18 @@ def file(rides: Path, home: Path) -> Path:
 def variant(home: Path, text: str, *overrides: str) -> Config:
     """The config of a file's only variant."""
     path = ablations.install(home, f'{HEAD}[[variant]]\nname = "it"\n{text}\n', "ablate-one")
-    return variants.load(path, list(overrides)).variants[0].config
+    return ablation_file.load(path, list(overrides)).variants[0].config
 
 
 def refused(home: Path, text: str) -> str:
     """What is said to a file."""
     with pytest.raises(UserError) as error:
-        variants.load(ablations.install(home, text, "ablate-bad"), [])
+        ablation_file.load(ablations.install(home, text, "ablate-bad"), [])
     return str(error.value)
 
 
 def test_variants_are_the_baseline_with_their_changes(file: Path) -> None:
-    ablation = variants.load(file, ["train.epochs=1"])
+    ablation = ablation_file.load(file, ["train.epochs=1"])
     assert ablation.name == "ablate-rides" and ablation.base.name == "rides"
     assert ablation.base.folds.k == 3 and ablation.base.train.seeds == (0, 1)
     conv, lags, boosting, snap = (each.config for each in ablation.variants)
@@ -58,13 +58,13 @@ def test_variants_are_the_baseline_with_their_changes(file: Path) -> None:
 
 def test_an_untouched_part_keeps_its_cells(file: Path) -> None:
     """Dropping goes by the tables of the resolved config, which must make the same model again."""
-    base, conv = (variants.load(file, []).base, variants.load(file, []).variants[0].config)
+    base, conv = (ablation_file.load(file, []).base, ablation_file.load(file, []).variants[0].config)
     assert conv.models[1] == base.models[1]
 
 
 def test_overrides_reach_the_design_and_the_baseline(file: Path, home: Path) -> None:
     (home / "configs" / "other.toml").write_text((home / "configs" / "rides.toml").read_text())
-    ablation = variants.load(file, ["ablate.seeds=[7]", "ablate.delta=0.05", "base=other.toml", "model.0.width=8"])
+    ablation = ablation_file.load(file, ["ablate.seeds=[7]", "ablate.delta=0.05", "base=other.toml", "model.0.width=8"])
     assert ablation.base.name == "other" and ablation.settings.seeds == (7,) and ablation.settings.delta == 0.05
     assert ablation.base.models[0].params["width"] == 8 and ablation.variants[0].config.models[0].params["width"] == 8
 
@@ -89,7 +89,7 @@ def test_every_part_of_the_recipe_can_be_dropped(rides: Path, home: Path) -> Non
 
 def test_what_is_not_there_cannot_be_dropped(rides: Path) -> None:
     tables: dict[str, Any] = configs.load(Path("rides")).tables()
-    assert set(droppable.parts_of(tables)) == {
+    assert set(droppable_parts.parts_of(tables)) == {
         "features.raw", "features.time", "features.lags", "features.static", "block.bilstm", "block.conv",
         "recipe.clip", "recipe.weight_decay", "recipe.schedule", "post.snap", "model.hybrid", "model.lightgbm",
     }  # fmt: skip
@@ -135,7 +135,7 @@ def test_bad_files_are_refused(text: str, said: str, rides: Path, home: Path) ->
 
 def test_a_config_is_no_ablation(rides: Path) -> None:
     with pytest.raises(UserError, match="is a config, not an ablation"):
-        variants.load(Path("rides"), [])
+        ablation_file.load(Path("rides"), [])
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_config_is_no_ablation(rides: Path) -> None:
 )
 def test_the_repositorys_ablations_fit_their_baselines(name: str, overrides: list[str]) -> None:
     """Each drop and override means something for the configs as they are today."""
-    assert len(variants.load(Path(f"configs/ablate-{name}.toml"), overrides).variants) >= 10
+    assert len(ablation_file.load(Path(f"configs/ablate-{name}.toml"), overrides).variants) >= 10
 
 
 def test_a_part_is_dropped_from_pre_training_too(rides: Path, home: Path) -> None:
@@ -158,17 +158,17 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "how-to" / "ablate.md").read_te
 
 def test_the_documents_example_is_an_ablation(home: Path) -> None:
     example = DOCUMENT.split("```toml\n")[1].split("```")[0]
-    ablation = variants.load(ablations.install(home, example, "ablate-example"), [])
+    ablation = ablation_file.load(ablations.install(home, example, "ablate-example"), [])
     assert [each.name for each in ablation.variants] == ["no convolution", "wider, no boosting"]
 
 
 def test_the_document_names_every_part_of_the_recipe() -> None:
     line = next(line for line in DOCUMENT.splitlines() if line.startswith("| `recipe."))
-    assert all(f"{name}`" in line for name in (*droppable.RECIPE, *droppable.OF_A_MODEL))
+    assert all(f"{name}`" in line for name in (*droppable_parts.RECIPE, *droppable_parts.OF_A_MODEL))
 
 
 @pytest.mark.parametrize(("folds", "critical"), [(10, "4.0 with ten"), (5, "6.5 with five"), (3, "18.4 with three")])
 def test_the_document_says_what_many_variants_ask_for(folds: int, critical: str) -> None:
-    count = len(variants.load(Path("configs/ablate-components.toml"), []).variants)
+    count = len(ablation_file.load(Path("configs/ablate-components.toml"), []).variants)
     assert f"with {count} variants" in DOCUMENT and critical in DOCUMENT.replace("\n", " ")
-    assert f"|t| ≥ {critical.split()[0]} " in wording.needed(folds, 0.05, count)
+    assert f"|t| ≥ {critical.split()[0]} " in ablation_wording.needed(folds, 0.05, count)

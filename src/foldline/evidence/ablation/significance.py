@@ -42,24 +42,31 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
-from foldline.evidence.ablation.power import Noise, Rule, correction, mean_squares, seeds_to_tell, smallest_effect
+from foldline.evidence.ablation.statistical_power import (
+    DecisionRule,
+    DeltaVariance,
+    correction,
+    detectable_effect,
+    mean_squares,
+    seeds_needed,
+)
 
 Verdict = Literal["helps", "hurts", "no difference", "cannot tell yet"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class Significance:
     """What the deltas of one variant say."""
 
     effect: float  # mean over folds of the mean over seeds; below 0 the variant is better
     error: float  # corrected standard error
     p: float  # of no effect at all, two-sided
     p_holm: float  # the same after Holm over all variants
-    p_same_holm: float  # of an effect of delta or more, either way, after Holm
+    p_equivalence_holm: float  # of an effect of delta or more, either way, after Holm
     verdict: Verdict
-    smallest: float  # effect that this design would have seen with the rule's power
-    seeds_to_tell: int | None  # seeds in all that would bring a verdict; None: not even power.MOST_SEEDS
-    noise: Noise
+    detectable_effect: float  # effect that this design would have seen with the rule's power
+    seeds_needed: int | None  # seeds in all that would bring a verdict; None: not even power.MOST_SEEDS
+    noise: DeltaVariance
 
 
 def corrected_t(deltas: np.ndarray) -> tuple[float, float]:
@@ -70,14 +77,14 @@ def corrected_t(deltas: np.ndarray) -> tuple[float, float]:
     return float(deltas.mean()), float(np.sqrt((correction(k) * of_folds + luck) / seeds))
 
 
-def p_of_no_effect(effect: float, error: float, df: int) -> float:
+def p_difference(effect: float, error: float, df: int) -> float:
     """Two-sided p; 1 where nothing differs anywhere."""
     if error == 0:
         return float(effect == 0)
     return float(2 * special.stdtr(df, -abs(effect) / error))
 
 
-def p_of_an_effect(effect: float, error: float, df: int, delta: float) -> float:
+def p_equivalence(effect: float, error: float, df: int, delta: float) -> float:
     """p of an effect of `delta` or more, either way: the larger of two one-sided tests."""
     if error == 0:
         return float(abs(effect) >= delta)
@@ -93,7 +100,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def judge(deltas: np.ndarray, rule: Rule) -> list[Evidence]:
+def judge(deltas: np.ndarray, rule: DecisionRule) -> list[Significance]:
     """The evidence on V variants at once.
 
     Args:
@@ -103,22 +110,22 @@ def judge(deltas: np.ndarray, rule: Rule) -> list[Evidence]:
     assert len(deltas) == rule.variants and deltas.shape[1] >= 2, "one rule for all variants, two folds at least"
     df = deltas.shape[1] - 1
     tests = [corrected_t(each) for each in deltas]
-    p = np.array([p_of_no_effect(effect, error, df) for effect, error in tests])
+    p = np.array([p_difference(effect, error, df) for effect, error in tests])
     p_holm = holm(p)
-    same_holm = holm(np.array([p_of_an_effect(effect, error, df, rule.delta) for effect, error in tests]))
+    same_holm = holm(np.array([p_equivalence(effect, error, df, rule.delta) for effect, error in tests]))
     found = []
     for number, (effect, error) in enumerate(tests):
-        noise = Noise.of(deltas[number])
+        noise = DeltaVariance.of(deltas[number])
         found.append(
-            Evidence(
+            Significance(
                 effect=effect,
                 error=error,
                 p=float(p[number]),
                 p_holm=float(p_holm[number]),
-                p_same_holm=float(same_holm[number]),
+                p_equivalence_holm=float(same_holm[number]),
                 verdict=_verdict(effect, float(p_holm[number]), float(same_holm[number]), rule.alpha),
-                smallest=smallest_effect(noise, noise.seeds, rule),
-                seeds_to_tell=seeds_to_tell(noise, effect, rule),
+                detectable_effect=detectable_effect(noise, noise.seeds, rule),
+                seeds_needed=seeds_needed(noise, effect, rule),
                 noise=noise,
             )
         )
