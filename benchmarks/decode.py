@@ -94,7 +94,7 @@ def wrong(frame: pl.DataFrame, exact: pl.DataFrame) -> int | None:
     """Exact rows with another pressure than the label; None without labels."""
     if "pressure" not in frame.columns:
         return None
-    both = exact.join(frame.select("id", label="pressure"), on="id")
+    both = exact.join(frame.select("id", label="pressure"), on="id", maintain_order="left")
     found, truth = (controller.grid_index(both[name].to_numpy()) for name in ("pressure", "label"))
     return int(np.count_nonzero(found != truth))
 

@@ -41,8 +41,9 @@ class Recorded:
         """
         if "pressure" not in frame.columns:
             frame = frame.with_columns(pressure=pl.lit(None, dtype=pl.Float64))
-        frame = frame.sort("breath_id", "time_step")
-        sizes = frame.group_by("breath_id").len().filter(pl.col("len") != STEPS)
+        frame = frame.sort("breath_id", "time_step", maintain_order=True)
+        # In order, so that the message names the same breath in every run.
+        sizes = frame.group_by("breath_id", maintain_order=True).len().filter(pl.col("len") != STEPS)
         if len(sizes):
             breath, rows = sizes.row(0)
             raise ValueError(f"A breath has {STEPS} rows, but breath {breath} has {rows}; {len(sizes)} such breaths.")

@@ -10,7 +10,7 @@ from foldline.features import Columns, build, compute
 
 ROLES = Columns(key="k", order="t", inputs=("x",))
 ALL = [build(name) for name in ("raw", "time", "integral", "lags", "differences", "stats")]
-compute_module = import_module("features.compute")  # the package exports the function under the same name
+compute_module = import_module(compute.__module__)  # the package exports the function under the same name
 
 
 def frame(lengths: list[int]) -> pl.DataFrame:

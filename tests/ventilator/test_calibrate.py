@@ -1,13 +1,15 @@
 """Calibration: measures on made-up series, and a rig found again in breaths that it simulated."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from ventilator import measure
-from ventilator.calibrate import calibrate, fit_lung, free_run, grouped
+from ventilator.calibrate import _read, calibrate, fit_lung, free_run, grouped
 from ventilator.lung import REST, Lung
 from ventilator.measure import Recorded
 from ventilator.rig import Rig
@@ -61,12 +63,40 @@ def test_breaths_of_other_lengths_are_refused() -> None:
         Recorded.of(simulated(3).head(239))
 
 
+def test_the_first_breath_of_another_length_is_named_every_time() -> None:
+    """A group_by without maintain_order would name another one in each run."""
+    table = simulated(8).filter(pl.col("id") % 80 != 1)
+    for _ in range(20):
+        with pytest.raises(ValueError, match="but breath 0 has 79; 8 such breaths"):
+            Recorded.of(table)
+
+
+def test_decoded_rows_leave_the_test_rows_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through polars' streaming engine, whose left join shows that none is promised without maintain_order."""
+
+    def streamed(left: pl.DataFrame, right: pl.DataFrame, **options: Any) -> pl.DataFrame:
+        return left.lazy().join(right.lazy(), **options).collect(engine="streaming")
+
+    table = simulated(12)
+    test, exact = table.filter(pl.col("breath_id") >= 2), table.filter(pl.col("id") % 3 == 0)
+    table.filter(pl.col("breath_id") < 2).write_csv(tmp_path / "train.csv")
+    test.drop("pressure").write_csv(tmp_path / "test.csv")
+    exact.select("id", "pressure").reverse().write_csv(tmp_path / "decoded.csv")
+    monkeypatch.setattr(pl.DataFrame, "join", streamed)
+    read = _read(tmp_path, None, tmp_path / "decoded.csv")
+    assert read["id"].to_list() == table["id"].to_list()
+    expected = table["pressure"].to_numpy().copy()
+    expected[(np.arange(len(table)) >= 160) & (table["id"].to_numpy() % 3 != 0)] = np.nan
+    np.testing.assert_array_equal(read["pressure"].to_numpy(), expected)
+
+
 def test_calibration_needs_labels() -> None:
     with pytest.raises(ValueError, match="4 labelled breaths"):
         calibrate(simulated(30).drop("pressure"))
 
 
 @pytest.mark.slow
+@pytest.mark.learned
 def test_a_fit_beats_the_first_guess_and_finds_the_compliance() -> None:
     """On breaths of a rig without noise; rows without pressure do no harm."""
     noisy = Rig.load()
@@ -93,6 +123,7 @@ def test_a_parameter_can_be_held() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.learned
 def test_a_calibrated_rig_simulates_breaths_as_rough_as_those_it_was_fitted_to() -> None:
     table = simulated(400)
     rig = calibrate(table, iterations=80)

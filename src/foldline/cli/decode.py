@@ -27,7 +27,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
             rows = decode_file(source, out, progress=update)
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error
-    counts = dict(rows["kind"].value_counts(sort=True).iter_rows())
+    # Most rows first; by name among equals, whose order value_counts leaves to chance.
+    counts = dict(rows["kind"].value_counts().sort("count", "kind", descending=[True, False]).iter_rows())
     terminal.table("", ["kind", "rows"], [[kind, str(count)] for kind, count in counts.items()])
     terminal.result({"out": str(out), "rows": rows.height, "kinds": counts}, f"exact rows: {rows.height}, in {out}")
     return 0

@@ -185,7 +185,7 @@ def _numbers_if_all_are(column: pl.Series) -> pl.Series:
     """A static column as float64 if each of its texts is a number, 007 being none; else as it is."""
     if column.dtype != pl.String:
         return column
-    texts = column.unique().drop_nulls()
+    texts = column.unique(maintain_order=True).drop_nulls()
     names = texts.cast(pl.Float64, strict=False).is_null() | texts.str.contains("^0[0-9]")
     return column if names.any() else column.cast(pl.Float64)
 

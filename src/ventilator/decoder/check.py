@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check a decode without labels: at two precisions, and for jumps.")
     parser.add_argument("file", type=Path, help="CSV or Parquet of the competition's shape")
     try:
-        frame = read(parser.parse_args(argv).file).sort("breath_id", "time_step")
+        frame = read(parser.parse_args(argv).file).sort("breath_id", "time_step", maintain_order=True)
     except (ValueError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
