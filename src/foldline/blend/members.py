@@ -10,7 +10,7 @@ import numpy as np
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.data.store import Dense, pad, unpad
+from foldline.data.store import Store
 from foldline.run import cells
 from foldline.run.cells import Cell
 
@@ -19,47 +19,38 @@ OUT_OF_FOLD = "out_of_fold.npy"  # of a member from outside, beside its test pre
 
 @dataclass(frozen=True)
 class Member:
-    """What a blend weighs. N training series, n test series, T steps, K targets."""
+    """What a blend weighs. R rows, K targets."""
 
     label: str
     cells: tuple[Cell, ...] = ()
     source: str = ""  # hash of what came from outside
-    rows: np.ndarray | None = None  # (training rows, K) out-of-fold predictions from outside
+    rows: np.ndarray | None = None  # (R, K) out-of-fold predictions from outside
     tests: Mapping[str, Path] = field(default_factory=dict)  # test table's fingerprint -> predictions from outside
 
-    def out_of_fold(self, dense: Dense) -> np.ndarray:
-        """(N, T, K) predictions of the training series, each by models that never saw it."""
+    def out_of_fold(self, store: Store) -> np.ndarray:
+        """(R, K) predictions of the training rows, each by models that never saw its series."""
         if self.rows is not None:
-            return pad(self.rows, dense.lengths, dense.x.shape[1])
-        return cells.out_of_fold(list(self.cells), dense)
+            return self.rows
+        return cells.out_of_fold(self.cells, store)
 
-    def spread(self, dense: Dense) -> np.ndarray | None:
-        """(N, T, K) expected absolute error of those, where the member's head knows it: mean over seeds."""
-        held = [(cell, files.read_array(cell.folder / "held_out.npy")) for cell in self.cells]
-        paths = {cells.spread_path(cell.folder / "out_of_fold.npy"): inside for cell, inside in held if len(inside)}
-        if not paths or not all(path.exists() for path in paths):
-            return None
-        assert dense.y is not None, "labelled series are needed"
-        total, count = np.zeros(dense.y.shape), np.zeros(len(dense.lengths))
-        for path, inside in paths.items():
-            total[inside] += files.read_array(path)
-            count[inside] += 1
-        return total / count[:, None, None]
+    def spread(self, store: Store) -> np.ndarray | None:
+        """(R, K) expected absolute error of those, where the member's head knows it: mean over seeds."""
+        return cells.out_of_fold_spread(self.cells, store)
 
-    def test(self, dense: Dense, spread: bool = False) -> np.ndarray:
-        """(rows, K) test predictions, or their spread: mean over folds and seeds.
+    def test(self, store: Store, spread: bool = False) -> np.ndarray:
+        """(R, K) test predictions, or their spread: mean over folds and seeds.
 
         Raises:
             UserError: they were made elsewhere, and not for this file.
         """
         if not self.cells:
-            return self._from_outside(dense.fingerprint)
-        paths = [cells.test_path(cell, dense.fingerprint) for cell in self.cells]
+            return self._from_outside(store.fingerprint)
+        paths = [cells.test_path(cell, store.fingerprint) for cell in self.cells]
         paths = [cells.spread_path(path) for path in paths] if spread else paths
         total = files.read_array(paths[0]).astype(np.float64)
         for path in paths[1:]:
             total += files.read_array(path, mapped=True)
-        return unpad(total / len(paths), dense.lengths)
+        return total / len(paths)
 
     def _from_outside(self, fingerprint: str) -> np.ndarray:
         path = self.tests.get(fingerprint)

@@ -121,7 +121,7 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
     names = names_of(config.built, columns_of(table, levels))
     if not _path(table, config, levels).is_dir():
         rows = len(table.lengths) * int(table.lengths.max())
-        files.need_space(rows * (4 * len(names) + 16), f"the features of {table.path}")
+        files.require_space(rows * (4 * len(names) + 16), f"the features of {table.path}")
 
 
 def _write(
@@ -157,7 +157,7 @@ def _write(
         files.write_array(folder / f"{name}.npy", array)
     sizes = [len(columns.levels[name]) for name in columns.static]
     files.write_json(folder / "keys.json", table.keys.to_list())
-    meta = {"names": names, "arrays": ["x", *arrays], "fingerprint": table.fingerprint, "levels": sizes}
+    meta: dict[str, Any] = {"names": names, "arrays": ["x", *arrays], "fingerprint": table.fingerprint, "levels": sizes}
     meta |= {"targets": len(table.data.target), "labelled": table.labelled, "observed": table.data.observed}
     roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
     meta["of_static"] = [not set(columns.static).isdisjoint(names) for names in roots]

@@ -54,7 +54,7 @@ class Store:
     @cached_property
     def offsets(self) -> np.ndarray:
         """(N,) int64, the row with which each series begins."""
-        return np.cumsum(self.lengths) - self.lengths
+        return np.asarray(np.cumsum(self.lengths) - self.lengths)
 
     @cached_property
     def series_of_row(self) -> np.ndarray:
@@ -64,13 +64,13 @@ class Store:
     @cached_property
     def step_of_row(self) -> np.ndarray:
         """(R,) int64, each row's place in its series."""
-        return np.arange(len(self.scored)) - np.repeat(self.offsets, self.lengths)
+        return np.asarray(np.arange(len(self.scored)) - np.repeat(self.offsets, self.lengths))
 
     def rows(self, series: np.ndarray) -> np.ndarray:
         """(r,) int64, the rows of some series, one series after the other."""
         lengths = self.lengths[series]
         first = np.cumsum(lengths) - lengths  # where each of them begins in the answer
-        return np.arange(lengths.sum()) + np.repeat(self.offsets[series] - first, lengths)
+        return np.asarray(np.arange(lengths.sum()) + np.repeat(self.offsets[series] - first, lengths))
 
     def features(self, series: np.ndarray) -> np.ndarray:
         """(r, F) float32 features of the rows of some series."""

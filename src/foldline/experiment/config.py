@@ -15,12 +15,12 @@ from foldline.blend import BlendConfig
 from foldline.blend.post_processing import PostConfig
 from foldline.core import files, schema
 from foldline.core.errors import UserError, unknown
-from foldline.core.overrides import applied
-from foldline.data import store
+from foldline.core.overrides import with_overrides
+from foldline.data import featurize
+from foldline.data.featurize import FeaturesConfig
 from foldline.data.folds import FoldsConfig
 from foldline.data.metrics import METRICS, metric
 from foldline.data.roles import DataConfig
-from foldline.data.store import FeaturesConfig
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.scaler import KINDS
@@ -101,7 +101,7 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
     """
     path, texts = locate(path, trainable=True), overrides or []
     tables = _extended(path)
-    resolved = applied(tables, texts)
+    resolved = with_overrides(tables, texts)
     try:
         return from_tables(path.stem, resolved, str(path))
     except UserError as error:
@@ -119,7 +119,9 @@ def _extended(path: Path) -> dict[str, Any]:
             raise UserError(f"{path} is no config, but {kind}: `./run.sh {verb} {path.stem}` reads it.")
     if "extends" not in tables:
         return tables
-    base = path.parent / str(tables.pop("extends"))
+    name = str(tables.pop("extends"))
+    beside, packed = path.parent / name, files.packed_configs() / name
+    base = packed if packed.is_file() and not beside.is_file() else beside
     below = _read(base)
     if "extends" in below:
         raise UserError(f"{path}: extends reaches one level only, but {base} extends {below['extends']} itself.")
@@ -132,13 +134,19 @@ def locate(path: Path, trainable: bool = False) -> Path:
     Args:
         trainable: where there is none, list only configs that have models; else searches, ablations, studies, too.
     """
-    named = files.home() / "configs" / f"{path.name.removesuffix('.toml')}.toml"
     if path.is_file():
         return path
-    if named.is_file() and path.parent in (Path(), Path("configs")):
-        return named
-    there = [item.stem for item in named.parent.glob("*.toml") if not trainable or _has_models(item)]
+    name, known = path.name.removesuffix(".toml"), named_configs()
+    if name in known and path.parent in (Path(), Path("configs")):
+        return known[name]
+    there = [name for name, file in known.items() if not trainable or _has_models(file)]
     raise unknown("config", str(path), there, "CONFIG")
+
+
+def named_configs() -> dict[str, Path]:
+    """List the files that a bare name may mean: those that an installed foldline brings, and over them configs/."""
+    folders = (files.packed_configs(), files.home() / "configs")
+    return {file.stem: file for folder in folders for file in folder.glob("*.toml")}
 
 
 def _has_models(path: Path) -> bool:
@@ -166,7 +174,7 @@ def _guilty(tables: dict[str, Any], texts: list[str]) -> list[str]:
 
 def _passes(tables: dict[str, Any], texts: list[str]) -> bool:
     try:
-        from_tables("", applied(tables, texts), "")
+        from_tables("", with_overrides(tables, texts), "")
     except UserError:
         return False
     return True
@@ -185,7 +193,7 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
                 else f"{where}: at least one [[model]] must be given."
             )
     if isinstance(tables.get("features"), dict):
-        tables = {**tables, "features": store.parse(tables["features"], f"{where}: features")}
+        tables = {**tables, "features": featurize.parse(tables["features"], f"{where}: features")}
     made = {key: schema.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
     if made["features"].scaler not in KINDS:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")

@@ -11,8 +11,8 @@ import numpy as np
 
 from foldline.core.console import Terminal
 from foldline.data import exact_rows as decoding
-from foldline.data import store
-from foldline.data.store import Dense
+from foldline.data import featurize
+from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment import scoring
 from foldline.experiment.recorded import Stored
@@ -27,7 +27,7 @@ class Task:
 
     stored: Stored
     test: Table
-    stores: list[Dense]  # the table's features, one store for each of the experiment's parts
+    stores: list[Store]  # the table's features, one store for each of the experiment's parts
 
     @property
     def jobs(self) -> list[Job]:
@@ -46,7 +46,7 @@ class Task:
 def begin(stored: Stored, test: Table, terminal: Terminal) -> Task:
     """Make the features that each part of the experiment knows."""
     with terminal.bar("features", "series") as update:
-        stores = [store.obtain(test, part.config.features, stored.levels, update) for part in stored.parts]
+        stores = [featurize.obtain(test, part.config.features, stored.levels, update) for part in stored.parts]
     return Task(stored, test, stores)
 
 

@@ -1,4 +1,4 @@
-"""Errors of each series, booked by phase and by exactness, so that folds, slices and bootstraps are sums of one array.
+"""Losses of each series by phase and by exactness, so that folds, slices and bootstraps are sums of one array.
 
 A *phase* is a third of a series' scored steps; a step is *exact* where the decoder reads it back from the inputs.
 Letters: N series, S seeds, k folds, K targets, P = 3 phases, E = 2 (open, exact).
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldline.data.metrics import Metric
-from foldline.data.store import Dense
+from foldline.data.store import Store
 
 PHASES = ("first third", "middle third", "last third")
 EXACTNESS = ("open", "exact")
@@ -24,25 +24,26 @@ Finish = Callable[[float], float]
 class LossTable:
     """Where the loss of every scored value goes. R scored rows."""
 
-    scored: np.ndarray  # (N, T) bool
+    scored: np.ndarray  # (all rows,) bool
     place: np.ndarray  # (R,) flat (series, phase, exactness) of each scored row
     counts: np.ndarray  # (N, P, E) scored values: rows times targets
 
     @classmethod
-    def of(cls, dense: Dense, exact: np.ndarray | None) -> LossTable:
-        """exact: (N, T) bool, the steps that are read back exactly; None: no decoder was asked."""
-        assert dense.y is not None, "losses are those of labelled series"
-        series, steps = np.nonzero(dense.scored)
-        rank = dense.scored.cumsum(axis=1)[series, steps] - 1  # 0-based among the series' scored steps
-        phase = len(PHASES) * rank // dense.scored.sum(axis=1)[series]
-        known = np.zeros(len(series), dtype=np.int64) if exact is None else exact[dense.scored].astype(np.int64)
-        shape = (len(dense.lengths), len(PHASES), len(EXACTNESS))
+    def of(cls, store: Store, exact: np.ndarray | None) -> LossTable:
+        """Sort the scored rows. exact: (all rows,) bool, those that are read back exactly; None: nothing is decoded."""
+        assert store.labelled, "losses are those of labelled series"
+        series = store.series_of_row[store.scored]
+        counted = np.bincount(series, minlength=len(store.lengths))  # scored rows of each series
+        rank = np.arange(len(series)) - (np.cumsum(counted) - counted)[series]  # 0-based among its series' scored rows
+        phase = len(PHASES) * rank // counted[series]
+        known = np.zeros(len(series), dtype=np.int64) if exact is None else exact[store.scored].astype(np.int64)
+        shape = (len(store.lengths), len(PHASES), len(EXACTNESS))
         place = np.ravel_multi_index((series, phase, known), shape)
-        counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape) * dense.y.shape[2]
-        return cls(dense.scored, place, counts)
+        counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape) * store.targets
+        return cls(store.scored, place, counts)
 
     def losses(self, truth: np.ndarray, predicted: np.ndarray, metric: Metric) -> np.ndarray:
-        """(N, P, E) summed losses. truth, predicted: (N, T, K)."""
+        """(N, P, E) summed losses. truth, predicted: (all rows, K)."""
         each = metric.loss(truth[self.scored], predicted[self.scored]).sum(axis=-1)  # (R,)
         return np.bincount(self.place, weights=each, minlength=self.counts.size).reshape(self.counts.shape)
 
@@ -68,12 +69,12 @@ def everything(counts: np.ndarray) -> Slice:
 
 
 def slices(
-    dense: Dense, counts: np.ndarray, columns: Sequence[str], levels: dict[str, tuple[object, ...]]
+    store: Store, counts: np.ndarray, columns: Sequence[str], levels: dict[str, tuple[object, ...]]
 ) -> list[Slice]:
     """The slices that an ablation shows, none of them empty.
 
     Args:
-        counts: (N, P, E) of the book.
+        counts: (N, P, E) of the loss table.
         columns: static columns; their combinations are slices, the COMBINATIONS commonest ones.
         levels: their known values.
     """
@@ -86,18 +87,18 @@ def slices(
         Slice(group="exactness", name=name, series=whole.series, parts=whole.parts & (np.arange(2) == number))
         for number, name in enumerate(EXACTNESS)
     ]
-    shown = [*_combinations(dense, whole, columns, levels), *phases]
+    shown = [*_combinations(store, whole, columns, levels), *phases]
     if counts[:, :, 1].any():
         shown += exactness
     return [each for each in shown if each.of(counts).any()]
 
 
 def _combinations(
-    dense: Dense, whole: Slice, columns: Sequence[str], levels: dict[str, tuple[object, ...]]
+    store: Store, whole: Slice, columns: Sequence[str], levels: dict[str, tuple[object, ...]]
 ) -> list[Slice]:
     if not columns:
         return []
-    codes, inverse, sizes = np.unique(dense.static, axis=0, return_inverse=True, return_counts=True)
+    codes, inverse, sizes = np.unique(store.static, axis=0, return_inverse=True, return_counts=True)
     commonest = np.sort(np.argsort(-sizes, kind="stable")[:COMBINATIONS])
     group = " x ".join(columns)
     return [

@@ -17,7 +17,7 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.experiment import preparation, recorded
 from foldline.experiment.config import Config, without_outside_members
 from foldline.experiment.preparation import Prepared
@@ -38,12 +38,12 @@ class Mixture:
         return self.prepared[0].competition
 
     @property
-    def train(self) -> Dense:
+    def train(self) -> Store:
         """Its features are the first config's; series, targets and what is scored are everyone's."""
         return self.prepared[0].train
 
     @property
-    def test(self) -> Dense:
+    def test(self) -> Store:
         return self.prepared[0].test
 
     @property
@@ -71,7 +71,7 @@ class Mixture:
         """Where the experiment is recorded."""
         return recorded.folder_of(self.config, self.plan, self.test.fingerprint, self.others)
 
-    def store_of(self, member: Member) -> Dense:
+    def store_of(self, member: Member) -> Store:
         """The test series with the features that the member's cells know."""
         keys = {cell.key for cell in member.cells}
         return next((each.test for each in self.prepared if keys & {cell.key for cell in each.plan}), self.test)

@@ -17,12 +17,12 @@ from foldline.blend import members, outside_members
 from foldline.blend.members import Member
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import exact_rows, folds, loading, store, target_grid
+from foldline.data import exact_rows, featurize, folds, loading, store, target_grid
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics import metric
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.experiment import records
 from foldline.experiment.config import Config
 from foldline.fit import network_cell, pretraining
@@ -46,8 +46,8 @@ class Prepared:
     competition: Competition
     folds: Folds
     folds_made: bool  # just now, or not yet where it is a dry run
-    train: Dense
-    test: Dense
+    train: Store
+    test: Store
     given: PlanInputs
     plan: list[Cell]
     weights: dict[str, int]  # label of a network -> bytes of a cell's weights
@@ -82,13 +82,13 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False, competition: 
     assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
-    store.check(competition.train, config.features, competition.levels)
-    store.check(competition.test, config.features, competition.levels)
+    featurize.check(competition.train, config.features, competition.levels)
+    featurize.check(competition.test, config.features, competition.levels)
     dealt, made = folds.obtain(config.folds, config.name, competition.train, save=not dry)
     others = outside_members.load_all(config.blend.outside, competition, dealt, terminal)
     with terminal.bar("features", "series") as update:
-        train = store.obtain(competition.train, config.features, competition.levels, update)
-        test = store.obtain(competition.test, config.features, competition.levels, update)
+        train = featurize.obtain(competition.train, config.features, competition.levels, update)
+        test = featurize.obtain(competition.test, config.features, competition.levels, update)
     weights = _check_models(config, train)
     given = _given(config, competition, train, test, dealt, terminal)
     with terminal.bar("speed of each precision", "models") as update:
@@ -109,9 +109,9 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False, competition: 
     return prepared
 
 
-def _check_models(config: Config, train: Dense) -> dict[str, int]:
+def _check_models(config: Config, train: Store) -> dict[str, int]:
     """Refuse, before any training, models that can't be made for these series; label -> bytes of a cell's weights."""
-    grids = target_grid.detect_grids(np.asarray(train.y)[train.scored])
+    grids = target_grid.detect_grids(np.asarray(train.y[train.scored]))
     features, targets = len(train.names), len(grids)
     plain = Scaler(np.zeros(features), np.ones(features), np.zeros(targets), np.ones(targets), tuple(grids))
     made = {
@@ -123,7 +123,7 @@ def _check_models(config: Config, train: Dense) -> dict[str, int]:
 
 
 def _given(
-    config: Config, competition: Competition, train: Dense, test: Dense, dealt: Folds, terminal: Terminal
+    config: Config, competition: Competition, train: Store, test: Store, dealt: Folds, terminal: Terminal
 ) -> PlanInputs:
     """What the cells share; series to pre-train on are made when a cell asks for them."""
     learns = any(model.teacher is not None and model.teacher.exact for model in config.models)
@@ -131,9 +131,9 @@ def _given(
         with terminal.bar("decoding", "series") as update:
             exact_rows.obtain(competition.test, update, "teacher.exact = true")
 
-    made: dict[tuple[str, int, int, str, int | None], Dense] = {}
+    made: dict[tuple[str, int, int, str, int | None], Store] = {}
 
-    def pretraining_data(asked: PretrainConfig, fold: int | None) -> Dense:
+    def pretraining_data(asked: PretrainConfig, fold: int | None) -> Store:
         what = (asked.source, asked.breaths, asked.seed, asked.calibrate, fold if asked.calibrate == "fold" else None)
         if what not in made:
             with terminal.bar("series to pre-train on", "series") as update:
@@ -172,7 +172,7 @@ def run_cells(
     if not waiting:
         terminal.say("all cells are finished: nothing to train")
         return config.track
-    files.need_space(predicted_bytes(waiting), "storing the cells' predictions")
+    files.require_space(predicted_bytes(waiting), "storing the cells' predictions")
     name = config.data.metric
     with open_tracker(config.track, config.name, folder, verb) as tracker, cell_bars(terminal, waiting) as bars:
 
@@ -193,9 +193,7 @@ def run_cells(
 def predicted_bytes(jobs: Sequence[Job]) -> int:
     """What the cells' predictions will take: bytes."""
     tables = [store.open_store(path) for job in jobs[:1] for path in (job.train, job.test) if path is not None]
-    targets = max(dense.y.shape[2] for dense in tables if dense.y is not None)
-    values = sum(dense.x.shape[0] * dense.x.shape[1] for dense in tables) * targets
-    return 8 * int(values) * len(jobs)
+    return 8 * sum(table.y.size for table in tables) * len(jobs)  # float64
 
 
 def summary(prepared: Prepared, terminal: Terminal) -> None:

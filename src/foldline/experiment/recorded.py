@@ -180,7 +180,7 @@ def record(
     }
     files.write_json(folder / "experiment.json", value)
     files.write_text(folder / "config.toml", tomli_w.dumps(config.tables()))
-    files.point(folder.parent / "latest", folder)
+    files.replace_symlink(folder.parent / "latest", folder)
 
 
 def environment() -> dict[str, str]:

@@ -14,12 +14,11 @@ from foldline import blend
 from foldline.blend import Blend, Decision, Nested, Rows, members, post_processing
 from foldline.blend.members import Member
 from foldline.blend.rules import shown as in_words
-from foldline.data import target_grid
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.metrics import interval, metric
 from foldline.data.roles import DataConfig
-from foldline.data.store import Dense, pad
+from foldline.data.store import Store
 from foldline.data.target_grid import Grid
 from foldline.experiment.config import Config
 
@@ -32,8 +31,8 @@ class Result:
     """What an experiment found. M models, N training series, R scored rows, K targets."""
 
     labels: tuple[str, ...]  # (M,)
-    members: np.ndarray  # (M, N, T, K) out-of-fold predictions
-    blended: np.ndarray  # (N, T, K) nested out-of-fold blend, after post-processing: what the score is of
+    members: np.ndarray  # (M, R, K) out-of-fold predictions
+    blended: np.ndarray  # (R, K) nested out-of-fold blend, after post-processing: what the score is of
     scores: dict[str, list[float]]  # row of the score table -> its score in each fold, then over all rows
     by_target: dict[str, list[float]]  # the same rows -> (K,) scores over all rows
     blend: Blend  # fitted on all out-of-fold rows: what test predictions get
@@ -65,45 +64,57 @@ class Result:
         return columns, rows
 
 
-def combine(config: Config, every: Sequence[Member], dense: Dense, folds: Folds, exact: Exact | None) -> Result:
+def combine(config: Config, every: Sequence[Member], store: Store, folds: Folds, exact: Exact | None) -> Result:
     """Scores and blend of an experiment whose cells are all finished.
 
     Args:
         every: its members.
         exact: what a decoder read back from the training series' inputs, if post.decode asks for it.
     """
-    rows, predictions = rows_of(every, config, dense, folds)
+    rows, predictions = rows_of(every, config, store, folds)
     decision = blend.decide(config.blend, rows) if config.blend.used == "auto" and len(every) > 1 else None
     fitted = blend.fit(config.blend, rows, decision.chosen if decision else None)
     nested = blend.nested(config.blend, rows)
     shown = dict(zip(rows.labels, rows.predictions, strict=True))
     if len(every) > 1:
         shown[f"blend ({'auto: ' if decision else ''}{in_words(fitted.method)})"] = nested.values
-    shown |= _post_processed(config, nested.values, rows, dense, exact)
+    shown |= _post_processed(config, nested.values, rows, store, exact)
     final = next(reversed(shown.values()))
-    blended = np.zeros((*dense.scored.shape, final.shape[1]))
-    blended[dense.scored] = final
-    grids: list[Grid | None] = target_grid.detect_grids(rows.y) if config.post.snap else [None] * final.shape[1]
+    blended = np.zeros((len(store.scored), final.shape[1]))
+    blended[store.scored] = final
+    grids = post_processing.helpful_grids(rows.y, nested.values, rows.metric) if config.post.snap else None
     scores = {name: _by_fold(values, rows) for name, values in shown.items()}
     by_target = {name: _by_target(values, rows) for name, values in shown.items()}
     between = interval(rows.metric, rows.metric.loss(rows.y, final), rows.series)
-    return Result(rows.labels, predictions, blended, scores, by_target, fitted, grids, rows, nested, decision, between)
+    return Result(
+        rows.labels,
+        predictions,
+        blended,
+        scores,
+        by_target,
+        fitted,
+        grids or [None] * final.shape[1],
+        rows,
+        nested,
+        decision,
+        between,
+    )
 
 
-def rows_of(every: Sequence[Member], config: Config, dense: Dense, folds: Folds) -> tuple[Rows, np.ndarray]:
-    """The scored rows that a blend of these members is fitted on, and (M, N, T, K) all out-of-fold predictions."""
-    assert dense.y is not None, "an experiment is scored on labelled series"
-    scored = dense.scored
-    predictions = np.stack([member.out_of_fold(dense) for member in every])
+def rows_of(every: Sequence[Member], config: Config, store: Store, folds: Folds) -> tuple[Rows, np.ndarray]:
+    """The scored rows that a blend of these members is fitted on, and (M, R, K) all out-of-fold predictions."""
+    assert store.labelled, "an experiment is scored on labelled series"
+    scored = store.scored
+    predictions = np.stack([member.out_of_fold(store) for member in every])
     spreads: list[np.ndarray | None] = [None]
     if "lightgbm" in (config.blend.used, *config.blend.candidates):
-        spreads = [member.spread(dense) for member in every]
+        spreads = [member.spread(store) for member in every]
     known = [values[scored] for values in spreads if values is not None]
-    series = np.broadcast_to(np.arange(len(scored))[:, None], scored.shape)[scored]
+    series = store.series_of_row[scored]
     rows = Rows(
         labels=tuple(member.label for member in every),
         predictions=predictions[:, scored],
-        y=np.asarray(dense.y)[scored],
+        y=np.asarray(store.y[scored]),
         fold=folds.assignment[series],
         series=series,
         metric=metric(config.data.metric),
@@ -113,16 +124,15 @@ def rows_of(every: Sequence[Member], config: Config, dense: Dense, folds: Folds)
 
 
 def _post_processed(
-    config: Config, mixed: np.ndarray, rows: Rows, dense: Dense, exact: Exact | None
+    config: Config, mixed: np.ndarray, rows: Rows, store: Store, exact: Exact | None
 ) -> dict[str, np.ndarray]:
     """Step -> rows after it, in order, where it changed any; nothing fitted has seen the fold it is applied to."""
     done: dict[str, np.ndarray] = {}
-    snapped = _snapped_by_fold(mixed, rows.y, rows.fold) if config.post.snap else mixed
+    snapped = _snapped_by_fold(mixed, rows) if config.post.snap else mixed
     if not np.array_equal(snapped, mixed):
         mixed = done[SNAPPED] = snapped
     if exact is not None:
-        known = pad(exact.values, dense.lengths, dense.scored.shape[1])[dense.scored]
-        done[EXACT_ROWS] = post_processing.paste(mixed, known)
+        done[EXACT_ROWS] = post_processing.paste(mixed, exact.values[store.scored])
     return done
 
 
@@ -137,22 +147,23 @@ def _by_target(values: np.ndarray, rows: Rows) -> list[float]:
     return [rows.metric(rows.y[:, target], values[:, target]) for target in range(rows.y.shape[1])]
 
 
-def _snapped_by_fold(values: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Each fold snapped to the grid that the other folds' targets show; left as it is where they show none."""
+def _snapped_by_fold(values: np.ndarray, rows: Rows) -> np.ndarray:
+    """Snap each fold to the grid of the other folds' targets, where those folds' score gains by it."""
     snapped = np.empty_like(values)
-    for number in np.unique(fold):
-        inside = fold == number
-        snapped[inside] = post_processing.snap(values[inside], target_grid.detect_grids(truth[~inside]))
+    for number in np.unique(rows.fold):
+        inside = rows.fold == number
+        grids = post_processing.helpful_grids(rows.y[~inside], values[~inside], rows.metric)
+        snapped[inside] = post_processing.snap(values[inside], grids)
     return snapped
 
 
 def predict(
-    fitted: Blend, grids: list[Grid | None], every: Sequence[Member], dense: Dense, exact: Exact | None
+    fitted: Blend, grids: list[Grid | None], every: Sequence[Member], store: Store, exact: Exact | None
 ) -> np.ndarray:
     """(rows, K) test predictions: mean over folds and seeds in each member, then blend, grid, exact rows."""
     fitted = fitted.without_idle()
     weighed = members.labelled(fitted.labels, every)
-    predictions = np.stack([member.test(dense) for member in weighed])
-    spread = np.stack([member.test(dense, spread=True) for member in weighed]) if fitted.needs_spread else None
+    predictions = np.stack([member.test(store) for member in weighed])
+    spread = np.stack([member.test(store, spread=True) for member in weighed]) if fitted.needs_spread else None
     snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
     return snapped if exact is None else post_processing.paste(snapped, exact.values)

@@ -61,6 +61,7 @@ def shuffle(batch: Batch, share: float, distance: int) -> Batch:
         x=batch.x.gather(1, wide.expand_as(batch.x)),
         y=batch.y.gather(1, wide.expand_as(batch.y)),
         weight=batch.weight.gather(1, order),
+        known=None if batch.known is None else batch.known.gather(1, wide.expand_as(batch.known)),
     )
 
 
@@ -78,12 +79,14 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
     weight = torch.where(mixed, weight, 1.0)
     static = functional.one_hot(batch.static, codes).float()  # (B, S, L)
     counts = torch.minimum(batch.weight, torch.where(mixed[:, None], batch.weight[other], batch.weight))
-    mask = batch.mask
+    mask, known = batch.mask, batch.known
     if mask is not None:
         mask = mask & (mask[other] | ~mixed[:, None])
+    if known is not None:
+        known = known & (known[other] | ~mixed[:, None, None])
 
     def mix(value: Tensor) -> Tensor:
         share_of = weight.view(-1, *[1] * (value.dim() - 1))
         return share_of * value + (1 - share_of) * value[other]
 
-    return Batch(mix(batch.x), mix(static), mask, mix(batch.y), counts)
+    return Batch(mix(batch.x), mix(static), mask, mix(batch.y), counts, known)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from foldline import models
-from foldline.data.store import Dense, pad
+from foldline.data.store import Store
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import inner_split
 from foldline.fit.train_config import TrainConfig
@@ -25,11 +25,11 @@ class RowsCell:
         self.train = train
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
-    def fit(self, data: Dense, series: np.ndarray, seed: int, emit: Emit) -> None:
+    def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
         """Fit on the scored rows of the given series, less those whose score [train.watch] says to stop by."""
         rounds, threads = self.model.config.rounds, self.train.threads
-        taught, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
-        x, y = labelled(taught[0])  # (R, F), (R, K)
+        kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
+        x, y = labelled(kept[0])  # (R, F), (R, K)
         watched = None
         if held:
             seen, wanted = labelled(held[0])
@@ -40,17 +40,15 @@ class RowsCell:
             row["watched"] = float(np.abs(self.model.predict(watched.x, threads) - watched.y).mean())
         emit("epoch", epoch=rounds, **row)
 
-    def predict(self, data: Dense, series: np.ndarray) -> tuple[np.ndarray, None]:
-        """(n, T, K) float64 for every real step; trees know no spread."""
-        mask = data.mask[series]
-        predicted = self.model.predict(rows(data, series, mask), self.train.threads)
-        return pad(predicted, data.lengths[series], data.x.shape[1]), None
+    def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
+        """Predict every row of some series: (r, K) float64; trees know no spread."""
+        return self.model.predict(inputs(data, series), self.train.threads), None
 
     def save(self, folder: Path) -> None:
         """booster-K.txt, one a target."""
         self.model.save(folder)
 
-    def load(self, folder: Path, data: Dense) -> None:
+    def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote."""
         self.model.load(folder)
 
@@ -66,16 +64,16 @@ def settings(train: TrainConfig) -> dict[str, Any]:
     return {"threads": train.threads} | ({"watch": {"share": share, "stop": train.watch.stop}} if share else {})
 
 
-def labelled(labelled: LabelledSeries) -> tuple[np.ndarray, np.ndarray]:
-    """(R, F) features and (R, K) targets of a labelled's scored steps."""
-    scored = labelled.weight > 0
-    return rows(labelled.dense, labelled.series, scored), labelled.y[scored]
+def labelled(part: LabelledSeries) -> tuple[np.ndarray, np.ndarray]:
+    """Take the rows that count: (m, F) inputs and (m, K) targets."""
+    counts = part.weight > 0
+    return inputs(part.store, part.series)[counts], part.y[counts]
 
 
-def rows(data: Dense, series: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """(R, F) features of the chosen steps, (n, T) bool; where a start of the target is known, all of it in each row."""
-    x = data.x[series]
-    if data.observed is not None:
-        start = data.observed[series].reshape(len(series), 1, -1).astype(np.float32)  # (n, 1, observed * K)
-        x = np.concatenate([x, np.broadcast_to(start, (*x.shape[:2], start.shape[2]))], axis=2)
-    return np.asarray(x[chosen])
+def inputs(store: Store, series: np.ndarray) -> np.ndarray:
+    """(r, F) features of the rows of some series; with a known start of the target, all of it beside every row."""
+    x = store.features(series)
+    if not store.observed:
+        return x
+    start = store.pad(store.y, series, store.observed).reshape(len(series), -1).astype(np.float32)  # (n, observed * K)
+    return np.concatenate([x, np.repeat(start, store.lengths[series], axis=0)], axis=1)

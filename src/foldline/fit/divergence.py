@@ -30,7 +30,7 @@ class Diverged(Exception):
         way_out = "lower train.lr or set train.clip = 1. The last good checkpoint is kept."
         if not self.series:
             return f"The {self.what} of {name} was not finite after epoch {self.epoch}. L{way_out[1:]}"
-        keys = np.concatenate([part.dense.keys[part.series] for part in labelled_sets])[list(self.series)]
+        keys = np.concatenate([part.store.keys[part.series] for part in labelled_sets])[list(self.series)]
         shown = ", ".join(map(str, keys[:SHOWN])) + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
         return (
             f"The {self.what} of {name} was not finite at step {self.step} of epoch {self.epoch}, on the series "

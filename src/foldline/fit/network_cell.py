@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from foldline import models
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.data.store import Dense
+from foldline.data.store import Store, unpad
 from foldline.fit import out_of_memory
 from foldline.fit.device_dataset import Batch, DeviceDataset, kept_steps, place
 from foldline.fit.divergence import Diverged
-from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.precision import autocast
 from foldline.fit.scaler import Scaler
 from foldline.fit.train_config import TrainConfig
@@ -43,7 +43,7 @@ class NetworkCell:
     def fit(
         self, labelled_sets: Sequence[LabelledSeries], seed: int, emit: Emit, folder: Path, start: Path | None = None
     ) -> Iterator[None]:
-        """Fit on the labelled_sets and on nothing else; pauses after every step.
+        """Fit on labelled series and on nothing else; pauses after every step.
 
         Args:
             labelled_sets: the first one's series are the ones to watch, if [train.watch] asks for it.
@@ -52,12 +52,12 @@ class NetworkCell:
         """
         config, device = self.train, torch.device(self.train.device_used)
         prepare(config, device)
-        taught, watched = inner_split(labelled_sets, config.watch.share, seed)
-        self.steps = max(kept_steps(config.margin, labelled.dense) for labelled in labelled_sets)
-        fold = place(taught, self.scaler, self.steps, device)
+        kept, watched = inner_split(labelled_sets, config.watch.share, seed)
+        self.steps = max(kept_steps(config.margin, labelled.store) for labelled in labelled_sets)
+        fold = place(kept, self.scaler, self.steps, device)
         inner = place(watched, self.scaler, self.steps, device) if watched else None
         torch.manual_seed(seed)
-        network = self._build(labelled_sets[0].dense).to(device)
+        network = self._build(labelled_sets[0].store).to(device)
         if start is not None:
             network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
         state = State(network, config, device)
@@ -68,12 +68,12 @@ class NetworkCell:
         try:
             yield from on_own_stream(train(state, config, seed, fold, inner, emit, folder), device)
         except Diverged as error:
-            raise UserError(error.told(self.name, taught)) from error
+            raise UserError(error.told(self.name, kept)) from error
         self.network = state.final
 
     @torch.no_grad()
-    def predict(self, data: Dense, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(n, T, K) float64 predictions, and their spread where the head has one, in the target's own unit.
+    def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predict every row of some series: (r, K) float64 in the target's own unit, and its spread if the head has one.
 
         The last kept step is repeated over cropped ones.
         """
@@ -85,10 +85,8 @@ class NetworkCell:
         prepare(self.train, device)
         self.network.to(device).eval()
         # T is that of training, whatever else is in the file: more only where a step is scored that training has not.
-        steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.x.shape[1])
-        blank = np.broadcast_to(0.0, (len(series), data.x.shape[1], len(self.scaler.y_center)))  # takes no memory
-        asked = LabelledSeries(data, series, blank, data.scored[series].astype(np.float32))
-        fold = place([asked], self.scaler, steps, device)
+        steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.longest)
+        fold = place([unlabelled_series(data, series)], self.scaler, steps, device)
         spreads: list[Tensor] = []
 
         def predicted(index: Tensor) -> Tensor:
@@ -100,8 +98,9 @@ class NetworkCell:
             return value
 
         values = list(out_of_memory.in_parts(predicted, len(series), 4 * self.train.batch, device))
-        value = _uncropped(values, data.x.shape[1]) * self.scaler.y_scale + self.scaler.y_center
-        return value, _uncropped(spreads, data.x.shape[1]) * self.scaler.y_scale if spreads else None
+        lengths, scaler = data.lengths[series], self.scaler
+        value = _rows(values, lengths) * scaler.y_scale + scaler.y_center
+        return value, _rows(spreads, lengths) * scaler.y_scale if spreads else None
 
     def _raw(self, fold: DeviceDataset, index: Tensor) -> tuple[Tensor, Batch]:
         assert self.network is not None
@@ -117,7 +116,7 @@ class NetworkCell:
         with files.atomic(folder / "weights.safetensors") as stream:
             stream.write(safetensors.torch.save(tensors, metadata={"steps": str(self.steps)}))
 
-    def load(self, folder: Path, data: Dense) -> None:
+    def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote; `data` tells the number of features."""
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
             self.steps = int(stored.metadata()["steps"])
@@ -125,11 +124,11 @@ class NetworkCell:
         self.network = self._build(data)
         self.network.load_state_dict(tensors)
 
-    def _build(self, data: Dense) -> nn.Module:
+    def _build(self, data: Store) -> nn.Module:
         return network_of(self.name, self.params, data, self.scaler)
 
 
-def network_of(name: str, params: dict[str, Any], data: Dense, scaler: Scaler) -> nn.Module:
+def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -> nn.Module:
     """A network for the series of a store, as a fold's scaler leaves them; it knows where the time stands in x.
 
     Raises:
@@ -172,7 +171,8 @@ def inner_split(
         return list(labelled_sets), []
     first, count = labelled_sets[0], len(labelled_sets[0].series)
     drawn = np.random.default_rng([seed, 1]).permutation(count)
-    scored = np.flatnonzero(first.weight[drawn].any(axis=1))  # among those drawn
+    counted = np.bincount(np.repeat(np.arange(count), first.store.lengths[first.series]), first.weight, count) > 0
+    scored = np.flatnonzero(counted[drawn])  # among those drawn
     if len(scored) < 2:
         raise UserError(
             f"train.watch.share = {share} needs at least 2 training series with scored steps, but there is "
@@ -181,13 +181,13 @@ def inner_split(
     inside = np.zeros(count, dtype=bool)
     least, most = scored[0] + 1, scored[-1]  # so that there is something to score on either side
     inside[drawn[: min(max(least, round(share * count)), most)]] = True
-    kept, out = (
-        LabelledSeries(first.dense, first.series[part], first.y[part], first.weight[part]) for part in (~inside, inside)
-    )
-    return [kept, *labelled_sets[1:]], [out]
+    return [first.subset(~inside), *labelled_sets[1:]], [first.subset(inside)]
 
 
-def _uncropped(parts: list[Tensor], steps: int) -> np.ndarray:
-    """(n, T, K) float64 with the last kept step repeated up to `steps`."""
+def _rows(parts: list[Tensor], lengths: np.ndarray) -> np.ndarray:
+    """Join (b, T, K) of batches to (r, K) float64, the last kept step repeated over the cropped ones of each series."""
     kept = torch.cat(parts).numpy().astype(np.float64)
-    return np.pad(kept, ((0, 0), (0, steps - kept.shape[1]), (0, 0)), mode="edge")
+    last, longest = kept.shape[1], int(lengths.max())
+    if longest > last:
+        kept = np.pad(kept, ((0, 0), (0, longest - last), (0, 0)), mode="edge")
+    return unpad(kept[:, :longest], lengths)

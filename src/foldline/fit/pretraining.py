@@ -16,9 +16,10 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.data import exact_rows, loading, readers, store
+from foldline.data import exact_rows, featurize, loading, readers
+from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
-from foldline.data.store import Dense, FeaturesConfig
+from foldline.data.store import Store
 from foldline.data.table import Table
 
 
@@ -45,7 +46,7 @@ def pretraining_data(
     competition: Competition,
     inside: np.ndarray,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Dense:
+) -> Store:
     """The store of the series that a fold's cells are pre-trained on.
 
     Args:
@@ -57,7 +58,7 @@ def pretraining_data(
     )
     if config.source != "simulate":
         _refuse_known(table, competition)
-    return store.obtain(table, features, competition.levels, on_progress)
+    return featurize.obtain(table, features, competition.levels, on_progress)
 
 
 def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndarray) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 
 from foldline.core import files
 from foldline.data import exact_rows
-from foldline.data.store import open_store, pad
+from foldline.data.store import open_store
 from foldline.fit.labelled_series import LabelledSeries
 
 
@@ -34,21 +34,23 @@ class PseudoLabels:
 
     store: Path  # of the test table
     exact: Path | None  # exact rows of the test table
-    teachers: tuple[Path, ...]  # (n, T, K) predictions for the test table, one file a teacher
+    teachers: tuple[Path, ...]  # (R, K) predictions for the test table, one file a teacher
     weight: float
 
     def labelled_series(self, targets: int) -> LabelledSeries:
-        """The test series that have labels."""
-        dense = open_store(self.store)
-        count, steps = dense.scored.shape
-        y, weight = np.zeros((count, steps, targets)), np.zeros((count, steps), dtype=np.float32)
-        for path in self.teachers:
-            y += files.read_array(path, mapped=True) / len(self.teachers)
+        """Read the labels of the test series that have any. targets: K."""
+        store = open_store(self.store)
+        count = len(store.scored)
+        y, known, weight = np.array(store.y), np.array(store.known), np.zeros(count, dtype=np.float32)
         if self.teachers:
-            weight[dense.scored] = self.weight
+            mean = np.zeros((count, targets))
+            for path in self.teachers:
+                mean += files.read_array(path, mapped=True) / len(self.teachers)
+            y[store.scored], known[store.scored], weight[store.scored] = mean[store.scored], True, self.weight
         if self.exact is not None:
-            known = pad(exact_rows.read(self.exact, int(dense.lengths.sum())).values, dense.lengths, steps)
-            places = ~np.isnan(known) & dense.scored
-            y[places, 0], weight[places] = known[places], 1.0
-        labelled = np.flatnonzero(weight.any(axis=1))
-        return LabelledSeries(dense, labelled, y[labelled], weight[labelled])
+            values = exact_rows.read(self.exact, count).values
+            found = ~np.isnan(values) & store.scored
+            y[found, 0], known[found, 0], weight[found] = values[found], True, 1.0
+        labelled = np.bincount(store.series_of_row, weight > 0, len(store.lengths)) > 0
+        every = LabelledSeries(store, np.arange(len(store.lengths)), y, known, weight)
+        return every.subset(labelled)

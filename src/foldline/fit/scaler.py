@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from foldline.core.errors import unknown
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.data.target_grid import Grid, detect_grids
 from foldline.models.contract import Targets
 
@@ -50,7 +50,7 @@ class Scaler:
         return Scaler(**{name: np.asarray(value[name], dtype=np.float64) for name in ARRAYS}, grids=grids)
 
 
-def fit(kind: str, data: Dense, series: np.ndarray, seed: int) -> Scaler:
+def fit(kind: str, data: Store, series: np.ndarray, seed: int) -> Scaler:
     """Fit on the given series (indices into `data`) only.
 
     robust: median, and the distance of the 10 and 90 % quantiles over 2.56 (a normal's standard deviation);
@@ -61,10 +61,10 @@ def fit(kind: str, data: Dense, series: np.ndarray, seed: int) -> Scaler:
         raise unknown("scaler", kind, KINDS, "features.scaler")
     if len(series) > SAMPLE:
         series = np.sort(np.random.default_rng(seed).choice(series, SAMPLE, replace=False))
-    rows = np.asarray(data.x[series], dtype=np.float64)[data.mask[series]]
-    center, scale = _statistics(kind, rows)
-    assert data.y is not None, "a scaler is fitted on labelled series"
-    targets = np.asarray(data.y[series])[data.scored[series]]
+    center, scale = _statistics(kind, data.features(series).astype(np.float64))
+    assert data.labelled, "a scaler is fitted on labelled series"
+    rows = data.rows(series)
+    targets = np.asarray(data.y[rows[data.scored[rows]]])
     y_center = np.median(targets, axis=0)
     y_scale = np.abs(targets - y_center).mean(axis=0)
     return Scaler(center, scale, y_center, np.where(y_scale > 0, y_scale, 1.0), tuple(detect_grids(targets)))

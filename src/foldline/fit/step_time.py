@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.fit import network_cell, out_of_memory, scaler, trainer
 from foldline.fit.augment import augment
 from foldline.fit.device_dataset import kept_steps, place
@@ -24,7 +24,7 @@ ENOUGH_S = 1.0  # a single step that takes so long is its own measurement
 CPU_BATCH = 64  # series of a step on a CPU at most; with more than these its time grows as their number does
 
 
-def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, dense: Dense) -> float:
+def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, dense: Store) -> float:
     """Seconds that a training step of a network takes, on the first series of a store.
 
     On a CPU a large batch is measured in small and multiplied: a step of the gold recipe would take half a minute.

@@ -82,11 +82,11 @@ def train(
                 state.average()
             counters.step, now = step + 1, time.perf_counter()
             emit("progress", done=counters.epoch + (step + 1) / per_epoch, of=config.epochs)
-            if interrupt.asked() or now - saved > config.checkpoint_s:
+            if interrupt.requested() or now - saved > config.checkpoint_s:
                 refuse_failed(failed, parameters, order, config.batch, counters)
                 counters.seconds, saved, began = counters.seconds + now - began, now, now
                 state.save(folder)
-                interrupt.obey()
+                interrupt.stop_if_requested()
             yield
         refuse_failed(failed, parameters, order, config.batch, counters)
         counters.seconds, began = counters.seconds + time.perf_counter() - began, time.perf_counter()

@@ -1,1 +1,1 @@
-"""From a config's tables to cells, and where they run: planning, executors, estimates, the ledger; tracking is a sink."""
+"""From a config's tables to cells, and where they run: planning, executors, estimates, ledger, tracking."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from foldline import models
 from foldline.core import files, interrupt
 from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
-from foldline.data.store import Dense, open_store
+from foldline.data.store import Store, open_store
 from foldline.fit import boosting_cell, scaler, trainer
 from foldline.fit.boosting_cell import RowsCell
 from foldline.fit.labelled_series import labelled_series
@@ -133,10 +133,10 @@ def run(job: Job, emit: Emit) -> Iterator[None]:
 
     One process at a time: a second one waits at the lock and finds the work done.
     """
-    interrupt.obey()
+    interrupt.stop_if_requested()
     cell = job.cell
     with ExitStack() as held:
-        with interrupt.at_once():
+        with interrupt.immediate():
             held.enter_context(files.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")))
         _sweep(cell)
         if job.force or not cell.done:
@@ -160,32 +160,32 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
         shutil.rmtree(cell.folder, ignore_errors=True)  # forced, or half of one: it starts again
     cell.folder.mkdir(parents=True, exist_ok=True)
     files.write_json(cell.folder / "depends.json", cell.depends)
-    dense = open_store(job.train)
-    held = np.zeros(len(dense.lengths), dtype=bool) if cell.fold is None else job.assignment == cell.fold
+    store = open_store(job.train)
+    held = np.zeros(len(store.lengths), dtype=bool) if cell.fold is None else job.assignment == cell.fold
     outside, inside = np.flatnonzero(~held), np.flatnonzero(held)
     began = time.perf_counter()
     with (cell.folder / "history.jsonl").open("w", encoding="utf-8") as history:
-        estimator = yield from _fitted(cell, job, dense, outside, _recording(emit, history))
+        estimator = yield from _fitted(cell, job, store, outside, _recording(emit, history))
     estimator.save(cell.folder)
     files.write_array(cell.folder / "held_out.npy", inside)
-    _write_predictions(cell, estimator, dense, inside, cell.folder / "out_of_fold.npy")
+    _write_predictions(cell, estimator, store, inside, cell.folder / "out_of_fold.npy")
     files.write_json(cell.folder / "done.json", {"time.train_s": time.perf_counter() - began})
     (cell.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _fitted(
-    cell: Cell, job: Job, dense: Dense, outside: np.ndarray, emit: Emit
+    cell: Cell, job: Job, store: Store, outside: np.ndarray, emit: Emit
 ) -> Generator[None, None, NetworkCell | RowsCell]:
     """The cell's estimator, fitted on the series outside its fold and on what its teachers say of test series."""
     if cell.model.on_rows:
         boosted = _estimator(cell, None)
         assert isinstance(boosted, RowsCell)
-        boosted.fit(dense, outside, cell.seed, emit)
+        boosted.fit(store, outside, cell.seed, emit)
         return boosted
     begun = None if cell.start is None else Scaler.from_json(files.read_json(cell.start.folder / "scaler.json"))
-    fitted = begun or scaler.fit(cell.scaler, dense, outside, cell.seed)  # weights go with the scale they learnt at
+    fitted = begun or scaler.fit(cell.scaler, store, outside, cell.seed)  # weights go with the scale they learnt at
     files.write_json(cell.folder / "scaler.json", fitted.to_json())
-    labelled_sets = [labelled_series(dense, outside)]
+    labelled_sets = [labelled_series(store, outside)]
     if cell.model.teacher is not None:
         assert job.test is not None, "teachers label test series"
         fingerprint = open_store(job.test).fingerprint
@@ -218,19 +218,20 @@ def _recording(emit: Emit, history: Any) -> Emit:
 
 
 def _write_predictions(
-    cell: Cell, estimator: NetworkCell | RowsCell, dense: Dense, series: np.ndarray, path: Path
+    cell: Cell, estimator: NetworkCell | RowsCell, store: Store, series: np.ndarray, path: Path
 ) -> None:
     """Predictions under `path`, and their spread beside them where the model knows it.
 
     Raises:
         UserError: one is not finite; a blend would carry that everywhere.
     """
-    values, spread = estimator.predict(dense, series)
-    broken = (~np.isfinite(values).all(axis=-1) & dense.mask[series]).any(axis=1)
-    if broken.any():
+    values, spread = estimator.predict(store, series)
+    bad = ~np.isfinite(values).all(axis=1)
+    broken = np.unique(np.repeat(series, store.lengths[series])[bad])
+    if len(broken):
         raise UserError(
-            f"{cell.name}: a prediction must be finite, but that of series {dense.keys[series[broken]][0]} is not "
-            f"({int(broken.sum())} such series). Look for an extreme input there, or at the losses in "
+            f"{cell.name}: a prediction must be finite, but that of series {store.keys[broken][0]} is not "
+            f"({len(broken)} such series). Look for an extreme input there, or at the losses in "
             f"{cell.folder / 'history.jsonl'}."
         )
     if spread is not None:
@@ -239,7 +240,7 @@ def _write_predictions(
 
 
 def spread_path(path: Path) -> Path:
-    """Where the spread of the predictions in `path` lies: (n, T, K) expected absolute error, in the target's unit."""
+    """Where the spread of the predictions in `path` lies: (r, K) expected absolute error, in the target's unit."""
     return path.with_name(f"spread-{path.name}")
 
 
@@ -250,11 +251,11 @@ def _estimator(cell: Cell, fitted: Scaler | None) -> NetworkCell | RowsCell:
     return NetworkCell(model.name, model.params, model.train, fitted)
 
 
-def load(cell: Cell, dense: Dense) -> NetworkCell | RowsCell:
+def load(cell: Cell, store: Store) -> NetworkCell | RowsCell:
     """The finished cell's estimator, ready to predict."""
     stored = cell.folder / "scaler.json"
     estimator = _estimator(cell, Scaler.from_json(files.read_json(stored)) if stored.exists() else None)
-    estimator.load(cell.folder, dense)
+    estimator.load(cell.folder, store)
     return estimator
 
 
@@ -263,32 +264,40 @@ def test_path(cell: Cell, fingerprint: str) -> Path:
     return cell.folder / f"test-{fingerprint}.npy"
 
 
-def _predict_test(cell: Cell, store: Path) -> None:
-    dense = open_store(store)
-    path = test_path(cell, dense.fingerprint)
+def _predict_test(cell: Cell, table: Path) -> None:
+    store = open_store(table)
+    path = test_path(cell, store.fingerprint)
     if not path.exists():
-        _write_predictions(cell, load(cell, dense), dense, np.arange(len(dense.lengths)), path)
+        _write_predictions(cell, load(cell, store), store, np.arange(len(store.lengths)), path)
 
 
-def out_of_fold(cells: list[Cell], dense: Dense) -> np.ndarray:
-    """(N, T, K) out-of-fold predictions of one model: mean over seeds, each series by the cells that held it out."""
-    assert dense.y is not None, "labelled series are needed"
-    total, count = np.zeros(dense.y.shape), np.zeros(len(dense.lengths))
-    for cell in cells:
-        held = files.read_array(cell.folder / "held_out.npy")
-        total[held] += files.read_array(cell.folder / "out_of_fold.npy")
-        count[held] += 1
-    return total / count[:, None, None]
+def out_of_fold(cells: Sequence[Cell], store: Store) -> np.ndarray:
+    """Collect one model's out-of-fold predictions: (R, K), each row by the cells that held it out, the mean over seeds."""
+    return _mean_of_held_out(store, [(cell, cell.folder / "out_of_fold.npy") for cell in cells])
 
 
-def held_out_score(cell: Cell, dense: Dense, chosen: Metric) -> float | None:
+def out_of_fold_spread(cells: Sequence[Cell], store: Store) -> np.ndarray | None:
+    """Collect the expected absolute error of those, (R, K); None where the model does not know it."""
+    paths = [(cell, spread_path(cell.folder / "out_of_fold.npy")) for cell in cells if cell.fold is not None]
+    return _mean_of_held_out(store, paths) if paths and all(path.exists() for _, path in paths) else None
+
+
+def _mean_of_held_out(store: Store, stored: Sequence[tuple[Cell, Path]]) -> np.ndarray:
+    total, count = np.zeros(store.y.shape), np.zeros(len(store.scored))
+    for cell, path in stored:
+        rows = store.rows(files.read_array(cell.folder / "held_out.npy"))
+        total[rows] += files.read_array(path)
+        count[rows] += 1
+    return total / count[:, None]
+
+
+def held_out_score(cell: Cell, store: Store, chosen: Metric) -> float | None:
     """Score of a finished cell on the series it held out, as its model left them; None where it held out none."""
-    assert dense.y is not None, "labelled series are needed"
-    held = files.read_array(cell.folder / "held_out.npy")
-    scored = dense.scored[held]
+    rows = store.rows(files.read_array(cell.folder / "held_out.npy"))
+    scored = store.scored[rows]
     if not scored.any():
         return None
-    return chosen(dense.y[held][scored], files.read_array(cell.folder / "out_of_fold.npy")[scored])
+    return chosen(store.y[rows[scored]], files.read_array(cell.folder / "out_of_fold.npy")[scored])
 
 
 def history(cell: Cell) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldline.data.store import Dense, open_store
+from foldline.data.store import Store, open_store
 from foldline.fit import boosting_cell, step_time
 from foldline.run.cells import Cell, Job, ModelConfig
 from foldline.run.executors import ExecutorConfig, workers_for
@@ -56,7 +56,7 @@ def estimate(stages: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Es
     return found
 
 
-def _seconds(cell: Cell, dense: Dense, assignment: np.ndarray | None) -> float:
+def _seconds(cell: Cell, dense: Store, assignment: np.ndarray | None) -> float:
     """What the training of a cell takes."""
     count = len(dense.lengths)
     if assignment is not None and cell.fold is not None:
@@ -68,7 +68,7 @@ def _seconds(cell: Cell, dense: Dense, assignment: np.ndarray | None) -> float:
     return _boosting_s(model, dense, count)
 
 
-def _boosting_s(model: ModelConfig, dense: Dense, count: int) -> float:
+def _boosting_s(model: ModelConfig, dense: Store, count: int) -> float:
     """What boosting takes on so many series: a start, whose first one on a machine does not count, and its rounds."""
     series = np.arange(min(count, SERIES))
 

@@ -68,13 +68,13 @@ def take_turns(jobs: Iterable[Job], together: int, on_event: OnEvent) -> None:
     """
     waiting, running = iter(jobs), deque[Iterator[None]]()
     while True:
-        while len(running) < together and not interrupt.asked() and (job := next(waiting, None)) is not None:
+        while len(running) < together and not interrupt.requested() and (job := next(waiting, None)) is not None:
             running.append(_begun(job, on_event))
         if not running:
-            interrupt.obey()
+            interrupt.stop_if_requested()
             return
         turn = running.popleft()
-        with contextlib.suppress(interrupt.Obeyed):  # it has saved; the others that run shall do so, too
+        with contextlib.suppress(interrupt.Stopped):  # it has saved; the others that run shall do so, too
             if next(turn, _END) is not _END:
                 running.append(turn)
 

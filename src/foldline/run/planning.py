@@ -14,9 +14,10 @@ import numpy as np
 
 from foldline.core import files, schema
 from foldline.core.errors import UserError
+from foldline.data.featurize import FeaturesConfig
 from foldline.data.folds import Folds
 from foldline.data.roles import DataConfig
-from foldline.data.store import Dense, FeaturesConfig
+from foldline.data.store import Store
 from foldline.fit import boosting_cell, precision, step_time
 from foldline.fit.device_dataset import kept_steps
 from foldline.fit.pretraining import PretrainConfig
@@ -32,17 +33,17 @@ class PlanInputs:
 
     data: DataConfig
     features: FeaturesConfig
-    train: Dense
+    train: Store
     folds: Folds
     test: str = ""  # fingerprint of the test table
     exact: str = ""  # what the exact rows of the test table hash to, where a teacher gives them
-    pretraining_data: Callable[[PretrainConfig, int | None], Dense] | None = (
+    pretraining_data: Callable[[PretrainConfig, int | None], Store] | None = (
         None  # the series to pre-train a fold's cells on
     )
 
 
 def definite(
-    config: Sequence[ModelConfig], dense: Dense, update: Callable[[int, int], None] = lambda done, of: None
+    config: Sequence[ModelConfig], dense: Store, update: Callable[[int, int], None] = lambda done, of: None
 ) -> list[ModelConfig]:
     """The models with the precision that is used on this machine in place of `auto`; update(models done, of)."""
     found = []
@@ -64,7 +65,7 @@ def plan(given: PlanInputs, config: Sequence[ModelConfig]) -> list[Cell]:
     return made
 
 
-def _definite(model: ModelConfig, dense: Dense) -> ModelConfig:
+def _definite(model: ModelConfig, dense: Store) -> ModelConfig:
     if model.on_rows or model.train.precision != "auto":
         return model
     what = {"model": model.name, "params": model.params, "batch": model.train.batch, "micro": model.train.micro}

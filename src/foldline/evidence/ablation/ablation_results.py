@@ -1,7 +1,7 @@
-"""From finished cells to evidence: errors of each series by seed, their sums by fold and slice, and what they say.
+"""From finished cells to results: losses of each series and seed, scores by fold and slice, effects and verdicts.
 
-The unit is a fold and a seed: for each seed the seed's cells alone are blended and post-processed as `train` does it.
-Scores are therefore those of single seeds; `train` averages its seeds first and scores better.
+The unit is a fold and a seed: the cells of each seed alone are blended and post-processed as `train` does it. Scores are
+therefore those of single seeds. `train` averages over its seeds first, and its score is better.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from foldline.experiment.preparation import Prepared
 
 @dataclass(frozen=True, kw_only=True)
 class VariantResult:
-    """What came out for one variant. k folds, S seeds, G slices."""
+    """One variant against the baseline. k folds, S seeds, G slices; scores and effects in the metric's unit."""
 
     name: str
     changes: str
     scores: np.ndarray  # (k, S)
     deltas: np.ndarray  # (k, S) scores minus the baseline's
-    evidence: Significance
-    interval: np.ndarray  # (2,) 95 % of the bootstrap, of the effect
+    significance: Significance
+    interval: np.ndarray  # (2,) 95 % bootstrap interval of the effect
     slice_effects: np.ndarray  # (G,)
     slice_intervals: np.ndarray  # (G, 2)
-    identical: bool  # it predicts what the baseline predicts, to the last bit
+    identical: bool  # its losses equal the baseline's to the last bit
 
 
 @dataclass(frozen=True, kw_only=True)
 class AblationResult:
-    """What came out of an ablation."""
+    """The baseline's scores, and every variant against it. k folds, S seeds, G slices."""
 
     baseline: np.ndarray  # (k, S) scores
     slices: list[Slice]  # (G,)
@@ -64,38 +64,40 @@ class AblationResult:
 
     @property
     def score(self) -> float:
-        """The baseline's: mean over folds and seeds."""
+        """The baseline's score: mean over folds and seeds."""
         return float(self.baseline.mean())
 
 
-def reduce(study: PreparedAblation, terminal: Terminal) -> AblationResult:
-    """The evidence of a study whose cells are all finished."""
-    base, settings = study.base, study.ablation.settings
-    exact = _exact(study, terminal)
-    book = LossTable.of(
-        base.train, None if exact is None else pad(exact.known, base.train.lengths, base.train.scored.shape[1])
-    )
+def evaluate(ablation: PreparedAblation, terminal: Terminal) -> AblationResult:
+    """Compare all variants with the baseline; all cells are finished.
+
+    Raises:
+        UserError: the baseline's score is 0.
+    """
+    base, settings = ablation.base, ablation.plan.settings
+    exact = _exact(ablation, terminal)
+    table = LossTable.of(base.train, None if exact is None else exact.known)
     sums = []
-    with terminal.bar("weighing", "variants") as update:
-        for prepared in study.prepared:
-            sums.append(_losses(prepared, book, settings.seeds, exact))
-            update(len(sums), len(study.prepared))
-    return _weigh(study, book, np.stack(sums))
+    with terminal.bar("scoring", "variants") as update:
+        for prepared in ablation.prepared:
+            sums.append(_losses(prepared, table, settings.seeds, exact))
+            update(len(sums), len(ablation.prepared))
+    return _compare(ablation, table, np.stack(sums))
 
 
-def _exact(study: PreparedAblation, terminal: Terminal) -> Exact | None:
-    """Exact rows of the training table, where the baseline or a variant asks for them."""
-    if not any(prepared.config.post.decode for prepared in study.prepared):
+def _exact(ablation: PreparedAblation, terminal: Terminal) -> Exact | None:
+    """Exact rows of the training table; None where neither the baseline nor a variant decodes."""
+    if not any(prepared.config.post.decode for prepared in ablation.prepared):
         return None
     with terminal.bar("decoding", "series") as update:
-        found = decoding.obtain(study.base.competition.train, update)
+        found = decoding.obtain(ablation.base.competition.train, update)
     if found.doubt:
         terminal.warn(f"{found.doubt}; exact decoding needs the printed digits, so less can be proven.")
     return found
 
 
-def _losses(prepared: Prepared, book: LossTable, seeds: tuple[int, ...], exact: Exact | None) -> np.ndarray:
-    """(S, N, P, E) summed losses of one config: each seed's cells reduced as an experiment of their own."""
+def _losses(prepared: Prepared, table: LossTable, seeds: tuple[int, ...], exact: Exact | None) -> np.ndarray:
+    """(S, N, P, E) summed losses of one config; the cells of each seed are combined as an experiment of their own."""
     config, dense = prepared.config, prepared.train
     used = exact if config.post.decode else None
     found = []
@@ -103,19 +105,19 @@ def _losses(prepared: Prepared, book: LossTable, seeds: tuple[int, ...], exact: 
         plan = [cell for cell in prepared.plan if cell.seed == seed]
         every = [*members.of_plan(plan), *prepared.others]
         result = scoring.combine(config, every, dense, prepared.folds, used)
-        found.append(book.losses(np.asarray(dense.y), result.blended, metric(config.data.metric)))
+        found.append(table.losses(np.asarray(dense.y), result.blended, metric(config.data.metric)))
     return np.stack(found)
 
 
-def _weigh(study: PreparedAblation, book: LossTable, sums: np.ndarray) -> AblationResult:
-    """Significance, intervals and slices. sums: (1 + V, S, N, P, E)."""
-    base, settings = study.base, study.ablation.settings
+def _compare(ablation: PreparedAblation, table: LossTable, sums: np.ndarray) -> AblationResult:
+    """Compute tests, intervals and slices. sums: (1 + V, S, N, P, E) losses, the baseline's first."""
+    base, settings = ablation.base, ablation.plan.settings
     finish, fold = metric(base.config.data.metric).finish, base.folds.assignment
-    whole = loss_table.everything(book.counts)
-    slices = loss_table.slices(base.train, book.counts, base.config.data.static, base.competition.levels)
-    scores = loss_table.fold_scores(whole.of(sums), whole.of(book.counts), fold, finish)  # (1 + V, k, S)
-    sliced = np.stack([_slice_scores(each, sums, book, finish) for each in slices])  # (G, 1 + V)
-    intervals = bootstrap.intervals(sums, book.counts, fold, [whole, *slices], finish, settings.bootstrap, seed=0)
+    whole = loss_table.everything(table.counts)
+    slices = loss_table.slices(base.train, table.counts, base.config.data.static, base.competition.levels)
+    scores = loss_table.fold_scores(whole.of(sums), whole.of(table.counts), fold, finish)  # (1 + V, k, S)
+    sliced = np.stack([_slice_scores(each, sums, table, finish) for each in slices])  # (G, 1 + V)
+    intervals = bootstrap.intervals(sums, table.counts, fold, [whole, *slices], finish, settings.bootstrap, seed=0)
     rule = _rule(settings, float(scores[0].mean()), len(scores) - 1)
     judged = significance.judge(scores[1:] - scores[0], rule)
     found = [
@@ -124,35 +126,35 @@ def _weigh(study: PreparedAblation, book: LossTable, sums: np.ndarray) -> Ablati
             changes=variant.changes,
             scores=scores[number],
             deltas=scores[number] - scores[0],
-            evidence=judged[number - 1],
+            significance=judged[number - 1],
             interval=intervals[0, number - 1],
             slice_effects=sliced[:, number] - sliced[:, 0],
             slice_intervals=intervals[1:, number - 1],
             identical=bool((sums[number] == sums[0]).all()),
         )
-        for number, variant in enumerate(study.ablation.variants, start=1)
+        for number, variant in enumerate(ablation.plan.variants, start=1)
     ]
-    sizes = np.array([each.of(book.counts).sum() for each in slices])
+    sizes = np.array([each.of(table.counts).sum() for each in slices])
     return AblationResult(
         baseline=scores[0], slices=slices, slice_sizes=sizes, slice_baseline=sliced[:, 0], rule=rule, variants=found
     )
 
 
 def _rule(settings: AblateConfig, score: float, variants: int) -> DecisionRule:
-    """What decides, its margin in the metric's unit."""
+    """The rule of the verdicts, its margin delta in the metric's unit."""
     if score == 0:
-        raise UserError("The baseline's score is 0, no error at all: nothing can help it. Take a harder baseline.")
+        raise UserError("The baseline's score is 0, so no variant can be better. Take a baseline with errors.")
     return DecisionRule(delta=settings.delta * score, alpha=settings.alpha, power=settings.power, variants=variants)
 
 
-def _slice_scores(each: Slice, sums: np.ndarray, book: LossTable, finish: Finish) -> np.ndarray:
+def _slice_scores(each: Slice, sums: np.ndarray, table: LossTable, finish: Finish) -> np.ndarray:
     """(1 + V,) scores over all values of a slice, mean over seeds."""
-    means = each.of(sums).sum(axis=-1) / each.of(book.counts).sum()  # (1 + V, S)
+    means = each.of(sums).sum(axis=-1) / each.of(table.counts).sum()  # (1 + V, S)
     return np.asarray(np.vectorize(finish, otypes=[float])(means).mean(axis=-1))
 
 
 def as_json(findings: AblationResult) -> dict[str, Any]:
-    """Everything that was found, for scripts: what the page shows, unrounded."""
+    """Everything that the page shows, unrounded, for ablation.json."""
     names = [f"{each.group}: {each.name}" for each in findings.slices]
     return {
         "baseline": {"score": findings.score, "scores": findings.baseline.tolist()},
@@ -169,7 +171,7 @@ def _variant_json(found: VariantResult, names: list[str]) -> dict[str, Any]:
     return {
         "name": found.name,
         "changes": found.changes,
-        **asdict(found.evidence),
+        **asdict(found.significance),
         "bootstrap": found.interval.tolist(),
         "deltas": found.deltas.tolist(),
         "identical": found.identical,

@@ -59,12 +59,11 @@ def _rows(train: Store, test: Store) -> tuple[np.ndarray, np.ndarray]:
     """(R, F) features of some rows of each series, and (R,) the series, training ones first."""
     rng, parts, owners, first = np.random.default_rng(0), [], [], 0
     for dense in (train, test):
-        places = rng.random((len(dense.lengths), ROWS)) * dense.lengths[:, None]
-        parts.append(np.asarray(dense.x)[np.arange(len(dense.lengths))[:, None], places.astype(np.int64)])
+        steps = (rng.random((len(dense.lengths), ROWS)) * dense.lengths[:, None]).astype(np.int64)
+        parts.append(dense.features(np.arange(len(dense.lengths)))[(dense.offsets[:, None] + steps).ravel()])
         owners.append(np.repeat(np.arange(len(dense.lengths)) + first, ROWS))
         first += len(dense.lengths)
-    x = np.concatenate(parts)
-    return x.reshape(-1, x.shape[-1]), np.concatenate(owners)
+    return np.concatenate(parts), np.concatenate(owners)
 
 
 def _out_of_fold(x: np.ndarray, series: np.ndarray, is_test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.data import featurize, folds, loading, store
+from foldline.data import featurize, folds, loading
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.store import Store

@@ -23,7 +23,7 @@ def other_series(context: AuditContext) -> CheckResult:
     changed = context.features(replace(table, frame=perturbations.everything(table, others)))
     alone = context.features(taken(table, np.flatnonzero(~others)))
     mine = _Part(base, np.flatnonzero(~others))
-    moved = mine.moved(changed.x[~others]) + mine.moved(alone.x)
+    moved = mine.moved(_padded(changed, np.flatnonzero(~others))) + mine.moved(_padded(alone))
     return _outcome(moved, "other series change", "follows other series")
 
 
@@ -32,7 +32,9 @@ def order_of_series(context: AuditContext) -> CheckResult:
     table = context.small[0]
     order = _drawn(table)
     mine = _Part(context.features(table), order)
-    return _outcome(mine.moved(context.features(taken(table, order)).x), "the series' order changes", "follows it")
+    return _outcome(
+        mine.moved(_padded(context.features(taken(table, order)))), "the series' order changes", "follows it"
+    )
 
 
 def names_of_series(context: AuditContext) -> CheckResult:
@@ -41,7 +43,7 @@ def names_of_series(context: AuditContext) -> CheckResult:
     keys = table.keys.gather(np.repeat(_drawn(table), table.lengths)).alias(data.key)
     named = table.frame.with_columns(keys, table.frame[data.id].shuffle(seed=0))
     mine = _Part(context.features(table), np.arange(len(table.lengths)))
-    moved = mine.moved(context.features(replace(table, frame=named)).x)
+    moved = mine.moved(_padded(context.features(replace(table, frame=named))))
     return _outcome(moved, f"{data.key} and {data.id} are dealt out anew", "is made from them")
 
 
@@ -50,7 +52,7 @@ def targets(context: AuditContext) -> CheckResult:
     table = context.small[0]
     frame = perturbations.targets(table, np.ones(len(table.lengths), dtype=bool))
     mine = _Part(context.features(table), np.arange(len(table.lengths)))
-    moved = mine.moved(context.features(replace(table, frame=frame)).x)
+    moved = mine.moved(_padded(context.features(replace(table, frame=frame))))
     return _outcome(moved, "the targets change", "is made from the target")
 
 
@@ -63,7 +65,7 @@ class _Part:
     """Some series of a store, to be held against what they become."""
 
     def __init__(self, dense: Store, series: np.ndarray) -> None:
-        self.names, self.x = dense.names, np.asarray(dense.x[series], dtype=np.float64)
+        self.names, self.x = dense.names, _padded(dense, series).astype(np.float64)
         self.slack = MOVED * self.x.std(axis=(0, 1)) + 1e-9
 
     def moved(self, other: np.ndarray) -> list[str]:
@@ -71,6 +73,11 @@ class _Part:
         steps = min(self.x.shape[1], other.shape[1])
         gap = np.abs(self.x[:, :steps] - other[:, :steps]).max(axis=(0, 1))
         return [name for name, far in zip(self.names, gap > self.slack, strict=True) if far]
+
+
+def _padded(store: Store, series: np.ndarray | None = None) -> np.ndarray:
+    """(n, T, F) float32 features of some series, None: of all; T is the longest of the store."""
+    return store.features_padded(np.arange(len(store.lengths)) if series is None else series, store.longest)
 
 
 def _outcome(moved: list[str], when: str, why: str) -> CheckResult:

@@ -92,14 +92,14 @@ def nesting(context: AuditContext) -> CheckResult:
 
 
 def _blended(base: SmallRun, config: Config, dense: Store) -> np.ndarray:
-    """(N, T, K) blended out-of-fold predictions of the trial's cells, scored on the targets in `dense`."""
+    """(R, K) blended out-of-fold predictions of the trial's cells, scored on the targets in `dense`."""
     with small_run.at(base.home):
         return scoring.combine(config, base.prepared.members, dense, base.prepared.folds, None).blended
 
 
 def _with_other_targets(dense: Store, held: np.ndarray) -> Store:
     y = np.array(dense.y)
-    rows = dense.mask & held[:, None]
+    rows = np.repeat(held, dense.lengths)
     y[rows] = perturbations.warp(y[rows])
     return replace(dense, y=y)
 

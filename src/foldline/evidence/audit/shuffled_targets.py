@@ -82,24 +82,25 @@ def _shuffled(table: Table, donors: np.ndarray) -> pl.DataFrame:
 def _scores(
     predicted: np.ndarray, table: Table, donors: np.ndarray, dense: Store, assignment: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Mean absolute error of (N, T, K) predictions for the donors' targets, and (DEALS,) for donors dealt out again."""
+    """Mean absolute error of (R, K) predictions for the donors' targets, and (DEALS,) for donors dealt out again."""
     rng, score, dealt = np.random.default_rng(1), 0.0, np.zeros(DEALS)
-    truth = _trajectories(table, predicted.shape[1])  # (N, T, K), of each series' own
-    scale = truth[dense.scored].std(axis=0) + 1e-12
+    scored, predicted = dense.pad(dense.scored), dense.pad(predicted)  # (N, T), (N, T, K)
+    truth = _trajectories(table, dense.longest)  # (N, T, K), of each series' own
+    scale = truth[scored].std(axis=0) + 1e-12
     for fold in np.unique(assignment):
         held = np.flatnonzero(assignment == fold)
         lent = truth[donors[held]]
         losses = np.stack(
             [
-                np.abs((lent - predicted[series]) / scale).mean(axis=-1)[:, dense.scored[series]].mean(axis=1)
-                for series in held[dense.scored[held].any(axis=1)]
+                np.abs((lent - predicted[series]) / scale).mean(axis=-1)[:, scored[series]].mean(axis=1)
+                for series in held[scored[held].any(axis=1)]
             ]
         )  # (series that count, donors)
-        places = np.flatnonzero(dense.scored[held].any(axis=1))
+        places = np.flatnonzero(scored[held].any(axis=1))
         score += float(losses[np.arange(len(places)), places].sum())
         order = rng.permuted(np.tile(np.arange(len(held)), (DEALS, 1)), axis=1)[:, places]
         dealt += losses[np.arange(len(places)), order].sum(axis=1)
-    count = int(dense.scored.any(axis=1).sum())
+    count = int(scored.any(axis=1).sum())
     return score / count, dealt / count
 
 

@@ -79,7 +79,7 @@ def _values(table: Table, name: str) -> pl.Series | None:
         frame = table.frame if name in table.frame.columns else readers.read(table.path, {key: None, name: None})
     except UserError:  # dates and lists name nothing
         return None
-    found = frame.group_by(key).agg(pl.col(name).n_unique().alias("count"), pl.col(name).first())
+    found = frame.group_by(key, maintain_order=True).agg(pl.col(name).n_unique().alias("count"), pl.col(name).first())
     if found["count"].max() != 1:  # it varies inside a series
         return None
     keys = pl.DataFrame({key: table.keys.cast(pl.String)})

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from foldline.data.store import Store, pad
+from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext
@@ -31,13 +31,13 @@ FEWEST = 50  # rows (or series, where there is one value a series): of fewer, a 
 def check(context: AuditContext) -> CheckResult:
     """No column that models are given is a copy of a target; where a feature is one, that is worth a look."""
     dense = context.sample_features[0]
-    assert dense.y is not None, "training series have targets"
+    assert dense.labelled, "training series have targets"
     columns, features, x = _given(context.sample[0], dense)
     names, found = [*columns, *features], dict[str, str]()
     strongest, where = 0.0, "nothing to compare"
     for number, target in enumerate(context.config.data.target):
-        for made in _made_from(np.asarray(dense.y[..., number]), dense):
-            strength, what = _strength(x, made, dense.mask), made.name
+        for made in _made_from(dense.pad(dense.y[:, number]), dense):
+            strength, what = _strength(x, made, dense.mask()), made.name
             found = {names[place]: f"{what} {target}" for place in np.flatnonzero(strength >= COPY)} | found
             if strength.max() > strongest:
                 strongest, where = float(strength.max()), f"{names[int(strength.argmax())]} with {what} {target}"
@@ -55,12 +55,12 @@ def check(context: AuditContext) -> CheckResult:
 
 def _given(table: Table, dense: Store) -> tuple[list[str], list[str], np.ndarray]:
     """Names of inputs and numeric statics, of features that are none of them, and (N, T, C) float64 values of both."""
-    data, steps = table.data, dense.x.shape[1]
+    data, every = table.data, np.arange(len(dense.lengths))
     columns = [name for name in (*data.inputs, *data.static) if table.frame[name].dtype.is_numeric()]
     places = [place for place, name in enumerate(dense.names) if name not in columns]
-    own = [pad(table.frame[name].to_numpy().astype(np.float64), table.lengths, steps)[..., None] for name in columns]
-    x = np.concatenate([*own, np.asarray(dense.x[..., places], dtype=np.float64)], axis=-1)
-    return columns, [dense.names[place] for place in places], x
+    own = [table.frame[name].to_numpy().astype(np.float64)[:, None] for name in columns]
+    x = np.concatenate([*own, dense.features(every)[:, places].astype(np.float64)], axis=1)  # (R, C)
+    return columns, [dense.names[place] for place in places], dense.pad(x)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Made:
 
 def _made_from(y: np.ndarray, dense: Store) -> Iterator[Made]:
     """All that is looked for. y: (N, T) one target."""
-    scored, mask = dense.scored, dense.mask
+    scored, mask = dense.pad(dense.scored), dense.mask()
     yield Made("the target", y, scored)
     for steps in SHIFTS:
         known = np.zeros_like(mask)

@@ -82,7 +82,7 @@ def _batch(subject: Subject, series: int, steps: int, device: torch.device) -> B
     x = torch.randn(series, steps, subject.channels, device=device)
     y = torch.randn(series, steps, subject.targets.count, device=device)
     static = torch.ones(series, len(subject.levels), dtype=torch.long, device=device)
-    return Batch(x, static, None, y, torch.ones(series, steps, device=device))
+    return Batch(x, static, None, y, torch.ones(series, steps, device=device), None)
 
 
 def _cost(state: State, subject: Subject, batch: Batch, taken: int) -> Cost:

@@ -64,7 +64,7 @@ def mean_score(ready: Prepared, folds: Sequence[int]) -> float:
 def fold_scores(ready: Prepared, plan: Sequence[Cell], folds: Sequence[int]) -> dict[int, float]:
     """Fold -> its score, from finished cells.
 
-    The blend of each fold is fitted on the other ones of `folds`, its grid is that of all targets outside it.
+    The blend of each fold is fitted on the other ones of `folds`, and whether it is snapped to a grid is decided there, too.
 
     Args:
         plan: the cells; a model's predictions are averaged over the seeds that a fold has there.
@@ -79,6 +79,7 @@ def fold_scores(ready: Prepared, plan: Sequence[Cell], folds: Sequence[int]) -> 
         inside = rows.fold == fold
         values = mixed[inside]
         if config.post.snap:
-            values = post_processing.snap(values, target_grid.detect_grids(everything.y[everything.fold != fold]))
+            grids = post_processing.helpful_grids(rows.y[~inside], mixed[~inside], rows.metric)
+            values = post_processing.snap(values, grids)
         scores[fold] = rows.metric(rows.y[inside], values)
     return scores

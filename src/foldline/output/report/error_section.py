@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from foldline.core.pages import COLORS, Dots, Line, Mark, chart, figures, legend, note, table
-from foldline.data.store import pad
 from foldline.output.report.report_data import SUBMITTED, Evidence
 
 BINS = 12  # of the calibration, of equally many values each
@@ -45,12 +44,13 @@ def styles_of(evidence: Evidence) -> dict[str, str]:
 
 def _time(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the order column at each step, and which steps are shown: (shown,), (T,) bool."""
-    scored = evidence.train.scored
-    count = scored.sum(axis=0)
+    store = evidence.train
+    scored, step = store.scored, store.step_of_row[store.scored]
+    count = np.bincount(step, minlength=store.longest)
     kept = count > 0.01 * count.max()  # a few long series would draw noise
     frame = evidence.competition.train.frame
-    order = pad(frame[evidence.config.data.order].to_numpy(), evidence.train.lengths, scored.shape[1])
-    return (order * scored).sum(axis=0)[kept] / count[kept], kept
+    order = frame[evidence.config.data.order].to_numpy()[scored]
+    return np.bincount(step, order, store.longest)[kept] / count[kept], kept
 
 
 def calibration(evidence: Evidence) -> str:

@@ -47,26 +47,25 @@ def _caption(evidence: Evidence, name: str, number: int) -> str:
 
 
 def _window(evidence: Evidence, number: int) -> tuple[slice, np.ndarray]:
-    """The steps that are drawn, and (steps,) the order column there."""
-    table = evidence.competition.train
-    steps = np.flatnonzero(evidence.train.scored[number])
-    last = int(min(steps[-1] + 1 + BESIDE, evidence.train.lengths[number]))
-    shown = slice(int(max(steps[0] - BESIDE, 0)), last)
-    start = int(table.starts[number])
-    time = table.frame[evidence.config.data.order].slice(start + shown.start, shown.stop - shown.start)
+    """The rows that are drawn, and (rows,) the order column there."""
+    table, store = evidence.competition.train, evidence.train
+    first, end = int(store.offsets[number]), int(store.offsets[number] + store.lengths[number])
+    rows = first + np.flatnonzero(store.scored[first:end])
+    shown = slice(max(int(rows[0]) - BESIDE, first), min(int(rows[-1]) + 1 + BESIDE, end))
+    time = table.frame[evidence.config.data.order].slice(shown.start, shown.stop - shown.start)
     return shown, time.to_numpy().astype(float)
 
 
 def _targets(evidence: Evidence, number: int) -> list[list[Mark]]:
     """The marks of each target."""
     shown, time = _window(evidence, number)
-    scored = evidence.train.scored[number, shown]
-    exact = np.zeros(len(time), bool) if evidence.known is None else evidence.known[number, shown] & scored
+    scored = evidence.train.scored[shown]
+    exact = np.zeros(len(time), bool) if evidence.known is None else evidence.known[shown] & scored
     found = []
-    for target in range(min(TARGETS, evidence.truth.shape[2])):
-        truth = evidence.truth[number, shown, target]
-        values = np.where(scored, evidence.modelled[number, shown, target], np.nan)
-        marks: list[Mark] = [*_band(evidence, number, shown, target, time, scored)]
+    for target in range(min(TARGETS, evidence.truth.shape[1])):
+        truth = evidence.truth[shown, target]
+        values = np.where(scored, evidence.modelled[shown, target], np.nan)
+        marks: list[Mark] = [*_band(evidence, shown, target, time, scored)]
         marks.append(Line(x=time, y=truth, style="neutral thick", label="truth"))
         marks.append(Line(x=time, y=values, label=evidence.models if len(evidence.members) > 1 else "prediction"))
         if exact.any():
@@ -76,13 +75,11 @@ def _targets(evidence: Evidence, number: int) -> list[list[Mark]]:
     return found
 
 
-def _band(
-    evidence: Evidence, number: int, shown: slice, target: int, time: np.ndarray, scored: np.ndarray
-) -> list[Band]:
+def _band(evidence: Evidence, shown: slice, target: int, time: np.ndarray, scored: np.ndarray) -> list[Band]:
     """What the first member with a spread expects."""
     for label, spread in evidence.spreads.items():
-        center = evidence.predictions[label][number, shown, target]
-        half = np.where(scored, spread[number, shown, target], np.nan)
+        center = evidence.predictions[label][shown, target]
+        half = np.where(scored, spread[shown, target], np.nan)
         return [Band(x=time, low=center - half, high=center + half, label=f"{label}: expected error")]
     return []
 
@@ -90,7 +87,7 @@ def _band(
 def _inputs(evidence: Evidence, number: int) -> list[Mark]:
     """Each input from 0 to 1."""
     table, (shown, time) = evidence.competition.train, _window(evidence, number)
-    rows = table.frame.slice(int(table.starts[number]) + shown.start, len(time))
+    rows = table.frame.slice(shown.start, len(time))
     lines: list[Mark] = []
     for place, name in enumerate(evidence.config.data.inputs[: len(COLORS)]):
         values = rows[name].to_numpy().astype(float)

@@ -20,7 +20,7 @@ from foldline.core import files
 from foldline.data.exact_rows import Exact
 from foldline.data.loading import Competition
 from foldline.data.metrics import Metric, metric
-from foldline.data.store import Dense, pad
+from foldline.data.store import Store
 from foldline.experiment import recorded
 from foldline.experiment.config import Config
 from foldline.experiment.loss_table import LossTable
@@ -58,9 +58,10 @@ def surroundings() -> dict[str, str]:
 
 def _commit() -> str:
     """The checkout's commit, "-dirty" behind it where files differ; empty where there is no git."""
-    if not (files.home() / ".git").exists() or shutil.which("git") is None:
+    root = files.checkout()
+    if root is None or not (root / ".git").exists() or shutil.which("git") is None:
         return ""
-    command = ["git", "-C", str(files.home()), "describe", "--always", "--dirty", "--exclude=*"]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
@@ -72,7 +73,7 @@ class Evidence:
     plan: list[Cell]
     members: list[Member]  # of the blend, from outside too
     result: Result
-    train: Dense
+    train: Store
     competition: Competition
     exact: Found
     made: Made
@@ -88,7 +89,7 @@ class Evidence:
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """(N, T, K)."""
+        """(R, K) targets of all rows."""
         return np.asarray(self.train.y)
 
     @cached_property
@@ -100,28 +101,28 @@ class Evidence:
 
     @cached_property
     def predictions(self) -> dict[str, np.ndarray]:
-        """Member, and at last SUBMITTED -> (N, T, K) out-of-fold predictions."""
+        """Member, and at last SUBMITTED -> (R, K) out-of-fold predictions."""
         members = dict(zip(self.result.labels, self.result.members, strict=True))
         return members | {SUBMITTED: self.result.blended}
 
     @cached_property
     def modelled(self) -> np.ndarray:
-        """(N, T, K) the nested blend before any post-processing; 0 where nothing is scored."""
+        """(R, K) the nested blend before any post-processing; 0 where nothing is scored."""
         values = np.zeros(self.truth.shape)
         values[self.train.scored] = self.result.nested.values
         return values
 
     @cached_property
     def spreads(self) -> dict[str, np.ndarray]:
-        """Member -> (N, T, K) expected absolute error, of members whose head knows it."""
+        """Member -> (R, K) expected absolute error, of members whose head knows it."""
         found = {member.label: member.spread(self.train) for member in self.members if member.cells}
         return {label: spread for label, spread in found.items() if spread is not None and spread.any()}
 
     @cached_property
     def known(self) -> np.ndarray | None:
-        """(N, T) bool: steps that are read back exactly; None where no decoder was asked."""
+        """(R,) bool: rows that are read back exactly; None where no decoder was asked."""
         found = self.exact[0]
-        return None if found is None else pad(found.known, self.train.lengths, self.train.scored.shape[1])
+        return None if found is None else found.known
 
     @cached_property
     def book(self) -> LossTable:
@@ -129,17 +130,19 @@ class Evidence:
         return LossTable.of(self.train, self.known)
 
     def series_error(self, values: np.ndarray) -> np.ndarray:
-        """(N,) the metric over the scored steps of each series; NaN without any. values: (N, T, K)."""
-        return self._error(values, 1)
+        """(N,) the metric over the scored steps of each series; NaN without any. values: (R, K)."""
+        return self._error(values, self.train.series_of_row, len(self.train.lengths))
 
     def step_error(self, values: np.ndarray) -> np.ndarray:
-        """(T,) the metric over all series at each step; NaN where none is scored. values: (N, T, K)."""
-        return self._error(values, 0)
+        """(T,) the metric over all series at each step; NaN where none is scored. values: (R, K)."""
+        return self._error(values, self.train.step_of_row, self.train.longest)
 
-    def _error(self, values: np.ndarray, axis: int) -> np.ndarray:
-        loss = self.metric.loss(self.truth, values).mean(axis=-1) * self.train.scored
-        count = self.train.scored.sum(axis=axis)
-        mean = np.where(count > 0, loss.sum(axis=axis) / np.maximum(count, 1), np.nan)
+    def _error(self, values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+        """The metric over the scored rows of each group. group: (R,) int64, below `groups`."""
+        scored = self.train.scored
+        loss = self.metric.loss(self.truth[scored], values[scored]).mean(axis=1)
+        count = np.bincount(group[scored], minlength=groups)
+        mean = np.where(count > 0, np.bincount(group[scored], loss, groups) / np.maximum(count, 1), np.nan)
         return np.array([self.metric.finish(value) for value in mean])
 
     @cached_property

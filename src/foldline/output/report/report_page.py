@@ -29,7 +29,7 @@ def whole(evidence: Evidence) -> str:
         ("Blend", blend_section.weights(evidence)),
         ("Time", training_section.times(evidence)),
         ("Cells", training_section.listed(evidence)),
-        ("How to make it again", pages.again(made.command, made.environment, {"resolved config": config.tables()})),
+        ("How to make it again", pages.reproduction(made.command, made.environment, {"resolved config": config.tables()})),
     ]
     return pages.page(config.name, "experiment", score_section.lead(evidence), score_section.facts(evidence), sections)
 

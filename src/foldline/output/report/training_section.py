@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from foldline.core import files
-from foldline.core.pages import COLORS, Line, Mark, bars, chart, figures, folded, legend, note, table
+from foldline.core.pages import COLORS, Line, Mark, bars, chart, collapsed, figures, legend, note, table
 from foldline.output.report.report_data import Evidence
 from foldline.run import cells
 from foldline.run.cells import Cell
@@ -92,5 +92,5 @@ def listed(evidence: Evidence) -> str:
     for cell in evidence.cells:
         losses = [f"{row['loss']:.4f}" for row in cells.history(cell)]  # none of a pre-trained model as it comes
         rows.append([cell.name, cell.key, *(losses[-1:] or [""]), f"{seconds_of(cell):.1f}"])
-    text = folded(f"{len(rows)} cells", table(["cell", "key", "training loss", "seconds"], rows, plain=True))
+    text = collapsed(f"{len(rows)} cells", table(["cell", "key", "training loss", "seconds"], rows, plain=True))
     return text + note("Each lies in runs/cells under its key: weights, scaler, history, predictions.")
