@@ -53,8 +53,8 @@ def report(page: Path) -> None:
     """The top of a report, as a browser shows it."""
     with Chromium() as browser:
         for name, dark in (("report.png", False), ("report-dark.png", True)):
-            browser.look(page, width=1180, height=1500, dark=dark)
-            picture = Image.open(io.BytesIO(browser.picture())).convert("RGB").quantize(COLORS)
+            browser.open(page, width=1180, height=1500, dark=dark)
+            picture = Image.open(io.BytesIO(browser.screenshot())).convert("RGB").quantize(COLORS)
             picture.save(HERE / name, optimize=True)
 
 

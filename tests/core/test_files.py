@@ -70,7 +70,7 @@ def test_digests_see_values_types_and_shapes_but_not_the_order_of_keys() -> None
 def test_a_pointer_moves_in_one_step(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        files.point(tmp_path / "latest", tmp_path / name)
+        files.replace_symlink(tmp_path / "latest", tmp_path / name)
         assert (tmp_path / "latest").resolve() == tmp_path / name
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "one", "two"]
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one only asks, the second one stops at once, and the handlers of before come back."""
+"""Ctrl-C: the first one is only noted, the second one stops at once, and the handlers of before come back."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import pytest
 
 from foldline.core import interrupt
 
-USR = signal.SIGUSR1  # stands for SIGINT: nobody else here listens to it
+USR = signal.SIGUSR1  # in place of SIGINT, which pytest handles
 
 
 def send() -> None:
     os.kill(os.getpid(), USR)
 
 
-def test_nothing_is_asked_and_nothing_obeyed_by_itself() -> None:
-    assert not interrupt.asked()
-    interrupt.obey()
+def test_without_a_signal_nothing_is_requested_and_nothing_stops() -> None:
+    assert not interrupt.requested()
+    interrupt.stop_if_requested()
 
 
-def test_the_first_signal_asks_and_the_second_stops_at_once() -> None:
+def test_the_first_signal_requests_a_stop_and_the_second_stops_at_once() -> None:
     before = signal.getsignal(USR)
     with pytest.raises(KeyboardInterrupt), interrupt.deferred(USR):
-        assert not interrupt.asked()
+        assert not interrupt.requested()
         send()
-        assert interrupt.asked()
+        assert interrupt.requested()
         with pytest.raises(KeyboardInterrupt):
-            interrupt.obey()
-        assert interrupt.asked()  # until it is over: whoever else runs here shall stop too
+            interrupt.stop_if_requested()
+        assert interrupt.requested()  # until the context ends: other cells that run here must stop, too
         send()
         pytest.fail("the second signal did not stop")
-    assert not interrupt.asked() and signal.getsignal(USR) is before
+    assert not interrupt.requested() and signal.getsignal(USR) is before
 
 
-def test_an_end_without_a_signal_leaves_no_trace() -> None:
+def test_without_a_signal_the_handlers_of_before_come_back() -> None:
     before = signal.getsignal(USR)
     with interrupt.deferred(USR):
         assert signal.getsignal(USR) is not before
@@ -57,13 +57,13 @@ def test_outside_the_main_thread_nothing_changes() -> None:
 
 
 def test_where_nothing_can_be_saved_the_first_signal_stops_at_once() -> None:
-    with pytest.raises(interrupt.Obeyed), interrupt.deferred(USR):
-        with interrupt.at_once():
+    with pytest.raises(interrupt.Stopped), interrupt.deferred(USR):
+        with interrupt.immediate():
             pass
         send()
-        assert interrupt.asked()  # behind it the first signal only asks again
-        interrupt.obey()
-    with pytest.raises(interrupt.Obeyed), interrupt.deferred(USR), interrupt.at_once():
+        assert interrupt.requested()  # after it the first signal is only noted again
+        interrupt.stop_if_requested()
+    with pytest.raises(interrupt.Stopped), interrupt.deferred(USR), interrupt.immediate():
         send()
         pytest.fail("the first signal did not stop")
-    assert not interrupt.asked()
+    assert not interrupt.requested()

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from foldline.core import figures, pages
 from foldline.core.pages import Band, Dots, Line, chart, charts
-from foldline.core.text_columns import words
+from foldline.core.text_columns import is_text
 
 X = np.arange(5.0)
 
@@ -32,10 +32,10 @@ def test_tables_and_bars_escape_their_cells() -> None:
     assert re.findall(r"--share:([\d.]+)%", pages.bars([("nothing", 0.0, "0")])) == ["0.0"]
 
 
-def test_words_stand_left_and_numbers_right() -> None:
+def test_text_is_aligned_left_and_numbers_right() -> None:
     columns, row = ["way", "score", "difference", "remark"], ["mean", "0.5", "", "beaten by <b>"]
-    assert words(columns, [row, ["ridge", "–", "+0.1 ± 0.2", ""]]) == [True, False, False, True]
-    assert words(columns, [row, ["ridge", "< 0.0001", "over 100", "7"]]) == [True, False, False, True]
+    assert is_text(columns, [row, ["ridge", "–", "+0.1 ± 0.2", ""]]) == [True, False, False, True]
+    assert is_text(columns, [row, ["ridge", "< 0.0001", "over 100", "7"]]) == [True, False, False, True]
     shown = pages.table(columns, [row])
     assert "<th class='words'>remark</th>" in shown and "<td class='words'>beaten by &lt;b&gt;</td>" in shown
     assert "<td>mean</td><td>0.5</td><td></td>" in shown

@@ -1,4 +1,4 @@
-"""Every page in a headless Chromium: it logs nothing, asks nobody and overflows nowhere, in light and in dark."""
+"""Every page in a headless Chromium: it logs nothing, requests nothing and overflows nowhere, in light and in dark."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def browser() -> Iterator[Chromium]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_is_quiet_asks_nobody_and_fits(page: str, trained: Path, browser: Chromium) -> None:
+def test_a_page_logs_nothing_requests_nothing_and_fits(page: str, trained: Path, browser: Chromium) -> None:
     ablations.install(trained)
     searches.install(trained)
     tiny.run(*PAGES[page])
@@ -41,26 +41,28 @@ def test_a_page_is_quiet_asks_nobody_and_fits(page: str, trained: Path, browser:
     grounds = set()
     for width in (1280, 400):
         for dark in (False, True):
-            seen = browser.look(path, width=width, dark=dark)
-            assert (seen.complaints, seen.requests, seen.width) == ([], [], width)
+            seen = browser.open(path, width=width, dark=dark)
+            assert (seen.console_errors, seen.requests, seen.width) == ([], [], width)
             grounds.add(seen.background)
     assert len(grounds) == 2  # light and dark
     for edge, cell in (("left", "first"), ("right", "last")):  # still at 400 px: what stays of tables is inside
-        places = browser.ask(
+        places = browser.evaluate(
             f"[...document.querySelectorAll('table.result td:{cell}-child')].map(x => x.getBoundingClientRect().{edge})"
         )
         assert all(0 <= place <= 400 for place in places)
-    assert browser.ask(
+    assert browser.evaluate(
         "[...document.querySelectorAll('.whiskers *')].every(x => x.getBoundingClientRect().right <= 400)"
     )
 
 
-def test_what_a_page_should_not_do_is_seen(browser: Chromium, tmp_path: Path) -> None:
+def test_errors_requests_and_overflow_are_detected(browser: Chromium, tmp_path: Path) -> None:
     path = tmp_path / "bad.html"
     path.write_text(
         "<body style='min-width:500px'><img src='http://127.0.0.1:9/x.png'>"
-        "<script>console.error('told'); missing()</script></body>"
+        "<script>console.error('reported'); missing()</script></body>"
     )
-    seen = browser.look(path, width=400)
+    seen = browser.open(path, width=400)
     assert seen.width >= 500 and seen.requests == ["http://127.0.0.1:9/x.png"]
-    assert any("told" in text for text in seen.complaints) and any("missing" in text for text in seen.complaints)
+    assert any("reported" in text for text in seen.console_errors) and any(
+        "missing" in text for text in seen.console_errors
+    )

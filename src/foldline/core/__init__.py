@@ -1,1 +1,1 @@
-"""What every room builds on: errors, files, strict tables, the terminal, interrupts, and the shell and charts of pages."""
+"""What every room builds on: errors, files, strict tables, the terminal, interrupts, HTML pages and their charts."""

@@ -1,7 +1,7 @@
-"""What the terminal shows: tables, one line a finished cell, progress bars with an ETA where there is a terminal.
+"""Terminal output: lines, tables, and progress bars with an ETA where the output is a terminal.
 
-`quiet` shows errors and the last line only; `json` keeps the standard output for one JSON object at the end and shows
-nothing else there. NO_COLOR is respected (by rich).
+With `quiet` only errors and the last line are shown; with `as_json` only one JSON object at the end. rich respects
+NO_COLOR.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from foldline.core.text_columns import words
+from foldline.core.text_columns import is_text
 
-PIPE_WIDTH = 200  # columns where the output goes into a file: enough for the scores of twelve folds
+PIPE_WIDTH = 200  # characters of a line where the output is no terminal: enough for the scores of twelve folds
 
 
 class Terminal:
-    """Where a verb talks to its user."""
+    """The output of one verb."""
 
     def __init__(self, quiet: bool = False, as_json: bool = False) -> None:
         self.silent = quiet or as_json
@@ -41,35 +41,35 @@ class Terminal:
             self.console.width = PIPE_WIDTH
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line, unless quiet."""
         self.console.print(text, markup=False)
 
     def warn(self, text: str) -> None:
-        """One line on standard error, also when quiet."""
+        """Print one line on standard error, also when quiet."""
         print(f"warning: {text}", file=sys.stderr)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table; columns of words stand left, of numbers right."""
+        """Print a table: columns of text are aligned left, of numbers right."""
         table = Table(title=title, title_justify="left", title_style="bold")
-        for name, text in zip(columns, words(columns, rows), strict=True):
+        for name, text in zip(columns, is_text(columns, rows), strict=True):
             table.add_column(name, justify="left" if text else "right", overflow="fold" if text else "ellipsis")
         for row in rows:
             table.add_row(*map(escape, row))
         self.console.print(table)
 
     def result(self, values: dict[str, Any], last: str) -> None:
-        """The end: `values` with --json, the line `last` otherwise (also when quiet)."""
+        """Print the result of the verb: `values` with --json, the line `last` otherwise (also when quiet)."""
         print(json.dumps(values, sort_keys=True) if self.as_json else last)
 
     @contextmanager
     def bar(self, title: str, unit: str) -> Iterator[Any]:
-        """A bar for one long step; yields update(done, of)."""
+        """Show a progress bar for one long step; yields update(done, total). unit: what is counted."""
         with self.progress() as progress:
             task = progress.add_task(f"{title} ({unit})", total=None)
-            yield lambda done, of: progress.update(task, completed=done, total=of)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
 
     def progress(self) -> Progress:
-        """Bars that are shown where there is a terminal, and gone when they end."""
+        """Make progress bars, shown in a terminal only and removed when they end."""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),

@@ -1,4 +1,4 @@
-"""The two ways a run ends early on purpose. Everything else is a bug and keeps its traceback."""
+"""The two errors that end a run on purpose, and their exit codes. Everything else is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
@@ -6,27 +6,43 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from foldline.core import renamed
+
 
 class UserError(Exception):
-    """The user can mend it: bad data, a bad config, a full disk. Exit code 2, one message, no traceback.
+    """A mistake that the user can correct: bad data, a bad config, a full disk. Exit code 2, no traceback.
 
-    The message says the rule, what came, where, and the way out.
+    The message says the rule, what was given, where, and how to correct it.
     """
 
 
 class Finding(Exception):
-    """A check did its work and found something: a submission refused at the gate. Exit code 1."""
+    """What a check has found, such as a submission that the gate refuses. Exit code 1, no traceback."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str) -> UserError:
-    """The error for a name that is not in a registry or a table: nearest match first, then the sorted list."""
+    """Make the error for a name that is not in a registry or a table.
+
+    Args:
+        kind: what is named: "model", "key", "verb", ...; core/renamed.py uses the same words.
+        where: the file and the place in it.
+
+    Returns:
+        one that gives the new name of a renamed thing, else the nearest match and the sorted list.
+    """
     choices = sorted(known)
+    new = renamed.new_name(kind, name, choices)
+    if new is not None:
+        return UserError(f"{where}: unknown {kind} {name!r}: it is called {new!r} now (CHANGELOG.md).")
     near = difflib.get_close_matches(name, choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UserError(f"{where}: unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}.")
 
 
 def disk_full(error: Exception) -> bool:
-    """Also as libraries say it: polars and safetensors have errors of their own, a worker's may come as text."""
+    """Return whether an error means a full disk.
+
+    polars and safetensors raise errors of their own, and a worker's error may arrive as text: hence the message, too.
+    """
     full = isinstance(error, OSError) and error.errno == errno.ENOSPC
     return full or "No space left on device" in str(error)

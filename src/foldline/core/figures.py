@@ -1,6 +1,6 @@
-"""Pictures that need matplotlib, as SVG that follows a page's light and dark colours. Small charts: pages/charts.py.
+"""matplotlib figures as SVG that follows a page's light and dark colours. Charts without matplotlib: pages/charts.py.
 
-They are drawn on a transparent ground in stand-in colours that `svg` turns into the page's own.
+They are drawn on a transparent ground in placeholder colours, which `svg` replaces by the page's CSS variables.
 """
 
 from __future__ import annotations
@@ -14,11 +14,20 @@ from matplotlib.figure import Figure
 
 NEUTRAL = "#7d8590"
 COLORS = ("#0b7a6b", "#d2691e", "#1a7f37", "#7a5cc4", "#b08800", "#c9372c", "#2f74c0", "#c2407e")
-VARIABLES = ("--accent", "--c1", "--good", "--c2", "--c4", "--bad", "--c3", "--c5")  # of the page, for COLORS
+VARIABLES = (
+    "--accent",
+    "--c1",
+    "--good",
+    "--c2",
+    "--c4",
+    "--bad",
+    "--c3",
+    "--c5",
+)  # of a page, for COLORS
 PX_PER_INCH = 100  # on the page: text of 9 points is 12.5 px high there
 STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "foldline",
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "foldline",  # ids inside the SVG are the same in every run
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.prop_cycle": matplotlib.cycler(color=COLORS),  # type: ignore[attr-defined]
@@ -33,12 +42,12 @@ STYLE: dict[Any, Any] = {
 
 
 def svg(figure: Figure) -> str:
-    """The picture as HTML, the same text for the same figure. Where the page is too narrow to read it, it scrolls."""
+    """Convert a figure to HTML, the same text for the same figure. On a page too narrow for it, it scrolls."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     body = text.getvalue()
     body = re.sub(r"<metadata>.*?</metadata>", "", body[body.index("<svg") :], flags=re.DOTALL)
-    body = re.sub(r' id="[a-z0-9]+_\d+"', "", body)  # names of matplotlib's own parts: they would come twice on a page
+    body = re.sub(r' id="[a-z0-9]+_\d+"', "", body)  # ids of matplotlib's parts would repeat on a page of several
     for color, variable in [(NEUTRAL, "--faint"), *zip(COLORS, VARIABLES, strict=True)]:
         body = body.replace(color, f"var({variable},{color})")
     width = round(PX_PER_INCH * figure.get_figwidth())

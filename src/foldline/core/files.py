@@ -1,7 +1,6 @@
-"""Where things lie, and how they get there: one home folder, atomic writes, hashes, locks.
+"""Files and folders: the home folder, atomic writes, hashes, locks.
 
-Everything the engine leaves behind is written through this file, so that a kill at any moment leaves either the old
-content or the new one, never half of it.
+The engine writes through this file, so that a kill at any moment leaves either the old content or the new one.
 """
 
 from __future__ import annotations
@@ -35,10 +34,13 @@ def home() -> Path:
     FOLDLINE_HOME, where it is set; else the checkout that this code is part of; else, installed, the working folder.
     """
     named = os.environ.get("FOLDLINE_HOME")
-    if named:
-        return Path(named).resolve()
-    checkout = PACKAGE.parents[1]
-    return checkout if (checkout / "run.sh").is_file() else Path.cwd()
+    return Path(named).resolve() if named else checkout() or Path.cwd()
+
+
+def checkout() -> Path | None:
+    """Find the checkout of the repository that this code is part of; None where foldline is an installed package."""
+    root = PACKAGE.parents[1]
+    return root if (root / "run.sh").is_file() else None
 
 
 def packed_configs() -> Path:
@@ -47,18 +49,22 @@ def packed_configs() -> Path:
 
 
 def runs() -> Path:
-    """Everything a run leaves; safe to delete whole: it costs time, never knowledge that is not made again."""
+    """Return the folder of everything that runs leave. All of it can be made again: deleting it costs time only."""
     return home() / "runs"
 
 
 def digest(value: Any) -> str:
-    """Hash of a JSON-able value: 16 hex digits of blake2b over its canonical text."""
+    """Hash a JSON-able value: 16 hex digits of blake2b over its canonical text.
+
+    Raises:
+        ValueError: NaN or an infinity is in it, which JSON lacks.
+    """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def digest_arrays(*arrays: np.ndarray) -> str:
-    """Hash of arrays: dtype, shape and bytes of each, in order."""
+    """Hash arrays, 16 hex digits: dtype, shape and bytes of each, in order."""
     state = hashlib.blake2b(digest_size=8)
     for array in arrays:
         state.update(f"{array.dtype.str}{array.shape}".encode())
@@ -67,15 +73,16 @@ def digest_arrays(*arrays: np.ndarray) -> str:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """Compute the SHA-256 of a file, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager
 def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path`; on success it takes its place in one step, on failure it is gone."""
+    """Open a temporary file that takes the place of `path` in one step on success, and is removed on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target: only a rename inside one file system is atomic.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     text = "b" not in mode
@@ -83,22 +90,22 @@ def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         with open(handle, mode, encoding="utf-8" if text else None, newline="" if text else None) as stream:  # noqa: PTH123
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
+            os.fsync(stream.fileno())  # else a power cut after the rename could leave an empty file
+        temporary.chmod(0o644)  # mkstemp gives 0600: others in the group could not read it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def make_once(path: Path, write: Callable[[Path], None]) -> None:
-    """Make a folder by `write(draft)` unless it stands; it appears in one step, whole.
+    """Make a folder by `write(draft)` unless it exists; it appears in one step, complete.
 
-    One process at a time: a second one waits and finds it made. Drafts that a killed one left behind are removed.
+    One process at a time: a second one waits and finds it made. Drafts that a killed process has left are removed.
     """
     if path.is_dir():
         return
     with lock(runs() / "locks" / f"{path.parent.name}-{path.name}"):
-        if path.is_dir():
+        if path.is_dir():  # another process has made it while this one waited
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         for stale in path.parent.glob(f".{path.name}.*"):
@@ -106,14 +113,18 @@ def make_once(path: Path, write: Callable[[Path], None]) -> None:
         draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
             write(draft)
-            draft.chmod(0o755)
+            draft.chmod(0o755)  # mkdtemp gives 0700
             draft.rename(path)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def need_space(count: int, what: str) -> None:
-    """Refuse to begin what would fill the disk under runs/. count: bytes."""
+def require_space(count: int, what: str) -> None:
+    """Check that the disk of runs/ has room for `count` bytes. what: the subject of the message.
+
+    Raises:
+        UserError: it has not.
+    """
     runs().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(runs()).free
     if count > free:
@@ -145,10 +156,10 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 def write_at(descriptor: int, data: memoryview, offset: int) -> None:
     """Write all bytes of a C-contiguous buffer at an offset of an open file; threads may write side by side."""
-    left = data.cast("B")
-    while left:  # the system may take a part of it, and a full disk shows in the next call only
-        taken = os.pwrite(descriptor, left, offset)
-        left, offset = left[taken:], offset + taken
+    remaining = data.cast("B")
+    while remaining:  # pwrite may write a part only, and reports a full disk by the next call
+        written = os.pwrite(descriptor, remaining, offset)
+        remaining, offset = remaining[written:], offset + written
 
 
 def read_array(path: Path, mapped: bool = False) -> np.ndarray:
@@ -157,8 +168,8 @@ def read_array(path: Path, mapped: bool = False) -> np.ndarray:
     return array
 
 
-def point(link: Path, target: Path) -> None:
-    """Make `link` a symbolic link to its sibling `target`, replacing an older one in one step."""
+def replace_symlink(link: Path, target: Path) -> None:
+    """Make `link` a symbolic link to its sibling `target`; an older link is replaced in one step."""
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target.name)
@@ -167,7 +178,10 @@ def point(link: Path, target: Path) -> None:
 
 @contextmanager
 def lock(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold an exclusive lock; waits while another process holds it. The kernel frees it when its holder dies."""
+    """Hold an exclusive lock on a file, and wait while another process holds it; on_wait() is called before that.
+
+    The kernel frees the lock when its holder dies.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         try:

@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM while cells are trained: finish the step, save, then stop.
 
-Inside `deferred()` the first signal only asks; who can be interrupted looks at `asked()` where it is safe, saves, and
-calls `obey()`. A second Ctrl-C stops at once, as everywhere else; and so does the first one inside `at_once()`, where
-nothing runs that could be saved.
+Inside `deferred()` the first signal is only noted. Code that can be interrupted checks `requested()` where stopping is
+safe, saves, and calls `stop_if_requested()`. A second signal stops at once, as everywhere else; so does the first one
+inside `immediate()`, where there is nothing to save.
 """
 
 from __future__ import annotations
@@ -13,60 +13,61 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_asked = False
-_at_once = False
+# One process has one set of signal handlers, so that the state they set is the module's.
+_requested = False
+_immediate = False
 
 
-class Obeyed(KeyboardInterrupt):
-    """Stopped where it is safe, because the first signal asked for it."""
+class Stopped(KeyboardInterrupt):
+    """Raised at a safe point after the first signal."""
 
 
-def asked() -> bool:
-    """Somebody wants this process to stop."""
-    return _asked
+def requested() -> bool:
+    """Return whether a signal has requested this process to stop."""
+    return _requested
 
 
-def obey() -> None:
-    """Stop, if that was asked for.
+def stop_if_requested() -> None:
+    """Stop here if a signal has requested that.
 
     Raises:
-        Obeyed
+        Stopped
     """
-    if _asked:
-        raise Obeyed
+    if _requested:
+        raise Stopped
 
 
 @contextmanager
 def deferred(*signals: signal.Signals) -> Iterator[None]:
-    """Let the first of these signals only ask. Outside the main thread, which can set no handlers, nothing changes."""
-    global _asked
+    """Only note the first of these signals. Outside the main thread, where no handler can be set, nothing changes."""
+    global _requested
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def ask(number: int, _: Any) -> None:
-        global _asked
-        if _asked:
+    def handle(number: int, _: Any) -> None:
+        global _requested
+        if _requested:
             raise KeyboardInterrupt
-        _asked = True
-        if _at_once:
-            raise Obeyed
+        _requested = True
+        if _immediate:
+            raise Stopped
 
-    before = {number: signal.signal(number, ask) for number in signals}
+    before = {number: signal.signal(number, handle) for number in signals}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _asked = False
+        _requested = False
 
 
 @contextmanager
-def at_once() -> Iterator[None]:
-    """Let the first signal, too, stop what is done here: a wait for another process."""
-    global _at_once
-    _at_once = True
+def immediate() -> Iterator[None]:
+    """Stop at the first signal, too, while this context is open: for a wait on another process."""
+    global _immediate
+    _immediate = True
     try:
         yield
     finally:
-        _at_once = False
+        _immediate = False

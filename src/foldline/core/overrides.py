@@ -1,4 +1,4 @@
-"""Overrides from the command line: `table.key=value`, the value TOML, on the tables of a config."""
+"""Overrides from the command line, `table.key=value` with a TOML value, applied to the tables of a config."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from foldline.core.errors import UserError
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
-    """`a.b.c=value` as its path and its value: TOML, or the raw text where it is none."""
+    """Split `a.b.c=value` into its path and its value, read as TOML; where it is no TOML, the value is the raw text.
+
+    Raises:
+        UserError: there is no `=`, or nothing before it.
+    """
     path, equals, raw = text.partition("=")
     if not equals or not path.strip():
         raise UserError(f"An override has the form table.key=value, but is {text!r}.")
@@ -21,8 +25,11 @@ def parse_override(text: str) -> tuple[list[str], Any]:
         return path.strip().split("."), raw
 
 
-def apart(texts: Sequence[str], table: str) -> tuple[dict[str, Any], list[str]]:
-    """Of a file that names a base: overrides of `base` and [table], as tables; and those that are the base config's.
+def split_overrides(texts: Sequence[str], table: str) -> tuple[dict[str, Any], list[str]]:
+    """Split the overrides of a file that names a base config into its own and the base's.
+
+    Returns:
+        those of `base` and [table], as tables; the texts of all others.
 
     Raises:
         UserError: one goes deeper into [table] than it has keys.
@@ -42,8 +49,12 @@ def apart(texts: Sequence[str], table: str) -> tuple[dict[str, Any], list[str]]:
     return mine, others
 
 
-def applied(tables: dict[str, Any], texts: list[str]) -> dict[str, Any]:
-    """A copy of the tables with overrides applied."""
+def with_overrides(tables: dict[str, Any], texts: list[str]) -> dict[str, Any]:
+    """Return a copy of the tables with overrides applied.
+
+    Raises:
+        UserError: an override has no such place in the tables.
+    """
     copied = copy.deepcopy(tables)
     for text in texts:
         _apply(copied, text)
@@ -51,7 +62,7 @@ def applied(tables: dict[str, Any], texts: list[str]) -> dict[str, Any]:
 
 
 def _apply(tables: dict[str, Any], text: str) -> None:
-    """Apply one override; a number in its path picks from a list (model.0.width=32)."""
+    """Apply one override in place; a number in its path is a position in a list (model.0.width=32)."""
     names, value = parse_override(text)
     if names[0] == "extends":
         raise UserError(f"Override {text!r}: extends can only stand in a config file. Write one that extends it.")

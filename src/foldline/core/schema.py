@@ -1,4 +1,4 @@
-"""Strict tables: TOML value in, frozen dataclass out, and an error that names the file and the key otherwise.
+"""Strict conversion of TOML tables to frozen dataclasses; an error names the file and the key.
 
 A config table is a frozen keyword-only dataclass beside its owner; its annotations are the schema. Understood:
 bool, int, float, str, Literal, tuple[X, ...], dict[str, X], X | None, nested dataclasses.
@@ -46,7 +46,7 @@ def build(kind: type[T], table: Any, where: str) -> T:
 
 @functools.cache
 def field_types(kind: type) -> dict[str, Any]:
-    """Field name -> resolved annotation, for the fields a table may give."""
+    """Return field name -> resolved annotation, for the fields a table may give."""
     hints = get_type_hints(kind)
     return {f.name: hints[f.name] for f in dataclasses.fields(kind) if f.init}
 
@@ -56,7 +56,11 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def convert(kind: Any, value: Any, where: str) -> Any:
-    """One value to its annotated type; never a guess: "3" and inf are no numbers, 1 is no bool, 2.0 is no int."""
+    """Convert one value to its annotated type, strictly: "3" and inf are no numbers, 1 is no bool, 2.0 is no int.
+
+    Raises:
+        UserError: naming `where`.
+    """
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         return _convert_optional(kind, value, where)
@@ -94,7 +98,7 @@ def _convert_scalar(kind: type, value: Any, where: str) -> Any:
         return float(value)
     if kind is float and type(value) is float and not math.isfinite(value):
         raise UserError(f"{where} must be a finite number, but is {value}.")
-    if type(value) is not kind:
+    if type(value) is not kind:  # not isinstance: a bool is an int to that
         names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
         raise UserError(f"{where} must be {names.get(kind, kind.__name__)}, but is {_shown(value)}.")
     return value
@@ -105,7 +109,7 @@ def _shown(value: Any) -> str:
 
 
 def changed(value: T, table: dict[str, Any], where: str) -> T:
-    """A dataclass with some of its fields as a table says; nested tables change what they name only.
+    """Return a copy of a dataclass with the fields that a table gives; nested tables change only what they name.
 
     Raises:
         UserError: as `build` does.
@@ -114,7 +118,7 @@ def changed(value: T, table: dict[str, Any], where: str) -> T:
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Tables merge key by key; everything else, lists of tables too, is replaced."""
+    """Merge two tables key by key; other values, lists of tables included, are replaced by those of `above`."""
     both = dict(below)
     for name, value in above.items():
         nested = isinstance(value, dict) and isinstance(both.get(name), dict)
@@ -123,7 +127,7 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The reverse of `build`: dataclasses to tables, tuples to lists; None (which TOML lacks) is left out."""
+    """Convert back what `build` made: dataclasses to tables, tuples to lists; None, which TOML lacks, is left out."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value) if f.init)
         return {name: plain(item) for name, item in pairs if item is not None}

@@ -1,9 +1,9 @@
-"""Pages: the one shell of every HTML file that foldline writes, and hand-made SVG charts. No request to anywhere.
+"""HTML pages: the shell of every page that foldline writes, and SVG charts. A page requests nothing from anywhere.
 
-- shell.py: a page from sections; tables, facts, bars, ranges, folded parts, how to make it again
+- shell.py: a page from sections; tables, facts, bars, ranges, collapsed parts, how to reproduce it
 - charts.py: lines, bands and dots as a small SVG that follows the page's light and dark colours
-- style.css: how all of it looks
-- chromium.py: a headless browser that looks at a page, for the tests and for the README's pictures
+- style.css: the style of all pages
+- chromium.py: a headless browser that opens a page, for the tests and for the README's pictures
 """
 
 from foldline.core.pages.charts import COLORS, Band, Dots, Line, Mark, chart, legend
@@ -12,13 +12,13 @@ from foldline.core.pages.shell import (
     Facts,
     Section,
     Sections,
-    again,
     bars,
+    collapsed,
     figures,
-    folded,
     matrix,
     note,
     page,
+    reproduction,
     table,
     whiskers,
 )
@@ -33,15 +33,15 @@ __all__ = [
     "Mark",
     "Section",
     "Sections",
-    "again",
     "bars",
     "chart",
+    "collapsed",
     "figures",
-    "folded",
     "legend",
     "matrix",
     "note",
     "page",
+    "reproduction",
     "table",
     "whiskers",
 ]

@@ -1,4 +1,4 @@
-"""Small charts as hand-made SVG: lines, bands and dots on two axes, a few kilobytes each, and no library to load.
+"""Small charts as SVG: lines, bands and dots on two axes, a few kilobytes each, without a plotting library.
 
 Colours are CSS classes of the page (accent, ink, neutral, c1 to c7), so that a chart follows light and dark.
 """
@@ -15,23 +15,23 @@ import numpy as np
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 8.0, 8.0, 36.0  # px around the axes
 GAP = 7.0  # px between an axis and its numbers
 HEAD = 14  # px for the y axis' label, above it
-WIDEST = 1.2  # times its own width: text of 11 px stays below 14
-COLORS = ("c1", "c2", "c3", "c4", "c5", "c6", "c7")  # of what is not submitted
+WIDEST = 1.2  # a chart grows to this times its width at most: text of 11 px stays below 14
+COLORS = ("c1", "c2", "c3", "c4", "c5", "c6", "c7")  # of members; what is submitted has the accent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A line; NaN interrupts it."""
+    """A line through points; NaN interrupts it."""
 
     x: np.ndarray  # (n,)
     y: np.ndarray  # (n,)
     style: str = "accent"  # classes: a colour, and thick, thin or dashed
-    label: str = ""  # in the legend; empty: not there
+    label: str = ""  # in the legend; empty: left out of it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dots:
-    """A dot at each point; NaN is none."""
+    """A dot at each point; none where y is NaN."""
 
     x: np.ndarray  # (n,)
     y: np.ndarray  # (n,)
@@ -41,7 +41,7 @@ class Dots:
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
-    """What lies between two lines; NaN interrupts it."""
+    """The area between two lines; NaN interrupts it."""
 
     x: np.ndarray  # (n,)
     low: np.ndarray  # (n,)
@@ -51,7 +51,7 @@ class Band:
 
     @property
     def y(self) -> np.ndarray:
-        """(2n,) all heights it touches."""
+        """Both of its edges, (2n,): what the range of the axis has to hold."""
         return np.concatenate([self.low, self.high])
 
 
@@ -70,10 +70,10 @@ def chart(
     zero: bool = False,
     bare: bool = False,
 ) -> str:
-    """<svg> of some marks, later ones above earlier ones.
+    """Draw marks as an <svg>, later ones above earlier ones.
 
     Args:
-        width, height: px of the whole picture where the page gives it that much room; it shrinks and grows with it.
+        width, height: px of the whole picture where the page has that much room; it scales with the page.
         log: the y axis is logarithmic; zero: it begins at 0; bare: it has neither numbers nor grid lines.
     """
     across, up = _range([mark.x for mark in marks]), _range([mark.y for mark in marks], log, zero)
@@ -94,14 +94,14 @@ def chart(
 
 
 def legend(marks: Sequence[Mark]) -> str:
-    """The labels of some marks, one line above their charts."""
+    """Make the legend of some marks, a line above their charts; each label once."""
     kinds = {Line: "", Dots: "dot", Band: "band"}
     shown = {mark.label: f"<i class='{kinds[type(mark)]} {mark.style.split()[0]}'></i>" for mark in marks if mark.label}
     return f"<div class='legend'>{''.join(f'<span>{key}{escape(label)}</span>' for label, key in shown.items())}</div>"
 
 
 def _range(values: Sequence[np.ndarray], log: bool = False, zero: bool = False) -> tuple[float, float]:
-    """Lowest and highest finite value; a range of nothing is widened, so that there is an axis."""
+    """Find the lowest and highest finite value; where they are equal they are moved apart, so that there is an axis."""
     every = np.concatenate([np.asarray(part, dtype=float).ravel() for part in values]) if values else np.zeros(0)
     every = every[np.isfinite(every) & ((every > 0) | (not log))]
     low, high = (float(every.min()), float(every.max())) if len(every) else (1.0, 1.0)
@@ -124,16 +124,17 @@ def _scale(limits: tuple[float, float], start: float, end: float, log: bool = Fa
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers from `low` to `high`, at most `most` + 1 of them."""
+    """Choose round numbers from `low` to `high`, at most `most` + 1 of them."""
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
+    # 1e-9: a step that is equal but for rounding is large enough, and a tick at the very edge lies inside.
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, ... from `low` to `high`; powers of ten alone where there are many, even steps where none fits."""
+    """Choose 1, 2, 5, 10, ... from `low` to `high`; powers of ten only where these are many, else even steps."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1,) if len(powers) > 4 else (1, 2, 5)
     found = [factor * 10.0**power for power in powers for factor in factors if low <= factor * 10.0**power <= high]
@@ -141,7 +142,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def _heights(values: Sequence[float], y: Place, right: float) -> str:
-    """Horizontal grid lines and their numbers."""
+    """Draw horizontal grid lines and their numbers."""
     return "".join(
         f"<path class='grid' d='M{LEFT:g} {place:.1f}H{right:g}'/>"
         f"<text x='{LEFT - GAP:g}' y='{place:.1f}' dy='.32em' text-anchor='end'>{number(value)}</text>"
@@ -150,7 +151,7 @@ def _heights(values: Sequence[float], y: Place, right: float) -> str:
 
 
 def _places(values: Sequence[float], x: Place, floor: float) -> str:
-    """The numbers below."""
+    """Draw the numbers below the x axis."""
     return "".join(
         f"<text x='{place:.1f}' y='{floor + 14:g}' text-anchor='middle'>{number(value)}</text>"
         for value, place in zip(values, x(np.array(values)), strict=True)
@@ -158,7 +159,7 @@ def _places(values: Sequence[float], x: Place, floor: float) -> str:
 
 
 def number(value: float) -> str:
-    """A tick's label: six digits at most, no trailing zeros, a true minus."""
+    """Write a tick's label: six digits at most, no trailing zeros, a typographic minus."""
     return f"{value:.6g}".replace("-", "−") if abs(value) > 1e-12 else "0"
 
 
@@ -182,7 +183,7 @@ def _band(mark: Band, x: Place, y: Place) -> str:
 
 
 def runs(values: np.ndarray) -> list[slice]:
-    """The stretches of finite values."""
+    """Find the runs of consecutive finite values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.isfinite(values).astype(int), [0]])))
     return [slice(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 

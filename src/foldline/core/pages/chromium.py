@@ -1,10 +1,10 @@
-"""A headless Chromium that looks at a page: what it logs, what it asks the network for, how wide it is, how it looks.
+"""A headless Chromium that opens a page and says what it logs, what it requests, and how wide it is.
 
 It is driven over a pipe by the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/), so
 neither a port nor a driver nor a package is needed. Used by the tests and by docs/pictures/make.py:
 
     with Chromium() as browser:
-        seen = browser.look(path, width=400, dark=True)
+        seen = browser.open(path, width=400, dark=True)
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ FLAGS = (
     *("--disable-sync", "--no-proxy-server", "--remote-debugging-pipe"),
 )
 ANSWER_S = 60.0  # longest wait for an answer
-NEVER = b"\0"  # ends a message
+END = b"\0"  # of a message
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen of a page."""
+class PageState:
+    """A page as the browser shows it."""
 
-    width: int  # px that its content takes; more than the window's: it overflows
+    width: int  # px of its content; more than the window's: it overflows
     background: str  # the body's, as the browser computes it
-    complaints: list[str]  # errors and warnings of the console, exceptions
-    requests: list[str]  # what it asked for besides itself
+    console_errors: list[str]  # errors and warnings of the console, exceptions
+    requests: list[str]  # addresses that it requested besides its own
 
 
 def installed() -> str | None:
-    """Chromium's command, None where there is none."""
+    """Find Chromium's command; None where it is not installed."""
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
@@ -75,7 +75,7 @@ class Chromium:
         return self
 
     def _attach(self) -> None:
-        """Open a page, and talk to that from now on."""
+        """Open a tab and send all later commands to it."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = str(self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
         for part in ("Page", "Runtime", "Log", "Network"):
@@ -85,15 +85,15 @@ class Chromium:
         self.close()
 
     def close(self) -> None:
-        """End it and remove what it wrote."""
+        """End the browser and remove its profile."""
         self.process.terminate()
         self.process.wait(ANSWER_S)
         os.close(self.out)
         os.close(self.into)
         shutil.rmtree(self.profile, ignore_errors=True)
 
-    def look(self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> Seen:
-        """Open a page of a file in a window of that size, px."""
+    def open(self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> PageState:
+        """Open an HTML file in a window of that size, px, and wait until it is loaded."""
         self.events.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -101,28 +101,28 @@ class Chromium:
         url = path.resolve().as_uri()
         self.call("Page.navigate", url=url)
         self._until("Page.loadEventFired")
-        return Seen(
-            width=int(self.ask("document.documentElement.scrollWidth")),
-            background=str(self.ask("getComputedStyle(document.body).backgroundColor")),
-            complaints=[text for event in self.events if (text := _complaint(event))],
-            requests=[asked for event in self.events if (asked := _asked(event)) and asked != url],
+        return PageState(
+            width=int(self.evaluate("document.documentElement.scrollWidth")),
+            background=str(self.evaluate("getComputedStyle(document.body).backgroundColor")),
+            console_errors=[text for event in self.events if (text := _console_error(event))],
+            requests=[found for event in self.events if (found := _requested(event)) and found != url],
         )
 
-    def ask(self, expression: str) -> Any:
-        """The value of a JavaScript expression on the page."""
+    def evaluate(self, expression: str) -> Any:
+        """Evaluate a JavaScript expression on the page and return its value."""
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
-    def picture(self) -> bytes:
-        """A PNG of the window."""
+    def screenshot(self) -> bytes:
+        """Take a picture of the window, as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def call(self, method: str, **values: Any) -> dict[str, Any]:
-        """Send a command and wait for its answer; events in between are kept."""
+        """Send a command and wait for its answer; events that come in between are kept."""
         self.count += 1
         message: dict[str, Any] = {"id": self.count, "method": method, "params": values}
         if hasattr(self, "session"):
             message["sessionId"] = self.session
-        os.write(self.out, json.dumps(message).encode() + NEVER)
+        os.write(self.out, json.dumps(message).encode() + END)
         while (answer := self._next()).get("id") != self.count:
             self.events.append(answer)
         if "error" in answer:
@@ -134,20 +134,20 @@ class Chromium:
             self.events.append(self._next())
 
     def _next(self) -> dict[str, Any]:
-        """The next message."""
+        """Read the next message."""
         ends = time.monotonic() + ANSWER_S
-        while NEVER not in self.waiting:
+        while END not in self.waiting:
             ready, _, _ = select.select([self.into], [], [], max(0.0, ends - time.monotonic()))
             part = os.read(self.into, 1 << 20) if ready else b""
             if not part:
                 raise RuntimeError(f"Chromium did not answer within {ANSWER_S:g} s, or ended.")
             self.waiting += part
-        message, _, self.waiting = self.waiting.partition(NEVER)
+        message, _, self.waiting = self.waiting.partition(END)
         return dict(json.loads(message))
 
 
-def _complaint(event: dict[str, Any]) -> str:
-    """The text of an event that should not be; empty of all others."""
+def _console_error(event: dict[str, Any]) -> str:
+    """Return the text of an event that reports an error or a warning; empty for all others."""
     values = event.get("params", {})
     if event.get("method") == "Log.entryAdded" and values["entry"]["level"] in ("error", "warning"):
         return str(values["entry"]["text"])
@@ -156,8 +156,8 @@ def _complaint(event: dict[str, Any]) -> str:
     return str(values["exceptionDetails"]) if event.get("method") == "Runtime.exceptionThrown" else ""
 
 
-def _asked(event: dict[str, Any]) -> str:
-    """What a request is for; empty for what lies in the page itself."""
+def _requested(event: dict[str, Any]) -> str:
+    """Return the address of a request; empty for other events and for data inside the page."""
     if event.get("method") != "Network.requestWillBeSent":
         return ""
     url = str(event["params"]["request"]["url"])

@@ -1,6 +1,6 @@
-"""The shell: sections in, one self-contained HTML page out, with the same head, tables and last section everywhere.
+"""The shell of all pages: sections in, one self-contained HTML page out.
 
-Whatever is called `text` or stands in a cell is escaped here; whatever is called `body` is HTML already.
+Arguments called `text` and the cells of tables are escaped here; arguments called `body` are HTML already.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from foldline.core.text_columns import words
+from foldline.core.text_columns import is_text
 
 Facts = Sequence[tuple[str, str]]  # (value, what it is)
 Section = tuple[str, str]  # (title, body); one without a body is left out
@@ -23,13 +23,13 @@ CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 
 
 def page(title: str, kind: str, lead: str, facts: Facts, sections: Sections, css: str = "") -> str:
-    """A whole page as text.
+    """Make a page, as the text of an HTML file.
 
     Args:
-        kind: what it is a page of, such as "experiment".
-        lead: the page in a sentence or two.
-        facts: the first one is set in the accent colour.
-        css: rules that only this page needs.
+        kind: what the page shows, such as "experiment".
+        lead: a summary of one or two sentences.
+        facts: the first one is shown in the accent colour.
+        css: rules for this page only.
     """
     shown = [(name, body) for name, body in sections if body]
     links = "".join(f"<a href='#{_anchor(name)}'>{escape(name)}</a>" for name, _ in shown)
@@ -55,12 +55,13 @@ def _facts(facts: Facts) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], plain: bool = False) -> str:
-    """A table: columns of words stand left, of numbers right; the first one stays when a narrow page scrolls.
+    """Make a table: columns of text are aligned left, of numbers right; the first stays in view when a page scrolls.
 
     Args:
-        plain: its last row and column are not the result; else these are set off, and the column stays, too.
+        plain: whether the last row and column are like all others; if not they hold the result and are set off, and the
+            column stays in view, too.
     """
-    sides = [" class='words'" if number and text else "" for number, text in enumerate(words(columns, rows))]
+    sides = [" class='words'" if number and text else "" for number, text in enumerate(is_text(columns, rows))]
     head = "".join(f"<th{side}>{escape(name)}</th>" for name, side in zip(columns, sides, strict=True))
     cells = (zip(row, sides, strict=True) for row in rows)
     lines = "".join(f"<tr>{''.join(f'<td{side}>{escape(text)}</td>' for text, side in row)}</tr>" for row in cells)
@@ -68,7 +69,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], plain: bool = F
 
 
 def matrix(across: Sequence[str], down: Sequence[str], values: np.ndarray, digits: int = 3) -> str:
-    """Numbers with a shade behind each: the stronger, the larger. values: (down, across); NaN is a dash."""
+    """Make a table of numbers, each with a shade: the larger, the stronger. values: (down, across); NaN is a dash."""
     most = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
     head = "".join(f"<th>{escape(name)}</th>" for name in ("", *across))
     lines = "".join(
@@ -86,7 +87,7 @@ def _shaded(value: float, most: float, digits: int) -> str:
 
 
 def bars(rows: Sequence[tuple[str, float, str]]) -> str:
-    """A bar a row, the largest as long as there is room: (name, value >= 0, the value as it is shown)."""
+    """Make a bar chart, the largest bar as long as there is room. rows: (name, value >= 0, the value's text)."""
     longest = max((value for _, value, _ in rows), default=0.0) or 1.0
     shown = "".join(
         f"<span title='{escape(name)}'>{escape(name)}</span>"
@@ -97,9 +98,10 @@ def bars(rows: Sequence[tuple[str, float, str]]) -> str:
 
 
 def whiskers(rows: Sequence[tuple[str, float, float, float]], marked: str = "") -> str:
-    """A dot and the range around it a row: (name, low, middle, high). One scale, which holds 0 and a line there.
+    """Make a chart of a dot and a range in each row, on one scale with a line at 0.
 
     Args:
+        rows: (name, low, middle, high).
         marked: the name of the row whose dot is filled.
     """
     values = [0.0, *(value for _, *values in rows for value in values)]
@@ -121,25 +123,25 @@ def _end(value: float) -> str:
 
 
 def figures(items: Sequence[tuple[str, str]], least: int = 300) -> str:
-    """Pictures beside each other, as many as fit: (caption's HTML, picture). least: px that one needs."""
+    """Lay pictures side by side, as many as fit. items: (caption's HTML, picture); least: px that one needs."""
     shown = "".join(f"<figure><figcaption>{caption}</figcaption>{body}</figure>" for caption, body in items)
     return f"<div class='figures' style='--least:{least}px'>{shown}</div>"
 
 
 def note(text: str) -> str:
-    """A remark below a table or a picture."""
+    """Make a remark below a table or a picture."""
     return f"<p class='note'>{escape(text)}</p>"
 
 
-def folded(summary: str, body: str) -> str:
-    """What only some readers want: closed until it is clicked."""
+def collapsed(summary: str, body: str) -> str:
+    """Make a part that is closed until the reader clicks on its summary."""
     return f"<details><summary>{escape(summary)}</summary>{body}</details>"
 
 
-def again(command: str, environment: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -> str:
-    """The last section: the command, what it ran on, and resolved configs, title -> tables."""
+def reproduction(command: str, environment: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Make the last section: the command, the versions it ran with, and resolved configs (title -> tables)."""
     versions = " · ".join(f"{name} {value}" for name, value in environment.items())
     resolved = "".join(
-        folded(title, f"<pre>{escape(tomli_w.dumps(dict(tables)))}</pre>") for title, tables in configs.items()
+        collapsed(title, f"<pre>{escape(tomli_w.dumps(dict(tables)))}</pre>") for title, tables in configs.items()
     )
     return f"<pre>{escape(command)}</pre>{note(versions)}{resolved}"

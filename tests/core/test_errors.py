@@ -1,0 +1,77 @@
+"""Names that are not known: a renamed one is answered with its new name, others with the nearest match and the list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from foldline import models
+from foldline.core import renamed, schema
+from foldline.core.errors import UserError, unknown
+from foldline.core.renamed import RENAMED
+from foldline.experiment import config
+from foldline.models.blocks import BLOCKS
+from foldline.models.heads import HEADS
+
+REGISTRIES = {"model": [models.MODELS], "kind": [BLOCKS, HEADS]}
+NOW = "it is called {!r} now (CHANGELOG.md)."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table whose key `rate` was called `speed` before."""
+
+    rate: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    """A table that never had `speed`."""
+
+    steps: int = 1
+
+
+@pytest.fixture
+def renamed_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RENAMED, "key", {"speed": "rate"})
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_all_names() -> None:
+    error = unknown("model", "tfd", ["tft", "hybrid"], "f.toml: model[0]")
+    assert str(error) == "f.toml: model[0]: unknown model 'tfd'. Did you mean 'tft'? Known: hybrid, tft."
+
+
+@pytest.mark.parametrize(("old", "new"), [("winner", "first_place"), ("third", "third_place")])
+def test_a_renamed_model_in_a_config_is_refused_with_its_new_name(old: str, new: str, rides: Path, home: Path) -> None:
+    path = home / "configs" / "rides.toml"
+    path.write_text(path.read_text().replace('name = "hybrid"', f'name = "{old}"'))
+    with pytest.raises(UserError) as caught:
+        config.load(path)
+    assert str(caught.value) == f"{path}: model[0]: unknown model {old!r}: {NOW.format(new)}"
+
+
+def test_a_renamed_key_is_refused_with_its_new_name_by_the_table_that_has_it(renamed_key: None) -> None:
+    with pytest.raises(UserError) as caught:
+        schema.build(Table, {"speed": 2.0}, "f.toml: train")
+    assert str(caught.value) == f"f.toml: train: unknown key 'speed': {NOW.format('rate')}"
+    with pytest.raises(UserError, match=r"unknown key 'speed'\. Known: steps\."):
+        schema.build(Other, {"speed": 2.0}, "f.toml: folds")
+
+
+def test_a_renamed_verb_is_refused_with_its_new_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from foldline.cli.main import main
+
+    monkeypatch.setitem(RENAMED, "verb", {"predict": "infer"})
+    assert main(["predict", "rides"]) == 2
+    assert capsys.readouterr().err == f"error: ./run.sh: unknown verb 'predict': {NOW.format('infer')}\n"
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_no_old_name_is_in_use_and_every_new_name_is(kind: str) -> None:
+    for old, new in RENAMED.get(kind, {}).items():
+        assert not any(old in registry for registry in REGISTRIES[kind])
+        assert any(renamed.new_name(kind, old, registry) == new for registry in REGISTRIES[kind])
