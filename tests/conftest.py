@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,20 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Small tensors on several cores mostly wait for each other."""
-    torch.set_num_threads(1)
+def torch_threads() -> None:
+    """One thread: small tensors on several cores mostly wait for each other. `test --machines` sets another number."""
+    torch.set_num_threads(int(os.environ.get("FOLDLINE_TEST_THREADS", "1")))
+
+
+@pytest.fixture
+def sigint() -> Iterator[None]:
+    """SIGINT interrupts, as in a terminal, in this process and in those that it starts.
+
+    A suite that is started with `&` from a script inherits SIGINT ignored: no process of it could be interrupted.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

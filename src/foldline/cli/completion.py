@@ -6,10 +6,12 @@ The script holds all it needs, so that completing starts no Python; made again a
 from __future__ import annotations
 
 import re
+import shlex
 
 from foldline.cli import config_reference
 from foldline.cli.main import COMMON, Arguments
 from foldline.cli.verb_table import VERBS, Verb
+from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import unknown
 
@@ -19,7 +21,7 @@ _foldline() {{
     local word="${{COMP_WORDS[COMP_CWORD]}}" words configs='' file
     local home="$(dirname "${{COMP_WORDS[0]/#\\~/$HOME}}")"
     [ -d "$home/configs" ] || home=.
-    for file in "$home"/configs/*.toml; do
+    for file in "$home"/configs/*.toml{packed}; do
         [ ! -f "$file" ] || configs="$configs $(basename "$file" .toml)"
     done
     case "${{COMP_WORDS[1]}}:$COMP_CWORD" in
@@ -52,7 +54,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         raise unknown("shell", shell, SHELLS, "./run.sh completion")
     keys = " ".join(f"{key}=" for key in config_reference.dotted())
     cases = [f'    {name}:*) words="{" ".join(words_of(verb))}" ;;' for name, verb in VERBS.items()]
-    script = SHELLS[shell].format(verbs=" ".join(VERBS), cases="\n".join(cases).replace("KEYS", keys))
+    folder = files.packed_configs()  # an installed foldline has configs of its own, whatever folder it is called from
+    packed = f" {shlex.quote(str(folder))}/*.toml" if folder.is_dir() else ""
+    script = SHELLS[shell].format(verbs=" ".join(VERBS), cases="\n".join(cases).replace("KEYS", keys), packed=packed)
     terminal.result({"script": script}, script.rstrip())
     return 0
 

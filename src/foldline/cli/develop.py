@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.core.errors import unknown
+from foldline.core.errors import UserError, unknown
 
+MACHINES = "--machines"
 ARROWS = "import sys; from importlinter import cli; sys.exit(cli.lint_imports(no_cache=True))"  # it is no `-m` module
 LINT = (
     ["-m", "ruff", "check", "."],
@@ -20,18 +22,45 @@ LINT = (
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Run the tool; its exit code is ours."""
+    """Run the tool; its exit code is ours.
+
+    Raises:
+        UserError: foldline is an installed package; an unknown benchmark or machine.
+    """
+    checkout = checkout_of(arguments.verb)
     if arguments.verb == "test":
-        slow = ["-m", "slow or not slow"] if "--slow" in arguments.flags else []
-        return _python(["-m", "pytest", *slow, *arguments.words])
+        return _test(arguments, checkout, terminal)
     if arguments.verb == "lint":
-        return max(_python(command) for command in LINT)
-    benchmarks = {path.stem: path for path in (files.home() / "benchmarks").glob("*.py")}
+        return max(_python(command, checkout) for command in LINT)
+    benchmarks = {path.stem: path for path in (checkout / "benchmarks").glob("*.py")}
     name = arguments.words[0] if arguments.words else ""
     if name not in benchmarks:
         raise unknown("benchmark", name, benchmarks, "./run.sh bench")
     return subprocess.call([sys.executable, "-P", str(benchmarks[name]), *arguments.words[1:]])
 
 
-def _python(command: list[str]) -> int:
-    return subprocess.call([sys.executable, *command], cwd=files.home())
+def checkout_of(verb: str) -> Path:
+    """Return the checkout that a developer's verb works on.
+
+    Raises:
+        UserError: foldline is an installed package, without tests, benchmarks and docs.
+    """
+    checkout = files.checkout()
+    if checkout is None:
+        raise UserError(f"`{verb}` needs a checkout of the repository, but this foldline is an installed package.")
+    return checkout
+
+
+def _test(arguments: Arguments, checkout: Path, terminal: Terminal) -> int:
+    words = ["-m", "slow or not slow"] if "--slow" in arguments.flags else []
+    words += [word for word in arguments.words if word.partition("=")[0] != MACHINES]
+    options = [word for word in arguments.words if word.partition("=")[0] == MACHINES]
+    if options:
+        from foldline.cli import machines  # it imports numpy
+
+        return machines.run(options[-1], words, checkout, terminal)
+    return _python(["-m", "pytest", *words], checkout)
+
+
+def _python(command: list[str], checkout: Path) -> int:
+    return subprocess.call([sys.executable, *command], cwd=checkout)

@@ -84,5 +84,5 @@ def _wandb() -> str:
 
 
 def _lacking() -> str:
-    missing = requirements.lacking(requirements.declared(files.home() / "pyproject.toml", []))
+    missing = requirements.lacking(requirements.own())
     return ", ".join(missing) or "nothing"

@@ -151,8 +151,10 @@ TEST = """\
 Runs the tests with pytest; what follows is handed on to it.
 
   ./run.sh test                    the default suite
-  ./run.sh test --slow             the rest too: kills, full sizes, whole runs
-  ./run.sh test tests/features -x  a part of it"""
+  ./run.sh test --slow             the slow ones too: kills, full sizes, whole runs
+  ./run.sh test tests/features -x  a part of it
+  ./run.sh test --machines         the default suite as other machines run it: 3 instruction sets x 1 and 4 threads
+  ./run.sh test --machines=avx2-1,lowest-4 -m learned    a part of it on some of them"""
 
 DECODE = """\
 Reads pressures back exactly from the controller's inputs, where that can be proven, and writes id, pressure, kind (the
@@ -196,7 +198,7 @@ dataclasses that read them. A test fails where the page is out of date.
 
   ./run.sh reference"""
 
-LINT = "Runs ruff check, ruff format --check and mypy."
+LINT = "Runs ruff check, ruff format --check, mypy, and import-linter: which room may import which."
 
 BENCH = """\
 Runs benchmarks/NAME.py, which prints ratios against a stated rival; what follows is handed on to it.

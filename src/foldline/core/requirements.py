@@ -1,6 +1,6 @@
 """Which of pyproject.toml's requirements this Python lacks. Standard library only: it runs before any installation.
 
-run.sh asks it about an active environment, and about Kaggle's and Colab's images, which are used as they are:
+run.sh calls it for an active environment, and for Kaggle's and Colab's images, which are used as they are:
 
     python -P src/foldline/core/requirements.py pyproject.toml [EXTRA ...]
 
@@ -15,7 +15,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 _OPERATORS: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
@@ -31,7 +31,7 @@ _BOUND = re.compile(r"([<>=!]=?)\s*([\d.]+)")
 
 
 def declared(pyproject: Path, extras: Iterable[str] = ()) -> list[str]:
-    """The requirements of pyproject.toml, those of the named extras included.
+    """List the requirements of pyproject.toml, those of the named extras included.
 
     Raises:
         ValueError: an extra that pyproject.toml does not declare.
@@ -46,8 +46,16 @@ def declared(pyproject: Path, extras: Iterable[str] = ()) -> list[str]:
     return requirements
 
 
+def own() -> list[str]:
+    """List foldline's requirements without extras: from the checkout's pyproject.toml, else as it was installed."""
+    pyproject = Path(__file__).resolve().parents[3] / "pyproject.toml"
+    if pyproject.is_file():
+        return declared(pyproject)
+    return [line for line in requires("foldline") or [] if "extra ==" not in line]
+
+
 def lacking(requirements: Iterable[str]) -> list[str]:
-    """One line for each requirement that the running Python does not meet: the requirement and what is there."""
+    """List the requirements that the running Python does not meet, one line each: requirement (installed version)."""
     found = {requirement: _installed(_parse(requirement)[0]) for requirement in requirements}
     return [f"{line} ({have or 'not installed'})" for line, have in found.items() if not _meets(line, have)]
 
@@ -58,12 +66,12 @@ def _meets(requirement: str, have: str | None) -> bool:
 
 
 def _parse(requirement: str) -> tuple[str, list[tuple[str, str]]]:
-    """`torch>=2.6,<3` as ("torch", [(">=", "2.6"), ("<", "3")])."""
+    """Split `torch>=2.6,<3` into ("torch", [(">=", "2.6"), ("<", "3")])."""
     match = _REQUIREMENT.fullmatch(requirement.strip())
     if match is None:
         raise ValueError(
             f"A requirement must be a name and plain bounds such as 'torch>=2.6,<3', but got {requirement!r} "
-            "in pyproject.toml; teach src/foldline/core/requirements.py its form, or write it plainly."
+            "in pyproject.toml; write it plainly, or extend src/foldline/core/requirements.py."
         )
     return match["name"], _BOUND.findall(match["bounds"])
 
@@ -76,7 +84,7 @@ def _installed(name: str) -> str | None:
 
 
 def _release(text: str) -> tuple[int, ...]:
-    """The release part of a version, trailing zeros dropped: 2.13.0+cpu and 2.13 are both (2, 13)."""
+    """Return the release part of a version, trailing zeros dropped: 2.13.0+cpu and 2.13 are both (2, 13)."""
     match = re.match(r"\d+(\.\d+)*", text)
     parts = [int(part) for part in match[0].split(".")] if match else []
     while parts and parts[-1] == 0:

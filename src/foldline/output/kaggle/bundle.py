@@ -152,8 +152,7 @@ def _manifest(stored: Stored, options: Options, dataset: Path) -> dict[str, Any]
 def required(decodes: bool) -> list[str]:
     """What `infer` imports, with the bounds of pyproject.toml."""
     names = {*IMPORTED, *(DECODING if decodes else ())}
-    declared = requirements.declared(Path(foldline.__path__[0]).parents[1] / "pyproject.toml")
-    return [line for line in declared if re.split("[<>=!]", line)[0].strip() in names]
+    return [line for line in requirements.own() if re.split("[<>=!]", line)[0].strip() in names]
 
 
 def _kernel_metadata(options: Options, slug: str, on_gpu: bool) -> dict[str, Any]:

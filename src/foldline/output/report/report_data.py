@@ -1,6 +1,6 @@
-"""What a report shows: an experiment's data, cells and predictions, and what follows from them.
+"""What a report shows: an experiment's data, cells and predictions, and the errors computed from them.
 
-Letters: N training series, T steps (padded), K targets, M members, R scored rows.
+Letters: N training series, T steps of the longest of them, R training rows, K targets.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from foldline.experiment.loss_table import LossTable
 from foldline.experiment.scoring import Result
 from foldline.run.cells import Cell
 
-SUBMITTED = "submitted"  # what the last row of the score table is called elsewhere
-Found = tuple[Exact | None, Exact | None]  # decoded rows of the train and test tables; None: post.decode is off
+SUBMITTED = "submitted"  # name of the predictions in the last row of the score table, in all other tables
+ExactTables = tuple[Exact | None, Exact | None]  # exact rows of the train and test tables; None: post.decode is off
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class Provenance:
     """How an experiment was made."""
 
     command: str
-    environment: Mapping[str, str]  # name -> version, or what the machine is
+    environment: Mapping[str, str]  # name of a library or of a property of the machine -> its version or value
     seconds: Mapping[str, float] = field(default_factory=dict)  # step of the run -> time it took, s
 
     @classmethod
-    def here(cls, command: str, seconds: Mapping[str, float] | None = None) -> Made:
-        """By this process, on this machine."""
-        return cls(command=command, environment=surroundings(), seconds=seconds or {})
+    def here(cls, command: str, seconds: Mapping[str, float] | None = None) -> Provenance:
+        """Describe this process on this machine."""
+        return cls(command=command, environment=environment_here(), seconds=seconds or {})
 
 
-def surroundings() -> dict[str, str]:
-    """Versions that decide the last bits, and what is worth knowing of the machine."""
+def environment_here() -> dict[str, str]:
+    """Collect the versions of libraries that decide the last bits, the system, its cores and GPU, and the commit."""
     import torch
 
     known = {**recorded.environment(), "system": platform.system(), "cores": str(os.cpu_count())}
@@ -57,7 +57,7 @@ def surroundings() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The checkout's commit, "-dirty" behind it where files differ; empty where there is no git."""
+    """Return the checkout's commit, with "-dirty" where files differ from it; empty without git."""
     root = files.checkout()
     if root is None or not (root / ".git").exists() or shutil.which("git") is None:
         return ""
@@ -66,21 +66,21 @@ def _commit() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What a report is made from."""
+class ReportData:
+    """An experiment: its config, cells, members, scores and data."""
 
     config: Config
     plan: list[Cell]
-    members: list[Member]  # of the blend, from outside too
+    members: list[Member]  # of the blend, those from outside included
     result: Result
     train: Store
     competition: Competition
-    exact: Found
-    made: Made
+    exact: ExactTables
+    provenance: Provenance
 
     @property
     def models(self) -> str:
-        """What is submitted, before any post-processing, in words."""
+        """What is submitted, before post-processing, in words."""
         return "blend of the models" if len(self.members) > 1 else "model"
 
     @property
@@ -89,56 +89,56 @@ class Evidence:
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """(R, K) targets of all rows."""
+        """Targets of all rows, (R, K)."""
         return np.asarray(self.train.y)
 
     @cached_property
     def fold(self) -> np.ndarray:
-        """(N,) fold of each series; -1 where nothing of it is scored."""
+        """Fold of each series, (N,); -1 where no row of it is scored."""
         fold = np.full(len(self.train.lengths), -1)
         fold[self.result.rows.series] = self.result.rows.fold
         return fold
 
     @cached_property
     def predictions(self) -> dict[str, np.ndarray]:
-        """Member, and at last SUBMITTED -> (R, K) out-of-fold predictions."""
+        """Out-of-fold predictions, (R, K), of each member, and last of SUBMITTED."""
         members = dict(zip(self.result.labels, self.result.members, strict=True))
         return members | {SUBMITTED: self.result.blended}
 
     @cached_property
-    def modelled(self) -> np.ndarray:
-        """(R, K) the nested blend before any post-processing; 0 where nothing is scored."""
+    def before_post(self) -> np.ndarray:
+        """The nested blend before post-processing, (R, K); 0 in rows that are not scored."""
         values = np.zeros(self.truth.shape)
         values[self.train.scored] = self.result.nested.values
         return values
 
     @cached_property
     def spreads(self) -> dict[str, np.ndarray]:
-        """Member -> (R, K) expected absolute error, of members whose head knows it."""
+        """Expected absolute error, (R, K), of the members whose head predicts it."""
         found = {member.label: member.spread(self.train) for member in self.members if member.cells}
         return {label: spread for label, spread in found.items() if spread is not None and spread.any()}
 
     @cached_property
-    def known(self) -> np.ndarray | None:
-        """(R,) bool: rows that are read back exactly; None where no decoder was asked."""
+    def is_exact(self) -> np.ndarray | None:
+        """Whether a row is read back exactly, (R,) bool; None where post.decode is off."""
         found = self.exact[0]
         return None if found is None else found.known
 
     @cached_property
-    def book(self) -> LossTable:
-        """Where the loss of every scored value goes."""
-        return LossTable.of(self.train, self.known)
+    def loss_table(self) -> LossTable:
+        """The table that sums the loss of every scored value by series, phase and exactness."""
+        return LossTable.of(self.train, self.is_exact)
 
     def series_error(self, values: np.ndarray) -> np.ndarray:
-        """(N,) the metric over the scored steps of each series; NaN without any. values: (R, K)."""
+        """Compute the metric over the scored rows of each series, (N,); NaN without any. values: (R, K)."""
         return self._error(values, self.train.series_of_row, len(self.train.lengths))
 
     def step_error(self, values: np.ndarray) -> np.ndarray:
-        """(T,) the metric over all series at each step; NaN where none is scored. values: (R, K)."""
+        """Compute the metric over all series at each step, (T,); NaN where none is scored. values: (R, K)."""
         return self._error(values, self.train.step_of_row, self.train.longest)
 
     def _error(self, values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-        """The metric over the scored rows of each group. group: (R,) int64, below `groups`."""
+        """Compute the metric over the scored rows of each group. group: (R,) int64, below `groups`."""
         scored = self.train.scored
         loss = self.metric.loss(self.truth[scored], values[scored]).mean(axis=1)
         count = np.bincount(group[scored], minlength=groups)
@@ -147,7 +147,7 @@ class Evidence:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """All cells that had to be trained, those before others first, equal ones once."""
+        """All cells of the experiment, each after those that it needs, equal ones once."""
         found: dict[str, Cell] = {}
 
         def add(cell: Cell) -> None:
