@@ -43,6 +43,18 @@ def test_without_a_signal_the_handlers_of_before_come_back() -> None:
     assert signal.getsignal(USR) is before
 
 
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(USR, signal.SIG_IGN)
+    try:
+        with interrupt.deferred(USR):
+            send()
+            interrupt.stop_if_requested()
+            assert signal.getsignal(USR) is signal.SIG_IGN
+        assert signal.getsignal(USR) is signal.SIG_IGN
+    finally:
+        signal.signal(USR, before)
+
+
 def test_outside_the_main_thread_nothing_changes() -> None:
     before, seen = signal.getsignal(USR), []
 

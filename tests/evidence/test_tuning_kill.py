@@ -1,6 +1,6 @@
 """A study that is really killed: ten SIGKILLs while four workers run, half of them to the whole command.
 
-./run.sh test --slow tests/foldline/test_tune_kill.py
+./run.sh test --slow tests/evidence/test_tuning_kill.py
 """
 
 from __future__ import annotations

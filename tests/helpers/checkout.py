@@ -15,6 +15,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOLS = ["awk", "bash", "cat", "cksum", "df", "dirname", "mv", "readlink", "rm", "sed", "sh", "sleep", "touch", "tr"]
+PATIENCE_S = 250.0  # longest wait for something that must happen
 PYTHON = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
 
 STUB_MAIN = """
@@ -23,7 +24,8 @@ variables = {name: os.environ.get(name) for name in ("FOLDLINE_HOME", "PYTHONDON
 print(json.dumps({"argv": sys.argv[1:], "cwd": os.getcwd(), "prefix": sys.prefix, **variables}))
 """
 
-# Installs by writing the .pth file, slowly if FAKE_SECONDS says so, and notes how it was called in FAKE_LOG.
+# Installs by writing the .pth file, and notes how it was called in FAKE_LOG. Before that it takes FAKE_SECONDS, and
+# waits for the file FAKE_WAITS: so a test decides what happens in the middle of an installation, on a slow machine too.
 FAKE_INSTALLER = f"""#!{PYTHON}
 import json, os, sys, time
 from pathlib import Path
@@ -32,8 +34,10 @@ settings = {{k: v for k, v in os.environ.items() if k.startswith(("UV_", "SSL_")
 with open(os.environ["FAKE_LOG"], "a") as log:
     log.write(json.dumps({{"tool": Path(sys.argv[0]).name, "argv": sys.argv[1:], "env": settings}}) + "\\n")
 if os.environ.get("FAKE_FAILS", "never") in ("always", settings.get("UV_TORCH_BACKEND")):
-    sys.exit("error: the stand-in was told to fail")
+    sys.exit("error: the stand-in fails, as the test wants")
 time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
+while not os.path.exists(os.environ.get("FAKE_WAITS", os.devnull)):
+    time.sleep(0.01)
 if "-e" in sys.argv:
     link = next(python.parent.parent.glob("lib/python3*/site-packages")) / "foldline.pth"
     link.write_text(sys.argv[sys.argv.index("-e") + 1].rpartition("[")[0] + "/src\\n")
@@ -86,7 +90,7 @@ class Checkout:
     def run(self, *args: str, run: Path | None = None, cwd: Path | None = None, **env: str) -> tuple[int, str, str]:
         """The exit code, standard output and standard error of run.sh."""
         process = self.start(*args, run=run, cwd=cwd, **env)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
         return process.returncode, out, err
 
     def answer(self, *args: str, run: Path | None = None, cwd: Path | None = None, **env: str) -> dict[str, object]:
@@ -112,7 +116,7 @@ class Checkout:
 
 
 def make_checkout(folder: Path, name: str = "check out") -> Checkout:
-    """A checkout under `folder`; its name has a space in it unless told otherwise."""
+    """A checkout under `folder`; its name has a space in it by default."""
     checkout = Checkout(root=folder / name, bin=folder / "bin")
     package = checkout.root / "src" / "foldline"
     package.mkdir(parents=True)

@@ -252,12 +252,13 @@ def test_a_locked_cell_is_waited_for_and_not_trained_twice_at_once(rides: Path, 
         started.wait(timeout=200)
         both[0].join(timeout=0.5)
         assert all(process.is_alive() for process in both) and not one.cell.folder.exists()
-    assert sorted(counted.get(timeout=60) for _ in both) == [0, 2]
+    assert sorted(counted.get(timeout=200) for _ in both) == [0, 2]
     for process in both:
         process.join(timeout=60)
         assert process.exitcode == 0
 
 
+@pytest.mark.usefixtures("sigint")
 def test_a_wait_for_another_process_ends_with_the_first_signal(rides: Path, home: Path) -> None:
     one, kinds = jobs()[0], []
 
@@ -267,9 +268,10 @@ def test_a_wait_for_another_process_ends_with_the_first_signal(rides: Path, home
 
     with ExitStack() as other:
         other.enter_context(files.lock(files.runs() / "locks" / one.key))
-        given_up = threading.Timer(20.0, other.close)  # a wait that hears nothing ends, too, and goes on to train
+        given_up = threading.Timer(200.0, other.close)  # a wait that no signal ends goes on to train, and fails
+        given_up.daemon = True
         given_up.start()
-        with pytest.raises(interrupt.Obeyed), interrupt.deferred(signal.SIGINT):
+        with pytest.raises(interrupt.Stopped), interrupt.deferred(signal.SIGINT):
             exhaust(cells.run(one, told))
         given_up.cancel()
         assert kinds == ["waiting"] and not one.cell.folder.exists()
@@ -288,7 +290,7 @@ def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(h
         finished(0, 1, [0, 2], 3.0),
         finished(1, 1, [1], 6.0),
     ]
-    dense = type("Dense", (), {"y": np.zeros((3, 2, 1)), "lengths": np.array([2, 2, 2])})()
+    dense = type("Store", (), {"y": np.zeros((3, 2, 1)), "lengths": np.array([2, 2, 2])})()
     assert cells.out_of_fold(experiment, dense)[:, 0, 0].tolist() == [2.0, 5.5, 2.0]
 
 

@@ -1,6 +1,6 @@
 """Real runs, really killed: at twenty random moments of training, and by Ctrl-C. What comes out is what always does.
 
-./run.sh test --slow tests/foldline/test_kill.py
+./run.sh test --slow tests/run/test_kill.py
 """
 
 from __future__ import annotations
@@ -152,6 +152,7 @@ def test_twenty_kills_change_no_bit(executor: str, source: Path, whole: Path, tm
     assert left(home) == left(whole)
 
 
+@pytest.mark.usefixtures("sigint")
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_ctrl_c_saves_and_the_next_run_goes_on_from_there(executor: str, source: Path, tmp_path: Path) -> None:
     """No checkpoint is due for an hour: the one that is found was written because of the signal."""

@@ -21,6 +21,8 @@ from foldline.fit import trainer
 from foldline.fit.train_config import AugmentConfig, WatchConfig
 from foldline.run import cells
 
+pytestmark = pytest.mark.usefixtures("sigint")
+
 RECIPES = {
     "everything": EVERYTHING,
     "average and stop": replace(TRAIN, epochs=5, average=2, lr=0.05, watch=WatchConfig(share=0.3, stop=2)),

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from checkout import Checkout, make_checkout
+from checkout import PATIENCE_S, Checkout, make_checkout
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file that stand-ins wait for in the middle of an installation; touch it to let them go on."""
+    return tmp_path / "gate"
+
+
+def until_one_installs(checkout: Checkout) -> None:
+    """Wait until an installation has begun; the lock is held from then on."""
+    while not checkout.installs():
+        time.sleep(0.01)
+
+
+def until_one_waits(*processes: subprocess.Popen[str]) -> list[str]:
+    """Read standard error of each until one says that it waits for another; what each has said by then."""
+    said = [""] * len(processes)
+    while not any("waiting" in text for text in said):
+        for number, process in enumerate(processes):
+            assert process.stderr is not None
+            if select.select([process.stderr], [], [], 0.01)[0]:
+                part = os.read(process.stderr.fileno(), 1 << 16).decode()
+                assert part, f"ended without a wait: {said}"
+                said[number] += part
+    return said
 
 
 def keepsake(checkout: Checkout) -> Path:
@@ -98,12 +125,12 @@ def test_a_broken_stamp_is_repaired(checkout: Checkout, stamp: str) -> None:
 
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["all of it", "the shell alone"])
-def test_killed_while_installing_starts_afresh(checkout: Checkout, whole_group: bool) -> None:
-    process = checkout.start(FAKE_SECONDS="1")
-    while not checkout.installs():
-        time.sleep(0.01)
+def test_killed_while_installing_starts_afresh(checkout: Checkout, gate: Path, whole_group: bool) -> None:
+    process = checkout.start(FAKE_WAITS=str(gate))
+    until_one_installs(checkout)
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    gate.touch()
+    process.communicate(timeout=PATIENCE_S)
     kept = keepsake(checkout)
     assert (checkout.root / ".installing").exists()
     assert checkout.answer()["prefix"] == str(checkout.venv)
@@ -117,23 +144,26 @@ def test_killed_at_any_moment_starts_afresh(checkout: Checkout, milliseconds: in
     process = checkout.start(FAKE_SECONDS="0.1")
     time.sleep(milliseconds / 1000)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert checkout.answer("x")["argv"] == ["x"]
     assert checkout.run()[2] == ""
 
 
-def test_interrupted_is_130_and_tries_nothing_else(checkout: Checkout) -> None:
-    process = checkout.start(FAKE_SECONDS="30")
-    while not checkout.installs():
-        time.sleep(0.01)
+@pytest.mark.usefixtures("sigint")
+def test_interrupted_is_130_and_tries_nothing_else(checkout: Checkout, gate: Path) -> None:
+    process = checkout.start(FAKE_WAITS=str(gate))
+    until_one_installs(checkout)
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130 and len(checkout.installs()) == 1
 
 
-def test_two_at_once_install_once(checkout: Checkout) -> None:
-    first, second = (checkout.start(name, FAKE_SECONDS="1") for name in ("one", "two"))
-    (out_1, err_1), (out_2, err_2) = first.communicate(timeout=60), second.communicate(timeout=60)
+def test_two_at_once_install_once(checkout: Checkout, gate: Path) -> None:
+    first, second = (checkout.start(name, FAKE_WAITS=str(gate)) for name in ("one", "two"))
+    early_1, early_2 = until_one_waits(first, second)
+    gate.touch()
+    (out_1, err_1), (out_2, err_2) = (each.communicate(timeout=PATIENCE_S) for each in (first, second))
+    err_1, err_2 = early_1 + err_1, early_2 + err_2
     assert first.returncode == second.returncode == 0
     assert "one" in out_1 and "two" in out_2
     assert sorted([len(err_1.splitlines()), len(err_2.splitlines())]) == [1, 2] and "waiting" in err_1 + err_2
@@ -194,7 +224,7 @@ def test_a_chosen_torch_build_is_left_alone(checkout: Checkout) -> None:
 def test_a_failed_set_up_is_reported_and_begun_afresh(checkout: Checkout) -> None:
     code, out, err = checkout.run(FAKE_FAILS="always")
     assert (code, out) == (2, "")
-    assert "told to fail" in err and err.splitlines()[-1].startswith("foldline: set-up failed")
+    assert "as the test wants" in err and err.splitlines()[-1].startswith("foldline: set-up failed")
     checkout.answer()
 
 

@@ -53,7 +53,10 @@ def deferred(*signals: signal.Signals) -> Iterator[None]:
         if _immediate:
             raise Stopped
 
-    before = {number: signal.signal(number, handle) for number in signals}
+    # A signal that was ignored on entry stays ignored, as Python itself leaves it: a script that starts a run with `&`,
+    # or nohup, wants it to survive the Ctrl-C that ends the script.
+    heeded = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield
     finally:
