@@ -17,11 +17,11 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.experiment import recorded
 from foldline.output import report
-from foldline.output.report import Evidence, Made, score_section, training_section
+from foldline.output.report import Provenance, ReportData, score_section
 from foldline.output.report.report_data import SUBMITTED
 
 
-def evidence(name: str = "rides") -> Evidence:
+def report_data(name: str = "rides") -> ReportData:
     """What the report of the latest experiment shows."""
     stored = recorded.read(name)
     return verb.gather(stored, stored.config, Terminal(quiet=True))
@@ -49,9 +49,9 @@ def test_it_is_made_again_from_stored_cells(trained: Path, capsys: pytest.Captur
 
 
 def test_slices_are_those_of_the_slow_way(trained: Path) -> None:
-    found = evidence()
+    found = report_data()
     table = tiny.frames()["train"].with_columns(
-        error=pl.Series(np.abs(found.result.blended - found.truth)[:, :, 0].ravel()),
+        error=pl.Series(np.abs(found.result.blended - found.truth)[:, 0]),
         fold=pl.Series(np.repeat(found.fold, 10)),
     )
     table = table.filter(pl.col("coasting") == 0)
@@ -67,23 +67,23 @@ def test_slices_are_those_of_the_slow_way(trained: Path) -> None:
 
 
 def test_errors_of_series_are_means_over_their_scored_steps(trained: Path) -> None:
-    found = evidence()
-    by_hand = np.abs(found.predictions["hybrid"] - found.truth)[:, :8, 0].mean(axis=1)  # the last two are coasting
-    np.testing.assert_allclose(found.series_error(found.predictions["hybrid"]), by_hand)
+    found = report_data()
+    errors = np.abs(found.predictions["hybrid"] - found.truth).reshape(12, 10)[:, :8]  # the last two are coasting
+    np.testing.assert_allclose(found.series_error(found.predictions["hybrid"]), errors.mean(axis=1))
     assert list(found.predictions) == ["hybrid", "lightgbm", SUBMITTED]
     rooted = replace(found, config=replace(found.config, data=replace(found.config.data, metric="rmse")))
-    squares = (found.predictions["hybrid"] - found.truth)[:, :8, 0] ** 2
+    squares = errors**2
     np.testing.assert_allclose(rooted.series_error(found.predictions["hybrid"]), np.sqrt(squares.mean(axis=1)))
     np.testing.assert_allclose(rooted.step_error(found.predictions["hybrid"])[:8], np.sqrt(squares.mean(axis=0)))
 
 
-def test_a_head_that_knows_its_error_is_held_to_it(trained: Path) -> None:
+def test_expected_errors_are_compared_with_errors(trained: Path) -> None:
     tiny.run("train", "rides", "model.0.head={kind = 'laplace'}")
     text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
-    found = evidence()
-    said = found.spreads["hybrid"][found.train.scored].mean()
-    was = np.abs(found.predictions["hybrid"] - found.truth)[found.train.scored].mean()
-    row = f"<td>hybrid</td><td>{said:.4f}</td><td>{was:.4f}</td><td>{was / said:.2f}</td>"
+    found = report_data()
+    expected = found.spreads["hybrid"][found.train.scored].mean()
+    actual = np.abs(found.predictions["hybrid"] - found.truth)[found.train.scored].mean()
+    row = f"<td>hybrid</td><td>{expected:.4f}</td><td>{actual:.4f}</td><td>{actual / expected:.2f}</td>"
     assert "Calibration" in sections(text) and row in text and "hybrid: expected error" in text
 
 
@@ -131,14 +131,14 @@ def test_it_needs_neither_statics_nor_unscored_steps_nor_one_target(home: Path, 
     assert not {"Calibration", "Read back exactly"} & set(sections(text)) and "No model here is trained" in text
     assert text.count(">speed</text>") == text.count(">height</text>") == 6  # a chart a target in each of six panels
     assert not any(title.startswith("Error by") for title in sections(text)) and "nan" not in text.split("</style>")[1]
-    found = evidence("plain")
+    found = report_data("plain")
     errors = (found.result.blended - found.truth)[found.train.scored]  # (R, 2)
     each = [f"<td>{value:.4f}</td>" for value in (*np.sqrt((errors**2).mean(axis=0)), np.sqrt((errors**2).mean()))]
     assert "<th>speed</th><th>height</th><th>all rows</th>" in text and f"{''.join(each)}</tr>" in text
     assert "speed and height: each target alone" in text and "scored on series that its models have not seen" in text
 
 
-def test_it_says_only_what_was_done(trained: Path) -> None:
+def test_it_mentions_only_steps_that_were_done(trained: Path) -> None:
     text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
     assert "; the blend was fitted on the other folds" in text
     for what in ("the grid", "and grid", "exact rows", "by the models", "read back"):
@@ -147,33 +147,28 @@ def test_it_says_only_what_was_done(trained: Path) -> None:
 
 
 def test_the_longest_time_of_a_step_is_kept(trained: Path, tmp_path: Path) -> None:
-    found, seconds = evidence(), {"features": 90.0, "decoding": 1.0}
-    long = Made(command="./run.sh train <rides>", environment={"python": "3"}, seconds=seconds)
-    report.write(tmp_path, replace(found, made=long))
-    page = report.write(tmp_path, replace(found, made=replace(long, seconds={"features": 0.0, "blending": 2.0})))
-    made = report.read_made(tmp_path)
-    assert made is not None and dict(made.seconds) == {"features": 90.0, "decoding": 1.0, "blending": 2.0}
+    found, seconds = report_data(), {"features": 90.0, "decoding": 1.0}
+    long = Provenance(command="./run.sh train <rides>", environment={"python": "3"}, seconds=seconds)
+    report.write(tmp_path, replace(found, provenance=long))
+    page = report.write(tmp_path, replace(found, provenance=replace(long, seconds={"features": 0.0, "blending": 2.0})))
+    kept = report.read_provenance(tmp_path)
+    assert kept is not None and dict(kept.seconds) == {"features": 90.0, "decoding": 1.0, "blending": 2.0}
     text = page.read_text()
     assert "<span title='features'>features</span>" in text and "./run.sh train &lt;rides&gt;</pre>" in text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.44, "0.4 s"), (45.2, "45 s"), (100.0, "1.7 min"), (7200.0, "2.0 h")])
-def test_durations_are_short(seconds: float, text: str) -> None:
-    assert training_section.duration(seconds) == text
-
-
-def test_wandb_is_told_every_score_the_blend_and_the_pictures(trained: Path) -> None:
-    found = evidence()
-    told = report.told(found, {"submission": trained / "runs" / "rides" / "latest" / "submission.csv"})
-    assert told.values["score"] == found.result.score == told.values["scores/blend (hill-climb)/all"]
-    assert told.values["scores/hybrid/fold 1"] == found.result.scores["hybrid"][1]
-    assert sum(value for name, value in told.values.items() if name.startswith("blend/")) == pytest.approx(1)
-    by_bike = [told.values[f"slices/bike/{bike}"] for bike in (20, 28)]
+def test_the_tracking_summary_has_every_score_the_blend_and_the_pictures(trained: Path) -> None:
+    found = report_data()
+    summary = report.tracking_summary(found, {"submission": trained / "runs" / "rides" / "latest" / "submission.csv"})
+    assert summary.values["score"] == found.result.score == summary.values["scores/blend (hill-climb)/all"]
+    assert summary.values["scores/hybrid/fold 1"] == found.result.scores["hybrid"][1]
+    assert sum(value for name, value in summary.values.items() if name.startswith("blend/")) == pytest.approx(1)
+    by_bike = [summary.values[f"slices/bike/{bike}"] for bike in (20, 28)]
     assert np.mean(by_bike) == pytest.approx(found.result.score)  # as many values of either
-    assert told.config["data"]["key"] == "ride" and list(told.artifacts) == ["submission"]
-    pictures = [name for name in told.pages if name.startswith("pictures/")]
+    assert summary.config["data"]["key"] == "ride" and list(summary.artifacts) == ["submission"]
+    pictures = [name for name in summary.pages if name.startswith("pictures/")]
     assert pictures == ["pictures/best, median and worst", "pictures/errors", "pictures/learning curves"]
-    assert told.pages["report"] == report.whole(found)
+    assert summary.pages["report"] == report.html(found)
 
 
 def test_other_data_is_refused(trained: Path, tmp_path: Path) -> None:
@@ -187,10 +182,10 @@ def test_other_data_is_refused(trained: Path, tmp_path: Path) -> None:
 def test_a_member_from_outside_is_shown_without_its_files(trained: Path) -> None:
     tables = tiny.frames()
     tables["train"].select("row", "speed").write_csv("oof.csv")
-    tables["test"].select("row", speed=pl.col("power")).write_csv("asked.csv")
-    tiny.run("train", "rides", 'blend.outside=[{name = "friend", oof = "oof.csv", test = "asked.csv"}]')
+    tables["test"].select("row", speed=pl.col("power")).write_csv("test.csv")
+    tiny.run("train", "rides", 'blend.outside=[{name = "friend", oof = "oof.csv", test = "test.csv"}]')
     first = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
-    for path in ("oof.csv", "asked.csv"):
+    for path in ("oof.csv", "test.csv"):
         Path(path).unlink()
     text = again()
     assert re.findall(r"<section id='scores'>.*?</section>", text, re.DOTALL)[0] in first and "friend" in text

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
+from foldline.core.durations import duration
 from foldline.core.errors import UserError
 from foldline.evidence.ablation import ablation_file, ablation_results, ablation_run, ablation_wording
 from foldline.evidence.ablation.ablation_page import page
@@ -25,37 +25,35 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     if not arguments.words:
         raise UserError("`ablate` needs the file of an ablation: ./run.sh ablate configs/ablate-components.toml")
     dry = "--dry-run" in arguments.flags
-    ablation = ablation_file.load(Path(arguments.config), arguments.overrides)
-    prepared = ablation_run.prepare(ablation, terminal, dry)
+    plan = ablation_file.load(Path(arguments.config), arguments.overrides)
+    prepared = ablation_run.prepare(plan, terminal, dry)
     _summary(prepared, terminal)
     stages = prepared.stages("--force" in arguments.flags)
     if dry:
-        _foretell(prepared, stages, terminal)
+        _dry_run(prepared, stages, terminal)
         return 0
-    ablation_run.run(prepared, stages, terminal, WandbTracker)
-    found = ablation_results.reduce(prepared, terminal)
+    ablation_run.train(prepared, stages, terminal, WandbTracker)
+    found = ablation_results.evaluate(prepared, terminal)
     _table(prepared, found, terminal)
-    answer, where = _write(prepared, found, _command(arguments))
+    answer, where = _write(prepared, found, arguments.command_line)
     terminal.result(answer, f"ablation: {shown(where)}")
     return 0
 
 
 def _summary(prepared: PreparedAblation, terminal: Terminal) -> None:
     """What is about to happen, before it does."""
-    ablation, base = prepared.ablation, prepared.base
+    plan, base = prepared.plan, prepared.base
     cells = {cell.key: cell for each in prepared.prepared for cell in each.plan}
     done = sum(cell.done for cell in cells.values())
     terminal.say(
-        f"{ablation.name}: {len(ablation.variants)} variants of {base.config.name}, {len(base.train.lengths)} series, "
-        f"{base.folds.k} folds x {len(ablation.settings.seeds)} seeds"
+        f"{plan.name}: {len(plan.variants)} variants of {base.config.name}, {len(base.train.lengths)} series, "
+        f"{base.folds.k} folds x {len(plan.settings.seeds)} seeds"
     )
-    terminal.say(
-        f"a verdict needs {ablation_wording.needed(base.folds.k, ablation.settings.alpha, len(ablation.variants))}"
-    )
+    terminal.say(f"a verdict needs {ablation_wording.needed(base.folds.k, plan.settings.alpha, len(plan.variants))}")
     terminal.say(f"cells: {len(cells)}, {done} finished, {len(cells) - done} to train")
 
 
-def _foretell(prepared: PreparedAblation, stages: list[list[Job]], terminal: Terminal) -> None:
+def _dry_run(prepared: PreparedAblation, stages: list[list[Job]], terminal: Terminal) -> None:
     """--dry-run: what each variant would train that no variant above it trains, and how long that would take here."""
     rows, counted, total_s = [], set[str](), 0.0
     with terminal.bar("measuring a few steps", "variants") as update:
@@ -70,13 +68,13 @@ def _foretell(prepared: PreparedAblation, stages: list[list[Job]], terminal: Ter
     count = sum(map(len, stages))
     terminal.result(
         {"to_train": count, "seconds": total_s},
-        f"dry run: nothing was trained; {count} cells would take about {total_s / 60:.0f} min",
+        f"dry run: nothing was trained; {count} cells would take about {duration(total_s)}",
     )
 
 
 def _table(prepared: PreparedAblation, found: AblationResult, terminal: Terminal) -> None:
     rows = [ablation_wording.row(each, found) for each in found.variants]
-    terminal.table(ablation_wording.title(found, prepared.ablation.base.data.metric), ablation_wording.COLUMNS, rows)
+    terminal.table(ablation_wording.title(found, prepared.plan.base.data.metric), ablation_wording.COLUMNS, rows)
     for text in ablation_wording.remarks(found)[:3]:
         terminal.say(text)
 
@@ -88,11 +86,7 @@ def _write(prepared: PreparedAblation, found: AblationResult, command: str) -> t
     files.write_json(folder / "ablation.json", values)
     files.write_text(folder / "ablation.html", page(prepared, found, command))
     records.note_cells(folder, prepared.keys)
-    files.point(folder.parent / "latest", folder)
-    verdicts = {each.name: each.evidence.verdict for each in found.variants}
+    files.replace_symlink(folder.parent / "latest", folder)
+    verdicts = {each.name: each.significance.verdict for each in found.variants}
     where = folder.parent / "latest" / "ablation.html"
     return {"page": str(where), "json": str(where.with_suffix(".json")), "verdicts": verdicts}, where
-
-
-def _command(arguments: Arguments) -> str:
-    return shlex.join(["./run.sh", arguments.verb, *arguments.words, *arguments.overrides])

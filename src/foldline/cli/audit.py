@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from pathlib import Path
 
@@ -41,8 +40,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         for check, outcome in found
     ]
     files.write_json(folder / "audit.json", lines)
-    command = shlex.join(["./run.sh", arguments.verb, *arguments.words, *arguments.overrides])
-    files.write_text(folder / "audit.html", audit_page.page(config.name, found, command))
+    files.write_text(folder / "audit.html", audit_page.page(config.name, found, arguments.command_line))
     _table(found, terminal)
     terminal.say(f"page: {shown(folder / 'audit.html')}")
     return _conclude(found, folder, lines, terminal)

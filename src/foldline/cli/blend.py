@@ -1,8 +1,7 @@
-"""`blend`: all ways to blend the models of one or several configs, compared; the best founded one is submitted."""
+"""`blend`: compare all methods to blend the models of one or several configs, and submit the simplest good one."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,36 +22,36 @@ from foldline.experiment.mixture import Mixture
 from foldline.experiment.preparation import shown
 from foldline.experiment.scoring import Result
 from foldline.output import report, submission
-from foldline.output.report import Evidence, Found, Made
+from foldline.output.report import ExactTables, Provenance, ReportData
 from foldline.output.tracking import TrackConfig, WandbTracker
 
-OUTSIDE = "outside."  # what --outside NAME=... is among the overrides
+OUTSIDE = "outside."  # prefix that --outside NAME=... has among the overrides
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Train what is not trained, weigh, compare, record, gate."""
     overrides = [text for text in arguments.overrides if not text.startswith(OUTSIDE)]
-    asked = [text.removeprefix(OUTSIDE) for text in arguments.overrides if text.startswith(OUTSIDE)]
+    outside = [text.removeprefix(OUTSIDE) for text in arguments.overrides if text.startswith(OUTSIDE)]
     dry = "--dry-run" in arguments.flags
     chosen = [configs.load(Path(word), overrides) for word in arguments.words or ["quickstart"]]
-    mixed = mixture.assemble(chosen, asked, terminal, dry)
+    mixed = mixture.assemble(chosen, outside, terminal, dry)
     for prepared in mixed.prepared:
         preparation.summary(prepared, terminal)
     if dry:
-        return _foretell(mixed, terminal)
+        return _dry_run(mixed, terminal)
     exact = preparation.decoded(mixed.config, mixed.competition, terminal)
-    news = not (mixed.folder / "blend.html").exists() or any(any(each.jobs()) for each in mixed.prepared)
+    changed = not (mixed.folder / "blend.html").exists() or any(any(each.jobs()) for each in mixed.prepared)
     track = _train(mixed, terminal)
     with terminal.bar("weighing", "nested"):
         result = scoring.combine(mixed.config, mixed.members, mixed.train, mixed.folds, exact[0])
-    command = shlex.join(["./run.sh", "blend", *arguments.words, *arguments.overrides])
+    command = arguments.command_line
     found = _findings(mixed, result, command, terminal)
     predictions = scoring.predict(result.blend, result.grids, mixed.members, mixed.test, exact[1])
-    path, evidence = _write(mixed, found, predictions, terminal), _evidence(mixed, found, exact)
-    written = report.write(mixed.folder, evidence)
+    path, report_data = _write(mixed, found, predictions, terminal), _report_data(mixed, found, exact)
+    written = report.write(mixed.folder, report_data)
     terminal.say(f"report: {shown(written)}")
-    if news:
-        _mirror(mixed, evidence, WandbTracker(track, mixed.config.name, mixed.folder, "blend"), path, terminal)
+    if changed:
+        _track(mixed, report_data, WandbTracker(track, mixed.config.name, mixed.folder, "blend"), path, terminal)
     answer: dict[str, Any] = {
         "submission": str(path),
         "page": str(mixed.folder / "blend.html"),
@@ -64,9 +63,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 
 def _train(mixed: Mixture, terminal: Terminal) -> TrackConfig:
-    """Train what is not trained yet. At wandb all of it is of one group, the blend's, and goes by its [track].
+    """Train what is not trained yet. In wandb all cells are in one group, the blend's, and follow its [track].
 
-    Returns [track] for what is still to be told, as `run_cells` does.
+    Returns [track] for the summary, as `run_cells` does.
     """
     track = mixed.config.track
     for prepared in mixed.prepared:
@@ -75,7 +74,7 @@ def _train(mixed: Mixture, terminal: Terminal) -> TrackConfig:
     return track
 
 
-def _foretell(mixed: Mixture, terminal: Terminal) -> int:
+def _dry_run(mixed: Mixture, terminal: Terminal) -> int:
     keys = {job.key for prepared in mixed.prepared for stage in prepared.jobs() for job in stage}
     labels = [member.label for member in mixed.members]
     last = f"dry run: {len(keys)} cells are left to train or to predict, and then {len(labels)} members to blend"
@@ -84,7 +83,7 @@ def _foretell(mixed: Mixture, terminal: Terminal) -> int:
 
 
 def _findings(mixed: Mixture, result: Result, command: str, terminal: Terminal) -> BlendComparison:
-    """Every method scored, every member weighed up."""
+    """Score every method, and what each member contributes to the blend."""
     config, rows = mixed.config.blend, result.rows
     decision, known = result.decision, {member.label: member for member in mixed.members}
     tried = [] if decision is None else list(decision.tried)
@@ -108,7 +107,7 @@ def _findings(mixed: Mixture, result: Result, command: str, terminal: Terminal) 
 
 
 def _write(mixed: Mixture, found: BlendComparison, predictions: np.ndarray, terminal: Terminal) -> Path:
-    """Tables, record, page, gate; where the submission lies."""
+    """Write tables, record, page and submission, check it at the gate, and return its path."""
     config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
     expected = Expected.of(result.rows.y)
     recorded.record(folder, config, mixed.parts, mixed.others, result, competition.levels, expected)
@@ -125,9 +124,9 @@ def _write(mixed: Mixture, found: BlendComparison, predictions: np.ndarray, term
     return submission.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
 
 
-def _evidence(mixed: Mixture, found: BlendComparison, exact: Found) -> Evidence:
-    """What the report of the blended experiment shows."""
-    return Evidence(
+def _report_data(mixed: Mixture, found: BlendComparison, exact: ExactTables) -> ReportData:
+    """Gather what the report of the blended experiment shows."""
+    return ReportData(
         config=mixed.config,
         plan=mixed.plan,
         members=mixed.members,
@@ -135,11 +134,13 @@ def _evidence(mixed: Mixture, found: BlendComparison, exact: Found) -> Evidence:
         train=mixed.train,
         competition=mixed.competition,
         exact=exact,
-        made=Made.here(found.command),
+        provenance=Provenance.here(found.command),
     )
 
 
-def _mirror(mixed: Mixture, evidence: Evidence, tracker: WandbTracker, submission: Path, terminal: Terminal) -> None:
-    """The blend as a whole goes to wandb, with its page."""
+def _track(
+    mixed: Mixture, report_data: ReportData, tracker: WandbTracker, submission: Path, terminal: Terminal
+) -> None:
+    """Send the summary of the blend to the tracker, with its page."""
     artifacts = {"submission": submission, "folds": mixed.folds.path, "blend": mixed.folder / "blend.html"}
-    report.mirror(tracker, evidence, artifacts, terminal)
+    report.track(tracker, report_data, artifacts, terminal)

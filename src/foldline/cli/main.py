@@ -1,6 +1,6 @@
-"""The command line: one table of verbs, one way errors end. Heavy libraries are imported inside the verbs.
+"""The command line: verbs from a table, and one way in which errors end.
 
-Exit codes: 0 done, 1 a check found something, 2 the user's mistake, 130 interrupted.
+Exit codes: 0 done, 1 a check found something, 2 a mistake of the user's, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -27,10 +28,10 @@ KEY = re.compile(r"[a-z]\w*(\.\w+)*\.(?!toml$|csv$|parquet$|gz$|zip$)\w+")  # a 
 
 @dataclass(frozen=True)
 class Arguments:
-    """A verb's command line, split."""
+    """The command line of a verb, split."""
 
     verb: str
-    words: list[str] = field(default_factory=list)  # CONFIG, OUT, ..., and what is handed on
+    words: list[str] = field(default_factory=list)  # CONFIG, OUT, ..., and what is passed on to pytest and benchmarks
     overrides: list[str] = field(default_factory=list)  # key=value
     flags: frozenset[str] = frozenset()
 
@@ -39,9 +40,14 @@ class Arguments:
         """The CONFIG argument; the quickstart where none is given."""
         return self.words[0] if self.words else "quickstart"
 
+    @property
+    def command_line(self) -> str:
+        """The command that makes the same result; flags such as --json change none."""
+        return shlex.join(["./run.sh", self.verb, *self.words, *self.overrides])
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command line; returns the exit code."""
+    """Run one command line and return the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if os.name == "nt":
         print("foldline runs on Linux, macOS and WSL, not on Windows itself: start it inside WSL.", file=sys.stderr)
@@ -91,7 +97,7 @@ def _dispatch(argv: list[str]) -> int:
         print(help_text(name, VERBS[name]))
         return 0
     arguments = parse(name, VERBS[name], rest)
-    from foldline.core.console import Terminal
+    from foldline.core.console import Terminal  # rich and the verbs' libraries take seconds: --help needs none of them
 
     terminal = Terminal(quiet="--quiet" in arguments.flags, as_json="--json" in arguments.flags)
     module = importlib.import_module(f"foldline.cli.{VERBS[name].module}")
@@ -100,7 +106,11 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def parse(name: str, verb: Verb, rest: list[str]) -> Arguments:
-    """Split a verb's arguments; a flag it does not know is an error, except where arguments are handed on."""
+    """Split a verb's arguments.
+
+    Raises:
+        UserError: a flag that the verb does not know, unless its arguments are passed on; too many words.
+    """
     if verb.module == "develop":
         return Arguments(
             name,
@@ -125,7 +135,7 @@ def parse(name: str, verb: Verb, rest: list[str]) -> Arguments:
 
 
 def spelled_out(name: str, verb: Verb, rest: list[str]) -> list[str]:
-    """`--hours 2` and `--hours=2` as the override they stand for: tune.hours=2."""
+    """Replace `--hours 2` and `--hours=2` by the override they stand for: tune.hours=2."""
     words, made = iter(rest), []
     for word in words:
         option, equals, value = word.partition("=")
@@ -140,11 +150,11 @@ def spelled_out(name: str, verb: Verb, rest: list[str]) -> list[str]:
 
 
 def overview() -> str:
-    """What `./run.sh --help` prints: the verbs by job."""
+    """Write what `./run.sh --help` prints: the verbs by job."""
     lines = [
         "foldline: a pipeline for competitions on many series.",
         "",
-        "usage: ./run.sh VERB [arguments]      ./run.sh VERB --help teaches it",
+        "usage: ./run.sh VERB [arguments]      its help: ./run.sh VERB --help",
         "",
     ]
     for job in dict.fromkeys(verb.job for verb in VERBS.values()):
@@ -159,12 +169,12 @@ def overview() -> str:
 
 
 def help_text(name: str, verb: Verb) -> str:
-    """What `./run.sh VERB --help` prints."""
+    """Write what `./run.sh VERB --help` prints."""
     lines = [f"usage: ./run.sh {name} {verb.usage}", "", verb.help_text]
     if verb.module != "develop":
         keys = {option: key for option, key in verb.shorthands.items() if key.endswith("=")}
         options = {f"{option} VALUE": f"the same as {key}VALUE" for option, key in keys.items()}
         options |= {**verb.options, **COMMON}
         width = max(map(len, options)) + 1
-        lines += ["", "options:", *(f"  {option:<{width}} {told}" for option, told in options.items())]
+        lines += ["", "options:", *(f"  {option:<{width}} {meaning}" for option, meaning in options.items())]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`report`: the page of the latest experiment of a config, made again from its stored cells. Trains nothing."""
+"""`report`: make the page of the latest experiment of a config again from its stored cells. Trains nothing."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override
-from foldline.data import folds, loading, store
+from foldline.data import featurize, folds, loading
 from foldline.experiment import preparation, recorded, scoring
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import shown
 from foldline.experiment.recorded import Stored
 from foldline.output import report
-from foldline.output.report import Evidence, Made
+from foldline.output.report import Provenance, ReportData
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Write report.html into the experiment's folder."""
     stored = recorded.read(Path(arguments.config).name.removesuffix(".toml"), applied=False)
     config = _moved(stored.config, arguments.overrides)
-    evidence = gather(stored, config, terminal)
-    page = report.write(stored.folder, evidence)
-    answer = {"report": str(page), "experiment": stored.folder.name, "score": evidence.result.score}
+    report_data = gather(stored, config, terminal)
+    page = report.write(stored.folder, report_data)
+    answer = {"report": str(page), "experiment": stored.folder.name, "score": report_data.result.score}
     terminal.result(answer, f"report: {shown(page)}")
     return 0
 
 
 def _moved(config: Config, overrides: list[str]) -> Config:
-    """The recorded config; the data may lie elsewhere by now."""
+    """Return the recorded config, with the data's folder where data.source=DIR gives another one."""
     for text in overrides:
         key, value = parse_override(text)
         if key != ["data", "source"]:
@@ -43,8 +43,8 @@ def _moved(config: Config, overrides: list[str]) -> Config:
     return config
 
 
-def gather(stored: Stored, config: Config, terminal: Terminal) -> Evidence:
-    """What the report shows, from the experiment's record, its cells and its data.
+def gather(stored: Stored, config: Config, terminal: Terminal) -> ReportData:
+    """Gather what the report shows from the experiment's record, its cells and its data.
 
     Raises:
         UserError: other data than it was trained on, or out-of-fold rows from outside are gone.
@@ -56,21 +56,21 @@ def gather(stored: Stored, config: Config, terminal: Terminal) -> Evidence:
             f"{competition.train.path} is not the table that {config.name!r} was trained on. Say where that one lies: "
             f"./run.sh report {config.name} data.source=DIR"
         )
-    dealt, _ = folds.obtain(first.config.folds, first.config.name, competition.train, save=False)
+    assigned, _ = folds.obtain(first.config.folds, first.config.name, competition.train, save=False)
     with terminal.bar("features", "series") as update:
-        train = store.obtain(competition.train, first.config.features, competition.levels, update)
+        train = featurize.obtain(competition.train, first.config.features, competition.levels, update)
     exact = preparation.decoded(config, competition, terminal)
     own = members.once([member for part in stored.parts for member in part.members])
     every = [*own, *stored.others]
-    return Evidence(
+    return ReportData(
         config=config,
         plan=stored.plan,
         members=every,
-        result=scoring.combine(config, every, train, dealt, exact[0]),
+        result=scoring.combine(config, every, train, assigned, exact[0]),
         train=train,
         competition=competition,
         exact=exact,
-        made=_made(stored),
+        provenance=_provenance(stored),
     )
 
 
@@ -84,10 +84,10 @@ def _refuse_lost(stored: Stored) -> None:
             )
 
 
-def _made(stored: Stored) -> Made:
-    """As the run wrote it down, else from the record."""
-    known = report.read_made(stored.folder)
+def _provenance(stored: Stored) -> Provenance:
+    """Read how the experiment was made: from made.json, else from the record."""
+    known = report.read_provenance(stored.folder)
     if known is not None:
         return known
     environment = files.read_json(stored.folder / "experiment.json")["environment"]
-    return Made(command=f"./run.sh train {shown(stored.folder / 'config.toml')}", environment=environment)
+    return Provenance(command=f"./run.sh train {shown(stored.folder / 'config.toml')}", environment=environment)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
+from foldline.core.durations import duration
 from foldline.core.errors import UserError
 from foldline.evidence.ablation import ablation_run, ablation_wording
 from foldline.evidence.study import study_file, study_preparation, study_results
@@ -31,12 +31,12 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     _summary(prepared, terminal)
     stages = prepared.ablation.stages("--force" in arguments.flags)
     if dry:
-        _foretell(prepared, stages, terminal)
+        _dry_run(prepared, stages, terminal)
         return 0
-    ablation_run.run(prepared.ablation, stages, terminal, WandbTracker)
-    result = study_results.reduce(prepared, terminal)
+    ablation_run.train(prepared.ablation, stages, terminal, WandbTracker)
+    result = study_results.evaluate(prepared, terminal)
     _table(prepared, result, terminal)
-    answer, where = _write(prepared, result, shlex.join(["./run.sh", "study", *arguments.words, *arguments.overrides]))
+    answer, where = _write(prepared, result, arguments.command_line)
     terminal.result(answer, f"study: {shown(where)}")
     return 0
 
@@ -52,13 +52,12 @@ def _summary(prepared: PreparedStudy, terminal: Terminal) -> None:
     )
     for each in prepared.systems:
         terminal.say(f"  {each.name}: width {each.width}, {each.parameters:,} parameters")
-    terminal.say(
-        f"a verdict needs {ablation_wording.needed(base.folds.k, plan.settings.alpha, len(prepared.ablation.ablation.variants))}"
-    )
+    variants = len(prepared.ablation.plan.variants)
+    terminal.say(f"a verdict needs {ablation_wording.needed(base.folds.k, plan.settings.alpha, variants)}")
     terminal.say(f"cells: {len(cells)}, {done} finished, {len(cells) - done} to train")
 
 
-def _foretell(prepared: PreparedStudy, stages: list[list[Job]], terminal: Terminal) -> None:
+def _dry_run(prepared: PreparedStudy, stages: list[list[Job]], terminal: Terminal) -> None:
     """--dry-run: how long each system would train here."""
     rows, total_s = [], 0.0
     with terminal.bar("measuring a few steps", "systems") as update:
@@ -73,12 +72,12 @@ def _foretell(prepared: PreparedStudy, stages: list[list[Job]], terminal: Termin
     count = sum(map(len, stages))
     terminal.result(
         {"to_train": count, "seconds": total_s},
-        f"dry run: nothing was trained; {count} cells would take about {total_s / 60:.0f} min",
+        f"dry run: nothing was trained; {count} cells would take about {duration(total_s)}",
     )
 
 
 def _table(prepared: PreparedStudy, result: StudyResult, terminal: Terminal) -> None:
-    rows = [study_results.row(each, result.found) for each in result.ranked]
+    rows = [study_results.row(each, result.compared) for each in result.ranked]
     first, metric = prepared.systems[0].name, prepared.ablation.base.config.data.metric
     terminal.table(f"{metric}, mean over folds and single seeds; verdicts against {first}", study_results.COLUMNS, rows)
     names = study_results.undecided(result)
@@ -92,7 +91,7 @@ def _write(prepared: PreparedStudy, result: StudyResult, command: str) -> tuple[
     files.write_json(folder / "study.json", {"command": command, **study_results.as_json(result)})
     files.write_text(folder / "study.html", page(prepared, result, command))
     records.note_cells(folder, prepared.ablation.keys)
-    files.point(folder.parent / "latest", folder)
+    files.replace_symlink(folder.parent / "latest", folder)
     where = folder.parent / "latest" / "study.html"
     scores = {each.system.name: each.score for each in result.systems}
     return {"page": str(where), "json": str(where.with_suffix(".json")), "scores": scores}, where

@@ -1,8 +1,7 @@
-"""`train`: the whole way from files to a checked submission, as one line of steps."""
+"""`train`: from the competition's files to a checked submission, step by step."""
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import numpy as np
 
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
+from foldline.core.durations import duration
 from foldline.data.target_range import Expected
 from foldline.experiment import config as configs
 from foldline.experiment import preparation, recorded, scoring
@@ -20,7 +20,7 @@ from foldline.experiment.preparation import Prepared, shown
 from foldline.experiment.recorded import Part
 from foldline.experiment.scoring import Result
 from foldline.output import report, submission
-from foldline.output.report import Evidence, Found, Made
+from foldline.output.report import ExactTables, Provenance, ReportData
 from foldline.output.tracking import WandbTracker
 from foldline.run import estimate
 from foldline.run.cells import Job
@@ -35,25 +35,25 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     preparation.summary(prepared, terminal)
     stages = prepared.jobs("--force" in arguments.flags)
     if dry:
-        _foretell(prepared, stages, terminal)
+        _dry_run(prepared, stages, terminal)
         return 0
     with _timed(seconds, "decoding"):
-        found = preparation.decoded(config, prepared.competition, terminal)
+        exact = preparation.decoded(config, prepared.competition, terminal)
     folder = recorded.folder_of(config, prepared.plan, prepared.test.fingerprint, prepared.others)
     track = preparation.run_cells(config, stages, folder, "train", terminal, WandbTracker)
     with _timed(seconds, "blending"):
-        result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, found[0])
-        predictions = scoring.predict(result.blend, result.grids, prepared.members, prepared.test, found[1])
+        result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0])
+        predictions = scoring.predict(result.blend, result.grids, prepared.members, prepared.test, exact[1])
     _record(folder, prepared, result)
-    evidence = _evidence(prepared, result, found, Made.here(_command(arguments), seconds))
-    news = any(stages) or not (folder / "report.html").exists()
-    page = report.write(folder, evidence)
+    report_data = _report_data(prepared, result, exact, Provenance.here(arguments.command_line, seconds))
+    changed = any(stages) or not (folder / "report.html").exists()
+    page = report.write(folder, report_data)
     terminal.table("", *result.table(config.data))
     terminal.say(f"report: {shown(page)}")
     path = _publish(folder, prepared, result, predictions)
-    if news:
+    if changed:
         tracker = WandbTracker(track, config.name, folder, "train")
-        report.mirror(tracker, evidence, {"submission": path, "folds": prepared.folds.path}, terminal)
+        report.track(tracker, report_data, {"submission": path, "folds": prepared.folds.path}, terminal)
     answer = {
         "submission": str(path),
         "report": str(page),
@@ -67,7 +67,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 @contextmanager
 def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Note how long a step of the run takes, s."""
+    """Measure how long a step of the run takes, s."""
     began = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - began
@@ -78,21 +78,21 @@ def _record(folder: Path, prepared: Prepared, result: Result) -> None:
     recorded.record(folder, prepared.config, parts, prepared.others, result, levels, Expected.of(result.rows.y))
 
 
-def _evidence(prepared: Prepared, result: Result, found: Found, made: Made) -> Evidence:
-    return Evidence(
+def _report_data(prepared: Prepared, result: Result, exact: ExactTables, provenance: Provenance) -> ReportData:
+    return ReportData(
         config=prepared.config,
         plan=prepared.plan,
         members=prepared.members,
         result=result,
         train=prepared.train,
         competition=prepared.competition,
-        exact=found,
-        made=made,
+        exact=exact,
+        provenance=provenance,
     )
 
 
 def _publish(folder: Path, prepared: Prepared, result: Result, predictions: np.ndarray) -> Path:
-    """The submission, through the gate. predictions: (rows, K) of the test table."""
+    """Write the submission and check it at the gate. predictions: (rows, K) of the test table."""
     config, competition = prepared.config, prepared.competition
     tested, test = competition.test, prepared.test.fingerprint
     table = submission.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
@@ -101,8 +101,8 @@ def _publish(folder: Path, prepared: Prepared, result: Result, predictions: np.n
     return submission.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
 
 
-def _foretell(prepared: Prepared, stages: list[list[Job]], terminal: Terminal) -> None:
-    """--dry-run: what is left to do, and what it will take here."""
+def _dry_run(prepared: Prepared, stages: list[list[Job]], terminal: Terminal) -> None:
+    """Show what is left to do, and how long it would take on this machine."""
     waiting = [job for stage in stages for job in stage]
     if not waiting:
         terminal.result({"to_train": 0, "seconds": 0.0, "bytes": 0}, "dry run: nothing is left to train")
@@ -115,23 +115,12 @@ def _foretell(prepared: Prepared, stages: list[list[Job]], terminal: Terminal) -
         return
     columns = ["", "cells", "epochs", "s a cell", "at a time", "all"]
     rows = [
-        [name, str(cells), str(epochs or "-"), f"{cell_s:.1f}", str(workers), _duration(total_s)]
+        [name, str(cells), str(epochs or "-"), f"{cell_s:.1f}", str(workers), duration(total_s)]
         for name, cells, epochs, cell_s, workers, total_s in map(astuple, found)
     ]
     terminal.table("estimated from a few steps on this machine", columns, rows)
     seconds, space = sum(each.total_s for each in found), prepared.space(waiting)
     terminal.result(
         {"to_train": sum(each.cells for each in found), "seconds": seconds, "bytes": space},
-        f"dry run: nothing was trained; it would take about {_duration(seconds)} and {space / 2**20:,.0f} MiB of disk",
+        f"dry run: nothing was trained; it would take about {duration(seconds)} and {space / 2**20:,.0f} MiB of disk",
     )
-
-
-def _duration(seconds: float) -> str:
-    """45 s, 12 min, 3.4 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _command(arguments: Arguments) -> str:
-    return shlex.join(["./run.sh", arguments.verb, *arguments.words, *arguments.overrides])

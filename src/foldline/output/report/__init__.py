@@ -1,15 +1,15 @@
-"""The report of an experiment: one self-contained page, made from what its cells left.
+"""The report of an experiment: one self-contained HTML page, made from its stored cells.
 
-- evidence.py: what is shown: the experiment's data, cells, predictions and errors
-- scores.py: the head, scores by fold, by slice and by static combination
-- examples.py: the best, median and worst series
-- errors.py: errors by step and by series, and whether the models know how far off they are
-- training.py: learning curves, where the time went, the cells
-- outcome.py: the blend's weights, and what was read back exactly
-- whole.py: all of it as a page, and the files it leaves
+- report_data.py: what the page shows: the experiment's data, cells, predictions and errors
+- score_section.py: the head, scores by fold, by slice and by combination of static values
+- examples_section.py: the best, median and worst series
+- error_section.py: errors by step and by series, and the calibration of expected errors
+- training_section.py: learning curves, training time, the list of cells
+- blend_section.py: the blend's weights, and the rows that are read back exactly
+- report_page.py: all sections as a page, the files in the experiment's folder, and the summary for tracking
 """
 
-from foldline.output.report.report_data import Evidence, Found, Made
-from foldline.output.report.report_page import mirror, read_made, told, whole, write
+from foldline.output.report.report_data import ExactTables, Provenance, ReportData
+from foldline.output.report.report_page import html, read_provenance, track, tracking_summary, write
 
-__all__ = ["Evidence", "Found", "Made", "mirror", "read_made", "told", "whole", "write"]
+__all__ = ["ExactTables", "Provenance", "ReportData", "html", "read_provenance", "track", "tracking_summary", "write"]

@@ -1,4 +1,4 @@
-"""What became of the predictions: the blend's weights, and rows that are read back exactly instead."""
+"""The blend's weights, and the rows whose predictions are replaced by exact values."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from html import escape
 
 from foldline.blend.rules import shown as in_words
 from foldline.core.pages import bars, note, table
-from foldline.output.report.report_data import Evidence
+from foldline.output.report.report_data import ReportData
 
 
-def weights(evidence: Evidence) -> str:
-    """A bar a member; a sentence for blends that have no weights."""
-    blend, scores = evidence.result.blend, evidence.result.scores
+def weights(report: ReportData) -> str:
+    """Draw a bar for each member's weight; a sentence for blends without weights."""
+    blend, scores = report.result.blend, report.result.scores
     if blend.weights is None:
-        labels = escape(", ".join(evidence.result.labels))
-        return f"<p>{escape(in_words(blend.method))} of {labels}: it has no weights.</p>"
+        labels = escape(", ".join(report.result.labels))
+        return f"<p>{escape(in_words(blend.method))} of {labels}, without weights.</p>"
     shown = [
         (label, float(weight), f"{weight:.2f} · {scores[label][-1]:.4f} alone")
         for label, weight in zip(blend.labels, blend.weights, strict=True)
@@ -25,10 +25,10 @@ def weights(evidence: Evidence) -> str:
     )
 
 
-def decoded(evidence: Evidence) -> str:
-    """How many scored rows were read back, and by which stage of the decoder; nothing where post.decode is off."""
-    tables, rows, stages = (evidence.competition.train, evidence.competition.test), [], dict[str, list[int]]()
-    for place, (table_, found) in enumerate(zip(tables, evidence.exact, strict=True)):
+def exact_rows(report: ReportData) -> str:
+    """Count the scored rows that are read back, by file and by stage of the decoder; empty where post.decode is off."""
+    tables, rows, stages = (report.competition.train, report.competition.test), [], dict[str, list[int]]()
+    for place, (table_, found) in enumerate(zip(tables, report.exact, strict=True)):
         if found is not None:
             scored, counts = int(table_.scored.sum()), found.counts(table_.scored)
             rows.append([table_.path.name, f"{scored:,}", f"{sum(counts.values()) / max(1, scored):.1%}"])

@@ -1,31 +1,31 @@
-"""Where the errors are: by step, by series; and whether models that say how far off they are, are right."""
+"""Errors by step and by series, and the calibration of the errors that models expect of themselves."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from foldline.core.pages import COLORS, Dots, Line, Mark, chart, figures, legend, note, table
-from foldline.output.report.report_data import SUBMITTED, Evidence
+from foldline.output.report.report_data import SUBMITTED, ReportData
 
 BINS = 12  # of the calibration, of equally many values each
 POINTS = 100  # of the curve of sorted series errors
-LEAST = 1e-4  # of the largest error: what is smaller is left out of a logarithmic picture
+LEAST = 1e-4  # of the largest error; smaller ones are left out of the logarithmic chart, whose axis they would stretch
 
 
-def shapes(evidence: Evidence) -> str:
-    """The metric at each step, and that of all series, sorted."""
-    styles = styles_of(evidence)
-    time, kept = _time(evidence)
+def error_curves(report: ReportData) -> str:
+    """Draw the metric at each step, and that of all series, sorted."""
+    styles = styles_of(report)
+    time, kept = _time(report)
     by_step: list[Mark] = []
     by_series: list[Mark] = []
     share = np.linspace(0, 100, POINTS + 1)
-    for name, values in evidence.predictions.items():
-        by_step.append(Line(x=time, y=evidence.step_error(values)[kept], style=styles[name], label=name))
-        known = evidence.series_error(values)
+    for name, values in report.predictions.items():
+        by_step.append(Line(x=time, y=report.step_error(values)[kept], style=styles[name], label=name))
+        known = report.series_error(values)
         curve = np.percentile(known[np.isfinite(known)], share)
         curve[curve < LEAST * curve[-1]] = np.nan
         by_series.append(Line(x=share, y=curve, style=styles[name]))
-    order, metric = evidence.config.data.order, evidence.config.data.metric
+    order, metric = report.config.data.order, report.config.data.metric
     pictures = [
         ("by step", chart(by_step, xlabel=order, ylabel=metric, width=500, height=250, zero=True)),
         (
@@ -36,53 +36,51 @@ def shapes(evidence: Evidence) -> str:
     return f"{legend(by_step)}{figures(pictures, least=340)}"
 
 
-def styles_of(evidence: Evidence) -> dict[str, str]:
-    """A colour for each member; the accent for what is submitted."""
-    members = [name for name in evidence.predictions if name != SUBMITTED]
+def styles_of(report: ReportData) -> dict[str, str]:
+    """Choose a colour for each member; what is submitted has the accent."""
+    members = [name for name in report.predictions if name != SUBMITTED]
     return {name: COLORS[place % len(COLORS)] for place, name in enumerate(members)} | {SUBMITTED: "accent"}
 
 
-def _time(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of the order column at each step, and which steps are shown: (shown,), (T,) bool."""
-    store = evidence.train
+def _time(report: ReportData) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the mean of the order column at each step, (shown,), and which steps are shown, (T,) bool."""
+    store = report.train
     scored, step = store.scored, store.step_of_row[store.scored]
     count = np.bincount(step, minlength=store.longest)
-    kept = count > 0.01 * count.max()  # a few long series would draw noise
-    frame = evidence.competition.train.frame
-    order = frame[evidence.config.data.order].to_numpy()[scored]
+    kept = count > 0.01 * count.max()  # where under 1 % of the series are left, the curve is noise
+    frame = report.competition.train.frame
+    order = frame[report.config.data.order].to_numpy()[scored]
     return np.bincount(step, order, store.longest)[kept] / count[kept], kept
 
 
-def calibration(evidence: Evidence) -> str:
-    """What members said of their errors against what those were; nothing where no head knows it."""
-    if not evidence.spreads:
+def calibration(report: ReportData) -> str:
+    """Draw the members' expected errors against their errors; empty where no head predicts its error."""
+    if not report.spreads:
         return ""
-    styles, rows = styles_of(evidence), []
+    styles, rows = styles_of(report), []
     curves: list[Mark] = []
-    for label, spread in evidence.spreads.items():
-        inside = evidence.train.scored
-        said = spread[inside].ravel()
-        was = np.abs(evidence.predictions[label] - evidence.truth)[inside].ravel()
-        bins = np.array_split(np.argsort(said, kind="stable"), min(BINS, len(said)))
-        x, y = (np.array([values[part].mean() for part in bins]) for values in (said, was))
+    for label, spread in report.spreads.items():
+        inside = report.train.scored
+        expected = spread[inside].ravel()
+        actual = np.abs(report.predictions[label] - report.truth)[inside].ravel()
+        bins = np.array_split(np.argsort(expected, kind="stable"), min(BINS, len(expected)))
+        x, y = (np.array([values[part].mean() for part in bins]) for values in (expected, actual))
         curves += [Line(x=x, y=y, style=styles[label], label=label), Dots(x=x, y=y, style=styles[label])]
-        rows.append(
-            [label, f"{said.mean():.4f}", f"{was.mean():.4f}", f"{was.mean() / said.mean():.2f}", _ranks(said, was)]
-        )
+        ratio = actual.mean() / expected.mean()
+        means = [f"{expected.mean():.4f}", f"{actual.mean():.4f}", f"{ratio:.2f}"]
+        rows.append([label, *means, _rank_correlation(expected, actual)])
     edge = np.array([0.0, max(float(mark.x.max()) for mark in curves)])
-    ideal = Line(x=edge, y=edge, style="neutral dashed", label="as it should be")
-    picture = chart(
-        [ideal, *curves], xlabel="expected error", ylabel="error as it was", width=420, height=300, zero=True
+    ideal = Line(x=edge, y=edge, style="neutral dashed", label="perfect calibration")
+    picture = chart([ideal, *curves], xlabel="expected error", ylabel="error", width=420, height=300, zero=True)
+    columns = ["member", "expected", "error", "error / expected", "rank correlation"]
+    listed = table(columns, rows, plain=True) + note(
+        "Mean absolute error that the head expects, and mean absolute error, of scored values, out-of-fold; each dot "
+        f"is 1/{BINS} of the values, sorted by the expected error. A ratio above 1: the model is overconfident."
     )
-    columns = ["member", "expected", "was", "was / expected", "rank correlation"]
-    said_all = table(columns, rows, plain=True) + note(
-        "Mean absolute error that the head expects of each scored value, and what it was, out-of-fold; each dot is "
-        f"1/{BINS} of the values, sorted by what was expected. Above 1: too sure of itself."
-    )
-    return figures([("", f"{legend([ideal, *curves])}{picture}"), ("", said_all)], least=340)
+    return figures([("", f"{legend([ideal, *curves])}{picture}"), ("", listed)], least=340)
 
 
-def _ranks(one: np.ndarray, other: np.ndarray) -> str:
-    """Spearman's correlation."""
+def _rank_correlation(one: np.ndarray, other: np.ndarray) -> str:
+    """Compute Spearman's correlation of two arrays, (n,) each."""
     ranks = np.stack([np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (one, other)])
     return f"{np.corrcoef(ranks.astype(float))[0, 1]:.2f}"

@@ -1,4 +1,4 @@
-"""The report as a whole: its sections in order, and the files it leaves in the experiment's folder."""
+"""The report's page: its sections in order, the files it writes, and the experiment's summary for tracking."""
 
 from __future__ import annotations
 
@@ -10,80 +10,85 @@ from typing import Any
 from foldline.core import files, pages
 from foldline.core.console import Terminal
 from foldline.output.report import blend_section, error_section, examples_section, score_section, training_section
-from foldline.output.report.report_data import Evidence, Made
+from foldline.output.report.report_data import Provenance, ReportData
 from foldline.output.tracking import Summary, WandbTracker
 
 
-def whole(evidence: Evidence) -> str:
-    """The page as text."""
-    config, made = evidence.config, evidence.made
+def html(report: ReportData) -> str:
+    """Make the page, as the text of an HTML file."""
+    config, provenance = report.config, report.provenance
+    again = pages.reproduction(provenance.command, provenance.environment, {"resolved config": config.tables()})
     sections = [
-        ("Scores", score_section.by_fold(evidence)),
-        ("Best, median and worst", examples_section.panels(evidence)),
-        ("Errors", error_section.shapes(evidence)),
-        (f"Error by {' × '.join(config.data.static)}", score_section.by_statics(evidence)),
-        ("Slices", score_section.by_slice(evidence)),
-        ("Calibration", error_section.calibration(evidence)),
-        ("Read back exactly", blend_section.decoded(evidence)),
-        ("Learning curves", training_section.curves(evidence)),
-        ("Blend", blend_section.weights(evidence)),
-        ("Time", training_section.times(evidence)),
-        ("Cells", training_section.listed(evidence)),
-        ("How to make it again", pages.reproduction(made.command, made.environment, {"resolved config": config.tables()})),
+        ("Scores", score_section.by_fold(report)),
+        ("Best, median and worst", examples_section.examples(report)),
+        ("Errors", error_section.error_curves(report)),
+        (f"Error by {' × '.join(config.data.static)}", score_section.by_statics(report)),
+        ("Slices", score_section.by_slice(report)),
+        ("Calibration", error_section.calibration(report)),
+        ("Read back exactly", blend_section.exact_rows(report)),
+        ("Learning curves", training_section.learning_curves(report)),
+        ("Blend", blend_section.weights(report)),
+        ("Time", training_section.times(report)),
+        ("Cells", training_section.cell_list(report)),
+        ("How to reproduce it", again),
     ]
-    return pages.page(config.name, "experiment", score_section.lead(evidence), score_section.facts(evidence), sections)
+    return pages.page(config.name, "experiment", score_section.summary(report), score_section.facts(report), sections)
 
 
-def told(evidence: Evidence, artifacts: Mapping[str, Path]) -> Summary:
-    """What wandb's summary run gets: config, scores by fold and slice, the blend, the report and its pictures.
+def tracking_summary(report: ReportData, artifacts: Mapping[str, Path]) -> Summary:
+    """Collect what the tracker's summary run shows: config, scores by fold and slice, the blend, report and pictures.
 
     Args:
         artifacts: kind -> file, such as the submission and the folds.
     """
-    blend = evidence.result.blend
+    blend = report.result.blend
     weights = [] if blend.weights is None else zip(blend.labels, blend.weights, strict=True)
     shown = {
-        "best, median and worst": examples_section.panels(evidence),
-        "errors": error_section.shapes(evidence),
-        "calibration": error_section.calibration(evidence),
-        "learning curves": training_section.curves(evidence),
+        "best, median and worst": examples_section.examples(report),
+        "errors": error_section.error_curves(report),
+        "calibration": error_section.calibration(report),
+        "learning curves": training_section.learning_curves(report),
     }
     pictures = {f"pictures/{name}": f"<style>{pages.CSS}</style>{body}" for name, body in shown.items() if body}
     return Summary(
-        config=evidence.config.tables(),
-        values=score_section.values(evidence) | {f"blend/{label}": float(weight) for label, weight in weights},
-        pages={"report": whole(evidence), **pictures},
+        config=report.config.tables(),
+        values=score_section.values(report) | {f"blend/{label}": float(weight) for label, weight in weights},
+        pages={"report": html(report), **pictures},
         artifacts=artifacts,
     )
 
 
-def mirror(tracker: WandbTracker, evidence: Evidence, artifacts: Mapping[str, Path], terminal: Terminal) -> None:
-    """The experiment as a whole goes to wandb, beside its cells. artifacts: as in `told`."""
+def track(tracker: WandbTracker, report: ReportData, artifacts: Mapping[str, Path], terminal: Terminal) -> None:
+    """Send the summary of the experiment to the tracker, beside the runs of its cells.
+
+    Args:
+        artifacts: as in `tracking_summary`.
+    """
     with tracker:
         if tracker.mode != "disabled":
-            tracker.conclude(told(evidence, artifacts))
+            tracker.conclude(tracking_summary(report, artifacts))
     if tracker.trouble:
         terminal.warn(tracker.trouble)
 
 
-def write(folder: Path, evidence: Evidence) -> Path:
-    """report.html, and made.json: how the experiment was made. Returns the page's path.
+def write(folder: Path, report: ReportData) -> Path:
+    """Write report.html and made.json, the experiment's provenance, and return the page's path.
 
-    A run that finds everything finished takes no time; so each step's longest time so far is kept.
+    A run that finds everything finished takes almost no time. So the longest time of each step so far is kept.
     """
-    before, now = read_made(folder), dict(evidence.made.seconds)
+    before, now = read_provenance(folder), dict(report.provenance.seconds)
     if before is not None:
         now = {name: max(now.get(name, 0.0), before.seconds.get(name, 0.0)) for name in {**before.seconds, **now}}
-    made = replace(evidence.made, seconds=now)
-    files.write_json(folder / "made.json", asdict(made))
-    files.write_text(folder / "report.html", whole(replace(evidence, made=made)))
+    provenance = replace(report.provenance, seconds=now)
+    files.write_json(folder / "made.json", asdict(provenance))
+    files.write_text(folder / "report.html", html(replace(report, provenance=provenance)))
     return folder / "report.html"
 
 
-def read_made(folder: Path) -> Made | None:
-    """How the experiment in a folder was made; None where nobody has written it down."""
+def read_provenance(folder: Path) -> Provenance | None:
+    """Read how the experiment in a folder was made; None where no made.json lies there, as in a bundle."""
     path = folder / "made.json"
     if not path.exists():
         return None
     value: dict[str, Any] = files.read_json(path)
-    return Made(**value)
+    return Provenance(**value)

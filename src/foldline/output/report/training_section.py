@@ -1,4 +1,4 @@
-"""How the cells were trained: learning curves, where the time went, and each cell's key."""
+"""The training of the cells: learning curves, time, and the list of cells with their keys."""
 
 from __future__ import annotations
 
@@ -9,36 +9,30 @@ from typing import Any
 import numpy as np
 
 from foldline.core import files
+from foldline.core.durations import duration
 from foldline.core.pages import COLORS, Line, Mark, bars, chart, collapsed, figures, legend, note, table
-from foldline.output.report.report_data import Evidence
+from foldline.output.report.report_data import ReportData
 from foldline.run import cells
 from foldline.run.cells import Cell
 
 
 def seconds_of(cell: Cell) -> float:
-    """Time one cell took, s."""
+    """Read how long the training of a cell took, s."""
     return float(files.read_json(cell.folder / "done.json")["time.train_s"])
 
 
-def duration(seconds: float) -> str:
-    """0.4 s, 45 s, 12 min, 3.4 h."""
-    if seconds < 100:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def groups(evidence: Evidence) -> dict[str, list[Cell]]:
-    """Model, "pre-training" behind it where it is that -> its cells."""
+def cells_by_model(report: ReportData) -> dict[str, list[Cell]]:
+    """Group the cells by their model's label; pre-training cells are groups of their own."""
     found: dict[str, list[Cell]] = {}
-    for cell in evidence.cells:
+    for cell in report.cells:
         found.setdefault(f"{cell.model.label}{', pre-training' if cell.pretraining_store else ''}", []).append(cell)
     return found
 
 
-def curves(evidence: Evidence) -> str:
-    """A chart a model: the training loss of each of its cells, and the watched error where there is one."""
+def learning_curves(report: ReportData) -> str:
+    """Draw a chart for each model: the training loss of its cells, and the watched score where there is one."""
     pictures, every = [], list[Mark]()
-    for name, members in groups(evidence).items():
+    for name, members in cells_by_model(report).items():
         histories = [rows for rows in map(cells.history, members) if len(rows) > 1]
         if histories:
             marks = [mark for place, rows in enumerate(histories) for mark in _curve(rows, place)]
@@ -51,11 +45,11 @@ def curves(evidence: Evidence) -> str:
 
 
 def _curve(rows: Sequence[dict[str, Any]], place: int) -> list[Mark]:
-    """The lines of one cell; `place` among its model's cells picks a colour where an error is watched."""
+    """Make the lines of one cell. place: its number in its model's cells, which picks the colour of a watched score."""
     watched = any("watched" in row for row in rows)
     kinds = {"loss": ("neutral thin" if watched else "accent thin", "training loss of a cell")}
     if watched:
-        kinds["watched"] = (f"{COLORS[place % len(COLORS)]} thin", "watched error of a cell")
+        kinds["watched"] = (f"{COLORS[place % len(COLORS)]} thin", "watched score of a cell")
     epochs = np.array([row["epoch"] for row in rows], dtype=float)
     return [
         Line(x=epochs, y=np.array([row.get(kind, np.nan) for row in rows]), style=style, label=label)
@@ -63,13 +57,13 @@ def _curve(rows: Sequence[dict[str, Any]], place: int) -> list[Mark]:
     ]
 
 
-def times(evidence: Evidence) -> str:
-    """A bar for the cells of each model and for each other step of the run, longest first, and a table of cells."""
-    totals = {name: sum(map(seconds_of, members)) for name, members in groups(evidence).items()}
+def times(report: ReportData) -> str:
+    """Draw the time of each model's cells and of each other step of the run, longest first, and list it by model."""
+    totals = {name: sum(map(seconds_of, members)) for name, members in cells_by_model(report).items()}
     shown = [(f"cells of {name}", total) for name, total in totals.items()]
-    shown += [(name, seconds) for name, seconds in evidence.made.seconds.items() if seconds >= 0.05]
+    shown += [(name, seconds) for name, seconds in report.provenance.seconds.items() if seconds >= 0.05]
     shown.sort(key=lambda pair: -pair[1])
-    rows = [_times(name, members) for name, members in groups(evidence).items()]
+    rows = [_times(name, members) for name, members in cells_by_model(report).items()]
     columns = ["", "cells", "all", "shortest", "longest", "s an epoch"]
     return (
         bars([(name, seconds, duration(seconds)) for name, seconds in shown])
@@ -86,11 +80,13 @@ def _times(name: str, members: Sequence[Cell]) -> list[str]:
     return [name, str(len(each)), duration(sum(each)), duration(min(each)), duration(max(each)), an_epoch]
 
 
-def listed(evidence: Evidence) -> str:
-    """Every cell: its key, its last loss, its time."""
+def cell_list(report: ReportData) -> str:
+    """List the cells: key, last training loss, time."""
     rows = []
-    for cell in evidence.cells:
-        losses = [f"{row['loss']:.4f}" for row in cells.history(cell)]  # none of a pre-trained model as it comes
+    for cell in report.cells:
+        losses = [
+            f"{row['loss']:.4f}" for row in cells.history(cell)
+        ]  # none where a pre-trained model is not trained further
         rows.append([cell.name, cell.key, *(losses[-1:] or [""]), f"{seconds_of(cell):.1f}"])
     text = collapsed(f"{len(rows)} cells", table(["cell", "key", "training loss", "seconds"], rows, plain=True))
     return text + note("Each lies in runs/cells under its key: weights, scaler, history, predictions.")
