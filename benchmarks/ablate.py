@@ -1,17 +1,17 @@
 """Ablation: is its verdict right as often as it says? Run: ./run.sh bench ablate [--help]
 
-First by arithmetic: deltas drawn with known splits and seeds, judged in three ways, for several shares of the splits in
-the spread; and in ours, for several shares of what a seed does in all folds alike. Then by ablations of a small network
-on flat features of simulated breaths, all in memory. Each draws its own breaths, deals them into folds, trains every
-(fold, seed) as the engine does (one seed starts the networks of all folds from the same weights), and is judged by
+First by arithmetic: deltas are drawn with known variances and tested in three ways, for several split variances; and by
+our test, for several seed variances. Then by ablations of a small network on flat features of simulated breaths, all in
+memory. Each ablation draws its own breaths, assigns them to folds, trains every (fold, seed) as the engine does (one
+seed starts the networks of all folds from the same weights), and is judged by
 foldline.evidence.ablation.significance:
 
     same config, other seeds   no difference: a verdict of help or harm is false
-    two equal sensors          none over all breaths, though one on these: a network sees the valve through noise of its
-                               own, as large as the other's
-    errors scaled              the same config with its errors larger or smaller by the share that this design sees with
-                               probability 80 %, as power.py has it
-    fewer hidden units         a difference that is trained, not planted; its true size is the mean over all ablations
+    two equal sensors          none over all breaths, though one on these: each network sees the valve through noise
+                               of its own, equally large
+    errors scaled              the same config with its errors larger or smaller, by as much as this design finds with
+                               probability 80 %, as statistical_power.py has it
+    fewer hidden units         a difference that comes from training; its true size is the mean over all ablations
 
 200 ablations of each kind take about 5 minutes on a core.
 """
@@ -37,7 +37,7 @@ POOL, BREATHS = 4000, 200  # simulated breaths, and how many of them an ablation
 HIDDEN, FEWER, STEPS, BATCH, RATE = 24, 8, 300, 64, 2e-2  # of the network, and of its training
 NOISE = 2.0  # standard deviation of a sensor's noise, % of the valve
 FAMILIES = ("raw", "time", "integral", "lags", "stats", "static")
-RULE = DecisionRule(delta=1e-9)  # nothing counts as too small to care: each sure effect gets its verdict
+RULE = DecisionRule(delta=1e-9)  # no margin: each significant effect gets its verdict
 
 
 def interval(hits: int, of: int) -> str:
@@ -60,7 +60,7 @@ def as_repetitions(deltas: Array) -> float:
 
 
 def ours(deltas: Array) -> float:
-    """p of evidence.py."""
+    """p of significance.py."""
     return significance.p_difference(*significance.corrected_t(deltas), len(deltas) - 1)
 
 
@@ -75,7 +75,7 @@ def drawn(rng: np.random.Generator, variants: int, k: int, seeds: int, split: fl
 def arithmetic(k: int, seeds: int, draws: int) -> None:
     """False alarms at 5 % for known noise, of three tests; and of ten variants that share a baseline, after Holm."""
     ways = (uncorrected, as_repetitions, ours)
-    print(f"\nfalse alarms by arithmetic: {k} folds x {seeds} seeds, {draws} draws, asked for 5 %")
+    print(f"\nfalse alarms by arithmetic: {k} folds x {seeds} seeds, {draws} draws, nominal 5 %")
     print(f"{'variance of splits / seeds':>28}{'uncorrected':>16}{'as repetitions':>16}{'ours':>16}{'any of 10':>16}")
     rng = np.random.default_rng(0)
     for split in (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0):
@@ -87,18 +87,18 @@ def arithmetic(k: int, seeds: int, draws: int) -> None:
         print(f"{split:>28g}" + "".join(f"{rate:>16.1%}" for rate in rates))
 
 
-def lucky(k: int, draws: int) -> None:
-    """False alarms of ours where seeds are lucky or unlucky in all folds alike: one seed can't see that, two hardly."""
+def with_seed_variance(k: int, draws: int) -> None:
+    """False alarms of our test where a seed shifts all folds alike: one seed cannot show that, two hardly."""
     counts, rng = (1, 2, 3, 5), np.random.default_rng(0)
-    print(f"\nfalse alarms by arithmetic: {k} folds, {draws} draws, asked for 5 %")
-    print(f"{'luck of a seed / training':>28}" + "".join(f"{f'seeds: {count}':>16}" for count in counts))
-    for luck in (0.0, 0.1, 0.3, 1.0):
+    print(f"\nfalse alarms by arithmetic: {k} folds, {draws} draws, nominal 5 %")
+    print(f"{'variance of a seed / training':>29}" + "".join(f"{f'seeds: {count}':>16}" for count in counts))
+    for seed_variance in (0.0, 0.1, 0.3, 1.0):
         rates = []
         for count in counts:
-            shared = np.sqrt(luck) * rng.normal(size=(draws, 1, count))
+            shared = np.sqrt(seed_variance) * rng.normal(size=(draws, 1, count))
             deltas = shared + rng.normal(size=(draws, k, count))
             rates.append(np.mean([ours(each) <= 0.05 for each in deltas]))
-        print(f"{luck:>28g}" + "".join(f"{rate:>16.1%}" for rate in rates))
+        print(f"{seed_variance:>29g}" + "".join(f"{rate:>16.1%}" for rate in rates))
 
 
 class Lab:
@@ -140,7 +140,7 @@ class Lab:
         return fold_scores(sums, np.bincount(series, minlength=BREATHS), fold, float)
 
     def ablations(self, title: str, count: int, x: Array, first_seed: int, hidden: int = HIDDEN) -> Array:
-        """(count, k, S) scores of one side of as many ablations; progress is told on standard error."""
+        """(count, k, S) scores of one side of as many ablations; progress goes to standard error."""
         began, found = time.perf_counter(), []
         for number in range(count):
             found.append(self.scores(number, x, first_seed, hidden))
@@ -184,11 +184,16 @@ def forward(weights: list[Tensor], x: Tensor) -> Tensor:
 
 
 def expected(deltas: Array) -> DeltaVariance:
-    """The noise of a design: mean squares are averaged over its ablations before components are taken."""
+    """Variance components of a design: mean squares are averaged over its ablations before components are taken."""
     _, k, seeds = deltas.shape
-    of_folds, of_seeds, rest = np.mean([statistical_power.mean_squares(each) for each in deltas], axis=0).tolist()
-    split, luck = max(0.0, of_folds - rest) / seeds, max(0.0, of_seeds - rest) / k
-    return DeltaVariance(folds=k, seeds=seeds, split=split, luck=luck, rest=rest)
+    of_folds, of_seeds, residual = np.mean([statistical_power.mean_squares(each) for each in deltas], axis=0).tolist()
+    return DeltaVariance(
+        folds=k,
+        seeds=seeds,
+        split_variance=max(0.0, of_folds - residual) / seeds,
+        seed_variance=max(0.0, of_seeds - residual) / k,
+        residual_variance=residual,
+    )
 
 
 def false_alarms(title: str, deltas: Array) -> None:
@@ -199,22 +204,22 @@ def false_alarms(title: str, deltas: Array) -> None:
 
 
 def detections(title: str, deltas: Array, effect: float, score: float) -> None:
-    """Where the effect's size is known: how often it gets its verdict, how often that was promised, what was said."""
-    noise = expected(deltas)
-    promised = statistical_power.power_of_difference_test(noise, effect, noise.seeds, RULE.alpha)
+    """Where the effect is known: how often it gets its verdict, how often that was promised, detectable effects."""
+    variance = expected(deltas)
+    promised = statistical_power.power_of_difference_test(variance, effect, variance.seeds, RULE.alpha)
     judged = [significance.judge(each[None], RULE)[0] for each in deltas]
     hits = sum(each.verdict == ("helps" if effect < 0 else "hurts") for each in judged)
-    said = np.quantile([each.detectable_effect / score for each in judged], [0.1, 0.5, 0.9])
-    words = " ".join(f"{size:6.1%}" for size in said)
+    quantiles = np.quantile([each.detectable_effect / score for each in judged], [0.1, 0.5, 0.9])
+    words = " ".join(f"{size:6.1%}" for size in quantiles)
     print(f"{f'{title} ({effect / score:+.1%})':<32}{interval(hits, len(deltas)):>24}{promised:>12.1%}{words:>28}")
 
 
-def visible(first: Array, again: Array, sign: int) -> float:
+def detectable(first: Array, again: Array, sign: int) -> float:
     """Share by which errors must be scaled to be seen with RULE.power; scaling spreads the deltas too, so in rounds."""
     share = 0.0
     for _ in range(5):
-        noise = expected(again * (1 + sign * share) - first)
-        share = statistical_power.detectable_effect(noise, noise.seeds, RULE) / float(again.mean())
+        variance = expected(again * (1 + sign * share) - first)
+        share = statistical_power.detectable_effect(variance, variance.seeds, RULE) / float(again.mean())
     return share
 
 
@@ -225,20 +230,23 @@ def on_networks(lab: Lab, count: int) -> None:
     again = lab.ablations("other seeds", count, plain, 1000)
     fewer = lab.ablations(f"{FEWER} hidden units", count, plain, 2000, FEWER)
     sensors = lab.ablations("second sensor", count, other, 3000) - lab.ablations("first sensor", count, one, 0)
-    print(f"\n{count} ablations of each kind, {lab.k} folds x {lab.seeds} seeds, {BREATHS} breaths, asked for 5 %")
+    print(f"\n{count} ablations of each kind, {lab.k} folds x {lab.seeds} seeds, {BREATHS} breaths, nominal 5 %")
     print(f"{'false alarms':<32}{'ours':>24}{'uncorrected':>16}{'as repetitions':>16}")
     false_alarms("same config, other seeds", again - first)
     false_alarms("two equal sensors", sensors)
-    print(f"\n{'an effect of known size':<32}{'found':>24}{'promised':>12}{'visible: 10, 50, 90 %':>28}")
+    print(f"\n{'an effect of known size':<32}{'found':>24}{'promised':>12}{'detectable: 10, 50, 90 %':>28}")
     score = float(first.mean())
     for sign in (1, -1):
-        share = visible(first, again, sign)
+        share = detectable(first, again, sign)
         detections("errors scaled", again * (1 + sign * share) - first, sign * share * float(again.mean()), score)
     detections(f"{FEWER} hidden units", fewer - first, float((fewer - first).mean()), score)
-    print("\nvariances of the deltas, in units of that of one training")
+    print("\nvariance components of the deltas, in units of the residual variance")
     for name, deltas in (("other seeds", again - first), ("sensors", sensors), ("fewer units", fewer - first)):
-        noise = expected(deltas)
-        print(f"{name:<32}split {noise.split / noise.rest:.3f}   luck of a seed {noise.luck / noise.rest:.3f}")
+        variance = expected(deltas)
+        print(
+            f"{name:<32}split {variance.split_variance / variance.residual_variance:.3f}   "
+            f"seed {variance.seed_variance / variance.residual_variance:.3f}"
+        )
 
 
 def main() -> None:
@@ -251,7 +259,7 @@ def main() -> None:
     began = time.perf_counter()
     arithmetic(chosen.folds, chosen.seeds, chosen.draws)
     for folds in sorted({chosen.folds, 10}):
-        lucky(folds, chosen.draws)
+        with_seed_variance(folds, chosen.draws)
     on_networks(Lab(chosen.folds, chosen.seeds), chosen.ablations)
     print(f"\n{time.perf_counter() - began:.0f} s in all")
 

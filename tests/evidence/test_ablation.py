@@ -45,7 +45,7 @@ def found(home: Path) -> dict[str, Any]:
 
 
 def test_cells_are_shared_between_variants(ablated: Path) -> None:
-    """3 folds x 2 seeds: hybrid and boosting; the hybrid without convolution; both without lags. The rest shares."""
+    """3 folds x 2 seeds: hybrid and boosting; the hybrid without convolution; both without lags; others share."""
     assert len(list((ablated / "runs" / "cells").glob("*/done.json"))) == 6 * (2 + 1 + 2)
     assert not list((ablated / "runs" / "cells").glob("*/test-*.npy"))
     assert {item.kind for item in clean.survey() if item.path.parent.name == "cells"} == {"kept"}
@@ -71,8 +71,8 @@ def test_deltas_are_those_of_the_cells(ablated: Path) -> None:
     assert variant["effect"] == pytest.approx(np.mean(scores) - value["baseline"]["score"])
 
 
-def test_what_changes_nothing_is_said_to(ablated: Path) -> None:
-    """Speeds lie on no grid: snapping has nothing to do."""
+def test_a_variant_that_changes_nothing_is_marked_identical(ablated: Path) -> None:
+    """Speeds lie on no grid, so snapping does nothing."""
     snap = found(ablated)["variants"][3]
     assert snap["identical"] and snap["verdict"] == "no difference" and not np.any(snap["deltas"])
 
@@ -81,18 +81,18 @@ def test_a_second_run_trains_nothing_and_finds_the_same(ablated: Path, capsys: p
     before, cells = found(ablated), tiny.tree(ablated / "runs" / "cells")
     tiny.run("ablate", "ablate-rides")
     out = capsys.readouterr().out
-    assert "all cells are finished: nothing to train" in out and "can't reach 0.05" in out
+    assert "all cells are finished: nothing to train" in out and "cannot reach 0.05" in out
     assert found(ablated) == before and tiny.tree(ablated / "runs" / "cells") == cells
 
 
-def test_the_page_is_whole_and_loads_nothing(ablated: Path) -> None:
+def test_the_page_is_complete_and_loads_nothing(ablated: Path) -> None:
     text = (ablated / "runs" / "ablate-rides" / "latest" / "ablation.html").read_text()
     links = re.findall(r"""(?:src|href)=["']([^"']+)""", text)
     assert all(link.startswith(("#", "data:")) for link in links) and "@import" not in text
     assert "<svg" in text and "mean &amp; &lt;no&gt; lags" in text and "<no>" not in text
-    for title in ("Verdicts", "Effects", "Where: effects in slices", "Every fold and seed"):
+    for title in ("Verdicts", "Effects", "Effects in slices", "Every fold and seed"):
         assert f"<h2>{title}</h2>" in text
-    assert "3 folds can&#x27;t bring a two-sided Wilcoxon" in text and "./run.sh ablate ablate-rides" in text
+    assert "With 3 folds a two-sided Wilcoxon" in text and "./run.sh ablate ablate-rides" in text
 
 
 def test_json_is_one_object(ablated: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,10 +116,12 @@ def test_one_seed_gives_verdicts_too(trained: Path, capsys: pytest.CaptureFixtur
     ablations.install(trained, text, "ablate-mean")
     tiny.run("ablate", "ablate-mean", "ablate.seeds=[0]")
     out = capsys.readouterr().out
-    assert "nothing to train" in out and "One seed can't tell its own luck in all folds alike" in out
+    assert "nothing to train" in out and "One seed cannot tell seed variance" in out
 
 
-def test_mistakes_end_before_anything_is_made(rides: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_reported_before_anything_is_written(
+    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["ablate"]) == 2 and "needs the file" in capsys.readouterr().err
     ablations.install(home, ablations.FILE.replace("block.conv", "block.con"))
     assert main(["ablate", "ablate-rides"]) == 2 and "Did you mean 'block.conv'?" in capsys.readouterr().err
@@ -132,8 +134,8 @@ def test_mistakes_end_before_anything_is_made(rides: Path, home: Path, capsys: p
     assert not (home / "runs" / "cells").exists()
 
 
-def test_a_killed_ablation_goes_on(ablated_once: Path, home: Path, tmp_path: Path) -> None:
-    """Half of the cells gone, as a kill leaves it: the rest is trained, and the findings are the same."""
+def test_a_killed_ablation_continues(ablated_once: Path, home: Path, tmp_path: Path) -> None:
+    """Half of the cells gone, as a kill leaves it: they are trained again, and the results are the same."""
     shutil.copytree(ablated_once / "rides", tmp_path / "rides")
     shutil.copytree(ablated_once / "home" / "runs" / "cells", home / "runs" / "cells")
     tiny.install(home, tmp_path / "rides")
@@ -158,7 +160,7 @@ def test_a_variant_that_cannot_be_trained_is_named_and_all_finished_cells_are_ke
     assert len(list((home / "runs" / "cells").glob("*/done.json"))) >= 6  # of baseline and slow
 
 
-TAUGHT = """
+PSEUDO_LABELLED = """
 base = "rides.toml"
 set = ["train.epochs=1", 'model=[{name="hybrid", label="a", width=4}, {name="hybrid", label="b", teacher={of=["a"]}}]']
 [ablate]
@@ -170,8 +172,8 @@ drop = ["recipe.teacher"]
 
 
 def test_teachers_label_test_series_before_their_students_train(rides: Path, home: Path) -> None:
-    ablations.install(home, TAUGHT, "ablate-taught")
-    tiny.run("ablate", "ablate-taught")
+    ablations.install(home, PSEUDO_LABELLED, "ablate-pseudo")
+    tiny.run("ablate", "ablate-pseudo")
     done = [path.parent for path in (home / "runs" / "cells").glob("*/done.json")]
     assert len(done) == 2 * 3 and all(list(folder.glob("test-*.npy")) for folder in done)
 
@@ -179,16 +181,16 @@ def test_teachers_label_test_series_before_their_students_train(rides: Path, hom
 def test_a_student_without_its_teacher_is_refused_by_name(
     rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ablations.install(home, TAUGHT.replace("recipe.teacher", "model.a"), "ablate-taught")
-    assert main(["ablate", "ablate-taught"]) == 2
+    ablations.install(home, PSEUDO_LABELLED.replace("recipe.teacher", "model.a"), "ablate-pseudo")
+    assert main(["ablate", "ablate-pseudo"]) == 2
     said = capsys.readouterr().err
-    assert "ablate-taught, variant 'on its own': " in said and "its teacher 'a' has no cell" in said
+    assert "ablate-pseudo, variant 'on its own': " in said and "its teacher 'a' has no cell" in said
 
 
-STRANGER = """
+OUTSIDE_MEMBER = """
 base = "rides.toml"
 set = [
-    'blend.outside=[{name = "friend", oof = "oof.csv", test = "asked.csv"}]',
+    'blend.outside=[{name = "friend", oof = "oof.csv", test = "test.csv"}]',
     "model=[{name = 'lightgbm', rounds = 5, min_data_in_leaf = 2}]",
     "blend.method=mean",
 ]
@@ -207,14 +209,14 @@ drop = ["features.lags"]
 """
 
 
-def test_a_member_from_outside_is_a_part_and_the_tables_are_read_once(
+def test_an_outside_member_can_be_dropped_and_the_tables_are_read_once(
     rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The friend knows the truth, so half of the trees' error is gone with it."""
+    """The outside member predicts the truth, so the mean has half of the trees' error."""
     tables, honest, read = tiny.frames(), loading.load, []
     tables["train"].select("row", "speed").write_csv("oof.csv")
-    tables["sample_submission"].write_csv("asked.csv")
-    ablations.install(home, STRANGER)
+    tables["sample_submission"].write_csv("test.csv")
+    ablations.install(home, OUTSIDE_MEMBER)
     monkeypatch.setattr(loading, "load", lambda data: read.append(data) or honest(data))  # type: ignore[func-returns-value]
     tiny.run("ablate", "ablate-rides", "--quiet")
     value = found(home)

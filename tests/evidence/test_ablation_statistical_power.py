@@ -1,4 +1,4 @@
-"""What a design is said to see, against drawn deltas and against scipy's noncentral t."""
+"""Power and detectable effects, against drawn deltas and against scipy's noncentral t."""
 
 from __future__ import annotations
 
@@ -10,33 +10,46 @@ from scipy import stats
 from foldline.evidence.ablation import significance, statistical_power
 from foldline.evidence.ablation.statistical_power import DecisionRule, DeltaVariance
 
-ONE = DeltaVariance(folds=5, seeds=1, split=1.0, luck=0.0, rest=0.0)
+ONE = DeltaVariance(folds=5, seeds=1, split_variance=1.0, seed_variance=0.0, residual_variance=0.0)
 
 
 def design(folds: int, seeds: int, split: float) -> DeltaVariance:
-    """The noise of `drawn`: folds correlated by 1/k differ by less than their variance."""
-    return DeltaVariance(folds=folds, seeds=seeds, split=split * (1 - 1 / folds), luck=0.0, rest=1.0)
+    """The components of `drawn`: folds correlated by 1/k differ by less than their variance."""
+    return DeltaVariance(
+        folds=folds, seeds=seeds, split_variance=split * (1 - 1 / folds), seed_variance=0.0, residual_variance=1.0
+    )
 
 
 def test_mean_squares_are_those_of_the_two_way_table() -> None:
-    """Rows 0 and 2, columns 0 and 1 apart, nothing left over: 2 * 2, 2 * 0.5, 0."""
+    """Rows 0 and 2, columns 0 and 1 apart, no residual: 2 * 2, 2 * 0.5, 0."""
     assert statistical_power.mean_squares(np.array([[0.0, 1.0], [2.0, 3.0]])) == pytest.approx((4.0, 1.0, 0.0))
 
 
 def test_components_are_recovered() -> None:
     rng = np.random.default_rng(1)
     deltas = 2 * rng.normal(size=(400, 1)) + 3 * rng.normal(size=(1, 300)) + rng.normal(size=(400, 300))
-    noise = DeltaVariance.of(deltas)
-    np.testing.assert_allclose([noise.split, noise.luck, noise.rest], [4, 9, 1], rtol=0.2)
+    variance = DeltaVariance.of(deltas)
+    np.testing.assert_allclose(
+        [variance.split_variance, variance.seed_variance, variance.residual_variance], [4, 9, 1], rtol=0.2
+    )
 
 
-def test_a_component_below_zero_is_zero_and_counts_as_rest() -> None:
+def test_a_component_below_zero_is_zero_and_is_pooled_with_the_residual() -> None:
     deltas = np.array([[1.0, -1.0], [-1.0, 1.0]])  # means of folds and of seeds are all 0
-    assert DeltaVariance.of(deltas) == DeltaVariance(folds=2, seeds=2, split=0.0, luck=0.0, rest=4 / 3)
+    assert DeltaVariance.of(deltas) == DeltaVariance(
+        folds=2, seeds=2, split_variance=0.0, seed_variance=0.0, residual_variance=4 / 3
+    )
+
+
+def test_only_a_component_below_zero_is_pooled() -> None:
+    """Mean squares 6, 0.67, 4.67 with 2, 1, 2 degrees of freedom: only that of the seeds is pooled."""
+    variance = DeltaVariance.of(np.array([[4.0, 0.0], [1.0, 3.0], [5.0, 5.0]]))
+    found = (variance.split_variance, variance.seed_variance, variance.residual_variance)
+    assert found == pytest.approx((2 / 3, 0.0, 10 / 3))
 
 
 def test_with_one_seed_the_power_is_the_noncentral_t() -> None:
-    error = ONE.actual(1)
+    error = ONE.true_error(1)
     critical, shift = stats.t.ppf(0.975, 4), 2.5 / error
     wanted = stats.nct.sf(critical, 4, shift) + stats.nct.cdf(-critical, 4, shift)
     assert statistical_power.power_of_difference_test(ONE, 2.5, 1, 0.05) == pytest.approx(wanted, abs=2e-3)
@@ -44,50 +57,54 @@ def test_with_one_seed_the_power_is_the_noncentral_t() -> None:
 
 @pytest.mark.parametrize(("folds", "seeds", "split"), [(5, 3, 0.0), (5, 3, 1.0), (10, 2, 0.3), (3, 2, 4.0)])
 @pytest.mark.parametrize("variants", [1, 8])
-def test_the_smallest_effect_is_found_as_often_as_promised(folds: int, seeds: int, split: float, variants: int) -> None:
-    """Within the sampling error of 1,000 draws, and what the always positive estimate of luck costs."""
+def test_the_detectable_effect_is_found_as_often_as_promised(
+    folds: int, seeds: int, split: float, variants: int
+) -> None:
+    """Within the sampling error of 1,000 draws, and what the never negative estimate of the seed variance costs."""
     rule = DecisionRule(delta=1e-9, variants=variants)
     effect = statistical_power.detectable_effect(design(folds, seeds, split), seeds, rule)
     deltas = drawn(1000, folds, seeds, split, effect)
     p = [significance.p_difference(*significance.corrected_t(each), folds - 1) for each in deltas]
-    assert rule.power - 0.1 < np.mean(np.array(p) <= rule.strictest) < rule.power + 0.04
+    assert rule.power - 0.1 < np.mean(np.array(p) <= rule.first_level) < rule.power + 0.04
 
 
 def test_power_to_equate_against_draws() -> None:
-    noise = design(5, 2, 0.5)
+    variance = design(5, 2, 0.5)
     deltas = drawn(2000, 5, 2, 0.5, effect=0.2)
     p = [significance.p_equivalence(*significance.corrected_t(each), 4, 3.0) for each in deltas]
-    assert statistical_power.power_of_equivalence_test(noise, 0.2, 2, 3.0, 0.05) == pytest.approx(
+    assert statistical_power.power_of_equivalence_test(variance, 0.2, 2, 3.0, 0.05) == pytest.approx(
         np.mean(np.array(p) <= 0.05), abs=0.06
     )
 
 
-def test_more_seeds_tell_what_seeds_blur() -> None:
-    noise = DeltaVariance(folds=5, seeds=2, split=0.0, luck=0.0, rest=1.0)
+def test_more_seeds_help_where_trainings_differ() -> None:
+    variance = DeltaVariance(folds=5, seeds=2, split_variance=0.0, seed_variance=0.0, residual_variance=1.0)
     rule = DecisionRule(delta=0.01)
-    seeds = statistical_power.seeds_needed(noise, 0.7, rule)
+    seeds = statistical_power.seeds_needed(variance, 0.7, rule)
     assert seeds is not None and seeds > 2
     assert (
-        statistical_power.power_of_difference_test(noise, 0.7, seeds, 0.05)
+        statistical_power.power_of_difference_test(variance, 0.7, seeds, 0.05)
         >= 0.8
-        > statistical_power.power_of_difference_test(noise, 0.7, seeds - 1, 0.05)
+        > statistical_power.power_of_difference_test(variance, 0.7, seeds - 1, 0.05)
     )
 
 
-def test_no_seeds_tell_what_folds_blur() -> None:
+def test_no_number_of_seeds_helps_where_folds_differ() -> None:
     assert (
         statistical_power.seeds_needed(
-            DeltaVariance(folds=5, seeds=2, split=1.0, luck=0.0, rest=1.0), 0.7, DecisionRule(delta=0.01)
+            DeltaVariance(folds=5, seeds=2, split_variance=1.0, seed_variance=0.0, residual_variance=1.0),
+            0.7,
+            DecisionRule(delta=0.01),
         )
         is None
     )
 
 
-def test_one_seed_says_nothing_about_more() -> None:
+def test_one_seed_cannot_say_how_many_are_needed() -> None:
     assert statistical_power.seeds_needed(ONE, 100.0, DecisionRule(delta=0.01)) is None
 
 
-def test_equal_variants_are_told_by_seeds_too() -> None:
-    noise = DeltaVariance(folds=5, seeds=2, split=0.0, luck=0.0, rest=1.0)
-    seeds = statistical_power.seeds_needed(noise, 0.0, DecisionRule(delta=1.0))
-    assert seeds is not None and statistical_power.power_of_equivalence_test(noise, 0.0, seeds, 1.0, 0.05) >= 0.8
+def test_more_seeds_also_show_equivalence() -> None:
+    variance = DeltaVariance(folds=5, seeds=2, split_variance=0.0, seed_variance=0.0, residual_variance=1.0)
+    seeds = statistical_power.seeds_needed(variance, 0.0, DecisionRule(delta=1.0))
+    assert seeds is not None and statistical_power.power_of_equivalence_test(variance, 0.0, seeds, 1.0, 0.05) >= 0.8

@@ -1,4 +1,4 @@
-"""`study` on the rides: widths that are solved for, cells and verdicts of an ablation, what a step costs, the page."""
+"""`study` on the rides: width search, cells and verdicts of an ablation, cost of a step, the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.evidence.study import step_cost, study_file, study_preparation, truncation, width_search
-from foldline.evidence.study.step_cost import Subject
+from foldline.evidence.study.step_cost import Cost, Subject
+from foldline.evidence.study.study_preparation import SizedSystem
+from foldline.evidence.study.study_results import SystemResult
 from foldline.experiment import config, records
 
 FILE = """
@@ -56,22 +58,22 @@ def square(width: int) -> int:
     return width**2
 
 
-def test_the_nearer_of_the_two_widths_beside_the_goal_is_taken() -> None:
+def test_the_nearer_of_the_two_widths_around_the_goal_is_taken() -> None:
     assert width_search.solve(square, 10_000, 1, 0.05) == (100, 10_000)
     assert width_search.solve(square, 10_120, 1, 0.05) == (101, 10_201)
     assert width_search.solve(square, 10_000, 8, 0.1) == (96, 9_216)
     assert width_search.solve(square, 1, 1, 0.05) == (1, 1)
 
 
-def test_it_is_found_by_few_looks() -> None:
-    looked: list[int] = []
+def test_the_width_is_found_in_few_steps() -> None:
+    tried: list[int] = []
 
     def count(width: int) -> int:
-        looked.append(width)
+        tried.append(width)
         return width**2
 
     width_search.solve(count, 10**6, 1, 0.05)
-    assert len(looked) < 30
+    assert len(tried) < 30
 
 
 def test_a_goal_that_no_width_meets_is_refused() -> None:
@@ -135,6 +137,31 @@ def test_all_systems_have_the_wanted_size_and_cells_on_every_fold_and_seed(studi
     assert len(cells) == 3 * 3 * 2 and cells == records.noted_cells(studied / "runs" / "study-rides" / "latest")
 
 
+def test_an_epochs_seconds_are_its_steps_times_the_fastest(studied: Path) -> None:
+    """12 rides, 3 folds: 8 series outside a fold."""
+    for each in found(studied)["systems"]:
+        steps = -(-8 // each["step"]["batch"])
+        assert each["time.epoch_s"] == pytest.approx(steps * each["step"]["step_s"])
+
+
+def test_growth_exponents_are_slopes_between_the_two_longest_series() -> None:
+    """From 8 to 32 steps time grows 8-fold, memory 4-fold: T^1.5 and T^1."""
+    costs = [
+        Cost(batch=1, steps=steps, step_s=s, peak_bytes=size)
+        for steps, s, size in ((4, 9.0, 9), (8, 1.0, 100), (32, 8.0, 400))
+    ]
+    system = SystemResult(
+        system=SizedSystem(name="x", width=1, parameters=1),
+        scores=np.zeros((2, 1)),
+        comparison=None,
+        epoch_s=1.0,
+        step=costs[0],
+        growth=costs,
+        truncation=[],
+    )
+    assert system.exponents == pytest.approx((1.5, 1.0))
+
+
 def test_the_first_system_is_compared_with_each_other_one(studied: Path) -> None:
     value = found(studied)
     assert value["systems"][0]["verdict"] == ""
@@ -147,28 +174,28 @@ def test_the_first_system_is_compared_with_each_other_one(studied: Path) -> None
 def test_the_page_shows_each_system_with_its_evidence_and_growth(studied: Path) -> None:
     page = (studied / "runs" / "study-rides" / "latest" / "study.html").read_text()
     assert "convolution &amp; &lt;more&gt;" in page and "<more>" not in page
-    assert all(f"<h2>{title}</h2>" in page for title in ("Scores", "Effects", "Price", "Growth", "History"))
+    assert all(f"<h2>{title}</h2>" in page for title in ("Scores", "Effects", "Costs", "Growth", "Truncation"))
     assert page.count("time grows as T") == 3 and "./run.sh study study-rides study.growth=true" in page
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-def test_a_system_that_looks_back_is_cut_and_whole_it_is_its_cell(
+def test_a_causal_system_is_truncated_and_untruncated_it_is_its_cell(
     studied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FOLDLINE_HOME", str(studied))
     monkeypatch.chdir(studied.parent)
     plan = study_file.load(Path("study-rides"), [])
     lstm, *others = study_preparation.prepare(plan, Terminal(quiet=True)).ablation.prepared
-    assert truncation.looks_back(lstm.plan[0].model)
-    assert not any(truncation.looks_back(other.plan[0].model) for other in others)
-    cuts = truncation.curve(lstm)
-    assert [cut.steps for cut in cuts] == [1, 2, 5, 10]
-    assert [asdict(cut) for cut in cuts] == found(studied)["systems"][0]["truncation"]
+    assert truncation.is_causal(lstm.plan[0].model)
+    assert not any(truncation.is_causal(other.plan[0].model) for other in others)
+    points = truncation.curve(lstm)
+    assert [point.steps for point in points] == [1, 2, 5, 10]
+    assert [asdict(point) for point in points] == found(studied)["systems"][0]["truncation"]
     cell, data = lstm.plan[0], lstm.train
     held = files.read_array(cell.folder / "held_out.npy")
     off = np.abs(files.read_array(cell.folder / "out_of_fold.npy") - np.asarray(data.y)[held])
-    assert cuts[-1].error == pytest.approx(off[data.scored[held]].mean(), rel=1e-4) and cuts[-1].distance == 0
-    assert all(cut.distance > 0 for cut in cuts[:-1])
+    assert points[-1].error == pytest.approx(off[data.scored[held]].mean(), rel=1e-4) and points[-1].distance == 0
+    assert all(point.distance > 0 for point in points[:-1])
 
 
 def test_a_second_run_trains_nothing(

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from optuna.trial import TrialState
 from foldline.blend import members
 from foldline.cli.main import main
 from foldline.core.errors import UserError
-from foldline.data import featurize, folds, loading, store
+from foldline.data import featurize, folds, loading
 from foldline.evidence.tuning import trial_evaluation, workers
 from foldline.evidence.tuning.leases import Leases
 from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue, sampler
@@ -334,6 +335,7 @@ def test_a_trial_that_was_given_up_before_it_was_signed_is_left_to_others(
 
 def test_no_trial_begins_that_would_not_end_in_time(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue, now = searches.queue(search_file), time.time()
+    monkeypatch.setattr(workers, "time", SimpleNamespace(time=lambda: now))
     assert not TimeLimit(until=now + 1000).passed(queue)
     assert TimeLimit(until=now - 1).passed(queue)
     monkeypatch.setattr(workers, "seconds_a_trial", lambda _: 100.0)

@@ -42,7 +42,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         return 0
     search.folder.mkdir(parents=True, exist_ok=True)
     queue = TrialQueue(search)
-    files.point(search.folder.parent / "latest", search.folder)
+    files.replace_symlink(search.folder.parent / "latest", search.folder)
     _warm_up(queue, terminal)
     with terminal.bar("trials", "ended") as update:
         workers.search(

@@ -1,10 +1,12 @@
-"""Ablation: a baseline and its variants, paired by fold and seed, and a verdict on each.
+"""Ablation: a baseline and its variants, trained on the same folds and seeds, with a verdict on each variant.
 
-variants.py    the file of an ablation: base, [ablate], [[variant]]; what each variant's config is
-parts.py       what a variant may drop, from feature families to members of the blend
-study.py       the map over all variants' cells, and the reduction to deltas and evidence
-losses.py      errors of each series, by phase and exactness, and the slices they are added up to
-evidence.py    corrected t, Holm, equivalence, power: the verdict
-bootstrap.py   intervals over series and seeds: they describe, they don't decide
-page.py        what was found, as a page with a forest plot
+ablation_file.py      read the file of an ablation: base, [ablate], [[variant]]; resolve each variant's config
+droppable_parts.py    what a variant may drop, from feature families to members of the blend
+ablation_run.py       prepare and train the cells of the baseline and of all variants
+ablation_results.py   from finished cells to effects, intervals and verdicts
+significance.py       corrected t, Holm, equivalence test: the verdict
+statistical_power.py  variance components, power, detectable effect, seeds needed
+bootstrap.py          intervals over series and seeds; they describe and do not decide
+ablation_wording.py   rows of the table and remarks, as text
+ablation_page.py      the HTML page; forest_plot.py draws its figure
 """

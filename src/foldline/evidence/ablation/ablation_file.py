@@ -1,4 +1,4 @@
-"""The file of an ablation: a base config, [ablate], and the [[variant]]s; read, checked, and resolved into configs.
+"""Read the file of an ablation (a base config, [ablate], [[variant]]s), check it, resolve it into configs.
 
     base = "quickstart.toml"              # beside this file, or a name in configs/
     set = ["train.epochs=10"]             # what the baseline changes of it; the overrides of the command line
@@ -8,7 +8,7 @@
 
     [[variant]]
     name = "no convolution"
-    drop = ["block.conv"]                 # see parts.py
+    drop = ["block.conv"]                 # see droppable_parts.py
 
     [[variant]]
     name = "wider"
@@ -30,7 +30,7 @@ from typing import Any
 
 from foldline.core import schema
 from foldline.core.errors import UserError, unknown
-from foldline.core.overrides import apart, parse_override
+from foldline.core.overrides import parse_override, split_overrides
 from foldline.evidence.ablation.droppable_parts import parts_of
 from foldline.experiment import config as configs
 from foldline.experiment.config import Config
@@ -41,7 +41,7 @@ SEEDS = ("seeds", "full_seeds")
 
 @dataclass(frozen=True, kw_only=True)
 class AblateConfig:
-    """[ablate]: the design, and what decides."""
+    """[ablate]: the design of the comparison, and the rule of the verdicts."""
 
     seeds: tuple[int, ...] = (0, 1, 2)  # of each variant and of the baseline, in place of train.seeds
     delta: float = 0.01  # differences up to this share of the baseline's score are none
@@ -66,7 +66,7 @@ class VariantConfig:
 
     name: str
     set: tuple[str, ...] = ()  # overrides, as on the command line
-    drop: tuple[str, ...] = ()  # parts, see parts.py
+    drop: tuple[str, ...] = ()  # parts, see droppable_parts.py
 
     def __post_init__(self) -> None:
         if not self.set and not self.drop:
@@ -94,7 +94,7 @@ class AblationFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A config to be compared with the baseline, resolved."""
+    """A resolved config that is compared with the baseline."""
 
     name: str
     changes: str  # in words
@@ -102,8 +102,8 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablation:
-    """An ablation, resolved: everything about it that needs no data has been checked."""
+class AblationPlan:
+    """An ablation as resolved configs; everything that needs no data has been checked."""
 
     name: str  # the file's, without .toml
     settings: AblateConfig
@@ -111,16 +111,16 @@ class Ablation:
     variants: tuple[Variant, ...]
 
 
-def load(path: Path, overrides: list[str]) -> Ablation:
-    """Read an ablation and resolve its baseline and variants.
+def load(path: Path, overrides: list[str]) -> AblationPlan:
+    """Read the file of an ablation and resolve its baseline and variants.
 
     Raises:
-        UserError: no such file, an unknown key or part, a variant that changes nothing or what it must not.
+        UserError: no such file, an unknown key or part, a variant that changes nothing or a fixed table.
     """
     path = configs.locate(path)
-    mine, rest = apart(overrides, "ablate")
+    mine, others = split_overrides(overrides, "ablate")
     file = _read(path, mine)
-    source, common = _base(path, file.base), [*file.set, *rest]
+    source, common = _base(path, file.base), [*file.set, *others]
     with error_context(f"{path}, base"):
         base = _seeded(configs.load(source, common), file.ablate)
     variants = []
@@ -128,21 +128,21 @@ def load(path: Path, overrides: list[str]) -> Ablation:
         with error_context(f"{path}, variant {variant.name!r}"):
             config = _resolved(source, common, variant, file.ablate)
             if config == base:
-                raise UserError("it changes nothing, and would be compared with itself. Change it, or leave it out.")
+                raise UserError("it changes nothing, so it would be compared with itself. Change it, or leave it out.")
         changes = ", ".join([*variant.set, *(f"without {part}" for part in variant.drop)])
         variants.append(Variant(name=variant.name, changes=changes, config=config))
-    return Ablation(name=path.stem, settings=file.ablate, base=base, variants=tuple(variants))
+    return AblationPlan(name=path.stem, settings=file.ablate, base=base, variants=tuple(variants))
 
 
 def _base(path: Path, name: str) -> Path:
-    """The baseline's config: beside the ablation's file, at that path, or a name in configs/."""
+    """Find the baseline's config: beside the ablation's file, at that path, or by its name in configs/."""
     places = [path.parent / name, Path(name)]
     return next((place for place in places if place.is_file()), Path(name.removesuffix(".toml")))
 
 
 @contextmanager
 def error_context(where: str) -> Iterator[None]:
-    """What is wrong inside is said of `where`."""
+    """Put `where` in front of the message of a UserError raised inside."""
     try:
         yield
     except UserError as error:
@@ -175,7 +175,7 @@ def _resolved(source: Path, common: list[str], variant: VariantConfig, settings:
         if names[0] not in OPEN or names[-1] in SEEDS:
             raise UserError(
                 f"it sets {text!r}, but it is compared on the baseline's series, folds and seeds: it may change "
-                f"{', '.join(OPEN)}. What is meant for all stands in the file's own `set`, seeds in [ablate]."
+                f"{', '.join(OPEN)}. Put what all variants share into the file's own `set`, seeds into [ablate]."
             )
     config = configs.load(source, [*common, *variant.set])
     for part in variant.drop:
@@ -189,7 +189,7 @@ def _resolved(source: Path, common: list[str], variant: VariantConfig, settings:
 
 
 def _seeded(config: Config, settings: AblateConfig) -> Config:
-    """The config with the ablation's seeds for every model, and no cell that holds nothing out: it has no score."""
+    """Give every model the ablation's seeds. Cells on all series (full_seeds) are left out: they have no score."""
     models = tuple(
         replace(model, train=replace(model.train, seeds=settings.seeds, full_seeds=())) for model in config.models
     )

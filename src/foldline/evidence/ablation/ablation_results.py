@@ -1,7 +1,7 @@
 """From finished cells to results: losses of each series and seed, scores by fold and slice, effects and verdicts.
 
-The unit is a fold and a seed: the cells of each seed alone are blended and post-processed as `train` does it. Scores are
-therefore those of single seeds. `train` averages over its seeds first, and its score is better.
+The unit is a fold and a seed: the cells of each seed alone are blended and post-processed as `train` does it. So scores
+are those of single seeds. `train` averages over its seeds first, and its score is better.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from foldline.core.errors import UserError
 from foldline.data import exact_rows as decoding
 from foldline.data.exact_rows import Exact
 from foldline.data.metrics import metric
-from foldline.data.store import pad
 from foldline.evidence.ablation import bootstrap, significance
 from foldline.evidence.ablation.ablation_file import AblateConfig
 from foldline.evidence.ablation.ablation_run import PreparedAblation

@@ -1,7 +1,7 @@
-"""The work of an ablation: everything is prepared before anything is trained, then comes one map over all its cells.
+"""Prepare the baseline and all variants, then train the cells that are missing.
 
-Cells are those of ordinary runs, so a baseline that was trained before costs nothing, and a variant of [blend] or of
-[post] never trains. The test table is predicted only where a teacher needs it.
+Everything is prepared before anything is trained. Cells are those of ordinary runs: a baseline that was trained before
+costs nothing, and a variant of [blend] or [post] trains nothing. The test table is predicted only for pseudo-labels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import exact_rows as decoding
-from foldline.evidence.ablation.ablation_file import Ablation, error_context
+from foldline.evidence.ablation.ablation_file import AblationPlan, error_context
 from foldline.experiment import preparation
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import Prepared
@@ -23,14 +23,14 @@ from foldline.run.cells import Job
 from foldline.run.tracking import OpenTracker
 
 BASELINE = "baseline"
-ROUNDED_S = 1.0  # by how much a file system may date a file back
+ROUNDED_S = 1.0  # file systems may round the time of a file down by as much
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedAblation:
     """An ablation whose cells can be trained: the baseline first, then its variants."""
 
-    ablation: Ablation
+    plan: AblationPlan
     names: list[str]
     prepared: list[Prepared]
 
@@ -40,11 +40,11 @@ class PreparedAblation:
 
     @property
     def keys(self) -> set[str]:
-        """Of all its cells."""
+        """Keys of all cells."""
         return {cell.key for each in self.prepared for cell in each.plan}
 
     def stages(self, force: bool = False) -> list[list[Job]]:
-        """What there is to train, each cell once however many variants need it, named after the first of them."""
+        """List the jobs that are left, in stages; a cell that several variants share is labelled with the first one."""
         merged: list[dict[str, Job]] = []
         for name, prepared in zip(self.names, self.prepared, strict=True):
             for number, stage in enumerate(self._stages_of(prepared, force)):
@@ -55,86 +55,86 @@ class PreparedAblation:
         return [list(stage.values()) for stage in merged]
 
     def _stages_of(self, prepared: Prepared, force: bool) -> list[list[Job]]:
-        taught = any(model.teacher for each in self.prepared for model in each.config.models)
+        has_teacher = any(model.teacher for each in self.prepared for model in each.config.models)
         known = decoding.path_of(prepared.competition.test) if prepared.given.exact else None
-        test = prepared.test.path if taught else None
+        test = prepared.test.path if has_teacher else None
         return planning.jobs(prepared.plan, prepared.train.path, prepared.folds.assignment, test, known, force)
 
     @property
     def folder(self) -> Path:
-        """runs/NAME/HASH: the same ablation of the same cells has the same folder."""
-        settings = self.ablation.settings
-        what = [[name, _reduced_from(each)] for name, each in zip(self.names, self.prepared, strict=True)]
+        """runs/NAME/HASH: the hash of design, variants' names, cells, [blend], [post] and metric."""
+        settings = self.plan.settings
+        variants = [[name, _hashed(each)] for name, each in zip(self.names, self.prepared, strict=True)]
         design = [settings.delta, settings.alpha, settings.power, settings.bootstrap]
-        return files.runs() / self.ablation.name / files.digest([design, what])
+        return files.runs() / self.plan.name / files.digest([design, variants])
 
 
-def _reduced_from(prepared: Prepared) -> list[object]:
+def _hashed(prepared: Prepared) -> list[object]:
     tables = prepared.config.tables()
     keys, sources = (cell.key for cell in prepared.plan), (member.source for member in prepared.others)
     return [tables["blend"], tables["post"], prepared.config.data.metric, sorted(keys), *sorted(sources)]
 
 
 def _named(job: Job, variant: str) -> Job:
-    """The same work, told of with the variant's name, in the terminal and at wandb; its key stays."""
+    """The same job with the variant's name in its label, for terminal and wandb; its key stays."""
     model = job.cell.model
     if variant in (BASELINE, model.label):
         return job
     return replace(job, cell=replace(job.cell, model=replace(model, label=f"{model.label} ({variant})")))
 
 
-def prepare(ablation: Ablation, terminal: Terminal, dry: bool = False) -> PreparedAblation:
+def prepare(plan: AblationPlan, terminal: Terminal, dry: bool = False) -> PreparedAblation:
     """Read and check the data once, make features and plans of the baseline and of every variant.
 
     Raises:
         UserError: whatever is wrong with the data or with a variant's features or models, before anything is trained.
     """
-    base = preparation.prepare(ablation.base, terminal, dry)
+    base = preparation.prepare(plan.base, terminal, dry)
     prepared = [base]
-    for variant in ablation.variants:
-        with error_context(f"{ablation.name}, variant {variant.name!r}"):
+    for variant in plan.variants:
+        with error_context(f"{plan.name}, variant {variant.name!r}"):
             prepared.append(_variant_of(base, variant.config, terminal, dry))
     return PreparedAblation(
-        ablation=ablation, names=[BASELINE, *(variant.name for variant in ablation.variants)], prepared=prepared
+        plan=plan, names=[BASELINE, *(variant.name for variant in plan.variants)], prepared=prepared
     )
 
 
 def _variant_of(base: Prepared, config: Config, terminal: Terminal, dry: bool) -> Prepared:
-    """A variant's config on the baseline's tables; where it trains what the baseline trains, on all that is made."""
-    if _made_of(config) == _made_of(base.config):
+    """Prepare a variant on the baseline's tables; where it trains the same cells, also with the baseline's features."""
+    if _trained_parts(config) == _trained_parts(base.config):
         return replace(base, config=config)
     return preparation.prepare(config, terminal, dry, base.competition)
 
 
-def _made_of(config: Config) -> tuple[object, ...]:
-    """What members are made of; [blend] and [post] only reduce them."""
+def _trained_parts(config: Config) -> tuple[object, ...]:
+    """The parts of a config that members depend on; [blend] and [post] only combine them."""
     return config.features, config.models, config.blend.outside
 
 
-def run(study: PreparedAblation, stages: list[list[Job]], terminal: Terminal, open_tracker: OpenTracker) -> None:
-    """Train what is not trained; wandb's group is the ablation's name.
+def train(ablation: PreparedAblation, stages: list[list[Job]], terminal: Terminal, open_tracker: OpenTracker) -> None:
+    """Train the cells that are missing; wandb's group is the ablation's name.
 
     Raises:
-        UserError: a cell could not be trained; it says for which variants the cells were that ran just then.
+        UserError: a cell could not be trained; the message names the variants whose cells were running.
     """
-    config = replace(study.base.config, name=study.ablation.name)
+    config = replace(ablation.base.config, name=ablation.plan.name)
     began = time.time() - ROUNDED_S
     try:
-        preparation.run_cells(config, stages, study.folder, "ablate", terminal, open_tracker)
+        preparation.run_cells(config, stages, ablation.folder, "ablate", terminal, open_tracker)
     except UserError as error:
-        names = _stopped(study, began)
+        names = _unfinished(ablation, began)
         if not names:
             raise
         raise UserError(
-            f"{study.ablation.name}, while cells of {' and '.join(map(repr, names))} were trained: {error} Mend that "
-            "variant or leave it out: all cells that are finished are kept."
+            f"{ablation.plan.name}, while cells of {' and '.join(map(repr, names))} were trained: {error} Correct that "
+            "variant or leave it out; all cells that are finished are kept."
         ) from error
 
 
-def _stopped(study: PreparedAblation, began: float) -> list[str]:
-    """Those for which cells were begun since then and not finished; a shared cell is that of the first."""
+def _unfinished(ablation: PreparedAblation, began: float) -> list[str]:
+    """Names of the variants whose cells were begun since then and not finished; a shared cell counts for the first."""
     names, counted = [], set[str]()
-    for name, prepared in zip(study.names, study.prepared, strict=True):
+    for name, prepared in zip(ablation.names, ablation.prepared, strict=True):
         own = [cell for cell in prepared.plan if cell.key not in counted and not cell.done]
         marks = [cell.folder / "depends.json" for cell in own]
         if any(mark.exists() and mark.stat().st_mtime >= began for mark in marks):

@@ -1,11 +1,11 @@
-"""Intervals by resampling: series inside their fold, and seeds; the same draw for the baseline and all variants.
+"""Bootstrap intervals: series are resampled inside their fold, and seeds; the same draw for baseline and variants.
 
-The cells stay as they are trained, so that the intervals describe these series and these trainings; what other training
-series would have made of it they can't know, and they decide nothing: that is the corrected t's.
+The cells are not trained again, so the intervals describe these series and these trainings. They know nothing of other
+training series, and decide nothing: the corrected t does (significance.py).
 
 Sources: Davison & Hinkley 1997, https://doi.org/10.1017/CBO9780511802843 (percentile intervals, stratified resampling);
-Field & Welsh 2007, https://doi.org/10.1111/j.1467-9868.2007.00593.x (clusters are drawn whole: a series' rows depend on
-each other).
+Field & Welsh 2007, https://doi.org/10.1111/j.1467-9868.2007.00593.x (clusters are drawn whole, because the rows of
+a series depend on each other).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from foldline.core.chunks import chunks
 from foldline.experiment.loss_table import Finish, Slice
 
-BLOCK = 20_000_000  # weights that are held at once
+BLOCK = 20_000_000  # weights that are held at once: 160 MB
 
 
 def intervals(
@@ -28,13 +29,15 @@ def intervals(
     draws: int,
     seed: int,
 ) -> np.ndarray:
-    """(slices, V, 2) ends of the 95 % intervals of each variant's effect in each slice; NaN for an empty slice.
+    """Compute (slices, V, 2) ends of the 95 % intervals of each variant's effect in each slice; NaN for an empty slice.
 
     Args:
         sums: (1 + V, S, N, P, E) summed losses, the baseline's first.
-        counts: (N, P, E) values they are sums of.
-        fold: (N,) of each series.
-        slices: the first is scored as the effect is, fold by fold; the others over all their values at once.
+        counts: (N, P, E) number of values in each sum.
+        fold: (N,) fold of each series.
+        slices: the first is scored as the effect is, mean over folds; the others over all their values at once.
+        finish: makes a score of a mean loss (the root, for rmse).
+        draws: resamples. seed: of their random numbers.
     """
     parts = [(each.of(sums), each.of(counts)) for each in slices]
     found: list[list[np.ndarray]] = [[] for _ in slices]
@@ -45,14 +48,15 @@ def intervals(
 
 
 def _draws(fold: np.ndarray, seeds: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of b draws: (b, N) how often each series is drawn, its fold's size kept; (b, S) which seeds are."""
+    """Yield blocks of b draws: (b, N) how often each series is drawn, fold sizes kept; (b, S) seeds drawn."""
     rng = np.random.default_rng(seed)
     size = max(1, min(draws, BLOCK // len(fold)))
-    for first in range(0, draws, size):
-        count = min(size, draws - first)
+    for chunk in chunks(draws, size):
+        count = chunk.stop - chunk.start
         weights = np.zeros((count, len(fold)))
         for number in np.unique(fold):
             inside = np.flatnonzero(fold == number)
+            # Places of the drawn series, shifted by draw, so that one bincount counts all draws.
             chosen = rng.integers(len(inside), size=(count, len(inside))) + len(inside) * np.arange(count)[:, None]
             weights[:, inside] = np.bincount(chosen.ravel(), minlength=count * len(inside)).reshape(count, -1)
         yield weights, rng.integers(seeds, size=(count, seeds))
@@ -67,7 +71,7 @@ def _effects(
     finish: Finish,
     pooled: bool,
 ) -> np.ndarray:
-    """(b, V) effects of b draws. sums: (1 + V, S, N); counts: (N,)."""
+    """Compute (b, V) effects of b draws. sums: (1 + V, S, N); counts: (N,)."""
     groups = [counts > 0] if pooled else [fold == number for number in np.unique(fold)]
     flat = sums.reshape(-1, sums.shape[-1])  # (1 + V) * S rows
     total = np.zeros((len(weights), *sums.shape[:2]))

@@ -3,13 +3,13 @@
     features.FAMILY   a feature family
     block.KIND        all blocks of that kind, from every hybrid
     head.aux          the auxiliary targets of all heads (differences of the target, ...)
-    recipe.PART       a part of [train], see RECIPE, in all models; also recipe.teacher and recipe.pretrain
+    recipe.PART       a part of [train] in all models, see RECIPE; also recipe.teacher and recipe.pretrain
     post.STEP         a step after the blend: snap, decode
     model.LABEL       a member of the blend
     outside.NAME      a member from outside
 
-Only what a config has can be dropped from it: `parts_of` lists that, so that a misspelt or idle drop is an error. All
-work on the tables of a resolved config, and leave it to `config.from_tables` to refuse what makes no sense.
+Only what a config has can be dropped from it. `parts_of` lists that, so a misspelt part or one that is not there is an
+error. All functions change the tables of a resolved config; `config.from_tables` checks the outcome.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 Tables = dict[str, Any]
-RECIPE: dict[str, tuple[tuple[str, ...], Any]] = {  # part -> where it stands in [train], its value when it is off
+RECIPE: dict[str, tuple[tuple[str, ...], Any]] = {  # part -> (its path in [train], its value when it is off)
     "mixup": (("augment", "mixup"), 0.0),
     "mask_static": (("augment", "mask_static"), 0.0),
     "shuffle": (("augment", "shuffle"), 0.0),
@@ -30,11 +30,11 @@ RECIPE: dict[str, tuple[tuple[str, ...], Any]] = {  # part -> where it stands in
     "weight_decay": (("weight_decay",), 0.0),
     "schedule": (("schedule",), "constant"),
 }
-OF_A_MODEL = ("teacher", "pretrain")  # parts of the recipe that stand in a [[model]]
+OF_A_MODEL = ("teacher", "pretrain")  # parts of the recipe that are tables of a [[model]]
 
 
 def parts_of(tables: Tables) -> dict[str, Callable[[Tables], None]]:
-    """What can be dropped from a config: name -> what takes it out of the config's tables.
+    """List what can be dropped from a config: name -> function that removes it from the config's tables.
 
     Args:
         tables: of a resolved config, as `Config.tables` gives them.
@@ -56,7 +56,7 @@ def parts_of(tables: Tables) -> dict[str, Callable[[Tables], None]]:
     if len(models) > 1:
         found |= {f"model.{model['label']}": partial(_without_model, model["label"]) for model in models}
     names = [member["name"] for member in tables["blend"]["outside"]]
-    return found | {f"outside.{name}": partial(_without_stranger, name) for name in names}
+    return found | {f"outside.{name}": partial(_without_outside_member, name) for name in names}
 
 
 def _without_family(name: str, tables: Tables) -> None:
@@ -80,7 +80,7 @@ def _without_aux(tables: Tables) -> None:
 
 
 def _trains(tables: Tables) -> Iterator[Tables]:
-    """[train], and what each model changes of it, for its pre-training too."""
+    """Yield [train] and each model's changes of it, those for its pre-training too."""
     yield tables["train"]
     for model in tables["model"]:
         yield model["train"]
@@ -116,5 +116,5 @@ def _without_model(label: str, tables: Tables) -> None:
     tables["model"] = [model for model in tables["model"] if model["label"] != label]
 
 
-def _without_stranger(name: str, tables: Tables) -> None:
+def _without_outside_member(name: str, tables: Tables) -> None:
     tables["blend"]["outside"] = [member for member in tables["blend"]["outside"] if member["name"] != name]

@@ -1,4 +1,4 @@
-"""The forest plot of an ablation: a line a variant, its effect with both intervals, its folds, and the margin."""
+"""The forest plot of an ablation: one line a variant, with its effect, both intervals, its folds, and the margin."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from foldline.evidence.ablation.ablation_results import AblationResult, VariantR
 
 COLOR_OF = {"helps": COLORS[2], "hurts": COLORS[5], "no difference": COLORS[0], "cannot tell yet": NEUTRAL}
 INCHES_A_LINE = 0.32
-TOO_WIDE, LINEAR = 30, 5  # in margins: from when the axis is stretched, and up to where it is linear then
+TOO_WIDE, LINEAR = 30, 5  # in margins: an axis wider than the first is logarithmic beyond the second
 
 
 def forest(findings: AblationResult) -> str:
-    """<svg>: effects in % of the baseline's score, the best variant on top.
+    """Draw <svg>: effects in % of the baseline's score, the best variant on top.
 
-    Thin line: 95 % interval of the corrected t (of one variant, before Holm); thick line: bootstrap over series and
-    seeds; rings: folds; shaded: differences that are none.
+    Thin line: 95 % interval of the corrected t (of one variant, before Holm). Thick line: bootstrap over series and
+    seeds. Rings: folds. Shaded: within the margin.
     """
-    order = sorted(findings.variants, key=lambda found: found.evidence.effect, reverse=True)
+    order = sorted(findings.variants, key=lambda found: found.significance.effect, reverse=True)
     share = 100 / findings.score  # % of the baseline's score in one unit of the metric
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 1.1 + INCHES_A_LINE * len(order)), layout="constrained")
@@ -41,18 +41,18 @@ def forest(findings: AblationResult) -> str:
 
 
 def _line(axes: matplotlib.axes.Axes, height: int, found: VariantResult, share: float) -> None:
-    evidence, color = found.evidence, COLOR_OF[found.evidence.verdict]
-    half = special.stdtrit(evidence.noise.folds - 1, 0.975) * evidence.error
-    ends = share * np.array([evidence.effect - half, evidence.effect + half])
+    tested, color = found.significance, COLOR_OF[found.significance.verdict]
+    half = special.stdtrit(tested.variance.folds - 1, 0.975) * tested.standard_error
+    ends = share * np.array([tested.effect - half, tested.effect + half])
     axes.plot(ends, [height, height], color=color, linewidth=1)
     axes.plot(share * found.interval, [height, height], color=color, linewidth=4, alpha=0.55, solid_capstyle="butt")
     folds = share * found.deltas.mean(axis=1)
     axes.plot(folds, np.full(len(folds), height), "o", markersize=4, fillstyle="none", color=color, alpha=0.7)
-    axes.plot([share * evidence.effect], [height], "D", color=color, markersize=5)
+    axes.plot([share * tested.effect], [height], "D", color=color, markersize=5)
 
 
 def _stretch(axes: matplotlib.axes.Axes, margin: float) -> None:
-    """Where one effect would press all others flat, the axis is logarithmic beyond LINEAR margins."""
+    """Make the axis logarithmic beyond LINEAR margins where one large effect would hide all others."""
     if max(np.abs(axes.get_xlim())) <= TOO_WIDE * margin:
         return
     axes.set_xscale("symlog", linthresh=LINEAR * margin)

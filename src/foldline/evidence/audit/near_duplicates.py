@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
+from foldline.core.chunks import chunks
 from foldline.data import loading, readers
 from foldline.data.table import Table
 from foldline.evidence.audit import audit_plots
@@ -181,12 +182,12 @@ def _to_the_end(compared: Series, pairs: np.ndarray) -> np.ndarray:
     size = max(1, BLOCK // int(longest.max(initial=1)))
     for column in compared.columns():
         count += 1
-        for first in range(0, len(pairs), size):
-            some, real = pairs[first : first + size], longest[first : first + size, None]
+        for chunk in chunks(len(pairs), size):
+            some, real = pairs[chunk], longest[chunk, None]
             steps = np.arange(real.max())
             one, other = (starts[side, None] + np.minimum(steps, lengths[side, None] - 1) for side in some.T)
             gaps = np.where(steps < real, column[one] - column[other], 0.0)
-            squares[first : first + size] += (gaps**2).sum(axis=1)
+            squares[chunk] += (gaps**2).sum(axis=1)
     return np.asarray(np.sqrt(squares / (max(count, 1) * longest)))
 
 

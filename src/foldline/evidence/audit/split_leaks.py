@@ -17,7 +17,7 @@ from foldline.data.table import Table
 from foldline.evidence.audit import small_run
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext
-from foldline.fit import boosting_cell, labelled_series, network_cell, pretraining
+from foldline.fit import labelled_series, network_cell, pretraining
 from foldline.run.cells import Cell, ModelConfig
 
 UNSEEN = 0.95  # share of test series whose group is in no training series: test keeps groups apart
@@ -90,11 +90,11 @@ def _values(table: Table, name: str) -> pl.Series | None:
 def inner_split(context: AuditContext) -> CheckResult:
     """What early stopping and the like look at is outside the fold, and not trained on."""
     prepared = context.baseline.prepared
-    watching = [model for model in context.small_config.models if watched_share(model)]
+    watching = [model for model in context.small_config.models if model.watched_share]
     outside = np.flatnonzero(prepared.folds.assignment != 0)
     for model in watching:
         labelled_sets = [labelled_series.labelled_series(prepared.train, outside)]
-        taught, watched = network_cell.inner_split(labelled_sets, watched_share(model), model.train.seeds[0])
+        taught, watched = network_cell.inner_split(labelled_sets, model.watched_share, model.train.seeds[0])
         learnt, looked = (np.concatenate([part.series for part in parts]) for parts in (taught, watched))
         keys, key = prepared.train.keys, context.config.data.key
         both, held = np.intersect1d(learnt, looked), np.setdiff1d(np.append(learnt, looked), outside)
@@ -109,11 +109,6 @@ def inner_split(context: AuditContext) -> CheckResult:
     if not watching:
         return CheckResult("clean", "nothing watches a score while it is fitted")
     return CheckResult("clean", f"{listed([model.label for model in watching])}: watched series are not trained on")
-
-
-def watched_share(model: ModelConfig) -> float:
-    """Of a fold's training series: those that fitting this model looks at and does not learn from."""
-    return boosting_cell.watched_share(model.train) if model.on_rows else model.train.watch.share
 
 
 def teachers(context: AuditContext) -> CheckResult:

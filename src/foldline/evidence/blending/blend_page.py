@@ -70,4 +70,4 @@ def _alike(found: BlendComparison) -> str:
 
 
 def _again(found: BlendComparison) -> str:
-    return pages.again(found.command, recorded.environment(), {"resolved config": found.config.tables()})
+    return pages.reproduction(found.command, recorded.environment(), {"resolved config": found.config.tables()})

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from foldline.data.store import Store
 from foldline.evidence.study import width_search
-from foldline.fit import network_cell, trainer
+from foldline.fit import network_cell
 from foldline.fit.device_dataset import Batch
+from foldline.fit.process_state import use_settings
 from foldline.fit.training_state import State
+from foldline.fit.training_step import training_step
 from foldline.models.contract import Targets
 from foldline.models.ops import covariates
 from foldline.run.cells import ModelConfig
@@ -69,12 +70,12 @@ def measure(subject: Subject, batch: int, steps: Sequence[int]) -> list[Cost]:
     """Costs for rising numbers of steps, on random series."""
     config = subject.model.train
     device = torch.device(config.device_used)
-    trainer.prepare(config, device)
+    use_settings(config, device)
     name, params = subject.model.name, subject.model.params
-    network = network_cell.build(name, params, subject.channels, subject.levels, subject.targets).to(device)
-    covariates.tell(network, subject.names, [0.0] * len(subject.names), [1.0] * len(subject.names))
+    network = network_cell.build(name, params, subject.channels, subject.levels, subject.targets)
+    covariates.set_clocks(network, subject.names, [0.0] * len(subject.names), [1.0] * len(subject.names))
+    taken = _resident_bytes()  # before the optimiser's moments are allocated: a step needs them
     state = State(network, config, device)
-    taken = _resident_bytes()
     return [_cost(state, subject, _batch(subject, batch, count, device), taken) for count in steps]
 
 
@@ -82,7 +83,7 @@ def _batch(subject: Subject, series: int, steps: int, device: torch.device) -> B
     x = torch.randn(series, steps, subject.channels, device=device)
     y = torch.randn(series, steps, subject.targets.count, device=device)
     static = torch.ones(series, len(subject.levels), dtype=torch.long, device=device)
-    return Batch(x, static, None, y, torch.ones(series, steps, device=device), None)
+    return Batch(x, static, None, y, torch.ones(series, steps, device=device), None, has_unknown=False)
 
 
 def _cost(state: State, subject: Subject, batch: Batch, taken: int) -> Cost:
@@ -94,10 +95,7 @@ def _cost(state: State, subject: Subject, batch: Batch, taken: int) -> Cost:
     seconds: list[float] = []
     for _ in range(1 + TRIALS):  # the first one warms up: it is never the fastest
         began = time.perf_counter()
-        trainer.backward(state, config, batch)
-        nn.utils.clip_grad_norm_(state.network.parameters(), config.clip or 1.0)
-        state.loss_scale.step(state.optimiser)
-        state.loss_scale.update()
+        training_step(state, config, batch, config.lr)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""The file of a study: a base config, [study], and the [[system]]s; read and checked before any data is.
+"""Read the file of a study (a base config, [study], [[system]]s) and check it, before any data is read.
 
     base = "quickstart.toml"              # beside this file, or a name in configs/: data, features, folds, [train]
     set = ["train.epochs=10"]             # what all systems share; the overrides of the command line
@@ -11,8 +11,8 @@
     multiple = 2                          # its width must be a multiple of this
     model = {name = "hybrid", blocks = [{kind = "bilstm"}, {kind = "bilstm"}]}
 
-A system's model is a [[model]] without its `width`, which is solved for. On the command line `study.seeds=[0, 1]` and
-`base=sample.toml` change the study, everything else its base.
+A system's model is a [[model]] without `width`, which is found later (width_search.py). On the command line
+`study.seeds=[0, 1]` and `base=sample.toml` change the study, everything else its base.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 from foldline.core import schema
 from foldline.core.errors import UserError
-from foldline.core.overrides import apart, parse_override
+from foldline.core.overrides import parse_override, split_overrides
 from foldline.evidence.ablation.ablation_file import AblateConfig, error_context
 from foldline.experiment import config as configs
 from foldline.experiment.config import Config
@@ -32,15 +32,15 @@ from foldline.experiment.config import Config
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """[study]: how large the systems are, what decides between them, and what their growth is measured on."""
+    """[study]: the systems' size, the rule of the verdicts, and what growth is measured on."""
 
     parameters: int = 60_000  # of each system, head included
-    tolerance: float = 0.05  # largest share by which a system may miss that
+    tolerance: float = 0.05  # largest share of it by which a system may differ
     seeds: tuple[int, ...] = (0,)  # of each system, in place of train.seeds
     delta: float = 0.01  # differences up to this share of the first system's score are none
     alpha: float = 0.05  # chance of a false verdict among all systems
     bootstrap: int = 2000  # draws
-    growth: bool = False  # measure how time and memory grow with the number of steps, too
+    growth: bool = False  # also measure how time and memory grow with the number of steps
     steps: tuple[int, ...] = (80, 160, 320, 640, 1280)  # of a series, for growth
     batch: int = 8  # series of a step, for growth: the same for all numbers of steps
 
@@ -55,11 +55,11 @@ class StudyConfig:
                 f"steps must rise from at least 1, and batch be at least 1, but they are {list(self.steps)} and "
                 f"{self.batch}"
             )
-        self.design  # noqa: B018  (refuses what an ablation refuses)
+        self.design  # noqa: B018  (building it raises what an ablation raises)
 
     @property
     def design(self) -> AblateConfig:
-        """The same as an ablation has it."""
+        """The same as [ablate] of an ablation."""
         return AblateConfig(seeds=self.seeds, delta=self.delta, alpha=self.alpha, bootstrap=self.bootstrap)
 
 
@@ -69,7 +69,7 @@ class SystemConfig:
 
     name: str  # what tables call it
     model: dict[str, Any]  # a [[model]], its width left out
-    multiple: int = 1  # of which its width must be one
+    multiple: int = 1  # the width must be a multiple of this
 
     def __post_init__(self) -> None:
         if "width" in self.model:
@@ -97,7 +97,7 @@ class StudyFile:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """A study, resolved as far as that goes without data: only the systems' widths are open."""
+    """A study, resolved as far as possible without data: the systems' widths are still open."""
 
     name: str  # the file's, without .toml
     settings: StudyConfig
@@ -105,7 +105,7 @@ class StudyPlan:
     systems: tuple[SystemConfig, ...]
 
     def config_of(self, system: SystemConfig, width: int) -> Config:
-        """The base with one model, the system at that width, and the study's seeds."""
+        """Make a system's config at a width: the base with this one model and the study's seeds."""
         tables = self.base.tables()
         tables["train"] |= {"seeds": list(self.settings.seeds), "full_seeds": []}
         tables["model"] = [{**system.model, "width": width, "label": system.name}]
@@ -114,19 +114,19 @@ class StudyPlan:
 
 
 def load(path: Path, overrides: list[str]) -> StudyPlan:
-    """Read a study and check everything about it that needs no data.
+    """Read the file of a study and check everything that needs no data.
 
     Raises:
         UserError: no such file, an unknown key or model, a system without a width or with one of its own.
     """
     path = configs.locate(path)
-    mine, rest = apart(overrides, "study")
-    for text in rest:
+    mine, others = split_overrides(overrides, "study")
+    for text in others:
         if parse_override(text)[0][0] in ("model", "system"):
             raise UserError(f"Override {text!r}: a study's models are its [[system]]s; change them in its file.")
     file = _read(path, mine)
     with error_context(f"{path}, base"):
-        base = configs.load(_base(path, file.base), [*file.set, *rest])
+        base = configs.load(_base(path, file.base), [*file.set, *others])
     plan = StudyPlan(name=path.stem, settings=file.study, base=base, systems=file.system)
     for system in plan.systems:
         made = plan.config_of(system, 16 * system.multiple).models[0]
@@ -146,6 +146,6 @@ def _read(path: Path, overrides: dict[str, Any]) -> StudyFile:
 
 
 def _base(path: Path, name: str) -> Path:
-    """The base config: beside the study's file, at that path, or a name in configs/."""
+    """Find the base config: beside the study's file, at that path, or by its name in configs/."""
     places = [path.parent / name, Path(name)]
     return next((place for place in places if place.is_file()), Path(name.removesuffix(".toml")))

@@ -1,4 +1,4 @@
-"""The page of a study: scores with their evidence, what each system costs, how that grows. One HTML file."""
+"""The page of a study as one HTML file: scores and verdicts, costs, growth, truncation curves."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from foldline.experiment import recorded
 
 
 def page(study: PreparedStudy, result: StudyResult, command: str) -> str:
-    """The whole page as text."""
+    """Make the whole page as text."""
     sections = [
         ("Scores", _scores(study, result)),
         ("Effects", _effects(result)),
-        ("Price", _price(result)),
+        ("Costs", _costs(result)),
         ("Growth", _growth(result)),
-        ("History", _history(result)),
-        ("What this design can and can't say", _remarks(study, result)),
+        ("Truncation", _truncation_curves(result)),
+        ("What this design can and cannot show", _remarks(study, result)),
         ("How to make it again", _again(study, command)),
     ]
     settings, base = study.plan.settings, study.ablation.base
@@ -34,7 +34,7 @@ def page(study: PreparedStudy, result: StudyResult, command: str) -> str:
     )
     facts = [
         (result.ranked[0].system.name, f"lowest {base.config.data.metric}: {result.ranked[0].score:.4f}"),
-        (f"{result.found.folds} × {result.found.seeds}", "folds × seeds"),
+        (f"{result.compared.folds} × {result.compared.seeds}", "folds × seeds"),
         (f"{len(base.train.lengths):,}", "series"),
         (str(result.systems[0].step.steps), "steps of a series"),
     ]
@@ -42,23 +42,23 @@ def page(study: PreparedStudy, result: StudyResult, command: str) -> str:
 
 
 def _scores(study: PreparedStudy, result: StudyResult) -> str:
-    rows = [study_results.row(each, result.found) for each in result.ranked]
+    rows = [study_results.row(each, result.compared) for each in result.ranked]
     first, metric = study.systems[0].name, study.ablation.base.config.data.metric
     return table(list(study_results.COLUMNS), rows, plain=True) + note(
         f"Score: {metric}, mean over folds and single seeds. Against the first: difference to {first} in % of its "
-        "score, below 0 is better. Interval: resampled series and seeds; it decides nothing. Verdict: corrected t over "
+        "score, below 0 is better. Bootstrap: over series and seeds; it does not decide. Verdict: corrected t over "
         "folds, after Holm. Peak: memory of a training step."
     )
 
 
 def _effects(result: StudyResult) -> str:
-    return forest(result.found) + note(
-        "Thin line: 95 % by the corrected t, for this system alone. Thick line: 95 % of resampled series and seeds. "
+    return forest(result.compared) + note(
+        "Thin line: 95 % interval of the corrected t, for this system alone. Thick line: 95 % bootstrap interval. "
         "Rings: folds. Shaded: differences that count as none."
     )
 
 
-def _price(result: StudyResult) -> str:
+def _costs(result: StudyResult) -> str:
     by_time = sorted(result.systems, key=lambda each: each.epoch_s)
     by_memory = sorted(result.systems, key=lambda each: each.step.peak_bytes)
     seconds = [(each.system.name, each.epoch_s, f"{each.epoch_s:.2f} s") for each in by_time]
@@ -68,13 +68,13 @@ def _price(result: StudyResult) -> str:
     ]
     step = result.systems[0].step
     return figures([("seconds an epoch", bars(seconds)), ("peak memory of a step", bars(memory))]) + note(
-        f"Both are measured on {step.batch} series of {step.steps} steps, by a process of its own, after all training; "
-        "an epoch's seconds are its steps times the fastest that was seen."
+        f"Both are measured on {step.batch} series of {step.steps} steps, by a process of its own, after all training. "
+        "Seconds an epoch: its steps times the fastest step."
     )
 
 
 def _growth(result: StudyResult) -> str:
-    """A picture a system: its seconds a step, the others' in grey; empty where growth was not measured."""
+    """One chart for each system: its seconds a step, the others' in grey; a note where growth was not measured."""
     if not result.systems[0].growth:
         return note("Not measured: add study.growth=true.")
     pictures = [(_caption(each), _seconds(each, result)) for each in result.systems]
@@ -105,44 +105,46 @@ def _line(each: SystemResult, style: str) -> Line:
     return Line(x=x, y=y, style=style)
 
 
-def _history(result: StudyResult) -> str:
-    """The truncation curves of the systems that look back and nowhere else."""
-    found = [each for each in result.systems if each.cuts]
+def _truncation_curves(result: StudyResult) -> str:
+    """The truncation curves of the causal systems."""
+    found = [each for each in result.systems if each.truncation]
     if not found:
-        return note("No system here looks back and nowhere else, so that it could be cut to its last steps.")
-    pictures = [(f"<b>{escape(each.system.name)}</b>", _cuts(each)) for each in found]
-    rows = [[each.system.name, *(f"{cut.error:.4f}, {cut.distance:.4f}" for cut in each.cuts)] for each in found]
-    steps = [f"last {cut.steps}" for cut in found[0].cuts]
+        return note("No system here is causal, so none can be truncated to its last steps.")
+    pictures = [(f"<b>{escape(each.system.name)}</b>", _truncation(each)) for each in found]
+    rows = [
+        [each.system.name, *(f"{point.error:.4f}, {point.distance:.4f}" for point in each.truncation)] for each in found
+    ]
+    steps = [f"last {point.steps}" for point in found[0].truncation]
     return (
         figures(pictures)
         + table(["", *steps], rows, plain=True)
         + note(
-            "Mean absolute error of a system that begins anew k steps before each answer, and how far that is from "
-            "what the whole one says (Miller & Hardt 2019). Where the curve is level, nothing further back matters. "
-            "Of its first cell, on series that it held out. Features that sum up the past bring it along."
+            "Mean absolute error of a system that sees only the last k steps before each prediction, and distance to "
+            "its untruncated predictions (Miller & Hardt 2019). Where the curve is flat, earlier steps do not matter. "
+            "Measured on its first cell, on held-out series. Features that sum up the past still carry it."
         )
     )
 
 
-def _cuts(each: SystemResult) -> str:
-    x, y = (np.array([getattr(cut, name) for cut in each.cuts]) for name in ("steps", "error"))
-    return chart([Line(x=x, y=y)], xlabel="k, steps that it looks back", ylabel="mean absolute error")
+def _truncation(each: SystemResult) -> str:
+    x, y = (np.array([getattr(point, name) for point in each.truncation]) for name in ("steps", "error"))
+    return chart([Line(x=x, y=y)], xlabel="k, steps that it sees", ylabel="mean absolute error")
 
 
 def _remarks(study: PreparedStudy, result: StudyResult) -> str:
     names = study_results.undecided(result)
     first = study.systems[0].name
     open_ = f"It cannot tell {', '.join(names)} from {first}." if names else f"It tells every system from {first}."
-    said = [
+    sentences = [
         open_,
         "Every system has as many parameters, and the same features, epochs, learning rate and schedule. That is one "
-        "way to be fair: tuned each by itself, or at equal time, they may rank otherwise.",
-        *ablation_wording.remarks(result.found),
+        "way to compare: tuned separately, or at equal time, they may rank differently.",
+        *ablation_wording.remarks(result.compared),
     ]
-    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in said) + "</ul>"
+    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in sentences) + "</ul>"
 
 
 def _again(study: PreparedStudy, command: str) -> str:
     pairs = zip(study.systems, study.ablation.prepared, strict=True)
     configs = {f"{system.name}, resolved": prepared.config.tables() for system, prepared in pairs}
-    return pages.again(command, recorded.environment(), configs)
+    return pages.reproduction(command, recorded.environment(), configs)

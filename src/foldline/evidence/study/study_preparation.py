@@ -1,4 +1,7 @@
-"""The systems as an ablation: the first is its baseline, the others its variants; cells and statistics are its own."""
+"""Prepare a study as an ablation: the first system is the baseline, the others are variants.
+
+Training, cells and statistics are those of the ablation.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from pathlib import Path
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import featurize, loading, store
+from foldline.data import featurize, loading
 from foldline.data.store import Store
 from foldline.evidence.ablation import ablation_run
-from foldline.evidence.ablation.ablation_file import Ablation, Variant, error_context
+from foldline.evidence.ablation.ablation_file import AblationPlan, Variant, error_context
 from foldline.evidence.ablation.ablation_run import PreparedAblation
 from foldline.evidence.study import width_search
 from foldline.evidence.study.study_file import StudyPlan, SystemConfig
@@ -18,7 +21,7 @@ from foldline.evidence.study.study_file import StudyPlan, SystemConfig
 
 @dataclass(frozen=True, kw_only=True)
 class SizedSystem:
-    """A system at its solved width."""
+    """A system with the width that was found for it."""
 
     name: str
     width: int
@@ -27,7 +30,7 @@ class SizedSystem:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedStudy:
-    """A study whose cells can be trained; systems and the ablation's configs are in one order."""
+    """A study whose cells can be trained; `systems` and `ablation.prepared` are in the same order."""
 
     plan: StudyPlan
     systems: list[SizedSystem]
@@ -35,14 +38,14 @@ class PreparedStudy:
 
     @property
     def folder(self) -> Path:
-        """runs/NAME/HASH: the same study of the same cells has the same folder."""
+        """runs/NAME/HASH: the hash of the ablation and of what growth is measured on."""
         settings = self.plan.settings
         growth = [settings.steps, settings.batch] if settings.growth else []
         return files.runs() / self.plan.name / files.digest([self.ablation.folder.name, growth])
 
 
 def prepare(plan: StudyPlan, terminal: Terminal, dry: bool = False) -> PreparedStudy:
-    """Read the data, solve for the widths, prepare every system's cells.
+    """Read the data, find the widths, prepare every system's cells.
 
     Raises:
         UserError: whatever is wrong with the data or with a system, before anything is trained.
@@ -56,12 +59,12 @@ def prepare(plan: StudyPlan, terminal: Terminal, dry: bool = False) -> PreparedS
         for system in plan.systems:
             systems.append(_sized(plan, system, dense))
             update(len(systems), len(plan.systems))
-    found = [plan.config_of(system, made.width) for system, made in zip(plan.systems, systems, strict=True)]
+    resolved = [plan.config_of(system, made.width) for system, made in zip(plan.systems, systems, strict=True)]
     variants = [
         Variant(name=made.name, changes=f"width {made.width}", config=config)
-        for made, config in zip(systems[1:], found[1:], strict=True)
+        for made, config in zip(systems[1:], resolved[1:], strict=True)
     ]
-    ablation = Ablation(name=plan.name, settings=plan.settings.design, base=found[0], variants=tuple(variants))
+    ablation = AblationPlan(name=plan.name, settings=plan.settings.design, base=resolved[0], variants=tuple(variants))
     prepared = ablation_run.prepare(ablation, terminal, dry)
     return PreparedStudy(
         plan=plan, systems=systems, ablation=replace(prepared, names=[system.name for system in systems])

@@ -1,4 +1,4 @@
-"""What is known of each system when all cells are finished: score, evidence, time, memory; as rows and as JSON."""
+"""Scores, verdicts, time and memory of each system, from finished cells; as rows and as JSON."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from foldline.experiment.preparation import Prepared
 from foldline.fit.device_dataset import kept_steps
 
 COLUMNS = (
-    *("system", "parameters", "width", "score", "against the first", "95 % of series", "p", "verdict"),
+    *("system", "parameters", "width", "score", "against the first", ablation_wording.BOOTSTRAP, "p", "verdict"),
     *("s / epoch", "peak MiB"),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemResult:
-    """One system."""
+    """One system. k folds, S seeds."""
 
     system: SizedSystem
-    scores: np.ndarray  # (k, S) of each fold by each seed
-    finding: VariantResult | None  # against the first system; None: it is the first
-    epoch_s: float  # of a cell that has the machine for itself: its steps, times the fastest that was measured
-    step: Cost  # of a training step as the study trains
+    scores: np.ndarray  # (k, S) score of each fold and seed
+    comparison: VariantResult | None  # with the first system; None: it is the first
+    epoch_s: float  # steps of an epoch times the fastest training step, nothing else running
+    step: Cost  # of a training step with the batch and steps that the study trains with
     growth: list[Cost]  # by number of steps; empty: not measured
-    cuts: list[TruncationPoint]  # by number of steps that it may look back; empty: it looks ahead, too
+    truncation: list[TruncationPoint]  # by number of steps that it sees; empty: it is not causal
 
     @property
     def score(self) -> float:
@@ -43,12 +43,12 @@ class SystemResult:
 
     @property
     def verdict(self) -> str:
-        """In words; the first system has none."""
-        return "" if self.finding is None else ablation_wording.verdict(self.finding)
+        """The verdict of its comparison; empty for the first system."""
+        return "" if self.comparison is None else ablation_wording.verdict(self.comparison)
 
     @property
     def exponents(self) -> tuple[float, float] | None:
-        """(a, b): time grows as T^a and memory as T^b, between the two longest series; None where that is unknown."""
+        """(a, b): time grows as T^a and memory as T^b, between the two longest series; None: not measured."""
         if len(self.growth) < 2:
             return None
         before, last = self.growth[-2:]
@@ -59,10 +59,10 @@ class SystemResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """What all systems had in common, for who finds only study.json."""
+    """What all systems have in common; it makes study.json readable on its own."""
 
     study: str
-    simulated: bool  # the series
+    simulated: bool  # whether the series are
     series: int
     parameters: int  # wanted of each system
     metric: str
@@ -81,78 +81,84 @@ class Design:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """What came out of a study."""
+    """All systems, compared and measured."""
 
     design: Design
-    found: AblationResult
+    compared: AblationResult
     systems: list[SystemResult]  # in the file's order
 
     @property
     def ranked(self) -> list[SystemResult]:
-        """The best score first."""
+        """The systems, best score first."""
         return sorted(self.systems, key=lambda each: each.score)
 
 
-def reduce(study: PreparedStudy, terminal: Terminal) -> StudyResult:
-    """Significance, and what is measured, of a study whose cells are all finished."""
-    found = ablation_results.reduce(study.ablation, terminal)
-    against: list[VariantResult | None] = [None, *found.variants]
+def evaluate(study: PreparedStudy, terminal: Terminal) -> StudyResult:
+    """Compare the systems of a study whose cells are all finished, and measure their costs."""
+    compared = ablation_results.evaluate(study.ablation, terminal)
+    comparisons: list[VariantResult | None] = [None, *compared.variants]
     systems = []
     with terminal.bar("time and memory", "systems") as update:
-        for system, prepared, finding in zip(study.systems, study.ablation.prepared, against, strict=True):
-            systems.append(_outcome(study, system, prepared, finding, found))
+        for system, prepared, each in zip(study.systems, study.ablation.prepared, comparisons, strict=True):
+            scores = compared.baseline if each is None else each.scores
+            systems.append(_system_result(study, system, prepared, each, scores))
             update(len(systems), len(study.systems))
-    return StudyResult(design=Design.of(study), found=found, systems=systems)
+    return StudyResult(design=Design.of(study), compared=compared, systems=systems)
 
 
-def _outcome(
-    study: PreparedStudy, system: SizedSystem, prepared: Prepared, finding: VariantResult | None, found: AblationResult
+def _system_result(
+    study: PreparedStudy,
+    system: SizedSystem,
+    prepared: Prepared,
+    comparison: VariantResult | None,
+    scores: np.ndarray,
 ) -> SystemResult:
+    """Measure a system. scores: (k, S)."""
     settings, model = study.plan.settings, prepared.plan[0].model
     subject = Subject.of(model, prepared.train)
     batch, steps = min(model.train.batch, len(prepared.train.lengths)), kept_steps(model.train.margin, prepared.train)
-    taught = len(prepared.train.lengths) * (1 - 1 / prepared.folds.k)
+    trained_series = len(prepared.train.lengths) * (1 - 1 / prepared.folds.k)  # outside one fold, on average
     step = measured(subject, batch, [steps])[0]
     return SystemResult(
         system=system,
-        scores=found.baseline if finding is None else finding.scores,
-        finding=finding,
-        epoch_s=step.step_s * math.ceil(taught / batch),
+        scores=scores,
+        comparison=comparison,
+        epoch_s=step.step_s * math.ceil(trained_series / batch),
         step=step,
         growth=measured(subject, settings.batch, settings.steps) if settings.growth else [],
-        cuts=truncation.curve(prepared) if truncation.looks_back(model) else [],
+        truncation=truncation.curve(prepared) if truncation.is_causal(model) else [],
     )
 
 
-def row(outcome: SystemResult, found: AblationResult) -> list[str]:
-    """A line of the table; effects in % of the first system's score, below 0 for better."""
-    finding, system = outcome.finding, outcome.system
+def row(result: SystemResult, compared: AblationResult) -> list[str]:
+    """Format a line of the table; effects in % of the first system's score, below 0 for better."""
+    comparison, system = result.comparison, result.system
     against = ["", "", "", "the first"]
-    if finding is not None:
-        low, high = finding.interval / found.score
-        effect = f"{finding.evidence.effect / found.score:+.1%}"
+    if comparison is not None:
+        low, high = comparison.interval / compared.score
+        effect = f"{comparison.significance.effect / compared.score:+.1%}"
         against = [
             effect,
             f"{low:+.1%} to {high:+.1%}",
-            ablation_wording.p_value(finding.evidence.p_holm),
-            outcome.verdict,
+            ablation_wording.p_value(comparison.significance.p_holm),
+            result.verdict,
         ]
-    price = [f"{outcome.epoch_s:.2f}", mebibytes(outcome.step.peak_bytes)]
-    return [system.name, f"{system.parameters:,}", str(system.width), f"{outcome.score:.4f}", *against, *price]
+    cost = [f"{result.epoch_s:.2f}", mebibytes(result.step.peak_bytes)]
+    return [system.name, f"{system.parameters:,}", str(system.width), f"{result.score:.4f}", *against, *cost]
 
 
 def mebibytes(size: int) -> str:
-    """Bytes as whole MiB."""
+    """Format bytes as whole MiB."""
     return f"{size / 2**20:,.0f}"
 
 
 def undecided(result: StudyResult) -> Sequence[str]:
-    """Systems that the study can't tell from the first one."""
+    """List the systems that the study cannot tell from the first one."""
     return [each.system.name for each in result.systems if each.verdict.startswith("cannot tell")]
 
 
 def as_json(result: StudyResult) -> dict[str, Any]:
-    """Everything that was found, for scripts: what the page shows, unrounded."""
+    """Everything that the page shows, unrounded, for study.json."""
     return {
         "design": asdict(result.design),
         "systems": [
@@ -164,9 +170,9 @@ def as_json(result: StudyResult) -> dict[str, Any]:
                 "time.epoch_s": each.epoch_s,
                 "step": asdict(each.step),
                 "growth": [asdict(cost) for cost in each.growth],
-                "truncation": [asdict(cut) for cut in each.cuts],
+                "truncation": [asdict(point) for point in each.truncation],
             }
             for each in result.systems
         ],
-        "evidence": ablation_results.as_json(result.found),
+        "evidence": ablation_results.as_json(result.compared),
     }

@@ -1,7 +1,7 @@
-"""The width at which a system has the wanted number of parameters: found by bisection, never guessed.
+"""Find the width at which a system has the wanted number of parameters, by bisection.
 
-The number of parameters must not fall as the width grows; it then crosses the wanted one once, and the nearer of the
-two widths beside that place is taken.
+The number of parameters must not fall as the width grows. It then crosses the wanted number once, and the nearer of the
+two widths beside the crossing is taken.
 """
 
 from __future__ import annotations
@@ -18,32 +18,33 @@ from foldline.fit import network_cell
 from foldline.models.contract import Targets
 from foldline.run.cells import ModelConfig
 
-WIDEST = 1 << 16  # a system that is still too small there does not grow with its width
+WIDEST = 1 << 16  # a system that is still too small at this width does not grow with it
 
 
 def targets_of(dense: Store) -> Targets:
-    """What a head is made for: the targets of labelled series, with their grids."""
+    """Describe the targets of labelled series, with their grids, as a head is built for them."""
     grids = target_grid.detect_grids(np.asarray(dense.y)[dense.scored])
     plain = tuple(None if grid is None else (grid.offset, grid.step, grid.count) for grid in grids)
     return dense.known_in(Targets(count=len(grids), grids=plain))
 
 
 def parameters(model: ModelConfig, dense: Store) -> int:
-    """How many numbers a model learns on these series.
+    """Count the trainable parameters of a model that is built for these series.
 
     Raises:
-        UserError: it can't be made for them.
+        UserError: it cannot be built for them.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # initialisation draws numbers: leave the global state as it was
         network = network_cell.build(model.name, model.params, dense.channels, dense.levels, targets_of(dense))
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def solve(count: Callable[[int], int], wanted: int, multiple: int, tolerance: float) -> tuple[int, int]:
-    """(width, its number of parameters), the width a multiple of `multiple`.
+    """Find (width, its number of parameters), the width a multiple of `multiple`.
 
     Args:
         count: width -> number of parameters, not falling.
+        wanted: number of parameters.
 
     Raises:
         UserError: no width comes within `tolerance`, a share of `wanted`.

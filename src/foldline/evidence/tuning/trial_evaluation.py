@@ -16,7 +16,7 @@ import numpy as np
 from foldline import blend
 from foldline.blend import members, post_processing
 from foldline.core.console import Terminal
-from foldline.data import exact_rows, target_grid
+from foldline.data import exact_rows
 from foldline.data.loading import Competition
 from foldline.experiment import preparation, scoring
 from foldline.experiment.config import Config, without_outside_members

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from foldline.core import schema
 from foldline.core.errors import UserError, unknown
-from foldline.core.overrides import apart
+from foldline.core.overrides import split_overrides
 from foldline.evidence.tuning.search_space import SearchSpace
 from foldline.experiment import config as configs
 from foldline.experiment.config import Config
@@ -101,7 +101,7 @@ def load(path: Path, overrides: Sequence[str]) -> Search:
         UserError: no such file, broken TOML, unknown key, a value that the base config refuses.
     """
     path = configs.locate(path)
-    mine, others = apart(overrides, "tune")
+    mine, others = split_overrides(overrides, "tune")
     tables = _read(path, mine)
     tune = schema.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
     space = SearchSpace.build(tables.get("space", {}), f"{path}: space")

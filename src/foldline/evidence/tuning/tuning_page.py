@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from foldline.core import pages
 from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
-from foldline.core.pages import Facts, folded, note, table
+from foldline.core.pages import Facts, collapsed, note, table
 from foldline.evidence.tuning.final_check import FinalCheck
 from foldline.evidence.tuning.pruning import reached
 from foldline.evidence.tuning.search_progress import shown
@@ -209,4 +209,6 @@ def _best(queue: TrialQueue) -> str:
         return ""
     values = queue.search.space.overrides(best.params)
     resolved = tomli_w.dumps(queue.search.config(best.params).tables())
-    return f"<pre>{escape(chr(10).join(values))}</pre>{folded('resolved: best.toml', f'<pre>{escape(resolved)}</pre>')}"
+    return (
+        f"<pre>{escape(chr(10).join(values))}</pre>{collapsed('resolved: best.toml', f'<pre>{escape(resolved)}</pre>')}"
+    )

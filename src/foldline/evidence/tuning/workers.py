@@ -83,7 +83,7 @@ def work(search: Search, limit: TimeLimit, look: Callable[[], None], open_tracke
     """A worker's life. Where others still run the last trials, it stays: one of them might die."""
     queue = TrialQueue(search)
     while queue.ended < search.tune.trials and not limit.passed(queue):
-        interrupt.obey()
+        interrupt.stop_if_requested()
         if not _one(queue, limit, look, open_tracker):
             time.sleep(LOOK_S)
         queue.refuse_unpromising()
@@ -156,7 +156,7 @@ class _Attempt:
                 for number, cell in enumerate(trial_evaluation.cells_of_folds(ready, [fold])):
                     self._enter(cell, place, number)
                 trial_evaluation.train_fold(ready, fold, partial(self._hear, tracker))
-                interrupt.obey()
+                interrupt.stop_if_requested()
                 score = trial_evaluation.mean_score(ready, folds[: place + 1])
                 self._report(pruning.step_of(place), score, last=place + 1 == len(folds))
         return score
@@ -211,7 +211,7 @@ class _Crew:
             self._hire(self.workers)
             while self.crew:
                 multiprocessing.connection.wait([process.sentinel for process in self.crew], timeout=LOOK_S)
-                interrupt.obey()
+                interrupt.stop_if_requested()
                 self.look()
                 if self.queue.ended > ended:
                     lost, ended = 0, self.queue.ended
