@@ -149,6 +149,23 @@ def test_workers_that_were_told_to_stop_are_noticed() -> None:
         executors._listen([fake(), fake()], ended, events, lambda *_: None)
 
 
+def test_a_last_event_that_comes_late_counts() -> None:
+    """On a busy machine a worker may put its last event and end between a look at the queue and one at the worker."""
+    worker = SimpleNamespace(exitcode=None)
+    seen: list[str] = []
+
+    class Late(queue.Queue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            if worker.exitcode is None:
+                worker.exitcode = 0
+                self.put((0, "done", {}))
+                raise queue.Empty
+            return super().get(block, timeout)
+
+    executors._listen([fake()], [worker], Late(), lambda job, kind, values: seen.append(kind))
+    assert seen == ["done"]
+
+
 def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cells take turns in one worker: each has a clock of its own."""
     said = {

@@ -125,10 +125,12 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
                 "running out of memory). Finished cells are kept: run the same command again, perhaps with "
                 "executor.workers=1."
             )
+        # Looked at before the queue: a worker's last events are in it before it ends, but may come after an empty look.
+        ended = all(process.exitcode == 0 for process in processes)
         try:
             number, kind, values = events.get(timeout=0.5)
         except queue.Empty:
-            if all(process.exitcode == 0 for process in processes):
+            if ended:
                 raise UserError(
                     "The worker processes were told to stop. What they had is saved: run the same command again."
                 ) from None

@@ -18,7 +18,8 @@ from foldline.output.tracking.wandb_mode import key_found, mode_of, without_key
 from foldline.run.cells import Cell
 from foldline.run.tracking import TrackConfig
 
-INIT_TIMEOUT_S = 15.0
+INIT_TIMEOUT_S = 15.0  # longest wait for a server
+SERVICE_TIMEOUT_S = 300.0  # and for wandb's own process on this machine, which is slow where all cores are busy
 FINISH_TIMEOUT_S = 60.0  # longest wait for an upload at a run's end; what is left can be sent by `track sync`
 
 
@@ -118,7 +119,7 @@ class WandbTracker:
         settings = wandb.Settings(
             silent=True,
             console="off",
-            init_timeout=INIT_TIMEOUT_S,
+            init_timeout=INIT_TIMEOUT_S if mode == "online" else SERVICE_TIMEOUT_S,
             x_disable_stats=True,
             disable_git=True,
             save_code=False,
