@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 import tiny
 
-from foldline.core import files
 from foldline.cli.main import main
+from foldline.core import files
 
 Tables = dict[str, pl.DataFrame]
 

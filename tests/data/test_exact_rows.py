@@ -11,11 +11,10 @@ import pytest
 import tiny
 from quickstart import SMOKE
 
-from foldline.experiment import config
-from foldline.data import exact_rows
 from foldline.blend import post_processing
-from foldline.data import loading
+from foldline.data import exact_rows, loading
 from foldline.data.exact_rows import Exact
+from foldline.experiment import config
 from ventilator import simulator
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from foldline.data import folds
 from foldline.core.errors import UserError
+from foldline.data import folds
 from foldline.data.folds import FoldsConfig
-from foldline.data.table import Table
 from foldline.data.roles import DataConfig
+from foldline.data.table import Table
 
 DATA = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), source="a-folder")
 BALANCED = FoldsConfig(kind="stratified-group", k=3, seed=1)

@@ -12,17 +12,15 @@ import tiny
 import torch
 from polars.testing import assert_frame_equal
 
-from foldline.fit import boosting_cell
-from foldline.fit import device_dataset
-from foldline.fit import labelled_series
-from foldline.fit import scaler
-from foldline.data import loading
-from foldline.data import store
 from foldline.cli.main import main
 from foldline.core.errors import UserError
+from foldline.data import featurize, loading
+from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
-from foldline.data.store import Dense, FeaturesConfig
 from foldline.data.roles import DataConfig, SimulateConfig
+from foldline.data.store import Store
+from foldline.fit import boosting_cell, device_dataset, scaler
+from foldline.fit.labelled_series import unlabelled_series
 
 KNOWN, STEPS = 3, 10
 DATA = DataConfig(
@@ -44,34 +42,33 @@ def load(folder: Path, tables: dict[str, pl.DataFrame], **changes: int) -> Compe
     return loading.load(replace(DATA, source=str(tiny.write(folder, tables)), **changes))
 
 
-def stores(competition: Competition) -> tuple[Dense, Dense]:
+def stores(competition: Competition) -> tuple[Store, Store]:
     features = FeaturesConfig(families=("raw", "static"))
-    made = [store.obtain(table, features, competition.levels) for table in (competition.train, competition.test)]
+    made = [featurize.obtain(table, features, competition.levels) for table in (competition.train, competition.test)]
     return made[0], made[1]
 
 
-def inputs(dense: Dense, fitted: scaler.Scaler) -> torch.Tensor:
+def inputs(store: Store, fitted: scaler.Scaler) -> torch.Tensor:
     """What a network is given of the first series."""
-    y = np.zeros((4, STEPS, 1)) if dense.y is None else np.asarray(dense.y[EVERY])
-    taught = labelled_series.LabelledSeries(dense, EVERY, y, dense.scored[EVERY].astype(np.float32))
+    taught = unlabelled_series(store, EVERY)
     return device_dataset.place([taught], fitted, STEPS, CPU).x
 
 
 def test_the_start_is_known_in_both_tables_and_not_scored(home: Path, tmp_path: Path) -> None:
     train, test = stores(load(tmp_path / "a", frames()))
-    assert train.y is not None and test.y is None and train.observed is not None and test.observed is not None
-    np.testing.assert_array_equal(train.observed, train.y[:, :KNOWN])
+    assert train.labelled and not test.labelled and train.observed == test.observed == KNOWN and train.known.all()
     speeds = tiny.rides(501, 4, STEPS, seed=1)["speed"].to_numpy().reshape(4, STEPS, 1)
-    np.testing.assert_array_equal(test.observed, speeds[:, :KNOWN])
-    for dense in (train, test):
-        assert not dense.scored[:, :KNOWN].any() and dense.scored[:, KNOWN:].all()
+    np.testing.assert_array_equal(test.pad(test.y)[:, :KNOWN], speeds[:, :KNOWN])
+    np.testing.assert_array_equal(test.known[:, 0], test.step_of_row < KNOWN)
+    for data in (train, test):
+        np.testing.assert_array_equal(data.scored, data.step_of_row >= KNOWN)
 
 
 def test_a_network_gets_the_start_scaled_and_a_flag_behind_its_features(home: Path, tmp_path: Path) -> None:
     train, test = stores(load(tmp_path / "a", frames()))
     fitted = scaler.fit("standard", train, np.arange(12), 0)
-    x, value = inputs(test, fitted), test.observed
-    assert value is not None and test.channels == x.shape[2] == len(test.names) + 2
+    x, value = inputs(test, fitted), test.pad(test.y)[:, :KNOWN]
+    assert test.channels == x.shape[2] == len(test.names) + 2
     assert (x[:, :, -1] == torch.tensor([1.0] * KNOWN + [0.0] * (STEPS - KNOWN))).all()
     np.testing.assert_allclose(x[:, :KNOWN, -2:-1], (value - fitted.y_center) / fitted.y_scale, rtol=1e-5)
     assert not x[:, KNOWN:, -2:].any() and test.known_in(fitted.targets).observed == KNOWN
@@ -80,7 +77,7 @@ def test_a_network_gets_the_start_scaled_and_a_flag_behind_its_features(home: Pa
 def test_later_values_of_the_test_file_change_nothing_that_is_read(home: Path, tmp_path: Path) -> None:
     empty, full = load(tmp_path / "a", frames(None)), load(tmp_path / "b", frames(99.0))
     assert_frame_equal(empty.test.frame, full.test.frame)
-    np.testing.assert_array_equal(empty.test.known, full.test.known)
+    np.testing.assert_array_equal(empty.test.start, full.test.start)
     assert empty.test.fingerprint == full.test.fingerprint and "speed" not in full.test.frame.columns
 
 
@@ -92,8 +89,7 @@ def test_later_values_of_the_training_target_never_reach_an_input(home: Path, tm
     other, _ = stores(load(tmp_path / "b", tables))
     fitted = scaler.fit("standard", first, np.arange(12), 0)
     assert not np.array_equal(first.y, other.y) and torch.equal(inputs(first, fitted), inputs(other, fitted))
-    chosen = np.ones((4, STEPS), dtype=bool)
-    rows = [boosting_cell.rows(dense, EVERY, chosen) for dense in (first, other)]
+    rows = [boosting_cell.inputs(data, EVERY) for data in (first, other)]
     np.testing.assert_array_equal(rows[0], rows[1])
     assert rows[0].shape == (4 * STEPS, len(first.names) + KNOWN)
 
@@ -110,7 +106,7 @@ def test_the_start_itself_does_reach_the_input(home: Path, tmp_path: Path) -> No
 def test_without_it_keys_are_what_they_were(home: Path, tmp_path: Path) -> None:
     assert "observed" not in replace(DATA, observed=0).roles() and DATA.roles()["observed"] == KNOWN
     train, _ = stores(load(tmp_path / "a", tiny.frames(), observed=0))
-    assert train.observed is None and train.channels == len(train.names)
+    assert train.observed == 0 and train.channels == len(train.names)
 
 
 def test_a_start_that_is_not_there_is_refused(home: Path, tmp_path: Path) -> None:
@@ -137,7 +133,8 @@ def test_a_simulated_competition_shows_the_start_and_hides_the_rest(home: Path) 
     )
     shown, plain = loading.load(roles), loading.load(replace(roles, observed=0))
     assert_frame_equal(shown.test.frame, plain.test.frame)
-    assert shown.test.known.reshape(2, 80)[:, :5].all() and not shown.test.known.reshape(2, 80)[:, 5:].any()
+    assert shown.test.start is not None
+    assert shown.test.start.reshape(2, 80)[:, :5].all() and not shown.test.start.reshape(2, 80)[:, 5:].any()
     assert sorted(path.name for path in loading.source_folder(roles).glob("*.csv")) == [
         "sample_submission.csv",
         "test.csv",

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 import tiny
 
-from foldline.data import loading
 from foldline.core.errors import UserError
-from foldline.data.table import Table
+from foldline.data import loading
 from foldline.data.roles import DataConfig, SimulateConfig
+from foldline.data.table import Table
 
 ROLES = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), scored="x > 0")
 

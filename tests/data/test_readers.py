@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from foldline.data import readers
 from foldline.core.errors import UserError
+from foldline.data import readers
 
 TABLE = pl.DataFrame({"id": [3, 1], "key": ["a", "b"], "x": [0.1, 2.5], "unused": [1, 1]})
 WANTED = {"key": None, "x": pl.Float64(), "id": None}

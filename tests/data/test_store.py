@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from foldline.data import store
 from foldline.core.errors import UserError
-from foldline.data.store import FeaturesConfig
-from foldline.data.table import Table
+from foldline.data import featurize, store
+from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
+from foldline.data.table import Table
 
 DATA = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), scored="x < 3")
 LEVELS = {"s": ("p", "q")}
@@ -37,27 +37,42 @@ def table(lengths: tuple[int, ...] = (3, 1, 2)) -> Table:
 
 
 def test_a_store_by_hand(home: Path) -> None:
-    dense = store.obtain(table(), CONFIG, LEVELS)
-    assert dense.names[0] == "x" and dense.x.shape == (3, 3, len(dense.names)) and dense.x.dtype == np.float32
-    assert dense.x[:, :, 0].tolist() == [[0, 1, 2], [3, 0, 0], [4, 5, 0]]
-    assert dense.static.tolist() == [[0], [1], [2]] and dense.levels == (2,)
-    assert dense.lengths.tolist() == [3, 1, 2]
-    assert dense.mask.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
-    assert dense.scored.tolist() == [[True] * 3, [False] * 3, [False] * 3]
-    assert dense.y is not None and dense.y[:, :, 0].tolist() == [[0, 0.5, 1], [1.5, 0, 0], [2, 2.5, 0]]
+    made = featurize.obtain(table(), CONFIG, LEVELS)
+    every = np.arange(3)
+    x = made.features_padded(every, 3)
+    assert made.names[0] == "x" and x.shape == (3, 3, len(made.names)) and x.dtype == np.float32
+    assert x[:, :, 0].tolist() == [[0, 1, 2], [3, 0, 0], [4, 5, 0]]
+    assert made.features(every)[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert made.static.tolist() == [[0], [1], [2]] and made.levels == (2,)
+    assert made.lengths.tolist() == [3, 1, 2] and made.offsets.tolist() == [0, 3, 4]
+    assert made.mask().tolist() == [[True] * 3, [True, False, False], [True, True, False]]
+    assert made.scored.tolist() == [True] * 3 + [False] * 3
+    assert made.labelled and made.known.all() and made.y[:, 0].tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
+
+
+def test_rows_are_reached_by_series(home: Path) -> None:
+    made, some = featurize.obtain(table(), CONFIG, LEVELS), np.array([2, 0])
+    assert made.series_of_row.tolist() == [0, 0, 0, 1, 2, 2] and made.step_of_row.tolist() == [0, 1, 2, 0, 0, 1]
+    assert made.rows(some).tolist() == [4, 5, 0, 1, 2] and made.rows(some[:0]).tolist() == []
+    assert made.features(some)[:, 0].tolist() == [4, 5, 0, 1, 2]
+    assert made.features_padded(some, 2)[:, :, 0].tolist() == [[4, 5], [0, 1]]
+    assert made.features_padded(some, 5)[:, :, 0].tolist() == [[4, 5, 0, 0, 0], [0, 1, 2, 0, 0]]
+    assert made.pad(made.y[:, 0], some, 2).tolist() == [[2, 2.5], [0, 0.5]]
+    assert made.mask(some, 2).tolist() == [[True, True], [True, True]]
 
 
 def test_series_without_targets_have_none(home: Path) -> None:
     unlabelled = Table(Path("test.csv"), DATA, table().frame.drop("y"), table().lengths)
-    assert store.obtain(unlabelled, CONFIG, LEVELS).y is None
+    made = featurize.obtain(unlabelled, CONFIG, LEVELS)
+    assert not made.labelled and not made.known.any() and not made.y.any() and made.y.shape == (6, 1)
 
 
 def test_it_is_opened_and_not_made_again(home: Path) -> None:
     heard: list[tuple[int, int]] = []
-    first = store.obtain(table(), CONFIG, LEVELS, lambda *done: heard.append(done))
-    again = store.obtain(table(), CONFIG, LEVELS, lambda *done: heard.append(done))
-    assert heard == [(3, 3)] and again.path == first.path and np.array_equal(again.x, first.x)
-    assert not again.x.flags.writeable
+    first = featurize.obtain(table(), CONFIG, LEVELS, lambda *done: heard.append(done))
+    again = featurize.obtain(table(), CONFIG, LEVELS, lambda *done: heard.append(done))
+    assert heard == [(3, 3)] and again.path == first.path and np.array_equal(again.dense, first.dense)
+    assert not again.dense.flags.writeable
 
 
 @pytest.mark.parametrize(
@@ -71,27 +86,27 @@ def test_it_is_opened_and_not_made_again(home: Path) -> None:
 def test_what_its_values_depend_on_makes_another(
     home: Path, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]
 ) -> None:
-    assert store.obtain(table(), config, levels).path != store.obtain(table(), CONFIG, LEVELS).path
+    assert featurize.obtain(table(), config, levels).path != featurize.obtain(table(), CONFIG, LEVELS).path
 
 
 def test_the_scaler_is_no_part_of_it(home: Path) -> None:
     scaled = FeaturesConfig(families=CONFIG.families, scaler="none")
-    assert store.obtain(table(), scaled, LEVELS).path == store.obtain(table(), CONFIG, LEVELS).path
+    assert featurize.obtain(table(), scaled, LEVELS).path == featurize.obtain(table(), CONFIG, LEVELS).path
 
 
 @pytest.mark.parametrize("rows", [1, 4, 100])
 def test_chunks_change_no_bit(home: Path, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = (3, 1, 2, 5, 1, 1, 4)
     config = FeaturesConfig(families=("raw", "integral", "lags", "stats", "static"))
-    whole = np.array(store.obtain(table(lengths), config, LEVELS).x)
-    monkeypatch.setattr(store, "CHUNK_ROWS", rows)
+    whole = np.array(featurize.obtain(table(lengths), config, LEVELS).dense)
+    monkeypatch.setattr(featurize, "CHUNK_ROWS", rows)
     monkeypatch.setenv("FOLDLINE_HOME", str(home / "other"))
-    assert np.array_equal(store.obtain(table(lengths), config, LEVELS).x, whole)
+    assert np.array_equal(featurize.obtain(table(lengths), config, LEVELS).dense, whole)
 
 
 def test_chunks_are_whole_series_and_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "CHUNK_ROWS", 10)
-    cuts = store.chunks(np.array([4, 4, 4, 30, 1, 9, 2]))
+    monkeypatch.setattr(featurize, "CHUNK_ROWS", 10)
+    cuts = featurize.chunks(np.array([4, 4, 4, 30, 1, 9, 2]))
     assert cuts[0][0] == 0 and cuts[-1][1] == 7
     assert all(first < last for first, last in cuts)
     assert all(one[1] == other[0] for one, other in pairwise(cuts))
@@ -102,11 +117,12 @@ def test_pad_and_unpad_undo_each_other() -> None:
     padded = store.pad(values, lengths, 4)
     assert padded.shape == (3, 4, 2) and padded[2].tolist() == [[10, 11], [0, 0], [0, 0], [0, 0]]
     assert np.array_equal(store.unpad(padded, lengths), values)
+    assert store.pad(values, lengths, 2)[:, :, 0].tolist() == [[0, 2], [4, 6], [10, 0]]  # what is longer is cropped
 
 
 def test_a_feature_too_large_for_float32_is_refused_and_leaves_no_store(home: Path) -> None:
     huge = table()
     huge = Table(huge.path, DATA, huge.frame.with_columns(x=pl.col("x") * 1e300), huge.lengths)
     with pytest.raises(UserError, match=r"must be finite in float32.* in k 0 of"):
-        store.obtain(huge, CONFIG, LEVELS)
+        featurize.obtain(huge, CONFIG, LEVELS)
     assert not list((home / "runs" / "store").iterdir())

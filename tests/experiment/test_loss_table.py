@@ -16,31 +16,28 @@ FOLD = np.arange(12) % 3
 
 
 def known() -> np.ndarray:
-    """(N, T) bool: every third step is exact."""
-    return np.broadcast_to(np.arange(6) % 3 == 1, DATA.scored.shape)
+    """(R,) bool: every third step is exact."""
+    return np.asarray(DATA.step_of_row % 3 == 1)
 
 
 def predicted(seed: int) -> np.ndarray:
-    assert DATA.y is not None
     return DATA.y + np.random.default_rng(seed).normal(size=DATA.y.shape)
 
 
 def booked(seeds: int, metric: str = "mae") -> np.ndarray:
     """(S, N, P, E) losses of predictions drawn by seed."""
-    assert DATA.y is not None
     book = LossTable.of(DATA, known())
     return np.stack([book.losses(DATA.y, predicted(seed), METRICS[metric]) for seed in range(seeds)])
 
 
 def test_losses_are_booked_where_a_loop_books_them() -> None:
-    assert DATA.y is not None
     book, wanted = LossTable.of(DATA, known()), np.zeros((12, 3, 2))
     counts = np.zeros((12, 3, 2))
     for series in range(12):
-        steps = np.flatnonzero(DATA.scored[series])
-        for rank, step in enumerate(steps):
-            place = series, 3 * rank // len(steps), int(known()[series, step])
-            wanted[place] += np.abs(predicted(0)[series, step] - DATA.y[series, step]).sum()
+        rows = [row for row in DATA.rows(np.array([series])) if DATA.scored[row]]
+        for rank, row in enumerate(rows):
+            place = series, 3 * rank // len(rows), int(known()[row])
+            wanted[place] += np.abs(predicted(0)[row] - DATA.y[row]).sum()
             counts[place] += 2
     np.testing.assert_allclose(booked(1)[0], wanted)
     np.testing.assert_array_equal(book.counts, counts)
@@ -48,13 +45,12 @@ def test_losses_are_booked_where_a_loop_books_them() -> None:
 
 @pytest.mark.parametrize("metric", ["mae", "rmse"])
 def test_fold_scores_are_the_metric_of_the_folds(metric: str) -> None:
-    assert DATA.y is not None
     book = LossTable.of(DATA, None)
     sums = np.stack([book.losses(DATA.y, predicted(seed), METRICS[metric]) for seed in range(2)])
     whole = loss_table.everything(book.counts)
     scores = loss_table.fold_scores(whole.of(sums), whole.of(book.counts), FOLD, METRICS[metric].finish)
     for fold in range(3):
-        inside = DATA.scored & (fold == FOLD)[:, None]
+        inside = DATA.scored & (fold == FOLD)[DATA.series_of_row]
         for seed in range(2):
             assert scores[fold, seed] == pytest.approx(METRICS[metric](DATA.y[inside], predicted(seed)[inside]))
 
@@ -78,7 +74,6 @@ def test_without_static_columns_or_decoder_there_are_phases_only() -> None:
 def effects(draws: int = 400, seeds: int = 3, pooled: bool = False) -> np.ndarray:
     """(2,) the interval of predictions of other seeds against those of the first ones."""
     book = LossTable.of(DATA, None)
-    assert DATA.y is not None
     sums = np.stack([book.losses(DATA.y, predicted(seed), METRICS["mae"]) for seed in range(2 * seeds)])
     whole = loss_table.everything(book.counts)
     paired = sums.reshape(2, seeds, *sums.shape[1:])
@@ -88,9 +83,9 @@ def effects(draws: int = 400, seeds: int = 3, pooled: bool = False) -> np.ndarra
 
 def test_intervals_are_those_of_a_slow_bootstrap() -> None:
     """Series drawn inside their fold, seeds for all folds at once; the ends agree within the draws' own noise."""
-    assert DATA.y is not None
-    each = [np.where(DATA.scored[..., None], np.abs(predicted(seed) - DATA.y), 0).sum(axis=(1, 2)) for seed in range(6)]
-    count = 2 * DATA.scored.sum(axis=1)
+    owner, scored = DATA.series_of_row, DATA.scored
+    each = [np.bincount(owner, (np.abs(predicted(seed) - DATA.y) * scored[:, None]).sum(axis=1)) for seed in range(6)]
+    count = 2 * np.bincount(owner, scored)
     rng, found = np.random.default_rng(5), []
     for _ in range(4000):
         picks, total = rng.integers(3, size=3), 0.0

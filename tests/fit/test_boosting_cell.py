@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from lab import INSIDE, TRAIN, dense
 
-from foldline.data.store import Dense
-from foldline.fit.boosting_cell import RowsCell, rows, settings
+from foldline.data.metrics import METRICS
+from foldline.data.store import Store
+from foldline.fit.boosting_cell import RowsCell, inputs, settings
 from foldline.fit.train_config import WatchConfig
 from foldline.models.systems.lightgbm import LightGBM
 
@@ -18,9 +19,9 @@ PARAMS = {"rounds": 30, "min_data_in_leaf": 2, "num_leaves": 3}
 STOP = WatchConfig(share=0.4, stop=2)
 
 
-def fitted(watch: WatchConfig, data: Dense | None = None) -> tuple[RowsCell, dict[str, Any]]:
+def fitted(watch: WatchConfig, data: Store | None = None) -> tuple[RowsCell, dict[str, Any]]:
     """A cell, and its row of the history."""
-    cell, said = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=watch)), dict[str, Any]()
+    cell, said = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=watch), METRICS["mae"]), dict[str, Any]()
     cell.fit(data or dense(), INSIDE, 0, lambda kind, **row: said.update(row) if kind == "epoch" else None)
     return cell, said
 
@@ -36,7 +37,10 @@ def test_stopping_watches_rows_of_whole_series_that_are_not_trained_on(monkeypat
     monkeypatch.setattr(LightGBM, "fit", spy)
     cell, said = fitted(STOP, data)
     ((taught, watched),) = calls
-    of = [{row.tobytes() for row in rows(data, np.array([each]), data.scored[[each]])} for each in INSIDE]
+    of = [
+        {row.tobytes() for row in inputs(data, np.array([each]))[data.scored[data.rows(np.array([each]))]]}
+        for each in INSIDE
+    ]
     sides = [{row.tobytes() for row in side} for side in (taught, watched)]
     for mine in of:  # a series is on one side, whole
         assert [mine <= side for side in sides].count(True) == [bool(mine & side) for side in sides].count(True) == 1

@@ -18,11 +18,11 @@ CPU = torch.device("cpu")
 PLAIN = Scaler(np.array([1.0, 0.0, -2.0]), np.array([2.0, 1.0, 4.0]), np.array([5.0, 0.0]), np.array([2.0, 1.0]), ())
 
 
-def test_a_lesson_is_the_labels_and_a_weight_of_1_for_each_scored_step() -> None:
+def test_labelled_series_have_their_labels_and_a_weight_of_1_for_each_scored_row() -> None:
     data = dense()
-    taught = labelled_series(data, INSIDE)
-    assert np.array_equal(taught.y, data.y[INSIDE]) and np.array_equal(taught.weight, data.scored[INSIDE])
-    assert taught.weight.dtype == np.float32
+    labelled, rows = labelled_series(data, INSIDE), data.rows(INSIDE)
+    assert np.array_equal(labelled.y, data.y[rows]) and np.array_equal(labelled.weight, data.scored[rows])
+    assert labelled.weight.dtype == np.float32 and labelled.known.all()
 
 
 def test_a_fold_by_hand() -> None:
@@ -32,12 +32,13 @@ def test_a_fold_by_hand() -> None:
     for row, series in enumerate((5, 2)):  # of 6 and 3 steps, cropped to 4
         real = min(4, int(data.lengths[series]))
         assert fold.mask[row].tolist() == [step < real for step in range(4)]
-        np.testing.assert_allclose(
-            fold.x[row, :real], (data.x[series, :real] - PLAIN.center) / PLAIN.scale, rtol=1e-6, atol=1e-6
-        )
-        np.testing.assert_allclose(fold.y[row, :, 0], (data.y[series, :4, 0] - 5) / 2, rtol=1e-6)
-        np.testing.assert_allclose(fold.y[row, :, 1], data.y[series, :4, 1], rtol=1e-6)
-        assert fold.weight[row].tolist() == data.scored[series, :4].tolist()
+        x, rows = data.features(np.array([series]))[:real], data.rows(np.array([series]))[:real]
+        np.testing.assert_allclose(fold.x[row, :real], (x - PLAIN.center) / PLAIN.scale, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(fold.y[row, :real, 0], (data.y[rows, 0] - 5) / 2, rtol=1e-6)
+        np.testing.assert_allclose(fold.y[row, :real, 1], data.y[rows, 1], rtol=1e-6)
+        assert not fold.y[row, real:].any() and not fold.weight[row, real:].any()
+        assert fold.weight[row, :real].tolist() == data.scored[rows].tolist()
+        assert fold.known is not None and fold.known[row].all(dim=1).tolist() == fold.mask[row].tolist()
     assert fold.static.tolist() == [[2], [1]] and fold.codes == 3
     assert fold.hidden[0] == -0.5 and fold.hidden[1:].isnan().all()
 
@@ -45,18 +46,23 @@ def test_a_fold_by_hand() -> None:
 def test_there_is_no_mask_where_all_steps_are_real() -> None:
     data, long = dense(), np.array([5, 3, 4])
     assert place([labelled_series(data, long)], PLAIN, 4, CPU).mask is None
+    assert place([labelled_series(data, long)], PLAIN, 4, CPU).known is None
     assert place([labelled_series(data, long)], PLAIN, 5, CPU).mask is not None
 
 
-def test_lessons_of_different_lengths_stand_one_after_the_other() -> None:
+def test_sets_of_different_lengths_stand_one_after_the_other() -> None:
     data, short = dense(), dense(series=3, steps=2, seed=1)
-    taught = LabelledSeries(short, np.array([1]), np.array(short.y[[1]]), np.full((1, 2), 0.5, dtype=np.float32))
-    fold = place([labelled_series(data, np.array([3, 5])), taught], PLAIN, 6, CPU)
+    rows = short.rows(np.array([1]))
+    half = np.full(2, 0.5, dtype=np.float32)
+    pseudo = LabelledSeries(short, np.array([1]), short.y[rows], np.ones((2, 2), dtype=bool), half)
+    fold = place([labelled_series(data, np.array([3, 5])), pseudo], PLAIN, 6, CPU)
     assert fold.mask is not None and fold.mask.sum(dim=1).tolist() == [4, 6, 2]
     assert fold.weight[2].tolist() == [0.5, 0.5, 0, 0, 0, 0]
-    np.testing.assert_allclose(fold.x[2, :2], (short.x[1] - PLAIN.center) / PLAIN.scale, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        fold.x[2, :2], (short.features(np.array([1])) - PLAIN.center) / PLAIN.scale, rtol=1e-5, atol=1e-6
+    )
     assert (fold.x[2, 2:] == 0).all() and (fold.y[2, 2:] == 0).all()
-    alone = place([taught], PLAIN, 6, CPU)
+    alone = place([pseudo], PLAIN, 6, CPU)
     assert torch.equal(fold.x[2], alone.x[0]) and torch.equal(fold.y[2], alone.y[0])
 
 
@@ -73,8 +79,8 @@ def test_a_batch_is_an_index() -> None:
     fold = place([labelled_series(dense(static=True), INSIDE)], PLAIN, 6, CPU)
     index = torch.tensor([4, 0, 4])
     batch = fold.batch(index)
-    for name, value in vars(batch).items():
-        assert torch.equal(value, getattr(fold, name)[index])
+    for name in ("x", "static", "mask", "y", "weight", "known"):
+        assert torch.equal(getattr(batch, name), getattr(fold, name)[index])
     full = replace(fold, mask=None).batch(index)
     assert full.mask is None and torch.equal(full.x, batch.x)
 
@@ -83,5 +89,13 @@ def test_the_crop_follows_the_last_step_that_any_series_scores() -> None:
     data = dense()  # steps 0 to 3 are scored
     assert [device_dataset.kept_steps(margin, data) for margin in (-1, 0, 1, 9)] == [6, 4, 5, 6]
     scored = data.scored.copy()
-    scored[5, 5] = True
+    scored[data.rows(np.array([5]))[5]] = True
     assert device_dataset.kept_steps(0, replace(data, scored=scored)) == 6
+
+
+def test_what_is_not_known_is_0_and_says_so() -> None:
+    known = np.array([[True, False]] * 4)
+    some = replace(labelled_series(dense(series=6, steps=6), np.array([3])), known=known)
+    fold = place([some], PLAIN, 4, CPU)
+    assert fold.known is not None and torch.equal(fold.known[0], torch.from_numpy(known))
+    assert (fold.y[0, :, 1] == 0).all() and (fold.y[0, :, 0] != 0).all()

@@ -13,7 +13,7 @@ from training_spy import Heard
 
 from foldline.cli.main import main
 from foldline.core import files
-from foldline.data import loading, readers, store
+from foldline.data import featurize, loading, readers, store
 from foldline.experiment import config, recorded
 from foldline.fit.pseudo_labels import PseudoLabels
 from foldline.run import cells, executors, planning
@@ -27,11 +27,11 @@ TAUGHT = f'model=[{{{SMALL}}}, {{{SMALL}, label = "student", teacher = {{of = ["
 
 
 @pytest.fixture
-def unlabelled(rides: Path) -> store.Dense:
+def unlabelled(rides: Path) -> store.Store:
     """The store of the rides' test table: 4 series of 10 steps, the last 2 of each not scored."""
     chosen = config.load(Path("rides"))
     table = loading.load(chosen.data)
-    return store.obtain(table.test, chosen.features, table.levels)
+    return featurize.obtain(table.test, chosen.features, table.levels)
 
 
 def exact_rows(folder: Path, rows: dict[int, float]) -> Path:
@@ -41,32 +41,36 @@ def exact_rows(folder: Path, rows: dict[int, float]) -> Path:
     return path
 
 
-def test_labels_are_the_teachers_mean_on_scored_steps(unlabelled: store.Dense, tmp_path: Path) -> None:
-    said = np.random.default_rng(0).normal(size=(3, 4, 10, 2))
+def test_labels_are_the_teachers_mean_on_scored_steps(unlabelled: store.Store, tmp_path: Path) -> None:
+    said = np.random.default_rng(0).normal(size=(3, 40, 1))
     paths = tuple(tmp_path / f"{number}.npy" for number in range(3))
     for path, values in zip(paths, said, strict=True):
         files.write_array(path, values)
-    labelled = PseudoLabels(unlabelled.path, None, paths, 0.25).labelled_series(2)
-    np.testing.assert_allclose(labelled.y, said.mean(axis=0))
+    labelled = PseudoLabels(unlabelled.path, None, paths, 0.25).labelled_series(1)
+    scored = np.tile([True] * 8 + [False] * 2, 4)
+    np.testing.assert_allclose(labelled.y[scored], said.mean(axis=0)[scored])
     assert labelled.series.tolist() == [0, 1, 2, 3]
-    assert (labelled.weight[:, :8] == 0.25).all() and (labelled.weight[:, 8:] == 0).all()
+    assert (labelled.weight[scored] == 0.25).all() and (labelled.weight[~scored] == 0).all()
+    assert labelled.known[scored].all() and not labelled.known[~scored].any()  # y = 0 there is no label
 
 
-def test_exact_rows_count_1_and_take_the_teachers_place(unlabelled: store.Dense, tmp_path: Path) -> None:
-    files.write_array(tmp_path / "said.npy", np.full((4, 10, 1), 3.0))
+def test_exact_rows_count_1_and_take_the_teachers_place(unlabelled: store.Store, tmp_path: Path) -> None:
+    files.write_array(tmp_path / "said.npy", np.full((40, 1), 3.0))
     rows = exact_rows(tmp_path, {0: 7.0, 12: 8.0, 19: 9.0})  # row 19 is the last step of series 1: not scored
     labelled = PseudoLabels(unlabelled.path, rows, (tmp_path / "said.npy",), 0.25).labelled_series(1)
-    expected, weight = np.full((4, 10), 3.0), np.tile([0.25] * 8 + [0.0] * 2, (4, 1))
-    expected[0, 0], expected[1, 2] = 7.0, 8.0
-    weight[0, 0] = weight[1, 2] = 1.0
-    np.testing.assert_array_equal(labelled.y[..., 0], expected)
+    expected, weight = np.tile([3.0] * 8 + [0.0] * 2, 4), np.tile([0.25] * 8 + [0.0] * 2, 4)
+    expected[0], expected[12] = 7.0, 8.0
+    weight[0] = weight[12] = 1.0
+    np.testing.assert_array_equal(labelled.y[:, 0], expected)
+    np.testing.assert_array_equal(labelled.known[:, 0], weight > 0)
     np.testing.assert_array_equal(labelled.weight, weight)
 
 
-def test_without_teachers_only_series_with_exact_rows_are_learnt_from(unlabelled: store.Dense, tmp_path: Path) -> None:
+def test_without_teachers_only_series_with_exact_rows_are_learnt_from(unlabelled: store.Store, tmp_path: Path) -> None:
     labelled = PseudoLabels(unlabelled.path, exact_rows(tmp_path, {12: 8.0}), (), 0.25).labelled_series(1)
-    assert labelled.series.tolist() == [1] and labelled.y.shape == (1, 10, 1)
-    assert labelled.weight.sum() == 1.0 and labelled.weight[0, 2] == 1.0 and labelled.y[0, 2, 0] == 8.0
+    assert labelled.series.tolist() == [1] and labelled.y.shape == (10, 1)
+    assert labelled.weight.sum() == 1.0 and labelled.weight[2] == 1.0 and labelled.y[2, 0] == 8.0
+    assert np.flatnonzero(labelled.known).tolist() == [2]
 
 
 # ---------------------------------------------------------------- who teaches whom
@@ -78,7 +82,7 @@ def students(plan: list[Cell]) -> dict[int | None, Cell]:
 
 
 def test_a_student_hears_the_teacher_that_held_out_its_own_fold(
-    unlabelled: store.Dense, home: Path, heard: dict[tuple[str, str], Heard], monkeypatch: pytest.MonkeyPatch
+    unlabelled: store.Store, home: Path, heard: dict[tuple[str, str], Heard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their test predictions are put in place: the number of their fold, everywhere."""
 

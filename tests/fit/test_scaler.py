@@ -11,7 +11,7 @@ import pytest
 from lab import dense
 
 from foldline.core.errors import UserError
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.fit import scaler
 from foldline.fit.scaler import Scaler
 
@@ -20,34 +20,36 @@ from foldline.fit.scaler import Scaler
 def test_it_looks_at_the_given_series_only(kind: str) -> None:
     data, given = dense(), np.array([0, 2, 5])
     before = scaler.fit(kind, data, given, seed=0)
-    x, y = data.x.copy(), np.array(data.y)
+    x, y = data.dense.copy(), np.array(data.y)
     others = np.setdiff1d(np.arange(10), given)
-    x[others], y[others] = 1e6, -1e6
-    after = scaler.fit(kind, replace(data, x=x, y=y), given, seed=0)
+    x[others], y[data.rows(others)] = 1e6, -1e6
+    after = scaler.fit(kind, replace(data, dense=x, y=y), given, seed=0)
     assert before.to_json() == after.to_json()
 
 
 @pytest.mark.parametrize("kind", scaler.KINDS)
 def test_padding_and_unscored_steps_count_nowhere(kind: str) -> None:
     data = dense()
-    x = np.where(data.mask[..., None], data.x, np.float32(1e6))
+    x = np.where(data.mask()[..., None], data.dense, np.float32(1e6))
     y = np.where(data.scored[..., None], np.array(data.y), 1e6)
-    before, after = (scaler.fit(kind, some, np.arange(10), seed=0) for some in (data, replace(data, x=x, y=y)))
+    before, after = (scaler.fit(kind, some, np.arange(10), seed=0) for some in (data, replace(data, dense=x, y=y)))
     assert before.to_json() == after.to_json()
 
 
-def column(values: list[float]) -> Dense:
+def column(values: list[float]) -> Store:
     """One series, one feature, one target of the same values."""
     x = np.array(values, dtype=np.float32)[None, :, None]
-    real = np.ones((1, len(values)), dtype=bool)
-    return Dense(
+    return Store(
         path=Path("s"),
         names=("f",),
-        x=x,
+        dense=x,
         static=np.zeros((1, 0), dtype=np.int64),
         lengths=np.array([len(values)]),
-        scored=real,
-        y=x.astype(float),
+        scored=np.ones(len(values), dtype=bool),
+        y=x[0].astype(float),
+        known=np.ones((len(values), 1), dtype=bool),
+        labelled=True,
+        observed=0,
         fingerprint="p",
         levels=(),
         of_static=(False,),

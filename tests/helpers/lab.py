@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from foldline.data import folds, loading, store
-from foldline.data.store import Dense
+from foldline.data import featurize, folds, loading
+from foldline.data.metrics import METRICS, Metric
+from foldline.data.store import Store
 from foldline.experiment import config
-from foldline.fit import labelled_series, scaler
-from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit import scaler
+from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
 from foldline.fit.trainer import Emit
@@ -51,21 +52,24 @@ EVERYTHING_WORDS = [  # the same for the rides, as overrides
 ]
 
 
-def dense(series: int = 10, steps: int = 6, features: int = 3, seed: int = 0, static: bool = False) -> Dense:
+def dense(series: int = 10, steps: int = 6, features: int = 3, seed: int = 0, static: bool = False) -> Store:
     """Series of 1 to `steps` steps, two targets, steps 0 to 3 scored; `static`: a column of 2 values, in feature 0."""
     rng = np.random.default_rng(seed)
     lengths = np.arange(series) % steps + 1
     real = np.arange(steps)[None, :] < lengths[:, None]
     x = (rng.normal(2.0, 3.0, size=(series, steps, features)) * real[..., None]).astype(np.float32)
     y = rng.normal(5.0, 2.0, size=(series, steps, 2)) * real[..., None]
-    return Dense(
+    return Store(
         path=Path("store"),
         names=tuple(f"f{number}" for number in range(features)),
-        x=x,
+        dense=x,
         static=1 + np.arange(series)[:, None] % 2 if static else np.zeros((series, 0), dtype=np.int64),
         lengths=lengths,
-        scored=real & (np.arange(steps) < 4),
-        y=y,
+        scored=(real & (np.arange(steps) < 4))[real],
+        y=y[real],
+        known=np.ones((int(real.sum()), 2), dtype=bool),
+        labelled=True,
+        observed=0,
         fingerprint="print",
         levels=(2,) if static else (),
         of_static=tuple(static and number == 0 for number in range(features)),
@@ -82,7 +86,7 @@ def exhaust(steps: Iterator[None]) -> int:
 
 
 def fitted(
-    data: Dense | None = None,
+    data: Store | None = None,
     seed: int = 0,
     train: TrainConfig = TRAIN,
     emit: Emit = silent,
@@ -90,16 +94,13 @@ def fitted(
     params: dict[str, Any] = PARAMS,
     series: np.ndarray = INSIDE,
     labelled_sets: Sequence[LabelledSeries] = (),
+    metric: Metric = METRICS["mae"],
 ) -> NetworkCell:
     """A network fitted on `series` of `data` (and on more sets), its checkpoints in `folder` or thrown away."""
     data = dense() if data is None else data
-    cell = NetworkCell("hybrid", params, train, scaler.fit("robust", data, series, 0))
+    cell = NetworkCell("hybrid", params, train, scaler.fit("robust", data, series, 0), metric)
     with tempfile.TemporaryDirectory() as thrown_away:
-        exhaust(
-            cell.fit(
-                [labelled_series.labelled_series(data, series), *labelled_sets], seed, emit, folder or Path(thrown_away)
-            )
-        )
+        exhaust(cell.fit([labelled_series(data, series), *labelled_sets], seed, emit, folder or Path(thrown_away)))
     return cell
 
 
@@ -120,7 +121,7 @@ def given(chosen: config.Config) -> PlanInputs:
     """What the cells of a config share; there are no series to pre-train on."""
     table = loading.load(chosen.data)
     dealt, _ = folds.obtain(chosen.folds, chosen.name, table.train)
-    train, test = (store.obtain(part, chosen.features, table.levels) for part in (table.train, table.test))
+    train, test = (featurize.obtain(part, chosen.features, table.levels) for part in (table.train, table.test))
     return PlanInputs(chosen.data, chosen.features, train, dealt, test.fingerprint)
 
 

@@ -27,12 +27,12 @@ class Heard:
         return self.scaler == other.scaler and all(
             np.array_equal(getattr(one, name), getattr(two, name)) and np.array_equal(features(one), features(two))
             for one, two in zip(self.labelled_sets, other.labelled_sets, strict=True)
-            for name in ("series", "y", "weight")
+            for name in ("series", "y", "known", "weight")
         )
 
 
 def features(labelled: LabelledSeries) -> np.ndarray:
-    return np.asarray(labelled.dense.x[labelled.series])
+    return np.asarray(labelled.store.features(labelled.series))
 
 
 @pytest.fixture

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.store import Store, pad
 from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit.out_of_memory import attempt
 from foldline.fit.scaler import Scaler
 
-BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once
+BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once: small beside any memory
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,18 @@ class Batch:
     mask: Tensor | None  # (B, T) bool, real steps; None where all are
     y: Tensor  # (B, T, K) float32, scaled
     weight: Tensor  # (B, T) float32, how much a step counts in the loss
-    known: Tensor | None  # (B, T, K) bool, targets whose value is given; None where all are
+    known: Tensor | None  # (B, T, K) bool, targets whose value is given; None where all are, and all steps are real
+    has_unknown: bool  # whether a real step of the dataset has an unknown target; known here without a look at `known`
 
     def parts(self, size: int) -> list[Batch]:
-        """The batch in pieces of at most `size` series; 0: in one piece."""
+        """Cut the batch into parts of at most `size` series; 0: one part."""
         if not 0 < size < len(self.x):
             return [self]
-        fields = {name: value for name, value in vars(self).items() if value is not None}
-        pieces = zip(*(value.split(size) for value in fields.values()), strict=True)
-        return [replace(self, **dict(zip(fields, piece, strict=True))) for piece in pieces]
+        tensors: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return [
+            replace(self, **{name: value[part] for name, value in tensors.items()})
+            for part in chunks(len(self.x), size)
+        ]
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ class DeviceDataset:
     mask: Tensor | None  # (N, T) bool; None where all steps are real
     y: Tensor  # (N, T, K) float32, scaled
     weight: Tensor  # (N, T) float32
-    known: Tensor | None  # (N, T, K) bool, targets whose value is given; None where all are
+    known: Tensor | None  # (N, T, K) bool, targets whose value is given; None where all are, and all steps are real
+    has_unknown: bool  # whether a real step's target is unknown
     hidden: Tensor  # (F,) float32: the scaled value of a feature whose static columns are hidden; NaN: not made of any
     codes: int  # L, number of codes of the static column with most of them
 
@@ -57,7 +65,8 @@ class DeviceDataset:
         """Take some series. index: (B,) int64 on the device."""
         mask = None if self.mask is None else self.mask[index]
         known = None if self.known is None else self.known[index]
-        return Batch(self.x[index], self.static[index], mask, self.y[index], self.weight[index], known)
+        values = (self.x[index], self.static[index], mask, self.y[index], self.weight[index], known)
+        return Batch(*values, has_unknown=self.has_unknown)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -69,10 +78,9 @@ def place(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int, d
     Raises:
         UserError: its memory is full.
     """
-    try:
-        return _placed(labelled_sets, scaler, steps, device)
-    except torch.OutOfMemoryError:
-        pass  # out of the handler first: the error's traceback holds what was placed by then
+    placed = attempt(partial(_placed, labelled_sets, scaler, steps, device))
+    if placed is not None:
+        return placed
     count = sum(len(part.series) for part in labelled_sets)
     size = 4 * count * steps * labelled_sets[0].store.channels / 2**30
     raise UserError(
@@ -117,6 +125,7 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
         y=y,
         weight=weight,
         known=None if bool(known.all()) else known,
+        has_unknown=bool((mask.unsqueeze(-1) & ~known).any()),
         hidden=hidden,
         codes=1 + max(store.levels, default=0),
     )
@@ -124,11 +133,10 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
 
 def _fill(x: Tensor, part: LabelledSeries, center: Tensor, inverse: Tensor) -> None:
     """Scale features into their place, x (n, T, F), in pieces of series that fit into memory beside them."""
-    steps, features = x.shape[1:]
-    count = max(1, BYTES_PER_CHUNK // (4 * steps * features))
-    for first in range(0, len(part.series), count):
-        piece = torch.from_numpy(part.store.features_padded(part.series[first : first + count], steps))
-        x[first : first + count] = (piece.to(x.device) - center) * inverse
+    steps, features = min(x.shape[1], part.store.longest), x.shape[2]
+    for chunk in chunks(len(part.series), max(1, BYTES_PER_CHUNK // (4 * steps * features))):
+        values = torch.from_numpy(part.store.features_padded(part.series[chunk], steps))
+        x[chunk, :steps] = (values.to(x.device) - center) * inverse
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
