@@ -23,6 +23,7 @@ from benchmarks import train_rival
 from benchmarks.measured import peak_bytes
 from foldline.fit import network_cell, trainer
 from foldline.fit.device_dataset import DeviceDataset
+from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
 from foldline.models.contract import Targets
@@ -111,12 +112,14 @@ def ours(task: Task) -> float:
 
 def _cell(task: Task, config: TrainConfig, seed: int) -> Iterator[None]:
     device = torch.device(task.device)
-    trainer.prepare(config, device)
+    use_settings(config, device)
     x, y, scored = breaths(4 * task.batch, seed)
     fold = DeviceDataset(
         x=torch.from_numpy(x[:, : task.kept].copy()).to(device),
         static=torch.zeros(len(x), 0, dtype=torch.long, device=device),
         mask=None,
+        known=None,
+        has_unknown=False,
         y=torch.from_numpy(y[:, : task.kept, None].copy()).to(device),
         weight=torch.from_numpy(scored[:, : task.kept].astype(np.float32)).to(device),
         hidden=torch.full((FEATURES,), math.nan, device=device),
@@ -125,7 +128,7 @@ def _cell(task: Task, config: TrainConfig, seed: int) -> Iterator[None]:
     torch.manual_seed(seed)
     state = State(network_of(task).to(device), config, device)
     steps = trainer.train(state, config, seed, fold, None, _silent, Path(tempfile.gettempdir()))
-    return trainer.on_own_stream(steps, device)
+    return with_settings(steps, config, device)
 
 
 def _silent(kind: str, **values: Any) -> None:

@@ -29,6 +29,8 @@ def batch(mask: Tensor | None = MASK, series: int = SERIES, steps: int = STEPS) 
         mask=mask,
         y=torch.eye(series)[:, None, :].expand(-1, steps, -1).clone(),
         weight=torch.randint(3, (series, steps)) / 2 * (1 if mask is None else mask),
+        known=None if mask is None else mask[..., None].expand(-1, -1, series).clone(),
+        has_unknown=False,
     )
 
 
@@ -39,7 +41,8 @@ def drawn(part: Any, *given: Any, seed: int = 0) -> Batch:
 
 
 def same(one: Batch, other: Batch) -> bool:
-    return all(torch.equal(value, getattr(other, name)) for name, value in vars(one).items() if value is not None)
+    tensors = {name: value for name, value in vars(one).items() if isinstance(value, Tensor)}
+    return all(torch.equal(value, getattr(other, name)) for name, value in tensors.items())
 
 
 # ---------------------------------------------------------------- mixup
@@ -126,7 +129,8 @@ def numbered(series: int, steps: int, mask: Tensor | None = None) -> Batch:
     """Every value says at which step it stood."""
     place = torch.arange(steps, dtype=torch.float32).expand(series, -1).clone()
     wide = place.unsqueeze(-1)
-    return Batch(wide.repeat(1, 1, 2), torch.zeros(series, 0, dtype=torch.int64), mask, wide, place)
+    static, known = torch.zeros(series, 0, dtype=torch.int64), None if mask is None else mask[..., None]
+    return Batch(wide.repeat(1, 1, 2), static, mask, wide, place, known, has_unknown=False)
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3, 7])
@@ -204,6 +208,9 @@ def test_a_batch_in_parts_is_the_batch() -> None:
         parts = whole.parts(3)
         assert [len(part.x) for part in parts] == [3, 3, 2]
         for name, value in vars(whole).items():
-            assert value is None or torch.equal(torch.cat([getattr(part, name) for part in parts]), value)
+            if isinstance(value, Tensor):
+                assert torch.equal(torch.cat([getattr(part, name) for part in parts]), value)
+            else:
+                assert {getattr(part, name) for part in parts} == {value}
         assert all(part.mask is None for part in parts) == (whole.mask is None)
         assert whole.parts(0) == [whole] == whole.parts(8) == whole.parts(99)

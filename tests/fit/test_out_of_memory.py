@@ -15,7 +15,7 @@ from lab import INSIDE, PARAMS, TRAIN, dense, fitted, weights
 
 from foldline.cli.main import main
 from foldline.core.errors import UserError
-from foldline.fit import device_dataset, labelled_series, network_cell, scaler, step_time, trainer
+from foldline.fit import device_dataset, labelled_series, network_cell, scaler, step_time, training_step
 from foldline.fit.device_dataset import Batch
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.train_config import TrainConfig, WatchConfig
@@ -179,7 +179,7 @@ def gradients(head: str, train: TrainConfig) -> tuple[float, dict[str, torch.Ten
     whole = fold.batch(torch.arange(11))
     torch.manual_seed(1)
     batch: Batch = replace(whole, weight=whole.weight * torch.randint(1, 3, whole.weight.shape) / 2)
-    loss = trainer.backward(state, train, batch)
+    loss = training_step.backward(state, train, batch)
     return float(loss), {name: value.grad for name, value in network.named_parameters() if value.grad is not None}
 
 

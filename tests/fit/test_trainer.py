@@ -14,7 +14,7 @@ import torch
 from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, checkpoint, dense, exhaust, fitted, silent, weights
 
 from foldline.core.errors import UserError
-from foldline.fit import labelled_series, scaler, trainer
+from foldline.fit import labelled_series, scaler, trainer, training_step
 from foldline.fit.device_dataset import kept_steps
 from foldline.fit.divergence import Diverged
 from foldline.fit.network_cell import NetworkCell
@@ -46,11 +46,11 @@ def test_the_same_bits_with_every_part_of_the_recipe() -> None:
 @pytest.mark.parametrize("train", [TRAIN, EVERYTHING], ids=["plain", "everything"])
 def test_the_held_out_series_change_no_weight(train: TrainConfig) -> None:
     data = dense(static=True)
-    x, y, static = data.x.copy(), np.array(data.y), data.static.copy()
+    x, y, static = data.dense.copy(), np.array(data.y), data.static.copy()
     held = np.setdiff1d(np.arange(10), INSIDE)
-    x[held], y[held], static[held] = 1e3, -1e3, 0
+    x[held], y[data.rows(held)], static[held] = 1e3, -1e3, 0
     (told, before), (tells, after) = (
-        history(train, data=some) for some in (data, replace(data, x=x, y=y, static=static))
+        history(train, data=some) for some in (data, replace(data, dense=x, y=y, static=static))
     )
     assert weights(after) == weights(before)
     assert [row["loss"] for row in tells] == [row["loss"] for row in told]
@@ -63,9 +63,10 @@ def test_it_saves_loads_and_predicts_to_the_last_bit(tmp_path: Path) -> None:
     again.load(tmp_path, data)
     everyone = np.arange(10)
     predicted, spread = cell.predict(data, everyone)
-    assert predicted.shape == (10, 6, 2) and predicted.dtype == np.float64 and spread is None
+    assert predicted.shape == (len(data.scored), 2) and predicted.dtype == np.float64 and spread is None
     assert np.array_equal(again.predict(data, everyone)[0], predicted)
-    np.testing.assert_allclose(cell.predict(data, everyone[::-1])[0], predicted[::-1], rtol=1e-5, atol=1e-6)
+    backwards = cell.predict(data, everyone[::-1])[0]
+    np.testing.assert_allclose(backwards, predicted[data.rows(everyone[::-1])], rtol=1e-5, atol=1e-6)
 
 
 def test_a_head_that_knows_its_spread_tells_it_in_the_targets_own_unit(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_head_that_knows_its_spread_tells_it_in_the_targets_own_unit(tmp_path:
     far = NetworkCell("hybrid", cell.params, TRAIN, ten_times)
     far.load(tmp_path, data)
     (_, spread), (_, wide) = (some.predict(data, INSIDE) for some in (cell, far))
-    assert spread is not None and wide is not None and spread.shape == (7, 6, 2) and (spread > 0).all()
+    assert spread is not None and wide is not None and spread.shape == (len(data.rows(INSIDE)), 2) and (spread > 0).all()
     np.testing.assert_allclose(wide, 10 * spread)
 
 
@@ -86,14 +87,14 @@ def test_no_series_at_all_are_predicted_too(kind: str) -> None:
     for head, knows in (("l1", False), ("laplace", True)):
         cell = fitted(params={"width": 4, "time": "f1", "blocks": [{"kind": kind}], "head": {"kind": head}})
         values, spread = cell.predict(dense(), none)
-        assert values.shape == (0, 6, 2) and (spread is not None) == knows
-        assert spread is None or spread.shape == (0, 6, 2)
+        assert values.shape == (0, 2) and (spread is not None) == knows
+        assert spread is None or spread.shape == (0, 2)
 
 
 def test_a_network_that_reads_the_time_reads_it_in_its_own_unit(tmp_path: Path) -> None:
     cell = fitted(params={"width": 4, "time": "f1", "blocks": [{"kind": "time2vec"}], "head": {"kind": "l1"}})
     data, place = dense(), dense().names.index("f1")
-    scaled = (data.x - cell.scaler.center) / cell.scaler.scale
+    scaled = (data.dense - cell.scaler.center) / cell.scaler.scale
     again = NetworkCell(cell.name, cell.params, TRAIN, cell.scaler)
     cell.save(tmp_path)
     again.load(tmp_path, data)
@@ -101,7 +102,7 @@ def test_a_network_that_reads_the_time_reads_it_in_its_own_unit(tmp_path: Path) 
         assert known.network is not None
         clock = known.network.clock
         assert isinstance(clock, Clock)
-        np.testing.assert_allclose(clock(torch.as_tensor(scaled)), data.x[..., place], atol=1e-5)
+        np.testing.assert_allclose(clock(torch.as_tensor(scaled)), data.dense[..., place], atol=1e-5)
 
 
 def test_a_time_that_is_no_feature_is_refused() -> None:
@@ -113,18 +114,19 @@ def test_cropping_keeps_the_margin_and_repeats_the_last_step() -> None:
     data = dense()  # steps 0 to 3 are scored
     assert [kept_steps(margin, data) for margin in (-1, 0, 1, 9)] == [6, 4, 5, 6]
     cropped, _ = fitted(train=replace(TRAIN, margin=0)).predict(data, np.arange(10))
-    assert cropped.shape == (10, 6, 2)
-    assert np.array_equal(cropped[:, 4], cropped[:, 3]) and np.array_equal(cropped[:, 5], cropped[:, 3])
+    assert cropped.shape == (len(data.scored), 2)
+    padded, long = data.pad(cropped), data.lengths == 6
+    assert np.array_equal(padded[long, 4], padded[long, 3]) and np.array_equal(padded[long, 5], padded[long, 3])
 
 
 def test_steps_behind_the_crop_change_nothing(tmp_path: Path) -> None:
     data, config = dense(), replace(TRAIN, margin=0)
-    x = data.x.copy()
-    x[:, 4:] += 50.0 * data.mask[:, 4:, None]
+    x = data.dense.copy()
+    x[:, 4:] += 50.0 * data.mask()[:, 4:, None]
     plain = NetworkCell("hybrid", PARAMS, config, scaler.fit("none", data, INSIDE, 0))
     other = NetworkCell("hybrid", PARAMS, config, plain.scaler)
     exhaust(plain.fit([labelled_series.labelled_series(data, INSIDE)], 0, silent, tmp_path / "plain"))
-    exhaust(other.fit([labelled_series.labelled_series(replace(data, x=x), INSIDE)], 0, silent, tmp_path / "other"))
+    exhaust(other.fit([labelled_series.labelled_series(replace(data, dense=x), INSIDE)], 0, silent, tmp_path / "other"))
     assert weights(plain) == weights(other)
 
 
@@ -146,8 +148,9 @@ def test_an_epochs_loss_is_the_mean_over_all_its_scored_steps() -> None:
 
 def scaled_error(cell: NetworkCell, data: Any, series: np.ndarray) -> float:
     """Mean absolute error over the scored steps of some series, in scaled units."""
-    errors = np.abs(cell.predict(data, series)[0] - data.y[series]) / cell.scaler.y_scale
-    return float(errors.mean(axis=-1)[data.scored[series]].mean())
+    rows = data.rows(series)
+    errors = np.abs(cell.predict(data, series)[0] - data.y[rows]) / cell.scaler.y_scale
+    return float(errors.mean(axis=-1)[data.scored[rows]].mean())
 
 
 def test_a_loss_that_diverges_is_the_users_to_mend(tmp_path: Path) -> None:
@@ -161,9 +164,9 @@ def poisoned(folder: Path, victim: int) -> Any:
     """Ten series called a to j; one of them holds a NaN."""
     (folder / "keys.json").write_text(str(list("abcdefghij")).replace("'", '"'))
     data = dense()
-    x = data.x.copy()
+    x = data.dense.copy()
     x[victim, 0, 1] = np.nan
-    return replace(data, x=x, path=folder)
+    return replace(data, dense=x, path=folder)
 
 
 @pytest.mark.parametrize("victim", [1, 8])
@@ -190,7 +193,7 @@ def test_gradients_that_are_not_finite_reach_no_checkpoint_though_the_loss_is(
     step: int, checkpoint_s: float, clip: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen before the checkpoint that follows, by the next step's loss, or at the end of the epoch."""
-    honest, steps = trainer.backward, iter(range(1, 100))
+    honest, steps = training_step.backward, iter(range(1, 100))
 
     def backward(state: Any, *given: Any) -> torch.Tensor:
         loss = honest(state, *given)
@@ -198,7 +201,7 @@ def test_gradients_that_are_not_finite_reach_no_checkpoint_though_the_loss_is(
             next(state.network.parameters()).grad.view(-1)[0] = math.inf
         return loss
 
-    monkeypatch.setattr(trainer, "backward", backward)
+    monkeypatch.setattr(training_step, "backward", backward)
     said = "training loss of hybrid was not finite at step 3" if step == 2 else f"gradient of .* finite at step {step}"
     with pytest.raises(UserError, match=f"The {said} of epoch 1, on the series"):
         fitted(calm_keys(tmp_path), train=replace(TRAIN, checkpoint_s=checkpoint_s, clip=clip), folder=tmp_path)
@@ -223,7 +226,9 @@ def test_many_named_series_are_counted(tmp_path: Path) -> None:
 def test_a_prediction_does_not_hang_on_the_other_series_of_its_file() -> None:
     data, cell = dense(), fitted(train=replace(TRAIN, margin=1))
     scored = data.scored.copy()
-    scored[:, 3:] = False  # alone, these series would be cropped earlier than the ones that were learnt from
+    scored[data.step_of_row >= 3] = (
+        False  # alone, these series would be cropped earlier than the ones that were learnt from
+    )
     short = replace(data, scored=scored)
     assert kept_steps(1, short) < kept_steps(1, data) == cell.steps
     assert cell.predict(short, INSIDE)[0].tobytes() == cell.predict(data, INSIDE)[0].tobytes()

@@ -14,6 +14,7 @@ from lab import INSIDE, PARAMS, TRAIN, dense, exhaust, fitted, weights
 from test_trainer import history, scaled_error
 
 from foldline.core.errors import UserError
+from foldline.data.metrics import METRICS
 from foldline.fit import network_cell, scaler
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import NetworkCell
@@ -39,7 +40,8 @@ def test_the_inner_split_takes_whole_series_of_the_first_lesson_by_the_seed() ->
     assert taught[1] is labelled_sets[1] and len(watched) == 1 and len(watched[0].series) == 2
     assert sorted([*taught[0].series, *watched[0].series]) == INSIDE.tolist()
     for part in (*taught, *watched):
-        assert np.array_equal(part.y, data.y[part.series]) and np.array_equal(part.weight, data.scored[part.series])
+        rows = data.rows(part.series)
+        assert np.array_equal(part.y, data.y[rows]) and np.array_equal(part.weight, data.scored[rows])
     assert len({tuple(inner(data, seed)) for seed in range(8)}) > 1
     assert network_cell.inner_split(labelled_sets, 0.0, 0) == (labelled_sets, [])
     with pytest.raises(
@@ -53,7 +55,7 @@ def test_something_is_scored_on_either_side_of_the_inner_split(seed: int) -> Non
     """Two of seven series are scored; a share of a seventh, or nearly all, still leaves one of them on either side."""
     labelled = labelled_series(dense(), INSIDE)
     weight = labelled.weight.copy()
-    weight[[0, 1, 3, 5, 6]] = 0.0
+    weight[np.isin(np.repeat(np.arange(7), dense().lengths[INSIDE]), [0, 1, 3, 5, 6])] = 0.0
     for share in (0.15, 0.9):
         kept, out = (part[0] for part in network_cell.inner_split([replace(labelled, weight=weight)], share, seed))
         assert kept.weight.any() and out.weight.any() and len(kept.series) + len(out.series) == len(INSIDE)
@@ -75,11 +77,11 @@ def test_a_watched_score_that_is_not_finite_is_no_reason_to_keep_the_first_weigh
 def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
     data = dense()
     watched = inner(data)
-    x, y = data.x.copy(), np.array(data.y)
-    x[watched], y[watched] = 7.0, -7.0
-    lied = replace(data, x=x, y=y)
+    x, y = data.dense.copy(), np.array(data.y)
+    x[watched], y[data.rows(watched)] = 7.0, -7.0
+    lied = replace(data, dense=x, y=y)
     honest = scaler.fit("robust", data, INSIDE, 0)  # the scaler sees the whole training part, these series too
-    cells = [NetworkCell("hybrid", PARAMS, LOOKS, honest) for _ in range(2)]
+    cells = [NetworkCell("hybrid", PARAMS, LOOKS, honest, METRICS["mae"]) for _ in range(2)]
     scores: list[list[float]] = [[], []]
     for cell, some, said in zip(cells, (data, lied), scores, strict=True):
         told = lambda kind, said=said, **row: said.append(row["watched"]) if kind == "epoch" else None  # noqa: E731

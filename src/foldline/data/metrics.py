@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,10 @@ class Metric:
         """Score of two arrays of one shape, over all their values; float64."""
         return self.finish(float(np.mean(self.loss(truth.astype(np.float64), prediction.astype(np.float64)))))
 
+    def is_better(self, score: float, other: float) -> bool:
+        """Return whether a score is better than another one; equal ones are not."""
+        return score < other
+
 
 METRICS: dict[str, Metric] = {
     "mae": Metric(lambda y, p: np.abs(y - p), float, "l1"),
@@ -42,6 +47,11 @@ def metric(name: str) -> Metric:
     if name not in METRICS:
         raise unknown("metric", name, METRICS, "data.metric")
     return METRICS[name]
+
+
+def key_of(name: str) -> dict[str, Any]:
+    """Return what a cell's key holds of a metric that watches its training: all that its scores depend on."""
+    return {"name": name}
 
 
 def interval(chosen: Metric, loss: Array, series: Array) -> tuple[float, float]:

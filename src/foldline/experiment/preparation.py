@@ -32,6 +32,7 @@ from foldline.fit.training_state import CHECKPOINT
 from foldline.run import executors, planning
 from foldline.run.cells import Cell, Job, held_out_score
 from foldline.run.planning import PlanInputs
+from foldline.run.stored_cells import StoredCells
 from foldline.run.progress import cell_bars
 from foldline.run.tracking import OpenTracker, TrackConfig
 
@@ -92,7 +93,7 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False, competition: 
     weights = _check_models(config, train)
     given = _given(config, competition, train, test, dealt, terminal)
     with terminal.bar("speed of each precision", "models") as update:
-        models = planning.definite(config.models, train, update)
+        models = planning.resolve_precision(config.models, train, update)
     prepared = Prepared(
         config=config,
         competition=competition,
@@ -219,8 +220,11 @@ def summary(prepared: Prepared, terminal: Terminal) -> None:
 def _reasons(waiting: Sequence[Cell]) -> list[str]:
     """One line for each way in which cells differ from the nearest finished ones."""
     labels: dict[str, dict[str, None]] = {}
+    if not waiting:
+        return []
+    stored = StoredCells()
     for cell in waiting:
-        differing = planning.why(cell)
+        differing = stored.differing_keys(cell)
         more = f" and {len(differing) - SHOWN_KEYS} more" if len(differing) > SHOWN_KEYS else ""
         if differing:
             labels.setdefault(", ".join(differing[:SHOWN_KEYS]) + more, {})[cell.model.label] = None

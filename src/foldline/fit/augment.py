@@ -89,4 +89,4 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
         share_of = weight.view(-1, *[1] * (value.dim() - 1))
         return share_of * value + (1 - share_of) * value[other]
 
-    return Batch(mix(batch.x), mix(static), mask, mix(batch.y), counts, known)
+    return replace(batch, x=mix(batch.x), static=mix(static), mask=mask, y=mix(batch.y), weight=counts, known=known)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from foldline import models
+from foldline.data.metrics import Metric
 from foldline.data.store import Store
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import inner_split
@@ -15,14 +16,15 @@ from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
 from foldline.models.systems.lightgbm import LightGBM, Watched
 
-VERSION = 1  # part of every cell's key: raise it when a change here changes what comes out
+VERSION = 2  # part of every cell's key: raise it when a change here changes what comes out
 
 
 class RowsCell:
     """Boosted trees on the rows of a fold; of [train], `threads` and `watch` matter. Trees need no scaler."""
 
-    def __init__(self, name: str, params: dict[str, Any], train: TrainConfig) -> None:
-        self.train = train
+    def __init__(self, name: str, params: dict[str, Any], train: TrainConfig, metric: Metric | None = None) -> None:
+        """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
+        self.train, self.metric = train, metric
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
@@ -32,12 +34,13 @@ class RowsCell:
         x, y = labelled(kept[0])  # (R, F), (R, K)
         watched = None
         if held:
-            seen, wanted = labelled(held[0])
-            watched = Watched(x=seen, y=wanted, stop=self.train.watch.stop or rounds)
+            assert self.metric is not None, "watching needs a metric"
+            seen, truth = labelled(held[0])
+            watched = Watched(x=seen, y=truth, stop=self.train.watch.stop or rounds, score=self.metric)
         self.model.fit(x, y, seed, threads, lambda done, of: emit("progress", done=done, of=of), watched=watched)
         row = {"loss": float(np.abs(self.model.predict(x, threads) - y).mean())}
         if watched is not None:
-            row["watched"] = float(np.abs(self.model.predict(watched.x, threads) - watched.y).mean())
+            row["watched"] = watched.score(watched.y, self.model.predict(watched.x, threads))
         emit("epoch", epoch=rounds, **row)
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:

@@ -18,16 +18,19 @@ from torch import Tensor, nn
 from foldline import models
 from foldline.core import files
 from foldline.core.errors import UserError
+from foldline.data.metrics import Metric
 from foldline.data.store import Store, unpad
 from foldline.fit import out_of_memory
 from foldline.fit.device_dataset import Batch, DeviceDataset, kept_steps, place
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.precision import autocast
+from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
 from foldline.fit.train_config import TrainConfig
-from foldline.fit.trainer import Emit, on_own_stream, prepare, train
+from foldline.fit.trainer import Emit, train
 from foldline.fit.training_state import State
+from foldline.fit.watched_score import watch
 from foldline.models.contract import Targets
 from foldline.models.ops import covariates
 
@@ -35,8 +38,11 @@ from foldline.models.ops import covariates
 class NetworkCell:
     """A network with its fold's scaler: fit, predict, save, load."""
 
-    def __init__(self, name: str, params: dict[str, Any], train: TrainConfig, scaler: Scaler) -> None:
-        self.name, self.params, self.train, self.scaler = name, params, train, scaler
+    def __init__(
+        self, name: str, params: dict[str, Any], train: TrainConfig, scaler: Scaler, metric: Metric | None = None
+    ) -> None:
+        """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
+        self.name, self.params, self.train, self.scaler, self.metric = name, params, train, scaler, metric
         self.network: nn.Module | None = None
         self.steps = 0  # T it was fitted on, after cropping
 
@@ -51,13 +57,16 @@ class NetworkCell:
             start: folder of a pre-trained cell whose weights are the first ones; none: drawn from the seed.
         """
         config, device = self.train, torch.device(self.train.device_used)
-        prepare(config, device)
-        kept, watched = inner_split(labelled_sets, config.watch.share, seed)
+        use_settings(config, device)
+        kept, held = inner_split(labelled_sets, config.watch.share, seed)
         self.steps = max(kept_steps(config.margin, labelled.store) for labelled in labelled_sets)
         fold = place(kept, self.scaler, self.steps, device)
-        inner = place(watched, self.scaler, self.steps, device) if watched else None
+        watched = None
+        if held:
+            assert self.metric is not None, "watching needs a metric"
+            watched = watch(held[0], self.scaler, self.metric, self.steps, device)
         torch.manual_seed(seed)
-        network = self._build(labelled_sets[0].store).to(device)
+        network = self._build(labelled_sets[0].store)
         if start is not None:
             network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
         state = State(network, config, device)
@@ -66,7 +75,7 @@ class NetworkCell:
         if state.load(folder):
             emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
         try:
-            yield from on_own_stream(train(state, config, seed, fold, inner, emit, folder), device)
+            yield from with_settings(train(state, config, seed, fold, watched, emit, folder), config, device)
         except Diverged as error:
             raise UserError(error.told(self.name, kept)) from error
         self.network = state.final
@@ -82,7 +91,7 @@ class NetworkCell:
             value, spread = self.predict(data, np.arange(1))
             return value[:0], None if spread is None else spread[:0]
         device = torch.device(self.train.device_used)
-        prepare(self.train, device)
+        use_settings(self.train, device)
         self.network.to(device).eval()
         # T is that of training, whatever else is in the file: more only where a step is scored that training has not.
         steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.longest)
@@ -136,7 +145,7 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
     """
     network = build(name, params, data.channels, data.levels, data.known_in(scaler.targets))
     try:
-        covariates.tell(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
+        covariates.set_clocks(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
     return network

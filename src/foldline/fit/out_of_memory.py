@@ -1,60 +1,78 @@
-"""When the device's memory is full: say the largest batch that fits, or go on with gradients added up over parts."""
+"""What full device memory looks like, and how passes are made smaller where their size is no part of the result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from foldline.core.errors import UserError
-from foldline.fit.device_dataset import Batch
-from foldline.fit.train_config import TrainConfig
-from foldline.fit.training_state import State
+
+Result = TypeVar("Result")
 
 ONE_IS_TOO_MUCH = (
     "The device's memory is full even with one series in a pass. Make the network smaller, crop more steps "
     "(train.margin), or train fewer cells at once (executor.together)."
 )
+NETWORK_IS_TOO_LARGE = (
+    "The device's memory is full with the network's weights and the optimiser's moments alone, before the first pass. "
+    "Make the network smaller, or train fewer cells at once (executor.together)."
+)
+STEP_IS_TOO_MUCH = (
+    "The device's memory is full outside of a pass (at a batch's augmentation or the update of the weights), where a "
+    "smaller train.micro does not help. Set a smaller train.batch, make the network smaller, or train fewer cells at "
+    "once (executor.together). The last checkpoint is kept."
+)
+# Lower case, as they stand in a RuntimeError's message: only PyTorch's own CUDA allocator has an error class for it.
+PHRASES = (
+    "out of memory",  # CUDA's runtime, MPS
+    "cudnn_status_alloc_failed",
+    "device_allocation_failed",  # cuDNN 9: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED
+    "cublas_status_alloc_failed",
+    "can't allocate memory",  # the CPU's allocator on Linux and macOS
+    "not enough memory",  # the same on Windows
+)
 
 
-def fitted(step: Callable[[], Tensor], state: State, config: TrainConfig, batch: Batch) -> Tensor:
-    """The step's loss. Where memory is full: what `train.on_oom` says, and never a batch of another size in silence.
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the device's memory is full, whichever library it comes from."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in PHRASES)
 
-    Raises:
-        UserError: it is full and may not be halved, or one series is too much.
+
+def attempt(run: Callable[[], Result]) -> Result | None:
+    """Return what `run` returns, None where memory is full.
+
+    The caller goes on outside of the `except` block: inside it the error's traceback holds the tensors that fill the
+    memory.
     """
     try:
-        return step()
-    except torch.OutOfMemoryError:
-        pass  # out of the handler first: the error's traceback holds the tensors that filled the memory
-    tried = min(state.counters.micro or config.micro or config.batch, len(batch.x))
-    size = largest(step, state, batch, tried)
-    if config.on_oom == "stop":
-        raise UserError(
-            f"The device's memory is full with {tried} series in a pass; {size} fit. Set train.batch={size}, or keep "
-            f"the batch and its result with train.micro={size}, or let that be found by itself: train.on_oom=halve."
-        )
-    return step()
+        return run()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    return None
 
 
-def largest(step: Callable[[], Tensor], state: State, batch: Batch, size: int) -> int:
-    """Series per pass that fit, found by halving `size`, which does not; left in the state's counters."""
-    while size > 1:
-        size //= 2
-        state.counters.micro = size
-        state.optimiser.zero_grad(set_to_none=True)
-        give_back(batch.x.device)
-        try:
-            step()
-            return size
-        except torch.OutOfMemoryError:
-            continue
-    raise UserError(ONE_IS_TOO_MUCH)
+@contextmanager
+def full_memory_says(message: str) -> Iterator[None]:
+    """Raise a UserError with this message where memory is full: for work that can't be done in smaller parts."""
+    try:
+        yield
+        return
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    raise UserError(message)
 
 
 def in_parts(run: Callable[[Tensor], Tensor], count: int, size: int, device: torch.device) -> Iterator[Tensor]:
-    """`run` on the indices 0 .. count - 1, `size` at a time; on half as many where memory is full.
+    """Yield `run` of the indices 0 .. count - 1, `size` at a time; of half as many where memory is full.
 
     For predictions: how many series go together is no part of their result.
 
@@ -63,21 +81,22 @@ def in_parts(run: Callable[[Tensor], Tensor], count: int, size: int, device: tor
     """
     first = 0
     while first < count:
-        try:
-            found = run(torch.arange(first, min(first + size, count), device=device))
-        except torch.OutOfMemoryError:
-            found = None  # out of the handler first, as above
-        if found is not None:
-            yield found
-            first += size
-        elif size == 1:
+        tried = min(size, count - first)
+        index = torch.arange(first, first + tried, device=device)
+        result = attempt(partial(run, index))
+        if result is not None:
+            yield result
+            first += tried
+        elif tried == 1:
             raise UserError(ONE_IS_TOO_MUCH)
         else:
-            size = min(size, count) // 2
-            give_back(device)
+            size = tried // 2
+            free_cache(device)
 
 
-def give_back(device: torch.device) -> None:
-    """What the allocator keeps for later is free for passes of another size."""
+def free_cache(device: torch.device) -> None:
+    """Give back what the allocator keeps for later: its blocks have the size of passes that did not fit."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

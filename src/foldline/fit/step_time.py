@@ -9,55 +9,55 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from foldline.data.store import Store
-from foldline.fit import network_cell, out_of_memory, scaler, trainer
+from foldline.fit import network_cell, scaler
 from foldline.fit.augment import augment
 from foldline.fit.device_dataset import kept_steps, place
 from foldline.fit.labelled_series import labelled_series
+from foldline.fit.process_state import use_settings
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
+from foldline.fit.training_step import training_step
 
-STEPS, TRIALS = 2, 3  # steps timed at once; the fastest of so many trials counts
+STEPS, TRIALS = 2, 3  # steps timed at once; the fastest of so many trials counts, as noise only ever adds time
 ENOUGH_S = 1.0  # a single step that takes so long is its own measurement
 CPU_BATCH = 64  # series of a step on a CPU at most; with more than these its time grows as their number does
+SCALED_BY = 1000  # series that the scaler is fitted on: a step takes as long whatever the scale
 
 
-def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, dense: Store) -> float:
-    """Seconds that a training step of a network takes, on the first series of a store.
+def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, store: Store) -> float:
+    """Measure the seconds that a training step of a network takes, on the first series of a store.
 
     On a CPU a large batch is measured in small and multiplied: a step of the gold recipe would take half a minute.
+
+    Raises:
+        UserError: the device's memory is full.
     """
     device = torch.device(config.device_used)
-    trainer.prepare(config, device)
-    series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, len(dense.lengths))
-    taught = labelled_series(dense, np.arange(series))
-    fitted = scaler.fit("standard", dense, np.arange(min(1000, len(dense.lengths))), 0)
-    fold = place([taught], fitted, kept_steps(config.margin, dense), device)
-    with torch.random.fork_rng(devices=[]):
+    use_settings(config, device)
+    count = len(store.lengths)
+    series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, count)
+    fitted = scaler.fit("standard", store, np.arange(min(SCALED_BY, count)), 0)
+    part = labelled_series(store, np.arange(series))
+    fold = place([part], fitted, kept_steps(config.margin, store), device)
+    with torch.random.fork_rng(devices=[]):  # a measurement must not change what is drawn after it
         torch.manual_seed(0)
-        network = network_cell.network_of(name, params, dense, fitted).to(device)
+        network = network_cell.network_of(name, params, store, fitted)
     state = State(network, config, device)
     batch = augment(fold.batch(torch.arange(len(fold), device=device)), config.augment, fold)
-
-    def step() -> None:
-        out_of_memory.fitted(partial(trainer.backward, state, config, batch), state, config, batch)
-        state.loss_scale.unscale_(state.optimiser)
-        nn.utils.clip_grad_norm_(network.parameters(), config.clip or 1.0)
-        state.loss_scale.step(state.optimiser)
-        state.loss_scale.update()
-
-    step()
+    state.network.train()
+    step = partial(training_step, state, config, batch, config.lr)
+    step()  # the first one warms up
     once = _timed(step, device, 1)
     seconds = once if once > ENOUGH_S else min(_timed(step, device, STEPS) for _ in range(TRIALS))
-    return seconds * min(config.batch, len(dense.lengths)) / series
+    return seconds * min(config.batch, count) / series
 
 
-def _timed(step: Callable[[], None], device: torch.device, steps: int) -> float:
+def _timed(step: Callable[[], object], device: torch.device, steps: int) -> float:
     began = time.perf_counter()
     for _ in range(steps):
         step()
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        torch.cuda.synchronize(device)  # a GPU's work is only queued by then
     return (time.perf_counter() - began) / steps

@@ -1,9 +1,9 @@
 """Training one network on one fold: plain tensors on the device, batches by index, one linear loop.
 
-The loop is a generator that pauses after every step: an executor may take turns between several cells on one GPU, each
-on a stream of its own, and each comes out as if it had been alone. All draws of a step (order, augmentation, dropout)
-are seeded by (seed, epoch, step), so that they depend neither on the other cells nor on where a killed run was resumed.
-Nothing here looks at the held-out fold.
+The loop is a generator that pauses after every step: an executor may take turns between several cells on one GPU, and
+each comes out as if it had been alone. All draws of a step (order, augmentation, dropout) are seeded by (seed, epoch,
+step), so that they depend neither on the other cells nor on where a killed run was resumed. Nothing here looks at the
+held-out fold.
 """
 
 from __future__ import annotations
@@ -11,26 +11,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from foldline.core import interrupt
-from foldline.fit import out_of_memory
 from foldline.fit.augment import augment
 from foldline.fit.device_dataset import Batch, DeviceDataset
-from foldline.fit.divergence import Diverged, refuse_failed
-from foldline.fit.precision import autocast
+from foldline.fit.divergence import refuse_failed
+from foldline.fit.out_of_memory import STEP_IS_TOO_MUCH, full_memory_says
 from foldline.fit.train_config import TrainConfig, lr_factor
-from foldline.fit.training_state import State
+from foldline.fit.training_state import Counters, State
+from foldline.fit.training_step import training_step
+from foldline.fit.watched_score import WatchedSeries, watched_score
 
-VERSION = 2  # part of a cell's key: raise it when a change here or in what it imports changes what comes out
+VERSION = 3  # part of a cell's key: raise it when a change here or in what it imports changes what comes out
 
-_END = object()
 Emit = Callable[..., None]  # emit("epoch", epoch=3, of=20, loss=0.1): progress and history
 
 
@@ -39,14 +37,15 @@ def train(
     config: TrainConfig,
     seed: int,
     fold: DeviceDataset,
-    inner: DeviceDataset | None,
+    watched: WatchedSeries | None,
     emit: Emit,
     folder: Path,
 ) -> Iterator[None]:
-    """From where `state` stands to the last epoch; pauses after every step.
+    """Train from where `state` stands to the last epoch; pause after every step.
 
     Args:
-        fold: what is learnt from. inner: series whose score [train.watch] looks at.
+        fold: series to train on.
+        watched: series whose score [train.watch] looks at; None: nothing is watched.
         folder: a checkpoint is written there every config.checkpoint_s seconds and at an interrupt.
 
     Raises:
@@ -54,85 +53,65 @@ def train(
         UserError: the device's memory is full.
         KeyboardInterrupt: interrupted; the step was finished and a checkpoint written.
     """
-    network, counters, device = state.network, state.counters, fold.x.device
+    counters, device = state.counters, fold.x.device
     per_epoch = math.ceil(len(fold) / config.batch)
+    steps = config.epochs * per_epoch
     saved = began = time.perf_counter()
-    parameters, steps = list(network.parameters()), config.epochs * per_epoch
-    failed = torch.full((), -1, device=device)  # first step of the epoch whose loss was not finite
-    while counters.epoch < config.epochs and not _stops(config, counters.epoch, counters.best_epoch):
+    while counters.epoch < config.epochs and not _stops_early(config, counters):
         order = shuffled(len(fold), seed, counters.epoch).to(device)
+        failed = torch.full((), -1, device=device)  # first step whose loss was not finite; read once an epoch
         for step in range(counters.step, per_epoch):
+            # Each step has a seed of its own: one generator's state would depend on the cells that take turns here.
             reseed(device, seed, counters.epoch, step)
-            rate = config.lr * counters.rate * lr_factor(config, counters.epoch * per_epoch + step, steps)
-            network.train()
-            index = order[step * config.batch : (step + 1) * config.batch]
-            batch = augment(fold.batch(index), config.augment, fold)
-            loss = out_of_memory.fitted(partial(backward, state, config, batch), state, config, batch)
+            state.network.train()
+            batch = _augmented_batch(fold, order[step * config.batch : (step + 1) * config.batch], config)
+            loss = training_step(state, config, batch, _rate(config, counters, step, steps))
             failed = torch.where((failed < 0) & ~loss.isfinite(), step, failed)
-            state.loss_scale.unscale_(state.optimiser)
-            if config.clip:
-                nn.utils.clip_grad_norm_(parameters, config.clip)
-            for group in state.optimiser.param_groups:
-                group["lr"] = rate
-            state.loss_scale.step(state.optimiser)
-            state.loss_scale.update()
-            weight = batch.weight.sum()
-            state.total += torch.stack([loss * weight, weight])
-            if config.ema:
-                state.average()
+            state.add_loss(loss, batch.weight.sum())
             counters.step, now = step + 1, time.perf_counter()
             emit("progress", done=counters.epoch + (step + 1) / per_epoch, of=config.epochs)
             if interrupt.requested() or now - saved > config.checkpoint_s:
-                refuse_failed(failed, parameters, order, config.batch, counters)
+                refuse_failed(failed, state.parameters, order, config.batch, counters)
                 counters.seconds, saved, began = counters.seconds + now - began, now, now
                 state.save(folder)
                 interrupt.stop_if_requested()
             yield
-        refuse_failed(failed, parameters, order, config.batch, counters)
+        refuse_failed(failed, state.parameters, order, config.batch, counters)
         counters.seconds, began = counters.seconds + time.perf_counter() - began, time.perf_counter()
-        finish_epoch(state, config, inner, steps, emit)
+        finish_epoch(state, config, watched, steps, emit)
     state.save(folder)
 
 
-def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
-    """The batch's loss, its gradients left in the parameters; in parts, if memory wants that."""
-    state.optimiser.zero_grad(set_to_none=True)
-    whole = batch.weight.sum().clamp(min=1e-6)
-    total = torch.zeros((), device=batch.x.device)
-    for part in batch.parts(state.counters.micro or config.micro):
-        with autocast(config.precision, batch.x.device):
-            hidden = state.network(part.x, part.static, part.mask, **_forcing(state.network, part))
-        head: Any = state.network.head
-        loss = head.loss(head(hidden.float()), part.y, part.weight, part.mask) * (part.weight.sum() / whole)
-        state.loss_scale.scale(loss).backward()
-        total += loss.detach()
-    return total
+def _stops_early(config: TrainConfig, counters: Counters) -> bool:
+    return config.watch.stop > 0 and counters.epoch - counters.best_epoch >= config.watch.stop
 
 
-def _forcing(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """The true past, for a network that eats it: see models/ops/known_target.py."""
-    return {"y": batch.y} if getattr(network, "takes_target", False) else {}
+def _augmented_batch(fold: DeviceDataset, index: Tensor, config: TrainConfig) -> Batch:
+    with full_memory_says(STEP_IS_TOO_MUCH):
+        return augment(fold.batch(index), config.augment, fold)
 
 
-def finish_epoch(state: State, config: TrainConfig, inner: DeviceDataset | None, steps: int, emit: Emit) -> None:
-    """Average, look at the watched score, keep the best, tell the history. steps: of the whole training."""
+def _rate(config: TrainConfig, counters: Counters, step: int, steps: int) -> float:
+    """Learning rate at a step of the running epoch. steps: of the whole training."""
+    return config.lr * counters.rate * lr_factor(config, counters.epoch * steps // config.epochs + step, steps)
+
+
+def finish_epoch(state: State, config: TrainConfig, watched: WatchedSeries | None, steps: int, emit: Emit) -> None:
+    """Average the weights, look at the watched score, and write the epoch's row of the history.
+
+    steps: of the whole training.
+    """
     counters = state.counters
-    last = (counters.epoch + 1) * steps // config.epochs - 1
-    rate = config.lr * counters.rate * lr_factor(config, last, steps)
-    if config.average and counters.epoch >= config.epochs - config.average:
+    rate = _rate(config, counters, steps // config.epochs - 1, steps)  # of the epoch's last step
+    # Where training may stop early, each epoch may be among the last ones: the state keeps those.
+    if config.average and (config.watch.stop or counters.epoch >= config.epochs - config.average):
         state.average()
     loss, weight = state.total.tolist()
     counters.epoch, counters.step = counters.epoch + 1, 0
-    row = {"epoch": counters.epoch, "loss": loss / max(weight, 1e-6), "lr": rate}
-    if inner is not None:
-        row["watched"] = score = watched_error(state, config, inner)
-        if score < counters.best_score:
-            counters.best_score, counters.best_epoch = score, counters.epoch
-            if state.best is not None:
-                state.best.load_state_dict(state.predictor.state_dict())
-        waited = counters.epoch - max(counters.best_epoch, counters.lowered)
-        if config.schedule == "plateau" and waited >= config.watch.patience:
-            counters.rate, counters.lowered = counters.rate * config.watch.factor, counters.epoch
+    row = {"epoch": counters.epoch, "loss": loss / max(weight, 1e-6), "lr": rate}  # no scored step: a loss of 0
+    if watched is not None:
+        row["watched"] = watched_score(state, config, watched)
+        _follow_score(state, config, watched, row["watched"])
     row["time.epoch_s"] = counters.seconds
     counters.history.append(row)
     counters.seconds = 0.0
@@ -140,30 +119,20 @@ def finish_epoch(state: State, config: TrainConfig, inner: DeviceDataset | None,
     emit("epoch", **row)
 
 
-@torch.no_grad()
-def watched_error(state: State, config: TrainConfig, inner: DeviceDataset) -> float:
-    """Mean absolute error, in scaled units, of series that are not trained on."""
-    network = state.predictor.eval()
-    head: Any = network.head
-
-    def summed(index: Tensor) -> Tensor:
-        batch = inner.batch(index)
-        with autocast(config.precision, inner.x.device):
-            hidden = network(batch.x, batch.static, batch.mask)
-        error = (head.predict(head(hidden.float()), batch.weight > 0) - batch.y).abs().mean(dim=-1)
-        return torch.stack([(error * batch.weight).sum(), batch.weight.sum()])
-
-    total = torch.zeros(2, device=inner.x.device)
-    for part in out_of_memory.in_parts(summed, len(inner), 4 * config.batch, inner.x.device):
-        total += part
-    score = float(total[0] / total[1])
-    if not math.isfinite(score):
-        raise Diverged("watched score", state.counters.epoch)
-    return score
+def _follow_score(state: State, config: TrainConfig, watched: WatchedSeries, score: float) -> None:
+    """Keep the weights of the best epoch; lower the rate of the plateau schedule where the score stands still."""
+    counters = state.counters
+    if counters.best_score is None or watched.metric.is_better(score, counters.best_score):
+        counters.best_score, counters.best_epoch = score, counters.epoch
+        if state.best is not None:
+            state.best.load_state_dict(state.predictor.state_dict())
+    waited = counters.epoch - max(counters.best_epoch, counters.lowered)
+    if config.schedule == "plateau" and waited >= config.watch.patience:
+        counters.rate, counters.lowered = counters.rate * config.watch.factor, counters.epoch
 
 
 def shuffled(count: int, seed: int, epoch: int) -> Tensor:
-    """(count,) int64: the order of the series in an epoch."""
+    """Draw the order of the series in an epoch: (count,) int64."""
     return torch.from_numpy(np.random.default_rng([seed, 2, epoch]).permutation(count))
 
 
@@ -176,30 +145,3 @@ def reseed(device: torch.device, *numbers: int) -> None:
         torch.mps.manual_seed(seed)
     else:
         torch.default_generator.manual_seed(seed)
-
-
-def prepare(config: TrainConfig, device: torch.device) -> None:
-    """Threads, and the operations that may be used. On the CPU the latter need no switch: it would cost seconds."""
-    torch.set_num_threads(config.threads)
-    if device.type != "cpu":
-        torch.use_deterministic_algorithms(config.is_deterministic, warn_only=True)
-        torch.backends.cudnn.benchmark = not config.is_deterministic
-
-
-def _stops(config: TrainConfig, epoch: int, best_epoch: int) -> bool:
-    return config.watch.stop > 0 and epoch - best_epoch >= config.watch.stop
-
-
-def on_own_stream(steps: Iterator[None], device: torch.device) -> Iterator[None]:
-    """On a GPU each cell's steps are queued on a stream of their own, so that cells that take turns overlap there."""
-    if device.type != "cuda":
-        yield from steps
-        return
-    torch.cuda.synchronize(device)  # what was placed by now is seen by the new stream
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    while True:
-        with torch.cuda.stream(stream):
-            if next(steps, _END) is _END:
-                break
-        yield
-    stream.synchronize()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from foldline.core import files
+from foldline.fit.out_of_memory import NETWORK_IS_TOO_LARGE, full_memory_says
 from foldline.fit.train_config import TrainConfig
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -33,7 +35,7 @@ class Counters:
     averaged: int = 0  # how many weights are in the average
     micro: int = 0  # series per pass, where memory made them fewer than the config says; 0: as the config says
     rate: float = 1.0  # what the plateau schedule has made of the learning rate
-    best_score: float = float("inf")  # of the watched series
+    best_score: float | None = None  # of the watched series; None: none was scored yet
     best_epoch: int = 0
     lowered: int = 0  # epoch in which the plateau schedule last lowered the rate
     history: list[dict[str, float]] = field(default_factory=list)  # one row a finished epoch
@@ -43,16 +45,28 @@ class State:
     """Network, optimiser, averaged weights, best weights, loss scale, counters."""
 
     def __init__(self, network: nn.Module, config: TrainConfig, device: torch.device) -> None:
-        self.network = network
-        self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=device.type != "mps"
-        )
+        """Allocate all that training needs beside data and passes.
+
+        Raises:
+            UserError: the device's memory is full.
+        """
+        with full_memory_says(NETWORK_IS_TOO_LARGE):
+            self._allocate(network.to(device), config, device)
+        self.counters = Counters()
+
+    def _allocate(self, network: nn.Module, config: TrainConfig, device: torch.device) -> None:
+        self.network, self.parameters = network, list(network.parameters())
+        fused = device.type != "mps"  # one kernel for all weights, which needs no memory; MPS has none
+        self.optimiser = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
+        _allocate_moments(self.optimiser, device if fused else torch.device("cpu"))
         self.ema = config.ema
         self.averaged = copy.deepcopy(network) if config.ema or config.average else None
+        # Early stopping ends training at an epoch that nobody knows before: the last `average` epochs are kept, on the
+        # host, where they take none of the device's memory. Without it the first epoch to average is known.
+        self.window = deque[list[Tensor]](maxlen=config.average) if config.average and config.watch.stop else None
         self.best = copy.deepcopy(network) if config.watch.best else None
         self.loss_scale = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self.total = torch.zeros(2, device=device)  # sums over the epoch that runs: loss x weight, weight
-        self.counters = Counters()
 
     @property
     def predictor(self) -> nn.Module:
@@ -64,22 +78,41 @@ class State:
         """The network that training ends with."""
         return self.predictor if self.best is None else self.best
 
+    def add_loss(self, loss: Tensor, weight: Tensor) -> None:
+        """Count a batch's loss, (), in the mean over the epoch that runs. weight: (), of all its steps."""
+        self.total += torch.stack([loss * weight, weight])
+
     @torch.no_grad()
     def average(self) -> None:
-        """Take the weights as they are now into the average: an exponential one with `ema`, else a plain one.
+        """Take the weights as they are now into the average.
 
-        The decay is lower at first, (1 + n) / (10 + n), so that the initial weights are soon forgotten.
+        With `ema` an exponential one over steps; with `average` a plain one over epochs, where training may stop early
+        over the last so many of them.
+        """
+        weights: list[Tensor] = list(self.parameters)
+        if self.window is None:
+            self._add_to_average(weights)
+            return
+        self.window.append([weight.to("cpu", copy=True) for weight in weights])
+        self.counters.averaged = 0
+        for epoch in self.window:
+            self._add_to_average([mine.to(weight.device) for mine, weight in zip(epoch, weights, strict=True)])
+
+    def _add_to_average(self, weights: list[Tensor]) -> None:
+        """Add to the mean of `counters.averaged` sets of weights.
+
+        The decay of an exponential average is lower at first, (1 + n) / (10 + n), so that the initial weights are soon
+        forgotten.
         """
         assert self.averaged is not None, "nothing is averaged"
         count = self.counters.averaged
-        mine: list[Tensor] = list(self.averaged.parameters())
-        theirs: list[Tensor] = list(self.network.parameters())
+        mean: list[Tensor] = list(self.averaged.parameters())
         if count == 0:
-            torch._foreach_copy_(mine, theirs)
+            torch._foreach_copy_(mean, weights)
         elif self.ema:
-            get_ema_multi_avg_fn(min(self.ema, (1 + count) / (10 + count)))(mine, theirs, count)  # type: ignore[no-untyped-call]
+            get_ema_multi_avg_fn(min(self.ema, (1 + count) / (10 + count)))(mean, weights, count)  # type: ignore[no-untyped-call]
         else:
-            get_swa_multi_avg_fn()(mine, theirs, count)  # type: ignore[no-untyped-call]
+            get_swa_multi_avg_fn()(mean, weights, count)  # type: ignore[no-untyped-call]
         self.counters.averaged += 1
 
     def save(self, folder: Path) -> None:
@@ -109,6 +142,10 @@ class State:
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.total.copy_(tensors["total"])
+        if self.window is not None:
+            for epoch in range(self.counters.averaged):
+                stored_epoch = sorted(_below(tensors, f"window.{epoch}").items())  # by their place among the parameters
+                self.window.append([weight for _, weight in stored_epoch])
         return True
 
     def _modules(self) -> dict[str, nn.Module]:
@@ -122,7 +159,27 @@ class State:
         moments: dict[int, dict[str, Any]] = self.optimiser.state_dict()["state"]
         for number, values in moments.items():
             tensors |= {f"optimiser.{number}.{key}": value for key, value in values.items()}
+        for epoch, weights in enumerate(self.window or ()):
+            tensors |= {f"window.{epoch}.{place:06}": weight for place, weight in enumerate(weights)}
         return tensors
+
+
+def _allocate_moments(optimiser: torch.optim.AdamW, step_device: torch.device) -> None:
+    """Allocate AdamW's moments before the first step.
+
+    AdamW does it inside of its first step, after a forward and backward pass that had more room than all later ones:
+    the series per pass that fit there would not fit again. step_device: where it counts its steps.
+    """
+    parameters = [weight for group in optimiser.param_groups for weight in group["params"]]
+    moments = {
+        number: {
+            "step": torch.zeros((), device=step_device),
+            "exp_avg": torch.zeros_like(weight),
+            "exp_avg_sq": torch.zeros_like(weight),
+        }
+        for number, weight in enumerate(parameters)
+    }
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ import numpy as np
 from foldline import models
 from foldline.core import files, interrupt
 from foldline.core.errors import UserError
-from foldline.data.metrics import Metric
+from foldline.data.metrics import Metric, metric
 from foldline.data.store import Store, open_store
 from foldline.fit import boosting_cell, scaler, trainer
 from foldline.fit.boosting_cell import RowsCell
@@ -55,6 +55,11 @@ class ModelConfig:
         kind: str = models.MODELS[self.name].config.kind
         return kind == "rows"
 
+    @property
+    def watched_share(self) -> float:
+        """Share of a fold's training series whose score is watched, and which are not trained on."""
+        return boosting_cell.watched_share(self.train) if self.on_rows else self.train.watch.share
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -68,6 +73,7 @@ class Cell:
     start: Cell | None = None  # whose weights are the first ones
     teachers: tuple[Cell, ...] = ()  # whose test predictions are learnt from; of the same fold
     pretraining_store: Path | None = None  # the store of a pre-training cell's own series; such a cell predicts nothing
+    metric: str | None = None  # name of the metric that watched series are scored by; None: training is over
 
     @property
     def key(self) -> str:
@@ -245,10 +251,10 @@ def spread_path(path: Path) -> Path:
 
 
 def _estimator(cell: Cell, fitted: Scaler | None) -> NetworkCell | RowsCell:
-    model = cell.model
+    model, watched_by = cell.model, None if cell.metric is None else metric(cell.metric)
     if fitted is None:
-        return RowsCell(model.name, model.params, model.train)
-    return NetworkCell(model.name, model.params, model.train, fitted)
+        return RowsCell(model.name, model.params, model.train, watched_by)
+    return NetworkCell(model.name, model.params, model.train, fitted, watched_by)
 
 
 def load(cell: Cell, store: Store) -> NetworkCell | RowsCell:

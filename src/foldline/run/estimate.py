@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foldline.data import metrics
 from foldline.data.store import Store, open_store
 from foldline.fit import boosting_cell, step_time
-from foldline.run.cells import Cell, Job, ModelConfig
+from foldline.run.cells import Cell, Job
 from foldline.run.executors import ExecutorConfig, workers_for
 
 ROUNDS, SERIES = 10, 2000  # of boosting: rounds that are measured, and on how many series at most
@@ -56,29 +57,30 @@ def estimate(stages: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Es
     return found
 
 
-def _seconds(cell: Cell, dense: Store, assignment: np.ndarray | None) -> float:
-    """What the training of a cell takes."""
-    count = len(dense.lengths)
+def _seconds(cell: Cell, store: Store, assignment: np.ndarray | None) -> float:
+    """Estimate the seconds that the training of a cell takes."""
+    count = len(store.lengths)
     if assignment is not None and cell.fold is not None:
         count = int((assignment != cell.fold).sum())
     model = cell.model
     if not model.on_rows:
         steps = math.ceil(count * (1 - model.train.watch.share) / model.train.batch)
-        return model.train.epochs * steps * step_time.seconds_a_step(model.name, model.params, model.train, dense)
-    return _boosting_s(model, dense, count)
+        return model.train.epochs * steps * step_time.seconds_a_step(model.name, model.params, model.train, store)
+    return _boosting_s(cell, store, count)
 
 
-def _boosting_s(model: ModelConfig, dense: Store, count: int) -> float:
-    """What boosting takes on so many series: a start, whose first one on a machine does not count, and its rounds."""
-    series = np.arange(min(count, SERIES))
+def _boosting_s(cell: Cell, store: Store, count: int) -> float:
+    """Estimate what boosting takes on so many series: its start, the first of which does not count, and its rounds."""
+    series, model = np.arange(min(count, SERIES)), cell.model
 
-    def fitted(rounds: int) -> float:
-        trees = boosting_cell.RowsCell(model.name, {**model.params, "rounds": rounds}, model.train)
+    def measure(rounds: int) -> float:
+        metric = None if cell.metric is None else metrics.metric(cell.metric)
+        trees = boosting_cell.RowsCell(model.name, {**model.params, "rounds": rounds}, model.train, metric)
         began = time.perf_counter()
-        trees.fit(dense, series, 0, lambda kind, **values: None)
+        trees.fit(store, series, 0, lambda kind, **values: None)
         return time.perf_counter() - began
 
-    fitted(1)
-    start, few = (min(fitted(rounds) for _ in range(2)) for rounds in (1, 1 + ROUNDS))
+    measure(1)  # LightGBM's first start on a machine takes longer
+    start, few = (min(measure(rounds) for _ in range(2)) for rounds in (1, 1 + ROUNDS))
     a_round = max(few - start, 0.0) / ROUNDS
     return (start + a_round * (int(model.params["rounds"]) - 1)) * count / len(series)

@@ -1,0 +1,128 @@
+"""One training step: a batch's gradients, in parts where memory wants that, and the update of the weights.
+
+The trainer, the probe of a precision and the study's measurement of costs all take this step: what is timed is what
+trains.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foldline.core.errors import UserError
+from foldline.fit import out_of_memory
+from foldline.fit.device_dataset import Batch
+from foldline.fit.precision import autocast
+from foldline.fit.train_config import TrainConfig
+from foldline.fit.training_state import State
+
+LEAST_WEIGHT = 1e-6  # stands for the weight of a batch without scored steps, whose loss is 0: 0 / 0 would be NaN
+
+
+def training_step(state: State, config: TrainConfig, batch: Batch, rate: float) -> Tensor:
+    """Change the weights once; return the batch's loss, (), as it was before.
+
+    Args:
+        rate: learning rate.
+
+    Raises:
+        UserError: the device's memory is full. No checkpoint holds what is left of the step.
+    """
+    loss = backward_within_memory(state, config, batch)
+    with out_of_memory.full_memory_says(out_of_memory.STEP_IS_TOO_MUCH):
+        update(state, config, rate)
+    return loss
+
+
+def backward_within_memory(state: State, config: TrainConfig, batch: Batch) -> Tensor:
+    """Run `backward`; where memory is full do what `train.on_oom` says, and never change the batch in silence.
+
+    Raises:
+        UserError: it is full and may not be halved, or one series is too much.
+    """
+    run = partial(backward, state, config, batch)
+    loss = out_of_memory.attempt(run)
+    if loss is not None:
+        return loss
+    tried = min(state.counters.micro or config.micro or config.batch, len(batch.x))
+    size = _find_micro(state, config, batch, tried)
+    if config.on_oom == "stop":
+        raise UserError(
+            f"The device's memory is full with {tried} series in a pass; {size} fit. Set train.batch={size}, or keep "
+            f"the batch and its result with train.micro={size}, or let that be found by itself: train.on_oom=halve."
+        )
+    return run()
+
+
+def _find_micro(state: State, config: TrainConfig, batch: Batch, size: int) -> int:
+    """Find how many series fit into a pass by halving `size`, which does not; leave it in the state's counters."""
+    while size > 1:
+        size //= 2
+        state.counters.micro = size
+        state.optimiser.zero_grad(set_to_none=True)
+        out_of_memory.free_cache(batch.x.device)
+        if out_of_memory.attempt(partial(backward, state, config, batch)) is not None:
+            return size
+    raise UserError(out_of_memory.ONE_IS_TOO_MUCH)
+
+
+def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
+    """Return the batch's loss, (), and leave its gradients in the parameters.
+
+    A batch in parts has the same gradients: each part's loss is a mean over its weights and counts by their sum.
+    """
+    state.optimiser.zero_grad(set_to_none=True)
+    whole = batch.weight.sum().clamp(min=LEAST_WEIGHT)
+    total = torch.zeros((), device=batch.x.device)
+    for part in batch.parts(state.counters.micro or config.micro):
+        past = _past_target(state.network, config, part)
+        with autocast(config.precision, batch.x.device):
+            hidden = state.network(part.x, part.static, part.mask, **past)
+        head: Any = state.network.head
+        raw = head(hidden.float())  # head and loss in fp32: a mean over many steps loses digits in half precision
+        loss = head.loss(raw, part.y, part.weight, part.known) * (part.weight.sum() / whole)
+        state.loss_scale.scale(loss).backward()
+        total += loss.detach()
+    return total
+
+
+def _past_target(network: nn.Module, config: TrainConfig, batch: Batch) -> dict[str, Tensor]:
+    """The target that an autoregressive network reads one step later: the truth (see models/ops/known_target.py).
+
+    Where it is not given, as at the unlabelled steps of test series, the network's own prediction stands in for it, as
+    it does when it predicts; dropout is off for that.
+    """
+    if not getattr(network, "takes_target", False):
+        return {}
+    if batch.known is None or not batch.has_unknown:
+        return {"y": batch.y}
+    network.eval()
+    own = predict_batch(network, config, batch)
+    network.train()
+    return {"y": torch.where(batch.known, batch.y, own)}
+
+
+@torch.no_grad()
+def predict_batch(network: nn.Module, config: TrainConfig, batch: Batch) -> Tensor:
+    """Predict (B, T, K), scaled; an autoregressive network reads its own predictions."""
+    head: Any = network.head
+    with autocast(config.precision, batch.x.device):
+        hidden = network(batch.x, batch.static, batch.mask)
+    predicted: Tensor = head.predict(head(hidden.float()), batch.weight > 0)
+    return predicted
+
+
+def update(state: State, config: TrainConfig, rate: float) -> None:
+    """Clip the gradients, change the weights by them, and take the weights into their moving average."""
+    state.loss_scale.unscale_(state.optimiser)  # before the clipping, whose limit is for the true gradients
+    if config.clip:
+        nn.utils.clip_grad_norm_(state.parameters, config.clip)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    state.loss_scale.step(state.optimiser)  # at fp16 left out where a gradient has overflowed; the scale is lowered
+    state.loss_scale.update()
+    if config.ema:
+        state.average()

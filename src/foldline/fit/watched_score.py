@@ -1,0 +1,56 @@
+"""The score that [train.watch] looks at: the competition's metric, in its own unit, of series not trained on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foldline.data.metrics import Metric
+from foldline.fit import out_of_memory
+from foldline.fit.device_dataset import DeviceDataset, place
+from foldline.fit.divergence import Diverged
+from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit.scaler import Scaler
+from foldline.fit.train_config import TrainConfig
+from foldline.fit.training_state import State
+from foldline.fit.training_step import predict_batch
+
+
+@dataclass(frozen=True)
+class WatchedSeries:
+    """Whole series of a fold's training part that are kept out of training. V scored rows, K targets."""
+
+    dataset: DeviceDataset
+    truth: np.ndarray  # (V, K) float64, in the targets' own units
+    scaler: Scaler
+    metric: Metric
+
+
+def watch(part: LabelledSeries, scaler: Scaler, metric: Metric, steps: int, device: torch.device) -> WatchedSeries:
+    """Bring series to the device, to be scored after each epoch."""
+    return WatchedSeries(place([part], scaler, steps, device), part.y[part.weight > 0], scaler, metric)
+
+
+def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> float:
+    """Score the network that predicts if training ends here.
+
+    Raises:
+        Diverged: the score is not finite.
+    """
+    network, dataset = state.predictor.eval(), watched.dataset
+
+    def scored_rows(index: Tensor) -> Tensor:
+        batch = dataset.batch(index)
+        return predict_batch(network, config, batch)[batch.weight > 0].cpu()
+
+    # 4 batches at once: without gradients a pass takes a fraction of the memory
+    parts = out_of_memory.in_parts(scored_rows, len(dataset), 4 * config.batch, dataset.x.device)
+    scaled = torch.cat(list(parts)).numpy().astype(np.float64)  # (V, K), in the order of the rows
+    score = watched.metric(watched.truth, scaled * watched.scaler.y_scale + watched.scaler.y_center)
+    if not math.isfinite(score):
+        raise Diverged("watched score", state.counters.epoch)
+    return score
