@@ -1,9 +1,12 @@
 """Feature families, one file each: polars expressions over the rows of a series.
 
-    family = build("lags", {"lags": [1, 2], "leads": []})
-    features = compute(frame, columns, [build("raw"), family])
+    from foldline.features import Columns, build, compute
 
-Leaves of the project: nothing here knows the engine, and nothing here is fitted on data.
+    columns = Columns(key="breath_id", order="time_step", inputs=("u_in", "u_out"))
+    features = compute(frame, columns, [build("raw"), build("lags", {"lags": [1, 2], "leads": []})])
+
+The folder lies at top level and is imported as foldline.features. It imports nothing else of foldline, and nothing here
+is fitted on data. family.py says how to add a family.
 """
 
 import sys
@@ -15,7 +18,7 @@ from foldline.features import family
 from foldline.features.compartment import Compartment
 from foldline.features.compute import compute
 from foldline.features.differences import Differences
-from foldline.features.family import Columns, Family, unknown
+from foldline.features.family import Columns, Family, unknown_name
 from foldline.features.integral import Integral
 from foldline.features.lags import Lags
 from foldline.features.raw import Raw
@@ -38,21 +41,25 @@ FAMILIES: dict[str, type[Family]] = {
 
 
 def build(name: str, params: Mapping[str, object] | None = None) -> Family:
-    """The family `name` with the parameters of its config table; lists, as TOML has them, become tuples.
+    """Build the family `name` with the parameters of its config table; lists, as TOML has them, become tuples.
 
-    Raises ValueError for an unknown family or parameter (with the nearest match) and for a value it can't take.
+    Raises:
+        ValueError: for an unknown family or parameter (with the nearest match) and for a value it can't take.
     """
     if name not in FAMILIES:
-        raise ValueError(unknown("feature family", name, list(FAMILIES)))
+        raise ValueError(unknown_name("feature family", name, list(FAMILIES)))
     known = [field.name for field in fields(FAMILIES[name])]  # type: ignore[arg-type]
     for parameter in params or {}:
         if parameter not in known:
-            raise ValueError(unknown(f"parameter of the feature family {name!r},", parameter, known))
+            raise ValueError(unknown_name(f"parameter of the feature family {name!r},", parameter, known))
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in (params or {}).items()}
     return FAMILIES[name](**values)
 
 
 def source_of(name: str) -> list[Path]:
-    """The files whose text decides what the family `name` computes: its own, base.py and compute.py."""
+    """Return the files whose text decides what the family `name` computes: its own, family.py and compute.py.
+
+    Cache keys hash their text, so that changed code makes features anew.
+    """
     modules = (FAMILIES[name].__module__, family.__name__, compute.__module__)
     return [Path(str(sys.modules[module].__file__)) for module in modules]

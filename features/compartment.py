@@ -1,19 +1,20 @@
 """compartment: the two pressures of a single-compartment lung, with an input standing in for the flow.
 
 The equation of motion p = R flow + V / C + P0 (Otis, Fenn & Rahn 1950, https://doi.org/10.1152/jappl.1950.2.11.592), V
-the time integral of the flow. A network has to learn both products from one-hots; on few series they are worth having.
+the time integral of the flow. Without this family a network must learn both products from one-hots, which takes many
+series.
 """
 
 from dataclasses import dataclass
 
 import polars as pl
 
-from foldline.features.family import Columns, Family, check_names, cumulated, duration, number, unknown
+from foldline.features.family import Columns, Family, check_names, cumulated, duration, number, unknown_name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compartment(Family):
-    """Features `x*R` and `sum(x*dt)/C`, this step included, for each flow x."""
+    """Features `x*R` and `sum(x*dt)/C`, this step included, for each flow x; units are those of the data."""
 
     flow: tuple[str, ...] = ()  # empty: the first input
     resistance: str = "R"  # static column, numeric
@@ -29,7 +30,7 @@ class Compartment(Family):
     def expressions(self, columns: Columns) -> list[pl.Expr]:
         for name in (self.resistance, self.compliance):
             if name not in columns.static:
-                raise ValueError(unknown("static column", name, columns.static))
+                raise ValueError(unknown_name("static column", name, columns.static))
             texts = [level for level in columns.levels[name] if isinstance(level, str)]
             if texts:
                 raise ValueError(

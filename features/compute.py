@@ -1,8 +1,8 @@
-"""From a frame of whole series to their features: `compute(frame, columns, families)`.
+"""Compute the features of a frame of whole series: `compute(frame, columns, families)`.
 
 It may be called on the whole data or on parts of it that hold whole series; a series' features are the same either way.
-Inside, it works in chunks: in a fresh process the arithmetic costs less than the memory it is the first to touch, and
-chunks of one size get theirs from the allocator again and again. `benchmarks/features.py` measures it.
+Inside, it works in chunks. In a fresh process the arithmetic costs less than touching new memory for the first time;
+chunks of one size reuse memory that the allocator already has. `benchmarks/features.py` measures it.
 """
 
 import os
@@ -20,11 +20,19 @@ CHUNK_ROWS = 163_840  # 2,048 series of 80 steps; a chunk ends with the series t
 
 
 def compute(frame: pl.DataFrame, columns: Columns, families: Sequence[Family]) -> pl.DataFrame:
-    """The features of `families`, in their order, for each row of `frame`, rows in the order they came.
+    """Compute the features of `families` for each row of `frame`; columns in the families' order, rows as they came.
 
-    `frame`: any number of series, each with its rows together and in order, without nulls (the data border checks).
-    Returns Float64 columns, UInt8 for 0/1 flags. Raises ValueError where a column of a role is missing, where the rows
-    of a series are not together, and where two features bear one name.
+    Args:
+        frame: any number of series, each with its rows together and in order, without nulls (checked by the reader).
+        columns: the roles of its columns.
+        families: built families, each with feature names of its own.
+
+    Returns:
+        (rows, features): Float64 columns, UInt8 for 0/1 flags.
+
+    Raises:
+        ValueError: where a column of a role is missing, where the rows of a series are not together, and where two
+            features have one name.
     """
     expressions = [expression for family in families for expression in family.expressions(columns)]
     _check_columns(frame, columns)
@@ -35,14 +43,15 @@ def compute(frame: pl.DataFrame, columns: Columns, families: Sequence[Family]) -
 
     def features_of(part: npt.NDArray[np.int32], start: int) -> pl.DataFrame:
         rows = frame.slice(start, int(part.sum())).with_columns(_helpers(part))
-        return rows.select(expressions)  # eager: a lazy select goes to the streaming engine, half as slow again here
+        return rows.select(expressions)  # eager: a lazy select uses the streaming engine, 1.5 times as slow here
 
-    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:  # polars alone leaves cores idle in a chunk
+    # Threads over chunks, because polars alone leaves cores idle within a chunk. map keeps the chunks' order.
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
         return pl.concat(pool.map(features_of, parts, starts.tolist()), rechunk=False)
 
 
 def _lengths(key: pl.Series) -> npt.NDArray[np.int32]:
-    """The number of steps of each series, in order; every run of equal keys is a series."""
+    """Count the steps of each series (series,), in order; every run of equal keys is a series."""
     runs = key.rle().struct.unnest()
     keys = runs.get_column("value")
     if keys.n_unique() != len(keys):
@@ -55,14 +64,14 @@ def _lengths(key: pl.Series) -> npt.NDArray[np.int32]:
 
 
 def _chunks(lengths: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
-    """`lengths` in consecutive parts of some CHUNK_ROWS rows each; one empty part where there are no series."""
+    """Split `lengths` into consecutive parts of some CHUNK_ROWS rows each; one empty part where there are no series."""
     rows = np.cumsum(lengths, dtype=np.int64)
     goals = np.arange(CHUNK_ROWS, rows[-1] if len(rows) else 0, CHUNK_ROWS)
     yield from np.split(lengths, np.unique(np.searchsorted(rows, goals) + 1))
 
 
 def _helpers(lengths: npt.NDArray[np.int32]) -> list[pl.Series]:
-    """SERIES, STEP and LENGTH for each row of series of these lengths."""
+    """Build SERIES, STEP and LENGTH (rows,) for series of these lengths; 32 bits hold any chunk at half the memory."""
     starts = np.cumsum(lengths, dtype=np.int32) - lengths
     step = np.arange(lengths.sum(), dtype=np.int32) - np.repeat(starts, lengths)
     return [
@@ -73,8 +82,8 @@ def _helpers(lengths: npt.NDArray[np.int32]) -> list[pl.Series]:
 
 
 def _check_columns(frame: pl.DataFrame, columns: Columns) -> None:
-    wanted = (columns.key, columns.order, *columns.inputs, *columns.static)
-    missing = [name for name in wanted if name not in frame.columns]
+    needed = (columns.key, columns.order, *columns.inputs, *columns.static)
+    missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise ValueError(
             f"The frame must hold every column that has a role, but lacks {', '.join(map(repr, missing))}; "

@@ -1,15 +1,16 @@
-"""What every feature family is made of: the roles of the columns, the base class, and steps inside a series.
+"""The base class of feature families, the roles of columns, and expressions that stay inside a series.
 
 A *series* is one group of rows in time order (a breath, a patient, a ride). A *family* is a frozen dataclass, whose
-fields are its config table, that answers with polars expressions over a frame of whole series. `compute` (compute.py)
-adds three helper columns to that frame, so that an expression can stay inside its series at full speed:
+fields are its config table; it returns polars expressions over a frame of whole series. `compute` (compute.py) adds
+three helper columns to that frame, so that an expression can stay inside its series at full speed:
 
     SERIES  0-based number of the series, sorted; `.over(SERIES)` then takes polars' path for sorted groups
     STEP    0-based step inside the series
     LENGTH  number of steps of the series
 
 Null policy: outside a series every value is FILL = 0.0; a feature is never null, and never NaN for finite inputs.
-To add a family: copy the smallest file here (time.py), register it in __init__.py, and give tests/features a reference.
+To add a family: copy the smallest file here (time.py), register it in __init__.py, and add a slow version of it to
+REFERENCES in tests/features/test_contract.py.
 """
 
 from abc import ABC, abstractmethod
@@ -21,12 +22,12 @@ import numpy as np
 import polars as pl
 
 SERIES, STEP, LENGTH = "__series__", "__step__", "__length__"
-FILL = 0.0
+FILL = 0.0  # value of every shifted column outside its series
 
 
-def unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    """The sentence that answers an unknown name: what came, the nearest match if there is one, the sorted list."""
-    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
+    """Write the message for an unknown name: what came, the nearest match if there is one, the sorted list."""
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5)  # below 0.5 the match resembles nothing typed
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"There is no {kind} {name!r}: {hint}choose from {', '.join(sorted(known)) or '(none)'}."
 
@@ -36,7 +37,9 @@ class Columns:
     """The roles of a frame's columns.
 
     `levels` holds the known values of each static column, sorted; a value outside them gets an all-zero one-hot.
-    Raises ValueError where a static column has no levels.
+
+    Raises:
+        ValueError: where a static column has no levels.
     """
 
     key: str  # which series a row belongs to
@@ -54,10 +57,10 @@ class Columns:
                 )
 
     def chosen(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """`names` themselves, each checked to be an input; the first input where `names` is empty."""
+        """Return `names`, each checked to be an input; the first input where `names` is empty."""
         for name in names:
             if name not in self.inputs:
-                raise ValueError(unknown("input column", name, self.inputs))
+                raise ValueError(unknown_name("input column", name, self.inputs))
         if not self.inputs:
             raise ValueError("A feature family needs an input column, but the roles name none: add it to data.inputs.")
         return names or self.inputs[:1]
@@ -69,24 +72,24 @@ class Family(ABC):
     @property
     @abstractmethod
     def lookahead(self) -> bool:
-        """Whether a value at step t may depend on later steps of the same series."""
+        """Return whether a value at step t may depend on later steps of the same series."""
 
     @abstractmethod
     def expressions(self, columns: Columns) -> list[pl.Expr]:
-        """One expression a feature, Float64 (UInt8 for a 0/1 flag), under a stable name; rows in, the same rows out."""
+        """Return one expression per feature, Float64 (UInt8 for a 0/1 flag), under a stable name; rows stay."""
 
     def names(self, columns: Columns) -> list[str]:
-        """The features' names, in the order of the expressions."""
+        """Return the features' names, in the order of the expressions."""
         return [expression.meta.output_name() for expression in self.expressions(columns)]
 
 
 def number(name: str) -> pl.Expr:
-    """Column `name` as Float64 (flags and counts arrive as integers)."""
+    """Return column `name` as Float64 (flags and counts arrive as integers)."""
     return pl.col(name).cast(pl.Float64)
 
 
 def shifted(values: pl.Expr, steps: int) -> pl.Expr:
-    """`values` of `steps` rows earlier in the same series (later where negative), FILL outside it.
+    """Return `values` of `steps` rows earlier in the same series (later where negative), FILL outside it.
 
     A shift over the whole frame, masked by the step, is many times faster than a shift within groups.
     """
@@ -95,16 +98,16 @@ def shifted(values: pl.Expr, steps: int) -> pl.Expr:
 
 
 def duration(order: str) -> pl.Expr:
-    """Difference of `order` to the step before, in its own unit; 0.0 at the first step of a series."""
+    """Return the difference of `order` to the step before, in its own unit; 0.0 at the first step of a series."""
     values = number(order)
     return pl.when(pl.col(STEP) >= 1).then(values - values.shift(1, fill_value=FILL)).otherwise(0.0)
 
 
 def cumulated(values: pl.Expr) -> pl.Expr:
-    """Running sum of `values` from the first step of the series, this step included.
+    """Return the running sum of `values` from the first step of the series, this step included.
 
-    Summed series by series: one sum over the frame, less its value at each start, would lose digits on every row. By
-    numpy, which adds up all series of one length at once: four times as fast as `cum_sum().over(...)`.
+    Summed series by series: one sum over the frame, less its value at each start, would lose digits on every row.
+    numpy adds up all series of one length at once: four times as fast as `cum_sum().over(...)`.
     """
     return pl.map_batches([values, pl.col(STEP)], _running_sums, return_dtype=pl.Float64)
 
@@ -123,20 +126,20 @@ def _running_sums(columns: Sequence[pl.Series]) -> pl.Series:
 
 
 def at_end(values: pl.Expr) -> pl.Expr:
-    """The value at the last step of the series, on each of its rows."""
+    """Return the value at the last step of the series, on each of its rows."""
     last = pl.int_range(pl.len(), dtype=pl.Int64) - pl.col(STEP) + pl.col(LENGTH) - 1
     return values.gather(last)
 
 
 def check_names(parameter: str, value: tuple[str, ...]) -> None:
-    """Raises ValueError unless `value` is a tuple of different, non-empty column names."""
+    """Raise ValueError unless `value` is a tuple of different, non-empty column names."""
     named = isinstance(value, tuple) and all(isinstance(name, str) and name for name in value)
     if not (named and len(set(value)) == len(value)):
         raise ValueError(f"{parameter} must be a list of different column names, but got {value!r}.")
 
 
 def check_steps(parameter: str, value: tuple[int, ...]) -> None:
-    """Raises ValueError unless `value` is a tuple of different whole numbers of steps, each at least 1."""
+    """Raise ValueError unless `value` is a tuple of different whole numbers of steps, each at least 1."""
     whole = isinstance(value, tuple) and all(type(step) is int and step >= 1 for step in value)
     if not (whole and len(set(value)) == len(value)):
         raise ValueError(f"{parameter} must be a list of different whole numbers of steps >= 1, but got {value!r}.")

@@ -1,7 +1,7 @@
-"""integral: what has flowed in so far, counted by steps and by time.
+"""integral: the running sum of an input, over steps and over time.
 
-The integral of the inspiratory valve is a stand-in for the volume in the lung, which pressure follows; it is among the
-inputs of the 1st-place network (Google Brain - Ventilator Pressure Prediction, 2021).
+The integral of the inspiratory valve approximates the volume in the lung, which determines the pressure. It is among
+the inputs of the 1st-place network (Google Brain - Ventilator Pressure Prediction, 2021).
 """
 
 from dataclasses import dataclass

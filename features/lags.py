@@ -1,4 +1,4 @@
-"""lags: the values of a few steps ago, and of a few steps ahead."""
+"""lags: the values of an input some steps ago, and some steps ahead."""
 
 from dataclasses import dataclass
 

@@ -12,7 +12,7 @@ class Raw(Family):
     """Features `x` for each column, then `1-x` for each of `complement`."""
 
     columns: tuple[str, ...] = ()  # empty: all inputs
-    complement: tuple[str, ...] = ()  # 0/1 inputs whose opposite is wanted too
+    complement: tuple[str, ...] = ()  # 0/1 inputs whose opposite becomes a feature too
 
     def __post_init__(self) -> None:
         check_names("raw.columns", self.columns)

@@ -1,4 +1,4 @@
-"""static: one-hots of what is constant in a series, and of each pair of such columns.
+"""static: one-hots of columns that are constant in a series, and of each pair of such columns.
 
 The pairs matter where two constants act together: a lung's resistance R and compliance C set its time constant R * C.
 """

@@ -1,4 +1,4 @@
-"""stats: each step against the whole of its series."""
+"""stats: maximum and mean of a series, and each step's distance to them."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Stats(Family):
         for x in columns.chosen(self.columns):
             values = number(x)
             largest = values.max().over(SERIES)
-            # Added up step by step: the bits of polars' own mean depend on where in the frame a series lies.
+            # Summed step by step: the last bits of polars' own mean depend on where in the frame a series lies.
             mean = at_end(cumulated(values)) / pl.col(LENGTH)
             features.append(largest.alias(f"max({x})"))
             features.append((largest - values).alias(f"max({x})-{x}"))

@@ -1,4 +1,4 @@
-"""time: where a step lies in its series, and how long the step before it took."""
+"""time: the order column itself, and its difference to the step before."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""What is true of the ventilator competition only: its controller, a simulator of its breaths, and their decoder."""
+"""Code for the ventilator competition only: its controller, a simulator of its breaths, and their exact decoder."""

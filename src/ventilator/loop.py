@@ -1,7 +1,7 @@
 """The closed loop, row by row: a block of drawn runs becomes breaths, with everything that was hidden behind them.
 
-The controller sees the quantised, noisy pressure that it made itself; u_in follows its law to the last bit, so a
-decoder that is right on simulated breaths is right for the reason it is right on real ones. `block` is a pure function
+The controller reads the quantised, noisy pressure that its own commands caused. u_in follows its law to the last bit,
+so a decoder of simulated breaths uses the same evidence as on real ones. `block` is a pure function
 of the seed, the block's number and the rig. Run it through `ventilator.simulator`.
 
 Shapes: S rows of L = RUNS lanes while the loop runs, then N = BLOCK breaths of T = 80 rows.
@@ -20,7 +20,7 @@ from ventilator.lung import Lung, advance, resistive, resting, supply
 from ventilator.rig import Rig
 
 BLOCK: Final = RUNS * KEPT  # breaths that are drawn and simulated together
-FIRST_CYCLE: Final = 1  # cycle 0 only brings an exploration run into motion
+FIRST_CYCLE: Final = 1  # cycle 0 is not recorded: an exploration run is joined in the middle of it
 
 
 @dataclass(frozen=True)
@@ -49,39 +49,41 @@ class Breaths:
         return len(self.r)
 
     def take(self, index: NDArray[np.int64] | slice) -> Self:
-        """The breaths at the given places."""
+        """Return the breaths at the given places."""
         return type(self)(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
     @classmethod
     def join(cls, parts: list[Self]) -> Self:
-        """One after another."""
+        """Concatenate parts, one after another."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def block(seed: int, number: int, rig: Rig) -> Breaths:
-    """Block `number` of the stream of a seed: its runs, simulated, cut into breaths and shuffled."""
+    """Simulate block `number` of a seed's stream: draw its runs, run them, cut them into breaths, shuffle these."""
+    # One generator a block, spawned by number: blocks can be made in any order, on any thread.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
     runs = Runs.draw(rng, rig)
-    order = rng.permutation(BLOCK)
+    order = rng.permutation(BLOCK)  # otherwise a breath's place would give away its run and cycle
     return _recorded(runs, rig, *_closed_loop(runs, rig, rng)).take(order)
 
 
 def _closed_loop(runs: Runs, rig: Rig, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Pressure (cmH2O, on the grid), u_in (%) and I (cmH2O), each (S, L), of all rows of a block's runs."""
+    """Simulate pressure (cmH2O, on the grid), u_in (%) and I (cmH2O), each (S, L), of all rows of a block's runs."""
     dt = np.diff(runs.clock, axis=0, prepend=runs.clock[:1])
     tau = runs.clock - CYCLE_S * runs.cycle
     out = tau >= INSPIRATION_S
-    added, wanted, idle = _added(runs, tau), controller.target(tau, runs.kt), controller.idle_command(tau)
+    added, target, idle = _added(runs, tau), controller.target(tau, runs.kt), controller.idle_command(tau)
     idling = out & ~np.array([name.late_pi for name in rig.sessions])[runs.session]
     lung, flutter, white = _lungs(runs, rig, rng), _flutter(runs, rig, rng), _white(runs, rig, out, rng)
     state = resting(lung, np.where(runs.mode == SWEEP, rig.start[runs.session], lung.peep))
     pressure, u_in, integral = np.zeros_like(tau), np.zeros_like(tau), np.zeros_like(tau)
     memory = np.zeros(RUNS)
     for row in range(len(tau)):
+        # While the outlet is open, the inflow leaves through it and does not pass the lung's resistance.
         true = state.sensed + flutter[row] * resistive(lung, state.flow) * (1.0 - state.opened)
         pressure[row] = controller.grid_pressure(controller.grid_index(true + white[row]))
-        error = wanted[row] - pressure[row]
+        error = target[row] - pressure[row]
         integral[row] = memory = controller.integral(memory, error, dt[row])
         command = controller.valve_command(error, memory, runs.kp, runs.ki, added[row])
         u_in[row] = np.where(idling[row], idle[row], command)
@@ -91,14 +93,14 @@ def _closed_loop(runs: Runs, rig: Rig, rng: np.random.Generator) -> tuple[Array,
 
 
 def _added(runs: Runs, tau: Array) -> Array:
-    """(S, L) bump (%) at tau (s): in inspiration only."""
-    here = np.arange(RUNS), np.minimum(runs.cycle, KEPT)
+    """Compute bumps (S, L), %, at tau (S, L), s: in inspiration only."""
+    here = np.arange(RUNS), np.minimum(runs.cycle, KEPT)  # rows behind the last recorded cycle take its bump
     bump = controller.bump(tau, runs.bump_slope[here], runs.bump_start[here], runs.bump_end[here])
     return np.where(tau >= INSPIRATION_S, 0.0, bump)
 
 
 def _lungs(runs: Runs, rig: Rig, rng: np.random.Generator) -> Lung:
-    """A lung per run: its session's, off by what differs between runs."""
+    """Draw a lung per run (L,): its session's, times what varies between runs."""
     lung = rig.lung.take(runs.session)
     gain, resistance, compliance = (
         np.exp(rng.normal(0.0, spread, RUNS))
@@ -106,7 +108,7 @@ def _lungs(runs: Runs, rig: Rig, rng: np.random.Generator) -> Lung:
     )
     return replace(
         lung,
-        curve=np.asfortranarray(lung.curve * gain[:, None]),  # supply reads it column by column
+        curve=np.asfortranarray(lung.curve * gain[:, None]),  # column-major, because supply reads it column by column
         resistance=lung.resistance * resistance,
         turbulence=lung.turbulence * resistance,
         compliance=lung.compliance * compliance,
@@ -114,8 +116,9 @@ def _lungs(runs: Runs, rig: Rig, rng: np.random.Generator) -> Lung:
 
 
 def _flutter(runs: Runs, rig: Rig, rng: np.random.Generator) -> Array:
-    """(S, L) fluctuation of the inflow as a share of it: autoregressive of order 2, of unit times `rig.flutter` sd."""
+    """Draw the inflow's fluctuation (S, L) as a share of it: autoregressive of order 2, of sd `rig.flutter`."""
     first, second = rig.flutter_1[runs.session], rig.flutter_2[runs.session]
+    # Variance of the shocks that gives the process variance 1 (Yule-Walker).
     innovation = (1.0 + second) / (1.0 - second) * ((1.0 - second) ** 2 - first**2)
     shocks = rng.normal(0.0, 1.0, runs.clock.shape) * rig.flutter[runs.session] * np.sqrt(innovation)
     out = np.zeros_like(shocks)
@@ -125,7 +128,7 @@ def _flutter(runs: Runs, rig: Rig, rng: np.random.Generator) -> Array:
 
 
 def _white(runs: Runs, rig: Rig, out: NDArray[np.bool_], rng: np.random.Generator) -> Array:
-    """(S, L) noise (cmH2O) of the sensor."""
+    """Draw the sensor's noise (S, L), cmH2O."""
     size = np.where(out, rig.expiratory_noise[runs.session], rig.inspiratory_noise[runs.session])
     return np.asarray(size * rng.normal(0.0, 1.0, runs.clock.shape))
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from ventilator.controller import C_VALUES, R_VALUES
 
 SETTINGS: Final = tuple((r, c) for r in R_VALUES for c in C_VALUES)  # (R, C) in the order of all tables here
-REST: Final = 5.0  # cmH2O of recoil at which volume counts as 0
-BEND: Final = 20.0  # cmH2O above rest at which a lung of stiffening 1 is twice as stiff
+REST_PRESSURE: Final = 5.0  # cmH2O of recoil at which volume counts as 0
+BEND: Final = 20.0  # cmH2O above REST_PRESSURE at which a lung of stiffening 1 is twice as stiff
 KNOTS: Final = (0.0, 1.0, 2.0, 3.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0)  # % of the valve's curve
 
 
@@ -45,7 +45,7 @@ class Lung:
     sensor_lag: Any  # s
 
     def take(self, index: NDArray[np.int64]) -> Self:
-        """The lungs at the given places."""
+        """Return the lungs at the given places."""
         return type(self)(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
@@ -54,52 +54,56 @@ class State(NamedTuple):
 
     flow: Any  # L/s out of the inspiratory valve
     opened: Any  # share 0..1 to which the expiratory valve is open
-    volume: Any  # L above rest
+    volume: Any  # L above that at REST_PRESSURE
     airway: Any  # cmH2O
     sensed: Any  # cmH2O
-    supply: Any  # L/s that the last command asked for
+    supply: Any  # L/s, steady flow of the last command
     out: Any  # 0 or 1, the expiratory valve's last command
 
 
 def resting(lung: Lung, pressure: Any, xp: ModuleType = np) -> State:
-    """N lungs at rest at `pressure` (N,), held there by what flows out of the open expiratory valve."""
+    """Return N lungs at rest at `pressure` (N,), cmH2O: what flows in leaves by the open expiratory valve."""
     flow = xp.clip(lung.outlet * (pressure - lung.peep), 0.0, None)
     open_share = xp.ones_like(flow)
-    excess = pressure - REST  # the bend is negligible near rest
+    excess = pressure - REST_PRESSURE  # the bend is negligible near rest
     return State(flow, open_share, excess * lung.compliance, pressure, pressure, flow, open_share)
 
 
 def supply(lung: Lung, u_in: Any, xp: ModuleType = np) -> Any:
-    """Steady flow (L/s) at a valve opening `u_in` (N,) or (T, N) in %: a line from knot to knot."""
+    """Compute the steady flow (L/s) at a valve opening `u_in` (N,) or (T, N) in %: a line from knot to knot."""
     total = 0.0
     for k, (low, high) in enumerate(pairwise(KNOTS)):
         total = total + lung.curve[:, k] * xp.clip(u_in - low, 0.0, high - low)
     return total
 
 
-def advance(lung: Lung, state: State, wanted: Any, out: Any, dt: Any, xp: ModuleType = np) -> State:
-    """From one row to the next, `dt` (s) later, under the row's commands.
+def advance(lung: Lung, state: State, flow: Any, out: Any, dt: Any, xp: ModuleType = np) -> State:
+    """Advance N lungs from one row to the next, `dt` (N,) s later, under the row's commands.
 
-    `wanted` (N,) is the `supply` (L/s) of the row's u_in, `out` (N,) its u_out (0 or 1).
+    `flow` (N,) is the `supply` (L/s) of the row's u_in, `out` (N,) its u_out (0 or 1).
     """
+    # Until the delay has passed, the last row's commands still act.
     held = _move(lung, state, state.supply, state.out, lung.delay, xp)
-    return _move(lung, held, wanted, out, dt - lung.delay, xp)._replace(supply=wanted, out=out)
+    return _move(lung, held, flow, out, dt - lung.delay, xp)._replace(supply=flow, out=out)
 
 
 def recoil(lung: Lung, volume: Any) -> Any:
-    """Elastic pressure (cmH2O) of the lung at a volume (L above rest)."""
+    """Compute the elastic pressure (cmH2O) of the lung at a volume (L above that at REST_PRESSURE)."""
     linear = volume / lung.compliance
-    return REST + linear * (1.0 + lung.stiffening * linear / BEND)
+    return REST_PRESSURE + linear * (1.0 + lung.stiffening * linear / BEND)
 
 
 def resistive(lung: Lung, flow: Any) -> Any:
-    """Pressure (cmH2O) that a flow (L/s) into the lung costs in its airway."""
+    """Compute the pressure (cmH2O) that a flow (L/s) into the lung costs in its airway."""
     return flow * (lung.resistance + lung.turbulence * abs(flow))
 
 
-def _move(lung: Lung, state: State, wanted: Any, out: Any, h: Any, xp: ModuleType) -> State:
-    """One implicit step of h seconds under constant commands."""
-    flow = state.flow + (wanted - state.flow) * -xp.expm1(-h / lung.valve_lag)
+def _move(lung: Lung, state: State, supplied: Any, out: Any, h: Any, xp: ModuleType) -> State:
+    """Advance by one step of h seconds under constant commands; implicit, hence stable for stiff lungs and long rows.
+
+    The lags are exact: exponential approaches to constant commands. expm1 keeps their digits for short steps.
+    """
+    flow = state.flow + (supplied - state.flow) * -xp.expm1(-h / lung.valve_lag)
     opened = state.opened + (out - state.opened) * -xp.expm1(-h / lung.outlet_lag)
     leak, store = lung.outlet * opened, lung.tube / h
     elastic = recoil(lung, state.volume)

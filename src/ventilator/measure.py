@@ -1,4 +1,4 @@
-"""What is read off recorded breaths without fitting a lung: clocks, starts, and the noise around a fitted lung.
+"""Measure recorded breaths without fitting a lung: clocks, first pressures, and the noise around a fitted lung.
 
 Used by `ventilator.calibrate`; every function takes the breaths of one session.
 """
@@ -11,13 +11,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ventilator.controller import STEPS, Array
-from ventilator.lung import REST
-from ventilator.rig import STUTTER_S, phases
+from ventilator.lung import REST_PRESSURE
+from ventilator.rig import STUTTER_S, STUTTER_SHARE, phases
 
-SETTLED: Final = 5  # rows after which the closing of the expiratory valve no longer shows
+SETTLED: Final = 5  # rows of inspiration after which the closing of the expiratory valve no longer shows
 TREND_DEGREE: Final = 3  # of the polynomial taken from a breath's residual before its flutter is measured
 WEAK_DROP: Final = 0.3  # cmH2O of resistive pressure below which flutter is not visible
-FIRST_PHASE_S: Final = (0.0013, 0.0035)  # phase of a run's first breath
+FIRST_PHASE_S: Final = (0.0013, 0.0035)  # tau_0 of a run's first breath; those of later breaths spread over a row
+LARGEST_FLUTTER: Final = 0.5  # share of the drop; beyond it a value is an outlier, and is clipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Recorded:
 
     @classmethod
     def of(cls, frame: pl.DataFrame) -> Self:
-        """From a table of the competition's columns; `pressure` may be missing or hold nulls.
+        """Read a table of the competition's columns; `pressure` may be missing or hold nulls.
 
         Raises:
             ValueError: if a breath has not 80 rows.
@@ -63,16 +64,16 @@ class Recorded:
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
-        """(N,) whether any pressure of a breath is known."""
+        """Return (N,) whether any pressure of a breath is known."""
         return np.asarray(~np.isnan(self.pressure).all(axis=1))
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
-        """The breaths at the given places."""
+        """Return the breaths at the given places."""
         return type(self)(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
 def clock(breaths: Recorded) -> dict[str, float]:
-    """Period, its spread between breaths, jitter and stutter (s) of a session's rows."""
+    """Measure period, its spread between breaths, jitter and stutter (s) of a session's rows."""
     dt = np.diff(breaths.time_step, axis=1)
     late = dt > np.median(dt, axis=1, keepdims=True) + STUTTER_S
     plain = np.where(late, np.nan, dt)
@@ -82,14 +83,14 @@ def clock(breaths: Recorded) -> dict[str, float]:
         "period": float(period.mean()),
         "period_spread": float(period.std()),
         "jitter": float(np.nanstd(np.where(late, np.nan, excess))),
-        "stutter": float(np.median(excess[late])) if late.mean() > 0.1 else 0.0,
+        "stutter": float(np.median(excess[late])) if late.mean() > STUTTER_SHARE else 0.0,
     }
 
 
 def first_pressures(breaths: Recorded) -> Array:
-    """(N,) pressures (cmH2O) of the first rows; an unknown one is the median of its kind.
+    """Return the pressures (N,), cmH2O, of the first rows; an unknown one is the median of its kind.
 
-    A run's first breath starts lower, one whose PI loop runs on elsewhere.
+    Kinds: a run's first breath starts lower, a breath whose PI loop runs on (no phase) at another pressure again.
     """
     low, high = FIRST_PHASE_S
     tau_0 = phases(breaths.time_step, breaths.u_in)
@@ -99,15 +100,16 @@ def first_pressures(breaths: Recorded) -> Array:
         own = kind == k
         if np.isnan(first[own]).any():
             known = first[own & ~np.isnan(first)]
-            first[own & np.isnan(first)] = np.median(known) if len(known) else REST
+            first[own & np.isnan(first)] = np.median(known) if len(known) else REST_PRESSURE
     return first
 
 
 def start(breaths: Recorded) -> float:
-    """Pressure (cmH2O) in which a session's runs begin.
+    """Measure the pressure (cmH2O) at which a session's runs begin.
 
     A run's first breath has a phase of 1.5 to 3 ms. Where there is no such breath, or no phase can be read, the middle
-    of the lowest third of all first rows stands for it; where no first row is known, REST.
+    of the lowest third of all first rows stands for it, for a third of a sweep's breaths are first ones; where no first
+    row is known, REST_PRESSURE.
     """
     low, high = FIRST_PHASE_S
     tau_0 = phases(breaths.time_step, breaths.u_in)
@@ -115,14 +117,14 @@ def start(breaths: Recorded) -> float:
     if first.any():
         return float(np.median(breaths.pressure[first, 0]))
     known = breaths.pressure[~np.isnan(breaths.pressure[:, 0]), 0]
-    return float(np.quantile(known, 1 / 6)) if len(known) else REST
+    return float(np.quantile(known, 1 / 6)) if len(known) else REST_PRESSURE
 
 
 def flutter(residual: Array, drop: Array) -> dict[str, float]:
-    """Autoregression of order 2 of the inflow's fluctuation, from what a fitted lung leaves of the pressure.
+    """Fit an autoregression of order 2 to the inflow's fluctuation, from the residual of a fitted lung.
 
     Args:
-        residual: (N, T) cmH2O, nan outside inspiration; its slow part is taken off, breath by breath.
+        residual: (N, T) cmH2O, nan outside inspiration; its slow part is removed, breath by breath.
         drop: (N, T) cmH2O that the inflow costs in the airway: the scale of the fluctuation.
 
     Returns:
@@ -137,12 +139,12 @@ def flutter(residual: Array, drop: Array) -> dict[str, float]:
 
 
 def _detrended(residual: Array, drop: Array) -> Array:
-    """One breath's residual (T,) without its polynomial trend, as a share of the drop; nan where that is weak."""
+    """Return one breath's residual (T,) without its trend, as a share of the drop; nan where that is weak."""
     rows = np.flatnonzero(~np.isnan(residual))
     rows = rows[rows >= SETTLED]
     relative = np.full(len(residual), np.nan)
-    if len(rows) > 3 * TREND_DEGREE:
+    if len(rows) > 3 * TREND_DEGREE:  # fewer rows would follow the trend and leave no fluctuation
         trend = np.polynomial.Polynomial.fit(rows, residual[rows], TREND_DEGREE)
         strong = rows[drop[rows] > WEAK_DROP]
         relative[strong] = (residual[strong] - trend(strong)) / drop[strong]
-    return np.asarray(np.clip(relative, -0.5, 0.5))
+    return np.asarray(np.clip(relative, -LARGEST_FLUTTER, LARGEST_FLUTTER))

@@ -1,9 +1,9 @@
-"""The rig behind the competition: its sessions, each with a lung, a valve, a clock and habits, and the file of numbers.
+"""The rig behind the competition: its sessions, each with a lung, a valve and a clock, and the file of their numbers.
 
 The breaths were collected in sessions of one (R, C) each. A session ran on one of two computers (32 or 34 ms a row),
 either swept the gains or explored with bumps (then every 3rd or 4th row comes 1 ms late), and either idled in late
-expiration or kept its PI loop on. So a session can be told from inputs alone. What differs between sessions of the same
-(R, C), the valve's curve above all, is as large as what differs between lungs, and a network can know it too.
+expiration or kept its PI loop on. So the inputs alone identify a session. What differs between sessions of the same
+(R, C), the valve's curve above all, is as large as what differs between lungs, and a network can learn it too.
 
 `python -m ventilator.calibrate` makes rig.toml, which is read here.
 """
@@ -22,14 +22,15 @@ from ventilator.controller import Array
 from ventilator.lung import Lung
 
 NUMBERS: Final = Path(__file__).with_name("rig.toml")
-SLOW_CLOCK_S: Final = 0.0328  # mean row above: the slow computer
+SLOW_CLOCK_S: Final = 0.0328  # a longer mean row is of the slow computer (31.6-32.2 against 33.4-34.5 ms)
 STUTTER_S: Final = 0.0006  # a row this much longer than the breath's median is a stutter
 STUTTER_SHARE: Final = 0.1  # of rows: more of them mark exploration
 IDLE_SPREAD_S: Final = 1e-6  # by which late rows of an idling session may differ in their phase
+LATE_FROM_S, LATE_UNTIL_S = 1.6, 2.2  # time_step of rows in the idle decay, before the logarithm loses digits
 
 
 class Session(NamedTuple):
-    """What tells one session from another, all of it visible in the inputs."""
+    """What identifies a session; all of it can be read from the inputs."""
 
     r: int  # cmH2O/(L/s)
     c: int  # mL/cmH2O
@@ -40,7 +41,7 @@ class Session(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Rig:
-    """S sessions: arrays (S,)."""
+    """Numbers of S sessions: arrays (S,)."""
 
     sessions: Sequence[Session]
     lung: Lung  # of S lungs
@@ -70,7 +71,7 @@ class Rig:
 
     @classmethod
     def load(cls, path: Path = NUMBERS) -> Self:
-        """The rig of a file that `save` wrote; the committed one by default."""
+        """Read the rig from a file that `save` wrote; the committed one by default."""
         numbers = tomllib.loads(path.read_text(encoding="utf-8"))
         tables: list[dict[str, Any]] = numbers["session"]
         sessions = [Session(*(table[name] for name in Session._fields)) for table in tables]
@@ -84,7 +85,7 @@ _HEADER = """# The sessions behind the breaths, written by `python -m ventilator
 
 
 def sessions_of(r: NDArray[np.int64], c: NDArray[np.int64], time_step: Array, u_in: Array) -> list[Session]:
-    """Which session each of N breaths is from: r, c (N,), time_step (s) and u_in (%) (N, 80)."""
+    """Find the session of each of N breaths: r, c (N,), time_step (s) and u_in (%) (N, 80)."""
     dt = np.diff(time_step, axis=1)
     late = dt > np.median(dt, axis=1, keepdims=True) + STUTTER_S
     exploration = late.mean(axis=1) > STUTTER_SHARE
@@ -95,8 +96,9 @@ def sessions_of(r: NDArray[np.int64], c: NDArray[np.int64], time_step: Array, u_
 
 
 def phases(time_step: Array, u_in: Array) -> Array:
-    """tau_0 (s) of N breaths from their late rows, nan where these do not idle; both arguments (N, 80)."""
-    late = (time_step > 1.6) & (time_step < 2.2)
+    """Compute tau_0 (N,), s, from the late rows of N breaths, nan where these do not idle; both arguments (N, 80)."""
+    late = (time_step > LATE_FROM_S) & (time_step < LATE_UNTIL_S)
+    # A loop that runs on may reach PEEP, where the logarithm of `phase` is infinite.
     idle = np.clip(u_in, 0.0, controller.PEEP * (1.0 - 1e-9))
     tau_0 = np.where(late, controller.phase(time_step, idle), np.nan)
     spread = np.nanmax(tau_0, axis=1) - np.nanmin(tau_0, axis=1)
@@ -112,7 +114,7 @@ def _arrays() -> list[str]:
 
 
 def _table(rig: Rig, k: int) -> str:
-    """Session k as TOML."""
+    """Write session k as TOML."""
     lines = ["[[session]]"]
     lines += [f"{name} = {str(value).lower()}" for name, value in rig.sessions[k]._asdict().items()]
     lines += [f"{name} = {_digits(getattr(rig, name)[k])}" for name in _arrays()]
@@ -122,7 +124,7 @@ def _table(rig: Rig, k: int) -> str:
 
 
 def _digits(value: float | Array) -> str:
-    """A number, or a list of numbers, with four significant digits."""
+    """Print a number, or a list of numbers, with four significant digits."""
     if np.ndim(value):
         return "[" + ", ".join(_digits(float(part)) for part in np.asarray(value)) + "]"
     return repr(float(f"{float(value):.4g}"))

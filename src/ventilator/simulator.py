@@ -1,9 +1,10 @@
-"""Simulated breaths: as arrays, or as Kaggle's three files.
+"""Simulate breaths: as arrays, or as Kaggle's three files.
 
     python -m ventilator.simulator OUT --breaths 3000 --test-breaths 1000 --seed 0 --truth
 
 Breaths come in an endless stream per seed, made in blocks of 6,144; a block depends on the seed, its own number and the
-rig only, so neither the size of a request nor the number of threads changes a bit, and memory is that of a few blocks.
+rig only. So neither the size of a request nor the number of threads changes a bit, and memory is that of a few blocks.
+Between instruction sets, last digits of u_in in expiration may differ, because numpy's exp does.
 """
 
 import argparse
@@ -23,13 +24,19 @@ from ventilator.controller import STEPS
 from ventilator.loop import BLOCK, Breaths, block
 from ventilator.rig import Rig
 
-THREADS: Final = 2
-AHEAD: Final = 2  # blocks simulated while one is written
+THREADS: Final = 2  # that simulate blocks; the bytes do not depend on it
+AHEAD: Final = 2  # blocks simulated while one is written; it bounds memory
 HIDDEN: Final = ("session", "mode", "kp", "ki", "kt", "late_pi", "tau_0", "bump_slope", "bump_start", "bump_end")
 
 
 def simulate(breaths: int, seed: int, *, rig: Rig | None = None, first: int = 0) -> Breaths:
-    """Breaths `first` to `first + breaths - 1` of the stream of a seed; `rig` None: the calibrated one."""
+    """Simulate breaths `first` to `first + breaths - 1` of the stream of a seed.
+
+    `rig` None means the calibrated one that comes with the package.
+
+    Raises:
+        ValueError: if `breaths` is less than 1 or `first` negative.
+    """
     if breaths < 1 or first < 0:
         raise ValueError(f"simulate needs at least one breath and no negative start; got {breaths=}, {first=}.")
     numbers = range(first // BLOCK, (first + breaths - 1) // BLOCK + 1)
@@ -61,6 +68,9 @@ def write_competition(
         on_progress: called with the number of breaths written so far.
         truth: also truth.csv (id, pressure of the test rows) and hidden.csv (a row per breath: gains, phase, bump).
         rig: None for the calibrated one.
+
+    Raises:
+        ValueError: if either number of breaths is less than 1.
     """
     if breaths < 1 or test_breaths < 1:
         raise ValueError(f"A competition needs breaths to train on and to test on; got {breaths=}, {test_breaths=}.")
@@ -77,7 +87,7 @@ def write_competition(
 
 
 def frame(breaths: Breaths, breath_id: NDArray[np.int64], first_id: int = 1) -> pl.DataFrame:
-    """Kaggle's train table of N breaths: N * 80 rows of id, breath_id, R, C, time_step, u_in, u_out, pressure."""
+    """Build Kaggle's train table of N breaths: N * 80 rows of id, breath_id, R, C, time_step, u_in, u_out, pressure."""
     return pl.DataFrame(
         {
             "id": np.arange(first_id, first_id + len(breaths) * STEPS),
@@ -124,15 +134,16 @@ def _write_block(files: dict[str, _Csv], part: Breaths, in_test: NDArray[np.bool
 
 
 def _in_test(done: int, size: int, breaths: int, test_breaths: int, seed: int) -> NDArray[np.bool_]:
-    """Which of `size` breaths after the first `done` are test breaths: the exact share so far, drawn within it."""
+    """Draw which of `size` breaths after the first `done` are test breaths (size,): the exact share so far."""
     total = breaths + test_breaths
     count = (done + size) * test_breaths // total - done * test_breaths // total
+    # A spawn key that no block of breaths uses: the split must not repeat the numbers behind a breath.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(done // BLOCK, 1)))
     return np.asarray(rng.permutation(size) < count)
 
 
 def _stream(breaths: int, seed: int, rig: Rig) -> Iterator[Breaths]:
-    """The first breaths of a seed, block by block, simulated a little ahead of the consumer."""
+    """Yield the first breaths of a seed, block by block, simulated a little ahead of the consumer."""
     waiting: deque[Future[Breaths]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         for number in range(-(-breaths // BLOCK)):
@@ -146,7 +157,7 @@ def _stream(breaths: int, seed: int, rig: Rig) -> Iterator[Breaths]:
 
 @contextmanager
 def _complete_files(out: Path, names: list[str]) -> Iterator[dict[str, Path]]:
-    """Temporary paths beside the final ones, renamed if the body ends well and removed if not."""
+    """Yield temporary paths beside the final ones, renamed if the body ends well and removed if not."""
     out.mkdir(parents=True, exist_ok=True)
     paths = {name: out / f".{name}.{os.getpid()}.part" for name in names}
     try:
@@ -159,7 +170,7 @@ def _complete_files(out: Path, names: list[str]) -> Iterator[dict[str, Path]]:
 
 
 def _chosen(rig: Rig | None) -> Rig:
-    """The given rig, or the calibrated one that comes with the package."""
+    """Return the given rig, or the calibrated one that comes with the package."""
     return Rig.load() if rig is None else rig
 
 

@@ -34,9 +34,9 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "static": [{"pairs": False}],
     "compartment": [{"flow": ["flow", "valve"]}],
 }
-# What a family must be told about the roles above, because its defaults name columns of the ventilator competition.
-TOLD: dict[str, dict[str, Any]] = {"compartment": {"resistance": "ward", "compliance": "ward"}}
-CASES = [(name, TOLD.get(name, {}) | table) for name in FAMILIES for table in [{}, *TABLES.get(name, [])]]
+# Parameters that must be set for the roles above, because their defaults name columns of the ventilator competition.
+REQUIRED: dict[str, dict[str, Any]] = {"compartment": {"resistance": "ward", "compliance": "ward"}}
+CASES = [(name, REQUIRED.get(name, {}) | table) for name in FAMILIES for table in [{}, *TABLES.get(name, [])]]
 each_family = pytest.mark.parametrize(("name", "table"), CASES)
 each_causal_family = pytest.mark.parametrize(("name", "table"), [case for case in CASES if not build(*case).lookahead])
 

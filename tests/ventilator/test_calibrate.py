@@ -10,7 +10,7 @@ import pytest
 
 from ventilator import measure
 from ventilator.calibrate import _read, calibrate, fit_lung, free_run, grouped
-from ventilator.lung import REST, Lung
+from ventilator.lung import REST_PRESSURE, Lung
 from ventilator.measure import Recorded
 from ventilator.rig import Rig
 from ventilator.simulator import frame, simulate
@@ -54,7 +54,7 @@ def test_a_session_starts_at_rest_where_no_first_pressure_is_known() -> None:
     """Exact rows of test breaths may lack every first row; a NaN start would reach every pressure of the session."""
     breaths = Recorded.of(simulated(20))
     breaths.pressure[:, 0] = np.nan
-    assert measure.start(breaths) == REST
+    assert measure.start(breaths) == REST_PRESSURE
     assert not np.isnan(measure.first_pressures(breaths)).any()
 
 

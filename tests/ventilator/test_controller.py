@@ -1,4 +1,4 @@
-"""The controller's law: against hand-computed numbers and, where they are at hand, against real breaths."""
+"""The controller's law: against hand-computed numbers and, where there are any, against real breaths."""
 
 import os
 from pathlib import Path

@@ -67,7 +67,7 @@ def test_a_ramp_over_most_of_the_breath() -> None:
     assert np.allclose(exact["pressure"], -1.8957442945646636 + GRID_STEP * k[rows], atol=1e-9)
 
 
-def test_a_bump_of_noise_is_not_believed() -> None:
+def test_a_bump_of_noise_is_not_accepted() -> None:
     rng, g = np.random.default_rng(0), Gains(1.0, 0.5, float(TARGETS[4]))
     (t, tau_0), k = clock(), pressures(low=60, high=180)
     claimed = 0

@@ -64,7 +64,7 @@ def test_other_gains_break_the_all_pairs_rule() -> None:
 
 
 def test_swapped_gains_fit_a_run_whose_changes_divide() -> None:
-    """The swap alias of decoder.md, 5.1: (x, y) with steps dk is (y, x) with dk x / y."""
+    """Swapped gains (docs/decoder.md): (x, y) with steps dk is (y, x) with dk x / y."""
     (t, tau_0), k = clock(3), pressures(3)
     k[:3] = 340, 350, 370
     b = breath(u_in(k, t, tau_0, (10.0, 8.0, 25.0)), t)

@@ -48,7 +48,7 @@ def test_threads_and_order_change_nothing(good: tuple[pl.DataFrame, np.ndarray])
     assert done == [64, 128, 192, 200]
 
 
-def test_pressure_is_not_looked_at(good: tuple[pl.DataFrame, np.ndarray]) -> None:
+def test_pressure_is_not_used(good: tuple[pl.DataFrame, np.ndarray]) -> None:
     assert decode(good[0].with_columns(pressure=pl.lit(7.0))).equals(decode(good[0]))
 
 

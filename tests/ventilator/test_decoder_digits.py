@@ -89,7 +89,7 @@ def test_times_return_to_their_lattice() -> None:
     assert lattice_ticks(np.round(ticks * TICK_S, 6)) is None
 
 
-def test_lost_digits_are_told() -> None:
+def test_lost_digits_are_reported() -> None:
     u = np.random.default_rng(0).uniform(0, 100, 300)
     assert lost_digits(u) == "" == lost_digits(np.array([float(f"{value:.10g}") for value in u]))
     assert lost_digits(u.astype(np.float32)) == "u_in was stored as float32"

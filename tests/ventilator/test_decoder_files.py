@@ -27,7 +27,7 @@ def write(table: pl.DataFrame, path: Path) -> Path:
 
 @pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
 @pytest.mark.parametrize("target", ["out.csv", "deep/out.parquet"])
-def test_files_say_what_the_frame_says(table: pl.DataFrame, tmp_path: Path, source: str, target: str) -> None:
+def test_a_file_gives_the_rows_of_its_frame(table: pl.DataFrame, tmp_path: Path, source: str, target: str) -> None:
     out, done = tmp_path / target, []
     src = write(table, tmp_path / source)
     rows = decode_file(src, out, progress=lambda d, n: done.append((d, n)), chunk_breaths=3)

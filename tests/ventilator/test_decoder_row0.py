@@ -19,7 +19,7 @@ def decoded(u: np.ndarray, t: np.ndarray, tau: float) -> Track:
     return track
 
 
-def test_expiration_tells_the_phase_to_the_tick() -> None:
+def test_expiration_shows_the_phase_to_the_tick() -> None:
     t, tau_0 = clock()
     for digits in (17, 10):
         u = np.array([float(f"{value:.{digits}g}") for value in idle_command(t + tau_0)])

@@ -1,4 +1,4 @@
-"""The decoder against known truth: simulated breaths, real ones where at hand, and inputs that hold nothing."""
+"""The decoder against known truth: simulated breaths, real ones where there are any, and inputs without pressure."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Exact decoding: pressures that can be proven from u_in alone. Start at `decode`."""
+"""Exact decoding: pressures that can be proven from u_in alone (docs/decoder.md). Start at `decode`."""
 
 from ventilator.decoder.decode import decode, state
 from ventilator.decoder.files import decode_file

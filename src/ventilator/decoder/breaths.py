@@ -1,9 +1,7 @@
-"""The border: a frame of the competition's shape becomes flat arrays, breath after breath; what can't be decoded is
-marked.
+"""Read a frame of the competition's shape into flat arrays, breath after breath; mark what can't be decoded.
 
 A breath is usable when its numbers are finite and in range, its times increase on their lattice, u_out is 0 first and
-then 1, and its R and C don't change, and when u_in has digits enough. Nothing else is asked of it: not 80 rows, nor a
-known R and C.
+then 1, its R and C don't change, and u_in has enough digits. It may have any number of rows, and any R and C.
 """
 
 from collections.abc import Sequence
@@ -25,10 +23,10 @@ from ventilator.decoder.digits import lattice_ticks, printing_error
 from ventilator.decoder.law import Floats, Ints
 
 NEEDED: Final = ("id", "breath_id", "R", "C", "time_step", "u_in")
-FEWEST: Final = 2  # rows of an inspiration
-MOST: Final = 64  # the same; the competition has 25 to 35, and the search's time grows with them
-COARSEST: Final = 1e-3  # grid steps; u_in with 5 digits or less proves nothing
-LATEST_PHASE_S: Final = 0.0345  # tau_0 is smaller
+FEWEST: Final = 2  # rows of an inspiration: a test needs a neighbour
+MOST: Final = 64  # rows of an inspiration; the competition has 25 to 35, and the search's time grows with them
+COARSEST: Final = 1e-3  # grid steps, of the median printing error: u_in with 5 digits or less proves nothing
+LATEST_PHASE_S: Final = 0.0345  # every tau_0 is smaller: a breath starts within one row of its cycle
 
 
 class Table(NamedTuple):
@@ -45,7 +43,7 @@ class Table(NamedTuple):
 
 
 def pair_number(r: float, c: float) -> int:
-    """Place of the exploration gains of (R, C) among all pairs, Kp slowest; -1 for other lungs."""
+    """Return the place of the exploration gains of (R, C) among all pairs, Kp slowest; -1 for other lungs."""
     if r != r or c != c or (int(r), int(c)) not in EXPLORATION_GAINS or int(r) != r or int(c) != c:
         return -1
     kp, ki = EXPLORATION_GAINS[int(r), int(c)]
@@ -57,7 +55,7 @@ def check_columns(names: Sequence[str], where: str) -> None:
     missing = [name for name in NEEDED if name not in names]
     if missing:
         raise ValueError(
-            f"Decoding needs the columns {', '.join(NEEDED)} (u_out helps, pressure is not looked at); "
+            f"Decoding needs the columns {', '.join(NEEDED)} (u_out helps, pressure is not used); "
             f"{where} lacks {', '.join(missing)} and has {', '.join(names)}. Rename its columns."
         )
 
@@ -70,7 +68,7 @@ def _columns(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _inspiration(t: Floats, u_out: Floats | None) -> tuple[int, float]:
-    """Rows of a breath's inspiration (0: none) and the time of the row after it."""
+    """Return the rows of a breath's inspiration (0: none) and the time (s) of the row after it."""
     if u_out is None:  # tau < 1 for sure: phases are shorter than a step
         return int(np.searchsorted(t, INSPIRATION_S - LATEST_PHASE_S)), np.nan
     size = int(np.argmax(u_out != 0.0)) if np.any(u_out != 0.0) else len(u_out)
@@ -86,7 +84,7 @@ def _usable(t: Floats, u: Floats, r: Floats, c: Floats) -> bool:
 
 
 def table(frame: pl.DataFrame) -> Table:
-    """The breaths of a frame with the competition's columns (see NEEDED; numbers may be text).
+    """Build the table of a frame with the competition's columns (see NEEDED; numbers may be text).
 
     Raises:
         ValueError: a column is missing.

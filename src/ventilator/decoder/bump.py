@@ -1,9 +1,9 @@
-"""Stage c, the verdict: which bump, if any, an exploration breath carries (decoder.md, 3.5 and 3.6).
+"""Stage c, the decision: which bump, if any, was added to u_in of an exploration breath.
 
-The searches propose; this module takes each proposal off u and looks at the whole breath. A bump is believed when its
-own tests leave some digits net and what remains of u is a clean breath: every pair of neighbours explained. Of a bump
-whose far foot stays unknown, only the rows of the known side count. Where several bumps stay, only the rows on which
-all of them agree are exact.
+The searches propose; this module subtracts each proposal from u and tests the whole breath. A bump is accepted when its
+own tests leave NET digits beyond its hypotheses and u without it is a clean breath: every pair of neighbours explained.
+Of a bump whose far foot stays unknown, only the rows of the known side count. Where several bumps are accepted, only
+the rows on which all of them agree are exact.
 """
 
 from typing import Final, NamedTuple
@@ -16,12 +16,12 @@ from ventilator.decoder.line import lines
 from ventilator.decoder.side import Bumps, join, long_sides, short_sides
 from ventilator.decoder.zone import Zone, backwards, can_anchor, forwards
 
-NET: Final = 3.0  # digits a bump's own tests must have beyond its hypotheses
-ERROR: Final = 4.0  # error of a fitted bump, in error bounds of the rows it was fitted to
+NET: Final = 3.0  # digits a bump's own tests must have beyond its hypotheses: 1 chance hit in 1,000
+ERROR: Final = 4.0  # error of a fitted bump, in error bounds of its rows
 
 
 class Verdict(NamedTuple):
-    """A breath without its bump."""
+    """A breath after its bump was subtracted."""
 
     clean: Breath  # rows that stay unexplained have clip HIDDEN
     bump: Floats  # (n,) grid steps; nan where unknown
@@ -29,18 +29,18 @@ class Verdict(NamedTuple):
 
 
 def triangle(b: Breath, slope: float, start: float, end: float) -> Floats:
-    """B (steps) of every row."""
+    """Compute the bump B (n,), grid steps, of every row; slope in grid steps per s, start and end in s."""
     return np.asarray(slope * np.maximum(0.0, np.minimum(b.t - start, end - b.t)))
 
 
 def unexplained(b: Breath, track: Track) -> tuple[int, int]:
-    """First and last unclipped row from row 1 on whose integral is unknown; (-1, -1): none."""
+    """Return the first and last unclipped row from row 1 on whose integral is unknown; (-1, -1): none."""
     rows = 1 + np.flatnonzero((b.clip[1:] == 0) & np.isnan(track.J[1:]))
     return (int(rows[0]), int(rows[-1])) if len(rows) else (-1, -1)
 
 
 def _join_sides(z: Zone, g: Gains, found: Bumps) -> None:
-    """Offer a zone to every believable open side that comes from the other end."""
+    """Extend every open side of at least NET digits that was found from the other end, with this zone."""
     for side in range(int(found.size[0])):
         is_open = found.start[side] == -np.inf if z.way > 0 else found.end[side] == np.inf
         if is_open and found.net[side] >= NET:
@@ -48,7 +48,7 @@ def _join_sides(z: Zone, g: Gains, found: Bumps) -> None:
 
 
 def propose(b: Breath, g: Gains, track: Track, first: int, last: int) -> Bumps:
-    """All bumps that a search from either end of the unexplained rows finds, and those of straight lines."""
+    """Return all bumps that a search from either end of the unexplained rows finds, and those of straight lines."""
     found = lines(b)
     ahead, behind = can_anchor(g, track, first - 1, 1), can_anchor(g, track, last + 1, -1)
     if ahead:
@@ -68,7 +68,7 @@ def propose(b: Breath, g: Gains, track: Track, first: int, last: int) -> Bumps:
 
 
 def take_off(b: Breath, g: Gains, found: Bumps, i: int, track: Track) -> tuple[Breath, Floats]:
-    """The breath without bump i; of an open one, unexplained rows behind its known side become HIDDEN."""
+    """Subtract bump i from the breath; of an open one, unexplained rows behind its known side become HIDDEN."""
     slope, start, end = found.slope[i], found.start[i], found.end[i]
     bump = triangle(b, slope, start, end)
     behind = np.zeros(len(bump), np.bool_)
@@ -84,18 +84,18 @@ def take_off(b: Breath, g: Gains, found: Bumps, i: int, track: Track) -> tuple[B
 
 
 def enter(known: Track, track: Track) -> None:
-    """Replace everything that `track` knows."""
+    """Replace the contents of `track` by those of `known`."""
     track.k[:], track.J[:], track.dJ[:], track.kind[:] = known.k, known.J, known.dJ, known.kind
 
 
 def keep_agreed(track: Track, other: Track) -> None:
-    """Forget all rows of `track` on which `other` differs."""
+    """Reset all rows of `track` on which `other` differs to unknown."""
     differ = other.k != track.k
     track.k[differ], track.kind[differ], track.J[differ], track.options[differ] = UNKNOWN, 0, np.nan, UNKNOWN
 
 
 def judge(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> Verdict:
-    """Enter into `track` the rows on which all believable bumps agree; `whole`: bumps that leave no row HIDDEN."""
+    """Enter into `track` the rows on which all accepted bumps agree; `whole`: only bumps that leave no row HIDDEN."""
     best, agreed = -1, blank(len(b.y))
     verdict = Verdict(b, np.zeros(len(b.y)), False)
     for i in range(int(found.size[0])):

@@ -1,8 +1,8 @@
-"""Stage a: runs of unclipped rows, once the gains are known (decoder.md, 3.3).
+"""Stage a: runs of unclipped rows, once the gains are known.
 
 Guess the first pressure of a run and every later one follows from the law; each must land on the grid. Two ways to
-believe a run: by *evidence*, when the digits of its passed tests outweigh the 950 guesses; by *uniqueness*, when no
-bump can be hidden and one guess alone carries to the run's end (the truth always carries, so one means the truth).
+accept a run: by *evidence*, when the digits of its passed tests outweigh the 950 guesses; by *uniqueness*, when no
+bump can be hidden and exactly one guess reaches the run's end (the truth always does, so a single one is the truth).
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ from ventilator.decoder.law import (
 
 @kernel
 def run_end(b: Breath, start: int) -> int:
-    """Last row of the unclipped run that row `start` is in."""
+    """Return the last row of the unclipped run that row `start` is in."""
     end = start
     while end + 1 < len(b.y) and b.clip[end + 1] == 0:
         end += 1
@@ -36,13 +36,13 @@ def run_end(b: Breath, start: int) -> int:
 
 @kernel
 def needs_guess(g: Gains) -> bool:
-    """Whether the first pressure of a run must be guessed: not when one gain is 0, then u alone gives J or k."""
+    """Return whether the first pressure of a run must be guessed: where one gain is 0, u alone gives J or k."""
     return bool(g.kp > 0.0 and g.ki > 0.0)
 
 
 @kernel
 def follow(b: Breath, g: Gains, start: int, end: int, J: float) -> tuple[int, float]:
-    """Row reached from `start` (integral J) while every row up to `end` passes, and the digits of the passed tests."""
+    """Return the row reached from `start` (integral J) while all rows pass, and the digits of the passed tests."""
     j, evidence = start, 0.0
     while j < end:
         tolerance = step_tolerance(b, g, j + 1)
@@ -59,8 +59,8 @@ def follow(b: Breath, g: Gains, start: int, end: int, J: float) -> tuple[int, fl
 def guess(b: Breath, g: Gains, start: int, end: int) -> tuple[int, int, float, int, int]:
     """Try every pressure of row `start`.
 
-    Returns the best one's k (UNKNOWN where u alone gives J), the row it reaches, its net digits, how many guesses carry
-    to row `end`, and one of those.
+    Returns the best one's k (UNKNOWN where u alone gives J), the row it reaches, its net digits, how many guesses reach
+    row `end`, and one of those.
     """
     if not needs_guess(g):
         return _without_guess(b, g, start, end)
@@ -108,13 +108,13 @@ def write(b: Breath, g: Gains, start: int, end: int, k: int, track: Track, kind:
 
 @kernel
 def first_row(g: Gains) -> int:
-    """Row 0 has another target: it can start a chain only where its error does not enter."""
+    """Return the first row that can start a chain: row 0 has another target, which only enters where Kp > 0."""
     return 0 if g.kp == 0.0 else 1
 
 
 @kernel
 def chains(b: Breath, g: Gains, floor: float, track: Track) -> float:
-    """Enter every chain of at least `floor` net digits; returns the digits of all of them."""
+    """Enter every chain of at least `floor` net digits into `track` and return the digits of all of them."""
     total, start = 0.0, first_row(g)
     while start < len(b.y):
         if b.clip[start] != 0 or (start + 1 == len(b.y) and g.ki != 0.0):
@@ -136,9 +136,9 @@ def chains(b: Breath, g: Gains, floor: float, track: Track) -> float:
 
 @kernel
 def all_runs(b: Breath, g: Gains, track: Track) -> bool:
-    """The all-pairs rule: whether some guess carries through every run, entering those that one guess alone carries.
+    """Apply the all-pairs rule: some guess must reach the end of every run; runs that only one guess fits are entered.
 
-    Holds only where no bump is left in `b`. False means that these are not the gains: claim nothing.
+    Holds only where no bump is left in `b`. Returns False where these are not the gains: then no row may be claimed.
     """
     start = first_row(g)
     while start < len(b.y):

@@ -1,10 +1,9 @@
-"""Two checks of a decoder that need no labels.
+"""Check a decoded file in two ways that need no labels.
 
     python -m ventilator.decoder.check FILE
 
 1. *Two precisions*: decode the file, round u_in and time_step to 10 digits, decode again. A wrong row almost never
-comes out
-   twice alike, because its chance hits depend on the last digits; so no shared row may differ.
+   comes out the same twice, because its chance hits depend on the last digits; so no shared row may differ.
 2. *Second differences*: real pressure is smooth. A wrong run shows as a jump between neighbours that no breath makes.
 
 Exit code 0: nothing found; 1: a finding; 2: not a file that can be decoded.
@@ -25,13 +24,13 @@ from ventilator.decoder.files import read
 from ventilator.decoder.law import UNKNOWN, Ints
 from ventilator.decoder.state import DecoderState
 
-DIGITS: Final = 10
-LARGEST_BEND: Final = 160  # grid steps; 154 was the largest second difference of exploration runs
-LARGEST_BEND_SWEEP: Final = 500  # 424 was the largest of high-gain sweeps
+DIGITS: Final = 10  # significant ones of the second decode: enough to prove nearly as much, other last digits
+LARGEST_BEND: Final = 160  # grid steps; the largest second difference of labelled exploration runs is 154
+LARGEST_BEND_SWEEP: Final = 500  # grid steps; that of high-gain sweeps is 424
 
 
 def rounded(frame: pl.DataFrame, digits: int = DIGITS) -> pl.DataFrame:
-    """u_in and time_step printed with so many significant digits."""
+    """Round u_in and time_step to so many significant digits."""
     columns = [
         pl.Series(name, [float(f"{value:.{digits}g}") for value in frame[name].cast(pl.Float64)])
         for name in ("u_in", "time_step")
@@ -40,13 +39,13 @@ def rounded(frame: pl.DataFrame, digits: int = DIGITS) -> pl.DataFrame:
 
 
 def disagreements(one: DecoderState, other: DecoderState) -> Ints:
-    """Rows that both call exact, with different pressures."""
+    """Return the rows that both call exact, with different pressures."""
     both = (one.grid != UNKNOWN) & (other.grid != UNKNOWN)
     return np.flatnonzero(both & (one.grid != other.grid))
 
 
 def bends(frame: pl.DataFrame, known: DecoderState) -> Ints:
-    """Rows (not a breath's first two) where three exact neighbours bend more than any breath does."""
+    """Return the rows (not a breath's first two) where three exact neighbours bend more than labelled breaths do."""
     breath = frame["breath_id"].to_numpy()
     k, exact = known.grid, known.grid != UNKNOWN
     same = (breath[2:] == breath[:-2]) & exact[2:] & exact[1:-1] & exact[:-2]

@@ -1,9 +1,9 @@
-"""One breath through all stages, and a frame of breaths through all cores.
+"""Decode one breath through all stages, and a frame of breaths on all cores.
 
     frame -> digits -> [ identify -> ramp -> chain -> bump -> row0 -> gap ] per breath -> exact rows
 
-The bracket is compiled and runs in threads over chunks of breaths. Every stage only adds rows it can prove; none
-looks at a pressure, so whatever column of that name the frame has is ignored.
+The loops in the bracket are compiled and run in threads over chunks of breaths. Every stage only adds rows it can
+prove; none reads a pressure, so a column of that name is ignored.
 """
 
 import os
@@ -25,14 +25,16 @@ from ventilator.decoder.ramp import ramp
 from ventilator.decoder.row0 import first_target, phase, row0
 from ventilator.decoder.state import DecoderState, Output
 
-CHAIN_FLOOR: Final = 4.5  # net digits of a chain in a breath that may hide a bump
+CHAIN_FLOOR: Final = 4.5  # net digits of a chain where a bump may hide: by chance 3 in 100,000 chains
 KT: Final = np.array(KT_TARGETS)
 TOO_SHORT: Final = 2e-4  # grid steps; the printing error from which on a row's u tests nothing
-CHUNK: Final = 64  # breaths a thread takes at a time
+CHUNK: Final = (
+    64  # breaths a thread takes at a time: long against the hand-over, short enough that threads end together
+)
 
 
 def unbump(b: Breath, g: Gains, track: Track) -> Verdict:
-    """Stages a and c of an exploration breath: its chains, and its bump if rows stay unexplained."""
+    """Run stages a and c on an exploration breath: its chains, and its bump if rows stay unexplained."""
     nothing = Verdict(b, np.zeros(len(b.y)), False)
     chains(b, g, CHAIN_FLOOR, track)
     first, last = unexplained(b, track)
@@ -48,14 +50,14 @@ def unbump(b: Breath, g: Gains, track: Track) -> Verdict:
 
 
 def name_bump_rows(track: Track, bump: Floats) -> None:
-    """Chain rows under a bump are of the kind bump."""
+    """Mark chain rows under a bump as of the kind bump."""
     track.kind[(track.kind == CHAIN) & (bump != 0.0)] = BUMP
 
 
 def later_stages(
     b: Breath, code: int, explores: bool, verdict: Verdict, tau: float, flip: float
 ) -> tuple[Track, Verdict] | None:
-    """Everything after the controller is known; None where it is refuted."""
+    """Run the stages that need the controller; None where they refute it."""
     g, track = Gains(*gains_of(code)), blank(len(b.y))
     if explores:
         verdict = unbump(b, g, track)
@@ -67,12 +69,12 @@ def later_stages(
     row0(verdict.clean, g, tau, flip, track)
     if not gaps(verdict.clean, g, c0, track, hidden, explores or verdict.found):
         return None
-    row0(verdict.clean, g, tau, flip, track)
+    row0(verdict.clean, g, tau, flip, track)  # again: a solved gap may have made row 1 known
     return track, verdict
 
 
 def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, Track, Verdict]:
-    """All stages on one breath.
+    """Run all stages on one breath.
 
     Args:
         b: its inspiration.
@@ -81,7 +83,7 @@ def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, T
         flip: time_step (s) of the first row with u_out = 1.
 
     Returns the controller's number (see `identify.gains_of`; -1: nothing proven), the rows and the bump. Where several
-    controllers can't be told apart, the rows are those on which all agree, and the number is the best one's.
+    controllers remain possible, the rows are those on which all agree, and the number is the best one's.
     """
     verdict = Verdict(b, np.zeros(len(b.y)), False)
     codes = identify(b)
@@ -135,7 +137,7 @@ def _cores() -> int:
 
 
 def state(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> DecoderState:
-    """Everything the decoder finds out, per row of the frame.
+    """Decode a frame and return everything that was found, per row.
 
     Args:
         frame: the competition's columns id, breath_id, R, C, time_step, u_in and, if at hand, u_out.
@@ -158,8 +160,9 @@ def state(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None)
 
 
 def decode(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> pl.DataFrame:
-    """The exact rows of a frame, in its order: id, pressure (cmH2O, on the grid), kind, kp, ki (%/cmH2O), kt (cmH2O).
+    """Decode a frame and return its exact rows, in its order.
 
+    Columns: id, pressure (cmH2O, on the grid), kind, kp and ki (%/cmH2O), kt (cmH2O).
     kind is "chain", "row0", "bump" or "gap", the stage that proved the row. Arguments and errors are those of `state`.
     """
     known = state(frame, progress=progress)

@@ -1,6 +1,6 @@
-"""How exactly a file says u_in: a bound of the printing error per row, and times put back on their lattice.
+"""Bound the printing error of u_in, row by row, and put times back on their lattice.
 
-One file may mix full float64 with rounded breaths, so the number of digits is found breath by breath, from the shortest
+One file may mix full float64 with rounded breaths. So the number of digits is found breath by breath, from the shortest
 decimal form of its values. Times are whole ticks of 2^-22 s: rounding undoes any printing with 8 decimals or more.
 """
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from ventilator.controller import TICK_S, U_MAX
 from ventilator.decoder.law import Floats
 
-COMPUTING_ERROR: Final = 3e-14  # %; full-precision breaths with Kp = 0 leave 1.6e-14 (the others: law.GRID_DEVIATION)
+COMPUTING_ERROR: Final = 3e-14  # %; labelled full-precision breaths leave 1.6e-14 (Kp = 0; else law.GRID_DEVIATION)
 HALF_UNIT: Final = 0.505  # half of the last printed digit, and a little for decimal-to-binary
 FULL: Final = 15  # significant digits from which on a breath counts as full float64
 ROUNDED_BY: Final = 4  # a value this many digits short of a full breath was rounded by itself
 FLOAT32_DIGITS: Final = 7  # every decimal of that many digits is what some float32 prints as
-LATTICE_RESIDUAL: Final = 0.03  # ticks
+LATTICE_RESIDUAL: Final = 0.03  # ticks (7 ns): 8 decimals are off by 0.021 ticks at most, 7 by 0.21
 
 
 def significant(value: float) -> tuple[int, int]:
-    """Significant digits and decimals of a finite value's shortest decimal form; (0, 0) for 0."""
+    """Count significant digits and decimals of a finite value's shortest decimal form; (0, 0) for 0."""
     mantissa, _, exponent = repr(abs(value)).partition("e")
     whole, _, decimals = mantissa.partition(".")
     decimals = decimals.rstrip("0")
@@ -30,14 +30,14 @@ def significant(value: float) -> tuple[int, int]:
 
 
 def is_float32(values: Floats) -> bool:
-    """Whether every value is a float32, or what one prints as; a whole number or one of 7 digits says nothing."""
+    """Return whether all values are float32, or print like one; whole numbers and those of 7 digits don't count."""
     telling = [value for value in values.tolist() if significant(value)[0] > FLOAT32_DIGITS]
     short = [np.float32(value) for value in telling]
     return len(telling) > 0 and all(v == float(s) or v == float(str(s)) for v, s in zip(telling, short, strict=True))
 
 
 def lost_digits(u_in: Floats) -> str:
-    """Why u_in can't have its printed digits any more, from its first few thousand values; empty where it may have."""
+    """Return why u_in has lost its printed digits, judged by its first 5,000 values; empty where it has not."""
     some = np.asarray(u_in[:5000], dtype=np.float64)
     if np.all(some == np.round(some)):
         return "u_in holds whole numbers"
@@ -45,7 +45,7 @@ def lost_digits(u_in: Floats) -> str:
 
 
 def printing_error(u_in: Floats) -> Floats:
-    """Bound of |printed - true| (%) for each value of one breath's u_in, shape kept."""
+    """Bound |printed - true| (%) of each value of one breath's u_in (n,)."""
     if is_float32(u_in):
         return np.asarray(2.0 * HALF_UNIT * np.spacing(u_in.astype(np.float32)) + COMPUTING_ERROR, dtype=np.float64)
     forms = [significant(value) for value in u_in.tolist()]
@@ -62,7 +62,7 @@ def printing_error(u_in: Floats) -> Floats:
 
 
 def lattice_ticks(time_step: Floats) -> NDArray[np.int64] | None:
-    """Times (s) as whole ticks, or None where they are not on the lattice within their printing error."""
+    """Convert times (s) to whole ticks; None where they are not on the lattice within their printing error."""
     exact = time_step / TICK_S
     ticks = np.rint(exact)
     if not np.all(np.abs(exact - ticks) <= LATTICE_RESIDUAL):

@@ -1,10 +1,10 @@
-"""All grid solutions of a gap's one linear equation, the arithmetic under stage d.
+"""Find all grid solutions of a gap's linear equation: the arithmetic of stage d.
 
     sum_i weight_i k_i = total        k_i integers in 0..949, one per unknown row, in time order
 
 All but the last two are enumerated, in the ranges that clipping allows; the last two are looked up: with beta their
-weights' ratio, frac(rest / weight) = frac(beta k), and the 950 fractions of beta k are kept in buckets. So a gap of
-four rows costs 950^2 look-ups, not 950^3 tests.
+weights' ratio, frac(remainder / weight) = frac(beta k), and the 950 fractions of beta k are kept in buckets. So a gap
+of four rows costs 950^2 look-ups, not 950^3 tests.
 """
 
 from typing import Final, NamedTuple
@@ -15,9 +15,9 @@ from ventilator.controller import GRID_SIZE
 from ventilator.decoder.kernels import kernel
 from ventilator.decoder.law import Floats, Gains, Ints
 
-BUCKETS: Final = 2048
-KEEP: Final = 16  # solutions kept; more are only counted
-SLACK: Final = 1e-3  # steps, on a bound that only excludes
+BUCKETS: Final = 2048  # a power of 2, so that `& (BUCKETS - 1)` wraps; about two for each of the 950 fractions
+KEEP: Final = 16  # solutions kept; more are only counted (law.OPTIONS are used at most)
+SLACK: Final = 1e-3  # grid steps, on a bound that only excludes: far above rounding, far below a step
 FREE: Final = 2  # clip code of a row without any inequality
 
 
@@ -48,7 +48,7 @@ class Table(NamedTuple):
 
 @kernel
 def table(beta: float) -> Table:
-    """Counting sort of the fractions of beta k."""
+    """Sort the fractions of beta k into buckets (a counting sort)."""
     products = beta * np.arange(GRID_SIZE)
     products -= np.floor(products)
     bucket = (products * BUCKETS).astype(np.int64)
@@ -67,7 +67,7 @@ def table(beta: float) -> Table:
 
 @kernel
 def near(first: Ints, fraction: Floats, x: float, width: float) -> bool:
-    """Whether some fraction lies within width of x, modulo 1."""
+    """Return whether some fraction lies within width of x, modulo 1."""
     x -= np.floor(x)
     low, high = int(np.floor((x - width) * BUCKETS)), int(np.floor((x + width) * BUCKETS))
     for bucket in range(low, high + 1):
@@ -81,7 +81,7 @@ def near(first: Ints, fraction: Floats, x: float, width: float) -> bool:
 
 @kernel
 def integral(e: Equation, g: Gains, i: int, J: float, k: int) -> float:
-    """J of unknown row i from the one before it."""
+    """Compute J of unknown row i from the one before it."""
     if i == 0 and np.isnan(e.start_J):
         return float((e.start_y - g.kp * (e.c[0] - k)) / g.ki)
     return float((1.0 - e.a[i]) * J + e.a[i] * (e.c[i] - k))
@@ -89,7 +89,7 @@ def integral(e: Equation, g: Gains, i: int, J: float, k: int) -> float:
 
 @kernel
 def bounds(e: Equation, g: Gains, i: int, J: float, previous: int) -> tuple[int, int]:
-    """Indices that window and clipping leave to row i, after J and k of the row before it."""
+    """Return the lowest and highest index of row i that window and clipping allow, given J and k of the row before."""
     low, high = 0, GRID_SIZE - 1
     if previous >= 0:
         low, high = max(low, previous - e.window[i]), min(high, previous + e.window[i])
@@ -109,18 +109,18 @@ def _accept(e: Equation, k: int, low: int, high: int) -> bool:
 
 @kernel
 def _last_two(
-    e: Equation, g: Gains, t: Table, rest: float, J: float, previous: int, path: Ints, found: Ints, count: int
+    e: Equation, g: Gains, t: Table, remainder: float, J: float, previous: int, path: Ints, found: Ints, count: int
 ) -> int:
-    """Append every solution that begins with `path`; returns how many there are now."""
+    """Append every solution that begins with `path` and return how many there are now."""
     m = len(e.weight)
     low, high = bounds(e, g, m - 2, J, previous)
-    target = rest / e.weight[m - 1]
+    target = remainder / e.weight[m - 1]
     target -= np.floor(target)
     for place in range(GRID_SIZE):
         k, away = t.k[place], abs(t.fraction[place] - target)
         if min(away, 1.0 - away) > e.tolerance or not low <= k <= high:
             continue
-        last = int(np.rint((rest - e.weight[m - 2] * k) / e.weight[m - 1]))
+        last = int(np.rint((remainder - e.weight[m - 2] * k) / e.weight[m - 1]))
         last_low, last_high = bounds(e, g, m - 1, integral(e, g, m - 2, J, k), k)
         if not _accept(e, last, last_low, last_high):
             continue
@@ -133,23 +133,23 @@ def _last_two(
 
 @kernel
 def _innermost(
-    e: Equation, g: Gains, t: Table, rest: float, J: float, previous: int, path: Ints, found: Ints, count: int
+    e: Equation, g: Gains, t: Table, remainder: float, J: float, previous: int, path: Ints, found: Ints, count: int
 ) -> tuple[int, int]:
-    """Enumerate row m - 3 and look the last two up; returns the count and the number of rows m - 3 tried."""
+    """Enumerate row m - 3 and look the last two up; return the count and the number of rows m - 3 tried."""
     i = len(e.weight) - 3
     low, high = bounds(e, g, i, J, previous)
     first, fraction, width, inverse = t.first, t.fraction, e.tolerance, 1.0 / e.weight[i + 2]
-    start, slope = rest * inverse, e.weight[i] * inverse
+    start, slope = remainder * inverse, e.weight[i] * inverse
     for k in range(low, high + 1):
         if near(first, fraction, start - slope * k, width):
             path[i] = k
-            count = _last_two(e, g, t, rest - e.weight[i] * k, integral(e, g, i, J, k), k, path, found, count)
+            count = _last_two(e, g, t, remainder - e.weight[i] * k, integral(e, g, i, J, k), k, path, found, count)
     return count, max(0, high - low + 1)
 
 
 @kernel
 def solve(e: Equation, g: Gains, found: Ints) -> tuple[int, float]:
-    """Fill found (KEEP, m) with solutions; returns their number and the number of hypotheses tried."""
+    """Fill found (KEEP, m) with solutions; return their number and the number of hypotheses tried."""
     m = len(e.weight)
     low, top = bounds(e, g, 0, e.start_J, e.before)
     if m == 1:
@@ -161,18 +161,18 @@ def solve(e: Equation, g: Gains, found: Ints) -> tuple[int, float]:
     path, high = np.zeros(m, np.int64), np.zeros(m, np.int64)
     if m == 2:
         return _last_two(e, g, t, e.total, e.start_J, e.before, path, found, 0), max(0.0, top - low + 1.0)
-    J, rest = np.full(m, e.start_J), np.full(m, e.total)  # before row i
+    J, remainder = np.full(m, e.start_J), np.full(m, e.total)  # before row i
     pairs = min(GRID_SIZE, 2 * e.window[m - 2] + 1)
     count, tried, i = 0, 0.0, 0
     path[0], high[0] = low, top
     while i >= 0:
         if i == m - 3:
             previous = path[i - 1] if i > 0 else e.before
-            count, rows = _innermost(e, g, t, rest[i], J[i], previous, path, found, count)
+            count, rows = _innermost(e, g, t, remainder[i], J[i], previous, path, found, count)
             tried += float(rows * pairs)
         elif path[i] <= high[i]:
             J[i + 1] = integral(e, g, i, J[i], path[i])
-            rest[i + 1] = rest[i] - e.weight[i] * path[i]
+            remainder[i + 1] = remainder[i] - e.weight[i] * path[i]
             i += 1
             path[i], high[i] = bounds(e, g, i, J[i], path[i - 1])
             continue

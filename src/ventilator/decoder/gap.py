@@ -1,9 +1,9 @@
-"""Stage d: clipped rows between known ones (decoder.md, 3.7).
+"""Stage d: clipped rows between known ones.
 
-A clipped u says nothing but an inequality, yet the integral before the gap and after it ties its pressures into one
-exact linear equation. Every solution on the grid is listed. One solution is proof where the list surely holds the
-truth: all 950 values allowed, no bump that could break the inequality. Otherwise the windows must be so narrow that
-chance makes none.
+A clipped u only gives an inequality. But the integral before the gap and after it gives one exact linear equation for
+the gap's pressures. Every solution on the grid is listed. A single solution is a proof where the list surely holds the
+truth: all 950 values allowed, and no bump that could break the inequality. Otherwise the windows must be so narrow that
+no chance hit is expected.
 """
 
 from typing import Final
@@ -30,18 +30,21 @@ from ventilator.decoder.law import (
 SOLVED: Final = 1
 OPEN: Final = 0
 REFUTED: Final = -1
-NARROWEST_BUMP_S: Final = 0.1  # no bump hides between clean rows that are closer
-FULL_ROWS: Final = 4  # unknown rows up to which all 950 values are tried
+NARROWEST_BUMP_S: Final = 0.1  # no bump is narrower, so none fits between clean rows that are closer
+FULL_ROWS: Final = 4  # unknown rows up to which all 950 values are tried: 950^2 look-ups of some 3 ns
 LONGEST: Final = 6  # unknown rows up to which an equation is tried at all
-CHANCE: Final = 1e-2  # expected chance hits of a windowed search that is believed; on top, the truth must lie outside
-NARROWEST: Final = 50  # steps between neighbours; gaps of 4 rows and more move by 42 at most in exploration runs
-NARROWEST_SWEEP: Final = 250  # the same elsewhere, where gains are high
-UNSURE: Final = 0.5  # steps; a wider tolerance leaves more than one integer
+CHANCE: Final = 1e-2  # expected chance hits of an accepted windowed search; to be wrong, the truth must lie outside too
+NARROWEST: Final = (
+    50  # grid steps between neighbours; labelled gaps of 4 rows and more move by 42 at most (exploration)
+)
+NARROWEST_SWEEP: Final = 250  # grid steps; the same in sweeps, whose gains are higher
+UNSURE: Final = 0.5  # grid steps; a wider tolerance leaves more than one integer
 BUDGET: Final = 1e7  # look-ups of one search, 3 ns each
 
 
 def widest_window(m: int, tolerance: float) -> int:
-    """|k_i - k_{i-1}| that leaves m unknown rows less than CHANCE chance hits."""
+    """Return the widest |k_i - k_{i-1}| (grid steps) that leaves m unknown rows less than CHANCE chance hits."""
+    # 0.99: the bound must hold strictly, whatever the powers below are rounded to.
     hypotheses = 0.99 * CHANCE / (2.0 * tolerance)
     by_chance = (hypotheses ** (1.0 / (m - 1)) - 1.0) / 2.0
     by_time = (BUDGET ** (1.0 / max(1, m - 2)) - 1.0) / 2.0
@@ -49,7 +52,7 @@ def widest_window(m: int, tolerance: float) -> int:
 
 
 def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool) -> Equation:
-    """The equation between rows left and right, each either an anchor (J known) or an unclipped row without it.
+    """Build the equation between rows left and right, each either an anchor (J known) or an unclipped row without it.
 
     Unknown are the rows between, an end without J, and the right end where its J is known and its k isn't.
     """
@@ -93,7 +96,7 @@ def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track
 
 
 def attempt(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool) -> int:
-    """Solve one gap and enter it: SOLVED, OPEN (several: the rows' options) or REFUTED (none: not the gains)."""
+    """Solve one gap and enter it: SOLVED, OPEN (several solutions: options) or REFUTED (none: other gains)."""
     e = equation(b, g, c0, left, right, track, bump)
     m, first = len(e.weight), left if np.isnan(track.J[left]) else left + 1
     if m > LONGEST or e.tolerance >= UNSURE:
@@ -135,7 +138,7 @@ def _enter(b: Breath, g: Gains, first: int, right: int, e: Equation, k: Ints, tr
 
 
 def _right_end(b: Breath, g: Gains, left: int, track: Track, bump: bool) -> int:
-    """Next row after left that closes an equation: an anchor, or an unclipped row where no bump can hide; -1: none."""
+    """Find the next row after left that ends an equation: an anchor, or an unclipped row without bump; -1: none."""
     for j in range(left + 1, len(b.y)):
         if not np.isnan(track.J[j]) or (b.clip[j] == 0 and g.kp > 0.0 and not bump):
             return j
@@ -143,7 +146,7 @@ def _right_end(b: Breath, g: Gains, left: int, track: Track, bump: bool) -> int:
 
 
 def _left_end(b: Breath, right: int, c0: float) -> int:
-    """Nearest unclipped row before the first anchor; -1: none, or row 0 without a known target."""
+    """Find the nearest unclipped row before the first anchor; -1: none, or row 0 without a known target."""
     for j in range(right - 1, -1, -1):
         if b.clip[j] == 0 and (j > 0 or c0 == c0):
             return j
@@ -154,7 +157,7 @@ def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: boo
     """Enter all gaps that have one solution.
 
     Args:
-        b: the breath, its known bump taken off.
+        b: the breath, its known bump subtracted.
         g: its gains.
         c0: target of row 0 in steps, nan where tau_0 is not known.
         track: what the other stages know.
@@ -182,7 +185,7 @@ def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: boo
 
 
 def _pairs(b: Breath, g: Gains, c0: float, track: Track, bump: bool) -> list[tuple[int, int]]:
-    """Ends of all equations: from each anchor onwards, and from the first anchor back."""
+    """List the ends of all equations: from each anchor onwards, and from the first anchor back."""
     anchors = np.flatnonzero(~np.isnan(track.J)).tolist()
     ends = [
         (left, _right_end(b, g, left, track, bump))

@@ -1,10 +1,10 @@
-"""Stage a, first half: which of the 2,640 controllers drove this breath (decoder.md, 3.1).
+"""Stage a, first half: which of the 2,640 controllers drove this breath.
 
 For one pair of unclipped rows and one controller, the second index is affine in the first, so 950 guesses are one
-tight loop. Starts are taken in order until one chain is beyond doubt; breaths without one are judged by the sum over
-all starts.
+tight loop. Starts are tried in order until one chain has CERTAIN digits; breaths without such a chain are judged by the
+sum over all starts.
 
-Aliases decide the rest of the design. Under constant pressure any two gains of equal sum give the same u, and swapped
+Aliases determine the further design. Under constant pressure any two gains of equal sum give the same u, and swapped
 gains give nearly the same u under small changes; so every triple with the sum and target of a candidate is scored
 too, over the whole breath, and gains without a bump must explain every pair of neighbours (`chain.all_runs`).
 """
@@ -30,25 +30,25 @@ KP: Final = np.array(KP_GAINS)
 KI: Final = np.array(KI_GAINS)
 N_KP, N_KI, N_KT = len(KP), len(KI), len(TARGETS)
 
-CERTAIN: Final = 25.0  # digits of one chain that end the search
+CERTAIN: Final = 25.0  # digits of one chain that end the search: chance makes no such chain
 CANDIDATES: Final = 6  # controllers rescored when no chain is certain
 FLOOR: Final = 2.0  # net digits a chain must have to count towards its controller
-ALIAS: Final = 0.75  # share of the best one's digits from which on a controller may be its alias, or the alias it
+ALIAS: Final = 0.75  # share of the best one's digits from which on a controller counts as a possible alias
 RIVALS: Final = 12  # controllers kept at most
-ACCEPT: Final = 10.0  # total net digits of an identified controller, of which 3.4 pay for the 2,640 tried
+ACCEPT: Final = 10.0  # total net digits of an identified controller; 3.4 of them account for the 2,640 tried
 
 
 @kernel
 def gains_of(code: int) -> Gains:
-    """Controller number 0 .. 21 * 21 * 6 - 1; the first of each target, with both gains 0, is none."""
+    """Return controller number 0 .. 21 * 21 * 6 - 1; the first of each target, with both gains 0, is none."""
     pair = code // N_KT
     return Gains(KP[pair // N_KI], KI[pair % N_KI], TARGETS[code % N_KT])
 
 
 @kernel
 def _any_on_grid(offset: float, slope: float, tolerance: float) -> bool:
-    """Whether offset + slope * k is near an integer for some k in 0..949 (the compiler vectorises it)."""
-    hits = 0
+    """Return whether offset + slope * k is near an integer for some k in 0..949."""
+    hits = 0  # counted to the end, because a loop without an early exit is vectorised by the compiler
     for k in range(GRID_SIZE):
         x = offset + slope * k
         hits += abs(x - np.rint(x)) <= tolerance
@@ -57,12 +57,13 @@ def _any_on_grid(offset: float, slope: float, tolerance: float) -> bool:
 
 @kernel
 def start_evidence(b: Breath, g: Gains, start: int, end: int) -> float:
-    """Net digits of the best chain from row `start`, 0 if there is none; most controllers fall at the first loop."""
+    """Compute the net digits of the best chain from row `start`, 0 if there is none."""
     if needs_guess(g):
         a = b.a[start + 1]
         den = g.kp + g.ki * a
         slope = g.kp * (1.0 - a) / den
         offset = g.c - (b.y[start + 1] - (1.0 - a) * (b.y[start] - g.kp * g.c)) / den
+        # Most controllers are excluded here, before any chain is followed.
         if offset >= GRID_SIZE or offset + slope * GRID_SIZE < -1.0:
             return 0.0
         tolerance = step_tolerance(b, g, start + 1)
@@ -91,13 +92,13 @@ def search(b: Breath, score: Floats) -> None:
 
 @kernel
 def total(b: Breath, g: Gains) -> float:
-    """Net digits of all chains of the breath under a controller."""
+    """Compute the net digits of all chains of the breath under a controller."""
     return chains(b, g, FLOOR, blank(len(b.y)))
 
 
 @kernel
 def rescore(b: Breath, score: Floats) -> Floats:
-    """Total evidence, one entry a controller, of the leaders of `score` and all of equal Kp + Ki and target."""
+    """Sum the evidence, one entry a controller, for the leaders of `score` and all of equal Kp + Ki and target."""
     evidence = np.zeros(len(score))
     done = np.zeros(len(score), np.bool_)
     for _ in range(CANDIDATES):
@@ -108,7 +109,7 @@ def rescore(b: Breath, score: Floats) -> Floats:
         g = gains_of(leader)
         for code in range(leader % N_KT, len(score), N_KT):
             other = gains_of(code)
-            if not done[code] and abs(other.kp + other.ki - g.kp - g.ki) < 1e-9:
+            if not done[code] and abs(other.kp + other.ki - g.kp - g.ki) < 1e-9:  # sums of rounded decimals
                 done[code] = True
                 evidence[code] = total(b, other)
     return evidence
@@ -116,14 +117,14 @@ def rescore(b: Breath, score: Floats) -> Floats:
 
 @kernel
 def scores(b: Breath) -> Floats:
-    """Total net digits of every controller that deserves a second look, 0 for the others."""
+    """Compute the total net digits of every rescored controller, 0 for the others."""
     score = np.zeros(N_KP * N_KI * N_KT)
     search(b, score)
     return rescore(b, score)
 
 
 def identify(b: Breath) -> list[int]:
-    """Controllers (numbers, see `gains_of`) that may have driven the breath, best first; none: nothing proven.
+    """Find the controllers (numbers, see `gains_of`) that may have driven the breath, best first; none: nothing proven.
 
     Aliases have nearly the same evidence as the truth (a test weighs a little more under larger gains), so all that
     come near the best are returned; the later stages refute them or agree on what they share.
@@ -132,5 +133,5 @@ def identify(b: Breath) -> list[int]:
     best = evidence.max()
     if best < ACCEPT:
         return []
-    order = np.argsort(-evidence, kind="stable")
+    order = np.argsort(-evidence, kind="stable")  # equal evidence: by number, on every machine
     return [int(code) for code in order if evidence[code] >= max(ACCEPT, ALIAS * best)][:RIVALS]

@@ -17,11 +17,11 @@ from numba.core import config
 Function = TypeVar("Function", bound=Callable[..., object])
 
 HERE: Final = Path(__file__).parent
-STALE_S: Final = 30 * 86_400
+STALE_S: Final = 30 * 86_400  # s; a folder untouched for 30 days belongs to no running process
 
 
 def _cache_folder() -> Path:
-    """Where these sources' machine code lies; removes what older sources left, but nothing a process may still use."""
+    """Return the folder of these sources' machine code; remove old folders that no process can still use."""
     digest = hashlib.sha256(numba.__version__.encode())
     for source in [*sorted(HERE.glob("*.py")), HERE.parent / "controller.py"]:
         digest.update(source.read_bytes())
@@ -37,8 +37,10 @@ CACHE: Final = _cache_folder()
 
 def kernel(function: Function) -> Function:
     """Compile `function` on its first call, or load it from the cache; threads run it side by side."""
+    # numba has no per-function cache folder: its global setting is read when the decorator runs, then put back.
     before, config.CACHE_DIR = config.CACHE_DIR, str(CACHE)
     try:
+        # error_model="numpy": division by zero gives inf as in numpy, without a check at every division.
         compiled: Function = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, error_model="numpy")(function)
     finally:
         config.CACHE_DIR = before

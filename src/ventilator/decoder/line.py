@@ -1,6 +1,6 @@
-"""Stage c, rows of bump alone: where PI <= 0, u is the bump itself, a straight line in time (decoder.md, 1.1).
+"""Stage c, rows of bump alone: where PI <= 0, u is the bump itself, a straight line in time.
 
-Such rows carry no pressure, but three of them on one line give the side of a bump for nothing.
+Such rows hold no pressure. But three of them on one line give the side of a bump without any guess.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ from ventilator.decoder.side import KEEP, Bumps, no_bumps
 RANGE: Final = 100.0  # grid steps over which a third row falls by chance
 LOOSEST: Final = 0.1  # grid steps; a wider tolerance tests nothing
 ROWS: Final = 3  # on one line
-FLATTEST: Final = 100.0  # grid steps per s; the flattest bump seen rises with 500
+FLATTEST: Final = 100.0  # grid steps per s; the flattest bump of labelled breaths rises by 500
 SAME: Final = 10.0  # errors by which the slopes of two sides of one bump may differ
 
 
@@ -25,7 +25,7 @@ def _slope_error(b: Breath, i: int, j: int) -> float:
 
 @kernel
 def line_end(b: Breath, i: int) -> tuple[int, float]:
-    """Last row on the line through unclipped rows i and i + 1, and the digits of the rows behind these."""
+    """Return the last row on the line through unclipped rows i and i + 1, and the digits of the rows behind these."""
     slope, error = (b.y[i + 1] - b.y[i]) / (b.t[i + 1] - b.t[i]), _slope_error(b, i, i + 1)
     j, evidence = i + 1, 0.0
     while j + 1 < len(b.y) and b.clip[j + 1] == 0:
@@ -41,7 +41,7 @@ def line_end(b: Breath, i: int) -> tuple[int, float]:
 
 @kernel
 def lines(b: Breath) -> Bumps:
-    """Every line of at least ROWS unclipped rows as an open side; two that mirror each other also as a whole bump."""
+    """Find every line of at least ROWS unclipped rows as an open side; two of mirrored slopes also as a whole bump."""
     found, i = no_bumps(), 0
     while i + ROWS <= len(b.y):
         if b.clip[i] != 0 or b.clip[i + 1] != 0:

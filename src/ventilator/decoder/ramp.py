@@ -1,11 +1,10 @@
-"""Stage c for breaths without a controller: a long bump hides the loop almost everywhere (decoder.md, 3.2).
+"""Stage c for breaths without a controller: a long bump hides the loop almost everywhere.
 
-A start ramp, or a wide triangle, can exceed what the PI loop asks for: then PI = 0 and u is the bump, a straight
-line. Take the line off, and what is left must be a breath of the one gain pair that runs with bumps use, under one of
-six targets.
+During a start ramp, or a wide triangle, the PI loop can fall to 0: then u is the bump, a straight line. After the line
+is subtracted, the rest of u must be a breath of the one gain pair that runs with bumps use, under one of six targets.
 
 The tests must come from rows off the line: a constant shift of all pressures is absorbed by the line's intercept, and
-constant pressure draws a line too. So the line's rows count for nothing here but PI <= 0.
+constant pressure gives a line too. So rows on the line count as PI <= 0 and as nothing else.
 """
 
 from typing import Final
@@ -18,12 +17,12 @@ from ventilator.decoder.identify import total
 from ventilator.decoder.law import TARGETS, Breath, Gains, blank, contradicts, without_bump
 from ventilator.decoder.line import lines
 
-ACCEPT: Final = 7.0  # net digits; 1.7 pay for some 50 hypotheses
-RIVAL: Final = 3.0  # digits by which the best must lead
+ACCEPT: Final = 7.0  # net digits; 1.7 of them account for some 50 hypotheses (lines and targets)
+RIVAL: Final = 3.0  # digits by which the best must lead: the second is then 1,000 times less likely
 
 
 def ramp(b: Breath, kp: float, ki: float) -> tuple[int, Verdict]:
-    """Number of the target and the breath without its bump; (-1, unchanged) if no line leaves a clean breath."""
+    """Find a line that leaves a clean breath: its target's number and the breath without it; else (-1, as it was)."""
     found = lines(b)
     most, second, target = 0.0, 0.0, -1
     verdict = Verdict(b, np.zeros(len(b.y)), False)

@@ -1,8 +1,7 @@
-"""Stage b: the first row, whose target depends on where in its cycle the breath was cut (decoder.md, 3.4).
+"""Stage b: the first row, whose target depends on where in its cycle the breath was cut.
 
-`target(tau) = 5 + (Kt - 5) min(1, 33 tau)`. Late expiration gives tau_0 away: u_in then is an open-loop decay in tau.
-Where it doesn't (the PI loop runs on, 7 % of breaths), tau_0 is either past the ramp or must lie on the lattice of
-2^-22 s.
+`target(tau) = 5 + (Kt - 5) min(1, 33 tau)`. Late expiration shows tau_0: u_in then is an open-loop decay in tau. Where
+the PI loop runs on instead (7 % of breaths), tau_0 is either past the ramp or must lie on the lattice of 2^-22 s.
 """
 
 from typing import Final
@@ -33,14 +32,14 @@ from ventilator.decoder.law import (
 
 IDLE_FROM_S: Final = 1.44  # time_step: surely in late expiration's decay when u_in > 0
 IDLE_BELOW: Final = 4.5  # %; closer to 5 the logarithm loses digits
-IDLE_ROWS: Final = 6
+IDLE_ROWS: Final = 6  # that must agree on the tick; the first have the most digits
 PHASE_RESIDUAL: Final = 0.05  # ticks: each of the rows must give the same whole tick
 PEEP_STEPS: Final = (PEEP - GRID_MIN) / GRID_STEP
-CHANCE: Final = 1e-3  # expected chance hits up to which an enumerated row 0 is believed
+CHANCE: Final = 1e-3  # expected chance hits up to which an enumerated row 0 is accepted
 
 
 def phase(t: Floats, u: Floats) -> float:
-    """tau_0 (s) from a whole breath's time_step (s) and u_in (%), nan where expiration does not tell it."""
+    """Compute tau_0 (s) from a whole breath's time_step (s) and u_in (%); nan where expiration does not show it."""
     idle = np.flatnonzero((t > IDLE_FROM_S) & (u > 0.0) & (u < IDLE_BELOW))[:IDLE_ROWS]
     if len(idle) < IDLE_ROWS:
         return float(np.nan)
@@ -52,7 +51,7 @@ def phase(t: Floats, u: Floats) -> float:
 
 
 def first_target(g: Gains, tau: float) -> float:
-    """Target of row 0 on the grid's scale, nan where tau_0 (s) is not known."""
+    """Return the target of row 0 on the grid's scale, nan where tau_0 (s) is not known."""
     return PEEP_STEPS + (g.c - PEEP_STEPS) * min(1.0, RAMP_RATE_PER_S * tau) if tau >= 0.0 else float(np.nan)
 
 
@@ -88,7 +87,7 @@ def _snap(x: float, tolerance: float) -> int:
 
 
 def _on_lattice(b: Breath, g: Gains, flip: float, epsilon: float, tolerance: float) -> int:
-    """The one index whose tau_0 is a whole tick and puts the flip of u_out at tau = 1, if chance can't make one."""
+    """Return the only index whose tau_0 is a whole tick and puts the flip of u_out at tau = 1; else UNKNOWN."""
     ticks_per_step = 1.0 / ((g.c - PEEP_STEPS) * RAMP_RATE_PER_S * TICK_S)
     k = np.arange(GRID_SIZE)
     tick = (k + epsilon - PEEP_STEPS) * ticks_per_step

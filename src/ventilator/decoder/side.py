@@ -1,8 +1,8 @@
-"""Stage c, the search: bumps whose predicted rows land on the grid (decoder.md, 3.5).
+"""Stage c, the search: bumps whose predicted rows land on the grid.
 
 Two guessed pressures fix one side of a bump, slope and foot; the rows that follow are predicted and must land on the
-grid. Where they stop doing so, one more guess fixes the other foot, since the slopes are opposite, and the rest are
-tests again. What a search finds is a `Bumps` list; whether it is believed is decided elsewhere, on the whole breath.
+grid. Where they stop doing so, one more guess fixes the other foot, since the slopes are opposite, and the further rows
+are tests again. A search returns a `Bumps` list; bump.py decides on the whole breath which of them is accepted.
 """
 
 from typing import Final, NamedTuple
@@ -14,10 +14,10 @@ from ventilator.decoder.kernels import kernel
 from ventilator.decoder.law import GRID_ERROR, SAFETY, Y_MAX, Floats, Gains, digits, on_grid
 from ventilator.decoder.zone import Zone
 
-KEEP: Final = 48  # bumps kept of one breath
-CHANGE: Final = 116  # |dk| in exploration runs
-BEND: Final = 154  # |second difference| there
-SLACK: Final = 1e-3  # grid steps, on bounds that only exclude
+KEEP: Final = 48  # bumps kept of one breath; a full list drops its weakest
+CHANGE: Final = 116  # grid steps; largest |dk| between rows of labelled exploration runs
+BEND: Final = 154  # grid steps; largest |second difference| there
+SLACK: Final = 1e-3  # grid steps, on bounds that only exclude: far above rounding, far below a step
 
 
 class Bumps(NamedTuple):
@@ -32,7 +32,7 @@ class Bumps(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """A side on its way: the last row's state and the two rows that span its line."""
+    """A side being followed row by row: the last row's state and the two rows that define its line."""
 
     i: int  # rows done
     J: float  # before row i
@@ -48,7 +48,7 @@ class Walk(NamedTuple):
 
 @kernel
 def no_bumps() -> Bumps:
-    """An empty list."""
+    """Return an empty list."""
     return Bumps(np.zeros(KEEP), np.zeros(KEEP), np.zeros(KEEP), np.zeros(KEEP), np.zeros(KEEP), np.zeros(1))
 
 
@@ -68,7 +68,7 @@ def add(found: Bumps, z: Zone, slope: float, foot: float, far: float, net: float
 
 @kernel
 def _command(z: Zone, g: Gains, i: int, J: float, k: int) -> float:
-    """PI (steps) of row i under index k."""
+    """Compute PI (steps) of row i under index k."""
     return float(z.error_gain[i] * (g.c - k) + z.integral_gain[i] * J)
 
 
@@ -79,7 +79,7 @@ def _next(z: Zone, g: Gains, i: int, J: float, k: int) -> float:
 
 @kernel
 def _expected(z: Zone, g: Gains, i: int, J: float, bump: float) -> float:
-    """Index of row i under a bump, not rounded."""
+    """Compute the index of row i under a bump, not rounded."""
     return float(g.c - (z.y[i] - bump - z.integral_gain[i] * J) / z.error_gain[i])
 
 
@@ -90,7 +90,7 @@ def _possible(command: float) -> bool:
 
 @kernel
 def _line(z: Zone, s: Walk, i: int) -> tuple[float, float]:
-    """Bump at row i on the line of the walk, and its error bound."""
+    """Compute the bump at row i on the line of the walk, and its error bound."""
     ratio = (z.t[i] - z.t[s.i - 1]) / (z.t[s.i - 1] - z.t[0])
     return s.B + ratio * (s.B - s.B0), (1.0 + ratio) * s.d + ratio * s.d0
 
@@ -102,7 +102,7 @@ def _tolerance(z: Zone, i: int, dJ: float, error: float) -> float:
 
 @kernel
 def climb(z: Zone, g: Gains, s: Walk) -> Walk:
-    """Go on along the line while rows land on the grid."""
+    """Follow the line while rows land on the grid."""
     while s.i < len(z.y):
         i = s.i
         bump, error = _line(z, s, i)
@@ -120,12 +120,12 @@ def climb(z: Zone, g: Gains, s: Walk) -> Walk:
 
 @kernel
 def begin(z: Zone, g: Gains, k0: int, k1: int) -> tuple[bool, Walk]:
-    """The side through rows 0 and 1 under two guesses, and whether its foot lies between anchor and row 0."""
+    """Start the side through rows 0 and 1 under two guesses; first: whether its foot lies between anchor and row 0."""
     dJ1, J1 = z.keep[0] * z.dJ, _next(z, g, 0, z.J, k0)
     first, second = _command(z, g, 0, z.J, k0), _command(z, g, 1, J1, k1)
     B0, B1 = z.y[0] - first, z.y[1] - second
     slope = (B1 - B0) / (z.t[1] - z.t[0])
-    foot_inside = B0 * slope > 0.0 and abs(B0) <= abs(slope) * (z.t[0] - z.start) * (1.0 + 1e-9)
+    foot_inside = B0 * slope > 0.0 and abs(B0) <= abs(slope) * (z.t[0] - z.start) * (1.0 + 1e-9)  # 1e-9: rounding
     d0, d1 = z.w[0] + z.integral_gain[0] * z.dJ, z.w[1] + z.integral_gain[1] * dJ1
     J2, dJ2 = _next(z, g, 1, J1, k1), z.keep[1] * dJ1
     ok = foot_inside and _possible(first) and _possible(second)
@@ -141,7 +141,7 @@ def _around(before: int, change: int) -> tuple[int, int]:
 
 @kernel
 def long_sides(z: Zone, g: Gains, found: Bumps) -> None:
-    """Bumps whose first side has at least three rows: for guesses of two, the third lands on the grid."""
+    """Search bumps whose first side has at least three rows: for guesses of two, the third must land on the grid."""
     if len(z.y) < 3:
         return
     low, high = _around(z.before, CHANGE)
@@ -167,7 +167,7 @@ def long_sides(z: Zone, g: Gains, found: Bumps) -> None:
 
 @kernel
 def short_sides(z: Zone, g: Gains, found: Bumps) -> None:
-    """Bumps whose first side has two rows: every pair of guesses, the apex behind them, a third guess, then tests."""
+    """Search bumps whose first side has two rows: every pair of guesses, the apex behind them, a third, then tests."""
     if len(z.y) < 4:
         return
     low, high = _around(z.before, CHANGE)
@@ -193,14 +193,14 @@ def far_sides(z: Zone, g: Gains, s: Walk, tried: float, found: Bumps) -> None:
     low, high = _around(2 * s.k - s.k2, BEND)
     low, high = max(low, s.k - CHANGE), min(high, s.k + CHANGE)
     reach, fall = abs(slope) * (z.t[i] - z.t[i - 1]), slope * (z.t[i + 1] - z.t[i])
-    rest, gain = z.y[i] - z.integral_gain[i] * s.J, z.error_gain[i]  # scalars: this is the innermost loop
+    remainder, gain = z.y[i] - z.integral_gain[i] * s.J, z.error_gain[i]  # scalars: this is the innermost loop
     kept, add_gain = z.keep[i] * s.J, z.add[i]
     next_y, next_gain, next_integral = z.y[i + 1], z.error_gain[i + 1], z.integral_gain[i + 1]
     error = 3.0 * s.d + s.d0 + 2.0 * z.w[i]
     tolerance = _tolerance(z, i + 1, z.keep[i] * s.dJ, error)
     for k in range(low, high + 1):
         epsilon = g.c - k
-        bump = rest - gain * epsilon
+        bump = remainder - gain * epsilon
         after = bump - fall if (bump - fall) * slope > 0.0 else 0.0
         x = g.c - (next_y - after - next_integral * (kept + add_gain * epsilon)) / next_gain
         if abs(x - np.rint(x)) > tolerance or abs(bump - s.B) > reach or bump * slope <= 0.0:

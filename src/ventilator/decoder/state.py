@@ -1,7 +1,7 @@
-"""What the decoder knows beyond exact pressures, as arrays per row: the channels of infilling networks.
+"""All that the decoder finds out, as arrays per row: exact pressures, and input channels for networks that infill.
 
-A network that fills the open rows gains from the integral at the anchors, the bump, the rows that are bump alone (PI
-<= 0: an upper bound on the error), clipping, and the few candidates that an ambiguous gap leaves.
+A network that predicts the remaining rows can use the integral at the anchors, the bump, the rows that are bump alone
+(PI <= 0: an upper bound on the error), clipping, and the few candidates that an ambiguous gap leaves.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ventilator.decoder.law import OPTIONS, UNKNOWN, Floats, Ints
 
 
 class Output(NamedTuple):
-    """What the kernels fill: arrays over the M rows of a table, in grid steps."""
+    """Arrays that the stages fill, over the M rows of a table; integral, error and bump in grid steps."""
 
     grid: Ints  # (M,)
     kind: Ints  # (M,)
@@ -30,7 +30,7 @@ class Output(NamedTuple):
 
     @classmethod
     def empty(cls, rows: int) -> "Output":
-        """Nothing known of so many rows."""
+        """Return an output of so many unknown rows."""
         grid, kind, clip = np.full(rows, UNKNOWN), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         integral, error, bump, kp, ki, kt, tau_0 = (np.full(rows, np.nan) for _ in range(7))
         return cls(grid, kind, integral, error, bump, clip, np.full((rows, OPTIONS), UNKNOWN), kp, ki, kt, tau_0)
@@ -54,7 +54,7 @@ class DecoderState:
 
     @classmethod
     def of(cls, out: Output, row: Ints) -> Self:
-        """The state of a frame; row (M,) says where in the frame each row of the table lies."""
+        """Build the state of a frame in cmH2O and %; row (M,) is the place in the frame of each row of the table."""
         steps = {"integral", "error", "bump"}
         values = {}
         for name, array in out._asdict().items():

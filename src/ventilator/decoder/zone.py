@@ -1,6 +1,6 @@
-"""The rows of a bump as a search walks through them, forwards or backwards in time (decoder.md, 3.5).
+"""The rows of a bump as a search walks through them, forwards or backwards in time.
 
-Inside a bump u gives no integral, so J runs along with the guessed or predicted errors. Forwards, backwards and
+Inside a bump u gives no integral, so J is carried along with the guessed or predicted errors. Forwards, backwards and
 backwards under Kp = 0 differ in coefficients only:
 
     PI_i = error_gain_i epsilon_i + integral_gain_i J          J' = keep_i J + add_i epsilon_i
@@ -15,7 +15,7 @@ import numpy as np
 from ventilator.decoder.chain import first_row
 from ventilator.decoder.law import UNKNOWN, Breath, Floats, Gains, Track
 
-BEYOND: Final = 2  # rows a zone goes on behind the last unexplained one: they test its far foot
+BEYOND: Final = 2  # rows that a zone extends past the last unexplained one: they test its far foot
 
 
 class Zone(NamedTuple):
@@ -37,7 +37,7 @@ class Zone(NamedTuple):
 
 
 def _size(b: Breath, row: int, way: int, last: int, lowest: int) -> int:
-    """Unclipped rows from `row` on in direction `way`, at most to BEYOND rows behind `last`, none before `lowest`."""
+    """Count unclipped rows from `row` on in direction `way`, up to BEYOND behind `last`, none before `lowest`."""
     size, j = 0, row
     while lowest <= j < len(b.y) and b.clip[j] == 0 and (j - last) * way <= BEYOND:
         size, j = size + 1, j + way
@@ -45,7 +45,7 @@ def _size(b: Breath, row: int, way: int, last: int, lowest: int) -> int:
 
 
 def forwards(b: Breath, g: Gains, track: Track, row: int, last: int) -> Zone:
-    """The zone from `row`, whose predecessor is an anchor; `last` is the last unexplained row."""
+    """Build the zone from `row`, whose predecessor is an anchor; `last` is the last unexplained row."""
     m, anchor = _size(b, row, 1, last, 1), row - 1
     a = b.a[row : row + m]
     return Zone(
@@ -66,9 +66,9 @@ def forwards(b: Breath, g: Gains, track: Track, row: int, last: int) -> Zone:
 
 
 def backwards(b: Breath, g: Gains, track: Track, row: int, last: int) -> Zone:
-    """The zone from `row` towards the start; the anchor is row + 1.
+    """Build the zone from `row` towards the start; the anchor is row + 1.
 
-    Kp > 0: u of a row tells its own error. Kp = 0: u tells the integral, hence the error of the row after it.
+    Kp > 0: u of a row gives its own error. Kp = 0: u gives the integral, hence the error of the row after it.
     """
     m, anchor = _size(b, row, -1, last, first_row(g)), row + 1
     J, dJ, before = float(track.J[anchor]), float(track.dJ[anchor]), int(track.k[anchor])
@@ -101,7 +101,7 @@ def backwards(b: Breath, g: Gains, track: Track, row: int, last: int) -> Zone:
 
 
 def can_anchor(g: Gains, track: Track, row: int, way: int) -> bool:
-    """Whether a zone can begin beside `row`: its J is known, and backwards with Kp > 0 its k too."""
+    """Return whether a zone can begin beside `row`: its J is known, and backwards with Kp > 0 its k too."""
     if not 0 <= row < len(track.J) or np.isnan(track.J[row]):
         return False
     return bool(way > 0 or g.kp == 0.0 or track.k[row] != UNKNOWN)
