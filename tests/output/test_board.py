@@ -39,7 +39,7 @@ def experiment(name: str, number: int, scores: list[float], cells: list[str], **
     files.write_text(folder / "submission.csv", f"{name}{number}")
     for key in cells:
         cell(key)
-    files.point(folder.parent / "latest", folder)
+    files.replace_symlink(folder.parent / "latest", folder)
     return folder
 
 
@@ -233,7 +233,7 @@ def test_what_a_search_an_audit_and_the_outside_left_stays_with_its_latest(house
         records.note_cells(folder, keys)
         records.note_cells(folder, keys)  # it goes on
         assert (folder / "cells.txt").read_text().split() == sorted(keys)
-        files.point(folder.parent / "latest", folder)
+        files.replace_symlink(folder.parent / "latest", folder)
     value = {**files.read_json(house / "rides" / f"{2:016x}" / "experiment.json")}
     value["outside"] = [{"label": "friend", "source": "f", "tests": {"print": "outside/f-print/test.npy"}}]
     files.write_json(house / "rides" / f"{2:016x}" / "experiment.json", value)

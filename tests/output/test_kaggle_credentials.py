@@ -116,7 +116,7 @@ def test_only_what_the_ledger_knows_is_sent(
     assert "is not there. Give a file" in refusal(capsys, "nowhere.csv")
     assert "Run `./run.sh train baseline` first" in refusal(capsys, "baseline")
     assert "only data.source=DIR can be given" in refusal(capsys, "rides", "train.epochs=1")
-    assert "Which competition?" in refusal(capsys, "rides", "data.source=rides")
+    assert "The competition must be named" in refusal(capsys, "rides", "data.source=rides")
 
 
 def test_simulated_series_are_not_submitted(

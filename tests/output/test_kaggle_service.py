@@ -161,7 +161,7 @@ def test_a_file_that_kaggle_cannot_score_is_a_finding(
 def test_a_score_that_does_not_come_is_left_to_a_later_run(
     submitting: FakeKaggle, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(upload, "TIMEOUT_S", 0.0)
     submitting.pending = 9
     assert "It is submitted: run the same command later" in refused(SUBMIT, capfd)
     assert len(submitting.uploaded) == 1

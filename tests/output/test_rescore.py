@@ -64,7 +64,7 @@ def test_a_known_start_is_not_scored(folder: Path, capsys: pytest.CaptureFixture
     assert answer(capsys, "data.observed=1", "data.scored=") == {"all": 4.75, "Public": 4.75}  # rows 1 and 4
     TRUTH.write_csv(folder / "truth.csv")
     assert main(["score", "said.csv", "truth.csv", "rides", "data.observed=1"]) == 2
-    assert "lacks second, which data.observed = 1 asks for" in capsys.readouterr().err
+    assert "lacks second, which data.observed = 1 needs" in capsys.readouterr().err
 
 
 def test_names_that_are_numbers_and_conditions_on_names_will_do(
@@ -101,7 +101,7 @@ def test_a_truth_of_ids_and_targets_is_enough(folder: Path, capsys: pytest.Captu
     tiny.run("score", "said.csv", "bare.parquet", "rides", "data.scored=")
     assert capsys.readouterr().out.splitlines()[-1] == "mae: 1.000000"
     assert main(["score", "said.csv", "bare.parquet", "rides"]) == 2
-    assert "lacks coasting, which data.scored = 'coasting == 0' asks for" in capsys.readouterr().err
+    assert "lacks coasting, which data.scored = 'coasting == 0' needs" in capsys.readouterr().err
 
 
 def test_the_interval_is_that_of_many_resamples() -> None:

@@ -1,4 +1,4 @@
-"""`bundle`: a trained experiment as a data set and a notebook that predicts on Kaggle with the internet off."""
+"""`bundle`: pack a trained experiment as a data set and a notebook that predicts on Kaggle with the internet off."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPTIONS = ("out", "wheels", "user", "competition")
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Pack the latest experiment, and say what to do with it."""
+    """Pack the latest experiment, and print the commands that upload it."""
     stored = recorded.read(Path(arguments.config).name.removesuffix(".toml"))
     options = _options(arguments.overrides, stored)
     manifest = bundle.pack(stored, options)
@@ -26,7 +26,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     terminal.say(f"from {records.described(stored.folder)}")
     terminal.say(f"packed {len(stored.plan)} cells, {len(manifest['files'])} files, {size / 1e6:.1f} MB")
     if not options.user:
-        terminal.say(f"write your Kaggle name over {bundle.NOBODY} in both metadata files (or give user=NAME)")
+        terminal.say(
+            f"replace {bundle.USER_PLACEHOLDER} by your Kaggle name in both metadata files (or give user=NAME)"
+        )
     if not options.competition:
         terminal.say("add the competition to the notebook's inputs (or give competition=NAME)")
     terminal.say(f"upload: kaggle datasets create -p {dataset} -r zip")

@@ -7,17 +7,17 @@ metric, scaler, verb, option, ...
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 
 RENAMED: dict[str, dict[str, str]] = {
     "model": {"winner": "first_place", "third": "third_place"},
 }
 
 
-def new_name(kind: str, name: str, known: Iterable[str]) -> str | None:
+def new_name(kind: str, name: str, known: Container[str]) -> str | None:
     """Return what `name` is called now; None where it was not renamed, or where the new name is not `known` either.
 
     The second happens for a key: only the table that has the new key has renamed it.
     """
     new = RENAMED.get(kind, {}).get(name)
-    return new if new in known else None
+    return new if new is not None and new in known else None

@@ -18,10 +18,10 @@ class Expected:
     @staticmethod
     def of(y: np.ndarray) -> list[Expected]:
         """One for each column of y: (R, K)."""
-        return [Expected(float(values.min()), float(values.max()), _coarse(values)) for values in y.T]
+        return [Expected(float(values.min()), float(values.max()), is_coarse(values)) for values in y.T]
 
 
-def _coarse(values: np.ndarray) -> bool:
+def is_coarse(values: np.ndarray) -> bool:
     distinct = np.unique(values)
     some = distinct[:: max(1, len(distinct) // 1000)]
     return all(float(f"{value:.3g}") == value for value in some.tolist())

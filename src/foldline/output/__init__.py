@@ -1,1 +1,1 @@
-"""What leaves a run: report, submission, board, tracking, Kaggle."""
+"""What a run gives to its user: report, submission, board, tracking, and the way to Kaggle."""

@@ -1,7 +1,7 @@
-"""The board: recorded experiments by out-of-fold score, what each cost, what the leaderboard said, how it differs.
+"""The board: recorded experiments ranked by out-of-fold score, with their cost, leaderboard scores and configs.
 
-Only experiments that are scored alike on the same training data can be compared, so each such group is a table of its
-own. Intervals are those of each score by itself, over series; to compare two recipes, `ablate` pairs them instead.
+Only experiments that are scored in the same way on the same training data can be compared: each such group is a table.
+Intervals are those of each score by itself, over series; to compare two configs, `ablate` pairs them instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from foldline.experiment.records import Record
 
-SILENT = ("data.source", "track", "executor", "folds.file")  # keys that change no score
+IGNORED = ("data.source", "track", "executor", "folds.file")  # keys that change no score
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Line:
     minutes: float  # training time of all cells, added up; NaN where one is gone
     public: str  # of its last scored submission; empty: none
     private: str
-    differs: tuple[str, ...]  # key=value that the group's best does not have; without key=value that only it has
+    differs: tuple[str, ...]  # key=value that the best of the group does not have; `without key=value` that only it has
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class Group:
 
     metric: str
     source: str  # of the best one
-    data: str  # fingerprint of the training data; empty where no cell is left that knows it
+    data: str  # fingerprint of the training data; empty where its cells are gone
     lines: list[Line]
 
 
 def groups(records: list[Record]) -> list[Group]:
-    """The board's tables, the one with the most experiments first."""
-    together: dict[tuple[object, ...], list[Record]] = {}
+    """Group experiments into the board's tables, the one with the most experiments first."""
+    comparable: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
         data = record.config["data"]
-        alike = (data["metric"], str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
-        together.setdefault(alike, []).append(record)
-    return sorted((_group(found) for found in together.values()), key=lambda group: -len(group.lines))
+        scoring = (data["metric"], str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
+        comparable.setdefault(scoring, []).append(record)
+    return sorted((_group(found) for found in comparable.values()), key=lambda group: -len(group.lines))
 
 
 def _group(records: list[Record]) -> Group:
@@ -78,7 +78,7 @@ def _line(record: Record, best: dict[str, Any]) -> Line:
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted keys; an element of a list by its number."""
+    """Flatten nested tables to dotted keys; an element of a list goes by its number."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
         value = {str(number): item for number, item in enumerate(value)}
     if not isinstance(value, dict):
@@ -91,17 +91,17 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(best: dict[str, Any], other: dict[str, Any]) -> tuple[str, ...]:
-    """What one flat config says differently, as key=value; `without key=value` where it leaves to a default."""
-    keys = [key for key in sorted(best.keys() | other.keys()) if not _silent(key) and best.get(key) != other.get(key)]
-    keys = [key for key in keys if not all(_filled_in(key, config) for config in (best, other))]
+    """List where a flat config differs from the best, as key=value; `without key=value` for a key that it lacks."""
+    keys = [key for key in sorted(best.keys() | other.keys()) if not _ignored(key) and best.get(key) != other.get(key)]
+    keys = [key for key in keys if not all(_derived_width(key, config) for config in (best, other))]
     return tuple(f"{key}={other[key]}" if key in other else f"without {key}={best[key]}" for key in keys)
 
 
-def _filled_in(key: str, config: dict[str, Any]) -> bool:
-    """A block's width that is its model's: who changes the one says all of it."""
+def _derived_width(key: str, config: dict[str, Any]) -> bool:
+    """Return whether a key is a block's width that follows its model's: the model's width says it already."""
     found = re.fullmatch(r"(model\.\d+)\.blocks\.\d+\.width", key)
     return found is not None and config.get(key) == config.get(f"{found[1]}.width")
 
 
-def _silent(key: str) -> bool:
-    return any(key == silent or key.startswith(f"{silent}.") for silent in SILENT)
+def _ignored(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in IGNORED)

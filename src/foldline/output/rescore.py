@@ -1,8 +1,8 @@
 """Score a submission against the truth: for re-splits of finished competitions, whose test labels are known.
 
-The truth is a table with the row ids, the targets, and what data.scored (and data.observed: key and order) needs.
-Kaggle's solution files have a column `Usage` besides (Public, Private, Ignored): then each part gets its score, as on
-the leaderboard, and ignored rows count nowhere.
+The truth is a table with the row ids, the targets, the columns of data.scored, and key and order for data.observed.
+Where it has a column `Usage` (Public, Private, Ignored), as Kaggle's solution files have, each part gets its own score, as
+on the leaderboard, and ignored rows count nowhere.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from foldline.data import readers
 from foldline.data.metrics import interval, metric
 from foldline.data.roles import DataConfig
 
-USAGE = "Usage"
+USAGE = "Usage"  # column of a solution file: the leaderboard that a row counts for
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The score of some rows."""
+    """The score of a part of the rows."""
 
     part: str  # all, or a value of Usage
     rows: int
     score: float
-    low: float  # 95 % interval over series; NaN where the truth names none, or only one
+    low: float  # 95 % interval over series; NaN where the truth has no series column, or one series only
     high: float
     by_target: tuple[float, ...]  # (K,)
 
 
 def score(data: DataConfig, submission: Path, truth: Path) -> list[Scored]:
-    """Scores of a submission, over all rows that count first, then over each part.
+    """Score a submission: over all rows that count, then over each part.
 
     Raises:
         UserError: a file can't be read, a row of the truth is not in the submission, or the truth lacks a column or a
             value.
     """
     known = _truth(data, truth)
-    said = readers.read(submission, {data.id: None, **dict.fromkeys(data.target, pl.Float64())})
-    said = _identified(data, submission, said)
-    renamed = {name: f"said {name}" for name in data.target}
-    rows = known.join(said.rename(renamed), on=data.id, how="left", maintain_order="left")
-    lost = rows.filter(_not_finite(renamed.values()))
-    if lost.height:
+    predicted = readers.read(submission, {data.id: None, **dict.fromkeys(data.target, pl.Float64())})
+    predicted = _identified(data, submission, predicted)
+    renamed = {name: f"predicted {name}" for name in data.target}
+    rows = known.join(predicted.rename(renamed), on=data.id, how="left", maintain_order="left")
+    missing = rows.filter(_not_finite(renamed.values()))
+    if missing.height:
         raise UserError(
-            f"{submission} must predict every row of {truth}, but {lost.height} are missing or empty "
-            f"(first {data.id}: {lost[data.id][0]})."
+            f"{submission} must predict every row of {truth}, but {missing.height} are missing or empty "
+            f"(first {data.id}: {missing[data.id][0]})."
         )
     found = [_scored(data, "all", rows)]
     if USAGE in rows.columns:
@@ -60,11 +60,11 @@ def score(data: DataConfig, submission: Path, truth: Path) -> list[Scored]:
 
 
 def _truth(data: DataConfig, path: Path) -> pl.DataFrame:
-    """The rows that count: id (text), targets, and key and Usage where they are there."""
+    """Read the rows that count: id (text), targets, and key and Usage where they are there."""
     there = readers.columns(path)
-    asked = _asked(data, path, there)
-    numbers = {name: pl.Float64() for name in asked if name in (*data.inputs, data.order)}
-    names = {name: None for name in (data.key, *asked) if name in there and name not in numbers}
+    needed = _needed_columns(data, path, there)
+    numbers = {name: pl.Float64() for name in needed if name in (*data.inputs, data.order)}
+    names = {name: None for name in (data.key, *needed) if name in there and name not in numbers}
     usage = {USAGE: pl.String()} if USAGE in there else {}
     wanted: readers.Wanted = {data.id: None, **names, **numbers, **usage, **dict.fromkeys(data.target, pl.Float64())}
     frame = _identified(data, path, readers.read(path, wanted))
@@ -81,8 +81,12 @@ def _truth(data: DataConfig, path: Path) -> pl.DataFrame:
     return _checked(data, path, frame)
 
 
-def _asked(data: DataConfig, path: Path, there: list[str]) -> list[str]:
-    """The columns that tell which rows count."""
+def _needed_columns(data: DataConfig, path: Path, there: list[str]) -> list[str]:
+    """List the columns that decide which rows count.
+
+    Raises:
+        UserError: the truth lacks one.
+    """
     by_step = [data.key, data.order] if data.observed else []
     condition = _names_in(data.scored)
     for names, option, otherwise in (
@@ -92,16 +96,16 @@ def _asked(data: DataConfig, path: Path, there: list[str]) -> list[str]:
         lacking = sorted({*names} - {*there})
         if lacking:
             raise UserError(
-                f"{path} lacks {', '.join(lacking)}, which {option} asks for. Give a truth with it, or {otherwise}."
+                f"{path} lacks {', '.join(lacking)}, which {option} needs. Give a truth with it, or {otherwise}."
             )
     return [*by_step, *condition]
 
 
 def _names_in(condition: str) -> list[str]:
-    """The columns of a SQL condition.
+    """List the columns of a SQL condition.
 
     Raises:
-        UserError: it is none.
+        UserError: it is no valid one.
     """
     try:
         return pl.sql_expr(condition).meta.root_names() if condition else []
@@ -112,7 +116,7 @@ def _names_in(condition: str) -> list[str]:
 
 
 def _identified(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:
-    """With ids as text, each of them once."""
+    """Cast the ids to text, and check that each occurs once."""
     frame = frame.with_columns(pl.col(data.id).cast(pl.String))
     if frame[data.id].is_duplicated().any():
         raise UserError(f"{path}: {data.id} must be unique, but some rows repeat one.")
@@ -120,10 +124,10 @@ def _identified(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFra
 
 
 def _checked(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:
-    """The truth, where it can be scored against."""
+    """Check that there are rows that count, and that their targets are finite."""
     if frame.height == 0:
-        told = f"data.scored = {data.scored!r}, data.observed = {data.observed}"
-        raise UserError(f"{path}: no row counts by {told}, so there is nothing to score.")
+        condition = f"data.scored = {data.scored!r}, data.observed = {data.observed}"
+        raise UserError(f"{path}: no row counts by {condition}, so there is nothing to score.")
     unknown = frame.filter(_not_finite(data.target))
     if unknown.height:
         raise UserError(
@@ -140,10 +144,10 @@ def _not_finite(names: Iterable[str]) -> pl.Expr:
 def _scored(data: DataConfig, part: str, rows: pl.DataFrame) -> Scored:
     chosen = metric(data.metric)
     truth = rows.select(data.target).to_numpy()
-    said = rows.select(f"said {name}" for name in data.target).to_numpy()
+    predicted = rows.select(f"predicted {name}" for name in data.target).to_numpy()
     low = high = float("nan")
     if data.key in rows.columns:
         series = rows[data.key].rank("dense").to_numpy().astype(np.int64) - 1
-        low, high = interval(chosen, chosen.loss(truth, said), series)
-    each = tuple(chosen(truth[:, target], said[:, target]) for target in range(truth.shape[1]))
-    return Scored(part, rows.height, chosen(truth, said), low, high, each)
+        low, high = interval(chosen, chosen.loss(truth, predicted), series)
+    each = tuple(chosen(truth[:, target], predicted[:, target]) for target in range(truth.shape[1]))
+    return Scored(part, rows.height, chosen(truth, predicted), low, high, each)

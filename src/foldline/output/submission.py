@@ -1,4 +1,4 @@
-"""The submission gate and the ledger: no file leaves unchecked, and every one that does is written down once."""
+"""Submissions: their layout, the gate that checks each file, and its entry into the ledger."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import polars as pl
 from foldline.core import files
 from foldline.core.errors import Finding
 from foldline.data.roles import DataConfig
-from foldline.data.target_range import Expected, _coarse
+from foldline.data.target_range import Expected, is_coarse
 from foldline.run.ledger import Origin, enter, ledger_path
+
+RANGE_SLACK = 0.5  # of the training range: predictions may leave it by that much; beyond, something is wrong
 
 
 def build(
@@ -22,12 +24,12 @@ def build(
     sample: pl.DataFrame | None,
     file_rows: np.ndarray | None = None,
 ) -> pl.DataFrame:
-    """The submission in the sample's layout and row order (the test file's own where there is no sample).
+    """Lay predictions out as a submission: columns and row order of the sample, or of the test file without a sample.
 
     Args:
         test: rows with their ids.
         predictions: (rows, K), in the order of `test`.
-        file_rows: (rows,) where each row of `test` stands in its file; None: they are in the file's order.
+        file_rows: (rows,) the position of each row of `test` in its file; None: they are in the file's order.
     """
     table = pl.DataFrame({data.id: test[data.id]} | {name: predictions[:, k] for k, name in enumerate(data.target)})
     if sample is None:
@@ -36,7 +38,10 @@ def build(
 
 
 def check(data: DataConfig, path: Path, sample: pl.DataFrame | None, expected: list[Expected]) -> None:
-    """Read a written submission back and refuse it unless it is fit to be uploaded.
+    """Read a written submission back and check its layout and its values.
+
+    Args:
+        expected: (K,) range and digits of each target in training.
 
     Raises:
         Finding: naming each rule that is broken.
@@ -79,12 +84,13 @@ def _layout(data: DataConfig, path: Path, sample: pl.DataFrame | None) -> list[s
 
 
 def _written(data: DataConfig, raw: bytes) -> pl.DataFrame:
-    """A submission as it will be read: ids are texts, so that 0007 is not 7."""
+    """Parse a submission; ids are texts, so that 0007 is not 7."""
     return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides={data.id: pl.String})
 
 
 def _values(table: pl.DataFrame, name: str, sample: pl.DataFrame | None, target: Expected) -> list[str]:
-    values, slack = table[name].cast(pl.Float64).to_numpy(), 0.5 * (target.high - target.low)
+    values = table[name].cast(pl.Float64).to_numpy()
+    slack = RANGE_SLACK * (target.high - target.low)
     lowest, highest = float(values.min()), float(values.max())
     problems = []
     if lowest == highest and len(values) > 1:
@@ -94,7 +100,7 @@ def _values(table: pl.DataFrame, name: str, sample: pl.DataFrame | None, target:
     if lowest < target.low - slack or highest > target.high + slack:
         known = f"[{target.low:g}, {target.high:g}]"
         problems.append(f"{name} must lie near the training range {known}, but goes from {lowest:g} to {highest:g}")
-    if _coarse(values) and not target.coarse:
+    if is_coarse(values) and not target.coarse:
         problems.append(f"{name} must have enough digits, but three print every value")
     return problems
 
@@ -107,16 +113,16 @@ def publish(
     sample: pl.DataFrame | None,
     expected: list[Expected],
 ) -> Path:
-    """Write a submission, pass it through the gate, and enter it into the ledger.
+    """Write a submission, check it at the gate, and enter it into the ledger.
 
     Args:
         draft: where it is written; one of real data is then copied to submissions/.
 
     Returns:
-        where it lies.
+        its path: of the copy for real data, else of the draft.
 
     Raises:
-        Finding: the gate refused it; the draft stays for a look, nothing else is written.
+        Finding: the gate refused it; the draft stays for inspection, nothing else is written.
     """
     with files.atomic(draft) as stream:
         table.write_csv(stream)

@@ -1,1 +1,1 @@
-"""Kaggle: credentials, the service behind its package, downloading, submitting, and the offline notebook."""
+"""Kaggle: credentials, its service, downloading, submitting, and the notebook that predicts offline."""

@@ -1,7 +1,7 @@
-"""What rebuilds a submission on Kaggle without a network: a data set (code, weights, record, wheels) and a notebook.
+"""Pack an experiment for Kaggle without a network: a data set (code, weights, record, wheels) and a notebook.
 
     OUT/dataset/    to upload as a data set
-      foldline-manifest.json   what it is, what it needs of the image, SHA-256 of every file
+      foldline-manifest.json   the experiment, the packages it needs, SHA-256 of every file
       code/                    this checkout's source, as the weights were trained with it
       runs/                    the experiment's record and its cells' weights, scalers and keys; no training data
       wheels/                  small pure Python packages that images may lack, and those that were given
@@ -31,16 +31,16 @@ from foldline.output.kaggle import kernel
 from foldline.run.cells import Cell
 
 IMPORTED = ("torch", "numpy", "polars", "lightgbm", "safetensors", "rich", "tomli-w")  # by `infer`
-DECODING = ("numba",)  # and by the decoder
+DECODING = ("numba",)  # by the decoder
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
 NOT_NEEDED = ("*.npy", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
-NOBODY = "YOUR-KAGGLE-NAME"
-NOTEBOOK = "-notebook"  # what the notebook is called behind the data set's name
+USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
+NOTEBOOK = "-notebook"  # the notebook's name is the data set's and this
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How the bundle is made."""
+    """Options of the bundle."""
 
     out: Path  # its folder
     user: str = ""  # Kaggle account that uploads it; empty: a placeholder to be filled in
@@ -49,16 +49,16 @@ class Options:
 
     @property
     def owner(self) -> str:
-        return self.user or NOBODY
+        return self.user or USER_PLACEHOLDER
 
 
 def pack(stored: Stored, options: Options) -> dict[str, Any]:
-    """Write the bundle, replacing an older one; its manifest.
+    """Write the bundle in the place of an older one, and return its manifest.
 
     Raises:
         UserError: a member of the blend came from outside, or the folder is something else.
     """
-    _refuse(stored, options.out)
+    _check(stored, options.out)
     draft = options.out.with_name(f".{options.out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     dataset, notebook = draft / "dataset", draft / "notebook"
@@ -80,23 +80,23 @@ def pack(stored: Stored, options: Options) -> dict[str, Any]:
 
 
 def slug_of(name: str) -> str:
-    """An experiment's name as Kaggle writes names: 6 to 50 lower-case letters, digits and dashes, NOTEBOOK included."""
+    """Convert an experiment's name to Kaggle's: 6 to 50 lower-case letters, digits and dashes, NOTEBOOK included."""
     return re.sub(r"[^a-z0-9]+", "-", f"foldline {name}".lower())[: 50 - len(NOTEBOOK)].strip("-")
 
 
-def _refuse(stored: Stored, out: Path) -> None:
+def _check(stored: Stored, out: Path) -> None:
     outside = sorted({member.label for member in stored.others} & set(stored.blend.without_idle().labels))
     if outside:
         raise UserError(
-            f"{stored.config.name}: the blend weighs {', '.join(outside)}, whose predictions came from outside, and "
-            "nobody can ask it on Kaggle. Run `./run.sh blend` without it first."
+            f"{stored.config.name}: the blend weighs {', '.join(outside)}, whose predictions came from outside: "
+            "there is no model that could predict on Kaggle. Run `./run.sh blend` without it first."
         )
     if out.exists() and not (out / "dataset" / kernel.MANIFEST).is_file():
         raise UserError(f"{out} must be new, or an older bundle, but is something else. Give another folder: out=DIR")
 
 
 def _copy_code(target: Path) -> None:
-    """The source as it is imported now; where each package lies matters to nothing but Python's path."""
+    """Copy the source of the packages as they are imported now."""
     for package in (foldline, ventilator):
         source = Path(package.__path__[0])  # its links to features/ and models/ are followed: folders come out of them
         shutil.copytree(source, target / "src" / source.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
@@ -112,7 +112,7 @@ def _copy_runs(stored: Stored, target: Path) -> None:
 
 
 def _copy_cell(cell: Cell, target: Path) -> None:
-    if not target.exists():  # a cell may serve two parts
+    if not target.exists():  # two parts of a blend may share a cell
         shutil.copytree(cell.folder, target, ignore=shutil.ignore_patterns(*NOT_NEEDED))
 
 
@@ -125,7 +125,7 @@ def _pack_wheels(given: Path | None, target: Path) -> None:
 
 
 def _write_wheel(package: Distribution, target: Path) -> None:
-    """A wheel of an installed pure Python package; the same files give the same bytes.
+    """Make a wheel of an installed pure Python package; the same files give the same bytes.
 
     Format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
     """
@@ -134,6 +134,7 @@ def _write_wheel(package: Distribution, target: Path) -> None:
         for file in sorted(package.files or [], key=str):
             inside = ".." not in file.parts and "__pycache__" not in file.parts
             if inside and file.name not in ("INSTALLER", "REQUESTED", "direct_url.json"):
+                # A ZipInfo of its own has the date 1980-01-01: the bytes do not depend on the clock.
                 wheel.writestr(zipfile.ZipInfo(str(file)), file.read_binary(), zipfile.ZIP_DEFLATED)
 
 
@@ -150,7 +151,7 @@ def _manifest(stored: Stored, options: Options, dataset: Path) -> dict[str, Any]
 
 
 def required(decodes: bool) -> list[str]:
-    """What `infer` imports, with the bounds of pyproject.toml."""
+    """List the packages that `infer` imports, with the bounds of pyproject.toml."""
     names = {*IMPORTED, *(DECODING if decodes else ())}
     return [line for line in requirements.own() if re.split("[<>=!]", line)[0].strip() in names]
 
@@ -173,12 +174,12 @@ def _kernel_metadata(options: Options, slug: str, on_gpu: bool) -> dict[str, Any
 
 
 def notebook_of(stored: Stored, manifest: dict[str, Any]) -> dict[str, Any]:
-    """The notebook: a sentence, and kernel.py as it stands.
+    """Make the notebook: a sentence, and the code of kernel.py.
 
     Format: https://nbformat.readthedocs.io/en/latest/format_description.html
     """
     names = sorted({cell.model.label for cell in stored.plan})
-    told = (
+    text = (
         f"# {manifest['name']}\n\nWrites `submission.csv` from the weights of {len(stored.plan)} cells "
         f"({', '.join(names)}; out-of-fold {stored.config.data.metric} {stored.score:.4f}). It trains nothing and "
         "needs no internet."
@@ -189,7 +190,7 @@ def notebook_of(stored: Stored, manifest: dict[str, Any]) -> dict[str, Any]:
         "nbformat_minor": 5,
         "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
         "cells": [
-            {"cell_type": "markdown", "id": "what", "metadata": {}, "source": _lines(told)},
+            {"cell_type": "markdown", "id": "what", "metadata": {}, "source": _lines(text)},
             {
                 "cell_type": "code",
                 "id": "predict",
@@ -207,6 +208,6 @@ def _lines(text: str) -> list[str]:
 
 
 def code_of(notebook: Path) -> str:
-    """The code of a notebook's cells, in order."""
+    """Extract the code of a notebook's cells, in order."""
     cells: Iterable[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")

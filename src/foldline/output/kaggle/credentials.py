@@ -1,6 +1,6 @@
-"""Where Kaggle's credentials are, found without importing its package, and never what they are.
+"""Find where Kaggle's credentials are, without importing its package and without showing them.
 
-The places are those that the package looks at, in its order: https://github.com/Kaggle/kaggle-api
+The places are those that the package reads, in its order: https://github.com/Kaggle/kaggle-api
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TOKENS = "https://www.kaggle.com/settings/api"
 
 
 def found() -> str:
-    """The variable or file that holds credentials; empty where there are none that could work."""
+    """Return the variable or file that holds complete credentials; empty where there are none."""
     if os.environ.get("KAGGLE_API_TOKEN"):
         return "KAGGLE_API_TOKEN"
     for name in ("access_token", "access_token.txt"):
@@ -30,11 +30,11 @@ def found() -> str:
     return "~/.kaggle/credentials.json" if "refresh_token" in _json(oauth) else ""
 
 
-def need() -> str:
-    """`found`, or an error that names what is missing.
+def require() -> str:
+    """Return where the credentials are.
 
     Raises:
-        UserError: there are no credentials, or half of them.
+        UserError: there are none, or only a part of them; it names what is missing.
     """
     source = found()
     if source:
@@ -46,13 +46,13 @@ def need() -> str:
 
 
 def username() -> str:
-    """The account's name where a variable or kaggle.json tells it; empty otherwise."""
+    """Return the account's name where a variable or kaggle.json gives it; empty otherwise."""
     named = os.environ.get("KAGGLE_USERNAME") or _json(key_file()).get("username", "")
     return str(named)
 
 
 def key_file() -> Path:
-    """Where kaggle.json is looked for."""
+    """Return where kaggle.json is expected."""
     named = os.environ.get("KAGGLE_CONFIG_DIR")
     folder = Path(named or "~/.kaggle").expanduser()
     if not named and sys.platform.startswith("linux") and not folder.exists():
@@ -61,7 +61,7 @@ def key_file() -> Path:
 
 
 def _lacking() -> str:
-    """What of them is not there."""
+    """Describe what is missing."""
     for there, missing in (("KAGGLE_USERNAME", "KAGGLE_KEY"), ("KAGGLE_KEY", "KAGGLE_USERNAME")):
         if os.environ.get(there) and not os.environ.get(missing):
             return f"{there} is set and {missing} is not"
@@ -79,7 +79,7 @@ def _has_text(path: Path) -> bool:
 
 
 def _json(path: Path) -> dict[str, object]:
-    """The file's table; empty where it is missing, unreadable or something else."""
+    """Read the file's table; empty where it is missing, unreadable or no table."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""A competition's files: one archive, downloaded by Kaggle's package, checked, and unpacked beside a note of it.
+"""Download a competition's files: one archive, fetched by Kaggle's package, checked and unpacked.
 
-The note, download.json, says which competition a folder is of, so that `submit` knows where its submissions go, and
-which files are there already, so that a second download has nothing to do.
+download.json beside the files holds the competition's name, so that `submit` knows where submissions go, and the list
+of files, so that a second download fetches nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NOTE = "download.json"
 
 
 def fetch(service: Service, folder: Path, quiet: bool) -> dict[str, int]:
-    """Put a competition's files into a folder unless they are there; their sizes in bytes.
+    """Put a competition's files into a folder unless they are there, and return their sizes in bytes.
 
     Raises:
         UserError: Kaggle refuses, the archive is damaged, or the disk is too small.
@@ -30,7 +30,7 @@ def fetch(service: Service, folder: Path, quiet: bool) -> dict[str, int]:
     if known.get("competition") == service.competition and known["listed"] == listed and _there(folder, known["files"]):
         return dict(known["files"])
     folder.mkdir(parents=True, exist_ok=True)
-    _need_space(folder, 2 * sum(listed.values()))  # the archive at its largest, and what is in it
+    _require_space(folder, 2 * sum(listed.values()))  # for the files and their archive, which may be as large
     archive = service.download(folder, quiet)
     unpacked = unpack(archive, folder)
     archive.unlink()
@@ -43,7 +43,7 @@ def _there(folder: Path, sizes: dict[str, int]) -> bool:
 
 
 def differences(folder: Path) -> list[str]:
-    """What Kaggle lists and its archive did not hold, or not at that size; for a folder that `fetch` has filled."""
+    """Compare Kaggle's list with what its archive held; a sentence for each difference. folder: filled by `fetch`."""
     note = files.read_json(folder / NOTE)
     listed, unpacked = note["listed"], note["files"]
     return [
@@ -54,16 +54,16 @@ def differences(folder: Path) -> list[str]:
 
 
 def competition_of(folder: Path) -> str:
-    """Which competition `fetch` filled a folder with; empty where it did not."""
+    """Return the competition whose files `fetch` put into a folder; empty where it did not."""
     note = folder / NOTE
     return str(files.read_json(note)["competition"]) if note.is_file() else ""
 
 
 def unpack(archive: Path, folder: Path) -> dict[str, int]:
-    """Unpack an archive; each file appears whole, its checksum verified. Their sizes in bytes.
+    """Unpack an archive, verify the checksum of each file, and return their sizes in bytes.
 
     Raises:
-        UserError: it is damaged. It is removed then: what is in it can't be mended by going on with it.
+        UserError: it is damaged. It is removed then, because continuing its download would not repair it.
     """
     sizes = {}
     try:
@@ -80,14 +80,14 @@ def unpack(archive: Path, folder: Path) -> dict[str, int]:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """Where a member goes; one that would leave the folder is refused."""
+    """Return where a file of the archive goes; one that would leave the folder is refused."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise UserError(f"An archive's files must stay in their folder, but {name!r} would leave {folder}.")
     return path
 
 
-def _need_space(folder: Path, count: int) -> None:
+def _require_space(folder: Path, count: int) -> None:
     free = shutil.disk_usage(folder).free
     if count > free:
         raise UserError(

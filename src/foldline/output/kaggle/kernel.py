@@ -1,8 +1,8 @@
-"""Rebuilds a submission from stored weights, without a network: the code of the notebook that `./run.sh bundle` writes.
+"""Predict a submission from stored weights, offline: the code of the notebook that `./run.sh bundle` writes.
 
-It stands alone (standard library only) and uses the image's own packages; wheels in the data set fill in what the image
-lacks. To try it anywhere: FOLDLINE_INPUT=FOLDER FOLDLINE_OUTPUT=FOLDER python kernel.py, with the data set and the
-competition's files somewhere below the first.
+It imports the standard library only, and runs foldline with the image's own packages; wheels in the data set replace
+those that the image lacks. To try it anywhere: FOLDLINE_INPUT=FOLDER FOLDLINE_OUTPUT=FOLDER python kernel.py, with the
+data set and the competition's files somewhere below the first folder.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ INPUT = Path(os.environ.get("FOLDLINE_INPUT", "/kaggle/input"))  # data sets and
 OUTPUT = Path(os.environ.get("FOLDLINE_OUTPUT", "/kaggle/working"))
 MANIFEST = "foldline-manifest.json"
 TABLES = ("test.csv", "test.parquet", "test.csv.gz", "test.csv.zip")
-DEPTH = 5  # folders below INPUT that are looked through
+DEPTH = 5  # levels of folders below INPUT that are searched
 
-ASK = """
+CHECK_REQUIREMENTS = """
 import sys
 sys.path[:0] = {path!r}
 from foldline.core import requirements
 print(*requirements.lacking({requires!r}), sep="\\n")
 """
-RUN = """
+RUN_VERB = """
 import sys
 sys.path[:0] = {path!r}
 from foldline.cli.main import main
@@ -39,7 +39,7 @@ sys.exit(main({words!r}))
 
 def main() -> Path:
     """Check the data set, predict the competition's test file, and put submission.csv into OUTPUT."""
-    bundle = only([path.parent for path in below(INPUT, (MANIFEST,))], f"a data set with {MANIFEST}")
+    bundle = exactly_one([path.parent for path in search(INPUT, (MANIFEST,))], f"a data set with {MANIFEST}")
     manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
     verify(bundle, manifest["files"])
     with tempfile.TemporaryDirectory() as scratch:
@@ -51,23 +51,31 @@ def main() -> Path:
         return Path(shutil.copyfile(submission, OUTPUT / "submission.csv"))
 
 
-def below(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    """The files of these names in a folder, at most DEPTH folders down: competitions may hold millions of others."""
+def search(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    """Find files by name, at most DEPTH levels down: a competition's own folders may hold millions of files."""
     patterns = ["/".join(["*"] * depth + [name]) for depth in range(DEPTH) for name in names]
     return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
-def only(found: list[Path], what: str) -> Path:
-    """The one thing that was looked for."""
+def exactly_one(found: list[Path], what: str) -> Path:
+    """Return the one folder that was found.
+
+    Raises:
+        SystemExit: there is none, or there are several.
+    """
     if len(found) != 1:
         raise SystemExit(
-            f"{INPUT} must hold {what} once, but holds {list(map(str, found))}. Mend the notebook's inputs."
+            f"{INPUT} must hold {what} once, but holds {list(map(str, found))}. Correct the notebook's inputs."
         )
     return found[0]
 
 
 def verify(bundle: Path, expected: dict[str, str]) -> None:
-    """Refuse a data set that did not arrive as it was packed. expected: file -> SHA-256."""
+    """Check that every file of the data set is as it was packed. expected: file -> SHA-256.
+
+    Raises:
+        SystemExit: one is not.
+    """
     for name, digest in expected.items():
         path = bundle / name
         if not path.is_file() or sha256(path) != digest:
@@ -75,13 +83,17 @@ def verify(bundle: Path, expected: dict[str, str]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """Compute the SHA-256 of a file, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def packages(bundle: Path, requires: list[str], target: Path, code: list[str]) -> list[str]:
-    """What the image lacks of `requires` comes from the data set's wheels: the folder to import it from, if any."""
+    """Install the data set's wheels where the image lacks a package of `requires`; the folders to import them from.
+
+    Raises:
+        SystemExit: a package is lacking, and no wheel provides it.
+    """
     lacking = missing(requires, code)
     wheels = [str(wheel) for wheel in sorted((bundle / "wheels").glob("*.whl"))]
     if not lacking or not wheels:
@@ -94,40 +106,40 @@ def packages(bundle: Path, requires: list[str], target: Path, code: list[str]) -
 
 
 def missing(requires: list[str], path: list[str]) -> list[str]:
-    """The requirements that Python does not meet with these folders in front of its own."""
-    ask = ASK.format(path=path, requires=requires)
-    done = subprocess.run([sys.executable, "-c", ask], check=True, stdout=subprocess.PIPE, text=True)
+    """List the requirements that Python does not meet with these folders before its own."""
+    code = CHECK_REQUIREMENTS.format(path=path, requires=requires)
+    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
     return [line for line in done.stdout.split("\n") if line]
 
 
 def refuse(lacking: list[str]) -> None:
-    """End where a package is lacking."""
+    """End the notebook where a package is lacking."""
     if lacking:
         way_out = "Take a newer image, or pack wheels: ./run.sh bundle NAME wheels=DIR"
         raise SystemExit(f"This image lacks {', '.join(lacking)}. {way_out}")
 
 
 def prepare(bundle: Path, manifest: dict[str, Any], home: Path) -> Path:
-    """A home folder that foldline may write into: weights and the experiment's record."""
+    """Copy weights and the experiment's record into a home folder that foldline can write to: INPUT is read-only."""
     shutil.copytree(bundle / "runs", home / "runs")
     (home / "runs" / manifest["name"] / "latest").symlink_to(manifest["experiment"])
     return home
 
 
 def data(bundle: Path, competition: str) -> Path:
-    """The folder of the competition's test file."""
-    folders = {path.parent for path in below(INPUT, TABLES) if not path.is_relative_to(bundle)}
+    """Find the folder of the competition's test file."""
+    folders = {path.parent for path in search(INPUT, TABLES) if not path.is_relative_to(bundle)}
     named = {folder for folder in folders if competition in folder.parts}
-    return only(sorted(named or folders), "a folder with a test file")
+    return exactly_one(sorted(named or folders), "a folder with a test file")
 
 
 def infer(name: str, source: Path, path: list[str], home: Path) -> Path:
-    """Predict the test file in a process of its own; the submission it wrote."""
-    code = RUN.format(path=path, words=["infer", name, f"data.source={source}", "--json"])
+    """Predict the test file in a process of its own, and return the path of the submission."""
+    code = RUN_VERB.format(path=path, words=["infer", name, f"data.source={source}", "--json"])
     environment = {**os.environ, "FOLDLINE_HOME": str(home), "WANDB_MODE": "disabled"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise SystemExit("The prediction failed; the reason stands above.")
+        raise SystemExit("The prediction failed; see the error above.")
     return Path(json.loads(done.stdout.splitlines()[-1])["submission"])
 
 

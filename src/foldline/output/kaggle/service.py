@@ -1,6 +1,6 @@
-"""Kaggle's service through its own package (the optional extra `kaggle`), with its answers in plain words.
+"""Kaggle's service through its own package (the optional extra `kaggle`); its errors become sentences.
 
-The package logs in while it is imported, prints, and ends the process where it can't: all that stays inside this file.
+The package logs in while it is imported, prints, and ends the process where it can't. This file contains all of that.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 from foldline.core.errors import UserError
 from foldline.output.kaggle import credentials
 
-PAGE = 100  # entries of a list that are asked for at once
+PAGE = 100  # entries of a list that one request returns
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How often one may submit."""
+    """How many submissions Kaggle allows."""
 
     today: int  # submissions since midnight UTC
-    left: int  # that are allowed now
-    by_total: bool  # a total for the whole competition is what limits
+    left: int  # that are still allowed now
+    by_total: bool  # the limit is a total for the whole competition
 
 
 @dataclass(frozen=True)
@@ -41,29 +41,29 @@ class Submission:
 
 
 class Service:
-    """One competition at Kaggle.
+    """A competition at Kaggle.
 
     Every method raises UserError where Kaggle refuses or can't be reached.
     """
 
     def __init__(self, competition: str) -> None:
         self.competition = competition
-        self.source = credentials.need()
+        self.source = credentials.require()
         if importlib.util.find_spec("kaggle") is None:
             raise UserError(
                 "Kaggle's package is needed, and is not installed. In this checkout's own environment: "
                 "`FOLDLINE_EXTRAS=kaggle ./run.sh doctor` installs it; elsewhere: `pip install kaggle`."
             )
-        with self._words():
+        with self._errors_as_sentences():
             self._api = importlib.import_module("kaggle.api.kaggle_api_extended").KaggleApi()
             self._api.authenticate()
 
     def files(self) -> dict[str, int]:
-        """The competition's files: name -> size in bytes; unpacked, as they are in the archive."""
+        """List the competition's files: name -> size in bytes, unpacked."""
         found: dict[str, int] = {}
         token = None
         while True:
-            with self._words():
+            with self._errors_as_sentences():
                 answer = self._api.competition_list_files(self.competition, page_token=token, page_size=PAGE)
             found |= {file.name: file.total_bytes for file in answer.files or []}
             token = answer.next_page_token
@@ -71,53 +71,53 @@ class Service:
                 return found
 
     def download(self, folder: Path, quiet: bool) -> Path:
-        """The archive of all files, in `folder`; goes on where an earlier call was interrupted."""
-        with self._words():
+        """Download the archive of all files into `folder`; an interrupted download is continued."""
+        with self._errors_as_sentences():
             self._api.competition_download_files(self.competition, path=str(folder), quiet=quiet)
         return folder / f"{self.competition}.zip"
 
     def limits(self) -> Limits:
-        """How many submissions are left today."""
-        with self._words():
+        """Fetch how many submissions are left today."""
+        with self._errors_as_sentences():
             answer = self._api.competition_get_submission_limits(self.competition)
         return Limits(answer.num_today, answer.num_allowed_now, bool(answer.limited_by_total))
 
     def submit(self, path: Path, message: str) -> None:
-        """Upload a file as a submission."""
-        with self._words():
+        """Upload a file as a submission. message: what Kaggle shows beside it."""
+        with self._errors_as_sentences():
             answer = self._api.competition_submit(str(path), message, self.competition, quiet=True)
         if answer.message == self._api.COMPETITION_SUBMIT_UPLOAD_FAILED_MESSAGE:
             raise UserError(f"The upload of {path} broke off. Nothing was submitted: run the same command again.")
 
     def submissions(self) -> list[Submission]:
-        """The newest ones, newest first."""
-        with self._words():
+        """List the latest submissions, newest first."""
+        with self._errors_as_sentences():
             answer = self._api.competition_submissions(self.competition, page_size=PAGE)
         return [_plain(entry) for entry in answer or []]
 
     @contextlib.contextmanager
-    def _words(self) -> Iterator[None]:
-        """Errors of the package as sentences; what it prints goes to standard error."""
+    def _errors_as_sentences(self) -> Iterator[None]:
+        """Turn the package's errors into UserErrors, and send what it prints to standard error."""
         try:
             with contextlib.redirect_stdout(sys.stderr):
                 yield
         except SystemExit:
-            raise UserError(self._said(401, "")) from None
+            raise UserError(self._explanation(401, "")) from None
         except ImportError as error:  # version 2.2.4 imports six, which it does not require
             raise UserError(f"Kaggle's package can't be imported ({error}). Install what it lacks with pip.") from error
         except ValueError as error:
-            raise UserError(f"Kaggle's package gave up: {_reason(error)}. Run the same command again.") from error
+            raise UserError(f"Kaggle's package failed: {_reason(error)}. Run the same command again.") from error
         except OSError as error:  # also what `requests` raises
             response = getattr(error, "response", None)
             if response is None:
                 raise _unreachable(error) from error
-            raise UserError(self._said(response.status_code, _reason(error))) from error
+            raise UserError(self._explanation(response.status_code, _reason(error))) from error
 
-    def _said(self, status: int, reason: str) -> str:
-        """What an HTTP status of Kaggle's means here, and the way out."""
+    def _explanation(self, status: int, reason: str) -> str:
+        """Explain an HTTP status of Kaggle's, and what to do."""
         rules = f"https://www.kaggle.com/competitions/{self.competition}/rules"
         kaggles = f" Kaggle says: {reason}" if reason else ""
-        told = {
+        known = {
             400: f"Kaggle refuses the request (400).{kaggles} If the competition takes notebooks only: "
             "`./run.sh bundle --help`",
             401: f"Kaggle does not accept the credentials in {self.source} (401). Make new: {credentials.TOKENS}",
@@ -125,8 +125,8 @@ class Service:
             404: f"Kaggle knows no competition {self.competition!r} (404). The name is the end of its page's address.",
             429: "Kaggle asks to slow down (429). Wait a few minutes and run the same command again.",
         }
-        if status in told:
-            return told[status]
+        if status in known:
+            return known[status]
         return f"Kaggle answered with an error ({status}).{kaggles} Try again later."
 
 
@@ -141,13 +141,13 @@ def _plain(entry: Any) -> Submission:
 
 
 def _reason(error: Exception) -> str:
-    """Kaggle's own sentence; empty where there is only the status line, which `requests` words."""
+    """Return Kaggle's own explanation; empty where the error holds only the status line that `requests` writes."""
     text = (str(error).strip().splitlines() or [""])[0][:300]
     return "" if " for url: " in text else text
 
 
 def _unreachable(error: OSError) -> Exception:
-    """The network failed, or, where it did not, the error itself: a full disk has words of its own."""
+    """Make the error for a failed network; any other OSError, such as a full disk, is returned as it is."""
     if not type(error).__module__.startswith(("requests", "urllib3")):
         return error
     return UserError(

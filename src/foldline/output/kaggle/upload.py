@@ -1,7 +1,7 @@
-"""From a checked submission to its score: the gate once more, the daily limit, the upload, the wait, the ledger.
+"""Upload a submission and wait for its score: the gate, the daily limit, the upload, the wait, the ledger.
 
 A submission's message at Kaggle ends in the first digits of its SHA-256. So a run that was interrupted while it waited
-finds its submission there and waits on, instead of spending another one of the day's.
+finds its submission there and goes on waiting, instead of using up another one of the day's.
 """
 
 from __future__ import annotations
@@ -11,60 +11,60 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from foldline.core import files
+from foldline.core import files, schema
 from foldline.core.errors import Finding, UserError
 from foldline.data import loading
+from foldline.data.roles import DataConfig
 from foldline.data.target_range import Expected
-from foldline.experiment.config import Config, from_tables
 from foldline.output import submission
 from foldline.output.kaggle.service import Service, Submission
 from foldline.run import ledger
 
-POLL_S = 10.0  # between two looks at the score
-PATIENCE_S = 1800.0  # after that the score is left to a later run
+POLL_S = 10.0  # between two requests for the score
+TIMEOUT_S = 1800.0  # longest wait for the score; a later run can go on waiting
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A submission that stands in the ledger, and the experiment that it came from."""
+class LedgerSubmission:
+    """A submission of the ledger, and what the gate needs of the experiment that made it."""
 
     path: Path
     sha256: str
     entry: dict[str, str]  # its line
-    config: Config
+    data: DataConfig  # of the experiment
     levels: loading.Levels
     expected: list[Expected]
 
     @property
     def folder(self) -> Path:
-        """The experiment's."""
+        """The experiment's folder."""
         return files.runs() / self.entry["config"] / self.entry["experiment"]
 
     @property
     def message(self) -> str:
-        """What Kaggle shows beside it."""
+        """The text that Kaggle shows beside it."""
         return (
             f"{self.entry['config']} {self.entry['experiment']}, out-of-fold {self.entry['out_of_fold']}, {self.mark}"
         )
 
     @property
     def mark(self) -> str:
-        """What it is recognised by."""
+        """The end of the message, by which it is found again at Kaggle."""
         return f"sha256 {self.sha256[:12]}"
 
     def check(self, source: str) -> None:
-        """The gate. source: the folder of test and sample files; empty: the experiment's own.
+        """Check it at the gate. source: folder of the test and sample files; empty: the experiment's own.
 
         Raises:
             Finding: it is refused.
         """
-        data = replace(self.config.data, source=source or self.config.data.source)
+        data = replace(self.data, source=source or self.data.source)
         _, sample = loading.load_test(data, self.levels)
         submission.check(data, self.path, sample, self.expected)
 
 
-def find(what: str) -> Ready:
-    """The submission that is meant by a file, or by a config's name: then that of its latest experiment.
+def find(what: str) -> LedgerSubmission:
+    """Find a submission by its file, or by a config's name: then that of its latest experiment.
 
     Raises:
         UserError: there is none, it is of simulated data, or the ledger does not know it.
@@ -74,14 +74,14 @@ def find(what: str) -> Ready:
         raise UserError(f"{path} is not there. Give a file under submissions/, or the name of a trained config.")
     sha256 = files.sha256(path)
     if any(row["sha256"] == sha256 for row in ledger.entries(ledger.ledger_path(simulated=True))):
-        raise UserError(f"{path} predicts simulated series, which no competition asks for. Train on real data first.")
+        raise UserError(f"{path} predicts simulated series, which no competition takes. Train on real data first.")
     entry = next((row for row in ledger.entries(ledger.ledger_path(False)) if row["sha256"] == sha256), None)
     if entry is None:
         raise UserError(
             f"{path} is not in {ledger.ledger_path(False)}: only files that train, blend or infer wrote and that have "
-            "passed the gate are submitted. If you changed it by hand, do that in [post] instead."
+            "passed the gate are submitted. Instead of changing a file by hand, use [post]."
         )
-    return _ready(path, sha256, entry)
+    return _with_record(path, sha256, entry)
 
 
 def _latest(config: str) -> Path:
@@ -92,30 +92,28 @@ def _latest(config: str) -> Path:
     return path
 
 
-def _ready(path: Path, sha256: str, entry: dict[str, str]) -> Ready:
+def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmission:
     record = files.runs() / entry["config"] / entry["experiment"] / "experiment.json"
     if not record.is_file():
-        raise UserError(
-            f"{record} is gone, which says what {path} must look like. Run `./run.sh train {entry['config']}` again."
-        )
+        raise UserError(f"{record}, by which {path} is checked, is gone. Run `./run.sh train {entry['config']}` again.")
     value = files.read_json(record)
-    return Ready(
+    return LedgerSubmission(
         path=path,
         sha256=sha256,
         entry=entry,
-        config=from_tables(value["name"], value["config"], str(record)),
+        data=schema.build(DataConfig, value["config"]["data"], f"{record}: data"),
         levels={column: tuple(values) for column, values in value["levels"].items()},
         expected=[Expected(**target) for target in value["expected"]],
     )
 
 
-def submitted(service: Service, ready: Ready) -> Submission | None:
-    """The submission as Kaggle has it, if it is there already."""
-    return next((found for found in service.submissions() if found.description.endswith(ready.mark)), None)
+def submitted(service: Service, chosen: LedgerSubmission) -> Submission | None:
+    """Find the submission at Kaggle; None where it is not there."""
+    return next((found for found in service.submissions() if found.description.endswith(chosen.mark)), None)
 
 
-def send(service: Service, ready: Ready) -> int:
-    """Upload it, if today's limit allows one more; how many are left after it.
+def send(service: Service, chosen: LedgerSubmission) -> int:
+    """Upload it, if today's limit allows one more, and return how many are left after it.
 
     Raises:
         UserError: none is left, or Kaggle refuses.
@@ -124,12 +122,12 @@ def send(service: Service, ready: Ready) -> int:
     if limits.left < 1:
         limit = "the competition's total is reached" if limits.by_total else "try again after midnight UTC"
         raise UserError(f"No submission is left ({limits.today} were made today); {limit}. Nothing was uploaded.")
-    service.submit(ready.path, ready.message)
+    service.submit(chosen.path, chosen.message)
     return limits.left - 1
 
 
-def wait(service: Service, ready: Ready, on_wait: Callable[[float, float], None]) -> Submission:
-    """Wait for its score, write that into the ledger, and return it. on_wait(seconds so far, patience).
+def wait(service: Service, chosen: LedgerSubmission, on_wait: Callable[[float, float], None]) -> Submission:
+    """Wait for its score, write that into the ledger, and return it. on_wait(seconds so far, TIMEOUT_S).
 
     Raises:
         Finding: Kaggle could not score it.
@@ -137,17 +135,17 @@ def wait(service: Service, ready: Ready, on_wait: Callable[[float, float], None]
     """
     began = time.monotonic()
     while True:
-        found = submitted(service, ready)
+        found = submitted(service, chosen)
         if found is not None and found.status == "COMPLETE":
-            ledger.enter_scores(ledger.ledger_path(False), ready.sha256, found.public, found.private)
+            ledger.enter_scores(ledger.ledger_path(False), chosen.sha256, found.public, found.private)
             return found
         if found is not None and found.status == "ERROR":
-            raise Finding(f"Kaggle could not score {ready.path}: {found.error or 'it gives no reason'}.")
+            raise Finding(f"Kaggle could not score {chosen.path}: {found.error or 'it gives no reason'}.")
         waited = time.monotonic() - began
-        if waited > PATIENCE_S:
+        if waited > TIMEOUT_S:
             raise UserError(
-                f"Kaggle has not scored {ready.path} after {PATIENCE_S / 60:.0f} minutes. It is submitted: run the "
-                "same command later, and it only looks for the score."
+                f"Kaggle has not scored {chosen.path} after {TIMEOUT_S / 60:.0f} minutes. It is submitted: run the "
+                "same command later; it then only fetches the score."
             )
-        on_wait(waited, PATIENCE_S)
+        on_wait(waited, TIMEOUT_S)
         time.sleep(POLL_S)

@@ -66,7 +66,7 @@ def track(tracker: WandbTracker, report: ReportData, artifacts: Mapping[str, Pat
     """
     with tracker:
         if tracker.mode != "disabled":
-            tracker.conclude(tracking_summary(report, artifacts))
+            tracker.log_summary(tracking_summary(report, artifacts))
     if tracker.trouble:
         terminal.warn(tracker.trouble)
 

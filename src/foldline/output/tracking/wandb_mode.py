@@ -1,6 +1,6 @@
-"""[track], and whether wandb is online, offline or off.
+"""Whether wandb is online, offline or disabled.
 
-That is decided before wandb starts, because it neither falls back by itself nor fails fast: explicit config, else
+The mode is decided before wandb starts, because wandb neither falls back by itself nor fails fast: [track], else
 WANDB_MODE, else online where a key is found, else offline.
 """
 
@@ -17,7 +17,7 @@ MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 
 
 def mode_of(config: TrackConfig) -> Mode:
-    """online, offline or disabled: see the module's head."""
+    """Decide between online, offline and disabled, as the module's docstring says."""
     if config.wandb != "auto":
         return config.wandb
     for mode in MODES:
@@ -27,7 +27,7 @@ def mode_of(config: TrackConfig) -> Mode:
 
 
 def key_found() -> bool:
-    """A key is in the environment or in ~/.netrc, where `wandb login` puts it; there also that of WANDB_BASE_URL."""
+    """Return whether a key is in the environment, or in ~/.netrc for wandb or for the host of WANDB_BASE_URL."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     own = urlsplit(os.environ.get("WANDB_BASE_URL", "")).hostname
@@ -39,6 +39,6 @@ def key_found() -> bool:
 
 
 def without_key(text: str) -> str:
-    """A text of somebody else's, fit for a log."""
+    """Remove the key from a text of wandb's, so that it can be logged."""
     key = os.environ.get("WANDB_API_KEY")
     return text.replace(key, "(key)") if key else text

@@ -1,4 +1,4 @@
-"""Runs that wandb has kept on the disk because it was offline: which wait, and how they are sent."""
+"""Runs that wandb has kept on the disk because it was offline: list them, and send them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYNC_TIMEOUT_S = 600.0  # longest wait for one run
 
 
 def waiting(folder: Path) -> list[Path]:
-    """Offline runs below a folder that have not been sent, oldest first. wandb leaves a marker beside what it sent."""
+    """List the offline runs below a folder that have not been sent, oldest first; wandb marks those it has sent."""
     runs = {path.parent for path in folder.rglob("offline-run-*/*.wandb") if not _marker(path).exists()}
     return sorted(runs, key=lambda path: (path.name, path))
 
@@ -25,7 +25,7 @@ def _marker(path: Path) -> Path:
 
 
 def sync(runs: list[Path]) -> Iterator[Path]:
-    """Send runs one by one; yields each that has been sent.
+    """Send runs one by one, and yield each that has been sent.
 
     Raises:
         UserError: there is no key.
@@ -47,7 +47,7 @@ def sync(runs: list[Path]) -> Iterator[Path]:
 
 
 def _send(run: Path) -> str:
-    """Why a run could not be sent; empty if it was."""
+    """Send one run; returns why it could not be sent, empty if it was."""
     try:
         done = subprocess.run(
             [*COMMAND, str(run)],
@@ -60,7 +60,7 @@ def _send(run: Path) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"it took longer than {SYNC_TIMEOUT_S:g} s"
-    if done.returncode == 0 and run not in waiting(run.parent):
+    if done.returncode == 0 and run not in waiting(run.parent):  # wandb exits with 0 where it has sent nothing, too
         return ""
-    said = [line for line in done.stdout.splitlines() if line.strip()]
-    return without_key(said[-1].strip()[:160]) if said else f"exit code {done.returncode}"
+    printed = [line for line in done.stdout.splitlines() if line.strip()]
+    return without_key(printed[-1].strip()[:160]) if printed else f"exit code {done.returncode}"

@@ -1,7 +1,7 @@
-"""The mirror: a wandb run for each cell, and one that sums an experiment up, all in one group.
+"""A tracker that sends to wandb: a run for each cell, and one for the summary of the experiment, all in one group.
 
-Tracking never stops a run: where wandb can't start online it goes on offline, where it can't do that, or breaks off
-later, in history.jsonl alone, and `trouble` says so once.
+No failure of wandb stops a run. Where it can't start online, tracking goes on offline; where it can't do that, or fails
+later, in history.jsonl alone. `trouble` says so once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FINISH_TIMEOUT_S = 60.0  # longest wait for an upload at a run's end; what is le
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What is told of a whole experiment."""
+    """What is sent of an experiment as a whole."""
 
     config: Mapping[str, Any]  # resolved, nested as in TOML
     values: Mapping[str, float]  # score, scores/ROW/fold 0, slices/NAME, blend/MEMBER, ...
@@ -34,14 +34,14 @@ class Summary:
 
 
 class WandbTracker:
-    """Mirrors events of cells to wandb; a context manager that closes what is open."""
+    """Sends the events of cells to wandb (run/tracking.Tracker); a context manager that finishes the open runs."""
 
     def __init__(self, config: TrackConfig, experiment: str, folder: Path, job: str) -> None:
         self.config, self.experiment, self.folder, self.job = config, experiment, folder, job
         self.mode = mode_of(config)
         self.runs: dict[str, Any] = {}
-        self.reason = ""  # the first thing wandb could not do
-        self.trouble = ""  # that, and how tracking goes on
+        self.reason = ""  # the first failure of wandb
+        self.trouble = ""  # that, and how tracking goes on; empty: nothing failed
 
     def __enter__(self) -> WandbTracker:
         return self
@@ -51,28 +51,28 @@ class WandbTracker:
             self._finish(key, exit_code=1)
 
     def event(self, cell: Cell, kind: str, values: dict[str, Any]) -> None:
-        """An event of an executor: an epoch is logged, the end of a cell ends its run."""
+        """Take an event of an executor: an epoch is logged, the end of a cell finishes its run."""
         if kind == "epoch":
-            with self._going_on():
+            with self._failures_caught():
                 run = self.runs.get(cell.key) or self._begin(cell.key, cell.name, config_of(cell))
                 if run is not None:
                     run.log(dict(values))
         elif kind == "done":
-            with self._going_on():
+            with self._failures_caught():
                 run, score = self.runs.get(cell.key), values.get("held_out")
                 if run is not None and score is not None:
                     run.summary["held_out"] = score
             self._finish(cell.key, exit_code=0)
 
-    def conclude(self, summary: Summary) -> None:
-        """A run of its own for the experiment as a whole."""
-        with self._going_on():
+    def log_summary(self, summary: Summary) -> None:
+        """Send the summary of the experiment, as a run of its own."""
+        with self._failures_caught():
             run = self._begin("summary", "summary", summary.config)
             if run is not None:
-                self._tell(run, summary)
+                self._log_summary(run, summary)
         self._finish("summary", exit_code=0)
 
-    def _tell(self, run: Any, summary: Summary) -> None:
+    def _log_summary(self, run: Any, summary: Summary) -> None:
         import wandb
 
         run.summary.update(dict(summary.values))
@@ -84,17 +84,17 @@ class WandbTracker:
             run.log_artifact(artifact)
 
     @contextlib.contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """Whatever becomes of wandb inside, a killed service or a full disk, ends the mirror and not the run."""
+    def _failures_caught(self) -> Iterator[None]:
+        """End tracking, not the run, where wandb fails inside: a killed service, a full disk."""
         try:
             yield
         except Exception as error:  # wandb's own ones have no base class in common
-            self.reason = self.reason or f"wandb broke off ({_first_line(error)})"
+            self.reason = self.reason or f"wandb failed ({_first_line(error)})"
             self.mode, self.trouble = "disabled", f"{self.reason}; tracking goes on in history.jsonl only"
             self.runs.clear()
 
     def _begin(self, key: str, name: str, config: Mapping[str, Any]) -> Any:
-        """A run that has begun, None where wandb is off or can't."""
+        """Begin a run; None where wandb is disabled or fails."""
         if self.mode == "disabled":
             return None
         import wandb
@@ -112,7 +112,7 @@ class WandbTracker:
 
     def _init(self, wandb: Any, name: str, config: Mapping[str, Any], mode: str) -> Any:
         if mode == "online" and not key_found():
-            raise wandb.errors.UsageError("no key was found")  # wandb would ask for one at a terminal, and wait
+            raise wandb.errors.UsageError("no key was found")  # wandb would prompt for one at a terminal, and wait
         self.folder.mkdir(parents=True, exist_ok=True)
         limited = mode == "online" and "finish_timeout" in wandb.Settings.model_fields  # since wandb 0.31
         limits = {"finish_timeout": FINISH_TIMEOUT_S} if limited else {}
@@ -120,7 +120,7 @@ class WandbTracker:
             silent=True,
             console="off",
             init_timeout=INIT_TIMEOUT_S if mode == "online" else SERVICE_TIMEOUT_S,
-            x_disable_stats=True,
+            x_disable_stats=True,  # no system metrics, no commit, no code: only what this file sends
             disable_git=True,
             save_code=False,
             **limits,
@@ -133,19 +133,19 @@ class WandbTracker:
             mode=mode,
             dir=str(self.folder),
             config=dict(config),
-            reinit="create_new",
+            reinit="create_new",  # several runs of one process are open at a time
             settings=settings,
         )
 
     def _finish(self, key: str, exit_code: int) -> None:
         run = self.runs.pop(key, None)
         if run is not None:
-            with self._going_on():
+            with self._failures_caught():
                 run.finish(exit_code=exit_code)
 
 
 def config_of(cell: Cell) -> dict[str, Any]:
-    """What a cell was made from, nested as in TOML."""
+    """Return what a cell was made from, nested as in TOML."""
     model, depends = cell.model, cell.depends
     tables = {family: params for family, params in depends["features"]["families"] if params}
     return {
