@@ -115,7 +115,7 @@ def test_only_what_the_ledger_knows_is_sent(
     assert "only files that train, blend or infer wrote" in refusal(capsys, str(other))
     assert "is not there. Give a file" in refusal(capsys, "nowhere.csv")
     assert "Run `./run.sh train baseline` first" in refusal(capsys, "baseline")
-    assert "only data.source=DIR can be given" in refusal(capsys, "rides", "train.epochs=1")
+    assert "only data.source=DIR and competition=NAME can be given" in refusal(capsys, "rides", "train.epochs=1")
     assert "The competition must be named" in refusal(capsys, "rides", "data.source=rides")
 
 

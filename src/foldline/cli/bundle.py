@@ -26,9 +26,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     terminal.say(f"from {records.described(stored.folder)}")
     terminal.say(f"packed {len(stored.plan)} cells, {len(manifest['files'])} files, {size / 1e6:.1f} MB")
     if not options.user:
-        terminal.say(
-            f"replace {bundle.USER_PLACEHOLDER} by your Kaggle name in both metadata files (or give user=NAME)"
-        )
+        where = "in both metadata files, or give user=NAME"
+        terminal.say(f"replace {bundle.USER_PLACEHOLDER} by your Kaggle name {where}")
     if not options.competition:
         terminal.say("add the competition to the notebook's inputs (or give competition=NAME)")
     terminal.say(f"upload: kaggle datasets create -p {dataset} -r zip")

@@ -46,8 +46,8 @@ def _overrides(texts: list[str]) -> dict[str, str]:
     for key in given:
         if key not in ("data.source", "competition"):
             raise UserError(
-                "`submit` sends a submission as it was made; only data.source=DIR and competition=NAME can be given, but "
-                f"got {key}."
+                "`submit` sends a submission as it was made; only data.source=DIR and competition=NAME can be given, "
+                f"but got {key}."
             )
     return given
 

@@ -22,6 +22,7 @@ class Expected:
 
 
 def is_coarse(values: np.ndarray) -> bool:
+    """Return whether three digits print every value, (n,); about 1,000 of the distinct values are checked."""
     distinct = np.unique(values)
     some = distinct[:: max(1, len(distinct) // 1000)]
     return all(float(f"{value:.3g}") == value for value in some.tolist())

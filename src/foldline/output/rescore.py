@@ -1,8 +1,8 @@
 """Score a submission against the truth: for re-splits of finished competitions, whose test labels are known.
 
 The truth is a table with the row ids, the targets, the columns of data.scored, and key and order for data.observed.
-Where it has a column `Usage` (Public, Private, Ignored), as Kaggle's solution files have, each part gets its own score, as
-on the leaderboard, and ignored rows count nowhere.
+Where it has a column `Usage` (Public, Private, Ignored), as Kaggle's solution files have, each part gets its own score,
+as on the leaderboard, and ignored rows count nowhere.
 """
 
 from __future__ import annotations
