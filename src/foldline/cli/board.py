@@ -1,4 +1,4 @@
-"""`board`: the recorded experiments, best first."""
+"""`board`: list the recorded experiments, best first."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from foldline.output import board
 from foldline.output.board import Group, Line
 
 SHOWN = 3  # differences of a config that the table has room for
+LATEST, OTHER_VERSION = "*", "†"  # marks behind the name of an experiment
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """One table for each group of experiments that can be compared."""
+    """Show one table for each group of experiments that can be compared."""
     found = records.experiments()
     names = {record.name for record in found}
     for word in arguments.words:
@@ -28,13 +29,17 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     groups = board.groups([record for record in found if not arguments.words or record.name in arguments.words])
     for group in groups:
         _table(group, terminal)
+    if not all(line.current for group in groups for line in group.lines):
+        terminal.say(
+            f"{OTHER_VERSION} recorded by another version of foldline: infer, report and bundle need it trained again"
+        )
     values = [{**asdict(group), "lines": [_plain(line) for line in group.lines]} for group in groups]
     terminal.result({"groups": values}, "\n".join(_best(group, len(groups) > 1) for group in groups))
     return 0
 
 
 def _best(group: Group, several: bool) -> str:
-    """The last line; one for each table, which can't be compared with each other."""
+    """Write the last line, one for each table: scores of two tables can't be compared."""
     best = group.lines[0]
     return f"best{f' on {group.source}' if several else ''}: {best.experiment}, {group.metric} {best.score:.5f}"
 
@@ -51,7 +56,7 @@ def _table(group: Group, terminal: Terminal) -> None:
 def _row(line: Line) -> list[str]:
     more = f", and {len(line.differs) - SHOWN} more" if len(line.differs) > SHOWN else ""
     return [
-        f"{line.experiment}{' *' if line.latest else ''}",
+        " ".join([line.experiment, *([LATEST] if line.latest else []), *([] if line.current else [OTHER_VERSION])]),
         f"{line.score:.5f}",
         "" if math.isnan(line.low) else f"{line.low:.4f} to {line.high:.4f}",
         str(line.cells),
@@ -64,6 +69,6 @@ def _row(line: Line) -> list[str]:
 
 
 def _plain(line: Line) -> dict[str, Any]:
-    """JSON has no NaN."""
+    """Convert to JSON values; JSON has no NaN."""
     values = asdict(line).items()
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values}

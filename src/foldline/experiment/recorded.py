@@ -20,6 +20,7 @@ from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import Expected
+from foldline.experiment import records
 from foldline.experiment.config import Config, from_tables
 from foldline.experiment.scoring import Result
 from foldline.run import cells
@@ -167,6 +168,7 @@ def record(
         others: members from outside.
     """
     value = {
+        "format": records.FORMAT,
         "name": config.name,
         "config": config.tables(),
         **to_json(parts, others),
@@ -224,7 +226,7 @@ def read(name: str, applied: bool = True) -> Stored:
     """The latest experiment of a config. applied: its weights are to predict, not only its predictions to be read.
 
     Raises:
-        UserError: never trained, a cell is gone, or the code has changed since.
+        UserError: never trained, recorded by another version, a cell is gone, or the code has changed since.
     """
     folder = (files.runs() / name / "latest").resolve()
     if not (folder / "experiment.json").exists():
@@ -232,6 +234,7 @@ def read(name: str, applied: bool = True) -> Stored:
             f"There is no trained experiment {name!r} ({folder} is not there). Run `./run.sh train {name}` first."
         )
     value = files.read_json(folder / "experiment.json")
+    records.refuse_other_format(value, folder)
     parts, others = from_json(value, str(folder / "experiment.json"), applied)
     return Stored(
         config=from_tables(value["name"], value["config"], str(folder / "config.toml")),

@@ -15,8 +15,12 @@ from typing import Any
 
 from foldline.blend.rules import shown
 from foldline.core import files
+from foldline.core.errors import UserError
 from foldline.run import ledger
 
+# The format of experiment.json and of the arrays in its cells' folders. Records without a number are of format 1, whose
+# out-of-fold and test arrays are padded, (series, steps, targets); in format 2 they are flat, (rows, targets).
+FORMAT = 2
 NOTE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
 
 
@@ -38,6 +42,11 @@ class Record:
         """Its tables, resolved."""
         tables: dict[str, Any] = self.value["config"]
         return tables
+
+    @property
+    def current(self) -> bool:
+        """Whether this version of foldline can apply it and show its predictions, not only list it."""
+        return format_of(self.value) == FORMAT
 
     @property
     def simulated(self) -> bool:
@@ -112,6 +121,34 @@ def described(folder: Path) -> str:
         return told
     words = files.read_json(folder / "made.json")["command"].split()
     return f"{told}, made by `{words[1]}` {datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M}"
+
+
+def format_of(value: dict[str, Any]) -> int:
+    """Return the format of an experiment.json."""
+    return int(value.get("format", 1))
+
+
+def refuse_other_format(value: dict[str, Any], folder: Path) -> None:
+    """Refuse an experiment that another version of foldline has recorded. value: its experiment.json.
+
+    Raises:
+        UserError: its format is not FORMAT.
+    """
+    recorded = format_of(value)
+    if recorded == FORMAT:
+        return
+    age, way_out = (
+        ("an older", f"run `{made_by(folder)}` again") if recorded < FORMAT else ("a newer", "update this one")
+    )
+    raise UserError(
+        f"{folder} was made by {age} version of foldline (format {recorded}, this version reads {FORMAT}): {way_out}."
+    )
+
+
+def made_by(folder: Path) -> str:
+    """Return the command that made an experiment; of one that does not say so, as in a bundle, `train` and its name."""
+    path = folder / "made.json"
+    return str(files.read_json(path)["command"]) if path.exists() else f"./run.sh train {folder.parent.name}"
 
 
 def is_latest(folder: Path) -> bool:

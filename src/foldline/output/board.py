@@ -21,6 +21,7 @@ class Line:
 
     experiment: str  # NAME/HASH
     latest: bool
+    current: bool  # whether infer, report and bundle of this version of foldline take it
     score: float  # out-of-fold, of what was submitted
     low: float  # 95 % interval over series; NaN where none was recorded
     high: float
@@ -65,6 +66,7 @@ def _line(record: Record, best: dict[str, Any]) -> Line:
     return Line(
         experiment=f"{record.name}/{record.folder.name}",
         latest=record.latest,
+        current=record.current,
         score=record.scores[-1],
         low=low,
         high=high,
