@@ -31,14 +31,10 @@ class LedgerSubmission:
     path: Path
     sha256: str
     entry: dict[str, str]  # its line
+    folder: Path  # of the experiment that made it
     data: DataConfig  # of the experiment
     levels: loading.Levels
     expected: list[Expected]
-
-    @property
-    def folder(self) -> Path:
-        """The experiment's folder."""
-        return files.runs() / self.entry["config"] / self.entry["experiment"]
 
     @property
     def message(self) -> str:
@@ -93,7 +89,10 @@ def _latest(config: str) -> Path:
 
 
 def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmission:
-    record = files.runs() / entry["config"] / entry["experiment"] / "experiment.json"
+    folder = files.runs() / entry["config"] / entry["experiment"]
+    if not (folder / "experiment.json").is_file() and (path.resolve().parent / "experiment.json").is_file():
+        folder = path.resolve().parent  # another experiment has made the same bytes later
+    record = folder / "experiment.json"
     if not record.is_file():
         raise UserError(f"{record}, by which {path} is checked, is gone. Run `./run.sh train {entry['config']}` again.")
     value = files.read_json(record)
@@ -101,6 +100,7 @@ def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmis
         path=path,
         sha256=sha256,
         entry=entry,
+        folder=folder,
         data=schema.build(DataConfig, value["config"]["data"], f"{record}: data"),
         levels={column: tuple(values) for column, values in value["levels"].items()},
         expected=[Expected(**target) for target in value["expected"]],

@@ -1,0 +1,132 @@
+"""runs/ of another version of foldline: listed and kept, never read as if it were this version's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from lab import planned
+
+from foldline.cli.main import main
+from foldline.core import files
+from foldline.experiment import clean, records
+from foldline.fit import boosting_cell, trainer
+
+PREVIOUS = {"trainer": 2, "boosting": 1}  # versions of the engine whose cells hold padded arrays (format 1)
+
+
+@pytest.fixture
+def latest(trained: Path) -> Path:
+    """The folder of the rides' experiment."""
+    return (trained / "runs" / "rides" / "latest").resolve()
+
+
+def rewrite(folder: Path, **changes: Any) -> None:
+    """Change experiment.json; a value of None leaves the key out."""
+    value = {**files.read_json(folder / "experiment.json"), **changes}
+    files.write_json(folder / "experiment.json", {name: part for name, part in value.items() if part is not None})
+
+
+@pytest.fixture
+def older(latest: Path) -> Path:
+    """The same, as a version before there were formats has left it, with a model name of then."""
+    text = (latest / "experiment.json").read_text().replace('"hybrid"', '"winner"')
+    (latest / "experiment.json").write_text(text)
+    rewrite(latest, format=None)
+    return latest
+
+
+@pytest.mark.parametrize("verb", ["infer", "report", "bundle"])
+def test_an_older_experiment_is_refused_in_one_sentence(
+    verb: str, older: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tiny.tree(older)
+    assert main([verb, "rides"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {older} was made by an older version of foldline (format 1, this version reads {records.FORMAT}): "
+        "run `./run.sh train rides` again.\n"
+    )
+    assert tiny.tree(older) == before
+
+
+def test_an_experiment_of_a_newer_version_is_refused_too(latest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rewrite(latest, format=records.FORMAT + 1)
+    assert main(["infer", "rides"]) == 2
+    assert f"made by a newer version of foldline (format {records.FORMAT + 1}," in capsys.readouterr().err
+
+
+def test_the_command_that_made_it_is_named(older: Path) -> None:
+    files.write_json(older / "made.json", {"command": "./run.sh blend rides walks", "environment": {}, "seconds": {}})
+    assert records.made_by(older) == "./run.sh blend rides walks"
+    (older / "made.json").unlink()
+    assert records.made_by(older) == "./run.sh train rides"
+
+
+def test_the_board_lists_and_marks_it(older: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("board", "--json")
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    assert [(line["experiment"], line["current"]) for line in group["lines"]] == [(f"rides/{older.name}", False)]
+    tiny.run("board")
+    out = capsys.readouterr().out
+    assert f"rides/{older.name} * †" in out and "† recorded by another version of foldline" in out
+    rewrite(older, format=records.FORMAT)
+    tiny.run("board")
+    assert "†" not in capsys.readouterr().out
+
+
+def test_clean_keeps_the_latest_until_a_new_one_takes_its_place(older: Path, trained: Path) -> None:
+    cells = {path.name for path in (trained / "runs" / "cells").iterdir()}
+    kept = {item.path.name for item in clean.survey() if item.kind == "kept"}
+    assert kept == {older.name, *cells}
+    newer = older.with_name("f" * 16)
+    shutil.copytree(older, newer)
+    rewrite(newer, format=records.FORMAT, cells=[])
+    files.replace_symlink(newer.parent / "latest", newer)
+    kinds = {item.path.name: item.kind for item in clean.survey() if item.kind in ("kept", "old")}
+    assert kinds == {newer.name: "kept", older.name: "old", **dict.fromkeys(cells, "old")}
+
+
+def test_training_again_reads_none_of_the_older_cells(
+    rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cells of the previous engine, whose arrays have another shape, lie under other keys and stay as they are."""
+    with monkeypatch.context() as before:
+        before.setattr(trainer, "VERSION", PREVIOUS["trainer"])
+        before.setattr(boosting_cell, "VERSION", PREVIOUS["boosting"])
+        old = {cell.key for cell in planned()}
+        for cell in planned():  # a file that is opened and read as predictions ends the test with an error
+            cell.folder.mkdir(parents=True)
+            files.write_json(cell.folder / "depends.json", cell.depends)
+            files.write_json(cell.folder / "done.json", {"time.train_s": 1.0})
+            (cell.folder / "out_of_fold.npy").write_bytes(b"padded")
+    stored = tiny.tree(home / "runs" / "cells")
+    assert len(old) == 4 and old.isdisjoint(cell.key for cell in planned())
+    tiny.run("train", "rides")
+    assert "cells: 4, 0 finished, 4 to train" in capsys.readouterr().out
+    now = tiny.tree(home / "runs" / "cells")
+    assert {name: now[name] for name in stored} == stored
+
+
+def test_a_submission_of_an_older_experiment_can_still_be_checked(
+    older: Path, trained: Path, trained_once: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained_once / "home" / "submissions", trained / "submissions")
+    tiny.run("submit", "rides", "data.source=rides", "--dry-run")
+    assert "has passed the gate" in capsys.readouterr().out
+
+
+def test_a_submission_whose_first_experiment_is_gone_is_checked_by_its_own(
+    latest: Path, trained: Path, trained_once: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained_once / "home" / "submissions", trained / "submissions")
+    ledger = trained / "submissions" / "ledger.csv"
+    ledger.write_text(ledger.read_text().replace(latest.name, "0" * 16))
+    tiny.run("submit", "rides", "data.source=rides", "--dry-run")
+    assert f"from rides/{latest.name}: " in capsys.readouterr().out
+    (path,) = (trained / "submissions").glob("rides-*.csv")
+    assert main(["submit", str(path), "--dry-run"]) == 2
+    assert f"runs/rides/{'0' * 16}/experiment.json, by which {path} is checked, is gone" in capsys.readouterr().err
