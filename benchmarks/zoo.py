@@ -40,11 +40,11 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
         "test_blocks_hierarchical.py::test_paths_grow_as_the_logarithm_of_the_length_where_an_lstms_grow_as_the_length"
     ),
     "blocks/lru": "test_blocks_scan.py::test_an_lrus_impulse_response_is_a_power_of_lambda",
-    "blocks/lstm": "test_blocks_recurrent.py::test_an_lstm_does_not_feel_what_comes_after",
+    "blocks/lstm": "test_blocks_recurrent.py::test_an_lstm_does_not_depend_on_later_steps",
     "blocks/mingru": "test_blocks_scan.py::test_mingru_is_its_formula",
     "blocks/minlstm": "test_blocks_scan.py::test_minlstm_is_its_formula",
     "blocks/residual_bilstm": "test_blocks_recurrent.py::test_a_residual_bilstm_of_zero_weights_is_the_identity",
-    "blocks/stable": "test_blocks_stable.py::test_what_a_recurrence_began_with_is_forgotten_at_a_constant_rate",
+    "blocks/stable": "test_blocks_stable.py::test_the_initial_state_is_forgotten_at_a_constant_rate",
     "blocks/tcn": "test_tcn.py::test_a_causal_window_ends_at_its_step",
     "blocks/time2vec": ("test_blocks_time.py::test_rescaled_time_with_inversely_rescaled_frequencies_is_the_same"),
     "blocks/transformer": "test_blocks.py::test_a_transformer_without_position_does_not_know_the_order_of_steps",

@@ -1,9 +1,8 @@
 """Registry of the models, and the files each one's weights depend on.
 
-A Config's `kind` says how a model is fitted: a "network" is made with (config, features, levels, Targets) and answers
-with a body's output and a `head`; one on "rows" has the methods of `lightgbm.LightGBM`. `shares`, where a Config has
-it, names further files of this folder that its networks are made of. Leaves of the project: nothing here knows the
-engine.
+A Config's `kind` is how a model is fitted: a "network" is made with (config, features, levels, Targets) and has a
+body's `forward` and a `head`; one on "rows" has the methods of `lightgbm.LightGBM`. `shares`, where a Config has it,
+names further files of this folder that its networks are made of. Nothing here imports the engine.
 """
 
 from pathlib import Path
@@ -40,7 +39,7 @@ MODELS: dict[str, Part] = {
 
 
 def source_of(name: str, params: dict[str, Any]) -> list[Path]:
-    """The files whose text a model's weights depend on: its own, those of the parts it uses, and what all share."""
+    """Return the files whose text a model's weights depend on: its own, those of its parts, and the shared ones."""
     part = MODELS[name]
     used = {part.source}
     for field, registry in part.config.parts.items():

@@ -1,10 +1,10 @@
-"""What every network, block and head is, and the pieces that several of them need.
+"""Base classes of networks, blocks and heads, and the functions that several of them need.
 
 A **block** maps (B, T, in) to (B, T, width); a **head** maps the body's (B, T, H) to the target; a **network** is a
 body of blocks. Letters: B series, T steps, F features, S static columns, H hidden width, K targets.
 
 Contract (checked for every registered one in tests/models): any B and T; `mask` is True at real steps, or None where
-all are real (which spares a look at the device); `static` holds codes or a mixture of them (see `Embed`); padding
+all are real (a check would wait for the device); `static` holds codes or a mixture of them (see `Embed`); padding
 (behind a series' end) never changes a real step's output; permuting the batch permutes the output; gradients are finite
 and reach every parameter; eval mode is deterministic.
 """
@@ -26,20 +26,20 @@ from torch.nn.utils import rnn
 
 @dataclass(frozen=True)
 class Part:
-    """An entry of a registry: the dataclass of its config table, and what makes the thing from it."""
+    """An entry of a registry: the dataclass of its config table, and the class or function that makes it."""
 
     config: type[Any]
     make: Callable[..., Any]
 
     @property
     def source(self) -> Path:
-        """The file it is written in; its text is part of a cell's key."""
+        """The file of its source; the text is part of a cell's key."""
         return Path(str(sys.modules[self.make.__module__].__file__))
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockConfig:
-    """What every block's table may hold."""
+    """Fields of every block's table."""
 
     width: int = 64  # H, channels out
     skip: bool = True  # add the block's input to its output (through a linear map where widths differ)
@@ -50,18 +50,18 @@ class BlockConfig:
 
 
 class Block(nn.Module, ABC):
-    """(B, T, in) -> (B, T, width). Its skip, if any, is added by the hybrid."""
+    """A part of the hybrid, (B, T, in) -> (B, T, width). Its skip, if any, is added by the hybrid."""
 
-    compiles: ClassVar[bool] = False  # torch.compile pays: no recurrence inside
+    compiles: ClassVar[bool] = False  # whether torch.compile makes it faster: no recurrence inside
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """x: (B, T, in) float; mask: (B, T) bool. What stands at padded steps of the output is not defined."""
+        """x: (B, T, in) float; mask: (B, T) bool. The output at padded steps is undefined."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What a head predicts: K targets, scaled, and for each the even grid that its training values lie on.
+    """The K targets of a head, scaled, and for each the even grid that its training values lie on.
 
     Raises ValueError where a grid has no steps, or where there are grids but not one (or None) for each target.
     """
@@ -88,7 +88,7 @@ class Targets:
 
 
 class Head(nn.Module, ABC):
-    """From the body's (B, T, H) to raw outputs, their loss, the prediction, and how far off that may be.
+    """The map from the body's (B, T, H) to raw outputs, their loss, the prediction and its expected error.
 
     Every loss is a weighted sum over steps divided by `weight.sum()`: the mean of the losses of a batch's parts, each
     weighted by its own `weight.sum()`, is then the loss of the batch, and gradients accumulate exactly.
@@ -96,25 +96,26 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, T, H) -> raw outputs (B, T, P)."""
+        """Map (B, T, H) to raw outputs (B, T, P)."""
 
     @abstractmethod
-    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, mask: Tensor | None) -> Tensor:
-        """The loss, a scalar; 0 where all weights are 0.
+    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
+        """Return the loss, a scalar; 0 where all weights are 0.
 
         Args:
             raw: (B, T, P) of `forward`.
-            y: (B, T, K) finite, scaled.
-            weight: (B, T) float32, not below 0; 0: the step is not scored.
-            mask: (B, T) bool, True at real steps; None: all are.
+            y: (B, T, K) finite, scaled; any number where it is not known.
+            weight: (B, T) float32, not below 0; 0: the step is not scored. A weight above 0 implies known.
+            known: (B, T, K) bool, True where a target's value is given at a real step; None: at every step, and all
+                steps are real.
         """
 
     @abstractmethod
     def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
-        """Raw outputs (B, T, P) -> prediction (B, T, K), scaled; scored: (B, T) bool, the steps that count."""
+        """Return the prediction (B, T, K), scaled, of raw outputs (B, T, P); scored: (B, T) bool, the scored steps."""
 
     def spread(self, raw: Tensor) -> Tensor | None:
-        """(B, T, K) expected absolute error of the prediction, scaled; None where the head has no idea of it."""
+        """Return the prediction's expected absolute error (B, T, K), scaled; None: the head does not estimate it."""
         return None
 
 
@@ -139,12 +140,12 @@ class Embed(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
-def recurrent(
+def run_recurrent(
     layer: nn.LSTM | nn.GRU, x: Tensor, mask: Tensor | None, state: Tensor | tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
-    """(B, T, in) -> (B, T, out); padded series are packed, so that the way back starts at their own end.
+    """Run a layer, (B, T, in) -> (B, T, out); padded series are packed: the backward pass starts at their own end.
 
-    state: what the layer begins with, as torch has it: h0, or (h0, c0), each (directions, B, units); None: zeros.
+    state: initial state, as torch has it: h0, or (h0, c0), each (directions, B, units); None: zeros.
     """
     if mask is None:
         out: Tensor = layer(x, state)[0]
@@ -154,5 +155,10 @@ def recurrent(
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    """x with zeros at padded steps, so that a window that touches padding sees what lies behind a full series' end."""
+    """Set padded steps of x (B, T, C) to 0: a window over padding is then one over the end of a full series."""
     return x if mask is None else x * mask.unsqueeze(-1)
+
+
+def append_static(x: Tensor, static: Tensor) -> Tensor:
+    """Append a series' constants (B, E) to each of its steps: (B, T, F) -> (B, T, F + E)."""
+    return torch.cat([x, static.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)

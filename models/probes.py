@@ -1,6 +1,6 @@
-"""What a network is made of, measured on the network itself: how far it looks, how long its paths are, what it forgets.
+"""Measurements on a network: its receptive field, the length of its gradient paths, its error when truncated.
 
-Used by the contract tests, which compare it with what each block declares, and by `benchmarks/memory_tasks.py`. A `run`
+Used by the contract tests, which compare them with the declared values, and by `benchmarks/memory_tasks.py`. A `run`
 is anything that maps (B, T, in) to (B, T, out), for instance `partial(block, mask=None)`.
 """
 
@@ -15,22 +15,22 @@ Run = Callable[[Tensor], Tensor]
 
 
 def _total(out: Tensor) -> Tensor:
-    """A sum over (B, out) that no layer norm makes constant."""
+    """Sum (B, out) with unequal weights: the plain sum of a layer norm's outputs is constant."""
     return (out * torch.linspace(1, 2, out.shape[1], dtype=out.dtype, device=out.device)).sum()
 
 
-def seen(run: Run, x: Tensor, step: int) -> list[int]:
-    """The input steps that the output at `step` depends on, by its gradient. x: (B, T, in), of any values."""
+def receptive_field(run: Run, x: Tensor, step: int) -> list[int]:
+    """Return the input steps that the output at `step` depends on, by its gradient. x: (B, T, in), of any values."""
     x = x.detach().requires_grad_()
     (slope,) = torch.autograd.grad(_total(run(x)[:, step]), x)  # (B, T, in)
-    return [place for place, size in enumerate(slope.abs().sum(dim=(0, 2)).tolist()) if size]
+    return [index for index, size in enumerate(slope.abs().sum(dim=(0, 2)).tolist()) if size]
 
 
 def path_length(run: Run, x: Tensor, hops: Sequence[nn.Module]) -> int:
-    """Calls of the modules `hops` that the last output's gradient goes through on its way to the first input.
+    """Count the calls of the modules `hops` on the path of the last output's gradient to the first input.
 
     One for each step in a recurrence that is run step by step, one for each level of a tree or of a stack of
-    convolutions. Shorter paths are what makes long dependencies learnable (Vaswani et al. 2017, table 1).
+    convolutions. Shorter paths make long dependencies learnable (Vaswani et al. 2017, table 1).
 
     Raises:
         ValueError: the last output does not depend on the first input, so that there is no path.
@@ -55,7 +55,7 @@ def path_length(run: Run, x: Tensor, hops: Sequence[nn.Module]) -> int:
 
 @torch.no_grad()
 def truncated(run: Run, x: Tensor, steps: int) -> Tensor:
-    """What a recurrence answers if it begins anew `steps` steps before each answer, that step among them.
+    """Return the outputs of a recurrence that starts anew `steps` steps before each output, its own step among them.
 
     Miller & Hardt 2019, https://arxiv.org/abs/1805.10369 (section 2.2): the truncated model is a feed-forward net on
     the last `steps` inputs; a stable recurrence is nearly that. (B, T, in) -> (B, T, out).
@@ -64,10 +64,10 @@ def truncated(run: Run, x: Tensor, steps: int) -> Tensor:
         ValueError: steps is below 1.
     """
     if steps < 1:
-        raise ValueError(f"steps must be at least 1, the answer's own, but is {steps}.")
-    begin = run(x[:, :steps])  # up to there nothing is cut off
+        raise ValueError(f"steps must be at least 1, the output's own, but is {steps}.")
+    start = run(x[:, :steps])  # up to there nothing is cut off
     if steps >= x.shape[1]:
-        return begin
+        return start
     windows = x.unfold(1, steps, 1)[:, 1:].transpose(2, 3)  # (B, T - steps, steps, in)
     ends = run(windows.flatten(0, 1))[:, -1]  # (B (T - steps), out)
-    return torch.cat([begin, ends.view(*windows.shape[:2], -1)], dim=1)
+    return torch.cat([start, ends.view(*windows.shape[:2], -1)], dim=1)

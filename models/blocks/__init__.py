@@ -43,7 +43,7 @@ BLOCKS: dict[str, Part] = {
 
 
 def configure(table: dict[str, Any]) -> tuple[Part, Any]:
-    """(registry entry, its config) of a block's table.
+    """Return (registry entry, its config) of a block's table.
 
     Raises:
         ValueError: there is no such kind, or a field's value is impossible.
@@ -57,8 +57,8 @@ def configure(table: dict[str, Any]) -> tuple[Part, Any]:
     return BLOCKS[kind], BLOCKS[kind].config(**fields)
 
 
-def build(part: Part, config: Any, inputs: int, known: int) -> Block:
-    """A block on `inputs` channels; known: E, width of the embedded static columns, for those that read them."""
+def build(part: Part, config: Any, inputs: int, static_width: int) -> Block:
+    """Make a block on `inputs` channels; static_width: E, width of the embedded statics, for those that read them."""
     reads = isinstance(part.make, type) and issubclass(part.make, CovariateBlock)
-    block: Block = part.make(config, inputs, known) if reads else part.make(config, inputs)
+    block: Block = part.make(config, inputs, static_width) if reads else part.make(config, inputs)
     return block

@@ -4,7 +4,7 @@ Source: Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.173
 https://doi.org/10.1109/78.650093. One layer a block, so that dropout stays outside `nn.LSTM` (cuDNN's own is not
 reproducible); stack blocks for depth. (B, T, in) -> (B, T, width): width/2 units in each direction.
 
-Default: as wide as the hybrid, 64. On the 9 raw inputs the competition's teams took 4 blocks of 512 units a direction.
+Default: as wide as the hybrid, 64. On the 9 raw inputs the competition's teams used 4 blocks of 512 units a direction.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Gated convolutional network: residual bottlenecks whose every convolution is half value, half gate; nothing dilated.
 
 Source: Dauphin et al. 2017, https://arxiv.org/abs/1612.08083 (section 2, eq. 1; bottlenecks and table 1; weight norm:
-section 4.3). A gated convolution is (X * W + b) times sigmoid(X * V + c). A layer narrows the width by a 1x1 one, looks
-`kernel_size` steps wide, widens it again, and adds its input. The window is 1 + layers (kernel_size - 1) steps; one
-that is shorter than `context`, the steps said to be needed, is refused. 25 is what the paper found to be enough, and
-what layers = 6 of kernel_size = 5 see.
+section 4.3). A gated convolution is (X * W + b) times sigmoid(X * V + c). A layer narrows the width by a 1x1 one,
+convolves over `kernel_size` steps, widens it again, and adds its input. The window is 1 + layers (kernel_size - 1)
+steps; one shorter than `context`, the steps needed, is refused. The paper found 25 to be enough, the window of
+layers = 6 with kernel_size = 5.
 
-`causal` is the paper's form, the input shifted so that a step sees nothing after it; without it, the default, the
+`causal` is the paper's form, the input shifted so that no later step is in the window; without it, the default, the
 window is centred. Default: these layers, as wide as the hybrid, 64, bottlenecks half of that.
 (B, T, in) -> (B, T, width).
 """
@@ -28,9 +28,9 @@ class Config(BlockConfig):
 
     kernel_size: int = 5  # k, steps under a layer's window
     layers: int = 6
-    context: int = 25  # steps that an output must be able to see
-    bottleneck: int = 2  # how many times narrower the wide-looking convolution is
-    causal: bool = False  # a step sees itself and what came before
+    context: int = 25  # steps that the window must have at least
+    bottleneck: int = 2  # how many times narrower the convolution over time is
+    causal: bool = False  # an output depends on its own and earlier steps
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,13 +43,13 @@ class Config(BlockConfig):
             raise ValueError(f"layers and bottleneck must be at least 1, but are {self.layers} and {self.bottleneck}")
         if self.field < self.context:
             raise ValueError(
-                f"context asks for {self.context} steps, but {self.layers} layers of kernel_size {self.kernel_size} "
-                f"see {self.field}: give more layers, a larger kernel_size, or a smaller context"
+                f"context needs {self.context} steps, but {self.layers} layers of kernel_size {self.kernel_size} "
+                f"cover {self.field}: give more layers, a larger kernel_size, or a smaller context"
             )
 
     @property
     def field(self) -> int:
-        """Steps that an output sees, its own among them: 1 + sum over the layers of (k - 1)."""
+        """Receptive field, steps, its own among them: 1 + sum over the layers of (k - 1)."""
         return 1 + self.layers * (self.kernel_size - 1)
 
     @property
@@ -59,7 +59,7 @@ class Config(BlockConfig):
 
 
 class GatedConvolution(nn.Module):
-    """(B, in, T) -> (B, out, T)."""
+    """value(x) * sigmoid(gate(x)), both convolutions: (B, in, T) -> (B, out, T)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, causal: bool) -> None:
         super().__init__()
@@ -71,19 +71,19 @@ class GatedConvolution(nn.Module):
 
 
 class Layer(nn.Module):
-    """x + widen(look(narrow(x)))."""
+    """x + widen(convolve(narrow(x)))."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         width, narrow = config.width, max(1, config.width // config.bottleneck)
         self.narrow = GatedConvolution(width, narrow, 1, config.causal)
-        self.look = GatedConvolution(narrow, narrow, config.kernel_size, config.causal)
+        self.convolve = GatedConvolution(narrow, narrow, config.kernel_size, config.causal)
         self.widen = GatedConvolution(narrow, width, 1, config.causal)
 
     def forward(self, x: Tensor, real: Tensor | None) -> Tensor:
-        """x: (B, width, T); real: (B, 1, T), None: all steps are; windows see zeros at the others."""
+        """x: (B, width, T); real: (B, 1, T), None: all steps are; windows contain zeros at the others."""
         hidden = self.narrow(x)
-        out: Tensor = x + self.widen(self.look(hidden if real is None else hidden * real))
+        out: Tensor = x + self.widen(self.convolve(hidden if real is None else hidden * real))
         return out
 
 
@@ -94,11 +94,11 @@ class GLU(Block):
 
     def __init__(self, config: Config, inputs: int) -> None:
         super().__init__()
-        self.enter = nn.Conv1d(inputs, config.width, 1)
+        self.project_in = nn.Conv1d(inputs, config.width, 1)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        hidden, real = self.enter(x.transpose(1, 2)), None if mask is None else mask.unsqueeze(1)
+        hidden, real = self.project_in(x.transpose(1, 2)), None if mask is None else mask.unsqueeze(1)
         for layer in self.layers:
             hidden = layer(hidden, real)
         out: Tensor = hidden.transpose(1, 2)  # (B, T, width)

@@ -26,7 +26,7 @@ class Config(BlockConfig):
 
     kernel: int = 3  # k, taps of each convolution
     levels: int = 5  # n; level i, from 0, has dilation 2^i
-    causal: bool = False  # a step sees itself and what came before
+    causal: bool = False  # an output depends on its own and earlier steps
     dropout: float = 0.0  # share of channels that a level drops over all steps, after each of its convolutions
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Convolution(nn.Module):
         super().__init__()
         self.conv = weight_norm(nn.Conv1d(inputs, config.width, config.kernel, dilation=dilation))
         self.dropout = nn.Dropout1d(config.dropout)
-        reach = (config.kernel - 1) * dilation  # steps that the convolution would cost
+        reach = (config.kernel - 1) * dilation  # steps that the convolution would remove
         self.padding = (reach, 0) if config.causal else (reach // 2, reach // 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class Convolution(nn.Module):
 
 
 class Level(nn.Module):
-    """relu(x + F(x)), F two convolutions of one dilation; each window sees zeros at padded steps."""
+    """relu(x + F(x)), F two convolutions of one dilation; each window contains zeros at padded steps."""
 
     def __init__(self, config: Config, inputs: int, dilation: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Level(nn.Module):
 
 
 class TCN(Block):
-    """n levels, one on the other."""
+    """n levels, stacked."""
 
     compiles = True
 

@@ -2,7 +2,7 @@
 
 Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 (section 3; sinusoidal code of section 3.5, on the step's
 number or on its real time). Pre-norm: Xiong et al. 2020, https://arxiv.org/abs/2002.04745. Attention is global: every
-step sees every real step. (B, T, in) -> (B, T, width).
+step attends to every real step. (B, T, in) -> (B, T, width).
 
 Default: 4 heads, as wide as the hybrid, 64, the feed-forward net twice as wide (`ffn = 4` is the paper's); for a whole
 network take 2 to 4 blocks of 128 to 256 with 4 to 16 heads.
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from foldline.models.contract import BlockConfig
-from foldline.models.ops.attention import attention
-from foldline.models.ops.covariates import NOTHING, CovariateBlock, Covariates
+from foldline.models.ops.attention import SelfAttention
+from foldline.models.ops.covariates import NO_COVARIATES, CovariateBlock, Covariates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +46,16 @@ class Config(BlockConfig):
         return math.inf, math.inf
 
 
-def sinusoids(steps: int, width: int, device: torch.device) -> Tensor:
-    """(steps, width) code of the steps' numbers."""
-    return code(torch.arange(steps, device=device), width)
+def step_encoding(steps: int, width: int, device: torch.device) -> Tensor:
+    """Return the sinusoidal code of the steps' numbers, (steps, width)."""
+    return sinusoidal_encoding(torch.arange(steps, device=device), width)
 
 
-def code(position: Tensor, width: int) -> Tensor:
-    """(..., width) code of positions (...), in steps: sines in the even channels, cosines in the odd ones."""
+def sinusoidal_encoding(position: Tensor, width: int) -> Tensor:
+    """Return the code (..., width) of positions (...), in steps: sines in the even channels, cosines in the odd ones.
+
+    Vaswani et al. 2017, section 3.5.
+    """
     rate = torch.exp(torch.arange(0, width, 2, device=position.device) * (-math.log(10_000.0) / width))
     angle = position.unsqueeze(-1) * rate  # (..., ceil(width / 2))
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[..., :width]
@@ -63,29 +66,22 @@ class Transformer(CovariateBlock):
 
     compiles = True
 
-    def __init__(self, config: Config, inputs: int, known: int = 0) -> None:
-        """known: not looked at, static columns come in with the input."""
+    def __init__(self, config: Config, inputs: int, static_width: int = 0) -> None:
+        """static_width: not used, static columns come in with the input."""
         super().__init__()
         width = config.width
-        self.heads, self.position, self.tick = config.heads, config.position, config.tick
-        self.enter = nn.Linear(inputs, width) if inputs != width else nn.Identity()
+        self.position, self.tick = config.position, config.tick
+        self.project_in = nn.Linear(inputs, width) if inputs != width else nn.Identity()
         self.norm_attention, self.norm_ffn = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project, self.gather = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.attention = SelfAttention(width, config.heads)
         self.ffn = nn.Sequential(nn.Linear(width, config.ffn * width), nn.GELU(), nn.Linear(config.ffn * width, width))
 
-    def forward(self, x: Tensor, mask: Tensor | None, covariates: Covariates = NOTHING) -> Tensor:
-        x = self.enter(x)  # (B, T, width)
+    def forward(self, x: Tensor, mask: Tensor | None, covariates: Covariates = NO_COVARIATES) -> Tensor:
+        x = self.project_in(x)  # (B, T, width)
         if self.position == "step":
-            x = x + sinusoids(x.shape[1], x.shape[2], x.device).to(x.dtype)
+            x = x + step_encoding(x.shape[1], x.shape[2], x.device).to(x.dtype)
         elif self.position == "time":
-            x = x + code(covariates.times / self.tick, x.shape[2]).to(x.dtype)
-        x = x + self._attend(self.norm_attention(x), mask)
+            x = x + sinusoidal_encoding(covariates.times / self.tick, x.shape[2]).to(x.dtype)
+        x = x + self.attention(self.norm_attention(x), mask)
         out: Tensor = x + self.ffn(self.norm_ffn(x))
-        return out
-
-    def _attend(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        batch, steps, width = x.shape
-        query, key, value = self.project(x).view(batch, steps, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, h, T, d)
-        mixed = attention(query, key, value, mask)  # padded steps are not attended to
-        out: Tensor = self.gather(mixed.transpose(1, 2).reshape(batch, steps, width))
         return out

@@ -1,4 +1,4 @@
-"""WaveNet: dilated convolutions behind a gate, the dilation doubling, every layer's output added up on the way out.
+"""WaveNet: dilated convolutions behind a gate, the dilation doubling, the outputs of all layers summed.
 
 Source: van den Oord et al. 2016, https://arxiv.org/abs/1609.03499 (figure 4, eq. 2 and 3). Layer l, dilation 2^l:
 tanh(W x + V e) * sigmoid(W' x + V' e), e the embedded static columns (`static = "gate"`); a 1x1 convolution of that is
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foldline.models.contract import BlockConfig
-from foldline.models.ops.covariates import NOTHING, CovariateBlock, Covariates
+from foldline.models.ops.covariates import NO_COVARIATES, CovariateBlock, Covariates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Config(BlockConfig):
 
     kernel: int = 3  # taps of each convolution
     layers: int = 6  # layer l, from 0, has dilation 2^l
-    causal: bool = False  # a step sees itself and what came before
+    causal: bool = False  # an output depends on its own and earlier steps
     static: Literal["none", "gate"] = "none"  # how static columns enter
 
     def __post_init__(self) -> None:
@@ -46,20 +46,20 @@ class Config(BlockConfig):
 
 
 class Layer(nn.Module):
-    """(B, width, T) -> the next layer's input and what goes to the skips; the last layer has no next."""
+    """(B, width, T) -> the next layer's input and the skip output, (B, width, T) each; the last layer has no next."""
 
-    def __init__(self, config: Config, number: int, known: int) -> None:
+    def __init__(self, config: Config, number: int, static_width: int) -> None:
         super().__init__()
         width, dilation = config.width, 2**number
-        reach = (config.kernel - 1) * dilation  # steps that the convolution would cost
+        reach = (config.kernel - 1) * dilation  # steps that the convolution would remove
         self.padding = (reach, 0) if config.causal else (reach // 2, reach // 2)
         self.gates = nn.Conv1d(width, 2 * width, config.kernel, dilation=dilation)
-        self.condition = nn.Linear(known, 2 * width, bias=False) if config.static == "gate" else None
+        self.condition = nn.Linear(static_width, 2 * width, bias=False) if config.static == "gate" else None
         self.skip = nn.Conv1d(width, width, 1)
         self.residual = nn.Conv1d(width, width, 1) if number < config.layers - 1 else None
 
     def forward(self, x: Tensor, real: Tensor | None, covariates: Covariates) -> tuple[Tensor, Tensor]:
-        """real: (B, 1, T), None: all steps are; windows see zeros at the others."""
+        """real: (B, 1, T) bool, None: all steps are; windows contain zeros at the others."""
         gates = self.gates(functional.pad(x if real is None else x * real, self.padding))  # (B, 2 width, T)
         if self.condition is not None:
             gates = gates + self.condition(covariates.statics).unsqueeze(2)
@@ -69,24 +69,24 @@ class Layer(nn.Module):
 
 
 class WaveNet(CovariateBlock):
-    """All layers, and the net that reads the sum of their skips."""
+    """All layers, and the net on the sum of their skips."""
 
     compiles = True
 
-    def __init__(self, config: Config, inputs: int, known: int = 0) -> None:
+    def __init__(self, config: Config, inputs: int, static_width: int = 0) -> None:
         super().__init__()
-        if config.static == "gate" and not known:
+        if config.static == "gate" and not static_width:
             raise ValueError("static = 'gate' needs embedded static columns, but there are none.")
         width = config.width
-        self.enter = nn.Conv1d(inputs, width, 1)
-        self.layers = nn.ModuleList(Layer(config, number, known) for number in range(config.layers))
-        self.leave = nn.Sequential(nn.ReLU(), nn.Conv1d(width, width, 1), nn.ReLU(), nn.Conv1d(width, width, 1))
+        self.project_in = nn.Conv1d(inputs, width, 1)
+        self.layers = nn.ModuleList(Layer(config, number, static_width) for number in range(config.layers))
+        self.project_out = nn.Sequential(nn.ReLU(), nn.Conv1d(width, width, 1), nn.ReLU(), nn.Conv1d(width, width, 1))
 
-    def forward(self, x: Tensor, mask: Tensor | None, covariates: Covariates = NOTHING) -> Tensor:
-        hidden, real = self.enter(x.transpose(1, 2)), None if mask is None else mask.unsqueeze(1)
+    def forward(self, x: Tensor, mask: Tensor | None, covariates: Covariates = NO_COVARIATES) -> Tensor:
+        hidden, real = self.project_in(x.transpose(1, 2)), None if mask is None else mask.unsqueeze(1)
         skips = []
         for layer in self.layers:
             hidden, skip = layer(hidden, real, covariates)
             skips.append(skip)
-        out: Tensor = self.leave(sum(skips)).transpose(1, 2)  # (B, T, width)
+        out: Tensor = self.project_out(sum(skips)).transpose(1, 2)  # (B, T, width)
         return out

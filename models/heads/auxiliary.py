@@ -4,7 +4,8 @@
 
 The 3rd place of the ventilator competition let its network also predict y_t - y_{t-n}: the shape of the curve, beside
 its level. Each auxiliary target has linear outputs of its own, an L1 loss, and no part in the prediction. Nothing is
-scaled: they are in the units of the scaled target, so that an error of 1 in a difference is as dear as in the target.
+scaled: they are in the units of the scaled target, so that an error of 1 in a difference costs as much as in the
+target.
 """
 
 from __future__ import annotations
@@ -31,36 +32,40 @@ class Aux:
         if not self.weight > 0:
             raise ValueError(f"weight must be above 0, but is {self.weight}; without aux there are no such targets")
         if self.count == 0:
-            raise ValueError("aux must ask for something: name differences, or set second or cumulative")
+            raise ValueError("aux must have at least one target: name differences, or set second or cumulative")
 
     @property
     def count(self) -> int:
-        """Auxiliary targets per target."""
+        """Number of auxiliary targets per target."""
         return len(self.differences) + self.second + self.cumulative
 
-    def total(self, raw: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-        """Sum over the steps of their weighted loss, a scalar. A step counts where all steps its target is made of do.
+    def weighted_sum(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None = None) -> Tensor:
+        """Sum the weighted loss over all steps, a scalar.
 
-        raw: (B, T, count * K), target after target within each kind; y: (B, T, K); weight: (B, T).
+        A step counts where every step that its target is computed from is scored and known.
+
+        raw: (B, T, count * K), target after target within each kind; y: (B, T, K); weight: (B, T); known: (B, T, K)
+        bool, None: all are.
         """
-        wanted, valid = zip(*self._targets(y, weight > 0), strict=True)
-        guess = raw.reshape(*y.shape[:2], self.count, y.shape[2])
-        errors = (guess - torch.stack(wanted, dim=2)).abs().mean(dim=-1) * torch.stack(valid, dim=2)  # (B, T, count)
-        return self.weight * (errors.mean(dim=-1) * weight).sum()
+        scored = (weight > 0).unsqueeze(-1).expand_as(y)
+        targets, valid = zip(*self._targets(y, scored if known is None else scored & known), strict=True)
+        predicted = raw.reshape(*y.shape[:2], self.count, y.shape[2])
+        errors = (predicted - torch.stack(targets, dim=2)).abs() * torch.stack(valid, dim=2)  # (B, T, count, K)
+        return self.weight * (errors.mean(dim=(-1, -2)) * weight).sum()
 
     def _targets(self, y: Tensor, counted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each auxiliary target (B, T, K) and the steps (B, T) bool where it is known."""
+        """Yield each auxiliary target (B, T, K) and where it can be computed, (B, T, K) bool."""
         for lag in self.differences:
             yield y - earlier(y, lag), counted & earlier(counted, lag)
         if self.second:
             both = earlier(counted, 1) & earlier(counted, 2)
             yield y - 2 * earlier(y, 1) + earlier(y, 2), counted & both
         if self.cumulative:
-            sums = torch.cumsum(y * counted.unsqueeze(-1), dim=1)
-            yield sums / counted.cumsum(dim=1).clamp(min=1).unsqueeze(-1), counted
+            sums = torch.cumsum(y * counted, dim=1)
+            yield sums / counted.cumsum(dim=1).clamp(min=1), counted
 
 
 def earlier(values: Tensor, lag: int) -> Tensor:
-    """(B, T, ...) as it was `lag` steps before: zeros, or False, where there was no such step."""
+    """Shift (B, T, ...) by `lag` steps: zeros, or False, where there is no such step."""
     first = torch.zeros_like(values[:, :lag])
     return torch.cat([first, values[:, :-lag]], dim=1)

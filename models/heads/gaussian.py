@@ -1,7 +1,6 @@
 """Gaussian likelihood: location and scale of each target. (B, T, H) -> (B, T, 2 K).
 
-Source: Nix & Weigend 1994, https://doi.org/10.1109/ICNN.1994.374138. The scale is softplus(output) + floor: it grows
-only linearly with the output, and a series learned by heart cannot drive the likelihood to infinity. Clip gradients.
+Source: Nix & Weigend 1994, https://doi.org/10.1109/ICNN.1994.374138.
 """
 
 from __future__ import annotations
@@ -10,43 +9,23 @@ import math
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional
 
-from foldline.models.contract import Targets
-from foldline.models.heads.linear import HeadConfig, LinearHead
+from foldline.models.heads.linear import LocationScaleConfig, LocationScaleHead
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(HeadConfig):
+class Config(LocationScaleConfig):
     """Table of the `gaussian` head."""
 
-    floor: float = 1e-3  # smallest standard deviation, in units of the scaled target
 
-    def __post_init__(self) -> None:
-        if not self.floor > 0:
-            raise ValueError(f"floor must be above 0, but is {self.floor}")
-
-
-class Gaussian(LinearHead):
-    """Mean negative log likelihood, in nats; the prediction is the location; outputs: K locations, K scales."""
-
-    def __init__(self, config: Config, hidden: int, targets: Targets) -> None:
-        super().__init__(config, hidden, targets.count, outputs=2 * targets.count)
-        self.floor = config.floor
-
-    def located(self, own: Tensor) -> tuple[Tensor, Tensor]:
-        """Location and standard deviation, (B, T, K) each."""
-        location, scale = own.chunk(2, dim=-1)
-        return location, functional.softplus(scale) + self.floor
+class Gaussian(LocationScaleHead):
+    """Mean negative log likelihood of a normal distribution, in nats; the scale is its standard deviation."""
 
     def error(self, own: Tensor, y: Tensor) -> Tensor:
-        location, sigma = self.located(own)
+        location, sigma = self.location_and_scale(own)
         nats = ((y - location) / sigma).square() / 2 + sigma.log() + math.log(2 * math.pi) / 2
         return nats.mean(dim=-1)
 
-    def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
-        return self.located(self.own(raw))[0]
-
     def spread(self, raw: Tensor) -> Tensor:
-        """Mean absolute deviation of a normal distribution: sigma * sqrt(2 / pi)."""
-        return self.located(self.own(raw))[1] * math.sqrt(2 / math.pi)
+        """Return the mean absolute deviation of a normal distribution, sigma * sqrt(2 / pi): (B, T, K)."""
+        return self.location_and_scale(self.own(raw))[1] * math.sqrt(2 / math.pi)

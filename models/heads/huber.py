@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foldline.models.contract import Targets
-from foldline.models.heads.linear import HeadConfig, LinearHead
+from foldline.models.heads.linear import HeadConfig, PointHead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +26,12 @@ class Config(HeadConfig):
             raise ValueError(f"delta must be above 0, but is {self.delta}; for plain L1 choose kind = 'l1'")
 
 
-class Huber(LinearHead):
+class Huber(PointHead):
     """Mean Huber loss over the scored steps."""
 
     def __init__(self, config: Config, hidden: int, targets: Targets) -> None:
-        super().__init__(config, hidden, targets.count, outputs=targets.count)
+        super().__init__(config, hidden, targets)
         self.delta = config.delta
 
     def error(self, own: Tensor, y: Tensor) -> Tensor:
         return functional.smooth_l1_loss(own, y, beta=self.delta, reduction="none").mean(dim=-1)
-
-    def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
-        return self.own(raw)

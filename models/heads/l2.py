@@ -6,23 +6,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from foldline.models.contract import Targets
-from foldline.models.heads.linear import HeadConfig, LinearHead
+from foldline.models.heads.linear import HeadConfig, PointHead
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(HeadConfig):
-    """Table of the `l2` head: nothing but what every head has."""
+    """Table of the `l2` head: only the fields of every head."""
 
 
-class L2(LinearHead):
+class L2(PointHead):
     """Mean squared error over the scored steps."""
-
-    def __init__(self, config: Config, hidden: int, targets: Targets) -> None:
-        super().__init__(config, hidden, targets.count, outputs=targets.count)
 
     def error(self, own: Tensor, y: Tensor) -> Tensor:
         return (own - y).square().mean(dim=-1)
-
-    def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
-        return self.own(raw)

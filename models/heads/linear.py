@@ -1,7 +1,8 @@
-"""What all heads share: one linear map, the auxiliary targets, and the rule of the weighted mean.
+"""Base classes of the heads: a linear map, auxiliary targets, and the weighted mean of a loss per step.
 
-A head of this folder is a `HeadConfig` and a `LinearHead` with an `error` per step; two-phase, whose unscored steps
-count too, changes the weighted sum. Letters as in models/contract.py; P = a head's own outputs + auxiliary ones.
+A head of this folder is a `HeadConfig` and a `LinearHead` with an `error` per step. `PointHead` is one that predicts a
+number, `LocationScaleHead` one that predicts a location and a scale; two-phase, which also learns from unscored steps,
+replaces the weighted sum. Letters as in models/contract.py; P = a head's own outputs + those of its auxiliary targets.
 """
 
 from __future__ import annotations
@@ -9,23 +10,25 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from foldline.models.contract import Head
+from foldline.models.contract import Head, Targets
 from foldline.models.heads.auxiliary import Aux
 
-SMALLEST = 1e-12  # a sum of weights below this is taken for none
+SMALLEST = 1e-12  # a sum of weights below this counts as 0: dividing by it would overflow
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """What every head's table may hold."""
+    """Fields of every head's table."""
 
     aux: Aux | None = None  # auxiliary targets; none: without
 
 
 class LinearHead(Head):
-    """(B, T, H) -> (B, T, P); the loss is the weighted mean of `error`, and what the auxiliary targets add."""
+    """(B, T, H) -> (B, T, P); the loss is the weighted mean of `error`, plus that of the auxiliary targets."""
 
     def __init__(self, config: HeadConfig, hidden: int, targets: int, outputs: int) -> None:
         """hidden: H; targets: K; outputs: the head's own part of P."""
@@ -37,21 +40,70 @@ class LinearHead(Head):
         raw: Tensor = self.out(hidden)
         return raw
 
-    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, mask: Tensor | None) -> Tensor:
-        total = self.total(self.own(raw), y, weight, mask)
+    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
+        total = self.weighted_sum(self.own(raw), y, weight, known)
         if self.aux:
-            total = total + self.aux.total(raw[..., self.outputs :], y, weight)
+            total = total + self.aux.weighted_sum(raw[..., self.outputs :], y, weight, known)
         scale = weight.sum()
         return total * (scale > SMALLEST) / scale.clamp(min=SMALLEST)
 
     def own(self, raw: Tensor) -> Tensor:
-        """The outputs (B, T, outputs) that are not auxiliary."""
+        """Return the outputs (B, T, outputs) that are not auxiliary."""
         return raw[..., : self.outputs] if self.aux else raw  # a slice of all would be copied in the backward pass
 
-    def total(self, own: Tensor, y: Tensor, weight: Tensor, mask: Tensor | None) -> Tensor:
-        """Weighted sum of the errors over all steps, a scalar."""
+    def weighted_sum(self, own: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
+        """Sum the weighted errors of all steps: (B, T, outputs), (B, T, K), (B, T) -> a scalar; known: see `Head`."""
         return (self.error(own, y) * weight).sum()
 
     @abstractmethod
     def error(self, own: Tensor, y: Tensor) -> Tensor:
-        """Loss of each step, its mean over the targets: (B, T, outputs), (B, T, K) -> (B, T)."""
+        """Return the loss of each step, its mean over the targets: (B, T, outputs), (B, T, K) -> (B, T)."""
+
+
+class PointHead(LinearHead):
+    """A head whose K outputs are the prediction: (B, T, H) -> (B, T, K)."""
+
+    def __init__(self, config: HeadConfig, hidden: int, targets: Targets) -> None:
+        super().__init__(config, hidden, targets.count, outputs=targets.count)
+
+    def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
+        return self.own(raw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocationScaleConfig(HeadConfig):
+    """Fields of the tables of `gaussian` and `laplace`."""
+
+    floor: float = 1e-3  # smallest scale (gaussian: sigma, laplace: b), in units of the scaled target
+
+    def __post_init__(self) -> None:
+        if not self.floor > 0:
+            raise ValueError(f"floor must be above 0, but is {self.floor}")
+
+
+class LocationScaleHead(LinearHead):
+    """A likelihood of K locations and K scales, (B, T, H) -> (B, T, 2 K); the prediction is the location.
+
+    A scale is softplus(output) + floor: it grows only linearly with the output, and a memorised series cannot drive the
+    likelihood to infinity. Clip gradients.
+    """
+
+    def __init__(self, config: LocationScaleConfig, hidden: int, targets: Targets) -> None:
+        super().__init__(config, hidden, targets.count, outputs=2 * targets.count)
+        self.floor = config.floor
+
+    def location_and_scale(self, own: Tensor) -> tuple[Tensor, Tensor]:
+        """Return location and scale, (B, T, K) each, of the head's own outputs (B, T, 2 K)."""
+        location, scale = own.chunk(2, dim=-1)
+        return location, functional.softplus(scale) + self.floor
+
+    def outputs_of(self, location: Tensor, scale: Tensor) -> Tensor:
+        """Return the own outputs (..., 2 K) whose `location_and_scale` is this, each (..., K); scale: at least floor.
+
+        softplus is inverted as s + log(1 - exp(-s)): log(exp(s) - 1) overflows in float32 from s = 89 on.
+        """
+        softplus = (scale - self.floor).clamp(min=1e-6)  # at 0 the inverse is minus infinity
+        return torch.cat([location, softplus + (-torch.expm1(-softplus)).log()], dim=-1)
+
+    def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
+        return self.location_and_scale(self.own(raw))[0]

@@ -1,7 +1,7 @@
-"""Two-phase L1 regression: one output for scored steps, another for real steps that are not scored.
+"""Two-phase L1 regression: one output for scored steps, another for labelled steps that are not scored.
 
 The 1st place of the ventilator competition gave its LSTM a head for inspiration (scored) and one for expiration (not):
-the body learns from all steps, and neither output has to bend for the other. (B, T, H) -> (B, T, 2 K).
+the body learns from all labelled steps, and no output serves both phases. (B, T, H) -> (B, T, 2 K).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from foldline.models.heads.linear import HeadConfig, LinearHead
 class Config(HeadConfig):
     """Table of the `twophase` head."""
 
-    other: float = 0.25  # what an unscored step weighs, beside 1 for a scored one
+    other: float = 0.25  # weight of an unscored step, beside 1 of a scored one
 
     def __post_init__(self) -> None:
         if not self.other > 0:
@@ -33,14 +33,15 @@ class TwoPhase(LinearHead):
         super().__init__(config, hidden, targets.count, outputs=2 * targets.count)
         self.other = config.other
 
-    def total(self, own: Tensor, y: Tensor, weight: Tensor, mask: Tensor | None) -> Tensor:
-        unscored = weight == 0 if mask is None else (weight == 0) & mask
+    def weighted_sum(self, own: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
         scored_output, other_output = own.chunk(2, dim=-1)
-        errors = self.error(scored_output, y) * weight + self.error(other_output, y) * (self.other * unscored)
-        return errors.sum()
+        errors = (other_output - y).abs()  # (B, T, K)
+        if known is not None:
+            errors = errors * known  # padding and steps without a label count for no phase
+        return (self.error(scored_output, y) * weight + errors.mean(dim=-1) * (self.other * (weight == 0))).sum()
 
     def error(self, own: Tensor, y: Tensor) -> Tensor:
-        """L1 of one phase's output: (B, T, K), (B, T, K) -> (B, T)."""
+        """Return the L1 error of one phase's output: (B, T, K), (B, T, K) -> (B, T)."""
         return (own - y).abs().mean(dim=-1)
 
     def predict(self, raw: Tensor, scored: Tensor) -> Tensor:

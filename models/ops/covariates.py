@@ -1,8 +1,8 @@
-"""What a block may know besides its input: the series' static columns, and the real time of each step.
+"""Covariates of a block besides its input: the series' static columns, and the real time of each step.
 
-A block that reads either is a `CovariateBlock`: the hybrid hands it the `Covariates` of the batch. Statics arrive as
-their learned embeddings. Time arrives in its own unit (ventilator: s), read back by a `Clock` from the scaled feature
-that holds it; so the engine, which knows names and scale of the features, tells them to a new network with `tell`.
+A block that reads either is a `CovariateBlock`: the hybrid passes it the `Covariates` of the batch. Statics are
+their learned embeddings. Time is in its own unit (ventilator: s), read back by a `Clock` from the scaled feature that
+holds it; the engine, which has names and scale of the features, sets them in a new network with `set_clocks`.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from foldline.models.contract import Block
 
 @dataclass(frozen=True, kw_only=True)
 class Covariates:
-    """Of one batch; None: the network's config names none."""
+    """Covariates of one batch; None: the network's config names none."""
 
     static: Tensor | None = None  # (B, E) float, embeddings of all static columns beside each other
     time: Tensor | None = None  # (B, T) float, in the data's own unit
 
     @property
     def statics(self) -> Tensor:
-        """(B, E); raises ValueError where there are none."""
+        """Embedded statics (B, E); raises ValueError where there are none."""
         if self.static is None:
             raise ValueError("This block reads static columns, but was given none: pass Covariates(static=...).")
         return self.static
 
     @property
     def times(self) -> Tensor:
-        """(B, T); raises ValueError where there are none."""
+        """Time of each step (B, T); raises ValueError where there are none."""
         if self.time is None:
             raise ValueError("This block reads the time of each step, but was given none: pass Covariates(time=...).")
         return self.time
 
 
-NOTHING = Covariates()
+NO_COVARIATES = Covariates()
 
 
 class CovariateBlock(Block):
-    """A block made from (config, inputs, known): `known` is E, the width of the embedded statics, 0: none."""
+    """A block made from (config, inputs, static_width): E, the width of the embedded statics, 0: none."""
 
     @abstractmethod
-    def forward(self, x: Tensor, mask: Tensor | None, covariates: Covariates = NOTHING) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, covariates: Covariates = NO_COVARIATES) -> Tensor:
         """(B, T, in) -> (B, T, width), as `Block` has it."""
 
 
@@ -62,14 +62,14 @@ class Clock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.column < 0:
             raise ValueError(
-                f"The time is read from feature {self.feature!r}, but nobody has said which column that is: "
-                "call models.covariates.tell(network, names, center, scale) after the network is made."
+                f"The time is read from feature {self.feature!r}, but its column is not set: "
+                "call covariates.set_clocks(network, names, center, scale) after the network is made."
             )
         return x[..., self.column].float() * self.scale + self.center
 
 
-def tell(network: nn.Module, names: Sequence[str], center: Sequence[float], scale: Sequence[float]) -> None:
-    """Tell a new network's clocks what its F features are called and how they were scaled: (value - center) / scale.
+def set_clocks(network: nn.Module, names: Sequence[str], center: Sequence[float], scale: Sequence[float]) -> None:
+    """Set column and scale of a new network's clocks from its F features, scaled as (value - center) / scale.
 
     Raises:
         ValueError: a clock's feature is not among the names.

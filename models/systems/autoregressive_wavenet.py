@@ -1,4 +1,4 @@
-"""WaveNet as a generator: causal dilated convolutions over the target's own past, told the inputs inside their gates.
+"""WaveNet as a generator: causal dilated convolutions over the target's own past, inputs inside their gates.
 
     [[model]]
     name = "wavenet"
@@ -8,15 +8,16 @@ Source: van den Oord et al. 2016, https://arxiv.org/abs/1609.03499 (figure 4; co
 dilation d maps what stands at two steps: tanh(W [z_{t-d}, z_t] + V h_t) * sigmoid(W' [z_{t-d}, z_t] + V' h_t), h_t the
 inputs of step t and the embedded statics; a 1x1 map of that is added to z for the next layer, another one to the sum of
 the skips; then ReLU, 1x1, ReLU, and the head's linear map. Generation keeps every layer's past: Paine et al. 2016,
-https://arxiv.org/abs/1611.09482, so that a step costs a map a layer and not a whole window.
+https://arxiv.org/abs/1611.09482, so that a step costs one map a layer, not a whole window.
 
     [y_{t-1}, h_t] (B, T, ...) -> 1x1 -> layers of dilation 1, 2, 4, ..., `stacks` times over -> skips (B, T, H)
 
-h_t enters below, too: through the gates of one stack alone an output would see only every second step of the inputs.
+h_t is an input of the first layer, too: through the gates of one stack alone an output would depend on every second
+step of the inputs only.
 
 Default: 7 layers of 64, a window of 2^7 = 128 steps (the paper: stacks of 10). `head = {kind = "grid"}` is the paper's
-softmax over values. The paper draws each value; here the head's prediction is eaten (grid: the median), as an absolute
-error asks for. A block of the same name is the form that eats no target: blocks/wavenet.py.
+softmax over values. The paper samples each value; here the head's prediction is fed back (grid: the median, which
+minimises the absolute error). The block of the same name has no past target: blocks/wavenet.py.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foldline.models.contract import Embed, Head, Part, Targets
+from foldline.models.contract import Embed, Head, Part, Targets, append_static
 from foldline.models.heads import HEADS, build
-from foldline.models.ops.known_target import before, known, predicted
+from foldline.models.ops.known_target import known_target, lagged, predict_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,24 +58,24 @@ class Config:
 
     @property
     def dilations(self) -> list[int]:
-        """Of each layer, steps."""
+        """Dilation of each layer, steps."""
         return [2**layer for layer in range(self.layers)] * self.stacks
 
     @property
     def window(self) -> int:
-        """Steps of the past target that an output sees, and of the inputs, up to its own: 2^L for one stack."""
+        """Receptive field: steps of the past target, and of the inputs up to the output's own: 2^L for one stack."""
         return 1 + sum(self.dilations)
 
 
 class Layer(nn.Module):
     """A causal convolution of two taps, gated: one linear map of the steps t - d and t."""
 
-    def __init__(self, width: int, dilation: int, told: int, last: bool) -> None:
-        """told: width of h_t; last: nothing comes after it but the skips."""
+    def __init__(self, width: int, dilation: int, inputs: int, last: bool) -> None:
+        """inputs: width of h_t; last: whether no layer follows, only the sum of the skips."""
         super().__init__()
         self.dilation = dilation
         self.taps = nn.Linear(2 * width, 2 * width)  # W and W'
-        self.condition = nn.Linear(told, 2 * width, bias=False)  # V and V'
+        self.condition = nn.Linear(inputs, 2 * width, bias=False)  # V and V'
         self.skip = nn.Linear(width, width)
         self.residual = None if last else nn.Linear(width, width)
 
@@ -88,63 +89,64 @@ class Layer(nn.Module):
 class WaveNet(nn.Module):
     """The network. `forward` gives the body's (B, T, H); `head` turns it into loss and prediction."""
 
-    takes_target = True  # see models.observed
+    takes_target = True  # see models/ops/known_target.py
 
     def __init__(self, config: Config, features: int, levels: tuple[int, ...], targets: Targets) -> None:
         """features: F; levels: number of known values of each static column; targets: what the head predicts."""
         super().__init__()
         self.targets, width, dilations = targets, config.width, config.dilations
         self.embed = Embed(levels, config.embed) if config.embed and levels else None
-        told = features + config.embed * len(levels)
-        self.enter = nn.Linear(targets.count + told, width)  # of y_{t-1} and h_t
+        inputs = features + config.embed * len(levels)
+        self.project_in = nn.Linear(targets.count + inputs, width)  # of y_{t-1} and h_t
         self.layers = nn.ModuleList(
-            Layer(width, dilation, told, last=number == len(dilations)) for number, dilation in enumerate(dilations, 1)
+            Layer(width, dilation, inputs, last=number == len(dilations))
+            for number, dilation in enumerate(dilations, 1)
         )
-        self.leave = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.project_out = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.head: Head = build(config.head, width, targets)
 
     def forward(self, x: Tensor, static: Tensor, mask: Tensor | None, y: Tensor | None = None) -> Tensor:
-        """x: (B, T, F); static: (B, S) codes or (B, S, L) weights; mask: not needed, nothing looks ahead; y: (B, T, K).
+        """x: (B, T, F); static: (B, S) codes or (B, S, L) weights; mask: not used, it is causal; y: (B, T, K).
 
         Returns (B, T, H), of each step given its true past where there is y, else given what was generated before it.
         """
-        value, there = known(x, self.targets)
+        value, known = known_target(x, self.targets)
         if self.embed is not None:
-            x = torch.cat([x, self.embed(static).unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
+            x = append_static(x, self.embed(static))
         conditions = [layer.condition(x) for layer in self._layers]  # (B, T, 2 H) each
         if y is None:
-            return self._generated(value, there, x, conditions)
-        past = before(torch.where(there, value, y))
-        return self._forced(torch.cat([past, x], dim=-1), conditions)
+            return self._free_running(value, known, x, conditions)
+        past = lagged(torch.where(known, value, y))
+        return self._teacher_forced(torch.cat([past, x], dim=-1), conditions)
 
     @property
     def _layers(self) -> list[Layer]:
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
-    def _forced(self, eaten: Tensor, conditions: list[Tensor]) -> Tensor:
-        """All steps at once. eaten: y_{t-1} and h_t, (B, T, ...)."""
-        hidden, skips = self.enter(eaten), []
+    def _teacher_forced(self, x: Tensor, conditions: list[Tensor]) -> Tensor:
+        """Compute all steps at once. x: y_{t-1} and h_t, (B, T, ...)."""
+        hidden, skips = self.project_in(x), []
         for layer, condition in zip(self._layers, conditions, strict=True):
             past = functional.pad(hidden, (0, 0, layer.dilation, 0))[:, : hidden.shape[1]]
             hidden, skip = layer(past, hidden, condition)
             skips.append(skip)
-        out: Tensor = self.leave(sum(skips))
+        out: Tensor = self.project_out(sum(skips))
         return out
 
-    def _generated(self, value: Tensor, there: Tensor, told: Tensor, conditions: list[Tensor]) -> Tensor:
-        """Step by step, each eating the known target or what the head said before.
+    def _free_running(self, value: Tensor, known: Tensor, x: Tensor, conditions: list[Tensor]) -> Tensor:
+        """Compute step by step, each fed the known target or the prediction of the step before.
 
-        value, there: see `known`; told: h_t, (B, T, ...).
+        value, known: of `known_target`; x: h_t, (B, T, ...).
         """
         pasts: list[list[Tensor]] = [[] for _ in conditions]  # z_0, ..., z_t of each layer, (B, H) each
-        last, found = torch.zeros_like(value[:, 0]), []
+        previous, outputs = torch.zeros_like(value[:, 0]), []
         for step in range(value.shape[1]):
-            hidden, skips = self.enter(torch.cat([last, told[:, step]], dim=-1)), []
+            hidden, skips = self.project_in(torch.cat([previous, x[:, step]], dim=-1)), []
             for layer, condition, past in zip(self._layers, conditions, pasts, strict=True):
                 past.append(hidden)
                 ago = past[step - layer.dilation] if step >= layer.dilation else torch.zeros_like(hidden)
                 hidden, skip = layer(ago, hidden, condition[:, step])
                 skips.append(skip)
-            found.append(self.leave(sum(skips)))
-            last = torch.where(there[:, step], value[:, step], predicted(self.head, found[-1]))
-        return torch.stack(found, dim=1)
+            outputs.append(self.project_out(sum(skips)))
+            previous = torch.where(known[:, step], value[:, step], predict_step(self.head, outputs[-1]))
+        return torch.stack(outputs, dim=1)

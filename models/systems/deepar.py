@@ -6,10 +6,10 @@
 
 Source: Salinas, Flunkert & Gasthaus 2017, https://arxiv.org/abs/1704.04110: h_t = LSTM(h_{t-1}, [y_{t-1}, x_t, e]) with
 e an embedding of the series' statics; mu = W h, sigma = softplus(V h); trained by the Gaussian likelihood on the true
-past; predictions are the median of `paths` sampled ahead, each eating its own values.
+past; predictions are the median of `paths` sampled ahead, each fed with its own values.
 
     autoregressive   (B, T, [y_{t-1}, F, S * embed]) -> LSTMs -> head's outputs (B, T, 2 K), causal
-    aligned          inputs are known at all steps, so bi-LSTMs read them from both ends: mu and sigma of each step at
+    aligned          inputs are known at all steps, so bi-LSTMs run over them both ways: mu and sigma of each step at
                      once, nothing sampled; the competitive form, and the default
 
 Default: 3 layers of 128 (the paper: 3 of 40). Not here: a scale for each series, the paper's nu; the engine scales all
@@ -24,11 +24,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from foldline.models.contract import Embed, Head, Part, Targets, recurrent
+from foldline.models.contract import Embed, Head, Part, Targets, append_static, run_recurrent
 from foldline.models.heads import HEADS, build
 from foldline.models.heads.gaussian import Gaussian
 from foldline.models.ops.initialisation import initialise
-from foldline.models.ops.known_target import before, known
+from foldline.models.ops.known_target import known_target, lagged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Config:
 
     @property
     def autoregressive(self) -> bool:
-        """Whether it eats its own past."""
+        """Whether its own past is an input."""
         return self.form == "autoregressive"
 
     @property
@@ -67,8 +67,8 @@ class Config:
         return self.autoregressive
 
 
-class Applied(Head):
-    """A head whose outputs the network has computed already, to sample from them: it gets them, and hands them on."""
+class AppliedHead(Head):
+    """A head whose outputs the network has computed already, to sample from them: `forward` changes nothing."""
 
     def __init__(self, inner: Head) -> None:
         super().__init__()
@@ -77,8 +77,8 @@ class Applied(Head):
     def forward(self, hidden: Tensor) -> Tensor:
         return hidden
 
-    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, mask: Tensor | None) -> Tensor:
-        return self.inner.loss(raw, y, weight, mask)
+    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
+        return self.inner.loss(raw, y, weight, known)
 
     def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
         return self.inner.predict(raw, scored)
@@ -105,11 +105,11 @@ class DeepAR(nn.Module):
             assert isinstance(layer, nn.LSTM)
             initialise(layer, "keras")
         head = build(config.head, config.width, targets)
-        self.head: Head = Applied(head) if config.autoregressive else head
+        self.head: Head = AppliedHead(head) if config.autoregressive else head
 
     @property
     def takes_target(self) -> bool:
-        """See models.observed."""
+        """See models/ops/known_target.py."""
         return self.config.autoregressive
 
     def forward(self, x: Tensor, static: Tensor, mask: Tensor | None, y: Tensor | None = None) -> Tensor:
@@ -118,60 +118,64 @@ class DeepAR(nn.Module):
         Returns (B, T, H) in the aligned form, else the head's outputs (B, T, 2 K): of each step given its true past
         where there is y; without, the median and the standard deviation of the sampled paths.
         """
-        value, there = known(x, self.targets)
+        value, known = known_target(x, self.targets)
         if self.embed is not None:
-            x = torch.cat([x, self.embed(static).unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
+            x = append_static(x, self.embed(static))
         if not self.config.autoregressive:
-            return self._through(x, mask)
+            return self._run_layers(x, mask)
         if y is not None:
-            past = before(torch.where(there, value, y))
-            return self._outputs(self._through(torch.cat([past, x], dim=-1), mask))
-        return self._summed_up(self.sample(x, value, there))
+            past = lagged(torch.where(known, value, y))
+            return self._outputs(self._run_layers(torch.cat([past, x], dim=-1), mask))
+        return self._summarise(self.sample(x, value, known))
 
     @property
     def _inner(self) -> Gaussian:
         """The head that the autoregressive form applies itself."""
-        assert isinstance(self.head, Applied) and isinstance(self.head.inner, Gaussian)
+        assert isinstance(self.head, AppliedHead) and isinstance(self.head.inner, Gaussian)
         return self.head.inner
 
     def _outputs(self, hidden: Tensor) -> Tensor:
-        """(B, T, 2 K) of that head; heads are always float32."""
+        """Return that head's outputs (B, T, 2 K); heads are always float32."""
         with torch.autocast(hidden.device.type, enabled=False):
             raw: Tensor = self._inner(hidden.float())
         return raw
 
-    def _through(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def _run_layers(self, x: Tensor, mask: Tensor | None) -> Tensor:
         for layer in self.layers:
             assert isinstance(layer, nn.LSTM)
-            x = recurrent(layer, x, mask)
+            x = run_recurrent(layer, x, mask)
         return x
 
-    def sample(self, x: Tensor, value: Tensor, there: Tensor) -> Tensor:
-        """(PATHS, B, T, K) values ahead, scaled; at known steps too, though what is eaten there is the known value.
+    def sample(self, x: Tensor, value: Tensor, known: Tensor) -> Tensor:
+        """Sample (PATHS, B, T, K) values ahead, scaled; at known steps too, where the next step is fed the known one.
 
         Args:
-            x: (B, T, F'), embedded statics joined. value, there: see models.observed.known.
+            x: (B, T, F'), embedded statics appended.
+            value, known: of `known_target`.
 
-        Every series meets the same random numbers, always the same ones: predictions are deterministic, and those of a
-        series depend on no other series.
+        All series and all calls use the same random numbers: predictions are deterministic, and those of a series
+        depend on no other series.
         """
         paths, (batch, steps, targets) = self.config.paths, value.shape
         random = torch.Generator().manual_seed(0)
+        # drawn on the CPU, step by step: the same for every device, and for every number of steps that follow
         noise = torch.stack([torch.randn(paths, 1, targets, generator=random) for _ in range(steps)]).to(x.device)
-        last, found = value.new_zeros(paths * batch, 1, targets), []
+        previous, sampled = value.new_zeros(paths * batch, 1, targets), []
         states: list[tuple[Tensor, Tensor] | None] = [None] * len(self.layers)
         for step in range(steps):
-            hidden = torch.cat([last, x[:, step : step + 1].repeat(paths, 1, 1)], dim=-1)  # (PATHS * B, 1, ...)
+            hidden = torch.cat([previous, x[:, step : step + 1].repeat(paths, 1, 1)], dim=-1)  # (PATHS * B, 1, ...)
             for number, layer in enumerate(self.layers):
                 hidden, states[number] = layer(hidden, states[number])
-            mu, sigma = self._inner.located(self._outputs(hidden))
+            mu, sigma = self._inner.location_and_scale(self._outputs(hidden))
             drawn = mu.view(paths, batch, targets) + sigma.view(paths, batch, targets) * noise[step]
-            found.append(drawn)
-            last = torch.where(there[:, step], value[:, step], drawn).view(paths * batch, 1, targets)
-        return torch.stack(found, dim=2)
+            sampled.append(drawn)
+            previous = torch.where(known[:, step], value[:, step], drawn).view(paths * batch, 1, targets)
+        return torch.stack(sampled, dim=2)
 
-    def _summed_up(self, paths: Tensor) -> Tensor:
-        """The paths' median and standard deviation, as the outputs (B, T, 2 K) for which the head says just that."""
-        sigma = (paths.std(dim=0) - self._inner.floor).clamp(min=1e-6)
-        middle = paths.sort(dim=0).values[(len(paths) - 1) // 2 : len(paths) // 2 + 1].mean(dim=0)  # deterministic
-        return torch.cat([middle, sigma.expm1().log()], dim=-1)  # softplus, backwards
+    def _summarise(self, paths: Tensor) -> Tensor:
+        """Return the outputs (B, T, 2 K) whose location and scale are the paths' median and standard deviation."""
+        # In float64: squares, and the sum of two medians, of large float32 values leave float32's range.
+        # A sort and a mean, because CUDA's median over a dimension is not deterministic.
+        middle = paths.sort(dim=0).values[(len(paths) - 1) // 2 : len(paths) // 2 + 1].double().mean(dim=0)
+        sigma = paths.double().std(dim=0).clamp(max=torch.finfo(paths.dtype).max)
+        return self._inner.outputs_of(middle.to(paths.dtype), sigma.to(paths.dtype))

@@ -1,20 +1,20 @@
-"""ES-RNN: exponential smoothing whose parameters are learnt together with a dilated LSTM on what it leaves.
+"""ES-RNN: exponential smoothing whose parameters are learned together with a dilated LSTM on the residuals.
 
     [[model]]
     name = "esrnn"
     factors = [[5, 20, 50], [0.01, 0.02, 0.05]]     # R in cmH2O/(L/s), C in L/cmH2O: R * C is a time constant in s
 
 Source: Smyl 2020, https://doi.org/10.1016/j.ijforecast.2019.03.017 (winner of the M4 competition); dilated LSTMs: Chang
-et al. 2017, https://arxiv.org/abs/1710.02224. There every series has smoothing parameters of its own; a new series can
-have none, so here every combination of static values has.
+et al. 2017, https://arxiv.org/abs/1710.02224. There every series has its own smoothing parameters; a new series has
+none yet, so here every combination of static values has its own.
 
     inputs     no target is known: level_t = alpha x_t + (1 - alpha) level_{t-1}, an alpha for each feature, starting at
                1 - exp(-dt / time constant); [level, x - level] (B, T, 2 F) -> dilated LSTMs -> (B, T, H)
     forecast   the faithful form, where the target is known at the first steps (data.observed): Holt-Winters level and
-               season of what is known; log(y / (level * season)) -> dilated LSTMs -> the head predicts that logarithm
-               of what comes, and the pinball loss is taken there
+               season of the known steps; log(y / (level * season)) -> dilated LSTMs -> the head predicts that
+               logarithm of all steps, and the pinball loss is taken there
 
-Default: width 128, dilations (1, 2), (4, 8) with a residual around the second pair; both ways, or causal as published.
+Default: width 128, dilations (1, 2), (4, 8) with a residual around the second pair; bidirectional; published: causal.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foldline.models.contract import Head, Part, Targets, recurrent
+from foldline.models.contract import Head, Part, Targets, run_recurrent
 from foldline.models.heads import HEADS, build
 from foldline.models.ops.initialisation import initialise
-from foldline.models.ops.known_target import known
+from foldline.models.ops.known_target import known_target
 
-LEAST = 0.05  # scaled: what the target and its offset add up to at least, so that there is a logarithm
+MIN_POSITIVE = 0.05  # scaled: the least sum of target and offset, so that it has a logarithm
+MAX_LOG_RATIO = 60.0  # e^60 is finite in float32, and so is its product with a forecast and a spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Config:
     width: int = 128  # H
     form: Literal["inputs", "forecast"] = "inputs"
     dilations: tuple[tuple[int, ...], ...] = ((1, 2), (4, 8))  # steps; of each LSTM of each block
-    causal: bool = False  # the LSTMs look back only
+    causal: bool = False  # the LSTMs run forwards only
     factors: tuple[tuple[float, ...], ...] = ()  # of each static column's values, sorted; their product: seconds
     step_s: float = 0.033  # typical time between two steps, for alpha's start
     season: int = 1  # steps of a season, forecasting form; 1: none
@@ -67,8 +68,8 @@ class Config:
             raise ValueError(f"factors must be above 0, but are {self.factors}")
 
 
-def starts(config: Config, levels: tuple[int, ...]) -> Tensor:
-    """(combinations,) alpha to begin with: 1 - exp(-step / time constant), 1/2 where no factors are given.
+def initial_alphas(config: Config, levels: tuple[int, ...]) -> Tensor:
+    """Return initial alphas (combinations,): 1 - exp(-step / time constant), 1/2 where no factors are given.
 
     An unknown value's factor is the geometric mean of the known ones.
     """
@@ -86,8 +87,8 @@ def starts(config: Config, levels: tuple[int, ...]) -> Tensor:
     return -torch.expm1(-config.step_s / seconds)
 
 
-def combination(static: Tensor, levels: tuple[int, ...]) -> Tensor:
-    """(B, S) codes or (B, S, L) weights -> (B, combinations) weights over all combinations of values."""
+def combination_weights(static: Tensor, levels: tuple[int, ...]) -> Tensor:
+    """Map codes (B, S) or weights (B, S, L) to weights (B, combinations) over all combinations of values."""
     joint = torch.ones(len(static), 1, device=static.device)
     for column, count in enumerate(levels):
         if static.is_floating_point():
@@ -98,24 +99,24 @@ def combination(static: Tensor, levels: tuple[int, ...]) -> Tensor:
     return joint
 
 
-def smoothed(x: Tensor, alpha: Tensor) -> Tensor:
-    """level_0 = x_0, level_t = alpha x_t + (1 - alpha) level_{t-1}. x: (B, T, F); alpha: (B, F) -> (B, T, F)."""
-    found = [x[:, 0]]
+def exponential_smoothing(x: Tensor, alpha: Tensor) -> Tensor:
+    """Return level_0 = x_0, level_t = alpha x_t + (1 - alpha) level_{t-1}, (B, T, F). x: (B, T, F); alpha: (B, F)."""
+    levels = [x[:, 0]]
     for step in range(1, x.shape[1]):
-        found.append(torch.lerp(found[-1], x[:, step], alpha))
-    return torch.stack(found, dim=1)
+        levels.append(torch.lerp(levels[-1], x[:, step], alpha))
+    return torch.stack(levels, dim=1)
 
 
 class Smoothing(nn.Module):
-    """The inputs' form: (B, T, F) -> levels and what they leave, (B, T, 2 F)."""
+    """The inputs' form: (B, T, F) -> levels and residuals, (B, T, 2 F)."""
 
     def __init__(self, config: Config, features: int, levels: tuple[int, ...]) -> None:
         super().__init__()
         self.levels = levels
-        self.alpha = nn.Parameter(torch.logit(starts(config, levels)).unsqueeze(1).repeat(1, features))
+        self.alpha = nn.Parameter(torch.logit(initial_alphas(config, levels)).unsqueeze(1).repeat(1, features))
 
     def forward(self, x: Tensor, static: Tensor) -> Tensor:
-        level = smoothed(x, combination(static, self.levels) @ self.alpha.sigmoid())
+        level = exponential_smoothing(x, combination_weights(static, self.levels) @ self.alpha.sigmoid())
         return torch.cat([level, x - level], dim=-1)
 
 
@@ -129,28 +130,28 @@ class HoltWinters(nn.Module):
         self.alpha, self.gamma = (nn.Parameter(torch.zeros(count, targets)) for _ in range(2))  # before the sigmoid
         self.season = nn.Parameter(torch.zeros(config.season, count, targets))  # logarithm of the first season
 
-    def forward(self, value: Tensor, there: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
-        """Forecast (B, T, K), above 0, and log(y / forecast) where y is known, else 0: (B, T, K).
+    def forward(self, value: Tensor, known: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the forecast (B, T, K), above 0, and log(y / forecast) where y is known, else 0: (B, T, K).
 
-        value, there: see models.observed.known; from the last known step on the level stays and the season repeats.
+        value, known: of `known_target`; from the last known step on the level stays and the season repeats.
         """
-        joint = combination(static, self.levels)
+        joint = combination_weights(static, self.levels)
         alpha, gamma = joint @ self.alpha.sigmoid(), joint @ self.gamma.sigmoid()  # (B, K)
         seasons = [joint @ each.exp() for each in self.season]
-        y = (value + self.offset).clamp(min=LEAST)
-        level, found = torch.where(there[:, 0], y[:, 0] / seasons[0], 1.0), []
+        y = (value + self.offset).clamp(min=MIN_POSITIVE)
+        level, forecasts = torch.where(known[:, 0], y[:, 0] / seasons[0], 1.0), []
         for step in range(y.shape[1]):
-            place, real = step % len(seasons), there[:, step]
+            place, real = step % len(seasons), known[:, step]
             season = seasons[place]
             level = torch.where(real, torch.lerp(level, y[:, step] / season, alpha), level)
-            found.append(level * season)
+            forecasts.append(level * season)
             if len(seasons) > 1:
                 seasons[place] = torch.where(real, torch.lerp(season, y[:, step] / level, gamma), season)
-        forecast = torch.stack(found, dim=1)
-        return forecast, torch.where(there, (y / forecast).log(), 0.0)
+        forecast = torch.stack(forecasts, dim=1)
+        return forecast, torch.where(known, (y / forecast).log(), 0.0)
 
 
-class Ratio(Head):
+class LogRatioHead(Head):
     """A head on log((y + offset) / forecast), the forecast coming as the last K channels of its input."""
 
     def __init__(self, inner: Head, targets: int, offset: float) -> None:
@@ -160,22 +161,22 @@ class Ratio(Head):
     def forward(self, hidden: Tensor) -> Tensor:
         return torch.cat([self.inner(hidden[..., : -self.targets]), hidden[..., -self.targets :]], dim=-1)
 
-    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, mask: Tensor | None) -> Tensor:
-        wanted = ((y + self.offset).clamp(min=LEAST) / raw[..., -self.targets :]).log()
-        return self.inner.loss(raw[..., : -self.targets], wanted, weight, mask)
+    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
+        target = ((y + self.offset).clamp(min=MIN_POSITIVE) / raw[..., -self.targets :]).log()
+        return self.inner.loss(raw[..., : -self.targets], target, weight, known)
 
     def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
-        ratio = self.inner.predict(raw[..., : -self.targets], scored).exp()
+        ratio = self.inner.predict(raw[..., : -self.targets], scored).clamp(max=MAX_LOG_RATIO).exp()
         return raw[..., -self.targets :] * ratio - self.offset
 
     def spread(self, raw: Tensor) -> Tensor | None:
-        """The inner head's, times the slope of the exponential at the prediction."""
+        """Return the inner head's spread, times the slope of the exponential at the prediction: (B, T, K)."""
         spread = self.inner.spread(raw[..., : -self.targets])
         scored = torch.ones_like(raw[..., 0], dtype=torch.bool)
         return None if spread is None else spread * (self.predict(raw, scored) + self.offset)
 
 
-class Dilated(nn.Module):
+class DilatedLSTM(nn.Module):
     """An LSTM whose step t follows step t - d: d interleaved series in one batch. (B, T, in) -> (B, T, width)."""
 
     def __init__(self, inputs: int, width: int, dilation: int, causal: bool) -> None:
@@ -188,15 +189,15 @@ class Dilated(nn.Module):
         batch, steps = x.shape[:2]
         if mask is None and steps % self.dilation:
             mask = torch.ones(batch, steps, dtype=torch.bool, device=x.device)
-        real = None if mask is None or self.causal else self._apart(mask.unsqueeze(-1)).squeeze(-1)
+        real = None if mask is None or self.causal else self._interleave(mask.unsqueeze(-1)).squeeze(-1)
         if real is not None:
-            real[:, 0] = True  # an interleaved series without a real step is packed with one, which nobody reads
-        out = recurrent(self.lstm, self._apart(x), real)
+            real[:, 0] = True  # packing needs a real step in each interleaved series; the output there is not used
+        out = run_recurrent(self.lstm, self._interleave(x), real)
         out = out.view(batch, self.dilation, -1, out.shape[-1]).transpose(1, 2)  # (B, T / d, d, width)
         return out.flatten(1, 2)[:, :steps]
 
-    def _apart(self, x: Tensor) -> Tensor:
-        """(B, T, C) -> (B * d, ceil(T / d), C), zeros behind the end."""
+    def _interleave(self, x: Tensor) -> Tensor:
+        """Split (B, T, C) into every d-th step, (B * d, ceil(T / d), C), zeros behind the end."""
         batch, steps, width = x.shape
         filled = functional.pad(x, (0, 0, 0, -steps % self.dilation))
         return filled.view(batch, -1, self.dilation, width).transpose(1, 2).flatten(0, 1).contiguous()
@@ -218,35 +219,35 @@ class ESRNN(nn.Module):
                 "form = 'forecast' needs a known start of the target: give data.observed, or take form = 'inputs'."
             )
         self.smooth = None if forecast else Smoothing(config, features, levels)
-        self.base = HoltWinters(config, levels, targets.count) if forecast else None
+        self.holt_winters = HoltWinters(config, levels, targets.count) if forecast else None
         inputs = features if forecast else 2 * features
         self.blocks = nn.ModuleList()
         for block in config.dilations:
             layers = nn.ModuleList()
             for dilation in block:
-                layers.append(Dilated(inputs, config.width, dilation, config.causal))
+                layers.append(DilatedLSTM(inputs, config.width, dilation, config.causal))
                 inputs = config.width
             self.blocks.append(layers)
         head = build(config.head, config.width, targets)
-        self.head: Head = Ratio(head, targets.count, config.offset) if forecast else head
+        self.head: Head = LogRatioHead(head, targets.count, config.offset) if forecast else head
 
     def forward(self, x: Tensor, static: Tensor, mask: Tensor | None) -> Tensor:
         """x: (B, T, F); static: (B, S) codes or (B, S, L) weights; mask: (B, T), None: all real -> (B, T, H).
 
         The forecasting form adds Holt-Winters' forecast to that: (B, T, H + K).
         """
-        single = torch.autocast(x.device.type, enabled=False)  # a level is a sum of many small steps
+        float32 = torch.autocast(x.device.type, enabled=False)  # a level sums many small steps: not in half precision
         if self.smooth is not None:
-            with single:
+            with float32:
                 x = self.smooth(x, static)
-            return self._through(x, mask)
-        assert self.base is not None
-        with single:
-            forecast, ratio = self.base(*known(x, self.targets), static)
+            return self._run_blocks(x, mask)
+        assert self.holt_winters is not None
+        with float32:
+            forecast, ratio = self.holt_winters(*known_target(x, self.targets), static)
         x = torch.cat([x[..., : -self.targets.count - 1], ratio, x[..., -1:]], dim=-1)
-        return torch.cat([self._through(x, mask), forecast], dim=-1)
+        return torch.cat([self._run_blocks(x, mask), forecast], dim=-1)
 
-    def _through(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def _run_blocks(self, x: Tensor, mask: Tensor | None) -> Tensor:
         for number, layers in enumerate(self.blocks):
             assert isinstance(layers, nn.ModuleList)
             out = x

@@ -8,7 +8,7 @@
 
 The shape of the 1st-place network (LSTM, then convolution, then attention, each with a skip), with every block, width
 and skip open to search and ablation. (B, T, F) -> linear -> blocks, each: block, skip, layer norm -> (B, T, H) -> head.
-What is known beside the features reaches the blocks that ask for it: embedded static columns (`static = "state"` of a
+Covariates reach the blocks whose tables name them: embedded static columns (`static = "state"` of a
 recurrent block), the time of each step in its own unit (`time` here, which names the feature that holds it).
 """
 
@@ -17,12 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from foldline.models import heads
 from foldline.models.blocks import BLOCKS, build, configure
-from foldline.models.contract import Block, Embed, Head, Part, Targets
+from foldline.models.contract import Block, Embed, Head, Part, Targets, append_static
 from foldline.models.ops.covariates import Clock, CovariateBlock, Covariates
 
 READS_TIME = ({"kind": "time2vec"}, {"position": "time"})  # a block whose table holds one of these needs `time`
@@ -39,9 +38,9 @@ class Config:
         {"kind": "transformer"},
     )
     head: dict[str, Any] = field(default_factory=lambda: {"kind": "l1"})
-    width: int = 64  # H of the entry, and of each block that names none
+    width: int = 64  # H of the first linear map, and of each block that names none
     embed: int = 0  # size of a learned embedding for each static column; 0: none
-    join: bool = True  # join the embeddings to every step; false: only blocks with `static` of their own get them
+    join: bool = True  # join the embeddings to every step; false: only blocks with a `static` of their own get them
     time: str = ""  # feature that holds a step's time (ventilator: "time_step", s), for blocks that read it
     dropout: float = 0.0  # after each block
 
@@ -61,10 +60,10 @@ class Config:
         for place, table in enumerate(self.blocks):
             self._check(f"blocks[{place}] ({table.get('kind', '')})", table)
         filled = tuple({"width": self.width, **table} for table in self.blocks)
-        object.__setattr__(self, "blocks", filled)  # so that each block's own table says, and checks, its width
+        object.__setattr__(self, "blocks", filled)  # so that each block's own Config checks its width
 
     def _check(self, where: str, table: dict[str, Any]) -> None:
-        """What a block asks of the hybrid around it; the rest of its table is for its own Config to check."""
+        """Check what a block needs of the hybrid around it; its own Config checks all other fields."""
         static = table.get("static", "none")
         if static != "none" and not self.embed:
             raise ValueError(
@@ -78,12 +77,12 @@ class Config:
             )
 
     def built(self) -> list[tuple[Part, Any]]:
-        """(registry entry, its config) of each block."""
+        """Return (registry entry, its config) of each block."""
         return [configure(table) for table in self.blocks]
 
     @property
     def reach(self) -> tuple[float, float]:
-        """Steps (back, ahead) that an output may depend on: the blocks' added up."""
+        """Steps (back, ahead) that an output may depend on: the sum over the blocks."""
         back, ahead = zip(*(config.reach for _, config in self.built()), strict=True)
         return sum(back), sum(ahead)
 
@@ -115,14 +114,14 @@ class Hybrid(nn.Module):
     def __init__(self, config: Config, features: int, levels: tuple[int, ...], targets: Targets) -> None:
         """features: F; levels: number of known values of each static column."""
         super().__init__()
-        known = config.embed * len(levels)
-        self.embed = Embed(levels, config.embed) if known and config.embeds else None
+        static_width = config.embed * len(levels)
+        self.embed = Embed(levels, config.embed) if static_width and config.embeds else None
         self.clock = Clock(config.time) if config.time else None
         self.join = config.join
-        self.enter = nn.Linear(features + (known if config.join else 0), config.width)
+        self.project_in = nn.Linear(features + (static_width if config.join else 0), config.width)
         residuals, inputs = [], config.width
         for part, table in config.built():
-            block = build(part, table, inputs, known)
+            block = build(part, table, inputs, static_width)
             residuals.append(Residual(block, inputs, table.width, table.skip, config.dropout))
             inputs = table.width
         self.blocks = nn.ModuleList(residuals)
@@ -131,10 +130,10 @@ class Hybrid(nn.Module):
     def forward(self, x: Tensor, static: Tensor, mask: Tensor | None) -> Tensor:
         """x: (B, T, F); static: (B, S) codes or (B, S, L) weights; mask: (B, T), None: all real -> (B, T, H)."""
         time = None if self.clock is None else self.clock(x)  # (B, T)
-        known = None if self.embed is None else self.embed(static)  # (B, S * embed)
-        if known is not None and self.join:
-            x = torch.cat([x, known.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
-        x = self.enter(x)  # (B, T, H)
+        embedded = None if self.embed is None else self.embed(static)  # (B, S * embed)
+        if embedded is not None and self.join:
+            x = append_static(x, embedded)
+        x = self.project_in(x)  # (B, T, H)
         for block in self.blocks:
-            x = block(x, mask, Covariates(static=known, time=time))
+            x = block(x, mask, Covariates(static=embedded, time=time))
         return x

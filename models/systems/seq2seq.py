@@ -7,13 +7,16 @@
 Sources: Sutskever, Vinyals & Le 2014, https://arxiv.org/abs/1409.3215 (encoder, decoder); Bahdanau, Cho & Bengio 2014,
 https://arxiv.org/abs/1409.0473 (attention: score v . tanh(W s + U h_j), s the decoder's last state); Wu et al. 2016,
 https://arxiv.org/abs/1609.08144 (GNMT: only the encoder's bottom layer is bidirectional, residuals from the third layer
-on, attention asked by the decoder's bottom layer alone and its context given to every layer).
+on, the attention's query is the state of the decoder's bottom layer, and its context goes to every layer).
 
     x (B, T, F) -> encoder LSTMs -> memory (B, T, H)
     step t: state -> attention over the memory -> context (B, H); [x_t, y_{t-1}, context] -> decoder cells -> (B, H)
 
-Default: 2 + 2 layers of 256 (GNMT has 8 + 8 of 1024). Unlike a translation, an answer stands at each step of the input:
-the decoder is shown x_t. By default it is not autoregressive: it does not eat y_{t-1}.
+Default: 2 + 2 layers of 256 (GNMT has 8 + 8 of 1024). Unlike in translation, every step of the input has an output:
+x_t is an input of the decoder. By default it is not autoregressive: y_{t-1} is not an input.
+
+Initialisation: LSTMs and decoder cells as in Keras, near Bahdanau's (recurrent matrices orthogonal); GNMT's own is
+uniform within 0.04.
 """
 
 from __future__ import annotations
@@ -24,10 +27,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from foldline.models.contract import Head, Part, Targets, recurrent
+from foldline.models.contract import Head, Part, Targets, run_recurrent
 from foldline.models.heads import HEADS, build
 from foldline.models.ops.initialisation import initialise
-from foldline.models.ops.known_target import known, predicted
+from foldline.models.ops.known_target import known_target, predict_step
 
 FIRST_RESIDUAL = 2  # GNMT adds a layer's input to its output from its third layer on
 
@@ -40,7 +43,7 @@ class Config:
     layers: int = 2  # of the encoder, and of the decoder
     align: int = 64  # width of the attention's hidden layer
     form: Literal["attention", "gnmt"] = "attention"
-    autoregressive: bool = False  # the decoder eats y_{t-1}: the true one in training, its own otherwise
+    autoregressive: bool = False  # y_{t-1} is an input of the decoder: the true one in training, its own otherwise
     head: dict[str, Any] = field(default_factory=lambda: {"kind": "l1"})
 
     kind: ClassVar[str] = "network"
@@ -55,7 +58,7 @@ class Config:
 
 
 class Encoder(nn.Module):
-    """(B, T, F) -> (B, T, H): bidirectional layers, of which GNMT keeps the first."""
+    """(B, T, F) -> (B, T, H): bidirectional layers; of GNMT only the first is."""
 
     def __init__(self, config: Config, features: int) -> None:
         super().__init__()
@@ -73,7 +76,7 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, nn.LSTM)
-            out = recurrent(layer, x, mask)
+            out = run_recurrent(layer, x, mask)
             x = out + x if number >= self.first_residual else out
         return x
 
@@ -103,46 +106,49 @@ class Seq2Seq(nn.Module):
         super().__init__()
         self.config, self.targets, width = config, targets, config.width
         self.encoder, self.attention = Encoder(config, features), Attention(width, config.align)
-        eaten = features + width + (targets.count if config.autoregressive else 0)
+        inputs = features + width + (targets.count if config.autoregressive else 0)
         above = 2 * width if config.form == "gnmt" else width
-        self.cells = nn.ModuleList(nn.LSTMCell(above if number else eaten, width) for number in range(config.layers))
-        self.start = nn.Linear(width // 2, width) if config.form == "attention" else None
+        self.cells = nn.ModuleList(nn.LSTMCell(above if number else inputs, width) for number in range(config.layers))
+        for cell in self.cells:
+            assert isinstance(cell, nn.LSTMCell)
+            initialise(cell, "keras")
+        self.initial = nn.Linear(width // 2, width) if config.form == "attention" else None
         self.head: Head = build(config.head, width, targets)
 
     @property
     def takes_target(self) -> bool:
-        """See models.observed."""
+        """See models/ops/known_target.py."""
         return self.config.autoregressive
 
     def forward(self, x: Tensor, static: Tensor, mask: Tensor | None, y: Tensor | None = None) -> Tensor:
-        """x: (B, T, F); static: not looked at; mask: (B, T), None: all real; y: (B, T, K) true target -> (B, T, H)."""
+        """x: (B, T, F); static: not used; mask: (B, T), None: all real; y: (B, T, K) true target -> (B, T, H)."""
         memory = self.encoder(x, mask)
-        keys, (value, there) = self.attention.key(memory), known(x, self.targets)
-        states, last, found = self._begin(memory), torch.zeros_like(value[:, 0]), []
+        keys, (value, known) = self.attention.key(memory), known_target(x, self.targets)
+        states, previous, outputs = self._initial_states(memory), torch.zeros_like(value[:, 0]), []
         for step in range(x.shape[1]):
-            asking = states[0 if self.config.form == "gnmt" else -1][0]
-            context, _ = self.attention(asking, keys, memory, mask)
-            own = [last] if self.config.autoregressive else []
-            hidden, states = self._step(torch.cat([x[:, step], *own, context], dim=-1), context, states)
-            found.append(hidden)
+            state = states[0 if self.config.form == "gnmt" else -1][0]
+            context, _ = self.attention(state, keys, memory, mask)
+            fed = [previous] if self.config.autoregressive else []
+            hidden, states = self._step(torch.cat([x[:, step], *fed, context], dim=-1), context, states)
+            outputs.append(hidden)
             if self.config.autoregressive:
-                past = predicted(self.head, hidden) if y is None else y[:, step]
-                last = torch.where(there[:, step], value[:, step], past)
-        return torch.stack(found, dim=1)
+                past = predict_step(self.head, hidden) if y is None else y[:, step]
+                previous = torch.where(known[:, step], value[:, step], past)
+        return torch.stack(outputs, dim=1)
 
-    def _begin(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The cells' first states: tanh of the encoder's backward state at step 0 (Bahdanau), or zeros."""
+    def _initial_states(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the cells' initial states: tanh of the encoder's backward state at step 0 (Bahdanau), or zeros."""
         zeros = torch.zeros_like(memory[:, 0])
-        first = zeros if self.start is None else torch.tanh(self.start(memory[:, 0, self.config.width // 2 :]))
+        first = zeros if self.initial is None else torch.tanh(self.initial(memory[:, 0, self.config.width // 2 :]))
         return [(first, zeros) for _ in self.cells]
 
     def _step(
         self, below: Tensor, context: Tensor, states: list[tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """One step through all cells: what the top one says (B, H), and the new states."""
-        gnmt, after = self.config.form == "gnmt", []
+        """Run one step through all cells: the output of the top one (B, H), and the new states."""
+        gnmt, updated = self.config.form == "gnmt", []
         for number, (cell, state) in enumerate(zip(self.cells, states, strict=True)):
-            after.append(cell(torch.cat([below, context], dim=-1) if gnmt and number else below, state))
-            hidden = after[-1][0]
+            updated.append(cell(torch.cat([below, context], dim=-1) if gnmt and number else below, state))
+            hidden = updated[-1][0]
             below = hidden + below if gnmt and number >= FIRST_RESIDUAL else hidden
-        return below, after
+        return below, updated

@@ -1,4 +1,4 @@
-"""The TFT's attention: heads share one value, so that one matrix of weights says which step looked at which.
+"""The TFT's attention: heads share one value, so that one matrix of weights shows which step attends to which.
 
 Source: Lim et al. 2021, https://arxiv.org/abs/1912.09363, section 4.4; the fixed matrix is that of its ablation.
 """
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from foldline.models.systems.tft_config import Config
 
 
-def allowed(steps: int, mask: Tensor | None, causal: bool, device: torch.device) -> Tensor | None:
-    """(1 or B, T or 1, T) bool, True where a step may look; None: everywhere.
+def attention_mask(steps: int, mask: Tensor | None, causal: bool, device: torch.device) -> Tensor | None:
+    """Return (1 or B, T or 1, T) bool, True where a step may attend to; None: everywhere.
 
-    Causal attention never reaches the padding from a real step, and every step sees itself: no row is empty.
+    Causal attention never reaches the padding from a real step, and every step attends to itself: no row is empty.
     """
     if causal:
         return torch.ones(steps, steps, dtype=torch.bool, device=device).tril().unsqueeze(0)
@@ -34,15 +34,15 @@ class SharedAttention(nn.Module):
         """x: (B, T, d) -> (B, T, d), weights (B, T, T): rows sum to 1."""
         query, key = (part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key))
         scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5  # (B, h, T, T)
-        may = allowed(x.shape[1], mask, self.causal, x.device)
-        if may is not None:
-            scores = scores.masked_fill(~may.unsqueeze(1), -torch.inf)
+        allowed = attention_mask(x.shape[1], mask, self.causal, x.device)
+        if allowed is not None:
+            scores = scores.masked_fill(~allowed.unsqueeze(1), -torch.inf)
         weights = scores.softmax(dim=-1).mean(dim=1)
         return self.out(weights @ self.value(x)), weights
 
 
-class Fixed(nn.Module):
-    """In place of attention: one learnt matrix of weights for all series, of `steps` steps at most."""
+class FixedAttention(nn.Module):
+    """Replacement of attention: one learned matrix of weights for all series, of `steps` steps at most."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Fixed(nn.Module):
         self.value, self.out = nn.Linear(width, width // config.heads), nn.Linear(width // config.heads, width)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """As `SharedAttention`.
+        """Return the same as `SharedAttention`.
 
         Raises:
             ValueError: more steps than the matrix has.
@@ -59,11 +59,11 @@ class Fixed(nn.Module):
         steps = x.shape[1]
         if steps > len(self.scores):
             raise ValueError(
-                f"A learnt attention matrix must have a row for each step, but has {len(self.scores)}, and the series "
+                f"A learned attention matrix must have a row for each step, but has {len(self.scores)}, and the series "
                 f"{steps} steps. Set steps = {steps} in the model's table, or attention = true."
             )
-        scores, may = self.scores[:steps, :steps].unsqueeze(0), allowed(steps, mask, self.causal, x.device)
-        if may is not None:
-            scores = scores.masked_fill(~may, -torch.inf)
+        scores, allowed = self.scores[:steps, :steps].unsqueeze(0), attention_mask(steps, mask, self.causal, x.device)
+        if allowed is not None:
+            scores = scores.masked_fill(~allowed, -torch.inf)
         weights = scores.softmax(dim=-1)
         return self.out(weights @ self.value(x)), weights.expand(len(x), -1, -1)

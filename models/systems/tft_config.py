@@ -1,4 +1,4 @@
-"""The Temporal Fusion Transformer's table: its sizes, and which of its parts are there."""
+"""The Temporal Fusion Transformer's table: its sizes, and which of its parts are used."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Config:
     width: int = 160  # d
     heads: int = 4
     dropout: float = 0.1
-    causal: bool = False  # LSTM and attention look back only
+    causal: bool = False  # LSTM and attention use no later step
     gating: bool = True  # False: gated linear units become a linear map and ELU
     static_encoders: bool = True  # False: no contexts, statics are variables of every step
-    selection: bool = True  # False: one learnt weight a variable, the same at every step
-    attention: bool = True  # False: a learnt attention matrix, the same for every series
+    selection: bool = True  # False: one learned weight a variable, the same at every step
+    attention: bool = True  # False: a learned attention matrix, the same for every series
     recurrence: bool = True  # False: the sinusoidal position code in place of the LSTM
-    steps: int = 160  # T at most where attention = false: the size of the learnt matrix
+    steps: int = 160  # T at most where attention = false: the size of the learned matrix
     head: dict[str, Any] = field(default_factory=lambda: {"kind": "quantile", "levels": [0.1, 0.5, 0.9]})
 
     kind: ClassVar[str] = "network"

@@ -1,4 +1,4 @@
-"""The TFT's parts that choose: gated residual networks, and the weights of variables that they make.
+"""The TFT's gated residual networks, and the variable selection made of them.
 
 Source: Lim et al. 2021, https://arxiv.org/abs/1912.09363, sections 4.1 and 4.2. Letters: V variables, d = width.
 """
@@ -12,7 +12,7 @@ from torch.nn import functional
 from foldline.models.systems.tft_config import Config
 
 
-class Unit(nn.Module):
+class GatedLinearUnit(nn.Module):
     """Gated linear unit, eq. 5: sigmoid(W4 x + b4) * (W5 x + b5), with dropout before. Ablated: elu(W x + b)."""
 
     def __init__(self, inputs: int, width: int, config: Config) -> None:
@@ -25,7 +25,7 @@ class Unit(nn.Module):
         return functional.glu(mapped, dim=-1) if self.gating else functional.elu(mapped)
 
 
-class Grn(nn.Module):
+class GatedResidualNetwork(nn.Module):
     """Gated residual network, eq. 2 to 4: norm(a + GLU(W1 elu(W2 a + W3 c + b2) + b1)); W3 c only with a context."""
 
     def __init__(self, inputs: int, width: int, config: Config, *, context: bool = False, hidden: int = 0) -> None:
@@ -35,7 +35,7 @@ class Grn(nn.Module):
         self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
         self.context = nn.Linear(config.width, hidden, bias=False) if context else None
         self.skip = nn.Linear(inputs, width) if inputs != width else nn.Identity()
-        self.unit, self.norm = Unit(hidden, width, config), nn.LayerNorm(width)
+        self.unit, self.norm = GatedLinearUnit(hidden, width, config), nn.LayerNorm(width)
 
     def forward(self, a: Tensor, c: Tensor | None) -> Tensor:
         """a: (B, T, in); c: (B, d) or None -> (B, T, width)."""
@@ -47,7 +47,7 @@ class Grn(nn.Module):
         return out
 
 
-class EachGrn(nn.Module):
+class VariableNetworks(nn.Module):
     """V gated residual networks without context, one a variable, all at once: (B, T, V, d) -> (B, T, V, d)."""
 
     def __init__(self, variables: int, width: int, config: Config) -> None:
@@ -71,11 +71,11 @@ class EachGrn(nn.Module):
 
 
 def _maps(variables: int, inputs: int, outputs: int) -> nn.Parameter:
-    """A linear map for each variable, (V, in, out), begun as nn.Linear begins its own."""
+    """Return a linear map for each variable, (V, in, out), initialised as in nn.Linear."""
     return nn.Parameter(torch.empty(variables, inputs, outputs).uniform_(-(inputs**-0.5), inputs**-0.5))
 
 
-class Selection(nn.Module):
+class VariableSelection(nn.Module):
     """Variable selection, eq. 6 to 8: softmax weights over the variables, step by step, of their own networks' outputs.
 
     Ablated: the weights are parameters, the same at every step.
@@ -83,17 +83,21 @@ class Selection(nn.Module):
 
     def __init__(self, variables: int, width: int, config: Config, *, context: bool = False) -> None:
         super().__init__()
-        self.each = EachGrn(variables, width, config)
-        chosen = config.selection
-        self.weigh = Grn(variables * width, variables, config, context=context, hidden=width) if chosen else None
-        self.constant = None if chosen else nn.Parameter(torch.zeros(variables))
+        self.networks = VariableNetworks(variables, width, config)
+        selects = config.selection
+        self.weights = (
+            GatedResidualNetwork(variables * width, variables, config, context=context, hidden=width)
+            if selects
+            else None
+        )
+        self.constant = None if selects else nn.Parameter(torch.zeros(variables))
 
     def forward(self, variables: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """variables: (B, T, V, d); context: (B, d) or None -> what is selected (B, T, d), weights (B, T, V)."""
-        if self.weigh is not None:
-            scores = self.weigh(variables.flatten(2), context)
+        """variables: (B, T, V, d); context: (B, d) or None -> the selected (B, T, d), weights (B, T, V)."""
+        if self.weights is not None:
+            scores = self.weights(variables.flatten(2), context)
         else:
             assert self.constant is not None
             scores = self.constant.expand(variables.shape[:3])
         weights = scores.softmax(dim=-1)
-        return (weights.unsqueeze(2) @ self.each(variables)).squeeze(2), weights
+        return (weights.unsqueeze(2) @ self.networks(variables)).squeeze(2), weights

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foldline.models.contract import Head, Part, Targets, masked, recurrent
+from foldline.models.contract import Head, Part, Targets, masked, run_recurrent
 from foldline.models.heads import HEADS, build
 from foldline.models.ops.initialisation import initialise
 
@@ -27,7 +27,7 @@ from foldline.models.ops.initialisation import initialise
 class Config:
     """[[model]] with name = "third_place". Default: the published sizes."""
 
-    width: int = 1024  # units a direction of the first bi-LSTM; each further one has half of those before
+    width: int = 1024  # units a direction of the first bi-LSTM; each further one has half of the one before
     layers: int = 4
     kernels: tuple[int, ...] = (2, 3, 4)  # steps under each convolution
     channels: int = 64  # of each convolution
@@ -47,11 +47,11 @@ class Config:
 
     @property
     def units(self) -> list[int]:
-        """Of one direction of each bi-LSTM."""
+        """Units of one direction of each bi-LSTM."""
         return [self.width // 2**number for number in range(self.layers)]
 
 
-class Beside(nn.Module):
+class ConvBranch(nn.Module):
     """relu(convolution) of one length, T kept: an even window reaches one step further ahead than back."""
 
     def __init__(self, features: int, channels: int, kernel: int) -> None:
@@ -70,7 +70,7 @@ class ThirdPlace(nn.Module):
     def __init__(self, config: Config, features: int, levels: tuple[int, ...], targets: Targets) -> None:
         """features: F; levels: unused, statics are among the features; targets: what the head predicts."""
         super().__init__()
-        self.beside = nn.ModuleList(Beside(features, config.channels, kernel) for kernel in config.kernels)
+        self.branches = nn.ModuleList(ConvBranch(features, config.channels, kernel) for kernel in config.kernels)
         inputs = features + config.channels * len(config.kernels)
         self.layers = nn.ModuleList()
         for units in config.units:
@@ -81,10 +81,10 @@ class ThirdPlace(nn.Module):
         self.head: Head = build(config.head, inputs, targets)
 
     def forward(self, x: Tensor, static: Tensor, mask: Tensor | None) -> Tensor:
-        """x: (B, T, F); static: not looked at; mask: (B, T), None: all real -> (B, T, 2 * units of the last layer)."""
+        """x: (B, T, F); static: not used; mask: (B, T), None: all real -> (B, T, 2 * units of the last layer)."""
         clean = masked(x, mask)
-        x = torch.cat([x, *(branch(clean) for branch in self.beside)], dim=-1)
+        x = torch.cat([x, *(branch(clean) for branch in self.branches)], dim=-1)
         for layer in self.layers:
             assert isinstance(layer, nn.LSTM)
-            x = recurrent(layer, x, mask)
+            x = run_recurrent(layer, x, mask)
         return x

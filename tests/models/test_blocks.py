@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from foldline.models.blocks import bilstm, conv, transformer
-from foldline.models.ops.initialisation import initialise
 
 
 def reach(block: nn.Module, steps: int, inputs: int, step: int) -> list[int]:
@@ -81,12 +80,14 @@ def test_a_transformer_with_position_knows_it() -> None:
 def test_attention_is_softmax_of_scaled_dot_products() -> None:
     torch.manual_seed(0)
     block, x = transformer.Transformer(transformer.Config(width=4, heads=2), 4), torch.randn(1, 3, 4)
-    query, key, value = block.project(x)[0].chunk(3, dim=-1)  # (T, 4) each: head 0 in columns 0, 1, head 1 in 2, 3
+    query, key, value = block.attention.project_in(x)[0].chunk(
+        3, dim=-1
+    )  # (T, 4) each: head 0 in columns 0, 1, head 1 in 2, 3
     heads = [
         torch.softmax(query[:, part] @ key[:, part].T / 2**0.5, dim=-1) @ value[:, part]
         for part in (slice(0, 2), slice(2, 4))
     ]
-    torch.testing.assert_close(block._attend(x, None)[0], block.gather(torch.cat(heads, dim=-1)))
+    torch.testing.assert_close(block.attention(x, None)[0], block.attention.project_out(torch.cat(heads, dim=-1)))
 
 
 @torch.no_grad()
@@ -95,19 +96,23 @@ def test_a_transformer_is_torchs_encoder_layer_with_its_norms_in_front(mask: Ten
     torch.manual_seed(0)
     ours, x = transformer.Transformer(transformer.Config(width=8, ffn=4, position="none"), 8), torch.randn(2, 5, 8)
     torchs = nn.TransformerEncoderLayer(8, 4, 32, 0.0, "gelu", batch_first=True, norm_first=True)
-    pairs = [(torchs.linear1, ours.ffn[0]), (torchs.linear2, ours.ffn[2]), (torchs.self_attn.out_proj, ours.gather)]
+    pairs = [
+        (torchs.linear1, ours.ffn[0]),
+        (torchs.linear2, ours.ffn[2]),
+        (torchs.self_attn.out_proj, ours.attention.project_out),
+    ]
     pairs += [(torchs.norm1, ours.norm_attention), (torchs.norm2, ours.norm_ffn)]
     for theirs, own in pairs:
         theirs.load_state_dict(own.state_dict())
-    torchs.self_attn.in_proj_weight.copy_(ours.project.weight)
-    torchs.self_attn.in_proj_bias.copy_(ours.project.bias)
+    torchs.self_attn.in_proj_weight.copy_(ours.attention.project_in.weight)
+    torchs.self_attn.in_proj_bias.copy_(ours.attention.project_in.bias)
     real = torch.ones(2, 5, dtype=torch.bool) if mask is None else mask
     expected = torchs(x, src_key_padding_mask=None if mask is None else ~mask)
     torch.testing.assert_close(ours(x, mask)[real], expected[real])
 
 
 def test_sinusoids_are_those_of_the_paper() -> None:
-    code = transformer.sinusoids(3, 5, torch.device("cpu"))
+    code = transformer.step_encoding(3, 5, torch.device("cpu"))
     rate = 10_000 ** (-2 / 5)
     step = torch.tensor(2.0)
     expected = [step.sin(), step.cos(), (step * rate).sin(), (step * rate).cos(), (step * rate**2).sin()]
@@ -124,34 +129,3 @@ def test_a_transformer_refuses_heads_that_do_not_divide_its_width(width: int, he
 def test_a_transformer_refuses_a_feed_forward_net_without_width(ffn: int) -> None:
     with pytest.raises(ValueError, match=f"ffn must be at least 1, but is {ffn}"):
         transformer.Config(ffn=ffn)
-
-
-def test_keras_initialisation_by_hand() -> None:
-    torch.manual_seed(0)
-    lstm = nn.LSTM(7, 3, bidirectional=True)
-    initialise(lstm, "keras")
-    lstm.requires_grad_(False)
-    for direction in ("", "_reverse"):
-        bias = getattr(lstm, f"bias_ih_l0{direction}") + getattr(lstm, f"bias_hh_l0{direction}")
-        assert bias.tolist() == [0] * 3 + [1] * 3 + [0] * 6  # gates i, f, candidate, o
-        for gate in getattr(lstm, f"weight_hh_l0{direction}").chunk(4):
-            torch.testing.assert_close(gate @ gate.T, torch.eye(3))
-        limit = (6 / (7 + 3)) ** 0.5  # Xavier's, of one gate
-        for gate in getattr(lstm, f"weight_ih_l0{direction}").chunk(4):
-            assert 0.5 * limit < float(gate.abs().max()) <= limit
-
-
-def test_torchs_own_start_is_left_alone_and_a_gru_has_no_forget_bias() -> None:
-    torch.manual_seed(0)
-    layers = [nn.LSTM(3, 4), nn.GRU(3, 4)]
-    before = [weight.clone() for layer in layers for weight in layer.parameters()]
-    for layer in layers:
-        initialise(layer, "torch")
-    assert all(
-        torch.equal(old, new) for old, new in zip(before, (w for m in layers for w in m.parameters()), strict=True)
-    )
-    initialise(layers[1], "keras")
-    weights = dict(layers[1].named_parameters())
-    assert not weights["bias_ih_l0"].any() and not weights["bias_hh_l0"].any()
-    recurrent = weights["weight_hh_l0"].detach()[:4]
-    torch.testing.assert_close(recurrent @ recurrent.T, torch.eye(4))

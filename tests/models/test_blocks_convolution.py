@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from foldline.models.blocks import glu, wavenet
 from foldline.models.ops.covariates import Covariates
-from foldline.models.probes import seen
+from foldline.models.probes import receptive_field
 
 
 def make_wavenet(inputs: int = 3, known: int = 0, **table: Any) -> wavenet.WaveNet:
@@ -32,12 +32,12 @@ def probe(steps: int) -> Tensor:
 @pytest.mark.parametrize("layers", [1, 3, 7])
 def test_the_papers_wavenet_sees_two_to_the_number_of_layers_steps(layers: int) -> None:
     block = make_wavenet(kernel=2, layers=layers, causal=True).double()
-    found = seen(partial(block, mask=None), probe(140), 135)
+    found = receptive_field(partial(block, mask=None), probe(140), 135)
     assert found == list(range(135 - 2**layers + 1, 136))
 
 
 def test_the_shipped_wavenet_sees_63_steps_to_either_side() -> None:
-    assert seen(partial(make_wavenet().double(), mask=None), probe(140), 70) == list(range(70 - 63, 70 + 64))
+    assert receptive_field(partial(make_wavenet().double(), mask=None), probe(140), 70) == list(range(70 - 63, 70 + 64))
 
 
 @torch.no_grad()
@@ -59,11 +59,11 @@ def test_a_wavenet_layer_is_the_papers_formula_with_the_condition_inside_the_gat
 @torch.no_grad()
 def test_the_way_out_reads_the_sum_of_all_skips() -> None:
     block, x = make_wavenet(layers=3), torch.randn(2, 9, 3)
-    hidden, total = block.enter(x.transpose(1, 2)), torch.zeros(2, 6, 9)
+    hidden, total = block.project_in(x.transpose(1, 2)), torch.zeros(2, 6, 9)
     for layer in block.layers:
         hidden, skip = layer(hidden, None, Covariates())
         total += skip
-    torch.testing.assert_close(block(x, None), block.leave(total).transpose(1, 2))
+    torch.testing.assert_close(block(x, None), block.project_out(total).transpose(1, 2))
 
 
 @torch.no_grad()
@@ -80,11 +80,11 @@ def test_a_closed_gate_lets_nothing_through() -> None:
 def test_a_glus_field_is_one_and_what_each_layer_adds(kernel: int, layers: int, field: int) -> None:
     table = {"kernel_size": kernel, "layers": layers, "context": field}
     assert glu.Config(**table).field == field
-    assert seen(partial(make_glu(**table).double(), mask=None), probe(61), 30) == list(
+    assert receptive_field(partial(make_glu(**table).double(), mask=None), probe(61), 30) == list(
         range(30 - field // 2, 30 + field // 2 + 1)
     )
     causal = make_glu(**table, causal=True).double()
-    assert seen(partial(causal, mask=None), probe(61), 40) == list(range(40 - field + 1, 41))
+    assert receptive_field(partial(causal, mask=None), probe(61), 40) == list(range(40 - field + 1, 41))
 
 
 @torch.no_grad()
@@ -100,20 +100,20 @@ def test_a_gated_convolution_is_a_value_times_a_gate() -> None:
 @torch.no_grad()
 def test_a_glu_layer_adds_its_bottleneck_to_its_input() -> None:
     layer, x = make_glu().layers[0], torch.randn(2, 6, 9)
-    torch.testing.assert_close(layer(x, None), x + layer.widen(layer.look(layer.narrow(x))))
+    torch.testing.assert_close(layer(x, None), x + layer.widen(layer.convolve(layer.narrow(x))))
     layer.widen.conv.bias[6:] = -1e9  # of its gate, which is thereby closed
     assert torch.equal(layer(x, None), x)
 
 
 def test_a_layers_wide_convolution_is_the_narrow_one() -> None:
     layer = make_glu(bottleneck=3).layers[0]
-    assert layer.look.conv.weight.shape == (2 * 2, 2, 5) and layer.widen.conv.weight.shape == (2 * 6, 2, 1)
+    assert layer.convolve.conv.weight.shape == (2 * 2, 2, 5) and layer.widen.conv.weight.shape == (2 * 6, 2, 1)
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"context": 26}, "context asks for 26 steps, but 6 layers of kernel_size 5 see 25: give more layers"),
+        ({"context": 26}, "context needs 26 steps, but 6 layers of kernel_size 5 cover 25: give more layers"),
         ({"kernel_size": 4}, "kernel_size must be odd.*but is 4 with causal = false"),
         ({"kernel_size": 0, "causal": True}, "kernel_size must be at least 1, but is 0"),
         ({"layers": 0}, "layers and bottleneck must be at least 1, but are 0 and 2"),

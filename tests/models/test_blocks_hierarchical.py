@@ -53,7 +53,7 @@ class Stepwise(nn.Module):
 def test_paths_grow_as_the_logarithm_of_the_length_where_an_lstms_grow_as_the_length(power: int) -> None:
     steps, block = 4**power, make()
     x = torch.randn(1, steps, 3)
-    assert path_length(partial(block, mask=None), x, [block.summary, block.inherit]) == 2 * power
+    assert path_length(partial(block, mask=None), x, [block.summary, block.broadcast]) == 2 * power
     recurrence = Stepwise()
     assert path_length(recurrence, x, [recurrence.cell]) == steps
 
@@ -79,11 +79,11 @@ def test_a_summary_is_learned_queries_over_a_windows_real_members() -> None:
 
 
 @torch.no_grad()
-def test_every_member_is_told_what_its_own_window_was_told() -> None:
-    inherit, x, above = make().inherit, torch.randn(2, 6, 8), torch.randn(2, 2, 8)  # windows of 4: 4 and 2 members
+def test_every_member_adds_the_summary_of_its_own_window() -> None:
+    broadcast, x, above = make().broadcast, torch.randn(2, 6, 8), torch.randn(2, 2, 8)  # windows of 4: 4 and 2 members
     for member in range(6):
-        told = x[:, member] + inherit.parent(above[:, member // 4])
-        torch.testing.assert_close(inherit(x, above)[:, member], told + inherit.ffn(told))
+        summed = x[:, member] + broadcast.parent(above[:, member // 4])
+        torch.testing.assert_close(broadcast(x, above)[:, member], summed + broadcast.ffn(summed))
 
 
 def test_attention_in_a_window_sums_to_one_and_spares_padding() -> None:

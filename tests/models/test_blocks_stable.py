@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks import truncation
 from foldline.models.blocks import lstm, stable
-from foldline.models.probes import seen, truncated
+from foldline.models.probes import receptive_field, truncated
 
 
 def make(**table: Any) -> stable.Stable:
@@ -36,7 +36,7 @@ def gaps(block: stable.Stable, states: int, steps: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("cell", "states"), [("rnn", 1), ("lstm", 2)])
-def test_what_a_recurrence_began_with_is_forgotten_at_a_constant_rate(cell: str, states: int) -> None:
+def test_the_initial_state_is_forgotten_at_a_constant_rate(cell: str, states: int) -> None:
     gap = gaps(make(cell=cell, bound=0.9), states, 41)
     rate = (gap[40] / gap[10]) ** (1 / 30)  # lambda, estimated
     assert rate < 0.9 + 1e-6
@@ -54,38 +54,38 @@ def test_singular_values_are_cut_and_the_others_kept() -> None:
     torch.manual_seed(0)
     left, right = (torch.linalg.qr(torch.randn(3, 3))[0] for _ in range(2))
     weight = (left * torch.tensor([2.0, 0.5, 0.1])) @ right
-    torch.testing.assert_close(stable.within_ball(weight, 0.9), (left * torch.tensor([0.9, 0.5, 0.1])) @ right)
-    torch.testing.assert_close(stable.within_ball(0.4 * weight, 0.9), 0.4 * weight)
+    torch.testing.assert_close(stable.clip_singular_values(weight, 0.9), (left * torch.tensor([0.9, 0.5, 0.1])) @ right)
+    torch.testing.assert_close(stable.clip_singular_values(0.4 * weight, 0.9), 0.4 * weight)
 
 
 def test_rows_are_scaled_down_only() -> None:
     weight = torch.tensor([[3.0, -1.0], [0.1, 0.1], [0.0, 0.0]])
-    within = stable.within_rows(weight, torch.tensor([[0.4], [0.4], [0.4]]))
+    within = stable.clip_row_norms(weight, torch.tensor([[0.4], [0.4], [0.4]]))
     torch.testing.assert_close(within, torch.tensor([[0.3, -0.1], [0.1, 0.1], [0.0, 0.0]]))
 
 
 def test_an_lstms_rows_obey_proposition_2() -> None:
     cell = make(forget=0.64, bound=0.9).cells[0]
-    sums = stable.within_rows(cell.weight, cell.limits).abs().sum(dim=1).view(4, 8).amax(dim=1)
+    sums = stable.clip_row_norms(cell.weight, cell.limits).abs().sum(dim=1).view(4, 8).amax(dim=1)
     torch.testing.assert_close(sums, 0.9 * torch.tensor([0.36, 0.36**2, 0.36 / 4, 0.36]))  # i, f, z, o
 
 
 @torch.no_grad()
 def test_an_lstm_step_is_its_formula() -> None:
     cell, x = make(forget=0.5).cells[0], series(5)[:1]
-    weight = stable.within_rows(cell.weight, cell.limits)
+    weight = stable.clip_row_norms(cell.weight, cell.limits)
     state, memory, states = torch.zeros(8), torch.zeros(8), []
     for step in x[0]:
-        write, keep, candidate, show = (cell.project(step) + weight @ state).chunk(4)
-        memory = 0.5 * keep.sigmoid() * memory + write.sigmoid() * candidate.tanh()
-        state = show.sigmoid() * memory.tanh()
+        write, forget, candidate, output = (cell.project(step) + weight @ state).chunk(4)
+        memory = 0.5 * forget.sigmoid() * memory + write.sigmoid() * candidate.tanh()
+        state = output.sigmoid() * memory.tanh()
         states.append(state)
     torch.testing.assert_close(cell(x, None)[0], torch.stack(states))
 
 
 def test_gradients_pass_the_cut() -> None:
     weight = torch.randn(3, 3, requires_grad=True)
-    (slope,) = torch.autograd.grad(stable.within_ball(weight, 0.1).sum(), weight)
+    (slope,) = torch.autograd.grad(stable.clip_singular_values(weight, 0.1).sum(), weight)
     assert torch.equal(slope, torch.ones(3, 3))
 
 
@@ -118,11 +118,11 @@ def test_a_feed_forward_twin_sees_the_last_steps_and_is_as_large(steps: int) -> 
     twin = truncation.twin_of(steps, 67_000).eval()
     assert abs(truncation.size(twin) - 67_000) < 0.1 * 67_000
     x = torch.randn(1, 90, 5, generator=torch.Generator().manual_seed(1))
-    assert seen(partial(truncation.answers, twin), x, 85) == list(range(85 - steps + 1, 86))
+    assert receptive_field(partial(truncation.answers, twin), x, 85) == list(range(85 - steps + 1, 86))
 
 
 def test_nothing_can_be_truncated_to_no_step() -> None:
-    with pytest.raises(ValueError, match="steps must be at least 1, the answer's own, but is 0"):
+    with pytest.raises(ValueError, match="steps must be at least 1, the output's own, but is 0"):
         truncated(lambda x: x, series(3), 0)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from foldline.models.blocks import time2vec, transformer
 from foldline.models.contract import Targets
-from foldline.models.ops.covariates import Clock, Covariates, tell
+from foldline.models.ops.covariates import Clock, Covariates, set_clocks
 from foldline.models.systems.hybrid import Config, Hybrid
 
 TIME = torch.tensor([[0.0, 0.03, 0.07, 0.1], [0.0, 0.04, 0.05, 0.3]])  # (B, T), s, uneven
@@ -66,7 +66,7 @@ def test_the_code_of_seconds_knows_how_long_a_step_took() -> None:
 
 def test_a_clock_reads_the_unscaled_time_of_its_feature() -> None:
     clock = Clock("time_step")
-    tell(nn.ModuleList([clock]), ("u_in", "time_step", "R"), (5.0, 1.3, 0.0), (2.0, 0.8, 1.0))
+    set_clocks(nn.ModuleList([clock]), ("u_in", "time_step", "R"), (5.0, 1.3, 0.0), (2.0, 0.8, 1.0))
     scaled = torch.stack([X[..., 0], (TIME - 1.3) / 0.8, X[..., 2]], dim=2)
     torch.testing.assert_close(clock(scaled), TIME)
 
@@ -75,22 +75,22 @@ def test_a_hybrid_reads_time_from_the_feature_it_names_whatever_its_scale() -> N
     torch.manual_seed(0)
     config = Config(width=6, time="t", blocks=({"kind": "time2vec"}, {"kind": "transformer", "heads": 2}))
     network = Hybrid(config, 3, (), Targets(count=1)).eval()
-    nn.init.zeros_(network.enter.weight)  # only the clock looks at the features
+    nn.init.zeros_(network.project_in.weight)  # only the clock looks at the features
     codes = torch.zeros(2, 0, dtype=torch.long)
     outputs = []
     for scale in (1.0, 0.25):
-        tell(network, ("a", "b", "t"), (0.0, 0.0, 0.5), (1.0, 1.0, scale))
+        set_clocks(network, ("a", "b", "t"), (0.0, 0.0, 0.5), (1.0, 1.0, scale))
         x = torch.cat([X[..., :2], ((TIME - 0.5) / scale).unsqueeze(2)], dim=2)
         outputs.append(network(x, codes, None))
     torch.testing.assert_close(outputs[0], outputs[1])
 
 
-def test_a_clock_that_nobody_told_and_a_feature_that_is_not_there_are_refused() -> None:
+def test_a_clock_without_a_column_and_an_unknown_feature_are_refused() -> None:
     clock = nn.ModuleList([Clock("time_stop")])
-    with pytest.raises(ValueError, match=r"feature 'time_stop', but nobody has said which column"):
+    with pytest.raises(ValueError, match=r"feature 'time_stop', but its column is not set"):
         clock[0](X)
     with pytest.raises(ValueError, match=r"'time_stop' is none. Did you mean 'time_step'\? Known: time_step, u_in"):
-        tell(clock, ("u_in", "time_step"), (0.0, 0.0), (1.0, 1.0))
+        set_clocks(clock, ("u_in", "time_step"), (0.0, 0.0), (1.0, 1.0))
 
 
 @pytest.mark.parametrize("block", [{"kind": "time2vec"}, {"kind": "transformer", "position": "time"}])

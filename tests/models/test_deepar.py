@@ -1,4 +1,4 @@
-"""DeepAR: a known Gaussian is recovered, paths spread as sigma says, known steps are eaten."""
+"""DeepAR: a known Gaussian is recovered, paths spread as sigma says, known steps are fed back."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def make(targets: Targets, features: int, **changes: Any) -> DeepAR:
 
 
 def constant(mu: float, sigma: float, **changes: Any) -> DeepAR:
-    """A network whose every step says N(mu, sigma), whatever it eats."""
+    """A network whose every step says N(mu, sigma), whatever its inputs."""
     network = make(Targets(count=1), 1, form="autoregressive", **changes).eval()
     linear = network._inner.out
     nn.init.zeros_(linear.weight)
     with torch.no_grad():
-        linear.bias.copy_(torch.tensor([mu, torch.tensor(sigma - network._inner.floor).expm1().log()]))
+        linear.bias.copy_(network._inner.outputs_of(torch.tensor([mu]), torch.tensor([sigma])))
     return network
 
 
@@ -51,41 +51,62 @@ def test_the_likelihood_recovers_a_known_gaussian(form: str) -> None:
 def test_paths_spread_as_sigma_says() -> None:
     network = constant(mu=0.5, sigma=0.3, paths=4000)
     raw = network(torch.zeros(2, 3, 1), STATIC[:2], None)
-    location, sigma = network._inner.located(raw)
+    location, sigma = network._inner.location_and_scale(raw)
     torch.testing.assert_close(location, torch.full((2, 3, 1), 0.5), atol=0.03, rtol=0)
     torch.testing.assert_close(sigma, torch.full((2, 3, 1), 0.3), atol=0.02, rtol=0)
 
 
 @torch.no_grad()
-def test_what_is_summed_up_is_the_paths_median_and_deviation() -> None:
+def test_the_summary_is_the_paths_median_and_deviation() -> None:
     network = constant(mu=0.0, sigma=1.0, paths=3)
     paths = torch.tensor([1.0, 4.0, 2.0]).view(3, 1, 1, 1)
-    location, sigma = network._inner.located(network._summed_up(paths))
+    location, sigma = network._inner.location_and_scale(network._summarise(paths))
     torch.testing.assert_close(location.flatten(), torch.tensor([2.0]))
     torch.testing.assert_close(sigma.flatten(), paths.flatten().std().unsqueeze(0))
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("size", [1e-3, 1.0, 50.0, 90.0, 1e4, 1e19, 1e30, 1e38])
+def test_the_summary_holds_for_any_size_of_float32(size: float) -> None:
+    network = constant(mu=0.0, sigma=1.0, paths=4)
+    paths = size * torch.tensor([-1.0, 1.0, 3.0, 2.0]).view(4, 1, 1, 1)
+    location, sigma = network._inner.location_and_scale(network._summarise(paths))
+    torch.testing.assert_close(location.flatten(), torch.tensor([1.5 * size]))
+    torch.testing.assert_close(sigma.flatten().double(), paths.flatten().double().std().unsqueeze(0), rtol=1e-5, atol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [1.1e-3, 0.1, 1.0, 20.0, 88.0, 89.0, 1e3, 1e10, 3e38])
+def test_outputs_of_a_scale_give_that_scale(scale: float) -> None:
+    head, location = constant(mu=0.0, sigma=1.0)._inner, torch.tensor([[0.25]])
+    outputs = head.outputs_of(location, torch.tensor([[scale]]))
+    assert outputs.isfinite().all()
+    again, found = head.location_and_scale(outputs)
+    assert torch.equal(again, location)
+    torch.testing.assert_close(found, torch.tensor([[scale]]), rtol=1e-5, atol=1e-7)
+
+
+@torch.no_grad()
 def test_a_random_walk_spreads_as_the_root_of_the_steps() -> None:
-    """Each step eats the one before: with mu_t = y_{t-1} the paths' variance grows by sigma^2 a step."""
+    """Each step is fed the one before: with mu_t = y_{t-1} the paths' variance grows by sigma^2 a step."""
     network = constant(mu=0.0, sigma=0.1, paths=4000)
-    network._through = lambda x, mask: x  # type: ignore[method-assign]
-    network.layers = nn.ModuleList([Eater()])
+    network._run_layers = lambda x, mask: x  # type: ignore[method-assign]
+    network.layers = nn.ModuleList([Echo()])
     network._inner.out.weight[0, 0] = 1.0
-    _, sigma = network._inner.located(network(torch.zeros(1, 9, 1), STATIC[:1], None))
+    _, sigma = network._inner.location_and_scale(network(torch.zeros(1, 9, 1), STATIC[:1], None))
     wanted = 0.1 * torch.arange(1, 10).sqrt().view(1, 9, 1)
     torch.testing.assert_close(sigma, wanted, atol=0.02, rtol=0.05)
 
 
-class Eater(nn.Module):
-    """In place of an LSTM: what it eats first is what it says first."""
+class Echo(nn.Module):
+    """In place of an LSTM: its first output is its first input."""
 
     def forward(self, x: Tensor, state: None) -> tuple[Tensor, None]:
         return torch.cat([x[..., :1], x.new_zeros(*x.shape[:2], 7)], dim=-1), None
 
 
 @torch.no_grad()
-def test_the_known_start_is_eaten_and_later_truth_is_not() -> None:
+def test_the_known_start_is_fed_back_and_later_truth_is_not() -> None:
     network = make(Targets(count=1, observed=2), 3, form="autoregressive").eval()
     random = torch.Generator().manual_seed(1)
     there = (torch.arange(6) < 2).float().view(1, 6, 1)

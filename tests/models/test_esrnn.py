@@ -13,20 +13,20 @@ from foldline.models.contract import Targets
 from foldline.models.systems.esrnn import (
     ESRNN,
     Config,
-    Dilated,
+    DilatedLSTM,
     HoltWinters,
-    Ratio,
+    LogRatioHead,
     Smoothing,
-    combination,
-    smoothed,
-    starts,
+    combination_weights,
+    exponential_smoothing,
+    initial_alphas,
 )
 
 VENTILATOR = ((5.0, 20.0, 50.0), (0.01, 0.02, 0.05))  # R in cmH2O/(L/s), C in L/cmH2O
 
 
 def test_alpha_starts_from_the_lungs_time_constant() -> None:
-    alpha = starts(Config(factors=VENTILATOR), (3, 3)).view(4, 4)
+    alpha = initial_alphas(Config(factors=VENTILATOR), (3, 3)).view(4, 4)
     assert float(alpha[1, 3]) == pytest.approx(1 - math.exp(-0.033 / (5 * 0.05)))
     assert float(alpha[3, 1]) == pytest.approx(1 - math.exp(-0.033 / (50 * 0.01)))
     unknown_r = (5 * 20 * 50) ** (1 / 3)
@@ -35,7 +35,7 @@ def test_alpha_starts_from_the_lungs_time_constant() -> None:
 
 def test_smoothing_is_the_recursion_by_hand() -> None:
     x, alpha = torch.tensor([[[1.0], [3.0], [0.0]]]), torch.tensor([[0.25]])
-    torch.testing.assert_close(smoothed(x, alpha).flatten(), torch.tensor([1.0, 1.5, 1.125]))
+    torch.testing.assert_close(exponential_smoothing(x, alpha).flatten(), torch.tensor([1.0, 1.5, 1.125]))
 
 
 @torch.no_grad()
@@ -44,7 +44,7 @@ def test_each_combination_smooths_by_its_own_alpha() -> None:
     x = torch.randn(1, 5, 2).expand(2, -1, -1)
     out = smooth(x, static)
     for series, alpha in enumerate((1 - math.exp(-0.033 / 0.25), 1 - math.exp(-0.033 / 0.5))):
-        level = smoothed(x[:1], torch.full((1, 2), alpha))
+        level = exponential_smoothing(x[:1], torch.full((1, 2), alpha))
         torch.testing.assert_close(out[series : series + 1], torch.cat([level, x[:1] - level], dim=-1))
 
 
@@ -57,17 +57,17 @@ def test_gradients_reach_the_alphas_of_the_series_that_are_there_and_of_no_other
 
 
 def test_combinations_are_counted_row_by_row() -> None:
-    assert combination(torch.tensor([[0, 0], [2, 1]]), (3, 2)).argmax(dim=1).tolist() == [0, 2 * 3 + 1]
+    assert combination_weights(torch.tensor([[0, 0], [2, 1]]), (3, 2)).argmax(dim=1).tolist() == [0, 2 * 3 + 1]
     half = torch.tensor([[[0.0, 0.5, 0.5, 0.0], [0.0, 1.0, 0.0, 0.0]]])
-    assert combination(half, (3, 2))[0].nonzero().flatten().tolist() == [1 * 3 + 1, 2 * 3 + 1]
+    assert combination_weights(half, (3, 2))[0].nonzero().flatten().tolist() == [1 * 3 + 1, 2 * 3 + 1]
 
 
 @torch.no_grad()
 def test_holt_winters_is_the_recursion_by_hand() -> None:
     base = HoltWinters(Config(season=2, offset=1.0), (), targets=1)
     base.season.copy_(torch.tensor([1.0, 2.0]).log().view(2, 1, 1))
-    y, there = torch.tensor([3.0, 9.0, 0.0, 0.0]).view(1, 4, 1), torch.tensor([True, True, False, False]).view(1, 4, 1)
-    forecast, ratio = base(y, there, torch.zeros(1, 0, dtype=torch.long))  # positive: 4, 10; alpha = gamma = 1/2
+    y, known = torch.tensor([3.0, 9.0, 0.0, 0.0]).view(1, 4, 1), torch.tensor([True, True, False, False]).view(1, 4, 1)
+    forecast, ratio = base(y, known, torch.zeros(1, 0, dtype=torch.long))  # positive: 4, 10; alpha = gamma = 1/2
     first = 4.0  # level 4 / 1
     second = 0.5 * (10 / 2) + 0.5 * first  # 4.5
     season = [0.5 * (4 / first) + 0.5 * 1.0, 0.5 * (10 / second) + 0.5 * 2.0]
@@ -77,24 +77,34 @@ def test_holt_winters_is_the_recursion_by_hand() -> None:
 
 
 @torch.no_grad()
-def test_the_head_works_on_the_logarithm_and_answers_in_the_targets_unit() -> None:
-    head = Ratio(heads.build({"kind": "l1"}, 1, Targets(count=1)), targets=1, offset=2.0)
+def test_the_head_works_on_the_logarithm_and_predicts_in_the_targets_unit() -> None:
+    head = LogRatioHead(heads.build({"kind": "l1"}, 1, Targets(count=1)), targets=1, offset=2.0)
     raw = torch.tensor([math.log(1.5), 4.0]).view(1, 1, 2)  # ratio 1.5 of a forecast of 4: y + 2 = 6
     scored = torch.ones(1, 1, dtype=torch.bool)
     torch.testing.assert_close(head.predict(raw, scored).flatten(), torch.tensor([4.0]))
     loss = head.loss(raw, torch.tensor([10.0]).view(1, 1, 1), torch.ones(1, 1), None)
     torch.testing.assert_close(loss, torch.tensor(math.log(12 / 4) - math.log(1.5)))
-    gaussian = Ratio(heads.build({"kind": "gaussian"}, 1, Targets(count=1)), targets=1, offset=2.0)
+    gaussian = LogRatioHead(heads.build({"kind": "gaussian"}, 1, Targets(count=1)), targets=1, offset=2.0)
     sure = gaussian.spread(torch.tensor([0.0, -2.0, 4.0]).view(1, 1, 3))
     unsure = gaussian.spread(torch.tensor([0.0, 1.0, 4.0]).view(1, 1, 3))
     assert sure is not None and unsure is not None and float(unsure) > float(sure) > 0
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("ratio", [100.0, 1e4, 1e30])
+def test_an_extreme_ratio_stays_finite(ratio: float) -> None:
+    head = LogRatioHead(heads.build({"kind": "gaussian"}, 1, Targets(count=1)), targets=1, offset=2.0)
+    raw = torch.tensor([ratio, 1e4, 4.0]).view(1, 1, 3)
+    spread = head.spread(raw)
+    assert spread is not None and spread.isfinite().all()
+    assert head.predict(raw, torch.ones(1, 1, dtype=torch.bool)).isfinite().all()
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("causal", [True, False])
 def test_a_dilated_lstm_is_an_lstm_on_every_dth_step(causal: bool) -> None:
     torch.manual_seed(0)
-    layer, x = Dilated(3, 4, dilation=3, causal=causal), torch.randn(2, 8, 3)
+    layer, x = DilatedLSTM(3, 4, dilation=3, causal=causal), torch.randn(2, 8, 3)
     out = layer(x, None)
     for first in range(3):
         torch.testing.assert_close(out[:, first::3], layer.lstm(x[:, first::3].contiguous())[0])
@@ -115,7 +125,7 @@ def test_blocks_of_dilated_lstms_follow_each_other_with_a_residual_around_all_bu
 def test_the_forecasting_form_follows_the_known_level() -> None:
     network = ESRNN(Config(width=4, form="forecast"), 3, (), Targets(count=1, observed=2)).eval()
     for parameter in network.head.parameters():
-        parameter.zero_()  # the head says ratio 1: what comes out is Holt-Winters' own forecast
+        parameter.zero_()  # the head predicts ratio 1: the prediction is Holt-Winters' own forecast
     x = torch.tensor([[[0.0, 1.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]])
     raw = network.head(network(x, torch.zeros(1, 0, dtype=torch.long), None))
     prediction = network.head.predict(raw, torch.ones(1, 3, dtype=torch.bool))

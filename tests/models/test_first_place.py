@@ -1,4 +1,4 @@
-"""The winner's network: the published size, its parts, and the contract of models/contract.py."""
+"""The 1st place's network: the published size, its parts, and the contract of models/contract.py."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from foldline.models import MODELS
+from foldline.models.blocks.residual_bilstm import ResidualBiLSTM
 from foldline.models.contract import Targets
-from foldline.models.systems.first_place import Config, FirstPlace, ResidualLSTM, TransformerLayer, WindowTransformer
+from foldline.models.systems.first_place import Config, FirstPlace, TransformerLayer, WindowTransformer
 
 SERIES, STEPS, FEATURES = 6, 9, 4
 LENGTHS = torch.tensor([9, 1, 4, 8, 3, 5])  # 1, 3 and 4 steps hold no window of 5
@@ -50,7 +51,8 @@ def test_any_number_of_steps_is_taken(steps: int) -> None:
 def test_finite_gradients_reach_every_parameter(mask: Tensor | None) -> None:
     network = make().train()
     raw = network.head(network(batch(), STATIC, mask))
-    network.head.loss(raw, torch.randn_like(raw), MASK.float(), mask).backward()
+    known = None if mask is None else mask.unsqueeze(-1).expand_as(raw)
+    network.head.loss(raw, torch.randn_like(raw), MASK.float(), known).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
@@ -102,7 +104,9 @@ def test_in_bfloat16_it_says_nearly_the_same() -> None:
 
 
 def test_a_residual_lstm_without_weights_is_the_identity() -> None:
-    block, x = ResidualLSTM(6), torch.randn(2, 5, 6)
+    block, x = make().recurrent[0], torch.randn(2, 5, 8)
+    assert isinstance(block, ResidualBiLSTM)
+    assert not torch.allclose(block(x, None), x, atol=1e-3)
     for parameter in block.parameters():
         nn.init.zeros_(parameter)
     assert torch.equal(block(x, None), x)
@@ -114,9 +118,9 @@ def test_its_transformer_layer_is_torchs(mask: Tensor | None) -> None:
     torch.manual_seed(0)
     ours, torchs = TransformerLayer(8, heads=2), nn.TransformerEncoderLayer(8, 2, 32, dropout=0.0, batch_first=True)
     names = {
-        "project.weight": "self_attn.in_proj_weight",
-        "project.bias": "self_attn.in_proj_bias",
-        "gather": "self_attn.out_proj",
+        "attention.project_in.weight": "self_attn.in_proj_weight",
+        "attention.project_in.bias": "self_attn.in_proj_bias",
+        "attention.project_out": "self_attn.out_proj",
         "ffn.0": "linear1",
         "ffn.2": "linear2",
         "norm_attention": "norm1",
@@ -136,18 +140,22 @@ def renamed(name: str, names: dict[str, str]) -> str:
 
 @torch.no_grad()
 def test_windows_are_convolved_attended_and_spread_back_by_hand() -> None:
-    """With attention taken out: window w sees steps w, w + 1, and step t hears of windows t - 1 and t."""
+    """With attention taken out: window w sees steps w, w + 1, and step t gets windows t - 1 and t."""
     torch.manual_seed(0)
     block, x = WindowTransformer(Config(width=4, heads=2), kernel=2), torch.randn(1, 3, 4)
-    block.attend = KeepIt()
-    conv, back = block.windows.weight, block.back.weight  # (out, in, 2), (in, out, 2)
-    rows = [block.norm_in(conv[:, :, 0] @ x[0, w] + conv[:, :, 1] @ x[0, w + 1] + block.windows.bias) for w in (0, 1)]
-    heard = [rows[0] @ back[:, :, 0], rows[0] @ back[:, :, 1] + rows[1] @ back[:, :, 0], rows[1] @ back[:, :, 1]]
-    expected = x[0] + block.norm_out(torch.stack(heard) + block.back.bias)
+    block.transformer = Unchanged()
+    conv, deconv = block.conv.weight, block.deconv.weight  # (out, in, 2), (in, out, 2)
+    rows = [block.norm_in(conv[:, :, 0] @ x[0, w] + conv[:, :, 1] @ x[0, w + 1] + block.conv.bias) for w in (0, 1)]
+    spread = [
+        rows[0] @ deconv[:, :, 0],
+        rows[0] @ deconv[:, :, 1] + rows[1] @ deconv[:, :, 0],
+        rows[1] @ deconv[:, :, 1],
+    ]
+    expected = x[0] + block.norm_out(torch.stack(spread) + block.deconv.bias)
     torch.testing.assert_close(block(x, None)[0], expected)
 
 
-class KeepIt(nn.Module):
+class Unchanged(nn.Module):
     """An attention layer that changes nothing."""
 
     def forward(self, x: Tensor, real: Tensor | None) -> Tensor:

@@ -61,9 +61,9 @@ def test_it_starts_as_in_keras() -> None:
     torch.manual_seed(0)
     layer = gru.GRU(gru.Config(width=6), 7).gru
     for direction in ("", "_reverse"):
-        for gate in getattr(layer, f"weight_hh_l0{direction}").chunk(3):
-            torch.testing.assert_close(gate @ gate.T, torch.eye(3))
-        limit = (6 / (7 + 3)) ** 0.5  # Xavier's, of one gate
+        matrix = getattr(layer, f"weight_hh_l0{direction}")  # (9, 3), of all gates
+        torch.testing.assert_close(matrix.T @ matrix, torch.eye(3))
+        limit = (6 / (7 + 9)) ** 0.5  # Glorot's, of all gates
         for gate in getattr(layer, f"weight_ih_l0{direction}").chunk(3):
             assert 0.8 * limit < float(gate.abs().max()) <= limit
         assert not getattr(layer, f"bias_ih_l0{direction}").any() and not getattr(layer, f"bias_hh_l0{direction}").any()

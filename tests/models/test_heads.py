@@ -60,9 +60,24 @@ def test_huber_by_hand() -> None:
 def test_the_two_phases_by_hand() -> None:
     head = heads.build({"kind": "twophase", "other": 0.5}, 4, ONE)
     raw, y = torch.tensor([[[1.0, 50.0], [60.0, 4.0], [70.0, 80.0]]]), torch.zeros(1, 3, 1)
-    weight, real = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[True, True, False]])
-    assert head.loss(raw, y, weight, real).item() == (2 * 1 + 0.5 * 4) / 2  # the third step is padding
+    weight, known = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[[True], [True], [False]]])
+    assert head.loss(raw, y, weight, known).item() == (2 * 1 + 0.5 * 4) / 2  # the third step is padding
     assert head.predict(raw, weight > 0).flatten().tolist() == [1.0, 4.0, 80.0]
+
+
+def test_a_step_without_a_label_counts_for_no_phase() -> None:
+    """Unscored steps of unlabelled series hold y = 0: not a label of the other phase."""
+    head = heads.build({"kind": "twophase", "other": 0.5}, 4, Targets(count=2))
+    raw, y = torch.zeros(1, 4, 4, requires_grad=True), torch.ones(1, 4, 2)
+    weight = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+    known = torch.tensor([[[True, True], [False, False], [True, False], [True, True]]])
+    loss = head.loss(raw, torch.where(known, y, 7.0), weight, known)
+    assert loss.item() == 1 + 0.5 * (0.5 + 1)  # the third step has one of two targets
+    loss.backward()
+    assert raw.grad is not None and not raw.grad[0, 1].any()
+    assert (raw.grad[0, 2] != 0).tolist() == [False, False, True, False]
+    everywhere = torch.ones_like(known)
+    assert head.loss(raw, y, weight, everywhere).item() == head.loss(raw, y, weight, None).item() == 1 + 0.5 * 3
 
 
 def test_each_phase_learns_from_its_own_steps() -> None:
@@ -133,7 +148,7 @@ def test_a_likelihood_recovers_location_scale_and_mean_error(kind: str, drawn_fr
     raw = fitted(head, y)
     location, spread = head.predict(raw, torch.ones(1, 1)), head.spread(raw)
     assert spread is not None
-    _, scale = head.located(raw)  # type: ignore[operator]
+    _, scale = head.location_and_scale(raw)  # type: ignore[operator]
     assert location.item() == pytest.approx(1.5, abs=0.02) and scale.item() == pytest.approx(0.4, rel=0.03)
     assert spread.item() == pytest.approx((y - 1.5).abs().mean().item(), rel=0.03)
 
@@ -166,7 +181,7 @@ def test_a_heads_table_is_read_from_a_config() -> None:
         ('{kind = "l1", aux = {differences = [0]}}', "different lags of at least 1 step, but is [0]"),
         ('{kind = "l1", aux = {differences = [2, 2]}}', "different lags of at least 1 step, but is [2, 2]"),
         ('{kind = "l1", aux = {differences = ["1"]}}', "differences[0] must be a whole number"),
-        ('{kind = "l1", aux = {differences = []}}', "aux must ask for something"),
+        ('{kind = "l1", aux = {differences = []}}', "aux must have at least one target"),
         ('{kind = "l1", aux = {weight = 0}}', "weight must be above 0, but is 0.0"),
         ('{kind = "l1", aux = 0.2}', "head.aux must be a table, but is 0.2"),
         ('{kind = "huber", delta = 0}', "delta must be above 0, but is 0.0"),

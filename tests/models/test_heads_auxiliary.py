@@ -17,7 +17,7 @@ ALL = torch.ones(1, 5)
 
 
 def total(aux: Aux, weight: Tensor, raw: Tensor | None = None) -> float:
-    return aux.total(torch.zeros(1, 5, aux.count) if raw is None else raw, Y, weight).item()
+    return aux.weighted_sum(torch.zeros(1, 5, aux.count) if raw is None else raw, Y, weight).item()
 
 
 def test_differences_by_hand() -> None:
@@ -39,6 +39,20 @@ def test_the_cumulative_target_by_hand() -> None:
     assert total(aux, torch.tensor([[0.0, 1.0, 0.0, 2.0, 0.0]])) == 4 + 2 * 12 / 2  # only scored steps are summed
 
 
+def test_a_target_computed_from_an_unknown_value_does_not_count() -> None:
+    aux, y = Aux(differences=(1,), second=True, cumulative=True, weight=1.0), torch.cat([Y, 2 * Y], dim=2)
+    known = torch.ones(1, 5, 2, dtype=torch.bool)
+    raw = torch.zeros(1, 5, 2 * aux.count)
+    whole = aux.weighted_sum(raw, y, ALL, known)
+    assert whole.item() == aux.weighted_sum(raw, y, ALL, None).item()
+    known[0, 1, 0] = False  # of the first target: differences at steps 1, 2, second differences at 2, 3
+    differences = (6 + 3) + 2 * (3 + 2 + 6 + 3)
+    second = 9 + 2 * (5 + 8 + 9)
+    cumulative = (1 + 3 / 2 + 11 / 3 + 16 / 4) + 2 * (1 + 5 / 2 + 7 / 3 + 15 / 4 + 20 / 5)
+    found = aux.weighted_sum(raw, torch.where(known, y, 99.0), ALL, known).item()
+    assert found == pytest.approx((differences + second + cumulative) / 6)
+
+
 def test_targets_of_several_kinds_are_averaged_over() -> None:
     each = [Aux(differences=(1,)), Aux(differences=(3,)), Aux(differences=(), second=True)]
     together = total(Aux(differences=(1, 3), second=True), ALL)
@@ -54,14 +68,14 @@ def test_each_output_stands_for_one_lag_and_target() -> None:
                 if step >= lag:
                     raw[series, step, 3 * place : 3 * place + 3] = y[series, step] - y[series, step - lag]
     aux = Aux(differences=(1, 4))
-    assert aux.total(raw, y, torch.ones(2, 7)).item() == 0.0
-    assert aux.total(raw[..., [0, 2, 1, 3, 4, 5]], y, torch.ones(2, 7)).item() > 0
+    assert aux.weighted_sum(raw, y, torch.ones(2, 7)).item() == 0.0
+    assert aux.weighted_sum(raw[..., [0, 2, 1, 3, 4, 5]], y, torch.ones(2, 7)).item() > 0
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_lags_longer_than_a_series_have_no_steps(steps: int) -> None:
     aux = Aux(differences=(3, 4))
-    assert aux.total(torch.ones(2, steps, 2), torch.ones(2, steps, 1), torch.ones(2, steps)).item() == 0.0
+    assert aux.weighted_sum(torch.ones(2, steps, 2), torch.ones(2, steps, 1), torch.ones(2, steps)).item() == 0.0
 
 
 def test_it_adds_its_share_to_the_heads_own_loss() -> None:

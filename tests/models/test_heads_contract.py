@@ -1,4 +1,4 @@
-"""The contract of `models.base.Head`, over every registered head, and one with auxiliary targets."""
+"""The contract of `models.contract.Head`, over every registered head, and one with auxiliary targets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from foldline.models.heads import HEADS
 SERIES, STEPS, WIDTH = 5, 9, 8
 TARGETS = Targets(count=2, grids=((-4.0, 0.25, 33), (-3.0, 0.5, 13)))
 REAL = torch.arange(STEPS)[None, :] < torch.tensor([9, 1, 4, 8, 3])[:, None]  # (B, T)
+KNOWN = REAL.unsqueeze(-1).expand(-1, -1, TARGETS.count)  # (B, T, K)
 
 TABLES: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in HEADS}
 TABLES["laplace with aux"] = {"kind": "laplace", "aux": {"differences": [1, 3], "second": True, "cumulative": True}}
@@ -44,8 +45,8 @@ def test_it_predicts_each_target_and_how_far_off_it_is_or_nothing(table: dict[st
 def test_what_stands_at_padded_steps_changes_no_loss(table: dict[str, Any]) -> None:
     head, hidden, y, weight = batch(table)
     padded = ~REAL.unsqueeze(-1)
-    clean = head.loss(head(hidden), y, weight, REAL)
-    dirty = head.loss(head(hidden.masked_fill(padded, 1e3)), y.masked_fill(padded, 1e3), weight, REAL)
+    clean = head.loss(head(hidden), y, weight, KNOWN)
+    dirty = head.loss(head(hidden.masked_fill(padded, 1e3)), y.masked_fill(padded, 1e3), weight, KNOWN)
     torch.testing.assert_close(dirty, clean)
 
 
@@ -70,11 +71,11 @@ def test_a_series_of_twice_the_weight_is_that_series_twice(table: dict[str, Any]
 @every_head
 def test_the_gradient_of_a_batch_is_the_weighted_mean_of_its_parts_gradients(table: dict[str, Any]) -> None:
     head, hidden, y, weight = batch(table)
-    head.loss(head(hidden), y, weight, REAL).backward()
+    head.loss(head(hidden), y, weight, KNOWN).backward()
     whole = [parameter.grad for parameter in head.parameters()]
     head.zero_grad()
     for part in (slice(0, 2), slice(2, SERIES)):
-        loss = head.loss(head(hidden[part]), y[part], weight[part], REAL[part])
+        loss = head.loss(head(hidden[part]), y[part], weight[part], KNOWN[part])
         (loss * weight[part].sum() / weight.sum()).backward()
     for parameter, expected in zip(head.parameters(), whole, strict=True):
         torch.testing.assert_close(parameter.grad, expected)
@@ -85,7 +86,7 @@ def test_the_gradient_of_a_batch_is_the_weighted_mean_of_its_parts_gradients(tab
 def test_extreme_outputs_keep_loss_gradient_and_prediction_finite(table: dict[str, Any], size: float) -> None:
     head, hidden, y, weight = batch(table)
     raw = head(hidden).detach().sign().mul_(size).requires_grad_()
-    loss, spread = head.loss(raw, y, weight, REAL), head.spread(raw)
+    loss, spread = head.loss(raw, y, weight, KNOWN), head.spread(raw)
     loss.backward()
     assert raw.grad is not None
     for values in (loss, raw.grad, head.predict(raw, REAL), *(() if spread is None else (spread,))):
@@ -95,7 +96,7 @@ def test_extreme_outputs_keep_loss_gradient_and_prediction_finite(table: dict[st
 @every_head
 def test_without_any_weight_loss_and_gradient_are_0(table: dict[str, Any]) -> None:
     head, hidden, y, weight = batch(table)
-    loss = head.loss(head(hidden), y, torch.zeros_like(weight), REAL)
+    loss = head.loss(head(hidden), y, torch.zeros_like(weight), KNOWN)
     loss.backward()
     assert loss.item() == 0.0
     for parameter in head.parameters():
@@ -105,7 +106,7 @@ def test_without_any_weight_loss_and_gradient_are_0(table: dict[str, Any]) -> No
 @every_head
 def test_a_finite_gradient_reaches_every_output(table: dict[str, Any]) -> None:
     head, hidden, y, weight = batch(table)
-    head.loss(head(hidden), y, weight, REAL).backward()
+    head.loss(head(hidden), y, weight, KNOWN).backward()
     for parameter in head.parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all()
         assert parameter.dim() == 1 or parameter.grad.any(dim=1).all()  # a bias's signs may cancel

@@ -12,7 +12,7 @@ from torch.nn import functional
 from foldline import models
 from foldline.models.blocks import BLOCKS
 from foldline.models.contract import Embed, Targets
-from foldline.models.ops.covariates import NOTHING
+from foldline.models.ops.covariates import NO_COVARIATES
 from foldline.models.systems.hybrid import Config, Hybrid, Residual
 
 
@@ -33,7 +33,7 @@ def test_a_skip_adds_the_input(skip: bool, factor: float) -> None:
     x = torch.randn(2, 4, 6)
     residual = Residual(Double(), 6, 6, skip, 0.0)
     residual.norm = nn.Identity()
-    torch.testing.assert_close(residual(x, None, NOTHING), factor * x)
+    torch.testing.assert_close(residual(x, None, NO_COVARIATES), factor * x)
 
 
 def test_a_skip_is_a_linear_map_only_where_the_width_changes() -> None:
@@ -58,10 +58,10 @@ def test_dropout_acts_on_the_block_and_spares_the_skip() -> None:
     torch.manual_seed(0)
     residual, x = Residual(Double(), 6, 6, True, 0.5), torch.ones(50, 20, 6)
     residual.norm = nn.Identity()
-    assert residual(x, None, NOTHING).unique().tolist() == [1.0, 5.0]  # skip + 0, or skip + 2 / (1 - 0.5)
+    assert residual(x, None, NO_COVARIATES).unique().tolist() == [1.0, 5.0]  # skip + 0, or skip + 2 / (1 - 0.5)
 
 
-def test_embeddings_tell_levels_apart_and_know_one_for_unseen_values() -> None:
+def test_embeddings_differ_between_levels_and_have_one_for_unseen_values() -> None:
     network = hybrid(levels=(2, 3), embed=4, blocks=({"kind": "conv"},)).eval()
     assert network.embed is not None
     assert [table.shape for table in network.embed.tables] == [(3, 4), (4, 4)]  # levels and the unknown one
@@ -118,7 +118,10 @@ def test_default_size_is_what_its_docstring_says() -> None:
 def test_a_cells_key_knows_every_file_that_a_block_imports(kind: str) -> None:
     files = models.source_of("hybrid", {"blocks": [{"kind": kind}]})
     imports = {
-        line for path in files for line in path.read_text(encoding="utf-8").splitlines() if "from models." in line
+        line
+        for path in files
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "from foldline.models." in line
     }
-    modules = {line.split("from models.")[1].split(" import")[0].split(".")[-1] for line in imports}
+    modules = {line.split("from foldline.models.")[1].split(" import")[0].split(".")[-1] for line in imports}
     assert modules - {"heads", "blocks"} <= {path.stem for path in files}

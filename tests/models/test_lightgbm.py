@@ -20,6 +20,10 @@ def rows(count: int = 300) -> tuple[np.ndarray, np.ndarray]:
     return x, np.stack([3.0 * x[:, 0], -2.0 * x[:, 1]], axis=1).astype(np.float64)
 
 
+def mae(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float(np.abs(predicted - truth).mean())
+
+
 def fitted(seed: int = 0, config: Config = SMALL) -> LightGBM:
     model = LightGBM(config)
     model.fit(*rows(), seed=seed, threads=1)
@@ -37,6 +41,21 @@ def test_each_target_has_its_own_booster() -> None:
     predicted = model.predict(x, 1)
     assert predicted.shape == y.shape and predicted.dtype == np.float64 and len(model.boosters) == 2
     assert (np.abs(predicted - y).mean(axis=0) < 0.2 * np.abs(y).mean(axis=0)).all()
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.5, 0.8])
+def test_a_quantile_is_that_of_its_alpha(alpha: float) -> None:
+    """Of rows that no feature tells apart, each prediction is the quantile of all labels."""
+    x, y = np.zeros((1000, 1), dtype=np.float32), np.random.default_rng(0).permutation(1000.0 * np.arange(1000) / 999)
+    model = LightGBM(Config(rounds=5, objective="quantile", alpha=alpha))
+    model.fit(x, y[:, None], seed=0, threads=1)
+    assert model.predict(x, 1)[0, 0] == pytest.approx(1000 * alpha, abs=5)
+
+
+def test_hubers_alpha_reaches_the_library() -> None:
+    x, _ = rows()
+    wide, narrow = (fitted(config=Config(rounds=8, objective="huber", alpha=alpha)) for alpha in (10.0, 0.01))
+    assert not np.array_equal(wide.predict(x, 1), narrow.predict(x, 1))
 
 
 def test_its_text_saves_and_loads_to_the_same_bits(tmp_path: Path) -> None:
@@ -57,9 +76,9 @@ def test_eleven_targets_are_loaded_in_their_order(tmp_path: Path) -> None:
 
 
 def test_rounds_are_reported_over_all_targets() -> None:
-    heard: list[tuple[int, int]] = []
-    LightGBM(SMALL).fit(*rows(), seed=0, threads=1, on_round=lambda done, of: heard.append((done, of)))
-    assert heard == [(done, 16) for done in range(1, 17)]
+    reported: list[tuple[int, int]] = []
+    LightGBM(SMALL).fit(*rows(), seed=0, threads=1, on_round=lambda done, of: reported.append((done, of)))
+    assert reported == [(done, 16) for done in range(1, 17)]
 
 
 def test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on(tmp_path: Path) -> None:
@@ -69,12 +88,14 @@ def test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_t
         rows(),
         np.random.default_rng(1).normal(size=(2, 300)),
     )
-    taught, held = np.stack([noise[0], y[:, 0]], axis=1), np.stack([noise[1], y[:, 0]], axis=1)
-    whole, stopped, loaded, heard = LightGBM(config), LightGBM(config), LightGBM(config), list[int]()
-    whole.fit(x, taught, seed=0, threads=1)
-    stopped.fit(x, taught, 0, 1, lambda done, of: heard.append(done), watched=Watched(x=x, y=held, stop=5))
+    labels, held = np.stack([noise[0], y[:, 0]], axis=1), np.stack([noise[1], y[:, 0]], axis=1)
+    whole, stopped, loaded, reported = LightGBM(config), LightGBM(config), LightGBM(config), list[int]()
+    whole.fit(x, labels, seed=0, threads=1)
+    stopped.fit(
+        x, labels, 0, 1, lambda done, of: reported.append(done), watched=Watched(x=x, y=held, stop=5, score=mae)
+    )
     kept = [booster.num_trees() for booster in stopped.boosters]
-    assert heard == [*range(1, kept[0] + 5 + 1), *range(41, 81)] and kept[1] == 40
+    assert reported == [*range(1, kept[0] + 5 + 1), *range(41, 81)] and kept[1] == 40
     errors = [np.abs(whole.boosters[0].predict(x, num_iteration=n) - noise[1]).mean() for n in range(1, kept[0] + 6)]
     assert kept[0] == 1 + int(np.argmin(errors))  # to be watched changes no tree, only how many there are
     np.testing.assert_array_equal(stopped.predict(x, 1)[:, 0], whole.boosters[0].predict(x, num_iteration=kept[0]))
@@ -94,6 +115,11 @@ def test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_t
         ({"bagging_fraction": 0.0}, r"bagging_fraction must be in \(0, 1\], but is 0.0"),
         ({"min_data_in_leaf": -1}, "min_data_in_leaf must be finite and not below 0, but is -1"),
         ({"lambda_l2": -0.1}, "lambda_l2 must be finite and not below 0, but is -0.1"),
+        ({"objective": "quantile"}, "needs alpha, its level, above 0 and below 1, .* but alpha is None"),
+        ({"objective": "quantile", "alpha": 0.0}, "above 0 and below 1, .* but alpha is 0.0"),
+        ({"objective": "quantile", "alpha": 1.0}, "above 0 and below 1, .* but alpha is 1.0"),
+        ({"alpha": 0.5}, "alpha is used by the objectives 'quantile' and 'huber' only, but objective is 'l1'"),
+        ({"objective": "huber", "alpha": 0.0}, "must be finite and above 0, but is 0.0"),
         ({"lambda_l2": float("inf")}, "lambda_l2 must be finite and not below 0, but is inf"),
     ],
 )

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from foldline.models.blocks import BLOCKS, build, configure
 from foldline.models.contract import Targets
-from foldline.models.ops.covariates import CovariateBlock, Covariates, tell
-from foldline.models.probes import seen
+from foldline.models.ops.covariates import CovariateBlock, Covariates, set_clocks
+from foldline.models.probes import receptive_field
 from foldline.models.systems.hybrid import Config, Hybrid
 
 SERIES, STEPS, FEATURES, WIDTH = 5, 9, 3, 8
@@ -47,14 +47,14 @@ FORMS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in BLOCKS} | {
     "residual-bilstm token": {"kind": "residual-bilstm", "static": "token"},
 }
 NAMES, CENTER, SCALE = ("u", "t", "v"), (0.0, 1.0, 0.0), (1.0, 0.5, 1.0)  # the features; t holds the time, s
-KNOWN = 4  # E
+STATIC_WIDTH = 4  # E
 every_form = pytest.mark.parametrize("form", FORMS)
 
 
 def make_block(form: str, inputs: int = FEATURES) -> nn.Module:
     torch.manual_seed(0)
     part, config = configure({"width": WIDTH, **FORMS[form]})
-    return build(part, config, inputs, KNOWN).eval()
+    return build(part, config, inputs, STATIC_WIDTH).eval()
 
 
 def run_block(block: nn.Module, x: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def run_block(block: nn.Module, x: Tensor) -> Tensor:
     if not isinstance(block, CovariateBlock):
         return block(x, None)
     series, steps = x.shape[:2]
-    known = torch.linspace(-1, 1, KNOWN).to(x).expand(series, -1)
+    known = torch.linspace(-1, 1, STATIC_WIDTH).to(x).expand(series, -1)
     return block(x, None, Covariates(static=known, time=0.03 * torch.arange(steps).to(x).expand(series, -1)))
 
 
@@ -70,8 +70,13 @@ def make_hybrid(form: str, blocks: int = 2, seed: int = 0, targets: int = 2, **c
     torch.manual_seed(seed)
     table = {"width": WIDTH, "embed": 2, "time": "t"} | changes
     network = Hybrid(Config(blocks=(FORMS[form],) * blocks, **table), FEATURES, (3, 2), Targets(count=targets))
-    tell(network, NAMES, CENTER, SCALE)
+    set_clocks(network, NAMES, CENTER, SCALE)
     return network.eval()
+
+
+def known(mask: Tensor | None) -> Tensor | None:
+    """(B, T, K): the targets of all real steps are given."""
+    return None if mask is None else mask.unsqueeze(-1).expand(-1, -1, TARGETS.count)
 
 
 def batch(seed: int = 1, series: int = SERIES, steps: int = STEPS) -> tuple[Tensor, Tensor]:
@@ -92,7 +97,7 @@ def test_what_a_block_declares_to_reach_is_what_its_gradients_reach(form: str) -
     block, middle = make_block(form).double(), 20
     back, ahead = configure({"width": WIDTH, **FORMS[form]})[1].reach
     x = torch.randn(2, 41, FEATURES, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    found = seen(partial(run_block, block), x, middle)
+    found = receptive_field(partial(run_block, block), x, middle)
     assert found == list(range(max(0, middle - int(min(back, 41))), min(40, middle + int(min(ahead, 41))) + 1))
 
 
@@ -101,7 +106,7 @@ def test_a_hybrid_reaches_as_far_as_its_blocks_together() -> None:
     assert config.reach == (2 + 6, 2)
     torch.manual_seed(0)
     network, (x, static) = Hybrid(config, FEATURES, (), TARGETS), batch(series=1, steps=21)
-    assert seen(partial(network, static=static, mask=None), x, 10) == list(range(2, 13))
+    assert receptive_field(partial(network, static=static, mask=None), x, 10) == list(range(2, 13))
     assert Config(blocks=({"kind": "conv"}, {"kind": "lstm"})).reach == (inf, 4)
 
 
@@ -111,7 +116,7 @@ def test_finite_gradients_reach_every_parameter(form: str, mask: Tensor | None) 
     network = make_hybrid(form).train()
     x, static = batch()
     raw = network.head(network(x, static, mask))
-    network.head.loss(raw, torch.randn_like(raw), WEIGHT, mask).backward()
+    network.head.loss(raw, torch.randn_like(raw), WEIGHT, known(mask)).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
@@ -138,7 +143,7 @@ def test_what_stands_in_the_padding_changes_no_real_step_and_no_loss(form: str) 
     clean, dirty = network(x, static, MASK), network(soiled, static, MASK)
     torch.testing.assert_close(dirty[MASK], clean[MASK])
     y = torch.randn(SERIES, STEPS, TARGETS.count)
-    losses = [network.head.loss(network.head(hidden), y, WEIGHT, MASK) for hidden in (clean, dirty)]
+    losses = [network.head.loss(network.head(hidden), y, WEIGHT, known(MASK)) for hidden in (clean, dirty)]
     torch.testing.assert_close(losses[0], losses[1])
 
 

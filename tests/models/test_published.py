@@ -12,7 +12,7 @@ import torch
 
 from foldline.models import MODELS
 from foldline.models.contract import Targets
-from foldline.models.ops.covariates import tell
+from foldline.models.ops.covariates import set_clocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "blocks.md"
 TABLES = tomllib.loads(PAGE.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0])["model"]
@@ -31,7 +31,7 @@ def test_a_published_form_can_be_built(table: dict[str, Any]) -> None:
     targets = Targets(count=1, grids=((0.0, 0.1, 50),), observed=3)
     with torch.device("meta"):
         network = MODELS[table["name"]].make(config_of(table), FEATURES + 2, LEVELS, targets)
-    tell(network, ["time_step"], [0.0], [1.0])
+    set_clocks(network, ["time_step"], [0.0], [1.0])
     assert sum(weight.numel() for weight in network.parameters()) > 0
 
 

@@ -44,21 +44,21 @@ def test_attention_is_bahdanaus_and_its_rows_sum_to_one() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("form", ["attention", "gnmt"])
 def test_the_decoder_is_the_papers_step_by_step(form: str) -> None:
-    """Who asks the attention, who hears its context, and from which layer on a residual is added."""
+    """The query of the attention, the layers that get its context, the first layer with a residual."""
     network, x, gnmt = make(form=form, layers=3), batch(), form == "gnmt"
     for part in (network.attention.query, network.attention.key, network.attention.score):
-        part.weight.mul_(10.0)  # so that it makes a difference who asks
+        part.weight.mul_(10.0)  # so that it makes a difference whose state is the query
     memory = network.encoder(x, None)
     keys, zeros, out = network.attention.key(memory), torch.zeros(4, 8), network(x, STATIC, None)
-    h = [zeros if network.start is None else torch.tanh(network.start(memory[:, 0, 4:]))] * 3
+    h = [zeros if network.initial is None else torch.tanh(network.initial(memory[:, 0, 4:]))] * 3
     c = [zeros] * 3
     for step in range(STEPS):
         context, _ = network.attention(h[0] if gnmt else h[2], keys, memory, None)  # the state of the step before
         h[0], c[0] = network.cells[0](torch.cat([x[:, step], context], dim=1), (h[0], c[0]))
         above = h[0]
         for layer in (1, 2):
-            heard = torch.cat([above, context], dim=1) if gnmt else above
-            h[layer], c[layer] = network.cells[layer](heard, (h[layer], c[layer]))
+            inputs = torch.cat([above, context], dim=1) if gnmt else above
+            h[layer], c[layer] = network.cells[layer](inputs, (h[layer], c[layer]))
             above = h[layer] + above if gnmt and layer == 2 else h[layer]
         torch.testing.assert_close(out[:, step], above)
 
@@ -75,7 +75,7 @@ def test_free_running_is_teacher_forced_by_its_own_outputs(form: str, observed: 
 
 
 @torch.no_grad()
-def test_at_known_steps_the_true_target_is_eaten_whatever_the_trainer_gives() -> None:
+def test_at_known_steps_the_true_target_is_fed_whatever_the_trainer_gives() -> None:
     network, x = make(3, autoregressive=True), batch(3)
     y = torch.randn(4, STEPS, 1)
     wrong = torch.cat([torch.full((4, 3, 1), 99.0), y[:, 3:]], dim=1)
@@ -83,7 +83,7 @@ def test_at_known_steps_the_true_target_is_eaten_whatever_the_trainer_gives() ->
 
 
 @torch.no_grad()
-def test_the_last_true_value_is_never_eaten_and_the_one_before_is() -> None:
+def test_the_last_true_value_is_never_fed_and_the_one_before_is() -> None:
     network, x, y = make(autoregressive=True), batch(), torch.randn(4, STEPS, 1)
     forced = network(x, STATIC, None, y)
     for step in (STEPS - 1, STEPS - 2):
@@ -102,7 +102,7 @@ def test_gnmt_has_one_bidirectional_layer_and_its_residual_starts_at_the_third()
         mine.load_state_dict(others.state_dict())
     for layer in four.layers[2:]:
         for parameter in layer.parameters():
-            nn.init.zeros_(parameter)  # an LSTM without weights says 0: what is left is the residual
+            nn.init.zeros_(parameter)  # an LSTM without weights outputs 0: what is left is the residual
     x = torch.randn(2, 5, FEATURES)
     torch.testing.assert_close(four(x, None), two(x, None))
 

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from foldline.models import MODELS, source_of
 from foldline.models.contract import Targets
-from foldline.models.ops.known_target import channels, known
-from foldline.models.probes import seen
+from foldline.models.ops.known_target import input_channels, known_target
+from foldline.models.probes import receptive_field
 
 SERIES, STEPS, FEATURES, LEVELS = 5, 9, 3, (3, 2)
 LENGTHS = torch.tensor([9, 1, 4, 8, 3])
@@ -73,7 +73,7 @@ def make(form: str, seed: int = 0, count: int = 2, **changes: Any) -> nn.Module:
     targets = targets_of(form, count)
     torch.manual_seed(seed)
     config = MODELS[name].config(**{"width": 8, **table, **changes})
-    network: nn.Module = MODELS[name].make(config, FEATURES + channels(targets), LEVELS, targets).eval()
+    network: nn.Module = MODELS[name].make(config, FEATURES + input_channels(targets), LEVELS, targets).eval()
     return network
 
 
@@ -114,8 +114,8 @@ def test_any_batch_gets_a_finite_prediction_of_its_shape(form: str, shape: tuple
 @pytest.mark.parametrize("mask", [None, MASK], ids=["full", "padded"])
 def test_finite_gradients_reach_every_parameter(form: str, mask: Tensor | None) -> None:
     network, (x, static) = make(form).train(), batch(form)
-    y = torch.randn(SERIES, STEPS, 2)
-    network.head.loss(trained_on(network, x, static, mask, y), y, MASK.float(), mask).backward()
+    y, known = torch.randn(SERIES, STEPS, 2), None if mask is None else mask.unsqueeze(-1).expand(-1, -1, 2)
+    network.head.loss(trained_on(network, x, static, mask, y), y, MASK.float(), known).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
@@ -156,7 +156,7 @@ def test_declared_causality_is_measured(form: str) -> None:
 def test_gradients_reach_all_steps_or_all_up_to_the_answers_own(form: str) -> None:
     """Free running, an answer feels even what lies before a window, through the answers in between."""
     network, (x, static), step = make(form), batch(form), 4
-    found = seen(partial(network, static=static, mask=None), x, step)
+    found = receptive_field(partial(network, static=static, mask=None), x, step)
     assert found == list(range(step + 1 if causal(form) else STEPS))
 
 
@@ -201,7 +201,7 @@ def test_it_can_learn_eight_series_by_heart(form: str) -> None:
     x, static = batch(form, series=8, steps=6, count=1)
     y = torch.randn(8, 6, 1, generator=torch.Generator().manual_seed(2))
     if targets_of(form).observed:
-        y[:, :3] = known(x, targets_of(form, 1))[0][:, :3]
+        y[:, :3] = known_target(x, targets_of(form, 1))[0][:, :3]
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-2)
     scored = torch.ones(8, 6, dtype=torch.bool)
     for _ in range(100):
@@ -220,6 +220,6 @@ def test_a_cells_key_knows_every_file_of_the_project_it_imports(form: str) -> No
     known_files = {path.name for path in source_of(name, table)}
     for path in source_of(name, table):
         for line in path.read_text(encoding="utf-8").splitlines():
-            module = line.removeprefix("from models.").split(" import")[0]
-            if line.startswith("from models.") and module not in ("heads", "blocks"):
+            module = line.removeprefix("from foldline.models.").split(" import")[0]
+            if line.startswith("from foldline.models.") and module not in ("heads", "blocks"):
                 assert f"{module.split('.')[-1]}.py" in known_files, f"{path.name}: {line}"

@@ -39,7 +39,7 @@ def test_by_default_a_window_covers_a_breath_of_80_steps() -> None:
     assert len(seen(make(causal=True), 80, step=79)) == 80
 
 
-def test_causal_output_does_not_feel_what_comes_after() -> None:
+def test_causal_output_does_not_depend_on_later_steps() -> None:
     x = torch.randn(2, 20, 3, generator=torch.Generator().manual_seed(1))
     changed = torch.cat([x[:, :12], x[:, 12:] + 1.0], dim=1)
     for causal in (True, False):

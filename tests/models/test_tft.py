@@ -10,9 +10,14 @@ from torch import nn
 
 from foldline.models.contract import Targets
 from foldline.models.systems.tft import TFT
-from foldline.models.systems.tft_attention import Fixed, SharedAttention
+from foldline.models.systems.tft_attention import FixedAttention, SharedAttention
 from foldline.models.systems.tft_config import Config
-from foldline.models.systems.tft_selection import EachGrn, Grn, Selection, Unit
+from foldline.models.systems.tft_selection import (
+    GatedLinearUnit,
+    GatedResidualNetwork,
+    VariableNetworks,
+    VariableSelection,
+)
 
 CONFIG = Config(width=8, heads=2, dropout=0.0)
 LEVELS = (3, 2)
@@ -25,19 +30,19 @@ def make(**changes: Any) -> TFT:
 
 @torch.no_grad()
 def test_selection_weights_sum_to_one_and_depend_on_step_and_context() -> None:
-    select, variables = Selection(3, 8, CONFIG, context=True), torch.randn(2, 5, 3, 8)
+    select, variables = VariableSelection(3, 8, CONFIG, context=True), torch.randn(2, 5, 3, 8)
     chosen, weights = select(variables, torch.randn(2, 8))
     assert chosen.shape == (2, 5, 8) and weights.shape == (2, 5, 3)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 5))
     assert weights[0].std(dim=0).min() > 0
     assert not torch.allclose(select(variables, torch.randn(2, 8))[1], weights)
-    torch.testing.assert_close(chosen, (weights.unsqueeze(-1) * select.each(variables)).sum(dim=2))
+    torch.testing.assert_close(chosen, (weights.unsqueeze(-1) * select.networks(variables)).sum(dim=2))
 
 
 @torch.no_grad()
 def test_the_networks_of_all_variables_are_a_gated_residual_network_each() -> None:
     torch.manual_seed(0)
-    each, one = EachGrn(2, 8, CONFIG), Grn(8, 8, CONFIG)
+    each, one = VariableNetworks(2, 8, CONFIG), GatedResidualNetwork(8, 8, CONFIG)
     for parameter in each.biases:
         parameter.normal_()
     for linear, weight, bias in zip(
@@ -68,18 +73,20 @@ def test_the_network_is_the_papers_equations_one_after_the_other() -> None:
     network, x, static = make(causal=True), torch.randn(2, 5, 3), torch.tensor([[1, 1], [3, 2]])
     assert network.statics is not None and network.embed is not None and network.local is not None
     context = network.statics(network.embed(static).view(2, 2, 8))
-    chosen, _ = network.select(x.unsqueeze(-1) * network.scale + network.shift, context["selection"])
+    chosen, _ = network.selection(x.unsqueeze(-1) * network.scale + network.shift, context["selection"])
     near = network.local.lstm(chosen, (context["h0"][None], context["c0"][None]))[0]
     local = network.norm_local(chosen + network.unit_local(near))  # eq. 17
     enriched = network.enrich(local, context["enrichment"])  # eq. 18
-    mixed = network.norm_attention(enriched + network.unit_attention(network.attend(enriched, None)[0]))  # eq. 19, 20
-    wanted = network.norm_out(local + network.unit_out(network.feed(mixed, None)))  # eq. 21, 22
+    mixed = network.norm_attention(
+        enriched + network.unit_attention(network.attention(enriched, None)[0])
+    )  # eq. 19, 20
+    wanted = network.norm_out(local + network.unit_out(network.feed_forward(mixed, None)))  # eq. 21, 22
     torch.testing.assert_close(network(x, static, None), wanted)
 
 
 @torch.no_grad()
 def test_a_gated_residual_network_is_its_equations() -> None:
-    grn, a, c = Grn(6, 8, CONFIG, context=True), torch.randn(2, 3, 6), torch.randn(2, 8)
+    grn, a, c = GatedResidualNetwork(6, 8, CONFIG, context=True), torch.randn(2, 3, 6), torch.randn(2, 8)
     assert grn.context is not None
     inner = nn.functional.elu(grn.first(a) + (c @ grn.context.weight.T)[:, None])  # eq. 4
     gated = nn.functional.glu(grn.unit.map(grn.second(inner)), dim=-1)  # eq. 3, 5
@@ -88,7 +95,7 @@ def test_a_gated_residual_network_is_its_equations() -> None:
 
 @torch.no_grad()
 def test_a_closed_gate_leaves_the_skip() -> None:
-    network, x = Grn(8, 8, CONFIG), torch.randn(2, 3, 8)
+    network, x = GatedResidualNetwork(8, 8, CONFIG), torch.randn(2, 3, 8)
     network.unit.map.bias[:] = 0
     network.unit.map.weight[:] = 0
     network.unit.map.bias[8:] = -1e9  # sigmoid(-inf) = 0
@@ -97,7 +104,7 @@ def test_a_closed_gate_leaves_the_skip() -> None:
 
 @torch.no_grad()
 def test_without_gating_a_unit_is_linear_and_elu() -> None:
-    unit, x = Unit(8, 8, Config(width=8, heads=2, dropout=0.0, gating=False)), torch.randn(2, 3, 8)
+    unit, x = GatedLinearUnit(8, 8, Config(width=8, heads=2, dropout=0.0, gating=False)), torch.randn(2, 3, 8)
     torch.testing.assert_close(unit(x), nn.functional.elu(unit.map(x)))
 
 
@@ -105,17 +112,18 @@ def test_each_published_ablation_takes_its_part_away() -> None:
     whole = make()
     assert make(static_encoders=False).statics is None and whole.statics is not None
     assert (
-        make(static_encoders=False).scale.shape[0] == 3 and make(static_encoders=False).select.each.first.shape[0] == 5
+        make(static_encoders=False).scale.shape[0] == 3
+        and make(static_encoders=False).selection.networks.first.shape[0] == 5
     )
-    assert make(selection=False).select.weigh is None and whole.select.weigh is not None
-    assert isinstance(make(attention=False).attend, Fixed) and isinstance(whole.attend, SharedAttention)
+    assert make(selection=False).selection.weights is None and whole.selection.weights is not None
+    assert isinstance(make(attention=False).attention, FixedAttention) and isinstance(whole.attention, SharedAttention)
     assert make(recurrence=False).local is None and whole.local is not None
-    units = [module for module in make(gating=False).modules() if isinstance(module, Unit)]
+    units = [module for module in make(gating=False).modules() if isinstance(module, GatedLinearUnit)]
     assert units and all(unit.map.out_features == unit.map.bias.numel() and not unit.gating for unit in units)
 
 
 @torch.no_grad()
-def test_statics_speak_through_all_four_contexts() -> None:
+def test_statics_enter_through_all_four_contexts() -> None:
     network, x = make(), torch.randn(2, 4, 3)
     first, other = torch.tensor([[1, 1], [2, 2]]), torch.tensor([[3, 1], [2, 2]])
     assert network.statics is not None and set(network.statics.contexts) == {"selection", "enrichment", "h0", "c0"}
@@ -124,8 +132,8 @@ def test_statics_speak_through_all_four_contexts() -> None:
 
 
 @torch.no_grad()
-def test_a_learnt_matrix_is_the_same_for_all_series_and_refuses_longer_ones() -> None:
-    attend = Fixed(Config(width=8, heads=2, steps=5))
+def test_a_learned_matrix_is_the_same_for_all_series_and_refuses_longer_ones() -> None:
+    attend = FixedAttention(Config(width=8, heads=2, steps=5))
     attend.scores.normal_()
     weights = attend(torch.randn(2, 4, 8), None)[1]
     torch.testing.assert_close(weights[0], weights[1])

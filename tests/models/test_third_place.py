@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foldline.models.contract import Targets
-from foldline.models.systems.third_place import Beside, Config, ThirdPlace
+from foldline.models.systems.third_place import Config, ConvBranch, ThirdPlace
 
 
 def test_at_the_published_sizes_it_has_the_published_layers() -> None:
@@ -21,18 +21,18 @@ def test_at_the_published_sizes_it_has_the_published_layers() -> None:
 @pytest.mark.parametrize(("kernel", "reach"), [(2, (0, 1)), (3, (1, 1)), (4, (1, 2))])
 def test_a_window_reaches_as_far_as_its_kernel(kernel: int, reach: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    branch, x = Beside(1, 16, kernel), torch.zeros(1, 9, 1)
+    branch, x = ConvBranch(1, 16, kernel), torch.zeros(1, 9, 1)
     x[0, 4] = 1.0
     touched = (branch(x) != branch(torch.zeros(1, 9, 1))).any(dim=-1)[0].nonzero().flatten()
     assert touched.tolist() == list(range(4 - reach[1], 4 + reach[0] + 1))
 
 
 @torch.no_grad()
-def test_the_first_bilstm_eats_the_input_and_all_convolutions_beside_it() -> None:
+def test_the_first_bilstm_gets_the_input_and_all_convolutions_beside_it() -> None:
     torch.manual_seed(0)
     network, x = ThirdPlace(Config(width=8, layers=2, channels=2), 3, (), Targets(count=1)), torch.randn(2, 6, 3)
-    hidden = torch.cat([x, *(branch(x) for branch in network.beside)], dim=2)
-    assert len(network.beside) == 3 and hidden.shape == (2, 6, 3 + 3 * 2)
+    hidden = torch.cat([x, *(branch(x) for branch in network.branches)], dim=2)
+    assert len(network.branches) == 3 and hidden.shape == (2, 6, 3 + 3 * 2)
     for layer in network.layers:
         hidden = layer(hidden)[0]
     torch.testing.assert_close(network(x, torch.zeros(2, 0, dtype=torch.long), None), hidden)

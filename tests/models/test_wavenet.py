@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foldline.models.contract import Targets
-from foldline.models.probes import seen
+from foldline.models.probes import receptive_field
 from foldline.models.systems.autoregressive_wavenet import Config, Layer, WaveNet
 
 STATIC = torch.zeros(4, 0, dtype=torch.long)
@@ -32,13 +32,13 @@ def batch(observed: int = 0) -> Tensor:
 @torch.no_grad()
 def test_a_layer_is_the_papers_gated_dilated_convolution() -> None:
     torch.manual_seed(0)
-    layer, z, told = Layer(6, 2, 3, last=False), torch.randn(2, 9, 6), torch.randn(2, 9, 3)
+    layer, z, inputs = Layer(6, 2, 3, last=False), torch.randn(2, 9, 6), torch.randn(2, 9, 3)
     weight = torch.stack(layer.taps.weight.chunk(2, dim=1), dim=2)  # (2 H, H, 2), the tap at t last
     both = functional.conv1d(functional.pad(z.transpose(1, 2), (2, 0)), weight, layer.taps.bias, dilation=2)
-    both = both + functional.conv1d(told.transpose(1, 2), layer.condition.weight.unsqueeze(2))
+    both = both + functional.conv1d(inputs.transpose(1, 2), layer.condition.weight.unsqueeze(2))
     hidden = (both[:, :6].tanh() * both[:, 6:].sigmoid()).transpose(1, 2)
     past = functional.pad(z, (0, 0, 2, 0))[:, :9]
-    after, skip = layer(past, z, layer.condition(told))
+    after, skip = layer(past, z, layer.condition(inputs))
     assert layer.residual is not None
     torch.testing.assert_close(after, z + layer.residual(hidden))
     torch.testing.assert_close(skip, layer.skip(hidden))
@@ -50,8 +50,8 @@ def test_the_window_by_gradients_is_the_declared_one(layers: int, stacks: int, w
     config, network = Config(layers=layers, stacks=stacks), make(layers=layers, stacks=stacks)
     x, y, last = torch.randn(4, 20, FEATURES), torch.randn(4, 20, 1), 18
     assert config.window == window and (stacks > 1 or window == 2**layers)
-    assert seen(lambda x: network(x, STATIC, None, y), x, last) == list(range(last + 1 - window, last + 1))
-    assert seen(lambda y: network(x, STATIC, None, y), y, last) == list(range(last - window, last))
+    assert receptive_field(lambda x: network(x, STATIC, None, y), x, last) == list(range(last + 1 - window, last + 1))
+    assert receptive_field(lambda y: network(x, STATIC, None, y), y, last) == list(range(last - window, last))
 
 
 @torch.no_grad()
@@ -66,14 +66,14 @@ def test_free_running_is_teacher_forced_by_its_own_outputs(kind: str, observed: 
 
 
 @torch.no_grad()
-def test_at_known_steps_the_true_target_is_eaten_whatever_the_trainer_gives() -> None:
+def test_at_known_steps_the_true_target_is_fed_whatever_the_trainer_gives() -> None:
     network, x, y = make(3).eval(), batch(3), torch.randn(4, STEPS, 1)
     wrong = torch.cat([torch.full((4, 3, 1), 99.0), y[:, 3:]], dim=1)
     assert torch.equal(network(x, STATIC, None, y), network(x, STATIC, None, wrong))
 
 
 @torch.no_grad()
-def test_static_columns_are_told_to_every_layer() -> None:
+def test_static_columns_enter_every_layer() -> None:
     torch.manual_seed(0)
     network = WaveNet(Config(width=8, layers=2), FEATURES, (3, 2), Targets(count=1)).eval()
     assert [layer.condition.in_features for layer in network._layers] == [FEATURES + 2 * 4] * 2
@@ -85,7 +85,7 @@ def test_static_columns_are_told_to_every_layer() -> None:
 
 
 def test_it_goes_on_with_the_rhythm_of_a_known_start() -> None:
-    """y_t = y_{t-4}, every series with four values of its own: only what it has eaten can tell."""
+    """y_t = y_{t-4}, every series with four values of its own: only the past target determines them."""
     network, random = make(4, width=16, layers=3).train(), torch.Generator().manual_seed(1)
 
     def draw(count: int) -> tuple[Tensor, Tensor]:
