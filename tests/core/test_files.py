@@ -78,4 +78,15 @@ def test_a_pointer_moves_in_one_step(tmp_path: Path) -> None:
 def test_home_is_the_checkout_unless_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert files.home() == home and files.runs() == home / "runs"
     monkeypatch.delenv("FOLDLINE_HOME")
-    assert (files.home() / "pyproject.toml").exists()
+    assert (files.home() / "pyproject.toml").exists() and files.checkout() == files.home()
+
+
+def test_home_of_an_installed_package_is_the_working_folder_unless_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PACKAGE", tmp_path / "lib" / "site-packages" / "foldline")
+    assert files.home() == home and files.checkout() is None
+    monkeypatch.delenv("FOLDLINE_HOME")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert files.home() == Path.cwd() == tmp_path / "elsewhere" and files.runs() == Path.cwd() / "runs"

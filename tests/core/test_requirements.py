@@ -44,6 +44,16 @@ def test_extras_are_added(tmp_path: Path) -> None:
         requirements.declared(pyproject, ["gpu"])
 
 
+def test_its_own_are_those_of_the_checkout_or_of_the_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert requirements.own() == requirements.declared(REPOSITORY / "pyproject.toml")
+    monkeypatch.setattr(requirements, "__file__", str(tmp_path / "site-packages/foldline/core/requirements.py"))
+    stored = ["torch<3,>=2.6", "rich>=13.7", "ray>=2.40; extra == 'ray'"]  # as wheels store them
+    monkeypatch.setattr(requirements, "requires", lambda name: stored if name == "foldline" else None)
+    assert requirements.own() == stored[:2] and requirements.lacking(requirements.own()) == []
+
+
 @pytest.mark.parametrize("requirement", ["a @ file:///x", "a[b]>=1", "a~=1.0", "a>=1; python_version<'3'"])
 def test_what_it_cannot_read_it_refuses(requirement: str) -> None:
     with pytest.raises(ValueError, match="plain bounds"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import tiny
 import tomli_w
 
+from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.experiment import config
 from foldline.experiment.config import from_tables, load
@@ -142,6 +144,26 @@ def test_the_keys_that_every_model_takes_are_among_the_known(home: Path, tmp_pat
     told = refused("model.0.widht=3")
     known = told.partition("Known: ")[2].partition(". What")[0].split(", ")
     assert {"name", "label", "train", "teacher", "pretrain", "width"} <= set(known) and "Did you mean 'width'?" in told
+
+
+def test_configs_that_an_installed_foldline_brings_stand_behind_those_of_the_home_folder(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed, own = tmp_path / "foldline" / "configs", home / "configs"
+    shutil.copytree(own, packed)
+    monkeypatch.setattr(files, "PACKAGE", packed.parent)
+    for path in own.glob("*.toml"):
+        path.unlink()
+    for name in ("quickstart", "quickstart.toml", "configs/quickstart.toml"):
+        assert config.locate(Path(name)) == packed / "quickstart.toml"
+    (own / "mine.toml").write_text('extends = "ventilator.toml"\n[data]\nsource = "x"\n[[model]]\nname = "lightgbm"\n')
+    assert load(Path("mine")).data.inputs == ("u_in", "u_out")
+    with pytest.raises(UserError, match=r"Known: .*gold, mine, quickstart, .*"):
+        load(Path("none"))
+    (own / "quickstart.toml").touch()
+    assert config.locate(Path("quickstart")) == own / "quickstart.toml"
+    with pytest.raises(UserError, match=r"unknown config 'else/quickstart'"):
+        config.locate(Path("else/quickstart"))
 
 
 def test_only_what_can_be_trained_is_offered(home: Path, tmp_path: Path) -> None:

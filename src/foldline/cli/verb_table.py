@@ -183,6 +183,6 @@ VERBS: dict[str, Verb] = {
         "reference", "Develop", "write docs/reference.md", "", help_texts.REFERENCE, words=0, overrides=False
     ),
     "test": Verb("develop", "Develop", "run the tests", "[--slow] [--machines] [pytest arguments]", help_texts.TEST),
-    "lint": Verb("develop", "Develop", "ruff and mypy over everything", "", help_texts.LINT),
+    "lint": Verb("develop", "Develop", "ruff, mypy and import-linter over everything", "", help_texts.LINT),
     "bench": Verb("develop", "Develop", "run a benchmark", "NAME [arguments]", help_texts.BENCH),
 }
