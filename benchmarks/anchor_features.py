@@ -24,7 +24,7 @@ COLUMNS = [
 
 
 def numeric(df: pd.DataFrame) -> pd.DataFrame:
-    """The 22 numeric features, beside the columns of the file."""
+    """Add the 22 numeric features to the columns of the file."""
     df["u_out_inverse"] = 1 - df["u_out"]
     df["time_delta"] = df.groupby("breath_id")["time_step"].diff().fillna(0)
     df["u_in_cumsum"] = df.groupby("breath_id")["u_in"].cumsum()
@@ -43,7 +43,7 @@ def numeric(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_hots(df: pd.DataFrame) -> pd.DataFrame:
-    """R, C and their pair as text, then one column for each text; the 37 features alone."""
+    """Add R, C and their pair as text, then one column for each text; return the 37 features alone."""
     df["R"] = df["R"].astype(str)
     df["C"] = df["C"].astype(str)
     df["RC"] = df["R"] + "_" + df["C"]
@@ -51,12 +51,12 @@ def one_hots(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def inputs(df: pd.DataFrame) -> np.ndarray:
-    """The 37 features as the network takes them."""
+    """Return the 37 features as the network takes them (rows, 37)."""
     return one_hots(numeric(df)).to_numpy(np.float32)
 
 
 def training(csv: str) -> np.ndarray:
-    """(x - median) / (q75 - q25) of the 37 features as float32, the quantiles from all rows."""
+    """Return (x - median) / (q75 - q25) of the 37 features as float32 (rows, 37), the quantiles from all rows."""
     features = one_hots(numeric(pd.read_csv(csv)))
     return RobustScaler().fit_transform(features).astype(np.float32)
 

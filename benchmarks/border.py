@@ -1,11 +1,10 @@
-"""How long the full-size competition takes from files to the dense store, and how much memory.
+"""Time and memory of the full-size competition, from files to the dense store.
 
     ./run.sh bench border [--breaths 75450] [--test-breaths 50300]
 
-Simulates a competition of that size once (runs/bench/), then, in a fresh process with an empty store: the border (read
-and check), the folds, the features and the dense store of the train and test tables. Prints seconds a step and
-peak memory.
-The goal for the full size: under 60 s and 6 GiB on 2 cores.
+Simulates a competition of that size once (runs/bench/). Then, in a fresh process with an empty store: reading and
+checking, the folds, the features and the dense store of the train and test tables. Prints seconds a step and peak
+memory. The goal for the full size: under 60 s and 6 GiB on 2 cores.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from pathlib import Path
 
 
 def steps(source: str, home: str) -> list[tuple[str, float]]:
-    """(step, seconds) of one cold pass; peak memory last, in GiB."""
+    """Run one cold pass and return (step, seconds); peak memory last, in GiB."""
     os.environ["FOLDLINE_HOME"] = home
-    from foldline.data import folds, loading, store
+    from foldline.data import featurize, folds, loading
     from foldline.data.roles import DataConfig
 
     data = DataConfig(
@@ -38,15 +37,15 @@ def steps(source: str, home: str) -> list[tuple[str, float]]:
         scored="u_out == 0",
         source=source,
     )
-    features = store.FeaturesConfig(tables={"raw": {"complement": ["u_out"]}})
+    features = featurize.FeaturesConfig(tables={"raw": {"complement": ["u_out"]}})
     marks = [("", time.perf_counter())]
     competition = loading.load(data)
-    marks.append(("border: read and check", time.perf_counter()))
+    marks.append(("read and check", time.perf_counter()))
     folds.obtain(folds.FoldsConfig(kind="stratified-group"), "full", competition.train)
     marks.append(("folds", time.perf_counter()))
-    train = store.obtain(competition.train, features, competition.levels)
+    train = featurize.obtain(competition.train, features, competition.levels)
     marks.append((f"features and store, train {train.x.shape}", time.perf_counter()))
-    test = store.obtain(competition.test, features, competition.levels)
+    test = featurize.obtain(competition.test, features, competition.levels)
     marks.append((f"features and store, test {test.x.shape}", time.perf_counter()))
     spent = [(name, end - start) for (_, start), (name, end) in itertools.pairwise(marks)]
     unit = 2**30 if sys.platform == "darwin" else 2**20

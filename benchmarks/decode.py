@@ -1,11 +1,11 @@
 """Exact decoding: coverage per stage, wrong rows and speed, beside the plain chain inversion.
 
-    python benchmarks/decode.py                        1,000 simulated breaths
-    python benchmarks/decode.py --data FILE            a file of the competition's shape; wrong rows where it has labels
-    python benchmarks/decode.py --pictures DIR         also draw three decoded breaths: clean, bump, gap
+    ./run.sh bench decode                        1,000 simulated breaths
+    ./run.sh bench decode --data FILE            a file of the competition's shape; wrong rows where it has labels
+    ./run.sh bench decode --pictures DIR         also draw three decoded breaths: clean, bump, gap
 
 The plain inversion is what the competition's winners did, written anew in numpy: try every controller and every first
-pressure, follow the law from row to row, keep what stays on the grid. It knows no bump, no row 0 and no gaps.
+pressure, follow the law from row to row, keep what stays on the grid. It handles no bumps, no row 0 and no gaps.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from ventilator.decoder import DecoderState, decode, state
 from ventilator.decoder.check import rounded
 from ventilator.decoder.law import KINDS
 
-COMPETITION_BREATHS: Final = 50_300
-PLAIN_BREATHS: Final = 60  # the plain inversion is timed on so many
-PLAIN_TOLERANCE: Final = 1e-8  # grid steps
+COMPETITION_BREATHS: Final = 50_300  # of test.csv
+PLAIN_BREATHS: Final = 60  # that the plain inversion is timed on: it takes minutes for 1,000
+PLAIN_TOLERANCE: Final = 1e-8  # grid steps; far above the rounding of full-precision u_in
 PLAIN_RUN: Final = 3  # transitions that identify a controller
 COLOURS: Final = {"chain": "tab:blue", "row0": "tab:purple", "bump": "tab:orange", "gap": "tab:green"}
 
@@ -36,7 +36,7 @@ Ints = NDArray[np.int64]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print both tables; 1 if a row is wrong."""
+    """Print the table; return 1 if a row is wrong."""
     parser = argparse.ArgumentParser(
         description="Coverage and speed of exact decoding beside the plain chain inversion."
     )
@@ -69,29 +69,29 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def simulated(breaths: int) -> pl.DataFrame:
-    """Labelled breaths of the simulator's stream 0."""
+    """Simulate labelled breaths of seed 0."""
     return simulator.frame(simulator.simulate(breaths, 0), np.arange(breaths))
 
 
 def timed(frame: pl.DataFrame) -> tuple[pl.DataFrame, float]:
-    """Exact rows, and seconds."""
+    """Return exact rows, and seconds."""
     start = time.perf_counter()
     return decode(frame), time.perf_counter() - start
 
 
 def scored(frame: pl.DataFrame) -> int:
-    """Rows of inspiration."""
+    """Count the rows of inspiration."""
     return int((frame["u_out"] == 0).sum())
 
 
 def share(frame: pl.DataFrame, exact: pl.DataFrame, kind: str | None = None) -> float:
-    """Exact rows of a kind, or of all, in % of the scored rows."""
+    """Return the exact rows of a kind, or of all, in % of the scored rows."""
     rows = exact if kind is None else exact.filter(pl.col("kind") == kind)
     return 100 * len(rows) / scored(frame)
 
 
 def wrong(frame: pl.DataFrame, exact: pl.DataFrame) -> int | None:
-    """Exact rows with another pressure than the label; None without labels."""
+    """Count exact rows with another pressure than the label; None without labels."""
     if "pressure" not in frame.columns:
         return None
     both = exact.join(frame.select("id", label="pressure"), on="id", maintain_order="left")
@@ -100,14 +100,14 @@ def wrong(frame: pl.DataFrame, exact: pl.DataFrame) -> int | None:
 
 
 def spread(frame: pl.DataFrame, count: int) -> pl.DataFrame:
-    """`count` breaths from all over a frame."""
+    """Return `count` breaths spread evenly over a frame."""
     keys = frame["breath_id"].unique(maintain_order=True)
     keys = keys.gather(np.linspace(0, len(keys) - 1, min(count, len(keys))).astype(np.int64))
     return frame.filter(pl.col("breath_id").is_in(keys.to_list()))
 
 
 def timed_plain(frame: pl.DataFrame) -> tuple[pl.DataFrame, int, float]:
-    """Rows of the plain inversion on a sample of breaths, their number, and seconds."""
+    """Return rows of the plain inversion on a sample of breaths, their number, and seconds."""
     sample = spread(frame, PLAIN_BREATHS)
     start, rows = time.perf_counter(), []
     breaths = sample.partition_by("breath_id", maintain_order=True)
@@ -122,7 +122,7 @@ def timed_plain(frame: pl.DataFrame) -> tuple[pl.DataFrame, int, float]:
 
 
 def plain_inversion(breath: pl.DataFrame) -> list[tuple[int, float]]:
-    """id and pressure of the rows that the law alone gives; rows are one inspiration."""
+    """Return id and pressure of the rows that the law alone gives; rows are one inspiration."""
     u, t = breath["u_in"].to_numpy(), breath["time_step"].to_numpy()
     a = np.asarray(controller.smoothing(np.diff(t, prepend=0.0)))
     free = (u > 0) & (u < 100)
@@ -136,7 +136,7 @@ def plain_inversion(breath: pl.DataFrame) -> list[tuple[int, float]]:
 
 
 def _plain_controllers(u: Floats, a: Floats, start: int) -> list[tuple[float, float, float]]:
-    """Controllers under which some pressure of row `start` puts the next one on the grid."""
+    """Return controllers under which some pressure of row `start` puts the next one on the grid."""
     found = []
     for kp, ki, kt in itertools.product(controller.KP_GAINS, controller.KI_GAINS, controller.KT_TARGETS):
         if kp + ki > 0:
@@ -148,7 +148,7 @@ def _plain_controllers(u: Floats, a: Floats, start: int) -> list[tuple[float, fl
 
 
 def _plain_starts(u: float, kp: float, ki: float, kt: float) -> tuple[Floats, Floats]:
-    """Pressures (nan where u does not depend on them) and integrals that an unclipped row may have."""
+    """Return pressures (nan where u does not depend on them) and integrals that an unclipped row may have."""
     if kp == 0:
         return np.array([np.nan]), np.array([u / ki])
     if ki == 0:
@@ -165,7 +165,7 @@ def _on_grid(pressure: Floats) -> NDArray[np.bool_]:
 def _plain_chain(
     u: Floats, a: Floats, free: NDArray[np.bool_], start: int, kp: float, ki: float, kt: float
 ) -> list[float]:
-    """The longest chain of pressures from row `start`, whose own is nan where Kp = 0."""
+    """Return the longest chain of pressures from row `start`, whose own is nan where Kp = 0."""
     best: list[float] = []
     for first, integral in zip(*_plain_starts(u[start], kp, ki, kt), strict=True):
         if ki == 0 and not _on_grid(np.asarray(first)):
@@ -194,7 +194,7 @@ def _plain_rows(
 
 
 def draw(frame: pl.DataFrame, folder: Path) -> None:
-    """Three decoded breaths as PNG: the first clean one, the one with most bump rows, the one with most gap rows."""
+    """Draw three breaths as PNG: the first clean one, the one with most bump rows, the one with most gap rows."""
     known = state(frame)
     breath = frame["breath_id"].to_numpy()
     counts = {kind: _per_breath(breath, known.kind == KINDS.index(kind)) for kind in COLOURS}

@@ -2,10 +2,10 @@
 
 Both read the same CSV of simulated breaths (the competition's columns, full float digits), and make the 37 inputs of
 the 1st-place network: in float64 ("features"), then scaled in float32 ("training"). Each run is a fresh process, ours
-and pandas' in turn; imports are not timed. CPU time is there for busy machines: polars has several threads, pandas one.
-Pandas runs in an environment of its own, made here once, at the version the winners' code was last good for: under
-pandas 3 it runs and is silently wrong. All that is kept lies in runs/bench. Exits 1 where any value of any row differs
-by more than 1e-9.
+and pandas' alternating; imports are not timed. CPU time is shown for busy machines: polars has several threads, pandas
+one. Pandas runs in an environment of its own, made here once, at the last version that the winners' code works with:
+under pandas 3 it runs and is silently wrong. The CSV and the environment are kept in runs/bench. Exits 1 where any
+value of any row differs by more than 1e-9.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "runs" / "bench"
 RIVAL = ("pandas==2.2.3", "numpy==2.2.6", "scikit-learn==1.6.1")
 BREATHS, STEPS = 75_450, 80  # of the competition's train.csv
-TOLERANCE = 1e-9
+TOLERANCE = 1e-9  # absolute; running sums in another order differ by some 3e-12 at full size
 # Jobs (see measured.py) and the names of their steps; what is measured by the end of each step: its unit and label.
 JOBS = {
     "features": ("reading", "+ 22 numeric features", "+ 15 one-hots"),
@@ -37,7 +37,7 @@ OURS, ANCHOR = "benchmarks.foldline_features", "benchmarks.anchor_features"
 
 
 def breaths_csv(breaths: int) -> Path:
-    """The cached CSV of so many simulated breaths, made if it is not there."""
+    """Return the cached CSV of so many simulated breaths; make it if it is missing."""
     path = CACHE / f"breaths-{breaths}.csv"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def breaths_csv(breaths: int) -> Path:
 
 
 def simulate(breaths: int, rng: np.random.Generator) -> pl.DataFrame:
-    """Breaths of the competition's shape (not of a real lung): a decaying valve, then closed, then slowly opening."""
+    """Simulate breaths of the competition's shape (not of a real lung): a decaying valve, then closed, then opening."""
     dt = rng.normal(0.0337, 0.00024, (breaths, STEPS))  # s
     dt[:, 0] = 0.0
     t = dt.cumsum(axis=1)
@@ -70,7 +70,7 @@ def simulate(breaths: int, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def rival_python() -> str:
-    """The interpreter of the cached environment that holds RIVAL, made if it is not there or not whole."""
+    """Return the interpreter of the cached environment that holds RIVAL; make it if incomplete."""
     home = CACHE / "pandas"
     python = home / "bin" / "python"
     stamp = home / "installed.txt"
@@ -89,7 +89,7 @@ def child(python: str, module: str, *arguments: str) -> str:
 
 
 def largest_difference(pythons: dict[str, str], csv: Path) -> tuple[float, int]:
-    """Largest absolute difference between the two sides over every row and feature, and how many values that is."""
+    """Return the largest absolute difference between the two sides over all values, and the number of values."""
     saved = {module: CACHE / f"{module}.npy" for module in pythons}
     try:
         for module, path in saved.items():
@@ -99,7 +99,7 @@ def largest_difference(pythons: dict[str, str], csv: Path) -> tuple[float, int]:
             raise SystemExit(
                 f"Both sides must make the same features, but ours are {ours.shape}, pandas' {anchor.shape}."
             )
-        # numpy's max, unlike Python's, answers NaN where there is one.
+        # numpy's max, unlike Python's, is NaN where there is one.
         return float(np.max([np.abs(a - b).max() for a, b in zip(ours, anchor, strict=True)])), ours.size
     finally:
         for path in saved.values():
@@ -107,7 +107,7 @@ def largest_difference(pythons: dict[str, str], csv: Path) -> tuple[float, int]:
 
 
 def report(job: str, stages: tuple[str, ...], runs: dict[str, list[Run]]) -> str:
-    """The table of a job: medians of both sides by the end of each stage, and the ratios of the pairs of runs."""
+    """Build the table of a job: medians of both sides by the end of each stage, and ratios of the pairs of runs."""
     lines = [f"{job:24}{'':9}{'ours':>9}{'pandas':>9}   pandas / ours: min, median, max of the runs"]
     for place, stage in enumerate(stages):
         for key, (unit, label) in MEASURES.items():
@@ -120,7 +120,7 @@ def report(job: str, stages: tuple[str, ...], runs: dict[str, list[Run]]) -> str
 
 
 def main(argv: list[str]) -> int:
-    """Measure and print; 0 where both sides agree on every value, else 1."""
+    """Measure and print; return 0 where both sides agree on every value, else 1."""
     parser = argparse.ArgumentParser(prog="features", description=__doc__.splitlines()[0])
     parser.add_argument("--breaths", type=int, default=BREATHS, help="simulated breaths of 80 steps")
     parser.add_argument("--runs", type=int, default=5, help="runs of each side")
@@ -138,7 +138,7 @@ def main(argv: list[str]) -> int:
             for module, python in pythons.items():
                 runs[module].append(json.loads(child(python, module, job, str(csv))))
         print(report(job, stages, runs), flush=True)
-    print(f"{options.runs} runs each, in turn: {'; '.join(side[0]['versions'] for side in runs.values())}")
+    print(f"{options.runs} runs each, alternating: {'; '.join(side[0]['versions'] for side in runs.values())}")
     return 0 if difference <= TOLERANCE else 1
 
 

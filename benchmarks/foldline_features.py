@@ -24,8 +24,8 @@ KINDS: dict[str, pl.DataType | type[pl.DataType] | None] = {
 }
 FAMILIES = [*NUMERIC, build("static")]
 STEPS = 80  # of each breath
-CHUNK = 1500 * STEPS  # rows made at once, as in foldline/store.py
-SAMPLE = 4096  # breaths the quantiles are taken from, as in foldline/scaler.py
+CHUNK = 1500 * STEPS  # rows made at once, as CHUNK_ROWS in src/foldline/data/featurize.py
+SAMPLE = 4096  # breaths the quantiles are taken from, as in src/foldline/fit/scaler.py
 
 
 def read(csv: str) -> pl.DataFrame:
@@ -42,7 +42,7 @@ def one_hots(frames: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
 
 
 def inputs(frame: pl.DataFrame) -> np.ndarray:
-    """The 37 features as the network takes them, chunk by chunk as the dense store makes them."""
+    """Return the 37 features as the network takes them (rows, 37), made in chunks as for the dense store."""
     made = np.empty((frame.height, sum(len(family.names(COLUMNS)) for family in FAMILIES)), dtype=np.float32)
 
     def make(first: int) -> None:
@@ -55,7 +55,7 @@ def inputs(frame: pl.DataFrame) -> np.ndarray:
 
 
 def training(csv: str) -> pl.DataFrame:
-    """(x - median) / (q75 - q25) of the 37 features as Float32, chunk by chunk; the quantiles from SAMPLE breaths."""
+    """Return (x - median) / (q75 - q25) of the 37 features as Float32, in chunks; the quantiles from SAMPLE breaths."""
     frame = read(csv)
     scaled = _scaled(compute(_sample(frame), COLUMNS, FAMILIES))
     chunks = (compute(part, COLUMNS, FAMILIES).select(scaled) for part in frame.iter_slices(CHUNK))
@@ -63,7 +63,7 @@ def training(csv: str) -> pl.DataFrame:
 
 
 def _sample(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows of SAMPLE breaths drawn at random, in order."""
+    """Return the rows of SAMPLE breaths drawn at random, in order."""
     breaths = frame.height // STEPS
     drawn = np.random.default_rng(0).choice(breaths, min(SAMPLE, breaths), replace=False)
     return frame[(np.sort(drawn)[:, None] * STEPS + np.arange(STEPS)).ravel()]

@@ -1,11 +1,11 @@
-"""The simulator: its speed, how its breaths lie against the competition's, and how far its lungs are from real ones.
+"""The simulator: its speed, its breaths against the competition's, and the error of its lungs on real breaths.
 
     ./run.sh bench simulate                       speed, and marginals against those known of all 75,450 breaths
     ./run.sh bench simulate --data FOLDER         also: marginals per (R, C) beside real breaths, errors of the lungs
     ./run.sh bench simulate --data FOLDER --forms also: the same errors for simpler forms of the lung
 
-Errors are mean absolute ones (cmH2O) over inspiration, on breaths that the fit has not seen: of a free run, which knows
-a breath's first pressure only, and of the same run one step ahead, moved onto the last measured pressure.
+Errors are mean absolute ones (cmH2O) over inspiration, on breaths outside the fit: of a free run, which gets a breath's
+first pressure only, and of the same run one step ahead, shifted to the last measured pressure.
 """
 
 import argparse
@@ -38,7 +38,7 @@ FACTS: Final = {  # of the competition's 75,450 labelled breaths
     "mean u_in 25/50/75 %": "3.7 5.5 8.8",
     "unclipped rows of inspiration, share": "0.864",
 }
-FORMS: Final[dict[str, Mapping[str, float]]] = {  # parameters held at what makes them vanish
+FORMS: Final[dict[str, Mapping[str, float]]] = {  # parameters held at a value that removes their effect
     "as it is": {},
     "linear resistance": {"turbulence": 1e-6},
     "straight recoil": {"stiffening": 0.0},
@@ -60,7 +60,7 @@ class Errors(NamedTuple):
 
 
 def marginals(breaths: Recorded) -> dict[str, str]:
-    """The keys of FACTS, measured on any breaths."""
+    """Measure the marginals named in FACTS."""
     scored = breaths.u_out == 0
     rows = scored.sum(axis=1)
     u_in, largest = breaths.u_in, breaths.u_in.max(axis=1)
@@ -82,7 +82,7 @@ def marginals(breaths: Recorded) -> dict[str, str]:
 
 
 def per_setting(breaths: Recorded) -> dict[tuple[int, int], str]:
-    """Per (R, C): pressure quantiles 5/50/95 %, mean u_in, and mean |step| of the pressure, all in inspiration."""
+    """Per (R, C), measure pressure quantiles 5/50/95 %, mean u_in, mean |step| of pressure, in inspiration."""
     found = {}
     for r, c in SETTINGS:
         part = breaths.take((breaths.r == r) & (breaths.c == c))
@@ -96,13 +96,13 @@ def per_setting(breaths: Recorded) -> dict[tuple[int, int], str]:
 def held_out_errors(
     breaths: Recorded, sessions: list[Session], index: NDArray[np.int64], fixed: Mapping[str, float], iterations: int
 ) -> Errors:
-    """Fit on two thirds of each session's breaths, look at the rest."""
+    """Fit two thirds of each session's breaths and measure the errors of the other third."""
     order = np.argsort(np.random.default_rng(0).random(len(breaths)))
-    turn = np.empty(len(breaths), dtype=np.int64)
+    third = np.empty(len(breaths), dtype=np.int64)
     for k in range(len(sessions)):
         own = order[index[order] == k]
-        turn[own] = np.arange(len(own)) % 3
-    train, test = np.flatnonzero(turn != 0), np.flatnonzero(turn == 0)
+        third[own] = np.arange(len(own)) % 3
+    train, test = np.flatnonzero(third != 0), np.flatnonzero(third == 0)
     lung = fit_lung(breaths.take(train), sessions, index[train], fixed=fixed, iterations=iterations)
     residual = free_run(lung.take(index), breaths) - breaths.pressure
     residual[breaths.u_out == 1] = np.nan
@@ -116,8 +116,8 @@ def held_out_errors(
 
 
 def speed(breaths: int) -> None:
-    """Breaths a second in memory and into files, by the clock and per second of one core (for busy machines)."""
-    simulate(10, seed=1)
+    """Print breaths a second in memory and into files, by the clock and per CPU second (for busy machines)."""
+    simulate(10, seed=1)  # imports and first allocations are not timed
     began, core = time.perf_counter(), time.process_time()
     simulate(breaths, seed=1)
     made, core_made = time.perf_counter(), time.process_time()
@@ -130,7 +130,7 @@ def speed(breaths: int) -> None:
 
 
 def lungs(table: pl.DataFrame, forms: bool, iterations: int) -> None:
-    """The table of errors of the lung's forms."""
+    """Print the errors of the lung, or of all its forms."""
     breaths = Recorded.of(table)
     sessions, index = grouped(breaths)
     breaths, index = breaths.take(index >= 0), index[index >= 0]
@@ -147,7 +147,7 @@ def lungs(table: pl.DataFrame, forms: bool, iterations: int) -> None:
 
 
 def main() -> None:
-    """Print what was asked for."""
+    """Print the requested tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--breaths", type=int, default=40_000)
     parser.add_argument("--data", type=Path, help="folder with the competition's train.csv")
