@@ -12,7 +12,7 @@ import tiny
 from foldline.cli.main import main
 from foldline.cli.verb_table import VERBS
 
-ASK = """
+SCRIPT = """
 . ./completion
 COMP_WORDS=({words}); COMP_CWORD={place}
 _foldline
@@ -31,8 +31,8 @@ def script(rides: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 def completed(folder: Path, *words: str) -> set[str]:
     """What bash offers for the last word."""
     quoted = " ".join(f"'{word}'" for word in ("./run.sh", *words))
-    asked = ASK.format(words=quoted, place=len(words))
-    done = subprocess.run(["bash", "-c", asked], cwd=folder, capture_output=True, text=True, check=False)
+    script = SCRIPT.format(words=quoted, place=len(words))
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return set(done.stdout.split())
 

@@ -1,4 +1,4 @@
-"""`doctor` tells what is there, names where credentials are, and shows none."""
+"""`doctor` lists what is there, names where credentials are, and shows none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foldline.cli import doctor
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     tiny.run("doctor", "--json")
     facts: dict[str, str] = json.loads(capsys.readouterr().out)
     return facts
@@ -31,8 +31,8 @@ def machine(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return home
 
 
-def test_versions_modes_and_what_is_lacking_are_told(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    facts = told(capsys)
+def test_versions_modes_and_missing_packages_are_listed(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = shown(capsys)
     assert facts["numpy"] == numpy.__version__ and facts["lacking"] == "nothing"
     assert facts["wandb mode"] == "offline" and facts["kaggle credentials"].startswith("none (KAGGLE_API_TOKEN")
     assert facts["ledger"] == "0 submissions" and "GiB free" in facts["disk"]
@@ -44,7 +44,7 @@ def test_credentials_are_named_and_never_shown(
     monkeypatch.setenv("KAGGLE_USERNAME", "rider")
     monkeypatch.setenv("KAGGLE_KEY", "not-to-be-shown")
     monkeypatch.setenv("WANDB_API_KEY", "not-to-be-shown")
-    facts = told(capsys)
+    facts = shown(capsys)
     assert facts["kaggle credentials"] == "KAGGLE_USERNAME and KAGGLE_KEY" and facts["wandb mode"] == "online"
     assert "not-to-be-shown" not in json.dumps(facts)
 

@@ -24,17 +24,17 @@ def test_the_overview_lists_every_verb(words: list[str], capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_teaches_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: ./run.sh {verb}") and all(option in out for option in VERBS[verb].options)
 
 
-def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0 and capsys.readouterr().out == f"{__version__}\n"
 
 
-def test_words_overrides_and_flags_are_told_apart() -> None:
+def test_words_overrides_and_flags_are_distinguished() -> None:
     split = parse("train", VERBS["train"], ["quickstart", "a.b=1", "--json", "data.source=x=y"])
     assert (split.words, split.overrides, split.flags) == (["quickstart"], ["a.b=1", "data.source=x=y"], {"--json"})
     assert split.config == "quickstart" and parse("train", VERBS["train"], []).config == "quickstart"
@@ -66,39 +66,39 @@ def test_a_dry_run_does_nothing(rides: Path, home: Path, capsys: pytest.CaptureF
     assert not (home / "runs" / "cells").exists() and not (home / "submissions").exists()
 
 
-def foretold(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+def dry_run(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     """What a dry run of the rides says, and what it warns of."""
     tiny.run("train", "rides", "--dry-run")
     return capsys.readouterr()
 
 
 def test_a_dry_run_says_whether_folds_would_be_made(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "2 stratified-group folds, to be made)" in foretold(capsys)[0]
+    assert "2 stratified-group folds, to be made)" in dry_run(capsys)[0]
     tiny.run("folds", "rides")
-    assert "2 stratified-group folds)" in foretold(capsys)[0]
+    assert "2 stratified-group folds)" in dry_run(capsys)[0]
 
 
-def test_a_missing_sample_submission_is_said(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no sample_submission" not in foretold(capsys)[0]
+def test_a_missing_sample_submission_is_mentioned(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no sample_submission" not in dry_run(capsys)[0]
     (rides / "sample_submission.csv").unlink()
-    told = "no sample_submission: the submission gets the rows of test.csv, in its order, and the columns row, speed\n"
-    assert told in foretold(capsys)[0]
+    line = "no sample_submission: the submission gets the rows of test.csv, in its order, and the columns row, speed\n"
+    assert line in dry_run(capsys)[0]
 
 
 def test_a_static_value_that_training_never_saw_is_a_warning(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert foretold(capsys)[1] == ""
+    assert dry_run(capsys)[1] == ""
     tables = tiny.frames()
     bike = pl.when(pl.col("ride") < 504).then(pl.col("ride")).otherwise(pl.col("bike")).alias("bike")
     tiny.write(rides, {**tables, "test": tables["test"].with_columns(bike)})
     new = "3 of 4 test series have a bike that no training series has: 501, 502, 503; it is treated as unknown."
-    assert foretold(capsys)[1] == f"warning: {new}\n"
+    assert dry_run(capsys)[1] == f"warning: {new}\n"
 
 
 def test_cells_that_were_begun_are_counted(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cell = planned()[0]
     cell.folder.mkdir(parents=True)
     (cell.folder / CHECKPOINT).touch()
-    assert "cells: 4, 0 finished, 4 to train, 1 of them begun: from the last checkpoint on" in foretold(capsys)[0]
+    assert "cells: 4, 0 finished, 4 to train, 1 of them begun: from the last checkpoint on" in dry_run(capsys)[0]
 
 
 def test_help_says_what_options_do_for_the_verb_at_hand(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Tables to dataclasses: types are never guessed, and what is wrong is said with its place."""
+"""Tables to dataclasses: types are never guessed, and an error names its place."""
 
 from __future__ import annotations
 

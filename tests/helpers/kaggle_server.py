@@ -1,4 +1,4 @@
-"""A Kaggle of one's own on loopback, speaking the endpoints that its package (2.2.4) uses, and what tests need of it.
+"""A stand-in for Kaggle on loopback, with the endpoints that its package (2.2.4) uses, and what tests need of it.
 
 Kaggle's own developers point the package at http://localhost; the variable http_proxy leads that to a free port.
 """
@@ -89,12 +89,12 @@ def _handler(fake: FakeKaggle) -> type[BaseHTTPRequestHandler]:
             self.reply(201, b"{}")
 
         def do_GET(self) -> None:
-            asked = self.headers.get("Range", "")
-            fake.ranges.append(asked)
-            first = int(asked.removeprefix("bytes=").rstrip("-") or 0)
+            wanted = self.headers.get("Range", "")
+            fake.ranges.append(wanted)
+            first = int(wanted.removeprefix("bytes=").rstrip("-") or 0)
             body = fake.archive[first:]
             dates = {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT", "ETag": '"one"', "Accept-Ranges": "bytes"}
-            status = 206 if asked else 200
+            status = 206 if wanted else 200
             self.reply(status, body, dates, "application/zip", None if fake.cut is None else max(0, fake.cut - first))
 
         def reply(

@@ -1,4 +1,4 @@
-"""`board` and `clean`: ranks, intervals and differences by hand; what a ledger entry needs never goes unasked."""
+"""`board` and `clean`: ranks, intervals and differences by hand; what a ledger entry needs goes by its own name only."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def submitted(name: str, number: int, **scores: str) -> None:
 def house(home: Path) -> Path:
     """Two names, three experiments, one submitted that is not the latest of its name; runs/."""
     cell("first")
-    cell("taught", start="first", teacher={"cells": ["master"]})
-    cell("master")
-    experiment("rides", 1, [0.5, 0.7, 0.6], ["taught"], train={"lr": 0.1, "epochs": 3})
+    cell("student", start="first", teacher={"cells": ["teacher"]})
+    cell("teacher")
+    experiment("rides", 1, [0.5, 0.7, 0.6], ["student"], train={"lr": 0.1, "epochs": 3})
     submitted("rides", 1, public="0.61")
     experiment("rides", 2, [0.4, 0.6, 0.5], ["two", "three"], train={"lr": 0.2, "epochs": 3})
     experiment("walks", 3, [0.9, 0.9], ["three", "six"], train={"epochs": 3})
@@ -86,23 +86,23 @@ def lines(capsys: pytest.CaptureFixture[str], *names: str) -> list[dict[str, Any
     return list(group["lines"])
 
 
-def test_experiments_are_ranked_and_told_apart(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_experiments_are_ranked_and_distinguished(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     best, other = lines(capsys, "rides")
     assert (best["experiment"], best["score"], best["differs"], best["latest"]) == (f"rides/{2:016x}", 0.5, [], True)
     assert (other["score"], other["public"], other["private"], other["latest"]) == (0.6, "0.61", "", False)
     assert other["differs"] == ["train.lr=0.1"] and other["blend"] == "b 0.75 + a 0.25"
     assert (best["cells"], best["minutes"]) == (2, 1.0)
-    assert (other["cells"], other["minutes"]) == (1, 1.5)  # with what it was taught by, and started from
+    assert (other["cells"], other["minutes"]) == (1, 1.5)  # with its teacher, and the cell that it started from
 
 
-def test_a_blocks_width_that_is_its_models_is_not_told_again() -> None:
+def test_a_blocks_width_that_follows_its_models_is_not_repeated() -> None:
     wide, narrow = ({"model.0.width": width, "model.0.blocks.0.width": width} for width in (8, 4))
     assert board.differences(wide, narrow) == ("model.0.width=4",)
     own = {**narrow, "model.0.blocks.0.width": 2}
     assert board.differences(wide, own) == ("model.0.blocks.0.width=2", "model.0.width=4")
 
 
-def test_keys_that_are_left_out_and_lost_cells_are_said(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_that_are_left_out_and_lost_cells_are_shown(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(house / "cells" / "three")
     best, _, other = lines(capsys, "rides", "walks")
     assert (other["differs"], best["minutes"]) == (["without train.lr=0.2"], None)
@@ -120,8 +120,8 @@ def test_intervals_are_those_that_were_recorded(house: Path, capsys: pytest.Capt
 def test_only_the_same_data_and_metric_are_compared(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cell("elsewhere", data={"fingerprint": "other"})
     experiment("rides", 6, [0.1, 0.1], ["elsewhere"])
-    for number, asked in ((7, {"observed": 3}), (8, {"scored": "coasting == 0"}), (9, {"metric": "mse"})):
-        experiment("rides", number, [0.1, 0.1], ["two"], data={**DATA, **asked})
+    for number, changes in ((7, {"observed": 3}), (8, {"scored": "coasting == 0"}), (9, {"metric": "mse"})):
+        experiment("rides", number, [0.1, 0.1], ["two"], data={**DATA, **changes})
     tiny.run("board", "rides", "--json")
     groups = json.loads(capsys.readouterr().out)["groups"]
     assert [len(group["lines"]) for group in groups] == [2, 1, 1, 1, 1]
@@ -148,18 +148,18 @@ def test_each_table_has_a_best_of_its_own(house: Path, capsys: pytest.CaptureFix
 
 def test_an_experiment_is_described_in_a_line(house: Path) -> None:
     folder = house / "rides" / f"{2:016x}"
-    told = f"rides/{2:016x}: b 0.75 + a 0.25, out-of-fold mae 0.50000"
-    assert records.described(folder) == told  # a bundle's experiment does not say how it was made
+    line = f"rides/{2:016x}: b 0.75 + a 0.25, out-of-fold mae 0.50000"
+    assert records.described(folder) == line  # a bundle's experiment does not say how it was made
     files.write_json(folder / "made.json", {"command": "./run.sh blend rides"})
     os.utime(folder / "experiment.json", (0.0, time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1))))
-    assert records.described(folder) == f"{told}, made by `blend` 2026-01-02 03:04"
+    assert records.described(folder) == f"{line}, made by `blend` 2026-01-02 03:04"
     value = files.read_json(folder / "experiment.json")
     value["blend"] = {"method": "lightgbm", "labels": ["a", "b"], "boosters": ["tree"]}
     files.write_json(folder / "experiment.json", value)
     assert records.described(folder).startswith(f"rides/{2:016x}: LightGBM stack of a, b, ")
 
 
-def test_nothing_yet_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_experiments_the_way_to_one_is_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["board"]) == 2
     assert "Run `./run.sh train` first" in capsys.readouterr().err
     tiny.run("clean")
@@ -181,7 +181,7 @@ def test_everything_has_the_strongest_reason_to_stay(house: Path) -> None:
         "caches": {"s"},
         "unused": {"trial"},
         "old": {"4", "four"},
-        "ledger": {"1", "first", "taught", "master"},
+        "ledger": {"1", "first", "student", "teacher"},
         "kept": {"2", "3", "5", "two", "three", "five", "six"},
     }
 
@@ -189,7 +189,7 @@ def test_everything_has_the_strongest_reason_to_stay(house: Path) -> None:
 def test_only_named_kinds_go_and_the_ledger_keeps_its_own(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = kinds()
     tiny.run("clean")
-    tiny.run("clean", "caches", "unused", "old")  # nobody can be asked
+    tiny.run("clean", "caches", "unused", "old")  # there is no terminal to answer the question
     assert "--force deletes without asking" in capsys.readouterr().out and kinds() == before
     tiny.run("clean", "caches", "unused", "old", "--force", "--json")
     assert json.loads(capsys.readouterr().out)["freed"] > 1000
@@ -212,8 +212,8 @@ def test_a_person_is_asked_and_a_script_is_not(
         monkeypatch.setattr("sys.stdin", Keyboard(typed))
         tiny.run("clean", "unused", *flags)
         assert ("trial" not in kinds().get("unused", set())) == gone
-        said = capsys.readouterr().out
-        assert json.loads(said)["freed"] == 0 if flags else "Delete 1 items" in said
+        output = capsys.readouterr().out
+        assert json.loads(output)["freed"] == 0 if flags else "Delete 1 items" in output
 
 
 @pytest.mark.parametrize("path", [f"cells/.trial{clean.GONE}", f"store/.s{clean.GONE}", f"old/.x{clean.GONE}"])
@@ -228,7 +228,7 @@ def test_an_interrupted_deletion_is_finished_by_the_next(
 
 def test_what_a_search_an_audit_and_the_outside_left_stays_with_its_latest(house: Path) -> None:
     (house / "rides" / "audit").mkdir()
-    for number, keys in ((7, ["trial", "gone-since"]), (8, ["taught"])):
+    for number, keys in ((7, ["trial", "gone-since"]), (8, ["student"])):
         folder = house / "search" / f"{number:016x}"
         records.note_cells(folder, keys)
         records.note_cells(folder, keys)  # it goes on
@@ -240,7 +240,7 @@ def test_what_a_search_an_audit_and_the_outside_left_stays_with_its_latest(house
     for name in ("f-print", "g-print"):
         files.write_text(house / "outside" / name / "test.npy", name)
     found = kinds()
-    assert {"audit", "8", "taught", "first", "master", "f-print"} <= found["kept"]
+    assert {"audit", "8", "student", "first", "teacher", "f-print"} <= found["kept"]
     assert {"7", "trial"} <= found["old"] and found["unused"] == {"g-print"}
 
 
@@ -250,9 +250,9 @@ def test_nothing_is_deleted_while_a_run_goes_on(house: Path, capsys: pytest.Capt
     with path.open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         assert main(["clean", "unused", "--force"]) == 2
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         tiny.run("clean")
-    assert "Nothing is deleted while a run goes on" in said.err and kinds()["unused"] == {"trial"}
+    assert "Nothing is deleted while a run goes on" in output.err and kinds()["unused"] == {"trial"}
     assert "a run goes on (it holds three): its finished cells count as unused" in capsys.readouterr().out
     tiny.run("clean")
     assert "a run goes on" not in capsys.readouterr().out

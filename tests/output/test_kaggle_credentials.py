@@ -80,7 +80,7 @@ def test_what_is_missing_is_named(
     assert KEY not in shown.out + shown.err
 
 
-def test_a_missing_package_is_said(
+def test_a_missing_package_is_named(
     nobody: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", KEY)

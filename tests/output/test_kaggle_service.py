@@ -99,7 +99,9 @@ def test_a_damaged_archive_is_removed_and_nothing_is_noted(
     assert not (folder / "download.json").exists() and not (folder / f"{SLUG}.zip").exists()
 
 
-def test_an_archive_that_differs_from_the_list_is_said(fake: FakeKaggle, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_archive_that_differs_from_the_list_is_a_warning(
+    fake: FakeKaggle, capfd: pytest.CaptureFixture[str]
+) -> None:
     fake.listed |= {"extra.csv": 5}
     tiny.run("download", SLUG)
     assert "lists extra.csv with 5 bytes, but its archive held none" in capfd.readouterr().err
@@ -174,7 +176,7 @@ def test_the_gate_comes_first(submitting: FakeKaggle, rides: Path, capfd: pytest
     assert submitting.calls == []
 
 
-def test_no_network_is_said(
+def test_a_missing_network_is_reported(
     fake: FakeKaggle, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # discard: nobody listens

@@ -23,33 +23,33 @@ TRUTH = pl.DataFrame(
         "Usage": ["Public", "Private", "Public", "Public", "Ignored"],
     }
 )
-SAID = pl.DataFrame(
+PREDICTED = pl.DataFrame(
     {"row": [5, 4, 3, 2, 1], "speed": [5.5, 0.0, 4.0, 4.0, 1.5]}
 )  # errors of rows 1, 2, 3: .5 2 1; row 4 is not scored, row 5 ignored
 
 
 @pytest.fixture
 def folder(rides: Path, tmp_path: Path) -> Path:
-    """Where truth.csv and said.csv lie, which is the current folder; the config is `rides`."""
+    """Where truth.csv and predicted.csv lie, which is the current folder; the config is `rides`."""
     TRUTH.write_csv(tmp_path / "truth.csv")
-    SAID.write_csv(tmp_path / "said.csv")
+    PREDICTED.write_csv(tmp_path / "predicted.csv")
     return tmp_path
 
 
 def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, float]:
-    tiny.run("score", "said.csv", "truth.csv", "rides", "--json", *words)
+    tiny.run("score", "predicted.csv", "truth.csv", "rides", "--json", *words)
     return {each["part"]: each["score"] for each in json.loads(capsys.readouterr().out)["scores"]}
 
 
-def test_scored_rows_count_and_parts_are_told_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scored_rows_count_and_each_part_has_a_score(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys) == {"all": pytest.approx(3.5 / 3), "Private": 2.0, "Public": 0.75}
     assert answer(capsys, "data.metric=mse") == {"all": pytest.approx(5.25 / 3), "Private": 4.0, "Public": 0.625}
 
 
 def test_each_of_several_targets_has_its_own_score(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, frame in (("truth.csv", TRUTH), ("said.csv", SAID)):
-        frame.with_columns(height=pl.lit(7.0 if name == "said.csv" else 5.0)).write_csv(folder / name)
-    words = ["score", "said.csv", "truth.csv", "rides", 'data.target=["speed", "height"]']
+    for name, frame in (("truth.csv", TRUTH), ("predicted.csv", PREDICTED)):
+        frame.with_columns(height=pl.lit(7.0 if name == "predicted.csv" else 5.0)).write_csv(folder / name)
+    words = ["score", "predicted.csv", "truth.csv", "rides", 'data.target=["speed", "height"]']
     tiny.run(*words, "--json")
     whole = json.loads(capsys.readouterr().out)["scores"][0]
     assert whole["by_target"] == [pytest.approx(3.5 / 3), 2.0]  # height errs by 2 everywhere
@@ -63,7 +63,7 @@ def test_a_known_start_is_not_scored(folder: Path, capsys: pytest.CaptureFixture
     steps.write_csv(folder / "truth.csv")
     assert answer(capsys, "data.observed=1", "data.scored=") == {"all": 4.75, "Public": 4.75}  # rows 1 and 4
     TRUTH.write_csv(folder / "truth.csv")
-    assert main(["score", "said.csv", "truth.csv", "rides", "data.observed=1"]) == 2
+    assert main(["score", "predicted.csv", "truth.csv", "rides", "data.observed=1"]) == 2
     assert "lacks second, which data.observed = 1 needs" in capsys.readouterr().err
 
 
@@ -92,15 +92,15 @@ def test_a_truth_that_is_none_is_refused(
     folder: Path, truth: pl.DataFrame, option: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     truth.write_csv(folder / "truth.csv")
-    assert main(["score", "said.csv", "truth.csv", "rides", *option]) == 2
+    assert main(["score", "predicted.csv", "truth.csv", "rides", *option]) == 2
     assert words in capsys.readouterr().err
 
 
 def test_a_truth_of_ids_and_targets_is_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     TRUTH.filter(pl.col("coasting") == 0).select("row", "speed").write_parquet(folder / "bare.parquet")
-    tiny.run("score", "said.csv", "bare.parquet", "rides", "data.scored=")
+    tiny.run("score", "predicted.csv", "bare.parquet", "rides", "data.scored=")
     assert capsys.readouterr().out.splitlines()[-1] == "mae: 1.000000"
-    assert main(["score", "said.csv", "bare.parquet", "rides"]) == 2
+    assert main(["score", "predicted.csv", "bare.parquet", "rides"]) == 2
     assert "lacks coasting, which data.scored = 'coasting == 0' needs" in capsys.readouterr().err
 
 
@@ -117,18 +117,18 @@ def test_the_interval_is_that_of_many_resamples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("predicted", "words"),
     [
-        (SAID[:3], "must predict every row of truth.csv, but 2 are missing or empty (first row: 1)"),
-        (pl.concat([SAID, SAID[:1]]), "row must be unique"),
-        (SAID.with_columns(speed=pl.lit(None)), "4 are missing or empty"),
-        (SAID.rename({"speed": "velocity"}), "lacks a column"),
+        (PREDICTED[:3], "must predict every row of truth.csv, but 2 are missing or empty (first row: 1)"),
+        (pl.concat([PREDICTED, PREDICTED[:1]]), "row must be unique"),
+        (PREDICTED.with_columns(speed=pl.lit(None)), "4 are missing or empty"),
+        (PREDICTED.rename({"speed": "velocity"}), "lacks a column"),
     ],
 )
 def test_what_does_not_fit_is_refused(
-    folder: Path, said: pl.DataFrame, words: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, predicted: pl.DataFrame, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said.write_csv(folder / "said.csv")
-    assert main(["score", "said.csv", "truth.csv", "rides", "data.scored="]) == 2
+    predicted.write_csv(folder / "predicted.csv")
+    assert main(["score", "predicted.csv", "truth.csv", "rides", "data.scored="]) == 2
     assert words in capsys.readouterr().err
-    assert main(["score", "said.csv"]) == 2
+    assert main(["score", "predicted.csv"]) == 2

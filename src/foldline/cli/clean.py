@@ -1,4 +1,4 @@
-"""`clean`: what takes space, and, where asked, away with it."""
+"""`clean`: show what takes space under runs/, and delete what is not needed."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from foldline.core.errors import unknown
 from foldline.experiment import clean
 from foldline.experiment.clean import KINDS, Item
 
-TOLD = {
-    "caches": "features, simulated data, decoded rows: made again by itself",
-    "unused": "cells that nothing recorded needs: of runs that were broken off, or still go on",
-    "old": "experiments, searches before the latest of their name, not in the ledger",
+DESCRIPTIONS = {
+    "caches": "features, simulated data, decoded rows: made again when needed",
+    "unused": "cells that no experiment needs: of runs that were interrupted or still go on",
+    "old": "experiments and searches before the latest of their name, and their cells",
     "bench": "data of benchmarks",
-    "ledger": "what a submission in the ledger is made of, and is not the latest",
-    "kept": "the latest of each name, and its cells: stays",
+    "ledger": "older experiments whose submission is in the ledger, and their cells",
+    "kept": "the latest of each name, and its cells: never deleted",
 }
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Show the table; delete the kinds that are named, after asking."""
+    """Show the table; delete the kinds that are named, after a question."""
     for word in arguments.words:
         if word not in KINDS:
             raise unknown("kind", word, KINDS, "./run.sh clean")
     found = clean.survey()
-    sizes = {kind: sum(item.size for item in found if item.kind == kind) for kind in TOLD}
-    counts = {kind: sum(item.kind == kind for item in found) for kind in TOLD}
-    rows = [[kind, TOLD[kind], f"{sizes[kind] / 1e6:.1f}", str(counts[kind])] for kind in TOLD]
+    sizes = {kind: sum(item.size for item in found if item.kind == kind) for kind in DESCRIPTIONS}
+    counts = {kind: sum(item.kind == kind for item in found) for kind in DESCRIPTIONS}
+    rows = [[kind, DESCRIPTIONS[kind], f"{sizes[kind] / 1e6:.1f}", str(counts[kind])] for kind in DESCRIPTIONS]
     terminal.table(str(files.runs()), ["kind", "what it is", "MB", "items"], rows)
     held = clean.running()
     if held is not None:
@@ -42,16 +42,16 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 
 def _way(chosen: list[Item], arguments: Arguments) -> str:
-    """How to delete something, for one who has not."""
+    """Say how to delete something, where nothing was."""
     if not arguments.words:
-        return "; ./run.sh clean KIND ... does (caches and unused are the harmless kinds)"
+        return "; ./run.sh clean KIND ... does (caches and unused are safe to delete)"
     return "; --force deletes without asking" if chosen else f": there is nothing of {', '.join(arguments.words)}"
 
 
 def _sure(chosen: list[Item], arguments: Arguments, terminal: Terminal) -> bool:
     if "--force" in arguments.flags:
         return True
-    if terminal.as_json or not sys.stdin.isatty():  # a question would stand among the JSON, or nobody would see it
+    if terminal.as_json or not sys.stdin.isatty():  # nobody could answer
         return False
     size = sum(item.size for item in chosen) / 1e6
     print(f"Delete {len(chosen)} items, {size:.1f} MB ({', '.join(arguments.words)})? [y/N] ", end="", flush=True)

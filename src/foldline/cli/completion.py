@@ -1,4 +1,4 @@
-"""`completion`: a script with which bash and zsh complete verbs, options, configs and keys.
+"""`completion`: print a script with which bash and zsh complete verbs, options, configs and keys.
 
 The script holds all it needs, so that completing starts no Python; made again after an update, it knows the new words.
 """

@@ -1,4 +1,4 @@
-"""docs/reference.md, from the dataclasses that read configs and the table of verbs: `./run.sh reference` writes it.
+"""Makes docs/reference.md from the dataclasses that read configs and the table of verbs: `./run.sh reference`.
 
 A key's explanation is the comment beside its field, so that there is one place for it: the source.
 """
@@ -48,11 +48,11 @@ class Key:
     name: str
     kind: str
     default: str  # as TOML; empty: it must be given
-    told: str
+    comment: str  # from the source
 
 
 def page() -> str:
-    """The whole page, Markdown."""
+    """Make the whole page, as Markdown."""
     parts = [HEAD, "## Verbs\n", *_verbs(), "## Tables of a config\n"]
     for name, kind in TABLES.items():
         parts += _sections(f"[{name}]", kind, name)
@@ -76,7 +76,7 @@ One table a model, each trained on every fold with every seed. Besides the model
 | `name` | text | must be given | which model |
 | `label` | text | its name | what tables call it; the second of a name is NAME-2 |
 | `train` | table | `{}` | what it changes of [train] |
-| `teacher` | table | left out | labels of test series that it learns from |
+| `teacher` | table | left out | labels of test series that it is trained on, too |
 | `pretrain` | table | left out | series that it is trained on first |
 """
 
@@ -86,12 +86,12 @@ def _verbs() -> list[str]:
     for name, verb in VERBS.items():
         usage = f"{name} {verb.usage}".strip().replace("|", "\\|")
         lines.append(f"| `{usage}` | {verb.summary} |")
-    return ["\n".join(lines), "\n`./run.sh VERB --help` teaches each, with examples.\n"]
+    return ["\n".join(lines), "\n`./run.sh VERB --help` explains each, with examples.\n"]
 
 
 def _features() -> list[str]:
-    told = "Families, named in `features.families`; each has a table of its own, `features.lags = {lags = [1, 2]}`.\n"
-    return [told, *_registry("Feature families", dict(features.FAMILIES))]
+    intro = "Families, named in `features.families`; each has a table of its own, `features.lags = {lags = [1, 2]}`.\n"
+    return [intro, *_registry("Feature families", dict(features.FAMILIES))]
 
 
 def _registry(title: str, kinds: dict[str, Any]) -> list[str]:
@@ -105,7 +105,7 @@ def _registry(title: str, kinds: dict[str, Any]) -> list[str]:
 
 
 def _sections(title: str, kind: Any, path: str = "") -> Iterator[str]:
-    """A table's section, and those of the tables inside it."""
+    """Make the section of a table, and those of the tables inside it."""
     yield f"### {title}\n"
     yield f"{_sentence(kind)}\n"
     yield _table(keys(kind))
@@ -120,27 +120,27 @@ def _table(rows: list[Key]) -> str:
     lines = ["| key | type | default | |", "|---|---|---|---|"]
     for row in rows:
         default = f"`{row.default}`" if row.default not in ("", "left out") else row.default or "must be given"
-        cells = (f"`{row.name}`", row.kind, default, row.told)
+        cells = (f"`{row.name}`", row.kind, default, row.comment)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _sentence(kind: Any) -> str:
-    """The docstring's first paragraph on one line, without the table's name in front, which is in the title already."""
+    """Return a docstring's first paragraph on one line, without the table's name before it, which the title has."""
     text = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
     text = re.sub(r"^(\[+[\w.]+\]+|\w+ = \{\.\.\.\} in a \[\[model\]\]): ", "", text)
     return text[:1].upper() + text[1:]
 
 
 def _about(kind: Any) -> str:
-    """What a registry's entry is: a feature family names its columns in its class, a model's file tells its idea."""
+    """Describe an entry of a registry: by the docstring of a feature family's class, or of a model's file."""
     if kind in features.FAMILIES.values():
         return _sentence(kind)
     return " ".join((inspect.getdoc(inspect.getmodule(kind)) or "").split("\n\n")[0].split())
 
 
 def dotted() -> list[str]:
-    """Every key of a config outside [[model]], as an override names it: train.augment.mixup."""
+    """List every key of a config outside [[model]], as an override names it: train.augment.mixup."""
 
     def below(kind: Any, path: str) -> Iterator[str]:
         for key in keys(kind):
@@ -152,18 +152,18 @@ def dotted() -> list[str]:
 
 
 def keys(kind: Any) -> list[Key]:
-    """The keys of a config's dataclass, in its order."""
-    told = comments(kind)
+    """List the keys of a config's dataclass, in its order."""
+    explained = comments(kind)
     hints = schema.field_types(kind)
     return [
-        Key(field.name, type_of(hints[field.name]), _default(field), told.get(field.name, ""))
+        Key(field.name, type_of(hints[field.name]), _default(field), explained.get(field.name, ""))
         for field in dataclasses.fields(kind)
         if field.init and field.name != "tables"  # [features] gathers its families' tables there
     ]
 
 
 def comments(kind: type) -> dict[str, str]:
-    """Field -> the comment beside it, and that on lines of its own just above it; of its base classes, too."""
+    """Collect for each field the comment beside it and on the lines just above it, of base classes, too."""
     found: dict[str, str] = {}
     for base in reversed([base for base in kind.__mro__ if dataclasses.is_dataclass(base)]):
         source = inspect.getsource(base)
@@ -187,7 +187,7 @@ def _comments_by_line(source: str) -> dict[int, str]:
 
 
 def type_of(hint: Any) -> str:
-    """An annotation in TOML's words."""
+    """Name an annotation by TOML's types."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return ", ".join(type_of(choice) for choice in arguments if choice is not types.NoneType)
@@ -207,7 +207,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def toml(value: Any) -> str:
-    """A default as TOML has it; one that is a table of its own is left to that."""
+    """Write a default as TOML; a table with a section of its own is `{}`."""
     if value is None:
         return "left out"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""`decode IN OUT`: the exact rows of a file of the ventilator competition's shape."""
+"""`decode IN OUT`: read pressures of the ventilator competition back exactly from a file's inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`doctor`: what this machine has, in one table. It tells; it never fails and never shows a secret."""
+"""`doctor`: show what this machine has, in one table. It never fails and never shows a secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIBRARIES = ("torch", "numpy", "polars", "lightgbm", "scikit-learn", "optuna", "
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Print the table; exit code 0 whatever it says."""
+    """Print the table; the exit code is always 0."""
     facts = {
         "python": f"{platform.python_version()} ({sys.executable})",
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -68,7 +68,7 @@ def _gpu() -> str:
 
 
 def _driver() -> str:
-    """Version of NVIDIA's driver; empty where there is none."""
+    """Return the version of NVIDIA's driver; empty where there is none."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ""

@@ -1,4 +1,4 @@
-"""`download`: a competition's files from Kaggle, checked and unpacked."""
+"""`download`: fetch a competition's files from Kaggle, check and unpack them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from foldline.core.console import Terminal
 from foldline.output.kaggle import download
 from foldline.output.kaggle.service import Service
 
-FURNISHED = ("ventilator-pressure-prediction", "data/ventilator")  # the competition, and where configs/ look for it
+DEFAULT = ("ventilator-pressure-prediction", "data/ventilator")  # the competition of configs/, and the folder they name
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Fetch what is not there."""
-    competition, *rest = arguments.words or [FURNISHED[0]]
-    default = FURNISHED[1] if competition == FURNISHED[0] else f"data/{competition}"
+    """Fetch the files that are not there."""
+    competition, *rest = arguments.words or [DEFAULT[0]]
+    default = DEFAULT[1] if competition == DEFAULT[0] else f"data/{competition}"
     folder = Path(rest[0] if rest else default)
     service = Service(competition)
     terminal.say(f"{competition}: credentials from {service.source}")

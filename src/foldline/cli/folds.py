@@ -1,4 +1,4 @@
-"""`folds`: make the fold file of a config, or check the one that is there."""
+"""`folds`: make the fold file of a config, or check the existing one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from foldline.experiment import config as configs
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Exit code 0: the file is there and fits."""
+    """Make or check the file, and show how many series each fold has."""
     config = configs.load(Path(arguments.config), arguments.overrides)
     source = loading.source_folder(config.data)
     table = loading.load_table(readers.locate(source, "train"), config.data, labelled=True)
     path = Path(config.folds.file) if config.folds.file else folds.committed_path(config.folds, config.name, table)
     made = "--force" in arguments.flags or not path.exists()
-    dealt = folds.make(path, config.folds, table) if made else folds.read(path, config.folds, table, config.name)
-    sizes = np.bincount(dealt.assignment, minlength=dealt.k).tolist()
+    assigned = folds.make(path, config.folds, table) if made else folds.read(path, config.folds, table, config.name)
+    sizes = np.bincount(assigned.assignment, minlength=assigned.k).tolist()
     terminal.table(
         f"{'made' if made else 'checked'} {path.name}",
         ["fold", "series"],

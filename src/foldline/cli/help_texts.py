@@ -1,4 +1,4 @@
-"""What `./run.sh VERB --help` teaches, a text for each verb; the table of verbs (`__init__.py`) names them."""
+"""What `./run.sh VERB --help` prints: a text for each verb of verb_table.py."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ rules: docs/how-to/kaggle.md.
 
 SUBMIT = """\
 Sends the latest submission of CONFIG (or a file under submissions/) to Kaggle: through the gate, within the day's
-limit, then waits for the score and writes it into the ledger. What Kaggle has already is not sent again, only asked for
-its score. Needs the extra `kaggle` and credentials: docs/how-to/kaggle.md.
+limit, then waits for the score and writes it into the ledger. Of a file that Kaggle has already, only the score is
+fetched. Needs the extra `kaggle` and credentials: docs/how-to/kaggle.md.
 
   ./run.sh submit sample                               what `train`, `blend` made last
   ./run.sh submit submissions/sample-0fd37d8f.csv      that file
@@ -115,7 +115,7 @@ its score. Needs the extra `kaggle` and credentials: docs/how-to/kaggle.md.
 
 SCORE = """\
 Scores a submission against the truth, for labelled re-splits of a finished competition. TRUTH has the ids, the targets
-and the columns that data.scored asks for; with a column Usage (Public, Private) each part gets its score, too. The
+and the columns that data.scored needs; with a column Usage (Public, Private) each part gets its score, too. The
 columns are those of CONFIG (the quickstart's where none is given).
 
   ./run.sh score submissions/sample-0fd37d8f.csv truth.csv
@@ -125,8 +125,8 @@ columns are those of CONFIG (the quickstart's where none is given).
 BUNDLE = """\
 Packs the latest experiment of CONFIG for a competition that takes notebooks only: a folder to upload as a data set
 (code, weights, record, a few wheels, a manifest with SHA-256) and a notebook, internet off, that rebuilds the
-submission from them with the image's own packages. What the image lacks it says; wheels=DIR packs that, too.
-docs/how-to/kaggle.md shows the way.
+submission from them with the image's own packages. It names the packages that the image lacks; wheels=DIR packs them,
+too. How to upload it: docs/how-to/kaggle.md
 
   ./run.sh bundle sample                               into runs/sample/latest/bundle
   ./run.sh bundle sample out=DIR user=NAME             elsewhere, for that Kaggle account
@@ -140,7 +140,7 @@ page: runs/NAME/latest/report.html. How to read it: docs/how-to/report.md
   ./run.sh report sample data.source=PATH              where the data lies elsewhere by now"""
 
 TRACK = """\
-Says whether wandb is online here and how many runs wait on the disk because it was not; `track sync` sends them. Each
+Shows whether wandb is online here and how many runs wait on the disk because it was not; `track sync` sends them. Each
 cell's history.jsonl is complete either way. Modes, groups, what is logged: docs/how-to/tracking.md
 
   ./run.sh track                                       what waits
@@ -148,7 +148,7 @@ cell's history.jsonl is complete either way. Modes, groups, what is logged: docs
   ./run.sh track sync --dry-run                        which runs would be sent"""
 
 TEST = """\
-Runs the tests with pytest; what follows is handed on to it.
+Runs the tests with pytest; what follows is passed on to it.
 
   ./run.sh test                    the default suite
   ./run.sh test --slow             the slow ones too: kills, full sizes, whole runs
@@ -165,26 +165,28 @@ stage that proved it) and the controller's gains and target of those rows. Press
 Inside the pipeline `post.decode = true` puts exact rows in place of predictions."""
 
 DOCTOR = """\
-Says what this machine has: Python and library versions, GPU, tracking mode, whether Kaggle credentials are found (never
-their value), free disk and memory. Always exits 0: it tells, it doesn't judge."""
+Shows what this machine has: Python and library versions, GPU, tracking mode, where Kaggle's credentials are (never
+their value), free disk and memory. Always exits 0."""
 
 BOARD = """\
 Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series, cells, minutes of
 training, the leaderboard's scores, the blend, and which keys differ from the best config's. Experiments on other
-training data, or scored in another way, stand in tables of their own. * marks the latest of its name.
+training data, or scored in another way, stand in tables of their own. * marks the latest of its name, † one of another
+version of foldline.
 
   ./run.sh board                                       all of them
   ./run.sh board sample sample-fast --json             those of two configs, all digits and all differences"""
 
 CLEAN = """\
-Says what takes space under runs/ and what of it may go; deletes the kinds that are named, and asks (--force: does not).
+Shows what takes space under runs/, by what it is needed for. Deletes the kinds that are named, after a question
+(--force: without).
 
   ./run.sh clean                                       the table only
   ./run.sh clean caches unused                         features, simulated data; cells that nothing recorded needs
   ./run.sh clean old                                   experiments before the latest of their name
-  ./run.sh clean ledger                                what only lines of the committed ledger need: never unless named
+  ./run.sh clean ledger                                what only lines of the committed ledger need
 
-The latest experiment, search, ablation or study of each name and its cells stay, always."""
+The latest experiment, search, ablation or study of each name is always kept, with its cells."""
 
 COMPLETION = """\
 Prints a script that completes verbs, options, configs and keys of configs, for bash or zsh.
@@ -201,6 +203,6 @@ dataclasses that read them. A test fails where the page is out of date.
 LINT = "Runs ruff check, ruff format --check, mypy, and import-linter: which room may import which."
 
 BENCH = """\
-Runs benchmarks/NAME.py, which prints ratios against a stated rival; what follows is handed on to it.
+Runs benchmarks/NAME.py, which prints ratios against a stated rival; what follows is passed on to it.
 
   ./run.sh bench features --breaths 5000 --runs 1"""

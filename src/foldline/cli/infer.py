@@ -1,4 +1,4 @@
-"""`infer`: the latest experiment of a config on new series. Trains nothing; imports nothing that only training uses."""
+"""`infer`: apply the latest experiment of a config to new series. Trains nothing, imports no training code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foldline.output import submission
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Predict the test.csv of data.source and write a checked submission."""
+    """Predict the test file of data.source and write a checked submission."""
     stored = recorded.read(Path(arguments.config).name.removesuffix(".toml"))
     data = stored.config.data
     for text in arguments.overrides:

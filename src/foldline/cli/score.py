@@ -1,4 +1,4 @@
-"""`score`: a submission against the truth, where that is known."""
+"""`score`: score a submission against the truth, where that is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foldline.output import rescore
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Print the score of all rows, and of the public and the private ones where the truth tells them apart."""
+    """Print the score of all rows, and of the public and the private ones where the truth marks them."""
     if len(arguments.words) < 2:
         raise UserError("`score` takes SUBMISSION TRUTH [CONFIG]: two files, and the config that names their columns.")
     submission, truth, *rest = arguments.words
@@ -38,5 +38,5 @@ def _between(low: float, high: float) -> str:
 
 
 def _plain(value: float) -> float | None:
-    """JSON has no NaN."""
+    """Convert to a JSON value; JSON has no NaN."""
     return None if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""`simulate OUT breaths=N test_breaths=N seed=S`: a simulated competition as Kaggle's files."""
+"""`simulate OUT breaths=N test_breaths=N seed=S`: write a simulated competition as Kaggle's files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foldline.core.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What `key=value` may say."""
+    """The keys that `key=value` may set."""
 
     breaths: int = 20_000  # in train.csv
     test_breaths: int = 5_000  # in test.csv

@@ -1,4 +1,4 @@
-"""`track`: what wandb has of the runs under runs/, and what waits; `track sync` sends that."""
+"""`track`: count the runs that wandb has not sent yet; `track sync` sends them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from foldline.output.tracking import TrackConfig, mode_of, wandb_offline
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Say what waits; with the word sync, send it."""
+    """Show the runs that wait; with the word sync, send them."""
     if arguments.words not in ([], ["sync"]):
         raise UserError(f"`track` takes nothing or the word sync, but got {' '.join(arguments.words)!r}.")
     runs = wandb_offline.waiting(files.runs())
     if not arguments.words:
-        _tell(runs, terminal)
+        _show(runs, terminal)
         return 0
     if "--dry-run" in arguments.flags:
         for path in runs:
@@ -36,8 +36,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     return 0
 
 
-def _tell(runs: list[Path], terminal: Terminal) -> None:
-    """A line for each experiment that has runs waiting."""
+def _show(runs: list[Path], terminal: Terminal) -> None:
+    """Show a line for each experiment that has runs waiting."""
     counts: dict[str, int] = {}
     for path in runs:
         experiment = str(path.relative_to(files.runs()).parents[1])

@@ -1,4 +1,4 @@
-"""The verbs of ./run.sh, on one page: what each does and what it takes; texts.py teaches them. Imports no library."""
+"""The table of verbs of ./run.sh: what each does, which arguments it takes. Imports no library: --help is instant."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Verb:
     job: str  # heading it is listed under
     summary: str  # one line
     usage: str  # its arguments
-    help_text: str  # what --help teaches
+    help_text: str  # what --help prints below the usage
     options: Mapping[str, str] = field(default_factory=dict)  # --dry-run, --force -> what they mean here
-    words: int = 1  # how many plain arguments it takes at most
-    overrides: bool = True  # takes key=value
-    shorthands: Mapping[str, str] = field(default_factory=dict)  # option that takes a value -> override it begins
+    words: int = 1  # most plain arguments that it takes
+    overrides: bool = True  # whether it takes key=value
+    shorthands: Mapping[str, str] = field(default_factory=dict)  # option with a value -> its override's beginning
 
 
 VERBS: dict[str, Verb] = {
@@ -31,7 +31,7 @@ VERBS: dict[str, Verb] = {
         "[CONFIG] [key=value ...]",
         help_texts.TRAIN,
         {
-            "--dry-run": "say what would be trained, for how long and how much disk; train nothing",
+            "--dry-run": "show what would be trained, how long it would take and how much disk; train nothing",
             "--force": "train finished cells again",
         },
     ),
@@ -41,17 +41,17 @@ VERBS: dict[str, Verb] = {
         "search for better values of any key of a config",
         "[FILE] [base=CONFIG] [--hours H] [--workers N] [key=value ...]",
         help_texts.TUNE,
-        {"--dry-run": "say what would be searched and trained; train nothing"},
+        {"--dry-run": "show what would be searched and trained; train nothing"},
         shorthands={"--hours": "tune.hours=", "--workers": "tune.workers="},
     ),
     "ablate": Verb(
         "ablate",
         "Improve",
-        "compare variants of a config, and say which of its parts help",
+        "compare variants of a config, and find which of its parts help",
         "FILE [base=CONFIG] [key=value ...]",
         help_texts.ABLATE,
         {
-            "--dry-run": "say what would be trained and for how long; train nothing",
+            "--dry-run": "show what would be trained and for how long; train nothing",
             "--force": "train finished cells again",
         },
     ),
@@ -62,17 +62,17 @@ VERBS: dict[str, Verb] = {
         "FILE [base=CONFIG] [key=value ...]",
         help_texts.STUDY,
         {
-            "--dry-run": "solve for the widths, say what would be trained and for how long; train nothing",
+            "--dry-run": "solve for the widths, show what would be trained and for how long; train nothing",
             "--force": "train finished cells again",
         },
     ),
     "blend": Verb(
         "blend",
         "Improve",
-        "find the best founded blend of all models, of other configs and from outside too",
+        "compare all ways to blend models, also of other configs and from outside",
         "[CONFIG ...] [--outside NAME=OOF_FILE,TEST_FILE[,FOLD_COLUMN]] [key=value ...]",
         help_texts.BLEND,
-        {"--dry-run": "say what would be trained before blending; train nothing"},
+        {"--dry-run": "show what would be trained before blending; train nothing"},
         words=20,
         shorthands={"--outside": "outside."},
     ),
@@ -82,7 +82,7 @@ VERBS: dict[str, Verb] = {
         "apply the trained experiment to new series",
         "[CONFIG] [data.source=DIR]",
         help_texts.INFER,
-        {"--dry-run": "say how many cells have yet to predict this file; predict nothing"},
+        {"--dry-run": "show how many cells have yet to predict this file; predict nothing"},
     ),
     "audit": Verb("audit", "Improve", "look for leaks, and name them", "[CONFIG] [key=value ...]", help_texts.AUDIT),
     "board": Verb(
@@ -100,7 +100,7 @@ VERBS: dict[str, Verb] = {
     "track": Verb(
         "track",
         "Compete",
-        "send what wandb could not",
+        "send the runs that wandb could not send",
         "[sync]",
         help_texts.TRACK,
         {"--dry-run": "list the runs that `track sync` would send; send nothing"},
@@ -112,7 +112,7 @@ VERBS: dict[str, Verb] = {
         "make or check the fold file",
         "[CONFIG] [key=value ...]",
         help_texts.FOLDS,
-        {"--force": "make it anew where it is there already"},
+        {"--force": "make it again where it exists"},
     ),
     "simulate": Verb(
         "simulate",
@@ -165,11 +165,11 @@ VERBS: dict[str, Verb] = {
         help_texts.BUNDLE,
         shorthands={f"--{name}": f"{name}=" for name in ("out", "wheels", "user", "competition")},
     ),
-    "doctor": Verb("doctor", "Develop", "say what this machine has", "", help_texts.DOCTOR, words=0, overrides=False),
+    "doctor": Verb("doctor", "Develop", "show what this machine has", "", help_texts.DOCTOR, words=0, overrides=False),
     "clean": Verb(
         "clean",
         "Develop",
-        "say what takes space, and delete what may go",
+        "show what takes space, and delete what is not needed",
         "[caches] [unused] [old] [bench] [ledger]",
         help_texts.CLEAN,
         {"--force": "delete without asking"},
