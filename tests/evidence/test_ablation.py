@@ -64,7 +64,7 @@ def test_deltas_are_those_of_the_cells(ablated: Path) -> None:
         if "lags" not in [family for family, _ in depends["features"]["families"]]:
             continue
         held, predicted = np.load(path.with_name("held_out.npy")), np.load(path.with_name("out_of_fold.npy"))[..., 0]
-        error = np.abs(predicted - truth[held])[coasting[held] == 0].mean()
+        error = np.abs(predicted - truth[held].ravel())[coasting[held].ravel() == 0].mean()
         scores[depends["fold"]["number"], depends["seed"]] = error
     variant = next(each for each in value["variants"] if each["name"] == "no boosting")
     np.testing.assert_allclose(np.add(value["baseline"]["scores"], variant["deltas"]), scores)

@@ -1,4 +1,4 @@
-"""The audit as a verb: honest runs are clean, a leaking one fails with its name, and what it leaves behind."""
+"""The audit as a verb: runs without leaks are clean, a leak is named and fails, and which files are written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from foldline.experiment import config
 REAL = Path(
     os.environ.get("FOLDLINE_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data" / "ventilator")
 )
-THOROUGH = [  # every part of an honest recipe that could leak: a teacher, something that is watched, a choice of blends
+THOROUGH = [  # every part of a recipe that could leak: a teacher, a watched score, a choice of blends
     "train.watch={share = 0.3, best = true}",
     "blend.method=auto",
     'model=[{name = "hybrid", width = 4}, {name = "lightgbm", rounds = 5, min_data_in_leaf = 2}, '
@@ -81,12 +81,12 @@ def test_honest_rides_are_clean_and_leave_a_page(rides: Path, capsys: pytest.Cap
     assert files.read_json(folder / "audit.json") == answer["checks"]
     page = (folder / "audit.html").read_text()
     assert page.count("<svg") == 3 and "no leak found" in page
-    assert not re.search(r"(src|href)\s*=\s*.https?:", page)  # it asks nobody for anything
+    assert not re.search(r"(src|href)\s*=\s*.https?:", page)  # it loads nothing
     after = tiny.tree(rides)
     assert {name for name in after if name not in before} == {
         f"runs/rides/audit/audit.{end}" for end in ("json", "html")
     }
-    assert {name: after[name] for name in before} == before  # nothing of the trials is left among real cells
+    assert {name: after[name] for name in before} == before  # the small runs leave no cells
 
 
 def test_an_honest_teacher_early_stopping_and_choice_of_blends_are_clean(rides: Path, tmp_path: Path) -> None:
@@ -134,9 +134,9 @@ def test_a_leaking_run_ends_with_1_and_names_the_leak(home: Path, capsys: pytest
     assert "1 leak: target among inputs" in (home / "runs" / "rides" / "audit" / "audit.html").read_text()
 
 
-def test_the_page_that_teaches_it_lists_every_check() -> None:
-    taught = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "audit.md").read_text()
-    listed = [line.split("|")[1].strip() for line in taught.splitlines() if line.startswith("| ")]
+def test_the_how_to_page_lists_every_check() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "audit.md").read_text()
+    listed = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
     assert listed[1:] == [check.name for check in audit.CHECKS]
 
 
@@ -154,7 +154,7 @@ def test_bad_data_is_the_users_mistake_as_everywhere(rides: Path, capsys: pytest
     assert "nowhere does not exist" in capsys.readouterr().err
 
 
-def test_cells_that_come_out_differently_each_time_are_not_accused(
+def test_cells_that_come_out_differently_each_time_are_not_called_leaks(
     rides: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from foldline.fit import boosting_cell
@@ -167,10 +167,10 @@ def test_cells_that_come_out_differently_each_time_are_not_accused(
     assert outcome.verdict == "not checked" and "lightgbm fold 0 seed 0 comes out differently" in outcome.detail
 
 
-# ---------------------------------------------------------------- trials
+# ---------------------------------------------------------------- small runs
 
 
-def test_a_trial_has_the_models_of_the_config_and_is_small(home: Path) -> None:
+def test_a_small_run_has_the_models_of_the_config(home: Path) -> None:
     small = small_run.small(config.load(Path("gold")), 48)
     assert [model.label for model in small.models] == [
         "hybrid",
@@ -186,7 +186,7 @@ def test_a_trial_has_the_models_of_the_config_and_is_small(home: Path) -> None:
     assert small_run.small(replace(whole, models=(boosted,)), 48).models[0].params["rounds"] == small_run.ROUNDS
 
 
-def test_a_trial_leaves_the_home_folder_as_it_was(home: Path) -> None:
+def test_a_small_run_restores_the_home_folder(home: Path) -> None:
     with small_run.at(Path("elsewhere")):
         assert files.home() == Path("elsewhere").resolve()
     assert files.home() == home

@@ -1,6 +1,6 @@
-"""Planted leaks: a competition, a config or an engine that leaks in one way each, and the audit says in which.
+"""Planted leaks: a competition, a config or an engine with one leak each, which the audit must name.
 
-Engines are spoilt by monkeypatching what they do, never by telling the audit about it.
+The engine is changed by monkeypatching; the audit itself is not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 import tiny
 
 from foldline import blend, features
-from foldline.blend import Nested, post_processing
+from foldline.blend import Nested, Rows, post_processing
 from foldline.core import files
 from foldline.data import exact_rows, loading, target_grid
 from foldline.data.store import Store
@@ -30,7 +30,7 @@ from foldline.run import cells, planning
 
 Patch = pytest.MonkeyPatch
 WATCH = "train.watch={share = 0.3, best = true}"
-TAUGHT = (
+PSEUDO_LABELLED = (
     'model=[{name = "hybrid", width = 4}, {name = "hybrid", width = 4, label = "student", teacher = {of = ["hybrid"]}}]'
 )
 PRETRAINED = 'model=[{{name = "hybrid", width = 4, pretrain = {{source = "{source}"}}}}]'
@@ -44,7 +44,7 @@ def leak(outcome: CheckResult, *named: str) -> None:
 
 @pytest.fixture
 def rides(home: Path) -> Path:
-    """The rides as they should be; a test spoils them."""
+    """The rides without leaks; a test plants one."""
     audits.rides(home, audits.tables())
     return home
 
@@ -63,7 +63,7 @@ def test_a_series_in_two_folds(rides: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(loading, "_by_series", by_runs)
     outcomes = [audits.found("folds: whole series", f"folds.seed={seed}") for seed in range(8)]
     caught = [outcome for outcome in outcomes if outcome.verdict == "LEAK"]
-    assert caught  # in some deals both halves are in one fold
+    assert caught  # with some seeds both halves are in one fold
     leak(caught[0], "ride 1 is in folds 0 and 1")
 
 
@@ -83,7 +83,7 @@ def test_a_column_of_dates_is_no_group(home: Path) -> None:
             home.parent / "audited" / f"{name}.parquet"
         )
     outcome = audits.found("folds: groups of test")
-    assert outcome == CheckResult("clean", "columns looked at: bike, day")
+    assert outcome == CheckResult("clean", "columns checked: bike, day")
 
 
 def test_watched_series_that_are_trained_on(rides: Path, monkeypatch: Patch) -> None:
@@ -95,7 +95,7 @@ def test_watched_series_that_are_trained_on(rides: Path, monkeypatch: Patch) -> 
 def watching_the_held_out_fold(
     labelled_sets: list[LabelledSeries], *_: Any
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
-    dense = labelled_sets[0].dense
+    dense = labelled_sets[0].store
     return list(labelled_sets), [
         labelled_series(dense, np.setdiff1d(np.arange(len(dense.lengths)), labelled_sets[0].series))
     ]
@@ -111,15 +111,15 @@ def test_early_stopping_on_the_held_out_fold(check: str, named: str, rides: Path
 
 
 @pytest.mark.parametrize("check", ["teachers", "held-out targets"])
-def test_pseudo_labels_of_teachers_that_saw_the_fold(check: str, rides: Path, monkeypatch: Patch) -> None:
+def test_pseudo_labels_of_teachers_that_were_trained_on_the_fold(check: str, rides: Path, monkeypatch: Patch) -> None:
     honest = planning._cell
 
-    def taught_by_all(given: Any, model: Any, fold: int | None, seed: int, made: Any) -> cells.Cell:
+    def with_all_teachers(given: Any, model: Any, fold: int | None, seed: int, made: Any) -> cells.Cell:
         cell = honest(given, model, fold, seed, made)
         return replace(cell, teachers=tuple(made)) if cell.teachers else cell
 
-    monkeypatch.setattr(planning, "_cell", taught_by_all)
-    leak(audits.found(check, TAUGHT), "student fold 0")
+    monkeypatch.setattr(planning, "_cell", with_all_teachers)
+    leak(audits.found(check, PSEUDO_LABELLED), "student fold 0")
 
 
 def test_a_simulator_fitted_to_the_held_out_fold(home: Path, monkeypatch: Patch) -> None:
@@ -150,7 +150,7 @@ def stored(home: Path) -> list[dict[str, Any]]:
     return entries
 
 
-# ---------------------------------------------------------------- series that are there twice
+# ---------------------------------------------------------------- series that occur twice
 
 
 def noisy(ride: pl.DataFrame, name: int) -> pl.DataFrame:
@@ -188,7 +188,7 @@ def test_copies_among_the_series_to_pretrain_on(rides: Path) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spoilt(Family):
+class LeakingFamily(Family):
     """A family of one feature; the tests put a leaking expression into it."""
 
     made: ClassVar[pl.Expr]
@@ -212,11 +212,11 @@ class Spoilt(Family):
         ("features: targets", pl.col("speed").shift(-1).fill_null(0.0), "is made from the target"),
     ],
 )
-def test_features_that_know_more_than_their_series_inputs(
+def test_features_that_use_more_than_their_series_inputs(
     check: str, expression: pl.Expr, why: str, rides: Path, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setitem(features.FAMILIES, "spoilt", Spoilt)
-    monkeypatch.setattr(Spoilt, "made", expression, raising=False)
+    monkeypatch.setitem(features.FAMILIES, "spoilt", LeakingFamily)
+    monkeypatch.setattr(LeakingFamily, "made", expression, raising=False)
     leak(audits.found(check, 'features.families=["raw", "spoilt"]'), f"spoilt {why}")
 
 
@@ -253,14 +253,14 @@ def test_an_input_that_is_the_target(copy: pl.Expr, what: str, home: Path) -> No
     leak(audits.found("target among inputs"), f"extra is a copy of {what}")
 
 
-def test_a_feature_that_equals_the_target_by_nature_is_worth_a_note(home: Path) -> None:
+def test_a_feature_that_equals_the_target_by_physics_is_noted(home: Path) -> None:
     made = audits.tables()
     audits.rides(home, made | {"train": made["train"].with_columns(speed=pl.col("power").cum_sum().over("ride") / 7)})
     outcome = audits.found("target among inputs", 'features.families=["raw", "integral"]')
     assert outcome.verdict == "note" and "sum(power) is the target speed" in outcome.detail
 
 
-# ---------------------------------------------------------------- fitted parts that saw too much
+# ---------------------------------------------------------------- fitted parts that use too much
 
 
 def everything(dense: Store) -> np.ndarray:
@@ -312,19 +312,19 @@ def test_trees_grown_on_all_series(check: str, named: str, rides: Path, monkeypa
     leak(audits.found(check), named)
 
 
-def test_trees_that_look_at_the_answer_when_they_predict(rides: Path, monkeypatch: Patch) -> None:
+def test_trees_that_use_the_target_when_they_predict(rides: Path, monkeypatch: Patch) -> None:
     honest = boosting_cell.RowsCell.predict
 
     def nudged(self: Any, data: Store, chosen: np.ndarray) -> tuple[np.ndarray, None]:
         values, spread = honest(self, data, chosen)
-        return (values if data.y is None else 0.5 * values + 0.5 * np.asarray(data.y[chosen])), spread
+        return (0.5 * values + 0.5 * data.y[data.rows(chosen)] if data.labelled else values), spread
 
     monkeypatch.setattr(boosting_cell.RowsCell, "predict", nudged)
     leak(audits.found("held-out targets"), "lightgbm fold 0 seed 0: the out-of-fold predictions")
     leak(audits.found("shuffled targets"), "better than chance")
 
 
-def test_a_scaler_that_saw_the_test_table(rides: Path, monkeypatch: Patch) -> None:
+def test_a_scaler_fitted_with_the_test_table(rides: Path, monkeypatch: Patch) -> None:
     honest = scaler.fit
 
     def with_test(kind: str, data: Store, chosen: np.ndarray, seed: int) -> scaler.Scaler:
@@ -349,20 +349,20 @@ def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkey
 def test_rows_snapped_to_a_grid_of_their_own_fold(home: Path, monkeypatch: Patch) -> None:
     audits.rides(home, on_a_grid())
 
-    def of_all(values: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> np.ndarray:
-        return post_processing.snap(values, target_grid.detect_grids(truth))
+    def of_all(nested: Nested, rows: Rows) -> np.ndarray:
+        return post_processing.snap(nested.values, target_grid.detect_grids(rows.y))
 
     assert audits.found("nested blend").verdict == "clean"
-    monkeypatch.setattr(scoring, "_snapped_by_fold", of_all)
+    monkeypatch.setattr(scoring, "snapped_by_fold", of_all)
     leak(audits.found("nested blend"), "fitted to a grid that its own targets have changed")
 
 
-def test_a_decoder_that_looks_at_the_target(rides: Path, monkeypatch: Patch) -> None:
-    def peeping(table: Any) -> exact_rows.Exact:
-        return exact_rows.Exact(table.frame["speed"].to_numpy(), np.full(table.frame.height, "peeped"))
+def test_a_decoder_that_uses_the_target(rides: Path, monkeypatch: Patch) -> None:
+    def leaking(table: Any) -> exact_rows.Exact:
+        return exact_rows.Exact(table.frame["speed"].to_numpy(), np.full(table.frame.height, "leaked"))
 
-    monkeypatch.setattr(exact_rows, "obtain", peeping)
-    leak(audits.found("exact rows", "post.decode=true"), "the decoder looks at them")
+    monkeypatch.setattr(exact_rows, "obtain", leaking)
+    leak(audits.found("exact rows", "post.decode=true"), "the decoder uses them")
 
 
 # ---------------------------------------------------------------- training and test table

@@ -67,7 +67,7 @@ def test_everything_changes_in_the_chosen_series_and_nothing_elsewhere() -> None
     assert (after.group_by("ride").agg(pl.col("second").diff().min())["second"] > 0).all()
 
 
-def test_series_are_taken_whole_and_in_the_asked_order() -> None:
+def test_series_are_taken_whole_and_in_the_given_order() -> None:
     got = taken(ragged(), np.array([2, 0]))
     assert got.frame["ride"].to_list() == [3] * 5 + [1] * 3 and got.lengths.tolist() == [5, 3]
     assert some(ragged(), 2).keys.to_list() == [1, 3]
@@ -76,12 +76,12 @@ def test_series_are_taken_whole_and_in_the_asked_order() -> None:
 # ---------------------------------------------------------------- near-near_duplicates
 
 
-def compared(*tables: Table) -> near_duplicates.Series:
+def compared(*tables: Table) -> near_duplicates.ComparedSeries:
     sides = [np.arange(len(tables[0].lengths)) % 2, *(np.full(len(other.lengths), -1) for other in tables[1:])]
-    return near_duplicates.Series(tables, np.concatenate(sides), 10)
+    return near_duplicates.ComparedSeries(tables, np.concatenate(sides), 10)
 
 
-def slow_distance(one: near_duplicates.Series) -> np.ndarray:
+def slow_distance(one: near_duplicates.ComparedSeries) -> np.ndarray:
     """(N, N) by the definition."""
     columns = [np.concatenate([part.frame[name].to_numpy() for part in one.tables]) for name in ("power", "coasting")]
     shaped = [column.reshape(-1, 10) for column in columns]
@@ -123,13 +123,13 @@ def test_series_that_agree_in_their_first_steps_only_are_no_copies() -> None:
     sides = np.append(np.arange(40) % 2, -1)
     for power, found in ((pl.col("power"), 1), (pl.when(pl.col("second") > 2).then(9.0).otherwise("power"), 0)):
         copy = Table(Path("test.csv"), DATA, other.with_columns(power.alias("power")), np.array([10]))
-        both = near_duplicates.Series((first, copy), sides, 4)
+        both = near_duplicates.ComparedSeries((first, copy), sides, 4)
         sketch = near_duplicates._sketch(both)
         assert sketch is not None
         assert len(near_duplicates._copies(both, cKDTree(sketch), sketch)[0]) == found
 
 
-def test_inputs_that_do_not_tell_series_apart_accuse_nobody(home: Path) -> None:
+def test_inputs_that_do_not_distinguish_series_are_no_leak(home: Path) -> None:
     made = audits.tables()
     coarse = {
         name: made[name].with_columns(power=(pl.col("row") // 1000 % 3).cast(pl.Float64)) for name in ("train", "test")
@@ -153,27 +153,29 @@ def test_shuffled_targets_are_whole_series_of_the_donors() -> None:
     train = ragged()
     speed, donors = train.frame["speed"].to_list(), np.array([2, 0, 1, 3])
     got = shuffled_targets._shuffled(train, donors)["speed"].to_list()
-    assert got[:3] == speed[4:7] and got[3] == speed[0]  # the first ride has that of the third, the second of the first
-    assert got[4:9] == [speed[3]] * 5  # the donor has one step only: it goes on
+    assert (
+        got[:3] == speed[4:7] and got[3] == speed[0]
+    )  # the first ride has that of the third, the second that of the first
+    assert got[4:9] == [speed[3]] * 5  # the donor has one step only: it is repeated
     assert got[9:] == speed[9:]
 
 
 def test_the_permutation_test_is_exact_and_sees_a_leak(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shuffled_targets, "DEALS", 199)
+    monkeypatch.setattr(shuffled_targets, "PERMUTATIONS", 199)
     audits.rides(home, audits.tables())
     context = audits.context()
     train, dense = context.competition.train, context.features(context.competition.train)
     rng, count = np.random.default_rng(0), len(train.lengths)
-    honest, told = [], []
+    without_leak, with_leak = [], []
     for _ in range(200):
         donors = rng.permutation(count)
         guess = rng.normal(size=dense.y.shape)  # type: ignore[union-attr]
         seen = guess + 0.5 * np.asarray(dense.y)[donors]
-        for predictions, into in ((guess, honest), (seen, told)):
-            score, dealt = shuffled_targets._scores(predictions, train, donors, dense, context.folds.assignment)
-            into.append((1 + (dealt <= score).sum()) / 200)
-    assert kstest(honest, "uniform").pvalue > 0.01
-    assert np.median(told) < 0.05
+        for predictions, into in ((guess, without_leak), (seen, with_leak)):
+            score, permuted = shuffled_targets._scores(predictions, train, donors, dense, context.folds.assignment)
+            into.append((1 + (permuted <= score).sum()) / 200)
+    assert kstest(without_leak, "uniform").pvalue > 0.01
+    assert np.median(with_leak) < 0.05
 
 
 def test_auc_is_the_share_of_pairs_in_order_and_its_interval_covers() -> None:

@@ -42,7 +42,7 @@ def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
-def second(home: Path, source: Path, change: str = "", to: str = "") -> None:
+def second_config(home: Path, source: Path, change: str = "", to: str = "") -> None:
     """Another config on the same rides: one LightGBM that sees fewer features."""
     text = tiny.CONFIG.format(source=source)
     begin, end = text.index('[[model]]\nname = "hybrid"'), text.index('[[model]]\nname = "lightgbm"')
@@ -51,17 +51,17 @@ def second(home: Path, source: Path, change: str = "", to: str = "") -> None:
     (home / "configs" / "more.toml").write_text(text.replace(change, to))
 
 
-def stranger(home: Path, error: float = 0.01) -> str:
-    """Files of a member from outside that is nearly right, as an argument."""
+def outside_member(home: Path, error: float = 0.01) -> str:
+    """Write files of a member from outside that is nearly right; return the argument for it."""
     tables, rng = tiny.frames(), np.random.default_rng(0)
     train = tables["train"]
     noise = rng.normal(scale=error, size=train.height)
     train.select("row", speed=pl.col("speed") + noise).write_csv("oof.csv")
-    tables["test"].select("row", speed=pl.col("power") + 0.25).write_csv("asked.csv")
-    return "outside.friend=oof.csv,asked.csv"
+    tables["test"].select("row", speed=pl.col("power") + 0.25).write_csv("test.csv")
+    return "outside.friend=oof.csv,test.csv"
 
 
-def test_every_way_is_compared_and_one_submitted(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_method_is_compared_and_one_submitted(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = tiny.tree(trained / "runs" / "cells")
     tiny.run("blend", "rides", *QUICK)
     out = capsys.readouterr().out
@@ -88,20 +88,22 @@ def test_the_simplest_candidate_beats_nothing_simpler(trained: Path) -> None:
     assert found(trained)["verdict"] == "median: it scores best, and none is simpler"
 
 
-def test_the_stacks_are_not_called_like_a_member(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stacks_have_other_names_than_members(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("blend", "rides", "blend.method=lightgbm", *QUICK)
     out = capsys.readouterr().out
     assert "blend: LightGBM stack, as the config says" in out and "blend (LightGBM stack)" in out
     assert "│ LightGBM stack" in out and "│ ridge stack" in out and "│ ridge " not in out.replace("ridge stack", "")
-    assert found(trained)["blend"] == "lightgbm"  # for programs it is the config's value
-    assert "│ weight │" not in out  # it has none, so there is no column
+    assert found(trained)["blend"] == "lightgbm"  # in JSON it is the config's value
+    assert "│ weight │" not in out  # a stack of trees has no weights, so there is no column
 
 
-def test_the_score_of_the_whole_procedure_is_told_apart(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_score_of_the_whole_procedure_is_shown_separately(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tiny.run("blend", "rides", *QUICK)
     out, value = capsys.readouterr().out, found(trained)
     assert f"auto {value['score']:.5f}: the mae of the whole procedure" in out
-    assert f"optimism {value['optimism']:+.5f}: by so much the blend scores better" in out
+    assert f"optimism {value['optimism']:+.5f}: by so much better is the score" in out
     assert any(name.startswith("blend (auto: ") for name in value["scores"])
 
 
@@ -125,7 +127,7 @@ def test_a_named_method_is_taken_as_train_takes_it(trained: Path, capsys: pytest
     assert tiny.submission(trained) == trained_by and experiment_json(trained) == experiment_of
 
 
-def test_what_nobody_named_is_decided_with_the_fold_left_out(trained: Path) -> None:
+def test_auto_chooses_the_simplest_method_that_is_not_beaten(trained: Path) -> None:
     tiny.run("blend", "rides", *QUICK)
     value = found(trained)
     assert (
@@ -155,7 +157,7 @@ def test_a_stacked_blend_is_inferred_where_training_libraries_are_hidden(trained
 def test_several_configs_are_blended_and_inferred_each_with_its_own_features(
     trained: Path, rides: Path, tmp_path: Path
 ) -> None:
-    second(trained, rides)
+    second_config(trained, rides)
     tiny.run("blend", "rides", "more", "blend.method=mean", *QUICK)
     value = experiment_json(trained, "rides+more")
     assert value["blend"]["labels"] == ["rides:hybrid", "rides:lightgbm", "more:lightgbm"]
@@ -171,8 +173,8 @@ def test_several_configs_are_blended_and_inferred_each_with_its_own_features(
     np.testing.assert_allclose(inference.finish(task, Terminal(quiet=True))[:, 0], submitted, rtol=1e-12)
 
 
-def test_stacked_trees_look_at_the_spread_that_all_heads_know(home: Path, rides: Path) -> None:
-    """Two Laplace networks, one of them fitted on all series too: such a cell holds nothing out, and still predicts."""
+def test_stacked_trees_use_the_spread_if_all_heads_have_one(home: Path, rides: Path) -> None:
+    """Two Laplace networks, one of them fitted on all series too: that cell holds nothing out, but predicts."""
     table = '{name = "hybrid", width = 4, head = {kind = "laplace"}, blocks = [{kind = "BLOCK"}], train = {TRAIN}}'
     models = [table.replace("BLOCK", "conv").replace("TRAIN", "full_seeds = [0]"), table.replace("BLOCK", "bilstm")]
     words = ["rides", f"model=[{', '.join(models).replace('TRAIN', '')}]", "train.epochs=1", "blend.method=lightgbm"]
@@ -199,8 +201,10 @@ def test_a_model_that_two_configs_share_counts_once(trained: Path, rides: Path) 
     assert experiment_json(trained, "rides+again")["blend"]["labels"] == ["rides:hybrid", "rides:lightgbm"]
 
 
-def test_a_dry_run_says_what_is_to_train(trained: Path, rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    second(trained, rides)
+def test_a_dry_run_counts_the_cells_that_are_left(
+    trained: Path, rides: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second_config(trained, rides)
     before = tiny.tree(trained / "runs" / "cells")
     tiny.run("blend", "rides", "more", "--dry-run", "--quiet")
     assert "2 cells are left to train or to predict, and then 3 members" in capsys.readouterr().out
@@ -215,35 +219,35 @@ def test_a_dry_run_says_what_is_to_train(trained: Path, rides: Path, capsys: pyt
         ('scored = "coasting == 0"', 'scored = "coasting == 1"', "data.scored is 'coasting == 0' in one and"),
     ],
 )
-def test_other_folds_and_questions_are_refused(
+def test_other_folds_and_scored_rows_are_refused(
     change: str, to: str, message: str, trained: Path, rides: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    second(trained, rides, change, to)
+    second_config(trained, rides, change, to)
     assert message in refusal(["blend", "rides", "more"], capsys)
 
 
 def test_other_data_are_refused(trained: Path, rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tables = tiny.frames()
     tables["train"] = tables["train"].with_columns(speed=pl.col("speed") + 1.0)
-    second(trained, tiny.write(rides.parent / "others", tables))
+    second_config(trained, tiny.write(rides.parent / "others", tables))
     assert "rides and more have different train data" in refusal(["blend", "rides", "more"], capsys)
 
 
 def test_one_member_is_no_blend(trained: Path, rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    second(trained, rides)
+    second_config(trained, rides)
     assert "A blend needs two members at least, but more has lightgbm only" in refusal(["blend", "more"], capsys)
 
 
 def test_a_member_from_outside_is_weighed_and_stored(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny.run("blend", "rides", stranger(trained), "blend.method=lad", *QUICK)
+    tiny.run("blend", "rides", outside_member(trained), "blend.method=lad", *QUICK)
     assert "nothing shows by which folds oof.csv was held out" in capsys.readouterr().err
     blend = experiment_json(trained)["blend"]
     assert dict(zip(blend["labels"], blend["weights"], strict=True))["friend"] > 0.9
     assert found(trained)["time.predict_1000_series_s"]["friend"] is None
     again, terminal = recorded.read("rides"), Terminal(quiet=True)
-    for path in ("oof.csv", "asked.csv"):
+    for path in ("oof.csv", "test.csv"):
         Path(path).unlink()
     test, _ = loading.load_test(again.config.data, again.levels)
     predictions = inference.finish(inference.begin(again, test, terminal), terminal)
@@ -251,8 +255,8 @@ def test_a_member_from_outside_is_weighed_and_stored(
     np.testing.assert_allclose(predictions[:, 0], submitted, rtol=1e-12)
 
 
-def test_a_member_from_outside_knows_one_test_file(trained: Path, tmp_path: Path) -> None:
-    tiny.run("blend", "rides", stranger(trained), "blend.method=mean", *QUICK)
+def test_a_member_from_outside_has_predictions_for_one_test_file(trained: Path, tmp_path: Path) -> None:
+    tiny.run("blend", "rides", outside_member(trained), "blend.method=mean", *QUICK)
     other = tiny.write(tmp_path / "new", {"test": tiny.frames(test_series=6)["test"]})
     again, terminal = recorded.read("rides"), Terminal(quiet=True)
     test, _ = loading.load_test(replace(again.config.data, source=str(other)), again.levels)
@@ -261,11 +265,11 @@ def test_a_member_from_outside_knows_one_test_file(trained: Path, tmp_path: Path
 
 
 def test_a_name_that_is_taken_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argument = stranger(trained).replace("friend", "hybrid")
+    argument = outside_member(trained).replace("friend", "hybrid")
     assert "Members need different names, but hybrid comes twice" in refusal(["blend", "rides", argument], capsys)
 
 
-OUTSIDE = 'blend.outside=[{name = "friend", oof = "oof.csv", test = "asked.csv", fold = "fold"}]'
+OUTSIDE = 'blend.outside=[{name = "friend", oof = "oof.csv", test = "test.csv", fold = "fold"}]'
 
 
 def changed(path: str, *columns: pl.Expr) -> None:
@@ -274,24 +278,24 @@ def changed(path: str, *columns: pl.Expr) -> None:
 
 
 def with_folds(home: Path) -> None:
-    """Add our folds to the stranger's file, which calls them by letters."""
+    """Add our folds to the outside member's file, named by letters."""
     fold = pl.read_csv(next(home.rglob("*-k2-seed0.csv")), comment_prefix="#")
     rides = tiny.frames()["train"].select("row", "ride").join(fold, on="ride", maintain_order="left")
     changed("oof.csv", rides["fold"].replace_strict({0: "b", 1: "a"}, return_dtype=pl.String))
 
 
 @pytest.mark.parametrize(
-    "words", [["blend", "rides", "outside.friend=oof.csv,asked.csv,fold"], ["train", "rides", OUTSIDE]]
+    "words", [["blend", "rides", "outside.friend=oof.csv,test.csv,fold"], ["train", "rides", OUTSIDE]]
 )
 def test_files_of_a_member_from_outside_may_be_in_any_order(
     words: list[str], trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stranger(trained)
+    outside_member(trained)
     with_folds(trained)
     tiny.run(*words, "blend.method=mean")
     first, scores = tiny.submission(trained), experiment_json(trained)["scores"]
     assert "friend" in experiment_json(trained)["blend"]["labels"] and "nothing shows" not in capsys.readouterr().err
-    for path in ("oof.csv", "asked.csv"):
+    for path in ("oof.csv", "test.csv"):
         pl.read_csv(path).sample(fraction=1.0, shuffle=True, seed=3).write_csv(path)
     tiny.run(*words, "blend.method=mean")
     assert tiny.submission(trained) == first and experiment_json(trained)["scores"] == scores
@@ -302,7 +306,7 @@ def test_files_of_a_member_from_outside_may_be_in_any_order(
     ("path", "column", "says"),
     [
         ("oof.csv", pl.col("row") + 1, "oof.csv (member 'friend' from outside) must have each row of"),
-        ("asked.csv", pl.col("row") + 1, "asked.csv (member 'friend' from outside) must have each row of"),
+        ("test.csv", pl.col("row") + 1, "test.csv (member 'friend' from outside) must have each row of"),
         ("oof.csv", (pl.col("row") % 2).alias("fold"), "oof.csv: its folds are not those of"),
     ],
 )
@@ -310,7 +314,7 @@ def test_a_member_from_outside_that_is_not_of_our_rows_and_folds_is_refused_befo
     verb: str, path: str, column: pl.Expr, says: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny.run("folds", "rides")
-    stranger(home)
+    outside_member(home)
     with_folds(home)
     changed(path, column)
     capsys.readouterr()
@@ -319,8 +323,8 @@ def test_a_member_from_outside_that_is_not_of_our_rows_and_folds_is_refused_befo
     assert not (home / "runs" / "cells").exists()
 
 
-def test_train_weighs_a_member_from_outside_and_infer_knows_it(trained: Path) -> None:
-    stranger(trained)
+def test_train_blends_a_member_from_outside_and_infer_uses_it(trained: Path) -> None:
+    outside_member(trained)
     with_folds(trained)
     before = tiny.tree(trained / "runs" / "cells")
     tiny.run("train", "rides", OUTSIDE)
@@ -336,8 +340,8 @@ def test_train_weighs_a_member_from_outside_and_infer_knows_it(trained: Path) ->
 def test_a_members_own_name_is_refused_before_training(
     rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stranger(home)
-    taken = 'blend.outside=[{name = "hybrid", oof = "oof.csv", test = "asked.csv"}]'
+    outside_member(home)
+    taken = 'blend.outside=[{name = "hybrid", oof = "oof.csv", test = "test.csv"}]'
     assert "Members need different names, but hybrid comes twice" in refusal(["train", "rides", taken], capsys)
     assert not (home / "runs" / "cells").exists()
 
@@ -366,16 +370,18 @@ def test_the_page_is_one_file_that_loads_nothing(trained: Path) -> None:
     page = Page()
     page.feed(text)
     assert all(link.startswith(("#", "data:")) for link in page.loads) and "@import" not in text
-    assert page.headings[:3] == ["rides", "Ways to blend", "Members"] and "<svg" not in text
+    assert page.headings[:3] == ["rides", "Methods", "Members"] and "<svg" not in text
     assert "<b>bold</b>" not in text and "&lt;b&gt;bold&lt;/b&gt;" in text
     assert "./run.sh blend rides" in text
 
 
-def test_a_difference_that_rounds_to_none_has_no_sign() -> None:
+def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:
     shown = [blend_comparison.signed(value) for value in (-1e-9, 0.0, 0.00113, -0.5)]
     assert shown == ["0.00000", "0.00000", "+0.00113", "-0.50000"]
 
 
-def test_with_rmse_it_is_said_that_differences_are_squares(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_rmse_differences_are_said_to_be_in_squared_errors(
+    rides: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tiny.run("blend", "rides", "data.metric=rmse")
     assert "are in the mean squared error, not its root" in capsys.readouterr().out

@@ -193,8 +193,9 @@ def test_a_causal_system_is_truncated_and_untruncated_it_is_its_cell(
     assert [asdict(point) for point in points] == found(studied)["systems"][0]["truncation"]
     cell, data = lstm.plan[0], lstm.train
     held = files.read_array(cell.folder / "held_out.npy")
-    off = np.abs(files.read_array(cell.folder / "out_of_fold.npy") - np.asarray(data.y)[held])
-    assert points[-1].error == pytest.approx(off[data.scored[held]].mean(), rel=1e-4) and points[-1].distance == 0
+    rows = data.rows(held)
+    off = np.abs(files.read_array(cell.folder / "out_of_fold.npy") - data.y[rows])
+    assert points[-1].error == pytest.approx(off[data.scored[rows]].mean(), rel=1e-4) and points[-1].distance == 0
     assert all(point.distance > 0 for point in points[:-1])
 
 

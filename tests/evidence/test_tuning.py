@@ -35,7 +35,7 @@ def cells(home: Path) -> dict[str, int]:
 
 
 def nothing() -> None:
-    """A look at the board that nobody takes."""
+    """Show no progress."""
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def search_file(rides: Path, home: Path) -> Path:
     return searches.install(home)
 
 
-def test_the_whole_way(search_file: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_from_start_to_end(search_file: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run(*TUNE, "tune.trials=8", "--json")
     answer = json.loads(capsys.readouterr().out)
     assert answer == searches.found(home)
@@ -61,7 +61,7 @@ def test_the_whole_way(search_file: Path, home: Path, capsys: pytest.CaptureFixt
     assert {item.kind for item in clean.survey() if item.path.parent.name == "cells"} == {"kept"}
 
 
-def test_run_again_it_does_nothing_and_asked_for_more_it_goes_on(search_file: Path, home: Path) -> None:
+def test_a_second_run_does_nothing_and_one_with_more_trials_continues(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE)
     before, first = cells(home), searches.found(home)
     tiny.run(*TUNE)
@@ -76,7 +76,7 @@ def test_run_again_it_does_nothing_and_asked_for_more_it_goes_on(search_file: Pa
 def test_the_tables_are_read_once_in_each_process(
     search_file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By who prepares and checks, and by who tries, here in one process: not again for each of six trials."""
+    """Once for preparation and final check, once by the worker, here in one process; not for each of six trials."""
     honest, read = loading.load, []
     monkeypatch.setattr(loading, "load", lambda data: read.append(data) or honest(data))  # type: ignore[func-returns-value]
     tiny.run(*TUNE, "--quiet")
@@ -187,7 +187,7 @@ def test_watched_scores_prune_inside_a_fold(rides: Path, home: Path) -> None:
     tiny.run(*words)
     ended = searches.found(home)["trials"]
     inside = [trial for trial in ended if trial["state"] == "pruned" and trial["why"] == "in fold 0"]
-    assert inside and {trial["score"] for trial in inside} == {None}  # what was watched is no score
+    assert inside and {trial["score"] for trial in inside} == {None}  # a watched score is not the trial's score
     unfinished = [
         path.parent
         for path in (home / "runs" / "cells").glob("*/depends.json")
@@ -201,8 +201,8 @@ def test_watched_scores_prune_inside_a_fold(rides: Path, home: Path) -> None:
     assert cells(home) == before
 
 
-def test_values_that_make_no_config_end_their_trial_only(rides: Path, home: Path) -> None:
-    """ema and average are fine each, and refused together."""
+def test_values_that_make_no_config_end_only_their_trial(rides: Path, home: Path) -> None:
+    """ema and average are valid each, and refused together."""
     text = searches.SEARCH.replace('"model.0.num_leaves" = {choices = [3, 7]}', '"train.ema" = {choices = [0.0, 0.9]}')
     path = searches.install(home, f'{text}"train.average" = {{choices = [0, 1]}}\n')
     queue = searches.queue(path, "tune.trials=12", "tune.sampler=random")
@@ -220,36 +220,36 @@ def test_when_nothing_can_be_trained_the_search_stops(search_file: Path, monkeyp
     monkeypatch.setattr(trial_evaluation, "train_fold", refuse)
     queue = searches.queue(search_file, "tune.startup=3", "tune.trials=50")
     with pytest.raises(UserError, match=r"None of the first 3 trials .* refused: no such thing"):
-        workers.work(queue.search, TimeLimit(), nothing, WandbTracker)
+        workers.run_worker(queue.search, TimeLimit(), nothing, WandbTracker)
 
 
 def run_out(queue: TrialQueue) -> list[Any]:
-    """Let a worker do all that is left; the trials by number."""
-    workers.work(queue.search, TimeLimit(), nothing, WandbTracker)
+    """Run a worker until the search has ended; return the trials by number."""
+    workers.run_worker(queue.search, TimeLimit(), nothing, WandbTracker)
     return queue.trials()
 
 
-def test_a_dead_workers_trial_is_done_again_with_its_values(search_file: Path) -> None:
+def test_a_dead_workers_trial_is_run_again_with_its_values(search_file: Path) -> None:
     queue = searches.queue(search_file)
-    with queue.leases.turn():
+    with queue.leases.queue_lock():
         lost = queue.begin()
     assert lost is not None
-    params = queue.search.space.suggest(lost)  # and here its worker dies, its lease free
+    params = queue.search.space.suggest(lost)  # and here its worker dies without a lease
     ended = run_out(queue)
     assert ended[0].state == TrialState.FAIL
     assert ended[1].params == params and ended[1].user_attrs["again"] == 0
     assert [trial.state for trial in ended[1:]] == [TrialState.COMPLETE] * 6
 
 
-def test_a_trial_that_is_worked_on_is_left_alone_and_counts(search_file: Path) -> None:
+def test_a_running_trial_is_not_taken_and_counts(search_file: Path) -> None:
     queue = searches.queue(search_file, "tune.trials=1")
-    with queue.leases.turn():
+    with queue.leases.queue_lock():
         running = queue.begin()
     assert running is not None
-    with queue.leases.hold(running.number), queue.leases.turn():
+    with queue.leases.hold(running.number), queue.leases.queue_lock():
         assert queue.begin() is None
         assert queue.trials(TrialState.RUNNING)[0].number == running.number
-    with queue.leases.turn():
+    with queue.leases.queue_lock():
         again = queue.begin()
     assert again is not None and again.user_attrs["deaths"] == 1
 
@@ -257,23 +257,23 @@ def test_a_trial_that_is_worked_on_is_left_alone_and_counts(search_file: Path) -
 def test_values_that_kill_every_worker_are_given_up(search_file: Path) -> None:
     queue = searches.queue(search_file)
     for _ in range(DEATHS):
-        with queue.leases.turn():
+        with queue.leases.queue_lock():
             assert queue.begin() is not None
-    with queue.leases.turn():
+    with queue.leases.queue_lock():
         queue.requeue_dead()
     assert not queue.trials(TrialState.WAITING)
     assert [trial.user_attrs.get("again") for trial in queue.trials()] == [None, *range(DEATHS - 1)]
 
 
-def test_killed_between_queueing_and_burying_nothing_is_queued_twice(
+def test_a_kill_between_queueing_again_and_failing_queues_nothing_twice(
     search_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = searches.queue(search_file)
-    with queue.leases.turn():
+    with queue.leases.queue_lock():
         assert queue.begin() is not None
     with monkeypatch.context() as patch:
         patch.setattr(queue.study, "tell", interrupted)
-        with pytest.raises(KeyboardInterrupt), queue.leases.turn():
+        with pytest.raises(KeyboardInterrupt), queue.leases.queue_lock():
             queue.requeue_dead()
     ended = run_out(queue)
     assert sum(trial.user_attrs.get("again") == 0 for trial in ended) == 1
@@ -293,7 +293,7 @@ def test_two_folders_of_leases_queue_a_trial_twice_and_one_is_dropped(search_fil
     assert states == [TrialState.COMPLETE, TrialState.FAIL]
 
 
-def test_an_interrupted_trial_is_put_back_without_blame(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_trial_is_requeued_without_a_death(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = searches.queue(search_file)
     with monkeypatch.context() as patch:
         patch.setattr(trial_evaluation, "train_fold", interrupted)
@@ -304,7 +304,7 @@ def test_an_interrupted_trial_is_put_back_without_blame(search_file: Path, monke
     assert len(queue.trials(TrialState.FAIL)) == 1
 
 
-def test_a_score_told_by_a_worker_that_was_given_up_is_not_counted(
+def test_a_score_of_a_worker_that_was_taken_for_dead_is_not_counted(
     search_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = searches.queue(search_file, "tune.trials=1")
@@ -319,7 +319,7 @@ def test_a_score_told_by_a_worker_that_was_given_up_is_not_counted(
     assert [trial.state for trial in run_out(queue)] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
-def test_a_trial_that_was_given_up_before_it_was_signed_is_left_to_others(
+def test_a_trial_that_was_failed_before_its_lease_was_taken_is_left_to_others(
     search_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, real = searches.queue(search_file, "tune.trials=1"), Leases.hold
@@ -344,15 +344,17 @@ def test_no_trial_begins_that_would_not_end_in_time(search_file: Path, monkeypat
     assert not TimeLimit(until=now + 150, check=0.4).passed(queue)
 
 
-def test_a_trial_that_takes_too_long_is_requeue(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_takes_too_long_is_requeued(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = searches.queue(search_file)
     monkeypatch.setattr(TimeLimit, "passed", lambda self, queue: len(queue.trials()) > 0)
-    workers.work(queue.search, TimeLimit(until=time.time()), nothing, WandbTracker)
+    workers.run_worker(queue.search, TimeLimit(until=time.time()), nothing, WandbTracker)
     assert [trial.state for trial in queue.trials()] == [TrialState.FAIL, TrialState.WAITING]
     assert queue.trials()[1].user_attrs == {"again": 0, "deaths": 0}
 
 
-def test_out_of_time_without_a_result_it_says_what_to_do(search_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_out_of_time_without_a_result_says_what_to_do(
+    search_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*TUNE, "tune.hours=1e-9"]) == 2
     assert "No trial is complete yet, 0 have ended. Give more tune.hours" in capsys.readouterr().err
 
@@ -363,17 +365,17 @@ def test_every_trial_has_a_seed_of_its_own(search_file: Path) -> None:
     assert draws[0] == draws[2] != draws[1]
 
 
-def test_the_file_of_real_data_names_its_folds(search_file: Path, home: Path) -> None:
+def test_best_toml_names_the_fold_file_of_real_data(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE)
     best = config.load(home / "runs" / "search" / "latest" / "best.toml")
     table = loading.load(best.data)
-    dealt = folds.read(Path(best.folds.file), best.folds, table.train)
-    assert dealt.k == 4
+    saved = folds.read(Path(best.folds.file), best.folds, table.train)
+    assert saved.k == 4
     assert featurize.obtain(table.train, best.features, table.levels).fingerprint
 
 
 @pytest.mark.slow
-def test_workers_side_by_side_end_with_the_asked_number(search_file: Path, home: Path) -> None:
+def test_parallel_workers_end_with_the_requested_number_of_trials(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE, "tune.workers=3", "tune.trials=12")
     ended = searches.found(home)["trials"]
     assert [trial["state"] for trial in ended] == ["complete"] * 12

@@ -35,7 +35,7 @@ def test_the_check_gets_what_the_search_does_not_see(rides: Path, home: Path) ->
         ("seeds = []", "at least one seed"),
         ("folds = [0, 0]", "different whole numbers"),
         ("folds = [2]", "numbered from 0 to 1, but there is 2"),
-        ("folds = [0, 1]", "both see fold 0 with seed 0. .*check_seeds"),
+        ("folds = [0, 1]", "both use fold 0 with seed 0. .*check_seeds"),
         ('sampler = "grid"', "must be one of 'tpe', 'random'"),
         ("trails = 3", "Did you mean 'trials'"),
     ],
@@ -55,7 +55,7 @@ def test_impossible_searches_are_refused(tune: str, says: str, rides: Path, home
         ("base = ", "no valid TOML"),
     ],
 )
-def test_files_that_are_none_of_a_search(text: str, says: str, rides: Path, home: Path) -> None:
+def test_files_that_are_no_search(text: str, says: str, rides: Path, home: Path) -> None:
     with pytest.raises(UserError, match=says):
         tuning_file.load(searches.install(home, text), [])
 
@@ -76,7 +76,7 @@ def test_a_config_is_no_search(rides: Path, home: Path) -> None:
         tuning_file.load(Path("rides"), [])
 
 
-def test_what_is_wrong_with_the_base_is_no_entrys_fault(rides: Path, home: Path) -> None:
+def test_an_error_in_the_base_is_reported_as_such(rides: Path, home: Path) -> None:
     with pytest.raises(UserError, match=r"^\S+rides.toml: train: unknown key 'lrr'"):
         load(home, "", "train.lrr=1")
 

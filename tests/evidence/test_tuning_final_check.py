@@ -1,4 +1,4 @@
-"""The last check's interval: by hand, and on made-up folds that differ by nothing but chance."""
+"""The final check's interval: worked out by hand, and on simulated folds that differ only by chance."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_verdicts(shift: float, says: str) -> None:
     assert gain_of(np.array([-0.01, 0.01]) + shift, np.array([0.0, 0.01, 0.02]), k=5).verdict == says
 
 
-def test_one_fold_on_either_side_tells_nothing() -> None:
+def test_one_fold_on_either_side_gives_no_interval() -> None:
     gain = gain_of(np.array([0.3]), np.array([0.1]), k=2)
     assert (gain.mean, gain.verdict) == (0.3, "can't tell")
     assert math.isinf(gain.high)
 
 
-def test_folds_without_any_spread_tell_all() -> None:
+def test_folds_without_any_spread_decide() -> None:
     assert gain_of(np.array([0.25, 0.25]), np.array([]), k=4).verdict == "better"
     assert gain_of(np.array([0.0, 0.0]), np.array([]), k=4).verdict == "can't tell"
 
@@ -43,8 +43,8 @@ def test_folds_without_any_spread_tell_all() -> None:
 def test_how_often_a_config_that_is_no_better_is_called_so(configs: int, promised: float) -> None:
     """Differences between folds correlated by 1 / k, as Nadeau and Bengio take them to be, and the best on seen folds.
 
-    What the folds have in common, because they share training series, lets a search look at the check through the back
-    door: the best of 20 equal configs is called better more often than 2.5 %.
+    Folds share training series, so the folds of the check are correlated with those of the search. The best of 20 equal
+    configs is therefore called better more often than in 2.5 % of searches.
     """
     rng, runs, wrong = np.random.default_rng(0), 2000, 0
     for _ in range(runs):
@@ -55,7 +55,7 @@ def test_how_often_a_config_that_is_no_better_is_called_so(configs: int, promise
     assert wrong / runs < promised + 2 * np.sqrt(promised * (1 - promised) / runs)
 
 
-def test_the_optimism_is_what_the_unseen_folds_did_not_keep() -> None:
+def test_the_optimism_is_the_promised_minus_the_measured_gain() -> None:
     check = FinalCheck(
         folds=(2,),
         seeds=(0, 1),

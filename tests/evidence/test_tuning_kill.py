@@ -1,4 +1,4 @@
-"""A study that is really killed: ten SIGKILLs while four workers run, half of them to the whole command.
+"""A search with ten SIGKILLs while four workers run, half of them to the whole process group.
 
 ./run.sh test --slow tests/evidence/test_tuning_kill.py
 """
@@ -64,7 +64,7 @@ class Run:
 
 
 def until(what: str, holds: Callable[[], bool], run: Run) -> None:
-    """Wait for it."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
         assert run.process.poll() is None, run.output.read_text()
@@ -72,7 +72,7 @@ def until(what: str, holds: Callable[[], bool], run: Run) -> None:
         time.sleep(0.05)
 
 
-def test_killed_ten_times_a_study_ends_whole(rides: Path, home: Path) -> None:
+def test_a_search_that_is_killed_ten_times_ends_complete(rides: Path, home: Path) -> None:
     path = searches.install(home)
     words = [f"tune.trials={TRIALS}", f"tune.workers={WORKERS}", f"tune.storage={STORAGE}"]
     draw, run = random.Random(0), Run(home, [searches.TREES, searches.FOUR, *words])
@@ -80,24 +80,24 @@ def test_killed_ten_times_a_study_ends_whole(rides: Path, home: Path) -> None:
     folder = (home / "runs" / "search" / "latest").resolve()
     queue = TrialQueue(replace(searches.search(path, *words), folder=folder))
     for number in range(KILLS):
-        until("a trial by four workers", partial(all_at_work, run, queue, len(queue.trials())), run)
+        until("a trial by four workers", partial(all_running, run, queue, len(queue.trials())), run)
         time.sleep(draw.uniform(0.0, 0.5))
         assert queue.ended < TRIALS, "too few trials for ten kills"
         run.kill(number % 2 == 1, draw)
         if number % 2 == 1:
             run = Run(home, [searches.TREES, searches.FOUR, *words])
     assert run.process.wait(timeout=PATIENCE_S) == 0, run.output.read_text()
-    is_whole(queue)
+    assert_complete(queue)
     assert len(searches.found(home)["trials"]) == TRIALS
 
 
-def all_at_work(run: Run, queue: TrialQueue, begun: int) -> bool:
+def all_running(run: Run, queue: TrialQueue, begun: int) -> bool:
     """Four workers are there, and more trials than had been begun."""
     return len(run.workers) == WORKERS and len(queue.trials()) > begun
 
 
-def is_whole(queue: TrialQueue) -> None:
-    """As many trials as were asked for, none lost, none counted twice, every score what its cells say."""
+def assert_complete(queue: TrialQueue) -> None:
+    """As many trials as were requested, none lost, none counted twice, every score what its cells say."""
     states = Counter(trial.state for trial in queue.trials())
     assert states.keys() == {TrialState.COMPLETE, TrialState.FAIL}, "no kill has hit a trial, or one hangs"
     assert states[TrialState.COMPLETE] == TRIALS

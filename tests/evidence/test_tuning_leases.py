@@ -1,4 +1,4 @@
-"""Leases and journals when processes are killed: a dead worker is known at once, half a line harms nobody."""
+"""Leases and journals when processes are killed: a dead worker is found at once, a half-written line does no harm."""
 
 from __future__ import annotations
 
@@ -55,24 +55,26 @@ def test_the_id_is_drawn_once_for_a_folder(tmp_path: Path) -> None:
     assert Leases(tmp_path / "a").id == first != Leases(tmp_path / "b").id
 
 
-def test_elsewhere_a_sign_of_life_counts(tmp_path: Path) -> None:
+def test_a_worker_elsewhere_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
     here, now = Leases(tmp_path), time.time()
-    long_ago = now - leases.SILENCE_S - 1
+    long_ago = now - leases.HEARTBEAT_TIMEOUT_S - 1
     assert not here.dead(1, {"lease": "other", "beat": now}, began=long_ago, several_folders=True)
     assert here.dead(1, {"lease": "other", "beat": long_ago}, began=long_ago, several_folders=True)
     assert not here.dead(1, {"lease": "other"}, began=now, several_folders=True)
 
 
-def test_a_worker_killed_before_it_left_its_name(tmp_path: Path) -> None:
+def test_a_worker_killed_before_it_registered(tmp_path: Path) -> None:
     here = Leases(tmp_path)
-    assert here.dead(1, {}, began=time.time(), several_folders=False)  # nobody else uses this study: its lease says all
+    assert here.dead(1, {}, began=time.time(), several_folders=False)  # no other folder of leases: the lease decides
     assert not here.dead(1, {}, began=time.time(), several_folders=True)
-    assert here.dead(1, {}, began=time.time() - leases.NAMING_S - 1, several_folders=True)  # leaving it takes a moment
+    assert here.dead(
+        1, {}, began=time.time() - leases.REGISTRATION_TIMEOUT_S - 1, several_folders=True
+    )  # registering takes a moment
 
 
-def test_a_sign_of_life_counts_whatever_the_clock_said_when_it_began(tmp_path: Path) -> None:
+def test_a_heartbeat_counts_whatever_the_start_time_is(tmp_path: Path) -> None:
     """A database keeps local times: of a machine further east they lie in the future."""
-    long_ago = time.time() - leases.SILENCE_S - 1
+    long_ago = time.time() - leases.HEARTBEAT_TIMEOUT_S - 1
     assert Leases(tmp_path).dead(
         1, {"lease": "other", "beat": long_ago}, began=time.time() + 7200, several_folders=True
     )
@@ -89,7 +91,7 @@ def finish(study: optuna.Study, value: float) -> None:
 
 
 @pytest.mark.parametrize("half", [b"{", b'{"op_code":6,"worker_id":"ab', b"x" * 9000])
-def test_half_a_line_is_cut_off_and_nothing_is_lost(half: bytes, tmp_path: Path) -> None:
+def test_a_half_written_line_is_cut_off_and_nothing_else_is_lost(half: bytes, tmp_path: Path) -> None:
     finish(journal(tmp_path), 1.0)
     path = tmp_path / "study.journal"
     whole = path.read_bytes()
@@ -99,7 +101,7 @@ def test_half_a_line_is_cut_off_and_nothing_is_lost(half: bytes, tmp_path: Path)
     assert [trial.value for trial in journal(tmp_path).trials] == [1.0, 2.0]
 
 
-def test_a_journal_of_nothing_but_half_a_line(tmp_path: Path) -> None:
+def test_a_journal_of_one_half_written_line(tmp_path: Path) -> None:
     (tmp_path / "study.journal").write_bytes(b'{"op_')
     finish(journal(tmp_path), 1.0)
     assert len(journal(tmp_path).trials) == 1
@@ -130,7 +132,7 @@ def test_several_studies_share_a_database(tmp_path: Path) -> None:
         ("sqlite:////nowhere/at/all.db", "the database can't be used: .*FinalCheck the url"),
     ],
 )
-def test_storages_that_can_t_be_used(where: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storages_that_cannot_be_used(where: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(UserError, match=says):

@@ -1,4 +1,4 @@
-"""Pruning: trials are compared at one and the same fold and epoch, by hand-counted quantiles."""
+"""Pruning: trials are compared at the same fold and epoch, by quantiles worked out by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from foldline.evidence.tuning.pruning import fold_of, reached, should_prune, step_of
+from foldline.evidence.tuning.pruning import fold_of, score_so_far, should_prune, step_of
 from foldline.evidence.tuning.tuning_file import TuneConfig
 
 FIRST, SECOND = step_of(0), step_of(1)
@@ -55,7 +55,7 @@ def test_only_values_of_the_same_step_count() -> None:
 
 
 def test_inside_a_fold_only_trials_of_the_same_cells_count() -> None:
-    """Two networks at the place where this trial has its trees: epochs of theirs say nothing about it."""
+    """Two trials with a network where this one has trees: their epochs cannot be compared with its own."""
     inside, config = step_of(0, 0, 3), TuneConfig(startup=2)
     study = trials({inside: 1.0, FIRST: 1.0}, {inside: 1.0, FIRST: 1.0}, {})
     for trial in study:
@@ -63,7 +63,7 @@ def test_inside_a_fold_only_trials_of_the_same_cells_count() -> None:
     assert should_prune(study, 2, inside, 5.0, config)
     study[2].set_user_attr("cells", ["trees fold 0 seed 0"])
     assert not should_prune(study, 2, inside, 5.0, config)
-    assert should_prune(study, 2, FIRST, 5.0, config)  # the score of a fold is everybody's
+    assert should_prune(study, 2, FIRST, 5.0, config)  # the scores of a fold are always comparable
 
 
 def test_too_few_peers_and_failed_ones_prune_nothing() -> None:
@@ -77,6 +77,6 @@ def test_too_few_peers_and_failed_ones_prune_nothing() -> None:
 def test_a_pruned_trials_score_is_that_of_its_folds_never_a_watched_error() -> None:
     watched = step_of(1, 0, 3)
     inside_first, inside_second = trials({step_of(0, 0, 1): 9.0}, {FIRST: 0.5, watched: 9.0})
-    assert (reached(inside_first), reached(inside_second)) == (None, 0.5)
+    assert (score_so_far(inside_first), score_so_far(inside_second)) == (None, 0.5)
     (complete,) = trials({FIRST: 0.5, SECOND: 0.7}, state=TrialState.COMPLETE)
-    assert reached(complete) == complete.value == 1.0
+    assert score_so_far(complete) == complete.value == 1.0

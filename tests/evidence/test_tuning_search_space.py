@@ -42,7 +42,7 @@ def test_values_on_one_line_are_toml(value: Any) -> None:
     assert tomllib.loads(f"value = {inline(value)}") == {"value": value}
 
 
-def test_a_conditional_entry_is_asked_for_only_where_it_is_wanted() -> None:
+def test_a_conditional_entry_is_sampled_only_where_it_applies() -> None:
     space = SearchSpace.build(CONDITIONAL, "here")
     given = {"train.schedule": "cosine", "train.cycles": 3, "model.0.blocks": "two", "train.lr": 0.005}
     assert space.suggest(optuna.trial.FixedTrial(given)) == {

@@ -1,4 +1,4 @@
-"""Deltas drawn with known noise, and an ablation of the tiny competition: what tests of the ablation share."""
+"""Deltas drawn with known variances, and an ablation of the tiny competition: what tests of the ablation share."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Rides to be audited: enough of them for the statistical checks, and columns to plant leaks in.
 
-`context` is what the checks look at, `found` the outcome of one of them by its name.
+`context` is what the checks take, `found` the outcome of one of them by its name.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def rides(home: Path, made: dict[str, pl.DataFrame], inputs: str = "") -> None:
 
 
 def context(*overrides: str) -> AuditContext:
-    """The rides as they are on the disk now."""
+    """Make the context of the rides as they are on the disk now."""
     return AuditContext.of(config.load(Path("rides"), list(overrides)), Path(tempfile.mkdtemp(dir=".")))
 
 
 def found(name: str, *overrides: str) -> CheckResult:
-    """What the check of that name says of the rides."""
+    """Run the check of that name on the rides."""
     (check,) = [check for check in audit.CHECKS if check.name == name]
     return check.run(context(*overrides))

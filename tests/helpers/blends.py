@@ -1,4 +1,4 @@
-"""Rows for tests of blending: members whose errors are made by hand, in four folds of short series."""
+"""Rows for tests of blending: members with known errors, in four folds of short series."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from foldline.data.metrics import METRICS
 
 
 def rows(predictions: np.ndarray, y: np.ndarray, metric: str = "mae", folds: int = 4, steps: int = 5) -> Rows:
-    """Members m0, m1, ...; series of `steps` rows, dealt to the folds in turn. predictions: (M, R, K), y: (R, K)."""
+    """Members m0, m1, ...; series of `steps` rows, assigned to the folds in turn. predictions: (M, R, K), y: (R, K)."""
     series = np.arange(len(y)) // steps
     labels = tuple(f"m{number}" for number in range(len(predictions)))
     return Rows(labels=labels, predictions=predictions, y=y, fold=series % folds, series=series, metric=METRICS[metric])

@@ -1,4 +1,4 @@
-"""Searches on the tiny competition: their file, and what a study looks like from inside."""
+"""Searches on the tiny competition: their file, their queue of trials, their results."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def install(home: Path, text: str = SEARCH, name: str = "search") -> Path:
 
 
 def search(path: Path, *overrides: str) -> tuning_file.Search:
-    """A search whose study has its folder."""
+    """Load a search, with a folder for its study."""
     return replace(
         tuning_file.load(path, [TREES, FOUR, *overrides]), folder=path.parents[1] / "runs" / "search" / "here"
     )
 
 
 def queue(path: Path, *overrides: str) -> TrialQueue:
-    """Its study."""
+    """Open its queue of trials."""
     return TrialQueue(search(path, *overrides))
 
 
 def found(home: Path, name: str = "search") -> dict[str, Any]:
-    """What the latest search left in study.json."""
+    """Read study.json of the latest search."""
     value: dict[str, Any] = json.loads((home / "runs" / name / "latest" / "study.json").read_text())
     return value

@@ -1,4 +1,4 @@
-"""`tune`: a search for better values of a config's keys, resumable, with a last check where it has not looked."""
+"""`tune`: a search for better values of a config's keys, resumable, with a final check where it has not looked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from foldline.core.errors import UserError
 from foldline.core.schema import plain
 from foldline.evidence.tuning import final_check, trial_evaluation, tuning_file, tuning_page, workers
 from foldline.evidence.tuning.final_check import FinalCheck
-from foldline.evidence.tuning.pruning import reached
+from foldline.evidence.tuning.pruning import score_so_far
 from foldline.evidence.tuning.search_progress import SearchProgress
 from foldline.evidence.tuning.trial_queue import ENDED, TrialQueue
 from foldline.evidence.tuning.tuning_file import Search
@@ -32,9 +32,9 @@ from foldline.output.tracking import WandbTracker
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Search, check, write best.toml and the page."""
     began = time.time()
-    asked = tuning_file.load(Path(arguments.words[0] if arguments.words else "tune-quickstart"), arguments.overrides)
-    ready = trial_evaluation.prepare(asked.config({}), asked.tune.seeds)
-    search = replace(asked, folder=folder_of(asked, ready))
+    unplaced = tuning_file.load(Path(arguments.words[0] if arguments.words else "tune-quickstart"), arguments.overrides)
+    ready = trial_evaluation.prepare(unplaced.config({}), unplaced.tune.seeds)
+    search = replace(unplaced, folder=folder_of(unplaced, ready))
     count = search.workers(ready.config)
     _summary(search, ready, count, terminal)
     if "--dry-run" in arguments.flags:
@@ -45,14 +45,14 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     files.replace_symlink(search.folder.parent / "latest", search.folder)
     _warm_up(queue, terminal)
     with terminal.bar("trials", "ended") as update:
-        workers.search(
-            search, count, _limit(search, count, began), SearchProgress(queue, terminal, update).look, WandbTracker
+        workers.run_search(
+            search, count, _limit(search, count, began), SearchProgress(queue, terminal, update).show, WandbTracker
         )
     return _conclude(queue, ready, terminal)
 
 
 def folder_of(search: Search, ready: Prepared) -> Path:
-    """runs/NAME/HASH: the same space on the same base, data, folds and seeds is the same study, however long."""
+    """runs/NAME/HASH: the hash of space, base, data, folds and seeds; not of trials, hours and workers."""
     tables = ready.config.tables()
     cells = sorted(cell.key for cell in trial_evaluation.cells_of_folds(ready, search.tune.folds))
     what = [cells, tables["blend"], tables["post"], ready.config.data.metric, plain(search.space.entries)]
@@ -70,7 +70,7 @@ def _summary(search: Search, ready: Prepared, count: int, terminal: Terminal) ->
         f"{count} workers"
     )
     terminal.say(
-        f"last check: folds {tuning_page.listed(tune.check_folds)}, seeds {tuning_page.listed(tune.check_seeds)}"
+        f"final check: folds {tuning_page.listed(tune.check_folds)}, seeds {tuning_page.listed(tune.check_seeds)}"
     )
     rows = [[key, *_described(entry)] for key, entry in search.space.entries.items()]
     terminal.table("", ["space", "values", "where"], rows)
@@ -86,7 +86,7 @@ def _described(entry: Any) -> tuple[str, str]:
 
 
 def _warm_up(queue: TrialQueue, terminal: Terminal) -> None:
-    """Queue the values of the base, if the space holds them, and of the configs named in tune.warm, which it must."""
+    """Queue the values of the base, if they are in the space, and of the configs in tune.warm, which must be in it."""
     search = queue.search
     named = {name: configs.locate(Path(name)) for name in search.tune.warm}
     known = {name: search.space.express(partial(configs.load, path), name) for name, path in named.items()}
@@ -95,20 +95,20 @@ def _warm_up(queue: TrialQueue, terminal: Terminal) -> None:
         known = {"": base, **known}
     except UserError as error:
         terminal.say(f"the base is not a trial: {error}")
-    with queue.leases.turn():
+    with queue.leases.queue_lock():
         for name, params in known.items():
             queue.enqueue(params, name)
 
 
 def _limit(search: Search, workers: int, began: float) -> TimeLimit:
-    """Time for the search; the last check, two configs on all of its folds and seeds, has to fit in as well."""
+    """Time limit of the search; the final check, two configs on all of its folds and seeds, has to end in time, too."""
     tune = search.tune
     pairs = len(tune.check_folds) * len(tune.check_seeds) / (len(tune.folds) * len(tune.seeds))
     return TimeLimit(began + 3600 * tune.hours, 2 * pairs / workers) if tune.hours else TimeLimit()
 
 
 def _conclude(queue: TrialQueue, ready: Prepared, terminal: Terminal) -> int:
-    """The last check, and all that is left behind."""
+    """Run the final check, write all files."""
     search, best, metric = queue.search, queue.best, ready.config.data.metric
     if best is None:
         raise UserError(f"No trial is complete yet, {queue.ended} have ended. Give more tune.hours or tune.trials.")
@@ -141,13 +141,13 @@ def best_toml(chosen: Config, ready: Prepared, verdict: str) -> str:
 
 
 def record(queue: TrialQueue, found: FinalCheck | None, metric: str) -> dict[str, Any]:
-    """study.json: all trials that ended, the best one, the last check."""
+    """study.json: all trials that ended, the best one, the final check."""
     best = queue.best
     trials_ = [
         {
             "number": trial.number,
             "state": trial.state.name.lower(),
-            "score": reached(trial),  # of a pruned one: over the folds that it has finished, if any
+            "score": score_so_far(trial),  # of a pruned one: over its finished folds, if any
             "overrides": queue.search.space.overrides(trial.params),
             "why": trial.user_attrs.get("why", ""),
         }

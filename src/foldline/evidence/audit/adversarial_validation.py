@@ -1,8 +1,8 @@
 """Adversarial validation: can boosted trees tell test series from training series, and by which feature?
 
-An AUC of 0.5 says that the held-out score is a fair guess of the score on test. More is no leak by itself: test series
-may come later or from elsewhere. But a single feature that separates the two nearly perfectly is a counter, a clock or
-an id, and a model can't have learnt anything about test from it.
+With an AUC of 0.5 the held-out score is a fair estimate of the score on test. A larger AUC is no leak by itself: test
+series may be later or from elsewhere. But a single feature that separates the two almost perfectly is a counter, a
+clock or an id, and its values in training say nothing about test.
 
 The interval is DeLong's (1988, https://doi.org/10.2307/2531595), over series.
 """
@@ -20,9 +20,9 @@ from foldline.evidence.audit.audit_context import AuditContext
 FEWEST = 30  # series of either kind
 ROWS = 12  # rows a series
 FOLDS = 3
-SHOWN = 5  # features that are tried alone: those the trees gain most by
-DRIFT = 0.6  # AUC, the lower end of its interval, that is worth a note
-APART = 0.99  # AUC of a single feature that is a finding
+SHOWN = 5  # features that are tested alone: those with the largest gain in the trees
+DRIFT = 0.6  # lower end of the AUC's interval from which the drift is noted
+APART = 0.99  # AUC of a single feature that counts as a leak
 CERTAIN = 0.95  # and the lower end of its interval
 TREES = {"objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 20, "feature_fraction": 0.8}
 SILENT = {"verbosity": -1, "seed": 0, "deterministic": True, "force_row_wise": True, "num_threads": 1}
@@ -44,15 +44,15 @@ def check(context: AuditContext) -> CheckResult:
     facts = {"auc": auc, "low": low, "high": high, "alone": {name: found[0] for name, found in alone.items()}}
     picture = audit_plots.bars(list(alone), [found[0] for found in alone.values()], 0.5, "AUC of a single feature")
     best = max(alone, key=lambda name: abs(alone[name][0] - 0.5))
-    told = f"AUC {auc:.3f} ({low:.3f} to {high:.3f}), of {best} alone {alone[best][0]:.2f}"
+    summary = f"AUC {auc:.3f} ({low:.3f} to {high:.3f}), of {best} alone {alone[best][0]:.2f}"
     guilty = [name for name, (value, lowest, _) in alone.items() if value >= APART and lowest >= CERTAIN]
     if guilty:
         return CheckResult(
-            "LEAK", f"{listed(guilty)} alone tells test series from training series; {told}", facts, picture
+            "LEAK", f"{listed(guilty)} alone tells test series from training series; {summary}", facts, picture
         )
     if low > DRIFT:
-        return CheckResult("note", f"test series differ from training series: {told}", facts, picture)
-    return CheckResult("clean", told, facts, picture)
+        return CheckResult("note", f"test series differ from training series: {summary}", facts, picture)
+    return CheckResult("clean", summary, facts, picture)
 
 
 def _rows(train: Store, test: Store) -> tuple[np.ndarray, np.ndarray]:
@@ -67,17 +67,17 @@ def _rows(train: Store, test: Store) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _out_of_fold(x: np.ndarray, series: np.ndarray, is_test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) how much each series looks like test to trees that have not seen it, and (F,) what each feature gained."""
+    """Compute (N,) out-of-fold scores of "is a test series", and (F,) the gain of each feature."""
     import torch  # noqa: F401, I001  (first: it brings libgomp, which LightGBM's wheel expects from the system)
     import lightgbm
 
-    dealt = np.empty(len(is_test), dtype=np.int64)
+    fold_of = np.empty(len(is_test), dtype=np.int64)
     for kind in (0, 1):  # both kinds in every fold
         places = np.random.default_rng(kind).permutation(np.flatnonzero(is_test == kind))
-        dealt[places] = np.arange(len(places)) % FOLDS
+        fold_of[places] = np.arange(len(places)) % FOLDS
     scores, gains = np.zeros(len(is_test)), np.zeros(x.shape[1])
     for fold in range(FOLDS):
-        inside = dealt[series] == fold
+        inside = fold_of[series] == fold
         data = lightgbm.Dataset(x[~inside], is_test[series[~inside]], params=SILENT)
         booster = lightgbm.train(TREES | SILENT, data, ROUNDS)
         gains += booster.feature_importance("gain")

@@ -1,4 +1,4 @@
-"""What a check is: a name, what it looks at, and a function from the context to an outcome."""
+"""An audit check: a name, what it looks at, and a function from the context to an outcome."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Verdict = Literal["clean", "LEAK", "note", "not checked"]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found."""
+    """The result of a check."""
 
     verdict: Verdict
-    detail: str  # a leak is named here: which part, which series, which feature
+    detail: str  # names the leak: which part, which series, which feature
     facts: dict[str, Any] = field(default_factory=dict)  # JSON-able numbers behind the detail
     picture: str = ""  # an <svg> element
 
 
 @dataclass(frozen=True)
 class AuditCheck:
-    """One line of the registry."""
+    """One check of the registry."""
 
     name: str
     looks_at: str  # one sentence for the page
@@ -31,11 +31,11 @@ class AuditCheck:
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
-    """`a, b, c and 5 more`."""
+    """Format names as `a, b, c and 5 more`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def counted(count: int, name: str) -> str:
-    """`1 leak`, `2 leaks`."""
+    """Format a count as `1 leak`, `2 leaks`."""
     return f"{count} {name}" if count == 1 else f"{count} {name}s"

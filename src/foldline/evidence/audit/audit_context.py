@@ -1,4 +1,4 @@
-"""What an audit looks at: one config and its data, and what several checks share, made when it is first asked for."""
+"""What the checks of an audit work on: one config and its data, and what several checks share, made on first use."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from foldline.evidence.audit import small_run
 from foldline.evidence.audit.small_run import SmallRun
 from foldline.experiment.config import Config
 
-SMALL = 48  # training series of a trial
-SMALL_TEST = 12  # test series of a trial
-SAMPLE = 1500  # series of either table where it is only features that are looked at
+SMALL = 48  # training series of a small run: a second of training, and still 16 a fold
+SMALL_TEST = 12  # test series of a small run
+SAMPLE = 1500  # series of either table for checks that only compute features
 
 
 @dataclass(frozen=True)
 class AuditContext:
-    """A config, its competition and a scratch folder that is thrown away afterwards."""
+    """A config, its competition, its folds, and a scratch folder that is deleted afterwards."""
 
     config: Config
     competition: Competition
@@ -40,12 +40,12 @@ class AuditContext:
             UserError: whatever is wrong with config, data or fold file.
         """
         competition = loading.load(config.data)
-        dealt, _ = folds.obtain(config.folds, config.name, competition.train, save=False)
-        return AuditContext(config, competition, dealt, scratch)
+        assigned, _ = folds.obtain(config.folds, config.name, competition.train, save=False)
+        return AuditContext(config, competition, assigned, scratch)
 
     @cached_property
     def small(self) -> tuple[Table, Table]:
-        """Some training and test series for trials, spread over the files."""
+        """Training and test series of the small runs, evenly spaced over the files."""
         return some(self.competition.train, SMALL), some(self.competition.test, SMALL_TEST)
 
     @cached_property
@@ -54,20 +54,20 @@ class AuditContext:
 
     @cached_property
     def baseline(self) -> SmallRun:
-        """All cells of the small competition as it is."""
+        """The small run with unchanged tables: all cells."""
         train, test = self.small
         return small_run.run(self.small_config, train.frame, test.frame, self.scratch / "baseline", start=test.start)
 
     def variant(
         self, name: str, fold: int, train: pl.DataFrame | None = None, test: pl.DataFrame | None = None
     ) -> SmallRun:
-        """The cells of one fold of the small competition, with one of its tables (or both) in a changed version."""
+        """Run the cells of one fold with a changed training or test table; None: the table is unchanged."""
         tables = self.small[0].frame if train is None else train, self.small[1].frame if test is None else test
         return small_run.run(self.small_config, *tables, self.scratch / name, fold, self.small[1].start)
 
     @cached_property
     def sample(self) -> tuple[Table, Table]:
-        """More training and test series, for what is cheap."""
+        """Training and test series for checks that only compute features."""
         return some(self.competition.train, SAMPLE), some(self.competition.test, SAMPLE)
 
     @cached_property
@@ -76,19 +76,19 @@ class AuditContext:
         return self.features(self.sample[0]), self.features(self.sample[1])
 
     def features(self, table: Table) -> Store:
-        """The store of a table, made in the scratch folder."""
+        """Make the store of a table in the scratch folder."""
         with small_run.at(self.scratch / "features"):
             return featurize.obtain(table, self.config.features, self.competition.levels)
 
 
 def some(table: Table, count: int) -> Table:
-    """At most `count` series, evenly spaced over the table."""
+    """Take at most `count` series, evenly spaced over the table."""
     total = len(table.lengths)
     return table if total <= count else taken(table, np.arange(count) * total // count)
 
 
 def taken(table: Table, places: np.ndarray) -> Table:
-    """The series at some places, in that order. places: (n,)."""
+    """Take the series at some places, in that order. places: (n,)."""
     lengths = table.lengths[places]
     first = np.repeat(table.starts[places] - np.cumsum(lengths) + lengths, lengths)
     rows = first + np.arange(lengths.sum())

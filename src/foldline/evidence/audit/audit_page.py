@@ -1,4 +1,4 @@
-"""The audit's page: one self-contained HTML file, in the report's dress."""
+"""The page of an audit as one HTML file: verdicts, details, plots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ table.audit td{border:0;padding:.1rem 0;position:static;max-width:none}}
 
 
 def page(name: str, found: Sequence[tuple[AuditCheck, CheckResult]], command: str) -> str:
-    """The whole page as text."""
+    """Make the whole page as text."""
     leaks = [check.name for check, outcome in found if outcome.verdict == "LEAK"]
     answer = f"{counted(len(leaks), 'leak')}: {', '.join(leaks)}" if leaks else "no leak found"
     sections = [("Checks", _table(found))]

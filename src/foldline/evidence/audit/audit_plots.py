@@ -1,4 +1,4 @@
-"""The audit's pictures: SVG text for a light and a dark page, in the style of the report's."""
+"""The plots of the audit's page, as SVG text that follows light and dark pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE = (8.0, 2.2)  # inches
 
 
 def histogram(values: np.ndarray, line: float, xlabel: str) -> str:
-    """How often which value, and one value that matters, as a line."""
+    """Draw a histogram, and one value as a line."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
@@ -25,7 +25,7 @@ def histogram(values: np.ndarray, line: float, xlabel: str) -> str:
 
 
 def bars(names: Sequence[str], values: Sequence[float], line: float, xlabel: str) -> str:
-    """One bar a name, the largest on top, and a line at the value of nothing."""
+    """Draw one bar a name, the first on top, and a line at the value that means no effect."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(SIZE[0], 0.6 + 0.28 * len(names)), layout="constrained")
         axes = figure.subplots()

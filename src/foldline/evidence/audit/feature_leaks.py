@@ -1,4 +1,4 @@
-"""Features that hold more than their own series' inputs: change the rest, compute again, and see which ones move."""
+"""Features that use more than their own series' inputs: change everything else, compute again, and compare."""
 
 from __future__ import annotations
 
@@ -12,67 +12,67 @@ from foldline.evidence.audit import perturbations
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext, taken
 
-MOVED = 1e-4  # of a feature's standard deviation: what a feature may move by because sums are rounded elsewhere
+TOLERANCE = 1e-4  # of a feature's standard deviation: sums over other rows before it may round differently
 
 
 def other_series(context: AuditContext) -> CheckResult:
-    """A series' features stay when half of the others change, and when those are not there at all."""
+    """A series' features stay when half of the series change, and when these are removed."""
     table = context.small[0]
-    others = _drawn(table) < len(table.lengths) // 2
+    others = _random_order(table) < len(table.lengths) // 2
     base = context.features(table)
     changed = context.features(replace(table, frame=perturbations.everything(table, others)))
     alone = context.features(taken(table, np.flatnonzero(~others)))
-    mine = _Part(base, np.flatnonzero(~others))
+    mine = _Snapshot(base, np.flatnonzero(~others))
     moved = mine.moved(_padded(changed, np.flatnonzero(~others))) + mine.moved(_padded(alone))
     return _outcome(moved, "other series change", "follows other series")
 
 
 def order_of_series(context: AuditContext) -> CheckResult:
-    """A series' features stay when the series stand in another order."""
+    """A series' features stay when the order of the series changes."""
     table = context.small[0]
-    order = _drawn(table)
-    mine = _Part(context.features(table), order)
+    order = _random_order(table)
+    mine = _Snapshot(context.features(table), order)
     return _outcome(
         mine.moved(_padded(context.features(taken(table, order)))), "the series' order changes", "follows it"
     )
 
 
 def names_of_series(context: AuditContext) -> CheckResult:
-    """Features stay when series and rows get each other's names: numbers often follow time, or the target."""
+    """Features stay when keys and row ids are permuted: numbers often follow time, or the target."""
     table, data = context.small[0], context.config.data
-    keys = table.keys.gather(np.repeat(_drawn(table), table.lengths)).alias(data.key)
+    keys = table.keys.gather(np.repeat(_random_order(table), table.lengths)).alias(data.key)
     named = table.frame.with_columns(keys, table.frame[data.id].shuffle(seed=0))
-    mine = _Part(context.features(table), np.arange(len(table.lengths)))
+    mine = _Snapshot(context.features(table), np.arange(len(table.lengths)))
     moved = mine.moved(_padded(context.features(replace(table, frame=named))))
-    return _outcome(moved, f"{data.key} and {data.id} are dealt out anew", "is made from them")
+    return _outcome(moved, f"{data.key} and {data.id} are permuted", "is made from them")
 
 
 def targets(context: AuditContext) -> CheckResult:
     """Features stay when the targets change."""
     table = context.small[0]
     frame = perturbations.targets(table, np.ones(len(table.lengths), dtype=bool))
-    mine = _Part(context.features(table), np.arange(len(table.lengths)))
+    mine = _Snapshot(context.features(table), np.arange(len(table.lengths)))
     moved = mine.moved(_padded(context.features(replace(table, frame=frame))))
     return _outcome(moved, "the targets change", "is made from the target")
 
 
-def _drawn(table: Table) -> np.ndarray:
-    """(N,) the table's series in a random order: a regular one could be just what a feature doesn't notice."""
+def _random_order(table: Table) -> np.ndarray:
+    """(N,) a random order of the table's series: a feature might not notice a regular one."""
     return np.random.default_rng(0).permutation(len(table.lengths))
 
 
-class _Part:
-    """Some series of a store, to be held against what they become."""
+class _Snapshot:
+    """The features of some series, to be compared with others."""
 
     def __init__(self, dense: Store, series: np.ndarray) -> None:
         self.names, self.x = dense.names, _padded(dense, series).astype(np.float64)
-        self.slack = MOVED * self.x.std(axis=(0, 1)) + 1e-9
+        self.tolerance = TOLERANCE * self.x.std(axis=(0, 1)) + 1e-9
 
     def moved(self, other: np.ndarray) -> list[str]:
-        """Names of the features that are not what they were. other: (n, T, F); T may be shorter."""
+        """Names of the features that differ. other: (n, T, F); T may be shorter."""
         steps = min(self.x.shape[1], other.shape[1])
         gap = np.abs(self.x[:, :steps] - other[:, :steps]).max(axis=(0, 1))
-        return [name for name, far in zip(self.names, gap > self.slack, strict=True) if far]
+        return [name for name, far in zip(self.names, gap > self.tolerance, strict=True) if far]
 
 
 def _padded(store: Store, series: np.ndarray | None = None) -> np.ndarray:

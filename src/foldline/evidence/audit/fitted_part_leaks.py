@@ -1,7 +1,7 @@
-"""Fitted parts that saw what they must not see: change it, fit again, and compare every byte.
+"""Fitted parts that use data they must not use: change the data, fit again, and compare every byte.
 
 Metamorphic testing (Chen et al. 2018, https://doi.org/10.1145/3143561) of the whole pipeline: scaler, grid, network,
-boosting, what is watched, blend and post-processing must not move when only held-out rows or test rows do.
+boosting, watched score, blend and post-processing must not change when only held-out rows or test rows change.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ FOLD = 0  # the fold whose cells are fitted again
 
 
 def held_out_targets(context: AuditContext) -> CheckResult:
-    """Neither weights nor out-of-fold predictions follow the held-out targets."""
+    """Weights and out-of-fold predictions do not depend on the held-out targets."""
     held = context.baseline.prepared.folds.assignment == FOLD
     return _compare(context, "the targets of the held-out fold", train=perturbations.targets(context.small[0], held))
 
 
 def held_out_rows(context: AuditContext) -> CheckResult:
-    """Weights don't follow the held-out rows, inputs included."""
+    """Weights do not depend on the held-out rows, inputs included."""
     held = context.baseline.prepared.folds.assignment == FOLD
     train = perturbations.everything(context.small[0], held)
     return _compare(context, "the rows of the held-out fold", train=train, leave_out=("out_of_fold.npy",))
 
 
 def test_rows(context: AuditContext) -> CheckResult:
-    """Weights don't follow the test table, except those of students, who learn from it."""
+    """Weights do not depend on the test table; except those of students, which learn from pseudo-labels."""
     table = context.small[1]
     test = perturbations.everything(table, np.ones(len(table.lengths), dtype=bool))
     students = tuple(name for name, cell in context.baseline.cells(FOLD).items() if _learns_from_test(cell))
@@ -56,48 +56,50 @@ def _compare(
     test: pl.DataFrame | None = None,
     leave_out: tuple[str, ...] = (),
 ) -> CheckResult:
-    """Fit the cells of a fold again with a changed table, and hold them against the baseline's."""
+    """Fit the cells of a fold again with a changed table, and compare them with the baseline's."""
     base, name = context.baseline, what.replace(" ", "-")
     found = small_run.differences(base, context.variant(name, FOLD, train, test), FOLD, leave_out)
     if not found:
-        return CheckResult("clean", f"what {len(base.cells(FOLD))} cells have fitted stays when {what} change")
+        return CheckResult("clean", f"what {len(base.cells(FOLD))} cells have fitted stays the same when {what} change")
     again = small_run.differences(base, context.variant(f"{name}-again", FOLD, None, None), FOLD)
     if again:
         cell, parts = next(iter(again.items()))
         return CheckResult(
             "not checked", f"{cell} comes out differently each time ({listed(parts)}): nothing to compare"
         )
-    told = "; ".join(f"{cell}: {', '.join(parts)}" for cell, parts in found.items())
-    return CheckResult("LEAK", f"{what} were changed, and so did {told}", {"changed": found})
+    changed = "; ".join(f"{cell}: {', '.join(parts)}" for cell, parts in found.items())
+    return CheckResult("LEAK", f"{what} were changed, and so did {changed}", {"changed": found})
 
 
 def nesting(context: AuditContext) -> CheckResult:
-    """A fold's blended and snapped rows don't follow that fold's targets: weights and grid come from the others."""
+    """Blended and snapped rows of a fold do not depend on its targets: weights and grid come from the other folds."""
     base, config = context.baseline, context.small_config
     plain = replace(config, post=replace(config.post, snap=False))
-    for tried, part in ((plain, "by weights"), *([(config, "to a grid")] if config.post.snap else [])):
-        honest = _blended(base, tried, base.prepared.train)
+    for variant, part in ((plain, "by weights"), *([(config, "to a grid")] if config.post.snap else [])):
+        before = _blended(base, variant, base.prepared.train)
         for fold in range(base.prepared.folds.k):
             held = base.prepared.folds.assignment == fold
-            changed = _blended(base, tried, _with_other_targets(base.prepared.train, held))
-            if not np.array_equal(changed[held], honest[held]):
-                if not np.array_equal(_blended(base, tried, base.prepared.train), honest):
+            rows = np.repeat(held, base.prepared.train.lengths)
+            changed = _blended(base, variant, _with_other_targets(base.prepared.train, held))
+            if not np.array_equal(changed[rows], before[rows]):
+                if not np.array_equal(_blended(base, variant, base.prepared.train), before):
                     return CheckResult(
                         "not checked", "the blend comes out differently each time: nothing can be compared"
                     )
                 return CheckResult(
                     "LEAK", f"the rows of fold {fold} are fitted {part} that its own targets have changed"
                 )
-    return CheckResult("clean", "blend and grid of a fold stay when its own targets change")
+    return CheckResult("clean", "blend and grid of a fold stay the same when its own targets change")
 
 
 def _blended(base: SmallRun, config: Config, dense: Store) -> np.ndarray:
-    """(R, K) blended out-of-fold predictions of the trial's cells, scored on the targets in `dense`."""
+    """(R, K) blended out-of-fold predictions of the small run's cells, fitted and scored on the targets in `dense`."""
     with small_run.at(base.home):
         return scoring.combine(config, base.prepared.members, dense, base.prepared.folds, None).blended
 
 
 def _with_other_targets(dense: Store, held: np.ndarray) -> Store:
+    """Change the targets of the held-out series. held: (N,) bool."""
     y = np.array(dense.y)
     rows = np.repeat(held, dense.lengths)
     y[rows] = perturbations.warp(y[rows])
@@ -105,15 +107,15 @@ def _with_other_targets(dense: Store, held: np.ndarray) -> Store:
 
 
 def decoded_rows(context: AuditContext) -> CheckResult:
-    """What a decoder reads back from inputs doesn't follow the targets that stand beside them."""
+    """What the decoder computes from inputs does not depend on the targets."""
     models = context.config.models
     if not context.config.post.decode and not any(model.teacher and model.teacher.exact for model in models):
         return CheckResult("clean", "nothing is decoded")
     table = context.small[0]
     changed = replace(table, frame=perturbations.targets(table, np.ones(len(table.lengths), dtype=bool)))
     with small_run.at(context.scratch / "exact"):
-        mine, theirs = exact_rows.obtain(table).values, exact_rows.obtain(changed).values
-    if not np.array_equal(mine, theirs, equal_nan=True):
-        moved = int((~((mine == theirs) | (np.isnan(mine) & np.isnan(theirs)))).sum())
-        return CheckResult("LEAK", f"{moved} decoded rows changed when only the targets did: the decoder looks at them")
-    return CheckResult("clean", f"{int((~np.isnan(mine)).sum())} decoded rows stay when the targets change")
+        before, after = exact_rows.obtain(table).values, exact_rows.obtain(changed).values
+    if not np.array_equal(before, after, equal_nan=True):
+        moved = int((~((before == after) | (np.isnan(before) & np.isnan(after)))).sum())
+        return CheckResult("LEAK", f"{moved} decoded rows changed when only the targets did: the decoder uses them")
+    return CheckResult("clean", f"{int((~np.isnan(before)).sum())} decoded rows stay the same when the targets change")

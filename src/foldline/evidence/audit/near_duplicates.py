@@ -1,14 +1,15 @@
-"""Series that are there twice: across folds, in both files, or among the series that a model is pre-trained on.
+"""Series that occur twice: across folds, in both files, or among the series that a model is pre-trained on.
 
-Two breaths of one session look alike without being copies. What tells them apart is detail: here a series is its inputs
-and its time steps (the clock's jitter is nobody else's), each scaled to a standard deviation of 1, and the distance of
-two series is the root mean square of the differences. A copy is nearer than NEAR, and nearer by far than the series
-around it (Lowe's ratio test, https://doi.org/10.1023/B:VISI.0000029664.99615.94), so that a dense region is none. Where
-honest neighbours lie is told by each audit, and by docs/how-to/audit.md for the real sample.
+Two breaths of one session are similar without being copies; details distinguish them. A series is represented by its
+inputs and its time steps (the clock's jitter is different in each series), each scaled to a standard deviation of 1.
+The distance of two series is the root mean square of the differences. A copy is nearer than NEAR, and much nearer than
+the other series around it (Lowe's ratio test, https://doi.org/10.1023/B:VISI.0000029664.99615.94), so that a dense
+region is no copy. Each audit reports the distances of nearest neighbours; docs/how-to/audit.md has those of the real
+sample.
 
-Fast by a random projection of the first steps to 12 numbers a series (Johnson and Lindenstrauss 1984,
-https://doi.org/10.1090/conm/026/737400), a k-d tree on those, and exact distances for the few candidates, of the first
-steps and then of all. Where the shortest series are short and inputs are flags, first steps agree by chance.
+For speed the first steps are projected at random to 12 numbers a series (Johnson and Lindenstrauss 1984,
+https://doi.org/10.1090/conm/026/737400), a k-d tree finds candidates among those, and exact distances are computed for
+the few candidates: of the first steps, and then of all steps, because short series of flags agree by chance.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from foldline.evidence.audit.audit_check import CheckResult, counted, listed
 from foldline.evidence.audit.audit_context import AuditContext
 
 NEAR = 0.01  # standard deviations: a copy with less noise than this is found
-AROUND = 16  # the neighbour whose distance says how dense it is
+AROUND = 16  # the neighbour whose distance measures the density
 RATIO = 0.05  # a copy is nearer than this share of that distance
 SAME_TARGET = 0.1  # standard deviations: the targets of a copy agree
 STEPS = 128  # steps of a series that are looked at to find candidates
-BLOCK = 4_000_000  # values that are compared at once
+BLOCK = 4_000_000  # values that are compared at once: 32 MB
 SKETCH = 12  # numbers a series in the projection
-COPIES = 8  # neighbours of a series that are candidates
+COPIES = 8  # nearest neighbours of a series that are candidates
 SHOWN = 2000  # series in the picture
 
 
 @dataclass(frozen=True)
-class Series:
+class ComparedSeries:
     """All series that are compared. N series of all tables."""
 
     tables: Sequence[Table]
@@ -47,7 +48,7 @@ class Series:
     steps: int
 
     def name(self, place: int) -> str:
-        """`breath_id 17 (fold 2)`."""
+        """Format a series as `breath_id 17 (fold 2)`."""
         starts = np.cumsum([0, *(len(table.lengths) for table in self.tables)])
         number = int(np.searchsorted(starts, place, side="right")) - 1
         table, side = self.tables[number], int(self.side[place])
@@ -55,7 +56,7 @@ class Series:
         return f"{table.data.key} {table.keys[int(place - starts[number])]} ({where})"
 
     def channels(self) -> Iterator[np.ndarray]:
-        """(N, steps) float32 of the time steps and of each input, scaled; those that never vary are left out."""
+        """Yield (N, steps) float32 of the time steps and of each input, scaled; constant ones are left out."""
         data = self.tables[0].data
         times = np.concatenate([_steps(table, data.order, self.steps) for table in self.tables])
         yield from _scaled(np.diff(times, axis=1, prepend=times[:, :1]))
@@ -63,7 +64,7 @@ class Series:
             yield from _scaled(np.concatenate([_steps(table, name, self.steps) for table in self.tables]))
 
     def columns(self) -> Iterator[np.ndarray]:
-        """(rows,) float64 of the time steps and of each input, scaled; those that never vary are left out."""
+        """Yield (rows,) float64 of the time steps and of each input, scaled; constant ones are left out."""
         data = self.tables[0].data
         times = np.concatenate([table.frame[data.order].to_numpy() for table in self.tables]).astype(np.float64)
         gaps = np.diff(times, prepend=0.0)
@@ -75,17 +76,17 @@ class Series:
 
     @property
     def lengths(self) -> np.ndarray:
-        """(N,) steps."""
+        """(N,) number of steps."""
         return np.concatenate([table.lengths for table in self.tables])
 
     def targets(self) -> Iterator[np.ndarray]:
-        """(n, steps) float32 of each target, scaled; n series of the first table."""
+        """Yield (n, steps) float32 of each target, scaled; n training series."""
         for name in self.tables[0].data.target:
             yield from _scaled(_steps(self.tables[0], name, self.steps))
 
 
 def check(context: AuditContext) -> CheckResult:
-    """Pairs of copies on two sides of a split."""
+    """No two copies are on two sides of a split."""
     compared = _gathered(context)
     sketch = _sketch(compared)
     if sketch is None:
@@ -98,9 +99,9 @@ def check(context: AuditContext) -> CheckResult:
     picture = audit_plots.histogram(
         np.log10(np.maximum(nearest, 1e-6)), np.log10(NEAR), "log10 of the nearest distance"
     )
-    strange = int((labelled & ~agree).sum())
-    if strange > (labelled & agree).sum():
-        detail = f"inputs don't tell series apart: {strange} pairs agree in them, not in the target"
+    unlike = int((labelled & ~agree).sum())
+    if unlike > (labelled & agree).sum():
+        detail = f"the inputs do not distinguish series: {unlike} pairs agree in them, but not in the target"
         return CheckResult("not checked", detail, facts, picture)
     crossing = (side[pairs[:, 0]] != side[pairs[:, 1]]) & (agree | ~labelled) & (side[pairs].max(axis=1) >= -1)
     if crossing.any():
@@ -113,8 +114,8 @@ def check(context: AuditContext) -> CheckResult:
     return CheckResult("clean", detail, facts, picture)
 
 
-def _gathered(context: AuditContext) -> Series:
-    """Training, test and pre-training series."""
+def _gathered(context: AuditContext) -> ComparedSeries:
+    """Collect training, test and pre-training series."""
     competition = context.competition
     tables = [competition.train, competition.test]
     sides = [context.folds.assignment, np.full(len(competition.test.lengths), -1)]
@@ -125,30 +126,30 @@ def _gathered(context: AuditContext) -> Series:
             sides.append(np.full(len(tables[-1].lengths), -2 - number))
     lengths = np.concatenate([table.lengths for table in tables])
     steps = min(STEPS, max(2, int(np.quantile(lengths, 0.1))))
-    return Series(tables, np.concatenate(sides), steps)
+    return ComparedSeries(tables, np.concatenate(sides), steps)
 
 
 def _steps(table: Table, name: str, steps: int) -> np.ndarray:
-    """(n, steps) a column's first steps in each series; the last one is repeated where there are fewer."""
+    """(n, steps) a column's first steps in each series; the last value is repeated in shorter series."""
     inside = np.minimum(np.arange(steps), table.lengths[:, None] - 1)
     return np.asarray(table.frame[name].to_numpy()[table.starts[:, None] + inside], dtype=np.float64)
 
 
 def _scaled(values: np.ndarray) -> Iterator[np.ndarray]:
-    """Centred step by step, one scale for all; nothing where nothing varies."""
+    """Yield values centred step by step, with one scale for all; nothing if they are constant."""
     centred = values - values.mean(axis=0)
     if scale := _scale(centred, values):
         yield (centred / scale).astype(np.float32)
 
 
 def _scale(centred: np.ndarray, values: np.ndarray) -> float:
-    """Standard deviation; 0 where it is nothing but rounding."""
+    """Standard deviation; 0 if it is only rounding error."""
     scale = float(centred.std())
     return scale if scale > 1e-9 * max(1.0, float(np.abs(values).max())) else 0.0
 
 
-def _sketch(compared: Series) -> np.ndarray | None:
-    """(N, SKETCH) a projection in which distances are about the root mean square of the differences."""
+def _sketch(compared: ComparedSeries) -> np.ndarray | None:
+    """Project to (N, SKETCH), where distances approximate the root mean square of the differences."""
     rng, count = np.random.default_rng(0), 0
     total = np.zeros((len(compared.side), SKETCH))
     for channel in compared.channels():
@@ -157,8 +158,8 @@ def _sketch(compared: Series) -> np.ndarray | None:
     return total / np.sqrt(SKETCH * compared.steps * count) if count else None
 
 
-def _copies(compared: Series, tree: cKDTree, sketch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(P, 2) pairs of copies and (P,) their distances."""
+def _copies(compared: ComparedSeries, tree: cKDTree, sketch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find (P, 2) pairs of copies and (P,) their distances."""
     radius = 2 * NEAR  # a projection stretches a distance to twice its length once in a million
     _, near = tree.query(sketch, k=COPIES + 1, distance_upper_bound=radius, workers=-1)
     first, place = np.nonzero(near < len(sketch))
@@ -175,8 +176,8 @@ def _copies(compared: Series, tree: cKDTree, sketch: np.ndarray) -> tuple[np.nda
     return pairs[kept], distance[kept]
 
 
-def _to_the_end(compared: Series, pairs: np.ndarray) -> np.ndarray:
-    """(P,) distance of pairs over all steps of the longer series; the last step of the shorter one is repeated."""
+def _to_the_end(compared: ComparedSeries, pairs: np.ndarray) -> np.ndarray:
+    """Compute (P,) distances over all steps of the longer series; the last step of the shorter one is repeated."""
     lengths, squares, count = compared.lengths, np.zeros(len(pairs)), 0
     starts, longest = np.cumsum(lengths) - lengths, lengths[pairs].max(axis=1)
     size = max(1, BLOCK // int(longest.max(initial=1)))
@@ -192,20 +193,20 @@ def _to_the_end(compared: Series, pairs: np.ndarray) -> np.ndarray:
 
 
 def _distance(channels: Iterator[np.ndarray], pairs: np.ndarray) -> np.ndarray:
-    """(P,) root mean square of the differences of pairs of series."""
+    """Compute (P,) root mean squares of the differences of pairs of series."""
     squares = [((channel[pairs[:, 0]] - channel[pairs[:, 1]]) ** 2).mean(axis=1) for channel in channels]
     return np.sqrt(np.mean(squares, axis=0)) if squares else np.zeros(len(pairs))
 
 
-def _agree(compared: Series, pairs: np.ndarray) -> np.ndarray:
-    """(P,) whether both are training series whose targets agree."""
+def _agree(compared: ComparedSeries, pairs: np.ndarray) -> np.ndarray:
+    """(P,) bool: both are training series and their targets agree."""
     labelled = (compared.side[pairs] >= 0).all(axis=1)
     agree = np.zeros(len(pairs), dtype=bool)
     agree[labelled] = _distance(compared.targets(), pairs[labelled]) < SAME_TARGET
     return agree
 
 
-def _nearest(compared: Series, tree: cKDTree, sketch: np.ndarray) -> np.ndarray:
-    """(n,) how far some series are from the one that is nearest in the projection."""
+def _nearest(compared: ComparedSeries, tree: cKDTree, sketch: np.ndarray) -> np.ndarray:
+    """(n,) distances of some series from the one that is nearest in the projection."""
     chosen = np.random.default_rng(0).permutation(len(sketch))[:SHOWN]
     return _distance(compared.channels(), np.stack([chosen, tree.query(sketch[chosen], k=2)[1][:, -1]], axis=1))

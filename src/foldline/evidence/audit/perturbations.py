@@ -1,8 +1,8 @@
-"""Changes to some series of a table, strong enough that whatever has looked at them must show it.
+"""Change some series of a table, strongly enough that everything which depends on them changes.
 
-A column's values are replaced by other values of the same rows, their ranks turned round and squashed: the range, the
-digits, flags and an even grid stay what they were, while means, quantiles and correlations change. Columns that say
-which rows are scored are left alone: how long a series is and where it counts is asked, not learnt.
+A column's values are replaced by other values of the same rows, with their ranks reversed and squared. Range, digits,
+flags and an even grid stay; means, quantiles and correlations change. Columns that say which rows are scored stay: the
+length of a series and its scored rows are given, not learnt.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from foldline.data.table import Table
 
 
 def targets(table: Table, chosen: np.ndarray) -> pl.DataFrame:
-    """The table's frame with other targets in some series. chosen: (N,) bool. Steps where they are known stay."""
+    """Change the targets of some series in the table's frame. chosen: (N,) bool. Known starts stay: they are inputs."""
     return _warped(table, np.repeat(chosen, table.lengths) & ~table.observed, list(table.data.target))
 
 
 def everything(table: Table, chosen: np.ndarray) -> pl.DataFrame:
-    """The table's frame with other inputs, times, statics and (where there are some) targets in some series."""
+    """Change inputs, times, static columns and (if there are any) targets of some series. chosen: (N,) bool."""
     data, kept = table.data, names_in_scored(table.data)
     numbers = [name for name in (*data.inputs, *data.target) if name in table.frame.columns and name not in kept]
     of_chosen = np.repeat(chosen, table.lengths)
@@ -31,7 +31,7 @@ def everything(table: Table, chosen: np.ndarray) -> pl.DataFrame:
 
 
 def names_in_scored(data: DataConfig) -> set[str]:
-    """The columns that say which rows count."""
+    """The columns that say which rows are scored."""
     return set(pl.sql_expr(data.scored).meta.root_names()) if data.scored else set()
 
 
@@ -46,7 +46,7 @@ def _warped_column(column: pl.Series, rows: np.ndarray) -> pl.Series:
 
 
 def warp(values: np.ndarray) -> np.ndarray:
-    """(n, ...) other values of the same set: the one of rank r becomes the one of rank (1 - r)^2; r from 0 to 1."""
+    """Replace (n, ...) values by others of the same set: rank r becomes rank (1 - r)^2, r from 0 to 1."""
     if values.ndim > 1:
         return np.stack([warp(column) for column in values.T], axis=-1)
     rank = np.argsort(np.argsort(values, kind="stable"), kind="stable") / max(1, len(values) - 1)
@@ -55,7 +55,7 @@ def warp(values: np.ndarray) -> np.ndarray:
 
 
 def _rolled(table: Table, chosen: np.ndarray, name: str) -> pl.Series:
-    """A static column whose values move on by one among the chosen series."""
+    """Shift a static column's values by one among the chosen series."""
     places = np.arange(len(table.lengths))
     places[chosen] = np.roll(places[chosen], 1)
     return table.frame[name].gather(np.repeat(table.starts[places], table.lengths)).alias(name)

@@ -1,7 +1,7 @@
-"""Trials: a small copy of the competition goes through the whole pipeline, in a home folder of its own.
+"""Small runs: a small copy of the competition goes through the whole pipeline, in a home folder of its own.
 
-What a run has fitted is then compared, byte by byte, with what it fits when something has changed that it must not have
-seen. The engine is exercised as it is, from the data border to the blend; nothing of a trial is left for real runs.
+What a small run has fitted is compared, byte by byte, with what it fits when something that it must not use has
+changed. The engine runs unchanged, from loading to the blend. Nothing of a small run is used by real runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from foldline.run.cells import Cell, ModelConfig, history
 from foldline.run.executors import ExecutorConfig
 
 FOLDS, EPOCHS, BATCH, ROUNDS, BREATHS = 3, 1, 16, 20, 16  # at most
-PARTS = {  # what a cell leaves, in the order in which one follows from the other
+PARTS = {  # what a cell stores, each part before those that depend on it
     "center": "the scaler's centres",
     "scale": "the scaler's scales",
     "y_center": "the target's centre",
@@ -46,19 +46,19 @@ NOT_FITTED = ("depends.json", "done.json", "held_out.npy", "scaler.json", "histo
 
 @dataclass(frozen=True)
 class SmallRun:
-    """A run of the small competition that is over."""
+    """A finished run of the small competition."""
 
     home: Path
     prepared: Prepared
 
     def cells(self, fold: int) -> dict[str, Cell]:
-        """The cells of a fold by what they are called: keys differ between trials, names don't."""
+        """The cells of a fold by name: names are the same in all small runs, keys are not."""
         return {cell.name: cell for cell in self.prepared.plan if cell.fold == fold}
 
 
 @contextmanager
 def at(home: Path) -> Iterator[None]:
-    """Let the engine live in another home folder for a while."""
+    """Use another home folder (FOLDLINE_HOME) inside the block."""
     before = os.environ.get("FOLDLINE_HOME")
     os.environ["FOLDLINE_HOME"] = str(home)
     try:
@@ -101,9 +101,9 @@ def run(
 
 
 def small(config: Config, series: int) -> Config:
-    """The config for a trial of so many series: the same parts, few folds, epochs and rounds; fp32 on the CPU.
+    """Make the config of a small run: the same parts, few folds, epochs and rounds; fp32 on the CPU.
 
-    Without members from outside: their predictions are of other rows, and nothing can fit them again.
+    Members from outside are left out: they predict other rows, and cannot be fitted again.
     """
     return replace(
         without_outside_members(config),
@@ -118,7 +118,7 @@ def _small_model(model: ModelConfig) -> ModelConfig:
         params = {**params, "rounds": min(params["rounds"], ROUNDS)}
     if pretrain is not None:
         few = replace(pretrain, breaths=min(pretrain.breaths, BREATHS), calibrate="no", train={"epochs": EPOCHS})
-        pretrain = few if pretrain.source == "simulate" else None  # a folder may be large; `duplicates` looks at it
+        pretrain = few if pretrain.source == "simulate" else None  # a folder may be large; `near_duplicates` checks it
     return replace(model, params=params, train=_quick(model.train), pretrain=pretrain)
 
 
@@ -137,7 +137,7 @@ def _quick(train: TrainConfig) -> TrainConfig:
 
 
 def differences(one: SmallRun, other: SmallRun, fold: int, leave_out: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """What the cells of a fold have fitted differently: cell -> parts, the causes first; nothing where all is equal.
+    """Compare what the cells of a fold have fitted: cell -> parts that differ, causes first; empty where all is equal.
 
     leave_out: cells or parts that may differ.
     """
@@ -155,7 +155,7 @@ def differences(one: SmallRun, other: SmallRun, fold: int, leave_out: tuple[str,
 
 
 def fitted(cell: Cell) -> dict[str, Any]:
-    """All that a cell has fitted, and its out-of-fold predictions: name of the part -> something to compare."""
+    """Read everything that a cell has fitted, and its out-of-fold predictions: name of the part -> its value."""
     stored = cell.folder / "scaler.json"
     found: dict[str, Any] = files.read_json(stored) if stored.exists() else {}
     for row in history(cell):

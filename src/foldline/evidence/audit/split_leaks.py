@@ -1,4 +1,4 @@
-"""Series and groups on both sides of a split, at any level: fold file, inner split, teachers, cells on the disk."""
+"""Series or groups on both sides of a split: fold file, inner split, teachers, stored cells."""
 
 from __future__ import annotations
 
@@ -21,46 +21,48 @@ from foldline.fit import labelled_series, network_cell, pretraining
 from foldline.run.cells import Cell, ModelConfig
 
 UNSEEN = 0.95  # share of test series whose group is in no training series: test keeps groups apart
-SEEN = 0.5  # share of held-out series whose group is in the cells' training part: the folds don't
-GROUPS = 5  # fewer values of a column in the test file say nothing
+SEEN = 0.5  # share of training series whose group is in several folds: the folds do not
+GROUPS = 5  # with fewer values in the test file a column is not checked
 
 
 def whole_series(context: AuditContext) -> CheckResult:
     """Every series is in one fold, by the key on each of its rows."""
-    table, dealt = context.competition.train, context.folds
+    table, assigned = context.competition.train, context.folds
     key = table.data.key
-    rows = pl.DataFrame({key: table.frame[key], "fold": np.repeat(dealt.assignment, table.lengths)})
+    rows = pl.DataFrame({key: table.frame[key], "fold": np.repeat(assigned.assignment, table.lengths)})
     spread = rows.group_by(key).agg(pl.col("fold").unique().sort()).filter(pl.col("fold").list.len() > 1).sort(key)
     if spread.height:
         folds = " and ".join(map(str, spread["fold"][0].to_list()))
         return CheckResult("LEAK", f"{key} {spread[key][0]} is in folds {folds}; {spread.height} such series")
-    lost = np.flatnonzero((dealt.assignment < 0) | (dealt.assignment >= dealt.k))
-    if len(lost):
-        return CheckResult("LEAK", f"{key} {table.keys[int(lost[0])]} is held out by no fold; {len(lost)} such series")
-    return CheckResult("clean", f"{len(table.lengths)} series, each in one of {dealt.k} folds")
+    missing = np.flatnonzero((assigned.assignment < 0) | (assigned.assignment >= assigned.k))
+    if len(missing):
+        return CheckResult(
+            "LEAK", f"{key} {table.keys[int(missing[0])]} is held out by no fold; {len(missing)} such series"
+        )
+    return CheckResult("clean", f"{len(table.lengths)} series, each in one of {assigned.k} folds")
 
 
 def groups_of_test(context: AuditContext) -> CheckResult:
-    """A column that groups series, which the test file keeps apart from the training file and the folds don't."""
+    """No column groups series such that its groups are never in both files, but in several folds."""
     train, test = context.competition.train, context.competition.test
     names = [*train.data.static, *_other_columns(train, test)]
     for name in names:
-        mine, theirs = _values(train, name), _values(test, name)
-        if mine is None or theirs is None or theirs.n_unique() < GROUPS:
+        known, new = _values(train, name), _values(test, name)
+        if known is None or new is None or new.n_unique() < GROUPS:
             continue
-        unseen = 1 - float(theirs.is_in(mine.implode()).mean())  # type: ignore[arg-type]
-        groups = pl.DataFrame({"value": mine, "fold": context.folds.assignment})
-        apart = groups.select(pl.col("fold").n_unique().over("value") == 1).to_series()
-        seen = 1 - float(apart.mean())  # type: ignore[arg-type]
+        unseen = 1 - float(new.is_in(known.implode()).mean())  # type: ignore[arg-type]
+        groups = pl.DataFrame({"value": known, "fold": context.folds.assignment})
+        in_one_fold = groups.select(pl.col("fold").n_unique().over("value") == 1).to_series()
+        seen = 1 - float(in_one_fold.mean())  # type: ignore[arg-type]
         if unseen >= UNSEEN and seen >= SEEN:
             return CheckResult(
                 "LEAK",
                 f"column {name!r} groups the series: {unseen:.0%} of the test series have a value that no training "
-                f"series has, but the folds put {seen:.0%} of the training series beside others of their value. "
-                f"Deal whole {name!r} groups into the folds",
+                f"series has, but {seen:.0%} of the training series have a value that is in several folds. "
+                f"Assign whole {name!r} groups to folds",
             )
     return CheckResult(
-        "clean", f"columns looked at: {listed(names)}" if names else "no column besides key, id and inputs"
+        "clean", f"columns checked: {listed(names)}" if names else "no column besides key, id and inputs"
     )
 
 
@@ -73,11 +75,11 @@ def _other_columns(train: Table, test: Table) -> list[str]:
 
 
 def _values(table: Table, name: str) -> pl.Series | None:
-    """(N,) the column's value of each series, as text, in the table's order; None where it is no name of a group."""
+    """(N,) a column's value of each series, as text, in the table's order; None if it cannot name groups."""
     key = table.data.key
     try:
         frame = table.frame if name in table.frame.columns else readers.read(table.path, {key: None, name: None})
-    except UserError:  # dates and lists name nothing
+    except UserError:  # dates and lists cannot be read here
         return None
     found = frame.group_by(key, maintain_order=True).agg(pl.col(name).n_unique().alias("count"), pl.col(name).first())
     if found["count"].max() != 1:  # it varies inside a series
@@ -88,16 +90,19 @@ def _values(table: Table, name: str) -> pl.Series | None:
 
 
 def inner_split(context: AuditContext) -> CheckResult:
-    """What early stopping and the like look at is outside the fold, and not trained on."""
+    """Series that early stopping and the like watch are outside the fold, and not trained on."""
     prepared = context.baseline.prepared
     watching = [model for model in context.small_config.models if model.watched_share]
     outside = np.flatnonzero(prepared.folds.assignment != 0)
     for model in watching:
         labelled_sets = [labelled_series.labelled_series(prepared.train, outside)]
-        taught, watched = network_cell.inner_split(labelled_sets, model.watched_share, model.train.seeds[0])
-        learnt, looked = (np.concatenate([part.series for part in parts]) for parts in (taught, watched))
+        trained, watched = network_cell.inner_split(labelled_sets, model.watched_share, model.train.seeds[0])
+        trained_series, watched_series = (
+            np.concatenate([part.series for part in parts]) for parts in (trained, watched)
+        )
         keys, key = prepared.train.keys, context.config.data.key
-        both, held = np.intersect1d(learnt, looked), np.setdiff1d(np.append(learnt, looked), outside)
+        both = np.intersect1d(trained_series, watched_series)
+        held = np.setdiff1d(np.append(trained_series, watched_series), outside)
         if len(both):
             return CheckResult(
                 "LEAK", f"{model.label}: {key} {keys[both[0]]} is trained on and watched; {len(both)} such"
@@ -107,22 +112,22 @@ def inner_split(context: AuditContext) -> CheckResult:
                 "LEAK", f"{model.label}: {key} {keys[held[0]]} of the held-out fold is in the inner split"
             )
     if not watching:
-        return CheckResult("clean", "nothing watches a score while it is fitted")
+        return CheckResult("clean", "no model watches a score while it is fitted")
     return CheckResult("clean", f"{listed([model.label for model in watching])}: watched series are not trained on")
 
 
 def teachers(context: AuditContext) -> CheckResult:
-    """Whatever a cell starts from or learns from has held out the same fold; so has what a simulator is fitted to."""
+    """Teachers, first weights and fitted simulators have held out the same fold as the cell that uses them."""
     plan = context.baseline.prepared.plan
     pairs = [(cell, other) for cell in plan for other in _before(cell) if other.pretraining_store is None]
     for cell, other in pairs:
         if other.depends["fold"] != cell.depends["fold"]:
             return CheckResult(
-                "LEAK", f"{cell.name} learns from {other.name}, which has seen the rows that it holds out"
+                "LEAK", f"{cell.name} learns from {other.name}, which was trained on the rows that it holds out"
             )
     simulators = [model for model in context.config.models if model.pretrain and model.pretrain.source == "simulate"]
     for model in simulators:
-        seen = _labels_for_rig(context, model)
+        seen = _held_out_labels_of_simulator(context, model)
         if seen:
             return CheckResult(
                 "LEAK", f"{model.label}: its simulator is fitted to {seen} labelled series of the held-out fold"
@@ -135,15 +140,16 @@ def teachers(context: AuditContext) -> CheckResult:
 
 
 def _before(cell: Cell) -> list[Cell]:
+    """List all cells that must be finished before this one."""
     return [found for other in cell.before for found in (other, *_before(other))]
 
 
-def _labels_for_rig(context: AuditContext, model: ModelConfig) -> int:
-    """How many held-out series are labelled in what a simulator is fitted to; a spy spares the minute of fitting."""
+def _held_out_labels_of_simulator(context: AuditContext, model: ModelConfig) -> int:
+    """Count the labelled held-out series that a simulator is fitted to; a spy replaces the slow fit."""
     from ventilator import calibrate
     from ventilator.rig import Rig
 
-    assert model.pretrain is not None, "asked for pre-trained models only"
+    assert model.pretrain is not None, "only for pre-trained models"
     prepared, few = context.baseline.prepared, replace(model.pretrain, breaths=1)
     outside = prepared.folds.assignment != 0
     with small_run.at(context.scratch / "rig"), patch.object(calibrate, "calibrate", return_value=Rig.load()) as spy:
@@ -154,7 +160,7 @@ def _labels_for_rig(context: AuditContext, model: ModelConfig) -> int:
 
 
 def stored_cells(context: AuditContext) -> CheckResult:
-    """The latest experiment's cells hold out what they say, each series once, and their teachers the same."""
+    """The latest experiment's cells predict the series they hold out, each once; their teachers hold out the same."""
     path = files.runs() / context.config.name / "latest" / "experiment.json"
     if not path.exists():
         return CheckResult("not checked", f"{context.config.name} has not been trained here yet")
@@ -172,8 +178,8 @@ def stored_cells(context: AuditContext) -> CheckResult:
             return CheckResult(
                 "LEAK", f"{name} predicts series out of fold that it has not held out (cell {folder.name})"
             )
-        if strange := _strange_teacher(folder, depends):
-            return CheckResult("LEAK", f"{name} learnt from cell {strange}, which has not held out the same series")
+        if teacher := _unfit_teacher(folder, depends):
+            return CheckResult("LEAK", f"{name} learnt from cell {teacher}, which has not held out the same series")
         held.setdefault((entry["label"], entry["seed"]), []).append(places)
     for (label, seed), parts in held.items():
         count = np.bincount(np.concatenate(parts))
@@ -184,8 +190,8 @@ def stored_cells(context: AuditContext) -> CheckResult:
     return CheckResult("clean", f"{len(stored)} cells of the latest experiment")
 
 
-def _strange_teacher(folder: Path, depends: dict[str, Any]) -> str:
-    """A teacher's key whose held-out series are not its student's; empty where there is none."""
+def _unfit_teacher(folder: Path, depends: dict[str, Any]) -> str:
+    """Find the key of a teacher that held out other series than its student; empty if there is none."""
     for key in depends.get("teacher", {}).get("cells", []):
         other = folder.with_name(key) / "depends.json"
         if other.exists() and files.read_json(other)["fold"]["held_out"] != depends["fold"]["held_out"]:

@@ -1,4 +1,4 @@
-"""What `./run.sh blend` found: one object, shown as tables, as JSON and on a page."""
+"""The comparison that `./run.sh blend` makes of all methods and members, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = "s for 1,000 series"
 
 @dataclass(frozen=True)
 class BlendComparison:
-    """Everything that was found. M members."""
+    """All methods compared, all members weighed. M members."""
 
     config: Config
     result: Result
@@ -32,72 +32,69 @@ class BlendComparison:
 
     @property
     def decided(self) -> bool:
-        """The method was left open."""
+        """Whether the method was chosen by `auto`."""
         return self.config.blend.used == "auto"
 
     @property
     def score(self) -> float:
-        """Nested, before post-processing; with "auto" the method is chosen without the fold that is scored, too."""
+        """The nested score before post-processing; with "auto" the method, too, is chosen without the scored fold."""
         return self.result.rows.metric(self.result.rows.y, self.result.nested.values)
 
     @property
     def optimism(self) -> float:
-        """How much better the blend looks on the rows it was fitted on."""
+        """Nested minus in-sample score."""
         return member_contributions.optimism(self.result.rows, self.result.blend, self.result.nested)
 
     @property
     def verdict(self) -> str:
-        """One sentence: what is submitted, and why."""
+        """Say in one sentence which method is submitted, and why."""
         method, compared = self.result.blend.method, self.compared
-        way, other = shown(method), shown(compared.chosen)
+        name, other = shown(method), shown(compared.chosen)
         if not self.decided:
             instead = "" if method == compared.chosen else f"; with blend.method=auto it would be {other}"
-            return f"{way}, as the config says{instead}"
+            return f"{name}, as the config says{instead}"
         if method == compared.best == next(each.method for each in compared.tried if self._candidate(each)):
-            return f"{way}: it scores best, and none is simpler"
+            return f"{name}: it scores best, and none is simpler"
         if method == compared.best:
-            return f"{way}: it scores best, and beats all that is simpler by more than one standard error"
-        return f"{way}: the simplest that nothing beats by more than one standard error"
+            return f"{name}: it scores best, and beats all that is simpler by more than one standard error"
+        return f"{name}: the simplest that no other one beats by more than one standard error"
 
     @property
     def remarks(self) -> list[str]:
-        """What the numbers of the tables mean, a sentence each."""
+        """Explain the numbers of the tables, a sentence each."""
         metric, method = self.config.data.metric, self.result.blend.method
-        told = [
-            f"optimism {self.optimism:+.5f}: by so much the blend scores better on the rows it was fitted on than on "
-            "rows that it was not fitted on"
+        sentences = [
+            f"optimism {self.optimism:+.5f}: by so much better is the score on the rows that the blend was fitted on"
         ]
         if self.decided:
             fixed = next(each.score for each in self.compared.tried if each.method == method)
-            told.append(
-                f"auto {self.score:.5f}: the {metric} of the whole procedure, where each fold's way, too, was chosen "
-                f"without that fold. It is the blend's score: the {fixed:.5f} of {shown(method)} knows which way won"
+            sentences.append(
+                f"auto {self.score:.5f}: the {metric} of the whole procedure, where each fold's method was also chosen "
+                f"without that fold. It is the blend's score. {shown(method)}, chosen on all folds: {fixed:.5f}"
             )
         if self.config.data.metric == "rmse":
-            told.append(
-                "what stands behind the best, and what a member saves, are in the mean squared error, not its root"
-            )
-        return told
+            sentences.append("“behind the best” and “gain” are in the mean squared error, not its root")
+        return sentences
 
     def tables(self) -> list[Table]:
-        """For the terminal."""
-        return [self.methods(), self.members(), self.alike(), self.scores()]
+        """All tables, for the terminal."""
+        return [self.methods(), self.members(), self.correlations(), self.scores()]
 
     def methods(self) -> Table:
-        """Every method, from simple to involved."""
-        columns = ["way", "all rows", "behind the best", "remark", *self._folds()]
+        """Every method, from simple to complex."""
+        columns = ["method", "all rows", "behind the best", "remark", *self._folds()]
         rows = []
         for each in self.compared.tried:
             *folds, score = self._by_fold(each.nested.values)
             rows.append([shown(each.method), score, behind(each, self.compared), self._note(each), *folds])
         if self.decided:
             *folds, score = self._by_fold(self.result.nested.values)
-            rows.append(["auto", score, "", "chosen without the fold, too: the blend's score", *folds])
-        return f"ways to blend, from simple to involved: nested {self.config.data.metric}", columns, rows
+            rows.append(["auto", score, "", "the blend's score: chosen without the fold", *folds])
+        return f"methods, from simple to complex: nested {self.config.data.metric}", columns, rows
 
     def members(self) -> Table:
         """Every member: alone, in the blend, and the blend without it."""
-        columns = ["member", "it saves", "weight", f"{self.config.data.metric} alone", "blend without it", SECONDS]
+        columns = ["member", "gain", "weight", f"{self.config.data.metric} alone", "blend without it", SECONDS]
         rows = [
             [
                 each.label,
@@ -109,22 +106,25 @@ class BlendComparison:
             ]
             for each in self.contributions
         ]
-        return f"what each member is worth to the blend ({shown(self.result.blend.method)})", *_filled(columns, rows)
+        return (
+            f"what each member contributes to the blend ({shown(self.result.blend.method)})",
+            *_without_empty_columns(columns, rows),
+        )
 
-    def alike(self) -> Table:
-        """Correlation of errors."""
+    def correlations(self) -> Table:
+        """Correlation of the members' errors."""
         labels = list(self.result.rows.labels)
         rows = [
             [label, *(f"{value:.2f}" for value in line)] for label, line in zip(labels, self.correlation, strict=True)
         ]
-        return "how alike the members' errors are: correlation", ["member", *labels], rows
+        return "correlation of the members' errors", ["member", *labels], rows
 
     def scores(self) -> Table:
-        """From members to what is submitted."""
-        return "from the members to what is submitted", *self.result.table(self.config.data, digits=5)
+        """Scores of the members, the blend, and each step to the submission."""
+        return "scores from the members to the submission", *self.result.table(self.config.data, digits=5)
 
     def to_json(self) -> dict[str, Any]:
-        """For blend.json and --json; what a clock gave is under time."""
+        """Everything for blend.json and --json; measured times are under `time.`."""
         members = [asdict(each) for each in self.contributions]
         seconds = {member["label"]: member.pop("seconds") for member in members}
         methods = [
@@ -162,19 +162,19 @@ class BlendComparison:
         return ", ".join(notes + ([f"beaten by {shown(tried.beaten)}"] if tried.beaten else []))
 
 
-def _filled(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """Without columns in which nothing stands."""
+def _without_empty_columns(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Leave out columns without any entry."""
     kept = [number for number in range(len(columns)) if any(row[number] for row in rows)]
     return [columns[number] for number in kept], [[row[number] for number in kept] for row in rows]
 
 
 def behind(tried: Tried, compared: Decision) -> str:
-    """Mean loss above that of the best candidate, and its standard error."""
+    """Format the mean loss above that of the best candidate, and its standard error."""
     return "" if tried.method == compared.best else f"{signed(tried.behind)} ± {tried.error:.5f}"
 
 
 def signed(value: float) -> str:
-    """With its sign and five digits; what rounds to none has none."""
+    """Format with sign and five digits; what rounds to 0 has no sign."""
     return f"{value:+.5f}" if round(value, 5) else "0.00000"
 
 

@@ -1,4 +1,4 @@
-"""The page of `./run.sh blend`: one self-contained HTML file with tables and pictures. No request to anywhere."""
+"""The page of a blend as one HTML file: methods, members, correlations, scores."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from foldline.experiment import recorded
 
 
 def page(found: BlendComparison) -> str:
-    """The whole page as text."""
+    """Make the whole page as text."""
     sections = [
-        ("Ways to blend", _methods(found)),
+        ("Methods", _methods(found)),
         ("Members", _members(found)),
-        ("How alike their errors are", _alike(found)),
-        ("Scores, out-of-fold", f"{_table(found.scores())}{note(_told(found))}"),
+        ("Correlation of errors", _correlations(found)),
+        ("Scores, out-of-fold", f"{_table(found.scores())}{note(_remarks(found))}"),
         ("How to make it again", _again(found)),
     ]
     lead = f"{found.verdict[0].upper()}{found.verdict[1:]}."
@@ -24,7 +24,7 @@ def page(found: BlendComparison) -> str:
 
 def _facts(found: BlendComparison) -> Facts:
     processed, metric = " and ".join(found.result.processed), f"out-of-fold {found.config.data.metric}"
-    alone = f"nested{', the choice of the way, too' if found.decided else ''}"
+    alone = f"nested{', also the choice of the method' if found.decided else ''}"
     facts = [(f"{found.result.score:.4f}", f"{metric}, after {processed}")] if processed else []
     return [
         *facts,
@@ -34,8 +34,8 @@ def _facts(found: BlendComparison) -> Facts:
     ]
 
 
-def _told(found: BlendComparison) -> str:
-    """The findings' remarks as sentences."""
+def _remarks(found: BlendComparison) -> str:
+    """The remarks as sentences."""
     return " ".join(f"{text[0].upper()}{text[1:]}." for text in found.remarks)
 
 
@@ -46,9 +46,10 @@ def _table(table: Table, plain: bool = False) -> str:
 
 def _methods(found: BlendComparison) -> str:
     remark = (
-        "Every fold by weights that were fitted on the other folds. Behind the best: difference of mean losses and its "
-        "standard error over series, paired. Beaten: another one is ahead by more than one standard error of their "
-        "difference. The simplest that none beats is chosen. The stacks are called ridge and lightgbm in a config."
+        "Every fold is scored with weights fitted on the other folds. Behind the best: difference of mean losses and "
+        "its standard error over series, paired. Beaten: another method is better by more than one standard error of "
+        "their difference. The simplest method that is not beaten is chosen. In a config the stacks are called "
+        "ridge and lightgbm."
     )
     picture = blend_plots.methods(found.compared, found.result.blend.method)
     return f"{picture}{_table(found.methods(), plain=True)}{note(remark)}"
@@ -56,7 +57,7 @@ def _methods(found: BlendComparison) -> str:
 
 def _members(found: BlendComparison) -> str:
     remark = (
-        "It saves: mean loss of the blend without the member, all else weighed anew, minus that of the blend, and its "
+        "Gain: mean loss of the blend without the member, its weights fitted again, minus that of the blend, and its "
         "standard error over series. Seconds: all cells of the member on this machine, loading left out."
     )
     plain = next(each for each in found.compared.tried if each.method == found.result.blend.method)
@@ -64,8 +65,8 @@ def _members(found: BlendComparison) -> str:
     return f"{picture}{_table(found.members(), plain=True)}{note(remark)}"
 
 
-def _alike(found: BlendComparison) -> str:
-    remark = "Correlation of errors over scored rows. A blend gains where members err differently."
+def _correlations(found: BlendComparison) -> str:
+    remark = "Correlation of errors over scored rows. A blend gains if its members' errors differ."
     return f"{blend_plots.correlation(found.result.rows.labels, found.correlation)}{note(remark)}"
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the blend's page, as HTML that fits any width and follows the page's colours."""
+"""The plots of the blend's page, as HTML that fits any width and follows the page's colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foldline.evidence.blending.member_contributions import MemberContribution
 
 
 def methods(compared: Decision, submitted: str) -> str:
-    """How far each method is behind the best, with one standard error to either side; the submitted one is filled."""
+    """Plot how far each method is behind the best, ± one standard error; the submitted one is filled."""
     rows = [
         (shown(each.method), each.behind - each.error, each.behind, each.behind + each.error) for each in compared.tried
     ]
@@ -21,19 +21,19 @@ def methods(compared: Decision, submitted: str) -> str:
 
 
 def members(contributions: Sequence[MemberContribution], weights: np.ndarray | None) -> str:
-    """What each member saves the blend, and beside it its weight in the nested fits. weights: (parts, M)."""
+    """Plot each member's gain, and beside it its weights in the nested fits. weights: (parts, M)."""
     gains = [(each.label, each.gain - each.error, each.gain, each.gain + each.error) for each in contributions]
-    pictures = [("mean loss it saves the blend; one standard error", whiskers(gains))]
+    pictures = [("gain in mean loss; one standard error", whiskers(gains))]
     if weights is not None:
         ends = zip(weights.min(axis=0), np.median(weights, axis=0), weights.max(axis=0), strict=True)
         fitted = [
             (each.label, float(least), float(middle), float(most))
             for each, (least, middle, most) in zip(contributions, ends, strict=True)
         ]
-        pictures.append(("weight, fitted without each fold in turn: least, median, most", whiskers(fitted)))
+        pictures.append(("weight, fitted without each fold in turn: minimum, median, maximum", whiskers(fitted)))
     return figures(pictures, least=340)
 
 
 def correlation(labels: Sequence[str], values: np.ndarray) -> str:
-    """(M, M) correlations with a shade behind each number."""
+    """Plot (M, M) correlations with a shade behind each number."""
     return matrix(labels, labels, values, digits=2)

@@ -1,6 +1,6 @@
-"""What is known of a blend's members: what each is worth, how alike their errors are, what they cost to apply.
+"""What each member of a blend contributes, how correlated the members' errors are, and what a prediction costs.
 
-All scores are nested: a fold's rows never help to weigh themselves.
+All scores are nested: the rows of a fold are scored with weights fitted on the other folds.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from foldline.blend.rules import Blend
 from foldline.data.store import Store
 from foldline.run import cells
 
-TIMED = 200  # series that a cell predicts to be timed
+TIMED = 200  # series that a cell predicts while it is timed
 
 
 @dataclass(frozen=True)
 class MemberContribution:
-    """One member."""
+    """One member of a blend."""
 
     label: str
     score: float  # alone
-    weight: float | None  # in the blend of all rows; None: it is no weighted sum
-    without: float  # the blend's score when it is left out, all else weighed anew
-    gain: float  # mean loss that it saves the blend: above 0 it helps
+    weight: float | None  # in the blend of all rows; None: the blend is no weighted sum
+    without: float  # the blend's score without it, weights fitted again
+    gain: float  # mean loss of the blend without it minus that of the blend: above 0 it helps
     error: float  # standard error of that, over series
     seconds: float | None  # to predict 1,000 series with all its cells; None: it came from outside
 
@@ -37,7 +37,7 @@ class MemberContribution:
 def contributions(
     config: BlendConfig, rows: Rows, fitted: Blend, found: Nested, seconds: Sequence[float | None]
 ) -> list[MemberContribution]:
-    """Each member of a fitted blend, and the blend without it, by the same method.
+    """Compare a fitted blend with the blend without each member, by the same method.
 
     Args:
         found: the blend, nested, by the method of `fitted`.
@@ -56,10 +56,10 @@ def contributions(
 
 
 def correlation(rows: Rows) -> np.ndarray:
-    """(M, M) how alike the members' errors are: Pearson's correlation over rows, mean over targets.
+    """Compute (M, M) Pearson correlations of the members' errors over rows, mean over targets.
 
-    What a mean of members gains over them is their disagreement: Krogh & Vedelsby 1995,
-    https://papers.nips.cc/paper/1001. A member without any spread of its errors counts as correlated with none.
+    A mean of members gains by their disagreement: Krogh & Vedelsby 1995, https://papers.nips.cc/paper/1001. A member
+    whose errors do not vary counts as uncorrelated.
     """
     errors = rows.predictions - rows.y  # (M, R, K)
     errors = errors - errors.mean(axis=1, keepdims=True)
@@ -69,14 +69,15 @@ def correlation(rows: Rows) -> np.ndarray:
 
 
 def optimism(rows: Rows, fitted: Blend, found: Nested) -> float:
-    """How much better the blend looks on the rows it was fitted on than on rows it was not: nested minus in-sample."""
+    """Compute how much better the blend scores on the rows it was fitted on: nested minus in-sample score."""
     return rows.metric(rows.y, found.values) - rows.metric(rows.y, applied(fitted, rows))
 
 
 def cost(member: Member, dense: Store) -> float | None:
-    """Seconds in which the member's cells predict 1,000 series here: one cell on some, the fastest of three times.
+    """Measure the seconds in which the member's cells predict 1,000 series on this machine. None: it has no cells here.
 
-    Loading weights is left out: it is paid once, however many series come.
+    One cell predicts some series; the fastest of three times counts. Loading weights is left out: it is needed once,
+    for any number of series.
     """
     if not member.cells:
         return None
@@ -90,6 +91,6 @@ def cost(member: Member, dense: Store) -> float | None:
 
 
 def refitted(found: Nested) -> np.ndarray | None:
-    """(parts, M) weights in each of the nested fits, None where the blend is no weighted sum: how steady they are."""
+    """List (parts, M) weights of the nested fits: their stability; None: the blend is no weighted sum."""
     weights = [one.weights for one in found.fitted if one.weights is not None]
     return np.array(weights) if len(weights) == len(found.fitted) else None

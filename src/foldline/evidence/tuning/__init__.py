@@ -1,14 +1,15 @@
-"""Tuning: a search for better values of any config key, by Optuna, over cells like all others.
+"""Tuning: a search for better values of any config key, with Optuna, over ordinary cells.
 
-settings.py   the file of a search: [tune], [space], the config it starts from
-space.py      what may be varied, and a trial's values as overrides of that config
-storage.py    where a study lies: a journal that survives kills, SQLite, PostgreSQL, a gRPC proxy
-leases.py     which trials are alive: a lock for each, that the kernel frees when its worker dies
-study.py      whose turn it is: dead trials are queued again, no more are begun than were asked for
-pruning.py    which trials go on: compared at the same fold and epoch only
-trial.py      one sampled config, fold by fold
-workers.py    the processes that try, and who replaces them when they are killed
-check.py      the last check: baseline and best where the search has not looked
-board.py      what the terminal shows meanwhile
-page.py       what was found, as a page
+tuning_file.py       read the file of a search: [tune], [space], the config it starts from
+search_space.py      what may be varied; a trial's values as overrides of that config
+optuna_storage.py    where the Optuna study is stored: a journal that survives kills, SQLite, PostgreSQL, a gRPC proxy
+leases.py            which trials are running: a file lock for each, which the kernel frees when its worker dies
+trial_queue.py       which trial comes next: dead trials are queued again, the number of trials is kept
+trial_evaluation.py  train and score one sampled config, fold by fold
+trial_runner.py      run one trial: report scores, prune it, queue it again
+workers.py           the worker processes, and how killed ones are replaced
+pruning.py           which trials are pruned: compared at the same fold and epoch only
+final_check.py       compare baseline and best where the search has not looked
+search_progress.py   what the terminal shows meanwhile
+tuning_page.py       the HTML page
 """

@@ -1,18 +1,17 @@
-"""The last check: baseline and best, on the same folds and seeds, where the search has not looked.
+"""The final check: baseline and best config, on the same folds and seeds, where the search has not looked.
 
-The best score of a search is too good: it is the luckiest of many (Cawley & Talbot 2010,
-https://jmlr.org/papers/v11/cawley10a.html). So the gain that is reported is measured again, paired, on held-out series
-that chose nothing, and the difference to what the search promised is printed as its optimism. Where the search has seen
-all folds, other seeds on the same folds are left; that takes the luck of the seeds out, not that of the series.
+The best score of a search is optimistic: it is the best of many, partly by chance (Cawley & Talbot 2010,
+https://jmlr.org/papers/v11/cawley10a.html). So the gain is measured again, paired, on held-out series that the search
+has not used, and the difference to the gain that the search saw is reported as its optimism. Where the search has seen
+all folds, the check takes other seeds on the same folds; that removes the chance of the seeds, not that of the series.
 
-The interval follows Nadeau & Bengio 2003, https://doi.org/10.1023/A:1024068626366, as in ablation/evidence.py: seeds
-are averaged inside each fold, and because folds share training series, the variance of their mean is taken as that of F
-folds out of k: (1 / F + 1 / (k - 1)) times the variance between folds. Few folds are left to the check, so that
-variance is pooled with that of the paired differences on the search's own folds, each group around its own mean: the
-search has shifted their mean, which is not used, far more than their spread. What is left of the search in the check:
-the trials of the search trained on series that the check holds out. Where folds differ by nothing but chance, and this
-chance is correlated between folds as the correction takes it to be, the best of 20 equal configs is called better in
-7 % of all searches, not in 2.5 % (tests/foldline/test_tune_check.py).
+The interval follows Nadeau & Bengio 2003, https://doi.org/10.1023/A:1024068626366, as in ablation/significance.py.
+Seeds are averaged inside each fold. Folds share training series, so the variance of the mean of F out of k folds is
+(1 / F + 1 / (k - 1)) times the variance between folds. The check has few folds, so that variance is pooled with that of
+the paired differences on the search's own folds, each group around its own mean. (The search has shifted the mean of
+its own folds, which is not used, far more than their spread.) One bias is left: the trials of the search were trained
+on series that the check holds out. If folds differ only by chance, correlated as the correction assumes, the best of 20
+equal configs is called better in 7 % of all searches, not in 2.5 % (tests/evidence/test_tuning_final_check.py).
 """
 
 from __future__ import annotations
@@ -38,22 +37,22 @@ LEVEL = 0.95  # of the interval
 
 @dataclass(frozen=True)
 class Gain:
-    """Mean paired difference over folds, baseline minus best: above 0, the best is better. In the metric's unit."""
+    """Mean paired difference over folds, baseline minus best, in the metric's unit; above 0 the best is better."""
 
     mean: float
-    low: float  # of the 95 % interval; infinite where no two folds show a spread
+    low: float  # of the 95 % interval; infinite if there are not two folds to estimate a variance from
     high: float
     p: float  # two-sided
 
     @property
     def verdict(self) -> str:
-        """better, worse, or can't tell."""
+        """better, worse, or can't tell (the interval contains 0)."""
         return "better" if self.low > 0 else "worse" if self.high < 0 else "can't tell"
 
 
 @dataclass(frozen=True)
 class ConfigScores:
-    """What one config reached, by fold."""
+    """The scores of one config, by fold."""
 
     seen: tuple[float, ...]  # on the search's folds and seeds
     unseen: tuple[float, ...]  # on the folds of the check, mean over its seeds
@@ -61,7 +60,7 @@ class ConfigScores:
 
 @dataclass(frozen=True)
 class FinalCheck:
-    """What was promised, and what was kept."""
+    """The gain that the search saw, and the gain where it has not looked."""
 
     folds: tuple[int, ...]  # of the check
     seeds: tuple[int, ...]
@@ -71,19 +70,19 @@ class FinalCheck:
 
     @property
     def promised(self) -> float:
-        """The gain on what the search has seen."""
+        """The gain on the search's own folds and seeds."""
         return float(np.mean(self.baseline.seen) - np.mean(self.best.seen))
 
     @property
     def optimism(self) -> float:
-        """How much of the promised gain was not kept, in the metric's unit."""
+        """By how much the promised gain is larger than the measured one, in the metric's unit."""
         return self.promised - self.gain.mean
 
 
 def run(
     search: Search, params: dict[str, object], competition: Competition, terminal: Terminal, open_tracker: OpenTracker
 ) -> FinalCheck:
-    """Train what is not trained of both configs, and compare. params: of the best trial."""
+    """Train the missing cells of both configs, and compare them. params: of the best trial."""
     tune, k = search.tune, search.config({}).folds.k
     baseline, best = (_scores(search, values, competition, terminal, open_tracker) for values in ({}, params))
     unseen = np.subtract(baseline.unseen, best.unseen)
@@ -104,14 +103,14 @@ def _scores(
     stages = trial_evaluation.jobs(ready, [*seen, *unseen])
     if any(stages):
         what = "best" if params else "baseline"
-        terminal.say(f"last check, {what}: {sum(map(len, stages))} cells to train")
+        terminal.say(f"final check, {what}: {sum(map(len, stages))} cells to train")
         preparation.run_cells(ready.config, stages, search.folder, "tune", terminal, open_tracker)
     promised = trial_evaluation.fold_scores(ready, seen, tune.folds)
     return ConfigScores(tuple(promised[fold] for fold in tune.folds), _mean_of_seeds(ready, seen, unseen, search))
 
 
 def _mean_of_seeds(ready: Prepared, seen: Sequence[Cell], unseen: Sequence[Cell], search: Search) -> tuple[float, ...]:
-    """Score of each fold of the check. Its blends may learn from the folds of the search, too."""
+    """Compute the score of each fold of the check; its blends may also be fitted on the folds of the search."""
     tune = search.tune
     others = [fold for fold in tune.folds if fold not in tune.check_folds]
     rows = []
@@ -123,11 +122,11 @@ def _mean_of_seeds(ready: Prepared, seen: Sequence[Cell], unseen: Sequence[Cell]
 
 
 def gain_of(unseen: np.ndarray, seen: np.ndarray, k: int) -> Gain:
-    """Mean and interval of the gain on unseen folds.
+    """Compute mean and interval of the gain on unseen folds.
 
     Args:
         unseen: (F,) baseline minus best on each fold of the check.
-        seen: (G,) the same on the search's other folds: for the spread only.
+        seen: (G,) the same on the search's other folds; only their variance is used.
         k: folds in all.
     """
     mean, groups = float(np.mean(unseen)), [group for group in (unseen, seen) if len(group)]

@@ -1,8 +1,8 @@
-"""Leases: which trials are alive. A worker holds a lock on a file for as long as it works on a trial.
+"""Leases: which trials are running. A worker holds a lock on a file as long as it works on a trial.
 
-The kernel frees the lock when the worker dies, however it dies, so that its trial is recognised at once. A worker that
-uses another folder of leases (another machine, with a queue database) can't be asked that way: it counts as alive
-while it gives a sign of life every now and then.
+The kernel frees the lock when the worker dies, however it dies, so a dead trial is found at once. A worker that uses
+another folder of leases (another machine, with a shared database) has no lock here. It counts as alive as long as its
+heartbeats come.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any
 
 from foldline.core import files
 
-SILENCE_S = 900.0  # without a sign of life after which a worker elsewhere is taken for dead
-NAMING_S = 60.0  # without a name after which whoever began a trial died before it left one, which takes a moment
-BEAT_S = 10.0  # between two signs of life
+HEARTBEAT_TIMEOUT_S = 900.0  # since the last heartbeat; then a worker elsewhere counts as dead
+REGISTRATION_TIMEOUT_S = 60.0  # since a trial began without the id of a lease; writing it takes a moment
+HEARTBEAT_S = 10.0  # between two heartbeats
 
 
-class _Held(Exception):
-    """Somebody holds the lock."""
+class _Locked(Exception):
+    """Another process holds the lock."""
 
 
 @dataclass(frozen=True)
 class Leases:
-    """A folder of locks, one a trial; its id tells whether a trial's lock is to be looked for here."""
+    """A folder of locks, one for each trial. A trial stores the folder's id: others see whether its lock is here."""
 
     folder: Path
 
     @property
     def id(self) -> str:
-        """Drawn once for the folder."""
+        """The folder's random id, made by the first process that needs it."""
         path = self.folder / "id"
         if not path.exists():
             with files.lock(self.folder / "id.lock"):
@@ -42,39 +42,42 @@ class Leases:
                     files.write_text(path, secrets.token_hex(8))
         return path.read_text(encoding="utf-8")
 
-    def turn(self) -> AbstractContextManager[None]:
-        """One worker at a time looks which trials are alive, and takes one."""
-        return files.lock(self.folder / "turn.lock")
+    def queue_lock(self) -> AbstractContextManager[None]:
+        """Lock the queue: one worker at a time checks which trials are dead, and takes one."""
+        return files.lock(
+            self.folder / "turn.lock"
+        )  # the name that earlier versions use, which may run beside this one
 
     @contextmanager
     def hold(self, trial: int) -> Iterator[None]:
-        """Work on a trial."""
+        """Hold the lease of a trial."""
         with files.lock(self._path(trial)):
             yield
 
     def free(self, trial: int) -> bool:
-        """Nobody works on it, of those that use this folder."""
+        """Whether no worker that uses this folder holds the trial's lease."""
         try:
             with files.lock(self._path(trial), on_wait=_refuse):
                 return True
-        except _Held:
+        except _Locked:
             return False
 
     def dead(self, trial: int, attrs: dict[str, Any], began: float, several_folders: bool) -> bool:
-        """Nobody works any more on a trial that was begun.
+        """Whether the worker of a trial that was begun is dead.
 
         Args:
-            attrs: what its worker left with it: `lease`, the id of its folder, and `beat`, the last sign of life.
-            began: when, where there is no sign of life yet; seconds since 1970.
+            attrs: what its worker stored with it: `lease`, the id of its folder, and `beat`, its last heartbeat.
+            began: when it began, for a trial without a heartbeat; seconds since 1970.
             several_folders: workers may use other folders of leases (a database that machines share).
         """
         if attrs.get("lease") == self.id or (not several_folders and "lease" not in attrs):
             return self.free(trial)
-        return time.time() - float(attrs.get("beat", began)) > (SILENCE_S if "lease" in attrs else NAMING_S)
+        limit_s = HEARTBEAT_TIMEOUT_S if "lease" in attrs else REGISTRATION_TIMEOUT_S
+        return time.time() - float(attrs.get("beat", began)) > limit_s
 
     def _path(self, trial: int) -> Path:
         return self.folder / f"{trial}.lock"
 
 
 def _refuse() -> None:
-    raise _Held
+    raise _Locked

@@ -1,4 +1,4 @@
-"""Where a study lies. By default a journal, one line an event, in the study's folder; or a database by its url.
+"""Where an Optuna study is stored: by default a journal (one line an event) in its folder, or a database by its url.
 
     ""                                  runs/NAME/HASH/study.journal
     "some/file.journal"                 a journal elsewhere, for instance on a queue disk
@@ -6,10 +6,11 @@
     "postgresql+psycopg://USER@HOST/DB" PostgreSQL, for workers on several machines
     "grpc://HOST:PORT"                  Optuna's proxy in front of one of these, for very many workers
 
-The last two need libraries that the extra `storage` of pyproject.toml names: FOLDLINE_EXTRAS=storage ./run.sh tune ...
+The last two need the libraries of the extra `storage` in pyproject.toml: FOLDLINE_EXTRAS=storage ./run.sh tune ...
 
-Optuna's own file locks are files: a process killed while it holds one stops all others for 30 s, and half a line at the
-journal's end makes the whole study unreadable. The lock here is the kernel's, and whoever takes it removes half a line.
+Optuna's own file locks are files: a process killed while it holds one blocks all others for 30 s, and a half-written
+line at the journal's end makes the whole study unreadable. The lock here is the kernel's, which frees it when its
+holder dies, and whoever takes it removes a half-written line.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ from optuna.storages.journal import JournalFileBackend
 from foldline.core import files
 from foldline.core.errors import UserError
 
-NEEDS = {"postgresql": "psycopg", "grpc": "grpc"}  # scheme -> the module it takes
-TRIES = 4  # of opening a database: two processes that make its tables at once get in each other's way
+NEEDS = {"postgresql": "psycopg", "grpc": "grpc"}  # scheme -> the module it needs
+TRIES = 4  # to open a database: of two processes that create its tables at the same time, one fails
 CONNECT_S = 10.0  # longest wait for a gRPC proxy
 
 
 def open_storage(where: str, folder: Path) -> BaseStorage:
-    """The storage of a study.
+    """Open the storage of a study.
 
     Args:
         where: [tune] storage. folder: the study's, for the default.
 
     Raises:
-        UserError: it can't be reached, or a library is missing.
+        UserError: it cannot be reached, or a library is missing.
     """
     if "://" not in where:
         return _journal(Path(where).expanduser() if where else folder / "study.journal")
@@ -52,7 +53,7 @@ def open_storage(where: str, folder: Path) -> BaseStorage:
 
 
 def open_study(where: str, folder: Path, name: str) -> optuna.Study:
-    """The study of that name, made if it is not there. Its sampler is set at each trial; Optuna prunes nothing."""
+    """Open the study of that name, or create it. Its sampler is set before each trial; Optuna prunes nothing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         study_name=name,
@@ -65,7 +66,7 @@ def open_study(where: str, folder: Path, name: str) -> optuna.Study:
 
 
 class KernelLock:
-    """A lock as Optuna's journal wants one, that dies with its holder; mends the journal when it is taken."""
+    """A lock for Optuna's journal that the kernel frees when its holder dies; taking it repairs the journal."""
 
     def __init__(self, journal: Path) -> None:
         self.journal = journal
@@ -75,16 +76,16 @@ class KernelLock:
         """Wait for the lock; True, always."""
         self.held = files.lock(self.journal.with_suffix(".lock"))
         self.held.__enter__()
-        self._mend()
+        self._repair()
         return True
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         assert self.held is not None, "taken before"
         self.held.__exit__(None, None, None)
 
-    def _mend(self) -> None:
-        """Cut off a last line that was not written to its end: whoever wrote it was killed before it counted."""
+    def _repair(self) -> None:
+        """Cut off a half-written last line: its writer was killed before the event counted."""
         with self.journal.open("r+b") as stream:
             at = stream.seek(0, os.SEEK_END)
             if not at or _byte(stream, at - 1) == b"\n":

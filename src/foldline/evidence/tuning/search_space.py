@@ -1,4 +1,4 @@
-"""[space]: what a search may vary. Any key of the config, numbers or named choices, some only where others allow it.
+"""[space]: what a search may vary. Any key of the config: ranges, choices, and entries that depend on a choice.
 
     [space]
     "train.lr"       = {low = 1e-4, high = 1e-2, log = true}
@@ -42,7 +42,9 @@ class SpaceEntry:
     step: int | float | None = None  # from low on
     log: bool = False  # sampled evenly in its logarithm
     choices: Any = None  # a list of plain values, or a table: name -> any value, a list of blocks for instance
-    when: dict[str, Any] = field(default_factory=dict)  # entry further up -> its value, or values, that ask for it
+    when: dict[str, Any] = field(
+        default_factory=dict
+    )  # entry further up -> its value, or values, with which this one applies
 
     def __post_init__(self) -> None:
         if self.choices is not None:
@@ -71,7 +73,7 @@ class SpaceEntry:
             raise ValueError(f"high must be low and some whole steps, but {self.low} and {self.step}s miss {self.high}")
 
     def _on_grid(self, value: float) -> bool:
-        """A whole number of steps above low; anything is where there are none."""
+        """Whether a value lies a whole number of steps above low; without a step any does."""
         steps = (value - self.low) / self.step if self.step and self.low is not None else 0.0
         return bool(abs(steps - round(steps)) < 1e-9)
 
@@ -82,20 +84,20 @@ class SpaceEntry:
 
     @property
     def names(self) -> list[Any]:
-        """What a trial's parameter may be, of choices."""
+        """The choices, as Optuna sees them: plain values, or names."""
         return list(self.choices)
 
     @property
     def ends(self) -> list[Any]:
-        """Values to try whether a config takes them."""
+        """Values that are checked on the base config: all choices, or both ends of the range."""
         return self.names if self.choices is not None else [self.low, self.high]
 
     def value(self, name: Any) -> Any:
-        """What stands in the config for a trial's parameter."""
+        """Translate a trial's parameter into the config's value."""
         return self.choices[name] if isinstance(self.choices, dict) else name
 
     def suggest(self, trial: optuna.Trial, key: str) -> Any:
-        """Ask the sampler."""
+        """Sample a parameter."""
         if self.choices is not None:
             return trial.suggest_categorical(key, self.names)
         assert self.low is not None and self.high is not None, "checked when it was made"
@@ -104,32 +106,32 @@ class SpaceEntry:
         return trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log)
 
     def holds(self, value: Any) -> bool:
-        """A number lies in the range, and on its grid."""
+        """Whether a value is a number in the range, and on its grid."""
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
         assert self.low is not None and self.high is not None, "checked when it was made"
         return bool(self.low <= value <= self.high) and self._on_grid(value)
 
-    def wanted(self, params: dict[str, Any]) -> bool:
-        """All its conditions hold."""
+    def applies(self, params: dict[str, Any]) -> bool:
+        """Whether all conditions of `when` hold."""
         return all(
-            key in params and params[key] in (asked if isinstance(asked, list) else [asked])
-            for key, asked in self.when.items()
+            key in params and params[key] in (wanted if isinstance(wanted, list) else [wanted])
+            for key, wanted in self.when.items()
         )
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The entries, in the order of the file."""
+    """All entries of [space], in the order of the file."""
 
     entries: dict[str, SpaceEntry]
 
     @classmethod
     def build(cls, table: Any, where: str) -> SearchSpace:
-        """From the TOML table.
+        """Build the space from the TOML table.
 
         Raises:
-            UserError: an entry is malformed, or varies what must stay as it is.
+            UserError: an entry is malformed, or varies a fixed key.
         """
         if not isinstance(table, dict) or not table:
             raise UserError(f'{where}: give at least one entry, for instance "train.lr" = {{low = 1e-4, high = 1e-2}}.')
@@ -137,28 +139,28 @@ class SearchSpace:
         for key, value in table.items():
             _check_key(key, value, where)
             entry = schema.build(SpaceEntry, value, f'{where}."{key}"')
-            for other, asked in entry.when.items():
-                _check_condition(other, asked, entries, f'{where}."{key}".when')
+            for other, wanted in entry.when.items():
+                _check_condition(other, wanted, entries, f'{where}."{key}".when')
             entries[key] = entry
         return cls(entries)
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """A trial's parameters: entry -> value, or the name of a choice; those that are not asked for are left out."""
+        """Sample a trial's parameters: entry -> value, or name of a choice; without entries that do not apply."""
         params: dict[str, Any] = {}
         for key, entry in self.entries.items():
-            if entry.wanted(params):
+            if entry.applies(params):
                 params[key] = entry.suggest(trial, key)
         return params
 
     def overrides(self, params: dict[str, Any]) -> list[str]:
-        """The same as `key=value` texts."""
+        """Translate parameters into overrides, `key=value`."""
         return [f"{key}={inline(entry.value(params[key]))}" for key, entry in self.entries.items() if key in params]
 
     def check(self, config: Callable[[dict[str, Any]], Config], where: str) -> None:
-        """Make a config of every choice and of both ends of every range, alone with what it needs.
+        """Check every choice and both ends of every range on the base config, with the choices they depend on.
 
         Raises:
-            UserError: the base config does not take it.
+            UserError: a value makes no valid config.
         """
         for key, entry in self.entries.items():
             for end in entry.ends:
@@ -173,27 +175,27 @@ class SearchSpace:
                     )
 
     def _needed(self, entry: SpaceEntry) -> dict[str, Any]:
-        """Parameters that let an entry be asked for."""
+        """Parameters with which an entry applies."""
         params: dict[str, Any] = {}
-        for key, asked in entry.when.items():
+        for key, wanted in entry.when.items():
             params |= self._needed(self.entries[key])
-            params[key] = asked[0] if isinstance(asked, list) else asked
+            params[key] = wanted[0] if isinstance(wanted, list) else wanted
         return params
 
     def express(self, load: Callable[[list[str]], Config], name: str) -> dict[str, Any]:
-        """The parameters that make a given config.
+        """Find the parameters that make a given config.
 
         Args:
             load: reads that config with overrides.
             name: of it, for the message.
 
         Raises:
-            UserError: it has a value that lies outside the space.
+            UserError: it has a value outside the space.
         """
         tables = load([]).tables()
         params: dict[str, Any] = {}
         for key, entry in self.entries.items():
-            if entry.wanted(params):
+            if entry.applies(params):
                 params[key] = _expressed(key, entry, load, tables, name)
         return params
 
@@ -208,13 +210,13 @@ def _check_key(key: str, value: Any, where: str) -> None:
         raise UserError(f"{where}: {key} can't be varied; tune.seeds says what the search sees.")
 
 
-def _check_condition(key: str, asked: Any, entries: dict[str, SpaceEntry], where: str) -> None:
+def _check_condition(key: str, wanted: Any, entries: dict[str, SpaceEntry], where: str) -> None:
     if key not in entries:
         raise unknown("entry further up", key, entries, where)
     names = entries[key].names if entries[key].choices is not None else None
     if names is None:
         raise UserError(f"{where}: a condition can only be on choices, but {key} is a range.")
-    for value in asked if isinstance(asked, list) else [asked]:
+    for value in wanted if isinstance(wanted, list) else [wanted]:
         if value not in names:
             raise UserError(f"{where}: {key} is one of {', '.join(map(str, names))}, but never {value!r}.")
 
@@ -222,24 +224,24 @@ def _check_condition(key: str, asked: Any, entries: dict[str, SpaceEntry], where
 def _expressed(
     key: str, entry: SpaceEntry, load: Callable[[list[str]], Config], tables: dict[str, Any], name: str
 ) -> Any:
-    """One parameter of a given config."""
+    """Find one parameter of a given config."""
     if entry.choices is None:
         value = _lookup(tables, key.split("."))
         if entry.holds(value):
             return value
-        shown = "nothing of the kind" if value is None else value
+        shown = "no value" if value is None else value
         raise UserError(f"{name} has {shown} for {key}, but the space goes from {entry.low} to {entry.high}.")
     for choice in entry.names:
         try:
             if load([f"{key}={inline(entry.value(choice))}"]).tables() == tables:
                 return choice
         except UserError:
-            continue  # a choice that this config does not even take is not the one it has
+            continue  # a choice that makes no valid config is not the one it has
     raise UserError(f"{name} has none of the choices {', '.join(map(str, entry.names))} for {key}.")
 
 
 def _lookup(tables: Any, names: list[str]) -> Any:
-    """The value at a path of resolved tables, or None; a model's [train] falls back to the common one."""
+    """Look up a path in resolved tables, or None; a model's [train] falls back to the common one."""
     place = tables
     for name in names:
         if isinstance(place, list):
@@ -252,7 +254,7 @@ def _lookup(tables: Any, names: list[str]) -> Any:
 
 
 def inline(value: Any) -> str:
-    """A value as TOML on one line."""
+    """Format a value as TOML on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

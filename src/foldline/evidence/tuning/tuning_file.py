@@ -1,9 +1,9 @@
-"""The file of a search, configs/tune-*.toml, read strictly.
+"""Read the file of a search, configs/tune-*.toml.
 
     base = "quickstart.toml"                   # the config that is varied, and what the result is compared with
     [tune]
     trials = 40
-    folds = [0, 1]                             # what the search may see; the last check uses the others
+    folds = [0, 1]                             # what the search sees; the final check uses the others
     [space]
     "train.lr" = {low = 1e-4, high = 1e-2, log = true}
 
@@ -34,17 +34,17 @@ class TuneConfig:
     """[tune]: how long to search, on what, and by which rules."""
 
     trials: int = 40  # that end, pruned ones among them
-    hours: float = 0.0  # of one command, the last check included; 0: until the trials are done
+    hours: float = 0.0  # of one command, the final check included; 0: no limit
     workers: int = 0  # processes; 0: cores / train.threads, and 1 on a GPU
-    folds: tuple[int, ...] = ()  # what the search may see; empty: the first half, rounded up
-    seeds: tuple[int, ...] = (0,)  # what the search may see
-    check_folds: tuple[int, ...] = ()  # of the last check; empty: those the search does not see, else all
-    check_seeds: tuple[int, ...] = (0, 1, 2)  # of the last check
+    folds: tuple[int, ...] = ()  # what the search sees; empty: the first half, rounded up
+    seeds: tuple[int, ...] = (0,)  # what the search sees
+    check_folds: tuple[int, ...] = ()  # of the final check; empty: those that the search does not see, else all
+    check_seeds: tuple[int, ...] = (0, 1, 2)  # of the final check
     storage: str = ""  # a journal file, or a url: sqlite://, postgresql://, grpc://HOST:PORT; empty: under runs/
     sampler: Literal["tpe", "random"] = "tpe"
     seed: int = 0  # of the sampler
-    pruner: Literal["median", "third", "none"] = "median"  # how many go on at each fold: the better half, or third
-    startup: int = 5  # trials that must have come as far before one is pruned there
+    pruner: Literal["median", "third", "none"] = "median"  # how many go on at each fold: the better half, third, all
+    startup: int = 5  # trials that must have reached a step before one is pruned there
     warm: tuple[str, ...] = ()  # configs whose values are tried first, after those of the base
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class TuneConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """A search, resolved: what all its trials share. It travels to workers as it is."""
+    """A resolved search: what all its trials share. It is pickled to the workers."""
 
     name: str  # the file's name without .toml: the study's folder under runs/
     base: Path
@@ -74,18 +74,18 @@ class Search:
     folder: Path = Path()  # runs/NAME/HASH, once the data are known
 
     def config(self, params: dict[str, Any]) -> Config:
-        """The config of a trial.
+        """Make the config of a trial.
 
         Args:
             params: entry of [space] -> its value, or the name of its choice; empty: the base itself.
 
         Raises:
-            UserError: the values don't go together.
+            UserError: the values make no valid config together.
         """
         return configs.load(self.base, [*self.overrides, *self.space.overrides(params)])
 
     def workers(self, config: Config) -> int:
-        """How many processes try side by side."""
+        """Number of worker processes."""
         models = [model.train for model in config.models]
         if self.tune.workers:
             return self.tune.workers
@@ -95,7 +95,7 @@ class Search:
 
 
 def load(path: Path, overrides: Sequence[str]) -> Search:
-    """Read the file of a search, and try each end of its space once on the base config; trains nothing.
+    """Read the file of a search, and check each end of its space on the base config; nothing is trained.
 
     Raises:
         UserError: no such file, broken TOML, unknown key, a value that the base config refuses.
@@ -105,8 +105,8 @@ def load(path: Path, overrides: Sequence[str]) -> Search:
     tables = _read(path, mine)
     tune = schema.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
     space = SearchSpace.build(tables.get("space", {}), f"{path}: space")
-    search = Search(name=path.stem, base=_beside(path, tables), overrides=tuple(others), tune=tune, space=space)
-    base = search.config({})  # before the space: what is wrong with it is no entry's fault
+    search = Search(name=path.stem, base=_base_path(path, tables), overrides=tuple(others), tune=tune, space=space)
+    base = search.config({})  # first, so that an error in the base is not reported as one of an entry
     space.check(search.config, f"{path}: space")
     return replace(search, tune=_folds(tune, base.folds.k, f"{path}: tune"))
 
@@ -128,15 +128,15 @@ def _read(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     return tables
 
 
-def _beside(path: Path, tables: dict[str, Any]) -> Path:
-    """A config named in the file: one beside it, else one in configs/."""
+def _base_path(path: Path, tables: dict[str, Any]) -> Path:
+    """Find a config that is named in the file: beside it, else in configs/."""
     base = Path(tables["base"])
     near = path.parent / base
     return near if near.is_file() else configs.locate(base)
 
 
 def _folds(tune: TuneConfig, k: int, where: str) -> TuneConfig:
-    """What the search sees and what it does not, filled in and checked."""
+    """Fill in and check the folds of the search and of the final check."""
     folds = tune.folds or tuple(range((k + 1) // 2))
     unseen = tuple(fold for fold in range(k) if fold not in folds)
     check = tune.check_folds or unseen or folds
@@ -146,7 +146,7 @@ def _folds(tune: TuneConfig, k: int, where: str) -> TuneConfig:
     seen = sorted(set(folds) & set(check)), sorted(set(tune.seeds) & set(tune.check_seeds))
     if all(seen):
         raise UserError(
-            f"{where}: the last check must look where the search has not, but both see fold {seen[0][0]} with seed "
+            f"{where}: the final check must look where the search has not, but both use fold {seen[0][0]} with seed "
             f"{seen[1][0]}. Leave folds to the check, or give it seeds of its own: check_seeds = [101, 102, 103]."
         )
     return replace(tune, folds=folds, check_folds=check)

@@ -1,4 +1,4 @@
-"""What a search found, as one self-contained page: history, importance, each entry's values, the last check."""
+"""The page of a search as one HTML file: final check, history, importance, each entry's values, best trials."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from foldline.core import pages
 from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
 from foldline.core.pages import Facts, collapsed, note, table
 from foldline.evidence.tuning.final_check import FinalCheck
-from foldline.evidence.tuning.pruning import reached
-from foldline.evidence.tuning.search_progress import shown
+from foldline.evidence.tuning.pruning import score_so_far
+from foldline.evidence.tuning.search_progress import format_value
 from foldline.evidence.tuning.search_space import SpaceEntry
 from foldline.evidence.tuning.trial_queue import ENDED, TrialQueue
 from foldline.evidence.tuning.tuning_file import Search
@@ -31,12 +31,12 @@ ENOUGH = 8  # complete trials from which importance says anything
 
 
 def page(queue: TrialQueue, metric: str, check: FinalCheck | None) -> str:
-    """The whole page as text. check: None where the search found nothing better than its baseline."""
+    """Make the whole page as text. check: None if the search found nothing better than its baseline."""
     search = queue.search
     ended = queue.trials(*ENDED)
     complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
     sections = [
-        ("The last check", checked(check, metric, search.tune.folds)),
+        ("The final check", checked(check, metric, search.tune.folds)),
         ("History", history(ended, metric)),
         ("Importance", importance(queue, complete)),
         ("Values", slices(search, ended, metric)),
@@ -59,13 +59,13 @@ def _facts(search: Search, ended: list[FrozenTrial], complete: list[FrozenTrial]
 
 
 def verdict(check: FinalCheck | None, metric: str) -> str:
-    """The last check in a sentence."""
+    """Summarise the final check in a sentence."""
     if check is None:
         return "The search found nothing better than the config it started from."
     gain = check.gain
     where = f"on folds {listed(check.folds)} with seeds {listed(check.seeds)}"
     if math.isinf(gain.high):
-        return f"Can't tell whether the best config is better {where}: no two folds show a spread. Use more folds."
+        return f"Can't tell whether the best config is better {where}: too few folds to estimate a variance. Use more."
     moved = f"{metric} {'higher' if gain.mean < 0 else 'lower'} by {abs(gain.mean):.4f}"
     span = f"95 % interval of the gain {gain.low:.4f} to {gain.high:.4f}, p = {gain.p:.2g}"
     if gain.verdict == "can't tell":
@@ -74,12 +74,12 @@ def verdict(check: FinalCheck | None, metric: str) -> str:
 
 
 def listed(numbers: Sequence[int]) -> str:
-    """0, 1, 2."""
+    """Format numbers as `0, 1, 2`."""
     return ", ".join(map(str, numbers))
 
 
 def check_rows(check: FinalCheck) -> list[list[str]]:
-    """Rows for a table: where, baseline, best, gain."""
+    """Make rows of a table: where, baseline, best, gain."""
     rows = []
     for name in ("seen", "unseen"):
         pair = [float(np.mean(getattr(scores, name))) for scores in (check.baseline, check.best)]
@@ -88,15 +88,15 @@ def check_rows(check: FinalCheck) -> list[list[str]]:
     return [*rows, ["optimism of the search", "", "", f"{check.optimism:.4f}"]]
 
 
-def checked(check: FinalCheck | None, metric: str, looked: Sequence[int]) -> str:
-    """The last check: a sentence, a table, the pairs. looked: folds of the search."""
+def checked(check: FinalCheck | None, metric: str, seen: Sequence[int]) -> str:
+    """Show the final check: a sentence, a table, the pairs. seen: folds of the search."""
     text = f"<p>{escape(verdict(check, metric))}</p>"
     if check is None:
         return text
     text += table([metric, "baseline", "best", "gain"], check_rows(check), plain=True)
-    pairs = [*zip(looked, check.baseline.seen, check.best.seen, strict=True)]
+    pairs = [*zip(seen, check.baseline.seen, check.best.seen, strict=True)]
     pairs += zip(check.folds, check.baseline.unseen, check.best.unseen, strict=True)
-    titles = [f"fold {fold}, seen" for fold in looked] + [f"fold {fold}, mean of seeds" for fold in check.folds]
+    titles = [f"fold {fold}, seen" for fold in seen] + [f"fold {fold}, mean of seeds" for fold in check.folds]
     rows = [
         [title, f"{one:.4f}", f"{other:.4f}", f"{one - other:.4f}"]
         for title, (_, one, other) in zip(titles, pairs, strict=True)
@@ -105,12 +105,12 @@ def checked(check: FinalCheck | None, metric: str, looked: Sequence[int]) -> str
 
 
 def history(trials: list[FrozenTrial], metric: str) -> str:
-    """Score by trial, pruned ones hollow at the score they had come to (none inside the first fold), the best so far.
+    """Plot scores by trial: complete ones, pruned ones (hollow) at the score of their finished folds, the best so far.
 
-    What lies above the picture is drawn at its upper edge.
+    Trials pruned inside their first fold have no score. Scores above the plot's range are drawn at its upper edge.
     """
     complete = [(t.number, t.value) for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
-    pruned = [(t.number, at) for t in trials if t.state == TrialState.PRUNED and (at := reached(t)) is not None]
+    pruned = [(t.number, at) for t in trials if t.state == TrialState.PRUNED and (at := score_so_far(t)) is not None]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 3.0), layout="constrained")
         axes = figure.subplots()
@@ -120,7 +120,7 @@ def history(trials: list[FrozenTrial], metric: str) -> str:
         axes.step(numbers, np.minimum.accumulate(values), where="post", color=COLORS[1], label="best so far")
         if pruned:
             places, scores = zip(*pruned, strict=True)
-            axes.plot(places, np.minimum(scores, top), "o", color=NEUTRAL, fillstyle="none", label="pruned there")
+            axes.plot(places, np.minimum(scores, top), "o", color=NEUTRAL, fillstyle="none", label="pruned")
         axes.set_ylim(bottom, top + 0.03 * (top - bottom))
         axes.set(xlabel="trial", ylabel=metric)
         axes.legend(frameon=False)
@@ -128,21 +128,21 @@ def history(trials: list[FrozenTrial], metric: str) -> str:
 
 
 def _window(values: list[float]) -> tuple[float, float]:
-    """Limits of the axis of scores: a few very bad trials shall not hide the others."""
+    """Choose the limits of the score axis, so that a few very bad trials do not hide the others."""
     low, high = min(values), float(np.quantile(values, 0.9))
     margin = 0.15 * (high - low) or 0.05 * abs(low) or 1.0
     return low - margin, high + 2 * margin
 
 
 def importance(queue: TrialQueue, complete: list[FrozenTrial]) -> str:
-    """How much of what makes a trial one of the best each entry explains, where it is asked for.
+    """Plot how much each entry explains of what makes a trial one of the best, among the trials that have it.
 
     PED-ANOVA: Watanabe et al. 2023, https://arxiv.org/abs/2304.10255.
     """
     if len(complete) < ENOUGH:
-        return f"<p>Too few complete trials to say: {len(complete)} of at least {ENOUGH}.</p>"
+        return f"<p>Too few complete trials for that: {len(complete)} of at least {ENOUGH}.</p>"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # entries that few trials were asked for: the note below says so
+        warnings.simplefilter("ignore", UserWarning)  # about entries that few trials have: the note below says it
         found = get_param_importances(queue.study, evaluator=PedAnovaImportanceEvaluator())
     names, shares = list(found)[::-1], list(found.values())[::-1]
     with matplotlib.rc_context(STYLE):
@@ -152,11 +152,11 @@ def importance(queue: TrialQueue, complete: list[FrozenTrial]) -> str:
         axes.set(xlabel="share of the importance (PED-ANOVA)")
         axes.grid(axis="y", visible=False)
         picture = svg(figure)
-    return picture + note("Entries that were asked for in few trials only are ranked by luck.")
+    return picture + note("The importance of entries that only few trials have is unreliable.")
 
 
 def slices(search: Search, trials: list[FrozenTrial], metric: str) -> str:
-    """One panel for each entry: its values and the scores of the complete trials that had them."""
+    """Plot one panel for each entry: its values against the scores of the complete trials."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     entries = [
         (key, entry) for key, entry in search.space.entries.items() if any(key in trial.params for trial in complete)
@@ -197,7 +197,7 @@ def _trials(complete: list[FrozenTrial]) -> str:
     best = sorted(complete, key=lambda trial: (trial.value, trial.number))[:LISTED]
     keys = list(dict.fromkeys(key for trial in best for key in trial.params))
     rows = [
-        [str(t.number), f"{t.value:.4f}", *(shown(t.params[key]) if key in t.params else "" for key in keys)]
+        [str(t.number), f"{t.value:.4f}", *(format_value(t.params[key]) if key in t.params else "" for key in keys)]
         for t in best
     ]
     return table(["trial", "score", *keys], rows, plain=True)
