@@ -1,4 +1,4 @@
-"""`board` and `clean`: ranks, intervals and differences by hand; what a ledger entry needs goes by its own name only."""
+"""`board` and `clean`: ranks, intervals, differences by hand; what a ledger entry needs goes by its own name only."""
 
 from __future__ import annotations
 
