@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from lab import INSIDE, TRAIN, dense
 
-from foldline.data.metrics import METRICS
+from foldline.data.metrics import METRICS, Metric
 from foldline.data.store import Store
 from foldline.fit.boosting_cell import RowsCell, inputs, settings
+from foldline.fit.labelled_series import labelled_series
+from foldline.fit.network_cell import inner_split
 from foldline.fit.train_config import WatchConfig
 from foldline.models.systems.lightgbm import LightGBM
 
@@ -46,6 +48,37 @@ def test_stopping_watches_rows_of_whole_series_that_are_not_trained_on(monkeypat
         assert [mine <= side for side in sides].count(True) == [bool(mine & side) for side in sides].count(True) == 1
     assert sides[0] and sides[1] and sum(map(len, sides)) == sum(map(len, of))
     assert all(booster.num_trees() < 30 for booster in cell.model.boosters) and said["watched"] > 0
+
+
+def test_what_stops_trees_is_the_competitions_metric_whatever_they_are_trained_by() -> None:
+    """A metric whose values are given: of 2 targets the first is best after 3 rounds, the second after 2."""
+    scores = iter([5.0, 4.0, 3.0, 3.5, 3.0, 5.0, 4.0, 6.0, 4.0, 0.25])
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def loss(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        seen.append((truth, predicted))
+        return np.zeros_like(truth)
+
+    metric = Metric(loss, lambda mean: next(scores), "l1")
+    cell, said = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), metric), dict[str, Any]()
+    cell.fit(dense(), INSIDE, 0, lambda kind, **row: said.update(row) if kind == "epoch" else None)
+    assert [booster.best_iteration for booster in cell.model.boosters] == [3, 2] and next(scores, None) is None
+    assert said["watched"] == 0.25  # of all targets, by the trees that are kept
+    both = seen[-1][0]
+    assert both.dtype == np.float64 and [truth.shape for truth, _ in seen] == [(len(both), 1)] * 9 + [both.shape]
+    for number, (truth, predicted) in enumerate(seen[:9]):
+        assert np.array_equal(truth[:, 0], both[:, 0 if number < 5 else 1]) and predicted.shape == truth.shape
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_watched_score_of_trees_is_the_metric_in_its_own_unit(name: str) -> None:
+    data = dense()
+    cell, said = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), METRICS[name]), dict[str, Any]()
+    cell.fit(data, INSIDE, 0, lambda kind, **row: said.update(row) if kind == "epoch" else None)
+    _, (held,) = inner_split([labelled_series(data, INSIDE)], STOP.share, 0)
+    scored = held.weight > 0
+    expected = METRICS[name](held.y[scored], cell.predict(data, held.series)[0][scored])
+    assert said["watched"] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("watch", [WatchConfig(), WatchConfig(share=0.4)])

@@ -15,7 +15,16 @@ from lab import INSIDE, PARAMS, TRAIN, dense, fitted, weights
 
 from foldline.cli.main import main
 from foldline.core.errors import UserError
-from foldline.fit import device_dataset, labelled_series, network_cell, scaler, step_time, training_step
+from foldline.fit import (
+    device_dataset,
+    labelled_series,
+    network_cell,
+    out_of_memory,
+    scaler,
+    step_time,
+    trainer,
+    training_step,
+)
 from foldline.fit.device_dataset import Batch
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.train_config import TrainConfig, WatchConfig
@@ -25,6 +34,42 @@ from foldline.models.systems.hybrid import Hybrid
 
 CALM = {**PARAMS, "dropout": 0.0}  # dropout would draw other numbers in parts of another size
 WHOLE = replace(TRAIN, batch=7)
+FULL = {  # what each library says
+    "torch": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    "CUDA": RuntimeError("CUDA error: out of memory"),
+    "cuDNN": RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    "cuDNN 9": RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    "cuBLAS": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    "MPS": RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB). Tried to allocate 1.00 GB."),
+    "CPU": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096000000 bytes."),
+    "CPU of Windows": RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4096000000 bytes."),
+}
+
+
+@pytest.mark.parametrize("library", FULL)
+def test_full_memory_is_recognised_whoever_says_it(library: str) -> None:
+    assert out_of_memory.is_out_of_memory(FULL[library])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        ValueError("out of memory"),
+        UserError("The device's memory is full"),
+    ],
+)
+def test_other_errors_are_no_full_memory(error: Exception) -> None:
+    assert not out_of_memory.is_out_of_memory(error)
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        out_of_memory.attempt(fail)
+    with pytest.raises(type(error), match=str(error)), out_of_memory.full_memory_says("full"):
+        fail()
 
 
 @pytest.fixture
@@ -88,6 +133,33 @@ def test_what_was_found_once_is_not_looked_for_again_not_even_after_a_kill(room:
     assert room[8:] == [3, 3, 1]
 
 
+@pytest.mark.parametrize("library", FULL)
+def test_every_librarys_error_makes_the_passes_smaller(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    halved, honest = fitted(train=replace(WHOLE, micro=3), params=CALM), Hybrid.forward
+
+    def forward(self: Hybrid, x: torch.Tensor, *given: Any) -> torch.Tensor:
+        if self.training and len(x) > 3:
+            raise FULL[library]
+        return honest(self, x, *given)
+
+    monkeypatch.setattr(Hybrid, "forward", forward)
+    assert weights(fitted(train=replace(WHOLE, on_oom="halve"), params=CALM)) == weights(halved)
+
+
+def test_memory_that_is_full_in_the_backward_pass_leaves_no_half_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pass gets as far as some gradients; the second one, of fewer series, begins from none."""
+    halved, honest, passes = fitted(train=replace(WHOLE, micro=3), params=CALM), torch.Tensor.backward, []
+
+    def backward(self: torch.Tensor, *given: Any, **how: Any) -> None:
+        honest(self, *given, **how)
+        passes.append(1)
+        if len(passes) == 1:
+            raise FULL["cuBLAS"]
+
+    monkeypatch.setattr(torch.Tensor, "backward", backward)
+    assert weights(fitted(train=replace(WHOLE, on_oom="halve"), params=CALM)) == weights(halved)
+
+
 @pytest.mark.parametrize("on_oom", ["stop", "halve"])
 @pytest.mark.parametrize("batch", [1, 7])
 def test_one_series_too_much_has_its_own_sentence(on_oom: str, batch: int, room: list[int]) -> None:
@@ -127,6 +199,33 @@ def test_one_series_that_can_t_even_be_predicted_is_said(reading_room: list[int]
         cell.predict(dense(), INSIDE)
 
 
+@pytest.mark.parametrize("size", [1, 4])
+def test_one_series_alone_that_does_not_fit_is_said_and_not_tried_for_ever(size: int) -> None:
+    def full(index: torch.Tensor) -> torch.Tensor:
+        if len(index):
+            raise FULL["cuDNN"]
+        return index
+
+    with pytest.raises(UserError, match="is full even with one series in a pass"):
+        next(out_of_memory.in_parts(full, 1, size, torch.device("cpu")))
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 5, 8, 100])
+@pytest.mark.parametrize("size", [1, 3, 8, 32])
+def test_parts_are_never_empty_and_make_up_the_whole(size: int, room: int) -> None:
+    sizes: list[int] = []
+
+    def run(index: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(index))
+        if len(index) > room:
+            raise FULL["torch"]
+        return index
+
+    parts = list(out_of_memory.in_parts(run, 11, size, torch.device("cpu")))
+    assert torch.cat(parts).tolist() == list(range(11)) and min(sizes) > 0
+    assert max(len(part) for part in parts) <= min(size, room)
+
+
 def test_the_watched_score_goes_in_smaller_parts_too(reading_room: list[int]) -> None:
     watching = replace(TRAIN, watch=WatchConfig(share=0.5))
     scores: list[list[float]] = []
@@ -149,6 +248,76 @@ def test_series_that_don_t_fit_at_all_are_said(monkeypatch: pytest.MonkeyPatch) 
     fitted_to = scaler.fit("robust", dense(), INSIDE, 0)
     with pytest.raises(UserError, match=r"full before the first pass: 1000 series of 6 steps .* take 0\.0 GiB\. Crop"):
         device_dataset.place(labelled_sets, fitted_to, 6, torch.device("cpu"))
+
+
+# ---------------------------------------------------------------- outside of a pass
+
+
+def test_moments_are_allocated_before_the_first_pass() -> None:
+    """What fits into a pass is then found with the memory that all later steps have."""
+    network = torch.nn.Linear(3, 2)
+    state = State(network, TRAIN, torch.device("cpu"))
+    for weight in network.parameters():
+        kept = state.optimiser.state[weight]
+        assert {name: value.shape for name, value in kept.items()} == {
+            "step": torch.Size(),
+            "exp_avg": weight.shape,
+            "exp_avg_sq": weight.shape,
+        }
+        assert all(not value.any() for value in kept.values())
+
+
+@pytest.mark.parametrize("library", FULL)
+def test_a_network_that_does_not_fit_with_its_moments_is_said(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any, **how: Any) -> torch.Tensor:
+        raise FULL[library]
+
+    monkeypatch.setattr(torch, "zeros_like", full)
+    with pytest.raises(UserError, match=r"network's weights and the optimiser's moments alone, before the first pass"):
+        State(torch.nn.Linear(3, 2), TRAIN, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("on_oom", ["stop", "halve"])
+@pytest.mark.parametrize("library", ["torch", "cuBLAS"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_memory_that_is_full_at_the_update_leaves_the_last_good_checkpoint(
+    when: str, library: str, on_oom: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A half-done step may have changed some weights: it is not saved, and the same command goes on before it."""
+    train = replace(TRAIN, on_oom=on_oom, checkpoint_s=0.0)
+    whole, honest, steps = weights(fitted(train=train, params=CALM)), torch.optim.AdamW.step, []
+
+    def step(self: torch.optim.AdamW, *given: Any, **how: Any) -> None:
+        steps.append(1)
+        if len(steps) != 3:
+            honest(self, *given, **how)
+            return
+        if when == "after":
+            honest(self, *given, **how)
+        raise FULL[library]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", step)
+        with pytest.raises(UserError, match=r"full outside of a pass .*The last checkpoint is kept"):
+            fitted(train=train, params=CALM, folder=tmp_path)
+    assert len(steps) == 3
+    epochs: list[tuple[int, int]] = []
+    again = fitted(
+        train=train,
+        params=CALM,
+        folder=tmp_path,
+        emit=lambda kind, **said: epochs.append((said["epoch"], said["step"])) if kind == "resumed" else None,
+    )
+    assert epochs == [(0, 2)] and weights(again) == whole
+
+
+def test_memory_that_is_full_at_the_augmentation_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> Batch:
+        raise FULL["torch"]
+
+    monkeypatch.setattr(trainer, "augment", full)
+    with pytest.raises(UserError, match="full outside of a pass"):
+        fitted()
 
 
 def test_it_ends_in_one_line_and_exit_code_2(

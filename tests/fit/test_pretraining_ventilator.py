@@ -39,7 +39,7 @@ def test_exact_test_rows_are_learnt_from(home: Path, heard: dict[tuple[str, str]
     assert len(networks) == 3
     for cell in networks:
         _, taught = heard[str(home), cell.key].labelled_sets
-        assert set(taught.weight.ravel()) == {0.0, 1.0} and taught.dense.y is None
+        assert set(taught.weight.ravel()) == {0.0, 1.0} and not taught.store.labelled
         assert (taught.weight > 0).sum() > 20 and (np.abs(taught.y[taught.weight > 0]) > 1).all()  # cmH2O
 
 

@@ -76,7 +76,8 @@ def test_a_head_that_knows_its_spread_tells_it_in_the_targets_own_unit(tmp_path:
     far = NetworkCell("hybrid", cell.params, TRAIN, ten_times)
     far.load(tmp_path, data)
     (_, spread), (_, wide) = (some.predict(data, INSIDE) for some in (cell, far))
-    assert spread is not None and wide is not None and spread.shape == (len(data.rows(INSIDE)), 2) and (spread > 0).all()
+    assert spread is not None and wide is not None
+    assert spread.shape == (len(data.rows(INSIDE)), 2) and (spread > 0).all()
     np.testing.assert_allclose(wide, 10 * spread)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 from dataclasses import replace
@@ -60,6 +61,42 @@ def test_average_is_the_plain_mean() -> None:
     torch.testing.assert_close(averaged(some), means)
 
 
+def test_with_early_stopping_average_is_the_mean_of_the_last_so_many(tmp_path: Path) -> None:
+    """Any epoch may turn out to be the last one."""
+    config = replace(TRAIN, average=3, watch=WatchConfig(share=0.1, stop=1))
+    some, again = state(config), state(config, seed=1)
+    seen: list[list[torch.Tensor]] = []
+    for step in range(1, 7):
+        seen += walk(some, 1)
+        means = [torch.stack(each).mean(dim=0) for each in zip(*seen[-3:], strict=True)]
+        torch.testing.assert_close(averaged(some), means)
+        assert some.counters.averaged == min(step, 3) and some.predictor is some.averaged
+        if step in (2, 4):  # a checkpoint holds what is averaged, before and after it is full
+            some.save(tmp_path)
+            assert again.load(tmp_path)
+            some, again = again, some
+            assert all(torch.equal(mine, theirs) for mine, theirs in zip(averaged(some), averaged(again), strict=True))
+
+
+def test_moments_that_are_allocated_at_the_start_are_those_of_adamw_itself() -> None:
+    some = state(replace(TRAIN, ema=0.0))
+    network = copy.deepcopy(some.network)
+    group = some.optimiser.param_groups[0]
+    plain = torch.optim.AdamW(network.parameters(), lr=group["lr"], weight_decay=group["weight_decay"], fused=True)
+    for _ in range(4):
+        for mine, theirs in zip(some.parameters, network.parameters(), strict=True):
+            mine.grad = torch.randn_like(mine)
+            theirs.grad = mine.grad.clone()
+        some.optimiser.step()
+        plain.step()
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(some.parameters, network.parameters(), strict=True))
+    mine, theirs = some.optimiser.state_dict(), plain.state_dict()
+    assert mine["param_groups"] == theirs["param_groups"] and mine["state"].keys() == theirs["state"].keys()
+    for number, moments in theirs["state"].items():
+        assert moments.keys() == mine["state"][number].keys()
+        assert all(torch.equal(value, mine["state"][number][name]) for name, value in moments.items())
+
+
 def test_who_predicts() -> None:
     plain, mean, best = state(TRAIN), state(replace(TRAIN, average=2)), state()
     assert plain.predictor is plain.network is plain.final
@@ -70,31 +107,31 @@ def test_who_predicts() -> None:
 
 
 def test_a_checkpoint_holds_everything(tmp_path: Path) -> None:
-    told, asked = state(), state(seed=1)
-    walk(told, 3)
-    told.best.load_state_dict(told.network.state_dict())
-    told.total += torch.tensor([0.1, 0.7])
-    told.counters.epoch, told.counters.best_score = 4, 0.1 + 0.2
-    told.counters.history.append({"epoch": 4, "loss": 1 / 3})
-    told.save(tmp_path)
-    assert asked.load(tmp_path) and asked.counters == told.counters
-    before, after = (some._tensors() for some in (told, asked))
+    first, second = state(), state(seed=1)
+    walk(first, 3)
+    first.best.load_state_dict(first.network.state_dict())
+    first.total += torch.tensor([0.1, 0.7])
+    first.counters.epoch, first.counters.best_score = 4, 0.1 + 0.2
+    first.counters.history.append({"epoch": 4, "loss": 1 / 3})
+    first.save(tmp_path)
+    assert second.load(tmp_path) and second.counters == first.counters
+    before, after = (some._tensors() for some in (first, second))
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     both = []
-    for some in (told, asked):  # and so is the way on
+    for some in (first, second):  # and so is the way on
         torch.manual_seed(7)
         both.append(walk(some, 2))
     assert all(torch.equal(a, b) for one, other in zip(*both, strict=True) for a, b in zip(one, other, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(averaged(told), averaged(asked), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(averaged(first), averaged(second), strict=True))
 
 
 def test_the_loss_scale_of_fp16_is_kept(tmp_path: Path) -> None:
-    told, asked = (state(replace(FULL, precision="fp16")) for _ in range(2))
-    told.loss_scale.load_state_dict({**told.loss_scale.state_dict(), "scale": 123.0, "_growth_tracker": 77})
-    told.save(tmp_path)
-    asked.load(tmp_path)
-    assert asked.loss_scale.state_dict() == told.loss_scale.state_dict()
-    assert asked.loss_scale.get_scale() == 123.0
+    first, second = (state(replace(FULL, precision="fp16")) for _ in range(2))
+    first.loss_scale.load_state_dict({**first.loss_scale.state_dict(), "scale": 123.0, "_growth_tracker": 77})
+    first.save(tmp_path)
+    second.load(tmp_path)
+    assert second.loss_scale.state_dict() == first.loss_scale.state_dict()
+    assert second.loss_scale.get_scale() == 123.0
 
 
 def test_without_a_checkpoint_nothing_is_changed(tmp_path: Path) -> None:

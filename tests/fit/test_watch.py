@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from lab import INSIDE, PARAMS, TRAIN, dense, exhaust, fitted, weights
-from test_trainer import history, scaled_error
+from test_trainer import history
 
 from foldline.core.errors import UserError
-from foldline.data.metrics import METRICS
-from foldline.fit import network_cell, scaler
+from foldline.data.metrics import METRICS, Metric
+from foldline.fit import network_cell, scaler, trainer
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.train_config import TrainConfig, WatchConfig
@@ -30,7 +30,7 @@ def inner(data: Any, seed: int = 0) -> np.ndarray:
     return watched[0].series
 
 
-def test_the_inner_split_takes_whole_series_of_the_first_lesson_by_the_seed() -> None:
+def test_the_inner_split_takes_whole_series_of_the_first_set_by_the_seed() -> None:
     data = dense()
     labelled_sets = [
         labelled_series(data, INSIDE),
@@ -89,42 +89,63 @@ def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
     assert weights(cells[0]) == weights(cells[1]) and scores[0] != scores[1]
 
 
-def test_the_watched_score_is_the_error_of_the_inner_series() -> None:
-    data = dense()
-    rows, cell = history(replace(LOOKS, epochs=2), data=data)
-    assert rows[-1]["watched"] == pytest.approx(scaled_error(cell, data, inner(data)), rel=1e-5)
+@pytest.mark.parametrize("name", METRICS)
+def test_the_watched_score_is_the_competitions_metric_in_its_own_unit(name: str) -> None:
+    """Of all scored values of the inner series; targets of different scales count as the metric has them."""
+    plain = dense()
+    data = replace(plain, y=plain.y * np.array([1.0, 40.0]))
+    rows, cell = history(replace(LOOKS, epochs=2), data=data, metric=METRICS[name])
+    series = inner(data)
+    scored = data.scored[data.rows(series)]
+    expected = METRICS[name](data.y[data.rows(series)][scored], cell.predict(data, series)[0][scored])
+    assert rows[-1]["watched"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_best_keeps_the_weights_of_the_epoch_with_the_best_score() -> None:
+def script(patch: pytest.MonkeyPatch, *scores: float) -> None:
+    """Let the watched score of each epoch be the next of these."""
+    following = iter(scores)
+    patch.setattr(trainer, "watched_score", lambda *_: next(following))
+
+
+def test_best_keeps_the_weights_of_the_epoch_with_the_best_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    script(monkeypatch, 3.0, 2.0, 1.0, 1.0, 2.0, 0.5, 0.7, 0.6)
     rows, cell = history(replace(LOOKS, watch=WatchConfig(share=0.3, best=True)))
-    scores = [row["watched"] for row in rows]
-    best = 1 + int(np.argmin(scores))
-    assert 1 < best < len(scores)  # or there would be nothing to tell apart
-    assert weights(cell) == weights(fitted(train=replace(LOOKS, epochs=best)))
+    assert len(rows) == 8
+    script(monkeypatch, *[1.0] * 6)
+    assert weights(cell) == weights(fitted(train=replace(LOOKS, epochs=6)))
 
 
-def test_stop_ends_training_so_many_epochs_after_the_best() -> None:
-    scores = [row["watched"] for row in history(replace(LOOKS, epochs=40))[0]]
-    stopped = [row["watched"] for row in history(replace(LOOKS, epochs=40, watch=WatchConfig(share=0.3, stop=3)))[0]]
-    best, last = 0, 0
-    while last - best < 3:  # the slow reference: walk on until nothing was better for three epochs
-        last += 1
-        best = last if scores[last] < scores[best] else best
-    assert stopped == scores[: last + 1] and last < 39
+def test_of_equal_scores_the_first_is_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    script(monkeypatch, 3.0, 1.0, 1.0, 1.0)
+    cell = fitted(train=replace(LOOKS, epochs=4, watch=WatchConfig(share=0.3, best=True)))
+    script(monkeypatch, *[1.0] * 2)
+    assert weights(cell) == weights(fitted(train=replace(LOOKS, epochs=2)))
 
 
-def test_plateau_lowers_the_rate_after_patience_epochs_without_a_better_score() -> None:
+def test_better_is_what_the_metric_calls_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Best epoch, early stopping and the plateau schedule all compare in one place."""
+    monkeypatch.setattr(Metric, "is_better", lambda self, score, other: score > other)
+    script(monkeypatch, 1.0, 3.0, 2.0, 2.5, 0.1, 9.0)
+    watch = WatchConfig(share=0.3, best=True, stop=3, patience=2, factor=0.5)
+    rows, cell = history(replace(LOOKS, epochs=6, schedule="plateau", watch=watch))
+    assert [row["lr"] for row in rows] == pytest.approx([0.05, 0.05, 0.05, 0.05, 0.025])  # ends 3 after the second
+    monkeypatch.undo()
+    assert weights(cell) == weights(fitted(train=replace(LOOKS, epochs=2)))
+
+
+def test_stop_ends_training_so_many_epochs_after_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = (5.0, 4.0, 4.5, 3.0, 3.1, 3.2, 3.0, 1.0)  # three epochs after the fourth none was better
+    script(monkeypatch, *scores)
+    rows, _ = history(replace(LOOKS, epochs=40, watch=WatchConfig(share=0.3, stop=3)))
+    assert [row["watched"] for row in rows] == list(scores[:7])
+
+
+def test_plateau_lowers_the_rate_after_patience_epochs_without_a_better_score(monkeypatch: pytest.MonkeyPatch) -> None:
     watch = WatchConfig(share=0.3, patience=2, factor=0.5)
-    rows, _ = history(replace(LOOKS, epochs=30, schedule="plateau", watch=watch))
-    rate, best, waited, expected = 0.05, math.inf, 0, []
-    for row in rows:  # the slow reference
-        expected.append(rate)
-        waited = 0 if row["watched"] < best else waited + 1
-        best = min(best, row["watched"])
-        if waited == 2:
-            rate, waited = rate / 2, 0
+    script(monkeypatch, 5.0, 4.0, 4.1, 4.2, 4.3, 4.4, 4.5, 3.0, 3.5, 3.6, 9.0)
+    rows, _ = history(replace(LOOKS, epochs=11, schedule="plateau", watch=watch))
+    expected = [0.05] * 4 + [0.025] * 2 + [0.0125] * 4 + [0.00625]  # lowered after the epochs 4, 6 and 10
     assert [row["lr"] for row in rows] == pytest.approx(expected)
-    assert expected[-1] < 0.02
 
 
 # ---------------------------------------------------------------- which weights predict
@@ -153,6 +174,22 @@ def test_average_predicts_with_the_mean_of_the_last_epochs_weights() -> None:
     assert cell.network is not None and len(seen) == 5
     for name, value in cell.network.state_dict().items():
         torch.testing.assert_close(value, torch.stack([each[name] for each in seen[-3:]]).mean(dim=0))
+
+
+@pytest.mark.parametrize(
+    ("scores", "ended"),
+    [((5.0, 1.0, 2.0, 3.0, 4.0), 5), ((9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0), 8)],
+    ids=["stopped early", "not stopped"],
+)
+def test_average_with_early_stopping_is_over_the_last_epochs_before_the_end_that_was_reached(
+    scores: tuple[float, ...], ended: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(monkeypatch, *scores)
+    train = replace(LOOKS, epochs=8, average=2, watch=WatchConfig(share=0.3, stop=3))
+    seen, cell = snapshots(train, "epoch")
+    assert cell.network is not None and len(seen) == ended
+    for name, value in cell.network.state_dict().items():
+        torch.testing.assert_close(value, torch.stack([each[name] for each in seen[-2:]]).mean(dim=0))
 
 
 def test_ema_predicts_with_the_moving_average_over_all_steps() -> None:

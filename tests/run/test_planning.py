@@ -15,7 +15,7 @@ from lab import dense
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
-from foldline.data.store import Dense
+from foldline.data.store import Store
 from foldline.experiment import config, recorded
 from foldline.fit import train_config
 from foldline.fit.pretraining import PretrainConfig
@@ -106,6 +106,39 @@ def test_the_device_that_is_used_is_in_the_key_though_the_word_for_it_is_not(
     assert seen[0] == key(given, net()) != seen[1]
 
 
+WATCHED: dict[str, tuple[WatchConfig, str, dict[str, bool]]] = {  # -> whether a network's, and trees', key holds it
+    "nothing": (WatchConfig(), "cosine", {"net": False, "trees": False}),
+    "series": (WatchConfig(share=0.2), "cosine", {"net": True, "trees": False}),  # a network's: tuning prunes by it
+    "best": (WatchConfig(share=0.2, best=True), "cosine", {"net": True, "trees": True}),
+    "stop": (WatchConfig(share=0.2, stop=2), "cosine", {"net": True, "trees": True}),
+    "plateau": (WatchConfig(share=0.2), "plateau", {"net": True, "trees": False}),
+}
+
+
+@pytest.mark.parametrize("case", WATCHED)
+def test_the_metric_is_in_the_key_exactly_where_a_score_is_watched(case: str, given: PlanInputs) -> None:
+    watch, schedule, expected = WATCHED[case]
+    train = replace(BASE, watch=watch, schedule=schedule)
+    trees = ModelConfig(name="lightgbm", label="trees", params={"rounds": 5}, train=train)
+    by_rmse = replace(given, data=replace(given.data, metric="rmse"))
+    for model in (net(train=train), trees):
+        one, other = (planning.plan(shared, [model])[0] for shared in (given, by_rmse))
+        assert (one.key != other.key) == expected[model.label] == ("metric" in one.depends)
+        assert other.depends.get("metric") == ({"name": "rmse"} if expected[model.label] else None)
+        assert (one.metric, other.metric) == ("mae", "rmse")
+
+
+def test_a_starts_key_holds_the_metric_too(given: PlanInputs) -> None:
+    watching = net(train=replace(BASE, watch=WatchConfig(share=0.2, best=True)), pretrain=PretrainConfig())
+    starts = []
+    for metric in ("mae", "rmse"):
+        shared = pretraining_store(replace(given, data=replace(given.data, metric=metric)), "one")
+        start = planning.plan(shared, [watching])[0].start
+        assert start is not None and start.metric == metric
+        starts.append(start.key)
+    assert starts[0] != starts[1]
+
+
 def test_what_a_teacher_says_is_in_the_key(given: PlanInputs) -> None:
     def student(shared: PlanInputs = given, width: int = 4, **changes: Any) -> str:
         teacher = TeacherConfig(**{"of": ("a",), **changes})
@@ -129,8 +162,8 @@ def test_what_a_teacher_says_is_in_the_key(given: PlanInputs) -> None:
 def pretraining_store(given: PlanInputs, name: str, levels: str = "") -> PlanInputs:
     """Series to pre-train on: others for each source and fold."""
 
-    def made(asked: PretrainConfig, fold: int | None) -> Dense:
-        fingerprint = f"{name} {asked.source} {fold}"
+    def made(config: PretrainConfig, fold: int | None) -> Store:
+        fingerprint = f"{name} {config.source} {fold}"
         return replace(dense(seed=1), path=Path(files.digest(fingerprint + levels)), fingerprint=fingerprint)
 
     return replace(given, pretraining_data=made)
@@ -229,7 +262,7 @@ def school(home: Path) -> dict[str, Cell]:
     return {cell.depends["name"]: cell for cell in (first, second, teacher, plain, student)}
 
 
-def test_each_wave_needs_only_what_the_waves_before_it_leave(school: dict[str, Cell]) -> None:
+def test_each_stage_needs_only_what_the_stages_before_it_leave(school: dict[str, Cell]) -> None:
     teacher, plain, student = (school[name] for name in ("teacher", "plain", "student"))
     assert stages(teacher, plain, student) == [["first", "plain", "second"], ["teacher"], ["student"]]
     assert stages(teacher, teacher, plain, student, student) == stages(teacher, plain, student)

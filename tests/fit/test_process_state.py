@@ -1,0 +1,129 @@
+"""Settings of the whole process: cells that take turns each keep their own, and nothing is set twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lab import INSIDE, PARAMS, TRAIN, dense, exhaust, fitted, jobs, silent, weights
+
+from foldline.fit import labelled_series, process_state, scaler
+from foldline.fit.network_cell import NetworkCell
+from foldline.fit.process_state import use_settings, with_settings
+from foldline.fit.train_config import TrainConfig
+from foldline.models.systems.hybrid import Hybrid
+from foldline.run import executors
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Leave the process as it was."""
+    threads, flag, search = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cudnn.benchmark,
+    )
+    yield
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = search
+    if torch.are_deterministic_algorithms_enabled() != flag:
+        torch.use_deterministic_algorithms(flag)
+
+
+@pytest.fixture
+def threads_seen(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[int]]:
+    """Width of a network -> numbers of threads that it was ever called with."""
+    seen: dict[int, set[int]] = defaultdict(set)
+    honest = Hybrid.forward
+
+    def forward(self: Hybrid, *given: Any) -> torch.Tensor:
+        hidden = honest(self, *given)
+        seen[hidden.shape[-1]].add(torch.get_num_threads())
+        return hidden
+
+    monkeypatch.setattr(Hybrid, "forward", forward)
+    return seen
+
+
+def begun(folder: Any, train: TrainConfig, width: int) -> tuple[NetworkCell, Iterator[None]]:
+    """A network of that width, and the steps of its training."""
+    data = dense(series=60, steps=10)
+    series = np.arange(60)
+    cell = NetworkCell("hybrid", {**PARAMS, "width": width}, train, scaler.fit("robust", data, series, 0))
+    return cell, cell.fit([labelled_series.labelled_series(data, series)], 0, silent, folder)
+
+
+def test_cells_of_different_threads_that_take_turns_are_as_if_alone(
+    tmp_path: Any, threads_seen: dict[int, set[int]]
+) -> None:
+    recipes = {4: replace(TRAIN, batch=20, threads=1), 6: replace(TRAIN, batch=20, threads=2)}
+    alone = {}
+    for width, train in recipes.items():
+        cell, steps = begun(tmp_path / f"alone-{width}", train, width)
+        assert exhaust(steps) == 6
+        alone[width] = weights(cell)
+    together = {width: begun(tmp_path / f"both-{width}", train, width) for width, train in recipes.items()}
+    for _ in range(7):  # the seventh ends them
+        for _, steps in together.values():
+            next(steps, None)
+    assert threads_seen == {4: {1}, 6: {2}}
+    assert {width: weights(cell) for width, (cell, _) in together.items()} == alone
+
+
+def test_cells_that_take_turns_in_the_executor_train_and_predict_with_their_own_threads(
+    rides: Any, home: Any, threads_seen: dict[int, set[int]]
+) -> None:
+    table = '{{name = "hybrid", label = "{0}", width = {0}, blocks = [{{kind = "conv"}}], train = {{threads = {1}}}}}'
+    both = jobs(f"model=[{table.format(4, 1)}, {table.format(6, 2)}]")
+    assert {job.cell.model.train.threads for job in both} == {1, 2}
+    executors.take_turns(sorted(both, key=lambda job: job.cell.fold or 0), 2, lambda *_: None)
+    assert threads_seen == {4: {1}, 6: {2}} and all(job.cell.done for job in both)
+
+
+def test_predicting_uses_the_cells_own_threads(threads_seen: dict[int, set[int]]) -> None:
+    cell = fitted(train=replace(TRAIN, threads=2))
+    torch.set_num_threads(1)
+    cell.predict(dense(), INSIDE)
+    assert threads_seen == {4: {2}}
+
+
+def test_deterministic_operations_are_switched_for_each_cells_step() -> None:
+    """On a device other than the CPU, whose operations give the same bits anyway."""
+    seen: list[tuple[str, bool]] = []
+
+    def steps(switch: str) -> Iterator[None]:
+        for _ in range(2):
+            seen.append((switch, torch.are_deterministic_algorithms_enabled()))
+            yield
+
+    device = torch.device("mps")
+    recipes = {switch: replace(TRAIN, deterministic=switch) for switch in ("on", "off")}
+    turns = [with_settings(steps(switch), recipe, device) for switch, recipe in recipes.items()]
+    for _ in range(2):
+        for turn in turns:
+            next(turn)
+    assert seen == [("on", True), ("off", False)] * 2
+    use_settings(recipes["on"], device)
+    use_settings(recipes["on"], torch.device("cpu"))
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_cudnn_searches_for_fast_algorithms_only_where_bits_may_differ() -> None:
+    for switch, searches in (("on", False), ("off", True), ("on", False)):
+        use_settings(replace(TRAIN, deterministic=switch), torch.device("cuda"))
+        assert torch.backends.cudnn.benchmark == searches
+
+
+def test_what_is_set_already_is_not_set_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_settings(replace(TRAIN, threads=2), torch.device("cpu"))
+    changes: list[int] = []
+    honest = torch.set_num_threads
+    monkeypatch.setattr(process_state.torch, "set_num_threads", lambda count: (changes.append(count), honest(count)))
+    for threads in (2, 2, 1, 1, 2):
+        use_settings(replace(TRAIN, threads=threads), torch.device("cpu"))
+    assert changes == [1, 2]
