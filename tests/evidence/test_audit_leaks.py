@@ -343,7 +343,7 @@ def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkey
         return replace(honest(config, rows), values=blend.fit(config, rows).apply(rows.predictions))
 
     monkeypatch.setattr(blend, "nested", not_nested)
-    leak(audits.found("nested blend", "blend.method=nnls"), "the rows of fold 0 are fitted by weights")
+    leak(audits.found("nested blend", "blend.method=nnls"), "are fitted by weights that its own targets have changed")
 
 
 def test_rows_snapped_to_a_grid_of_their_own_fold(home: Path, monkeypatch: Patch) -> None:

@@ -47,7 +47,7 @@ def test_the_scores_are_those_of_the_cells_predictions(trained: Path) -> None:
     scores = dict(value["scores"])
     for entry in value["cells"]:
         folder = trained / "runs" / "cells" / entry["key"]
-        held, predicted = np.load(folder / "held_out.npy"), np.load(folder / "out_of_fold.npy")[:, :, 0]
+        held, predicted = np.load(folder / "held_out.npy"), np.load(folder / "out_of_fold.npy").reshape(-1, 10)
         error = np.abs(predicted - truth[held])[coasting[held] == 0].mean()
         assert scores[entry["label"]][entry["fold"]] == pytest.approx(error)
     for label in ("hybrid", "lightgbm"):  # folds of equal size: the score of all rows is their mean
@@ -111,12 +111,14 @@ def test_equal_models_share_their_cells(rides: Path, home: Path) -> None:
     assert len(recorded(home)["cells"]) == 4
 
 
-def combined(home: Path, tmp_path: Path, speed: pl.Series, predicted: pl.Series) -> tuple[Result, np.ndarray]:
+def combined(
+    home: Path, tmp_path: Path, speed: pl.Series, predicted: pl.Series, metric: str = "mae"
+) -> tuple[Result, np.ndarray]:
     """What an only member's predictions become on rides of such speeds, and the fold of each ride."""
     tables = tiny.frames()
     tables["train"] = tables["train"].with_columns(speed)
     tiny.install(home, tiny.write(tmp_path / "gridded", tables), "gridded")
-    ready = preparation.prepare(config.load(Path("gridded")), Terminal(quiet=True))
+    ready = preparation.prepare(config.load(Path("gridded"), [f"data.metric={metric}"]), Terminal(quiet=True))
     only = Member("only", rows=predicted.to_numpy()[:, None])
     return scoring.combine(ready.config, [only], ready.train, ready.folds, None), ready.folds.assignment
 
@@ -128,11 +130,25 @@ def test_whether_a_fold_is_snapped_is_decided_by_the_other_folds_targets(home: P
     first = pl.Series(np.arange(len(speed)) < 10)
     off = gridded.zip_with(~first, gridded + 0.1).alias("speed")
     result, fold = combined(home, tmp_path, off, speed)
-    values, plain = result.blended[:, :8, 0], speed.to_numpy().reshape(12, 10)[:, :8]  # coasting rows are not scored
+    values, plain = (
+        result.blended.reshape(12, 10)[:, :8],
+        speed.to_numpy().reshape(12, 10)[:, :8],
+    )  # coasting rows are not scored
     snapped = (np.abs(4 * values - np.round(4 * values)) < 1e-9).all(axis=1)
     assert snapped.tolist() == (fold == fold[0]).tolist()
     assert (values[~snapped] == plain[~snapped]).all()
     assert list(result.scores) == ["only", "snapped to the grid"] and result.grids == [None]
+
+
+def test_a_grid_is_used_only_where_the_score_gains_by_it(home: Path, tmp_path: Path) -> None:
+    """Integer targets: a squared error wants their mean, which lies off the grid; an absolute one a value of the grid."""
+    rng = np.random.default_rng(0)
+    mean = rng.uniform(2.2, 15.8, size=120)
+    speed = pl.Series("speed", np.floor(mean + rng.uniform(size=120)))  # rounded at random: its mean is `mean`
+    for metric, kept in (("rmse", False), ("mae", True)):
+        result, _ = combined(home, tmp_path / metric, speed, pl.Series(mean), metric)
+        assert ("snapped to the grid" in result.scores) == kept == (result.grids != [None])
+        assert result.score <= result.scores["only"][-1]
 
 
 def test_a_step_that_changes_nothing_has_no_row(home: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
-from lab import exhaust, jobs, keys, planned, silent
+from lab import dense, exhaust, jobs, keys, planned, silent
 
 from foldline import models
 from foldline.cli.main import main
@@ -283,7 +284,7 @@ def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(h
     def finished(fold: int, seed: int, held: list[int], value: float) -> Cell:
         cell = Cell(model=None, scaler="none", fold=fold, seed=seed, depends={"fold": fold, "seed": seed})
         files.write_array(cell.folder / "held_out.npy", np.array(held))
-        files.write_array(cell.folder / "out_of_fold.npy", np.full((len(held), 2, 1), value))
+        files.write_array(cell.folder / "out_of_fold.npy", np.full((2 * len(held), 1), value))
         return cell
 
     experiment = [
@@ -292,8 +293,8 @@ def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(h
         finished(0, 1, [0, 2], 3.0),
         finished(1, 1, [1], 6.0),
     ]
-    dense = type("Store", (), {"y": np.zeros((3, 2, 1)), "lengths": np.array([2, 2, 2])})()
-    assert cells.out_of_fold(experiment, dense)[:, 0, 0].tolist() == [2.0, 5.5, 2.0]
+    store = replace(dense(series=3), lengths=np.array([2, 2, 2]), y=np.zeros((6, 1)), scored=np.ones(6, dtype=bool))
+    assert cells.out_of_fold(experiment, store)[:, 0].tolist() == [2.0, 2.0, 5.5, 5.5, 2.0, 2.0]
 
 
 def test_depends_is_written_in_the_open(trained: Path) -> None:

@@ -78,7 +78,7 @@ def combine(config: Config, every: Sequence[Member], store: Store, folds: Folds,
     shown = dict(zip(rows.labels, rows.predictions, strict=True))
     if len(every) > 1:
         shown[f"blend ({'auto: ' if decision else ''}{in_words(fitted.method)})"] = nested.values
-    shown |= _post_processed(config, nested.values, rows, store, exact)
+    shown |= _post_processed(config, nested, rows, store, exact)
     final = next(reversed(shown.values()))
     blended = np.zeros((len(store.scored), final.shape[1]))
     blended[store.scored] = final
@@ -124,13 +124,13 @@ def rows_of(every: Sequence[Member], config: Config, store: Store, folds: Folds)
 
 
 def _post_processed(
-    config: Config, mixed: np.ndarray, rows: Rows, store: Store, exact: Exact | None
+    config: Config, nested: Nested, rows: Rows, store: Store, exact: Exact | None
 ) -> dict[str, np.ndarray]:
     """Step -> rows after it, in order, where it changed any; nothing fitted has seen the fold it is applied to."""
     done: dict[str, np.ndarray] = {}
-    snapped = _snapped_by_fold(mixed, rows) if config.post.snap else mixed
-    if not np.array_equal(snapped, mixed):
-        mixed = done[SNAPPED] = snapped
+    mixed = snapped_by_fold(nested, rows) if config.post.snap else nested.values
+    if not np.array_equal(mixed, nested.values):
+        done[SNAPPED] = mixed
     if exact is not None:
         done[EXACT_ROWS] = post_processing.paste(mixed, exact.values[store.scored])
     return done
@@ -147,13 +147,17 @@ def _by_target(values: np.ndarray, rows: Rows) -> list[float]:
     return [rows.metric(rows.y[:, target], values[:, target]) for target in range(rows.y.shape[1])]
 
 
-def _snapped_by_fold(values: np.ndarray, rows: Rows) -> np.ndarray:
-    """Snap each fold to the grid of the other folds' targets, where those folds' score gains by it."""
-    snapped = np.empty_like(values)
-    for number in np.unique(rows.fold):
-        inside = rows.fold == number
-        grids = post_processing.helpful_grids(rows.y[~inside], values[~inside], rows.metric)
-        snapped[inside] = post_processing.snap(values[inside], grids)
+def snapped_by_fold(nested: Nested, rows: Rows) -> np.ndarray:
+    """Snap each fold's rows to the grid of the other folds' targets, where those folds' score gains by it: (R, K).
+
+    The other folds' predictions that decide are those of the blend that was fitted without the fold: their own nested
+    ones come from weights that saw its targets.
+    """
+    snapped, parts = np.empty_like(nested.values), rows.parts
+    for part, fitted in zip(np.unique(parts), nested.fitted, strict=True):
+        others = rows.where(parts != part)
+        grids = post_processing.helpful_grids(others.y, blend.applied(fitted, others), rows.metric)
+        snapped[parts == part] = post_processing.snap(nested.values[parts == part], grids)
     return snapped
 
 
