@@ -1,4 +1,4 @@
-"""Pages for readers: the verbs, options, configs and files that they name are there."""
+"""Pages for readers: the verbs, options and files that they name exist."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from foldline.cli.verb_table import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+HISTORY = ROOT / "docs" / "log.md"  # names files as they were called on that day
+PLACE = re.compile(r"(?<![\w/])(?:src|tests|features|models|docs|benchmarks)/[\w./-]*\w")
 COMMAND = re.compile(r"\./run\.sh ([a-z]+)((?: +[^\s#`&|]+)*)")
 
 
@@ -22,7 +24,7 @@ def shown(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_commands_are_verbs_with_options_they_take(page: Path) -> None:
     for name, rest in COMMAND.findall(page.read_text(encoding="utf-8")):
-        assert name in VERBS, f"{shown(page)} names a verb that is not there: {name}"
+        assert name in VERBS, f"{shown(page)} names an unknown verb: {name}"
         verb = VERBS[name]
         if verb.module == "develop":
             continue
@@ -34,3 +36,10 @@ def test_commands_are_verbs_with_options_they_take(page: Path) -> None:
 def test_links_lead_to_files(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert link.startswith("http") or (page.parent / link).exists(), f"{shown(page)} links to {link}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != HISTORY], ids=shown)
+def test_files_and_folders_of_the_checkout_are_there(page: Path) -> None:
+    named = {place for place in PLACE.findall(page.read_text(encoding="utf-8")) if "/KIND.py" not in place}
+    missing = {place for place in named if not (ROOT / place).exists()}
+    assert not missing, f"{shown(page)} names {', '.join(sorted(missing))}"

@@ -12,7 +12,7 @@ import io
 import re
 import tokenize
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -28,6 +28,7 @@ from foldline.experiment.config import TABLES
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.models.blocks import BLOCKS
+from foldline.models.contract import Part
 from foldline.models.heads import HEADS
 
 PAGE = Path(foldline.__path__[0]).parents[1] / "docs" / "reference.md"
@@ -59,9 +60,9 @@ def page() -> str:
         if name == "features":
             parts += _features()
     parts += ["### [[model]]\n", MODEL, *_sections("teacher", TeacherConfig), *_sections("pretrain", PretrainConfig)]
-    parts += _registry("Models: `name` of a [[model]]", {name: part.config for name, part in models.MODELS.items()})
-    parts += _registry("Blocks: `kind` in `blocks`", {name: part.config for name, part in BLOCKS.items()})
-    parts += _registry("Heads: `kind` in `head`", {name: part.config for name, part in HEADS.items()})
+    parts += _registry("Models: `name` of a [[model]]", models.MODELS)
+    parts += _registry("Blocks: `kind` in `blocks`", BLOCKS)
+    parts += _registry("Heads: `kind` in `head`", HEADS)
     parts += ["## Tables of other files\n", *_sections("[tune] of a search", TuneConfig)]
     parts += _sections("[ablate] of an ablation", AblateConfig)
     parts += [*_sections("[study] of a study", StudyConfig), *_sections("[[system]] of a study", SystemConfig)]
@@ -91,17 +92,24 @@ def _verbs() -> list[str]:
 
 def _features() -> list[str]:
     intro = "Families, named in `features.families`; each has a table of its own, `features.lags = {lags = [1, 2]}`.\n"
-    return [intro, *_registry("Feature families", dict(features.FAMILIES))]
-
-
-def _registry(title: str, kinds: dict[str, Any]) -> list[str]:
-    """A section for the entries of a registry, by name."""
-    parts = [f"### {title}\n"]
-    for name in sorted(kinds):
-        parts.append(f"**`{name}`**: {_about(kinds[name])}\n")
-        rows = keys(kinds[name])
-        parts += [_table(rows)] if rows else []
+    parts = [intro, "### Feature families\n"]
+    for name, family in sorted(features.FAMILIES.items()):  # whose docstring lists its columns
+        parts += _entry(name, _sentence(family), family)
     return parts
+
+
+def _registry(title: str, registry: Mapping[str, Part]) -> list[str]:
+    """Make the section of a registry; each entry is described by the docstring of its file."""
+    parts = [f"### {title}\n"]
+    for name, part in sorted(registry.items()):
+        parts += _entry(name, _first_paragraph(inspect.getmodule(part.make)), part.config)
+    return parts
+
+
+def _entry(name: str, about: str, kind: Any) -> list[str]:
+    """Make the entry of a registry: its description, and a table where it has keys."""
+    rows = keys(kind)
+    return [f"**`{name}`**: {about}\n", *([_table(rows)] if rows else [])]
 
 
 def _sections(title: str, kind: Any, path: str = "") -> Iterator[str]:
@@ -127,16 +135,13 @@ def _table(rows: list[Key]) -> str:
 
 def _sentence(kind: Any) -> str:
     """Return a docstring's first paragraph on one line, without the table's name before it, which the title has."""
-    text = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
-    text = re.sub(r"^(\[+[\w.]+\]+|\w+ = \{\.\.\.\} in a \[\[model\]\]): ", "", text)
+    text = re.sub(r"^(\[+[\w.]+\]+|\w+ = \{\.\.\.\} in a \[\[model\]\]): ", "", _first_paragraph(kind))
     return text[:1].upper() + text[1:]
 
 
-def _about(kind: Any) -> str:
-    """Describe an entry of a registry: by the docstring of a feature family's class, or of a model's file."""
-    if kind in features.FAMILIES.values():
-        return _sentence(kind)
-    return " ".join((inspect.getdoc(inspect.getmodule(kind)) or "").split("\n\n")[0].split())
+def _first_paragraph(documented: Any) -> str:
+    """Return the first paragraph of a docstring on one line."""
+    return " ".join((inspect.getdoc(documented) or "").split("\n\n")[0].split())
 
 
 def dotted() -> list[str]:
