@@ -1,8 +1,8 @@
-"""Makes the README's pictures: what a terminal shows of the quickstart, and its report, light and dark. Needs Chromium.
+"""Makes the README's pictures: the quickstart in a terminal, and its report in light and dark. Needs Chromium.
 
     .venv/bin/python docs/pictures/make.py
 
-It runs `./run.sh train` first: seconds where the cells are finished, minutes else.
+It runs `./run.sh train` first: seconds where the cells are finished, else minutes.
 """
 
 from __future__ import annotations
