@@ -1,15 +1,15 @@
-"""How much history an LSTM uses: its answers when it begins anew k steps before each of them. Run:
+"""How much history an LSTM uses: its predictions when it starts anew k steps before each of them. Run:
 
     ./run.sh bench truncation                 # two stacked LSTMs on simulated breaths, a few minutes on a core
     ./run.sh bench truncation --kind stable   # the same, kept a contraction
     ./run.sh bench truncation --twin          # and a feed-forward net trained for each k
 
 After Miller & Hardt 2019, https://arxiv.org/abs/1805.10369 (section 4): cut to its last k inputs a recurrence is a
-feed-forward net on them. Where the curve reaches the whole model's error, nothing further back matters to it. The
-network sees what the valve does (u_in, u_out), how long a step took, R and C: no sums over the past, which would carry
-history around the recurrence. Columns: mean absolute error of held-out scored steps in cmH2O, and the mean distance to
-the whole model's answers; lambda, the factor by which that distance falls a step, from the row before; twin, the error
-of a feed-forward net that is trained on the last k inputs alone, gated convolutions with as many weights.
+feed-forward net on them. Where the curve reaches the whole model's error, no earlier step matters. The inputs are the
+valves (u_in, u_out), the duration of a step, R and C: no sums over the past, which would carry history around the
+recurrence. Columns: mean absolute error of held-out scored steps in cmH2O, and the mean distance to the whole model's
+predictions; lambda, the factor by which that distance falls a step, from the row before; twin, the error of a
+feed-forward net that is trained on the last k inputs alone, gated convolutions with as many weights.
 """
 
 import argparse
@@ -34,27 +34,27 @@ WIDTHS = range(2, 513, 2)  # that a twin may have
 
 
 def breaths(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs (N, 80, 5), pressure (N, 80) in cmH2O, and which steps are scored (N, 80) bool."""
+    """Simulate inputs (N, 80, 5), pressure (N, 80) in cmH2O, and which steps are scored (N, 80) bool."""
     table = frame(simulate(count, seed), np.arange(count))
 
     def plane(name: str) -> np.ndarray:
         return table[name].to_numpy().astype(np.float64).reshape(count, STEPS)
 
-    took = np.diff(plane("time_step"), axis=1, prepend=0.0)
-    x = np.stack([plane("u_in") / 30, plane("u_out"), took / 0.03, np.log(plane("R")), np.log(plane("C"))], axis=2)
+    duration = np.diff(plane("time_step"), axis=1, prepend=0.0)
+    x = np.stack([plane("u_in") / 30, plane("u_out"), duration / 0.03, np.log(plane("R")), np.log(plane("C"))], axis=2)
     x[:, :, 3:] -= x[:, :, 3:].mean(axis=(0, 1))
     pressure = torch.from_numpy(plane("pressure").astype(np.float32))
     return torch.from_numpy(x.astype(np.float32)), pressure, torch.from_numpy(plane("u_out") == 0)
 
 
 def network_of(kind: str, width: int) -> Hybrid:
-    """Two blocks that only look back, under one linear map."""
+    """Make a network of two causal blocks under one linear map."""
     table = {"kind": kind} if kind == "lstm" else {"kind": kind, "bidirectional": False}
     return Hybrid(Config(width=width, blocks=(table, table)), 5, (), Targets(count=1))
 
 
 def twin_of(steps: int, weights: int) -> Hybrid:
-    """A feed-forward net on the last `steps` inputs, of the width that comes nearest to so many weights."""
+    """Make a feed-forward net on the last `steps` inputs, of the width with the number of weights nearest to this."""
 
     def made(width: int) -> Hybrid:
         window, point = ({"kernel_size": size, "context": size, "layers": 1, "causal": True} for size in (steps, 1))
@@ -69,12 +69,12 @@ def twin_of(steps: int, weights: int) -> Hybrid:
 
 
 def size(network: Hybrid) -> int:
-    """Number of weights."""
+    """Count the weights."""
     return sum(weight.numel() for weight in network.parameters())
 
 
-def answers(network: Hybrid, x: Tensor) -> Tensor:
-    """(N, T, 5) -> (N, T, 1), scaled."""
+def predict(network: Hybrid, x: Tensor) -> Tensor:
+    """Predict (N, T, 5) -> (N, T, 1), scaled."""
     out: Tensor = network.head(network(x, torch.zeros(len(x), 0, dtype=torch.long), None))
     return out
 
@@ -87,7 +87,7 @@ def train(network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, epochs: int) ->
     order = torch.cat([torch.randperm(len(x))[: len(x) // BATCH * BATCH] for _ in range(epochs)]).split(BATCH)
     for number, chosen in enumerate(order, start=1):
         optimiser.zero_grad()
-        loss = network.head.loss(answers(network, x[chosen]), y[chosen, :, None], scored[chosen].float(), None)
+        loss = network.head.loss(predict(network, x[chosen]), y[chosen, :, None], scored[chosen].float(), None)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
@@ -99,8 +99,8 @@ def train(network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, epochs: int) ->
 def curve(
     network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, scale: float, history: tuple[int, ...] = HISTORY
 ) -> list[tuple[int, float, float]]:
-    """(k, mean absolute error, mean distance to the whole model's answers), both in cmH2O."""
-    run = partial(answers, network)
+    """Return (k, mean absolute error, mean distance to the whole model's predictions), both in cmH2O."""
+    run = partial(predict, network)
     whole, rows = truncated(run, x, STEPS)[..., 0], []
     for steps in history:
         cut = truncated(run, x, steps)[..., 0]
@@ -110,7 +110,7 @@ def curve(
 
 
 def table(rows: list[tuple[int, float, float]], twins: dict[int, float]) -> Iterator[str]:
-    """Lines: a head, and one for each k. twins: errors in cmH2O, of none or of all k."""
+    """Yield lines: a head, and one for each k. twins: errors in cmH2O, of none or of all k."""
     yield f"{'k':>4}{'error':>10}{'distance':>10}{'lambda':>8}{'twin':>10}"[: None if twins else -10]
     before: tuple[int, float] | None = None
     for steps, error, distance in rows:

@@ -2,9 +2,10 @@
 
     ./run.sh bench zoo        # writes docs/zoo.md; about a minute on a core
 
-Rows are the registries (models/__init__.py, models/blocks/__init__.py). The source is what the file's docstring names.
-Sizes and speeds are those of the defaults on 37 features, the 1st place's, and 80 steps; a block is alone in a hybrid.
-Scores are those of finished studies in runs/ (./run.sh study), a system being known by its name: '-' where none is.
+Rows are the registries (models/__init__.py, models/blocks/__init__.py). The source is the first that the file's
+docstring names. Sizes and speeds are those of the defaults on 37 features, the 1st place's, and 80 steps; a block is
+alone in a hybrid. Scores are those of finished studies in runs/ (./run.sh study), matched by the system's name: '-'
+where there is none.
 """
 
 import argparse
@@ -66,7 +67,7 @@ LEAD = f"""# The zoo
 Made by `./run.sh bench zoo`; don't edit it. Sizes are those of the defaults on {FEATURES} features, a block being alone
 in a hybrid 64 wide. A step is one of training, on {SERIES} series of {STEPS} steps and one core: compare them with each
 other only. Scores come from finished studies, whose systems are equal in size: [how-to/study.md](how-to/study.md);
-LightGBM and the winners' networks have sizes of their own, and the generating WaveNet needs a known start: none.
+LightGBM and the winners' networks have fixed sizes, and the generating WaveNet needs a known start: they have no score.
 """
 HEAD = ("system", "what it is", "source", "the test that only the real thing passes", "parameters", "ms a step")
 
@@ -98,14 +99,14 @@ class Entry:
 
 
 def entries() -> Iterator[Entry]:
-    """All rows: blocks, then models."""
+    """Yield all rows: blocks, then models."""
     for block, registry in ((True, BLOCKS), (False, MODELS)):
         for name, part in registry.items():
             yield Entry(name=name, part=part, block=block)
 
 
 def source(about: str) -> str:
-    """The first source that a docstring names, linked where it has an address; '-' where it names none."""
+    """Return the first source that a docstring names, linked where it has an address; '-' where it names none."""
     found = re.search(r"Sources?: (.+?)(?:, (https?://[^\s,;()]+)| \()", about)
     if found is None:
         return "-"
@@ -113,28 +114,28 @@ def source(about: str) -> str:
 
 
 def parameters(model: ModelConfig) -> int:
-    """How many numbers the network learns; nothing is allocated."""
+    """Count the network's parameters; nothing is allocated."""
     with torch.device("meta"):
         network = network_cell.build(model.name, model.params, FEATURES, LEVELS, TARGETS)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def fixed(entry: Entry) -> list[str]:
-    """The columns that the source alone decides."""
+    """Return the columns that follow from the source alone."""
     test = SPECIAL[entry.file]
-    said = test.split("::test_")[1].replace("_", " ")
+    title = test.split("::test_")[1].replace("_", " ")
     size = "-" if entry.model.on_rows else f"{parameters(entry.model):,}"
     return [
         f"[{entry.name}](../models/{entry.file}.py)",
         re.split(r"[:.]", entry.about)[0],
         source(entry.about),
-        f"[{said}](../tests/models/{test.split('::')[0]})",
+        f"[{title}](../tests/models/{test.split('::')[0]})",
         size,
     ]
 
 
 def milliseconds(entry: Entry) -> str:
-    """Of a training step: forward, backward, update."""
+    """Measure a training step, ms: forward, backward, update; '-' for models on rows."""
     if entry.model.on_rows:
         return "-"
     names = ("time_step", *(f"feature {number}" for number in range(1, FEATURES)))
@@ -152,12 +153,12 @@ class Scores:
 
 
 def plain(name: str) -> str:
-    """Of a system or an entry: ES-RNN and esrnn are one."""
+    """Reduce a name to its letters and digits: ES-RNN and esrnn are one system."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def finished(runs: Path) -> list[Scores]:
-    """Of simulated and of real series, the study with most systems; of equal ones the last."""
+    """Return the study with most systems of simulated and of real series; of equal ones the last."""
     best: dict[str, tuple[tuple[int, float], Scores]] = {}
     for path in runs.glob("study-*/*/study.json"):
         study = files.read_json(path)
@@ -175,13 +176,13 @@ def finished(runs: Path) -> list[Scores]:
 
 
 def scored(entry: Entry, study: Scores) -> str:
-    """Its score; the system of a name that a block has is the block."""
+    """Return its score; a name that a block and a model share is the block's."""
     score = None if not entry.block and entry.name in BLOCKS else study.scores.get(plain(entry.name))
     return "-" if score is None else f"{score:.4f}"
 
 
 def page(studies: list[Scores]) -> str:
-    """docs/zoo.md."""
+    """Return the text of docs/zoo.md."""
     head = [*HEAD, *(study.title for study in studies)]
     rows = []
     for entry in entries():

@@ -118,7 +118,7 @@ def test_a_feed_forward_twin_sees_the_last_steps_and_is_as_large(steps: int) -> 
     twin = truncation.twin_of(steps, 67_000).eval()
     assert abs(truncation.size(twin) - 67_000) < 0.1 * 67_000
     x = torch.randn(1, 90, 5, generator=torch.Generator().manual_seed(1))
-    assert receptive_field(partial(truncation.answers, twin), x, 85) == list(range(85 - steps + 1, 86))
+    assert receptive_field(partial(truncation.predict, twin), x, 85) == list(range(85 - steps + 1, 86))
 
 
 def test_nothing_can_be_truncated_to_no_step() -> None:

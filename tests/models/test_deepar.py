@@ -29,6 +29,7 @@ def constant(mu: float, sigma: float, **changes: Any) -> DeepAR:
     return network
 
 
+@pytest.mark.learned
 @pytest.mark.parametrize("form", ["aligned", "autoregressive"])
 def test_the_likelihood_recovers_a_known_gaussian(form: str) -> None:
     network, random = make(Targets(count=1), 1, form=form), torch.Generator().manual_seed(1)

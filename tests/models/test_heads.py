@@ -101,6 +101,7 @@ def test_the_median_alone_is_l1() -> None:
     assert loss(heads.build({"kind": "quantile", "levels": [0.5]}, 4, ONE), [[1.0]], [[4.0]], [1]) == 3.0
 
 
+@pytest.mark.learned
 def test_quantiles_cover_what_their_level_says() -> None:
     y = torch.distributions.Exponential(1.0).icdf((torch.arange(2000) + 0.5) / 2000)  # skewed: no normal fits
     head = heads.build({"kind": "quantile", "levels": [0.1, 0.25, 0.5, 0.9]}, 1, ONE)
@@ -140,6 +141,7 @@ def test_laplace_by_hand() -> None:
     assert loss(head, [[2.0, 0.7]], [[3.5]], [1]) == pytest.approx(expected)
 
 
+@pytest.mark.learned
 @pytest.mark.parametrize(("kind", "drawn_from"), [("gaussian", "Normal"), ("laplace", "Laplace")])
 def test_a_likelihood_recovers_location_scale_and_mean_error(kind: str, drawn_from: str) -> None:
     torch.manual_seed(0)

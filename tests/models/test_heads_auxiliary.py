@@ -85,6 +85,7 @@ def test_it_adds_its_share_to_the_heads_own_loss() -> None:
     assert head.loss(raw, Y, weight, None).item() == pytest.approx(own + 0.5 * differences)
 
 
+@pytest.mark.learned
 def test_its_outputs_learn_the_differences_of_the_target() -> None:
     torch.manual_seed(0)
     table: dict[str, Any] = {"kind": "gaussian", "aux": {"differences": [1, 2], "weight": 1.0}}

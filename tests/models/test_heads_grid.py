@@ -94,6 +94,7 @@ def test_each_target_has_its_own_grid() -> None:
     assert head.loss(raw, torch.tensor([[[1.0, 120.0]]]), torch.ones(1, 1), None).item() == 1e4 / 2
 
 
+@pytest.mark.learned
 def test_a_step_that_is_one_of_two_values_gets_both() -> None:
     """Trained on 1 at two steps of five and on 9 at three, all alike to the body: no location says that."""
     head = grid((0.0, 1.0, 11), soften=1.0)

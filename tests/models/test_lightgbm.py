@@ -36,6 +36,7 @@ def test_same_seed_same_bits_and_another_seed_others() -> None:
     assert not np.array_equal(fitted().predict(x, 1), fitted(seed=1).predict(x, 1))
 
 
+@pytest.mark.learned
 def test_each_target_has_its_own_booster() -> None:
     model, (x, y) = fitted(config=Config(rounds=60, min_data_in_leaf=5)), rows()
     predicted = model.predict(x, 1)
@@ -43,6 +44,7 @@ def test_each_target_has_its_own_booster() -> None:
     assert (np.abs(predicted - y).mean(axis=0) < 0.2 * np.abs(y).mean(axis=0)).all()
 
 
+@pytest.mark.learned
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.8])
 def test_a_quantile_is_that_of_its_alpha(alpha: float) -> None:
     """Of rows that no feature tells apart, each prediction is the quantile of all labels."""
@@ -81,6 +83,7 @@ def test_rounds_are_reported_over_all_targets() -> None:
     assert reported == [(done, 16) for done in range(1, 17)]
 
 
+@pytest.mark.learned
 def test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on(tmp_path: Path) -> None:
     """One target is noise, which more and more trees learn by heart; the other can be learnt to the end."""
     config, (x, y), noise = (

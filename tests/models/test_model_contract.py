@@ -173,14 +173,17 @@ def test_saved_and_loaded_weights_give_the_same_bits(form: str, tmp_path: Path) 
     assert torch.equal(other.head(other(x, static, MASK)), network.head(network(x, static, MASK)))
 
 
+@pytest.mark.learned
 @pytest.mark.parametrize("form", [*BLOCKS, "stable rnn", "transformer time"])
-def test_a_block_can_learn_eight_series_by_heart(form: str) -> None:
+def test_a_block_can_memorise_eight_series(form: str) -> None:
+    """Steps are many enough that other seeds and other instruction sets end below half of the bound, too."""
+    steps = 800 if form == "time2vec" else 400  # one linear map of the input: slowest
     network = make_hybrid(form, blocks=1, targets=1, width=24).train()
     x, static = batch(series=8, steps=6)
     y, scored = torch.randn(8, 6, 1, generator=torch.Generator().manual_seed(2)), torch.ones(8, 6, dtype=torch.bool)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, total_iters=200)
-    for _ in range(200):
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, total_iters=steps)
+    for _ in range(steps):
         optimiser.zero_grad()
         network.head.loss(network.head(network(x, static, None)), y, scored.float(), None).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)  # as the trainer does

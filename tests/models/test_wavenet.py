@@ -84,6 +84,7 @@ def test_static_columns_enter_every_layer() -> None:
     assert not torch.allclose(first[:, 0], other[:, 0])
 
 
+@pytest.mark.learned
 def test_it_goes_on_with_the_rhythm_of_a_known_start() -> None:
     """y_t = y_{t-4}, every series with four values of its own: only the past target determines them."""
     network, random = make(4, width=16, layers=3).train(), torch.Generator().manual_seed(1)
