@@ -67,6 +67,7 @@ def test_a_known_start_of_the_target_is_an_input_not_a_leak(home: Path) -> None:
         assert audits.found(name).verdict == "clean"
 
 
+@pytest.mark.learned
 def test_honest_rides_are_clean_and_leave_a_page(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("train", "rides")
     before = tiny.tree(rides)
@@ -89,6 +90,7 @@ def test_honest_rides_are_clean_and_leave_a_page(rides: Path, capsys: pytest.Cap
     assert {name: after[name] for name in before} == before  # the small runs leave no cells
 
 
+@pytest.mark.learned
 def test_an_honest_teacher_early_stopping_and_choice_of_blends_are_clean(rides: Path, tmp_path: Path) -> None:
     watching = ("inner split", "teachers", "held-out targets", "held-out rows", "test rows", "nested blend")
     found = verdicts(tmp_path / "scratch", "rides", *THOROUGH, only=watching)
@@ -105,6 +107,7 @@ def test_few_series_are_not_enough_and_that_is_said(rides: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.learned
 def test_the_quickstart_in_small_is_clean(home: Path, tmp_path: Path) -> None:
     sizes = ["data.simulate.breaths=200", "data.simulate.test_breaths=50", *SMOKE[2:]]
     assert leaks(verdicts(tmp_path / "scratch", "quickstart", *sizes)) == {}
@@ -112,6 +115,7 @@ def test_the_quickstart_in_small_is_clean(home: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data at {REAL} (FOLDLINE_REAL_DATA names their folder)")
+@pytest.mark.learned
 def test_the_real_sample_is_clean(home: Path, tmp_path: Path) -> None:
     found = verdicts(tmp_path / "scratch", "sample", f"data.source={REAL}")
     assert leaks(found) == {}

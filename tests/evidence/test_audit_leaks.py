@@ -304,6 +304,7 @@ def test_a_network_trained_on_all_series(rides: Path, monkeypatch: Patch) -> Non
     ("check", "named"),
     [("held-out targets", "lightgbm fold 0 seed 0"), ("shuffled targets", "better than chance (p = 0.0002")],
 )
+@pytest.mark.learned
 def test_trees_grown_on_all_series(check: str, named: str, rides: Path, monkeypatch: Patch) -> None:
     honest = boosting_cell.RowsCell.fit
     monkeypatch.setattr(
@@ -312,6 +313,7 @@ def test_trees_grown_on_all_series(check: str, named: str, rides: Path, monkeypa
     leak(audits.found(check), named)
 
 
+@pytest.mark.learned
 def test_trees_that_use_the_target_when_they_predict(rides: Path, monkeypatch: Patch) -> None:
     honest = boosting_cell.RowsCell.predict
 
@@ -336,6 +338,7 @@ def test_a_scaler_fitted_with_the_test_table(rides: Path, monkeypatch: Patch) ->
     leak(audits.found("test rows"), "hybrid fold 0 seed 0: the scaler's centres")
 
 
+@pytest.mark.learned
 def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkeypatch: Patch) -> None:
     honest = blend.nested
 
@@ -346,6 +349,7 @@ def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkey
     leak(audits.found("nested blend", "blend.method=nnls"), "are fitted by weights that its own targets have changed")
 
 
+@pytest.mark.learned
 def test_rows_snapped_to_a_grid_of_their_own_fold(home: Path, monkeypatch: Patch) -> None:
     audits.rides(home, on_a_grid())
 

@@ -170,7 +170,8 @@ def test_the_permutation_test_is_exact_and_sees_a_leak(home: Path, monkeypatch: 
     for _ in range(200):
         donors = rng.permutation(count)
         guess = rng.normal(size=dense.y.shape)  # type: ignore[union-attr]
-        seen = guess + 0.5 * np.asarray(dense.y)[donors]
+        donated = dense.y.reshape(count, audits.STEPS, 1)[donors].reshape(-1, 1)  # (R, 1)
+        seen = guess + 0.5 * donated
         for predictions, into in ((guess, without_leak), (seen, with_leak)):
             score, permuted = shuffled_targets._scores(predictions, train, donors, dense, context.folds.assignment)
             into.append((1 + (permuted <= score).sum()) / 200)

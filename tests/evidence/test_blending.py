@@ -238,6 +238,7 @@ def test_one_member_is_no_blend(trained: Path, rides: Path, capsys: pytest.Captu
     assert "A blend needs two members at least, but more has lightgbm only" in refusal(["blend", "more"], capsys)
 
 
+@pytest.mark.learned
 def test_a_member_from_outside_is_weighed_and_stored(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -323,6 +324,7 @@ def test_a_member_from_outside_that_is_not_of_our_rows_and_folds_is_refused_befo
     assert not (home / "runs" / "cells").exists()
 
 
+@pytest.mark.learned
 def test_train_blends_a_member_from_outside_and_infer_uses_it(trained: Path) -> None:
     outside_member(trained)
     with_folds(trained)

@@ -179,6 +179,7 @@ def test_the_page_shows_each_system_with_its_evidence_and_growth(studied: Path) 
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
+@pytest.mark.learned
 def test_a_causal_system_is_truncated_and_untruncated_it_is_its_cell(
     studied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_dry_run_trains_nothing(search_file: Path, home: Path, capsys: pytest.
     assert not cells(home) and not list((home / "runs").glob("search/*"))
 
 
+@pytest.mark.learned
 def test_a_pruned_trial_keeps_its_finished_cells(search_file: Path, home: Path) -> None:
     tiny.run(*TUNE, "tune.pruner=third", "tune.startup=1", "tune.trials=10")
     ended = searches.found(home)["trials"]
@@ -180,6 +181,7 @@ check_seeds = [0]
 """
 
 
+@pytest.mark.learned
 def test_watched_scores_prune_inside_a_fold(rides: Path, home: Path) -> None:
     searches.install(home, WATCHED)
     network = "model=[{name = 'hybrid', width = 4, blocks = [{kind = 'conv'}]}]"
@@ -334,8 +336,8 @@ def test_a_trial_that_was_failed_before_its_lease_was_taken_is_left_to_others(
 
 
 def test_no_trial_begins_that_would_not_end_in_time(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue, now = searches.queue(search_file), time.time()
-    monkeypatch.setattr(workers, "time", SimpleNamespace(time=lambda: now))
+    queue, now = searches.queue(search_file), 1e9
+    monkeypatch.setattr(workers, "time", SimpleNamespace(time=lambda: now))  # a clock that stands
     assert not TimeLimit(until=now + 1000).passed(queue)
     assert TimeLimit(until=now - 1).passed(queue)
     monkeypatch.setattr(workers, "seconds_a_trial", lambda _: 100.0)

@@ -80,8 +80,8 @@ def test_a_search_that_is_killed_ten_times_ends_complete(rides: Path, home: Path
     folder = (home / "runs" / "search" / "latest").resolve()
     queue = TrialQueue(replace(searches.search(path, *words), folder=folder))
     for number in range(KILLS):
-        until("a trial by four workers", partial(all_running, run, queue, len(queue.trials())), run)
-        time.sleep(draw.uniform(0.0, 0.5))
+        more = draw.randrange(3)  # so that kills hit workers at different points of their trials
+        until("a trial by four workers", partial(all_running, run, queue, len(queue.trials()) + more), run)
         assert queue.ended < TRIALS, "too few trials for ten kills"
         run.kill(number % 2 == 1, draw)
         if number % 2 == 1:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -27,6 +28,13 @@ with Leases(Path(sys.argv[1])).hold(7):
     print("held", flush=True)
     time.sleep(600)
 """
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The time of a clock that stands still, in seconds since 1970."""
+    monkeypatch.setattr(leases, "time", SimpleNamespace(time=lambda: 1e9))
+    return 1e9
 
 
 def killed_holder(folder: Path) -> None:
@@ -55,29 +63,26 @@ def test_the_id_is_drawn_once_for_a_folder(tmp_path: Path) -> None:
     assert Leases(tmp_path / "a").id == first != Leases(tmp_path / "b").id
 
 
-def test_a_worker_elsewhere_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
-    here, now = Leases(tmp_path), time.time()
+def test_a_worker_elsewhere_is_judged_by_its_heartbeat(tmp_path: Path, clock: float) -> None:
+    here, now = Leases(tmp_path), clock
     long_ago = now - leases.HEARTBEAT_TIMEOUT_S - 1
     assert not here.dead(1, {"lease": "other", "beat": now}, began=long_ago, several_folders=True)
     assert here.dead(1, {"lease": "other", "beat": long_ago}, began=long_ago, several_folders=True)
     assert not here.dead(1, {"lease": "other"}, began=now, several_folders=True)
 
 
-def test_a_worker_killed_before_it_registered(tmp_path: Path) -> None:
-    here = Leases(tmp_path)
-    assert here.dead(1, {}, began=time.time(), several_folders=False)  # no other folder of leases: the lease decides
-    assert not here.dead(1, {}, began=time.time(), several_folders=True)
-    assert here.dead(
-        1, {}, began=time.time() - leases.REGISTRATION_TIMEOUT_S - 1, several_folders=True
-    )  # registering takes a moment
+def test_a_worker_killed_before_it_registered(tmp_path: Path, clock: float) -> None:
+    """With one folder of leases the lease decides; else registering may take a moment."""
+    here, long_ago = Leases(tmp_path), clock - leases.REGISTRATION_TIMEOUT_S - 1
+    assert here.dead(1, {}, began=clock, several_folders=False)
+    assert not here.dead(1, {}, began=clock, several_folders=True)
+    assert here.dead(1, {}, began=long_ago, several_folders=True)
 
 
-def test_a_heartbeat_counts_whatever_the_start_time_is(tmp_path: Path) -> None:
+def test_a_heartbeat_counts_whatever_the_start_time_is(tmp_path: Path, clock: float) -> None:
     """A database keeps local times: of a machine further east they lie in the future."""
-    long_ago = time.time() - leases.HEARTBEAT_TIMEOUT_S - 1
-    assert Leases(tmp_path).dead(
-        1, {"lease": "other", "beat": long_ago}, began=time.time() + 7200, several_folders=True
-    )
+    attrs = {"lease": "other", "beat": clock - leases.HEARTBEAT_TIMEOUT_S - 1}
+    assert Leases(tmp_path).dead(1, attrs, began=clock + 7200, several_folders=True)
 
 
 def journal(folder: Path) -> optuna.Study:
