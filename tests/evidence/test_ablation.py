@@ -33,7 +33,7 @@ def ablated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ablated(ablated_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Its home folder, as FOLDLINE_HOME, to be looked at."""
+    """Its home folder, as FOLDLINE_HOME, for reading."""
     monkeypatch.setenv("FOLDLINE_HOME", str(ablated_once / "home"))
     monkeypatch.chdir(ablated_once)
     return ablated_once / "home"
@@ -213,11 +213,11 @@ def test_an_outside_member_can_be_dropped_and_the_tables_are_read_once(
     rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The outside member predicts the truth, so the mean has half of the trees' error."""
-    tables, honest, read = tiny.frames(), loading.load, []
+    tables, original, read = tiny.frames(), loading.load, []
     tables["train"].select("row", "speed").write_csv("oof.csv")
     tables["sample_submission"].write_csv("test.csv")
     ablations.install(home, OUTSIDE_MEMBER)
-    monkeypatch.setattr(loading, "load", lambda data: read.append(data) or honest(data))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(loading, "load", lambda data: read.append(data) or original(data))  # type: ignore[func-returns-value]
     tiny.run("ablate", "ablate-rides", "--quiet")
     value = found(home)
     alone, _ = value["variants"]

@@ -68,7 +68,7 @@ def test_a_known_start_of_the_target_is_an_input_not_a_leak(home: Path) -> None:
 
 
 @pytest.mark.learned
-def test_honest_rides_are_clean_and_leave_a_page(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rides_without_leaks_are_clean_and_leave_a_page(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("train", "rides")
     before = tiny.tree(rides)
     capsys.readouterr()
@@ -91,7 +91,7 @@ def test_honest_rides_are_clean_and_leave_a_page(rides: Path, capsys: pytest.Cap
 
 
 @pytest.mark.learned
-def test_an_honest_teacher_early_stopping_and_choice_of_blends_are_clean(rides: Path, tmp_path: Path) -> None:
+def test_a_teacher_early_stopping_and_choice_of_blends_are_clean(rides: Path, tmp_path: Path) -> None:
     watching = ("inner split", "teachers", "held-out targets", "held-out rows", "test rows", "nested blend")
     found = verdicts(tmp_path / "scratch", "rides", *THOROUGH, only=watching)
     assert {outcome.verdict for outcome in found.values()} == {"clean"}
@@ -163,9 +163,11 @@ def test_cells_that_come_out_differently_each_time_are_not_called_leaks(
 ) -> None:
     from foldline.fit import boosting_cell
 
-    honest, count = boosting_cell.RowsCell.fit, iter(range(100))
+    original, count = boosting_cell.RowsCell.fit, iter(range(100))
     monkeypatch.setattr(
-        boosting_cell.RowsCell, "fit", lambda self, data, chosen, _, emit: honest(self, data, chosen, next(count), emit)
+        boosting_cell.RowsCell,
+        "fit",
+        lambda self, data, chosen, _, emit: original(self, data, chosen, next(count), emit),
     )
     outcome = audits.found("held-out targets")
     assert outcome.verdict == "not checked" and "lightgbm fold 0 seed 0 comes out differently" in outcome.detail

@@ -87,8 +87,8 @@ def test_a_column_of_dates_is_no_group(home: Path) -> None:
 
 
 def test_watched_series_that_are_trained_on(rides: Path, monkeypatch: Patch) -> None:
-    honest = network_cell.inner_split
-    monkeypatch.setattr(network_cell, "inner_split", lambda *given: (list(given[0]), honest(*given)[1]))
+    original = network_cell.inner_split
+    monkeypatch.setattr(network_cell, "inner_split", lambda *given: (list(given[0]), original(*given)[1]))
     leak(audits.found("inner split", WATCH), "hybrid: ride", "trained on and watched")
 
 
@@ -112,10 +112,10 @@ def test_early_stopping_on_the_held_out_fold(check: str, named: str, rides: Path
 
 @pytest.mark.parametrize("check", ["teachers", "held-out targets"])
 def test_pseudo_labels_of_teachers_that_were_trained_on_the_fold(check: str, rides: Path, monkeypatch: Patch) -> None:
-    honest = planning._cell
+    original = planning._cell
 
     def with_all_teachers(given: Any, model: Any, fold: int | None, seed: int, made: Any) -> cells.Cell:
-        cell = honest(given, model, fold, seed, made)
+        cell = original(given, model, fold, seed, made)
         return replace(cell, teachers=tuple(made)) if cell.teachers else cell
 
     monkeypatch.setattr(planning, "_cell", with_all_teachers)
@@ -123,10 +123,10 @@ def test_pseudo_labels_of_teachers_that_were_trained_on_the_fold(check: str, rid
 
 
 def test_a_simulator_fitted_to_the_held_out_fold(home: Path, monkeypatch: Patch) -> None:
-    honest = pretraining.pretraining_data
+    original = pretraining.pretraining_data
 
     def of_all(config: Any, features: Any, competition: Any, inside: np.ndarray, *more: Any) -> Store:
-        return honest(config, features, competition, np.arange(len(competition.train.lengths)), *more)
+        return original(config, features, competition, np.arange(len(competition.train.lengths)), *more)
 
     monkeypatch.setattr(pretraining, "pretraining_data", of_all)
     simulated = ["data.simulate={breaths = 30, test_breaths = 6}", "folds={kind = 'group', k = 2}"]
@@ -204,9 +204,9 @@ class LeakingFamily(Family):
 @pytest.mark.parametrize(
     ("check", "expression", "why"),
     [
-        ("features: other series", pl.col("power") - pl.col("power").mean(), "follows other series"),
-        ("features: other series", pl.col("power").shift(1).fill_null(0.0), "follows other series"),
-        ("features: order", pl.int_range(pl.len()), "follows it"),
+        ("features: other series", pl.col("power") - pl.col("power").mean(), "depends on other series"),
+        ("features: other series", pl.col("power").shift(1).fill_null(0.0), "depends on other series"),
+        ("features: order", pl.int_range(pl.len()), "depends on it"),
         ("features: names", pl.col("ride") % 10, "is made from them"),
         ("features: names", pl.col("row"), "is made from them"),
         ("features: targets", pl.col("speed").shift(-1).fill_null(0.0), "is made from the target"),
@@ -269,8 +269,8 @@ def everything(dense: Store) -> np.ndarray:
 
 @pytest.mark.parametrize("check", ["held-out targets", "held-out rows"])
 def test_a_scaler_fitted_on_all_series(check: str, rides: Path, monkeypatch: Patch) -> None:
-    honest = scaler.fit
-    monkeypatch.setattr(scaler, "fit", lambda kind, data, _, seed: honest(kind, data, everything(data), seed))
+    original = scaler.fit
+    monkeypatch.setattr(scaler, "fit", lambda kind, data, _, seed: original(kind, data, everything(data), seed))
     named = "the target's centre" if check == "held-out targets" else "the scaler's centres, the scaler's scales"
     leak(audits.found(check), f"hybrid fold 0 seed 0: {named}")
 
@@ -283,12 +283,12 @@ def on_a_grid() -> dict[str, pl.DataFrame]:
 
 def test_a_grid_found_on_all_series(home: Path, monkeypatch: Patch) -> None:
     audits.rides(home, on_a_grid())
-    honest = scaler.fit
+    original = scaler.fit
 
     def of_all(kind: str, data: Store, chosen: np.ndarray, seed: int) -> scaler.Scaler:
         assert data.y is not None
         grids = tuple(target_grid.detect_grids(np.asarray(data.y)[data.scored]))
-        return replace(honest(kind, data, chosen, seed), grids=grids)
+        return replace(original(kind, data, chosen, seed), grids=grids)
 
     assert audits.found("held-out targets").verdict == "clean"
     monkeypatch.setattr(scaler, "fit", of_all)
@@ -306,19 +306,19 @@ def test_a_network_trained_on_all_series(rides: Path, monkeypatch: Patch) -> Non
 )
 @pytest.mark.learned
 def test_trees_grown_on_all_series(check: str, named: str, rides: Path, monkeypatch: Patch) -> None:
-    honest = boosting_cell.RowsCell.fit
+    original = boosting_cell.RowsCell.fit
     monkeypatch.setattr(
-        boosting_cell.RowsCell, "fit", lambda self, data, _, *more: honest(self, data, everything(data), *more)
+        boosting_cell.RowsCell, "fit", lambda self, data, _, *more: original(self, data, everything(data), *more)
     )
     leak(audits.found(check), named)
 
 
 @pytest.mark.learned
 def test_trees_that_use_the_target_when_they_predict(rides: Path, monkeypatch: Patch) -> None:
-    honest = boosting_cell.RowsCell.predict
+    original = boosting_cell.RowsCell.predict
 
     def nudged(self: Any, data: Store, chosen: np.ndarray) -> tuple[np.ndarray, None]:
-        values, spread = honest(self, data, chosen)
+        values, spread = original(self, data, chosen)
         return (0.5 * values + 0.5 * data.y[data.rows(chosen)] if data.labelled else values), spread
 
     monkeypatch.setattr(boosting_cell.RowsCell, "predict", nudged)
@@ -327,10 +327,10 @@ def test_trees_that_use_the_target_when_they_predict(rides: Path, monkeypatch: P
 
 
 def test_a_scaler_fitted_with_the_test_table(rides: Path, monkeypatch: Patch) -> None:
-    honest = scaler.fit
+    original = scaler.fit
 
     def with_test(kind: str, data: Store, chosen: np.ndarray, seed: int) -> scaler.Scaler:
-        fitted = honest(kind, data, chosen, seed)
+        fitted = original(kind, data, chosen, seed)
         test = pl.read_parquet(files.home() / "data" / "test.parquet")["power"].median()
         return replace(fitted, center=fitted.center + 0.01 * float(test))  # type: ignore[arg-type]
 
@@ -340,10 +340,10 @@ def test_a_scaler_fitted_with_the_test_table(rides: Path, monkeypatch: Patch) ->
 
 @pytest.mark.learned
 def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkeypatch: Patch) -> None:
-    honest = blend.nested
+    original = blend.nested
 
     def not_nested(config: Any, rows: Any) -> Nested:
-        return replace(honest(config, rows), values=blend.fit(config, rows).apply(rows.predictions))
+        return replace(original(config, rows), values=blend.fit(config, rows).apply(rows.predictions))
 
     monkeypatch.setattr(blend, "nested", not_nested)
     leak(audits.found("nested blend", "blend.method=nnls"), "are fitted by weights that its own targets have changed")
@@ -376,4 +376,4 @@ def test_a_counter_that_runs_on_through_both_files(home: Path) -> None:
     counter = np.arange((audits.SERIES + audits.TEST_SERIES) * audits.STEPS, dtype=float)
     audits.rides(home, audits.tables(counter=counter), inputs="counter")
     raw = 'features.families=["raw"]'
-    leak(audits.found("train against test", raw), "counter alone tells test series from training series")
+    leak(audits.found("train against test", raw), "counter alone separates test series from training series")

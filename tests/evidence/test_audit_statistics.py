@@ -113,9 +113,9 @@ def test_copies_are_found_whatever_little_noise_is_on_them(noise: float) -> None
 
 
 def test_series_that_agree_in_their_first_steps_only_are_no_copies() -> None:
-    """A ride that goes on in another way where the shortest ones are over."""
+    """A ride that differs only after the end of the shortest ones."""
     lengths = np.full(40, 10)
-    lengths[1:] = 4  # what all have, and what is looked at to find candidates
+    lengths[1:] = 4  # the steps by which candidates are found
     step = np.tile(np.arange(10), 40)
     kept = step < np.repeat(lengths, 10)
     first = Table(Path("train.csv"), DATA, table(40).frame.filter(pl.Series(kept)), lengths)

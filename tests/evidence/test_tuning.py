@@ -77,8 +77,8 @@ def test_the_tables_are_read_once_in_each_process(
     search_file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once for preparation and final check, once by the worker, here in one process; not for each of six trials."""
-    honest, read = loading.load, []
-    monkeypatch.setattr(loading, "load", lambda data: read.append(data) or honest(data))  # type: ignore[func-returns-value]
+    original, read = loading.load, []
+    monkeypatch.setattr(loading, "load", lambda data: read.append(data) or original(data))  # type: ignore[func-returns-value]
     tiny.run(*TUNE, "--quiet")
     assert len(read) == 2
 

@@ -15,7 +15,7 @@ A finished cell is never trained again: run the same command after a Ctrl-C and 
 
 TUNE = """\
 Searches for better values of any key of a config, by Optuna: the file names the config it starts from, what may vary,
-and which folds and seeds the search may see. The last check is made where it has not looked, paired with the config it
+and which folds and seeds the search may see. The final check is made where it has not looked, paired with the config it
 started from, and best.toml, a page and study.json come out.
 
   ./run.sh tune                                        configs/tune-quickstart.toml: a few minutes

@@ -125,7 +125,7 @@ def _conclude(queue: TrialQueue, ready: Prepared, terminal: Terminal) -> int:
     latest = shown(search.folder.parent / "latest")
     terminal.say(f"page: {latest / 'study.html'}")
     if queue.ended < search.tune.trials:
-        terminal.say(f"{queue.ended} of {search.tune.trials} trials: the same command goes on")
+        terminal.say(f"{queue.ended} of {search.tune.trials} trials: the same command continues")
     terminal.result(answer, f"best config: {latest / 'best.toml'}")
     return 0
 

@@ -118,8 +118,8 @@ def load(path: Path, overrides: list[str]) -> AblationPlan:
         UserError: no such file, an unknown key or part, a variant that changes nothing or a fixed table.
     """
     path = configs.locate(path)
-    mine, others = split_overrides(overrides, "ablate")
-    file = _read(path, mine)
+    own, others = split_overrides(overrides, "ablate")
+    file = _read(path, own)
     source, common = _base(path, file.base), [*file.set, *others]
     with error_context(f"{path}, base"):
         base = _seeded(configs.load(source, common), file.ablate)

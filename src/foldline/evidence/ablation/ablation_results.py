@@ -55,10 +55,12 @@ class AblationResult:
 
     @property
     def folds(self) -> int:
+        """k."""
         return len(self.baseline)
 
     @property
     def seeds(self) -> int:
+        """S."""
         return int(self.baseline.shape[1])
 
     @property

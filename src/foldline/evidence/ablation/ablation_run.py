@@ -36,6 +36,7 @@ class PreparedAblation:
 
     @property
     def base(self) -> Prepared:
+        """The baseline."""
         return self.prepared[0]
 
     @property

@@ -30,7 +30,7 @@ ROUNDS = 60
 
 
 def check(context: AuditContext) -> CheckResult:
-    """Training and test series can't be told apart by a single feature."""
+    """No single feature separates test series from training series."""
     train, test = context.sample_features
     sizes = len(train.lengths), len(test.lengths)
     if min(sizes) < FEWEST:
@@ -45,10 +45,10 @@ def check(context: AuditContext) -> CheckResult:
     picture = audit_plots.bars(list(alone), [found[0] for found in alone.values()], 0.5, "AUC of a single feature")
     best = max(alone, key=lambda name: abs(alone[name][0] - 0.5))
     summary = f"AUC {auc:.3f} ({low:.3f} to {high:.3f}), of {best} alone {alone[best][0]:.2f}"
-    guilty = [name for name, (value, lowest, _) in alone.items() if value >= APART and lowest >= CERTAIN]
-    if guilty:
+    separating = [name for name, (value, lowest, _) in alone.items() if value >= APART and lowest >= CERTAIN]
+    if separating:
         return CheckResult(
-            "LEAK", f"{listed(guilty)} alone tells test series from training series; {summary}", facts, picture
+            "LEAK", f"{listed(separating)} alone separates test series from training series; {summary}", facts, picture
         )
     if low > DRIFT:
         return CheckResult("note", f"test series differ from training series: {summary}", facts, picture)

@@ -1,4 +1,4 @@
-"""An audit check: a name, what it looks at, and a function from the context to an outcome."""
+"""An audit check: a name, what it compares, and a function from an AuditContext to a result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AuditCheck:
     """One check of the registry."""
 
     name: str
-    looks_at: str  # one sentence for the page
+    compares: str  # what it compares, for the page
     run: Callable[[AuditContext], CheckResult]
 
 

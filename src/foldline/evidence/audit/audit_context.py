@@ -18,7 +18,7 @@ from foldline.evidence.audit import small_run
 from foldline.evidence.audit.small_run import SmallRun
 from foldline.experiment.config import Config
 
-SMALL = 48  # training series of a small run: a second of training, and still 16 a fold
+SMALL = 48  # training series of a small run, 16 for each of its 3 folds
 SMALL_TEST = 12  # test series of a small run
 SAMPLE = 1500  # series of either table for checks that only compute features
 
@@ -50,6 +50,7 @@ class AuditContext:
 
     @cached_property
     def small_config(self) -> Config:
+        """The config of the small runs."""
         return small_run.small(self.config, len(self.small[0].lengths))
 
     @cached_property

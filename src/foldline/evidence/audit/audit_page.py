@@ -34,7 +34,7 @@ def page(name: str, found: Sequence[tuple[AuditCheck, CheckResult]], command: st
 
 def _table(found: Sequence[tuple[AuditCheck, CheckResult]]) -> str:
     rows = "".join(
-        f"<tr><td>{escape(check.name)}<br><small>{escape(check.looks_at)}</small></td>"
+        f"<tr><td>{escape(check.name)}<br><small>{escape(check.compares)}</small></td>"
         f"<td class='{outcome.verdict.split()[0]}'>{outcome.verdict}</td>"
         f"<td class='say'>{escape(outcome.detail)}</td></tr>"
         for check, outcome in found

@@ -19,21 +19,21 @@ def other_series(context: AuditContext) -> CheckResult:
     """A series' features stay when half of the series change, and when these are removed."""
     table = context.small[0]
     others = _random_order(table) < len(table.lengths) // 2
-    base = context.features(table)
-    changed = context.features(replace(table, frame=perturbations.everything(table, others)))
-    alone = context.features(taken(table, np.flatnonzero(~others)))
-    mine = _Snapshot(base, np.flatnonzero(~others))
-    moved = mine.moved(_padded(changed, np.flatnonzero(~others))) + mine.moved(_padded(alone))
-    return _outcome(moved, "other series change", "follows other series")
+    kept = np.flatnonzero(~others)
+    before = _Snapshot(context.features(table), kept)
+    beside_changed = context.features(replace(table, frame=perturbations.everything(table, others)))
+    alone = context.features(taken(table, kept))
+    changed = before.changed(_padded(beside_changed, kept)) + before.changed(_padded(alone))
+    return _outcome(changed, "other series change", "depends on other series")
 
 
 def order_of_series(context: AuditContext) -> CheckResult:
     """A series' features stay when the order of the series changes."""
     table = context.small[0]
     order = _random_order(table)
-    mine = _Snapshot(context.features(table), order)
+    before = _Snapshot(context.features(table), order)
     return _outcome(
-        mine.moved(_padded(context.features(taken(table, order)))), "the series' order changes", "follows it"
+        before.changed(_padded(context.features(taken(table, order)))), "the series' order changes", "depends on it"
     )
 
 
@@ -42,18 +42,18 @@ def names_of_series(context: AuditContext) -> CheckResult:
     table, data = context.small[0], context.config.data
     keys = table.keys.gather(np.repeat(_random_order(table), table.lengths)).alias(data.key)
     named = table.frame.with_columns(keys, table.frame[data.id].shuffle(seed=0))
-    mine = _Snapshot(context.features(table), np.arange(len(table.lengths)))
-    moved = mine.moved(_padded(context.features(replace(table, frame=named))))
-    return _outcome(moved, f"{data.key} and {data.id} are permuted", "is made from them")
+    before = _Snapshot(context.features(table), np.arange(len(table.lengths)))
+    changed = before.changed(_padded(context.features(replace(table, frame=named))))
+    return _outcome(changed, f"{data.key} and {data.id} are permuted", "is made from them")
 
 
 def targets(context: AuditContext) -> CheckResult:
     """Features stay when the targets change."""
     table = context.small[0]
     frame = perturbations.targets(table, np.ones(len(table.lengths), dtype=bool))
-    mine = _Snapshot(context.features(table), np.arange(len(table.lengths)))
-    moved = mine.moved(_padded(context.features(replace(table, frame=frame))))
-    return _outcome(moved, "the targets change", "is made from the target")
+    before = _Snapshot(context.features(table), np.arange(len(table.lengths)))
+    changed = before.changed(_padded(context.features(replace(table, frame=frame))))
+    return _outcome(changed, "the targets change", "is made from the target")
 
 
 def _random_order(table: Table) -> np.ndarray:
@@ -68,11 +68,11 @@ class _Snapshot:
         self.names, self.x = dense.names, _padded(dense, series).astype(np.float64)
         self.tolerance = TOLERANCE * self.x.std(axis=(0, 1)) + 1e-9
 
-    def moved(self, other: np.ndarray) -> list[str]:
+    def changed(self, other: np.ndarray) -> list[str]:
         """Names of the features that differ. other: (n, T, F); T may be shorter."""
         steps = min(self.x.shape[1], other.shape[1])
         gap = np.abs(self.x[:, :steps] - other[:, :steps]).max(axis=(0, 1))
-        return [name for name, far in zip(self.names, gap > self.tolerance, strict=True) if far]
+        return [name for name, differs in zip(self.names, gap > self.tolerance, strict=True) if differs]
 
 
 def _padded(store: Store, series: np.ndarray | None = None) -> np.ndarray:
@@ -80,8 +80,8 @@ def _padded(store: Store, series: np.ndarray | None = None) -> np.ndarray:
     return store.features_padded(np.arange(len(store.lengths)) if series is None else series, store.longest)
 
 
-def _outcome(moved: list[str], when: str, why: str) -> CheckResult:
-    names = list(dict.fromkeys(moved))
+def _outcome(changed: list[str], when: str, why: str) -> CheckResult:
+    names = list(dict.fromkeys(changed))
     if names:
         return CheckResult("LEAK", f"{listed(names)} {why}", {"features": names})
-    return CheckResult("clean", f"no feature moves when {when}")
+    return CheckResult("clean", f"no feature changes when {when}")

@@ -116,6 +116,8 @@ def decoded_rows(context: AuditContext) -> CheckResult:
     with small_run.at(context.scratch / "exact"):
         before, after = exact_rows.obtain(table).values, exact_rows.obtain(changed).values
     if not np.array_equal(before, after, equal_nan=True):
-        moved = int((~((before == after) | (np.isnan(before) & np.isnan(after)))).sum())
-        return CheckResult("LEAK", f"{moved} decoded rows changed when only the targets did: the decoder uses them")
+        changed_rows = int((~((before == after) | (np.isnan(before) & np.isnan(after)))).sum())
+        return CheckResult(
+            "LEAK", f"{changed_rows} decoded rows changed when only the targets did: the decoder uses them"
+        )
     return CheckResult("clean", f"{int((~np.isnan(before)).sum())} decoded rows stay the same when the targets change")

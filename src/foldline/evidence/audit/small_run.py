@@ -144,10 +144,12 @@ def differences(one: SmallRun, other: SmallRun, fold: int, leave_out: tuple[str,
     found = {}
     for name, cell in one.cells(fold).items():
         with at(one.home):
-            mine = fitted(cell)
+            fitted_here = fitted(cell)
         with at(other.home):
-            theirs = fitted(other.cells(fold)[name])
-        changed = {part for part in mine | theirs if mine.get(part) != theirs.get(part)} - set(leave_out)
+            fitted_there = fitted(other.cells(fold)[name])
+        changed = {
+            part for part in fitted_here | fitted_there if fitted_here.get(part) != fitted_there.get(part)
+        } - set(leave_out)
         if changed and name not in leave_out:
             others = sorted(changed - PARTS.keys())
             found[name] = [shown for part, shown in PARTS.items() if part in changed] + others

@@ -43,13 +43,13 @@ def check(context: AuditContext) -> CheckResult:
             if strength.max() > strongest:
                 strongest, where = float(strength.max()), f"{names[int(strength.argmax())]} with {what} {target}"
     facts = {"strongest": strongest, "copies": found}
-    guilty = [f"{name} is a copy of {found[name]}" for name in columns if name in found]
-    if guilty:
-        return CheckResult("LEAK", "; ".join(guilty), facts)
-    curious = [f"{name} is {found[name]}" for name in features if name in found]
-    if curious:
+    copies = [f"{name} is a copy of {found[name]}" for name in columns if name in found]
+    if copies:
+        return CheckResult("LEAK", "; ".join(copies), facts)
+    equal_features = [f"{name} is {found[name]}" for name in features if name in found]
+    if equal_features:
         return CheckResult(
-            "note", f"{listed(curious)}: a physical law, or an input that was made from the target?", facts
+            "note", f"{listed(equal_features)}: a physical law, or an input that was made from the target?", facts
         )
     return CheckResult("clean", f"strongest correlation {strongest:.4f}: {where}", facts)
 

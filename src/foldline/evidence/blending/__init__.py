@@ -1,1 +1,1 @@
-"""What `./run.sh blend` finds: how the methods compare, and what each member is worth."""
+"""`./run.sh blend`: how the blending methods compare, and what each member contributes."""

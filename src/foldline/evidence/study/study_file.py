@@ -120,11 +120,11 @@ def load(path: Path, overrides: list[str]) -> StudyPlan:
         UserError: no such file, an unknown key or model, a system without a width or with one of its own.
     """
     path = configs.locate(path)
-    mine, others = split_overrides(overrides, "study")
+    own, others = split_overrides(overrides, "study")
     for text in others:
         if parse_override(text)[0][0] in ("model", "system"):
             raise UserError(f"Override {text!r}: a study's models are its [[system]]s; change them in its file.")
-    file = _read(path, mine)
+    file = _read(path, own)
     with error_context(f"{path}, base"):
         base = configs.load(_base(path, file.base), [*file.set, *others])
     plan = StudyPlan(name=path.stem, settings=file.study, base=base, systems=file.system)

@@ -134,9 +134,9 @@ def _truncation(each: SystemResult) -> str:
 def _remarks(study: PreparedStudy, result: StudyResult) -> str:
     names = study_results.undecided(result)
     first = study.systems[0].name
-    open_ = f"It cannot tell {', '.join(names)} from {first}." if names else f"It tells every system from {first}."
+    verdicts = f"It cannot tell {', '.join(names)} from {first}." if names else f"It tells every system from {first}."
     sentences = [
-        open_,
+        verdicts,
         "Every system has as many parameters, and the same features, epochs, learning rate and schedule. That is one "
         "way to compare: tuned separately, or at equal time, they may rank differently.",
         *ablation_wording.remarks(result.compared),

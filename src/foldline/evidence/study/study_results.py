@@ -39,6 +39,7 @@ class SystemResult:
 
     @property
     def score(self) -> float:
+        """Mean over folds and seeds."""
         return float(self.scores.mean())
 
     @property
@@ -69,6 +70,7 @@ class Design:
 
     @classmethod
     def of(cls, study: PreparedStudy) -> Design:
+        """Collect it from a prepared study."""
         base = study.ablation.base
         return cls(
             study=study.plan.name,

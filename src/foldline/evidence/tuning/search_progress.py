@@ -30,7 +30,7 @@ class SearchProgress:
         for trial in self.queue.trials(TrialState.FAIL):
             if trial.number not in self.lost:
                 self.lost.add(trial.number)
-                self.terminal.say(f"  trial {trial.number}: its worker has died; its values are tried again")
+                self.terminal.say(f"  trial {trial.number}: it was not finished; its values are tried again")
         running = sum(trial.user_attrs.get("share", 0.0) for trial in self.queue.trials(TrialState.RUNNING))
         self.update(len(self.shown) + running, max(self.queue.search.tune.trials, len(self.shown)))
 

@@ -101,8 +101,8 @@ def load(path: Path, overrides: Sequence[str]) -> Search:
         UserError: no such file, broken TOML, unknown key, a value that the base config refuses.
     """
     path = configs.locate(path)
-    mine, others = split_overrides(overrides, "tune")
-    tables = _read(path, mine)
+    own, others = split_overrides(overrides, "tune")
+    tables = _read(path, own)
     tune = schema.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
     space = SearchSpace.build(tables.get("space", {}), f"{path}: space")
     search = Search(name=path.stem, base=_base_path(path, tables), overrides=tuple(others), tune=tune, space=space)

@@ -66,11 +66,11 @@ def verdict(check: FinalCheck | None, metric: str) -> str:
     where = f"on folds {listed(check.folds)} with seeds {listed(check.seeds)}"
     if math.isinf(gain.high):
         return f"Can't tell whether the best config is better {where}: too few folds to estimate a variance. Use more."
-    moved = f"{metric} {'higher' if gain.mean < 0 else 'lower'} by {abs(gain.mean):.4f}"
+    change = f"{metric} {'higher' if gain.mean < 0 else 'lower'} by {abs(gain.mean):.4f}"
     span = f"95 % interval of the gain {gain.low:.4f} to {gain.high:.4f}, p = {gain.p:.2g}"
     if gain.verdict == "can't tell":
-        return f"Can't tell whether the best config is better {where}: {moved}, {span}."
-    return f"The best config is {gain.verdict} {where}: {moved}, {span}."
+        return f"Can't tell whether the best config is better {where}: {change}, {span}."
+    return f"The best config is {gain.verdict} {where}: {change}, {span}."
 
 
 def listed(numbers: Sequence[int]) -> str:

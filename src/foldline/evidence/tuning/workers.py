@@ -26,7 +26,7 @@ from foldline.evidence.tuning.tuning_file import Search
 from foldline.run import executors
 from foldline.run.tracking import OpenTracker
 
-POLL_S = 1.0  # between two looks at the study, by an idle worker and by the progress display
+POLL_S = 1.0  # between two reads of the study, by an idle worker and by the progress display
 KILLED_A_WORKER = 3  # that many killed workers for each worker, without a trial ending in between, end the search
 
 
@@ -82,7 +82,7 @@ def _run_next_trial(
     queue: TrialQueue, limit: TimeLimit, on_progress: Callable[[], None], open_tracker: OpenTracker
 ) -> bool:
     """Run one trial; False: there is none to begin now."""
-    # A worker with another folder of leases may take this one for dead and end its trial: then the other one goes on.
+    # A worker with another folder of leases may take this one for dead and end its trial; then that worker runs it.
     ended_elsewhere = contextlib.suppress(UpdateFinishedTrialError)
     with ended_elsewhere, contextlib.ExitStack() as lease:
         with queue.leases.queue_lock():
@@ -135,13 +135,13 @@ class _WorkerPool:
     def _start(self, count: int) -> None:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it: the parent alone handles Ctrl-C
         for _ in range(count):
-            mine, theirs = self.context.Pipe(duplex=False)
+            receiver, sender = self.context.Pipe(duplex=False)
             process = self.context.Process(
-                target=_worker_main, args=(theirs, self.search, self.limit, self.open_tracker), daemon=True
+                target=_worker_main, args=(sender, self.search, self.limit, self.open_tracker), daemon=True
             )
             process.start()
-            theirs.close()  # so that reading ends when the worker does
-            self.pipes[process] = mine
+            sender.close()  # so that reading ends when the worker does
+            self.pipes[process] = receiver
         signal.signal(signal.SIGINT, before)
 
     def _was_killed(self, process: Any) -> bool:
