@@ -34,7 +34,7 @@ MODELS: dict[str, Part] = {
     "seq2seq": Part(seq2seq.Config, seq2seq.Seq2Seq),
     "tft": Part(tft_config.Config, tft.TFT),
     "third_place": Part(third_place.Config, third_place.ThirdPlace),
-    "wavenet": Part(autoregressive_wavenet.Config, autoregressive_wavenet.WaveNet),
+    "wavenet": Part(autoregressive_wavenet.Config, autoregressive_wavenet.AutoregressiveWaveNet),
 }
 
 

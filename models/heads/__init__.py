@@ -19,7 +19,7 @@ HEADS: dict[str, Part] = {
 
 
 def build(table: dict[str, Any], hidden: int, targets: Targets) -> Head:
-    """The head of a config's table, on a body of width `hidden`.
+    """Make the head of a config's table, on a body of width `hidden`.
 
     Raises:
         ValueError: a field's value is impossible, or the head cannot serve these targets.

@@ -1,7 +1,7 @@
-"""Classification over the values a target can take, decoded by the median. (B, T, H) -> (B, T, sum of the counts).
+"""Classification over the values that a target can take, decoded by the median. (B, T, H) -> (B, T, sum of the counts).
 
 Where a target's values lie on an even grid (the ventilator's pressure: 950 of them), a distribution over the grid can
-say "one of these two", which no location can. Labels are softened over neighbours (Diaz & Marathe 2019,
+have two peaks, which no location has. Labels are softened over neighbours (Diaz & Marathe 2019,
 https://doi.org/10.1109/CVPR.2019.00487), here by a triangle: with soften = 1 a value on the grid is that class alone,
 and one between two points (mixup makes such) is split in proportion. The prediction is the median of the distribution,
 which minimises the mean absolute error; the most probable class does not.
@@ -42,7 +42,7 @@ class Grid(LinearHead):
     """
 
     def __init__(self, config: Config, hidden: int, targets: Targets) -> None:
-        """Raises ValueError where a target has no grid."""
+        """Make the head; raises ValueError where a target has no grid."""
         grids = targets.grids or (None,) * targets.count
         self.grids = tuple(grid for grid in grids if grid is not None)
         if len(self.grids) < targets.count:
@@ -61,7 +61,7 @@ class Grid(LinearHead):
         return torch.stack(nats).mean(dim=0)
 
     def labels(self, position: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """The softened labels of values at `position` (B, T), in grid steps from the first point.
+        """Return the softened labels of values at `position` (B, T), in grid steps from the first point.
 
         Returns classes (B, T, W) int64 and their weights (B, T, W), which sum to 1; beyond an end: the end's own.
         """
@@ -74,25 +74,27 @@ class Grid(LinearHead):
 
     def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
         medians = []
-        for (offset, step, _), cumulated in self._cumulated(raw):
-            half = torch.full_like(cumulated[..., :1], 0.5)
-            place = torch.searchsorted(cumulated, half)  # (B, T, 1), the first value up to which lies half of it all
-            medians.append(offset + step * place + 0 * cumulated[..., -1:])  # 0 * NaN: broken logits stay visible
+        for (offset, step, _), cumulative in self._cumulative(raw):
+            half = torch.full_like(cumulative[..., :1], 0.5)
+            index = torch.searchsorted(cumulative, half)  # (B, T, 1), the first at or above a half
+            medians.append(
+                offset + step * index + 0 * cumulative[..., -1:]
+            )  # 0 * NaN: of NaN logits the prediction is NaN
         return torch.cat(medians, dim=-1)
 
     def spread(self, raw: Tensor) -> Tensor:
-        """E |value - median|: over the grid's gaps, the probability of the side that the median is not on."""
+        """Return E |value - median|, (B, T, K): over the grid's gaps, the probability of the side away from the median."""
         gaps = [
             step * torch.minimum(below, 1 - below).clamp(min=0).sum(dim=-1)
-            for (_, step, _), below in self._cumulated(raw)
+            for (_, step, _), below in self._cumulative(raw)
         ]
         return torch.stack(gaps, dim=-1)
 
     def _logits(self, own: Tensor) -> tuple[Tensor, ...]:
-        """(B, T, count) of each target."""
+        """Split outputs into the logits of each target, (B, T, count)."""
         return torch.split(own, self.counts, dim=-1)
 
-    def _cumulated(self, raw: Tensor) -> Iterator[tuple[tuple[float, float, int], Tensor]]:
-        """Each target's grid, and the probability of its values up to each, (B, T, count)."""
+    def _cumulative(self, raw: Tensor) -> Iterator[tuple[tuple[float, float, int], Tensor]]:
+        """Yield each target's grid, and the cumulative probability of its values, (B, T, count)."""
         for grid, logits in zip(self.grids, self._logits(self.own(raw)), strict=True):
             yield grid, logits.softmax(dim=-1).cumsum(dim=-1)

@@ -19,7 +19,7 @@ from foldline.models.heads.linear import HeadConfig, PointHead
 class Config(HeadConfig):
     """Table of the `huber` head."""
 
-    delta: float = 0.1  # where the square ends, in units of the scaled target
+    delta: float = 0.1  # where the squared part ends, in units of the scaled target
 
     def __post_init__(self) -> None:
         if not self.delta > 0:

@@ -45,7 +45,7 @@ class Quantile(LinearHead):
         self.register_buffer("shares", ends.diff(), persistent=False)
 
     def quantiles(self, own: Tensor) -> Tensor:
-        """(B, T, K * Q) outputs -> (B, T, K, Q), rising along Q."""
+        """Map outputs (B, T, K * Q) to quantiles (B, T, K, Q), rising along Q."""
         steps = own.view(*own.shape[:2], -1, len(self.levels))
         median = steps[..., self.middle : self.middle + 1]
         below = functional.softplus(steps[..., : self.middle]).flip(-1).cumsum(dim=-1).flip(-1)
@@ -61,6 +61,6 @@ class Quantile(LinearHead):
         return self.quantiles(self.own(raw))[..., self.middle]
 
     def spread(self, raw: Tensor) -> Tensor:
-        """Mean of |quantile function - median|, straight between the levels and flat beyond: tails are not guessed."""
+        """Return the mean of |quantile function - median|, (B, T, K): linear between levels, constant beyond."""
         quantiles = self.quantiles(self.own(raw))
         return ((quantiles - quantiles[..., self.middle, None]).abs() * self.shares).sum(dim=-1)

@@ -34,5 +34,5 @@ def initialise(layer: nn.LSTM | nn.LSTMCell | nn.GRU, how: Initial) -> None:
 
 
 def orthogonal(rows: int, units: int) -> Tensor:
-    """(rows, units) recurrent matrix of all gates, rows >= units: its columns are orthonormal."""
+    """Draw a (rows, units) recurrent matrix of all gates, rows >= units: its columns are orthonormal."""
     return nn.init.orthogonal_(torch.empty(rows, units))

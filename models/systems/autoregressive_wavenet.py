@@ -80,13 +80,13 @@ class Layer(nn.Module):
         self.residual = None if last else nn.Linear(width, width)
 
     def forward(self, past: Tensor, now: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """z_{t-d} and z_t, (..., H) each, and `condition` of h_t, (..., 2 H) -> the next layer's z_t, the skip."""
+        """Map z_{t-d} and z_t, (..., H), and `condition` of h_t, (..., 2 H) to the next layer's z_t and the skip."""
         value, gate = (self.taps(torch.cat([past, now], dim=-1)) + condition).chunk(2, dim=-1)
         hidden = value.tanh() * gate.sigmoid()
         return now if self.residual is None else now + self.residual(hidden), self.skip(hidden)
 
 
-class WaveNet(nn.Module):
+class AutoregressiveWaveNet(nn.Module):
     """The network. `forward` gives the body's (B, T, H); `head` turns it into loss and prediction."""
 
     takes_target = True  # see models/ops/known_target.py

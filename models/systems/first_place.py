@@ -80,7 +80,7 @@ class WindowTransformer(nn.Module):
         self.transformer = TransformerLayer(width, config.heads)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """A series shorter than a window has none: its steps get the bias of the transposed convolution."""
+        """x: (B, T, H). A series shorter than a window gets the bias of the transposed convolution at each step."""
         if x.shape[1] < self.kernel:
             short: Tensor = x + self.norm_out(self.deconv.bias)
             return short

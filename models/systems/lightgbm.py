@@ -24,7 +24,7 @@ class Config:
 
     rounds: int = 300
     objective: Literal["l1", "l2", "huber", "fair", "quantile", "mape", "poisson", "gamma", "tweedie"] = "l1"
-    alpha: float | None = None  # quantile: its level, required; huber: where the square ends, in units of the target
+    alpha: float | None = None  # quantile: its level, required; huber: where the squared part ends
     learning_rate: float = 0.1
     num_leaves: int = 63
     min_data_in_leaf: int = 20
@@ -51,7 +51,7 @@ class Config:
                 raise ValueError(f"{name} must be finite and not below 0, but is {getattr(self, name)}")
 
     def _check_alpha(self) -> None:
-        """LightGBM itself would train the 0.9 quantile where none is named, and ignore alpha for other objectives."""
+        """Refuse a missing level (LightGBM would train the 0.9 quantile) and an alpha that LightGBM would ignore."""
         if self.objective == "quantile":
             if self.alpha is None or not 0 < self.alpha < 1:
                 raise ValueError(
@@ -146,7 +146,7 @@ class LightGBM:
 
 
 def _scored_by(watched: Watched, target: int) -> Callable[[np.ndarray, Any], tuple[str, float, bool]]:
-    """LightGBM's evaluation function for one target: the name of the score, its value, whether higher is better."""
+    """Return LightGBM's evaluation of one target: the score's name, its value, whether higher is better."""
     truth = watched.y[:, [target]]  # LightGBM's own copy of a label is float32
 
     def evaluate(predicted: np.ndarray, _: Any) -> tuple[str, float, bool]:

@@ -12,17 +12,19 @@ from torch.nn import functional
 
 from foldline.models.contract import Targets
 from foldline.models.probes import receptive_field
-from foldline.models.systems.autoregressive_wavenet import Config, Layer, WaveNet
+from foldline.models.systems.autoregressive_wavenet import AutoregressiveWaveNet, Config, Layer
 
 STATIC = torch.zeros(4, 0, dtype=torch.long)
 STEPS, FEATURES = 12, 3
 GRID = ((-2.0, 0.05, 81),)  # offset, step, count
 
 
-def make(observed: int = 0, **changes: Any) -> WaveNet:
+def make(observed: int = 0, **changes: Any) -> AutoregressiveWaveNet:
     torch.manual_seed(0)
     config = Config(**{"width": 8, "layers": 2, **changes})
-    return WaveNet(config, FEATURES + (2 if observed else 0), (), Targets(count=1, grids=GRID, observed=observed))
+    return AutoregressiveWaveNet(
+        config, FEATURES + (2 if observed else 0), (), Targets(count=1, grids=GRID, observed=observed)
+    )
 
 
 def batch(observed: int = 0) -> Tensor:
@@ -75,7 +77,7 @@ def test_at_known_steps_the_true_target_is_fed_whatever_the_trainer_gives() -> N
 @torch.no_grad()
 def test_static_columns_enter_every_layer() -> None:
     torch.manual_seed(0)
-    network = WaveNet(Config(width=8, layers=2), FEATURES, (3, 2), Targets(count=1)).eval()
+    network = AutoregressiveWaveNet(Config(width=8, layers=2), FEATURES, (3, 2), Targets(count=1)).eval()
     assert [layer.condition.in_features for layer in network._layers] == [FEATURES + 2 * 4] * 2
     first, other = (
         network(batch(), torch.tensor([[1, 1]] * 4), None),
