@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The one door to foldline: sets itself up where that is needed, then runs a verb.
+# Runs foldline: sets up its environment where that is needed, then runs a verb.
 #
 #     ./run.sh                    # the verbs, by job
 #     ./run.sh train              # the quickstart; from any folder, also through a symlink
@@ -151,14 +151,14 @@ install_with_uv() {
 }
 
 hand_pip_settings_to_uv() { # uv reads none of them, and a private index or a folder of wheels matters to both
-    give UV_FIND_LINKS "$(setting find-links | tr ' ' ,)"
-    give UV_DEFAULT_INDEX "$(setting index-url)"
-    give UV_INDEX "$(setting extra-index-url)"
-    give SSL_CERT_FILE "$(setting cert)"
-    [ -z "${UV_INDEX:-}" ] || give UV_INDEX_STRATEGY unsafe-best-match # pip takes the best of all its indexes
+    export_unset UV_FIND_LINKS "$(setting find-links | tr ' ' ,)"
+    export_unset UV_DEFAULT_INDEX "$(setting index-url)"
+    export_unset UV_INDEX "$(setting extra-index-url)"
+    export_unset SSL_CERT_FILE "$(setting cert)"
+    [ -z "${UV_INDEX:-}" ] || export_unset UV_INDEX_STRATEGY unsafe-best-match # pip takes the best of all its indexes
 }
 
-give() { [ -z "$2" ] || [ -n "${!1:-}" ] || export "$1=$2"; } # what is set for uv already stays
+export_unset() { [ -z "$2" ] || [ -n "${!1:-}" ] || export "$1=$2"; } # what is set for uv already stays
 
 setting() { # from `pip config list`: the first line of a name counts (:env: comes before global)
     sed -n "/^[a-z:]*\.$1='/{s/^[^']*'\(.*\)'\$/\1/;s/\\\\n/ /g;s/^ *//;p;q;}" <<<"$pip_settings"

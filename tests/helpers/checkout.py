@@ -74,7 +74,7 @@ class Checkout:
         return self.bin.parent / "installs.jsonl"
 
     def start(self, *args: str, run: Path | None = None, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
-        """run.sh in a session of its own, with nothing of the tests' environment."""
+        """Start run.sh in a session of its own, with nothing of the tests' environment."""
         variables = {"PATH": str(self.bin), "HOME": str(self.bin.parent), "FAKE_LOG": str(self.log), **self.env, **env}
         return subprocess.Popen(
             [str(run or self.root / "run.sh"), *args],
@@ -88,20 +88,20 @@ class Checkout:
         )
 
     def run(self, *args: str, run: Path | None = None, cwd: Path | None = None, **env: str) -> tuple[int, str, str]:
-        """The exit code, standard output and standard error of run.sh."""
+        """Run run.sh; return its exit code, standard output and standard error."""
         process = self.start(*args, run=run, cwd=cwd, **env)
         out, err = process.communicate(timeout=PATIENCE_S)
         return process.returncode, out, err
 
     def answer(self, *args: str, run: Path | None = None, cwd: Path | None = None, **env: str) -> dict[str, object]:
-        """What the stub package saw when run.sh came to run it."""
+        """Run run.sh; return what the stub package was called with."""
         code, out, err = self.run(*args, run=run, cwd=cwd, **env)
         assert code == 0, err
         seen: dict[str, object] = json.loads(out)
         return seen
 
     def installs(self) -> list[dict[str, object]]:
-        """The calls of the stand-ins so far."""
+        """List the calls of the stand-ins so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
 
     def change(self, file: str) -> None:
@@ -116,7 +116,7 @@ class Checkout:
 
 
 def make_checkout(folder: Path, name: str = "check out") -> Checkout:
-    """A checkout under `folder`; its name has a space in it by default."""
+    """Make a checkout under `folder`; its name has a space in it by default."""
     checkout = Checkout(root=folder / name, bin=folder / "bin")
     package = checkout.root / "src" / "foldline"
     package.mkdir(parents=True)
@@ -130,7 +130,7 @@ def make_checkout(folder: Path, name: str = "check out") -> Checkout:
 
 
 def make_environment(prefix: Path, packages: dict[str, str]) -> Path:
-    """A venv in which the packages seem to be installed in these versions; its bin/python."""
+    """Make a venv in which the packages seem to be installed in these versions; return its bin/python."""
     subprocess.run([str(PYTHON), "-m", "venv", "--without-pip", str(prefix)], check=True)
     site = next(prefix.glob("lib/python3*/site-packages"))
     for name, version in packages.items():

@@ -10,4 +10,5 @@ from checkout import Checkout, make_checkout
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
+    """A checkout with stand-ins for uv and pip, in a folder of its own."""
     return make_checkout(tmp_path)

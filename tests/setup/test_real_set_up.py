@@ -1,4 +1,4 @@
-"""The real thing, with the network: two killed set-ups of a copy of this checkout, then one that imports torch."""
+"""Real set-ups, with the network: two of a copy of this checkout are killed, then one imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""run.sh as a door: what it passes on, where it may be called from, and which Python it takes."""
+"""run.sh as a command: what it passes on, where it may be called from, and which Python it takes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from checkout import REPOSITORY, Checkout, make_checkout, make_environment
 
 
-def everything(extra: str = "") -> dict[str, str]:
-    """What pyproject.toml requires, in the least versions that will do."""
+def all_requirements(extra: str = "") -> dict[str, str]:
+    """Return what pyproject.toml requires, each in the lowest version that meets it."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     lines = project["dependencies"] + project["optional-dependencies"].get(extra, [])
     return {name: rest.split(",")[0] for name, rest in (line.split(">=") for line in lines)}
@@ -57,7 +57,7 @@ def test_byte_code_is_written(checkout: Checkout) -> None:
 
 def test_active_environment_that_fits_is_used_and_left_alone(checkout: Checkout, tmp_path: Path) -> None:
     prefix = tmp_path / "own"
-    make_environment(prefix, everything())
+    make_environment(prefix, all_requirements())
     before = sorted(prefix.rglob("*"))
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         checkout.env = {variable: str(prefix)}
@@ -68,13 +68,13 @@ def test_active_environment_that_fits_is_used_and_left_alone(checkout: Checkout,
 
 def test_active_environment_that_lacks_something_is_passed_over(checkout: Checkout, tmp_path: Path) -> None:
     prefix = tmp_path / "own"
-    make_environment(prefix, everything() | {"torch": "1.13.1"})
+    make_environment(prefix, all_requirements() | {"torch": "1.13.1"})
     assert checkout.answer(VIRTUAL_ENV=str(prefix))["prefix"] == str(checkout.venv)
 
 
 def test_verb_test_needs_extra_dev(checkout: Checkout, tmp_path: Path) -> None:
-    make_environment(tmp_path / "plain", everything())
-    make_environment(tmp_path / "dev", everything("dev"))
+    make_environment(tmp_path / "plain", all_requirements())
+    make_environment(tmp_path / "dev", all_requirements("dev"))
     assert checkout.answer("test", VIRTUAL_ENV=str(tmp_path / "plain"))["prefix"] == str(checkout.venv)
     assert checkout.answer("test", VIRTUAL_ENV=str(tmp_path / "dev"))["prefix"] == str(tmp_path / "dev")
 
@@ -88,14 +88,14 @@ def test_own_environment_activated_is_still_kept_up_to_date(checkout: Checkout) 
 
 @pytest.mark.parametrize("variable", ["KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"])
 def test_an_image_is_used_as_it_is(checkout: Checkout, tmp_path: Path, variable: str) -> None:
-    python = make_environment(tmp_path / "image", everything())
+    python = make_environment(tmp_path / "image", all_requirements())
     checkout.env = {variable: "1"}
     assert checkout.answer(FOLDLINE_PYTHON=str(python))["prefix"] == str(tmp_path / "image")
     assert not checkout.venv.exists() and not checkout.installs()
 
 
 def test_an_image_that_lacks_something_gets_the_list(checkout: Checkout, tmp_path: Path) -> None:
-    packages = {k: v for k, v in everything().items() if k != "polars"} | {"torch": "2.1.0"}
+    packages = {k: v for k, v in all_requirements().items() if k != "polars"} | {"torch": "2.1.0"}
     python = make_environment(tmp_path / "image", packages)
     code, out, err = checkout.run("train", FOLDLINE_PYTHON=str(python), KAGGLE_KERNEL_RUN_TYPE="Batch")
     assert (code, out) == (2, "")

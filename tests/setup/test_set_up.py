@@ -1,4 +1,4 @@
-"""run.sh as a builder of .venv: when it installs and when not, kills, two at once, pip's settings, failures."""
+"""How run.sh makes .venv: when it installs and when not, kills, two at once, pip's settings, failures."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def until_one_waits(*processes: subprocess.Popen[str]) -> list[str]:
     return said
 
 
-def keepsake(checkout: Checkout) -> Path:
-    """A file in .venv that is gone once .venv has been made afresh."""
-    file = checkout.venv / "keepsake"
+def marked(checkout: Checkout) -> Path:
+    """Put a file into .venv that is gone once .venv has been made afresh."""
+    file = checkout.venv / "marked"
     file.touch()
     return file
 
@@ -66,7 +66,7 @@ def test_what_is_installed(checkout: Checkout) -> None:
 @pytest.mark.parametrize("file", ["pyproject.toml", "constraints.txt"])
 def test_a_changed_file_installs_into_the_same_environment(checkout: Checkout, file: str) -> None:
     checkout.answer()
-    kept = keepsake(checkout)
+    kept = marked(checkout)
     checkout.change(file)
     checkout.answer()
     checkout.answer()
@@ -83,11 +83,11 @@ def test_extras_are_remembered_until_given_again(checkout: Checkout) -> None:
 
 def test_another_python_makes_it_afresh_and_is_remembered(checkout: Checkout) -> None:
     checkout.answer()
-    kept = keepsake(checkout)
+    kept = marked(checkout)
     named = str(checkout.bin / "python3")
     checkout.answer(FOLDLINE_PYTHON=named)
     assert not kept.exists()
-    kept = keepsake(checkout)
+    kept = marked(checkout)
     checkout.answer()
     checkout.answer(FOLDLINE_PYTHON=named)
     assert kept.exists() and len(checkout.installs()) == 2
@@ -95,10 +95,10 @@ def test_another_python_makes_it_afresh_and_is_remembered(checkout: Checkout) ->
 
 def test_a_moved_checkout_makes_it_afresh(checkout: Checkout) -> None:
     checkout.answer()
-    keepsake(checkout)
+    marked(checkout)
     checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
     assert checkout.answer()["prefix"] == str(checkout.venv)
-    assert not (checkout.venv / "keepsake").exists()
+    assert not (checkout.venv / "marked").exists()
 
 
 def test_a_venv_whose_python_is_gone_is_made_afresh(checkout: Checkout) -> None:
@@ -111,7 +111,7 @@ def test_a_venv_whose_python_is_gone_is_made_afresh(checkout: Checkout) -> None:
 def test_a_venv_made_by_hand_is_kept_and_completed(checkout: Checkout) -> None:
     checkout.answer()
     (checkout.venv / "foldline-stamp").unlink()
-    kept = keepsake(checkout)
+    kept = marked(checkout)
     checkout.answer()
     assert kept.exists() and len(checkout.installs()) == 2
 
@@ -131,7 +131,7 @@ def test_killed_while_installing_starts_afresh(checkout: Checkout, gate: Path, w
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
     gate.touch()
     process.communicate(timeout=PATIENCE_S)
-    kept = keepsake(checkout)
+    kept = marked(checkout)
     assert (checkout.root / ".installing").exists()
     assert checkout.answer()["prefix"] == str(checkout.venv)
     assert len(checkout.installs()) == 2 and not kept.exists()
