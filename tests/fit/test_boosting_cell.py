@@ -23,11 +23,12 @@ STOP = WatchConfig(share=0.4, stop=2)
 
 def fitted(watch: WatchConfig, data: Store | None = None) -> tuple[RowsCell, dict[str, Any]]:
     """A cell, and its row of the history."""
-    cell, said = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=watch), METRICS["mae"]), dict[str, Any]()
-    cell.fit(data or dense(), INSIDE, 0, lambda kind, **row: said.update(row) if kind == "epoch" else None)
-    return cell, said
+    cell, epoch = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=watch), METRICS["mae"]), dict[str, Any]()
+    cell.fit(data or dense(), INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
+    return cell, epoch
 
 
+@pytest.mark.learned
 def test_stopping_watches_rows_of_whole_series_that_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     data, calls = dense(), list[tuple[np.ndarray, np.ndarray]]()
     honest = LightGBM.fit
@@ -37,17 +38,17 @@ def test_stopping_watches_rows_of_whole_series_that_are_not_trained_on(monkeypat
         honest(self, x, y, *more, watched=watched)
 
     monkeypatch.setattr(LightGBM, "fit", spy)
-    cell, said = fitted(STOP, data)
-    ((taught, watched),) = calls
+    cell, epoch = fitted(STOP, data)
+    ((kept, watched),) = calls
     of = [
         {row.tobytes() for row in inputs(data, np.array([each]))[data.scored[data.rows(np.array([each]))]]}
         for each in INSIDE
     ]
-    sides = [{row.tobytes() for row in side} for side in (taught, watched)]
+    sides = [{row.tobytes() for row in side} for side in (kept, watched)]
     for mine in of:  # a series is on one side, whole
         assert [mine <= side for side in sides].count(True) == [bool(mine & side) for side in sides].count(True) == 1
     assert sides[0] and sides[1] and sum(map(len, sides)) == sum(map(len, of))
-    assert all(booster.num_trees() < 30 for booster in cell.model.boosters) and said["watched"] > 0
+    assert all(booster.num_trees() < 30 for booster in cell.model.boosters) and epoch["watched"] > 0
 
 
 def test_what_stops_trees_is_the_competitions_metric_whatever_they_are_trained_by() -> None:
@@ -60,10 +61,10 @@ def test_what_stops_trees_is_the_competitions_metric_whatever_they_are_trained_b
         return np.zeros_like(truth)
 
     metric = Metric(loss, lambda mean: next(scores), "l1")
-    cell, said = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), metric), dict[str, Any]()
-    cell.fit(dense(), INSIDE, 0, lambda kind, **row: said.update(row) if kind == "epoch" else None)
+    cell, epoch = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), metric), dict[str, Any]()
+    cell.fit(dense(), INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
     assert [booster.best_iteration for booster in cell.model.boosters] == [3, 2] and next(scores, None) is None
-    assert said["watched"] == 0.25  # of all targets, by the trees that are kept
+    assert epoch["watched"] == 0.25  # of all targets, by the trees that are kept
     both = seen[-1][0]
     assert both.dtype == np.float64 and [truth.shape for truth, _ in seen] == [(len(both), 1)] * 9 + [both.shape]
     for number, (truth, predicted) in enumerate(seen[:9]):
@@ -73,19 +74,19 @@ def test_what_stops_trees_is_the_competitions_metric_whatever_they_are_trained_b
 @pytest.mark.parametrize("name", METRICS)
 def test_the_watched_score_of_trees_is_the_metric_in_its_own_unit(name: str) -> None:
     data = dense()
-    cell, said = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), METRICS[name]), dict[str, Any]()
-    cell.fit(data, INSIDE, 0, lambda kind, **row: said.update(row) if kind == "epoch" else None)
+    cell, epoch = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), METRICS[name]), dict[str, Any]()
+    cell.fit(data, INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
     _, (held,) = inner_split([labelled_series(data, INSIDE)], STOP.share, 0)
     scored = held.weight > 0
     expected = METRICS[name](held.y[scored], cell.predict(data, held.series)[0][scored])
-    assert said["watched"] == pytest.approx(expected, rel=1e-12)
+    assert epoch["watched"] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("watch", [WatchConfig(), WatchConfig(share=0.4)])
 def test_without_stop_or_best_every_series_is_trained_on_for_all_rounds(watch: WatchConfig) -> None:
-    cell, said = fitted(watch)
+    cell, epoch = fitted(watch)
     plain, _ = fitted(WatchConfig())
-    assert all(booster.num_trees() == 30 for booster in cell.model.boosters) and "watched" not in said
+    assert all(booster.num_trees() == 30 for booster in cell.model.boosters) and "watched" not in epoch
     np.testing.assert_array_equal(cell.predict(dense(), INSIDE)[0], plain.predict(dense(), INSIDE)[0])
 
 

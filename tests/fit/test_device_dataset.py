@@ -32,7 +32,8 @@ def test_a_fold_by_hand() -> None:
     for row, series in enumerate((5, 2)):  # of 6 and 3 steps, cropped to 4
         real = min(4, int(data.lengths[series]))
         assert fold.mask[row].tolist() == [step < real for step in range(4)]
-        x, rows = data.features(np.array([series]))[:real], data.rows(np.array([series]))[:real]
+        rows = data.rows(np.array([series]))[:real]
+        x = data.features(rows)
         np.testing.assert_allclose(fold.x[row, :real], (x - PLAIN.center) / PLAIN.scale, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(fold.y[row, :real, 0], (data.y[rows, 0] - 5) / 2, rtol=1e-6)
         np.testing.assert_allclose(fold.y[row, :real, 1], data.y[rows, 1], rtol=1e-6)
@@ -58,9 +59,7 @@ def test_sets_of_different_lengths_stand_one_after_the_other() -> None:
     fold = place([labelled_series(data, np.array([3, 5])), pseudo], PLAIN, 6, CPU)
     assert fold.mask is not None and fold.mask.sum(dim=1).tolist() == [4, 6, 2]
     assert fold.weight[2].tolist() == [0.5, 0.5, 0, 0, 0, 0]
-    np.testing.assert_allclose(
-        fold.x[2, :2], (short.features(np.array([1])) - PLAIN.center) / PLAIN.scale, rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(fold.x[2, :2], (short.features(rows) - PLAIN.center) / PLAIN.scale, rtol=1e-5, atol=1e-6)
     assert (fold.x[2, 2:] == 0).all() and (fold.y[2, 2:] == 0).all()
     alone = place([pseudo], PLAIN, 6, CPU)
     assert torch.equal(fold.x[2], alone.x[0]) and torch.equal(fold.y[2], alone.y[0])

@@ -1,9 +1,10 @@
-"""Device memory that is full: what fits is said, or the batch goes through in parts and nothing else changes."""
+"""Full device memory: the message gives what fits, or the batch goes through in parts and nothing else changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_other_errors_are_no_full_memory(error: Exception) -> None:
 
     with pytest.raises(type(error), match=str(error)):
         out_of_memory.attempt(fail)
-    with pytest.raises(type(error), match=str(error)), out_of_memory.full_memory_says("full"):
+    with pytest.raises(type(error), match=str(error)), out_of_memory.reporting_full_memory("full"):
         fail()
 
 
@@ -95,7 +96,7 @@ def closely(one: NetworkCell, other: NetworkCell) -> bool:
 
 
 @pytest.mark.parametrize(("limit", "fits"), [(6, 3), (3, 3), (2, 1), (1, 1)])
-def test_the_largest_batch_that_fits_is_said(limit: int, fits: int, room: list[int]) -> None:
+def test_the_message_gives_the_largest_batch_that_fits(limit: int, fits: int, room: list[int]) -> None:
     room[0] = limit
     with pytest.raises(UserError) as caught:
         fitted(train=WHOLE, params=CALM)
@@ -111,11 +112,12 @@ def test_a_last_batch_that_is_smaller_is_called_by_its_own_size(room: list[int])
 
 def test_where_halving_is_allowed_the_result_is_that_of_the_whole_batch(room: list[int]) -> None:
     whole = fitted(train=WHOLE, params=CALM)
-    said = fitted(train=replace(WHOLE, micro=3), params=CALM)
+    in_parts = fitted(train=replace(WHOLE, micro=3), params=CALM)
     room[0] = 4
+    tried = len(room)
     halved = fitted(train=replace(WHOLE, on_oom="halve"), params=CALM)
-    assert weights(halved) == weights(said)
-    assert closely(halved, whole) and weights(halved) != weights(whole)
+    assert weights(halved) == weights(in_parts)
+    assert closely(halved, whole) and room[tried:] == [7, 3, 3, 1, 3, 3, 1, 3, 3, 1]  # tried, found, and two steps
 
 
 def test_what_was_found_once_is_not_looked_for_again_not_even_after_a_kill(room: list[int], tmp_path: Path) -> None:
@@ -192,7 +194,7 @@ def test_predictions_go_in_smaller_parts_where_memory_is_full(reading_room: list
     assert reading_room[1:] == [7, 3, 1, 1, 1, 1, 1, 1, 1]
 
 
-def test_one_series_that_can_t_even_be_predicted_is_said(reading_room: list[int]) -> None:
+def test_one_series_that_can_t_be_predicted_is_a_users_error(reading_room: list[int]) -> None:
     cell = fitted()
     reading_room[0] = 0
     with pytest.raises(UserError, match="is full even with one series in a pass"):
@@ -200,7 +202,7 @@ def test_one_series_that_can_t_even_be_predicted_is_said(reading_room: list[int]
 
 
 @pytest.mark.parametrize("size", [1, 4])
-def test_one_series_alone_that_does_not_fit_is_said_and_not_tried_for_ever(size: int) -> None:
+def test_one_series_alone_that_does_not_fit_is_not_tried_for_ever(size: int) -> None:
     def full(index: torch.Tensor) -> torch.Tensor:
         if len(index):
             raise FULL["cuDNN"]
@@ -226,20 +228,22 @@ def test_parts_are_never_empty_and_make_up_the_whole(size: int, room: int) -> No
     assert max(len(part) for part in parts) <= min(size, room)
 
 
+def keep_watched(scores: list[float], kind: str, **row: float) -> None:
+    if kind == "epoch":
+        scores.append(row["watched"])
+
+
 def test_the_watched_score_goes_in_smaller_parts_too(reading_room: list[int]) -> None:
     watching = replace(TRAIN, watch=WatchConfig(share=0.5))
     scores: list[list[float]] = []
     for room in (10**6, 1):
         reading_room[0] = room
         scores.append([])
-        said = scores[-1]
-        fitted(
-            train=watching, emit=lambda kind, said=said, **row: said.append(row["watched"]) if kind == "epoch" else None
-        )
+        fitted(train=watching, emit=partial(keep_watched, scores[-1]))
     assert scores[0] == pytest.approx(scores[1], rel=1e-5)
 
 
-def test_series_that_don_t_fit_at_all_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_series_that_don_t_fit_at_all_are_a_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*given: Any, **how: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -268,7 +272,9 @@ def test_moments_are_allocated_before_the_first_pass() -> None:
 
 
 @pytest.mark.parametrize("library", FULL)
-def test_a_network_that_does_not_fit_with_its_moments_is_said(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_does_not_fit_with_its_moments_is_a_users_error(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*given: Any, **how: Any) -> torch.Tensor:
         raise FULL[library]
 
@@ -306,12 +312,14 @@ def test_memory_that_is_full_at_the_update_leaves_the_last_good_checkpoint(
         train=train,
         params=CALM,
         folder=tmp_path,
-        emit=lambda kind, **said: epochs.append((said["epoch"], said["step"])) if kind == "resumed" else None,
+        emit=lambda kind, **reported: (
+            epochs.append((reported["epoch"], reported["step"])) if kind == "resumed" else None
+        ),
     )
     assert epochs == [(0, 2)] and weights(again) == whole
 
 
-def test_memory_that_is_full_at_the_augmentation_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_is_full_at_the_augmentation_is_a_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*given: Any) -> Batch:
         raise FULL["torch"]
 

@@ -23,13 +23,13 @@ AUTO = replace(TRAIN, precision="auto")
 
 
 def timed(**seconds: float) -> Any:
-    """A measurement that always finds the same; what it was asked for is kept in `asked`."""
+    """A measurement that always finds the same; the formats that were measured are kept in `measured`."""
 
     def measure(config: TrainConfig) -> float:
-        measure.asked.append(config.precision)
+        measure.measured.append(config.precision)
         return seconds[config.precision]
 
-    measure.asked = []
+    measure.measured = []
     return measure
 
 
@@ -54,10 +54,10 @@ def test_it_is_measured_once_and_stored_for_the_same_network_and_machine(
     measure = timed(fp32=1.0, bf16=0.5)
     for _ in range(2):
         assert precision.resolve(AUTO, {"model": "a"}, measure).precision == "bf16"
-    assert measure.asked == ["fp32", "bf16"]
+    assert measure.measured == ["fp32", "bf16"]
     precision.resolve(AUTO, {"model": "b"}, measure)
     precision.resolve(replace(AUTO, threads=2), {"model": "a"}, measure)
-    assert len(measure.asked) == 6
+    assert len(measure.measured) == 6
     stored = sorted((home / "runs" / "probes").glob("*.json"))
     assert len(stored) == 3
     kept = json.loads(stored[0].read_text())
@@ -78,15 +78,15 @@ def test_candidates_are_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def choose(kind: str, patch: pytest.MonkeyPatch) -> list[str]:
-    """Let the probe find that `kind` is the fastest; the formats it was asked for."""
-    asked: list[str] = []
+    """Let the probe find that `kind` is the fastest; the formats that it measured."""
+    measured: list[str] = []
 
     def seconds(name: str, params: Any, config: TrainConfig, data: Any) -> float:
-        asked.append(config.precision)
+        measured.append(config.precision)
         return 0.1 if config.precision == kind else 1.0
 
     patch.setattr(step_time, "seconds_a_step", seconds)
-    return asked
+    return measured
 
 
 def test_the_choice_and_not_auto_is_in_the_key(rides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +96,8 @@ def test_the_choice_and_not_auto_is_in_the_key(rides: Path, monkeypatch: pytest.
             patch.setenv("FOLDLINE_HOME", str(rides.parent / kind))
             tiny.install(rides.parent / kind, rides)
             choose(kind, patch)
-            chosen, said = (planned(f"model.0.train.precision={word}") for word in ("auto", kind))
-            assert [cell.key for cell in chosen] == [cell.key for cell in said]
+            chosen, named = (planned(f"model.0.train.precision={word}") for word in ("auto", kind))
+            assert [cell.key for cell in chosen] == [cell.key for cell in named]
             assert chosen[0].depends["train"]["precision"] == kind and "precision" not in chosen[-1].depends["train"]
             found[kind] = chosen[0].key
     assert found["fp32"] != found["bf16"]
@@ -106,11 +106,11 @@ def test_the_choice_and_not_auto_is_in_the_key(rides: Path, monkeypatch: pytest.
 def test_what_was_trained_is_applied_as_it_was_trained_whatever_is_probed_later(
     rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = choose("bf16", monkeypatch)
+    measured = choose("bf16", monkeypatch)
     tiny.run("train", "rides", "train.precision=auto", "track.wandb=disabled")
-    assert asked == ["fp32", "bf16"]
+    assert measured == ["fp32", "bf16"]
     tiny.run("train", "rides", "train.precision=auto")
-    assert asked == ["fp32", "bf16"] and "nothing to train" in capsys.readouterr().out
+    assert measured == ["fp32", "bf16"] and "nothing to train" in capsys.readouterr().out
     for stored in (home / "runs" / "probes").glob("*.json"):
         stored.write_text(json.dumps({**json.loads(stored.read_text()), "precision": "fp32"}))
     read = recorded.read("rides")

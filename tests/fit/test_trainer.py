@@ -26,7 +26,7 @@ CALM = {**PARAMS, "dropout": 0.0}
 
 
 def history(train: TrainConfig, **given: Any) -> tuple[list[dict[str, float]], NetworkCell]:
-    """The epochs that a training told of, and what came out."""
+    """The epochs' rows of a training, and the trained cell."""
     rows: list[dict[str, float]] = []
     cell = fitted(train=train, emit=lambda kind, **values: rows.append(values) if kind == "epoch" else None, **given)
     return rows, cell
@@ -49,11 +49,11 @@ def test_the_held_out_series_change_no_weight(train: TrainConfig) -> None:
     x, y, static = data.dense.copy(), np.array(data.y), data.static.copy()
     held = np.setdiff1d(np.arange(10), INSIDE)
     x[held], y[data.rows(held)], static[held] = 1e3, -1e3, 0
-    (told, before), (tells, after) = (
+    (one, before), (other, after) = (
         history(train, data=some) for some in (data, replace(data, dense=x, y=y, static=static))
     )
     assert weights(after) == weights(before)
-    assert [row["loss"] for row in tells] == [row["loss"] for row in told]
+    assert [row["loss"] for row in other] == [row["loss"] for row in one]
 
 
 def test_it_saves_loads_and_predicts_to_the_last_bit(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_it_saves_loads_and_predicts_to_the_last_bit(tmp_path: Path) -> None:
     np.testing.assert_allclose(backwards, predicted[data.rows(everyone[::-1])], rtol=1e-5, atol=1e-6)
 
 
-def test_a_head_that_knows_its_spread_tells_it_in_the_targets_own_unit(tmp_path: Path) -> None:
+def test_a_heads_spread_is_in_the_targets_own_unit(tmp_path: Path) -> None:
     data, cell = dense(), fitted(params={**PARAMS, "head": {"kind": "laplace"}})
     cell.save(tmp_path)
     ten_times = replace(cell.scaler, y_scale=10 * cell.scaler.y_scale)
@@ -131,12 +131,12 @@ def test_steps_behind_the_crop_change_nothing(tmp_path: Path) -> None:
     assert weights(plain) == weights(other)
 
 
-def test_events_tell_of_every_epoch_and_step() -> None:
-    heard: list[tuple[str, dict[str, Any]]] = []
-    fitted(emit=lambda kind, **values: heard.append((kind, values)))
-    progress = [values["done"] for kind, values in heard if kind == "progress"]
+def test_every_epoch_and_step_is_an_event() -> None:
+    events: list[tuple[str, dict[str, Any]]] = []
+    fitted(emit=lambda kind, **values: events.append((kind, values)))
+    progress = [values["done"] for kind, values in events if kind == "progress"]
     assert progress == pytest.approx([1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2])  # 7 series in batches of 3: 3 steps an epoch
-    epochs = [values for kind, values in heard if kind == "epoch"]
+    epochs = [values for kind, values in events if kind == "epoch"]
     assert [values["epoch"] for values in epochs] == [1, 2] and all(math.isfinite(row["loss"]) for row in epochs)
 
 
@@ -154,7 +154,7 @@ def scaled_error(cell: NetworkCell, data: Any, series: np.ndarray) -> float:
     return float(errors.mean(axis=-1)[data.scored[rows]].mean())
 
 
-def test_a_loss_that_diverges_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_a_loss_that_diverges_is_a_users_error(tmp_path: Path) -> None:
     data = dense()
     (tmp_path / "keys.json").write_text(str(list(range(100, 110))))
     with pytest.raises(UserError, match=r"training loss of hybrid was not finite at step \d of epoch \d, on the .* 10"):
@@ -176,15 +176,15 @@ def test_a_poisoned_series_is_named_with_epoch_and_step_and_no_checkpoint_holds_
     clean = scaler.fit("robust", dense(), INSIDE, 0)
     order = INSIDE[trainer.shuffled(len(INSIDE), 0, 0).numpy()].tolist()
     step = order.index(victim) // 3
-    told = []
+    messages = []
     for _ in range(2):  # again from the checkpoint: the rate and the batch are what they were, and so is the end
         cell = NetworkCell("hybrid", PARAMS, config, clean)
         with pytest.raises(UserError) as caught:
             exhaust(cell.fit([labelled_series.labelled_series(data, INSIDE)], 0, silent, tmp_path))
-        told.append(str(caught.value))
+        messages.append(str(caught.value))
     named = ", ".join("abcdefghij"[number] for number in order[3 * step : 3 * step + 3])
-    assert f"not finite at step {step + 1} of epoch 1, on the series {named}." in told[0]
-    assert told[1] == told[0]
+    assert f"not finite at step {step + 1} of epoch 1, on the series {named}." in messages[0]
+    assert messages[1] == messages[0]
     assert (tmp_path / "checkpoint.safetensors").exists() == (step > 0)
     assert step == 0 or all(np.isfinite(value).all() for value in checkpoint(tmp_path).values())
 
@@ -218,10 +218,10 @@ def calm_keys(folder: Path) -> Any:
 def test_many_named_series_are_counted(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(str(list(range(40))))
     data = replace(dense(series=40), path=tmp_path)
-    told = Diverged("training loss", 2, 5, list(range(20))).told(
+    message = Diverged("training loss", 2, 5, list(range(20))).message(
         "net", [labelled_series.labelled_series(data, np.arange(40))]
     )
-    assert "at step 5 of epoch 2" in told and "14, 15 and 4 more." in told and "16," not in told
+    assert "at step 5 of epoch 2" in message and "14, 15 and 4 more." in message and "16," not in message
 
 
 def test_a_prediction_does_not_hang_on_the_other_series_of_its_file() -> None:

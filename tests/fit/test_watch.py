@@ -36,10 +36,10 @@ def test_the_inner_split_takes_whole_series_of_the_first_set_by_the_seed() -> No
         labelled_series(data, INSIDE),
         labelled_series(data, np.array([2])),
     ]
-    taught, watched = network_cell.inner_split(labelled_sets, 0.3, 0)
-    assert taught[1] is labelled_sets[1] and len(watched) == 1 and len(watched[0].series) == 2
-    assert sorted([*taught[0].series, *watched[0].series]) == INSIDE.tolist()
-    for part in (*taught, *watched):
+    kept, watched = network_cell.inner_split(labelled_sets, 0.3, 0)
+    assert kept[1] is labelled_sets[1] and len(watched) == 1 and len(watched[0].series) == 2
+    assert sorted([*kept[0].series, *watched[0].series]) == INSIDE.tolist()
+    for part in (*kept, *watched):
         rows = data.rows(part.series)
         assert np.array_equal(part.y, data.y[rows]) and np.array_equal(part.weight, data.scored[rows])
     assert len({tuple(inner(data, seed)) for seed in range(8)}) > 1
@@ -83,9 +83,9 @@ def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
     honest = scaler.fit("robust", data, INSIDE, 0)  # the scaler sees the whole training part, these series too
     cells = [NetworkCell("hybrid", PARAMS, LOOKS, honest, METRICS["mae"]) for _ in range(2)]
     scores: list[list[float]] = [[], []]
-    for cell, some, said in zip(cells, (data, lied), scores, strict=True):
-        told = lambda kind, said=said, **row: said.append(row["watched"]) if kind == "epoch" else None  # noqa: E731
-        exhaust(cell.fit([labelled_series(some, INSIDE)], 0, told, tmp_path / str(id(cell))))
+    for cell, some, reported in zip(cells, (data, lied), scores, strict=True):
+        emit = lambda kind, reported=reported, **row: reported.append(row["watched"]) if kind == "epoch" else None  # noqa: E731
+        exhaust(cell.fit([labelled_series(some, INSIDE)], 0, emit, tmp_path / str(id(cell))))
     assert weights(cells[0]) == weights(cells[1]) and scores[0] != scores[1]
 
 

@@ -23,8 +23,9 @@ from foldline import models
 from foldline.cli.main import main
 from foldline.core import files, interrupt
 from foldline.experiment import recorded
-from foldline.run import cells
+from foldline.run import cell_training, predictions
 from foldline.run.cells import Cell, Job
+from foldline.run.history import read_history
 from foldline.run.stored_cells import StoredCells
 
 LABELS = ("hybrid", "plain")
@@ -165,16 +166,16 @@ def weights_of(home: Path) -> dict[str, bytes]:
 
 def test_a_half_cell_starts_again(rides: Path, home: Path) -> None:
     whole = jobs()[0]
-    exhaust(cells.run(whole, silent))
+    exhaust(cell_training.run(whole, silent))
     once = (whole.cell.folder / "weights.safetensors").read_bytes()
     (whole.cell.folder / "done.json").unlink()
     (whole.cell.folder / "weights.safetensors").write_bytes(b"half of it")
     (whole.cell.folder / "history.jsonl").write_text('{"epoch": 1, "loss"')
     (whole.cell.folder / "left-over").touch()
-    exhaust(cells.run(whole, silent))
+    exhaust(cell_training.run(whole, silent))
     assert (whole.cell.folder / "weights.safetensors").read_bytes() == once
     assert not (whole.cell.folder / "left-over").exists()
-    assert [row["epoch"] for row in cells.history(whole.cell)] == [1, 2]
+    assert [row["epoch"] for row in read_history(whole.cell)] == [1, 2]
 
 
 def test_an_error_while_training_leaves_an_unfinished_cell(rides: Path, home: Path) -> None:
@@ -184,18 +185,18 @@ def test_an_error_while_training_leaves_an_unfinished_cell(rides: Path, home: Pa
 
     started = jobs()[0]
     with pytest.raises(KeyboardInterrupt):
-        exhaust(cells.run(started, interrupt))
+        exhaust(cell_training.run(started, interrupt))
     assert not started.cell.done and not started.finished
-    exhaust(cells.run(started, silent))
+    exhaust(cell_training.run(started, silent))
     assert started.cell.done and started.finished
 
 
-def test_history_is_what_was_said(rides: Path, home: Path) -> None:
-    said: list[dict[str, Any]] = []
+def test_history_is_what_was_emitted(rides: Path, home: Path) -> None:
+    rows: list[dict[str, Any]] = []
     one = jobs()[0]
-    exhaust(cells.run(one, lambda kind, **values: said.append(values) if kind == "epoch" else None))
-    assert cells.history(one.cell) == said
-    assert [set(row) for row in said] == [{"epoch", "loss", "lr", "time.epoch_s"}] * 2
+    exhaust(cell_training.run(one, lambda kind, **values: rows.append(values) if kind == "epoch" else None))
+    assert read_history(one.cell) == rows
+    assert [set(row) for row in rows] == [{"epoch", "loss", "lr", "time.epoch_s"}] * 2
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_a_spread_lies_beside_predictions_where_the_head_knows_it(rides: Path, h
         values += sorted(cell.folder.glob("test-*.npy"))
         assert sorted(path.name for path in spreads) == sorted(f"spread-{path.name}" for path in values)
         for path in values:
-            spread = np.load(cells.spread_path(path))
+            spread = np.load(predictions.spread_path(path))
             assert spread.shape == np.load(path).shape and spread.dtype == np.float64 and (spread > 0).all()
     assert not [path for cell in plain for path in cell.folder.glob("spread-*")]
 
@@ -241,7 +242,7 @@ def _train_and_count(one: Job, started: Any, counted: Any) -> None:
     """In a process of its own: run the cell and say how many epochs it trained."""
     epochs: list[str] = []
     started.wait()
-    exhaust(cells.run(one, lambda kind, **values: epochs.append(kind) if kind == "epoch" else None))
+    exhaust(cell_training.run(one, lambda kind, **values: epochs.append(kind) if kind == "epoch" else None))
     counted.put(len(epochs))
 
 
@@ -265,7 +266,7 @@ def test_a_locked_cell_is_waited_for_and_not_trained_twice_at_once(rides: Path, 
 def test_a_wait_for_another_process_ends_with_the_first_signal(rides: Path, home: Path) -> None:
     one, kinds = jobs()[0], []
 
-    def told(kind: str, **values: Any) -> None:
+    def signalled(kind: str, **values: Any) -> None:
         kinds.append(kind)
         threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 
@@ -275,7 +276,7 @@ def test_a_wait_for_another_process_ends_with_the_first_signal(rides: Path, home
         given_up.daemon = True
         given_up.start()
         with pytest.raises(interrupt.Stopped), interrupt.deferred(signal.SIGINT):
-            exhaust(cells.run(one, told))
+            exhaust(cell_training.run(one, signalled))
         given_up.cancel()
         assert kinds == ["waiting"] and not one.cell.folder.exists()
 
@@ -294,7 +295,7 @@ def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(h
         finished(1, 1, [1], 6.0),
     ]
     store = replace(dense(series=3), lengths=np.array([2, 2, 2]), y=np.zeros((6, 1)), scored=np.ones(6, dtype=bool))
-    assert cells.out_of_fold(experiment, store)[:, 0].tolist() == [2.0, 2.0, 5.5, 5.5, 2.0, 2.0]
+    assert predictions.out_of_fold(experiment, store)[:, 0].tolist() == [2.0, 2.0, 5.5, 5.5, 2.0, 2.0]
 
 
 def test_depends_is_written_in_the_open(trained: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `--dry-run` foretells: steps times what one takes, over the executor's workers; counted by hand."""
+"""What `--dry-run` estimates: steps times the seconds of one, over the executor's workers; counted by hand."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from test_cells import weights_of
 
 from foldline.cli.main import main
 from foldline.core.errors import UserError
-from foldline.run import cells, executors
+from foldline.run import cell_training, executors
 from foldline.run.executors import ExecutorConfig
 
 
@@ -108,7 +108,7 @@ class Queue(list[Any]):
     ],
 )
 def test_a_workers_trouble_is_handed_on(error: Exception, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "run", fails_with(error))
+    monkeypatch.setattr(cell_training, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(executors, "die_with_parent", lambda: None)
     events = Queue()
@@ -140,12 +140,12 @@ def _dies(todo: Any, events: Any, together: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_workers_that_were_told_to_stop_are_noticed() -> None:
+def test_workers_that_a_signal_stopped_are_noticed() -> None:
     """One that gets SIGTERM from somebody saves and ends well; its cell is not done nevertheless."""
     ended = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=0)]
     events: queue.Queue[Any] = queue.Queue()
     events.put((0, "done", {}))
-    with pytest.raises(UserError, match=r"were told to stop. What they had is saved"):
+    with pytest.raises(UserError, match=r"were stopped by a signal. Their cells are saved"):
         executors._listen([fake(), fake()], ended, events, lambda *_: None)
 
 
@@ -168,25 +168,31 @@ def test_a_last_event_that_comes_late_counts() -> None:
 
 def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cells take turns in one worker: each has a clock of its own."""
-    said = {
+    emitted = {
         "a": [(10.0, "progress", 1), (10.1, "progress", 2), (10.1, "epoch", 0.5), (10.2, "progress", 3)],
         "b": [(10.05, "progress", 1), (10.15, "progress", 2), (10.15, "epoch", 0.7), (10.4, "progress", 3)],
     }
     now = [0.0]
 
     def run(job: Any, emit: Any) -> Iterator[None]:
-        for at, kind, value in said[job.key]:
+        for at, kind, value in emitted[job.key]:
             now[0] = at
             emit(kind, value=value)
             yield
 
-    monkeypatch.setattr(cells, "run", run)
+    monkeypatch.setattr(cell_training, "run", run)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     monkeypatch.setattr(executors, "die_with_parent", lambda: None)
     events = Queue()
     executors._work(Queue([(7, fake(key="a")), (8, fake(key="b")), None]), events, 2)
-    heard = [(number, kind, *values.values()) for number, kind, values in events if kind != "start"]
-    assert heard == [(7, "progress", 1), (8, "progress", 1), (7, "epoch", 0.5), (8, "epoch", 0.7), (8, "progress", 3)]
+    reported = [(number, kind, *values.values()) for number, kind, values in events if kind != "start"]
+    assert reported == [
+        (7, "progress", 1),
+        (8, "progress", 1),
+        (7, "epoch", 0.5),
+        (8, "epoch", 0.7),
+        (8, "progress", 3),
+    ]
 
 
 def test_cells_take_turns_step_by_step_and_the_next_begins_where_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +203,7 @@ def test_cells_take_turns_step_by_step_and_the_next_begins_where_one_ends(monkey
             steps.append(f"{job.key}{number}")
             yield
 
-    monkeypatch.setattr(cells, "run", run)
+    monkeypatch.setattr(cell_training, "run", run)
     jobs = [fake(key=key) for key in "abc"]
     executors.take_turns(jobs, 1, lambda *_: None)
     assert steps == ["a0", "b0", "b1", "b2", "c0", "c1"]

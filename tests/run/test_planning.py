@@ -72,8 +72,8 @@ def others(base: Any) -> dict[str, Any]:
 def given(rides: Path) -> PlanInputs:
     """What cells share, made of nothing."""
     chosen = config.load(Path("rides"))
-    dealt = Folds(Path("folds.csv"), np.arange(10) % 2, 2)
-    return PlanInputs(chosen.data, chosen.features, dense(), dealt, test="the test table", exact="its exact rows")
+    folds = Folds(Path("folds.csv"), np.arange(10) % 2, 2)
+    return PlanInputs(chosen.data, chosen.features, dense(), folds, test="the test table", exact="its exact rows")
 
 
 def net(label: str = "net", train: TrainConfig = BASE, width: int = 4, **changes: Any) -> ModelConfig:
@@ -226,7 +226,9 @@ def test_teachers_are_those_of_the_same_fold(given: PlanInputs) -> None:
         ),
     ],
 )
-def test_a_teacher_that_is_not_there_is_asked_for(models: list[ModelConfig], message: str, given: PlanInputs) -> None:
+def test_a_teacher_that_is_not_there_is_a_users_error(
+    models: list[ModelConfig], message: str, given: PlanInputs
+) -> None:
     with pytest.raises(UserError, match=message):
         planning.plan(given, models)
 

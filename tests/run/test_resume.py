@@ -19,7 +19,7 @@ from foldline.cli.main import main
 from foldline.core import interrupt
 from foldline.fit import trainer
 from foldline.fit.train_config import AugmentConfig, WatchConfig
-from foldline.run import cells
+from foldline.run import cell_training
 
 pytestmark = pytest.mark.usefixtures("sigint")
 
@@ -33,7 +33,7 @@ RECIPES = {
 }
 
 
-class Told:
+class Recorder:
     """An emitter that keeps each epoch, as the cell's history.jsonl does: without the times."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Told:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_from_every_step_of_a_run_the_rest_comes_out_the_same(recipe: str, tmp_path: Path) -> None:
     train = replace(RECIPES[recipe], checkpoint_s=0.0)
-    data, straight = dense(static=True), Told()
+    data, straight = dense(static=True), Recorder()
     copies: list[Path] = []
 
     def keep(kind: str, **values: Any) -> None:
@@ -63,10 +63,10 @@ def test_from_every_step_of_a_run_the_rest_comes_out_the_same(recipe: str, tmp_p
     copies.append(tmp_path / "run")  # and as the last epoch left it
     assert len(copies) >= 6
     for number, copy in enumerate(copies):
-        told = Told()
-        again = fitted(data, train=train, emit=told, folder=copy)
-        assert weights(again) == expected and told.rows == straight.rows, f"resumed from step {number}"
-        assert told.resumed is not None
+        recorder = Recorder()
+        again = fitted(data, train=train, emit=recorder, folder=copy)
+        assert weights(again) == expected and recorder.rows == straight.rows, f"resumed from step {number}"
+        assert recorder.resumed is not None
 
 
 @pytest.mark.parametrize("step", [1, 4, 6])
@@ -83,9 +83,9 @@ def test_a_signal_finishes_the_step_saves_and_stops(step: int, tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt), interrupt.deferred(signal.SIGINT):
         fitted(train=train, emit=shout, folder=tmp_path)
     assert len(seen) == step
-    told = Told()
-    assert weights(fitted(train=train, emit=told, folder=tmp_path)) == expected
-    assert told.resumed == divmod(step, 3) or told.resumed == (step // 3 - 1, 3)
+    recorder = Recorder()
+    assert weights(fitted(train=train, emit=recorder, folder=tmp_path)) == expected
+    assert recorder.resumed == divmod(step, 3) or recorder.resumed == (step // 3 - 1, 3)
 
 
 # ---------------------------------------------------------------- through the command line
@@ -120,8 +120,8 @@ def test_after_ctrl_c_the_same_command_says_that_it_goes_on_and_does(
     assert len(left) == min(together, 2)  # each of the cells that took turns; there are 2 networks
     assert not any((path.parent / "done.json").exists() for path in left)
     tiny.run(*words)
-    said = capsys.readouterr().out
-    assert said.count("goes on after 1 epochs and 1 steps") == len(left)
+    output = capsys.readouterr().out
+    assert output.count("goes on after 1 epochs and 1 steps") == len(left)
     interrupted, submission = weights_of(home), tiny.submission(home)
     assert not list((home / "runs" / "cells").glob("*/checkpoint.safetensors"))
     tiny.run(*words, "--force")
@@ -172,12 +172,12 @@ def test_a_disk_that_is_full_at_a_checkpoint_ends_in_one_line_and_keeps_the_last
 
 def test_what_a_kill_leaves_beside_a_checkpoint_is_swept_up(rides: Path, home: Path) -> None:
     one = jobs("train.checkpoint_s=0")[0]
-    started = cells.run(one, silent)
+    started = cell_training.run(one, silent)
     next(started)
     started.close()
     (one.cell.folder / ".checkpoint.safetensors.killed").write_bytes(b"half")
-    exhaust(cells.run(one, silent))
+    exhaust(cell_training.run(one, silent))
     assert not list(one.cell.folder.glob(".*")) and one.cell.done
     (one.cell.folder / "checkpoint.safetensors").write_bytes(b"killed between done.json and here")
-    exhaust(cells.run(one, silent))
+    exhaust(cell_training.run(one, silent))
     assert not (one.cell.folder / "checkpoint.safetensors").exists()

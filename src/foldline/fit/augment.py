@@ -1,7 +1,7 @@
-"""What may be done to a batch before the network sees it: [train.augment], one function a part.
+"""Augmentation of a batch before the network sees it: [train.augment], one function a part.
 
-All of them draw from torch's global generator of the device, which the trainer seeds at every step, so that a step's
-draws depend on (seed, step) and on nothing that came before.
+All of them draw from torch's global generator of the device. The trainer seeds it at every step, so that a step's draws
+depend on (seed, epoch, step) and on nothing before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from foldline.fit.train_config import AugmentConfig
 
 
 def augment(batch: Batch, config: AugmentConfig, fold: DeviceDataset) -> Batch:
-    """All parts that are switched on, in the order: hide statics, shuffle steps, mix series."""
+    """Apply all parts that are switched on, in this order: hide statics, shuffle steps, mix series.
+
+    Mixing comes last: it turns the codes of statics, which hiding needs, into weights over codes.
+    """
     if config.mask_static:
         batch = mask_static(batch, config.mask_static, fold.hidden)
     if config.shuffle:
@@ -28,7 +31,7 @@ def augment(batch: Batch, config: AugmentConfig, fold: DeviceDataset) -> Batch:
 
 
 def _chosen(batch: Batch, share: float) -> Tensor:
-    """(B,) bool: each series with probability `share`."""
+    """Draw (B,) bool: each series with probability `share`."""
     return torch.rand(len(batch.x), device=batch.x.device) < share
 
 
@@ -52,7 +55,7 @@ def shuffle(batch: Batch, share: float, distance: int) -> Batch:
     place = torch.arange(steps, device=batch.x.device, dtype=torch.float32)
     noise = (distance + 1) * torch.rand(series, steps, device=batch.x.device) * _chosen(batch, share)[:, None]
     key = place + noise
-    if batch.mask is not None:
+    if batch.mask is not None:  # padding's keys are above all others, and keep their order
         key = torch.where(batch.mask, key, 2.0 * steps + distance + place)
     order = key.argsort(dim=1, stable=True)  # (B, T)
     wide = order.unsqueeze(-1)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from foldline import models
+from foldline.core.chunks import chunks
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
@@ -16,6 +17,7 @@ from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
 from foldline.models.systems.lightgbm import LightGBM, Watched
 
+ROWS_PER_CHUNK = 1 << 20  # rows whose features are copied at once
 VERSION = 2  # part of every cell's key: raise it when a change here changes what comes out
 
 
@@ -28,7 +30,7 @@ class RowsCell:
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
-        """Fit on the scored rows of the given series, less those whose score [train.watch] says to stop by."""
+        """Fit on the scored rows of the given series; early stopping scores some of them, which are left out."""
         rounds, threads = self.model.config.rounds, self.train.threads
         kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
         x, y = labelled(kept[0])  # (R, F), (R, K)
@@ -45,7 +47,7 @@ class RowsCell:
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every row of some series: (r, K) float64; trees know no spread."""
-        return self.model.predict(inputs(data, series), self.train.threads), None
+        return self.model.predict(inputs(data, data.rows(series)), self.train.threads), None
 
     def save(self, folder: Path) -> None:
         """booster-K.txt, one a target."""
@@ -57,7 +59,7 @@ class RowsCell:
 
 
 def watched_share(train: TrainConfig) -> float:
-    """Of the training series: what early stopping looks at, none where nobody asks for it."""
+    """Return the share of the training series that early stopping scores; 0 where it is off."""
     return train.watch.share if train.watch.stop or train.watch.best else 0.0
 
 
@@ -68,15 +70,22 @@ def settings(train: TrainConfig) -> dict[str, Any]:
 
 
 def labelled(part: LabelledSeries) -> tuple[np.ndarray, np.ndarray]:
-    """Take the rows that count: (m, F) inputs and (m, K) targets."""
+    """Return the rows that count, as (m, I) inputs and (m, K) targets."""
     counts = part.weight > 0
-    return inputs(part.store, part.series)[counts], part.y[counts]
+    return inputs(part.store, part.store.rows(part.series)[counts]), part.y[counts]
 
 
-def inputs(store: Store, series: np.ndarray) -> np.ndarray:
-    """(r, F) features of the rows of some series; with a known start of the target, all of it beside every row."""
-    x = store.features(series)
+def inputs(store: Store, rows: np.ndarray) -> np.ndarray:
+    """Return what trees see of some rows, (r, I) float32: the features, and the known start of the row's series.
+
+    With data.observed = n, the n * K known targets of its series stand behind the F features of each row.
+    """
     if not store.observed:
-        return x
-    start = store.pad(store.y, series, store.observed).reshape(len(series), -1).astype(np.float32)  # (n, observed * K)
-    return np.concatenate([x, np.repeat(start, store.lengths[series], axis=0)], axis=1)
+        return store.features(rows)
+    features, width = len(store.names), store.observed * store.targets
+    x = np.empty((len(rows), features + width), dtype=np.float32)
+    for chunk in chunks(len(rows), ROWS_PER_CHUNK):  # the features are never there twice
+        x[chunk, :features] = store.features(rows[chunk])
+    start = store.pad(store.y, steps=store.observed).reshape(-1, width)  # (N, observed * K)
+    x[:, features:] = start[store.series_of_row[rows]]
+    return x

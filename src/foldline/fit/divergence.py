@@ -1,6 +1,6 @@
-"""When training leaves the finite numbers: noticed before a checkpoint holds it, and told with the series of that step.
+"""Losses, gradients and scores that are not finite: found before a checkpoint holds them, with the series of the step.
 
-The trainer only marks the first step of an epoch whose loss was not finite, which costs no wait for the device. It
+The trainer only marks the first step of an epoch whose loss was not finite, which needs no wait for the device. It
 looks at the mark, and at the weights, before each checkpoint and at each epoch's end.
 """
 
@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.training_state import Counters
 
-SHOWN = 16  # series that are named
+SHOWN = 16  # series that a message names
 
 
 class Diverged(Exception):
     """Something was not finite: a loss or a gradient at a step, or the watched score after an epoch."""
 
     def __init__(self, what: str, epoch: int, step: int = 0, series: Sequence[int] = ()) -> None:
-        """series: places, among those trained on, of the step's; none: it was no step's."""
+        """series: places of the step's series among those trained on; none: it happened at no step."""
         super().__init__(what, epoch, step, series)
         self.what, self.epoch, self.step, self.series = what, epoch, step, series
 
-    def told(self, name: str, labelled_sets: Sequence[LabelledSeries]) -> str:
-        """What the user can do with it. name: of the model; labelled_sets: what it was trained on."""
+    def message(self, name: str, labelled_sets: Sequence[LabelledSeries]) -> str:
+        """Say what happened where, and what to change. name: of the model; labelled_sets: what it was trained on."""
         way_out = "lower train.lr or set train.clip = 1. The last good checkpoint is kept."
         if not self.series:
             return f"The {self.what} of {name} was not finite after epoch {self.epoch}. L{way_out[1:]}"

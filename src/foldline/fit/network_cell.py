@@ -77,12 +77,12 @@ class NetworkCell:
         try:
             yield from with_settings(train(state, config, seed, fold, watched, emit, folder), config, device)
         except Diverged as error:
-            raise UserError(error.told(self.name, kept)) from error
+            raise UserError(error.message(self.name, kept)) from error
         self.network = state.final
 
     @torch.no_grad()
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Predict every row of some series: (r, K) float64 in the target's own unit, and its spread if the head has one.
+        """Predict every row of some series: (r, K) float64 in the target's own unit; its spread if the head has one.
 
         The last kept step is repeated over cropped ones.
         """
@@ -126,7 +126,7 @@ class NetworkCell:
             stream.write(safetensors.torch.save(tensors, metadata={"steps": str(self.steps)}))
 
     def load(self, folder: Path, data: Store) -> None:
-        """Read what `save` wrote; `data` tells the number of features."""
+        """Read what `save` wrote. data: any series with the same features."""
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
             self.steps = int(stored.metadata()["steps"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
@@ -166,7 +166,7 @@ def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, .
 
 
 def compile_parts(network: nn.Module, device: torch.device) -> None:
-    """Compile, in place, the blocks that say they gain by it; on a GPU with CUDA graphs inside."""
+    """Compile, in place, the blocks that declare it (`compiles`); on a GPU with CUDA graphs inside."""
     for module in network.modules():
         if getattr(module, "compiles", False):
             module.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
@@ -175,7 +175,7 @@ def compile_parts(network: nn.Module, device: torch.device) -> None:
 def inner_split(
     labelled_sets: Sequence[LabelledSeries], share: float, seed: int
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
-    """What to train on, and whole series of the first set, drawn by the seed, whose score may be watched."""
+    """Split into sets to train on and whole series of the first set, drawn by the seed, whose score is watched."""
     if not share:
         return list(labelled_sets), []
     first, count = labelled_sets[0], len(labelled_sets[0].series)

@@ -60,7 +60,7 @@ def attempt(run: Callable[[], Result]) -> Result | None:
 
 
 @contextmanager
-def full_memory_says(message: str) -> Iterator[None]:
+def reporting_full_memory(message: str) -> Iterator[None]:
     """Raise a UserError with this message where memory is full: for work that can't be done in smaller parts."""
     try:
         yield

@@ -1,8 +1,8 @@
 """Which number format a network's body is computed in; head and loss are always fp32.
 
-bf16 is no free switch: on a CPU it makes some nets slower, T4 and P100 lack it (fp16 with a loss scale stands in). So
-`train.precision = "auto"` measures a few steps of each that the device has, once; the choice is stored under
-runs/probes, and it is the choice, not "auto", that a cell's key holds.
+bf16 makes some networks slower on a CPU, and some GPUs (T4, P100) lack it: they use fp16 with a loss scale. So
+`train.precision = "auto"` measures a few steps of each format that the device has, once. The choice is stored under
+runs/probes; a cell's key holds the choice, not "auto".
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ import torch
 from foldline.core import files
 from foldline.fit.train_config import TrainConfig
 
-GAIN = 1.05  # fp32 stays unless another is at least so many times faster
+GAIN = 1.05  # fp32 stays unless another is at least so many times faster: a smaller gain is a timing's noise
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context for the body's forward pass."""
+    """Make the context for the body's forward pass."""
     kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     return torch.autocast(device.type, kind or torch.bfloat16, enabled=kind is not None)
 
 
 def candidates(device: torch.device) -> list[str]:
-    """Formats worth a trial on a device: fp32 first."""
-    if device.type == "cuda":
+    """List the formats to measure on a device: fp32 first."""
+    if device.type == "cuda":  # from capability 8.0 (A100) on bf16 is computed by the tensor cores
         return ["fp32", "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp16"]
     return ["fp32", "bf16"] if device.type == "cpu" else ["fp32", "fp16"]
 
 
 def resolve(config: TrainConfig, what: dict[str, Any], seconds: Callable[[TrainConfig], float]) -> TrainConfig:
-    """`config` with the precision that is used; "auto" is decided by the stored probe, or by one made now.
+    """Replace "auto" by the precision that is used: that of the stored probe, or of one made now.
 
     Args:
-        what: JSON-able, all that the speed depends on besides the machine: network, sizes.
-        seconds: measures a training step, given a config with a definite precision.
+        what: all that the speed depends on besides the machine (network, sizes), JSON-able.
+        seconds: measures the seconds of a training step, given a config with a definite precision.
     """
     if config.precision != "auto":
         return config
@@ -54,7 +54,7 @@ def resolve(config: TrainConfig, what: dict[str, Any], seconds: Callable[[TrainC
 
 
 def machine(config: TrainConfig) -> dict[str, Any]:
-    """What the speed depends on besides the network."""
+    """Describe what the speed depends on besides the network."""
     device = config.device_used
     name = torch.cuda.get_device_name() if device == "cuda" else _processor()
     return {"device": device, "name": name, "threads": config.threads, "torch": torch.__version__}

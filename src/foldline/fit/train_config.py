@@ -1,6 +1,6 @@
 """[train]: how a network is fitted. Every part of the recipe is a switch here, so that it can be ablated.
 
-Augmentation itself is in augment.py, the loop that obeys all this in trainer.py.
+trainer.py has the loop, training_step.py its step, augment.py the augmentation.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import torch
 
 from foldline.core.errors import UserError
 
-# What [train] says about where and how, not about what: these are not part of a cell's key.
+# Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
+# that is used, and whether it is deterministic, are added to the key by planning.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """[train.augment]: what is done to a batch before the network sees it. Shares are of the batch's series."""
+    """[train.augment]: augmentation of a batch. Shares are of the batch's series."""
 
     mixup: float = 0.0  # share that is mixed with another series: features, statics and targets
     mixup_alpha: float = 0.0  # the mixture's weight is drawn from Beta(alpha, alpha); 0: always one half
@@ -39,11 +40,13 @@ class AugmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchConfig:
-    """[train.watch]: what may look at a score while fitting. It sees whole series of the fold's training part that
-    are kept out of training for it, never the held-out fold.
+    """[train.watch]: what follows a score while fitting: the competition's metric (data.metric), in its own unit.
+
+    It is the score of whole series of the fold's training part that are kept out of training, never of the held-out
+    fold.
     """
 
-    share: float = 0.0  # of the training series, kept out of training; 0: nothing is watched
+    share: float = 0.0  # of the training series, kept out of training and scored; 0: nothing is watched
     best: bool = False  # keep the weights of the epoch with the best score instead of the last ones; trees always do
     stop: int = 0  # epochs, or rounds of boosting, without a better score after which training ends; 0: never
     patience: int = 30  # schedule "plateau": epochs without a better score until the rate is lowered
@@ -75,7 +78,7 @@ class TrainConfig:
     cycles: int = 4  # schedule "restarts": how many cosines
     clip: float = 1.0  # largest norm of the gradient; 0: not clipped
     ema: float = 0.0  # decay of the weights' moving average, which then predicts; 0: none
-    average: int = 0  # epochs at the end whose weights are averaged for prediction; 0: the last weights
+    average: int = 0  # last epochs, also before an early end, whose weights are averaged for prediction; 0: none
     margin: int = -1  # steps kept behind the last scored one, the rest is cropped; -1: nothing is cropped
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
@@ -133,10 +136,10 @@ class TrainConfig:
 
 
 def lr_factor(config: TrainConfig, step: int, steps: int) -> float:
-    """Factor on the peak rate at a step of `steps`: up over the first 2 %, then by the schedule.
+    """Return the factor on the peak rate at a step of `steps`: up over the first 2 %, then by the schedule.
 
     cosine: down to 0 along half a cosine; flat-cosine: flat for 75 %, then that; restarts: `cycles` equal cosines, each
-    from the peak; constant: 1; plateau: 1, and what the watched score makes of it comes on top.
+    from the peak; constant: 1; plateau: 1, times what the trainer has lowered it to (watch.patience, watch.factor).
     """
     warm = max(1, steps // 50)
     if step < warm:

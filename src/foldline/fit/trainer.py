@@ -21,7 +21,7 @@ from foldline.core import interrupt
 from foldline.fit.augment import augment
 from foldline.fit.device_dataset import Batch, DeviceDataset
 from foldline.fit.divergence import refuse_failed
-from foldline.fit.out_of_memory import STEP_IS_TOO_MUCH, full_memory_says
+from foldline.fit.out_of_memory import STEP_IS_TOO_MUCH, reporting_full_memory
 from foldline.fit.train_config import TrainConfig, lr_factor
 from foldline.fit.training_state import Counters, State
 from foldline.fit.training_step import training_step
@@ -87,7 +87,7 @@ def _stops_early(config: TrainConfig, counters: Counters) -> bool:
 
 
 def _augmented_batch(fold: DeviceDataset, index: Tensor, config: TrainConfig) -> Batch:
-    with full_memory_says(STEP_IS_TOO_MUCH):
+    with reporting_full_memory(STEP_IS_TOO_MUCH):
         return augment(fold.batch(index), config.augment, fold)
 
 

@@ -1,6 +1,6 @@
-"""All that training changes, in one place; a checkpoint is this and nothing else, so that a killed run goes on.
+"""All that training changes, in one place: a checkpoint is this and nothing else, so that a killed run goes on.
 
-There is no state of random numbers in it: every draw of a step depends on (seed, epoch, step) alone.
+It holds no state of random numbers: every draw of a step depends on (seed, epoch, step) alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from foldline.core import files
-from foldline.fit.out_of_memory import NETWORK_IS_TOO_LARGE, full_memory_says
+from foldline.fit.out_of_memory import NETWORK_IS_TOO_LARGE, reporting_full_memory
 from foldline.fit.train_config import TrainConfig
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -50,7 +50,7 @@ class State:
         Raises:
             UserError: the device's memory is full.
         """
-        with full_memory_says(NETWORK_IS_TOO_LARGE):
+        with reporting_full_memory(NETWORK_IS_TOO_LARGE):
             self._allocate(network.to(device), config, device)
         self.counters = Counters()
 
@@ -61,8 +61,8 @@ class State:
         _allocate_moments(self.optimiser, device if fused else torch.device("cpu"))
         self.ema = config.ema
         self.averaged = copy.deepcopy(network) if config.ema or config.average else None
-        # Early stopping ends training at an epoch that nobody knows before: the last `average` epochs are kept, on the
-        # host, where they take none of the device's memory. Without it the first epoch to average is known.
+        # Early stopping may end training at any epoch: the weights of the last `average` ones are kept, in the host's
+        # memory. Without it the first epoch to average is known, and a running mean is enough.
         self.window = deque[list[Tensor]](maxlen=config.average) if config.average and config.watch.stop else None
         self.best = copy.deepcopy(network) if config.watch.best else None
         self.loss_scale = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
@@ -70,7 +70,7 @@ class State:
 
     @property
     def predictor(self) -> nn.Module:
-        """The network that predicts if training ends here."""
+        """The network that would predict if training ended here."""
         return self.averaged if self.averaged is not None and self.counters.averaged else self.network
 
     @property

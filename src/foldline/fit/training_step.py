@@ -32,7 +32,7 @@ def training_step(state: State, config: TrainConfig, batch: Batch, rate: float) 
         UserError: the device's memory is full. No checkpoint holds what is left of the step.
     """
     loss = backward_within_memory(state, config, batch)
-    with out_of_memory.full_memory_says(out_of_memory.STEP_IS_TOO_MUCH):
+    with out_of_memory.reporting_full_memory(out_of_memory.STEP_IS_TOO_MUCH):
         update(state, config, rate)
     return loss
 

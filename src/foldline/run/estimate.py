@@ -1,6 +1,6 @@
 """What a run will take, measured on this machine before it begins: `./run.sh train CONFIG --dry-run`.
 
-A few steps of each network, a few rounds of each boosting, on the data itself; the rest is multiplication.
+A few steps of each network and a few rounds of each boosting are timed on the data itself, and multiplied.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Estimate:
 
 
 def estimate(stages: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Estimate]:
-    """One estimate for each model that has cells to train, pre-training apart.
+    """Estimate each model that has cells to train; pre-training has an estimate of its own.
 
-    Cells that take turns on a GPU are counted as if they gained nothing by it.
+    Cells that take turns on a GPU are counted as if that saved no time.
     """
     found = []
     for stage in stages:

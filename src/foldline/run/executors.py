@@ -1,7 +1,6 @@
 """Where cells run: in this process one after another, or in worker processes. The result is the same to the last bit.
 
-An executor takes jobs and reports events; it knows nothing of what a cell is. (A cluster's executor will fit the same
-two lines: jobs in, events out.)
+An executor takes jobs and reports events; it knows nothing of what a cell is.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from typing import Any, Literal
 
 from foldline.core import interrupt
 from foldline.core.errors import UserError, disk_full
-from foldline.run import cells
+from foldline.run import cell_training
 from foldline.run.cells import Job
 
 _END = object()
 OnEvent = Callable[[Job, str, dict[str, Any]], None]  # (job, kind, values); kinds: start, progress, epoch, done
-SAVING_S = 20.0  # longest wait for a worker's last checkpoint
-PROGRESS_S = 0.2  # least time between two progress events of a worker
+SAVING_S = 120.0  # longest wait for a worker's last checkpoint; then it is killed, and its last good one is kept
+PROGRESS_S = 0.2  # least time between two progress events of a cell: small networks make hundreds of steps a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
 
 
 def take_turns(jobs: Iterable[Job], together: int, on_event: OnEvent) -> None:
-    """Run jobs in this process, `together` at a time, a step of each in turn. Each comes out as if it were alone.
+    """Run jobs in this process, `together` at a time, a step of each in turn. Each has the same result as alone.
 
     Raises:
         KeyboardInterrupt: interrupted; no job was begun after that, and each that ran has saved.
@@ -74,18 +73,18 @@ def take_turns(jobs: Iterable[Job], together: int, on_event: OnEvent) -> None:
             interrupt.stop_if_requested()
             return
         turn = running.popleft()
-        with contextlib.suppress(interrupt.Stopped):  # it has saved; the others that run shall do so, too
+        with contextlib.suppress(interrupt.Stopped):  # it has saved; the other running cells save at their next step
             if next(turn, _END) is not _END:
                 running.append(turn)
 
 
 def _begun(job: Job, on_event: OnEvent) -> Iterator[None]:
     on_event(job, "start", {})
-    return cells.run(job, lambda kind, **values: on_event(job, kind, values))
+    return cell_training.run(job, lambda kind, **values: on_event(job, kind, values))
 
 
 def workers_for(jobs: Sequence[Job], config: ExecutorConfig) -> int:
-    """How many processes: 1 stands for this one."""
+    """Return the number of processes; 1 stands for this one."""
     on_cpu = all(job.cell.model.train.device_used == "cpu" for job in jobs)
     if not jobs or config.kind == "serial" or (config.kind == "auto" and (not on_cpu or len(jobs) == 1)):
         return 1
@@ -132,7 +131,7 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
         except queue.Empty:
             if ended:
                 raise UserError(
-                    "The worker processes were told to stop. What they had is saved: run the same command again."
+                    "The worker processes were stopped by a signal. Their cells are saved: run the same command again."
                 ) from None
             continue
         if kind == "error":
@@ -142,7 +141,7 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
 
 
 def _work(todo: Any, events: Any, together: int) -> None:
-    """A worker's life: jobs until there are no more."""
+    """Run jobs from a queue until None comes; report their events, and an error, in another queue."""
     die_with_parent()
     numbers: dict[str, int] = {}
 
@@ -151,9 +150,9 @@ def _work(todo: Any, events: Any, together: int) -> None:
             numbers[item[1].key] = item[0]
             yield item[1]
 
-    sent: dict[int, float] = {}  # when each job's progress was last told
+    sent: dict[int, float] = {}  # when each job's progress was last reported
 
-    def tell(job: Job, kind: str, values: dict[str, Any]) -> None:
+    def report(job: Job, kind: str, values: dict[str, Any]) -> None:
         number, now = numbers[job.key], time.monotonic()
         if kind == "progress" and now - sent.get(number, 0.0) < PROGRESS_S:
             return
@@ -162,12 +161,12 @@ def _work(todo: Any, events: Any, together: int) -> None:
 
     try:
         with interrupt.deferred(signal.SIGTERM):
-            take_turns(jobs(), together, tell)
+            take_turns(jobs(), together, report)
     except KeyboardInterrupt:
         return
     except Exception as error:
         if isinstance(error, UserError | PermissionError) or disk_full(error):
-            events.put((0, "error", {"error": error}))  # the user's to mend: the command line says it
+            events.put((0, "error", {"error": error}))  # the user can correct it: the command line prints it
             return
         text = "".join(traceback.format_exception(error))
         events.put((0, "error", {"error": RuntimeError(f"A worker failed:\n{text}")}))

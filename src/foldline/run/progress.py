@@ -1,4 +1,4 @@
-"""Progress bars of a map over cells, fed with the executor's events."""
+"""Progress bars of cells, updated by the executor's events."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.markup import escape
-from rich.progress import (
-    Progress,
-    TaskID,
-)
+from rich.progress import Progress, TaskID
 
 from foldline.core.console import Terminal
 from foldline.run.cells import Job
@@ -24,7 +21,7 @@ def cell_bars(terminal: Terminal, jobs: Sequence[Job]) -> Iterator[CellBars]:
 
 
 class CellBars:
-    """Progress of a map over cells; fed with the executor's events."""
+    """Progress bars of cells, updated by the executor's events."""
 
     def __init__(self, terminal: Terminal, progress: Progress, jobs: Sequence[Job]) -> None:
         self.terminal, self.progress, self.count = terminal, progress, len(jobs)
@@ -34,7 +31,7 @@ class CellBars:
         self.finished = 0
 
     def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
-        """One event of the executor."""
+        """Show one event of the executor: see executors.OnEvent for the kinds."""
         if kind == "start":
             self.running[job.key] = self.progress.add_task(f"  {escape(job.cell.name)}", total=None)
         elif kind == "progress":

@@ -1,6 +1,6 @@
 """What a training step costs: seconds and peak memory, in a process of its own, for one number of steps after another.
 
-A fresh process for each system, because memory that one has asked for is not given back to be measured again. On a GPU
+A fresh process for each system, because a process does not give back the memory that a system took. On a GPU
 peak memory is what its allocator held; on a CPU it is how far the process grew beyond what it took before the first
 step, so that a few MiB of it are torch's own.
 """
@@ -119,5 +119,5 @@ def _peak_bytes() -> int:
 
 
 def _resident_bytes() -> int:
-    """Memory that this process holds now; where that is not told, the most it has held until now."""
+    """Memory that this process holds now; where the system does not say, the most it has held until now."""
     return _status("VmRSS") or _peak_bytes()

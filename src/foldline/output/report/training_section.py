@@ -12,8 +12,8 @@ from foldline.core import files
 from foldline.core.durations import duration
 from foldline.core.pages import COLORS, Line, Mark, bars, chart, collapsed, figures, legend, note, table
 from foldline.output.report.report_data import ReportData
-from foldline.run import cells
 from foldline.run.cells import Cell
+from foldline.run.history import read_history
 
 
 def seconds_of(cell: Cell) -> float:
@@ -33,10 +33,12 @@ def learning_curves(report: ReportData) -> str:
     """Draw a chart for each model: the training loss of its cells, and the watched score where there is one."""
     pictures, every = [], list[Mark]()
     for name, members in cells_by_model(report).items():
-        histories = [rows for rows in map(cells.history, members) if len(rows) > 1]
+        histories = [rows for rows in map(read_history, members) if len(rows) > 1]
         if histories:
             marks = [mark for place, rows in enumerate(histories) for mark in _curve(rows, place)]
-            picture = chart(marks, xlabel="epoch", ylabel="loss, in scaled units", log=True, width=500, height=250)
+            scored = any("watched" in row for rows in histories for row in rows)
+            ylabel = "loss, in scaled units" + (f"; watched {report.config.data.metric}" if scored else "")
+            picture = chart(marks, xlabel="epoch", ylabel=ylabel, log=True, width=500, height=250)
             pictures.append((f"<b>{escape(name)}</b>, {len(histories)} cell{'s' * (len(histories) > 1)}", picture))
             every += marks
     if not pictures:
@@ -49,7 +51,7 @@ def _curve(rows: Sequence[dict[str, Any]], place: int) -> list[Mark]:
     watched = any("watched" in row for row in rows)
     kinds = {"loss": ("neutral thin" if watched else "accent thin", "training loss of a cell")}
     if watched:
-        kinds["watched"] = (f"{COLORS[place % len(COLORS)]} thin", "watched score of a cell")
+        kinds["watched"] = (f"{COLORS[place % len(COLORS)]} thin", "watched score of a cell, in the metric's unit")
     epochs = np.array([row["epoch"] for row in rows], dtype=float)
     return [
         Line(x=epochs, y=np.array([row.get(kind, np.nan) for row in rows]), style=style, label=label)
@@ -74,8 +76,8 @@ def times(report: ReportData) -> str:
 
 def _times(name: str, members: Sequence[Cell]) -> list[str]:
     each = [seconds_of(cell) for cell in members]
-    epochs = [row["time.epoch_s"] for cell in members for row in cells.history(cell) if "time.epoch_s" in row]
-    several = any(len(cells.history(cell)) > 1 for cell in members)
+    epochs = [row["time.epoch_s"] for cell in members for row in read_history(cell) if "time.epoch_s" in row]
+    several = any(len(read_history(cell)) > 1 for cell in members)
     an_epoch = f"{np.mean(epochs):.2f}" if epochs and several else ""
     return [name, str(len(each)), duration(sum(each)), duration(min(each)), duration(max(each)), an_epoch]
 
@@ -85,7 +87,7 @@ def cell_list(report: ReportData) -> str:
     rows = []
     for cell in report.cells:
         losses = [
-            f"{row['loss']:.4f}" for row in cells.history(cell)
+            f"{row['loss']:.4f}" for row in read_history(cell)
         ]  # none where a pre-trained model is not trained further
         rows.append([cell.name, cell.key, *(losses[-1:] or [""]), f"{seconds_of(cell):.1f}"])
     text = collapsed(f"{len(rows)} cells", table(["cell", "key", "training loss", "seconds"], rows, plain=True))
