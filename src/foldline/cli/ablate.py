@@ -21,7 +21,7 @@ from foldline.run.cells import Job
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Train what is not trained, weigh, report."""
+    """Train the cells that are not finished, compare the variants, write page and JSON."""
     if not arguments.words:
         raise UserError("`ablate` needs the file of an ablation: ./run.sh ablate configs/ablate-components.toml")
     dry = "--dry-run" in arguments.flags
@@ -41,7 +41,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 
 def _summary(prepared: PreparedAblation, terminal: Terminal) -> None:
-    """What is about to happen, before it does."""
+    """Show what will be trained, before that begins."""
     plan, base = prepared.plan, prepared.base
     cells = {cell.key: cell for each in prepared.prepared for cell in each.plan}
     done = sum(cell.done for cell in cells.values())
@@ -54,7 +54,7 @@ def _summary(prepared: PreparedAblation, terminal: Terminal) -> None:
 
 
 def _dry_run(prepared: PreparedAblation, stages: list[list[Job]], terminal: Terminal) -> None:
-    """--dry-run: what each variant would train that no variant above it trains, and how long that would take here."""
+    """Show what each variant would train that no variant above it trains, and how long that would take here."""
     rows, counted, total_s = [], set[str](), 0.0
     with terminal.bar("measuring a few steps", "variants") as update:
         for name, each in zip(prepared.names, prepared.prepared, strict=True):
@@ -80,7 +80,7 @@ def _table(prepared: PreparedAblation, found: AblationResult, terminal: Terminal
 
 
 def _write(prepared: PreparedAblation, found: AblationResult, command: str) -> tuple[dict[str, object], Path]:
-    """The page and ablation.json in the run's folder; `latest` points there."""
+    """Write the page and ablation.json into the run's folder, and point `latest` there."""
     folder = prepared.folder
     values = ablation_results.as_json(found)
     files.write_json(folder / "ablation.json", values)

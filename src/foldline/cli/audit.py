@@ -21,7 +21,7 @@ from foldline.experiment.preparation import shown
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Exit code 0: no leak was found.
+    """Run all checks, and write page and JSON.
 
     Raises:
         Finding: naming the leaks; table, page and JSON are there by then.
@@ -47,7 +47,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 
 def _table(found: list[tuple[AuditCheck, CheckResult]], terminal: Terminal) -> None:
-    """Texts in all columns: none of them is a number to be set to the right."""
+    """Show the table; its columns are text, none is aligned right."""
     table = Table("check", "verdict", Column("detail", overflow="fold"))
     for check, outcome in found:
         table.add_row(check.name, outcome.verdict, escape(outcome.detail))

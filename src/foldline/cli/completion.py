@@ -62,7 +62,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 
 def words_of(verb: Verb) -> list[str]:
-    """What may follow a verb: options, `name=` and words of its usage, configs, and keys of configs (KEYS)."""
+    """List what may follow a verb: options, `name=` and words of its usage, configs, and keys of configs (KEYS)."""
     if verb.module == "develop":
         return re.findall(r"--\w+", verb.usage)
     found = [*verb.options, *verb.shorthands, *COMMON]

@@ -1,4 +1,4 @@
-"""`reference`: docs/reference.md, from the source."""
+"""`reference`: write docs/reference.md from the source."""
 
 from __future__ import annotations
 

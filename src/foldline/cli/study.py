@@ -22,7 +22,7 @@ from foldline.run.cells import Job
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Solve for the widths, train what is not trained, weigh, measure, report."""
+    """Solve for the widths, train the cells that are not finished, compare, measure, write page and JSON."""
     if not arguments.words:
         raise UserError("`study` needs the file of a study: ./run.sh study configs/study-sequence.toml")
     dry = "--dry-run" in arguments.flags
@@ -42,7 +42,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 
 def _summary(prepared: PreparedStudy, terminal: Terminal) -> None:
-    """What is about to happen, before it does."""
+    """Show what will be trained, before that begins."""
     plan, base = prepared.plan, prepared.ablation.base
     cells = {cell.key: cell for each in prepared.ablation.prepared for cell in each.plan}
     done = sum(cell.done for cell in cells.values())
@@ -58,7 +58,7 @@ def _summary(prepared: PreparedStudy, terminal: Terminal) -> None:
 
 
 def _dry_run(prepared: PreparedStudy, stages: list[list[Job]], terminal: Terminal) -> None:
-    """--dry-run: how long each system would train here."""
+    """Show how long each system would train here."""
     rows, total_s = [], 0.0
     with terminal.bar("measuring a few steps", "systems") as update:
         for system, each in zip(prepared.systems, prepared.ablation.prepared, strict=True):
@@ -86,7 +86,7 @@ def _table(prepared: PreparedStudy, result: StudyResult, terminal: Terminal) -> 
 
 
 def _write(prepared: PreparedStudy, result: StudyResult, command: str) -> tuple[dict[str, object], Path]:
-    """The page and study.json in the run's folder; `latest` points there."""
+    """Write the page and study.json into the run's folder, and point `latest` there."""
     folder = prepared.folder
     files.write_json(folder / "study.json", {"command": command, **study_results.as_json(result)})
     files.write_text(folder / "study.html", page(prepared, result, command))

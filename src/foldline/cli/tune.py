@@ -30,7 +30,7 @@ from foldline.output.tracking import WandbTracker
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Search, check, write best.toml and the page."""
+    """Search, run the final check, write best.toml and the page."""
     began = time.time()
     unplaced = tuning_file.load(Path(arguments.words[0] if arguments.words else "tune-quickstart"), arguments.overrides)
     ready = trial_evaluation.prepare(unplaced.config({}), unplaced.tune.seeds)
@@ -52,7 +52,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 
 def folder_of(search: Search, ready: Prepared) -> Path:
-    """runs/NAME/HASH: the hash of space, base, data, folds and seeds; not of trials, hours and workers."""
+    """Return runs/NAME/HASH: the hash of space, base, data, folds and seeds; not of trials, hours and workers."""
     tables = ready.config.tables()
     cells = sorted(cell.key for cell in trial_evaluation.cells_of_folds(ready, search.tune.folds))
     what = [cells, tables["blend"], tables["post"], ready.config.data.metric, plain(search.space.entries)]
@@ -101,7 +101,7 @@ def _warm_up(queue: TrialQueue, terminal: Terminal) -> None:
 
 
 def _limit(search: Search, workers: int, began: float) -> TimeLimit:
-    """Time limit of the search; the final check, two configs on all of its folds and seeds, has to end in time, too."""
+    """Compute the time limit of the search. The final check, two configs on all its folds and seeds, is part of it."""
     tune = search.tune
     pairs = len(tune.check_folds) * len(tune.check_seeds) / (len(tune.folds) * len(tune.seeds))
     return TimeLimit(began + 3600 * tune.hours, 2 * pairs / workers) if tune.hours else TimeLimit()
@@ -131,7 +131,7 @@ def _conclude(queue: TrialQueue, ready: Prepared, terminal: Terminal) -> int:
 
 
 def best_toml(chosen: Config, ready: Prepared, verdict: str) -> str:
-    """A whole config. It names the fold file, which otherwise would be looked for under the config's own name."""
+    """Write a whole config. It names the fold file, which otherwise would be expected under the config's own name."""
     tables = chosen.tables()
     if not chosen.data.simulated:
         tables["folds"]["file"] = str(shown(ready.folds.path))
@@ -141,7 +141,7 @@ def best_toml(chosen: Config, ready: Prepared, verdict: str) -> str:
 
 
 def record(queue: TrialQueue, found: FinalCheck | None, metric: str) -> dict[str, Any]:
-    """study.json: all trials that ended, the best one, the final check."""
+    """Make study.json: all trials that ended, the best one, the final check."""
     best = queue.best
     trials_ = [
         {

@@ -157,7 +157,7 @@ def required(decodes: bool) -> list[str]:
 
 
 def _kernel_metadata(options: Options, slug: str, on_gpu: bool) -> dict[str, Any]:
-    """https://github.com/Kaggle/kaggle-api/blob/main/docs/kernels_metadata.md"""
+    """Make the notebook's metadata: https://github.com/Kaggle/kaggle-api/blob/main/docs/kernels_metadata.md"""
     return {
         "id": f"{options.owner}/{slug}{NOTEBOOK}",
         "title": f"{slug}{NOTEBOOK}".replace("-", " "),

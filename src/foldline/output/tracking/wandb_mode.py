@@ -17,7 +17,7 @@ MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 
 
 def mode_of(config: TrackConfig) -> Mode:
-    """Decide between online, offline and disabled, as the module's docstring says."""
+    """Decide the mode: [track], else WANDB_MODE, else online where a key is found, else offline."""
     if config.wandb != "auto":
         return config.wandb
     for mode in MODES:
