@@ -16,7 +16,7 @@ from pathlib import Path
 
 from foldline.features import family
 from foldline.features.compartment import Compartment
-from foldline.features.compute import compute
+from foldline.features.compute import compute, series_chunks
 from foldline.features.differences import Differences
 from foldline.features.family import Columns, Family, unknown_name
 from foldline.features.integral import Integral
@@ -26,7 +26,7 @@ from foldline.features.static import Static
 from foldline.features.stats import Stats
 from foldline.features.time import Time
 
-__all__ = ["FAMILIES", "Columns", "Family", "build", "compute", "source_of"]
+__all__ = ["FAMILIES", "Columns", "Family", "build", "compute", "series_chunks", "source_of"]
 
 FAMILIES: dict[str, type[Family]] = {
     "raw": Raw,

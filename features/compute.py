@@ -7,8 +7,9 @@ chunks of one size reuse memory that the allocator already has. `benchmarks/feat
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ def compute(frame: pl.DataFrame, columns: Columns, families: Sequence[Family]) -
     _check_columns(frame, columns)
     _check_names([expression.meta.output_name() for expression in expressions])
     lengths = _lengths(frame.get_column(columns.key))
-    parts = list(_chunks(lengths))
+    parts = [lengths[first:last] for first, last in series_chunks(lengths, CHUNK_ROWS)]
     starts = np.cumsum([0, *(int(part.sum()) for part in parts)])
 
     def features_of(part: npt.NDArray[np.int32], start: int) -> pl.DataFrame:
@@ -63,11 +64,15 @@ def _lengths(key: pl.Series) -> npt.NDArray[np.int32]:
     return runs.get_column("len").to_numpy().astype(np.int32)
 
 
-def _chunks(lengths: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
-    """Split `lengths` into consecutive parts of some CHUNK_ROWS rows each; one empty part where there are no series."""
-    rows = np.cumsum(lengths, dtype=np.int64)
-    goals = np.arange(CHUNK_ROWS, rows[-1] if len(rows) else 0, CHUNK_ROWS)
-    yield from np.split(lengths, np.unique(np.searchsorted(rows, goals) + 1))
+def series_chunks(lengths: npt.NDArray[np.integer], rows: int) -> list[tuple[int, int]]:
+    """Cut series into chunks [first, last) of some `rows` rows each; one empty chunk where there are no series.
+
+    lengths: (series,) rows of each. A chunk ends with the series that reaches the next multiple of `rows`.
+    """
+    ends = np.cumsum(lengths, dtype=np.int64)
+    goals = np.arange(rows, ends[-1] if len(ends) else 0, rows)
+    cuts = sorted({0, len(lengths), *(np.searchsorted(ends, goals) + 1).tolist()})
+    return list(pairwise(cuts)) or [(0, 0)]
 
 
 def _helpers(lengths: npt.NDArray[np.int32]) -> list[pl.Series]:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from foldline import features
 from foldline.core.errors import UserError
 from foldline.data import featurize, store
 from foldline.data.featurize import FeaturesConfig
@@ -42,7 +43,7 @@ def test_a_store_by_hand(home: Path) -> None:
     x = made.features_padded(every, 3)
     assert made.names[0] == "x" and x.shape == (3, 3, len(made.names)) and x.dtype == np.float32
     assert x[:, :, 0].tolist() == [[0, 1, 2], [3, 0, 0], [4, 5, 0]]
-    assert made.features(every)[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert made.features(np.arange(6))[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert made.static.tolist() == [[0], [1], [2]] and made.levels == (2,)
     assert made.lengths.tolist() == [3, 1, 2] and made.offsets.tolist() == [0, 3, 4]
     assert made.mask().tolist() == [[True] * 3, [True, False, False], [True, True, False]]
@@ -54,7 +55,8 @@ def test_rows_are_reached_by_series(home: Path) -> None:
     made, some = featurize.obtain(table(), CONFIG, LEVELS), np.array([2, 0])
     assert made.series_of_row.tolist() == [0, 0, 0, 1, 2, 2] and made.step_of_row.tolist() == [0, 1, 2, 0, 0, 1]
     assert made.rows(some).tolist() == [4, 5, 0, 1, 2] and made.rows(some[:0]).tolist() == []
-    assert made.features(some)[:, 0].tolist() == [4, 5, 0, 1, 2]
+    assert made.features(made.rows(some))[:, 0].tolist() == [4, 5, 0, 1, 2]
+    assert made.features(np.array([5, 3, 3]))[:, 0].tolist() == [5, 3, 3]
     assert made.features_padded(some, 2)[:, :, 0].tolist() == [[4, 5], [0, 1]]
     assert made.features_padded(some, 5)[:, :, 0].tolist() == [[4, 5, 0, 0, 0], [0, 1, 2, 0, 0]]
     assert made.pad(made.y[:, 0], some, 2).tolist() == [[2, 2.5], [0, 0.5]]
@@ -104,9 +106,9 @@ def test_chunks_change_no_bit(home: Path, rows: int, monkeypatch: pytest.MonkeyP
     assert np.array_equal(featurize.obtain(table(lengths), config, LEVELS).dense, whole)
 
 
-def test_chunks_are_whole_series_and_cover_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(featurize, "CHUNK_ROWS", 10)
-    cuts = featurize.chunks(np.array([4, 4, 4, 30, 1, 9, 2]))
+@pytest.mark.parametrize("rows", [1, 5, 10, 54, 100])
+def test_chunks_are_whole_series_and_cover_all(rows: int) -> None:
+    cuts = features.series_chunks(np.array([4, 4, 4, 30, 1, 9, 2]), rows)
     assert cuts[0][0] == 0 and cuts[-1][1] == 7
     assert all(first < last for first, last in cuts)
     assert all(one[1] == other[0] for one, other in pairwise(cuts))

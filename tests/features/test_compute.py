@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from foldline.features import Columns, build, compute
+from foldline.features import Columns, build, compute, series_chunks
 
 ROLES = Columns(key="k", order="t", inputs=("x",))
 ALL = [build(name) for name in ("raw", "time", "integral", "lags", "differences", "stats")]
@@ -32,10 +32,12 @@ def test_chunks_of_any_size_give_the_same_bits(lengths: list[int], rows: int, mo
     assert compute(frame(lengths), ROLES, ALL).equals(whole)
 
 
-def test_chunks_hold_whole_series_and_reach_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute_module, "CHUNK_ROWS", 10)
-    chunks = compute_module._chunks(np.array([4, 4, 4, 30, 1, 9, 2], dtype=np.int32))
-    assert [chunk.tolist() for chunk in chunks] == [[4, 4, 4], [30], [1, 9], [2]]
+def test_chunks_hold_whole_series_and_reach_their_size() -> None:
+    lengths = np.array([4, 4, 4, 30, 1, 9, 2], dtype=np.int32)
+    chunks = [lengths[first:last].tolist() for first, last in series_chunks(lengths, 10)]
+    assert chunks == [[4, 4, 4], [30], [1, 9], [2]]
+    assert series_chunks(np.array([], dtype=np.int32), 10) == [(0, 0)]
+    assert series_chunks(np.array([4, 4]), 5) == [(0, 2)]  # no empty chunk where the last series reaches the size
 
 
 def test_no_rows_give_no_rows_of_the_same_columns() -> None:

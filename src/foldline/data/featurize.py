@@ -145,7 +145,7 @@ def _write(
             return part[1]
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # polars hardly spreads one small chunk over the cores
-            for last in pool.map(write, chunks(table.lengths)):
+            for last in pool.map(write, features.series_chunks(table.lengths, CHUNK_ROWS)):
                 if on_progress:
                     on_progress(last, series)
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
@@ -162,14 +162,6 @@ def _write(
     roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
     meta["of_static"] = [not set(columns.static).isdisjoint(names) for names in roots]
     files.write_json(folder / "meta.json", meta)
-
-
-def chunks(lengths: np.ndarray) -> list[tuple[int, int]]:
-    """[first, last) series of chunks of about CHUNK_ROWS rows, each of at least one series."""
-    ends = np.cumsum(lengths)
-    cuts = np.searchsorted(ends, np.arange(CHUNK_ROWS, ends[-1] + CHUNK_ROWS, CHUNK_ROWS), side="left") + 1
-    cuts = np.unique(np.minimum(cuts, len(lengths)))
-    return list(zip([0, *cuts[:-1].tolist()], cuts.tolist(), strict=True))
 
 
 def _chunk(table: Table, families: list[Family], columns: Columns, first: int, last: int, steps: int) -> np.ndarray:
