@@ -140,9 +140,9 @@ def lungs(table: pl.DataFrame, forms: bool, iterations: int) -> None:
         errors = held_out_errors(breaths, sessions, index, fixed, iterations)
         print(f"| {name} |", " | ".join(f"{error:.3f}" for error in errors), "|", flush=True)
     if forms:
-        alike = [Session(r, c, False, False, False) for r, c in SETTINGS]
+        merged = [Session(r, c, False, False, False) for r, c in SETTINGS]
         setting = np.array([SETTINGS.index(pair) for pair in zip(breaths.r.tolist(), breaths.c.tolist(), strict=True)])
-        errors = held_out_errors(breaths, alike, setting, {}, iterations)
+        errors = held_out_errors(breaths, merged, setting, {}, iterations)
         print("| one lung per (R, C), no sessions |", " | ".join(f"{error:.3f}" for error in errors), "|")
 
 

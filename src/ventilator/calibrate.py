@@ -254,7 +254,7 @@ def _weights(breaths: Recorded) -> Tensor:
     # The last grid value may stand for any pressure above it; 1e-6 cmH2O is far below a grid step and above printing.
     known = ~np.isnan(pressure) & (pressure < float(grid_pressure(GRID_SIZE - 1)) - 1e-6)
     inspiration, expiration = known & ~out, known & out
-    # max(): breaths without known expiration divide nothing by 1.
+    # max(): without any known expiration this is 0 / 1, not 0 / 0.
     weight = inspiration / inspiration.sum() + EXPIRATION_WEIGHT * expiration / max(expiration.sum(), 1)
     return torch.as_tensor(weight)
 

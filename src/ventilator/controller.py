@@ -3,7 +3,7 @@
 Each breath of the competition was driven by a digital PI controller with one exploration bump at most. Its law is exact
 in float64, so the simulator applies it forwards and the decoder inverts it; both take their numbers from here, and
 they stand nowhere else. All functions are elementwise: arrays that broadcast (or scalars) in, their common shape out.
-This module runs nothing by itself; `tests/ventilator/test_controller.py` holds it against real breaths.
+This module runs nothing by itself; `tests/ventilator/test_controller.py` compares it with real breaths.
 
     a_j = dt_j / (dt_j + 0.5)                                   dt_j = time_step_j - time_step_{j-1}   (s)
     e_j = target_j - p_j                                        (cmH2O)
@@ -36,9 +36,7 @@ PEEP: Final = 5.0  # cmH2O
 U_MAX: Final = 100.0  # % valve opening
 
 GRID_SIZE: Final = 950  # pressures that the sensor can report
-GRID_MIN: Final = (
-    -1.8957442945646636
-)  # cmH2O; fitted to labels with all digits: rounder constants are off by up to 1.5e-10 of a step
+GRID_MIN: Final = -1.8957442945646636  # cmH2O; from labels with all digits: rounder ones are off by 1.5e-10 of a step
 GRID_STEP: Final = 0.0703021454512162  # cmH2O
 
 KP_GAINS: Final = (0.0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, *(float(k) for k in range(1, 11)))

@@ -64,7 +64,7 @@ def block(seed: int, number: int, rig: Rig) -> Breaths:
     # One generator a block, spawned by number: blocks can be made in any order, on any thread.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
     runs = Runs.draw(rng, rig)
-    order = rng.permutation(BLOCK)  # otherwise a breath's place would give away its run and cycle
+    order = rng.permutation(BLOCK)  # otherwise a breath's place would show its run and cycle
     return _recorded(runs, rig, *_closed_loop(runs, rig, rng)).take(order)
 
 

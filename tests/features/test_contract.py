@@ -1,4 +1,4 @@
-"""What every registered feature family must keep, whatever it computes.
+"""The contract of every registered feature family.
 
 Parametrised over the registry: a new family needs an entry in REFERENCES (a slow, obvious version of itself for one
 series) and, where it has parameters, some tables in TABLES. Run: ./run.sh test tests/features
@@ -125,7 +125,7 @@ REFERENCES: dict[str, Callable[[Series, Any, Columns], Iterator[Feature]]] = {
 
 
 def ragged(seed: int = 0) -> pl.DataFrame:
-    """27 series of 1 to 90 steps, keys in no order, hours not starting at 0, one ward that no level knows."""
+    """27 series of 1 to 90 steps, keys in no order, hours not starting at 0, one ward outside the levels."""
     rng = np.random.default_rng(seed)
     lengths = [1, 80, 1, 2, 1, 90, 3, *rng.integers(1, 40, 20).tolist()]
     rows, total = np.repeat(np.arange(len(lengths)), lengths), sum(lengths)

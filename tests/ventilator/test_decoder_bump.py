@@ -1,4 +1,4 @@
-"""bump, side, line, ramp: hand-made bumps come off again."""
+"""bump, side, line, ramp: hand-made bumps are found and subtracted."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from decoder_handmade import INSPIRATION, breath, clock, frame, pressures, u_in
 from ventilator.controller import GRID_STEP
 from ventilator.decoder import decode, state
 from ventilator.decoder.bump import triangle
-from ventilator.decoder.decode import unbump
+from ventilator.decoder.decode import remove_bump
 from ventilator.decoder.law import TARGETS, UNKNOWN, Gains, blank, without_bump
 from ventilator.decoder.line import lines
 from ventilator.decoder.ramp import ramp
@@ -23,7 +23,7 @@ def integral_for(gains: tuple[float, float]) -> float:
 
 @pytest.mark.parametrize("lung", EXPLORATION)
 @pytest.mark.parametrize("bump", BUMPS)
-def test_a_bump_comes_off_and_its_rows_are_exact(lung: tuple[int, int], bump: tuple[float, float, float]) -> None:
+def test_a_bump_is_subtracted_and_its_rows_are_exact(lung: tuple[int, int], bump: tuple[float, float, float]) -> None:
     (t, tau_0), k, pair = clock(), pressures(low=60, high=180), EXPLORATION[lung]
     u = u_in(k, t, tau_0, (*pair, 30.0), integral=integral_for(pair), bump=bump)
     exact = decode(frame(u, t, r=lung[0], c=lung[1]))
@@ -60,8 +60,8 @@ def test_a_ramp_over_most_of_the_breath() -> None:
     k[20:30] = 80 + np.array([0, 4, -3, 2, 5, -2, 3, 1, -4, 2])
     u = u_in(k, t, tau_0, (1.0, 0.5, 15.0), integral=-8.0, bump=(70.0, -np.inf, 0.6))
     b = breath(u, t)
-    target, verdict = ramp(b, 1.0, 0.5)
-    assert (target, verdict.found) == (1, True)
+    target, cleaned = ramp(b, 1.0, 0.5)
+    assert (target, cleaned.found) == (1, True)
     exact = decode(frame(u, t))
     rows = exact["id"].to_numpy() - 1001
     assert np.allclose(exact["pressure"], -1.8957442945646636 + GRID_STEP * k[rows], atol=1e-9)
@@ -75,6 +75,6 @@ def test_a_bump_of_noise_is_not_accepted() -> None:
         u = u_in(k, t, tau_0, (1.0, 0.5, 30.0), integral=16.0)
         u[10:17] += rng.uniform(1, 5, 7)
         track = blank(INSPIRATION)
-        unbump(breath(u, t), g, track)
+        remove_bump(breath(u, t), g, track)
         claimed += np.count_nonzero(track.k[10:16] != UNKNOWN)
     assert claimed == 0

@@ -1,4 +1,4 @@
-"""digits: what printed values say about their own error."""
+"""digits: the printing error of values, from their digits."""
 
 import numpy as np
 import pytest

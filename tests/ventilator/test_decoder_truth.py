@@ -34,10 +34,10 @@ def simulated(breaths: int, seed: int) -> tuple[pl.DataFrame, simulator.Breaths]
 
 
 def decodable(truth: simulator.Breaths) -> dict[str, np.ndarray]:
-    """Rows (N, T) of identifiable breaths that have an equation of their own, whatever search finds it.
+    """Rows (N, T) of identifiable breaths that have an equation of their own.
 
     chain: an unclipped neighbour before it (or after it when Kp > 0), no bump on either. row0: Kp > 0, unclipped, a
-    chain row behind it, a phase that expiration tells. gap: a single clipped row, chain rows on both sides. bump: on
+    chain row behind it, a phase that expiration shows. gap: a single clipped row, chain rows on both sides. bump: on
     a triangle with three unclipped rows on each side and chain rows on both ends.
     """
     kp, ki = truth.kp[:, None], truth.ki[:, None]
@@ -82,7 +82,7 @@ def check_simulated(breaths: int, seed: int) -> None:
     known = state(frame)
     exact = known.kind > 0
     assert np.array_equal(known.grid[exact], grid_index(frame["pressure"].to_numpy())[exact])
-    assert not np.any(exact.reshape(breaths, -1)[truth.mode == 2])  # open loop: nothing to read
+    assert not np.any(exact.reshape(breaths, -1)[truth.mode == 2])  # open loop: u_in holds no pressure
     for kind, rows in decodable(truth).items():
         found = np.count_nonzero(exact & rows.ravel())
         assert found >= 0.99 * np.count_nonzero(rows), (kind, found, np.count_nonzero(rows))

@@ -89,6 +89,6 @@ def test_numpy_and_torch_agree_to_rounding() -> None:
     for row in range(40):
         u_in, out, dt = np.array([30.0 * (row % 3)]), np.array([float(row > 25)]), np.array([0.032])
         state = advance(LUNG, state, supply(LUNG, u_in), out, dt)
-        wanted = supply(as_torch, torch.as_tensor(u_in), torch)
-        twin = advance(as_torch, twin, wanted, torch.as_tensor(out), torch.as_tensor(dt), torch)
+        flow = supply(as_torch, torch.as_tensor(u_in), torch)
+        twin = advance(as_torch, twin, flow, torch.as_tensor(out), torch.as_tensor(dt), torch)
     np.testing.assert_allclose(np.array(state).ravel(), np.array(twin).ravel(), rtol=1e-12)

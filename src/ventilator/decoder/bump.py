@@ -1,6 +1,6 @@
 """Stage c, the decision: which bump, if any, was added to u_in of an exploration breath.
 
-The searches propose; this module subtracts each proposal from u and tests the whole breath. A bump is accepted when its
+The searches propose bumps; this module subtracts each from u and tests the whole breath. A bump is accepted when its
 own tests leave NET digits beyond its hypotheses and u without it is a clean breath: every pair of neighbours explained.
 Of a bump whose far foot stays unknown, only the rows of the known side count. Where several bumps are accepted, only
 the rows on which all of them agree are exact.
@@ -20,7 +20,7 @@ NET: Final = 3.0  # digits a bump's own tests must have beyond its hypotheses: 1
 ERROR: Final = 4.0  # error of a fitted bump, in error bounds of its rows
 
 
-class Verdict(NamedTuple):
+class Cleaned(NamedTuple):
     """A breath after its bump was subtracted."""
 
     clean: Breath  # rows that stay unexplained have clip HIDDEN
@@ -47,7 +47,7 @@ def _join_sides(z: Zone, g: Gains, found: Bumps) -> None:
             join(z, g, side, found)
 
 
-def propose(b: Breath, g: Gains, track: Track, first: int, last: int) -> Bumps:
+def search_bumps(b: Breath, g: Gains, track: Track, first: int, last: int) -> Bumps:
     """Return all bumps that a search from either end of the unexplained rows finds, and those of straight lines."""
     found = lines(b)
     ahead, behind = can_anchor(g, track, first - 1, 1), can_anchor(g, track, last + 1, -1)
@@ -67,7 +67,7 @@ def propose(b: Breath, g: Gains, track: Track, first: int, last: int) -> Bumps:
     return found
 
 
-def take_off(b: Breath, g: Gains, found: Bumps, i: int, track: Track) -> tuple[Breath, Floats]:
+def subtract(b: Breath, g: Gains, found: Bumps, i: int, track: Track) -> tuple[Breath, Floats]:
     """Subtract bump i from the breath; of an open one, unexplained rows behind its known side become HIDDEN."""
     slope, start, end = found.slope[i], found.start[i], found.end[i]
     bump = triangle(b, slope, start, end)
@@ -83,7 +83,7 @@ def take_off(b: Breath, g: Gains, found: Bumps, i: int, track: Track) -> tuple[B
     return clean, np.where(behind, np.nan, bump)
 
 
-def enter(known: Track, track: Track) -> None:
+def overwrite(known: Track, track: Track) -> None:
     """Replace the contents of `track` by those of `known`."""
     track.k[:], track.J[:], track.dJ[:], track.kind[:] = known.k, known.J, known.dJ, known.kind
 
@@ -94,14 +94,14 @@ def keep_agreed(track: Track, other: Track) -> None:
     track.k[differ], track.kind[differ], track.J[differ], track.options[differ] = UNKNOWN, 0, np.nan, UNKNOWN
 
 
-def judge(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> Verdict:
+def accept_bumps(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> Cleaned:
     """Enter into `track` the rows on which all accepted bumps agree; `whole`: only bumps that leave no row HIDDEN."""
     best, agreed = -1, blank(len(b.y))
-    verdict = Verdict(b, np.zeros(len(b.y)), False)
+    cleaned = Cleaned(b, np.zeros(len(b.y)), False)
     for i in range(int(found.size[0])):
         if found.net[i] < NET:
             continue
-        clean, bump = take_off(b, g, found, i, track)
+        clean, bump = subtract(b, g, found, i, track)
         if contradicts(b, np.where(np.isnan(bump), 0.0, bump), ERROR):
             continue
         own = blank(len(b.y))
@@ -111,7 +111,7 @@ def judge(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> Verdi
             agreed = own
         keep_agreed(agreed, own)
         if best < 0 or found.net[i] > found.net[best]:
-            best, verdict = i, Verdict(clean, bump, True)
+            best, cleaned = i, Cleaned(clean, bump, True)
     if best >= 0:
-        enter(agreed, track)
-    return verdict
+        overwrite(agreed, track)
+    return cleaned

@@ -16,7 +16,7 @@ import polars as pl
 
 from ventilator.controller import GRID_STEP, KT_TARGETS, U_MAX, grid_pressure, smoothing
 from ventilator.decoder.breaths import Table, table
-from ventilator.decoder.bump import Verdict, enter, judge, keep_agreed, propose, unexplained
+from ventilator.decoder.bump import Cleaned, accept_bumps, keep_agreed, overwrite, search_bumps, unexplained
 from ventilator.decoder.chain import all_runs, chains
 from ventilator.decoder.gap import gaps
 from ventilator.decoder.identify import KI, KP, N_KI, N_KT, gains_of, identify
@@ -28,52 +28,50 @@ from ventilator.decoder.state import DecoderState, Output
 CHAIN_FLOOR: Final = 4.5  # net digits of a chain where a bump may hide: by chance 3 in 100,000 chains
 KT: Final = np.array(KT_TARGETS)
 TOO_SHORT: Final = 2e-4  # grid steps; the printing error from which on a row's u tests nothing
-CHUNK: Final = (
-    64  # breaths a thread takes at a time: long against the hand-over, short enough that threads end together
-)
+CHUNK: Final = 64  # breaths a thread takes at a time: few enough that all threads end at about the same time
 
 
-def unbump(b: Breath, g: Gains, track: Track) -> Verdict:
+def remove_bump(b: Breath, g: Gains, track: Track) -> Cleaned:
     """Run stages a and c on an exploration breath: its chains, and its bump if rows stay unexplained."""
-    nothing = Verdict(b, np.zeros(len(b.y)), False)
+    no_bump = Cleaned(b, np.zeros(len(b.y)), False)
     chains(b, g, CHAIN_FLOOR, track)
     first, last = unexplained(b, track)
     if first < 0:
-        return nothing
+        return no_bump
     plain = blank(len(b.y))
     if all_runs(b, g, plain):
-        enter(plain, track)
-        return nothing
-    found = propose(b, g, track, first, last)
-    whole = judge(b, g, found, track, True)
-    return whole if whole.found else judge(b, g, found, track, False)
+        overwrite(plain, track)
+        return no_bump
+    found = search_bumps(b, g, track, first, last)
+    whole = accept_bumps(b, g, found, track, True)
+    return whole if whole.found else accept_bumps(b, g, found, track, False)
 
 
-def name_bump_rows(track: Track, bump: Floats) -> None:
+def mark_bump_rows(track: Track, bump: Floats) -> None:
     """Mark chain rows under a bump as of the kind bump."""
     track.kind[(track.kind == CHAIN) & (bump != 0.0)] = BUMP
 
 
 def later_stages(
-    b: Breath, code: int, explores: bool, verdict: Verdict, tau: float, flip: float
-) -> tuple[Track, Verdict] | None:
+    b: Breath, code: int, explores: bool, cleaned: Cleaned, tau: float, flip: float
+) -> tuple[Track, Cleaned] | None:
     """Run the stages that need the controller; None where they refute it."""
     g, track = Gains(*gains_of(code)), blank(len(b.y))
     if explores:
-        verdict = unbump(b, g, track)
-    elif not all_runs(verdict.clean, g, track):
+        cleaned = remove_bump(b, g, track)
+    elif not all_runs(cleaned.clean, g, track):
         return None
-    name_bump_rows(track, verdict.bump)
-    hidden = explores and (not verdict.found or bool(np.any(np.isnan(verdict.bump))))
+    mark_bump_rows(track, cleaned.bump)
+    hidden = explores and (not cleaned.found or bool(np.any(np.isnan(cleaned.bump))))
     c0 = first_target(g, tau)
-    row0(verdict.clean, g, tau, flip, track)
-    if not gaps(verdict.clean, g, c0, track, hidden, explores or verdict.found):
+    row0(cleaned.clean, g, tau, flip, track)
+    if not gaps(cleaned.clean, g, c0, track, hidden, explores or cleaned.found):
         return None
-    row0(verdict.clean, g, tau, flip, track)  # again: a solved gap may have made row 1 known
-    return track, verdict
+    row0(cleaned.clean, g, tau, flip, track)  # again: a solved gap may have made row 1 known
+    return track, cleaned
 
 
-def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, Track, Verdict]:
+def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, Track, Cleaned]:
     """Run all stages on one breath.
 
     Args:
@@ -85,22 +83,22 @@ def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, T
     Returns the controller's number (see `identify.gains_of`; -1: nothing proven), the rows and the bump. Where several
     controllers remain possible, the rows are those on which all agree, and the number is the best one's.
     """
-    verdict = Verdict(b, np.zeros(len(b.y)), False)
+    cleaned = Cleaned(b, np.zeros(len(b.y)), False)
     codes = identify(b)
     if not codes and pair >= 0:
-        target, verdict = ramp(b, float(KP[pair // N_KI]), float(KI[pair % N_KI]))
+        target, cleaned = ramp(b, float(KP[pair // N_KI]), float(KI[pair % N_KI]))
         codes = [pair * N_KT + target] if target >= 0 else []
-    best: tuple[int, Track, Verdict] | None = None
+    best: tuple[int, Track, Cleaned] | None = None
     for code in codes:
-        explores = not verdict.found and code // N_KT == pair
-        result = later_stages(b, code, explores, verdict, tau, flip)
+        explores = not cleaned.found and code // N_KT == pair
+        result = later_stages(b, code, explores, cleaned, tau, flip)
         if result is None:
             continue
         if best is None:
             best = (code, *result)
         else:
             keep_agreed(best[1], result[0])
-    return best if best is not None else (-1, blank(len(b.y)), verdict)
+    return best if best is not None else (-1, blank(len(b.y)), cleaned)
 
 
 def _breath(table: Table, i: int) -> Breath:
@@ -119,7 +117,7 @@ def decode_breaths(table: Table, first: int, last: int, out: Output) -> None:
             continue
         b, whole = _breath(table, i), slice(start, table.start[i + 1])
         tau = phase(table.t[whole], table.u[whole])
-        code, track, verdict = decode_breath(b, int(table.pair[i]), tau, float(table.flip[i]))
+        code, track, cleaned = decode_breath(b, int(table.pair[i]), tau, float(table.flip[i]))
         out.tau_0[whole] = tau
         if code < 0:
             continue
@@ -128,8 +126,8 @@ def decode_breaths(table: Table, first: int, last: int, out: Output) -> None:
         out.grid[rows], out.kind[rows], out.integral[rows] = track.k, track.kind, track.J
         out.error[rows] = np.where(track.k == UNKNOWN, np.nan, g.c - track.k)
         out.error[start] = np.nan
-        out.bump[rows], out.options[rows] = verdict.bump, track.options
-        out.clip[rows] = np.where(np.abs(verdict.clean.clip) == 1, verdict.clean.clip, 0)
+        out.bump[rows], out.options[rows] = cleaned.bump, track.options
+        out.clip[rows] = np.where(np.abs(cleaned.clean.clip) == 1, cleaned.clean.clip, 0)
 
 
 def _cores() -> int:
@@ -140,7 +138,7 @@ def state(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None)
     """Decode a frame and return everything that was found, per row.
 
     Args:
-        frame: the competition's columns id, breath_id, R, C, time_step, u_in and, if at hand, u_out.
+        frame: the competition's columns id, breath_id, R, C, time_step, u_in and, if there is one, u_out.
         progress: called with the number of breaths done so far.
 
     Raises:

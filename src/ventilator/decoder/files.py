@@ -70,8 +70,8 @@ def read(src: Path) -> pl.DataFrame:
     except pl.exceptions.NoDataError as error:
         raise ValueError(f"{src} is empty: decoding needs a header and rows.") from error
     check_columns(names, str(src))
-    wanted = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out"]
-    return table.select([name for name in wanted if name in names]).collect()
+    columns = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out"]
+    return table.select([name for name in columns if name in names]).collect()
 
 
 def _check_suffix(path: Path) -> None:

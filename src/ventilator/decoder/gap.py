@@ -34,9 +34,7 @@ NARROWEST_BUMP_S: Final = 0.1  # no bump is narrower, so none fits between clean
 FULL_ROWS: Final = 4  # unknown rows up to which all 950 values are tried: 950^2 look-ups of some 3 ns
 LONGEST: Final = 6  # unknown rows up to which an equation is tried at all
 CHANCE: Final = 1e-2  # expected chance hits of an accepted windowed search; to be wrong, the truth must lie outside too
-NARROWEST: Final = (
-    50  # grid steps between neighbours; labelled gaps of 4 rows and more move by 42 at most (exploration)
-)
+NARROWEST: Final = 50  # grid steps between neighbours; gaps of 4 rows and more move by 42 at most in exploration runs
 NARROWEST_SWEEP: Final = 250  # grid steps; the same in sweeps, whose gains are higher
 UNSURE: Final = 0.5  # grid steps; a wider tolerance leaves more than one integer
 BUDGET: Final = 1e7  # look-ups of one search, 3 ns each
@@ -95,7 +93,7 @@ def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track
     return Equation(weight, total, tolerance, c, a, clip, b.y[rows], start_J, start_y, window, before, after)
 
 
-def attempt(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool) -> int:
+def solve_gap(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool) -> int:
     """Solve one gap and enter it: SOLVED, OPEN (several solutions: options) or REFUTED (none: other gains)."""
     e = equation(b, g, c0, left, right, track, bump)
     m, first = len(e.weight), left if np.isnan(track.J[left]) else left + 1
@@ -107,7 +105,7 @@ def attempt(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track,
         if count == 0:
             return OPEN if bump else REFUTED
         if count == 1 and (not bump or 2.0 * e.tolerance * tried < CHANCE):
-            _enter(b, g, first, right, e, found[0], track)
+            _write(b, g, first, right, e, found[0], track)
             return SOLVED
     if m == 1:
         return OPEN
@@ -116,7 +114,7 @@ def attempt(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track,
         return OPEN
     count, tried = solve(e, g, found)
     if count == 1 and 2.0 * e.tolerance * tried < CHANCE:
-        _enter(b, g, first, right, e, found[0], track)
+        _write(b, g, first, right, e, found[0], track)
         return SOLVED
     if 1 < count <= OPTIONS:
         for i in range(m):
@@ -124,7 +122,7 @@ def attempt(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track,
     return OPEN
 
 
-def _enter(b: Breath, g: Gains, first: int, right: int, e: Equation, k: Ints, track: Track) -> None:
+def _write(b: Breath, g: Gains, first: int, right: int, e: Equation, k: Ints, track: Track) -> None:
     J, dJ = e.start_J, track.dJ[first - 1] if first > 0 else 0.0
     for i in range(len(k)):
         j = first + i
@@ -177,7 +175,7 @@ def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: boo
                 continue
             done.add((left, right))
             hides = bump and b.t[right] - b.t[left] >= NARROWEST_BUMP_S
-            outcome = attempt(b, g, c0, left, right, track, hides, explores)
+            outcome = solve_gap(b, g, c0, left, right, track, hides, explores)
             if outcome == REFUTED:
                 return False
             again |= outcome == SOLVED

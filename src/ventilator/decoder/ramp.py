@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from ventilator.decoder.bump import ERROR, Verdict, triangle
+from ventilator.decoder.bump import ERROR, Cleaned, triangle
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.identify import total
 from ventilator.decoder.law import TARGETS, Breath, Gains, blank, contradicts, without_bump
@@ -21,11 +21,11 @@ ACCEPT: Final = 7.0  # net digits; 1.7 of them account for some 50 hypotheses (l
 RIVAL: Final = 3.0  # digits by which the best must lead: the second is then 1,000 times less likely
 
 
-def ramp(b: Breath, kp: float, ki: float) -> tuple[int, Verdict]:
+def ramp(b: Breath, kp: float, ki: float) -> tuple[int, Cleaned]:
     """Find a line that leaves a clean breath: its target's number and the breath without it; else (-1, as it was)."""
     found = lines(b)
     most, second, target = 0.0, 0.0, -1
-    verdict = Verdict(b, np.zeros(len(b.y)), False)
+    cleaned = Cleaned(b, np.zeros(len(b.y)), False)
     for i in range(int(found.size[0])):
         bump = triangle(b, found.slope[i], found.start[i], found.end[i])
         if contradicts(b, bump, ERROR):
@@ -37,7 +37,7 @@ def ramp(b: Breath, kp: float, ki: float) -> tuple[int, Verdict]:
             if evidence <= most:
                 second = max(second, evidence)
             elif all_runs(clean, g, blank(len(b.y))):
-                most, second, target, verdict = evidence, most, kt, Verdict(clean, bump, True)
+                most, second, target, cleaned = evidence, most, kt, Cleaned(clean, bump, True)
     if most < max(ACCEPT, second + RIVAL):
-        return -1, Verdict(b, np.zeros(len(b.y)), False)
-    return target, verdict
+        return -1, Cleaned(b, np.zeros(len(b.y)), False)
+    return target, cleaned

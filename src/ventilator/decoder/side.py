@@ -101,7 +101,7 @@ def _tolerance(z: Zone, i: int, dJ: float, error: float) -> float:
 
 
 @kernel
-def climb(z: Zone, g: Gains, s: Walk) -> Walk:
+def follow_line(z: Zone, g: Gains, s: Walk) -> Walk:
     """Follow the line while rows land on the grid."""
     while s.i < len(z.y):
         i = s.i
@@ -119,7 +119,7 @@ def climb(z: Zone, g: Gains, s: Walk) -> Walk:
 
 
 @kernel
-def begin(z: Zone, g: Gains, k0: int, k1: int) -> tuple[bool, Walk]:
+def start_side(z: Zone, g: Gains, k0: int, k1: int) -> tuple[bool, Walk]:
     """Start the side through rows 0 and 1 under two guesses; first: whether its foot lies between anchor and row 0."""
     dJ1, J1 = z.keep[0] * z.dJ, _next(z, g, 0, z.J, k0)
     first, second = _command(z, g, 0, z.J, k0), _command(z, g, 1, J1, k1)
@@ -148,19 +148,19 @@ def long_sides(z: Zone, g: Gains, found: Bumps) -> None:
     tried = np.log10((high - low + 1.0) * (2.0 * CHANGE + 1.0))
     for k0 in range(low, high + 1):
         low1, high1 = _around(k0, CHANGE)
-        _, s = begin(z, g, k0, low1)
+        _, s = start_side(z, g, k0, low1)
         bump, error = _line(z, s, 2)
         offset = _expected(z, g, 2, s.J, bump)
-        _, other = begin(z, g, k0, low1 + 1)
+        _, other = start_side(z, g, k0, low1 + 1)
         slope = _expected(z, g, 2, other.J, _line(z, other, 2)[0]) - offset
         tolerance = _tolerance(z, 2, s.dJ, error)
         for step in range(high1 - low1 + 1):
             x = offset + slope * step
             if abs(x - np.rint(x)) > tolerance:
                 continue
-            ok, s = begin(z, g, k0, low1 + step)
+            ok, s = start_side(z, g, k0, low1 + step)
             if ok:
-                s = climb(z, g, s)
+                s = follow_line(z, g, s)
             if ok and s.i >= 3:
                 far_sides(z, g, s, tried, found)
 
@@ -175,7 +175,7 @@ def short_sides(z: Zone, g: Gains, found: Bumps) -> None:
     for k0 in range(low, high + 1):
         low1, high1 = _around(k0, CHANGE)
         for k1 in range(low1, high1 + 1):
-            ok, s = begin(z, g, k0, k1)
+            ok, s = start_side(z, g, k0, k1)
             if ok and (z.before < 0 or abs(k1 - 2 * k0 + z.before) <= BEND):
                 far_sides(z, g, s, tried, found)
 
