@@ -1,4 +1,4 @@
-"""Who remembers: adding problem and copy memory, LSTM, GRU, TCN and Transformer at equal size. Run:
+"""Long memory: the adding problem and copy memory with an LSTM, a GRU, a TCN and a Transformer of equal size. Run:
 
     ./run.sh bench memory_tasks                          # T = 200, some 25 minutes on a core
     ./run.sh bench memory_tasks --length 600 --steps 5000
@@ -6,12 +6,12 @@
 Tasks of Hochreiter & Schmidhuber 1997 in the form of Bai, Kolter & Koltun 2018, https://arxiv.org/abs/1803.01271
 (section 4; table 1 is printed beside our figures, their lengths are 600 and 1000):
 
-    adding   T pairs (a number of [0, 1], a flag); two flags are 1, one in each half. Wanted at the end: the sum of the
-             two numbers. Mean squared error; 0.167 for who always says 1
-    copy     10 symbols of 8, T blanks, 11 delimiters; wanted: blanks, then the 10 symbols. Cross entropy per step;
-             10 ln 8 / (T + 20) for who knows when to speak and not what
+    adding   T pairs (a number of [0, 1], a flag); two flags are 1, one in each half. The target at the end: the sum of
+             the two numbers. Mean squared error; 0.167 for a constant prediction of 1
+    copy     10 symbols of 8, T blanks, 11 delimiters; the target: blanks, then the 10 symbols. Cross entropy per step;
+             10 ln 8 / (T + 20) for a prediction that knows where the symbols stand, but not which they are
 
-Blocks are those of the hybrid, one on the other with nothing between, the convolutions causal with a window of at least
+Blocks are those of the hybrid, stacked without anything between, the convolutions causal with a window of at least
 T; each has the width whose number of weights comes nearest to the paper's (adding 70,000, copy 16,000: within 7 %).
 `hops` is the path from the first step to the last that a gradient takes, counted on the network (models/probes.py).
 All train with Adam at one rate, gradients clipped at 1, on fresh series each step, and are tested on 1,000 others.
@@ -140,7 +140,7 @@ def sized(kind: str, task: Task, steps: int) -> Network:
 
 
 class Unrolled(nn.Module):
-    """A recurrence run step by step, as its gradient goes through it: nn.LSTM and nn.GRU hide their steps."""
+    """A recurrence that calls a cell at each step: inside nn.LSTM and nn.GRU the steps can't be seen."""
 
     def __init__(self, kind: str, inputs: int) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ def train(network: Network, task: Task, steps: int, seed: int, rate: float) -> f
 
 @torch.no_grad()
 def tested(network: Network, task: Task) -> float:
-    """Mean loss of series that no training has seen."""
+    """Return the mean loss on test series."""
     random, losses = torch.Generator().manual_seed(2**31), []
     network.eval()
     for _ in range(TEST // 50):

@@ -2,10 +2,12 @@
 
 Both sides train the same network (network B of the 1st place, models/systems/first_place.py) on the same random breaths
 in the same batches of 128; the rival is benchmarks/train_rival.py: item by item through a DataLoader, fp32, all 80
-steps, `.item()` after every step. Ours is the engine's own loop, in fp32 and in the faster of the device's
-precisions (what `train.precision = "auto"` finds), with all 80 steps and cropped to the 31 scored ones and 4 more.
-Each measurement is a fresh process, the sides in turn; the table gives the median and the ratios of the pairs of runs. Then every network of
-the project's performance notes: seconds per epoch of 75,450 breaths, one cell and several at once.
+steps, `.item()` after every step. Ours is the engine's own loop, in fp32 and in the faster of the device's precisions
+(what `train.precision = "auto"` finds), with all 80 steps and cropped to the 31 scored ones and 4 more.
+
+Each measurement is a fresh process, the sides in turn; the table gives the median and the ratios of the pairs of runs.
+Then every network of the project's performance notes: seconds per epoch of 75,450 breaths, one cell and several at
+once.
 """
 
 import argparse

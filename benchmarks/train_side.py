@@ -132,7 +132,7 @@ def _cell(task: Task, config: TrainConfig, seed: int) -> Iterator[None]:
 
 
 def _silent(kind: str, **values: Any) -> None:
-    """Nobody listens."""
+    """Drop an event."""
 
 
 def _now(task: Task) -> float:

@@ -46,6 +46,11 @@ def test_trees_have_rounds_and_no_epochs(rides: Path, monkeypatch: pytest.Monkey
     assert trees == [seconds]  # half a second to begin, a quarter of one for each further round
 
 
+def test_trees_with_early_stopping_are_estimated_too(rides: Path) -> None:
+    (trees,) = estimate.estimate([jobs("model.1.train.watch={share = 0.4, stop = 2}")[2:]], SERIAL)
+    assert trees.cells == 2 and trees.cell_s > 0
+
+
 def test_finished_cells_take_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("train", "rides", "--dry-run", "--json")
     assert json.loads(capsys.readouterr().out) == {"to_train": 0, "seconds": 0.0, "bytes": 0}
