@@ -108,3 +108,18 @@ def test_more_seeds_also_show_equivalence() -> None:
     variance = DeltaVariance(folds=5, seeds=2, split_variance=0.0, seed_variance=0.0, residual_variance=1.0)
     seeds = statistical_power.seeds_needed(variance, 0.0, DecisionRule(delta=1.0))
     assert seeds is not None and statistical_power.power_of_equivalence_test(variance, 0.0, seeds, 1.0, 0.05) >= 0.8
+
+
+def test_standard_errors_by_hand() -> None:
+    """Correction 1/5 + 1/4; four seeds. The test corrects the residual variance too, in truth only splits overlap."""
+    variance = DeltaVariance(folds=5, seeds=2, split_variance=1.0, seed_variance=0.5, residual_variance=2.0)
+    assert variance.test_error(4) == pytest.approx(np.sqrt(0.45 * (1.0 + 2.0 / 4) + 0.5 / 4))
+    assert variance.true_error(4) == pytest.approx(np.sqrt(0.45 * 1.0 + 0.5 / 4 + 2.0 / 20))
+
+
+def test_without_an_effect_the_power_is_the_level_from_both_tails() -> None:
+    assert statistical_power.power_of_difference_test(ONE, 0.0, 1, 0.05) == pytest.approx(0.05, abs=2e-3)
+
+
+def test_the_first_level_is_that_of_holm() -> None:
+    assert DecisionRule(delta=1.0, alpha=0.05, variants=10).first_level == pytest.approx(0.005)
