@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from lab import INSIDE, PARAMS, TRAIN, dense
@@ -141,11 +140,11 @@ def test_a_known_past_is_read_as_it_is_and_costs_no_pass(known: Tensor | None) -
 def test_a_target_that_is_not_known_changes_no_gradient(name: str) -> None:
     """Whatever number stands for it: unlabelled steps carry 0, which is no past."""
     data = dense()
-    known = np.array(data.known)
-    known[~data.scored] = False
-    found = []
+    known, scored = data.known.copy(), data.scored.copy()
+    known[data.step_of_row == 1] = scored[data.step_of_row == 1] = False  # the past of steps that are scored
+    data, found = replace(data, known=known, scored=scored), []
     for value in (0.0, 1e3):
-        state, batch = set_up(TRAIN, name, AUTOREGRESSIVE[name], replace(data, known=known))
+        state, batch = set_up(TRAIN, name, AUTOREGRESSIVE[name], data)
         assert batch.has_unknown and batch.known is not None and not batch.known.all()
         batch = replace(batch, y=torch.where(batch.known, batch.y, value))
         torch.manual_seed(3)  # of the sampled paths
