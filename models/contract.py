@@ -148,10 +148,34 @@ def run_recurrent(
     state: initial state, as torch has it: h0, or (h0, c0), each (directions, B, units); None: zeros.
     """
     if mask is None:
-        out: Tensor = layer(x, state)[0]
-        return out
+        return run_unpacked(layer, x, state)[0]
     packed = rnn.pack_padded_sequence(x, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
     return rnn.pad_packed_sequence(layer(packed, state)[0], batch_first=True, total_length=x.shape[1])[0]
+
+
+def run_unpacked(layer: nn.LSTM | nn.GRU, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """Run a layer on full series and return its output and last state, as torch has them.
+
+    Autocast hands an unpacked LSTM to oneDNN in half precision even on processors where oneDNN has no such LSTM (x86
+    without AVX-512), and that fails: there it runs in float32.
+    """
+    if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not onednn_has_half_lstm():
+        x = x.float()
+        if state is not None:
+            state = state.float() if isinstance(state, Tensor) else tuple(part.float() for part in state)
+        with torch.autocast("cpu", enabled=False):
+            return run_unpacked(layer, x, state)
+    out, last = layer(x, state)
+    return out, last
+
+
+def onednn_has_half_lstm() -> bool:
+    """Check whether an LSTM in autocast's dtype works on this CPU: natively in oneDNN, or without oneDNN."""
+    if not torch._C._has_mkldnn or not torch.backends.mkldnn.enabled:
+        return True
+    half = torch.get_autocast_dtype("cpu") == torch.float16
+    operators = torch.ops.mkldnn
+    return bool(operators._is_mkldnn_fp16_supported() if half else operators._is_mkldnn_bf16_supported())
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:

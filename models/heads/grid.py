@@ -76,14 +76,14 @@ class Grid(LinearHead):
         medians = []
         for (offset, step, _), cumulative in self._cumulative(raw):
             half = torch.full_like(cumulative[..., :1], 0.5)
-            index = torch.searchsorted(cumulative, half)  # (B, T, 1), the first at or above a half
+            index = torch.searchsorted(cumulative, half)  # (B, T, 1), the first value of at least 1/2
             medians.append(
                 offset + step * index + 0 * cumulative[..., -1:]
             )  # 0 * NaN: of NaN logits the prediction is NaN
         return torch.cat(medians, dim=-1)
 
     def spread(self, raw: Tensor) -> Tensor:
-        """Return E |value - median|, (B, T, K): over the grid's gaps, the probability of the side away from the median."""
+        """Return E |value - median|, (B, T, K): over the grid's gaps, the probability of the side off the median."""
         gaps = [
             step * torch.minimum(below, 1 - below).clamp(min=0).sum(dim=-1)
             for (_, step, _), below in self._cumulative(raw)

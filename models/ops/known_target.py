@@ -1,12 +1,14 @@
 """Past target as an input: its channels in a network's input, and how an autoregressive network is fed with it.
 
-With `data.observed = n` the target is known at the first n steps of every series, of test series too. A network then
-gets K + 1 features behind all others: the target, scaled as the head predicts it and 0 where it is not known; and 1
-where it is known, else 0. These steps are not scored, so the loss leaves them out (heads/twophase.py learns from all).
+Whether a target is given is a boolean for each (row, target), the mask `known` of a batch. `data.observed = n` is one
+way to fill it: the target is then known at the first n steps of every series, of test series too. A network gets K + 1
+features for these behind all others: the target, scaled as the head predicts it and 0 behind the first n steps; and 1
+at them, else 0. These steps are not scored, so the loss leaves them out (heads/twophase.py learns from all).
 
 An autoregressive network, one with y_{t-1} among its inputs, has `takes_target` and `forward(x, static, mask, y=None)`.
-With y it is fed the true past (teacher forcing: only in training); without, the true value at known steps, and its own
-prediction at all others (free running). Williams & Zipser 1989, https://doi.org/10.1162/neco.1989.1.2.270.
+With y it is fed the past (teacher forcing: only in training; fit/training_step.py puts the network's own prediction
+where a target is not known); without, the true value at known steps, and its own prediction at all others (free
+running). Williams & Zipser 1989, https://doi.org/10.1162/neco.1989.1.2.270.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from foldline.models.contract import Embed, Head, Part, Targets, append_static, run_recurrent
+from foldline.models.contract import Embed, Head, Part, Targets, append_static, run_recurrent, run_unpacked
 from foldline.models.heads import HEADS, build
 from foldline.models.heads.gaussian import Gaussian
 from foldline.models.ops.initialisation import initialise
@@ -165,7 +165,8 @@ class DeepAR(nn.Module):
         for step in range(steps):
             hidden = torch.cat([previous, x[:, step : step + 1].repeat(paths, 1, 1)], dim=-1)  # (PATHS * B, 1, ...)
             for number, layer in enumerate(self.layers):
-                hidden, states[number] = layer(hidden, states[number])
+                assert isinstance(layer, nn.LSTM)
+                hidden, states[number] = run_unpacked(layer, hidden, states[number])
             mu, sigma = self._inner.location_and_scale(self._outputs(hidden))
             drawn = mu.view(paths, batch, targets) + sigma.view(paths, batch, targets) * noise[step]
             sampled.append(drawn)
