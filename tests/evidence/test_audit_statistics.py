@@ -182,7 +182,10 @@ def test_the_permutation_test_is_exact_and_sees_a_leak(home: Path, monkeypatch: 
 def test_auc_is_the_share_of_pairs_in_order_and_its_interval_covers() -> None:
     scores, is_test = np.array([0.1, 0.4, 0.4, 0.8, 0.3]), np.array([0, 0, 1, 1, 1])
     pairs = [(a > b) + 0.5 * (a == b) for a in scores[is_test == 1] for b in scores[is_test == 0]]
-    assert adversarial_validation._auc(scores, is_test)[0] == pytest.approx(np.mean(pairs))
+    value, low, high = adversarial_validation._auc(scores, is_test)
+    assert value == pytest.approx(np.mean(pairs))
+    # DeLong by hand: shares of training below each test series 0.75, 1, 0.5, of test above each training one 1, 0.5
+    assert (low, high) == (pytest.approx(0.75 - 1.96 * np.sqrt(0.0625 / 3 + 0.125 / 2)), 1.0)
     rng, covered = np.random.default_rng(0), 0
     kinds = np.repeat([0, 1], [60, 40])
     for _ in range(400):  # shifted by 0.9538 standard deviations: the true area is 0.75
