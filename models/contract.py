@@ -153,7 +153,7 @@ def run_recurrent(
     return rnn.pad_packed_sequence(layer(packed, state)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
-def run_unpacked(layer: nn.LSTM | nn.GRU, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+def run_unpacked(layer: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     """Run a layer on full series and return its output and last state, as torch has them.
 
     Autocast hands an unpacked LSTM to oneDNN in half precision even on processors where oneDNN has no such LSTM (x86

@@ -165,7 +165,6 @@ class DeepAR(nn.Module):
         for step in range(steps):
             hidden = torch.cat([previous, x[:, step : step + 1].repeat(paths, 1, 1)], dim=-1)  # (PATHS * B, 1, ...)
             for number, layer in enumerate(self.layers):
-                assert isinstance(layer, nn.LSTM)
                 hidden, states[number] = run_unpacked(layer, hidden, states[number])
             mu, sigma = self._inner.location_and_scale(self._outputs(hidden))
             drawn = mu.view(paths, batch, targets) + sigma.view(paths, batch, targets) * noise[step]
