@@ -188,8 +188,8 @@ def test_bad_files(what: str, rides: Path, home: Path, capsys: pytest.CaptureFix
 def test_a_source_that_is_not_there_or_no_folder(
     rides: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = f"nowhere does not exist (looked for at {tmp_path / 'nowhere'}: relative paths start at the folder"
-    assert told in refused(["train", "rides", "data.source=nowhere"], home, capsys)
+    message = f"nowhere does not exist (looked for at {tmp_path / 'nowhere'}: relative paths start at the folder"
+    assert message in refused(["train", "rides", "data.source=nowhere"], home, capsys)
     alone = f"data.source={rides / 'train.csv'}"
     assert "is a file, but a folder or a .zip is needed" in refused(["train", "rides", alone], home, capsys)
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
@@ -352,9 +352,9 @@ def test_the_folds_of_other_data_are_refused(rides: Path, home: Path, capsys: py
     tiny.run("folds", "rides")
     capsys.readouterr()
     tiny.write(rides, tiny.frames(train_series=14))
-    told = refused(["train", "rides"], home, capsys)
-    assert "was made for other data: 2 series" in told
-    assert f"Rebuild it with `./run.sh folds rides data.source={rides} --force`, or name" in told
+    message = refused(["train", "rides"], home, capsys)
+    assert "was made for other data: 2 series" in message
+    assert f"Rebuild it with `./run.sh folds rides data.source={rides} --force`, or name" in message
 
 
 def test_a_disk_that_is_too_small_is_refused_before_training(

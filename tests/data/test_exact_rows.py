@@ -88,12 +88,12 @@ def test_the_verb_writes_the_exact_rows(breaths: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("override", "asked"),
+    ("override", "wanted_by"),
     [("post.decode=true", "post.decode = true"), ("model.0.teacher.exact=true", "teacher.exact = true")],
 )
 def test_decoding_refuses_another_competition_before_it_trains(
-    override: str, asked: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+    override: str, wanted_by: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert tiny.main(["train", "rides", override]) == 2
-    assert f"{asked} reads the ventilator's controller" in capsys.readouterr().err
+    assert f"{wanted_by} reads the ventilator's controller" in capsys.readouterr().err
     assert not (home / "runs" / "cells").exists()

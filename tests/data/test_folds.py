@@ -29,23 +29,23 @@ def table(series: int = 12, data: DataConfig = DATA, strata: int = 2, first: int
 
 @pytest.mark.parametrize("config", [BALANCED, replace(BALANCED, kind="group")])
 def test_every_series_is_held_out_once_and_never_on_both_sides(config: FoldsConfig, tmp_path: Path) -> None:
-    dealt = folds.make(tmp_path / "f.csv", config, table())
-    held = np.concatenate([dealt.held_out(fold) for fold in range(3)])
+    made = folds.make(tmp_path / "f.csv", config, table())
+    held = np.concatenate([made.held_out(fold) for fold in range(3)])
     assert sorted(held.tolist()) == list(range(12))
     for fold in range(3):
-        assert len(dealt.held_out(fold)) == 4
+        assert len(made.held_out(fold)) == 4
 
 
 def test_strata_are_spread_evenly(tmp_path: Path) -> None:
-    dealt = folds.make(tmp_path / "f.csv", BALANCED, table())
+    made = folds.make(tmp_path / "f.csv", BALANCED, table())
     for fold in range(3):
-        assert np.bincount(dealt.held_out(fold) % 2).tolist() == [2, 2]
+        assert np.bincount(made.held_out(fold) % 2).tolist() == [2, 2]
 
 
 def test_a_rare_stratum_is_no_obstacle(tmp_path: Path) -> None:
     frame = table().frame.with_columns(s=pl.when(pl.col("k") == 1).then(9).otherwise("s"))
-    dealt = folds.make(tmp_path / "f.csv", BALANCED, replace(table(), frame=frame))
-    assert sorted(np.bincount(dealt.assignment).tolist()) == [4, 4, 4]
+    made = folds.make(tmp_path / "f.csv", BALANCED, replace(table(), frame=frame))
+    assert sorted(np.bincount(made.assignment).tolist()) == [4, 4, 4]
 
 
 def test_a_file_reads_back_whatever_the_order_of_the_series(tmp_path: Path) -> None:

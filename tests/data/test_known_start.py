@@ -50,8 +50,8 @@ def stores(competition: Competition) -> tuple[Store, Store]:
 
 def inputs(store: Store, fitted: scaler.Scaler) -> torch.Tensor:
     """What a network is given of the first series."""
-    taught = unlabelled_series(store, EVERY)
-    return device_dataset.place([taught], fitted, STEPS, CPU).x
+    unlabelled = unlabelled_series(store, EVERY)
+    return device_dataset.place([unlabelled], fitted, STEPS, CPU).x
 
 
 def test_the_start_is_known_in_both_tables_and_not_scored(home: Path, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_later_values_of_the_training_target_never_reach_an_input(home: Path, tm
     other, _ = stores(load(tmp_path / "b", tables))
     fitted = scaler.fit("standard", first, np.arange(12), 0)
     assert not np.array_equal(first.y, other.y) and torch.equal(inputs(first, fitted), inputs(other, fitted))
-    rows = [boosting_cell.inputs(data, EVERY) for data in (first, other)]
+    rows = [boosting_cell.inputs(data, data.rows(EVERY)) for data in (first, other)]
     np.testing.assert_array_equal(rows[0], rows[1])
     assert rows[0].shape == (4 * STEPS, len(first.names) + KNOWN)
 

@@ -73,7 +73,7 @@ def test_text_in_a_parquet_number_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_parquet_stores_as_a_number_and_is_none_is_refused(values: pl.Series, kind: str, tmp_path: Path) -> None:
-    """Days or microseconds since 1970 would be learnt from in silence."""
+    """Else days or microseconds since 1970 would silently be trained on."""
     path = tmp_path / "train.parquet"
     TABLE.with_columns(x=values).write_parquet(path)
     with pytest.raises(UserError, match=rf"train.parquet: column 'x' must hold numbers, but holds {kind}.* as the sec"):

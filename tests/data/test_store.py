@@ -1,4 +1,4 @@
-"""The dense store: padding by hand, chunks that change no bit, and a key of everything its values depend on."""
+"""The store: rows reached by series, padding by hand, chunks that change no bit, a key of all its values depend on."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def test_series_without_targets_have_none(home: Path) -> None:
 
 
 def test_it_is_opened_and_not_made_again(home: Path) -> None:
-    heard: list[tuple[int, int]] = []
-    first = featurize.obtain(table(), CONFIG, LEVELS, lambda *done: heard.append(done))
-    again = featurize.obtain(table(), CONFIG, LEVELS, lambda *done: heard.append(done))
-    assert heard == [(3, 3)] and again.path == first.path and np.array_equal(again.dense, first.dense)
+    progress: list[tuple[int, int]] = []
+    first = featurize.obtain(table(), CONFIG, LEVELS, lambda *done: progress.append(done))
+    again = featurize.obtain(table(), CONFIG, LEVELS, lambda *done: progress.append(done))
+    assert progress == [(3, 3)] and again.path == first.path and np.array_equal(again.dense, first.dense)
     assert not again.dense.flags.writeable
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lab import dense
+from lab import small_store
 
 from foldline.data.metrics import METRICS
 from foldline.evidence.ablation import bootstrap
 from foldline.experiment import loss_table
 from foldline.experiment.loss_table import LossTable
 
-DATA = dense(series=12, steps=6, static=True)  # lengths 1 to 6, steps 0 to 3 scored, two targets
+DATA = small_store(series=12, steps=6, static=True)  # lengths 1 to 6, steps 0 to 3 scored, two targets
 FOLD = np.arange(12) % 3
 
 
@@ -66,7 +66,7 @@ def test_slices_of_a_group_share_all_there_is() -> None:
 
 
 def test_without_static_columns_or_decoder_there_are_phases_only() -> None:
-    bare = dense()
+    bare = small_store()
     shown = loss_table.slices(bare, LossTable.of(bare, None).counts, [], {})
     assert [each.name for each in shown] == list(loss_table.PHASES)
 

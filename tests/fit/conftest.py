@@ -1,5 +1,5 @@
 """Fixtures of the tests of what happens inside a cell."""
 
-from training_spy import heard
+from training_spy import training_data
 
-__all__ = ["heard"]
+__all__ = ["training_data"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lab import INSIDE, dense
+from lab import INSIDE, small_store
 from torch import Tensor
 
 from foldline.fit import augment, device_dataset, labelled_series, scaler
@@ -111,7 +111,7 @@ def test_mask_static_hides_codes_and_features_of_chosen_series_and_nothing_else(
 
 def test_hidden_features_are_those_of_statics_as_if_they_were_zero() -> None:
     """In the features' own unit: what the network sees is a series whose one-hots are all 0."""
-    data = dense(static=True)  # feature 0 is made of the static column
+    data = small_store(static=True)  # feature 0 is made of the static column
     fitted = scaler.fit("standard", data, INSIDE, 0)
     fold = device_dataset.place([labelled_series.labelled_series(data, INSIDE)], fitted, 6, torch.device("cpu"))
     whole = fold.batch(torch.arange(7))
@@ -174,7 +174,7 @@ def test_only_the_share_is_shuffled() -> None:
 
 
 def test_the_same_seed_draws_the_same_and_another_seed_another() -> None:
-    data = dense(static=True)
+    data = small_store(static=True)
     fold = device_dataset.place(
         [labelled_series.labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu")
     )
@@ -185,7 +185,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_another() -> None:
 
 
 def test_nothing_is_changed_where_no_part_is_switched_on() -> None:
-    data = dense()
+    data = small_store()
     fold = device_dataset.place(
         [labelled_series.labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu")
     )
@@ -194,7 +194,7 @@ def test_nothing_is_changed_where_no_part_is_switched_on() -> None:
 
 
 def test_data_without_static_columns_can_have_every_part() -> None:
-    data = dense()
+    data = small_store()
     fold = device_dataset.place(
         [labelled_series.labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu")
     )

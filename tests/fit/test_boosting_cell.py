@@ -1,4 +1,4 @@
-"""Boosting on one fold: early stopping by whole series of its training part, and by nothing where nobody asks."""
+"""Boosting on one fold: early stopping by whole series of its training part, and by nothing where that is off."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lab import INSIDE, TRAIN, dense
+from lab import INSIDE, TRAIN, small_store
 
 from foldline.data.metrics import METRICS, Metric
 from foldline.data.store import Store
-from foldline.fit.boosting_cell import RowsCell, inputs, settings
+from foldline.fit.boosting_cell import RowsCell, labelled, settings
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import inner_split
 from foldline.fit.train_config import WatchConfig
@@ -24,13 +24,13 @@ STOP = WatchConfig(share=0.4, stop=2)
 def fitted(watch: WatchConfig, data: Store | None = None) -> tuple[RowsCell, dict[str, Any]]:
     """A cell, and its row of the history."""
     cell, epoch = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=watch), METRICS["mae"]), dict[str, Any]()
-    cell.fit(data or dense(), INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
+    cell.fit(data or small_store(), INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
     return cell, epoch
 
 
 @pytest.mark.learned
 def test_stopping_watches_rows_of_whole_series_that_are_not_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, calls = dense(), list[tuple[np.ndarray, np.ndarray]]()
+    data, calls = small_store(), list[tuple[np.ndarray, np.ndarray]]()
     honest = LightGBM.fit
 
     def spy(self: Any, x: np.ndarray, y: np.ndarray, *more: Any, watched: Any) -> None:
@@ -40,10 +40,7 @@ def test_stopping_watches_rows_of_whole_series_that_are_not_trained_on(monkeypat
     monkeypatch.setattr(LightGBM, "fit", spy)
     cell, epoch = fitted(STOP, data)
     ((kept, watched),) = calls
-    of = [
-        {row.tobytes() for row in inputs(data, np.array([each]))[data.scored[data.rows(np.array([each]))]]}
-        for each in INSIDE
-    ]
+    of = [{row.tobytes() for row in labelled(labelled_series(data, np.array([each])))[0]} for each in INSIDE]
     sides = [{row.tobytes() for row in side} for side in (kept, watched)]
     for mine in of:  # a series is on one side, whole
         assert [mine <= side for side in sides].count(True) == [bool(mine & side) for side in sides].count(True) == 1
@@ -62,7 +59,7 @@ def test_what_stops_trees_is_the_competitions_metric_whatever_they_are_trained_b
 
     metric = Metric(loss, lambda mean: next(scores), "l1")
     cell, epoch = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), metric), dict[str, Any]()
-    cell.fit(dense(), INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
+    cell.fit(small_store(), INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
     assert [booster.best_iteration for booster in cell.model.boosters] == [3, 2] and next(scores, None) is None
     assert epoch["watched"] == 0.25  # of all targets, by the trees that are kept
     both = seen[-1][0]
@@ -73,7 +70,7 @@ def test_what_stops_trees_is_the_competitions_metric_whatever_they_are_trained_b
 
 @pytest.mark.parametrize("name", METRICS)
 def test_the_watched_score_of_trees_is_the_metric_in_its_own_unit(name: str) -> None:
-    data = dense()
+    data = small_store()
     cell, epoch = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), METRICS[name]), dict[str, Any]()
     cell.fit(data, INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
     _, (held,) = inner_split([labelled_series(data, INSIDE)], STOP.share, 0)
@@ -87,7 +84,7 @@ def test_without_stop_or_best_every_series_is_trained_on_for_all_rounds(watch: W
     cell, epoch = fitted(watch)
     plain, _ = fitted(WatchConfig())
     assert all(booster.num_trees() == 30 for booster in cell.model.boosters) and "watched" not in epoch
-    np.testing.assert_array_equal(cell.predict(dense(), INSIDE)[0], plain.predict(dense(), INSIDE)[0])
+    np.testing.assert_array_equal(cell.predict(small_store(), INSIDE)[0], plain.predict(small_store(), INSIDE)[0])
 
 
 def test_a_key_holds_what_stops_trees_and_nothing_of_the_networks() -> None:

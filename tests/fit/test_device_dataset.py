@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lab import INSIDE, dense
+from lab import INSIDE, small_store
 
 from foldline.fit import device_dataset, scaler
 from foldline.fit.device_dataset import place
@@ -19,14 +19,14 @@ PLAIN = Scaler(np.array([1.0, 0.0, -2.0]), np.array([2.0, 1.0, 4.0]), np.array([
 
 
 def test_labelled_series_have_their_labels_and_a_weight_of_1_for_each_scored_row() -> None:
-    data = dense()
+    data = small_store()
     labelled, rows = labelled_series(data, INSIDE), data.rows(INSIDE)
     assert np.array_equal(labelled.y, data.y[rows]) and np.array_equal(labelled.weight, data.scored[rows])
     assert labelled.weight.dtype == np.float32 and labelled.known.all()
 
 
 def test_a_fold_by_hand() -> None:
-    data = dense(static=True)
+    data = small_store(static=True)
     fold = place([labelled_series(data, np.array([5, 2]))], PLAIN, 4, CPU)
     assert fold.mask is not None and len(fold) == 2
     for row, series in enumerate((5, 2)):  # of 6 and 3 steps, cropped to 4
@@ -45,14 +45,14 @@ def test_a_fold_by_hand() -> None:
 
 
 def test_there_is_no_mask_where_all_steps_are_real() -> None:
-    data, long = dense(), np.array([5, 3, 4])
+    data, long = small_store(), np.array([5, 3, 4])
     assert place([labelled_series(data, long)], PLAIN, 4, CPU).mask is None
     assert place([labelled_series(data, long)], PLAIN, 4, CPU).known is None
     assert place([labelled_series(data, long)], PLAIN, 5, CPU).mask is not None
 
 
 def test_sets_of_different_lengths_stand_one_after_the_other() -> None:
-    data, short = dense(), dense(series=3, steps=2, seed=1)
+    data, short = small_store(), small_store(series=3, steps=2, seed=1)
     rows = short.rows(np.array([1]))
     half = np.full(2, 0.5, dtype=np.float32)
     pseudo = LabelledSeries(short, np.array([1]), short.y[rows], np.ones((2, 2), dtype=bool), half)
@@ -67,7 +67,7 @@ def test_sets_of_different_lengths_stand_one_after_the_other() -> None:
 
 @pytest.mark.parametrize("size", [1, 100, 1 << 30])
 def test_pieces_of_any_size_make_the_same_fold(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = dense()
+    data = small_store()
     fitted = scaler.fit("robust", data, INSIDE, 0)
     whole = place([labelled_series(data, INSIDE)], fitted, 5, CPU)
     monkeypatch.setattr(device_dataset, "BYTES_PER_CHUNK", size)
@@ -75,7 +75,7 @@ def test_pieces_of_any_size_make_the_same_fold(size: int, monkeypatch: pytest.Mo
 
 
 def test_a_batch_is_an_index() -> None:
-    fold = place([labelled_series(dense(static=True), INSIDE)], PLAIN, 6, CPU)
+    fold = place([labelled_series(small_store(static=True), INSIDE)], PLAIN, 6, CPU)
     index = torch.tensor([4, 0, 4])
     batch = fold.batch(index)
     for name in ("x", "static", "mask", "y", "weight", "known"):
@@ -85,7 +85,7 @@ def test_a_batch_is_an_index() -> None:
 
 
 def test_the_crop_follows_the_last_step_that_any_series_scores() -> None:
-    data = dense()  # steps 0 to 3 are scored
+    data = small_store()  # steps 0 to 3 are scored
     assert [device_dataset.kept_steps(margin, data) for margin in (-1, 0, 1, 9)] == [6, 4, 5, 6]
     scored = data.scored.copy()
     scored[data.rows(np.array([5]))[5]] = True
@@ -94,7 +94,7 @@ def test_the_crop_follows_the_last_step_that_any_series_scores() -> None:
 
 def test_what_is_not_known_is_0_and_says_so() -> None:
     known = np.array([[True, False]] * 4)
-    some = replace(labelled_series(dense(series=6, steps=6), np.array([3])), known=known)
+    some = replace(labelled_series(small_store(series=6, steps=6), np.array([3])), known=known)
     fold = place([some], PLAIN, 4, CPU)
     assert fold.known is not None and torch.equal(fold.known[0], torch.from_numpy(known))
     assert (fold.y[0, :, 1] == 0).all() and (fold.y[0, :, 0] != 0).all()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from lab import INSIDE, PARAMS, TRAIN, dense, fitted, weights
+from lab import INSIDE, PARAMS, TRAIN, fitted, small_store, weights
 
 from foldline.cli.main import main
 from foldline.core.errors import UserError
@@ -123,8 +123,8 @@ def test_where_halving_is_allowed_the_result_is_that_of_the_whole_batch(room: li
 def test_what_was_found_once_is_not_looked_for_again_not_even_after_a_kill(room: list[int], tmp_path: Path) -> None:
     train = replace(WHOLE, on_oom="halve", checkpoint_s=0.0)
     room[0] = 3
-    cell = NetworkCell("hybrid", CALM, train, scaler.fit("robust", dense(), INSIDE, 0))
-    labelled_sets = [labelled_series.labelled_series(dense(), INSIDE)]
+    cell = NetworkCell("hybrid", CALM, train, scaler.fit("robust", small_store(), INSIDE, 0))
+    labelled_sets = [labelled_series.labelled_series(small_store(), INSIDE)]
     steps = cell.fit(labelled_sets, 0, lambda kind, **_: None, tmp_path)
     next(steps)
     assert room[1:] == [7, 3, 3, 1, 3, 3, 1]  # too much; tried in parts; done in parts
@@ -187,7 +187,7 @@ def reading_room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_predictions_go_in_smaller_parts_where_memory_is_full(reading_room: list[int]) -> None:
-    data, cell = dense(), fitted()
+    data, cell = small_store(), fitted()
     whole = cell.predict(data, INSIDE)[0]
     reading_room[:] = [2]
     np.testing.assert_allclose(cell.predict(data, INSIDE)[0], whole, rtol=1e-5)
@@ -198,7 +198,7 @@ def test_one_series_that_can_t_be_predicted_is_a_users_error(reading_room: list[
     cell = fitted()
     reading_room[0] = 0
     with pytest.raises(UserError, match="is full even with one series in a pass"):
-        cell.predict(dense(), INSIDE)
+        cell.predict(small_store(), INSIDE)
 
 
 @pytest.mark.parametrize("size", [1, 4])
@@ -248,8 +248,8 @@ def test_series_that_don_t_fit_at_all_are_a_users_error(monkeypatch: pytest.Monk
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch, "zeros", full)
-    labelled_sets = [labelled_series.labelled_series(dense(series=1000), np.arange(1000))]
-    fitted_to = scaler.fit("robust", dense(), INSIDE, 0)
+    labelled_sets = [labelled_series.labelled_series(small_store(series=1000), np.arange(1000))]
+    fitted_to = scaler.fit("robust", small_store(), INSIDE, 0)
     with pytest.raises(UserError, match=r"full before the first pass: 1000 series of 6 steps .* take 0\.0 GiB\. Crop"):
         device_dataset.place(labelled_sets, fitted_to, 6, torch.device("cpu"))
 
@@ -341,12 +341,12 @@ def test_it_ends_in_one_line_and_exit_code_2(
 def test_the_probe_of_a_precision_says_it_too(room: list[int]) -> None:
     room[0] = 5
     with pytest.raises(UserError, match=r"7 series in a pass; 3 fit"):
-        step_time.seconds_a_step("hybrid", CALM, WHOLE, dense())
+        step_time.seconds_a_step("hybrid", CALM, WHOLE, small_store())
 
 
 def gradients(head: str, train: TrainConfig) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and gradients of one batch with weights of 0, 1/2 and 1; targets on a grid, for the head that needs one."""
-    data = dense(series=60)
+    data = small_store(series=60)
     gridded = replace(data, y=np.round(2 * np.array(data.y)) / 2)
     fit = scaler.fit("robust", gridded, np.arange(60), 0)
     fold = device_dataset.place([labelled_series.labelled_series(gridded, np.arange(60))], fit, 6, torch.device("cpu"))

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, dense, fitted, planned, weights
+from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, fitted, planned, small_store, weights
 from torch.nn.modules.module import register_module_forward_hook
 
-from foldline.experiment import recorded
+from foldline.experiment import stored_experiment
 from foldline.fit import precision, step_time
 from foldline.fit.train_config import TrainConfig
 from foldline.models.heads.linear import LinearHead
@@ -113,7 +113,7 @@ def test_what_was_trained_is_applied_as_it_was_trained_whatever_is_probed_later(
     assert measured == ["fp32", "bf16"] and "nothing to train" in capsys.readouterr().out
     for stored in (home / "runs" / "probes").glob("*.json"):
         stored.write_text(json.dumps({**json.loads(stored.read_text()), "precision": "fp32"}))
-    read = recorded.read("rides")
+    read = stored_experiment.read("rides")
     assert [cell.model.train.precision for cell in read.plan if not cell.model.on_rows] == ["bf16"] * 2
     assert read.config.train.precision == "auto"
     before = tiny.submission(home)
@@ -146,7 +146,7 @@ def test_the_body_is_computed_in_it_and_head_loss_and_weights_are_fp32(
     params = {**PARAMS, "blocks": [{"kind": "conv"}]}
     with register_module_forward_hook(look):
         cell = fitted(train=replace(TRAIN, precision=kind), params=params)
-        values, _ = cell.predict(dense(), INSIDE)
+        values, _ = cell.predict(small_store(), INSIDE)
     full = {torch.float32}
     assert seen == {"Conv1d": {half}, "L1": full, "head's input": full, "loss": full} and values.dtype == "float64"
     assert cell.network is not None and {value.dtype for value in cell.network.state_dict().values()} == full
@@ -155,5 +155,5 @@ def test_the_body_is_computed_in_it_and_head_loss_and_weights_are_fp32(
 
 @pytest.mark.parametrize("kind", ["fp32", "bf16"])
 def test_a_step_of_a_network_can_be_timed_in_each(kind: str) -> None:
-    seconds = step_time.seconds_a_step("hybrid", PARAMS, replace(EVERYTHING, precision=kind), dense(static=True))
+    seconds = step_time.seconds_a_step("hybrid", PARAMS, replace(EVERYTHING, precision=kind), small_store(static=True))
     assert 0 < seconds < math.inf

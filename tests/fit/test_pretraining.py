@@ -1,4 +1,4 @@
-"""What a cell learns from besides its fold: teachers of the same fold, exact rows, starts. Never a held-out row."""
+"""Pseudo-labels of teachers of the same fold and of exact rows; pre-trained weights. Never a held-out row."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
-from lab import given
-from training_spy import Heard
+from lab import plan_inputs
+from training_spy import TrainingData
 
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.data import featurize, loading, readers, store
-from foldline.experiment import config, recorded
+from foldline.experiment import config, stored_experiment
 from foldline.fit.pseudo_labels import PseudoLabels
-from foldline.run import cells, executors, planning
+from foldline.run import cell_training, executors, planning
 from foldline.run.cells import Cell
 
 SMALL = 'name = "hybrid", width = 4, blocks = [{kind = "conv", kernel = 3}]'
-TAUGHT = f'model=[{{{SMALL}}}, {{{SMALL}, label = "student", teacher = {{of = ["hybrid"], weight = 0.25}}}}]'
+WITH_STUDENT = f'model=[{{{SMALL}}}, {{{SMALL}, label = "student", teacher = {{of = ["hybrid"], weight = 0.25}}}}]'
 
 
 # ---------------------------------------------------------------- labels by hand
@@ -35,29 +35,29 @@ def unlabelled(rides: Path) -> store.Store:
 
 
 def exact_rows(folder: Path, rows: dict[int, float]) -> Path:
-    """A file as exact.py leaves it."""
+    """Write a file as exact_rows.py does."""
     path = folder / "exact.parquet"
     pl.DataFrame({"id": list(rows), "pressure": list(rows.values()), "kind": ["chain"] * len(rows)}).write_parquet(path)
     return path
 
 
 def test_labels_are_the_teachers_mean_on_scored_steps(unlabelled: store.Store, tmp_path: Path) -> None:
-    said = np.random.default_rng(0).normal(size=(3, 40, 1))
+    predictions = np.random.default_rng(0).normal(size=(3, 40, 1))
     paths = tuple(tmp_path / f"{number}.npy" for number in range(3))
-    for path, values in zip(paths, said, strict=True):
+    for path, values in zip(paths, predictions, strict=True):
         files.write_array(path, values)
-    labelled = PseudoLabels(unlabelled.path, None, paths, 0.25).labelled_series(1)
+    labelled = PseudoLabels(unlabelled.path, None, paths, 0.25).labelled_series()
     scored = np.tile([True] * 8 + [False] * 2, 4)
-    np.testing.assert_allclose(labelled.y[scored], said.mean(axis=0)[scored])
+    np.testing.assert_allclose(labelled.y[scored], predictions.mean(axis=0)[scored])
     assert labelled.series.tolist() == [0, 1, 2, 3]
     assert (labelled.weight[scored] == 0.25).all() and (labelled.weight[~scored] == 0).all()
     assert labelled.known[scored].all() and not labelled.known[~scored].any()  # y = 0 there is no label
 
 
-def test_exact_rows_count_1_and_take_the_teachers_place(unlabelled: store.Store, tmp_path: Path) -> None:
-    files.write_array(tmp_path / "said.npy", np.full((40, 1), 3.0))
+def test_exact_rows_count_1_and_replace_the_teachers_labels(unlabelled: store.Store, tmp_path: Path) -> None:
+    files.write_array(tmp_path / "teacher.npy", np.full((40, 1), 3.0))
     rows = exact_rows(tmp_path, {0: 7.0, 12: 8.0, 19: 9.0})  # row 19 is the last step of series 1: not scored
-    labelled = PseudoLabels(unlabelled.path, rows, (tmp_path / "said.npy",), 0.25).labelled_series(1)
+    labelled = PseudoLabels(unlabelled.path, rows, (tmp_path / "teacher.npy",), 0.25).labelled_series()
     expected, weight = np.tile([3.0] * 8 + [0.0] * 2, 4), np.tile([0.25] * 8 + [0.0] * 2, 4)
     expected[0], expected[12] = 7.0, 8.0
     weight[0] = weight[12] = 1.0
@@ -66,14 +66,14 @@ def test_exact_rows_count_1_and_take_the_teachers_place(unlabelled: store.Store,
     np.testing.assert_array_equal(labelled.weight, weight)
 
 
-def test_without_teachers_only_series_with_exact_rows_are_learnt_from(unlabelled: store.Store, tmp_path: Path) -> None:
-    labelled = PseudoLabels(unlabelled.path, exact_rows(tmp_path, {12: 8.0}), (), 0.25).labelled_series(1)
+def test_without_teachers_only_series_with_exact_rows_are_trained_on(unlabelled: store.Store, tmp_path: Path) -> None:
+    labelled = PseudoLabels(unlabelled.path, exact_rows(tmp_path, {12: 8.0}), (), 0.25).labelled_series()
     assert labelled.series.tolist() == [1] and labelled.y.shape == (10, 1)
     assert labelled.weight.sum() == 1.0 and labelled.weight[2] == 1.0 and labelled.y[2, 0] == 8.0
     assert np.flatnonzero(labelled.known).tolist() == [2]
 
 
-# ---------------------------------------------------------------- who teaches whom
+# ---------------------------------------------------------------- teachers and students
 
 
 def students(plan: list[Cell]) -> dict[int | None, Cell]:
@@ -81,37 +81,43 @@ def students(plan: list[Cell]) -> dict[int | None, Cell]:
     return {cell.fold: cell for cell in plan if cell.model.label == "student"}
 
 
-def test_a_student_hears_the_teacher_that_held_out_its_own_fold(
-    unlabelled: store.Store, home: Path, heard: dict[tuple[str, str], Heard], monkeypatch: pytest.MonkeyPatch
+def test_a_student_is_trained_on_labels_of_the_teacher_that_held_out_its_own_fold(
+    unlabelled: store.Store,
+    home: Path,
+    training_data: dict[tuple[str, str], TrainingData],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Their test predictions are put in place: the number of their fold, everywhere."""
+    """The number of a teacher's fold stands for its test predictions."""
 
-    def tell_the_fold(cell: Cell, path: Path) -> None:
-        dense = store.open_store(path)
+    def predict_the_fold(cell: Cell, path: Path) -> None:
+        test = store.open_store(path)
         fold = -1.0 if cell.fold is None else float(cell.fold)
-        files.write_array(cells.test_path(cell, dense.fingerprint), np.full((*dense.scored.shape, 1), fold))
+        files.write_array(cell.test_path(test.fingerprint), np.full(test.y.shape, fold))
 
-    monkeypatch.setattr(cells, "_predict_test", tell_the_fold)
-    chosen = config.load(Path("rides"), [TAUGHT, "train.full_seeds=[3]"])
-    shared = given(chosen)
+    monkeypatch.setattr(cell_training, "_predict_test", predict_the_fold)
+    chosen = config.load(Path("rides"), [WITH_STUDENT, "train.full_seeds=[3]"])
+    shared = plan_inputs(chosen)
     plan = planning.plan(shared, chosen.models)
     for stage in planning.jobs(plan, shared.train.path, shared.folds.assignment, unlabelled.path):
         executors.take_turns(stage, 1, lambda *_: None)
     assert set(students(plan)) == {0, 1, None}
     for fold, student in students(plan).items():
-        own, taught = heard[str(home), student.key].labelled_sets
+        own, pseudo_labelled = training_data[str(home), student.key].labelled_sets
         held = shared.folds.held_out(-1 if fold is None else fold)
-        assert sorted([*own.series, *held]) == list(range(12)) and (own.weight.max(), taught.weight.max()) == (1, 0.25)
-        assert set(taught.y[taught.weight > 0].ravel()) == {-1.0 if fold is None else float(fold)}
+        assert sorted([*own.series, *held]) == list(range(12)) and (own.weight.max(), pseudo_labelled.weight.max()) == (
+            1,
+            0.25,
+        )
+        assert set(pseudo_labelled.y[pseudo_labelled.weight > 0].ravel()) == {-1.0 if fold is None else float(fold)}
 
 
 def test_what_stands_in_a_folds_series_never_reaches_that_folds_student(
-    rides: Path, home: Path, heard: dict[tuple[str, str], Heard], monkeypatch: pytest.MonkeyPatch
+    rides: Path, home: Path, training_data: dict[tuple[str, str], TrainingData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Features and targets of one series are perturbed: the teachers are trained again, and so is the student."""
-    tiny.run("train", "rides", TAUGHT)
-    before = students(recorded.read("rides").plan)
-    fold = int(given(config.load(Path("rides"))).folds.assignment[4])
+    tiny.run("train", "rides", WITH_STUDENT)
+    before = students(stored_experiment.read("rides").plan)
+    fold = int(plan_inputs(config.load(Path("rides"))).folds.assignment[4])
     tables = tiny.frames()
     mine = pl.col("ride") == 5
     tables["train"] = tables["train"].with_columns(
@@ -121,11 +127,11 @@ def test_what_stands_in_a_folds_series_never_reaches_that_folds_student(
     other = rides.parent / "other"
     tiny.install(other, tiny.write(rides.parent / "perturbed", tables))
     monkeypatch.setenv("FOLDLINE_HOME", str(other))
-    tiny.run("train", "rides", TAUGHT)
-    after = students(recorded.read("rides").plan)
-    one, same = (heard[str(where), cell[fold].key] for where, cell in ((home, before), (other, after)))
+    tiny.run("train", "rides", WITH_STUDENT)
+    after = students(stored_experiment.read("rides").plan)
+    one, same = (training_data[str(where), cell[fold].key] for where, cell in ((home, before), (other, after)))
     assert before[fold].key != after[fold].key and one == same
-    assert heard[str(home), before[1 - fold].key] != heard[str(other), after[1 - fold].key]
+    assert training_data[str(home), before[1 - fold].key] != training_data[str(other), after[1 - fold].key]
     learnt, again = (
         (where / "runs" / "cells" / cell[fold].key / "weights.safetensors").read_bytes()
         for where, cell in ((home, before), (other, after))
@@ -133,12 +139,12 @@ def test_what_stands_in_a_folds_series_never_reaches_that_folds_student(
     assert learnt == again
 
 
-# ---------------------------------------------------------------- starts
+# ---------------------------------------------------------------- pre-trained weights
 
 
 @pytest.fixture
 def elsewhere(rides: Path, tmp_path: Path) -> Path:
-    """A folder with other rides, to be trained on first; there is nothing but a train file in it."""
+    """A folder with other rides to pre-train on; it holds only a train file."""
     return tiny.write(tmp_path / "elsewhere", {"train": tiny.rides(2001, 8, 10, seed=7)})
 
 
@@ -147,7 +153,7 @@ def pretrained(source: Path, own: str = "epochs = 1") -> str:
     return f"model=[{{{SMALL}, train = {{{own}}}, pretrain = {pretrain}}}]"
 
 
-def test_a_start_is_trained_first_and_nothing_is_trained_twice(
+def test_pretraining_comes_first_and_nothing_is_trained_twice(
     elsewhere: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", "rides", pretrained(elsewhere)]
@@ -160,7 +166,7 @@ def test_a_start_is_trained_first_and_nothing_is_trained_twice(
     ]
     kept = tiny.tree(home / "runs" / "cells")
     assert {path.parent.name for path in (home / "runs" / "cells").glob("*/test-*.npy")} == {
-        cell.key for cell in recorded.read("rides").plan
+        cell.key for cell in stored_experiment.read("rides").plan
     }
     tiny.run(*words)
     assert "nothing to train" in capsys.readouterr().out and tiny.tree(home / "runs" / "cells") == kept
@@ -168,11 +174,11 @@ def test_a_start_is_trained_first_and_nothing_is_trained_twice(
 
 
 @pytest.mark.parametrize("own", ["epochs = 1, lr = 1e-30", "epochs = 0", "epochs = 0, ema = 0.9"])
-def test_training_goes_on_from_the_starts_weights_and_scale(own: str, elsewhere: Path, home: Path) -> None:
-    """At a rate of nothing, or for no epoch at all, what comes out is what it went on from, to the last bit."""
+def test_training_starts_at_the_pretrained_weights_and_scale(own: str, elsewhere: Path, home: Path) -> None:
+    """At a rate of nearly 0, or for no epoch, the weights stay as they were, to the last bit."""
     tiny.run("train", "rides", pretrained(elsewhere, own))
     folders = [path.parent for path in (home / "runs" / "cells").glob("*/done.json")]
-    own = [cell.folder for cell in recorded.read("rides").plan]
+    own = [cell.folder for cell in stored_experiment.read("rides").plan]
     (start,) = set(folders) - set(own)
     for folder in own:
         assert (folder / "weights.safetensors").read_bytes() == (start / "weights.safetensors").read_bytes()
@@ -183,7 +189,7 @@ def test_training_goes_on_from_the_starts_weights_and_scale(own: str, elsewhere:
     assert files.read_json(start / "scaler.json")["y_center"] == [there]  # fitted on the series it was trained on
 
 
-def test_series_of_the_competition_are_no_start(
+def test_series_of_the_competition_are_refused_for_pretraining(
     rides: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for first in (12, 503):  # the last training series; a test series
@@ -194,7 +200,7 @@ def test_series_of_the_competition_are_no_start(
     assert not (home / "runs" / "cells").exists()
 
 
-def test_a_start_that_is_not_there_is_refused_before_training(
+def test_a_source_that_is_not_there_is_refused_before_training(
     rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "rides", pretrained(Path("nowhere"))]) == 2

@@ -1,4 +1,4 @@
-"""What only the ventilator's cells learn from: breaths of a rig fitted fold by fold, and rows read back exactly."""
+"""What only the ventilator's cells are trained on: simulated breaths, and rows that are decoded exactly."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import polars as pl
 import pytest
 import tiny
 from quickstart import SMOKE
-from training_spy import Heard, heard
+from training_spy import TrainingData, training_data
 
 from foldline.cli.main import main
 from foldline.data import exact_rows, loading
 from foldline.data.loading import Competition
-from foldline.experiment import config, recorded
+from foldline.experiment import config, stored_experiment
 from foldline.fit import pretraining
 from foldline.fit.pretraining import PretrainConfig
 
-__all__ = ["heard"]  # the fixture
+__all__ = ["training_data"]  # the fixture
 
 VENTILATOR = [*SMOKE, "model.1.rounds=2", "post.decode=false"]
 
 
-def test_simulated_breaths_are_a_start(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulated_breaths_are_pretrained_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = 'model.0.pretrain={breaths = 9, seed = 4, calibrate = "no", train = {epochs = 2}}'
     tiny.run("train", "quickstart", *VENTILATOR, start)
     assert "hybrid pre-training seed 0 done" in capsys.readouterr().out
@@ -33,18 +33,19 @@ def test_simulated_breaths_are_a_start(home: Path, capsys: pytest.CaptureFixture
     assert "nothing to train" in capsys.readouterr().out
 
 
-def test_exact_test_rows_are_learnt_from(home: Path, heard: dict[tuple[str, str], Heard]) -> None:
+def test_exact_test_rows_are_trained_on(home: Path, training_data: dict[tuple[str, str], TrainingData]) -> None:
     tiny.run("train", "quickstart", *VENTILATOR, "model.0.teacher={exact = true}")
-    networks = [cell for cell in recorded.read("quickstart").plan if not cell.model.on_rows]
+    networks = [cell for cell in stored_experiment.read("quickstart").plan if not cell.model.on_rows]
     assert len(networks) == 3
     for cell in networks:
-        _, taught = heard[str(home), cell.key].labelled_sets
-        assert set(taught.weight.ravel()) == {0.0, 1.0} and not taught.store.labelled
-        assert (taught.weight > 0).sum() > 20 and (np.abs(taught.y[taught.weight > 0]) > 1).all()  # cmH2O
+        _, labelled = training_data[str(home), cell.key].labelled_sets
+        assert set(labelled.weight.ravel()) == {0.0, 1.0} and not labelled.store.labelled
+        exact = labelled.y[labelled.weight > 0]
+        assert len(exact) > 20 and (np.abs(exact) > 1).all()  # cmH2O
 
 
 def seen_by_the_rig(competition: Competition, inside: np.ndarray, way: str, patch: pytest.MonkeyPatch) -> pl.DataFrame:
-    """What the rig would be fitted to; nothing is."""
+    """Return the rows that the rig would be fitted to, and stop there."""
     from ventilator import calibrate
 
     class Enough(Exception):
@@ -76,7 +77,7 @@ def test_the_rig_is_fitted_to_the_folds_own_labels_and_to_no_others(
     assert not set(frame["breath_id"]) & set(keys.gather(held))
 
 
-def test_the_rig_can_be_fitted_to_test_rows_that_are_read_back_and_to_no_label(
+def test_the_rig_can_be_fitted_to_decoded_test_rows_and_to_no_label(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     competition = loading.load(config.load(Path("quickstart"), VENTILATOR).data)
@@ -88,7 +89,7 @@ def test_the_rig_can_be_fitted_to_test_rows_that_are_read_back_and_to_no_label(
 
 
 @pytest.mark.slow
-def test_a_start_on_a_rig_that_is_fitted_fold_by_fold(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pretraining_on_a_rig_that_is_fitted_fold_by_fold(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["data.simulate.breaths=2000", "data.simulate.test_breaths=500"]
     start = "model.0.pretrain={breaths = 60, train = {epochs = 1}}"
     words = ["train", "quickstart", *VENTILATOR, *sizes, "train.epochs=1", start]
@@ -102,4 +103,4 @@ def test_a_start_on_a_rig_that_is_fitted_fold_by_fold(home: Path, capsys: pytest
 def test_too_few_breaths_to_fit_a_rig_are_the_users_to_mend(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "quickstart", *VENTILATOR, "model.0.pretrain={breaths = 9}"]) == 2
     err = capsys.readouterr().err
-    assert "pretrain.calibrate = true fits the ventilator's rig to the labelled series" in err and err.count("\n") == 1
+    assert 'pretrain.calibrate = "fold" fits the simulator\'s rig to series with labels' in err and err.count("\n") == 1

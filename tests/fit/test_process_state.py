@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lab import INSIDE, PARAMS, TRAIN, dense, exhaust, fitted, jobs, silent, weights
+from lab import INSIDE, PARAMS, TRAIN, exhaust, fitted, jobs, silent, small_store, weights
 
 from foldline.fit import labelled_series, process_state, scaler
 from foldline.fit.network_cell import NetworkCell
@@ -52,7 +52,7 @@ def threads_seen(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[int]]:
 
 def begun(folder: Any, train: TrainConfig, width: int) -> tuple[NetworkCell, Iterator[None]]:
     """A network of that width, and the steps of its training."""
-    data = dense(series=60, steps=10)
+    data = small_store(series=60, steps=10)
     series = np.arange(60)
     cell = NetworkCell("hybrid", {**PARAMS, "width": width}, train, scaler.fit("robust", data, series, 0))
     return cell, cell.fit([labelled_series.labelled_series(data, series)], 0, silent, folder)
@@ -88,7 +88,7 @@ def test_cells_that_take_turns_in_the_executor_train_and_predict_with_their_own_
 def test_predicting_uses_the_cells_own_threads(threads_seen: dict[int, set[int]]) -> None:
     cell = fitted(train=replace(TRAIN, threads=2))
     torch.set_num_threads(1)
-    cell.predict(dense(), INSIDE)
+    cell.predict(small_store(), INSIDE)
     assert threads_seen == {4: {2}}
 
 

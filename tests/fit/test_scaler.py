@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lab import dense
+from lab import small_store
 
 from foldline.core.errors import UserError
 from foldline.data.store import Store
@@ -18,7 +18,7 @@ from foldline.fit.scaler import Scaler
 
 @pytest.mark.parametrize("kind", scaler.KINDS)
 def test_it_looks_at_the_given_series_only(kind: str) -> None:
-    data, given = dense(), np.array([0, 2, 5])
+    data, given = small_store(), np.array([0, 2, 5])
     before = scaler.fit(kind, data, given, seed=0)
     x, y = data.dense.copy(), np.array(data.y)
     others = np.setdiff1d(np.arange(10), given)
@@ -29,7 +29,7 @@ def test_it_looks_at_the_given_series_only(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", scaler.KINDS)
 def test_padding_and_unscored_steps_count_nowhere(kind: str) -> None:
-    data = dense()
+    data = small_store()
     x = np.where(data.mask()[..., None], data.dense, np.float32(1e6))
     y = np.where(data.scored[..., None], np.array(data.y), 1e6)
     before, after = (scaler.fit(kind, some, np.arange(10), seed=0) for some in (data, replace(data, dense=x, y=y)))
@@ -79,19 +79,19 @@ def test_a_rare_flag_is_scaled_by_its_deviation() -> None:
 
 def test_many_series_are_sampled_the_same_way_for_the_same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaler, "SAMPLE", 4)
-    one, same, other = (scaler.fit("standard", dense(), np.arange(10), seed=seed).to_json() for seed in (0, 0, 1))
+    one, same, other = (scaler.fit("standard", small_store(), np.arange(10), seed=seed).to_json() for seed in (0, 0, 1))
     assert one == same != other
 
 
 def test_it_survives_json_to_the_last_bit() -> None:
-    fitted = scaler.fit("robust", dense(), np.arange(10), seed=0)
+    fitted = scaler.fit("robust", small_store(), np.arange(10), seed=0)
     again = Scaler.from_json(fitted.to_json())
     assert all(np.array_equal(getattr(fitted, name), getattr(again, name)) for name in scaler.ARRAYS)
     assert again.grids == fitted.grids == (None, None)
 
 
 def test_grids_are_found_scaled_and_survive_json() -> None:
-    data = dense(series=60)
+    data = small_store(series=60)
     halves = replace(data, y=np.round(2 * np.array(data.y)) / 2)
     fitted = scaler.fit("robust", halves, np.arange(60), seed=0)
     again = Scaler.from_json(json.loads(json.dumps(fitted.to_json())))
@@ -107,4 +107,4 @@ def test_grids_are_found_scaled_and_survive_json() -> None:
 
 def test_an_unknown_kind_is_answered_with_the_list() -> None:
     with pytest.raises(UserError, match=r"unknown scaler 'robus'. Did you mean 'robust'"):
-        scaler.fit("robus", dense(), np.arange(10), seed=0)
+        scaler.fit("robus", small_store(), np.arange(10), seed=0)

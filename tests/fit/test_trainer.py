@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, checkpoint, dense, exhaust, fitted, silent, weights
+from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, checkpoint, exhaust, fitted, silent, small_store, weights
 
 from foldline.core.errors import UserError
 from foldline.fit import labelled_series, scaler, trainer, training_step
@@ -38,14 +38,14 @@ def test_same_seed_same_bits_and_another_seed_others() -> None:
 
 
 def test_the_same_bits_with_every_part_of_the_recipe() -> None:
-    data = dense(static=True)
+    data = small_store(static=True)
     one, same, other = (fitted(data, train=EVERYTHING, seed=seed) for seed in (0, 0, 1))
     assert weights(one) == weights(same) != weights(other)
 
 
 @pytest.mark.parametrize("train", [TRAIN, EVERYTHING], ids=["plain", "everything"])
 def test_the_held_out_series_change_no_weight(train: TrainConfig) -> None:
-    data = dense(static=True)
+    data = small_store(static=True)
     x, y, static = data.dense.copy(), np.array(data.y), data.static.copy()
     held = np.setdiff1d(np.arange(10), INSIDE)
     x[held], y[data.rows(held)], static[held] = 1e3, -1e3, 0
@@ -57,7 +57,7 @@ def test_the_held_out_series_change_no_weight(train: TrainConfig) -> None:
 
 
 def test_it_saves_loads_and_predicts_to_the_last_bit(tmp_path: Path) -> None:
-    data, cell = dense(), fitted()
+    data, cell = small_store(), fitted()
     cell.save(tmp_path)
     again = NetworkCell("hybrid", PARAMS, TRAIN, cell.scaler)
     again.load(tmp_path, data)
@@ -70,7 +70,7 @@ def test_it_saves_loads_and_predicts_to_the_last_bit(tmp_path: Path) -> None:
 
 
 def test_a_heads_spread_is_in_the_targets_own_unit(tmp_path: Path) -> None:
-    data, cell = dense(), fitted(params={**PARAMS, "head": {"kind": "laplace"}})
+    data, cell = small_store(), fitted(params={**PARAMS, "head": {"kind": "laplace"}})
     cell.save(tmp_path)
     ten_times = replace(cell.scaler, y_scale=10 * cell.scaler.y_scale)
     far = NetworkCell("hybrid", cell.params, TRAIN, ten_times)
@@ -87,14 +87,14 @@ def test_no_series_at_all_are_predicted_too(kind: str) -> None:
     none = np.zeros(0, dtype=np.int64)
     for head, knows in (("l1", False), ("laplace", True)):
         cell = fitted(params={"width": 4, "time": "f1", "blocks": [{"kind": kind}], "head": {"kind": head}})
-        values, spread = cell.predict(dense(), none)
+        values, spread = cell.predict(small_store(), none)
         assert values.shape == (0, 2) and (spread is not None) == knows
         assert spread is None or spread.shape == (0, 2)
 
 
 def test_a_network_that_reads_the_time_reads_it_in_its_own_unit(tmp_path: Path) -> None:
     cell = fitted(params={"width": 4, "time": "f1", "blocks": [{"kind": "time2vec"}], "head": {"kind": "l1"}})
-    data, place = dense(), dense().names.index("f1")
+    data, place = small_store(), small_store().names.index("f1")
     scaled = (data.dense - cell.scaler.center) / cell.scaler.scale
     again = NetworkCell(cell.name, cell.params, TRAIN, cell.scaler)
     cell.save(tmp_path)
@@ -112,7 +112,7 @@ def test_a_time_that_is_no_feature_is_refused() -> None:
 
 
 def test_cropping_keeps_the_margin_and_repeats_the_last_step() -> None:
-    data = dense()  # steps 0 to 3 are scored
+    data = small_store()  # steps 0 to 3 are scored
     assert [kept_steps(margin, data) for margin in (-1, 0, 1, 9)] == [6, 4, 5, 6]
     cropped, _ = fitted(train=replace(TRAIN, margin=0)).predict(data, np.arange(10))
     assert cropped.shape == (len(data.scored), 2)
@@ -121,7 +121,7 @@ def test_cropping_keeps_the_margin_and_repeats_the_last_step() -> None:
 
 
 def test_steps_behind_the_crop_change_nothing(tmp_path: Path) -> None:
-    data, config = dense(), replace(TRAIN, margin=0)
+    data, config = small_store(), replace(TRAIN, margin=0)
     x = data.dense.copy()
     x[:, 4:] += 50.0 * data.mask()[:, 4:, None]
     plain = NetworkCell("hybrid", PARAMS, config, scaler.fit("none", data, INSIDE, 0))
@@ -142,7 +142,7 @@ def test_every_epoch_and_step_is_an_event() -> None:
 
 def test_an_epochs_loss_is_the_mean_over_all_its_scored_steps() -> None:
     """With a rate of nothing the weights stay, so the slow reference is one look at every series."""
-    data = dense()
+    data = small_store()
     (row,), cell = history(replace(TRAIN, epochs=1, lr=1e-30), data=data, params=CALM)
     assert row["loss"] == pytest.approx(scaled_error(cell, data, INSIDE), rel=1e-5)
 
@@ -155,7 +155,7 @@ def scaled_error(cell: NetworkCell, data: Any, series: np.ndarray) -> float:
 
 
 def test_a_loss_that_diverges_is_a_users_error(tmp_path: Path) -> None:
-    data = dense()
+    data = small_store()
     (tmp_path / "keys.json").write_text(str(list(range(100, 110))))
     with pytest.raises(UserError, match=r"training loss of hybrid was not finite at step \d of epoch \d, on the .* 10"):
         fitted(replace(data, path=tmp_path), train=replace(TRAIN, lr=1e30, clip=0.0, epochs=4))
@@ -164,7 +164,7 @@ def test_a_loss_that_diverges_is_a_users_error(tmp_path: Path) -> None:
 def poisoned(folder: Path, victim: int) -> Any:
     """Ten series called a to j; one of them holds a NaN."""
     (folder / "keys.json").write_text(str(list("abcdefghij")).replace("'", '"'))
-    data = dense()
+    data = small_store()
     x = data.dense.copy()
     x[victim, 0, 1] = np.nan
     return replace(data, dense=x, path=folder)
@@ -173,7 +173,7 @@ def poisoned(folder: Path, victim: int) -> Any:
 @pytest.mark.parametrize("victim", [1, 8])
 def test_a_poisoned_series_is_named_with_epoch_and_step_and_no_checkpoint_holds_it(victim: int, tmp_path: Path) -> None:
     data, config = poisoned(tmp_path, victim), replace(TRAIN, checkpoint_s=0.0)
-    clean = scaler.fit("robust", dense(), INSIDE, 0)
+    clean = scaler.fit("robust", small_store(), INSIDE, 0)
     order = INSIDE[trainer.shuffled(len(INSIDE), 0, 0).numpy()].tolist()
     step = order.index(victim) // 3
     messages = []
@@ -212,12 +212,12 @@ def test_gradients_that_are_not_finite_reach_no_checkpoint_though_the_loss_is(
 def calm_keys(folder: Path) -> Any:
     """Ten sound series called a to j."""
     (folder / "keys.json").write_text(str(list("abcdefghij")).replace("'", '"'))
-    return replace(dense(), path=folder)
+    return replace(small_store(), path=folder)
 
 
 def test_many_named_series_are_counted(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(str(list(range(40))))
-    data = replace(dense(series=40), path=tmp_path)
+    data = replace(small_store(series=40), path=tmp_path)
     message = Diverged("training loss", 2, 5, list(range(20))).message(
         "net", [labelled_series.labelled_series(data, np.arange(40))]
     )
@@ -225,7 +225,7 @@ def test_many_named_series_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_prediction_does_not_hang_on_the_other_series_of_its_file() -> None:
-    data, cell = dense(), fitted(train=replace(TRAIN, margin=1))
+    data, cell = small_store(), fitted(train=replace(TRAIN, margin=1))
     scored = data.scored.copy()
     scored[data.step_of_row >= 3] = (
         False  # alone, these series would be cropped earlier than the ones that were learnt from
@@ -249,7 +249,7 @@ def test_every_series_comes_once_an_epoch_and_each_epoch_in_another_order() -> N
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_compiled_blocks_learn_the_same_and_leave_plain_weights(tmp_path: Path) -> None:
     params = {"width": 4, "blocks": [{"kind": "conv"}, {"kind": "transformer", "heads": 2}]}
-    data = dense()
+    data = small_store()
     plain, compiled = (fitted(data, train=replace(TRAIN, compile=some), params=params) for some in (False, True))
     np.testing.assert_allclose(compiled.predict(data, INSIDE)[0], plain.predict(data, INSIDE)[0], rtol=1e-3, atol=1e-3)
     assert weights(compiled).keys() == weights(plain).keys()

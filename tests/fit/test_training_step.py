@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from lab import INSIDE, PARAMS, TRAIN, dense
+from lab import INSIDE, PARAMS, TRAIN, small_store
 from torch import Tensor, nn
 
 from foldline.data.store import Store
@@ -32,7 +32,7 @@ def set_up(
     train: TrainConfig, name: str = "hybrid", params: dict[str, Any] = CALM, data: Store | None = None
 ) -> tuple[State, Batch]:
     """A network before its first step, and a batch."""
-    data = dense() if data is None else data
+    data = small_store() if data is None else data
     fit = scaler.fit("robust", data, INSIDE, 0)
     fold = device_dataset.place([labelled_series.labelled_series(data, INSIDE)], fit, 6, CPU)
     torch.manual_seed(0)
@@ -80,7 +80,7 @@ def test_probe_and_cost_study_take_the_trainers_step(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(training_step, "update", update)
     config = replace(TRAIN, clip=0.0, precision="fp16")
-    step_time.seconds_a_step("hybrid", CALM, config, dense())
+    step_time.seconds_a_step("hybrid", CALM, config, small_store())
     timed = len(steps)
     model = ModelConfig(name="hybrid", label="net", params=CALM, train=config)
     subject = step_cost.Subject(model=model, names=("a",), channels=1, levels=(), targets=Targets(count=1))
@@ -139,7 +139,7 @@ def test_a_known_past_is_read_as_it_is_and_costs_no_pass(known: Tensor | None) -
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_a_target_that_is_not_known_changes_no_gradient(name: str) -> None:
     """Whatever number stands for it: unlabelled steps carry 0, which is no past."""
-    data = dense()
+    data = small_store()
     known, scored = data.known.copy(), data.scored.copy()
     known[data.step_of_row == 1] = scored[data.step_of_row == 1] = False  # the past of steps that are scored
     data, found = replace(data, known=known, scored=scored), []

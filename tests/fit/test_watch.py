@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lab import INSIDE, PARAMS, TRAIN, dense, exhaust, fitted, weights
+from lab import INSIDE, PARAMS, TRAIN, exhaust, fitted, small_store, weights
 from test_trainer import history
 
 from foldline.core.errors import UserError
@@ -31,7 +31,7 @@ def inner(data: Any, seed: int = 0) -> np.ndarray:
 
 
 def test_the_inner_split_takes_whole_series_of_the_first_set_by_the_seed() -> None:
-    data = dense()
+    data = small_store()
     labelled_sets = [
         labelled_series(data, INSIDE),
         labelled_series(data, np.array([2])),
@@ -53,9 +53,9 @@ def test_the_inner_split_takes_whole_series_of_the_first_set_by_the_seed() -> No
 @pytest.mark.parametrize("seed", range(6))
 def test_something_is_scored_on_either_side_of_the_inner_split(seed: int) -> None:
     """Two of seven series are scored; a share of a seventh, or nearly all, still leaves one of them on either side."""
-    labelled = labelled_series(dense(), INSIDE)
+    labelled = labelled_series(small_store(), INSIDE)
     weight = labelled.weight.copy()
-    weight[np.isin(np.repeat(np.arange(7), dense().lengths[INSIDE]), [0, 1, 3, 5, 6])] = 0.0
+    weight[np.isin(np.repeat(np.arange(7), small_store().lengths[INSIDE]), [0, 1, 3, 5, 6])] = 0.0
     for share in (0.15, 0.9):
         kept, out = (part[0] for part in network_cell.inner_split([replace(labelled, weight=weight)], share, seed))
         assert kept.weight.any() and out.weight.any() and len(kept.series) + len(out.series) == len(INSIDE)
@@ -75,7 +75,7 @@ def test_a_watched_score_that_is_not_finite_is_no_reason_to_keep_the_first_weigh
 
 
 def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
-    data = dense()
+    data = small_store()
     watched = inner(data)
     x, y = data.dense.copy(), np.array(data.y)
     x[watched], y[data.rows(watched)] = 7.0, -7.0
@@ -92,7 +92,7 @@ def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_the_watched_score_is_the_competitions_metric_in_its_own_unit(name: str) -> None:
     """Of all scored values of the inner series; targets of different scales count as the metric has them."""
-    plain = dense()
+    plain = small_store()
     data = replace(plain, y=plain.y * np.array([1.0, 40.0]))
     rows, cell = history(replace(LOOKS, epochs=2), data=data, metric=METRICS[name])
     series = inner(data)

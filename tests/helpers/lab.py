@@ -1,6 +1,6 @@
 """Small stores, networks and cells for tests of the trainer: everything fits in a second and on a page.
 
-`dense` makes series, `fitted` trains a network on some of them, `planned` and `jobs` go the way of the rides' config.
+`small_store` makes series, `fitted` trains a network on some of them, `planned` and `jobs` take the rides' config.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from foldline.run.planning import PlanInputs
 
 PARAMS = {"width": 4, "dropout": 0.1, "blocks": [{"kind": "bilstm"}, {"kind": "conv"}]}
 TRAIN = TrainConfig(epochs=2, batch=3, device="cpu")
-INSIDE = np.array([0, 1, 3, 4, 7, 8, 9])  # what is learnt from, of ten series
-EVERYTHING = TrainConfig(  # every part of the recipe at once
+INSIDE = np.array([0, 1, 3, 4, 7, 8, 9])  # the series to train on, of ten
+EVERYTHING = TrainConfig(  # every option of [train] at once
     epochs=3,
     batch=3,
     micro=2,
@@ -52,7 +52,7 @@ EVERYTHING_WORDS = [  # the same for the rides, as overrides
 ]
 
 
-def dense(series: int = 10, steps: int = 6, features: int = 3, seed: int = 0, static: bool = False) -> Store:
+def small_store(series: int = 10, steps: int = 6, features: int = 3, seed: int = 0, static: bool = False) -> Store:
     """Series of 1 to `steps` steps, two targets, steps 0 to 3 scored; `static`: a column of 2 values, in feature 0."""
     rng = np.random.default_rng(seed)
     lengths = np.arange(series) % steps + 1
@@ -77,11 +77,11 @@ def dense(series: int = 10, steps: int = 6, features: int = 3, seed: int = 0, st
 
 
 def silent(kind: str, **values: Any) -> None:
-    """An emitter for nobody."""
+    """Emit nothing."""
 
 
 def exhaust(steps: Iterator[None]) -> int:
-    """Run something that pauses after every step to its end; how many steps that were."""
+    """Run something that pauses after every step to its end; return the number of steps."""
     return sum(1 for _ in steps)
 
 
@@ -97,7 +97,7 @@ def fitted(
     metric: Metric = METRICS["mae"],
 ) -> NetworkCell:
     """A network fitted on `series` of `data` (and on more sets), its checkpoints in `folder` or thrown away."""
-    data = dense() if data is None else data
+    data = small_store() if data is None else data
     cell = NetworkCell("hybrid", params, train, scaler.fit("robust", data, series, 0), metric)
     with tempfile.TemporaryDirectory() as thrown_away:
         exhaust(cell.fit([labelled_series(data, series), *labelled_sets], seed, emit, folder or Path(thrown_away)))
@@ -117,18 +117,18 @@ def checkpoint(folder: Path) -> dict[str, np.ndarray]:
     }
 
 
-def given(chosen: config.Config) -> PlanInputs:
-    """What the cells of a config share; there are no series to pre-train on."""
+def plan_inputs(chosen: config.Config) -> PlanInputs:
+    """Make what the cells of a config share; there are no series to pre-train on."""
     table = loading.load(chosen.data)
-    dealt, _ = folds.obtain(chosen.folds, chosen.name, table.train)
+    made_folds, _ = folds.obtain(chosen.folds, chosen.name, table.train)
     train, test = (featurize.obtain(part, chosen.features, table.levels) for part in (table.train, table.test))
-    return PlanInputs(chosen.data, chosen.features, train, dealt, test.fingerprint)
+    return PlanInputs(chosen.data, chosen.features, train, made_folds, test.fingerprint)
 
 
 def planned(*overrides: str) -> list[Cell]:
     """The cells of the rides with overrides; trains nothing."""
     chosen = config.load(Path("rides"), list(overrides))
-    return planning.plan(given(chosen), chosen.models)
+    return planning.plan(plan_inputs(chosen), chosen.models)
 
 
 def keys(*overrides: str) -> list[str]:
@@ -139,6 +139,6 @@ def keys(*overrides: str) -> list[str]:
 def jobs(*overrides: str) -> list[Job]:
     """The rides' cells that are still to do; nothing is to be predicted."""
     chosen = config.load(Path("rides"), list(overrides))
-    shared = given(chosen)
+    shared = plan_inputs(chosen)
     stages = planning.jobs(planning.plan(shared, chosen.models), shared.train.path, shared.folds.assignment, None)
     return [job for stage in stages for job in stage]

@@ -17,12 +17,12 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
-from lab import dense, exhaust, jobs, keys, planned, silent
+from lab import exhaust, jobs, keys, planned, silent, small_store
 
 from foldline import models
 from foldline.cli.main import main
 from foldline.core import files, interrupt
-from foldline.experiment import recorded
+from foldline.experiment import stored_experiment
 from foldline.run import cell_training, predictions
 from foldline.run.cells import Cell, Job
 from foldline.run.history import read_history
@@ -202,7 +202,7 @@ def test_history_is_what_was_emitted(rides: Path, home: Path) -> None:
 @pytest.mark.parametrize(
     ("scaler", "message"),
     [
-        ("none", "training loss of hybrid was not finite at step"),  # where it is learnt from
+        ("none", "training loss of hybrid was not finite at step"),  # where it is trained on
         ("robust", "hybrid fold 1 seed 0: a prediction must be finite, but that of series 5 is not (1 such series)"),
     ],
 )
@@ -226,7 +226,9 @@ def test_a_series_that_spoils_all_is_named_and_nothing_of_its_cell_is_finished(
 
 def test_a_spread_lies_beside_predictions_where_the_head_knows_it(rides: Path, home: Path) -> None:
     tiny.run("train", "rides", 'model.0.head.kind="laplace"', 'model.1={name = "hybrid", width = 4, label = "plain"}')
-    laplace, plain = ([cell for cell in recorded.read("rides").plan if cell.model.label == label] for label in LABELS)
+    laplace, plain = (
+        [cell for cell in stored_experiment.read("rides").plan if cell.model.label == label] for label in LABELS
+    )
     assert len(laplace) == len(plain) == 2
     for cell in laplace:
         values, spreads = (sorted(cell.folder.glob(f"{prefix}*.npy")) for prefix in ("[ot]*_of_fold", "spread-"))
@@ -294,7 +296,9 @@ def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(h
         finished(0, 1, [0, 2], 3.0),
         finished(1, 1, [1], 6.0),
     ]
-    store = replace(dense(series=3), lengths=np.array([2, 2, 2]), y=np.zeros((6, 1)), scored=np.ones(6, dtype=bool))
+    store = replace(
+        small_store(series=3), lengths=np.array([2, 2, 2]), y=np.zeros((6, 1)), scored=np.ones(6, dtype=bool)
+    )
     assert predictions.out_of_fold(experiment, store)[:, 0].tolist() == [2.0, 2.0, 5.5, 5.5, 2.0, 2.0]
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tiny
 from answers import blended_by_hand, submitted
-from lab import dense
+from lab import small_store
 
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.store import Store
-from foldline.experiment import config, recorded
+from foldline.experiment import config, stored_experiment
 from foldline.fit import train_config
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
@@ -73,7 +73,7 @@ def given(rides: Path) -> PlanInputs:
     """What cells share, made of nothing."""
     chosen = config.load(Path("rides"))
     folds = Folds(Path("folds.csv"), np.arange(10) % 2, 2)
-    return PlanInputs(chosen.data, chosen.features, dense(), folds, test="the test table", exact="its exact rows")
+    return PlanInputs(chosen.data, chosen.features, small_store(), folds, test="the test table", exact="its exact rows")
 
 
 def net(label: str = "net", train: TrainConfig = BASE, width: int = 4, **changes: Any) -> ModelConfig:
@@ -164,7 +164,7 @@ def pretraining_store(given: PlanInputs, name: str, levels: str = "") -> PlanInp
 
     def made(config: PretrainConfig, fold: int | None) -> Store:
         fingerprint = f"{name} {config.source} {fold}"
-        return replace(dense(seed=1), path=Path(files.digest(fingerprint + levels)), fingerprint=fingerprint)
+        return replace(small_store(seed=1), path=Path(files.digest(fingerprint + levels)), fingerprint=fingerprint)
 
     return replace(given, pretraining_data=made)
 
@@ -294,10 +294,10 @@ def test_force_does_everything_again(school: dict[str, Cell]) -> None:
 
 
 def test_full_cells_only_predict_the_test_series(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = recorded.read("rides")
+    before = stored_experiment.read("rides")
     tiny.run("train", "rides", "train.full_seeds=[9]")
     assert "cells: 6, 4 finished, 2 to train" in capsys.readouterr().out
-    after = recorded.read("rides")
+    after = stored_experiment.read("rides")
     assert after.blend == before.blend and after.score == before.score
     assert [(cell.fold, cell.seed) for cell in after.plan if cell.fold is None] == [(None, 9)] * 2
     assert all(np.load(cell.folder / "held_out.npy").size == 0 for cell in after.plan if cell.fold is None)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import tiny
-from lab import EVERYTHING, EVERYTHING_WORDS, TRAIN, checkpoint, dense, exhaust, fitted, jobs, silent, weights
+from lab import EVERYTHING, EVERYTHING_WORDS, TRAIN, checkpoint, exhaust, fitted, jobs, silent, small_store, weights
 from test_cells import weights_of
 
 from foldline.cli.main import main
@@ -50,7 +50,7 @@ class Recorder:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_from_every_step_of_a_run_the_rest_comes_out_the_same(recipe: str, tmp_path: Path) -> None:
     train = replace(RECIPES[recipe], checkpoint_s=0.0)
-    data, straight = dense(static=True), Recorder()
+    data, straight = small_store(static=True), Recorder()
     copies: list[Path] = []
 
     def keep(kind: str, **values: Any) -> None:

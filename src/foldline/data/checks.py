@@ -1,4 +1,4 @@
-"""What a table must be before anything is trained on it; each refusal names the rule, the row and the way out."""
+"""Checks of a table when it is read; each refusal names the rule, the row and the way out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from foldline.data.table import Table
 
 
 def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]) -> None:
-    """Refuse values that are missing or not finite, and row ids that come twice.
+    """Refuse values that are missing or not finite, and row ids that are not unique.
 
     Args:
-        frame: role columns of the file at `path`, in its order. numbers: those that must be finite.
+        path: for messages.
+        frame: columns with a role, in the order of the file.
+        numbers: columns that must be finite.
 
     Raises:
         UserError
@@ -45,7 +47,7 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
 
 
 def series(table: Table) -> None:
-    """Refuse a series whose order does not increase, or whose static columns change.
+    """Refuse a series whose order column does not increase, or whose static columns change.
 
     Raises:
         UserError
@@ -73,7 +75,7 @@ def series(table: Table) -> None:
 
 
 def scored(table: Table) -> None:
-    """Refuse a [data] scored that is no condition on the table's columns, or leaves nothing to score.
+    """Refuse a data.scored that is no condition on the table's columns, or leaves nothing to score.
 
     Raises:
         UserError
@@ -92,9 +94,7 @@ def scored(table: Table) -> None:
             f'data.scored must be a SQL condition like "u_out == 0", but is {data.scored!r} ({error}).'
         ) from error
     if not names:
-        raise UserError(
-            f"data.scored must name a column, but {data.scored!r} says the same of every row. Leave it out."
-        )
+        raise UserError(f"data.scored must name a column, but {data.scored!r} is the same for every row. Leave it out.")
     for name in names:
         if name not in table.frame.columns:
             raise unknown("column", name, table.frame.columns, f"data.scored = {data.scored!r}")

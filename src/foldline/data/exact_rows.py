@@ -1,7 +1,7 @@
-"""Exact rows: targets that a decoder reads back from the inputs, cached by the hash of the data and of the decoder.
+"""Exact rows: targets that a decoder computes from the inputs alone, cached by the hash of the data and of the decoder.
 
-Nothing here is fitted and no target is looked at, so that training series can be decoded for the out-of-fold score too.
-Only the ventilator competition has a decoder.
+Nothing is fitted and no target is read, so that training series can be decoded for the out-of-fold score too. Only the
+ventilator competition has a decoder.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ from foldline.data.table import Table
 
 @dataclass(frozen=True)
 class Exact:
-    """What is known of a table's rows."""
+    """The decoded rows of a table."""
 
-    values: np.ndarray  # (rows,) float64, the target; NaN where it is not known
-    kinds: np.ndarray  # (rows,) how it was found, a text of the decoder's; empty where it was not
-    doubt: str = ""  # why less is known than could be: digits lost before the file was written
+    values: np.ndarray  # (rows,) float64, the target; NaN where it is not decoded
+    kinds: np.ndarray  # (rows,) text, the decoder's name for how it was found; empty where it was not
+    doubt: str = ""  # why fewer rows are decoded than could be: digits lost before the file was written
 
     @property
     def known(self) -> np.ndarray:
-        """(rows,) bool."""
+        """Rows that are decoded, (rows,) bool."""
         known: np.ndarray = ~np.isnan(self.values)
         return known
 
     def counts(self, scored: np.ndarray) -> dict[str, int]:
-        """Kind -> number of scored rows, most first."""
+        """Count the scored rows of each kind, most first. scored: (rows,) bool."""
         kinds, counts = np.unique(self.kinds[scored & self.known], return_counts=True)
         order = np.argsort(-counts, kind="stable")
         return {str(kinds[place]): int(counts[place]) for place in order}
 
 
 def obtain(
-    table: Table, on_progress: Callable[[int, int], None] | None = None, asked: str = "post.decode = true"
+    table: Table, on_progress: Callable[[int, int], None] | None = None, wanted_by: str = "post.decode = true"
 ) -> Exact:
-    """Decode a table, or read what an earlier call found.
+    """Decode a table, or read what an earlier call decoded.
 
     Args:
-        asked: the part of the config that wants it, for messages.
+        on_progress: called with (series done, series in all).
+        wanted_by: the part of the config that needs exact rows, for messages.
 
     Raises:
         UserError: the table is not of the competition's shape.
@@ -54,13 +55,14 @@ def obtain(
     from ventilator.decoder.digits import lost_digits
 
     path = path_of(table)
-    rows = table.frame.with_columns(pl.int_range(pl.len()).alias("id"))  # the fingerprint leaves ids out: so do we
+    # Row numbers for ids: the fingerprint, which names the cached file, leaves ids out.
+    rows = table.frame.with_columns(pl.int_range(pl.len()).alias("id"))
     if not path.exists():
         total = len(table.lengths)
         try:
             found = decoder.decode(rows, progress=(lambda done: on_progress(done, total)) if on_progress else None)
         except ValueError as error:
-            raise UserError(f"{asked} reads the ventilator's controller out of {table.path}: {error}") from error
+            raise UserError(f"{wanted_by} reads the ventilator's controller out of {table.path}: {error}") from error
         with files.atomic(path) as stream:
             found.write_parquet(stream)
     lost = lost_digits(table.frame["u_in"].to_numpy())
@@ -68,7 +70,7 @@ def obtain(
 
 
 def path_of(table: Table) -> Path:
-    """Where a table's exact rows are kept: the name hashes the table and the decoder's code."""
+    """Return where a table's exact rows are kept: the name hashes the table and the decoder's code."""
     from ventilator import controller, decoder
 
     sources = [Path(str(controller.__file__)), *sorted(Path(str(decoder.__file__)).parent.glob("*.py"))]
@@ -77,7 +79,7 @@ def path_of(table: Table) -> Path:
 
 
 def read(path: Path, rows: int, doubt: str = "") -> Exact:
-    """What was found, at its places among the table's rows."""
+    """Read a file of exact rows. rows: how many the table has."""
     found = pl.read_parquet(path)
     values, kinds = np.full(rows, np.nan), np.full(rows, "", dtype=object)
     values[found["id"].to_numpy()] = found["pressure"].to_numpy()

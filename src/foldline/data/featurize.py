@@ -1,7 +1,7 @@
 """From a table to its store: the families of [features], computed once and kept under the hash of what they depend on.
 
-Features are computed on chunks of whole series (a family never looks beyond its series), so that memory stays bounded
-and the data may be larger.
+Features are computed on chunks of whole series (a family never reads another series), so that the data may be larger
+than memory.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough tha
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesConfig:
-    """[features]: the families, each with a table of its own where it has parameters."""
+    """[features]: the families of features, each with a table of its own where it has parameters."""
 
     families: tuple[str, ...] = ("raw", "time", "integral", "lags", "differences", "stats", "static")
-    scaler: str = "robust"  # fitted inside the fold: see scaler.py
+    scaler: str = "robust"  # "robust", "standard", "none"; fitted inside the fold: fit/scaler.py
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # family -> its parameters
 
     def __post_init__(self) -> None:
@@ -40,22 +40,29 @@ class FeaturesConfig:
         if len(set(self.families)) < len(self.families):
             raise ValueError(f"families must not name one twice, but is {', '.join(self.families)}")
         for name in {*self.families, *self.tables}:
-            features.build(name, self.tables.get(name, {}))  # refuses unknown families and parameters
+            features.build(name, self.tables.get(name, {}))  # raises for unknown families and parameters
 
     @property
     def built(self) -> list[Family]:
-        """The families with their parameters, in order."""
+        """The families, made with their parameters, in order."""
         return [features.build(name, self.tables.get(name, {})) for name in self.families]
 
     def weights_depend_on(self) -> dict[str, Any]:
-        """Families, parameters and source text: what the values of the features depend on."""
+        """Return what the values of the features depend on: families, parameters and the hash of their sources."""
         paths = sorted({path for name in self.families for path in features.source_of(name)})
         sources = {path.name: files.digest(path.read_text(encoding="utf-8")) for path in paths}
         return {"families": [[name, self.tables.get(name, {})] for name in self.families], "sources": sources}
 
 
 def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
-    """[features] as written, with the families' own tables gathered under `tables`."""
+    """Gather the families' own tables of [features] under `tables`.
+
+    Args:
+        table: as written in the config. where: for messages.
+
+    Raises:
+        UserError: a key is neither a field nor a family.
+    """
     own = {"families", "scaler"}
     for name in table:
         if name not in own and name not in features.FAMILIES:
@@ -65,13 +72,13 @@ def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
-    """The roles, as features see them."""
+    """Return the roles of a table's columns, as features use them."""
     data = table.data
     return Columns(key=data.key, order=data.order, inputs=data.inputs, static=data.static, levels=levels)
 
 
 def names_of(families: list[Family], columns: Columns) -> list[str]:
-    """The features' names, in the order of the store's columns.
+    """Return the features' names, (F,), in the order of the store's columns.
 
     Raises:
         UserError: a family's parameters don't fit the data's columns.
@@ -88,11 +95,14 @@ def obtain(
     levels: dict[str, tuple[object, ...]],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Store:
-    """Open the store of a table, or make it in one step.
+    """Open the store of a table, or make it.
 
     Args:
         levels: known values of each static column, from the training table.
         on_progress: called with (series done, series in all).
+
+    Raises:
+        UserError: a feature is not finite.
     """
     path = _path(table, config, levels)
     files.make_once(path, lambda draft: _write(draft, table, config.built, columns_of(table, levels), on_progress))
@@ -106,14 +116,14 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "roles": table.data.roles(),
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
-            "layout": 3,
+            "layout": 3,  # raise it when the files of a store change
         }
     )
     return files.runs() / "store" / key
 
 
 def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> None:
-    """Refuse, before anything is written, features that don't fit the columns and a store that doesn't fit the disk.
+    """Refuse features that don't fit the columns, and a store that doesn't fit on the disk, before anything is written.
 
     Raises:
         UserError
@@ -121,6 +131,7 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
     names = names_of(config.built, columns_of(table, levels))
     if not _path(table, config, levels).is_dir():
         rows = len(table.lengths) * int(table.lengths.max())
+        # Features in float32; targets and masks take some 16 bytes a row.
         files.require_space(rows * (4 * len(names) + 16), f"the features of {table.path}")
 
 
@@ -131,13 +142,44 @@ def _write(
     columns: Columns,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
-    names = names_of(families, columns)
-    series, steps = len(table.lengths), int(table.lengths.max())
-    with (folder / "x.npy").open("wb") as stream:  # written, not mapped: on a full disk a map dies by a signal
-        shape = (series, steps, len(names))
+    """Write the files of a store into a folder; open_store reads them."""
+    _write_features(folder / "x.npy", table, families, columns, on_progress)
+    arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
+    if table.labelled:
+        arrays["y"] = table.frame.select(table.data.target).to_numpy(order="c")  # rows are read, not columns
+    elif table.start is not None:
+        arrays |= {"y": table.start, "known": np.repeat(table.observed[:, None], len(table.data.target), axis=1)}
+    for name, array in arrays.items():
+        files.write_array(folder / f"{name}.npy", array)
+    files.write_json(folder / "keys.json", table.keys.to_list())
+    roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
+    meta = {
+        "names": names_of(families, columns),
+        "arrays": ["x", *arrays],
+        "fingerprint": table.fingerprint,
+        "levels": [len(columns.levels[name]) for name in columns.static],
+        "targets": len(table.data.target),
+        "labelled": table.labelled,
+        "observed": table.data.observed,
+        "of_static": [not set(columns.static).isdisjoint(names) for names in roots],
+    }
+    files.write_json(folder / "meta.json", meta)
+
+
+def _write_features(
+    path: Path,
+    table: Table,
+    families: list[Family],
+    columns: Columns,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    """Compute and write the features, (N, T, F) float32, chunk by chunk."""
+    series, steps, count = len(table.lengths), int(table.lengths.max()), len(names_of(families, columns))
+    with path.open("wb") as stream:  # written, not mapped: on a full disk a map ends the process
+        shape = (series, steps, count)
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
         stream.flush()
-        head, size = stream.tell(), 4 * steps * len(names)  # bytes: of the header, of a series
+        head, size = stream.tell(), 4 * steps * count  # bytes: of the header, of a series
 
         def write(part: tuple[int, int]) -> int:
             values = _chunk(table, families, columns, *part, steps)
@@ -148,24 +190,10 @@ def _write(
             for last in pool.map(write, features.series_chunks(table.lengths, CHUNK_ROWS)):
                 if on_progress:
                     on_progress(last, series)
-    arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
-    if table.labelled:
-        arrays["y"] = table.frame.select(table.data.target).to_numpy()
-    elif table.start is not None:
-        arrays |= {"y": table.start, "known": np.repeat(table.observed[:, None], len(table.data.target), axis=1)}
-    for name, array in arrays.items():
-        files.write_array(folder / f"{name}.npy", array)
-    sizes = [len(columns.levels[name]) for name in columns.static]
-    files.write_json(folder / "keys.json", table.keys.to_list())
-    meta: dict[str, Any] = {"names": names, "arrays": ["x", *arrays], "fingerprint": table.fingerprint, "levels": sizes}
-    meta |= {"targets": len(table.data.target), "labelled": table.labelled, "observed": table.data.observed}
-    roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
-    meta["of_static"] = [not set(columns.static).isdisjoint(names) for names in roots]
-    files.write_json(folder / "meta.json", meta)
 
 
 def _chunk(table: Table, families: list[Family], columns: Columns, first: int, last: int, steps: int) -> np.ndarray:
-    """(last - first, steps, F) float32 features of some series."""
+    """Compute the features of series first .. last - 1: (last - first, steps, F) float32, 0 behind a series' end."""
     lengths = table.lengths[first:last]
     rows = table.frame.slice(int(table.starts[first]), int(lengths.sum()))
     values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
@@ -181,7 +209,7 @@ def _chunk(table: Table, families: list[Family], columns: Columns, first: int, l
 
 
 def static_codes(table: Table, levels: Any) -> np.ndarray:
-    """(N, S) int64: 1 + position among the known values, 0 for a value that is not among them."""
+    """Return codes of the static columns, (N, S) int64: 1 + place among the known values; 0: an unknown value."""
     first = table.frame[table.starts]
     codes = np.zeros((len(table.lengths), len(table.data.static)), dtype=np.int64)
     for column, name in enumerate(table.data.static):

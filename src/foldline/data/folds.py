@@ -1,7 +1,7 @@
-"""Fold assignments: made once, saved, checked at each use, committed. Series are never split.
+"""Fold assignments: made once, saved, committed, and checked whenever they are read. Series are never split.
 
-A fold file is a CSV of (key, fold) below one comment line that holds the checksum of the series and strata it was made
-for. Whoever uses it checks it against the data at hand, so that a fold file of other data can't slip in.
+A fold file is a CSV of (key, fold) below one comment line with the checksums of its rows, and of the series and strata
+that it was made for. It is checked against the table at hand, so that a fold file of other data is never used.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from foldline.data.table import Table
 
 @dataclass(frozen=True, kw_only=True)
 class FoldsConfig:
-    """[folds]: how series are dealt out."""
+    """[folds]: how series are assigned to folds."""
 
     kind: Literal["group", "stratified-group"] = "group"
     k: int = 5
     seed: int = 0
-    file: str = ""  # empty: named after the config and what is above
+    file: str = ""  # path of the fold file; empty: under folds/, named after the config and the keys above
     strata: tuple[str, ...] = ()  # static columns; empty: all of them (stratified-group only)
 
     def __post_init__(self) -> None:
@@ -46,13 +46,15 @@ class Folds:
     k: int
 
     def held_out(self, fold: int) -> np.ndarray:
-        """Indices of the series of one fold; they are scored by the models fitted on all others."""
+        """Return the indices of a fold's series, (n,) int64; models fitted on all others predict them."""
         return np.flatnonzero(self.assignment == fold)
 
 
 def default_path(config: FoldsConfig, name: str, table: Table) -> Path:
-    """Where an experiment's fold file lies: as [folds] says, else under folds/; one of simulated data that nobody put
-    there lies under runs/, named after the data's hash."""
+    """Return where an experiment's fold file lies: folds.file, else a file under folds/.
+
+    Folds of simulated data that are not committed lie under runs/, named after the folder of the data.
+    """
     if config.file:
         return Path(config.file)
     path = committed_path(config, name, table)
@@ -62,7 +64,7 @@ def default_path(config: FoldsConfig, name: str, table: Table) -> Path:
 
 
 def committed_path(config: FoldsConfig, name: str, table: Table) -> Path:
-    """Where the fold file lies once it is made on purpose, to be committed: named after what it depends on."""
+    """Return where the `folds` verb writes the file, to be committed: the name says what it depends on."""
     size = table.data.simulate
     stem = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}" if table.data.simulated else name
     return files.home() / "folds" / f"{stem}-{_tail(config)}"
@@ -73,7 +75,18 @@ def _tail(config: FoldsConfig) -> str:
 
 
 def obtain(config: FoldsConfig, name: str, table: Table, save: bool = True) -> tuple[Folds, bool]:
-    """The saved folds, checked against the table; made when there are none, and saved if asked to. True: made now."""
+    """Read the saved folds, or make them where there are none.
+
+    Args:
+        name: of the config.
+        save: whether folds that are made are written to their file.
+
+    Returns:
+        The folds, and whether they were made now.
+
+    Raises:
+        UserError: the file is damaged or of other data, or the series can't be assigned.
+    """
     path = default_path(config, name, table)
     if path.exists():
         return read(path, config, table, name), False
@@ -81,11 +94,15 @@ def obtain(config: FoldsConfig, name: str, table: Table, save: bool = True) -> t
 
 
 def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Folds:
-    """Deal the series out, and save the file."""
+    """Assign the series to folds, and write the file if `save`.
+
+    Raises:
+        UserError: there are fewer series than folds, or no stratum is large enough.
+    """
     keys, strata = table.keys, strata_of(config, table)
     if config.k > len(keys):
         raise UserError(f"folds.k = {config.k} must not exceed the number of series, but {table.path} has {len(keys)}.")
-    assignment = _deal(config, len(keys), strata)
+    assignment = _assign(config, len(keys), strata)
     body = pl.DataFrame({table.data.key: _texts(keys), "fold": assignment}).write_csv()
     head = f"# foldline folds: kind={config.kind} k={config.k} seed={config.seed} series={_series_hash(keys, strata)}"
     if save:
@@ -93,7 +110,8 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
     return Folds(path, assignment, config.k)
 
 
-def _deal(config: FoldsConfig, series: int, strata: list[str]) -> np.ndarray:
+def _assign(config: FoldsConfig, series: int, strata: list[str]) -> np.ndarray:
+    """Draw the fold of each series, (series,) int64. strata: a text for each series."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # slow import, and only making folds needs it
 
     groups = np.arange(series)
@@ -117,7 +135,7 @@ def _deal(config: FoldsConfig, series: int, strata: list[str]) -> np.ndarray:
 def _without_small_class_warning(
     splitter: object, groups: np.ndarray, codes: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """scikit-learn warns when one stratum has fewer series than folds; rare strata are normal here."""
+    """Split without scikit-learn's warning that a stratum has fewer series than folds: rare strata are normal here."""
     import warnings
 
     with warnings.catch_warnings():
@@ -126,7 +144,11 @@ def _without_small_class_warning(
 
 
 def strata_of(config: FoldsConfig, table: Table) -> list[str]:
-    """One text per series: the values of its strata columns."""
+    """Join the values of the strata columns to one text per series.
+
+    Raises:
+        UserError: one of them is no static column.
+    """
     names = config.strata or table.data.static
     for name in names:
         if name not in table.data.static:
@@ -140,7 +162,11 @@ def strata_of(config: FoldsConfig, table: Table) -> list[str]:
 
 
 def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") -> Folds:
-    """Read a fold file and refuse it unless it is whole and made for just these series; `name`: the config's."""
+    """Read a fold file and refuse it unless it is whole and made for just these series. name: of the config.
+
+    Raises:
+        UserError
+    """
     way_out = f"Rebuild it with `{_command(config, table, name)}`, or name another one with folds.file=PATH."
     try:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
@@ -164,7 +190,7 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
 
 
 def _command(config: FoldsConfig, table: Table, name: str) -> str:
-    """What makes the fold file anew, of this table."""
+    """Return the command that makes the fold file of this table again."""
     source = [] if table.data.simulated else [f"data.source={table.data.source}"]
     file = [f"folds.file={config.file}"] if config.file else []
     return shlex.join(["./run.sh", "folds", name, *source, *file, "--force"])
@@ -189,11 +215,12 @@ def _check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -
 
 
 def _texts(keys: pl.Series) -> pl.Series:
-    """Keys as a fold file has them: 1 of an integer column and '1' of a text column are the same there."""
+    """Return keys as texts, as a fold file has them: 1 and '1' are the same there."""
     return keys.cast(pl.String)
 
 
 def _series_hash(keys: pl.Series, strata: list[str]) -> str:
+    # Sorted: the order of the series in the file changes no fold.
     return files.digest(sorted(f"{key}|{stratum}" for key, stratum in zip(keys.to_list(), strata, strict=True)))
 
 

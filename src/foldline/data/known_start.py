@@ -1,4 +1,10 @@
-"""data.observed: the border of a test table whose target is known at the first steps of each series."""
+"""The known start: with data.observed = n the targets of each series' first n steps are given, in test tables too.
+
+Whether a target is given is a boolean for each (row, target), the mask `known`: of the store (data/store.py), of
+labelled series and of batches. A known start is one way to fill it in a test table; pseudo-labels are another
+(fit/pseudo_labels.py). In a training table all targets are known. Networks get the known start as input features
+(models/ops/known_target.py).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +36,7 @@ def check(path: Path, data: DataConfig) -> None:
 
 
 def read_from(table: Table) -> Table:
-    """A test table whose target columns became its known start; what stands behind that start is not looked at.
+    """Turn the target columns of a test table into its known start; values behind that start are dropped.
 
     Raises:
         UserError: a value of the start is missing.
@@ -49,9 +55,9 @@ def read_from(table: Table) -> Table:
 
 
 def shown(frame: pl.DataFrame, data: DataConfig, start: np.ndarray) -> pl.DataFrame:
-    """A test table's frame as its file had it: with the target at the first steps, null behind them.
+    """Return a test table's frame with its target columns, as the file had them: null behind the known start.
 
-    start: (rows, K), as `read_from` leaves it.
+    start: (rows, K), of `Table.start`.
     """
     known = pl.int_range(pl.len()).over(data.key) < data.observed
     targets = [pl.Series(name, values) for name, values in zip(data.target, start.T, strict=True)]
@@ -59,7 +65,8 @@ def shown(frame: pl.DataFrame, data: DataConfig, start: np.ndarray) -> pl.DataFr
 
 
 def reveal(folder: Path, data: DataConfig) -> None:
-    """Write the target's first steps into a simulated test.csv, as texts: digits stay; the rest of the truth goes."""
+    """Write the known start into a simulated test.csv, and remove the files with the other targets."""
+    # Read as text: every number keeps its digits.
     test, truth = (pl.read_csv(folder / f"{stem}.csv", infer_schema=False) for stem in ("test", "truth"))
     start = pl.int_range(pl.len()).over(data.key) < data.observed
     whole = test.join(truth, on=data.id, how="left", maintain_order="left")

@@ -1,7 +1,8 @@
-"""The data border: files with roles in, checked series out. Nothing behind it has to doubt its input again.
+"""Load a competition: read its files, give columns their roles, check everything once.
 
-A *series* is one group of rows in time order (a breath, a ride). [data] says which column plays which role; any number
-of series of any lengths passes. All is checked here, once, before anything is trained or written.
+A *series* is one group of rows in time order (a breath, a ride). [data] says which column plays which role; there may
+be any number of series of any lengths. Checks happen here, before anything is trained or written: later code relies on
+them.
 """
 
 from __future__ import annotations
@@ -29,16 +30,15 @@ class Competition:
     data: DataConfig
     train: Table
     test: Table
-    sample: pl.DataFrame | None
-
-    levels: Levels  # of the training table; what test adds is treated as unknown
+    sample: pl.DataFrame | None  # None: there is none
+    levels: Levels  # of the training table; a value that only the test table has is treated as unknown
 
 
 def load(data: DataConfig) -> Competition:
     """Read and check a whole competition.
 
     Raises:
-        UserError: whatever is wrong with the files, in one sentence.
+        UserError: something is wrong with the files.
     """
     source = source_folder(data)
     train = load_table(readers.locate(source, "train"), data, labelled=True)
@@ -54,10 +54,10 @@ def load(data: DataConfig) -> Competition:
 
 
 def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
-    """The sample submission, whose columns and row order a submission copies; None where there is none.
+    """Read the sample submission, whose columns and row order a submission copies; None where there is none.
 
     Raises:
-        UserError: it does not name just the rows of the test table, or has a column that no role explains.
+        UserError: its rows are not those of the test table, or a column of it has no role.
     """
     data = test.data
     path = readers.find(source, "sample_submission")
@@ -79,37 +79,46 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     return sample.select(layout)
 
 
-def _difference(asked: pl.Series, there: pl.Series) -> str:
-    """What a sample's ids and the test table's have not in common, a few words each."""
-    lacking, odd, twice = set(there) - set(asked), set(asked) - set(there), asked.filter(asked.is_duplicated())
+def _difference(ids: pl.Series, of_test: pl.Series) -> str:
+    """Say in which ids a sample submission and the test table differ."""
+    lacking, odd, twice = set(of_test) - set(ids), set(ids) - set(of_test), ids.filter(ids.is_duplicated())
     parts = []
     if lacking:
-        parts.append(f"lacks {len(lacking)} of them (first: {asked.name} {min(lacking, key=str)})")
+        parts.append(f"lacks {len(lacking)} of them (first: {ids.name} {min(lacking, key=str)})")
     if odd:
-        parts.append(f"names {len(odd)} that are not there (first: {asked.name} {min(odd, key=str)})")
+        parts.append(f"names {len(odd)} that are not there (first: {ids.name} {min(odd, key=str)})")
     if twice.len():
-        parts.append(f"names {asked.name} {twice[0]} more than once")
-    return " and ".join(parts) or f"its {asked.name} is {asked.dtype}, not {there.dtype}"
+        parts.append(f"names {ids.name} {twice[0]} more than once")
+    return " and ".join(parts) or f"its {ids.name} is {ids.dtype}, not {of_test.dtype}"
 
 
 def load_test(data: DataConfig, levels: Levels) -> tuple[Table, pl.DataFrame | None]:
-    """Only the test table and the sample submission: what inference needs; `levels`: of the training table."""
+    """Read and check only the test table and the sample submission: what inference needs.
+
+    levels: of the training table.
+
+    Raises:
+        UserError: something is wrong with the files.
+    """
     source = source_folder(data)
     test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels)
     return test, load_sample(source, test)
 
 
-def tell(test: Table, sample: pl.DataFrame | None, levels: Levels, terminal: Terminal) -> None:
-    """What is no mistake, but worth a line before predictions are made; `levels`: of the training table."""
+def print_notes(test: Table, sample: pl.DataFrame | None, levels: Levels, terminal: Terminal) -> None:
+    """Print what is no mistake but good to know: no sample submission, values that no training series has.
+
+    levels: of the training table.
+    """
     if sample is None:
         rows = f"the rows of {test.path.name}, in its order, and the columns {test.data.id}"
         terminal.say(f"no sample_submission: the submission gets {', '.join([rows, *test.data.target])}")
-    for sentence in unseen(test, levels):
+    for sentence in unseen_levels(test, levels):
         terminal.warn(sentence)
 
 
-def unseen(test: Table, levels: Levels) -> list[str]:
-    """One sentence for each static column in which test series have a value that no training series has."""
+def unseen_levels(test: Table, levels: Levels) -> list[str]:
+    """Say for each static column which values of test series no training series has, a sentence each."""
     sentences = []
     for name, known in levels.items():
         familiar = set(known)
@@ -125,7 +134,10 @@ def unseen(test: Table, levels: Levels) -> list[str]:
 
 
 def source_folder(data: DataConfig) -> Path:
-    """Where the competition's files lie; a simulated one is made first (once: the folder's name is its hash)."""
+    """Return where the competition's files lie; a simulated one is made first.
+
+    Its folder is named after its sizes, its seed and the simulator's code, and is made only once.
+    """
     if not data.simulated:
         return Path(data.source).expanduser()
     from ventilator import simulator
@@ -147,7 +159,7 @@ def source_folder(data: DataConfig) -> Path:
 
 
 def simulator_code() -> str:
-    """Hash of the simulator's source and numbers."""
+    """Hash the simulator's source and parameters."""
     import ventilator
 
     code = sorted(Path(ventilator.__path__[0]).glob("*.*"))
@@ -155,26 +167,31 @@ def simulator_code() -> str:
 
 
 def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | None = None) -> Table:
-    """Read one file and check it: checks.py says for what.
+    """Read one file and check it (checks.py).
 
-    Where `levels` are given, static columns are read as their kind: in a test table whose wards are all called by a
-    number, 7 is text nevertheless if the training table's wards are names.
+    Args:
+        labelled: whether it must have the targets: a training table.
+        levels: known values of the static columns, whose type they are read as: a test table may hold only the ward 7
+            where the training table's wards are names, and then 7 is text. None: their type is that of their values.
+
+    Raises:
+        UserError: something is wrong with the file.
     """
     kinds = {str: pl.String(), int: pl.Float64(), float: pl.Float64()}
     numbers = [data.order, *data.inputs, *(data.target if labelled else ())]
     wanted: dict[str, pl.DataType | type[pl.DataType] | None] = {data.id: None, data.key: None}
     wanted |= dict.fromkeys(data.static) | dict.fromkeys(numbers, pl.Float64())
     wanted |= {name: kinds.get(type(values[0])) for name, values in (levels or {}).items()}
-    begun = data.observed > 0 and not labelled
-    if begun:
+    starts = data.observed > 0 and not labelled  # a test table with a known start
+    if starts:
         known_start.check(path, data)
         wanted |= dict.fromkeys(data.target, pl.Float64())
     frame = readers.read(path, wanted)
     if levels is None:
         frame = frame.with_columns(_numbers_if_all_are(frame[name]) for name in data.static)
-    checks.values(path, frame.drop(data.target) if begun else frame, data, numbers)
+    checks.values(path, frame.drop(data.target) if starts else frame, data, numbers)
     table = Table(path, data, *_by_series(frame, data.key))
-    if begun:
+    if starts:
         table = known_start.read_from(table)
     checks.series(table)
     checks.scored(table)
@@ -182,7 +199,7 @@ def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | No
 
 
 def _numbers_if_all_are(column: pl.Series) -> pl.Series:
-    """A static column as float64 if each of its texts is a number, 007 being none; else as it is."""
+    """Cast a static column of texts to float64 if each is a number; 007 is a name, not a number."""
     if column.dtype != pl.String:
         return column
     texts = column.unique(maintain_order=True).drop_nulls()
@@ -191,8 +208,11 @@ def _numbers_if_all_are(column: pl.Series) -> pl.Series:
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:
-    """Rows grouped by series in order of first appearance, row order kept inside; the series' lengths; where each row
-    stood, if any was moved."""
+    """Bring the rows of each series together, in order of first appearance; the order inside a series is kept.
+
+    Returns:
+        The frame; the series' lengths, (N,) int64; the former place of each row, (rows,), or None if none was moved.
+    """
     runs, rows = frame[key].rle_id(), None
     if frame[key].n_unique() != int(runs[-1]) + 1:
         first = frame.with_row_index("__row__").with_columns(pl.col("__row__").min().over(key).alias("__first__"))

@@ -1,7 +1,7 @@
 """The competition's metric, from a small registry.
 
-A metric is a loss per value and a way to finish its mean, so that one pass over per-series sums serves scores,
-slices and bootstraps alike.
+A metric is a loss per value and a function of the mean loss: scores, slices and bootstraps then need only sums of
+losses.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Metric:
-    """`loss(truth, prediction)` per value, `finish(mean loss)`; lower is better."""
+    """A metric of which lower is better."""
 
-    loss: Callable[[Array, Array], Array]
-    finish: Callable[[float], float]
-    trained_by: str  # the head, and LightGBM's objective, whose loss this is; what models have unless they name one
+    loss: Callable[[Array, Array], Array]  # of each value: (truth, prediction), (...) and (...) -> (...)
+    finish: Callable[[float], float]  # mean loss -> score
+    trained_by: str  # the head, and LightGBM's objective, with this loss: the default of models that name none
 
     def __call__(self, truth: Array, prediction: Array) -> float:
-        """Score of two arrays of one shape, over all their values; float64."""
+        """Score predictions against the truth, two arrays of one shape, over all their values in float64."""
         return self.finish(float(np.mean(self.loss(truth.astype(np.float64), prediction.astype(np.float64)))))
 
     def is_better(self, score: float, other: float) -> bool:
@@ -43,7 +43,11 @@ NORMAL = 1.96  # standard errors on either side of a 95 % interval
 
 
 def metric(name: str) -> Metric:
-    """The metric of that name, or an error that lists them."""
+    """Return the metric of that name.
+
+    Raises:
+        UserError: there is none; it lists them.
+    """
     if name not in METRICS:
         raise unknown("metric", name, METRICS, "data.metric")
     return METRICS[name]
@@ -55,7 +59,7 @@ def key_of(name: str) -> dict[str, Any]:
 
 
 def interval(chosen: Metric, loss: Array, series: Array) -> tuple[float, float]:
-    """Ends of the 95 % interval of a score, its series taken as drawn at random; NaN for a single one.
+    """Return the ends of the 95 % interval of a score, the series taken as a random sample; NaN for a single series.
 
     The mean loss is a ratio (sum over series of losses, by that of values), whose error is that of its linearisation:
     Cochran 1977, Sampling Techniques, 3rd ed., sec. 6.3.
@@ -71,4 +75,5 @@ def interval(chosen: Metric, loss: Array, series: Array) -> tuple[float, float]:
     mean = sums.sum() / counts.sum()
     spread = len(sums) / (len(sums) - 1) * ((sums - mean * counts) ** 2).sum()
     half = NORMAL * np.sqrt(spread) / counts.sum()
+    # A mean loss is never below 0, and the root of less would be NaN.
     return chosen.finish(max(mean - half, 0.0)), chosen.finish(mean + half)

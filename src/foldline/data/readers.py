@@ -1,7 +1,7 @@
 """Files in, frames out: CSV and Parquet, plain, gzipped, zipped, or inside one competition archive.
 
-Only the columns that have a role are read: numbers as float64, names (ids, keys) as they are printed, so that 007 stays
-007. Every way a file can be broken ends in one sentence.
+Only columns with a role are read: numbers as float64, names (ids, keys) as they are printed, so that 007 stays 007. A
+file that is broken in any way is refused with one sentence.
 """
 
 from __future__ import annotations
@@ -24,13 +24,20 @@ Wanted = dict[str, pl.DataType | type[pl.DataType] | None]  # column -> dtype; N
 
 
 def find(source: Path, stem: str) -> Path | None:
-    """The file of a table inside the folder (or zip archive) `source`; None when it is not there.
+    """Find the file of a table in a folder or zip archive; None: it is not there.
 
-    For an archive, the answer is ARCHIVE/MEMBER, which `read` understands.
+    Args:
+        source: folder or archive. stem: the file's name without its ending.
+
+    Returns:
+        Its path; in an archive ARCHIVE/MEMBER, which `read` understands.
+
+    Raises:
+        UserError: the source is not there, or is no folder or zip archive.
     """
     if not source.exists():
         raise UserError(
-            f"data.source: {source} does not exist{_from_here(source)}. Give a folder or zip with {stem}.csv in it."
+            f"data.source: {source} does not exist{_start_of(source)}. Give a folder or zip with {stem}.csv in it."
         )
     names = _members(source) if source.is_file() else [entry.name for entry in source.iterdir()]
     for ending in ENDINGS:
@@ -39,14 +46,19 @@ def find(source: Path, stem: str) -> Path | None:
     return None
 
 
-def _from_here(source: Path) -> str:
+def _start_of(source: Path) -> str:
+    """Say which folder a relative path starts at; empty for an absolute one."""
     if source.is_absolute():
         return ""
     return f" (looked for at {source.absolute()}: relative paths start at the folder that the command is called in)"
 
 
 def locate(source: Path, stem: str) -> Path:
-    """Like `find`, but a missing table is the user's mistake."""
+    """Find the file of a table, as `find` does.
+
+    Raises:
+        UserError: it is not there.
+    """
     path = find(source, stem)
     if path is None:
         there = sorted(_members(source) if source.is_file() else [entry.name for entry in source.iterdir()])
@@ -64,7 +76,7 @@ def read(path: Path, wanted: Wanted) -> pl.DataFrame:
             written, else text; those of Parquet keep the file's type, where flags and categories are text.
 
     Raises:
-        UserError: no file, empty, damaged, a wanted column missing, or a value that is not of its type.
+        UserError: the file is empty or damaged, a column is missing, or a value is not of its type.
     """
     if path.is_dir():
         raise UserError(f"{path} is a directory, but a file is needed. Remove it, or name another data.source.")
@@ -79,7 +91,11 @@ def read(path: Path, wanted: Wanted) -> pl.DataFrame:
 
 
 def columns(path: Path) -> list[str]:
-    """The names of a table's columns, in the file's order; for a file that `read` has read."""
+    """Return the names of a table's columns, in the file's order.
+
+    Raises:
+        UserError: it is damaged.
+    """
     content = _content(path)
     return list(pl.read_parquet_schema(content)) if ".parquet" in path.suffixes else _header(path, content)
 
@@ -97,7 +113,7 @@ def _members(archive: Path) -> list[str]:
 
 
 def _content(path: Path) -> Path | bytes:
-    """The path itself where polars reads it, else its unpacked bytes."""
+    """Return the path where polars can read it, else the unpacked bytes."""
     try:
         if path.parent.is_file():
             with zipfile.ZipFile(path.parent) as archive:
@@ -106,7 +122,7 @@ def _content(path: Path) -> Path | bytes:
         return _unpack_member(path, path.read_bytes()) if path.suffix in (".gz", ".zip") else path
     except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is damaged or cut short ({error}). Download it again.") from error
-    except RuntimeError as error:  # zipfile's answer to an encrypted member, and to a way of packing it doesn't know
+    except RuntimeError as error:  # zipfile raises it for an encrypted member, and for an unknown compression
         raise UserError(f"{path} can't be unpacked ({error}). Unpack it by hand into a folder.") from error
 
 
@@ -145,7 +161,7 @@ def _parquet(path: Path, content: Path | bytes, wanted: Wanted) -> pl.DataFrame:
 
 
 def _type_of(path: Path, column: pl.Series, wanted: pl.DataType | type[pl.DataType] | None) -> pl.DataType:
-    """The type in which a column leaves a Parquet file; a date or a duration is no number, whatever it is stored as."""
+    """Return the type to cast a Parquet column to; a date or a duration is no number, whatever it is stored as."""
     if wanted is None:
         return _name_type(path, column)
     kind = column.dtype
@@ -158,7 +174,7 @@ def _type_of(path: Path, column: pl.Series, wanted: pl.DataType | type[pl.DataTy
 
 
 def _name_type(path: Path, column: pl.Series) -> pl.DataType:
-    """The type in which a column of names leaves a Parquet file."""
+    """Return the type of a column of names in a Parquet file: integers and floats as they are, others as text."""
     kind = column.dtype
     if kind.is_integer() or kind.is_float():
         return kind
@@ -190,7 +206,7 @@ def _header(path: Path, content: Path | bytes) -> list[str]:
 
 
 def _refuse_other_separators(path: Path, header: list[str]) -> None:
-    """A header of one column, whose name is several with something else between them."""
+    """Refuse a header that is one column to a comma, but several to another separator."""
     found = next((sign for sign in OTHER_SEPARATORS if len(header) == 1 and sign in header[0]), None)
     if found:
         raise UserError(
@@ -207,7 +223,7 @@ def _unreadable(path: Path, cause: Exception) -> UserError:
 
 
 def _bad_cell(path: Path, content: Path | bytes, wanted: Wanted, cause: Exception) -> UserError:
-    """Only after polars refused the file: read it as text and find the first value that is not of its type."""
+    """Find the first value that is not of its type, in a file that polars refused: read it again as text."""
     try:
         text = pl.read_csv(content, columns=list(wanted), infer_schema=False)
     except pl.exceptions.ComputeError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateConfig:
-    """[data.simulate]: the size of the simulated competition that stands in when there is no data."""
+    """[data.simulate]: the size of the simulated competition, which is used where there is no data."""
 
     breaths: int = 1500  # labelled series
     test_breaths: int = 300  # series of the test file
@@ -27,12 +27,14 @@ class DataConfig:
     id: str  # names a row in the submission
     key: str  # names the series a row belongs to; never split across folds
     order: str  # time inside the series, strictly increasing (s for the ventilator)
-    target: tuple[str, ...]  # wanted at every scored step; one submission column each
+    target: tuple[str, ...]  # to be predicted at every scored step; one submission column each
     inputs: tuple[str, ...]  # known at every step, of test series too
     static: tuple[str, ...] = ()  # constant inside a series, categorical
     scored: str = ""  # SQL condition on the columns above that says which rows count; empty: all
     metric: str = "mae"  # "mae", "mse", "rmse"; over all targets alike, and the default loss of models follows it
-    observed: int = 0  # leading steps of every series, of test series too, at which the target is known; not scored
+    # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
+    # way to fill the mask `known` of (row, target): see known_start.py.
+    observed: int = 0
     source: str = "simulate"  # "simulate", a folder, or a zip with train, test and sample_submission in it
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
 
@@ -48,10 +50,11 @@ class DataConfig:
 
     @property
     def simulated(self) -> bool:
+        """Whether the data are simulated, not read from a folder or zip."""
         return self.source == "simulate"
 
     def roles(self) -> dict[str, object]:
-        """What a model's weights depend on: never where the files lie."""
+        """Return what a model's weights depend on: never where the files lie."""
         names = ("key", "order", "target", "inputs", "static", "scored")
         values = {name: getattr(self, name) for name in (*names, *(["observed"] if self.observed else []))}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,9 +1,9 @@
 """The store: series of one table as arrays that a model can be fitted on.
 
-All access to rows goes through (series: offset, length). Whatever has a value a row (targets, masks, predictions) is a
-flat array of R rows, series after series, and `rows`, `pad` and `lengths` lead from series to rows and back. How the
-features lie on the disk is known to this file and to featurize.py alone: today as one memory-mapped (N, T, F) array,
-padded at the end to the longest series. Workers open the same files: nothing big travels between processes.
+All access to rows goes through (series: offset, length). What has a value per row (targets, masks, predictions) is a
+flat array of R rows, series after series; `rows` and `pad` lead from series to their rows. Only this file and
+featurize.py know how the features lie on the disk: today as one memory-mapped (N, T, F) array, padded at the end to the
+longest series. Workers open the same files, so that nothing big is sent between processes.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ class Store:
     path: Path
     names: tuple[str, ...]  # (F,)
     dense: np.ndarray  # (N, longest, F) float32, 0 behind a series' end: for this file and for featurize.py only
-    static: np.ndarray  # (N, S) int64, 0: a value the training table does not have
+    static: np.ndarray  # (N, S) int64 codes: 1 + place among the known values; 0: a value not in the training table
     lengths: np.ndarray  # (N,) int64, rows of each series
     scored: np.ndarray  # (R,) bool, rows that the metric counts
     y: np.ndarray  # (R, K) float64 targets, 0 where they are not known
-    known: np.ndarray  # (R, K) bool, whether a target's value is given
-    labelled: bool  # a training table: its targets are given, not only at a known start
-    observed: int  # leading steps of each series whose targets are given in test tables, too
+    known: np.ndarray  # (R, K) bool, whether a target's value is given: all of a training table, else the known start
+    labelled: bool  # a training table
+    observed: int  # leading steps of each series whose targets are given in test tables, too (data.observed)
     fingerprint: str  # of the table it was made from
     levels: tuple[int, ...]  # (S,) number of known values of each static column
-    of_static: tuple[bool, ...]  # (F,) whether a feature is made from static columns
+    of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
 
     @property
     def keys(self) -> np.ndarray:
-        """(N,) the series' names; for messages, read when they are needed."""
+        """Names of the series, (N,); only messages need them, so they are read on demand."""
         return np.asarray(files.read_json(self.path / "keys.json"))
 
     @property
     def targets(self) -> int:
-        """K."""
+        """K, the number of targets."""
         return int(self.y.shape[1])
 
     @property
@@ -53,57 +53,61 @@ class Store:
 
     @cached_property
     def offsets(self) -> np.ndarray:
-        """(N,) int64, the row with which each series begins."""
+        """Row with which each series begins, (N,) int64."""
         return np.asarray(np.cumsum(self.lengths) - self.lengths)
 
     @cached_property
     def series_of_row(self) -> np.ndarray:
-        """(R,) int64, the series that each row belongs to."""
+        """Series of each row, (R,) int64."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     @cached_property
     def step_of_row(self) -> np.ndarray:
-        """(R,) int64, each row's place in its series."""
+        """Place of each row in its series, (R,) int64."""
         return np.asarray(np.arange(len(self.scored)) - np.repeat(self.offsets, self.lengths))
 
     def rows(self, series: np.ndarray) -> np.ndarray:
-        """(r,) int64, the rows of some series, one series after the other."""
+        """Return the rows of some series, one series after the other: (r,) int64."""
         lengths = self.lengths[series]
-        first = np.cumsum(lengths) - lengths  # where each of them begins in the answer
+        first = np.cumsum(lengths) - lengths  # where each of them begins in the result
         return np.asarray(np.arange(lengths.sum()) + np.repeat(self.offsets[series] - first, lengths))
 
-    def features(self, series: np.ndarray) -> np.ndarray:
-        """(r, F) float32 features of the rows of some series."""
-        return unpad(self.dense[series], self.lengths[series])
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """Return the features of some rows, (r, F) float32: one copy of just these."""
+        flat = self.dense.reshape(-1, len(self.names))  # a view: nothing is read yet
+        return np.asarray(flat[self.series_of_row[rows] * self.dense.shape[1] + self.step_of_row[rows]])
 
     def features_padded(self, series: np.ndarray, steps: int) -> np.ndarray:
-        """(n, steps, F) float32 features of the first `steps` rows of some series, 0 behind a series' end."""
+        """Return the features of the first `steps` rows of some series, (n, steps, F) float32; 0 in padding."""
         kept = np.ascontiguousarray(self.dense[series, :steps])
         return kept if kept.shape[1] == steps else np.pad(kept, ((0, 0), (0, steps - kept.shape[1]), (0, 0)))
 
     def pad(self, values: np.ndarray, series: np.ndarray | None = None, steps: int | None = None) -> np.ndarray:
-        """(R, ...) values of all rows -> (n, steps, ...) of some series; None: of all series, to the longest."""
+        """Lay rows side by side: (R, ...) of all rows -> (n, steps, ...) of some series.
+
+        series: None: all of them. steps: None: those of the longest series.
+        """
         if series is None:
             return pad(values, self.lengths, steps or self.longest)
         return pad(values[self.rows(series)], self.lengths[series], steps or self.longest)
 
     def mask(self, series: np.ndarray | None = None, steps: int | None = None) -> np.ndarray:
-        """(n, steps) bool: a real step."""
+        """Return which steps are real, not padding: (n, steps) bool; arguments as for `pad`."""
         lengths = self.lengths if series is None else self.lengths[series]
         return np.arange(steps or self.longest)[None, :] < lengths[:, None]
 
     @property
     def channels(self) -> int:
-        """Features of a network's input: F, and those that hold the known start (models/ops/known_target.py)."""
+        """Number of features in a network's input: F, and those with the known start (models/ops/known_target.py)."""
         return len(self.names) + (self.targets + 1 if self.observed else 0)
 
     def known_in(self, targets: Targets) -> Targets:
-        """Add to the targets of a network for these series how many leading steps are known."""
+        """Return the targets of a network for these series, with the number of leading steps that are known."""
         return replace(targets, observed=self.observed)
 
 
 def open_store(path: Path) -> Store:
-    """Memory-map a finished store."""
+    """Open a finished store; features and targets are memory-mapped."""
     meta = files.read_json(path / "meta.json")
     arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y")) for name in meta["arrays"]}
     shape = (len(arrays["scored"]), meta["targets"])
@@ -114,7 +118,7 @@ def open_store(path: Path) -> Store:
         static=arrays["static"],
         lengths=arrays["lengths"],
         scored=arrays["scored"],
-        y=arrays.get("y", np.broadcast_to(0.0, shape)),  # takes no memory
+        y=arrays.get("y", np.broadcast_to(0.0, shape)),  # of a test table without known targets; takes no memory
         known=arrays.get("known", np.broadcast_to(meta["labelled"], shape)),
         labelled=meta["labelled"],
         observed=meta["observed"],
@@ -127,9 +131,9 @@ def open_store(path: Path) -> Store:
 def pad(values: np.ndarray, lengths: np.ndarray, steps: int) -> np.ndarray:
     """Lay the rows of each series side by side: (rows, ...) -> (N, steps, ...).
 
-    Zeros stand behind a series' end; what a longer series has behind `steps` is left out.
+    Zeros stand behind a series' end; rows of a longer series behind `steps` are left out.
     """
-    if (lengths == steps).all():  # no copy
+    if (lengths == steps).all():  # no copy of contiguous values
         return values.reshape(len(lengths), steps, *values.shape[1:])
     padded = np.zeros((len(lengths), steps, *values.shape[1:]), dtype=values.dtype)
     step = np.arange(len(values)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -139,6 +143,6 @@ def pad(values: np.ndarray, lengths: np.ndarray, steps: int) -> np.ndarray:
 
 def unpad(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Reverse `pad` where nothing was left out: (N, T, ...) -> (rows, ...)."""
-    if (lengths == values.shape[1]).all():  # no copy
+    if (lengths == values.shape[1]).all():  # no copy of contiguous values
         return values.reshape(len(lengths) * values.shape[1], *values.shape[2:])
     return values[np.arange(values.shape[1])[None, :] < lengths[:, None]]

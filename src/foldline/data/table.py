@@ -1,4 +1,4 @@
-"""A table of series: one file, read and checked (loading.py), its columns with their roles (roles.py).
+"""A table of series: one file, read and checked (loading.py), and the roles of its columns (roles.py).
 
 A *series* is one group of rows in time order (a breath, a ride).
 """
@@ -22,34 +22,35 @@ class Table:
 
     path: Path  # for messages
     data: DataConfig
-    frame: pl.DataFrame  # role columns; target columns only where they are known
+    frame: pl.DataFrame  # columns with a role; targets only in a training table
     lengths: np.ndarray  # (N,) int64, rows per series
-    file_rows: np.ndarray | None = None  # (rows,) where each row stands in the file; None: they are in its order
-    start: np.ndarray | None = None  # (rows, K) known target of a test table, 0 where it is not known
+    file_rows: np.ndarray | None = None  # (rows,) place of each row in the file; None: they are in its order
+    start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
 
     @property
     def keys(self) -> pl.Series:
-        """(N,) the series' names, in the order of the frame."""
+        """Names of the series, (N,), in the order of the frame."""
         return self.frame[self.data.key].gather(self.starts)
 
     @property
     def starts(self) -> np.ndarray:
-        """(N,) row where each series starts."""
+        """Row with which each series starts, (N,) int64."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
 
     @property
     def labelled(self) -> bool:
+        """Whether it has all targets: a training table."""
         return all(name in self.frame.columns for name in self.data.target)
 
     @cached_property
     def observed(self) -> np.ndarray:
-        """(rows,) bool: rows whose target is known in a test table too."""
+        """Rows in the known start of their series, (rows,) bool: the first data.observed steps."""
         step = np.arange(self.frame.height) - np.repeat(self.starts, self.lengths)
         return np.asarray(step < self.data.observed)
 
     @cached_property
     def scored(self) -> np.ndarray:
-        """(rows,) bool: which rows the metric counts."""
+        """Rows that the metric counts, (rows,) bool; never those of the known start."""
         if not self.data.scored:
             return ~self.observed
         condition = self.frame.select(pl.sql_expr(self.data.scored)).to_series()
@@ -66,4 +67,5 @@ class Table:
 def _bytes_of(column: pl.Series) -> np.ndarray:
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         return column.to_numpy()
+    # Joined by a character that no text holds, so that ["a", "bc"] and ["ab", "c"] differ.
     return np.frombuffer("\x00".join(column.cast(pl.String).to_list()).encode(), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The even grid that a target's values lie on, where they do: what a classifying head and snapping need."""
+"""The even grid that a target's values lie on, if they do: for heads that classify, and for snapping."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Grid:
-    """Even grid of one target: offset + step * k, k = 0 .. count - 1."""
+    """Even grid of one target: offset + step * k for k = 0 .. count - 1, in the target's unit."""
 
     offset: float
     step: float
     count: int
 
     def snap(self, values: np.ndarray) -> np.ndarray:
-        """Nearest grid value."""
+        """Return the nearest grid value of each value, (...) float64."""
         index = np.clip(np.round((values - self.offset) / self.step), 0, self.count - 1)
         return self.offset + self.step * index
 
 
 def detect_grid(values: np.ndarray) -> Grid | None:
-    """The even grid that all values lie on, or None.
+    """Detect the even grid that all values, (n,), lie on; None: there is none.
 
     The step is the smallest gap between different values (those closer than 1e-7 of the range are one value, printed
-    with fewer digits), refined by least squares. A grid must be crowded to count: fewer grid points than values, and
-    at least 8 values on it.
+    with fewer digits), refined by least squares. It counts as a grid only if it has fewer
+    points than there are values, and at least 8 of them are used.
     """
     distinct = np.unique(values.astype(np.float64))
     span = float(distinct[-1] - distinct[0])
@@ -36,13 +36,14 @@ def detect_grid(values: np.ndarray) -> Grid | None:
     step = float(np.diff(distinct).min()) if len(distinct) >= 8 else 0.0
     if step <= 0 or span / step > len(values):
         return None
-    for _ in range(2):  # the first estimate is off by the rounding of one gap, the second by that of all
+    for _ in range(2):  # one gap has the error of two rounded values; a fit of all averages that out
         index = np.round((distinct - distinct[0]) / step)
         step, offset = (float(value) for value in np.polyfit(index, distinct, 1))
     off = np.abs(distinct - (offset + step * index))
+    # Values printed with few digits are off by their rounding; those of no grid are off by a large part of the step.
     return Grid(offset, step, int(index[-1]) + 1) if off.max() < 1e-5 * step else None
 
 
 def detect_grids(y: np.ndarray) -> list[Grid | None]:
-    """One grid (or None) for each target of y: (rows, K)."""
+    """Detect the grid of each target of y, (rows, K); None: it has none."""
     return [detect_grid(y[:, k]) for k in range(y.shape[1])]

@@ -1,4 +1,4 @@
-"""The range and the digits of each target in training: what the submission gate holds predictions against."""
+"""The range and the digits of each target in training: the submission gate compares predictions with them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What a target looked like in training: the gate holds predictions against it."""
+class TargetRange:
+    """Range and digits of one target in training."""
 
     low: float
     high: float
     coarse: bool  # three digits print every value
 
     @staticmethod
-    def of(y: np.ndarray) -> list[Expected]:
-        """One for each column of y: (R, K)."""
-        return [Expected(float(values.min()), float(values.max()), is_coarse(values)) for values in y.T]
+    def of(y: np.ndarray) -> list[TargetRange]:
+        """Measure each column of y, (R, K)."""
+        return [TargetRange(float(values.min()), float(values.max()), is_coarse(values)) for values in y.T]
 
 
 def is_coarse(values: np.ndarray) -> bool:

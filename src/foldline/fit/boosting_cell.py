@@ -22,7 +22,7 @@ VERSION = 2  # part of every cell's key: raise it when a change here changes wha
 
 
 class RowsCell:
-    """Boosted trees on the rows of a fold; of [train], `threads` and `watch` matter. Trees need no scaler."""
+    """Boosted trees on the rows of a fold. Of [train] they use `threads` and `watch`; they need no scaler."""
 
     def __init__(self, name: str, params: dict[str, Any], train: TrainConfig, metric: Metric | None = None) -> None:
         """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
@@ -33,12 +33,13 @@ class RowsCell:
         """Fit on the scored rows of the given series; early stopping scores some of them, which are left out."""
         rounds, threads = self.model.config.rounds, self.train.threads
         kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
-        x, y = labelled(kept[0])  # (R, F), (R, K)
+        x, y = labelled(kept[0])  # (m, I), (m, K)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
             seen, truth = labelled(held[0])
-            watched = Watched(x=seen, y=truth, stop=self.train.watch.stop or rounds, score=self.metric)
+            stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
+            watched = Watched(x=seen, y=truth, stop=stop, score=self.metric)
         self.model.fit(x, y, seed, threads, lambda done, of: emit("progress", done=done, of=of), watched=watched)
         row = {"loss": float(np.abs(self.model.predict(x, threads) - y).mean())}
         if watched is not None:
@@ -46,11 +47,11 @@ class RowsCell:
         emit("epoch", epoch=rounds, **row)
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
-        """Predict every row of some series: (r, K) float64; trees know no spread."""
+        """Predict every row of some series: (r, K) float64; trees estimate no spread."""
         return self.model.predict(inputs(data, data.rows(series)), self.train.threads), None
 
     def save(self, folder: Path) -> None:
-        """booster-K.txt, one a target."""
+        """Write booster-K.txt, one a target."""
         self.model.save(folder)
 
     def load(self, folder: Path, data: Store) -> None:
@@ -64,7 +65,7 @@ def watched_share(train: TrainConfig) -> float:
 
 
 def settings(train: TrainConfig) -> dict[str, Any]:
-    """Of [train] what trees depend on, for their cells' keys: nothing of the networks' settings."""
+    """Return what trees depend on of [train], for their cells' keys: nothing of the networks' settings."""
     share = watched_share(train)
     return {"threads": train.threads} | ({"watch": {"share": share, "stop": train.watch.stop}} if share else {})
 

@@ -1,6 +1,7 @@
-"""Series on the device, whole, scaled and cropped: batches are an index, there is no DataLoader.
+"""Whole series on the device, scaled and cropped: a batch is an index, there is no DataLoader.
 
-Letters as in models/contract.py: N series, T steps (cropped), F features, S static columns, K targets.
+Letters as in models/contract.py: N series, T steps (cropped), F features (those of a known start, if any, behind all
+others), S static columns, K targets.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.out_of_memory import attempt
 from foldline.fit.scaler import Scaler
 
-BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once: small beside any memory
+BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once: small beside any device's memory
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step learns from."""
+    """Series of one training step."""
 
     x: Tensor  # (B, T, F) float32, scaled
     static: Tensor  # (B, S) int64 codes, or (B, S, L) float weights over codes where statics are mixed
     mask: Tensor | None  # (B, T) bool, real steps; None where all are
-    y: Tensor  # (B, T, K) float32, scaled
+    y: Tensor  # (B, T, K) float32, scaled; meaningless where it is not known
     weight: Tensor  # (B, T) float32, how much a step counts in the loss
     known: Tensor | None  # (B, T, K) bool, targets whose value is given; None where all are, and all steps are real
-    has_unknown: bool  # whether a real step of the dataset has an unknown target; known here without a look at `known`
+    has_unknown: bool  # whether a real step of the dataset has an unknown target; reading `known` waits for a GPU
 
     def parts(self, size: int) -> list[Batch]:
         """Cut the batch into parts of at most `size` series; 0: one part."""
@@ -54,15 +55,15 @@ class DeviceDataset:
     x: Tensor  # (N, T, F) float32, scaled; known target behind the features (models/ops/known_target.py)
     static: Tensor  # (N, S) int64
     mask: Tensor | None  # (N, T) bool; None where all steps are real
-    y: Tensor  # (N, T, K) float32, scaled
+    y: Tensor  # (N, T, K) float32, scaled; meaningless where it is not known
     weight: Tensor  # (N, T) float32
     known: Tensor | None  # (N, T, K) bool, targets whose value is given; None where all are, and all steps are real
     has_unknown: bool  # whether a real step's target is unknown
-    hidden: Tensor  # (F,) float32: the scaled value of a feature whose static columns are hidden; NaN: not made of any
+    hidden: Tensor  # (F,) float32, scaled value of each feature whose static columns are hidden; NaN: made from none
     codes: int  # L, number of codes of the static column with most of them
 
     def batch(self, index: Tensor) -> Batch:
-        """Take some series. index: (B,) int64 on the device."""
+        """Return some series. index: (B,) int64 on the device."""
         mask = None if self.mask is None else self.mask[index]
         known = None if self.known is None else self.known[index]
         values = (self.x[index], self.static[index], mask, self.y[index], self.weight[index], known)
@@ -73,10 +74,10 @@ class DeviceDataset:
 
 
 def place(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int, device: torch.device) -> DeviceDataset:
-    """Bring labelled series to the device, one set after the other, as one dataset of `steps` steps.
+    """Copy labelled series to the device, one set after the other, as one dataset of T = `steps` steps.
 
     Raises:
-        UserError: its memory is full.
+        UserError: the device's memory is full.
     """
     placed = attempt(partial(_placed, labelled_sets, scaler, steps, device))
     if placed is not None:
@@ -99,17 +100,19 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
     y = torch.zeros(count, steps, targets, device=device)
     known = torch.zeros(count, steps, targets, dtype=torch.bool, device=device)
     weight = torch.zeros(count, steps, device=device)
+    # The reciprocal in float64: a multiplication by it is cheaper than a division at every value.
     center, inverse = _tensor(scaler.center, device), _tensor(1 / scaler.scale, device)
     first = 0
     for part in labelled_sets:
         last, lengths = first + len(part.series), part.store.lengths[part.series]
         _fill(x[first:last, :, :features], part, center, inverse)
+        # In float64, before the cast: the difference of two large close numbers loses digits in float32.
         scaled = np.where(part.known, (part.y - scaler.y_center) / scaler.y_scale, 0.0)
         y[first:last] = _tensor(pad(scaled, lengths, steps), device)
         known[first:last] = torch.from_numpy(pad(part.known, lengths, steps)).to(device)
         mask[first:last] = torch.from_numpy(part.store.mask(part.series, steps)).to(device)
         weight[first:last] = torch.from_numpy(pad(part.weight, lengths, steps)).to(device)
-        if part.store.observed:
+        if part.store.observed:  # the known start, as models/ops/known_target.py reads it
             start = min(steps, part.store.observed)
             x[first:last, :start, features:-1] = y[first:last, :start]
             x[first:last, :start, -1] = mask[first:last, :start].float()
@@ -132,7 +135,7 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
 
 
 def _fill(x: Tensor, part: LabelledSeries, center: Tensor, inverse: Tensor) -> None:
-    """Scale features into their place, x (n, T, F), in pieces of series that fit into memory beside them."""
+    """Scale features into their place, x (n, T, F), some series at a time, so that no second copy of all is made."""
     steps, features = min(x.shape[1], part.store.longest), x.shape[2]
     for chunk in chunks(len(part.series), max(1, BYTES_PER_CHUNK // (4 * steps * features))):
         values = torch.from_numpy(part.store.features_padded(part.series[chunk], steps))
@@ -144,7 +147,7 @@ def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
 
 
 def kept_steps(margin: int, store: Store) -> int:
-    """T after cropping: up to the last scored step of any series, and `margin` more; -1 keeps all."""
+    """Return T after cropping: up to the last scored step of any series, and `margin` more; -1 keeps all steps."""
     if margin < 0:
         return store.longest
     return min(int(store.step_of_row[store.scored].max()) + 1 + margin, store.longest)

@@ -1,4 +1,9 @@
-"""Series with what is learnt from them: the target of each row, where it is known, and how much the row counts."""
+"""Series to train on or to predict: the target of each row, whether it is known, and how much the row counts.
+
+`known` is a boolean for each (row, target): its value is given. All targets of a training table are known; of a test
+table those of a known start are (data.observed), and those that pseudo-labels give. What stands in `y` elsewhere means
+nothing: no loss and no autoregressive network may read it.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +20,32 @@ class LabelledSeries:
 
     store: Store
     series: np.ndarray  # (n,) indices into the store
-    y: np.ndarray  # (r, K) float64 targets, in their own unit; 0 where they are not known
+    y: np.ndarray  # (r, K) float64 targets, in their own unit; meaningless where they are not known
     known: np.ndarray  # (r, K) bool, whether a target's value is given
-    weight: np.ndarray  # (r,) float32, how much a row counts in the loss; 0: not at all
+    weight: np.ndarray  # (r,) float32, how much a row counts in the loss, whose targets must then be known; 0: unscored
 
     def subset(self, chosen: np.ndarray) -> LabelledSeries:
-        """Keep some of the series. chosen: (n,) bool."""
+        """Return some of the series. chosen: (n,) bool."""
         rows = np.repeat(chosen, self.store.lengths[self.series])
         return LabelledSeries(self.store, self.series[chosen], self.y[rows], self.known[rows], self.weight[rows])
 
 
 def labelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
-    """Take series of a training table as they are: each scored row counts 1."""
+    """Return series of a training table as they are: each scored row counts 1. series: (n,) indices."""
     assert store.labelled, "labelled series are needed"
-    return _as_stored(store, series)
+    rows = store.rows(series)
+    return LabelledSeries(store, series, np.asarray(store.y[rows]), store.known[rows], _weight(store, rows))
 
 
 def unlabelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
-    """Take series whose targets shall be predicted: nothing but a known start is given."""
-    return _as_stored(store, series)
+    """Return series to be predicted, of any table; the network sees no targets but a known start. series: (n,) indices.
 
-
-def _as_stored(store: Store, series: np.ndarray) -> LabelledSeries:
+    Scored rows have a weight of 1: a two-phase head predicts each row by the output of its phase.
+    """
     rows = store.rows(series)
-    return LabelledSeries(
-        store, series, np.asarray(store.y[rows]), store.known[rows], store.scored[rows].astype(np.float32)
-    )
+    known = store.known[rows] & (store.step_of_row[rows] < store.observed)[:, None]
+    return LabelledSeries(store, series, np.where(known, store.y[rows], 0.0), known, _weight(store, rows))
+
+
+def _weight(store: Store, rows: np.ndarray) -> np.ndarray:
+    return np.asarray(store.scored[rows], dtype=np.float32)

@@ -49,23 +49,28 @@ class NetworkCell:
     def fit(
         self, labelled_sets: Sequence[LabelledSeries], seed: int, emit: Emit, folder: Path, start: Path | None = None
     ) -> Iterator[None]:
-        """Fit on labelled series and on nothing else; pauses after every step.
+        """Fit on labelled series and on nothing else; pause after every step.
 
         Args:
-            labelled_sets: the first one's series are the ones to watch, if [train.watch] asks for it.
-            folder: where checkpoints go; one that is there already is gone on from.
-            start: folder of a pre-trained cell whose weights are the first ones; none: drawn from the seed.
+            labelled_sets: the fold's series, and pseudo-labelled ones; [train.watch] keeps series of the first set out.
+            folder: where checkpoints go; training is resumed from one that is there.
+            start: folder of a pre-trained cell whose weights are the first ones; None: they are drawn from the seed.
+
+        Raises:
+            UserError: training diverged, the device's memory is full, or the model refuses its parts.
+            KeyboardInterrupt: interrupted; a checkpoint was written.
         """
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
+        # Of all sets, those kept out of training included: T must not depend on which series are watched.
         self.steps = max(kept_steps(config.margin, labelled.store) for labelled in labelled_sets)
         fold = place(kept, self.scaler, self.steps, device)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
             watched = watch(held[0], self.scaler, self.metric, self.steps, device)
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = self._build(labelled_sets[0].store)
         if start is not None:
             network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
@@ -82,18 +87,20 @@ class NetworkCell:
 
     @torch.no_grad()
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Predict every row of some series: (r, K) float64 in the target's own unit; its spread if the head has one.
+        """Predict every row of some series: (r, K) float64 in the targets' own units, and its spread or None.
 
-        The last kept step is repeated over cropped ones.
+        Cropped rows get the prediction of the last kept one. The spread, (r, K), is the expected absolute error, where
+        the head estimates it.
         """
         assert self.network is not None, "fit or load first"
-        if not len(series):  # a cell that holds out nothing; not every block takes a batch of none
+        if not len(series):  # a cell that holds out nothing; not every block takes an empty batch
             value, spread = self.predict(data, np.arange(1))
             return value[:0], None if spread is None else spread[:0]
         device = torch.device(self.train.device_used)
         use_settings(self.train, device)
         self.network.to(device).eval()
-        # T is that of training, whatever else is in the file: more only where a step is scored that training has not.
+        # T as in training, so that predictions do not depend on the longest series of a file; longer only where a
+        # later step is scored.
         steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.longest)
         fold = place([unlabelled_series(data, series)], self.scaler, steps, device)
         spreads: list[Tensor] = []
@@ -106,6 +113,7 @@ class NetworkCell:
             spreads.extend([] if spread is None else [spread.cpu()])
             return value
 
+        # 4 batches at once: without gradients a pass takes a fraction of the memory
         values = list(out_of_memory.in_parts(predicted, len(series), 4 * self.train.batch, device))
         lengths, scaler = data.lengths[series], self.scaler
         value = _rows(values, lengths) * scaler.y_scale + scaler.y_center
@@ -119,7 +127,7 @@ class NetworkCell:
         return self.network.head(hidden.float()), batch  # type: ignore[operator]
 
     def save(self, folder: Path) -> None:
-        """weights.safetensors; its metadata holds `steps`."""
+        """Write weights.safetensors; its metadata holds `steps`."""
         assert self.network is not None, "fit or load first"
         tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with files.atomic(folder / "weights.safetensors") as stream:
@@ -138,7 +146,7 @@ class NetworkCell:
 
 
 def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -> nn.Module:
-    """A network for the series of a store, as a fold's scaler leaves them; it knows where the time stands in x.
+    """Build a network for a store's series as a fold's scaler scales them, and show it which features hold time.
 
     Raises:
         UserError: see `build`; or it reads a feature that is not there.
@@ -152,7 +160,7 @@ def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -
 
 
 def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, ...], targets: Targets) -> nn.Module:
-    """A network by its name in the registry and its table.
+    """Build a network by its name in the registry and its table. features: of its input; levels: of static columns.
 
     Raises:
         UserError: the model refuses its parts, for instance a head that needs a grid where the targets have none.
@@ -175,11 +183,18 @@ def compile_parts(network: nn.Module, device: torch.device) -> None:
 def inner_split(
     labelled_sets: Sequence[LabelledSeries], share: float, seed: int
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
-    """Split into sets to train on and whole series of the first set, drawn by the seed, whose score is watched."""
+    """Draw whole series of the first set, whose score is watched; return the sets to train on, and those series.
+
+    Args:
+        share: of the first set's series, above 0 and below 1; 0: none.
+
+    Raises:
+        UserError: fewer than 2 of them have scored rows.
+    """
     if not share:
         return list(labelled_sets), []
     first, count = labelled_sets[0], len(labelled_sets[0].series)
-    drawn = np.random.default_rng([seed, 1]).permutation(count)
+    drawn = np.random.default_rng([seed, 1]).permutation(count)  # 1: another stream than the trainer's [seed, 2]
     counted = np.bincount(np.repeat(np.arange(count), first.store.lengths[first.series]), first.weight, count) > 0
     scored = np.flatnonzero(counted[drawn])  # among those drawn
     if len(scored) < 2:
@@ -188,7 +203,7 @@ def inner_split(
             f"{len(scored)}. Set train.watch.share = 0."
         )
     inside = np.zeros(count, dtype=bool)
-    least, most = scored[0] + 1, scored[-1]  # so that there is something to score on either side
+    least, most = scored[0] + 1, scored[-1]  # so that either side has scored rows
     inside[drawn[: min(max(least, round(share * count)), most)]] = True
     return [first.subset(~inside), *labelled_sets[1:]], [first.subset(inside)]
 

@@ -1,7 +1,6 @@
-"""What a cell may learn from besides its fold's labelled series: teachers' labels, exact rows, simulated series.
+"""Pre-training data: series that a cell is trained on before its fold's, simulated or from a folder.
 
-A student of fold k learns only from teachers that held out the same fold k: their labels of test series then hold
-nothing of the series the student is scored on. A simulator's rig is calibrated without the held-out fold, too.
+The rig of the simulator is calibrated without the held-out fold, so that no pre-trained weight depends on its labels.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from foldline.data.table import Table
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """pretrain = {...} in a [[model]]: series that it is trained on first; its fold then goes on from those weights."""
+    """pretrain = {...} in a [[model]]: series that it is trained on first; its fold starts at those weights."""
 
     source: str = "simulate"  # "simulate" (ventilator only), or a folder whose train file has the columns of [data]
     breaths: int = 20_000  # simulated series
     seed: int = 0  # of the simulation
-    # What the simulator is fitted to first: "fold", the fold's labelled series; "test", what is read back exactly of
-    # test series, which is no fold's label, so that all folds share one pre-training; "no": it is as it comes.
+    # What the simulator is fitted to first: "fold", the fold's labelled series; "test", rows of test series that are
+    # decoded exactly, which belong to no fold, so that all folds share one pre-training; "no": nothing.
     calibrate: Literal["fold", "test", "no"] = "fold"
-    train: dict[str, Any] = field(default_factory=dict)  # what it changes of the model's [train]
+    train: dict[str, Any] = field(default_factory=dict)  # changes to the model's [train] while it is pre-trained
 
     def __post_init__(self) -> None:
         if self.breaths < 1:
@@ -47,22 +46,26 @@ def pretraining_data(
     inside: np.ndarray,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Store:
-    """The store of the series that a fold's cells are pre-trained on.
+    """Make, or open, the store of the series that a fold's cells are pre-trained on.
 
     Args:
-        inside: (n,) places of the fold's training series: the only labels that are looked at.
+        inside: (n,) indices of the fold's training series: the only ones whose labels are used.
+        on_progress: called with (series done, series in all) while features are computed.
+
+    Raises:
+        UserError: the source is not there, is not of the competition's shape, or holds series of the competition.
     """
     source = _simulated(config, competition, inside) if config.source == "simulate" else Path(config.source)
     table = loading.load_table(
         readers.locate(source, "train"), competition.data, labelled=True, levels=competition.levels
     )
     if config.source != "simulate":
-        _refuse_known(table, competition)
+        _refuse_shared_series(table, competition)
     return featurize.obtain(table, features, competition.levels, on_progress)
 
 
 def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndarray) -> Path:
-    """A folder with simulated series, made once for the same labels, size, seed and code."""
+    """Simulate series into a folder, once for the same labels, size, seed and code; return the folder."""
     from ventilator import calibrate, rig, simulator
 
     known = _labels_for_rig(config.calibrate, competition, inside)
@@ -78,27 +81,35 @@ def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndar
         files.make_once(folder, write)
     except ValueError as error:
         raise UserError(
-            f"pretrain.calibrate = true fits the ventilator's rig to the labelled series: {error}"
+            f'pretrain.calibrate = "{config.calibrate}" fits the simulator\'s rig to series with labels: {error}'
         ) from error
     return folder
 
 
 def _labels_for_rig(calibrate: str, competition: Competition, inside: np.ndarray) -> pl.DataFrame | None:
-    """What the rig is fitted to. The test series are always there: unlabelled, they show clocks and shares."""
+    """Return the rows that the rig is fitted to; None: it is not fitted.
+
+    Test series are always among them: their inputs show the clock of the samples and the shares of each R and C.
+    """
     data, test = competition.data, competition.test.frame.drop(competition.data.id)
     if calibrate == "no":
         return None
     if calibrate == "test":
-        known = exact_rows.obtain(competition.test, asked='pretrain.calibrate = "test"').values
+        known = exact_rows.obtain(competition.test, wanted_by='pretrain.calibrate = "test"').values
         return test.with_columns(pl.Series(data.target[0], known).fill_nan(None))
     chosen = np.zeros(len(competition.train.lengths), dtype=bool)
     chosen[inside] = True
     train = competition.train.frame.drop(data.id).filter(pl.Series(np.repeat(chosen, competition.train.lengths)))
+    # Negative keys: a test series never has the key of a training series.
     return pl.concat([train, test.with_columns(-1 - pl.col(data.key))], how="diagonal_relaxed")
 
 
-def _refuse_known(table: Table, competition: Competition) -> None:
-    """Series that are also in the competition would teach what is held out."""
+def _refuse_shared_series(table: Table, competition: Competition) -> None:
+    """Refuse series that are also in the competition: their labels may be those of a held-out fold.
+
+    Raises:
+        UserError
+    """
     both = table.keys.is_in(competition.train.keys.implode()) | table.keys.is_in(competition.test.keys.implode())
     if both.any():
         raise UserError(

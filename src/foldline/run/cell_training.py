@@ -1,0 +1,138 @@
+"""What happens when a cell runs: it is fitted on the series outside its fold, then predicts its fold and test series.
+
+One process at a time works on a cell, behind a lock; done.json is written last.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from foldline.core import files, interrupt
+from foldline.data.metrics import metric
+from foldline.data.store import Store, open_store
+from foldline.fit import scaler
+from foldline.fit.boosting_cell import RowsCell
+from foldline.fit.labelled_series import LabelledSeries, labelled_series
+from foldline.fit.network_cell import NetworkCell
+from foldline.fit.pseudo_labels import PseudoLabels
+from foldline.fit.scaler import Scaler
+from foldline.fit.trainer import Emit
+from foldline.fit.training_state import CHECKPOINT
+from foldline.run.cells import Cell, Job
+from foldline.run.history import recording
+from foldline.run.predictions import Estimator, write_predictions
+
+
+def run(job: Job, emit: Emit) -> Iterator[None]:
+    """Train the cell unless it is finished, and predict the test series unless that is stored; pauses between steps.
+
+    A second process that runs the same cell waits at the lock and finds the work done.
+
+    Raises:
+        UserError: training failed, or a prediction is not finite.
+        KeyboardInterrupt: interrupted; a checkpoint was written.
+    """
+    interrupt.stop_if_requested()
+    cell = job.cell
+    with ExitStack() as held:
+        with interrupt.immediate():  # a wait for the lock has nothing to save: the first signal ends it
+            held.enter_context(files.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")))
+        _remove_leftovers(cell)
+        if job.force or not cell.done:
+            yield from _train(cell, job, emit)
+        if job.test is not None:
+            _predict_test(cell, job.test)
+    emit("done")
+
+
+def load_estimator(cell: Cell, store: Store) -> Estimator:
+    """Load a finished cell's estimator, ready to predict. store: any series with the same features."""
+    stored = cell.folder / "scaler.json"
+    estimator = _new_estimator(cell, Scaler.from_json(files.read_json(stored)) if stored.exists() else None)
+    estimator.load(cell.folder, store)
+    return estimator
+
+
+def _remove_leftovers(cell: Cell) -> None:
+    """Remove what a kill may have left: half-written files, and the checkpoint of a cell that was just finished."""
+    for path in [*cell.folder.glob(".*"), *([cell.folder / CHECKPOINT] if cell.done else [])]:
+        path.unlink(missing_ok=True)
+
+
+def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
+    """Fit the cell, predict its held-out series, and mark it as finished."""
+    assert job.train is not None and job.assignment is not None, (
+        f"{cell.name} is not finished and there is nothing to train on"
+    )
+    if cell.done or not (cell.folder / CHECKPOINT).exists():
+        shutil.rmtree(cell.folder, ignore_errors=True)  # forced, or half of one: it starts again
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(cell.folder / "depends.json", cell.depends)
+    store = open_store(job.train)
+    held = np.zeros(len(store.lengths), dtype=bool) if cell.fold is None else job.assignment == cell.fold
+    outside, inside = np.flatnonzero(~held), np.flatnonzero(held)
+    began = time.perf_counter()
+    with (cell.folder / "history.jsonl").open("w", encoding="utf-8") as stream:  # a resumed cell sends all its epochs
+        estimator = yield from _fit(cell, job, store, outside, recording(emit, stream))
+    estimator.save(cell.folder)
+    files.write_array(cell.folder / "held_out.npy", inside)
+    write_predictions(cell, estimator, store, inside, cell.folder / "out_of_fold.npy")
+    files.write_json(cell.folder / "done.json", {"time.train_s": time.perf_counter() - began})
+    # After done.json: a cell that is killed before it is finished goes on from its checkpoint.
+    (cell.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _fit(cell: Cell, job: Job, store: Store, outside: np.ndarray, emit: Emit) -> Generator[None, None, Estimator]:
+    """Fit the cell's estimator on the series outside its fold, `outside` (n,), and on its pseudo-labels."""
+    if cell.model.on_rows:
+        trees = _new_estimator(cell, None)
+        assert isinstance(trees, RowsCell)
+        trees.fit(store, outside, cell.seed, emit)
+        return trees
+    start = None if cell.start is None else cell.start.folder
+    # Pre-trained weights fit only the scale that they were trained at.
+    fitted = (
+        scaler.fit(cell.scaler, store, outside, cell.seed)
+        if start is None
+        else Scaler.from_json(files.read_json(start / "scaler.json"))
+    )
+    files.write_json(cell.folder / "scaler.json", fitted.to_json())
+    labelled_sets = [labelled_series(store, outside), *_pseudo_labelled(cell, job)]
+    network = _new_estimator(cell, fitted)
+    assert isinstance(network, NetworkCell)
+    yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start)
+    return network
+
+
+def _pseudo_labelled(cell: Cell, job: Job) -> list[LabelledSeries]:
+    """Read the test series that the cell's teachers or exact rows label; none where it has no teacher."""
+    if cell.model.teacher is None:
+        return []
+    assert job.test is not None, "teachers label test series"
+    fingerprint = open_store(job.test).fingerprint
+    exact = job.exact if cell.model.teacher.exact else None
+    predictions = tuple(teacher.test_path(fingerprint) for teacher in cell.teachers)
+    labels = PseudoLabels(job.test, exact, predictions, cell.model.teacher.weight)
+    return [labels.labelled_series()]
+
+
+def _new_estimator(cell: Cell, fitted: Scaler | None) -> Estimator:
+    """Make the cell's estimator, not fitted yet. fitted: a network's scaler; None: trees, which need none."""
+    model, watched_by = cell.model, None if cell.metric is None else metric(cell.metric)
+    if fitted is None:
+        return RowsCell(model.name, model.params, model.train, watched_by)
+    return NetworkCell(model.name, model.params, model.train, fitted, watched_by)
+
+
+def _predict_test(cell: Cell, table: Path) -> None:
+    """Predict a test table with a finished cell unless that is stored. table: its store."""
+    store = open_store(table)
+    path = cell.test_path(store.fingerprint)
+    if not path.exists():
+        write_predictions(cell, load_estimator(cell, store), store, np.arange(len(store.lengths)), path)

@@ -1,0 +1,33 @@
+"""history.jsonl of a cell: one line an epoch, written while it trains; trackers and reports show copies of it."""
+
+from __future__ import annotations
+
+import json
+from typing import IO, Any
+
+from foldline.fit.trainer import Emit
+from foldline.run.cells import Cell
+
+
+def recording(emit: Emit, stream: IO[str]) -> Emit:
+    """Return an emitter that writes every epoch to `stream` before it passes the event on.
+
+    The epochs of a resumed cell are written, and emitted, again: whoever follows this run sees the whole history.
+    """
+
+    def record(kind: str, **values: Any) -> None:
+        rows = values.pop("history") if kind == "resumed" else [values] if kind == "epoch" else []
+        for row in rows:
+            stream.write(json.dumps(row) + "\n")
+            stream.flush()  # a run that is killed leaves the epochs it finished
+            if kind == "resumed":
+                emit("epoch", **row)
+        emit(kind, **values)
+
+    return record
+
+
+def read_history(cell: Cell) -> list[dict[str, Any]]:
+    """Read the epochs of a finished or running cell, one dict each; none where it has not begun."""
+    path = cell.folder / "history.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
