@@ -43,7 +43,7 @@ def test_it_is_the_softmax_of_scaled_products(dtype: torch.dtype, real: Tensor |
 
 @pytest.mark.parametrize("real", [None, REAL], ids=["full", "padded"])
 def test_both_forms_have_the_same_gradients(monkeypatch: pytest.MonkeyPatch, real: Tensor | None) -> None:
-    """In bfloat16 on a CPU the limit of steps says which form is taken."""
+    """In bfloat16 on a CPU the limit of steps decides which form is taken."""
     gradients = []
     for short in (STEPS, STEPS - 1):
         monkeypatch.setattr(module, "SHORT", short)

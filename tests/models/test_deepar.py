@@ -1,4 +1,4 @@
-"""DeepAR: a known Gaussian is recovered, paths spread as sigma says, known steps are fed back."""
+"""DeepAR: a known Gaussian is recovered, paths spread by sigma, known steps are fed back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make(targets: Targets, features: int, **changes: Any) -> DeepAR:
 
 
 def constant(mu: float, sigma: float, **changes: Any) -> DeepAR:
-    """A network whose every step says N(mu, sigma), whatever its inputs."""
+    """A network whose every step is N(mu, sigma), whatever its inputs."""
     network = make(Targets(count=1), 1, form="autoregressive", **changes).eval()
     linear = network._inner.out
     nn.init.zeros_(linear.weight)
@@ -110,8 +110,8 @@ class Echo(nn.Module):
 def test_the_known_start_is_fed_back_and_later_truth_is_not() -> None:
     network = make(Targets(count=1, observed=2), 3, form="autoregressive").eval()
     random = torch.Generator().manual_seed(1)
-    there = (torch.arange(6) < 2).float().view(1, 6, 1)
-    x = torch.cat([torch.randn(1, 6, 2, generator=random) * there, there], dim=-1)
+    given = (torch.arange(6) < 2).float().view(1, 6, 1)
+    x = torch.cat([torch.randn(1, 6, 2, generator=random) * given, given], dim=-1)
     x[..., 0] = 0.3
     changed = x.clone()
     changed[:, 1, 1] += 1.0

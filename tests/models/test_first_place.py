@@ -96,7 +96,7 @@ def test_it_is_deterministic() -> None:
     assert torch.equal(network(x, STATIC, MASK), network(x, STATIC, MASK))
 
 
-def test_in_bfloat16_it_says_nearly_the_same() -> None:
+def test_in_bfloat16_the_output_is_nearly_the_same() -> None:
     network, x = make(), batch()
     with torch.autocast("cpu", torch.bfloat16):
         rounded = network(x, STATIC, MASK)

@@ -96,7 +96,7 @@ def test_each_target_has_its_own_grid() -> None:
 
 @pytest.mark.learned
 def test_a_step_that_is_one_of_two_values_gets_both() -> None:
-    """Trained on 1 at two steps of five and on 9 at three, all alike to the body: no location says that."""
+    """Trained on 1 at two steps of five and on 9 at three, all alike to the body: no location can express that."""
     head = grid((0.0, 1.0, 11), soften=1.0)
     raw = torch.zeros(1, 1, 11, requires_grad=True)
     y = torch.tensor([1.0, 9.0, 9.0, 1.0, 9.0]).view(1, 5, 1)

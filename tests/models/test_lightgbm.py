@@ -47,7 +47,7 @@ def test_each_target_has_its_own_booster() -> None:
 @pytest.mark.learned
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.8])
 def test_a_quantile_is_that_of_its_alpha(alpha: float) -> None:
-    """Of rows that no feature tells apart, each prediction is the quantile of all labels."""
+    """Of rows with equal features, each prediction is the quantile of all labels."""
     x, y = np.zeros((1000, 1), dtype=np.float32), np.random.default_rng(0).permutation(1000.0 * np.arange(1000) / 999)
     model = LightGBM(Config(rounds=5, objective="quantile", alpha=alpha))
     model.fit(x, y[:, None], seed=0, threads=1)
@@ -85,7 +85,7 @@ def test_rounds_are_reported_over_all_targets() -> None:
 
 @pytest.mark.learned
 def test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on(tmp_path: Path) -> None:
-    """One target is noise, which more and more trees learn by heart; the other can be learnt to the end."""
+    """One target is noise, which more and more trees memorise; the other can be learned to the end."""
     config, (x, y), noise = (
         Config(rounds=40, min_data_in_leaf=5),
         rows(),

@@ -1,4 +1,4 @@
-"""The papers' own forms, as docs/how-to/blocks.md writes them: each can be built, and looks where its paper says."""
+"""The papers' own forms, as docs/how-to/blocks.md writes them: each can be built, and has its paper's receptive field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "blocks.md"
 TABLES = tomllib.loads(PAGE.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0])["model"]
 FEATURES, LEVELS = 5, (3, 3)
 WINDOWS = {"TCN": 125, "WaveNet": 128, "gated convolutions": 25}  # steps up to an answer's own
-BOTH_WAYS = ("Transformer encoder", "GNMT")  # an encoder reads all before anything is said
+BOTH_WAYS = ("Transformer encoder", "GNMT")  # an encoder reads the whole series first
 
 
 def config_of(table: dict[str, Any]) -> Any:
@@ -36,7 +36,7 @@ def test_a_published_form_can_be_built(table: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table["label"])
-def test_a_published_form_looks_where_its_paper_says(table: dict[str, Any]) -> None:
+def test_a_published_form_has_its_papers_receptive_field(table: dict[str, Any]) -> None:
     config, paper = config_of(table), table["label"].split(",")[0]
     if table["name"] != "hybrid":
         assert getattr(config, "causal", False) == (paper not in BOTH_WAYS)

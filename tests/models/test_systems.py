@@ -85,13 +85,13 @@ def batch(form: str, seed: int = 1, series: int = SERIES, steps: int = STEPS, co
     random = torch.Generator().manual_seed(seed)
     x, targets = torch.randn(series, steps, FEATURES, generator=random), targets_of(form, count)
     if targets.observed:
-        there = (torch.arange(steps) < targets.observed).float().expand(series, -1).unsqueeze(-1)
-        x = torch.cat([x, torch.randn(series, steps, count, generator=random) * there, there], dim=-1)
+        given = (torch.arange(steps) < targets.observed).float().expand(series, -1).unsqueeze(-1)
+        x = torch.cat([x, torch.randn(series, steps, count, generator=random) * given, given], dim=-1)
     return x, torch.arange(series)[:, None] % torch.tensor([4, 3])
 
 
 def trained_on(network: nn.Module, x: Tensor, static: Tensor, mask: Tensor | None, y: Tensor) -> Tensor:
-    """Raw outputs as the trainer asks for them."""
+    """Raw outputs as the trainer computes them."""
     more = {"y": y} if getattr(network, "takes_target", False) else {}
     raw: Tensor = network.head(network(x, static, mask, **more).float())
     return raw
@@ -157,7 +157,7 @@ def test_declared_causality_is_measured(form: str) -> None:
 
 @every
 def test_gradients_reach_all_steps_or_all_up_to_the_answers_own(form: str) -> None:
-    """Free running, an answer feels even what lies before a window, through the answers in between."""
+    """Free running, an output depends even on steps before its window, through the outputs in between."""
     network, (x, static), step = make(form), batch(form), 4
     found = receptive_field(partial(network, static=static, mask=None), x, step)
     assert found == list(range(step + 1 if causal(form) else STEPS))
@@ -170,7 +170,7 @@ def test_eval_mode_is_deterministic(form: str) -> None:
 
 
 @every
-def test_in_bfloat16_it_says_nearly_the_same(form: str) -> None:
+def test_in_bfloat16_the_prediction_is_nearly_the_same(form: str) -> None:
     network, (x, static) = make(form), batch(form)
     y, scored = torch.randn(SERIES, STEPS, 2, generator=torch.Generator().manual_seed(2)), torch.ones_like(MASK)
     with torch.autocast("cpu", torch.bfloat16):

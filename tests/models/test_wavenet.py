@@ -93,8 +93,8 @@ def test_it_goes_on_with_the_rhythm_of_a_known_start() -> None:
 
     def draw(count: int) -> tuple[Tensor, Tensor]:
         y = torch.rand(count, 4, 1, generator=random).repeat(1, 3, 1)
-        there = (torch.arange(STEPS) < 4).float().expand(count, -1).unsqueeze(-1)
-        return torch.cat([torch.zeros(count, STEPS, FEATURES), y * there, there], dim=-1), y
+        given = (torch.arange(STEPS) < 4).float().expand(count, -1).unsqueeze(-1)
+        return torch.cat([torch.zeros(count, STEPS, FEATURES), y * given, given], dim=-1), y
 
     optimiser, static = torch.optim.Adam(network.parameters(), lr=1e-2), torch.zeros(64, 0, dtype=torch.long)
     weight = (torch.arange(STEPS) >= 4).float().expand(64, -1)
