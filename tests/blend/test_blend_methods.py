@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from foldline.blend import Blend, BlendConfig, Rows, fit
+from foldline.blend import Blend, BlendConfig, BlendRows, fit
 from foldline.blend.blend_config import CANDIDATES, Method
 from foldline.blend.methods import FITS
 from foldline.core import schema
@@ -22,13 +22,13 @@ QUICK = BlendConfig(trials=12, rounds=5)
 WEIGHTED = ("best-member", "mean", "hill-climb", "nnls", "lad", "optuna", "ridge")
 
 
-def weights(method: str, rows: Rows, config: BlendConfig = QUICK) -> np.ndarray:
+def weights(method: str, rows: BlendRows, config: BlendConfig = QUICK) -> np.ndarray:
     fitted = fit(config, rows, method)
     assert fitted.weights is not None
     return np.array(fitted.weights)
 
 
-def mixed(rows: Rows, share: np.ndarray) -> float:
+def mixed(rows: BlendRows, share: np.ndarray) -> float:
     """Score of a weighted sum."""
     return rows.metric(rows.y, np.tensordot(share, rows.predictions, axes=1))
 
@@ -39,7 +39,7 @@ def simplex(members: int, steps: int) -> list[np.ndarray]:
     return [np.array(part) / steps for part in parts if sum(part) == steps]
 
 
-def by_hand() -> Rows:
+def by_hand() -> BlendRows:
     """Members of which 3/4 of the first and 1/4 of the second are exact, and a third one that only harms."""
     rng = np.random.default_rng(0)
     y, error = rng.normal(size=(400, 1)), rng.normal(size=(400, 1))
@@ -101,7 +101,7 @@ def test_the_climb_in_bags_averages_climbs_over_parts_of_the_members() -> None:
     generator, total = np.random.default_rng(3), np.zeros(4)
     for _ in range(6):
         bag = sorted(generator.choice(4, 2, replace=False).tolist())
-        total[bag] += weights("hill-climb", rows.only(bag))
+        total[bag] += weights("hill-climb", rows.select_members(bag))
     np.testing.assert_allclose(weights("hill-climb", rows, config), total / 6)
 
 
@@ -178,10 +178,10 @@ def test_a_fitted_blend_is_json_to_the_last_bit(method: str) -> None:
 def test_members_without_weight_need_not_predict() -> None:
     rows = by_hand()
     fitted = fit(QUICK, rows, "hill-climb")
-    busy = fitted.without_idle()
+    busy = fitted.without_zero_weights()
     assert busy.labels == ("m0", "m1")
     np.testing.assert_allclose(busy.apply(rows.predictions[:2]), fitted.apply(rows.predictions))
-    assert fit(QUICK, rows, "median").without_idle().labels == rows.labels
+    assert fit(QUICK, rows, "median").without_zero_weights().labels == rows.labels
 
 
 def test_one_member_is_left_alone() -> None:
@@ -191,10 +191,10 @@ def test_one_member_is_left_alone() -> None:
 
 def test_a_fit_looks_at_no_more_values_than_asked() -> None:
     rows = blends.noisy(count=600, targets=2)
-    some = rows.drawn(200, seed=1)
+    some = rows.sample(200, seed=1)
     assert some.y.shape == (100, 2) and some.predictions.shape == (3, 100, 2)
     assert (np.diff(some.series) >= 0).all() and len(np.unique(some.series)) > 50  # in order, from all over
-    assert rows.drawn(1200, seed=1) is rows
+    assert rows.sample(1200, seed=1) is rows
     small = BlendConfig(values=200, seed=1)
     assert np.array_equal(weights("nnls", rows, small), weights("nnls", some))
 

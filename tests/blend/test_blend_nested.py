@@ -8,8 +8,8 @@ import blends
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig, Nested, Rows, Tried, decide, fit, nested
-from foldline.blend.methods import FITS, concluded, difference, series_losses
+from foldline.blend import BlendConfig, BlendRows, MethodScore, NestedPredictions, choose_method, fit, nested
+from foldline.blend.methods import FITS, compare_methods, difference, series_losses
 from foldline.evidence.blending import member_contributions
 
 QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill-climb", "nnls"))
@@ -43,14 +43,16 @@ def test_nested_rows_are_those_of_a_blend_fitted_on_the_others() -> None:
 
 def test_rows_of_one_fold_are_parted_by_series() -> None:
     rows = blends.noisy().where(blends.noisy().fold == 1)
-    together = {int(series): set(rows.parts[rows.series == series].tolist()) for series in np.unique(rows.series)}
+    together = {int(series): set(rows.cv_parts[rows.series == series].tolist()) for series in np.unique(rows.series)}
     assert all(len(parts) == 1 for parts in together.values())
-    assert np.bincount(rows.parts).tolist() == [15, 15, 10, 10, 10]  # 12 series of 5 rows
+    assert np.bincount(rows.cv_parts).tolist() == [15, 15, 10, 10, 10]  # 12 series of 5 rows
 
 
-def tried(rows: Rows, method: str, values: np.ndarray) -> Tried:
+def tried(rows: BlendRows, method: str, values: np.ndarray) -> MethodScore:
     """A method with those nested predictions. values: (R, K)."""
-    return Tried(method, Nested(values, ()), rows.metric(rows.y, values), series_losses(rows, values)[0])
+    return MethodScore(
+        method, NestedPredictions(values, ()), rows.metric(rows.y, values), series_losses(rows, values)[0]
+    )
 
 
 def test_the_simplest_that_none_beats_by_one_standard_error_is_chosen() -> None:
@@ -58,20 +60,22 @@ def test_the_simplest_that_none_beats_by_one_standard_error_is_chosen() -> None:
     rows = blends.rows(np.zeros((2, 100, 1)), np.zeros((100, 1)))
     off = [(rows.series < count)[:, None] * 1.0 for count in range(3)]
     methods = [tried(rows, "mean", off[2]), tried(rows, "hill-climb", off[1]), tried(rows, "nnls", off[0])]
-    found = concluded(QUICK, rows, methods[::-1])
-    assert [each.method for each in found.tried] == ["mean", "hill-climb", "nnls"] and found.best == "nnls"
-    assert [each.behind for each in found.tried] == pytest.approx([0.1, 0.05, 0.0])
+    found = compare_methods(QUICK, rows, methods[::-1])
+    assert [each.method for each in found.methods] == ["mean", "hill-climb", "nnls"] and found.best == "nnls"
+    assert [each.behind for each in found.methods] == pytest.approx([0.1, 0.05, 0.0])
     # of 20 series 2 (1) are off by 1: variance of a series 20/19 * 0.1 * 0.9 (0.05 * 0.95), of their mean a 20th
-    assert [each.error for each in found.tried] == pytest.approx([(0.09 / 19) ** 0.5, (0.0475 / 19) ** 0.5, 0.0])
+    assert [each.error for each in found.methods] == pytest.approx([(0.09 / 19) ** 0.5, (0.0475 / 19) ** 0.5, 0.0])
     # 0.1 behind with an error of 0.0688; 0.05 behind with an error of 0.05, which is not more than one
-    assert [each.beaten for each in found.tried] == ["nnls", "", ""] and found.chosen == "hill-climb"
+    assert [each.beaten for each in found.methods] == ["nnls", "", ""] and found.chosen == "hill-climb"
 
 
 def test_what_is_closer_than_a_millionth_is_not_beaten() -> None:
     rows = blends.rows(np.zeros((2, 100, 1)), np.zeros((100, 1)))
     for gap, by in ((5e-7, ""), (5e-5, "nnls")):
-        found = concluded(QUICK, rows, [tried(rows, "mean", rows.y + 1.0 + gap), tried(rows, "nnls", rows.y + 1.0)])
-        assert found.tried[0].beaten == by
+        found = compare_methods(
+            QUICK, rows, [tried(rows, "mean", rows.y + 1.0 + gap), tried(rows, "nnls", rows.y + 1.0)]
+        )
+        assert found.methods[0].beaten == by
 
 
 def test_a_best_method_that_errs_unlike_all_others_excuses_nothing() -> None:
@@ -84,16 +88,16 @@ def test_a_best_method_that_errs_unlike_all_others_excuses_nothing() -> None:
         tried(rows, "hill-climb", 0.99 - 0.99 * half),
         tried(rows, "lightgbm", 0.96 * half),
     ]
-    found = concluded(config, rows, methods)
-    assert found.best == "lightgbm" and found.tried[0].behind < found.tried[0].error
-    assert found.tried[0].beaten == "hill-climb" and found.chosen == "hill-climb"
+    found = compare_methods(config, rows, methods)
+    assert found.best == "lightgbm" and found.methods[0].behind < found.methods[0].error
+    assert found.methods[0].beaten == "hill-climb" and found.chosen == "hill-climb"
 
 
 def test_what_is_no_candidate_is_compared_and_never_chosen() -> None:
     rows = blends.rows(np.zeros((2, 100, 1)), np.zeros((100, 1)))
-    found = concluded(QUICK, rows, [tried(rows, "median", rows.y), tried(rows, "nnls", rows.y + 1.0)])
+    found = compare_methods(QUICK, rows, [tried(rows, "median", rows.y), tried(rows, "nnls", rows.y + 1.0)])
     assert (found.best, found.chosen) == ("nnls", "nnls")
-    assert found.tried[0].behind == -1.0 and not any(each.beaten for each in found.tried)
+    assert found.methods[0].behind == -1.0 and not any(each.beaten for each in found.methods)
 
 
 def test_auto_takes_the_mean_of_equals_and_weighs_unequals() -> None:
@@ -101,8 +105,8 @@ def test_auto_takes_the_mean_of_equals_and_weighs_unequals() -> None:
     y = rng.normal(size=(4000, 1))
     noise = rng.normal(size=(2, 4000, 1))
     equal, unequal = (blends.rows(y + noise * np.array([1.0, scale])[:, None, None], y) for scale in (1.0, 4.0))
-    assert decide(QUICK, equal).chosen == "mean"
-    assert decide(QUICK, unequal).chosen in ("hill-climb", "nnls")
+    assert choose_method(QUICK, equal).chosen == "mean"
+    assert choose_method(QUICK, unequal).chosen in ("hill-climb", "nnls")
     assert fit(replace(QUICK, method="auto"), equal).method == "mean"
 
 
@@ -127,7 +131,7 @@ def test_a_members_worth_is_the_blend_without_it() -> None:
     rows = blends.noisy(members=3)
     fitted, found = fit(QUICK, rows, "nnls"), nested(QUICK, rows, "nnls")
     known = member_contributions.contributions(QUICK, rows, fitted, found, [1.0, 2.0, None])
-    without = nested(QUICK, rows.only([0, 2]), "nnls").values
+    without = nested(QUICK, rows.select_members([0, 2]), "nnls").values
     assert known[1].without == pytest.approx(rows.metric(rows.y, without))
     assert known[1].gain == pytest.approx(known[1].without - rows.metric(rows.y, found.values))
     assert [each.weight for each in known] == list(fitted.weights or ())

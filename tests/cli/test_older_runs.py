@@ -13,7 +13,7 @@ from lab import planned
 
 from foldline.cli.main import main
 from foldline.core import files
-from foldline.experiment import clean, records
+from foldline.experiment import clean, runs_index
 from foldline.fit import boosting_cell, trainer
 
 PREVIOUS = {"trainer": 2, "boosting": 1}  # versions of the engine whose cells hold padded arrays (format 1)
@@ -47,23 +47,23 @@ def test_an_older_experiment_is_refused_in_one_sentence(
     before = tiny.tree(older)
     assert main([verb, "rides"]) == 2
     assert capsys.readouterr().err == (
-        f"error: {older} was made by an older version of foldline (format 1, this version reads {records.FORMAT}): "
+        f"error: {older} was made by an older version of foldline (format 1, this version reads {runs_index.FORMAT}): "
         "run `./run.sh train rides` again.\n"
     )
     assert tiny.tree(older) == before
 
 
 def test_an_experiment_of_a_newer_version_is_refused_too(latest: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rewrite(latest, format=records.FORMAT + 1)
+    rewrite(latest, format=runs_index.FORMAT + 1)
     assert main(["infer", "rides"]) == 2
-    assert f"made by a newer version of foldline (format {records.FORMAT + 1}," in capsys.readouterr().err
+    assert f"made by a newer version of foldline (format {runs_index.FORMAT + 1}," in capsys.readouterr().err
 
 
 def test_the_command_that_made_it_is_named(older: Path) -> None:
     files.write_json(older / "made.json", {"command": "./run.sh blend rides walks", "environment": {}, "seconds": {}})
-    assert records.made_by(older) == "./run.sh blend rides walks"
+    assert runs_index.made_by(older) == "./run.sh blend rides walks"
     (older / "made.json").unlink()
-    assert records.made_by(older) == "./run.sh train rides"
+    assert runs_index.made_by(older) == "./run.sh train rides"
 
 
 def test_the_board_lists_and_marks_it(older: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +73,7 @@ def test_the_board_lists_and_marks_it(older: Path, trained: Path, capsys: pytest
     tiny.run("board")
     out = capsys.readouterr().out
     assert f"rides/{older.name} * †" in out and "† recorded by another version of foldline" in out
-    rewrite(older, format=records.FORMAT)
+    rewrite(older, format=runs_index.FORMAT)
     tiny.run("board")
     assert "†" not in capsys.readouterr().out
 
@@ -84,7 +84,7 @@ def test_clean_keeps_the_latest_until_a_new_one_takes_its_place(older: Path, tra
     assert kept == {older.name, *cells}
     newer = older.with_name("f" * 16)
     shutil.copytree(older, newer)
-    rewrite(newer, format=records.FORMAT, cells=[])
+    rewrite(newer, format=runs_index.FORMAT, cells=[])
     files.replace_symlink(newer.parent / "latest", newer)
     kinds = {item.path.name: item.kind for item in clean.survey() if item.kind in ("kept", "old")}
     assert kinds == {newer.name: "kept", older.name: "old", **dict.fromkeys(cells, "old")}

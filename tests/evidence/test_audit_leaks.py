@@ -17,7 +17,7 @@ import pytest
 import tiny
 
 from foldline import blend, features
-from foldline.blend import Nested, Rows, post_processing
+from foldline.blend import BlendRows, NestedPredictions, post_processing
 from foldline.core import files
 from foldline.data import exact_rows, loading, target_grid
 from foldline.data.store import Store
@@ -26,7 +26,8 @@ from foldline.experiment import scoring
 from foldline.features.family import Columns, Family
 from foldline.fit import boosting_cell, network_cell, pretraining, scaler
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
-from foldline.run import cells, planning
+from foldline.run import cell_training, planning
+from foldline.run.cells import Cell
 
 Patch = pytest.MonkeyPatch
 WATCH = "train.watch={share = 0.3, best = true}"
@@ -114,7 +115,7 @@ def test_early_stopping_on_the_held_out_fold(check: str, named: str, rides: Path
 def test_pseudo_labels_of_teachers_that_were_trained_on_the_fold(check: str, rides: Path, monkeypatch: Patch) -> None:
     original = planning._cell
 
-    def with_all_teachers(given: Any, model: Any, fold: int | None, seed: int, made: Any) -> cells.Cell:
+    def with_all_teachers(given: Any, model: Any, fold: int | None, seed: int, made: Any) -> Cell:
         cell = original(given, model, fold, seed, made)
         return replace(cell, teachers=tuple(made)) if cell.teachers else cell
 
@@ -296,7 +297,7 @@ def test_a_grid_found_on_all_series(home: Path, monkeypatch: Patch) -> None:
 
 
 def test_a_network_trained_on_all_series(rides: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(cells, "labelled_series", lambda dense, _: labelled_series(dense, everything(dense)))
+    monkeypatch.setattr(cell_training, "labelled_series", lambda dense, _: labelled_series(dense, everything(dense)))
     leak(audits.found("held-out targets"), "hybrid fold 0 seed 0: the training loss, the network's weights")
 
 
@@ -342,7 +343,7 @@ def test_a_scaler_fitted_with_the_test_table(rides: Path, monkeypatch: Patch) ->
 def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkeypatch: Patch) -> None:
     original = blend.nested
 
-    def not_nested(config: Any, rows: Any) -> Nested:
+    def not_nested(config: Any, rows: Any) -> NestedPredictions:
         return replace(original(config, rows), values=blend.fit(config, rows).apply(rows.predictions))
 
     monkeypatch.setattr(blend, "nested", not_nested)
@@ -353,7 +354,7 @@ def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkey
 def test_rows_snapped_to_a_grid_of_their_own_fold(home: Path, monkeypatch: Patch) -> None:
     audits.rides(home, on_a_grid())
 
-    def of_all(nested: Nested, rows: Rows) -> np.ndarray:
+    def of_all(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
         return post_processing.snap(nested.values, target_grid.detect_grids(rows.y))
 
     assert audits.found("nested blend").verdict == "clean"

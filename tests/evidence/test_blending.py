@@ -22,7 +22,7 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import loading
 from foldline.evidence.blending import blend_comparison
-from foldline.experiment import inference, recorded
+from foldline.experiment import inference, stored_experiment
 
 QUICK = ("blend.trials=5", "blend.rounds=3")
 
@@ -165,12 +165,12 @@ def test_several_configs_are_blended_and_inferred_each_with_its_own_features(
     latest = trained / "runs" / "rides+more" / "latest"
     for stored in (trained / "runs" / "cells").glob("*/test-*.npy"):
         stored.unlink()  # so that the weights are really applied
-    again = recorded.read("rides+more")
+    again = stored_experiment.read("rides+more")
     test, _ = loading.load_test(again.config.data, again.levels)
-    task = inference.begin(again, test, Terminal(quiet=True))
+    task = inference.prepare(again, test, Terminal(quiet=True))
     assert len(task.jobs) == 6 and not any(job.finished for job in task.jobs)
     submitted = pl.read_csv(latest / "submission.csv")["speed"].to_numpy()
-    np.testing.assert_allclose(inference.finish(task, Terminal(quiet=True))[:, 0], submitted, rtol=1e-12)
+    np.testing.assert_allclose(inference.predict(task, Terminal(quiet=True))[:, 0], submitted, rtol=1e-12)
 
 
 def test_stacked_trees_use_the_spread_if_all_heads_have_one(home: Path, rides: Path) -> None:
@@ -180,18 +180,18 @@ def test_stacked_trees_use_the_spread_if_all_heads_have_one(home: Path, rides: P
     words = ["rides", f"model=[{', '.join(models).replace('TRAIN', '')}]", "train.epochs=1", "blend.method=lightgbm"]
     tiny.run("blend", *words, *QUICK)
     assert experiment_json(home)["blend"]["with_spread"] is True
-    again, terminal = recorded.read("rides"), Terminal(quiet=True)
+    again, terminal = stored_experiment.read("rides"), Terminal(quiet=True)
     test, _ = loading.load_test(again.config.data, again.levels)
-    predictions = inference.finish(inference.begin(again, test, terminal), terminal)
+    predictions = inference.predict(inference.prepare(again, test, terminal), terminal)
     submitted = pl.read_csv(home / "runs" / "rides" / "latest" / "submission.csv")["speed"].to_numpy()
     np.testing.assert_allclose(predictions[:, 0], submitted, rtol=1e-12)
 
 
 def test_members_without_weight_need_not_predict(trained: Path) -> None:
     tiny.run("blend", "rides", "blend.method=best-member", *QUICK)
-    again = recorded.read("rides")
+    again = stored_experiment.read("rides")
     test, _ = loading.load_test(again.config.data, again.levels)
-    task = inference.begin(again, test, Terminal(quiet=True))
+    task = inference.prepare(again, test, Terminal(quiet=True))
     assert len(task.jobs) == 2 and len({job.cell.model.label for job in task.jobs}) == 1
 
 
@@ -247,11 +247,11 @@ def test_a_member_from_outside_is_weighed_and_stored(
     blend = experiment_json(trained)["blend"]
     assert dict(zip(blend["labels"], blend["weights"], strict=True))["friend"] > 0.9
     assert found(trained)["time.predict_1000_series_s"]["friend"] is None
-    again, terminal = recorded.read("rides"), Terminal(quiet=True)
+    again, terminal = stored_experiment.read("rides"), Terminal(quiet=True)
     for path in ("oof.csv", "test.csv"):
         Path(path).unlink()
     test, _ = loading.load_test(again.config.data, again.levels)
-    predictions = inference.finish(inference.begin(again, test, terminal), terminal)
+    predictions = inference.predict(inference.prepare(again, test, terminal), terminal)
     submitted = pl.read_csv(trained / "runs" / "rides" / "latest" / "submission.csv")["speed"].to_numpy()
     np.testing.assert_allclose(predictions[:, 0], submitted, rtol=1e-12)
 
@@ -259,10 +259,10 @@ def test_a_member_from_outside_is_weighed_and_stored(
 def test_a_member_from_outside_has_predictions_for_one_test_file(trained: Path, tmp_path: Path) -> None:
     tiny.run("blend", "rides", outside_member(trained), "blend.method=mean", *QUICK)
     other = tiny.write(tmp_path / "new", {"test": tiny.frames(test_series=6)["test"]})
-    again, terminal = recorded.read("rides"), Terminal(quiet=True)
+    again, terminal = stored_experiment.read("rides"), Terminal(quiet=True)
     test, _ = loading.load_test(replace(again.config.data, source=str(other)), again.levels)
     with pytest.raises(UserError, match="'friend' came from outside, and there are no predictions of it"):
-        inference.finish(inference.begin(again, test, terminal), terminal)
+        inference.predict(inference.prepare(again, test, terminal), terminal)
 
 
 def test_a_name_that_is_taken_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

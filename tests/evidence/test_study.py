@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from lab import dense
+from lab import small_store
 
 from foldline.cli.main import main
 from foldline.core import files
@@ -20,7 +20,7 @@ from foldline.evidence.study import step_cost, study_file, study_preparation, tr
 from foldline.evidence.study.step_cost import Cost, Subject
 from foldline.evidence.study.study_preparation import SizedSystem
 from foldline.evidence.study.study_results import SystemResult
-from foldline.experiment import config, records
+from foldline.experiment import config, runs_index
 
 FILE = """
 base = "rides.toml"
@@ -95,13 +95,13 @@ def test_parameters_are_those_that_are_trained() -> None:
         "here",
     )
     entry, conv, norms, head = 3 * 2 + 2, 2 * (2 * 2 + 2), 2 * 2 * 2, 2 * 2 + 2
-    assert width_search.parameters(path_free.models[0], dense()) == entry + conv + norms + head
+    assert width_search.parameters(path_free.models[0], small_store()) == entry + conv + norms + head
 
 
 def test_costs_come_for_each_number_of_steps_and_memory_grows(home: Path, rides: Path) -> None:
     install(home)
     plan = study_file.load(Path("study-rides"), [])
-    subject = Subject.of(plan.config_of(plan.systems[0], 32).models[0], dense())
+    subject = Subject.of(plan.config_of(plan.systems[0], 32).models[0], small_store())
     short, long = step_cost.measured(subject, 16, [16, 512])
     assert (short.steps, long.steps, short.batch) == (16, 512, 16)
     assert short.step_s > 0 and 0 <= short.peak_bytes < long.peak_bytes
@@ -134,7 +134,7 @@ def test_all_systems_have_the_wanted_size_and_cells_on_every_fold_and_seed(studi
         assert np.array(each["scores"]).shape == (3, 2) and each["score"] == pytest.approx(np.mean(each["scores"]))
         assert [point["steps"] for point in each["growth"]] == [8, 16] and each["step"]["steps"] == 10
     cells = {path.parent.name for path in (studied / "runs" / "cells").glob("*/done.json")}
-    assert len(cells) == 3 * 3 * 2 and cells == records.noted_cells(studied / "runs" / "study-rides" / "latest")
+    assert len(cells) == 3 * 3 * 2 and cells == runs_index.noted_cells(studied / "runs" / "study-rides" / "latest")
 
 
 def test_an_epochs_seconds_are_its_steps_times_the_fastest(studied: Path) -> None:

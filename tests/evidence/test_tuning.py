@@ -23,7 +23,7 @@ from foldline.evidence.tuning import trial_evaluation, workers
 from foldline.evidence.tuning.leases import Leases
 from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue, sampler
 from foldline.evidence.tuning.workers import TimeLimit
-from foldline.experiment import clean, config, recorded, scoring
+from foldline.experiment import clean, config, scoring, stored_experiment
 from foldline.output.tracking import WandbTracker
 
 TUNE = ["tune", "search", searches.TREES, searches.FOUR]
@@ -104,8 +104,8 @@ def test_a_trials_score_is_that_of_the_pipeline_on_the_searchs_folds(rides: Path
     tiny.run("train", "rides", searches.FOUR, "blend.method=mean")
     chosen = config.load(Path("rides"), [searches.FOUR, "blend.method=mean"])
     ready = trial_evaluation.prepare(chosen, (0,))
-    rows, _ = scoring.rows_of(members.of_plan(ready.plan), chosen, ready.train, ready.folds)
-    reported = recorded.read("rides").folder / "experiment.json"
+    rows, _ = scoring.blend_rows(members.of_plan(ready.plan), chosen, ready.train, ready.folds)
+    reported = stored_experiment.read("rides").folder / "experiment.json"
     blended = dict(json.loads(reported.read_text())["scores"])["blend (mean)"]
     assert trial_evaluation.fold_scores(ready, trial_evaluation.cells_of_folds(ready, [1, 3]), [1, 3]) == {
         1: blended[1],

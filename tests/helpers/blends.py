@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from foldline.blend import Rows
+from foldline.blend import BlendRows
 from foldline.data.metrics import METRICS
 
 
-def rows(predictions: np.ndarray, y: np.ndarray, metric: str = "mae", folds: int = 4, steps: int = 5) -> Rows:
+def rows(predictions: np.ndarray, y: np.ndarray, metric: str = "mae", folds: int = 4, steps: int = 5) -> BlendRows:
     """Members m0, m1, ...; series of `steps` rows, assigned to the folds in turn. predictions: (M, R, K), y: (R, K)."""
     series = np.arange(len(y)) // steps
     labels = tuple(f"m{number}" for number in range(len(predictions)))
-    return Rows(labels=labels, predictions=predictions, y=y, fold=series % folds, series=series, metric=METRICS[metric])
+    return BlendRows(
+        labels=labels, predictions=predictions, y=y, fold=series % folds, series=series, metric=METRICS[metric]
+    )
 
 
-def noisy(members: int = 3, count: int = 240, targets: int = 1, seed: int = 0, metric: str = "mae") -> Rows:
+def noisy(members: int = 3, count: int = 240, targets: int = 1, seed: int = 0, metric: str = "mae") -> BlendRows:
     """Truth and noise: a part that all members share, and a part of their own that grows from member to member."""
     rng = np.random.default_rng(seed)
     y = rng.normal(size=(count, targets))

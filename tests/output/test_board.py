@@ -17,7 +17,7 @@ import tiny
 
 from foldline.cli.main import main
 from foldline.core import files
-from foldline.experiment import clean, records
+from foldline.experiment import clean, runs_index
 from foldline.output import board
 from foldline.run import ledger
 
@@ -149,14 +149,14 @@ def test_each_table_has_a_best_of_its_own(house: Path, capsys: pytest.CaptureFix
 def test_an_experiment_is_described_in_a_line(house: Path) -> None:
     folder = house / "rides" / f"{2:016x}"
     line = f"rides/{2:016x}: b 0.75 + a 0.25, out-of-fold mae 0.50000"
-    assert records.described(folder) == line  # a bundle's experiment does not say how it was made
+    assert runs_index.describe(folder) == line  # a bundle's experiment does not say how it was made
     files.write_json(folder / "made.json", {"command": "./run.sh blend rides"})
     os.utime(folder / "experiment.json", (0.0, time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1))))
-    assert records.described(folder) == f"{line}, made by `blend` 2026-01-02 03:04"
+    assert runs_index.describe(folder) == f"{line}, made by `blend` 2026-01-02 03:04"
     value = files.read_json(folder / "experiment.json")
     value["blend"] = {"method": "lightgbm", "labels": ["a", "b"], "boosters": ["tree"]}
     files.write_json(folder / "experiment.json", value)
-    assert records.described(folder).startswith(f"rides/{2:016x}: LightGBM stack of a, b, ")
+    assert runs_index.describe(folder).startswith(f"rides/{2:016x}: LightGBM stack of a, b, ")
 
 
 def test_without_experiments_the_way_to_one_is_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,8 +230,8 @@ def test_what_a_search_an_audit_and_the_outside_left_stays_with_its_latest(house
     (house / "rides" / "audit").mkdir()
     for number, keys in ((7, ["trial", "gone-since"]), (8, ["student"])):
         folder = house / "search" / f"{number:016x}"
-        records.note_cells(folder, keys)
-        records.note_cells(folder, keys)  # it goes on
+        runs_index.note_cells(folder, keys)
+        runs_index.note_cells(folder, keys)  # it goes on
         assert (folder / "cells.txt").read_text().split() == sorted(keys)
         files.replace_symlink(folder.parent / "latest", folder)
     value = {**files.read_json(house / "rides" / f"{2:016x}" / "experiment.json")}

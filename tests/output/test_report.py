@@ -15,7 +15,7 @@ from foldline.cli import report as verb
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.experiment import recorded
+from foldline.experiment import stored_experiment
 from foldline.output import report
 from foldline.output.report import Provenance, ReportData, score_section
 from foldline.output.report.report_data import SUBMITTED
@@ -23,14 +23,14 @@ from foldline.output.report.report_data import SUBMITTED
 
 def report_data(name: str = "rides") -> ReportData:
     """What the report of the latest experiment shows."""
-    stored = recorded.read(name)
+    stored = stored_experiment.read(name)
     return verb.gather(stored, stored.config, Terminal(quiet=True))
 
 
 def again(name: str = "rides", *overrides: str) -> str:
     """The page, made again by the verb."""
     assert verb.run(Arguments("report", [name], list(overrides)), Terminal(quiet=True)) == 0
-    return (recorded.read(name).folder / "report.html").read_text()
+    return (stored_experiment.read(name).folder / "report.html").read_text()
 
 
 def sections(text: str) -> list[str]:

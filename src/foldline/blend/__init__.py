@@ -1,29 +1,39 @@
-"""Blending: many members' predictions become one, by weights that only out-of-fold predictions have decided.
+"""Blending: the predictions of several members become one; weights are fitted on out-of-fold predictions only.
 
-- base.py: [blend], and the rows a blend is fitted on
-- rules.py: fitted blends: JSON in, JSON out, applied with numpy (and LightGBM where it stacked)
-- weights.py: best member, hill climbing, least squares, least absolute deviations, Optuna
-- stack.py: ridge and LightGBM on the members' predictions
-- methods.py: all by name, from simple to involved: fitted, scored nested, chosen between
-- study.py: what each member is worth, how alike they are, what they cost
-- mixture.py: several configs, and members from outside (outside.py), as one experiment
-- findings.py: all that `./run.sh blend` found: tables, JSON, a page (page.py, pictures.py)
+- blend_config.py: [blend] and [[blend.outside]]
+- blend_rows.py: the out-of-fold rows that a blend is fitted on
+- methods.py: all methods by name, from simple to complex: fit one, score it nested, choose one ("auto")
+- weights.py: methods that find weights: best member, hill climbing, least squares, least absolute deviations, Optuna
+- stacking.py: methods with a second model: ridge regression and LightGBM on the members' predictions
+- fitted_blend.py: a fitted blend: stored as JSON, applied with numpy (and LightGBM where it was stacked by it)
+- members.py: what is blended: a model's cells, or predictions that were made elsewhere
+- outside_members.py: reads and checks predictions that were made elsewhere
+- post_processing.py: [post]: rounding to the targets' grid, exact rows
 """
 
-from foldline.blend.blend_config import BlendConfig, OutsideConfig, Rows
-from foldline.blend.methods import Decision, Nested, Tried, applied, decide, fit, nested
-from foldline.blend.rules import Blend
+from foldline.blend.blend_config import BlendConfig, OutsideConfig
+from foldline.blend.blend_rows import BlendRows
+from foldline.blend.fitted_blend import Blend
+from foldline.blend.methods import (
+    MethodComparison,
+    MethodScore,
+    NestedPredictions,
+    apply_blend,
+    choose_method,
+    fit,
+    nested,
+)
 
 __all__ = [
     "Blend",
     "BlendConfig",
-    "Decision",
-    "Nested",
+    "BlendRows",
+    "MethodComparison",
+    "MethodScore",
+    "NestedPredictions",
     "OutsideConfig",
-    "Rows",
-    "Tried",
-    "applied",
-    "decide",
+    "apply_blend",
+    "choose_method",
     "fit",
     "nested",
 ]

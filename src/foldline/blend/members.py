@@ -1,4 +1,4 @@
-"""Members of a blend: a model's cells, or predictions that were made elsewhere. To a blend they look the same."""
+"""Members of a blend: a model's cells, or predictions that were made elsewhere. A blend treats both alike."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data.store import Store
-from foldline.run import cells
+from foldline.run import predictions
 from foldline.run.cells import Cell
 
 OUT_OF_FOLD = "out_of_fold.npy"  # of a member from outside, beside its test predictions
@@ -19,34 +19,35 @@ OUT_OF_FOLD = "out_of_fold.npy"  # of a member from outside, beside its test pre
 
 @dataclass(frozen=True)
 class Member:
-    """What a blend weighs. R rows, K targets."""
+    """One input of a blend: it predicts all training rows out of fold, and all test rows. R rows, K targets."""
 
     label: str
     cells: tuple[Cell, ...] = ()
-    source: str = ""  # hash of what came from outside
+    source: str = ""  # hash of predictions from outside
     rows: np.ndarray | None = None  # (R, K) out-of-fold predictions from outside
     tests: Mapping[str, Path] = field(default_factory=dict)  # test table's fingerprint -> predictions from outside
 
     def out_of_fold(self, store: Store) -> np.ndarray:
-        """(R, K) predictions of the training rows, each by models that never saw its series."""
+        """Return (R, K) predictions of the training rows, each by models that were not trained on its series."""
         if self.rows is not None:
             return self.rows
-        return cells.out_of_fold(self.cells, store)
+        return predictions.out_of_fold(self.cells, store)
 
     def spread(self, store: Store) -> np.ndarray | None:
-        """(R, K) expected absolute error of those, where the member's head knows it: mean over seeds."""
-        return cells.out_of_fold_spread(self.cells, store)
+        """Return the (R, K) expected absolute error of these, mean over seeds; None: the head does not predict it."""
+        return predictions.out_of_fold_spread(self.cells, store)
 
     def test(self, store: Store, spread: bool = False) -> np.ndarray:
-        """(R, K) test predictions, or their spread: mean over folds and seeds.
+        """Return (R, K) test predictions, or their spread: mean over folds and seeds.
 
         Raises:
             UserError: they were made elsewhere, and not for this file.
         """
         if not self.cells:
             return self._from_outside(store.fingerprint)
-        paths = [cells.test_path(cell, store.fingerprint) for cell in self.cells]
-        paths = [cells.spread_path(path) for path in paths] if spread else paths
+        paths = [cell.test_path(store.fingerprint) for cell in self.cells]
+        paths = [predictions.spread_path(path) for path in paths] if spread else paths
+        # one file at a time, added up in the order of the cells: little memory, and the same last bits every time
         total = files.read_array(paths[0]).astype(np.float64)
         for path in paths[1:]:
             total += files.read_array(path, mapped=True)
@@ -63,18 +64,18 @@ class Member:
 
 
 def of_plan(plan: Sequence[Cell], prefix: str = "") -> list[Member]:
-    """One member a model, in the order of the plan."""
+    """Make one member of each model's cells, in the order of the plan. prefix: of the labels."""
     labels = dict.fromkeys(cell.model.label for cell in plan)
     return [Member(prefix + label, tuple(cell for cell in plan if cell.model.label == label)) for label in labels]
 
 
-def refuse_same_names(every: Sequence[Member]) -> None:
-    """Two members of one name could not be told apart in tables, nor in what `infer` reads.
+def refuse_same_names(members: Sequence[Member]) -> None:
+    """Refuse members of one name: tables and `infer` could not tell them apart.
 
     Raises:
-        UserError: naming them.
+        UserError: two members have the same label.
     """
-    labels = [member.label for member in every]
+    labels = [member.label for member in members]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise UserError(
@@ -82,15 +83,15 @@ def refuse_same_names(every: Sequence[Member]) -> None:
         )
 
 
-def labelled(labels: Sequence[str], members: Sequence[Member]) -> list[Member]:
-    """The members of those labels, in that order."""
+def by_labels(labels: Sequence[str], members: Sequence[Member]) -> list[Member]:
+    """Select the members of those labels, in that order."""
     by_label = {member.label: member for member in members}
     return [by_label[label] for label in labels]
 
 
-def once(every: Sequence[Member]) -> list[Member]:
-    """Members without copies: two configs of a blend may have a model in common."""
+def without_duplicates(members: Sequence[Member]) -> list[Member]:
+    """Keep the first of members with the same cells: two configs of a blend may have a model in common."""
     found: dict[frozenset[str], Member] = {}
-    for member in every:
+    for member in members:
         found.setdefault(frozenset(cell.key for cell in member.cells), member)
     return list(found.values())

@@ -1,7 +1,7 @@
-"""The methods by name, from simple to involved; how they are fitted, scored and chosen between.
+"""The methods by name, from simple to complex; how they are fitted, scored and chosen between.
 
-Scores are nested: a fold's rows never help to weigh themselves. "auto" decides inside the fit, so that its own score is
-nested too: the choice is made anew without the fold that is scored.
+Scores are nested: the rows of a fold are blended by weights fitted on the other folds. "auto" chooses inside the fit,
+so its own score is nested, too: for each fold the method is chosen again, without that fold.
 """
 
 from __future__ import annotations
@@ -13,49 +13,51 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foldline.blend import stacking, weights
-from foldline.blend.blend_config import BlendConfig, Rows
-from foldline.blend.rules import Agreeing, Blend, Rule, Trimmed, Weighted, middle
+from foldline.blend.blend_config import BlendConfig
+from foldline.blend.blend_rows import BlendRows
+from foldline.blend.fitted_blend import Blend, MeanOrMedian, Rule, TrimmedMean, WeightedSum, sorted_median
 
-EQUAL = 1e-6  # of the mean loss: what is closer is the same but for rounding
-CUTOFFS = 21  # limits that the spread rule tries: even quantiles of the members' range
-
-
-def _weighted(found: np.ndarray) -> Weighted:
-    return Weighted(tuple(found.tolist()))
+EQUAL = 1e-6  # of the mean loss: a smaller difference is rounding, which no standard error covers
+LIMITS = 21  # limits that the spread rule tries: even quantiles of the members' range
 
 
-def _mean(rows: Rows, config: BlendConfig) -> Weighted:
-    return Weighted((1 / len(rows.labels),) * len(rows.labels))
+def _weighted(found: np.ndarray) -> WeightedSum:
+    return WeightedSum(tuple(found.tolist()))
 
 
-def _median(rows: Rows, config: BlendConfig) -> Trimmed:
-    return Trimmed((len(rows.labels) - 1) // 2)
+def _mean(rows: BlendRows, config: BlendConfig) -> WeightedSum:
+    return WeightedSum((1 / len(rows.labels),) * len(rows.labels))
 
 
-def _trimmed(rows: Rows, config: BlendConfig) -> Trimmed:
+def _median(rows: BlendRows, config: BlendConfig) -> TrimmedMean:
+    return TrimmedMean((len(rows.labels) - 1) // 2)
+
+
+def _trimmed(rows: BlendRows, config: BlendConfig) -> TrimmedMean:
     count = len(rows.labels)
-    return Trimmed(min(math.ceil(config.trim * count), (count - 1) // 2))
+    return TrimmedMean(min(math.ceil(config.trim * count), (count - 1) // 2))  # one or two members are always left
 
 
-def _agreeing(rows: Rows, config: BlendConfig) -> Agreeing:
-    """For each target the limit of the members' range that does best: the mean up to it, the median above."""
+def _mean_or_median(rows: BlendRows, config: BlendConfig) -> MeanOrMedian:
+    """Find for each target the best limit of the members' range: the mean up to it, the median above."""
     ordered = np.sort(rows.predictions, axis=0)
     reach = ordered[-1] - ordered[0]
-    gain = rows.metric.loss(rows.y, rows.predictions.mean(axis=0)) - rows.metric.loss(rows.y, middle(ordered))
+    # loss of the mean above that of the median, (R, K): the sum of it over the rows below a limit is to be least
+    excess = rows.metric.loss(rows.y, rows.predictions.mean(axis=0)) - rows.metric.loss(rows.y, sorted_median(ordered))
     limits = []
     for target in range(rows.y.shape[1]):
-        tried = np.quantile(reach[:, target], np.linspace(0, 1, CUTOFFS))
-        losses = [gain[reach[:, target] <= limit, target].sum() for limit in tried]
+        tried = np.quantile(reach[:, target], np.linspace(0, 1, LIMITS))
+        losses = [excess[reach[:, target] <= limit, target].sum() for limit in tried]
         limits.append(float(tried[int(np.argmin(losses))]))
-    return Agreeing(tuple(limits))
+    return MeanOrMedian(tuple(limits))
 
 
-FITS: dict[str, Callable[[Rows, BlendConfig], Rule]] = {  # from simple to involved: the order in which "auto" prefers
+FITS: dict[str, Callable[[BlendRows, BlendConfig], Rule]] = {  # from simple to complex: the order of "auto"
     "best-member": lambda rows, config: _weighted(weights.best_member(rows)),
     "mean": _mean,  # nothing is fitted
     "median": _median,
     "trimmed-mean": _trimmed,
-    "spread": _agreeing,  # one number a target
+    "spread": _mean_or_median,  # one number a target
     "hill-climb": lambda rows, config: _weighted(weights.climb(rows, config)),  # M weights, none negative, of sum 1
     "nnls": lambda rows, config: _weighted(weights.nnls(rows)),
     "lad": lambda rows, config: _weighted(weights.lad(rows)),
@@ -65,95 +67,96 @@ FITS: dict[str, Callable[[Rows, BlendConfig], Rule]] = {  # from simple to invol
 }
 
 
-def fit(config: BlendConfig, rows: Rows, name: str | None = None) -> Blend:
-    """Fit a blend on out-of-fold rows. name: the method, where it is not what the config says ("auto" decides here)."""
+def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
+    """Fit a blend on out-of-fold rows. name: the method, where it is not the config's ("auto" chooses one here)."""
     if len(rows.labels) == 1:
-        return Blend("best-member", rows.labels, Weighted((1.0,)))
-    name = name or config.used
+        return Blend("best-member", rows.labels, WeightedSum((1.0,)))
+    name = name or config.method_used
     if name == "auto":
-        name = decide(config, rows).chosen
-    return Blend(name, rows.labels, FITS[name](rows.drawn(config.values, config.seed), config))
+        name = choose_method(config, rows).chosen
+    return Blend(name, rows.labels, FITS[name](rows.sample(config.values, config.seed), config))
 
 
 @dataclass(frozen=True)
-class Nested:
-    """Out-of-fold rows blended without looking at themselves."""
+class NestedPredictions:
+    """Out-of-fold rows, each blended by a blend that was not fitted on its fold."""
 
     values: np.ndarray  # (R, K)
-    fitted: tuple[Blend, ...]  # one a part: fitted on all the others
+    fitted: tuple[Blend, ...]  # one for each part of `BlendRows.cv_parts`: fitted on all the others
 
 
-def nested(config: BlendConfig, rows: Rows, name: str | None = None) -> Nested:
-    """Each fold by a blend that was fitted on the other folds (each deal of series, where there is one fold only)."""
-    values, fitted, parts = np.empty(rows.y.shape), [], rows.parts
+def nested(config: BlendConfig, rows: BlendRows, name: str | None = None) -> NestedPredictions:
+    """Blend the rows of each fold by a blend that is fitted on the other folds. name: as in `fit`."""
+    values, fitted, parts = np.empty(rows.y.shape), [], rows.cv_parts
     for part in np.unique(parts):
         inside = parts == part
         fitted.append(fit(config, rows.where(~inside), name))
-        values[inside] = applied(fitted[-1], rows.where(inside))
-    return Nested(values, tuple(fitted))
+        values[inside] = apply_blend(fitted[-1], rows.where(inside))
+    return NestedPredictions(values, tuple(fitted))
 
 
-def applied(fitted: Blend, rows: Rows) -> np.ndarray:
-    """(R, K) blended rows."""
+def apply_blend(fitted: Blend, rows: BlendRows) -> np.ndarray:
+    """Blend rows: (R, K)."""
     return fitted.apply(rows.predictions, rows.spread)
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One method, scored nested."""
+class MethodScore:
+    """One method and its nested score."""
 
     method: str
-    nested: Nested
+    nested: NestedPredictions
     score: float
     losses: np.ndarray  # (S,) sum of losses over each series' rows
     behind: float = 0.0  # mean loss above that of the candidate that scores best
     error: float = 0.0  # standard error of that difference
-    beaten: str = ""  # by which candidate, if any is ahead by more than one standard error: the one most errors ahead
+    beaten: str = ""  # the candidate that is most standard errors ahead, where one is ahead by more than one
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Methods compared on the same rows, from simple to involved."""
+class MethodComparison:
+    """Methods compared on the same rows, from simple to complex."""
 
-    tried: tuple[Tried, ...]
+    methods: tuple[MethodScore, ...]
     best: str  # the candidate with the lowest nested score
-    chosen: str  # the simplest candidate that none beats
+    chosen: str  # the simplest candidate that no other one beats
 
 
-def decide(config: BlendConfig, rows: Rows) -> Decision:
+def choose_method(config: BlendConfig, rows: BlendRows) -> MethodComparison:
     """Score the candidates nested, and choose the simplest that no other one beats by more than one standard error.
 
-    The error is that of the paired difference of the two methods' mean losses, series being what is drawn: methods
+    The error is that of the paired difference of two methods' mean losses, with series drawn at random: the methods
     share their rows, and most of what makes a series hard is hard for all. The rule of one standard error is that of
     Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, https://doi.org/10.1201/9781315139470.
-    It is asked of every pair, as a model confidence set does (Hansen, Lunde & Nason 2011,
-    https://doi.org/10.3982/ECTA5771): against the best alone, one that errs unlike all others would excuse everything.
+    It is applied to every pair, as in a model confidence set (Hansen, Lunde & Nason 2011,
+    https://doi.org/10.3982/ECTA5771). Compared with the best alone, a method could pass for undecided only because
+    the best one's errors are unlike all others', which makes the standard error large.
     """
-    return concluded(config, rows, list(scored(config, rows, config.candidates)))
+    return compare_methods(config, rows, list(score_methods(config, rows, config.candidates)))
 
 
-def scored(config: BlendConfig, rows: Rows, names: Sequence[str]) -> Iterator[Tried]:
-    """Methods one by one, from simple to involved."""
+def score_methods(config: BlendConfig, rows: BlendRows, names: Sequence[str]) -> Iterator[MethodScore]:
+    """Score methods nested, one by one, from simple to complex."""
     for name in (known for known in FITS if known in names):
         found = nested(config, rows, name)
-        yield Tried(name, found, rows.metric(rows.y, found.values), series_losses(rows, found.values)[0])
+        yield MethodScore(name, found, rows.metric(rows.y, found.values), series_losses(rows, found.values)[0])
 
 
-def concluded(config: BlendConfig, rows: Rows, tried: Sequence[Tried]) -> Decision:
-    """The decision, once all methods are scored; those that are no candidates are compared and never chosen."""
-    tried = sorted(tried, key=lambda each: list(FITS).index(each.method))
-    candidates = [each for each in tried if each.method in config.candidates]
+def compare_methods(config: BlendConfig, rows: BlendRows, scored: Sequence[MethodScore]) -> MethodComparison:
+    """Compare scored methods and choose one; those that are no candidates are compared and never chosen."""
+    scored = sorted(scored, key=lambda each: list(FITS).index(each.method))
+    candidates = [each for each in scored if each.method in config.candidates]
     best, counts = min(candidates, key=lambda each: each.score), series_losses(rows, rows.y)[1]
     compared = []
-    for each in tried:
+    for each in scored:
         behind, error = difference(each.losses, best.losses, counts)
         compared.append(replace(each, behind=behind, error=error, beaten=_beaten(each, candidates, counts)))
     chosen = next(each.method for each in compared if each.method in config.candidates and not each.beaten)
-    return Decision(tuple(compared), best.method, chosen)
+    return MethodComparison(tuple(compared), best.method, chosen)
 
 
-def _beaten(one: Tried, candidates: Sequence[Tried], counts: np.ndarray) -> str:
-    """The candidate that is most standard errors ahead; empty where none is more than one ahead."""
+def _beaten(one: MethodScore, candidates: Sequence[MethodScore], counts: np.ndarray) -> str:
+    """Name the candidate that is most standard errors ahead; empty where none is more than one ahead."""
     most, by = 1.0, ""
     for other in candidates:
         behind, error = difference(one.losses, other.losses, counts)
@@ -163,15 +166,15 @@ def _beaten(one: Tried, candidates: Sequence[Tried], counts: np.ndarray) -> str:
     return by
 
 
-def series_losses(rows: Rows, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(S,) sum of losses over each series' rows, mean over targets, and (S,) number of rows. values: (R, K)."""
+def series_losses(rows: BlendRows, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum losses over each series' rows, mean over targets: (S,), and count the rows: (S,). values: (R, K)."""
     series = np.unique(rows.series, return_inverse=True)[1]
     losses = rows.metric.loss(rows.y, values).mean(axis=1)
     return np.bincount(series, losses), np.bincount(series)
 
 
 def difference(one: np.ndarray, other: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """Mean loss of one above that of the other, and its standard error over series.
+    """Compute the mean loss of one above that of the other, and its standard error over series.
 
     A mean over rows is a ratio of sums over series, rows and losses both being random; its error is linearised. Source:
     Cochran 1977, Sampling Techniques, section 6.3.

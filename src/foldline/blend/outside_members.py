@@ -1,4 +1,4 @@
-"""Members from outside: an out-of-fold and a test file that somebody else's models left, checked against our rows.
+"""Members from outside: an out-of-fold and a test file of models that were trained elsewhere, checked against our rows.
 
     [[blend.outside]]                      or   ./run.sh blend sample --outside friend=oof.csv,test.csv
     name = "friend"
@@ -6,7 +6,7 @@
     test = "friend/test.parquet"           # the same for each test row
     fold = "fold"                          # a column of oof: which fold held the row out; may be left out
 
-What passes is kept under runs/outside, named after the files' content: `infer` and `report` need the files no more.
+Predictions that pass are copied to runs/outside, under the hash of their values: `infer` and `report` read the copies.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from foldline.data.table import Table
 
 
 def load_all(
-    wanted: Sequence[OutsideConfig], competition: Competition, folds: Folds, terminal: Terminal
+    configs: Sequence[OutsideConfig], competition: Competition, folds: Folds, terminal: Terminal
 ) -> list[Member]:
-    """`load` for each, with a warning where nothing shows by which folds its rows were held out."""
-    found = [load(named, competition, folds) for named in wanted]
-    for stranger in (named for named in wanted if not named.fold):
+    """Read each member; warn where no column shows by which folds its rows were held out."""
+    loaded = [load(config, competition, folds) for config in configs]
+    for unchecked in (config for config in configs if not config.fold):
         terminal.warn(
-            f"{stranger.name}: nothing shows by which folds {stranger.oof} was held out; if they are not ours, its "
+            f"{unchecked.name}: nothing shows by which folds {unchecked.oof} was held out; if they are not ours, its "
             "score and its weight are too good. Name the column of it that holds the fold, if it has one."
         )
-    return found
+    return loaded
 
 
 def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Member:
-    """Read and check both files.
+    """Read and check both files of a member, and copy them to runs/outside.
 
     Raises:
-        UserError: no file, not just our rows, a value that is no finite number, or other folds than ours.
+        UserError: a file is missing, has other rows than ours or a value that is no finite number, or has other folds.
     """
     where = f"member {config.name!r} from outside"
     train, test = competition.train, competition.test
-    known = _read(Path(config.oof), train, where, config.fold)
+    train_rows = _read(Path(config.oof), train, where, config.fold)
     if config.fold:
-        _check_folds(known[config.fold], train, folds, Path(config.oof))
-    asked = _read(Path(config.test), test, where)
-    values = [frame.select(competition.data.target).to_numpy() for frame in (known, asked)]
+        _check_folds(train_rows[config.fold], train, folds, Path(config.oof))
+    test_rows = _read(Path(config.test), test, where)
+    values = [frame.select(competition.data.target).to_numpy() for frame in (train_rows, test_rows)]
     source = files.digest_arrays(*values)
     folder = files.runs() / "outside" / f"{source}-{test.fingerprint}"
     for name, rows in ((members.OUT_OF_FOLD, values[0]), ("test.npy", values[1])):
@@ -64,7 +64,7 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
 
 
 def parse(text: str, where: str) -> OutsideConfig:
-    """`NAME=OOF_FILE,TEST_FILE[,FOLD_COLUMN]` as the table it stands for."""
+    """Parse `NAME=OOF_FILE,TEST_FILE[,FOLD_COLUMN]`. where: the option, for messages."""
     name, _, rest = text.partition("=")
     parts = rest.split(",")
     if not name or len(parts) not in (2, 3) or not all(parts):
@@ -76,7 +76,7 @@ def parse(text: str, where: str) -> OutsideConfig:
 
 
 def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
-    """Targets (and folds) of the file, in the order of the table's rows."""
+    """Read the targets (and folds) of a file, in the order of the table's rows. where: the member, for messages."""
     data, ids = table.data, table.frame[table.data.id]
     path = path.expanduser()
     if not path.exists():
@@ -103,10 +103,11 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
 
 
 def _check_folds(theirs: pl.Series, table: Table, folds: Folds, path: Path) -> None:
-    """Refuse predictions that were held out by other folds; what the folds are called does not matter."""
+    """Refuse predictions that were held out by other folds; the folds' names may differ from ours."""
     ours = np.repeat(folds.assignment, table.lengths)
     rows = pl.DataFrame({"key": table.frame[table.data.key], "ours": ours, "theirs": theirs.cast(pl.String)})
     pairs = rows.unique(["ours", "theirs"], keep="first", maintain_order=True)
+    # one fold of ours in two of theirs, or the reverse: not the same partition
     split = pairs.filter(pl.col("ours").is_duplicated() | pl.col("theirs").is_duplicated())
     if split.height:
         key, own, other = split.row(-1)

@@ -1,10 +1,12 @@
-"""What is done to blended predictions: snapping to the target's grid, and exact rows in their place.
+"""[post], steps after the blend: rounding to the targets' grid, and exact rows in place of predictions.
 
-Whatever is fitted here is fitted on the series outside a fold when its effect on a score is reported.
+Where a score is reported, a grid is fitted, and the choice to use it is made, without the fold that is scored
+(experiment/scoring.py). Exact rows are computed from the inputs and proven, so they need no such check.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,32 +23,35 @@ class PostConfig:
     decode: bool = False  # put exact rows, read back from the inputs, in place of predictions (ventilator only)
 
 
-def helpful_grids(truth: np.ndarray, values: np.ndarray, metric: Metric) -> list[Grid | None]:
-    """Find, for each target, the even grid of its true values, where snapping to it lowers the metric on these rows.
+def helpful_grids(truth: np.ndarray, predictions: np.ndarray, metric: Metric) -> list[Grid | None]:
+    """Find the even grid of each target's true values, where rounding to it improves the metric on these rows.
 
-    A squared error is least at the mean, which lies off the grid: there a step like this one harms more often than not.
+    A squared error is least at the mean, which lies between grid values: rounding makes it worse more often than not.
+    Targets are decided on one after the other, each beside the ones before as they were decided, and by the metric of
+    all targets together: that is what the competition counts, however it weighs them.
 
     Args:
-        truth, values: (R, K) targets and their predictions, of the rows that may decide.
+        truth, predictions: (R, K) of the rows that decide.
     """
-    grids = detect_grids(truth)
-    return [
-        grid if grid is not None and _gains(truth[:, k], values[:, k], grid, metric) else None
-        for k, grid in enumerate(grids)
-    ]
-
-
-def _gains(truth: np.ndarray, values: np.ndarray, grid: Grid, metric: Metric) -> bool:
-    return metric(truth, grid.snap(values)) < metric(truth, values)
+    chosen: list[Grid | None] = [None] * truth.shape[1]
+    best = metric(truth, predictions)
+    for target, grid in enumerate(detect_grids(truth)):
+        if grid is None:
+            continue
+        tried = [*chosen[:target], grid, *chosen[target + 1 :]]
+        score = metric(truth, snap(predictions, tried))
+        if metric.is_better(score, best):
+            chosen, best = tried, score
+    return chosen
 
 
 def paste(values: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """(..., 1) predictions with exact ones (...) in their place, where those are not NaN."""
+    """Replace (..., 1) predictions by exact values (...), where those are not NaN."""
     return np.where(np.isnan(exact), values[..., 0], exact)[..., None]
 
 
-def snap(values: np.ndarray, grids: list[Grid | None]) -> np.ndarray:
-    """(..., K) values, each target snapped to its grid where it has one."""
+def snap(values: np.ndarray, grids: Sequence[Grid | None]) -> np.ndarray:
+    """Round (..., K) values to the grid of their target, where it has one."""
     return np.stack(
         [values[..., k] if grid is None else grid.snap(values[..., k]) for k, grid in enumerate(grids)], axis=-1
     )

@@ -1,6 +1,6 @@
-"""Weights of a weighted sum: five ways to find them. Each takes rows and gives (M,) weights, none negative, of sum 1.
+"""Weights of a weighted sum: five ways to fit them. Each takes rows and returns (M,) weights, none negative, of sum 1.
 
-All look at out-of-fold predictions only, and at no more of them than [blend] values says.
+All are fitted on out-of-fold predictions only, and on no more of them than `values` of [blend] allows.
 """
 
 from __future__ import annotations
@@ -9,24 +9,25 @@ import math
 
 import numpy as np
 
-from foldline.blend.blend_config import BlendConfig, Rows
+from foldline.blend.blend_config import BlendConfig
+from foldline.blend.blend_rows import BlendRows
 
-CLIMBS = 50  # picks of the hill climb: weights are multiples of 1/50, or of a shorter climb's length
+PICKS = 50  # of the hill climb: weights are multiples of 1/50, or of 1 / a smaller number of picks
 CUTS = 500  # most cutting planes of least absolute deviations
-TOLERANCE = 1e-5  # of its score: how far from the optimum the weights may be, proven by a lower bound
+TOLERANCE = 1e-5  # of the score: how far from the optimum it may be, by a lower bound; scores show five digits
 
 
-def best_member(rows: Rows) -> np.ndarray:
-    """All weight on the member with the lowest score."""
+def best_member(rows: BlendRows) -> np.ndarray:
+    """Put all weight on the member with the lowest score."""
     scores = [rows.metric(rows.y, member) for member in rows.predictions]
     return np.asarray(np.eye(len(scores))[int(np.argmin(scores))])
 
 
-def climb(rows: Rows, config: BlendConfig) -> np.ndarray:
-    """Greedy selection with replacement: add the member that helps the mean most, 50 times; the best prefix counts.
+def climb(rows: BlendRows, config: BlendConfig) -> np.ndarray:
+    """Select members greedily, with replacement: 50 times the one that improves the mean most; the best prefix is kept.
 
-    With several bags each climb chooses from a random part of the members, and the weights are averaged, which keeps
-    one lucky member from taking all. Source: Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432.
+    With several bags each climb chooses from a random part of the members, and the weights are averaged: a member that
+    is best by chance gets less weight. Source: Caruana et al. 2004, https://doi.org/10.1145/1015330.1015432.
     """
     count = len(rows.labels)
     if config.bags == 1:
@@ -35,15 +36,15 @@ def climb(rows: Rows, config: BlendConfig) -> np.ndarray:
     generator, total = np.random.default_rng(config.seed), np.zeros(count)
     for _ in range(config.bags):
         chosen = np.sort(generator.choice(count, size, replace=False))
-        total[chosen] += _climb(rows.only(chosen.tolist()))
+        total[chosen] += _climb(rows.select_members(chosen.tolist()))
     return total / config.bags
 
 
-def _climb(rows: Rows) -> np.ndarray:
+def _climb(rows: BlendRows) -> np.ndarray:
     picks: list[int] = []
     scores: list[float] = []
     total = np.zeros_like(rows.y, dtype=np.float64)
-    for size in range(1, CLIMBS + 1):
+    for size in range(1, PICKS + 1):
         tried = [rows.metric(rows.y, (total + member) / size) for member in rows.predictions]
         picks.append(int(np.argmin(tried)))
         scores.append(tried[picks[-1]])
@@ -52,31 +53,32 @@ def _climb(rows: Rows) -> np.ndarray:
     return np.bincount(picks[:length], minlength=len(rows.labels)) / length
 
 
-def nnls(rows: Rows) -> np.ndarray:
-    """Least squares with weights that are not negative and sum to 1: exact.
+def nnls(rows: BlendRows) -> np.ndarray:
+    """Fit least squares with weights that are not negative and sum to 1: exact.
 
     With errors E (prediction minus truth, R x M) the sum's error is E w wherever the weights sum to 1. So minimise
-    |E w|^2 + s^2 (1 - sum w)^2 over w >= 0: for any s > 0 the solution points where the constrained one does (along a
-    ray only the quotient of the two terms matters), and is divided by its sum. E enters by its QR factor alone.
+    |E w|^2 + s^2 (1 - sum w)^2 over w >= 0: for any s > 0 the solution has the direction of the constrained one (along
+    a ray only the quotient of the two terms matters), and is divided by its sum. The R factor of E's QR decomposition
+    replaces E: the sums of squares are the same.
     Sources: Lawson & Hanson 1974, Solving Least Squares Problems, ch. 23; Breiman 1996, Stacked regressions,
     https://doi.org/10.1007/BF00117832.
     """
     from scipy.optimize import nnls as solve
 
     triangle = np.linalg.qr(rows.errors, mode="r")
-    scale = float(np.abs(triangle).max()) or 1.0
+    scale = float(np.abs(triangle).max()) or 1.0  # s: any value does; one of the size of E keeps the digits
     stacked = np.vstack([triangle, np.full(len(rows.labels), scale)])
     weights = solve(stacked, np.append(np.zeros(len(triangle)), scale))[0]
     return np.asarray(weights / weights.sum())
 
 
-def lad(rows: Rows) -> np.ndarray:
-    """Least absolute deviations with weights that are not negative and sum to 1: the mean absolute error's optimum.
+def lad(rows: BlendRows) -> np.ndarray:
+    """Fit least absolute deviations with weights that are not negative and sum to 1: the mean absolute error's optimum.
 
     The linear program has two constraints a row, millions of them. They are made as they are needed: the errors' signs
     at some weights give one valid constraint for their sum (a cutting plane), a small program over all planes so far
-    gives the next weights and a lower bound, and it ends when the best score is within 1e-5 of that bound. Rows on
-    which all members err to one side add the same plane always, and are summed once.
+    gives the next weights and a lower bound, and it ends when the best score is within 1e-5 of that bound. Where the
+    errors of all members have one sign, a row's part of every plane is the same: these rows are summed once.
 
     Sources: Kelley 1960, The cutting-plane method, https://doi.org/10.1137/0108053; Wagner 1959, Linear programming
     techniques for regression analysis, https://doi.org/10.1080/01621459.1959.10501506.
@@ -88,11 +90,11 @@ def lad(rows: Rows) -> np.ndarray:
 
 
 def _cutting_planes(fixed: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Weights w of the simplex that minimise fixed @ w + sum |errors @ w|. errors: (R, M)."""
+    """Find the weights w >= 0 of sum 1 that minimise fixed @ w + sum |errors @ w|. fixed: (M,), errors: (R, M)."""
     from scipy.optimize import linprog
 
     count = len(fixed)
-    queue: list[np.ndarray] = [*np.eye(count), np.full(count, 1 / count)]
+    queue: list[np.ndarray] = [*np.eye(count), np.full(count, 1 / count)]  # weights that the first planes are made at
     planes: list[np.ndarray] = []
     best, lowest = queue[-1], math.inf
     objective, summing = np.append(np.zeros(count), 1.0), np.append(np.ones(count), 0.0)[None]
@@ -113,9 +115,10 @@ def _cutting_planes(fixed: np.ndarray, errors: np.ndarray) -> np.ndarray:
     return np.asarray(best)
 
 
-def optuna(rows: Rows, config: BlendConfig) -> np.ndarray:
-    """A search over weights by a tree-structured Parzen estimator, for metrics that have no exact way; begins with
-    equal weights and with each member alone.
+def optuna(rows: BlendRows, config: BlendConfig) -> np.ndarray:
+    """Search for weights by a tree-structured Parzen estimator, for metrics without an exact method.
+
+    The first trials are equal weights and each member alone.
 
     Source: Bergstra et al. 2011, https://papers.nips.cc/paper/4443; library https://optuna.org.
     """

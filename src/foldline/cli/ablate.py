@@ -13,8 +13,8 @@ from foldline.evidence.ablation import ablation_file, ablation_results, ablation
 from foldline.evidence.ablation.ablation_page import page
 from foldline.evidence.ablation.ablation_results import AblationResult
 from foldline.evidence.ablation.ablation_run import PreparedAblation
-from foldline.experiment import records
-from foldline.experiment.preparation import shown
+from foldline.experiment import runs_index
+from foldline.experiment.preparation import short_path
 from foldline.output.tracking import WandbTracker
 from foldline.run import estimate
 from foldline.run.cells import Job
@@ -36,7 +36,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     found = ablation_results.evaluate(prepared, terminal)
     _table(prepared, found, terminal)
     answer, where = _write(prepared, found, arguments.command_line)
-    terminal.result(answer, f"ablation: {shown(where)}")
+    terminal.result(answer, f"ablation: {short_path(where)}")
     return 0
 
 
@@ -85,7 +85,7 @@ def _write(prepared: PreparedAblation, found: AblationResult, command: str) -> t
     values = ablation_results.as_json(found)
     files.write_json(folder / "ablation.json", values)
     files.write_text(folder / "ablation.html", page(prepared, found, command))
-    records.note_cells(folder, prepared.keys)
+    runs_index.note_cells(folder, prepared.keys)
     files.replace_symlink(folder.parent / "latest", folder)
     verdicts = {each.name: each.significance.verdict for each in found.variants}
     where = folder.parent / "latest" / "ablation.html"

@@ -17,7 +17,7 @@ from foldline.evidence.audit import audit_page
 from foldline.evidence.audit.audit_check import AuditCheck, CheckResult, counted
 from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config as configs
-from foldline.experiment.preparation import shown
+from foldline.experiment.preparation import short_path
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -42,7 +42,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     files.write_json(folder / "audit.json", lines)
     files.write_text(folder / "audit.html", audit_page.page(config.name, found, arguments.command_line))
     _table(found, terminal)
-    terminal.say(f"page: {shown(folder / 'audit.html')}")
+    terminal.say(f"page: {short_path(folder / 'audit.html')}")
     return _conclude(found, folder, lines, terminal)
 
 

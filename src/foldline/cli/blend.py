@@ -13,13 +13,13 @@ from foldline.blend.methods import FITS
 from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data.target_range import Expected
+from foldline.data.target_range import TargetRange
 from foldline.evidence.blending import blend_page, member_contributions
 from foldline.evidence.blending.blend_comparison import BlendComparison
 from foldline.experiment import config as configs
-from foldline.experiment import mixture, preparation, recorded, scoring
-from foldline.experiment.mixture import Mixture
-from foldline.experiment.preparation import shown
+from foldline.experiment import multi_config, preparation, scoring, stored_experiment
+from foldline.experiment.multi_config import MultiConfigExperiment
+from foldline.experiment.preparation import short_path
 from foldline.experiment.scoring import Result
 from foldline.output import report, submission
 from foldline.output.report import ExactTables, Provenance, ReportData
@@ -34,12 +34,12 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     outside = [text.removeprefix(OUTSIDE) for text in arguments.overrides if text.startswith(OUTSIDE)]
     dry = "--dry-run" in arguments.flags
     chosen = [configs.load(Path(word), overrides) for word in arguments.words or ["quickstart"]]
-    mixed = mixture.assemble(chosen, outside, terminal, dry)
+    mixed = multi_config.prepare(chosen, outside, terminal, dry)
     for prepared in mixed.prepared:
-        preparation.summary(prepared, terminal)
+        preparation.print_summary(prepared, terminal)
     if dry:
         return _dry_run(mixed, terminal)
-    exact = preparation.decoded(mixed.config, mixed.competition, terminal)
+    exact = preparation.exact_tables(mixed.config, mixed.competition, terminal)
     changed = not (mixed.folder / "blend.html").exists() or any(any(each.jobs()) for each in mixed.prepared)
     track = _train(mixed, terminal)
     with terminal.bar("weighing", "nested"):
@@ -49,7 +49,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     predictions = scoring.predict(result.blend, result.grids, mixed.members, mixed.test, exact[1])
     path, report_data = _write(mixed, found, predictions, terminal), _report_data(mixed, found, exact)
     written = report.write(mixed.folder, report_data)
-    terminal.say(f"report: {shown(written)}")
+    terminal.say(f"report: {short_path(written)}")
     if changed:
         _track(mixed, report_data, WandbTracker(track, mixed.config.name, mixed.folder, "blend"), path, terminal)
     answer: dict[str, Any] = {
@@ -58,11 +58,11 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         "report": str(written),
         "experiment": mixed.folder.name,
     }
-    terminal.result(answer | found.to_json(), f"submission: {shown(path)}")
+    terminal.result(answer | found.to_json(), f"submission: {short_path(path)}")
     return 0
 
 
-def _train(mixed: Mixture, terminal: Terminal) -> TrackConfig:
+def _train(mixed: MultiConfigExperiment, terminal: Terminal) -> TrackConfig:
     """Train what is not trained yet. In wandb all cells are in one group, the blend's, and follow its [track].
 
     Returns [track] for the summary, as `run_cells` does.
@@ -74,7 +74,7 @@ def _train(mixed: Mixture, terminal: Terminal) -> TrackConfig:
     return track
 
 
-def _dry_run(mixed: Mixture, terminal: Terminal) -> int:
+def _dry_run(mixed: MultiConfigExperiment, terminal: Terminal) -> int:
     keys = {job.key for prepared in mixed.prepared for stage in prepared.jobs() for job in stage}
     labels = [member.label for member in mixed.members]
     last = f"dry run: {len(keys)} cells are left to train or to predict, and then {len(labels)} members to blend"
@@ -82,49 +82,51 @@ def _dry_run(mixed: Mixture, terminal: Terminal) -> int:
     return 0
 
 
-def _findings(mixed: Mixture, result: Result, command: str, terminal: Terminal) -> BlendComparison:
+def _findings(mixed: MultiConfigExperiment, result: Result, command: str, terminal: Terminal) -> BlendComparison:
     """Score every method, and what each member contributes to the blend."""
     config, rows = mixed.config.blend, result.rows
-    decision, known = result.decision, {member.label: member for member in mixed.members}
-    tried = [] if decision is None else list(decision.tried)
+    decision, known = result.comparison, {member.label: member for member in mixed.members}
+    tried = [] if decision is None else list(decision.methods)
     names = [name for name in FITS if name not in {each.method for each in tried}]
     with terminal.bar("methods", "scored") as update:
-        for number, each in enumerate(methods.scored(config, rows, names)):
+        for number, each in enumerate(methods.score_methods(config, rows, names)):
             tried.append(each)
             update(number + 1, len(names))
-    compared = methods.concluded(config, rows, tried)
+    compared = methods.compare_methods(config, rows, tried)
     with terminal.bar("members", "timed") as update:
         seconds = []
         for number, label in enumerate(rows.labels):
             seconds.append(member_contributions.cost(known[label], mixed.store_of(known[label])))
             update(number + 1, len(rows.labels))
     with terminal.bar("members", "left out"):
-        plain = next(each.nested for each in compared.tried if each.method == result.blend.method)
+        plain = next(each.nested for each in compared.methods if each.method == result.blend.method)
         contributions = member_contributions.contributions(config, rows, result.blend, plain, seconds)
     return BlendComparison(
         mixed.config, result, compared, tuple(contributions), member_contributions.correlation(rows), command
     )
 
 
-def _write(mixed: Mixture, found: BlendComparison, predictions: np.ndarray, terminal: Terminal) -> Path:
+def _write(mixed: MultiConfigExperiment, found: BlendComparison, predictions: np.ndarray, terminal: Terminal) -> Path:
     """Write tables, record, page and submission, check it at the gate, and return its path."""
     config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
-    expected = Expected.of(result.rows.y)
-    recorded.record(folder, config, mixed.parts, mixed.others, result, competition.levels, expected)
+    expected = TargetRange.of(result.rows.y)
+    stored_experiment.write(
+        folder, config, mixed.config_plans, mixed.outside_members, result, competition.levels, expected
+    )
     files.write_json(folder / "blend.json", found.to_json())
     files.write_text(folder / "blend.html", blend_page.page(found))
     for title, columns, rows in found.tables():
         terminal.table(title, columns, rows)
     for line in (f"blend: {found.verdict}", *found.remarks):
         terminal.say(line)
-    terminal.say(f"page: {shown(folder / 'blend.html')}")
+    terminal.say(f"page: {short_path(folder / 'blend.html')}")
     tested = competition.test
     table = submission.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
-    origin = recorded.origin(config, mixed.plan, folder, mixed.test.fingerprint, result.score)
+    origin = stored_experiment.origin(config, mixed.plan, folder, mixed.test.fingerprint, result.score)
     return submission.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
 
 
-def _report_data(mixed: Mixture, found: BlendComparison, exact: ExactTables) -> ReportData:
+def _report_data(mixed: MultiConfigExperiment, found: BlendComparison, exact: ExactTables) -> ReportData:
     """Gather what the report of the blended experiment shows."""
     return ReportData(
         config=mixed.config,
@@ -139,7 +141,7 @@ def _report_data(mixed: Mixture, found: BlendComparison, exact: ExactTables) -> 
 
 
 def _track(
-    mixed: Mixture, report_data: ReportData, tracker: WandbTracker, submission: Path, terminal: Terminal
+    mixed: MultiConfigExperiment, report_data: ReportData, tracker: WandbTracker, submission: Path, terminal: Terminal
 ) -> None:
     """Send the summary of the blend to the tracker, with its page."""
     artifacts = {"submission": submission, "folds": mixed.folds.path, "blend": mixed.folder / "blend.html"}

@@ -9,7 +9,7 @@ from typing import Any
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, unknown
-from foldline.experiment import records
+from foldline.experiment import runs_index
 from foldline.output import board
 from foldline.output.board import Group, Line
 
@@ -19,7 +19,7 @@ LATEST, OTHER_VERSION = "*", "†"  # marks behind the name of an experiment
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Show one table for each group of experiments that can be compared."""
-    found = records.experiments()
+    found = runs_index.experiments()
     names = {record.name for record in found}
     for word in arguments.words:
         if word not in names:

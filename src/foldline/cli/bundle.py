@@ -9,8 +9,8 @@ from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import parse_override
-from foldline.experiment import recorded, records
-from foldline.experiment.recorded import Stored
+from foldline.experiment import runs_index, stored_experiment
+from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output.kaggle import bundle, credentials, download
 
 OPTIONS = ("out", "wheels", "user", "competition")
@@ -18,12 +18,12 @@ OPTIONS = ("out", "wheels", "user", "competition")
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Pack the latest experiment, and print the commands that upload it."""
-    stored = recorded.read(Path(arguments.config).name.removesuffix(".toml"))
+    stored = stored_experiment.read(Path(arguments.config).name.removesuffix(".toml"))
     options = _options(arguments.overrides, stored)
     manifest = bundle.pack(stored, options)
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
     dataset, notebook = options.out / "dataset", options.out / "notebook"
-    terminal.say(f"from {records.described(stored.folder)}")
+    terminal.say(f"from {runs_index.describe(stored.folder)}")
     terminal.say(f"packed {len(stored.plan)} cells, {len(manifest['files'])} files, {size / 1e6:.1f} MB")
     if not options.user:
         where = "in both metadata files, or give user=NAME"
@@ -37,7 +37,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     return 0
 
 
-def _options(overrides: list[str], stored: Stored) -> bundle.Options:
+def _options(overrides: list[str], stored: StoredExperiment) -> bundle.Options:
     given = {}
     for text in overrides:
         (key, *more), value = parse_override(text)

@@ -10,13 +10,13 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override
 from foldline.data import loading
-from foldline.experiment import inference, recorded, records
+from foldline.experiment import inference, runs_index, stored_experiment
 from foldline.output import submission
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Predict the test file of data.source and write a checked submission."""
-    stored = recorded.read(Path(arguments.config).name.removesuffix(".toml"))
+    stored = stored_experiment.read(Path(arguments.config).name.removesuffix(".toml"))
     data = stored.config.data
     for text in arguments.overrides:
         key, value = parse_override(text)
@@ -26,20 +26,20 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
             )
         data = replace(data, source=str(value))
     test, sample = loading.load_test(data, stored.levels)
-    task = inference.begin(stored, test, terminal)
+    task = inference.prepare(stored, test, terminal)
     jobs = task.jobs
-    terminal.say(f"from {records.described(stored.folder)}")
+    terminal.say(f"from {runs_index.describe(stored.folder)}")
     terminal.say(f"{stored.config.name}: {len(jobs)} cells on {len(test.lengths)} series of {test.path}")
-    loading.tell(test, sample, stored.levels, terminal)
+    loading.print_notes(test, sample, stored.levels, terminal)
     if "--dry-run" in arguments.flags:
         waiting = sum(not job.finished for job in jobs)
         last = f"dry run: {waiting} of {len(jobs)} cells have yet to predict this file"
         terminal.result({"to_predict": waiting}, last)
         return 0
-    predictions = inference.finish(task, terminal)
+    predictions = inference.predict(task, terminal)
     table = submission.build(data, test.frame, predictions, sample, test.file_rows)
     draft = stored.folder / f"infer-{test.fingerprint}.csv"
-    origin = recorded.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
+    origin = stored_experiment.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
     path = submission.publish(data, origin, draft, table, sample, stored.expected)
     terminal.result({"submission": str(path), "rows": table.height}, f"submission: {path}")
     return 0

@@ -12,22 +12,22 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override
 from foldline.data import featurize, folds, loading
-from foldline.experiment import preparation, recorded, scoring
+from foldline.experiment import preparation, scoring, stored_experiment
 from foldline.experiment.config import Config
-from foldline.experiment.preparation import shown
-from foldline.experiment.recorded import Stored
+from foldline.experiment.preparation import short_path
+from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output import report
 from foldline.output.report import Provenance, ReportData
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Write report.html into the experiment's folder."""
-    stored = recorded.read(Path(arguments.config).name.removesuffix(".toml"), applied=False)
+    stored = stored_experiment.read(Path(arguments.config).name.removesuffix(".toml"), to_predict=False)
     config = _moved(stored.config, arguments.overrides)
     report_data = gather(stored, config, terminal)
     page = report.write(stored.folder, report_data)
     answer = {"report": str(page), "experiment": stored.folder.name, "score": report_data.result.score}
-    terminal.result(answer, f"report: {shown(page)}")
+    terminal.result(answer, f"report: {short_path(page)}")
     return 0
 
 
@@ -43,14 +43,14 @@ def _moved(config: Config, overrides: list[str]) -> Config:
     return config
 
 
-def gather(stored: Stored, config: Config, terminal: Terminal) -> ReportData:
+def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> ReportData:
     """Gather what the report shows from the experiment's record, its cells and its data.
 
     Raises:
         UserError: other data than it was trained on, or out-of-fold rows from outside are gone.
     """
     _refuse_lost(stored)
-    first, competition = stored.parts[0], loading.load(config.data)
+    first, competition = stored.config_plans[0], loading.load(config.data)
     if competition.train.fingerprint != first.plan[0].depends["data"]["fingerprint"]:
         raise UserError(
             f"{competition.train.path} is not the table that {config.name!r} was trained on. Say where that one lies: "
@@ -59,9 +59,9 @@ def gather(stored: Stored, config: Config, terminal: Terminal) -> ReportData:
     assigned, _ = folds.obtain(first.config.folds, first.config.name, competition.train, save=False)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, first.config.features, competition.levels, update)
-    exact = preparation.decoded(config, competition, terminal)
-    own = members.once([member for part in stored.parts for member in part.members])
-    every = [*own, *stored.others]
+    exact = preparation.exact_tables(config, competition, terminal)
+    own = members.without_duplicates([member for part in stored.config_plans for member in part.members])
+    every = [*own, *stored.outside_members]
     return ReportData(
         config=config,
         plan=stored.plan,
@@ -74,9 +74,9 @@ def gather(stored: Stored, config: Config, terminal: Terminal) -> ReportData:
     )
 
 
-def _refuse_lost(stored: Stored) -> None:
+def _refuse_lost(stored: StoredExperiment) -> None:
     """Refuse members from outside of which only test rows are left."""
-    for member in stored.others:
+    for member in stored.outside_members:
         if member.rows is None:
             raise UserError(
                 f"The out-of-fold predictions of {member.label!r}, which came from outside, are gone. Run the command "
@@ -84,10 +84,10 @@ def _refuse_lost(stored: Stored) -> None:
             )
 
 
-def _provenance(stored: Stored) -> Provenance:
+def _provenance(stored: StoredExperiment) -> Provenance:
     """Read how the experiment was made: from made.json, else from the record."""
     known = report.read_provenance(stored.folder)
     if known is not None:
         return known
     environment = files.read_json(stored.folder / "experiment.json")["environment"]
-    return Provenance(command=f"./run.sh train {shown(stored.folder / 'config.toml')}", environment=environment)
+    return Provenance(command=f"./run.sh train {short_path(stored.folder / 'config.toml')}", environment=environment)

@@ -14,8 +14,8 @@ from foldline.evidence.study import study_file, study_preparation, study_results
 from foldline.evidence.study.study_page import page
 from foldline.evidence.study.study_preparation import PreparedStudy
 from foldline.evidence.study.study_results import StudyResult
-from foldline.experiment import records
-from foldline.experiment.preparation import shown
+from foldline.experiment import runs_index
+from foldline.experiment.preparation import short_path
 from foldline.output.tracking import WandbTracker
 from foldline.run import estimate
 from foldline.run.cells import Job
@@ -37,7 +37,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     result = study_results.evaluate(prepared, terminal)
     _table(prepared, result, terminal)
     answer, where = _write(prepared, result, arguments.command_line)
-    terminal.result(answer, f"study: {shown(where)}")
+    terminal.result(answer, f"study: {short_path(where)}")
     return 0
 
 
@@ -90,7 +90,7 @@ def _write(prepared: PreparedStudy, result: StudyResult, command: str) -> tuple[
     folder = prepared.folder
     files.write_json(folder / "study.json", {"command": command, **study_results.as_json(result)})
     files.write_text(folder / "study.html", page(prepared, result, command))
-    records.note_cells(folder, prepared.ablation.keys)
+    runs_index.note_cells(folder, prepared.ablation.keys)
     files.replace_symlink(folder.parent / "latest", folder)
     where = folder.parent / "latest" / "study.html"
     scores = {each.system.name: each.score for each in result.systems}

@@ -8,7 +8,7 @@ from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override
-from foldline.experiment import records
+from foldline.experiment import runs_index
 from foldline.output.kaggle import download, upload
 from foldline.output.kaggle.service import Service
 from foldline.output.kaggle.upload import LedgerSubmission
@@ -19,7 +19,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     given = _overrides(arguments.overrides)
     chosen = upload.find(arguments.config)
     source = given.get("data.source", "")
-    terminal.say(f"from {records.described(chosen.folder)}")
+    terminal.say(f"from {runs_index.describe(chosen.folder)}")
     chosen.check(source)
     terminal.say(f"{chosen.path} has passed the gate")
     if "--dry-run" in arguments.flags:

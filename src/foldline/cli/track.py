@@ -8,7 +8,7 @@ from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.experiment.preparation import shown
+from foldline.experiment.preparation import short_path
 from foldline.output.tracking import TrackConfig, mode_of, wandb_offline
 
 
@@ -22,7 +22,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         return 0
     if "--dry-run" in arguments.flags:
         for path in runs:
-            terminal.say(f"  {shown(path)}")
+            terminal.say(f"  {short_path(path)}")
         terminal.result({"waiting": len(runs)}, f"dry run: {len(runs)} runs would be sent")
         return 0
     sent = 0
@@ -30,7 +30,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         with terminal.bar("sending to wandb", "runs") as update:
             for path in wandb_offline.sync(runs):
                 sent += 1
-                terminal.say(f"  {shown(path)}")
+                terminal.say(f"  {short_path(path)}")
                 update(sent, len(runs))
     terminal.result({"sent": sent}, f"sent: {sent} runs" if sent else "nothing waits to be sent")
     return 0

@@ -13,12 +13,12 @@ import numpy as np
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.durations import duration
-from foldline.data.target_range import Expected
+from foldline.data.target_range import TargetRange
 from foldline.experiment import config as configs
-from foldline.experiment import preparation, recorded, scoring
-from foldline.experiment.preparation import Prepared, shown
-from foldline.experiment.recorded import Part
+from foldline.experiment import preparation, scoring, stored_experiment
+from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.experiment.scoring import Result
+from foldline.experiment.stored_experiment import ConfigPlan
 from foldline.output import report, submission
 from foldline.output.report import ExactTables, Provenance, ReportData
 from foldline.output.tracking import WandbTracker
@@ -32,14 +32,14 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     seconds: dict[str, float] = {}
     with _timed(seconds, "data, features, plan"):
         prepared = preparation.prepare(config, terminal, dry)
-    preparation.summary(prepared, terminal)
+    preparation.print_summary(prepared, terminal)
     stages = prepared.jobs("--force" in arguments.flags)
     if dry:
         _dry_run(prepared, stages, terminal)
         return 0
     with _timed(seconds, "decoding"):
-        exact = preparation.decoded(config, prepared.competition, terminal)
-    folder = recorded.folder_of(config, prepared.plan, prepared.test.fingerprint, prepared.others)
+        exact = preparation.exact_tables(config, prepared.competition, terminal)
+    folder = stored_experiment.folder_of(config, prepared.plan, prepared.test.fingerprint, prepared.outside_members)
     track = preparation.run_cells(config, stages, folder, "train", terminal, WandbTracker)
     with _timed(seconds, "blending"):
         result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0])
@@ -49,7 +49,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     changed = any(stages) or not (folder / "report.html").exists()
     page = report.write(folder, report_data)
     terminal.table("", *result.table(config.data))
-    terminal.say(f"report: {shown(page)}")
+    terminal.say(f"report: {short_path(page)}")
     path = _publish(folder, prepared, result, predictions)
     if changed:
         tracker = WandbTracker(track, config.name, folder, "train")
@@ -61,7 +61,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         "by_target": result.by_target,
         "experiment": folder.name,
     }
-    terminal.result(answer, f"submission: {shown(path)}")
+    terminal.result(answer, f"submission: {short_path(path)}")
     return 0
 
 
@@ -73,12 +73,16 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     seconds[name] = time.perf_counter() - began
 
 
-def _record(folder: Path, prepared: Prepared, result: Result) -> None:
-    parts, levels = [Part(prepared.config, prepared.plan)], prepared.competition.levels
-    recorded.record(folder, prepared.config, parts, prepared.others, result, levels, Expected.of(result.rows.y))
+def _record(folder: Path, prepared: PreparedExperiment, result: Result) -> None:
+    parts, levels = [ConfigPlan(prepared.config, prepared.plan)], prepared.competition.levels
+    stored_experiment.write(
+        folder, prepared.config, parts, prepared.outside_members, result, levels, TargetRange.of(result.rows.y)
+    )
 
 
-def _report_data(prepared: Prepared, result: Result, exact: ExactTables, provenance: Provenance) -> ReportData:
+def _report_data(
+    prepared: PreparedExperiment, result: Result, exact: ExactTables, provenance: Provenance
+) -> ReportData:
     return ReportData(
         config=prepared.config,
         plan=prepared.plan,
@@ -91,17 +95,17 @@ def _report_data(prepared: Prepared, result: Result, exact: ExactTables, provena
     )
 
 
-def _publish(folder: Path, prepared: Prepared, result: Result, predictions: np.ndarray) -> Path:
+def _publish(folder: Path, prepared: PreparedExperiment, result: Result, predictions: np.ndarray) -> Path:
     """Write the submission and check it at the gate. predictions: (rows, K) of the test table."""
     config, competition = prepared.config, prepared.competition
     tested, test = competition.test, prepared.test.fingerprint
     table = submission.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
-    origin = recorded.origin(config, prepared.plan, folder, test, result.score)
-    expected = Expected.of(result.rows.y)
+    origin = stored_experiment.origin(config, prepared.plan, folder, test, result.score)
+    expected = TargetRange.of(result.rows.y)
     return submission.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
 
 
-def _dry_run(prepared: Prepared, stages: list[list[Job]], terminal: Terminal) -> None:
+def _dry_run(prepared: PreparedExperiment, stages: list[list[Job]], terminal: Terminal) -> None:
     """Show what is left to do, and how long it would take on this machine."""
     waiting = [job for stage in stages for job in stage]
     if not waiting:
@@ -111,7 +115,7 @@ def _dry_run(prepared: Prepared, stages: list[list[Job]], terminal: Terminal) ->
         found = estimate.estimate(stages, prepared.config.executor)
     if not found:
         last = f"dry run: nothing is left to train, {len(waiting)} cells have yet to predict the test series"
-        terminal.result({"to_train": 0, "seconds": 0.0, "bytes": prepared.space(waiting)}, last)
+        terminal.result({"to_train": 0, "seconds": 0.0, "bytes": prepared.disk_bytes(waiting)}, last)
         return
     columns = ["", "cells", "epochs", "s a cell", "at a time", "all"]
     rows = [
@@ -119,7 +123,7 @@ def _dry_run(prepared: Prepared, stages: list[list[Job]], terminal: Terminal) ->
         for name, cells, epochs, cell_s, workers, total_s in map(astuple, found)
     ]
     terminal.table("estimated from a few steps on this machine", columns, rows)
-    seconds, space = sum(each.total_s for each in found), prepared.space(waiting)
+    seconds, space = sum(each.total_s for each in found), prepared.disk_bytes(waiting)
     terminal.result(
         {"to_train": sum(each.cells for each in found), "seconds": seconds, "bytes": space},
         f"dry run: nothing was trained; it would take about {duration(seconds)} and {space / 2**20:,.0f} MiB of disk",

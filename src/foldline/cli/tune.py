@@ -25,7 +25,7 @@ from foldline.evidence.tuning.tuning_file import Search
 from foldline.evidence.tuning.workers import TimeLimit
 from foldline.experiment import config as configs
 from foldline.experiment.config import Config
-from foldline.experiment.preparation import Prepared, shown
+from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.output.tracking import WandbTracker
 
 
@@ -51,7 +51,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     return _conclude(queue, ready, terminal)
 
 
-def folder_of(search: Search, ready: Prepared) -> Path:
+def folder_of(search: Search, ready: PreparedExperiment) -> Path:
     """Return runs/NAME/HASH: the hash of space, base, data, folds and seeds; not of trials, hours and workers."""
     tables = ready.config.tables()
     cells = sorted(cell.key for cell in trial_evaluation.cells_of_folds(ready, search.tune.folds))
@@ -59,10 +59,10 @@ def folder_of(search: Search, ready: Prepared) -> Path:
     return files.runs() / search.name / files.digest([*what, search.tune.folds, search.tune.seeds])
 
 
-def _summary(search: Search, ready: Prepared, count: int, terminal: Terminal) -> None:
+def _summary(search: Search, ready: PreparedExperiment, count: int, terminal: Terminal) -> None:
     tune = search.tune
     terminal.say(
-        f"{search.name}: from {search.base.stem}, {len(ready.train.lengths)} series, study {shown(search.folder)}"
+        f"{search.name}: from {search.base.stem}, {len(ready.train.lengths)} series, study {short_path(search.folder)}"
     )
     limit = f"{tune.trials} trials" + (f" or {tune.hours:g} h" if tune.hours else "")
     terminal.say(
@@ -107,7 +107,7 @@ def _limit(search: Search, workers: int, began: float) -> TimeLimit:
     return TimeLimit(began + 3600 * tune.hours, 2 * pairs / workers) if tune.hours else TimeLimit()
 
 
-def _conclude(queue: TrialQueue, ready: Prepared, terminal: Terminal) -> int:
+def _conclude(queue: TrialQueue, ready: PreparedExperiment, terminal: Terminal) -> int:
     """Run the final check, write all files."""
     search, best, metric = queue.search, queue.best, ready.config.data.metric
     if best is None:
@@ -122,7 +122,7 @@ def _conclude(queue: TrialQueue, ready: Prepared, terminal: Terminal) -> int:
     if found is not None:
         terminal.table("", [f"mean {metric} of the folds", "baseline", "best", "gain"], tuning_page.check_rows(found))
     terminal.say(tuning_page.verdict(found, metric))
-    latest = shown(search.folder.parent / "latest")
+    latest = short_path(search.folder.parent / "latest")
     terminal.say(f"page: {latest / 'study.html'}")
     if queue.ended < search.tune.trials:
         terminal.say(f"{queue.ended} of {search.tune.trials} trials: the same command continues")
@@ -130,11 +130,11 @@ def _conclude(queue: TrialQueue, ready: Prepared, terminal: Terminal) -> int:
     return 0
 
 
-def best_toml(chosen: Config, ready: Prepared, verdict: str) -> str:
+def best_toml(chosen: Config, ready: PreparedExperiment, verdict: str) -> str:
     """Write a whole config. It names the fold file, which otherwise would be expected under the config's own name."""
     tables = chosen.tables()
     if not chosen.data.simulated:
-        tables["folds"]["file"] = str(shown(ready.folds.path))
+        tables["folds"]["file"] = str(short_path(ready.folds.path))
     return (
         f"# {verdict}\n# Written by `./run.sh tune`; train it with `./run.sh train THIS_FILE`.\n{tomli_w.dumps(tables)}"
     )

@@ -1,16 +1,16 @@
-"""A config file in, a frozen `Config` out: TOML, one level of `extends`, dotted overrides, nothing unknown passes.
+"""Read a config file into a frozen `Config`: TOML, one level of `extends`, dotted overrides; unknown keys are refused.
 
-Each table's dataclass stands beside its owner (table.py has [data], recipe.py [train], ...): fields, units, defaults.
+The dataclass of each table, with fields, units and defaults, stands beside its owner: [data] in data/roles.py, [train]
+in fit/train_config.py, and so on, as the imports below say. [[model]] is read by model_tables.py.
 """
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from foldline import models
 from foldline.blend import BlendConfig
 from foldline.blend.post_processing import PostConfig
 from foldline.core import files, schema
@@ -19,10 +19,9 @@ from foldline.core.overrides import with_overrides
 from foldline.data import featurize
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.folds import FoldsConfig
-from foldline.data.metrics import METRICS, metric
+from foldline.data.metrics import METRICS
 from foldline.data.roles import DataConfig
-from foldline.fit.pretraining import PretrainConfig
-from foldline.fit.pseudo_labels import TeacherConfig
+from foldline.experiment import model_tables
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
 from foldline.run.cells import ModelConfig
@@ -40,7 +39,7 @@ TABLES: dict[str, type[Any]] = {
     "executor": ExecutorConfig,
 }
 
-OTHERS = {  # table that is in files other than configs only -> what such a file is, and its verb
+OTHER_FILES = {  # table that no config has -> what a file with it is, and the verb that reads it
     "space": ("a search", "tune"),
     "variant": ("an ablation", "ablate"),
     "system": ("a study", "study"),
@@ -63,30 +62,11 @@ class Config:
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
 
     def tables(self) -> dict[str, Any]:
-        """The resolved config as TOML tables; `from_tables` reads them back."""
+        """Return the resolved config as TOML tables; `from_tables` reads them back."""
         tables = {name: schema.plain(getattr(self, name)) for name in TABLES}
         tables["features"] |= tables["features"].pop("tables")
-        tables["model"] = [
-            {
-                "name": model.name,
-                "label": model.label,
-                **schema.plain(model.params),
-                "train": _changes(model.train, self.train),
-                **schema.plain({"teacher": model.teacher, "pretrain": model.pretrain}),
-            }
-            for model in self.models
-        ]
+        tables["model"] = [model_tables.to_table(model, self.train) for model in self.models]
         return tables
-
-
-def _changes(mine: Any, common: Any) -> dict[str, Any]:
-    """What a model's [train] says differently, table by table."""
-    changes: dict[str, Any] = {}
-    for f in fields(mine):
-        own, other = getattr(mine, f.name), getattr(common, f.name)
-        if own != other:
-            changes[f.name] = _changes(own, other) if is_dataclass(own) else schema.plain(own)
-    return changes
 
 
 def load(path: Path, overrides: list[str] | None = None) -> Config:
@@ -105,16 +85,16 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
     try:
         return from_tables(path.stem, resolved, str(path))
     except UserError as error:
-        guilty = " ".join(_guilty(tables, texts))
-        if not guilty:
+        wrong = " ".join(_wrong_overrides(tables, texts))
+        if not wrong:
             raise
-        raise UserError(f"{str(error).rstrip('.')}. What is wrong is the override {guilty}, not the file.") from error
+        raise UserError(f"{str(error).rstrip('.')}. What is wrong is the override {wrong}, not the file.") from error
 
 
 def _extended(path: Path) -> dict[str, Any]:
-    """A config file's tables, over those of the one that it extends."""
+    """Read a config file's tables, merged over those of the file that it extends."""
     tables = _read(path)
-    for table, (kind, verb) in OTHERS.items():
+    for table, (kind, verb) in OTHER_FILES.items():
         if table in tables:
             raise UserError(f"{path} is no config, but {kind}: `./run.sh {verb} {path.stem}` reads it.")
     if "extends" not in tables:
@@ -129,28 +109,31 @@ def _extended(path: Path) -> dict[str, Any]:
 
 
 def locate(path: Path, trainable: bool = False) -> Path:
-    """The file meant by a path or a bare name; configs/NAME is looked up as NAME is.
+    """Find the file of a path or a bare name; configs/NAME is looked up as NAME is.
 
     Args:
-        trainable: where there is none, list only configs that have models; else searches, ablations, studies, too.
+        trainable: where there is none, the error lists configs with models only; else searches, studies and all.
+
+    Raises:
+        UserError: there is no such file.
     """
     if path.is_file():
         return path
     name, known = path.name.removesuffix(".toml"), named_configs()
     if name in known and path.parent in (Path(), Path("configs")):
         return known[name]
-    there = [name for name, file in known.items() if not trainable or _has_models(file)]
-    raise unknown("config", str(path), there, "CONFIG")
+    offered = [name for name, file in known.items() if not trainable or _has_models(file)]
+    raise unknown("config", str(path), offered, "CONFIG")
 
 
 def named_configs() -> dict[str, Path]:
-    """List the files that a bare name may mean: those that an installed foldline brings, and over them configs/."""
+    """List the configs that have a name: those of the installed package, and over them those in configs/."""
     folders = (files.packed_configs(), files.home() / "configs")
     return {file.stem: file for folder in folders for file in folder.glob("*.toml")}
 
 
 def _has_models(path: Path) -> bool:
-    """Its own, or those of the config that it extends; a file that can't be read shall be seen in a list."""
+    """Return whether a file has models or extends a config. One that can't be read counts: the list shall show it."""
     try:
         return not {"model", "extends"}.isdisjoint(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
@@ -166,10 +149,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no valid TOML: {error}.") from error
 
 
-def _guilty(tables: dict[str, Any], texts: list[str]) -> list[str]:
-    """Of overrides that don't pass: those without which the others do, else all; none where the file alone doesn't."""
-    alone = [text for number, text in enumerate(texts) if _passes(tables, [*texts[:number], *texts[number + 1 :]])]
-    return alone or (texts if _passes(tables, []) else [])
+def _wrong_overrides(tables: dict[str, Any], texts: list[str]) -> list[str]:
+    """Find the overrides that make a config wrong: each without which the others pass.
+
+    All of them where several are wrong; none where the file alone is wrong already.
+    """
+    single = [text for number, text in enumerate(texts) if _passes(tables, [*texts[:number], *texts[number + 1 :]])]
+    return single or (texts if _passes(tables, []) else [])
 
 
 def _passes(tables: dict[str, Any], texts: list[str]) -> bool:
@@ -181,7 +167,15 @@ def _passes(tables: dict[str, Any], texts: list[str]) -> bool:
 
 
 def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
-    """Check tables and make the Config; `where` names their file for messages."""
+    """Check tables and make the Config.
+
+    Args:
+        name: of the experiment.
+        where: the tables' file, for messages.
+
+    Raises:
+        UserError: an unknown table or key, a wrong type, an impossible value.
+    """
     for key in tables:
         if key not in TABLES and key != "model":
             raise unknown("table", key, [*TABLES, "model", "extends"], where)
@@ -203,82 +197,10 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
         raise UserError(
             f"{where}: post.decode = true needs one target, but data.target has {len(made['data'].target)}."
         )
-    return Config(name=name, models=_models(tables["model"], made["train"], made["data"].metric, where), **made)
-
-
-def _models(tables: Any, train: TrainConfig, scored_by: str, where: str) -> tuple[ModelConfig, ...]:
-    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
-        raise UserError(f"{where}: model must be a list of tables: write [[model]], with two brackets.")
-    made: list[ModelConfig] = []
-    for number, table in enumerate(tables):
-        model = _model(table, train, scored_by, f"{where}: model[{number}]")
-        if "label" not in table:
-            same = sum(other.name == model.name for other in made)
-            model = replace(model, label=f"{model.name}-{same + 1}") if same else model
-        made.append(model)
-    labels = [model.label for model in made]
-    if len(set(labels)) < len(labels):
-        raise UserError(f"{where}: every [[model]] needs a label of its own, but they are {', '.join(labels)}.")
-    return tuple(made)
-
-
-OWN = ("name", "label", "train", "teacher", "pretrain")  # keys of a [[model]] that are not the model's parameters
-
-
-def _model(table: dict[str, Any], train: TrainConfig, scored_by: str, where: str) -> ModelConfig:
-    name = schema.convert(str, table.get("name", ""), f"{where}.name")
-    if name not in models.MODELS:
-        raise unknown("model", name, models.MODELS, where)
-    kind = models.MODELS[name].config
-    params = {key: value for key, value in table.items() if key not in OWN}
-    known = [*OWN, *(f.name for f in fields(kind) if f.init)]
-    for key in params:
-        if key not in known:
-            raise unknown("key", key, known, where)
-    built = _scored_by(schema.build(kind, params, where), params, scored_by)
-    for part, registry in kind.parts.items():
-        tables = getattr(built, part)
-        for number, inner in enumerate([tables] if isinstance(tables, dict) else tables):
-            _check_part(inner, registry, f"{where}.{part}" if isinstance(tables, dict) else f"{where}.{part}[{number}]")
-    changes = table.get("train", {})
-    schema.build(TrainConfig, changes, f"{where}.train")
-    ignored = sorted(set(changes) - {"threads", "seeds", "watch"})
-    if kind.kind == "rows" and ignored:
-        raise UserError(
-            f"{where}.train: of [train] only threads, seeds and watch matter to {name}, but got {', '.join(ignored)}."
-        )
-    own = schema.changed(train, changes, f"{where}.train")
-    label = schema.convert(str, table.get("label", name), f"{where}.label")
-    teacher = schema.convert(TeacherConfig | None, table.get("teacher"), f"{where}.teacher")
-    pretrain = schema.convert(PretrainConfig | None, table.get("pretrain"), f"{where}.pretrain")
-    if kind.kind == "rows" and (teacher or pretrain):
-        raise UserError(f"{where}: {name} learns from its fold's rows only; leave out teacher and pretrain.")
-    first = own if pretrain is None else schema.changed(own, pretrain.train, f"{where}.pretrain.train")
-    if kind.kind == "network" and first.epochs == 0:
-        way_out = "give pretrain.train.epochs" if pretrain else "give train.epochs, or pretrain it"
-        raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
-    return ModelConfig(
-        name=name, label=label, params=schema.plain(built), train=own, teacher=teacher, pretrain=pretrain
-    )
-
-
-def _scored_by(built: Any, given: dict[str, Any], name: str) -> Any:
-    """The model's table with the loss of the competition's metric, where the table names none and the default is L1."""
-    loss = metric(name).trained_by
-    if "objective" not in given and getattr(built, "objective", "") == "l1":
-        return replace(built, objective=loss)
-    if "head" not in given and getattr(built, "head", {}).get("kind") == "l1":
-        return replace(built, head={**built.head, "kind": loss})
-    return built
-
-
-def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
-    kind = schema.convert(str, table.get("kind", ""), f"{where}.kind")
-    if kind not in registry:
-        raise unknown("kind", kind, registry, where)
-    schema.build(registry[kind].config, {key: value for key, value in table.items() if key != "kind"}, where)
+    models = model_tables.parse(tables["model"], made["train"], made["data"].metric, where)
+    return Config(name=name, models=models, **made)
 
 
 def without_outside_members(config: Config) -> Config:
-    """The config as it is without its members from outside."""
+    """Return the config without its members from outside."""
     return replace(config, blend=replace(config.blend, outside=()))

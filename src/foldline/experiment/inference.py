@@ -1,6 +1,7 @@
-"""A recorded experiment on new series: which stored cells have yet to predict them, and what the blend makes of it.
+"""A stored experiment predicts new series: its cells, where they have not yet, then the blend and post-processing.
 
-Trains nothing, and imports nothing that only training uses. Members whose weight is 0 need not predict.
+Trains nothing, and imports nothing that only training needs: a notebook may lack those packages. Members whose weight
+is 0 need not predict.
 """
 
 from __future__ import annotations
@@ -15,43 +16,44 @@ from foldline.data import featurize
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment import scoring
-from foldline.experiment.recorded import Stored
+from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.run import executors
 from foldline.run.cells import Job
 from foldline.run.progress import cell_bars
 
 
 @dataclass(frozen=True)
-class Task:
-    """An experiment and a test table."""
+class InferenceTask:
+    """A stored experiment and a test table that it is to predict."""
 
-    stored: Stored
+    stored: StoredExperiment
     test: Table
-    stores: list[Store]  # the table's features, one store for each of the experiment's parts
+    stores: list[Store]  # the table's features, one store for each config of the experiment
 
     @property
     def jobs(self) -> list[Job]:
-        """One for each cell that the blend needs."""
-        weighed = set(self.stored.blend.without_idle().labels)
-        jobs = {
-            cell.key: Job(cell, None, None, dense.path)
-            for part, dense in zip(self.stored.parts, self.stores, strict=True)
-            for member in part.members
-            if member.label in weighed
+        """Return one job for each cell that the blend needs."""
+        needed = set(self.stored.blend.without_zero_weights().labels)
+        jobs = {  # by key: two configs may have cells in common
+            cell.key: Job(cell, None, None, store.path)
+            for config_plan, store in zip(self.stored.config_plans, self.stores, strict=True)
+            for member in config_plan.members
+            if member.label in needed
             for cell in member.cells
         }
         return list(jobs.values())
 
 
-def begin(stored: Stored, test: Table, terminal: Terminal) -> Task:
-    """Make the features that each part of the experiment knows."""
+def prepare(stored: StoredExperiment, test: Table, terminal: Terminal) -> InferenceTask:
+    """Make the test table's features, as each config of the experiment has them."""
     with terminal.bar("features", "series") as update:
-        stores = [featurize.obtain(test, part.config.features, stored.levels, update) for part in stored.parts]
-    return Task(stored, test, stores)
+        features = [config_plan.config.features for config_plan in stored.config_plans]
+        stores = [featurize.obtain(test, table, stored.levels, update) for table in features]
+    return InferenceTask(stored, test, stores)
 
 
-def finish(task: Task, terminal: Terminal) -> np.ndarray:
-    """(rows, K) predictions of the test table, post-processed; cells that have predicted it already do not again.
+def predict(task: InferenceTask, terminal: Terminal) -> np.ndarray:
+    """Predict the test table: (rows, K), post-processed. Cells that have predicted it already do not do so again.
 
     Raises:
         UserError: a member came from outside, and not with predictions for this table.

@@ -1,7 +1,7 @@
-"""Losses of each series by phase and by exactness, so that folds, slices and bootstraps are sums of one array.
+"""Losses of each series, by phase and by exactness: scores of folds, slices and bootstraps are sums of one array.
 
-A *phase* is a third of a series' scored steps; a step is *exact* where the decoder reads it back from the inputs.
-Letters: N series, S seeds, k folds, K targets, P = 3 phases, E = 2 (open, exact).
+A *phase* is a third of a series' scored steps; a step is *exact* where the decoder reads it back from the inputs, else
+*open*. Letters: N series, S seeds, k folds, K targets, P = 3 phases, E = 2 (open, exact).
 """
 
 from __future__ import annotations
@@ -16,67 +16,67 @@ from foldline.data.store import Store
 
 PHASES = ("first third", "middle third", "last third")
 EXACTNESS = ("open", "exact")
-COMBINATIONS = 12  # of static values that are shown, those with most series
-Finish = Callable[[float], float]
+COMBINATIONS = 12  # of static values that are shown: those with most series
+Finish = Callable[[float], float]  # mean loss -> score, as `Metric.finish`
 
 
 @dataclass(frozen=True)
 class LossTable:
-    """Where the loss of every scored value goes. R scored rows."""
+    """Which series, phase and exactness every scored row belongs to. R scored rows."""
 
     scored: np.ndarray  # (all rows,) bool
-    place: np.ndarray  # (R,) flat (series, phase, exactness) of each scored row
+    place: np.ndarray  # (R,) index of each scored row's (series, phase, exactness) in a flat (N, P, E) array
     counts: np.ndarray  # (N, P, E) scored values: rows times targets
 
     @classmethod
     def of(cls, store: Store, exact: np.ndarray | None) -> LossTable:
-        """Sort the scored rows. exact: (all rows,) bool, those that are read back exactly; None: nothing is decoded."""
+        """Assign the scored rows. exact: (all rows,) bool, rows that are read back exactly; None: none is decoded."""
         assert store.labelled, "losses are those of labelled series"
         series = store.series_of_row[store.scored]
         counted = np.bincount(series, minlength=len(store.lengths))  # scored rows of each series
         rank = np.arange(len(series)) - (np.cumsum(counted) - counted)[series]  # 0-based among its series' scored rows
         phase = len(PHASES) * rank // counted[series]
-        known = np.zeros(len(series), dtype=np.int64) if exact is None else exact[store.scored].astype(np.int64)
+        is_exact = np.zeros(len(series), dtype=np.int64) if exact is None else exact[store.scored].astype(np.int64)
         shape = (len(store.lengths), len(PHASES), len(EXACTNESS))
-        place = np.ravel_multi_index((series, phase, known), shape)
+        place = np.ravel_multi_index((series, phase, is_exact), shape)
         counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape) * store.targets
         return cls(store.scored, place, counts)
 
     def losses(self, truth: np.ndarray, predicted: np.ndarray, metric: Metric) -> np.ndarray:
-        """(N, P, E) summed losses. truth, predicted: (all rows, K)."""
+        """Sum losses: (N, P, E). truth, predicted: (all rows, K)."""
         each = metric.loss(truth[self.scored], predicted[self.scored]).sum(axis=-1)  # (R,)
         return np.bincount(self.place, weights=each, minlength=self.counts.size).reshape(self.counts.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """A part of the scored values."""
+    """Some of the scored values: some series, phases and exactness."""
 
-    group: str  # what it is one of: static columns, "phase", "exactness"
+    group: str  # the kind of slice: names of static columns, "phase", "exactness"
     name: str
     series: np.ndarray  # (N,) bool
     parts: np.ndarray  # (P, E) bool
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """(..., N, P, E) sums or counts -> (..., N), those inside the slice."""
+        """Sum (..., N, P, E) losses or counts inside the slice: (..., N)."""
         inside: np.ndarray = (values * self.parts).sum(axis=(-2, -1)) * self.series
         return inside
 
 
 def everything(counts: np.ndarray) -> Slice:
-    """The slice that leaves nothing out. counts: (N, P, E)."""
+    """Make the slice of all scored values. counts: (N, P, E)."""
     return Slice(group="", name="all", series=np.ones(len(counts), bool), parts=np.ones(counts.shape[1:], bool))
 
 
 def slices(
     store: Store, counts: np.ndarray, columns: Sequence[str], levels: dict[str, tuple[object, ...]]
 ) -> list[Slice]:
-    """The slices that an ablation shows, none of them empty.
+    """Make the slices that an ablation and a report show, none of them empty.
 
     Args:
         counts: (N, P, E) of the loss table.
-        columns: static columns; their combinations are slices, the COMBINATIONS commonest ones.
-        levels: their known values.
+        columns: static columns; their COMBINATIONS commonest combinations are slices.
+        levels: the values of each in training; code 0 is an unknown value, code 1 the first of these.
     """
     whole = everything(counts)
     phases = [
@@ -117,7 +117,7 @@ def _shown(value: object) -> str:
 
 
 def fold_scores(sums: np.ndarray, counts: np.ndarray, fold: np.ndarray, finish: Finish) -> np.ndarray:
-    """(..., k, S) scores of each fold by each seed. sums: (..., S, N); counts, fold: (N,)."""
+    """Compute (..., k, S) scores of each fold and seed. sums: (..., S, N); counts, fold: (N,)."""
     numbers = np.unique(fold)
     means = [sums[..., fold == number].sum(axis=-1) / counts[fold == number].sum() for number in numbers]
     scores: np.ndarray = np.vectorize(finish, otypes=[float])(np.stack(means, axis=-2))

@@ -1,7 +1,7 @@
-"""What the verbs that train share: everything up to a plan of cells, and the map over them.
+"""What the verbs that train share: everything up to a plan of cells, and the training of these cells.
 
-`prepare` checks and makes what cells need, in the order of cost, so that the user's mistakes show before any work;
-`run_cells` trains what is not trained, with bars, tracking and the executor of the config.
+`prepare` checks and makes what cells need, cheap steps first, so that the user's mistakes show before any work;
+`run_cells` trains what is not trained, with progress bars, tracking and the executor of the config.
 """
 
 from __future__ import annotations
@@ -23,57 +23,63 @@ from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics import metric
 from foldline.data.store import Store
-from foldline.experiment import records
+from foldline.experiment import runs_index
 from foldline.experiment.config import Config
 from foldline.fit import network_cell, pretraining
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.scaler import Scaler
 from foldline.fit.training_state import CHECKPOINT
 from foldline.run import executors, planning
-from foldline.run.cells import Cell, Job, held_out_score
+from foldline.run.cells import Cell, Job
 from foldline.run.planning import PlanInputs
-from foldline.run.stored_cells import StoredCells
+from foldline.run.predictions import held_out_score
 from foldline.run.progress import cell_bars
+from foldline.run.stored_cells import StoredCells
 from foldline.run.tracking import OpenTracker, TrackConfig
 
 SHOWN_KEYS = 4  # at most, of those in which a cell differs from another one
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """An experiment whose cells can be trained."""
+class PreparedExperiment:
+    """An experiment whose cells can be trained: checked data, folds, features, and the plan."""
 
     config: Config
     competition: Competition
     folds: Folds
-    folds_made: bool  # just now, or not yet where it is a dry run
+    folds_made: bool  # by this call (by a dry run: they would be)
     train: Store
     test: Store
-    given: PlanInputs
+    plan_inputs: PlanInputs  # what the cells of the plan share
     plan: list[Cell]
     weights: dict[str, int]  # label of a network -> bytes of a cell's weights
-    others: list[Member]  # from outside ([[blend.outside]])
+    outside_members: list[Member]  # of [[blend.outside]]
 
     @property
     def members(self) -> list[Member]:
-        """What the blend weighs: one a model, then those from outside."""
-        return [*members.of_plan(self.plan), *self.others]
+        """Return the members of the blend: one a model, then those from outside."""
+        return [*members.of_plan(self.plan), *self.outside_members]
 
     def jobs(self, force: bool = False) -> list[list[Job]]:
-        """What there is to train and to predict, in stages."""
-        taught = exact_rows.path_of(self.competition.test) if self.given.exact else None
-        return planning.jobs(self.plan, self.train.path, self.folds.assignment, self.test.path, taught, force)
+        """List what there is to train and to predict, in stages: a cell comes after those whose weights it needs.
 
-    def space(self, jobs: Sequence[Job]) -> int:
-        """What jobs will leave on the disk, about: bytes of predictions and of networks' weights."""
+        force: finished cells, too.
+        """
+        exact = exact_rows.path_of(self.competition.test) if self.plan_inputs.exact else None
+        return planning.jobs(self.plan, self.train.path, self.folds.assignment, self.test.path, exact, force)
+
+    def disk_bytes(self, jobs: Sequence[Job]) -> int:
+        """Estimate the bytes that jobs leave on the disk: predictions and networks' weights."""
         return predicted_bytes(jobs) + sum(self.weights.get(job.cell.model.label, 0) for job in jobs)
 
 
-def prepare(config: Config, terminal: Terminal, dry: bool = False, competition: Competition | None = None) -> Prepared:
+def prepare(
+    config: Config, terminal: Terminal, dry: bool = False, competition: Competition | None = None
+) -> PreparedExperiment:
     """Read and check the data, make folds, features and the plan.
 
     Args:
-        dry: a fold file is not written.
+        dry: do not write a fold file.
         competition: the tables of this [data], where they have been read and checked before.
 
     Raises:
@@ -85,74 +91,85 @@ def prepare(config: Config, terminal: Terminal, dry: bool = False, competition: 
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
-    dealt, made = folds.obtain(config.folds, config.name, competition.train, save=not dry)
-    others = outside_members.load_all(config.blend.outside, competition, dealt, terminal)
+    made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=not dry)
+    from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
     weights = _check_models(config, train)
-    given = _given(config, competition, train, test, dealt, terminal)
+    plan_inputs = _plan_inputs(config, competition, train, test, made_folds, terminal)
     with terminal.bar("speed of each precision", "models") as update:
         models = planning.resolve_precision(config.models, train, update)
-    prepared = Prepared(
+    prepared = PreparedExperiment(
         config=config,
         competition=competition,
-        folds=dealt,
-        folds_made=made,
+        folds=made_folds,
+        folds_made=newly_made,
         train=train,
         test=test,
-        given=given,
-        plan=planning.plan(given, models),
+        plan_inputs=plan_inputs,
+        plan=planning.plan(plan_inputs, models),
         weights=weights,
-        others=others,
+        outside_members=from_outside,
     )
     members.refuse_same_names(prepared.members)
     return prepared
 
 
 def _check_models(config: Config, train: Store) -> dict[str, int]:
-    """Refuse, before any training, models that can't be made for these series; label -> bytes of a cell's weights."""
+    """Make each network once, to refuse before any training those that can't be made for these series.
+
+    Returns:
+        label -> bytes of a cell's weights.
+    """
     grids = target_grid.detect_grids(np.asarray(train.y[train.scored]))
     features, targets = len(train.names), len(grids)
+    # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
     plain = Scaler(np.zeros(features), np.ones(features), np.zeros(targets), np.ones(targets), tuple(grids))
-    made = {
+    networks = {
         model.label: network_cell.network_of(model.name, model.params, train, plain)
         for model in config.models
         if not model.on_rows
     }
-    return {label: sum(weight.nbytes for weight in network.state_dict().values()) for label, network in made.items()}
+    return {
+        label: sum(weight.nbytes for weight in network.state_dict().values()) for label, network in networks.items()
+    }
 
 
-def _given(
-    config: Config, competition: Competition, train: Store, test: Store, dealt: Folds, terminal: Terminal
+def _plan_inputs(
+    config: Config, competition: Competition, train: Store, test: Store, made_folds: Folds, terminal: Terminal
 ) -> PlanInputs:
-    """What the cells share; series to pre-train on are made when a cell asks for them."""
-    learns = any(model.teacher is not None and model.teacher.exact for model in config.models)
-    if learns:
+    """Gather what the cells share; series to pre-train on are made when a cell is planned that needs them."""
+    with_exact = any(model.teacher is not None and model.teacher.exact for model in config.models)
+    if with_exact:
         with terminal.bar("decoding", "series") as update:
             exact_rows.obtain(competition.test, update, "teacher.exact = true")
 
     made: dict[tuple[str, int, int, str, int | None], Store] = {}
 
-    def pretraining_data(asked: PretrainConfig, fold: int | None) -> Store:
-        what = (asked.source, asked.breaths, asked.seed, asked.calibrate, fold if asked.calibrate == "fold" else None)
+    def pretraining_data(table: PretrainConfig, fold: int | None) -> Store:
+        """Make the series of a [pretrain] table for the cells of a fold; None: for a cell of all series."""
+        # a simulator that is calibrated on a fold's training series makes other series in each fold
+        calibrated_on = fold if table.calibrate == "fold" else None
+        what = (table.source, table.breaths, table.seed, table.calibrate, calibrated_on)
         if what not in made:
             with terminal.bar("series to pre-train on", "series") as update:
-                inside = np.flatnonzero(dealt.assignment != (-1 if fold is None else fold))
-                made[what] = pretraining.pretraining_data(asked, config.features, competition, inside, update)
+                # -1 is no fold: every series is inside
+                inside = np.flatnonzero(made_folds.assignment != (-1 if fold is None else fold))
+                made[what] = pretraining.pretraining_data(table, config.features, competition, inside, update)
         return made[what]
 
-    known = exact_rows.path_of(competition.test).stem if learns else ""
-    return PlanInputs(config.data, config.features, train, dealt, test.fingerprint, known, pretraining_data)
+    exact = exact_rows.path_of(competition.test).stem if with_exact else ""
+    return PlanInputs(config.data, config.features, train, made_folds, test.fingerprint, exact, pretraining_data)
 
 
-def decoded(config: Config, competition: Competition, terminal: Terminal) -> tuple[Exact | None, Exact | None]:
-    """Exact rows of the train and test tables, where post.decode asks for them."""
+def exact_tables(config: Config, competition: Competition, terminal: Terminal) -> tuple[Exact | None, Exact | None]:
+    """Decode the exact rows of the train and test tables, where post.decode is set."""
     if not config.post.decode:
         return None, None
     with terminal.bar("decoding", "series") as update:
         found = (exact_rows.obtain(competition.train, update), exact_rows.obtain(competition.test, update))
-    for doubt in (known.doubt for known in found if known.doubt):
+    for doubt in (exact.doubt for exact in found if exact.doubt):
         terminal.warn(f"{doubt}; exact decoding needs the printed digits, so less can be proven.")
     return found
 
@@ -165,9 +182,20 @@ def run_cells(
     terminal: Terminal,
     open_tracker: OpenTracker,
 ) -> TrackConfig:
-    """Run the cells that have something left to do, their events going to the bars and to wandb.
+    """Run the cells that have something left to do; progress bars and the tracker receive their events.
 
-    Returns [track] for what is still to be told: a wandb that could not start is not tried again.
+    Args:
+        stages: jobs; a stage begins when the one before has ended.
+        folder: of the experiment, where the tracker writes.
+        verb: the command that runs them.
+        open_tracker: opens wandb, or whatever else tracks.
+
+    Returns:
+        [track] for what is tracked after the cells, such as the summary: where wandb could not start (no network, no
+        key), its mode is changed so that it is not tried again.
+
+    Raises:
+        UserError: too little space on the disk, or a cell failed.
     """
     waiting = [job for stage in stages for job in stage]
     if not waiting:
@@ -192,33 +220,34 @@ def run_cells(
 
 
 def predicted_bytes(jobs: Sequence[Job]) -> int:
-    """What the cells' predictions will take: bytes."""
+    """Compute the bytes of the predictions that cells will store."""
     tables = [store.open_store(path) for job in jobs[:1] for path in (job.train, job.test) if path is not None]
-    return 8 * sum(table.y.size for table in tables) * len(jobs)  # float64
+    return 8 * sum(table.y.size for table in tables) * len(jobs)  # float64; all jobs have the same tables
 
 
-def summary(prepared: Prepared, terminal: Terminal) -> None:
-    """What is about to happen, before it does."""
-    config, dealt, plan = prepared.config, prepared.folds, prepared.plan
+def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:
+    """Print what a run is about to do: data, folds, cells, and why cells are trained."""
+    config, chosen_folds, plan = prepared.config, prepared.folds, prepared.plan
     source = "simulated" if config.data.simulated else config.data.source
-    known, asked = len(prepared.train.lengths), len(prepared.test.lengths)
+    labelled, unlabelled = len(prepared.train.lengths), len(prepared.test.lengths)
     features = len(prepared.train.names)
-    terminal.say(f"{config.name}: {source}, {known} series to learn from, {asked} to predict, {features} features")
-    made = "made just now" if dealt.path.exists() else "to be made"
+    counts = f"{labelled} series to learn from, {unlabelled} to predict, {features} features"
+    terminal.say(f"{config.name}: {source}, {counts}")
+    made = "made just now" if chosen_folds.path.exists() else "to be made"
     just_now = f", {made}" if prepared.folds_made else ""
-    terminal.say(f"folds: {shown(dealt.path)} ({dealt.k} {config.folds.kind} folds{just_now})")
+    terminal.say(f"folds: {short_path(chosen_folds.path)} ({chosen_folds.k} {config.folds.kind} folds{just_now})")
     competition = prepared.competition
-    loading.tell(competition.test, competition.sample, competition.levels, terminal)
+    loading.print_notes(competition.test, competition.sample, competition.levels, terminal)
     waiting = [cell for cell in plan if not cell.done]
     begun = sum((cell.folder / CHECKPOINT).exists() for cell in waiting)
-    going_on = f", {begun} of them begun: from the last checkpoint on" if begun else ""
-    terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train{going_on}")
+    resumed = f", {begun} of them begun: from the last checkpoint on" if begun else ""
+    terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train{resumed}")
     for line in _reasons(waiting):
         terminal.say(f"  {line}")
 
 
 def _reasons(waiting: Sequence[Cell]) -> list[str]:
-    """One line for each way in which cells differ from the nearest finished ones."""
+    """Say in what cells differ from the nearest finished ones: a line for each set of keys."""
     labels: dict[str, dict[str, None]] = {}
     if not waiting:
         return []
@@ -234,9 +263,9 @@ def _reasons(waiting: Sequence[Cell]) -> list[str]:
     ]
 
 
-def shown(path: Path) -> Path:
-    """Relative to the caller's folder where it lies below it; `latest` instead of a hash where that is the same."""
+def short_path(path: Path) -> Path:
+    """Shorten a path for messages: relative where it lies below the working folder, `latest` for the latest hash."""
     here = Path.cwd()
-    if records.is_latest(path.parent):
+    if runs_index.is_latest(path.parent):
         path = path.parent.with_name("latest") / path.name
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,6 +1,7 @@
-"""From finished cells to an answer: scores, blend, post-processing, and the record that `infer` reads.
+"""Scores, blend and post-processing of finished cells, and test predictions.
 
-A reduction of what cells left; it trains nothing and takes a second, so [blend] and [post] can be changed at no cost.
+Reads the cells' stored predictions only: it trains nothing and takes a second, so that [blend] and [post] can be
+changed at no cost. Every reported score is nested: what is fitted for a fold's rows is fitted on the other folds.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldline import blend
-from foldline.blend import Blend, Decision, Nested, Rows, members, post_processing
+from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions, members, post_processing
+from foldline.blend.fitted_blend import method_in_words
 from foldline.blend.members import Member
-from foldline.blend.rules import shown as in_words
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.metrics import interval, metric
@@ -23,37 +24,37 @@ from foldline.data.target_grid import Grid
 from foldline.experiment.config import Config
 
 SNAPPED, EXACT_ROWS = "snapped to the grid", "exact rows in place"  # rows of the score table
-PROCESSED = {SNAPPED: "grid", EXACT_ROWS: "exact rows"}  # these in words
+STEP_NAMES = {SNAPPED: "grid", EXACT_ROWS: "exact rows"}  # the same in sentences
 
 
 @dataclass(frozen=True)
 class Result:
-    """What an experiment found. M models, N training series, R scored rows, K targets."""
+    """Scores and fitted blend of an experiment. M members, R training rows, K targets."""
 
     labels: tuple[str, ...]  # (M,)
-    members: np.ndarray  # (M, R, K) out-of-fold predictions
-    blended: np.ndarray  # (R, K) nested out-of-fold blend, after post-processing: what the score is of
+    member_predictions: np.ndarray  # (M, R, K) out of fold
+    blended: np.ndarray  # (R, K) nested out-of-fold blend after post-processing, 0 where not scored: has the score
     scores: dict[str, list[float]]  # row of the score table -> its score in each fold, then over all rows
     by_target: dict[str, list[float]]  # the same rows -> (K,) scores over all rows
     blend: Blend  # fitted on all out-of-fold rows: what test predictions get
-    grids: list[Grid | None]  # (K,) of all training targets
-    rows: Rows  # what the blend was fitted on
-    nested: Nested  # the blend before post-processing, each fold by weights of the others
-    decision: Decision | None  # how the methods compare, where the method was to be decided
+    grids: list[Grid | None]  # (K,) that test predictions are rounded to; None: they are not
+    rows: BlendRows  # what the blend was fitted on
+    nested: NestedPredictions  # the blend before post-processing, each fold by weights fitted on the others
+    comparison: MethodComparison | None  # of the candidates, where the method is "auto"
     interval: tuple[float, float]  # 95 % of the score, over series; NaN for a single one
 
     @property
     def score(self) -> float:
-        """Out-of-fold score of what is submitted."""
+        """Return the out-of-fold score of what is submitted."""
         return next(reversed(self.scores.values()))[-1]
 
     @property
     def processed(self) -> list[str]:
-        """What was done to the blend before it was submitted: words for the steps that are rows of the score table."""
-        return [words for step, words in PROCESSED.items() if step in self.scores]
+        """Name the steps of post-processing that changed the blend, as in sentences."""
+        return [name for step, name in STEP_NAMES.items() if step in self.scores]
 
     def table(self, data: DataConfig, digits: int = 4) -> tuple[list[str], list[list[str]]]:
-        """The score table's columns and rows: by fold, by target where there are several, and over all rows."""
+        """Return the score table's columns and rows: by fold, by target where there are several, and over all rows."""
         folds, several = len(next(iter(self.scores.values()))) - 1, len(data.target) > 1
         columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
         columns += [*(data.target if several else ()), "all rows"]
@@ -64,110 +65,121 @@ class Result:
         return columns, rows
 
 
-def combine(config: Config, every: Sequence[Member], store: Store, folds: Folds, exact: Exact | None) -> Result:
-    """Scores and blend of an experiment whose cells are all finished.
+def combine(
+    config: Config, experiment_members: Sequence[Member], store: Store, folds: Folds, exact: Exact | None
+) -> Result:
+    """Score and blend the members of an experiment whose cells are all finished.
 
     Args:
-        every: its members.
-        exact: what a decoder read back from the training series' inputs, if post.decode asks for it.
+        exact: what a decoder read back from the training series' inputs, if post.decode is set.
     """
-    rows, predictions = rows_of(every, config, store, folds)
-    decision = blend.decide(config.blend, rows) if config.blend.used == "auto" and len(every) > 1 else None
-    fitted = blend.fit(config.blend, rows, decision.chosen if decision else None)
+    rows, predictions = blend_rows(experiment_members, config, store, folds)
+    several = len(experiment_members) > 1
+    comparison = blend.choose_method(config.blend, rows) if config.blend.method_used == "auto" and several else None
+    fitted = blend.fit(config.blend, rows, comparison.chosen if comparison else None)
     nested = blend.nested(config.blend, rows)
-    shown = dict(zip(rows.labels, rows.predictions, strict=True))
-    if len(every) > 1:
-        shown[f"blend ({'auto: ' if decision else ''}{in_words(fitted.method)})"] = nested.values
-    shown |= _post_processed(config, nested, rows, store, exact)
-    final = next(reversed(shown.values()))
+    steps = dict(zip(rows.labels, rows.predictions, strict=True))  # row of the score table -> (R scored, K)
+    if several:
+        steps[f"blend ({'auto: ' if comparison else ''}{method_in_words(fitted.method)})"] = nested.values
+    steps |= _post_processed(config, nested, rows, store, exact)
+    final = next(reversed(steps.values()))
     blended = np.zeros((len(store.scored), final.shape[1]))
     blended[store.scored] = final
-    grids = post_processing.helpful_grids(rows.y, nested.values, rows.metric) if config.post.snap else None
-    scores = {name: _by_fold(values, rows) for name, values in shown.items()}
-    by_target = {name: _by_target(values, rows) for name, values in shown.items()}
-    between = interval(rows.metric, rows.metric.loss(rows.y, final), rows.series)
     return Result(
-        rows.labels,
-        predictions,
-        blended,
-        scores,
-        by_target,
-        fitted,
-        grids or [None] * final.shape[1],
-        rows,
-        nested,
-        decision,
-        between,
+        labels=rows.labels,
+        member_predictions=predictions,
+        blended=blended,
+        scores={name: _by_fold(values, rows) for name, values in steps.items()},
+        by_target={name: _by_target(values, rows) for name, values in steps.items()},
+        blend=fitted,
+        grids=_grids_of_all_rows(config, nested, rows),
+        rows=rows,
+        nested=nested,
+        comparison=comparison,
+        interval=interval(rows.metric, rows.metric.loss(rows.y, final), rows.series),
     )
 
 
-def rows_of(every: Sequence[Member], config: Config, store: Store, folds: Folds) -> tuple[Rows, np.ndarray]:
-    """The scored rows that a blend of these members is fitted on, and (M, R, K) all out-of-fold predictions."""
+def blend_rows(
+    experiment_members: Sequence[Member], config: Config, store: Store, folds: Folds
+) -> tuple[BlendRows, np.ndarray]:
+    """Gather the scored rows that a blend of these members is fitted on, and (M, R, K) all out-of-fold predictions."""
     assert store.labelled, "an experiment is scored on labelled series"
     scored = store.scored
-    predictions = np.stack([member.out_of_fold(store) for member in every])
-    spreads: list[np.ndarray | None] = [None]
-    if "lightgbm" in (config.blend.used, *config.blend.candidates):
-        spreads = [member.spread(store) for member in every]
-    known = [values[scored] for values in spreads if values is not None]
+    predictions = np.stack([member.out_of_fold(store) for member in experiment_members])
+    spreads: list[np.ndarray | None] = []
+    if "lightgbm" in (config.blend.method_used, *config.blend.candidates):  # no other method uses them
+        spreads = [member.spread(store) for member in experiment_members]
+    predicted = [values[scored] for values in spreads if values is not None]
     series = store.series_of_row[scored]
-    rows = Rows(
-        labels=tuple(member.label for member in every),
+    rows = BlendRows(
+        labels=tuple(member.label for member in experiment_members),
         predictions=predictions[:, scored],
         y=np.asarray(store.y[scored]),
         fold=folds.assignment[series],
         series=series,
         metric=metric(config.data.metric),
-        spread=np.stack(known) if len(known) == len(every) else None,
+        spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
     )
     return rows, predictions
 
 
 def _post_processed(
-    config: Config, nested: Nested, rows: Rows, store: Store, exact: Exact | None
+    config: Config, nested: NestedPredictions, rows: BlendRows, store: Store, exact: Exact | None
 ) -> dict[str, np.ndarray]:
-    """Step -> rows after it, in order, where it changed any; nothing fitted has seen the fold it is applied to."""
+    """Step -> scored rows after it, in order, where it changed any."""
     done: dict[str, np.ndarray] = {}
-    mixed = snapped_by_fold(nested, rows) if config.post.snap else nested.values
-    if not np.array_equal(mixed, nested.values):
-        done[SNAPPED] = mixed
+    values = snapped_by_fold(nested, rows) if config.post.snap else nested.values
+    if not np.array_equal(values, nested.values):
+        done[SNAPPED] = values
     if exact is not None:
-        done[EXACT_ROWS] = post_processing.paste(mixed, exact.values[store.scored])
+        done[EXACT_ROWS] = post_processing.paste(values, exact.values[store.scored])
     return done
 
 
-def _by_fold(values: np.ndarray, rows: Rows) -> list[float]:
+def _by_fold(values: np.ndarray, rows: BlendRows) -> list[float]:
     """Score in each fold, then over all rows."""
     each = [rows.metric(rows.y[rows.fold == number], values[rows.fold == number]) for number in np.unique(rows.fold)]
     return [*each, rows.metric(rows.y, values)]
 
 
-def _by_target(values: np.ndarray, rows: Rows) -> list[float]:
+def _by_target(values: np.ndarray, rows: BlendRows) -> list[float]:
     """(K,) score of each target over all rows."""
-    return [rows.metric(rows.y[:, target], values[:, target]) for target in range(rows.y.shape[1])]
+    return [rows.metric(rows.y[:, [target]], values[:, [target]]) for target in range(rows.y.shape[1])]
 
 
-def snapped_by_fold(nested: Nested, rows: Rows) -> np.ndarray:
-    """Snap each fold's rows to the grid of the other folds' targets, where those folds' score gains by it: (R, K).
+def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
+    """Round each fold's rows to the grid of the other folds' targets, where that improves those folds' score: (R, K).
 
-    The other folds' predictions that decide are those of the blend that was fitted without the fold: their own nested
-    ones come from weights that saw its targets.
+    The predictions of the other folds that decide come from the blend that was fitted without the fold. Their own
+    nested predictions would not do: the weights of these were fitted on the fold's targets, too.
     """
-    snapped, parts = np.empty_like(nested.values), rows.parts
+    snapped, parts = np.empty_like(nested.values), rows.cv_parts
     for part, fitted in zip(np.unique(parts), nested.fitted, strict=True):
         others = rows.where(parts != part)
-        grids = post_processing.helpful_grids(others.y, blend.applied(fitted, others), rows.metric)
+        grids = post_processing.helpful_grids(others.y, blend.apply_blend(fitted, others), rows.metric)
         snapped[parts == part] = post_processing.snap(nested.values[parts == part], grids)
     return snapped
 
 
+def _grids_of_all_rows(config: Config, nested: NestedPredictions, rows: BlendRows) -> list[Grid | None]:
+    """(K,) grids for test predictions, decided on all out-of-fold rows, blended nested: they were not in the fit."""
+    if not config.post.snap:
+        return [None] * rows.y.shape[1]
+    return post_processing.helpful_grids(rows.y, nested.values, rows.metric)
+
+
 def predict(
-    fitted: Blend, grids: list[Grid | None], every: Sequence[Member], store: Store, exact: Exact | None
+    fitted: Blend,
+    grids: list[Grid | None],
+    experiment_members: Sequence[Member],
+    store: Store,
+    exact: Exact | None,
 ) -> np.ndarray:
-    """(rows, K) test predictions: mean over folds and seeds in each member, then blend, grid, exact rows."""
-    fitted = fitted.without_idle()
-    weighed = members.labelled(fitted.labels, every)
-    predictions = np.stack([member.test(store) for member in weighed])
-    spread = np.stack([member.test(store, spread=True) for member in weighed]) if fitted.needs_spread else None
+    """Predict the test table, (rows, K): mean over folds and seeds of each member, then blend, grid, exact rows."""
+    fitted = fitted.without_zero_weights()
+    used = members.by_labels(fitted.labels, experiment_members)
+    predictions = np.stack([member.test(store) for member in used])
+    spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
     snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
     return snapped if exact is None else post_processing.paste(snapped, exact.values)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from foldline.experiment.records import Record
+from foldline.experiment.runs_index import ExperimentRecord
 
 IGNORED = ("data.source", "track", "executor", "folds.file")  # keys that change no score
 
@@ -43,9 +43,9 @@ class Group:
     lines: list[Line]
 
 
-def groups(records: list[Record]) -> list[Group]:
+def groups(records: list[ExperimentRecord]) -> list[Group]:
     """Group experiments into the board's tables, the one with the most experiments first."""
-    comparable: dict[tuple[object, ...], list[Record]] = {}
+    comparable: dict[tuple[object, ...], list[ExperimentRecord]] = {}
     for record in records:
         data = record.config["data"]
         scoring = (data["metric"], str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
@@ -53,14 +53,14 @@ def groups(records: list[Record]) -> list[Group]:
     return sorted((_group(found) for found in comparable.values()), key=lambda group: -len(group.lines))
 
 
-def _group(records: list[Record]) -> Group:
+def _group(records: list[ExperimentRecord]) -> Group:
     ranked = sorted(records, key=lambda record: record.scores[-1])
     data, best = ranked[0].config["data"], flat(ranked[0].config)
     lines = [_line(record, best) for record in ranked]
     return Group(data["metric"], data.get("source", "simulate"), ranked[0].data, lines)
 
 
-def _line(record: Record, best: dict[str, Any]) -> Line:
+def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
     low, high = record.interval
     scored = [line for line in record.lines if line["public"] or line["private"]]
     return Line(

@@ -13,7 +13,7 @@ from foldline.evidence.ablation import ablation_wording
 from foldline.evidence.ablation.ablation_results import AblationResult, VariantResult
 from foldline.evidence.ablation.ablation_run import PreparedAblation
 from foldline.evidence.ablation.forest_plot import forest
-from foldline.experiment import recorded
+from foldline.experiment import stored_experiment
 
 
 def page(ablation: PreparedAblation, result: AblationResult, command: str) -> str:
@@ -114,6 +114,6 @@ def _variances(found: VariantResult) -> tuple[float, float, float, float]:
 def _again(ablation: PreparedAblation, command: str) -> str:
     changes = [[variant.name, variant.changes] for variant in ablation.plan.variants]
     configs = {"the baseline's resolved config": ablation.plan.base.tables()}
-    return pages.reproduction(command, recorded.environment(), configs) + collapsed(
+    return pages.reproduction(command, stored_experiment.environment(), configs) + collapsed(
         "what each variant changes", table(["variant", "changes"], changes, plain=True)
     )

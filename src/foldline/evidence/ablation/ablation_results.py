@@ -24,7 +24,7 @@ from foldline.evidence.ablation.significance import Significance
 from foldline.evidence.ablation.statistical_power import DecisionRule
 from foldline.experiment import loss_table, scoring
 from foldline.experiment.loss_table import Finish, LossTable, Slice
-from foldline.experiment.preparation import Prepared
+from foldline.experiment.preparation import PreparedExperiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +97,14 @@ def _exact(ablation: PreparedAblation, terminal: Terminal) -> Exact | None:
     return found
 
 
-def _losses(prepared: Prepared, table: LossTable, seeds: tuple[int, ...], exact: Exact | None) -> np.ndarray:
+def _losses(prepared: PreparedExperiment, table: LossTable, seeds: tuple[int, ...], exact: Exact | None) -> np.ndarray:
     """(S, N, P, E) summed losses of one config; the cells of each seed are combined as an experiment of their own."""
     config, dense = prepared.config, prepared.train
     used = exact if config.post.decode else None
     found = []
     for seed in seeds:
         plan = [cell for cell in prepared.plan if cell.seed == seed]
-        every = [*members.of_plan(plan), *prepared.others]
+        every = [*members.of_plan(plan), *prepared.outside_members]
         result = scoring.combine(config, every, dense, prepared.folds, used)
         found.append(table.losses(np.asarray(dense.y), result.blended, metric(config.data.metric)))
     return np.stack(found)

@@ -17,7 +17,7 @@ from foldline.data import exact_rows as decoding
 from foldline.evidence.ablation.ablation_file import AblationPlan, error_context
 from foldline.experiment import preparation
 from foldline.experiment.config import Config
-from foldline.experiment.preparation import Prepared
+from foldline.experiment.preparation import PreparedExperiment
 from foldline.run import planning
 from foldline.run.cells import Job
 from foldline.run.tracking import OpenTracker
@@ -32,10 +32,10 @@ class PreparedAblation:
 
     plan: AblationPlan
     names: list[str]
-    prepared: list[Prepared]
+    prepared: list[PreparedExperiment]
 
     @property
-    def base(self) -> Prepared:
+    def base(self) -> PreparedExperiment:
         """The baseline."""
         return self.prepared[0]
 
@@ -55,9 +55,9 @@ class PreparedAblation:
                     merged[number].setdefault(job.key, _named(job, name))
         return [list(stage.values()) for stage in merged]
 
-    def _stages_of(self, prepared: Prepared, force: bool) -> list[list[Job]]:
+    def _stages_of(self, prepared: PreparedExperiment, force: bool) -> list[list[Job]]:
         has_teacher = any(model.teacher for each in self.prepared for model in each.config.models)
-        known = decoding.path_of(prepared.competition.test) if prepared.given.exact else None
+        known = decoding.path_of(prepared.competition.test) if prepared.plan_inputs.exact else None
         test = prepared.test.path if has_teacher else None
         return planning.jobs(prepared.plan, prepared.train.path, prepared.folds.assignment, test, known, force)
 
@@ -70,9 +70,9 @@ class PreparedAblation:
         return files.runs() / self.plan.name / files.digest([design, variants])
 
 
-def _hashed(prepared: Prepared) -> list[object]:
+def _hashed(prepared: PreparedExperiment) -> list[object]:
     tables = prepared.config.tables()
-    keys, sources = (cell.key for cell in prepared.plan), (member.source for member in prepared.others)
+    keys, sources = (cell.key for cell in prepared.plan), (member.source for member in prepared.outside_members)
     return [tables["blend"], tables["post"], prepared.config.data.metric, sorted(keys), *sorted(sources)]
 
 
@@ -100,7 +100,7 @@ def prepare(plan: AblationPlan, terminal: Terminal, dry: bool = False) -> Prepar
     )
 
 
-def _variant_of(base: Prepared, config: Config, terminal: Terminal, dry: bool) -> Prepared:
+def _variant_of(base: PreparedExperiment, config: Config, terminal: Terminal, dry: bool) -> PreparedExperiment:
     """Prepare a variant on the baseline's tables; where it trains the same cells, also with the baseline's features."""
     if _trained_parts(config) == _trained_parts(base.config):
         return replace(base, config=config)

@@ -22,11 +22,12 @@ from foldline.data import known_start
 from foldline.data.folds import FoldsConfig
 from foldline.experiment import preparation
 from foldline.experiment.config import Config, without_outside_members
-from foldline.experiment.preparation import Prepared
+from foldline.experiment.preparation import PreparedExperiment
 from foldline.fit.train_config import TrainConfig
 from foldline.run import executors
-from foldline.run.cells import Cell, ModelConfig, history
+from foldline.run.cells import Cell, ModelConfig
 from foldline.run.executors import ExecutorConfig
+from foldline.run.history import read_history
 
 FOLDS, EPOCHS, BATCH, ROUNDS, BREATHS = 3, 1, 16, 20, 16  # at most
 PARTS = {  # what a cell stores, each part before those that depend on it
@@ -49,7 +50,7 @@ class SmallRun:
     """A finished run of the small competition."""
 
     home: Path
-    prepared: Prepared
+    prepared: PreparedExperiment
 
     def cells(self, fold: int) -> dict[str, Cell]:
         """The cells of a fold by name: names are the same in all small runs, keys are not."""
@@ -160,7 +161,7 @@ def fitted(cell: Cell) -> dict[str, Any]:
     """Read everything that a cell has fitted, and its out-of-fold predictions: name of the part -> its value."""
     stored = cell.folder / "scaler.json"
     found: dict[str, Any] = files.read_json(stored) if stored.exists() else {}
-    for row in history(cell):
+    for row in read_history(cell):
         for name, value in row.items():
             if not name.startswith("time."):
                 found.setdefault(name, []).append(value)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from foldline.blend.methods import Decision, Tried
-from foldline.blend.rules import shown
+from foldline.blend.fitted_blend import method_in_words
+from foldline.blend.methods import MethodComparison, MethodScore
 from foldline.evidence.blending import member_contributions
 from foldline.evidence.blending.member_contributions import MemberContribution
 from foldline.experiment.config import Config
@@ -25,7 +25,7 @@ class BlendComparison:
 
     config: Config
     result: Result
-    compared: Decision  # every method
+    compared: MethodComparison  # every method
     contributions: tuple[MemberContribution, ...]  # (M,)
     correlation: np.ndarray  # (M, M) of errors
     command: str
@@ -33,7 +33,7 @@ class BlendComparison:
     @property
     def decided(self) -> bool:
         """Whether the method was chosen by `auto`."""
-        return self.config.blend.used == "auto"
+        return self.config.blend.method_used == "auto"
 
     @property
     def score(self) -> float:
@@ -49,11 +49,11 @@ class BlendComparison:
     def verdict(self) -> str:
         """Say in one sentence which method is submitted, and why."""
         method, compared = self.result.blend.method, self.compared
-        name, other = shown(method), shown(compared.chosen)
+        name, other = method_in_words(method), method_in_words(compared.chosen)
         if not self.decided:
             instead = "" if method == compared.chosen else f"; with blend.method=auto it would be {other}"
             return f"{name}, as the config says{instead}"
-        if method == compared.best == next(each.method for each in compared.tried if self._candidate(each)):
+        if method == compared.best == next(each.method for each in compared.methods if self._candidate(each)):
             return f"{name}: it scores best, and none is simpler"
         if method == compared.best:
             return f"{name}: it scores best, and beats all that is simpler by more than one standard error"
@@ -67,10 +67,11 @@ class BlendComparison:
             f"optimism {self.optimism:+.5f}: by so much better is the score on the rows that the blend was fitted on"
         ]
         if self.decided:
-            fixed = next(each.score for each in self.compared.tried if each.method == method)
+            fixed = next(each.score for each in self.compared.methods if each.method == method)
             sentences.append(
                 f"auto {self.score:.5f}: the {metric} of the whole procedure, where each fold's method was also chosen "
-                f"without that fold. It is the blend's score. {shown(method)}, chosen on all folds: {fixed:.5f}"
+                f"without that fold. It is the blend's score. {method_in_words(method)}, chosen on all folds: "
+                f"{fixed:.5f}"
             )
         if self.config.data.metric == "rmse":
             sentences.append("“behind the best” and “gain” are in the mean squared error, not its root")
@@ -84,9 +85,9 @@ class BlendComparison:
         """Every method, from simple to complex."""
         columns = ["method", "all rows", "behind the best", "remark", *self._folds()]
         rows = []
-        for each in self.compared.tried:
+        for each in self.compared.methods:
             *folds, score = self._by_fold(each.nested.values)
-            rows.append([shown(each.method), score, behind(each, self.compared), self._note(each), *folds])
+            rows.append([method_in_words(each.method), score, behind(each, self.compared), self._note(each), *folds])
         if self.decided:
             *folds, score = self._by_fold(self.result.nested.values)
             rows.append(["auto", score, "", "the blend's score: chosen without the fold", *folds])
@@ -107,7 +108,7 @@ class BlendComparison:
             for each in self.contributions
         ]
         return (
-            f"what each member contributes to the blend ({shown(self.result.blend.method)})",
+            f"what each member contributes to the blend ({method_in_words(self.result.blend.method)})",
             *_without_empty_columns(columns, rows),
         )
 
@@ -129,7 +130,7 @@ class BlendComparison:
         seconds = {member["label"]: member.pop("seconds") for member in members}
         methods = [
             {name: getattr(each, name) for name in ("method", "score", "behind", "error", "beaten")}
-            for each in self.compared.tried
+            for each in self.compared.methods
         ]
         return {
             "blend": self.result.blend.method,
@@ -153,13 +154,13 @@ class BlendComparison:
         each = [rows.metric(rows.y[rows.fold == fold], values[rows.fold == fold]) for fold in np.unique(rows.fold)]
         return _five([*each, rows.metric(rows.y, values)])
 
-    def _candidate(self, tried: Tried) -> bool:
+    def _candidate(self, tried: MethodScore) -> bool:
         return tried.method in self.config.blend.candidates
 
-    def _note(self, tried: Tried) -> str:
+    def _note(self, tried: MethodScore) -> str:
         notes = ["chosen" if self.decided else "as the config says"] if tried.method == self.result.blend.method else []
         notes += [] if self._candidate(tried) else ["no candidate"]
-        return ", ".join(notes + ([f"beaten by {shown(tried.beaten)}"] if tried.beaten else []))
+        return ", ".join(notes + ([f"beaten by {method_in_words(tried.beaten)}"] if tried.beaten else []))
 
 
 def _without_empty_columns(columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
@@ -168,7 +169,7 @@ def _without_empty_columns(columns: list[str], rows: list[list[str]]) -> tuple[l
     return [columns[number] for number in kept], [[row[number] for number in kept] for row in rows]
 
 
-def behind(tried: Tried, compared: Decision) -> str:
+def behind(tried: MethodScore, compared: MethodComparison) -> str:
     """Format the mean loss above that of the best candidate, and its standard error."""
     return "" if tried.method == compared.best else f"{signed(tried.behind)} ± {tried.error:.5f}"
 

@@ -6,7 +6,7 @@ from foldline.core import pages
 from foldline.core.pages import Facts, note
 from foldline.evidence.blending import blend_plots, member_contributions
 from foldline.evidence.blending.blend_comparison import BlendComparison, Table
-from foldline.experiment import recorded
+from foldline.experiment import stored_experiment
 
 
 def page(found: BlendComparison) -> str:
@@ -60,7 +60,7 @@ def _members(found: BlendComparison) -> str:
         "Gain: mean loss of the blend without the member, its weights fitted again, minus that of the blend, and its "
         "standard error over series. Seconds: all cells of the member on this machine, loading left out."
     )
-    plain = next(each for each in found.compared.tried if each.method == found.result.blend.method)
+    plain = next(each for each in found.compared.methods if each.method == found.result.blend.method)
     picture = blend_plots.members(found.contributions, member_contributions.refitted(plain.nested))
     return f"{picture}{_table(found.members(), plain=True)}{note(remark)}"
 
@@ -71,4 +71,6 @@ def _correlations(found: BlendComparison) -> str:
 
 
 def _again(found: BlendComparison) -> str:
-    return pages.reproduction(found.command, recorded.environment(), {"resolved config": found.config.tables()})
+    return pages.reproduction(
+        found.command, stored_experiment.environment(), {"resolved config": found.config.tables()}
+    )

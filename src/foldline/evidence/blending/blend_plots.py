@@ -6,18 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foldline.blend.methods import Decision
-from foldline.blend.rules import shown
+from foldline.blend.fitted_blend import method_in_words
+from foldline.blend.methods import MethodComparison
 from foldline.core.pages import figures, matrix, whiskers
 from foldline.evidence.blending.member_contributions import MemberContribution
 
 
-def methods(compared: Decision, submitted: str) -> str:
+def methods(compared: MethodComparison, submitted: str) -> str:
     """Plot how far each method is behind the best, ± one standard error; the submitted one is filled."""
     rows = [
-        (shown(each.method), each.behind - each.error, each.behind, each.behind + each.error) for each in compared.tried
+        (method_in_words(each.method), each.behind - each.error, each.behind, each.behind + each.error)
+        for each in compared.methods
     ]
-    return figures([("mean loss behind the best, nested; one standard error", whiskers(rows, shown(submitted)))])
+    return figures(
+        [("mean loss behind the best, nested; one standard error", whiskers(rows, method_in_words(submitted)))]
+    )
 
 
 def members(contributions: Sequence[MemberContribution], weights: np.ndarray | None) -> str:

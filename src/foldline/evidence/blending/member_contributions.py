@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldline.blend.blend_config import BlendConfig, Rows
+from foldline.blend.blend_config import BlendConfig
+from foldline.blend.blend_rows import BlendRows
+from foldline.blend.fitted_blend import Blend
 from foldline.blend.members import Member
-from foldline.blend.methods import Nested, applied, difference, nested, series_losses
-from foldline.blend.rules import Blend
+from foldline.blend.methods import NestedPredictions, apply_blend, difference, nested, series_losses
 from foldline.data.store import Store
-from foldline.run import cells
+from foldline.run.cell_training import load_estimator
 
 TIMED = 200  # series that a cell predicts while it is timed
 
@@ -35,7 +36,7 @@ class MemberContribution:
 
 
 def contributions(
-    config: BlendConfig, rows: Rows, fitted: Blend, found: Nested, seconds: Sequence[float | None]
+    config: BlendConfig, rows: BlendRows, fitted: Blend, found: NestedPredictions, seconds: Sequence[float | None]
 ) -> list[MemberContribution]:
     """Compare a fitted blend with the blend without each member, by the same method.
 
@@ -46,7 +47,7 @@ def contributions(
     known = []
     for number, label in enumerate(rows.labels):
         others = [other for other in range(len(rows.labels)) if other != number]
-        left = nested(config, rows.only(others), fitted.method)
+        left = nested(config, rows.select_members(others), fitted.method)
         losses, counts = series_losses(rows, left.values)
         gain, error = difference(losses, series_losses(rows, found.values)[0], counts)
         weight = None if fitted.weights is None else fitted.weights[number]
@@ -55,7 +56,7 @@ def contributions(
     return known
 
 
-def correlation(rows: Rows) -> np.ndarray:
+def correlation(rows: BlendRows) -> np.ndarray:
     """Compute (M, M) Pearson correlations of the members' errors over rows, mean over targets.
 
     A mean of members gains by their disagreement: Krogh & Vedelsby 1995, https://papers.nips.cc/paper/1001. A member
@@ -68,9 +69,9 @@ def correlation(rows: Rows) -> np.ndarray:
     return np.asarray(np.einsum("irk,jrk->ij", errors, errors) / rows.y.shape[1])
 
 
-def optimism(rows: Rows, fitted: Blend, found: Nested) -> float:
+def optimism(rows: BlendRows, fitted: Blend, found: NestedPredictions) -> float:
     """Compute how much better the blend scores on the rows it was fitted on: nested minus in-sample score."""
-    return rows.metric(rows.y, found.values) - rows.metric(rows.y, applied(fitted, rows))
+    return rows.metric(rows.y, found.values) - rows.metric(rows.y, apply_blend(fitted, rows))
 
 
 def cost(member: Member, dense: Store) -> float | None:
@@ -81,7 +82,7 @@ def cost(member: Member, dense: Store) -> float | None:
     """
     if not member.cells:
         return None
-    estimator, times = cells.load(member.cells[0], dense), []
+    estimator, times = load_estimator(member.cells[0], dense), []
     some = np.arange(min(TIMED, len(dense.lengths)))
     for _ in range(3):
         began = time.perf_counter()
@@ -90,7 +91,7 @@ def cost(member: Member, dense: Store) -> float | None:
     return min(times) / len(some) * 1000 * len(member.cells)
 
 
-def refitted(found: Nested) -> np.ndarray | None:
+def refitted(found: NestedPredictions) -> np.ndarray | None:
     """List (parts, M) weights of the nested fits: their stability; None: the blend is no weighted sum."""
     weights = [one.weights for one in found.fitted if one.weights is not None]
     return np.array(weights) if len(weights) == len(found.fitted) else None

@@ -13,7 +13,7 @@ from foldline.evidence.ablation.forest_plot import forest
 from foldline.evidence.study import study_results
 from foldline.evidence.study.study_preparation import PreparedStudy
 from foldline.evidence.study.study_results import StudyResult, SystemResult
-from foldline.experiment import recorded
+from foldline.experiment import stored_experiment
 
 
 def page(study: PreparedStudy, result: StudyResult, command: str) -> str:
@@ -147,4 +147,4 @@ def _remarks(study: PreparedStudy, result: StudyResult) -> str:
 def _again(study: PreparedStudy, command: str) -> str:
     pairs = zip(study.systems, study.ablation.prepared, strict=True)
     configs = {f"{system.name}, resolved": prepared.config.tables() for system, prepared in pairs}
-    return pages.reproduction(command, recorded.environment(), configs)
+    return pages.reproduction(command, stored_experiment.environment(), configs)

@@ -16,7 +16,7 @@ from foldline.evidence.study import truncation
 from foldline.evidence.study.step_cost import Cost, Subject, measured
 from foldline.evidence.study.study_preparation import PreparedStudy, SizedSystem
 from foldline.evidence.study.truncation import TruncationPoint
-from foldline.experiment.preparation import Prepared
+from foldline.experiment.preparation import PreparedExperiment
 from foldline.fit.device_dataset import kept_steps
 
 COLUMNS = (
@@ -111,7 +111,7 @@ def evaluate(study: PreparedStudy, terminal: Terminal) -> StudyResult:
 def _system_result(
     study: PreparedStudy,
     system: SizedSystem,
-    prepared: Prepared,
+    prepared: PreparedExperiment,
     comparison: VariantResult | None,
     scores: np.ndarray,
 ) -> SystemResult:

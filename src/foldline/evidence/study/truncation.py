@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from foldline.core.chunks import chunks
-from foldline.experiment.preparation import Prepared
+from foldline.experiment.preparation import PreparedExperiment
 from foldline.fit.device_dataset import place
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.process_state import use_settings
 from foldline.models import MODELS
 from foldline.models.probes import truncated
-from foldline.run import cells
+from foldline.run.cell_training import load_estimator
 from foldline.run.cells import ModelConfig
 
 HISTORY = (1, 2, 5, 10, 20, 40)  # k; the whole series is added as the last
@@ -47,12 +47,12 @@ def is_causal(model: ModelConfig) -> bool:
 
 
 @torch.no_grad()
-def curve(prepared: Prepared) -> list[TruncationPoint]:
+def curve(prepared: PreparedExperiment) -> list[TruncationPoint]:
     """Measure a system's first cell, which is finished. The last point is not truncated: its distance is 0."""
     cell = prepared.plan[0]
     device = torch.device(cell.model.train.device_used)
     use_settings(cell.model.train, device)
-    estimator = cells.load(cell, prepared.train)
+    estimator = load_estimator(cell, prepared.train)
     assert isinstance(estimator, NetworkCell) and estimator.network is not None, "a study's systems are networks"
     held = np.flatnonzero(prepared.folds.assignment == cell.fold)[:SERIES]
     fold = place([labelled_series(prepared.train, held)], estimator.scaler, estimator.steps, device)

@@ -27,8 +27,8 @@ from foldline.data.loading import Competition
 from foldline.evidence.ablation import significance
 from foldline.evidence.tuning import trial_evaluation
 from foldline.evidence.tuning.tuning_file import Search
-from foldline.experiment import preparation, records
-from foldline.experiment.preparation import Prepared
+from foldline.experiment import preparation, runs_index
+from foldline.experiment.preparation import PreparedExperiment
 from foldline.run.cells import Cell
 from foldline.run.tracking import OpenTracker
 
@@ -99,7 +99,7 @@ def _scores(
     unseen = [
         cell for cell in trial_evaluation.cells_of_folds(ready, tune.check_folds) if cell.seed in tune.check_seeds
     ]
-    records.note_cells(search.folder, (cell.key for cell in [*seen, *unseen]))
+    runs_index.note_cells(search.folder, (cell.key for cell in [*seen, *unseen]))
     stages = trial_evaluation.jobs(ready, [*seen, *unseen])
     if any(stages):
         what = "best" if params else "baseline"
@@ -109,7 +109,9 @@ def _scores(
     return ConfigScores(tuple(promised[fold] for fold in tune.folds), _mean_of_seeds(ready, seen, unseen, search))
 
 
-def _mean_of_seeds(ready: Prepared, seen: Sequence[Cell], unseen: Sequence[Cell], search: Search) -> tuple[float, ...]:
+def _mean_of_seeds(
+    ready: PreparedExperiment, seen: Sequence[Cell], unseen: Sequence[Cell], search: Search
+) -> tuple[float, ...]:
     """Compute the score of each fold of the check; its blends may also be fitted on the folds of the search."""
     tune = search.tune
     others = [fold for fold in tune.folds if fold not in tune.check_folds]

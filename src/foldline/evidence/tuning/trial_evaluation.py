@@ -19,13 +19,13 @@ from foldline.data import exact_rows
 from foldline.data.loading import Competition
 from foldline.experiment import preparation, scoring
 from foldline.experiment.config import Config, without_outside_members
-from foldline.experiment.preparation import Prepared
+from foldline.experiment.preparation import PreparedExperiment
 from foldline.run import executors, planning
 from foldline.run.cells import Cell, Job
 from foldline.run.executors import OnEvent
 
 
-def prepare(config: Config, seeds: Sequence[int], competition: Competition | None = None) -> Prepared:
+def prepare(config: Config, seeds: Sequence[int], competition: Competition | None = None) -> PreparedExperiment:
     """Prepare everything that a config's cells need, each model with the given seeds; prints nothing.
 
     competition: the tables of its [data], if they have been read before.
@@ -37,30 +37,30 @@ def prepare(config: Config, seeds: Sequence[int], competition: Competition | Non
     return preparation.prepare(alone, Terminal(quiet=True), competition=competition)
 
 
-def cells_of_folds(ready: Prepared, folds: Sequence[int]) -> list[Cell]:
+def cells_of_folds(ready: PreparedExperiment, folds: Sequence[int]) -> list[Cell]:
     """List the cells of some folds."""
     return [cell for cell in ready.plan if cell.fold in folds]
 
 
-def jobs(ready: Prepared, plan: Sequence[Cell]) -> list[list[Job]]:
+def jobs(ready: PreparedExperiment, plan: Sequence[Cell]) -> list[list[Job]]:
     """List the jobs that are left for some cells, in stages. Test series are predicted only for pseudo-labels."""
     test = ready.test.path if any(model.teacher for model in ready.config.models) else None
-    exact = exact_rows.path_of(ready.competition.test) if ready.given.exact else None
+    exact = exact_rows.path_of(ready.competition.test) if ready.plan_inputs.exact else None
     return planning.jobs(plan, ready.train.path, ready.folds.assignment, test, exact)
 
 
-def train_fold(ready: Prepared, fold: int, on_event: OnEvent) -> None:
+def train_fold(ready: PreparedExperiment, fold: int, on_event: OnEvent) -> None:
     """Train the cells of a fold that are missing, in this process."""
     for stage in jobs(ready, cells_of_folds(ready, [fold])):
         executors.take_turns(stage, ready.config.executor.together, on_event)
 
 
-def mean_score(ready: Prepared, folds: Sequence[int]) -> float:
+def mean_score(ready: PreparedExperiment, folds: Sequence[int]) -> float:
     """Compute the mean score over folds whose cells are finished."""
     return float(np.mean(list(fold_scores(ready, cells_of_folds(ready, folds), folds).values())))
 
 
-def fold_scores(ready: Prepared, plan: Sequence[Cell], folds: Sequence[int]) -> dict[int, float]:
+def fold_scores(ready: PreparedExperiment, plan: Sequence[Cell], folds: Sequence[int]) -> dict[int, float]:
     """Compute fold -> score, from finished cells.
 
     The blend of each fold is fitted on the other ones of `folds`, and there it is decided whether to snap to a grid.
@@ -70,7 +70,7 @@ def fold_scores(ready: Prepared, plan: Sequence[Cell], folds: Sequence[int]) -> 
     """
     config = ready.config
     with np.errstate(invalid="ignore"):  # series of other folds come out as NaN, and are left out
-        everything, _ = scoring.rows_of(members.of_plan(plan), config, ready.train, ready.folds)
+        everything, _ = scoring.blend_rows(members.of_plan(plan), config, ready.train, ready.folds)
     rows = everything.where(np.isin(everything.fold, folds))
     nested = blend.nested(config.blend, rows)
     values = scoring.snapped_by_fold(nested, rows) if config.post.snap else nested.values

@@ -15,9 +15,9 @@ from foldline.core.errors import UserError
 from foldline.evidence.tuning import pruning, trial_evaluation
 from foldline.evidence.tuning.leases import HEARTBEAT_S
 from foldline.evidence.tuning.trial_queue import REFUSED, TrialQueue
-from foldline.experiment import records
-from foldline.run import cells
-from foldline.run.cells import Job
+from foldline.experiment import runs_index
+from foldline.run.cells import Cell, Job
+from foldline.run.history import read_history
 from foldline.run.tracking import OpenTracker, Tracker
 
 
@@ -91,7 +91,7 @@ class TrialRunner:
         search, folds, score = self.queue.search, self.tune.folds, float("nan")
         ready = trial_evaluation.prepare(search.config(params), self.tune.seeds, self.queue.competition)
         self.done = {cell.key: float(cell.done) for cell in trial_evaluation.cells_of_folds(ready, folds)}
-        records.note_cells(search.folder, self.done)
+        runs_index.note_cells(search.folder, self.done)
         names = [cell.name for cell in trial_evaluation.cells_of_folds(ready, folds[:1])]
         self.trial.set_user_attr("cells", names)  # pruning compares only trials with the same cells inside a fold
         with self.open_tracker(ready.config.track, search.name, search.folder, "tune") as tracker:
@@ -105,10 +105,10 @@ class TrialRunner:
                 self._report(pruning.step_of(place), score, last=place + 1 == len(folds))
         return score
 
-    def _report_history(self, cell: cells.Cell) -> None:
+    def _report_history(self, cell: Cell) -> None:
         """Report the watched scores of a cell that was finished before, so that other trials are compared with them."""
         if cell.done:
-            for row in cells.history(cell):
+            for row in read_history(cell):
                 if "watched" in row:
                     self.trial.report(row["watched"], pruning.step_of(*self.places[cell.key], row["epoch"]))
 

@@ -26,7 +26,7 @@ import foldline
 import ventilator
 from foldline.core import files, requirements
 from foldline.core.errors import UserError
-from foldline.experiment.recorded import Stored
+from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output.kaggle import kernel
 from foldline.run.cells import Cell
 
@@ -52,7 +52,7 @@ class Options:
         return self.user or USER_PLACEHOLDER
 
 
-def pack(stored: Stored, options: Options) -> dict[str, Any]:
+def pack(stored: StoredExperiment, options: Options) -> dict[str, Any]:
     """Write the bundle in the place of an older one, and return its manifest.
 
     Raises:
@@ -84,8 +84,10 @@ def slug_of(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"foldline {name}".lower())[: 50 - len(NOTEBOOK)].strip("-")
 
 
-def _check(stored: Stored, out: Path) -> None:
-    outside = sorted({member.label for member in stored.others} & set(stored.blend.without_idle().labels))
+def _check(stored: StoredExperiment, out: Path) -> None:
+    outside = sorted(
+        {member.label for member in stored.outside_members} & set(stored.blend.without_zero_weights().labels)
+    )
     if outside:
         raise UserError(
             f"{stored.config.name}: the blend weighs {', '.join(outside)}, whose predictions came from outside: "
@@ -102,7 +104,7 @@ def _copy_code(target: Path) -> None:
         shutil.copytree(source, target / "src" / source.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
 
 
-def _copy_runs(stored: Stored, target: Path) -> None:
+def _copy_runs(stored: StoredExperiment, target: Path) -> None:
     record = target / stored.config.name / stored.folder.name
     record.mkdir(parents=True)
     for name in ("experiment.json", "config.toml"):
@@ -138,7 +140,7 @@ def _write_wheel(package: Distribution, target: Path) -> None:
                 wheel.writestr(zipfile.ZipInfo(str(file)), file.read_binary(), zipfile.ZIP_DEFLATED)
 
 
-def _manifest(stored: Stored, options: Options, dataset: Path) -> dict[str, Any]:
+def _manifest(stored: StoredExperiment, options: Options, dataset: Path) -> dict[str, Any]:
     paths = sorted(path for path in dataset.rglob("*") if path.is_file())
     return {
         "name": stored.config.name,
@@ -173,7 +175,7 @@ def _kernel_metadata(options: Options, slug: str, on_gpu: bool) -> dict[str, Any
     }
 
 
-def notebook_of(stored: Stored, manifest: dict[str, Any]) -> dict[str, Any]:
+def notebook_of(stored: StoredExperiment, manifest: dict[str, Any]) -> dict[str, Any]:
     """Make the notebook: a sentence, and the code of kernel.py.
 
     Format: https://nbformat.readthedocs.io/en/latest/format_description.html

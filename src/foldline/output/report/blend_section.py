@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from foldline.blend.rules import shown as in_words
+from foldline.blend.fitted_blend import method_in_words
 from foldline.core.pages import bars, note, table
 from foldline.output.report.report_data import ReportData
 
@@ -14,14 +14,14 @@ def weights(report: ReportData) -> str:
     blend, scores = report.result.blend, report.result.scores
     if blend.weights is None:
         labels = escape(", ".join(report.result.labels))
-        return f"<p>{escape(in_words(blend.method))} of {labels}, without weights.</p>"
+        return f"<p>{escape(method_in_words(blend.method))} of {labels}, without weights.</p>"
     shown = [
         (label, float(weight), f"{weight:.2f} · {scores[label][-1]:.4f} alone")
         for label, weight in zip(blend.labels, blend.weights, strict=True)
     ]
     return bars(sorted(((name, max(0.0, w), text) for name, w, text in shown), key=lambda row: -row[1])) + note(
-        f"Weights by {in_words(blend.method)}, of all out-of-fold rows: test predictions get these. Scores above are "
-        "of weights fitted without the fold they are scored on."
+        f"Weights by {method_in_words(blend.method)}, of all out-of-fold rows: test predictions get these. "
+        "Scores above are of weights fitted without the fold they are scored on."
     )
 
 

@@ -21,7 +21,7 @@ from foldline.data.exact_rows import Exact
 from foldline.data.loading import Competition
 from foldline.data.metrics import Metric, metric
 from foldline.data.store import Store
-from foldline.experiment import recorded
+from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.loss_table import LossTable
 from foldline.experiment.scoring import Result
@@ -49,7 +49,7 @@ def environment_here() -> dict[str, str]:
     """Collect the versions of libraries that decide the last bits, the system, its cores and GPU, and the commit."""
     import torch
 
-    known = {**recorded.environment(), "system": platform.system(), "cores": str(os.cpu_count())}
+    known = {**stored_experiment.environment(), "system": platform.system(), "cores": str(os.cpu_count())}
     if torch.cuda.is_available():
         known["gpu"] = torch.cuda.get_device_name()
     commit = _commit()
@@ -102,7 +102,7 @@ class ReportData:
     @cached_property
     def predictions(self) -> dict[str, np.ndarray]:
         """Out-of-fold predictions, (R, K), of each member, and last of SUBMITTED."""
-        members = dict(zip(self.result.labels, self.result.members, strict=True))
+        members = dict(zip(self.result.labels, self.result.member_predictions, strict=True))
         return members | {SUBMITTED: self.result.blended}
 
     @cached_property

@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from foldline.blend.rules import shown as in_words
+from foldline.blend.fitted_blend import method_in_words
 from foldline.core.durations import duration
 from foldline.core.pages import Facts, figures, matrix, note, table
 from foldline.experiment import loss_table
@@ -20,7 +20,7 @@ MATRIX_LEVELS = 12  # most values of a static column that a matrix has room for
 
 def summary(report: ReportData) -> str:
     """Describe the experiment in two sentences."""
-    labels, way = report.result.labels, in_words(report.result.blend.method)
+    labels, way = report.result.labels, method_in_words(report.result.blend.method)
     text = f"{labels[0]}, scored on series that its models have not seen."
     if len(labels) > 1:
         text = f"A blend ({way}) of {_joined(labels)}, scored on series that neither models nor blend have seen."

@@ -1,6 +1,7 @@
-"""What lies under runs/: the recorded experiments, the cells that they and searches need, their lines in the ledgers.
+"""All that lies under runs/: the recorded experiments, the cells that they and searches need, their submissions.
 
-Reads JSON only, of any age: records are not refused because code has changed since, and nothing heavy is imported.
+Reads JSON only, of any age: no record is refused because code has changed since, and nothing heavy is imported, so
+that `board` and `clean` are quick. To use one experiment, read it with stored_experiment.py.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from foldline.blend.rules import shown
+from foldline.blend.fitted_blend import method_in_words
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.run import ledger
@@ -21,12 +22,12 @@ from foldline.run import ledger
 # The format of experiment.json and of the arrays in its cells' folders. Records without a number are of format 1, whose
 # out-of-fold and test arrays are padded, (series, steps, targets); in format 2 they are flat, (rows, targets).
 FORMAT = 2
-NOTE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
+CELLS_FILE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
 
 
 @dataclass(frozen=True)
-class Record:
-    """An experiment as it was written down."""
+class ExperimentRecord:
+    """The record of an experiment, as it lies on the disk."""
 
     folder: Path  # runs/NAME/HASH
     value: dict[str, Any]  # experiment.json
@@ -39,7 +40,7 @@ class Record:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Its tables, resolved."""
+        """Return its config's tables, resolved."""
         tables: dict[str, Any] = self.value["config"]
         return tables
 
@@ -50,77 +51,78 @@ class Record:
 
     @property
     def simulated(self) -> bool:
+        """Whether its data are simulated."""
         return bool(self.config["data"].get("source", "simulate") == "simulate")
 
     @property
     def scores(self) -> list[float]:
-        """Out-of-fold score of what was submitted: in each fold, then over all rows."""
+        """Return the out-of-fold score of what was submitted: in each fold, then over all rows."""
         values: list[float] = self.value["scores"][-1][1]
         return values
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the last of these, over series; NaN for a single one, and where an older run left none."""
+        """Return the 95 % interval of the last score, over series; NaN for a single one, and in older records."""
         low, high = (math.nan if end is None else float(end) for end in self.value.get("interval", (None, None)))
         return low, high
 
     @property
     def blend(self) -> str:
-        """hybrid 0.74 + lightgbm 0.26; where there are no weights, its method and its members."""
+        """Describe the blend: hybrid 0.74 + lightgbm 0.26; without weights, its method and its members."""
         blend = self.value["blend"]
-        weights, way = blend.get("weights") or [], shown(blend["method"])
+        weights, method = blend.get("weights") or [], method_in_words(blend["method"])
         if len(weights) != len(blend["labels"]):
-            return f"{way} of {', '.join(blend['labels'])}"
+            return f"{method} of {', '.join(blend['labels'])}"
         pairs = sorted(zip(weights, blend["labels"], strict=True), reverse=True)
-        return " + ".join(f"{label} {weight:.2f}" for weight, label in pairs if weight) or way
+        return " + ".join(f"{label} {weight:.2f}" for weight, label in pairs if weight) or method
 
     @property
     def keys(self) -> set[str]:
-        """Of its own cells."""
+        """Return the keys of its own cells."""
         return {entry["key"] for entry in self.value["cells"]}
 
     @property
     def outside(self) -> set[str]:
-        """Folders of runs/outside with predictions that it weighs."""
+        """Return the names of its members' folders in runs/outside."""
         return {Path(path).parent.name for entry in self.value.get("outside", []) for path in entry["tests"].values()}
 
     @property
     def data(self) -> str:
-        """What its score can be compared on: the training data's fingerprint; empty where its cells are gone."""
+        """Return the training data's fingerprint, empty where its cells are gone: scores on the same data compare."""
         prints = {str(depends(key).get("data", {}).get("fingerprint", "")) for key in self.keys}
         return min(prints - {""}, default="")
 
     @property
     def minutes(self) -> float:
-        """Training time of all cells it needs, added up; NaN where one is gone."""
-        return sum(_train_s(key) for key in needed(self.keys)) / 60
+        """Add up the training time of all cells it needs, in minutes; NaN where one is gone."""
+        return sum(_train_s(key) for key in cells_needed(self.keys)) / 60
 
 
-def experiments() -> list[Record]:
-    """All of them, by name and hash."""
+def experiments() -> list[ExperimentRecord]:
+    """List the records of all experiments, by name and hash."""
     lines = [row for simulated in (False, True) for row in ledger.entries(ledger.ledger_path(simulated))]
     found = []
     for path in sorted(files.runs().glob("*/[!.]*/experiment.json")):
         folder = path.parent
         if not folder.is_symlink():
             own = tuple(row for row in lines if (row["config"], row["experiment"]) == (folder.parent.name, folder.name))
-            found.append(Record(folder, files.read_json(path), is_latest(folder), own))
+            found.append(ExperimentRecord(folder, files.read_json(path), is_latest(folder), own))
     return found
 
 
-def described(folder: Path) -> str:
-    """Which experiment it is, in a line: NAME/HASH, its blend, its score, and which verb made it when.
+def describe(folder: Path) -> str:
+    """Describe an experiment in a line: NAME/HASH, blend, score, and which verb made it when.
 
-    The time is that of this machine's clock and zone. A bundle's experiment does not know how it was made.
+    The time is that of this machine's clock and zone. An experiment in a bundle does not say how it was made.
     """
     path = folder / "experiment.json"
-    record, when = Record(folder, files.read_json(path), is_latest(folder), ()), path.stat().st_mtime
-    told = f"{record.name}/{folder.name}: {record.blend}, out-of-fold {record.config['data']['metric']} "
-    told += f"{record.scores[-1]:.5f}"
+    record, when = ExperimentRecord(folder, files.read_json(path), is_latest(folder), ()), path.stat().st_mtime
+    line = f"{record.name}/{folder.name}: {record.blend}, out-of-fold {record.config['data']['metric']} "
+    line += f"{record.scores[-1]:.5f}"
     if not (folder / "made.json").exists():
-        return told
+        return line
     words = files.read_json(folder / "made.json")["command"].split()
-    return f"{told}, made by `{words[1]}` {datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M}"
+    return f"{line}, made by `{words[1]}` {datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M}"
 
 
 def format_of(value: dict[str, Any]) -> int:
@@ -158,35 +160,35 @@ def is_latest(folder: Path) -> bool:
 
 
 def note_cells(folder: Path, keys: Iterable[str]) -> None:
-    """Write down which cells a search, an ablation or a study uses; workers may do so side by side."""
+    """Append the cells that a search, an ablation or a study uses to its list; several workers may do so at once."""
     new = sorted(set(keys) - noted_cells(folder))
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / NOTE).open("ab", buffering=0) as stream:  # one write: lines of two workers do not mix
+    with (folder / CELLS_FILE).open("ab", buffering=0) as stream:  # one write: lines of two workers do not mix
         stream.write("".join(f"{key}\n" for key in new).encode())
 
 
 def noted_cells(folder: Path) -> set[str]:
-    """What `note_cells` wrote there."""
-    path = folder / NOTE
+    """Read the keys that `note_cells` wrote there."""
+    path = folder / CELLS_FILE
     return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
 
 
-def needed(keys: Iterable[str]) -> set[str]:
-    """Cells, and those they started from or were taught by."""
+def cells_needed(keys: Iterable[str]) -> set[str]:
+    """Collect the keys of cells, of those whose weights they started from, and of those that made pseudo-labels."""
     found: set[str] = set()
     waiting = list(keys)
     while waiting:
         key = waiting.pop()
         if key not in found:
             found.add(key)
-            known = depends(key)
-            waiting += [known["start"]] if "start" in known else []
-            waiting += known.get("teacher", {}).get("cells", [])
+            inputs = depends(key)
+            waiting += [inputs["start"]] if "start" in inputs else []
+            waiting += inputs.get("teacher", {}).get("cells", [])
     return found
 
 
 def depends(key: str) -> dict[str, Any]:
-    """What a stored cell's key hashes; empty where the cell is gone."""
+    """Read what a stored cell's key is the hash of; empty where the cell is gone."""
     return _depends(files.runs() / "cells" / key / "depends.json")
 
 

@@ -1,6 +1,7 @@
-"""Members of a blend: a model's cells, or predictions that were made elsewhere. To a blend they look the same.
+"""One experiment's record under runs/NAME/HASH: written when it ends, read back to predict or to make its report.
 
-A *part* is what one config brings: an experiment of several configs has several, on the same data and folds.
+experiment.json holds the config, the keys of the cells, the fitted blend, grids and scores; config.toml reproduces it.
+An experiment of several configs (`blend`) has several `ConfigPlan`s, on the same data and folds.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from foldline.blend.members import OUT_OF_FOLD, Member, of_plan
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data.target_grid import Grid
-from foldline.data.target_range import Expected
-from foldline.experiment import records
+from foldline.data.target_range import TargetRange
+from foldline.experiment import runs_index
 from foldline.experiment.config import Config, from_tables
 from foldline.experiment.scoring import Result
 from foldline.run import cells
@@ -29,27 +30,29 @@ from foldline.run.ledger import Origin
 
 
 @dataclass(frozen=True)
-class Part:
-    """One config of an experiment and its cells."""
+class ConfigPlan:
+    """One config of an experiment, and its cells."""
 
     config: Config
     plan: list[Cell]
-    prefix: str = ""  # of its members' labels, where there are several parts
+    prefix: str = ""  # of its members' labels, where the experiment has several configs
 
     @property
     def members(self) -> list[Member]:
-        """One a model, in the config's order."""
+        """Return one member a model, in the config's order."""
         return of_plan(self.plan, self.prefix)
 
 
-def to_json(parts: Sequence[Part], others: Sequence[Member]) -> dict[str, Any]:
-    """What experiment.json says of its members; `from_json` reads it. others: from outside."""
+def to_json(config_plans: Sequence[ConfigPlan], outside_members: Sequence[Member]) -> dict[str, Any]:
+    """Return what experiment.json says of configs, cells and members; `from_json` reads it back."""
     return {
-        "parts": [{"name": part.config.name, "prefix": part.prefix, "config": part.config.tables()} for part in parts],
+        "parts": [
+            {"name": one.config.name, "prefix": one.prefix, "config": one.config.tables()} for one in config_plans
+        ],
         "cells": [
             {"part": number, "label": cell.model.label, "fold": cell.fold, "seed": cell.seed, "key": cell.key}
-            for number, part in enumerate(parts)
-            for cell in part.plan
+            for number, one in enumerate(config_plans)
+            for cell in one.plan
         ],
         "outside": [
             {
@@ -57,69 +60,70 @@ def to_json(parts: Sequence[Part], others: Sequence[Member]) -> dict[str, Any]:
                 "source": member.source,
                 "tests": {print_: str(path.relative_to(files.runs())) for print_, path in member.tests.items()},
             }
-            for member in others
+            for member in outside_members
         ],
     }
 
 
-def from_json(value: dict[str, Any], where: str, applied: bool = True) -> tuple[list[Part], list[Member]]:
-    """Parts and members from outside.
+def from_json(value: dict[str, Any], where: str, to_predict: bool = True) -> tuple[list[ConfigPlan], list[Member]]:
+    """Read configs with their cells, and members from outside.
 
     Args:
+        value: an experiment.json.
         where: the file, for messages.
-        applied: the weights are to predict, not only what they predicted to be read.
+        to_predict: the cells' weights will be used, not only the predictions that they stored.
 
     Raises:
-        UserError: a cell is gone, or (applied) the code has changed since.
+        UserError: a cell is gone, or (to_predict) the code has changed since.
     """
-    parts = []
+    config_plans = []
     for number, table in enumerate(value["parts"]):
         config = from_tables(table["name"], table["config"], where)
         by_label = {model.label: model for model in config.models}
         entries = [entry for entry in value["cells"] if entry["part"] == number]
         plan = [_stored_cell(by_label[entry["label"]], config, entry) for entry in entries]
-        if applied:
+        if to_predict:
             _refuse_changed_code(config, plan)
-        parts.append(Part(config, plan, table["prefix"]))
-    return parts, [_from_outside(entry) for entry in value["outside"]]
+        config_plans.append(ConfigPlan(config, plan, table["prefix"]))
+    return config_plans, [_from_outside(entry) for entry in value["outside"]]
 
 
 def _from_outside(entry: dict[str, Any]) -> Member:
-    """A recorded member from outside; without out-of-fold rows where those are gone, as in a bundle."""
+    """Read a member from outside; it has no out-of-fold rows where their file is gone, as in a bundle."""
     tests = {print_: files.runs() / path for print_, path in entry["tests"].items()}
-    known = [path for path in (test.with_name(OUT_OF_FOLD) for test in tests.values()) if path.exists()]
-    rows = files.read_array(known[0], mapped=True) if known else None
+    found = [path for path in (test.with_name(OUT_OF_FOLD) for test in tests.values()) if path.exists()]
+    rows = files.read_array(found[0], mapped=True) if found else None
     return Member(entry["label"], source=entry["source"], rows=rows, tests=tests)
 
 
 def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any]) -> Cell:
-    """A recorded cell; its precision is the one it was trained with, where the config left that open."""
+    """Read a cell; where the config left the precision open, it is the one that the cell was trained with."""
     depends = files.runs() / "cells" / entry["key"] / "depends.json"
     if not depends.with_name("done.json").exists():
         raise UserError(
             f"{depends.parent} is gone, but the experiment {config.name!r} needs it. Run `./run.sh train "
             f"{config.name}` again."
         )
-    known = files.read_json(depends)
-    used = known["train"].get("precision", model.train.precision)
+    inputs = files.read_json(depends)
+    used = inputs["train"].get("precision", model.train.precision)
     model = replace(model, train=replace(model.train, precision=used))
-    start = _pretrained(model, config, known["start"], entry["seed"]) if "start" in known else None
-    return Cell(model, config.features.scaler, entry["fold"], entry["seed"], known, start)
+    start = _pretrained(model, config, inputs["start"], entry["seed"]) if "start" in inputs else None
+    return Cell(model, config.features.scaler, entry["fold"], entry["seed"], inputs, start)
 
 
 def _pretrained(model: ModelConfig, config: Config, key: str, seed: int) -> Cell | None:
-    """The cell whose weights a recorded one began with; None where it is gone: nothing but a report asks for it."""
+    """Read the pre-trained cell whose weights a cell started from; None where it is gone: only a report shows it."""
     depends = files.runs() / "cells" / key / "depends.json"
     if not depends.with_name("done.json").exists():
         return None
-    known = files.read_json(depends)
+    inputs = files.read_json(depends)
     first = replace(model, teacher=None, pretrain=None)
-    pretraining_store = files.runs() / "store" / known["data"]["store"]
-    return Cell(first, config.features.scaler, None, seed, known, pretraining_store=pretraining_store)
+    pretraining_store = files.runs() / "store" / inputs["data"]["store"]
+    return Cell(first, config.features.scaler, None, seed, inputs, pretraining_store=pretraining_store)
 
 
 def _refuse_changed_code(config: Config, plan: Sequence[Cell]) -> None:
-    """Weights applied with other code than they were trained with would be wrong in silence."""
+    """Refuse weights that were trained with other code: their predictions would be wrong without any error."""
     features = config.features.weights_depend_on()
     for cell in plan:
         model, engine = cells.sources_of(cell.model), cells.engine_of(cell.model)
@@ -131,16 +135,16 @@ def _refuse_changed_code(config: Config, plan: Sequence[Cell]) -> None:
             )
 
 
-def folder_of(config: Config, plan: Sequence[Cell], test: str, others: Sequence[Member] = ()) -> Path:
-    """runs/NAME/HASH: the same experiment has the same folder."""
+def folder_of(config: Config, plan: Sequence[Cell], test: str, outside_members: Sequence[Member] = ()) -> Path:
+    """Return runs/NAME/HASH: the same experiment has the same folder. test: fingerprint of the test table."""
     tables = config.tables()
-    what = [tables["blend"], tables["post"], config.data.metric, sorted(cell.key for cell in plan), test]
-    what += [sorted(member.source for member in others)] if others else []
-    return files.runs() / config.name / files.digest(what)
+    hashed = [tables["blend"], tables["post"], config.data.metric, sorted(cell.key for cell in plan), test]
+    hashed += [sorted(member.source for member in outside_members)] if outside_members else []
+    return files.runs() / config.name / files.digest(hashed)
 
 
 def origin(config: Config, plan: Sequence[Cell], folder: Path, test: str, score: float) -> Origin:
-    """What the ledger says of a submission of this experiment. test: fingerprint of the test table."""
+    """Make the ledger's entry for a submission of this experiment. test: fingerprint of the test table."""
     return Origin(
         config=config.name,
         config_hash=files.digest(config.tables()),
@@ -152,26 +156,27 @@ def origin(config: Config, plan: Sequence[Cell], folder: Path, test: str, score:
     )
 
 
-def record(
+def write(
     folder: Path,
     config: Config,
-    parts: Sequence[Part],
-    others: Sequence[Member],
+    config_plans: Sequence[ConfigPlan],
+    outside_members: Sequence[Member],
     result: Result,
     levels: dict[str, Any],
-    expected: list[Expected],
+    expected: list[TargetRange],
 ) -> None:
-    """Write experiment.json and config.toml, and point `latest` here: what `infer` reads, and what reproduces it.
+    """Write experiment.json, which `read` reads, and config.toml, which reproduces it; point `latest` to the folder.
 
     Args:
-        config: the experiment's name, [data], [blend] and [post].
-        others: members from outside.
+        config: has the experiment's name, [data], [blend] and [post].
+        levels: values of each static column in training.
+        expected: (K,) range and digits of each target, for the gate of later submissions.
     """
     value = {
-        "format": records.FORMAT,
+        "format": runs_index.FORMAT,
         "name": config.name,
         "config": config.tables(),
-        **to_json(parts, others),
+        **to_json(config_plans, outside_members),
         "levels": {name: list(values) for name, values in levels.items()},
         "blend": result.blend.to_json(),
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
@@ -186,7 +191,7 @@ def record(
 
 
 def environment() -> dict[str, str]:
-    """Versions that decide the last bits."""
+    """Return the versions on which the last bits of results depend."""
     from importlib.metadata import version
 
     names = ("torch", "numpy", "polars", "lightgbm")
@@ -198,35 +203,39 @@ def environment() -> dict[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
-    """A recorded experiment, ready to be applied to new series."""
+class StoredExperiment:
+    """An experiment that was read back: ready to predict new series, or to be reported."""
 
     config: Config
-    parts: list[Part]
-    others: list[Member]  # from outside
-    levels: dict[str, tuple[object, ...]]
+    config_plans: list[ConfigPlan]
+    outside_members: list[Member]
+    levels: dict[str, tuple[object, ...]]  # values of each static column in training
     blend: Blend
     grids: list[Grid | None]
-    expected: list[Expected]  # (K,) what the gate holds predictions against
+    expected: list[TargetRange]  # (K,) what the gate compares predictions with
     score: float  # out-of-fold
     folder: Path
 
     @property
     def plan(self) -> list[Cell]:
-        """All cells."""
-        return [cell for part in self.parts for cell in part.plan]
+        """Return all cells."""
+        return [cell for one in self.config_plans for cell in one.plan]
 
     @property
     def members(self) -> list[Member]:
-        """All members, in no order that matters: the blend names those it weighs."""
-        return [member for part in self.parts for member in part.members] + self.others
+        """Return all members, in any order: the blend selects its own by label."""
+        return [member for one in self.config_plans for member in one.members] + self.outside_members
 
 
-def read(name: str, applied: bool = True) -> Stored:
-    """The latest experiment of a config. applied: its weights are to predict, not only its predictions to be read.
+def read(name: str, to_predict: bool = True) -> StoredExperiment:
+    """Read the latest experiment of a config.
+
+    Args:
+        name: the config's.
+        to_predict: the cells' weights will be used, not only the predictions that they stored.
 
     Raises:
-        UserError: never trained, recorded by another version, a cell is gone, or the code has changed since.
+        UserError: never trained, recorded by another version, a cell is gone, or (to_predict) the code has changed.
     """
     folder = (files.runs() / name / "latest").resolve()
     if not (folder / "experiment.json").exists():
@@ -234,16 +243,16 @@ def read(name: str, applied: bool = True) -> Stored:
             f"There is no trained experiment {name!r} ({folder} is not there). Run `./run.sh train {name}` first."
         )
     value = files.read_json(folder / "experiment.json")
-    records.refuse_other_format(value, folder)
-    parts, others = from_json(value, str(folder / "experiment.json"), applied)
-    return Stored(
+    runs_index.refuse_other_format(value, folder)
+    config_plans, outside_members = from_json(value, str(folder / "experiment.json"), to_predict)
+    return StoredExperiment(
         config=from_tables(value["name"], value["config"], str(folder / "config.toml")),
-        parts=parts,
-        others=others,
+        config_plans=config_plans,
+        outside_members=outside_members,
         levels={column: tuple(values) for column, values in value["levels"].items()},
         blend=Blend.from_json(value["blend"]),
         grids=[None if grid is None else Grid(**grid) for grid in value["grids"]],
-        expected=[Expected(**target) for target in value["expected"]],
+        expected=[TargetRange(**target) for target in value["expected"]],
         score=value["scores"][-1][1][-1],
         folder=folder,
     )

@@ -18,20 +18,20 @@ from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.store import Store
-from foldline.experiment import preparation, recorded
+from foldline.experiment import preparation, stored_experiment
 from foldline.experiment.config import Config, without_outside_members
-from foldline.experiment.preparation import Prepared
-from foldline.experiment.recorded import Part
+from foldline.experiment.preparation import PreparedExperiment
+from foldline.experiment.stored_experiment import ConfigPlan
 from foldline.run.cells import Cell
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """What is blended."""
+class MultiConfigExperiment:
+    """Several prepared configs and members from outside, to be blended."""
 
     config: Config  # the experiment's
-    prepared: list[Prepared]  # one a config
-    others: list[Member]  # from outside
+    prepared: list[PreparedExperiment]  # one a config
+    outside_members: list[Member]
 
     @property
     def competition(self) -> Competition:
@@ -39,7 +39,7 @@ class Mixture:
 
     @property
     def train(self) -> Store:
-        """Its features are the first config's; series, targets and what is scored are everyone's."""
+        """Return the training series. Features are the first config's; all else is the same in all configs."""
         return self.prepared[0].train
 
     @property
@@ -51,101 +51,109 @@ class Mixture:
         return self.prepared[0].folds
 
     @property
-    def parts(self) -> list[Part]:
-        """One a config."""
+    def config_plans(self) -> list[ConfigPlan]:
+        """Return each config with its cells."""
         prefixes = _prefixes([each.config.name for each in self.prepared])
-        return [Part(each.config, each.plan, prefix) for each, prefix in zip(self.prepared, prefixes, strict=True)]
+        return [
+            ConfigPlan(each.config, each.plan, prefix) for each, prefix in zip(self.prepared, prefixes, strict=True)
+        ]
 
     @property
     def plan(self) -> list[Cell]:
-        """All cells."""
-        return [cell for part in self.parts for cell in part.plan]
+        """Return all cells."""
+        return [cell for one in self.config_plans for cell in one.plan]
 
     @property
     def members(self) -> list[Member]:
-        """All members, without copies."""
-        return [*members.once([member for part in self.parts for member in part.members]), *self.others]
+        """Return all members, each once."""
+        own = [member for one in self.config_plans for member in one.members]
+        return [*members.without_duplicates(own), *self.outside_members]
 
     @property
     def folder(self) -> Path:
-        """Where the experiment is recorded."""
-        return recorded.folder_of(self.config, self.plan, self.test.fingerprint, self.others)
+        """Return where the experiment is recorded."""
+        return stored_experiment.folder_of(self.config, self.plan, self.test.fingerprint, self.outside_members)
 
     def store_of(self, member: Member) -> Store:
-        """The test series with the features that the member's cells know."""
+        """Return the test series with the features that the member's cells use."""
         keys = {cell.key for cell in member.cells}
         return next((each.test for each in self.prepared if keys & {cell.key for cell in each.plan}), self.test)
 
 
-def assemble(configs: Sequence[Config], asked: Sequence[str], terminal: Terminal, dry: bool) -> Mixture:
+def prepare(
+    configs: Sequence[Config], outside_options: Sequence[str], terminal: Terminal, dry: bool
+) -> MultiConfigExperiment:
     """Prepare all configs, read what comes from outside, and refuse what can't be blended.
 
     Args:
-        asked: members from outside besides those of [blend], as NAME=OOF_FILE,TEST_FILE[,FOLD_COLUMN].
+        outside_options: members from outside besides those of [blend], as NAME=OOF_FILE,TEST_FILE[,FOLD_COLUMN].
+        dry: do not write a fold file.
 
     Raises:
         UserError: other data or folds, names that are taken, one member only, and whatever is wrong with a file.
     """
     first = configs[0]
-    added = tuple(outside_members.parse(text, "--outside") for text in asked)
+    added = tuple(outside_members.parse(text, "--outside") for text in outside_options)
     table = replace(first.blend, method=first.blend.method or "auto")
     try:
         table = replace(table, outside=table.outside + added)
     except ValueError as error:
         raise UserError(f"--outside: {error}.") from error
     config = replace(first, name="+".join(dict.fromkeys(each.name for each in configs)), blend=table)
+    # members from outside are read once, below: those of the other configs' [blend] are not blended
     prepared = _prepared([without_outside_members(each) for each in configs], terminal, dry)
     one = prepared[0]
-    mixture = Mixture(config, prepared, outside_members.load_all(table.outside, one.competition, one.folds, terminal))
-    members.refuse_same_names(mixture.members)
-    _refuse_one(mixture)
-    return mixture
+    from_outside = outside_members.load_all(table.outside, one.competition, one.folds, terminal)
+    experiment = MultiConfigExperiment(config, prepared, from_outside)
+    members.refuse_same_names(experiment.members)
+    _refuse_one(experiment)
+    return experiment
 
 
-def _prepared(configs: Sequence[Config], terminal: Terminal, dry: bool) -> list[Prepared]:
-    """Each config, prepared; configs of the same [data] share the tables of the first."""
+def _prepared(configs: Sequence[Config], terminal: Terminal, dry: bool) -> list[PreparedExperiment]:
+    """Prepare each config; configs of the same [data] share the tables of the first."""
     first = preparation.prepare(configs[0], terminal, dry)
     found = [first]
     for config in configs[1:]:
-        known = first.competition if config.data == first.config.data else None
-        found.append(preparation.prepare(config, terminal, dry, known))
+        shared = first.competition if config.data == first.config.data else None
+        found.append(preparation.prepare(config, terminal, dry, shared))
         _refuse_different(first, found[-1])
     return found
 
 
 def _prefixes(names: Sequence[str]) -> list[str]:
-    """What goes before the labels of each config's models: nothing where there is one config."""
+    """Make the prefix of each config's labels: none where there is one config."""
     if len(names) == 1:
         return [""]
     times = [names[:place].count(name) for place, name in enumerate(names)]  # two files in two folders may share a name
     return [f"{name}:" if not again else f"{name}-{again + 1}:" for name, again in zip(names, times, strict=True)]
 
 
-def _refuse_one(mixture: Mixture) -> None:
-    if len(mixture.members) < 2:
+def _refuse_one(experiment: MultiConfigExperiment) -> None:
+    if len(experiment.members) < 2:
         raise UserError(
-            f"A blend needs two members at least, but {mixture.config.name} has {mixture.members[0].label} only. Give "
-            "it another [[model]], name a second config, or add --outside NAME=OOF_FILE,TEST_FILE."
+            f"A blend needs two members at least, but {experiment.config.name} has {experiment.members[0].label} only. "
+            "Give it another [[model]], name a second config, or add --outside NAME=OOF_FILE,TEST_FILE."
         )
 
 
-def _refuse_different(one: Prepared, other: Prepared) -> None:
-    """Only predictions of the same rows by the same folds can be weighed against each other."""
+def _refuse_different(one: PreparedExperiment, other: PreparedExperiment) -> None:
+    """Refuse configs of other rows or folds: only predictions of the same rows by the same folds can be blended."""
     names = f"{one.config.name} and {other.config.name}"
     what = "Blend configs of the same data and the same [folds] only."
-    mine, yours = one.config.data, other.config.data
+    first, second = one.config.data, other.config.data
     for role in ("id", "key", "order", "target", "scored", "metric"):
-        if getattr(mine, role) != getattr(yours, role):
+        if getattr(first, role) != getattr(second, role):
             raise UserError(
-                f"{names} don't ask for the same: data.{role} is {getattr(mine, role)!r} in one and "
-                f"{getattr(yours, role)!r} in the other. {what}"
+                f"{names} don't ask for the same: data.{role} is {getattr(first, role)!r} in one and "
+                f"{getattr(second, role)!r} in the other. {what}"
             )
     for name, here, there in (
         ("train", one.competition.train, other.competition.train),
         ("test", one.competition.test, other.competition.test),
     ):
-        same = here.frame[mine.id].equals(there.frame[mine.id]) and here.keys.equals(there.keys)
-        columns = [*mine.target, mine.order] if name == "train" else [mine.order]
+        same = here.frame[first.id].equals(there.frame[first.id]) and here.keys.equals(there.keys)
+        columns = [*first.target, first.order] if name == "train" else [first.order]
         if not same or not here.frame.select(columns).equals(there.frame.select(columns)):
             raise UserError(f"{names} have different {name} data ({here.path} and {there.path}). {what}")
     if not np.array_equal(one.folds.assignment, other.folds.assignment):

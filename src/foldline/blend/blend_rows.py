@@ -1,0 +1,71 @@
+"""The out-of-fold rows that a blend is fitted on.
+
+Letters: M members, R scored rows of the training table, K targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from foldline.data.metrics import Metric
+
+PARTS = 5  # of a single fold's series
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendRows:
+    """Out-of-fold predictions and targets of scored rows: all that a blend is fitted on."""
+
+    labels: tuple[str, ...]  # (M,)
+    predictions: np.ndarray  # (M, R, K) float64
+    y: np.ndarray  # (R, K) float64
+    fold: np.ndarray  # (R,) the fold of each row's series
+    series: np.ndarray  # (R,) int64, which series a row belongs to
+    metric: Metric
+    spread: np.ndarray | None = None  # (M, R, K) expected absolute error, where every member's head predicts it
+
+    def where(self, chosen: np.ndarray) -> BlendRows:
+        """Select rows. chosen: (R,) bool, or indices."""
+        return replace(
+            self,
+            predictions=self.predictions[:, chosen],
+            y=self.y[chosen],
+            fold=self.fold[chosen],
+            series=self.series[chosen],
+            spread=None if self.spread is None else self.spread[:, chosen],
+        )
+
+    def select_members(self, members: Sequence[int]) -> BlendRows:
+        """Select members by their numbers."""
+        chosen = list(members)
+        return replace(
+            self,
+            labels=tuple(self.labels[number] for number in chosen),
+            predictions=self.predictions[chosen],
+            spread=None if self.spread is None else self.spread[chosen],
+        )
+
+    def sample(self, values: int, seed: int) -> BlendRows:
+        """Draw at most that many values (rows x targets) without replacement, in their order; all rows if they fit."""
+        count = max(1, values // self.y.shape[1])
+        if count >= len(self.y):
+            return self
+        return self.where(np.sort(np.random.default_rng(seed).choice(len(self.y), count, replace=False)))
+
+    @property
+    def cv_parts(self) -> np.ndarray:
+        """Assign each row to a part of a cross-validation, (R,): parts share no series.
+
+        They are the folds; where there is one fold only, its series are assigned to five parts in turn.
+        """
+        if len(np.unique(self.fold)) > 1:
+            return self.fold
+        return np.asarray(np.unique(self.series, return_inverse=True)[1] % PARTS)
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Compute (R * K, M) prediction minus truth."""
+        return np.asarray((self.predictions - self.y).reshape(len(self.labels), -1).T)

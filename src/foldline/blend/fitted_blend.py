@@ -1,0 +1,147 @@
+"""Fitted blends: numbers and text, so that they are stored as JSON and applied where nothing can be fitted.
+
+A rule maps the members' predictions (M, R, K) to (R, K): M members, R rows, K targets. It needs numpy, and LightGBM
+only where the blend was stacked by it. The `kind` of a rule is what experiment.json calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+STACKS = {"lightgbm": "LightGBM stack", "ridge": "ridge stack"}  # methods with the name of a model
+
+
+def method_in_words(method: str) -> str:
+    """Name a method in tables and sentences; "lightgbm" alone would be taken for the model."""
+    return STACKS.get(method, method)
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """A weighted sum and, from ridge, an offset for each target."""
+
+    kind: ClassVar[str] = "weighted"
+    weights: tuple[float, ...]  # (M,); they sum to 1
+    offset: tuple[float, ...] = ()  # (K,), in the targets' units; empty: none
+
+    def apply(self, predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+        summed: np.ndarray = np.tensordot(np.asarray(self.weights), predictions, axes=1)
+        return summed + np.asarray(self.offset) if self.offset else summed
+
+
+@dataclass(frozen=True)
+class TrimmedMean:
+    """The mean without the `drop` lowest and the `drop` highest predictions of each value."""
+
+    kind: ClassVar[str] = "trimmed"
+    drop: int  # at either end; the largest possible number makes it the median
+
+    def apply(self, predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+        kept = np.sort(predictions, axis=0)[self.drop : len(predictions) - self.drop]
+        return np.asarray(kept.mean(axis=0))
+
+
+@dataclass(frozen=True)
+class MeanOrMedian:
+    """The mean where the members' predictions lie close together, else the median."""
+
+    kind: ClassVar[str] = "agreeing"
+    limits: tuple[float, ...]  # (K,) highest minus lowest prediction up to which the mean is taken, targets' units
+
+    def apply(self, predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+        ordered = np.sort(predictions, axis=0)
+        close = ordered[-1] - ordered[0] <= np.asarray(self.limits)
+        return np.where(close, predictions.mean(axis=0), sorted_median(ordered))
+
+
+@dataclass(frozen=True)
+class BoostedStack:
+    """The mean plus a correction by boosted trees: one LightGBM model a target, as text."""
+
+    kind: ClassVar[str] = "boosted"
+    boosters: tuple[str, ...]  # (K,)
+    with_spread: bool  # the members' expected errors are among the features
+
+    def apply(self, predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+        import torch  # noqa: F401, I001  (first: it brings libgomp, which LightGBM's wheel expects from the system)
+        import lightgbm
+
+        assert not self.with_spread or spread is not None, "this blend needs the members' spread"
+        used = spread if self.with_spread else None
+        mean = predictions.mean(axis=0)  # (R, K)
+        corrected: np.ndarray = np.empty_like(mean)
+        for target, text in enumerate(self.boosters):
+            features = tree_features(predictions[..., target], None if used is None else used[..., target])
+            corrected[:, target] = mean[:, target] + lightgbm.Booster(model_str=text).predict(features)
+        return corrected
+
+
+Rule = WeightedSum | TrimmedMean | MeanOrMedian | BoostedStack
+KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in (WeightedSum, TrimmedMean, MeanOrMedian, BoostedStack)}
+
+
+def sorted_median(ordered: np.ndarray) -> np.ndarray:
+    """Compute the median of (M, ...) values that are sorted along the first axis."""
+    count = len(ordered)
+    return np.asarray((ordered[(count - 1) // 2] + ordered[count // 2]) / 2)
+
+
+def tree_features(predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+    """Make the trees' features of one target: mean, each member's distance from it, range, and spreads if there are.
+
+    Args:
+        predictions: (M, R).
+        spread: (M, R) or None.
+
+    Returns:
+        (R, M + 2) or (R, 2 M + 2).
+    """
+    mean = predictions.mean(axis=0)
+    columns = [mean, *(predictions - mean), np.ptp(predictions, axis=0), *(() if spread is None else spread)]
+    return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A fitted blend of M members."""
+
+    method: str  # that it was fitted by; never "auto"
+    labels: tuple[str, ...]  # (M,)
+    rule: Rule
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """Return the weights (M,) where the blend is a weighted sum, else None."""
+        return self.rule.weights if isinstance(self.rule, WeightedSum) else None
+
+    @property
+    def needs_spread(self) -> bool:
+        return isinstance(self.rule, BoostedStack) and self.rule.with_spread
+
+    def apply(self, predictions: np.ndarray, spread: np.ndarray | None = None) -> np.ndarray:
+        """Blend (M, R, K) predictions of the members, in the order of `labels`, to (R, K). spread: (M, R, K)."""
+        return self.rule.apply(predictions, spread)
+
+    def without_zero_weights(self) -> Blend:
+        """Return the same blend without the members whose weight is 0: they need not predict."""
+        if not isinstance(self.rule, WeightedSum):
+            return self
+        kept = [number for number, weight in enumerate(self.rule.weights) if weight != 0]
+        weights = tuple(self.rule.weights[number] for number in kept)
+        return Blend(self.method, tuple(self.labels[number] for number in kept), WeightedSum(weights, self.rule.offset))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `from_json` reads them back, to the last bit."""
+        return {"method": self.method, "labels": list(self.labels), "rule": self.rule.kind, **asdict(self.rule)}
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> Blend:
+        """Read what `to_json` returned."""
+        own = {name: item for name, item in value.items() if name not in ("method", "labels", "rule")}
+        # JSON has lists where the rules have tuples; no item is a text, which would be a Sequence, too
+        fields = {name: tuple(item) if isinstance(item, Sequence) else item for name, item in own.items()}
+        return Blend(value["method"], tuple(value["labels"]), KINDS[value["rule"]](**fields))

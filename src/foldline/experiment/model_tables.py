@@ -1,0 +1,145 @@
+"""The [[model]] tables of a config: names, parameters, parts, and each model's own [train]."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from foldline import models
+from foldline.core import schema
+from foldline.core.errors import UserError, unknown
+from foldline.data.metrics import metric
+from foldline.fit.pretraining import PretrainConfig
+from foldline.fit.pseudo_labels import TeacherConfig
+from foldline.fit.train_config import TrainConfig
+from foldline.run.cells import ModelConfig
+
+COMMON_KEYS = ("name", "label", "train", "teacher", "pretrain")  # of every [[model]]; the others are parameters
+USED_BY_ROWS = {"threads", "seeds", "watch"}  # keys of [train] that matter to models of rows (LightGBM)
+
+
+def parse(tables: Any, train: TrainConfig, metric_name: str, where: str) -> tuple[ModelConfig, ...]:
+    """Check the [[model]] tables and resolve them.
+
+    Args:
+        train: the config's [train], which a model's `train` changes.
+        metric_name: the competition's metric, whose loss is the default.
+        where: the file, for messages.
+
+    Raises:
+        UserError: an unknown model, key or part, an impossible value, or two models of one label.
+    """
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        raise UserError(f"{where}: model must be a list of tables: write [[model]], with two brackets.")
+    made: list[ModelConfig] = []
+    for number, table in enumerate(tables):
+        model = _model(table, train, metric_name, f"{where}: model[{number}]")
+        if "label" not in table:
+            same = sum(other.name == model.name for other in made)
+            model = replace(model, label=f"{model.name}-{same + 1}") if same else model
+        made.append(model)
+    labels = [model.label for model in made]
+    if len(set(labels)) < len(labels):
+        raise UserError(f"{where}: every [[model]] needs a label of its own, but they are {', '.join(labels)}.")
+    return tuple(made)
+
+
+def _model(table: dict[str, Any], train: TrainConfig, metric_name: str, where: str) -> ModelConfig:
+    name = schema.convert(str, table.get("name", ""), f"{where}.name")
+    if name not in models.MODELS:
+        raise unknown("model", name, models.MODELS, where)
+    params = _params(table, models.MODELS[name].config, metric_name, where)
+    own = _own_train(table.get("train", {}), name, train, where)
+    model = ModelConfig(
+        name=name,
+        label=schema.convert(str, table.get("label", name), f"{where}.label"),
+        params=params,
+        train=own,
+        teacher=schema.convert(TeacherConfig | None, table.get("teacher"), f"{where}.teacher"),
+        pretrain=schema.convert(PretrainConfig | None, table.get("pretrain"), f"{where}.pretrain"),
+    )
+    _refuse_impossible_training(model, where)
+    return model
+
+
+def _params(table: dict[str, Any], kind: Any, metric_name: str, where: str) -> dict[str, Any]:
+    """Check a model's parameters, and fill in its defaults. kind: the config class of the model."""
+    params = {key: value for key, value in table.items() if key not in COMMON_KEYS}
+    known = [*COMMON_KEYS, *(f.name for f in fields(kind) if f.init)]
+    for key in params:
+        if key not in known:
+            raise unknown("key", key, known, where)
+    built = _with_loss_of_metric(schema.build(kind, params, where), params, metric_name)
+    for part, registry in kind.parts.items():
+        value = getattr(built, part)
+        if isinstance(value, dict):
+            _check_part(value, registry, f"{where}.{part}")
+            continue
+        for number, inner in enumerate(value):
+            _check_part(inner, registry, f"{where}.{part}[{number}]")
+    plain: dict[str, Any] = schema.plain(built)
+    return plain
+
+
+def _with_loss_of_metric(built: Any, table: dict[str, Any], metric_name: str) -> Any:
+    """Replace the default loss, L1, by that of the competition's metric, where the model's table names no loss."""
+    loss = metric(metric_name).trained_by
+    if "objective" not in table and getattr(built, "objective", "") == "l1":
+        return replace(built, objective=loss)
+    if "head" not in table and getattr(built, "head", {}).get("kind") == "l1":
+        return replace(built, head={**built.head, "kind": loss})
+    return built
+
+
+def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
+    """Check the table of a block or a head: its kind, and the kind's keys."""
+    kind = schema.convert(str, table.get("kind", ""), f"{where}.kind")
+    if kind not in registry:
+        raise unknown("kind", kind, registry, where)
+    schema.build(registry[kind].config, {key: value for key, value in table.items() if key != "kind"}, where)
+
+
+def _own_train(changes: Any, name: str, train: TrainConfig, where: str) -> TrainConfig:
+    """Resolve a model's `train`: the config's [train] with the model's changes."""
+    schema.build(TrainConfig, changes, f"{where}.train")  # by itself first: `changed` merges tables, and it may be none
+    ignored = sorted(set(changes) - USED_BY_ROWS)
+    if models.MODELS[name].config.kind == "rows" and ignored:
+        raise UserError(
+            f"{where}.train: of [train] only threads, seeds and watch matter to {name}, but got {', '.join(ignored)}."
+        )
+    return schema.changed(train, changes, f"{where}.train")
+
+
+def _refuse_impossible_training(model: ModelConfig, where: str) -> None:
+    """Refuse pseudo-labels and pre-training for models of rows, and networks that no epoch trains."""
+    if model.on_rows:
+        if model.teacher or model.pretrain:
+            raise UserError(f"{where}: {model.name} learns from its fold's rows only; leave out teacher and pretrain.")
+        return
+    first, pretrain = model.train, model.pretrain  # the training that comes first
+    if pretrain is not None:
+        first = schema.changed(model.train, pretrain.train, f"{where}.pretrain.train")
+    if first.epochs == 0:
+        way_out = "give pretrain.train.epochs" if pretrain else "give train.epochs, or pretrain it"
+        raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
+
+
+def to_table(model: ModelConfig, train: TrainConfig) -> dict[str, Any]:
+    """Return a resolved [[model]] table; `parse` reads it back. train: the config's [train]."""
+    return {
+        "name": model.name,
+        "label": model.label,
+        **schema.plain(model.params),
+        "train": _changes(model.train, train),
+        **schema.plain({"teacher": model.teacher, "pretrain": model.pretrain}),
+    }
+
+
+def _changes(own: Any, common: Any) -> dict[str, Any]:
+    """Return what a model's [train] has otherwise than the config's, table by table."""
+    changes: dict[str, Any] = {}
+    for f in fields(own):
+        mine, other = getattr(own, f.name), getattr(common, f.name)
+        if mine != other:
+            changes[f.name] = _changes(mine, other) if is_dataclass(mine) else schema.plain(mine)
+    return changes
