@@ -1,4 +1,4 @@
-"""The papers' own forms, as docs/how-to/blocks.md writes them: each can be built, and has its paper's receptive field."""
+"""The papers' own forms, as in docs/how-to/blocks.md: each can be built, with its receptive field."""
 
 from __future__ import annotations
 
