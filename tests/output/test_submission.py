@@ -11,14 +11,14 @@ import pytest
 
 from foldline.core.errors import Finding
 from foldline.data.roles import DataConfig
-from foldline.data.target_range import Expected
+from foldline.data.target_range import TargetRange
 from foldline.output import submission
 from foldline.run.ledger import Origin
 
 DATA = DataConfig(id="id", key="k", order="t", target=("y", "z"), inputs=("x",), source="a-folder")
 SAMPLE = pl.DataFrame({"id": [3, 1, 2], "y": [0.0, 0.0, 0.0], "z": [0.5, 0.25, 0.0]})
 GOOD = pl.DataFrame({"id": [3, 1, 2], "y": [1.2345, 2.5, 3.5], "z": [0.1234, 0.75, 1.0]})
-EXPECTED = [Expected(0.0, 4.0, False), Expected(-1.0, 1.0, False)]
+EXPECTED = [TargetRange(0.0, 4.0, False), TargetRange(-1.0, 1.0, False)]
 
 
 def verdict(tmp_path: Path, content: pl.DataFrame | bytes, sample: pl.DataFrame | None = SAMPLE) -> list[str]:
@@ -80,10 +80,10 @@ def test_the_sample_itself_is_refused(tmp_path: Path) -> None:
 
 def test_targets_of_few_digits_allow_predictions_of_few(tmp_path: Path) -> None:
     coarse, fine = np.array([[0.5, 1.5], [2.25, 0.123456]]).T[..., None]
-    assert [Expected.of(values)[0].coarse for values in (coarse, fine)] == [True, False]
+    assert [TargetRange.of(values)[0].coarse for values in (coarse, fine)] == [True, False]
     path = tmp_path / "s.csv"
     with_values("y", [1.0, 2.0, 3.0]).write_csv(path)
-    submission.check(DATA, path, SAMPLE, [Expected(0.0, 4.0, True), EXPECTED[1]])
+    submission.check(DATA, path, SAMPLE, [TargetRange(0.0, 4.0, True), EXPECTED[1]])
 
 
 def test_it_is_built_in_the_samples_rows_and_columns() -> None:

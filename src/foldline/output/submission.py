@@ -11,7 +11,7 @@ import polars as pl
 from foldline.core import files
 from foldline.core.errors import Finding
 from foldline.data.roles import DataConfig
-from foldline.data.target_range import Expected, is_coarse
+from foldline.data.target_range import TargetRange, is_coarse
 from foldline.run.ledger import Origin, enter, ledger_path
 
 RANGE_SLACK = 0.5  # of the training range: predictions may leave it by that much; beyond, something is wrong
@@ -37,7 +37,7 @@ def build(
     return sample.select(data.id).join(table, on=data.id, how="left", maintain_order="left").select(sample.columns)
 
 
-def check(data: DataConfig, path: Path, sample: pl.DataFrame | None, expected: list[Expected]) -> None:
+def check(data: DataConfig, path: Path, sample: pl.DataFrame | None, expected: list[TargetRange]) -> None:
     """Read a written submission back and check its layout and its values.
 
     Args:
@@ -88,7 +88,7 @@ def _written(data: DataConfig, raw: bytes) -> pl.DataFrame:
     return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides={data.id: pl.String})
 
 
-def _values(table: pl.DataFrame, name: str, sample: pl.DataFrame | None, target: Expected) -> list[str]:
+def _values(table: pl.DataFrame, name: str, sample: pl.DataFrame | None, target: TargetRange) -> list[str]:
     values = table[name].cast(pl.Float64).to_numpy()
     slack = RANGE_SLACK * (target.high - target.low)
     lowest, highest = float(values.min()), float(values.max())
@@ -111,7 +111,7 @@ def publish(
     draft: Path,
     table: pl.DataFrame,
     sample: pl.DataFrame | None,
-    expected: list[Expected],
+    expected: list[TargetRange],
 ) -> Path:
     """Write a submission, check it at the gate, and enter it into the ledger.
 

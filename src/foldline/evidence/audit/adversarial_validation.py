@@ -60,7 +60,7 @@ def _rows(train: Store, test: Store) -> tuple[np.ndarray, np.ndarray]:
     rng, parts, owners, first = np.random.default_rng(0), [], [], 0
     for dense in (train, test):
         steps = (rng.random((len(dense.lengths), ROWS)) * dense.lengths[:, None]).astype(np.int64)
-        parts.append(dense.features(np.arange(len(dense.lengths)))[(dense.offsets[:, None] + steps).ravel()])
+        parts.append(dense.features((dense.offsets[:, None] + steps).ravel()))
         owners.append(np.repeat(np.arange(len(dense.lengths)) + first, ROWS))
         first += len(dense.lengths)
     return np.concatenate(parts), np.concatenate(owners)

@@ -22,7 +22,7 @@ from foldline.evidence.audit.audit_context import AuditContext, some
 from foldline.experiment.config import Config
 from foldline.fit.train_config import TrainConfig
 from foldline.models.systems import lightgbm
-from foldline.run import cells
+from foldline.run import predictions
 from foldline.run.cells import ModelConfig
 
 SERIES = 600  # at most
@@ -43,7 +43,7 @@ def check(context: AuditContext) -> CheckResult:
     test = context.small[1]
     ran = small_run.run(config, _shuffled(table, donors), test.frame, context.scratch / "shuffled", start=test.start)
     with small_run.at(ran.home):
-        predicted = cells.out_of_fold(ran.prepared.plan, ran.prepared.train)
+        predicted = predictions.out_of_fold(ran.prepared.plan, ran.prepared.train)
     score, permuted = _scores(predicted, table, donors, ran.prepared.train, ran.prepared.folds.assignment)
     p = (1 + int((permuted <= score).sum())) / (1 + len(permuted))
     gain = 1 - score / float(permuted.mean())

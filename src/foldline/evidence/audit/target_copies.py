@@ -60,7 +60,7 @@ def _candidates(table: Table, dense: Store) -> tuple[list[str], list[str], np.nd
     columns = [name for name in (*data.inputs, *data.static) if table.frame[name].dtype.is_numeric()]
     places = [place for place, name in enumerate(dense.names) if name not in columns]
     own = [table.frame[name].to_numpy().astype(np.float64)[:, None] for name in columns]
-    x = np.concatenate([*own, dense.features(every)[:, places].astype(np.float64)], axis=1)  # (R, C)
+    x = np.concatenate([*own, dense.features(dense.rows(every))[:, places].astype(np.float64)], axis=1)  # (R, C)
     return columns, [dense.names[place] for place in places], dense.pad(x)
 
 

@@ -15,7 +15,7 @@ from foldline.core import files, schema
 from foldline.core.errors import Finding, UserError
 from foldline.data import loading
 from foldline.data.roles import DataConfig
-from foldline.data.target_range import Expected
+from foldline.data.target_range import TargetRange
 from foldline.output import submission
 from foldline.output.kaggle.service import Service, Submission
 from foldline.run import ledger
@@ -34,7 +34,7 @@ class LedgerSubmission:
     folder: Path  # of the experiment that made it
     data: DataConfig  # of the experiment
     levels: loading.Levels
-    expected: list[Expected]
+    expected: list[TargetRange]
 
     @property
     def message(self) -> str:
@@ -103,7 +103,7 @@ def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmis
         folder=folder,
         data=schema.build(DataConfig, value["config"]["data"], f"{record}: data"),
         levels={column: tuple(values) for column, values in value["levels"].items()},
-        expected=[Expected(**target) for target in value["expected"]],
+        expected=[TargetRange(**target) for target in value["expected"]],
     )
 
 
