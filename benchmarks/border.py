@@ -1,9 +1,9 @@
-"""Time and memory of the full-size competition, from files to the dense store.
+"""Time and memory of the full-size competition, from files to the store.
 
     ./run.sh bench border [--breaths 75450] [--test-breaths 50300]
 
 Simulates a competition of that size once (runs/bench/). Then, in a fresh process with an empty store: reading and
-checking, the folds, the features and the dense store of the train and test tables. Prints seconds a step and peak
+checking, the folds, the features and the store of the train and test tables. Prints seconds a step and peak
 memory. The goal for the full size: under 60 s and 6 GiB on 2 cores.
 """
 

@@ -42,7 +42,7 @@ def one_hots(frames: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
 
 
 def inputs(frame: pl.DataFrame) -> np.ndarray:
-    """Return the 37 features as the network takes them (rows, 37), made in chunks as for the dense store."""
+    """Return the 37 features as the network takes them (rows, 37), made in chunks as for the store."""
     made = np.empty((frame.height, sum(len(family.names(COLUMNS)) for family in FAMILIES)), dtype=np.float32)
 
     def make(first: int) -> None:

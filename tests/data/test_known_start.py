@@ -94,6 +94,20 @@ def test_later_values_of_the_training_target_never_reach_an_input(home: Path, tm
     assert rows[0].shape == (4 * STEPS, len(first.names) + KNOWN)
 
 
+@pytest.mark.parametrize("rows", [1, 7, 1 << 20])
+def test_trees_see_features_and_known_start_of_just_the_given_rows(
+    rows: int, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boosting_cell, "ROWS_PER_CHUNK", rows)
+    _, test = stores(load(tmp_path / "a", frames()))
+    some = np.array([35, 2, 11, 10])
+    x = boosting_cell.inputs(test, some)
+    assert x.dtype == np.float32 and x.shape == (4, len(test.names) + KNOWN)
+    np.testing.assert_array_equal(x[:, :-KNOWN], test.features(some))
+    start = test.pad(test.y[:, 0])[:, :KNOWN].astype(np.float32)
+    np.testing.assert_array_equal(x[:, -KNOWN:], start[[3, 0, 1, 1]])
+
+
 def test_the_start_itself_does_reach_the_input(home: Path, tmp_path: Path) -> None:
     tables = frames()
     first, _ = stores(load(tmp_path / "a", tables))

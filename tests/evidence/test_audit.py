@@ -163,9 +163,9 @@ def test_cells_that_come_out_differently_each_time_are_not_called_leaks(
 ) -> None:
     from foldline.fit import boosting_cell
 
-    original, count = boosting_cell.RowsCell.fit, iter(range(100))
+    original, count = boosting_cell.BoostingCell.fit, iter(range(100))
     monkeypatch.setattr(
-        boosting_cell.RowsCell,
+        boosting_cell.BoostingCell,
         "fit",
         lambda self, data, chosen, _, emit: original(self, data, chosen, next(count), emit),
     )

@@ -96,9 +96,9 @@ def test_watched_series_that_are_trained_on(rides: Path, monkeypatch: Patch) -> 
 def watching_the_held_out_fold(
     labelled_sets: list[LabelledSeries], *_: Any
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
-    dense = labelled_sets[0].store
+    store = labelled_sets[0].store
     return list(labelled_sets), [
-        labelled_series(dense, np.setdiff1d(np.arange(len(dense.lengths)), labelled_sets[0].series))
+        labelled_series(store, np.setdiff1d(np.arange(len(store.lengths)), labelled_sets[0].series))
     ]
 
 
@@ -264,8 +264,8 @@ def test_a_feature_that_equals_the_target_by_physics_is_noted(home: Path) -> Non
 # ---------------------------------------------------------------- fitted parts that use too much
 
 
-def everything(dense: Store) -> np.ndarray:
-    return np.arange(len(dense.lengths))
+def everything(store: Store) -> np.ndarray:
+    return np.arange(len(store.lengths))
 
 
 @pytest.mark.parametrize("check", ["held-out targets", "held-out rows"])
@@ -297,7 +297,7 @@ def test_a_grid_found_on_all_series(home: Path, monkeypatch: Patch) -> None:
 
 
 def test_a_network_trained_on_all_series(rides: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(cell_training, "labelled_series", lambda dense, _: labelled_series(dense, everything(dense)))
+    monkeypatch.setattr(cell_training, "labelled_series", lambda store, _: labelled_series(store, everything(store)))
     leak(audits.found("held-out targets"), "hybrid fold 0 seed 0: the training loss, the network's weights")
 
 
@@ -307,22 +307,22 @@ def test_a_network_trained_on_all_series(rides: Path, monkeypatch: Patch) -> Non
 )
 @pytest.mark.learned
 def test_trees_grown_on_all_series(check: str, named: str, rides: Path, monkeypatch: Patch) -> None:
-    original = boosting_cell.RowsCell.fit
+    original = boosting_cell.BoostingCell.fit
     monkeypatch.setattr(
-        boosting_cell.RowsCell, "fit", lambda self, data, _, *more: original(self, data, everything(data), *more)
+        boosting_cell.BoostingCell, "fit", lambda self, data, _, *more: original(self, data, everything(data), *more)
     )
     leak(audits.found(check), named)
 
 
 @pytest.mark.learned
 def test_trees_that_use_the_target_when_they_predict(rides: Path, monkeypatch: Patch) -> None:
-    original = boosting_cell.RowsCell.predict
+    original = boosting_cell.BoostingCell.predict
 
     def nudged(self: Any, data: Store, chosen: np.ndarray) -> tuple[np.ndarray, None]:
         values, spread = original(self, data, chosen)
         return (0.5 * values + 0.5 * data.y[data.rows(chosen)] if data.labelled else values), spread
 
-    monkeypatch.setattr(boosting_cell.RowsCell, "predict", nudged)
+    monkeypatch.setattr(boosting_cell.BoostingCell, "predict", nudged)
     leak(audits.found("held-out targets"), "lightgbm fold 0 seed 0: the out-of-fold predictions")
     leak(audits.found("shuffled targets"), "better than chance")
 

@@ -164,16 +164,16 @@ def test_the_permutation_test_is_exact_and_sees_a_leak(home: Path, monkeypatch: 
     monkeypatch.setattr(shuffled_targets, "PERMUTATIONS", 199)
     audits.rides(home, audits.tables())
     context = audits.context()
-    train, dense = context.competition.train, context.features(context.competition.train)
+    train, store = context.competition.train, context.features(context.competition.train)
     rng, count = np.random.default_rng(0), len(train.lengths)
     without_leak, with_leak = [], []
     for _ in range(200):
         donors = rng.permutation(count)
-        guess = rng.normal(size=dense.y.shape)  # type: ignore[union-attr]
-        donated = dense.y.reshape(count, audits.STEPS, 1)[donors].reshape(-1, 1)  # (R, 1)
+        guess = rng.normal(size=store.y.shape)  # type: ignore[union-attr]
+        donated = store.y.reshape(count, audits.STEPS, 1)[donors].reshape(-1, 1)  # (R, 1)
         seen = guess + 0.5 * donated
         for predictions, into in ((guess, without_leak), (seen, with_leak)):
-            score, permuted = shuffled_targets._scores(predictions, train, donors, dense, context.folds.assignment)
+            score, permuted = shuffled_targets._scores(predictions, train, donors, store, context.folds.assignment)
             into.append((1 + (permuted <= score).sum()) / 200)
     assert kstest(without_leak, "uniform").pvalue > 0.01
     assert np.median(with_leak) < 0.05

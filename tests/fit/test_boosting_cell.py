@@ -11,7 +11,7 @@ from lab import INSIDE, TRAIN, small_store
 
 from foldline.data.metrics import METRICS, Metric
 from foldline.data.store import Store
-from foldline.fit.boosting_cell import RowsCell, labelled, settings
+from foldline.fit.boosting_cell import BoostingCell, labelled, settings
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import inner_split
 from foldline.fit.train_config import WatchConfig
@@ -21,9 +21,9 @@ PARAMS = {"rounds": 30, "min_data_in_leaf": 2, "num_leaves": 3}
 STOP = WatchConfig(share=0.4, stop=2)
 
 
-def fitted(watch: WatchConfig, data: Store | None = None) -> tuple[RowsCell, dict[str, Any]]:
+def fitted(watch: WatchConfig, data: Store | None = None) -> tuple[BoostingCell, dict[str, Any]]:
     """A cell, and its row of the history."""
-    cell, epoch = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=watch), METRICS["mae"]), dict[str, Any]()
+    cell, epoch = BoostingCell("lightgbm", PARAMS, replace(TRAIN, watch=watch), METRICS["mae"]), dict[str, Any]()
     cell.fit(data or small_store(), INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
     return cell, epoch
 
@@ -58,7 +58,7 @@ def test_what_stops_trees_is_the_competitions_metric_whatever_they_are_trained_b
         return np.zeros_like(truth)
 
     metric = Metric(loss, lambda mean: next(scores), "l1")
-    cell, epoch = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), metric), dict[str, Any]()
+    cell, epoch = BoostingCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), metric), dict[str, Any]()
     cell.fit(small_store(), INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
     assert [booster.best_iteration for booster in cell.model.boosters] == [3, 2] and next(scores, None) is None
     assert epoch["watched"] == 0.25  # of all targets, by the trees that are kept
@@ -71,7 +71,7 @@ def test_what_stops_trees_is_the_competitions_metric_whatever_they_are_trained_b
 @pytest.mark.parametrize("name", METRICS)
 def test_the_watched_score_of_trees_is_the_metric_in_its_own_unit(name: str) -> None:
     data = small_store()
-    cell, epoch = RowsCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), METRICS[name]), dict[str, Any]()
+    cell, epoch = BoostingCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), METRICS[name]), dict[str, Any]()
     cell.fit(data, INSIDE, 0, lambda kind, **row: epoch.update(row) if kind == "epoch" else None)
     _, (held,) = inner_split([labelled_series(data, INSIDE)], STOP.share, 0)
     scored = held.weight > 0

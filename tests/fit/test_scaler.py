@@ -83,6 +83,17 @@ def test_many_series_are_sampled_the_same_way_for_the_same_seed(monkeypatch: pyt
     assert one == same != other
 
 
+@pytest.mark.parametrize("size", [1, 6000])
+@pytest.mark.parametrize("kind", scaler.KINDS)
+def test_columns_taken_a_few_at_a_time_have_the_same_statistics(
+    kind: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = small_store(series=600, features=5)
+    whole = scaler.fit(kind, data, np.arange(600), seed=0)
+    monkeypatch.setattr(scaler, "VALUES_PER_CHUNK", size)
+    assert scaler.fit(kind, data, np.arange(600), seed=0).to_json() == whole.to_json()
+
+
 def test_it_survives_json_to_the_last_bit() -> None:
     fitted = scaler.fit("robust", small_store(), np.arange(10), seed=0)
     again = Scaler.from_json(fitted.to_json())

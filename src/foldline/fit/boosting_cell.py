@@ -21,7 +21,7 @@ ROWS_PER_CHUNK = 1 << 20  # rows whose features are copied at once
 VERSION = 2  # part of every cell's key: raise it when a change here changes what comes out
 
 
-class RowsCell:
+class BoostingCell:
     """Boosted trees on the rows of a fold. Of [train] they use `threads` and `watch`; they need no scaler."""
 
     def __init__(self, name: str, params: dict[str, Any], train: TrainConfig, metric: Metric | None = None) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from foldline.core.chunks import chunks
 from foldline.core.errors import unknown
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid, detect_grids
@@ -86,10 +85,10 @@ def _statistics(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return center and scale, each (F,) float64, of the columns of x, (r, F) float32."""
     if kind == "none":
         return np.zeros(x.shape[1]), np.ones(x.shape[1])
-    # At least two columns: numpy sums a single one in another order, which changes last bits.
-    parts = chunks(x.shape[1], max(2, VALUES_PER_CHUNK // max(1, len(x))))
-    fitted = [_column_statistics(kind, x[:, part].astype(np.float64)) for part in parts]
-    center, scale = zip(*fitted, strict=True)
+    # Parts of at least two columns: numpy sums a single one in another order, which changes last bits.
+    count = max(1, min(x.shape[1] // 2, -(-x.size // VALUES_PER_CHUNK)))
+    parts = np.array_split(np.arange(x.shape[1]), count)
+    center, scale = zip(*(_column_statistics(kind, x[:, part].astype(np.float64)) for part in parts), strict=True)
     return np.concatenate(center), np.concatenate(scale)
 
 

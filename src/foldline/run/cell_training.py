@@ -17,7 +17,7 @@ from foldline.core import files, interrupt
 from foldline.data.metrics import metric
 from foldline.data.store import Store, open_store
 from foldline.fit import scaler
-from foldline.fit.boosting_cell import RowsCell
+from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.pseudo_labels import PseudoLabels
@@ -92,7 +92,7 @@ def _fit(cell: Cell, job: Job, store: Store, outside: np.ndarray, emit: Emit) ->
     """Fit the cell's estimator on the series outside its fold, `outside` (n,), and on its pseudo-labels."""
     if cell.model.on_rows:
         trees = _new_estimator(cell, None)
-        assert isinstance(trees, RowsCell)
+        assert isinstance(trees, BoostingCell)
         trees.fit(store, outside, cell.seed, emit)
         return trees
     start = None if cell.start is None else cell.start.folder
@@ -126,7 +126,7 @@ def _new_estimator(cell: Cell, fitted: Scaler | None) -> Estimator:
     """Make the cell's estimator, not fitted yet. fitted: a network's scaler; None: trees, which need none."""
     model, watched_by = cell.model, None if cell.metric is None else metric(cell.metric)
     if fitted is None:
-        return RowsCell(model.name, model.params, model.train, watched_by)
+        return BoostingCell(model.name, model.params, model.train, watched_by)
     return NetworkCell(model.name, model.params, model.train, fitted, watched_by)
 
 

@@ -11,11 +11,11 @@ from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit.boosting_cell import RowsCell
+from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.network_cell import NetworkCell
 from foldline.run.cells import Cell
 
-Estimator = NetworkCell | RowsCell
+Estimator = NetworkCell | BoostingCell
 
 
 def write_predictions(cell: Cell, estimator: Estimator, store: Store, series: np.ndarray, path: Path) -> None:

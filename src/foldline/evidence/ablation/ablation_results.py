@@ -99,14 +99,14 @@ def _exact(ablation: PreparedAblation, terminal: Terminal) -> Exact | None:
 
 def _losses(prepared: PreparedExperiment, table: LossTable, seeds: tuple[int, ...], exact: Exact | None) -> np.ndarray:
     """(S, N, P, E) summed losses of one config; the cells of each seed are combined as an experiment of their own."""
-    config, dense = prepared.config, prepared.train
+    config, store = prepared.config, prepared.train
     used = exact if config.post.decode else None
     found = []
     for seed in seeds:
         plan = [cell for cell in prepared.plan if cell.seed == seed]
         every = [*members.of_plan(plan), *prepared.outside_members]
-        result = scoring.combine(config, every, dense, prepared.folds, used)
-        found.append(table.losses(np.asarray(dense.y), result.blended, metric(config.data.metric)))
+        result = scoring.combine(config, every, store, prepared.folds, used)
+        found.append(table.losses(np.asarray(store.y), result.blended, metric(config.data.metric)))
     return np.stack(found)
 
 

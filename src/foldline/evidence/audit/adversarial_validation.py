@@ -58,11 +58,11 @@ def check(context: AuditContext) -> CheckResult:
 def _rows(train: Store, test: Store) -> tuple[np.ndarray, np.ndarray]:
     """(R, F) features of some rows of each series, and (R,) the series, training ones first."""
     rng, parts, owners, first = np.random.default_rng(0), [], [], 0
-    for dense in (train, test):
-        steps = (rng.random((len(dense.lengths), ROWS)) * dense.lengths[:, None]).astype(np.int64)
-        parts.append(dense.features((dense.offsets[:, None] + steps).ravel()))
-        owners.append(np.repeat(np.arange(len(dense.lengths)) + first, ROWS))
-        first += len(dense.lengths)
+    for store in (train, test):
+        steps = (rng.random((len(store.lengths), ROWS)) * store.lengths[:, None]).astype(np.int64)
+        parts.append(store.features((store.offsets[:, None] + steps).ravel()))
+        owners.append(np.repeat(np.arange(len(store.lengths)) + first, ROWS))
+        first += len(store.lengths)
     return np.concatenate(parts), np.concatenate(owners)
 
 

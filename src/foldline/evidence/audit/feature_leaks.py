@@ -64,8 +64,8 @@ def _random_order(table: Table) -> np.ndarray:
 class _Snapshot:
     """The features of some series, to be compared with others."""
 
-    def __init__(self, dense: Store, series: np.ndarray) -> None:
-        self.names, self.x = dense.names, _padded(dense, series).astype(np.float64)
+    def __init__(self, store: Store, series: np.ndarray) -> None:
+        self.names, self.x = store.names, _padded(store, series).astype(np.float64)
         self.tolerance = TOLERANCE * self.x.std(axis=(0, 1)) + 1e-9
 
     def changed(self, other: np.ndarray) -> list[str]:

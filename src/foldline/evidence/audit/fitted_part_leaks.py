@@ -92,18 +92,18 @@ def nesting(context: AuditContext) -> CheckResult:
     return CheckResult("clean", "blend and grid of a fold stay the same when its own targets change")
 
 
-def _blended(base: SmallRun, config: Config, dense: Store) -> np.ndarray:
-    """(R, K) blended out-of-fold predictions of the small run's cells, fitted and scored on the targets in `dense`."""
+def _blended(base: SmallRun, config: Config, store: Store) -> np.ndarray:
+    """(R, K) blended out-of-fold predictions of the small run's cells, fitted and scored on the targets in `store`."""
     with small_run.at(base.home):
-        return scoring.combine(config, base.prepared.members, dense, base.prepared.folds, None).blended
+        return scoring.combine(config, base.prepared.members, store, base.prepared.folds, None).blended
 
 
-def _with_other_targets(dense: Store, held: np.ndarray) -> Store:
+def _with_other_targets(store: Store, held: np.ndarray) -> Store:
     """Change the targets of the held-out series. held: (N,) bool."""
-    y = np.array(dense.y)
-    rows = np.repeat(held, dense.lengths)
+    y = np.array(store.y)
+    rows = np.repeat(held, store.lengths)
     y[rows] = perturbations.warp(y[rows])
-    return replace(dense, y=y)
+    return replace(store, y=y)
 
 
 def decoded_rows(context: AuditContext) -> CheckResult:

@@ -80,12 +80,12 @@ def _shuffled(table: Table, donors: np.ndarray) -> pl.DataFrame:
 
 
 def _scores(
-    predicted: np.ndarray, table: Table, donors: np.ndarray, dense: Store, assignment: np.ndarray
+    predicted: np.ndarray, table: Table, donors: np.ndarray, store: Store, assignment: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Mean absolute error of (R, K) predictions for the donors' targets, and (PERMUTATIONS,) for permuted donors."""
     rng, score, permuted = np.random.default_rng(1), 0.0, np.zeros(PERMUTATIONS)
-    scored, predicted = dense.pad(dense.scored), dense.pad(predicted)  # (N, T), (N, T, K)
-    truth = _trajectories(table, dense.longest)  # (N, T, K), of each series' own
+    scored, predicted = store.pad(store.scored), store.pad(predicted)  # (N, T), (N, T, K)
+    truth = _trajectories(table, store.longest)  # (N, T, K), of each series' own
     scale = truth[scored].std(axis=0) + 1e-12
     for fold in np.unique(assignment):
         held = np.flatnonzero(assignment == fold)

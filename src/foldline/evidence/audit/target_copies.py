@@ -31,14 +31,14 @@ FEWEST = 50  # rows (or series, where there is one value a series): fewer say no
 
 def check(context: AuditContext) -> CheckResult:
     """No input column is a copy of a target; a feature that is one is noted."""
-    dense = context.sample_features[0]
-    assert dense.labelled, "training series have targets"
-    columns, features, x = _candidates(context.sample[0], dense)
+    store = context.sample_features[0]
+    assert store.labelled, "training series have targets"
+    columns, features, x = _candidates(context.sample[0], store)
     names, found = [*columns, *features], dict[str, str]()
     strongest, where = 0.0, "nothing to compare"
     for number, target in enumerate(context.config.data.target):
-        for transformed in _transformed_targets(dense.pad(dense.y[:, number]), dense):
-            strength, what = _strength(x, transformed, dense.mask()), transformed.name
+        for transformed in _transformed_targets(store.pad(store.y[:, number]), store):
+            strength, what = _strength(x, transformed, store.mask()), transformed.name
             found = {names[place]: f"{what} {target}" for place in np.flatnonzero(strength >= COPY)} | found
             if strength.max() > strongest:
                 strongest, where = float(strength.max()), f"{names[int(strength.argmax())]} with {what} {target}"
@@ -54,14 +54,14 @@ def check(context: AuditContext) -> CheckResult:
     return CheckResult("clean", f"strongest correlation {strongest:.4f}: {where}", facts)
 
 
-def _candidates(table: Table, dense: Store) -> tuple[list[str], list[str], np.ndarray]:
+def _candidates(table: Table, store: Store) -> tuple[list[str], list[str], np.ndarray]:
     """Names of inputs and numeric static columns, of features that are none of them, and (N, T, C) float64 values."""
-    data, every = table.data, np.arange(len(dense.lengths))
+    data, every = table.data, np.arange(len(store.lengths))
     columns = [name for name in (*data.inputs, *data.static) if table.frame[name].dtype.is_numeric()]
-    places = [place for place, name in enumerate(dense.names) if name not in columns]
+    places = [place for place, name in enumerate(store.names) if name not in columns]
     own = [table.frame[name].to_numpy().astype(np.float64)[:, None] for name in columns]
-    x = np.concatenate([*own, dense.features(dense.rows(every))[:, places].astype(np.float64)], axis=1)  # (R, C)
-    return columns, [dense.names[place] for place in places], dense.pad(x)
+    x = np.concatenate([*own, store.features(store.rows(every))[:, places].astype(np.float64)], axis=1)  # (R, C)
+    return columns, [store.names[place] for place in places], store.pad(x)
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class TransformedTarget:
     of_series: bool = False  # one value for each series: only columns that are constant in each are compared
 
 
-def _transformed_targets(y: np.ndarray, dense: Store) -> Iterator[TransformedTarget]:
+def _transformed_targets(y: np.ndarray, store: Store) -> Iterator[TransformedTarget]:
     """Yield everything that columns are compared with. y: (N, T) one target."""
-    scored, mask = dense.pad(dense.scored), dense.mask()
+    scored, mask = store.pad(store.scored), store.mask()
     yield TransformedTarget("the target", y, scored)
     for steps in SHIFTS:
         known = np.zeros_like(mask)
@@ -92,7 +92,7 @@ def _transformed_targets(y: np.ndarray, dense: Store) -> Iterator[TransformedTar
         "largest": np.nanmax(inside, axis=1),
         "smallest": np.nanmin(inside, axis=1),
         "first": y[:, 0],
-        "last": y[np.arange(len(y)), dense.lengths - 1],
+        "last": y[np.arange(len(y)), store.lengths - 1],
     }
     for name, values in summaries.items():
         whole = np.broadcast_to(values[:, None], y.shape)

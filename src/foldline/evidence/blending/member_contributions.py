@@ -74,7 +74,7 @@ def optimism(rows: BlendRows, fitted: Blend, found: NestedPredictions) -> float:
     return rows.metric(rows.y, found.values) - rows.metric(rows.y, apply_blend(fitted, rows))
 
 
-def cost(member: Member, dense: Store) -> float | None:
+def cost(member: Member, store: Store) -> float | None:
     """Measure the seconds in which the member's cells predict 1,000 series on this machine. None: it has no cells here.
 
     One cell predicts some series; the fastest of three times counts. Loading weights is left out: it is needed once,
@@ -82,11 +82,11 @@ def cost(member: Member, dense: Store) -> float | None:
     """
     if not member.cells:
         return None
-    estimator, times = load_estimator(member.cells[0], dense), []
-    some = np.arange(min(TIMED, len(dense.lengths)))
+    estimator, times = load_estimator(member.cells[0], store), []
+    some = np.arange(min(TIMED, len(store.lengths)))
     for _ in range(3):
         began = time.perf_counter()
-        estimator.predict(dense, some)
+        estimator.predict(store, some)
         times.append(time.perf_counter() - began)
     return min(times) / len(some) * 1000 * len(member.cells)
 

@@ -53,9 +53,9 @@ class Subject:
     targets: Targets
 
     @classmethod
-    def of(cls, model: ModelConfig, dense: Store) -> Subject:
-        targets = width_search.targets_of(dense)
-        return cls(model=model, names=dense.names, channels=dense.channels, levels=dense.levels, targets=targets)
+    def of(cls, model: ModelConfig, store: Store) -> Subject:
+        targets = width_search.targets_of(store)
+        return cls(model=model, names=store.names, channels=store.channels, levels=store.levels, targets=targets)
 
 
 def measured(subject: Subject, batch: int, steps: Sequence[int]) -> list[Cost]:

@@ -53,11 +53,11 @@ def prepare(plan: StudyPlan, terminal: Terminal, dry: bool = False) -> PreparedS
     competition = loading.load(plan.base.data)
     featurize.check(competition.train, plan.base.features, competition.levels)
     with terminal.bar("features", "series") as update:
-        dense = featurize.obtain(competition.train, plan.base.features, competition.levels, update)
+        store = featurize.obtain(competition.train, plan.base.features, competition.levels, update)
     systems = []
     with terminal.bar("widths", "systems") as update:
         for system in plan.systems:
-            systems.append(_sized(plan, system, dense))
+            systems.append(_sized(plan, system, store))
             update(len(systems), len(plan.systems))
     resolved = [plan.config_of(system, made.width) for system, made in zip(plan.systems, systems, strict=True)]
     variants = [
@@ -71,11 +71,11 @@ def prepare(plan: StudyPlan, terminal: Terminal, dry: bool = False) -> PreparedS
     )
 
 
-def _sized(plan: StudyPlan, system: SystemConfig, dense: Store) -> SizedSystem:
+def _sized(plan: StudyPlan, system: SystemConfig, store: Store) -> SizedSystem:
     settings = plan.settings
 
     def count(width: int) -> int:
-        return width_search.parameters(plan.config_of(system, width).models[0], dense)
+        return width_search.parameters(plan.config_of(system, width).models[0], store)
 
     with error_context(f"{plan.name}, system {system.name!r}"):
         width, number = width_search.solve(count, settings.parameters, system.multiple, settings.tolerance)

@@ -21,21 +21,21 @@ from foldline.run.cells import ModelConfig
 WIDEST = 1 << 16  # a system that is still too small at this width does not grow with it
 
 
-def targets_of(dense: Store) -> Targets:
+def targets_of(store: Store) -> Targets:
     """Describe the targets of labelled series, with their grids, as a head is built for them."""
-    grids = target_grid.detect_grids(np.asarray(dense.y)[dense.scored])
+    grids = target_grid.detect_grids(np.asarray(store.y)[store.scored])
     plain = tuple(None if grid is None else (grid.offset, grid.step, grid.count) for grid in grids)
-    return dense.known_in(Targets(count=len(grids), grids=plain))
+    return store.known_in(Targets(count=len(grids), grids=plain))
 
 
-def parameters(model: ModelConfig, dense: Store) -> int:
+def parameters(model: ModelConfig, store: Store) -> int:
     """Count the trainable parameters of a model that is built for these series.
 
     Raises:
         UserError: it cannot be built for them.
     """
     with torch.random.fork_rng(devices=[]):  # initialisation draws numbers: leave the global state as it was
-        network = network_cell.build(model.name, model.params, dense.channels, dense.levels, targets_of(dense))
+        network = network_cell.build(model.name, model.params, store.channels, store.levels, targets_of(store))
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
