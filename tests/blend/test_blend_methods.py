@@ -1,4 +1,4 @@
-"""Ways to blend: each against a slow, obvious reference, by hand, and stored without losing a bit."""
+"""Methods to blend: each against a slow, obvious reference or by hand, and stored without losing a bit."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_weights_made_by_hand_are_found(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", WEIGHTED)
-def test_weights_sum_to_one_and_are_fair(method: str) -> None:
+def test_weights_sum_to_one_and_are_not_negative(method: str) -> None:
     rows = blends.noisy(targets=2)
     found = weights(method, rows)
     assert found.sum() == pytest.approx(1.0)
     assert method == "ridge" or (found >= 0).all()
-    if method not in ("mean", "optuna", "ridge"):  # those that look for the metric's optimum can stay with one member
+    if method not in ("mean", "optuna", "ridge"):  # those that minimise the metric can choose one member alone
         assert mixed(rows, found) <= min(mixed(rows, alone) for alone in np.eye(3)) + 1e-9
 
 
@@ -81,9 +81,11 @@ def test_lad_is_the_linear_programs_optimum() -> None:
     assert mixed(rows, weights("lad", rows)) == pytest.approx(exact.fun / size, rel=1e-5)
 
 
-def test_lad_copes_with_members_that_err_to_one_side_or_not_at_all() -> None:
+def test_lad_with_errors_of_one_sign_or_none() -> None:
     y = np.random.default_rng(0).normal(size=(60, 1))
-    above = blends.rows(np.stack([y + 2.0, y + 1.0, y + 3.0]), y)  # every row on one side: nothing is left to cut
+    above = blends.rows(
+        np.stack([y + 2.0, y + 1.0, y + 3.0]), y
+    )  # errors of one sign in every row: none is left for the cutting planes
     np.testing.assert_allclose(weights("lad", above), [0, 1, 0], atol=1e-9)
     np.testing.assert_allclose(weights("lad", blends.rows(np.stack([y + 1.0, y]), y)), [0, 1], atol=1e-9)
 
@@ -141,7 +143,8 @@ def test_the_spread_rule_takes_the_mean_where_members_agree() -> None:
     np.testing.assert_allclose(fitted.apply(predictions), y, atol=1e-12)
 
 
-def test_the_trees_mend_the_mean_where_it_is_wrong() -> None:
+@pytest.mark.learned
+def test_the_trees_correct_the_mean_where_it_is_wrong() -> None:
     rng = np.random.default_rng(0)
     y = rng.uniform(-1, 1, size=(2000, 2))
     bent = y + 0.5 * np.abs(y)
@@ -151,19 +154,20 @@ def test_the_trees_mend_the_mean_where_it_is_wrong() -> None:
     assert rows.metric(y, fitted.apply(predictions)) < 0.1 * rows.metric(y, predictions.mean(axis=0))
 
 
-def test_the_trees_look_at_the_members_spread_where_all_know_it() -> None:
-    """One member is right and the other one off, up or down: only the spread tells which."""
+@pytest.mark.learned
+def test_the_trees_use_the_members_spread_where_all_have_one() -> None:
+    """One member is right and the other one off, up or down: only the spread shows which."""
     rng = np.random.default_rng(0)
     y, right = rng.normal(scale=9, size=(1500, 1)), rng.integers(2, size=(1500, 1))
     off = rng.choice([-1.0, 1.0], size=(1500, 1))
     predictions, spread = np.stack([y + off * right, y + off * (1 - right)]), np.stack([right, 1 - right]) + 0.1
     plain = blends.rows(predictions, y)
-    told = replace(plain, spread=spread)
-    blind, seeing = (fit(BlendConfig(rounds=50), rows, "lightgbm") for rows in (plain, told))
-    assert not blind.needs_spread and plain.metric(y, blind.apply(predictions)) > 0.3
-    assert seeing.needs_spread and plain.metric(y, seeing.apply(predictions, spread)) < 0.1
+    with_spread = replace(plain, spread=spread)
+    without, using = (fit(BlendConfig(rounds=50), rows, "lightgbm") for rows in (plain, with_spread))
+    assert not without.needs_spread and plain.metric(y, without.apply(predictions)) > 0.3
+    assert using.needs_spread and plain.metric(y, using.apply(predictions, spread)) < 0.1
     with pytest.raises(AssertionError, match="needs the members' spread"):
-        seeing.apply(predictions)
+        using.apply(predictions)
 
 
 @pytest.mark.parametrize("method", FITS)
@@ -178,9 +182,9 @@ def test_a_fitted_blend_is_json_to_the_last_bit(method: str) -> None:
 def test_members_without_weight_need_not_predict() -> None:
     rows = by_hand()
     fitted = fit(QUICK, rows, "hill-climb")
-    busy = fitted.without_zero_weights()
-    assert busy.labels == ("m0", "m1")
-    np.testing.assert_allclose(busy.apply(rows.predictions[:2]), fitted.apply(rows.predictions))
+    reduced = fitted.without_zero_weights()
+    assert reduced.labels == ("m0", "m1")
+    np.testing.assert_allclose(reduced.apply(rows.predictions[:2]), fitted.apply(rows.predictions))
     assert fit(QUICK, rows, "median").without_zero_weights().labels == rows.labels
 
 
@@ -189,7 +193,7 @@ def test_one_member_is_left_alone() -> None:
     assert (fitted.method, fitted.weights) == ("best-member", (1.0,))
 
 
-def test_a_fit_looks_at_no_more_values_than_asked() -> None:
+def test_a_fit_uses_no_more_values_than_the_config_allows() -> None:
     rows = blends.noisy(count=600, targets=2)
     some = rows.sample(200, seed=1)
     assert some.y.shape == (100, 2) and some.predictions.shape == (3, 100, 2)

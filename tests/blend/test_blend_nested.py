@@ -1,4 +1,4 @@
-"""Scores and choices of blends: no row helps to weigh itself, and the simplest of the best is taken, by hand."""
+"""Nested scores and "auto": no row takes part in fitting its own weights, and the simplest of the best is chosen."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill
 @pytest.mark.parametrize("method", ["auto", *FITS])
 def test_a_folds_own_targets_never_weigh_its_rows(method: str) -> None:
     rows = blends.noisy()
-    honest = nested(QUICK, rows, method).values
+    before = nested(QUICK, rows, method).values
     for number in (0, 3):
         inside = rows.fold == number
-        lied = replace(rows, y=np.where(inside[:, None], 1000.0 * rows.predictions[2], rows.y))
-        assert np.array_equal(nested(QUICK, lied, method).values[inside], honest[inside])
+        changed = replace(rows, y=np.where(inside[:, None], 1000.0 * rows.predictions[2], rows.y))
+        assert np.array_equal(nested(QUICK, changed, method).values[inside], before[inside])
 
 
-def test_the_lie_of_that_test_would_be_seen() -> None:
+def test_the_changed_targets_of_that_test_change_all_other_folds() -> None:
     rows = blends.noisy()
-    lied = replace(rows, y=np.where((rows.fold == 0)[:, None], 1000.0 * rows.predictions[2], rows.y))
-    found, honest = nested(QUICK, lied, "nnls").values, nested(QUICK, rows, "nnls").values
-    assert (found[rows.fold != 0] != honest[rows.fold != 0]).all()
+    changed = replace(rows, y=np.where((rows.fold == 0)[:, None], 1000.0 * rows.predictions[2], rows.y))
+    after, before = nested(QUICK, changed, "nnls").values, nested(QUICK, rows, "nnls").values
+    assert (after[rows.fold != 0] != before[rows.fold != 0]).all()
 
 
 def test_nested_rows_are_those_of_a_blend_fitted_on_the_others() -> None:
@@ -41,15 +41,15 @@ def test_nested_rows_are_those_of_a_blend_fitted_on_the_others() -> None:
     np.testing.assert_array_equal(found.values[inside], by_hand.apply(rows.predictions[:, inside]))
 
 
-def test_rows_of_one_fold_are_parted_by_series() -> None:
+def test_rows_of_one_fold_are_split_by_series() -> None:
     rows = blends.noisy().where(blends.noisy().fold == 1)
     together = {int(series): set(rows.cv_parts[rows.series == series].tolist()) for series in np.unique(rows.series)}
     assert all(len(parts) == 1 for parts in together.values())
     assert np.bincount(rows.cv_parts).tolist() == [15, 15, 10, 10, 10]  # 12 series of 5 rows
 
 
-def tried(rows: BlendRows, method: str, values: np.ndarray) -> MethodScore:
-    """A method with those nested predictions. values: (R, K)."""
+def scored(rows: BlendRows, method: str, values: np.ndarray) -> MethodScore:
+    """Score a method with those nested predictions. values: (R, K)."""
     return MethodScore(
         method, NestedPredictions(values, ()), rows.metric(rows.y, values), series_losses(rows, values)[0]
     )
@@ -59,7 +59,7 @@ def test_the_simplest_that_none_beats_by_one_standard_error_is_chosen() -> None:
     """20 series; nnls is right everywhere, the others are off by 1 in whole series, up to two of them."""
     rows = blends.rows(np.zeros((2, 100, 1)), np.zeros((100, 1)))
     off = [(rows.series < count)[:, None] * 1.0 for count in range(3)]
-    methods = [tried(rows, "mean", off[2]), tried(rows, "hill-climb", off[1]), tried(rows, "nnls", off[0])]
+    methods = [scored(rows, "mean", off[2]), scored(rows, "hill-climb", off[1]), scored(rows, "nnls", off[0])]
     found = compare_methods(QUICK, rows, methods[::-1])
     assert [each.method for each in found.methods] == ["mean", "hill-climb", "nnls"] and found.best == "nnls"
     assert [each.behind for each in found.methods] == pytest.approx([0.1, 0.05, 0.0])
@@ -73,20 +73,20 @@ def test_what_is_closer_than_a_millionth_is_not_beaten() -> None:
     rows = blends.rows(np.zeros((2, 100, 1)), np.zeros((100, 1)))
     for gap, by in ((5e-7, ""), (5e-5, "nnls")):
         found = compare_methods(
-            QUICK, rows, [tried(rows, "mean", rows.y + 1.0 + gap), tried(rows, "nnls", rows.y + 1.0)]
+            QUICK, rows, [scored(rows, "mean", rows.y + 1.0 + gap), scored(rows, "nnls", rows.y + 1.0)]
         )
         assert found.methods[0].beaten == by
 
 
-def test_a_best_method_that_errs_unlike_all_others_excuses_nothing() -> None:
-    """The trees are best, but too unlike the others to tell; between the mean and the climb there is no doubt."""
+def test_methods_are_compared_with_each_other_not_only_with_the_best() -> None:
+    """The trees are best, but with a large standard error; the climb beats the mean clearly."""
     rows = blends.rows(np.zeros((2, 100, 1)), np.zeros((100, 1)))
     config = replace(QUICK, candidates=("mean", "hill-climb", "lightgbm"))
     half = (rows.series % 2)[:, None]
     methods = [
-        tried(rows, "mean", 1.00 - half),
-        tried(rows, "hill-climb", 0.99 - 0.99 * half),
-        tried(rows, "lightgbm", 0.96 * half),
+        scored(rows, "mean", 1.00 - half),
+        scored(rows, "hill-climb", 0.99 - 0.99 * half),
+        scored(rows, "lightgbm", 0.96 * half),
     ]
     found = compare_methods(config, rows, methods)
     assert found.best == "lightgbm" and found.methods[0].behind < found.methods[0].error
@@ -95,7 +95,7 @@ def test_a_best_method_that_errs_unlike_all_others_excuses_nothing() -> None:
 
 def test_what_is_no_candidate_is_compared_and_never_chosen() -> None:
     rows = blends.rows(np.zeros((2, 100, 1)), np.zeros((100, 1)))
-    found = compare_methods(QUICK, rows, [tried(rows, "median", rows.y), tried(rows, "nnls", rows.y + 1.0)])
+    found = compare_methods(QUICK, rows, [scored(rows, "median", rows.y), scored(rows, "nnls", rows.y + 1.0)])
     assert (found.best, found.chosen) == ("nnls", "nnls")
     assert found.methods[0].behind == -1.0 and not any(each.beaten for each in found.methods)
 
@@ -127,7 +127,7 @@ def test_the_error_of_a_difference_is_that_of_resampled_series() -> None:
     assert error == pytest.approx(bootstrap.std(), rel=0.05)
 
 
-def test_a_members_worth_is_the_blend_without_it() -> None:
+def test_what_a_member_contributes_is_the_loss_of_the_blend_without_it() -> None:
     rows = blends.noisy(members=3)
     fitted, found = fit(QUICK, rows, "nnls"), nested(QUICK, rows, "nnls")
     known = member_contributions.contributions(QUICK, rows, fitted, found, [1.0, 2.0, None])
@@ -139,7 +139,7 @@ def test_a_members_worth_is_the_blend_without_it() -> None:
     assert known[0].gain > known[2].gain  # the first is the least noisy
 
 
-def test_errors_are_correlated_as_numpy_says() -> None:
+def test_correlations_of_errors_are_those_of_numpy() -> None:
     rows = blends.noisy(members=4, targets=2)
     errors = rows.predictions - rows.y
     by_hand = np.mean([np.corrcoef(errors[..., target]) for target in range(2)], axis=0)

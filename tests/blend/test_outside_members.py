@@ -1,4 +1,4 @@
-"""Members from outside: their files are checked against our rows and folds, whatever they call things."""
+"""Members from outside: their files are checked against our rows and folds, whatever the names of their folds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Change = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @pytest.fixture
-def given(rides: Path, home: Path) -> tuple[Competition, Folds]:
+def inputs(rides: Path, home: Path) -> tuple[Competition, Folds]:
     chosen = config.load(Path("rides"))
     competition = loading.load(chosen.data)
     return competition, folds.obtain(chosen.folds, chosen.name, competition.train)[0]
@@ -34,32 +34,32 @@ def same(table: pl.DataFrame) -> pl.DataFrame:
     return table
 
 
-def load(given: tuple[Competition, Folds], oof: Change = same, test: Change = same, fold: str = "fold") -> Member:
+def load(inputs: tuple[Competition, Folds], oof: Change = same, test: Change = same, fold: str = "fold") -> Member:
     """A member that is half a unit off, its files changed before they are read."""
-    competition, dealt = given
+    competition, our_folds = inputs
     train = competition.train.frame
-    called = np.repeat(dealt.assignment, competition.train.lengths) + 1  # theirs are numbered from 1
-    known = train.select("row", speed=pl.col("speed") + 0.5).with_columns(fold=called)
-    asked = competition.test.frame.select("row", speed=pl.int_range(pl.len()).cast(pl.Float64))
-    oof(known).write_csv("oof.csv")
-    test(asked).write_parquet("test.parquet")
+    their_folds = np.repeat(our_folds.assignment, competition.train.lengths) + 1  # numbered from 1
+    train_rows = train.select("row", speed=pl.col("speed") + 0.5).with_columns(fold=their_folds)
+    test_rows = competition.test.frame.select("row", speed=pl.int_range(pl.len()).cast(pl.Float64))
+    oof(train_rows).write_csv("oof.csv")
+    test(test_rows).write_parquet("test.parquet")
     return outside_members.load(
-        OutsideConfig(name="friend", oof="oof.csv", test="test.parquet", fold=fold), competition, dealt
+        OutsideConfig(name="friend", oof="oof.csv", test="test.parquet", fold=fold), competition, our_folds
     )
 
 
-def test_rows_come_in_our_order_whatever_theirs_was(given: tuple[Competition, Folds]) -> None:
-    competition, _ = given
-    member = load(given, lambda table: table.sort("speed"), lambda table: table.reverse())
+def test_rows_come_in_our_order_whatever_theirs_was(inputs: tuple[Competition, Folds]) -> None:
+    competition, _ = inputs
+    member = load(inputs, lambda table: table.sort("speed"), lambda table: table.reverse())
     assert member.rows is not None
     np.testing.assert_allclose(member.rows[:, 0], competition.train.frame["speed"].to_numpy() + 0.5)
     stored = files.read_array(member.tests[competition.test.fingerprint])
     assert stored[:, 0].tolist() == list(range(40))
 
 
-def test_other_values_have_another_source(given: tuple[Competition, Folds]) -> None:
-    first, again = load(given), load(given, lambda table: table.sort("speed"))
-    other = load(given, lambda table: table.with_columns(speed=pl.col("speed") + 1.0))
+def test_other_values_have_another_source(inputs: tuple[Competition, Folds]) -> None:
+    first, again = load(inputs), load(inputs, lambda table: table.sort("speed"))
+    other = load(inputs, lambda table: table.with_columns(speed=pl.col("speed") + 1.0))
     assert first.source == again.source != other.source
 
 
@@ -78,19 +78,19 @@ def test_other_values_have_another_source(given: tuple[Competition, Folds]) -> N
     ],
 )
 def test_files_that_are_not_of_our_rows_are_refused(
-    oof: Change, test: Change, message: str, given: tuple[Competition, Folds]
+    oof: Change, test: Change, message: str, inputs: tuple[Competition, Folds]
 ) -> None:
     with pytest.raises(UserError, match=message):
-        load(given, oof, test)
+        load(inputs, oof, test)
 
 
-def test_a_file_without_folds_is_read_if_none_are_named(given: tuple[Competition, Folds]) -> None:
-    assert load(given, lambda table: table.drop("fold"), fold="").rows is not None
+def test_a_file_without_folds_is_read_if_none_are_named(inputs: tuple[Competition, Folds]) -> None:
+    assert load(inputs, lambda table: table.drop("fold"), fold="").rows is not None
 
 
-def test_a_missing_file_is_said(given: tuple[Competition, Folds]) -> None:
+def test_a_missing_file_is_said(inputs: tuple[Competition, Folds]) -> None:
     with pytest.raises(UserError, match=r"'friend' from outside: nowhere\.csv does not exist"):
-        outside_members.load(OutsideConfig(name="friend", oof="nowhere.csv", test="t.csv"), *given)
+        outside_members.load(OutsideConfig(name="friend", oof="nowhere.csv", test="t.csv"), *inputs)
 
 
 def test_the_short_form_is_parsed() -> None:

@@ -1,4 +1,4 @@
-"""Grids: found where they are, also when printed short, and not where they are not."""
+"""Grids of targets: found where there is one, also when printed short; used for a target whose score gains by it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 
 from foldline.blend import post_processing
 from foldline.data import target_grid
+from foldline.data.metrics import METRICS, Metric
 from foldline.data.target_grid import Grid
 
 
@@ -61,3 +62,35 @@ def test_each_target_has_its_own_grid() -> None:
     snapped = post_processing.snap(y + 0.1, grids)
     np.testing.assert_allclose(snapped[:, 0], y[:, 0], atol=1e-9)
     assert np.array_equal(snapped[:, 1], y[:, 1] + 0.1)
+
+
+def random_rounding(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Integers (R,), and their expected values (R,): what a model of squared errors predicts at best."""
+    rng = np.random.default_rng(2)
+    mean = rng.uniform(2.2, 15.8, size=rows)
+    return np.floor(mean + rng.uniform(size=rows)), mean
+
+
+@pytest.mark.parametrize(("metric", "second"), [("rmse", False), ("mse", False), ("mae", True)])
+def test_a_grid_is_used_for_the_targets_that_gain_by_it(metric: str, second: bool) -> None:
+    """The first target's predictions are close to it; the second's are its mean: rounding raises the squared error."""
+    integers, mean = random_rounding()
+    truth = np.stack([on_grid(0.0, 0.5, 20, rows=4000), integers], axis=1)
+    predictions = np.stack([truth[:, 0] + 0.1, mean], axis=1)
+    grids = post_processing.helpful_grids(truth, predictions, METRICS[metric])
+    assert [grid is not None for grid in grids] == [True, second]
+    scores = [METRICS[metric](truth, values) for values in (predictions, post_processing.snap(predictions, grids))]
+    assert scores[1] < scores[0]
+
+
+def test_the_metric_of_all_targets_decides() -> None:
+    """A target that the metric leaves out can't improve it: its grid is not used."""
+    truth = np.stack([on_grid(0.0, 0.5, 20)] * 2, axis=1)
+    first_only = Metric(lambda y, p: np.abs(y - p) * np.array([1.0, 0.0]), float, "l1")
+    grids = post_processing.helpful_grids(truth, truth + 0.1, first_only)
+    assert [grid is not None for grid in grids] == [True, False]
+
+
+def test_a_grid_that_changes_nothing_is_not_used() -> None:
+    truth = on_grid(0.0, 0.5, 20)[:, None]
+    assert post_processing.helpful_grids(truth, truth, METRICS["mae"]) == [None]

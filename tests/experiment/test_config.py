@@ -84,7 +84,7 @@ def test_no_epoch_at_all_is_for_networks_that_were_trained_before(home: Path, tm
     assert chosen.models[0].train.epochs == 0  # and the trees, which know no epochs, stay as they are
 
 
-def test_a_school_resolves_to_itself(home: Path, tmp_path: Path) -> None:
+def test_teachers_and_pretraining_resolve_to_themselves(home: Path, tmp_path: Path) -> None:
     tiny.install(home, tmp_path)
     words = [
         "model.1.label=trees",
@@ -127,7 +127,7 @@ def refused(*overrides: str) -> str:
     return str(error.value)
 
 
-def test_what_an_override_spoils_is_not_blamed_on_the_file(home: Path, tmp_path: Path) -> None:
+def test_a_wrong_override_is_named_not_the_file(home: Path, tmp_path: Path) -> None:
     path = tiny.install(home, tmp_path)
     wrong = refused("train.lr=0.1", "train.epochs=many")
     assert wrong.startswith(f"{path}: train.epochs must be a whole number, but is 'many' (str).")
@@ -141,12 +141,14 @@ def test_what_an_override_spoils_is_not_blamed_on_the_file(home: Path, tmp_path:
 
 def test_the_keys_that_every_model_takes_are_among_the_known(home: Path, tmp_path: Path) -> None:
     tiny.install(home, tmp_path)
-    told = refused("model.0.widht=3")
-    known = told.partition("Known: ")[2].partition(". What")[0].split(", ")
-    assert {"name", "label", "train", "teacher", "pretrain", "width"} <= set(known) and "Did you mean 'width'?" in told
+    message = refused("model.0.widht=3")
+    known = message.partition("Known: ")[2].partition(". What")[0].split(", ")
+    assert {"name", "label", "train", "teacher", "pretrain", "width"} <= set(
+        known
+    ) and "Did you mean 'width'?" in message
 
 
-def test_configs_that_an_installed_foldline_brings_stand_behind_those_of_the_home_folder(
+def test_configs_in_the_home_folder_come_before_those_of_the_installed_package(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed, own = tmp_path / "foldline" / "configs", home / "configs"
@@ -166,7 +168,7 @@ def test_configs_that_an_installed_foldline_brings_stand_behind_those_of_the_hom
         config.locate(Path("else/quickstart"))
 
 
-def test_only_what_can_be_trained_is_offered(home: Path, tmp_path: Path) -> None:
+def test_the_list_of_known_configs_has_only_what_can_be_trained(home: Path, tmp_path: Path) -> None:
     tiny.install(home, tmp_path)
     (home / "configs" / "broken.toml").write_text("[data")
     with pytest.raises(

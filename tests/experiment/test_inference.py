@@ -48,7 +48,7 @@ def test_new_series_are_predicted_and_nothing_is_trained(trained: Path, tmp_path
     assert pl.read_csv(written)["row"].to_list() == tables["test"]["row"].to_list()
 
 
-def test_what_test_series_lack_or_have_new_is_said(
+def test_a_missing_sample_and_unknown_static_values_are_reported(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     test = tiny.frames()["test"].with_columns(bike=pl.lit(99))
@@ -65,9 +65,9 @@ def test_infer_and_bundle_say_which_experiment_they_take(
     for words in (["train", "rides"], ["blend", "rides", "blend.method=mean"]):
         tiny.run(*words)
         latest = (trained / "runs" / "rides" / "latest").readlink().name
-        for asked in (["infer", "rides"], ["bundle", "rides", f"out={tmp_path / words[0]}"]):
+        for command in (["infer", "rides"], ["bundle", "rides", f"out={tmp_path / words[0]}"]):
             capsys.readouterr()
-            tiny.run(*asked)
+            tiny.run(*command)
             first = capsys.readouterr().out.splitlines()[0]
             assert first.startswith(f"from rides/{latest}: ") and f", made by `{words[0]}` 20" in first
 

@@ -1,4 +1,4 @@
-"""Errors booked by series, phase and exactness, and resampled: against slow loops and hand-made cases."""
+"""Losses by series, phase and exactness, and their bootstrap: against slow loops and hand-made cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DATA = small_store(series=12, steps=6, static=True)  # lengths 1 to 6, steps 0 t
 FOLD = np.arange(12) % 3
 
 
-def known() -> np.ndarray:
+def exact() -> np.ndarray:
     """(R,) bool: every third step is exact."""
     return np.asarray(DATA.step_of_row % 3 == 1)
 
@@ -24,45 +24,45 @@ def predicted(seed: int) -> np.ndarray:
     return DATA.y + np.random.default_rng(seed).normal(size=DATA.y.shape)
 
 
-def booked(seeds: int, metric: str = "mae") -> np.ndarray:
+def losses(seeds: int, metric: str = "mae") -> np.ndarray:
     """(S, N, P, E) losses of predictions drawn by seed."""
-    book = LossTable.of(DATA, known())
-    return np.stack([book.losses(DATA.y, predicted(seed), METRICS[metric]) for seed in range(seeds)])
+    table = LossTable.of(DATA, exact())
+    return np.stack([table.losses(DATA.y, predicted(seed), METRICS[metric]) for seed in range(seeds)])
 
 
-def test_losses_are_booked_where_a_loop_books_them() -> None:
-    book, wanted = LossTable.of(DATA, known()), np.zeros((12, 3, 2))
+def test_losses_are_those_of_a_loop() -> None:
+    table, wanted = LossTable.of(DATA, exact()), np.zeros((12, 3, 2))
     counts = np.zeros((12, 3, 2))
     for series in range(12):
         rows = [row for row in DATA.rows(np.array([series])) if DATA.scored[row]]
         for rank, row in enumerate(rows):
-            place = series, 3 * rank // len(rows), int(known()[row])
+            place = series, 3 * rank // len(rows), int(exact()[row])
             wanted[place] += np.abs(predicted(0)[row] - DATA.y[row]).sum()
             counts[place] += 2
-    np.testing.assert_allclose(booked(1)[0], wanted)
-    np.testing.assert_array_equal(book.counts, counts)
+    np.testing.assert_allclose(losses(1)[0], wanted)
+    np.testing.assert_array_equal(table.counts, counts)
 
 
 @pytest.mark.parametrize("metric", ["mae", "rmse"])
 def test_fold_scores_are_the_metric_of_the_folds(metric: str) -> None:
-    book = LossTable.of(DATA, None)
-    sums = np.stack([book.losses(DATA.y, predicted(seed), METRICS[metric]) for seed in range(2)])
-    whole = loss_table.everything(book.counts)
-    scores = loss_table.fold_scores(whole.of(sums), whole.of(book.counts), FOLD, METRICS[metric].finish)
+    table = LossTable.of(DATA, None)
+    sums = np.stack([table.losses(DATA.y, predicted(seed), METRICS[metric]) for seed in range(2)])
+    whole = loss_table.everything(table.counts)
+    scores = loss_table.fold_scores(whole.of(sums), whole.of(table.counts), FOLD, METRICS[metric].finish)
     for fold in range(3):
         inside = DATA.scored & (fold == FOLD)[DATA.series_of_row]
         for seed in range(2):
             assert scores[fold, seed] == pytest.approx(METRICS[metric](DATA.y[inside], predicted(seed)[inside]))
 
 
-def test_slices_of_a_group_share_all_there_is() -> None:
-    book = LossTable.of(DATA, known())
-    shown = loss_table.slices(DATA, book.counts, ["ward"], {"ward": ("east", "west")})
+def test_slices_of_a_group_add_up_to_all() -> None:
+    table = LossTable.of(DATA, exact())
+    shown = loss_table.slices(DATA, table.counts, ["ward"], {"ward": ("east", "west")})
     assert [each.name for each in shown if each.group == "ward"] == ["east", "west"]
     assert [each.name for each in shown if each.group == "exactness"] == ["open", "exact"]
     for group in ("ward", "phase", "exactness"):
-        total = sum(each.of(book.counts).sum() for each in shown if each.group == group)
-        assert total == book.counts.sum()
+        total = sum(each.of(table.counts).sum() for each in shown if each.group == group)
+        assert total == table.counts.sum()
 
 
 def test_without_static_columns_or_decoder_there_are_phases_only() -> None:
@@ -73,11 +73,11 @@ def test_without_static_columns_or_decoder_there_are_phases_only() -> None:
 
 def effects(draws: int = 400, seeds: int = 3, pooled: bool = False) -> np.ndarray:
     """(2,) the interval of predictions of other seeds against those of the first ones."""
-    book = LossTable.of(DATA, None)
-    sums = np.stack([book.losses(DATA.y, predicted(seed), METRICS["mae"]) for seed in range(2 * seeds)])
-    whole = loss_table.everything(book.counts)
+    table = LossTable.of(DATA, None)
+    sums = np.stack([table.losses(DATA.y, predicted(seed), METRICS["mae"]) for seed in range(2 * seeds)])
+    whole = loss_table.everything(table.counts)
     paired = sums.reshape(2, seeds, *sums.shape[1:])
-    found = bootstrap.intervals(paired, book.counts, FOLD, [whole, whole], float, draws, seed=0)
+    found = bootstrap.intervals(paired, table.counts, FOLD, [whole, whole], float, draws, seed=0)
     return found[int(pooled), 0]
 
 
@@ -105,10 +105,10 @@ def test_the_same_draws_give_the_same_interval_in_blocks_or_not(monkeypatch: pyt
     np.testing.assert_allclose(effects(draws=4000), whole, atol=0.06)
 
 
-def test_a_variant_that_is_the_baseline_has_no_interval_to_speak_of() -> None:
-    sums = booked(2)
-    book = LossTable.of(DATA, known())
+def test_a_variant_that_is_the_baseline_has_an_interval_of_no_width() -> None:
+    sums = losses(2)
+    table = LossTable.of(DATA, exact())
     found = bootstrap.intervals(
-        np.stack([sums, sums]), book.counts, FOLD, [loss_table.everything(book.counts)], float, 100, seed=0
+        np.stack([sums, sums]), table.counts, FOLD, [loss_table.everything(table.counts)], float, 100, seed=0
     )
     assert (found == 0).all()

@@ -57,6 +57,7 @@ def test_every_command_of_the_tutorial_works(answers: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.learned
 @pytest.mark.timeout(900)
 def test_the_test_score_is_near_the_out_of_fold_score(answers: dict[str, str]) -> None:
     table = answers["./run.sh train rides"]

@@ -1,21 +1,29 @@
-"""From cells to an answer: what a run records, scores by hand, a report that asks nobody, and a second run's bytes."""
+"""Scores and records of a run, by hand; a report that loads nothing; a second run with the same bytes; the grid."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import blends
 import numpy as np
 import polars as pl
 import pytest
 import tiny
 from answers import blended_by_hand, recorded, submitted
 
+from foldline import blend
+from foldline.blend import BlendConfig, BlendRows, NestedPredictions
+from foldline.blend.fitted_blend import WeightedSum
 from foldline.blend.members import Member
 from foldline.cli.main import main
+from foldline.core import files
 from foldline.core.console import Terminal
+from foldline.data.target_grid import Grid
 from foldline.experiment import config, preparation, scoring
 from foldline.experiment.scoring import Result
 
@@ -69,8 +77,8 @@ class Links(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.inside = tag
-        given = dict(attributes)
-        self.loads += [str(given[name]) for name in ("src", "href", "xlink:href") if given.get(name)]
+        values = dict(attributes)
+        self.loads += [str(values[name]) for name in ("src", "href", "xlink:href") if values.get(name)]
 
     def handle_data(self, data: str) -> None:
         if self.inside in ("h1", "h2") and data.strip():
@@ -94,6 +102,7 @@ def test_names_in_the_report_are_escaped(trained: Path) -> None:
     assert "<b>bold</b>" not in text and "&lt;b&gt;bold&lt;/b&gt;" in text
 
 
+@pytest.mark.learned  # the climb's weights must not be equal ones
 @pytest.mark.parametrize("method", ["mean", "median"])
 def test_other_blends_train_nothing_and_are_submitted(method: str, trained: Path) -> None:
     before = tiny.submission(trained)
@@ -114,7 +123,7 @@ def test_equal_models_share_their_cells(rides: Path, home: Path) -> None:
 def combined(
     home: Path, tmp_path: Path, speed: pl.Series, predicted: pl.Series, metric: str = "mae"
 ) -> tuple[Result, np.ndarray]:
-    """What an only member's predictions become on rides of such speeds, and the fold of each ride."""
+    """Combine a single member's predictions on rides with these speeds; also the fold of each ride."""
     tables = tiny.frames()
     tables["train"] = tables["train"].with_columns(speed)
     tiny.install(home, tiny.write(tmp_path / "gridded", tables), "gridded")
@@ -141,7 +150,7 @@ def test_whether_a_fold_is_snapped_is_decided_by_the_other_folds_targets(home: P
 
 
 def test_a_grid_is_used_only_where_the_score_gains_by_it(home: Path, tmp_path: Path) -> None:
-    """Integer targets: a squared error wants their mean, which lies off the grid; an absolute one a value of the grid."""
+    """Integer targets: a squared error wants their mean, which lies off the grid; an absolute one a grid value."""
     rng = np.random.default_rng(0)
     mean = rng.uniform(2.2, 15.8, size=120)
     speed = pl.Series("speed", np.floor(mean + rng.uniform(size=120)))  # rounded at random: its mean is `mean`
@@ -154,3 +163,43 @@ def test_a_grid_is_used_only_where_the_score_gains_by_it(home: Path, tmp_path: P
 def test_a_step_that_changes_nothing_has_no_row(home: Path, tmp_path: Path) -> None:
     speed = tiny.frames()["train"]["speed"]
     assert list(combined(home, tmp_path, speed, speed)[0].scores) == ["only"]
+
+
+def integers(metric: str = "mae") -> tuple[BlendRows, NestedPredictions]:
+    """Members of integer targets, close enough that rounding helps, and their nested blend."""
+    rows = blends.noisy(count=400, members=3)
+    y = np.round(8 * rows.y)
+    rows = replace(rows, y=y, predictions=y + (rows.predictions - rows.y) / 8)
+    return rows, blend.nested(BlendConfig(), rows)
+
+
+@pytest.mark.parametrize("change", [lambda y: y + 0.37, lambda y: -50.0 * y], ids=["off the grid", "far off"])
+def test_a_folds_own_targets_do_not_decide_how_it_is_snapped(change: Callable[[np.ndarray], np.ndarray]) -> None:
+    rows, nested = integers()
+    before = scoring.snapped_by_fold(nested, rows)
+    np.testing.assert_allclose(before, np.round(before), atol=1e-9)
+    inside = rows.fold == 1
+    changed = replace(rows, y=np.where(inside[:, None], change(rows.y), rows.y))
+    after = scoring.snapped_by_fold(blend.nested(BlendConfig(), changed), changed)
+    assert np.array_equal(after[inside], before[inside]) and not np.array_equal(after[~inside], before[~inside])
+
+
+def test_weights_that_were_fitted_on_a_fold_do_not_decide_how_it_is_snapped() -> None:
+    """The other folds' nested predictions come from such weights. Here they are right, so that no grid could help."""
+    rows, nested = integers()
+    inside = rows.fold == 1
+    others_right = replace(nested, values=np.where(inside[:, None], nested.values, rows.y))
+    before, after = (scoring.snapped_by_fold(each, rows)[inside] for each in (nested, others_right))
+    assert np.array_equal(after, before) and not np.array_equal(after, nested.values[inside])
+
+
+def test_test_predictions_are_rounded_to_the_grids_of_those_targets_that_have_one(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tiny.write(tmp_path / "rides", tiny.frames()))
+    ready = preparation.prepare(config.load(Path("rides")), Terminal(quiet=True))
+    predictions = np.random.default_rng(0).normal(size=(40, 2))
+    files.write_array(tmp_path / "test.npy", predictions)
+    only = Member("only", tests={ready.test.fingerprint: tmp_path / "test.npy"})
+    fitted = blend.Blend("best-member", ("only",), WeightedSum((1.0,)))
+    found = scoring.predict(fitted, [None, Grid(offset=0.0, step=0.5, count=3)], [only], ready.test, None)
+    assert np.array_equal(found[:, 0], predictions[:, 0])
+    assert np.array_equal(found[:, 1], np.clip(np.round(2 * predictions[:, 1]) / 2, 0.0, 1.0))

@@ -1,4 +1,4 @@
-"""What a trained `rides` answers, read from its files or worked out the slow way."""
+"""The record and the predictions of a trained `rides`, read from its files or computed the slow way."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import polars as pl
 
 
 def recorded(home: Path) -> dict[str, object]:
+    """Read the experiment.json of the latest experiment."""
     value: dict[str, object] = json.loads((home / "runs" / "rides" / "latest" / "experiment.json").read_text())
     return value
 
 
 def blended_by_hand(home: Path, cells_of_each: int) -> np.ndarray:
-    """(rows,) the slow way: the mean of each model's stored test predictions, by the recorded weights."""
+    """Blend the mean of each model's stored test predictions by the recorded weights, the slow way: (rows,)."""
     value, total = recorded(home), np.zeros(1)
     for label, weight in zip(value["blend"]["labels"], value["blend"]["weights"], strict=True):
         cells = [home / "runs" / "cells" / entry["key"] for entry in value["cells"] if entry["label"] == label]
@@ -25,5 +26,5 @@ def blended_by_hand(home: Path, cells_of_each: int) -> np.ndarray:
 
 
 def submitted(home: Path) -> np.ndarray:
-    """(rows,) what was submitted."""
+    """Read the submitted predictions: (rows,)."""
     return pl.read_csv(home / "runs" / "rides" / "latest" / "submission.csv")["speed"].to_numpy()
