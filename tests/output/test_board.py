@@ -56,10 +56,8 @@ def submitted(name: str, number: int, **scores: str) -> None:
     """Enter an experiment's submission into the committed ledger."""
     sha256 = files.sha256(files.runs() / name / f"{number:016x}" / "submission.csv")
     entry = {"sha256": sha256, "config": name, "experiment": f"{number:016x}"}
-    ledger.enter(ledger.ledger_path(simulated=False), entry)
-    ledger.enter_scores(
-        ledger.ledger_path(simulated=False), sha256, scores.get("public", ""), scores.get("private", "")
-    )
+    ledger.add_entry(ledger.ledger_path(simulated=False), entry)
+    ledger.add_scores(ledger.ledger_path(simulated=False), sha256, scores.get("public", ""), scores.get("private", ""))
 
 
 @pytest.fixture

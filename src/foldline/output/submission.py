@@ -12,7 +12,7 @@ from foldline.core import files
 from foldline.core.errors import Finding
 from foldline.data.roles import DataConfig
 from foldline.data.target_range import TargetRange, is_coarse
-from foldline.run.ledger import Origin, enter, ledger_path
+from foldline.run.ledger import Origin, add_entry, ledger_path
 
 RANGE_SLACK = 0.5  # of the training range: predictions may leave it by that much; beyond, something is wrong
 
@@ -132,7 +132,7 @@ def publish(
         path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"
         with files.atomic(path) as stream:
             stream.write(draft.read_bytes())
-    enter(
+    add_entry(
         ledger_path(origin.simulated),
         {
             "sha256": hashed,

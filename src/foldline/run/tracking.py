@@ -1,4 +1,4 @@
-"""[track], and the sink that the runner hands its cells' events to; wandb stands behind it (output/tracking/)."""
+"""[track], and the interface of a tracker, which gets the events of running cells; output/tracking/ has wandb's."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Mode = Literal["online", "offline", "disabled"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrackConfig:
-    """[track]: where the curves go, besides each cell's history.jsonl."""
+    """[track]: where learning curves are shown, besides each cell's history.jsonl."""
 
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
     project: str = "foldline"
 
 
 class Tracker(Protocol):
-    """Keeps the curves of a run's cells; a context manager that closes what is open."""
+    """Shows the learning curves of a run's cells; a context manager that closes what is open."""
 
     mode: Mode
-    trouble: str  # what it could not do and how it goes on; empty: nothing went wrong
+    trouble: str  # what failed, and what is done instead; empty: nothing failed
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def event(self, cell: Cell, kind: str, values: dict[str, Any]) -> None:
-        """Take one event of an executor: "epoch", "done", ..."""
+        """Handle one event of an executor. kind: "epoch", "done", ...; values: of that kind."""
 
 
 OpenTracker = Callable[[TrackConfig, str, Path, str], Tracker]  # [track], experiment, its folder, the verb

@@ -137,7 +137,7 @@ def wait(service: Service, chosen: LedgerSubmission, on_wait: Callable[[float, f
     while True:
         found = submitted(service, chosen)
         if found is not None and found.status == "COMPLETE":
-            ledger.enter_scores(ledger.ledger_path(False), chosen.sha256, found.public, found.private)
+            ledger.add_scores(ledger.ledger_path(False), chosen.sha256, found.public, found.private)
             return found
         if found is not None and found.status == "ERROR":
             raise Finding(f"Kaggle could not score {chosen.path}: {found.error or 'it gives no reason'}.")
