@@ -54,9 +54,9 @@ def test_a_missing_sample_and_unknown_static_values_are_reported(
     test = tiny.frames()["test"].with_columns(bike=pl.lit(99))
     folder = tiny.write(tmp_path / "new", {"test": test})
     tiny.run("infer", "rides", f"data.source={folder}")
-    said = capsys.readouterr()
-    assert "no sample_submission: the submission gets the rows of test.csv" in said.out
-    assert "4 of 4 test series have a bike that no training series has: 99" in said.err
+    printed = capsys.readouterr()
+    assert "no sample_submission: the submission gets the rows of test.csv" in printed.out
+    assert "4 of 4 test series have a bike that no training series has: 99" in printed.err
 
 
 def test_infer_and_bundle_say_which_experiment_they_take(

@@ -45,7 +45,7 @@ class OutsideConfig:
 class BlendConfig:
     """[blend]: how the members' predictions become one."""
 
-    method: Method | None = None  # left out: hill-climb (a second) in `train`, "auto" in `blend`
+    method: Method | None = None  # left out: hill-climb in `train`, which takes a second; "auto" in `blend`
     candidates: tuple[Method, ...] = CANDIDATES  # what "auto" chooses from
     trim: float = 0.2  # trimmed-mean: share of the members left out at either end, rounded up
     bags: int = 1  # hill-climb: climbs whose weights are averaged; above 1 each uses a random part of the members

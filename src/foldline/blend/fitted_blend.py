@@ -1,7 +1,8 @@
 """Fitted blends: numbers and text, so that they are stored as JSON and applied where nothing can be fitted.
 
-A rule maps the members' predictions (M, R, K) to (R, K): M members, R rows, K targets. It needs numpy, and LightGBM
-only where the blend was stacked by it. The `kind` of a rule is what experiment.json calls it.
+The `apply` of a rule maps the members' predictions (M, R, K), and their spread of the same shape where there is one, to
+(R, K): M members, R rows, K targets. It needs numpy, and LightGBM only where the blend was stacked by it. The `kind` of
+a rule is what experiment.json calls it.
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ class Blend:
 
     @property
     def needs_spread(self) -> bool:
+        """Whether `apply` needs the members' spread."""
         return isinstance(self.rule, BoostedStack) and self.rule.with_spread
 
     def apply(self, predictions: np.ndarray, spread: np.ndarray | None = None) -> np.ndarray:

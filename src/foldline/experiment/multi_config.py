@@ -35,6 +35,7 @@ class MultiConfigExperiment:
 
     @property
     def competition(self) -> Competition:
+        """Return the first config's tables."""
         return self.prepared[0].competition
 
     @property
@@ -44,10 +45,12 @@ class MultiConfigExperiment:
 
     @property
     def test(self) -> Store:
+        """Return the test series, with the first config's features."""
         return self.prepared[0].test
 
     @property
     def folds(self) -> Folds:
+        """Return the folds, the same in all configs."""
         return self.prepared[0].folds
 
     @property
@@ -145,7 +148,7 @@ def _refuse_different(one: PreparedExperiment, other: PreparedExperiment) -> Non
     for role in ("id", "key", "order", "target", "scored", "metric"):
         if getattr(first, role) != getattr(second, role):
             raise UserError(
-                f"{names} don't ask for the same: data.{role} is {getattr(first, role)!r} in one and "
+                f"{names} differ: data.{role} is {getattr(first, role)!r} in one and "
                 f"{getattr(second, role)!r} in the other. {what}"
             )
     for name, here, there in (

@@ -36,6 +36,7 @@ class ExperimentRecord:
 
     @property
     def name(self) -> str:
+        """Return the config's name."""
         return self.folder.parent.name
 
     @property
