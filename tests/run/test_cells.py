@@ -260,7 +260,7 @@ def test_a_locked_cell_is_waited_for_and_not_trained_twice_at_once(rides: Path, 
         assert all(process.is_alive() for process in both) and not one.cell.folder.exists()
     assert sorted(counted.get(timeout=200) for _ in both) == [0, 2]
     for process in both:
-        process.join(timeout=60)
+        process.join(timeout=200)
         assert process.exitcode == 0
 
 
