@@ -21,7 +21,7 @@ import torch
 
 from foldline.core import files
 from foldline.evidence.study import step_cost
-from foldline.evidence.study.step_cost import Subject
+from foldline.evidence.study.step_cost import MeasuredModel
 from foldline.fit import network_cell
 from foldline.fit.train_config import TrainConfig
 from foldline.models import MODELS
@@ -139,7 +139,7 @@ def milliseconds(entry: Entry) -> str:
     if entry.model.on_rows:
         return "-"
     names = ("time_step", *(f"feature {number}" for number in range(1, FEATURES)))
-    subject = Subject(model=entry.model, names=names, channels=FEATURES, levels=LEVELS, targets=TARGETS)
+    subject = MeasuredModel(model=entry.model, names=names, channels=FEATURES, levels=LEVELS, targets=TARGETS)
     return f"{1e3 * step_cost.measure(subject, SERIES, [STEPS])[0].step_s:.0f}"
 
 

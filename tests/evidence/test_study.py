@@ -17,7 +17,7 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.evidence.study import step_cost, study_file, study_preparation, truncation, width_search
-from foldline.evidence.study.step_cost import Cost, Subject
+from foldline.evidence.study.step_cost import Cost, MeasuredModel
 from foldline.evidence.study.study_preparation import SizedSystem
 from foldline.evidence.study.study_results import SystemResult
 from foldline.experiment import config, runs_index
@@ -101,7 +101,7 @@ def test_parameters_are_those_that_are_trained() -> None:
 def test_costs_come_for_each_number_of_steps_and_memory_grows(home: Path, rides: Path) -> None:
     install(home)
     plan = study_file.load(Path("study-rides"), [])
-    subject = Subject.of(plan.config_of(plan.systems[0], 32).models[0], small_store())
+    subject = MeasuredModel.of(plan.config_of(plan.systems[0], 32).models[0], small_store())
     short, long = step_cost.measured(subject, 16, [16, 512])
     assert (short.steps, long.steps, short.batch) == (16, 512, 16)
     assert short.step_s > 0 and 0 <= short.peak_bytes < long.peak_bytes

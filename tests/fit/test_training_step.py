@@ -83,7 +83,7 @@ def test_probe_and_cost_study_take_the_trainers_step(monkeypatch: pytest.MonkeyP
     step_time.seconds_a_step("hybrid", CALM, config, small_store())
     timed = len(steps)
     model = ModelConfig(name="hybrid", label="net", params=CALM, train=config)
-    subject = step_cost.Subject(model=model, names=("a",), channels=1, levels=(), targets=Targets(count=1))
+    subject = step_cost.MeasuredModel(model=model, names=("a",), channels=1, levels=(), targets=Targets(count=1))
     (cost,) = step_cost.measure(subject, 2, [5])
     assert timed >= 2 and len(steps) >= timed + 2 and set(steps) == {0.0}
     assert cost.steps == 5 and cost.step_s > 0

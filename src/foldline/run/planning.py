@@ -50,15 +50,15 @@ def resolve_precision(
     return resolved
 
 
-def plan(given: PlanInputs, config: Sequence[ModelConfig]) -> list[Cell]:
+def plan(inputs: PlanInputs, config: Sequence[ModelConfig]) -> list[Cell]:
     """List the cells of an experiment: models x (folds x seeds, and full ones), each with those it needs first."""
     made: list[Cell] = []
-    for model in resolve_precision(config, given.train):
+    for model in resolve_precision(config, inputs.train):
         places: list[tuple[int | None, int]] = [
-            (fold, seed) for seed in model.train.seeds for fold in range(given.folds.k)
+            (fold, seed) for seed in model.train.seeds for fold in range(inputs.folds.k)
         ]
         places += [(None, seed) for seed in model.train.full_seeds]
-        made += [_cell(given, model, fold, seed, made) for fold, seed in places]
+        made += [_cell(inputs, model, fold, seed, made) for fold, seed in places]
     return made
 
 
@@ -73,8 +73,8 @@ def _with_precision(model: ModelConfig, store: Store) -> ModelConfig:
     return replace(model, train=train)
 
 
-def _cell(given: PlanInputs, model: ModelConfig, fold: int | None, seed: int, made: Sequence[Cell]) -> Cell:
-    start = None if model.pretrain is None else _pretraining(given, model, model.pretrain, fold, seed)
+def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, made: Sequence[Cell]) -> Cell:
+    start = None if model.pretrain is None else _pretraining(inputs, model, model.pretrain, fold, seed)
     labels = () if model.teacher is None else model.teacher.of
     teachers = tuple(other for other in made if other.model.label in labels and other.fold == fold)
     for label in labels:
@@ -84,38 +84,39 @@ def _cell(given: PlanInputs, model: ModelConfig, fold: int | None, seed: int, ma
                 f"{'all series' if fold is None else f'fold {fold}'}. Teachers stand further up in the config, and "
                 "need full_seeds where the student has them."
             )
+    held_out = [] if fold is None else inputs.folds.held_out(fold).tolist()
     depends = {
-        "data": {"fingerprint": given.train.fingerprint, **given.data.roles()},
-        "features": given.features.weights_depend_on(),
-        **_fitted_by(model, given, seed),
-        "fold": {"number": fold, "held_out": files.digest([] if fold is None else given.folds.held_out(fold).tolist())},
+        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles()},
+        "features": inputs.features.weights_depend_on(),
+        **_fitted_by(model, inputs, seed),
+        "fold": {"number": fold, "held_out": files.digest(held_out)},
     }
     if start is not None:
         depends["start"] = start.key
     if model.teacher is not None:
         depends["teacher"] = {
             "weight": model.teacher.weight,
-            "test": given.test,
-            "exact": given.exact if model.teacher.exact else "",
+            "test": inputs.test,
+            "exact": inputs.exact if model.teacher.exact else "",
             "cells": sorted(teacher.key for teacher in teachers),
         }
-    return Cell(model, given.features.scaler, fold, seed, depends, start, teachers, metric=given.data.metric)
+    return Cell(model, inputs.features.scaler, fold, seed, depends, start, teachers, metric=inputs.data.metric)
 
 
-def _pretraining(given: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
-    assert given.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
-    store = given.pretraining_data(config, fold)
+def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
+    assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
+    store = inputs.pretraining_data(config, fold)
     train = schema.changed(model.train, config.train, f"{model.label}.pretrain.train")
     first = _with_precision(replace(model, train=train, teacher=None, pretrain=None), store)
     depends = {
         # The store's name hashes the levels of static columns, too: the same series may have other codes.
-        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **given.data.roles()},
-        "features": given.features.weights_depend_on(),
-        **_fitted_by(first, given, seed),
+        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles()},
+        "features": inputs.features.weights_depend_on(),
+        **_fitted_by(first, inputs, seed),
         "fold": {"number": None, "held_out": files.digest([])},
     }
     return Cell(
-        first, given.features.scaler, None, seed, depends, pretraining_store=store.path, metric=given.data.metric
+        first, inputs.features.scaler, None, seed, depends, pretraining_store=store.path, metric=inputs.data.metric
     )
 
 
@@ -161,7 +162,7 @@ def _needed(every: Sequence[Job]) -> set[str]:
     return needed
 
 
-def _fitted_by(model: ModelConfig, given: PlanInputs, seed: int) -> dict[str, Any]:
+def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, Any]:
     """What a model's weights depend on besides series.
 
     The metric is among it where series are watched: their score chooses the epoch, ends training or lowers the rate,
@@ -172,8 +173,8 @@ def _fitted_by(model: ModelConfig, given: PlanInputs, seed: int) -> dict[str, An
     return {
         "model": {"name": model.name, "params": model.params, "sources": sources_of(model)},
         "train": boosting_cell.settings(model.train) if model.on_rows else train,
-        "scaler": "none" if model.on_rows else given.features.scaler,
+        "scaler": "none" if model.on_rows else inputs.features.scaler,
         "engine": engine_of(model),
         "seed": seed,
-        **({"metric": metrics.key_of(given.data.metric)} if model.watched_share else {}),
+        **({"metric": metrics.key_of(inputs.data.metric)} if model.watched_share else {}),
     }

@@ -43,7 +43,7 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class MeasuredModel:
     """A model and the shape of its data: it travels to the measuring process."""
 
     model: ModelConfig
@@ -53,42 +53,43 @@ class Subject:
     targets: Targets
 
     @classmethod
-    def of(cls, model: ModelConfig, store: Store) -> Subject:
+    def of(cls, model: ModelConfig, store: Store) -> MeasuredModel:
+        """Take what the measuring process needs of a store."""
         targets = width_search.targets_of(store)
         return cls(model=model, names=store.names, channels=store.channels, levels=store.levels, targets=targets)
 
 
-def measured(subject: Subject, batch: int, steps: Sequence[int]) -> list[Cost]:
-    """`measure` in a fresh process, forked by a server that has imported what it needs and done nothing else."""
+def measured(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cost]:
+    """Run `measure` in a fresh process, forked by a server that has imported what it needs and done nothing else."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "torch._dynamo"])  # an optimiser imports the latter: seconds each time
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(measure, subject, batch, tuple(steps)).result()
+        return pool.submit(measure, shape, batch, tuple(steps)).result()
 
 
-def measure(subject: Subject, batch: int, steps: Sequence[int]) -> list[Cost]:
-    """Costs for rising numbers of steps, on random series."""
-    config = subject.model.train
+def measure(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cost]:
+    """Measure the costs for rising numbers of steps, on random series."""
+    config = shape.model.train
     device = torch.device(config.device_used)
     use_settings(config, device)
-    name, params = subject.model.name, subject.model.params
-    network = network_cell.build(name, params, subject.channels, subject.levels, subject.targets)
-    covariates.set_clocks(network, subject.names, [0.0] * len(subject.names), [1.0] * len(subject.names))
+    name, params = shape.model.name, shape.model.params
+    network = network_cell.build(name, params, shape.channels, shape.levels, shape.targets)
+    covariates.set_clocks(network, shape.names, [0.0] * len(shape.names), [1.0] * len(shape.names))
     taken = _resident_bytes()  # before the optimiser's moments are allocated: a step needs them
     state = State(network, config, device)
-    return [_cost(state, subject, _batch(subject, batch, count, device), taken) for count in steps]
+    return [_cost(state, shape, _batch(shape, batch, count, device), taken) for count in steps]
 
 
-def _batch(subject: Subject, series: int, steps: int, device: torch.device) -> Batch:
-    x = torch.randn(series, steps, subject.channels, device=device)
-    y = torch.randn(series, steps, subject.targets.count, device=device)
-    static = torch.ones(series, len(subject.levels), dtype=torch.long, device=device)
+def _batch(shape: MeasuredModel, series: int, steps: int, device: torch.device) -> Batch:
+    x = torch.randn(series, steps, shape.channels, device=device)
+    y = torch.randn(series, steps, shape.targets.count, device=device)
+    static = torch.ones(series, len(shape.levels), dtype=torch.long, device=device)
     return Batch(x, static, None, y, torch.ones(series, steps, device=device), None, has_unknown=False)
 
 
-def _cost(state: State, subject: Subject, batch: Batch, taken: int) -> Cost:
-    """taken: bytes of the process before the first step."""
-    config, device = subject.model.train, batch.x.device
+def _cost(state: State, shape: MeasuredModel, batch: Batch, taken: int) -> Cost:
+    """Time steps on one batch. taken: bytes of the process before the first one."""
+    config, device = shape.model.train, batch.x.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     state.network.train()

@@ -13,7 +13,7 @@ from foldline.core.console import Terminal
 from foldline.evidence.ablation import ablation_results, ablation_wording
 from foldline.evidence.ablation.ablation_results import AblationResult, VariantResult
 from foldline.evidence.study import truncation
-from foldline.evidence.study.step_cost import Cost, Subject, measured
+from foldline.evidence.study.step_cost import Cost, MeasuredModel, measured
 from foldline.evidence.study.study_preparation import PreparedStudy, SizedSystem
 from foldline.evidence.study.truncation import TruncationPoint
 from foldline.experiment.preparation import PreparedExperiment
@@ -117,17 +117,17 @@ def _system_result(
 ) -> SystemResult:
     """Measure a system. scores: (k, S)."""
     settings, model = study.plan.settings, prepared.plan[0].model
-    subject = Subject.of(model, prepared.train)
+    shape = MeasuredModel.of(model, prepared.train)
     batch, steps = min(model.train.batch, len(prepared.train.lengths)), kept_steps(model.train.margin, prepared.train)
     trained_series = len(prepared.train.lengths) * (1 - 1 / prepared.folds.k)  # outside one fold, on average
-    step = measured(subject, batch, [steps])[0]
+    step = measured(shape, batch, [steps])[0]
     return SystemResult(
         system=system,
         scores=scores,
         comparison=comparison,
         epoch_s=step.step_s * math.ceil(trained_series / batch),
         step=step,
-        growth=measured(subject, settings.batch, settings.steps) if settings.growth else [],
+        growth=measured(shape, settings.batch, settings.steps) if settings.growth else [],
         truncation=truncation.curve(prepared) if truncation.is_causal(model) else [],
     )
 
