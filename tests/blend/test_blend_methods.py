@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from foldline.blend import Blend, BlendConfig, BlendRows, fit
 from foldline.blend.blend_config import CANDIDATES, Method
 from foldline.blend.methods import FITS
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.core.errors import UserError
 
 QUICK = BlendConfig(trials=12, rounds=5)
@@ -217,4 +217,4 @@ def test_a_fit_uses_no_more_values_than_the_config_allows() -> None:
 )
 def test_a_table_that_makes_no_sense_is_refused(table: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        schema.build(BlendConfig, table, "blend")
+        strict_tables.build(BlendConfig, table, "blend")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from foldline import models
-from foldline.core import renamed, schema
+from foldline.core import renamed_names, strict_tables
 from foldline.core.errors import UserError, unknown
-from foldline.core.renamed import RENAMED
+from foldline.core.renamed_names import RENAMED
 from foldline.experiment import config
 from foldline.models.blocks import BLOCKS
 from foldline.models.heads import HEADS
@@ -54,10 +54,10 @@ def test_a_renamed_model_in_a_config_is_refused_with_its_new_name(old: str, new:
 
 def test_a_renamed_key_is_refused_with_its_new_name_by_the_table_that_has_it(renamed_key: None) -> None:
     with pytest.raises(UserError) as caught:
-        schema.build(Table, {"speed": 2.0}, "f.toml: train")
+        strict_tables.build(Table, {"speed": 2.0}, "f.toml: train")
     assert str(caught.value) == f"f.toml: train: unknown key 'speed': {NOW.format('rate')}"
     with pytest.raises(UserError, match=r"unknown key 'speed'\. Known: steps\."):
-        schema.build(Other, {"speed": 2.0}, "f.toml: folds")
+        strict_tables.build(Other, {"speed": 2.0}, "f.toml: folds")
 
 
 def test_a_renamed_verb_is_refused_with_its_new_name(
@@ -74,4 +74,4 @@ def test_a_renamed_verb_is_refused_with_its_new_name(
 def test_no_old_name_is_in_use_and_every_new_name_is(kind: str) -> None:
     for old, new in RENAMED.get(kind, {}).items():
         assert not any(old in registry for registry in REGISTRIES[kind])
-        assert any(renamed.new_name(kind, old, registry) == new for registry in REGISTRIES[kind])
+        assert any(renamed_names.new_name(kind, old, registry) == new for registry in REGISTRIES[kind])

@@ -24,7 +24,7 @@ from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
 from foldline.fit.trainer import Emit
 from foldline.run import planning
 from foldline.run.cells import Cell, Job
-from foldline.run.planning import PlanInputs
+from foldline.run.plan_inputs import PlanInputs
 
 PARAMS = {"width": 4, "dropout": 0.1, "blocks": [{"kind": "bilstm"}, {"kind": "conv"}]}
 TRAIN = TrainConfig(epochs=2, batch=3, device="cpu")

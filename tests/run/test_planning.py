@@ -23,7 +23,7 @@ from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
 from foldline.run import planning
 from foldline.run.cells import Cell, ModelConfig
-from foldline.run.planning import PlanInputs
+from foldline.run.plan_inputs import PlanInputs
 
 # One other value for each field: a field that is new has to be thought of here.
 OTHERS: dict[type, dict[str, Any]] = {

@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import foldline
 from foldline import features, models
 from foldline.cli.verb_table import VERBS
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.evidence.ablation.ablation_file import AblateConfig
 from foldline.evidence.study.study_file import StudyConfig, SystemConfig
 from foldline.evidence.tuning.tuning_file import TuneConfig
@@ -117,7 +117,7 @@ def _sections(title: str, kind: Any, path: str = "") -> Iterator[str]:
     yield f"### {title}\n"
     yield f"{_sentence(kind)}\n"
     yield _table(keys(kind))
-    for name, hint in schema.field_types(kind).items():
+    for name, hint in strict_tables.field_types(kind).items():
         inner = [choice for choice in (hint, *get_args(hint)) if dataclasses.is_dataclass(choice)]
         for table in inner:
             dotted = f"{path}.{name}" if path else name
@@ -149,7 +149,7 @@ def dotted() -> list[str]:
 
     def below(kind: Any, path: str) -> Iterator[str]:
         for key in keys(kind):
-            hint = schema.field_types(kind)[key.name]
+            hint = strict_tables.field_types(kind)[key.name]
             inner = dataclasses.is_dataclass(hint)
             yield from below(hint, f"{path}.{key.name}") if inner else [f"{path}.{key.name}"]
 
@@ -159,7 +159,7 @@ def dotted() -> list[str]:
 def keys(kind: Any) -> list[Key]:
     """List the keys of a config's dataclass, in its order."""
     explained = comments(kind)
-    hints = schema.field_types(kind)
+    hints = strict_tables.field_types(kind)
     return [
         Key(field.name, type_of(hints[field.name]), _default(field), explained.get(field.name, ""))
         for field in dataclasses.fields(kind)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foldline.cli.main import Arguments
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 
@@ -36,7 +36,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
             values |= tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"`simulate` takes key=value with a number or true/false, but got {text!r}.") from error
-    size = schema.build(Size, values, "simulate")
+    size = strict_tables.build(Size, values, "simulate")
     total = size.breaths + size.test_breaths
     there = [path.name for path in out.glob("*.csv")] if out.is_dir() else [out.name] if out.exists() else []
     if there and (not out.is_dir() or "--force" not in arguments.flags):
@@ -55,5 +55,5 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
             )
         except ValueError as error:
             raise UserError(f"simulate: {error}") from error
-    terminal.result({"folder": str(out), **schema.plain(size)}, f"simulated: {out}")
+    terminal.result({"folder": str(out), **strict_tables.plain(size)}, f"simulated: {out}")
     return 0

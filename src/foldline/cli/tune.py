@@ -15,7 +15,7 @@ from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.core.schema import plain
+from foldline.core.strict_tables import plain
 from foldline.evidence.tuning import final_check, trial_evaluation, tuning_file, tuning_page, workers
 from foldline.evidence.tuning.final_check import FinalCheck
 from foldline.evidence.tuning.pruning import score_so_far

@@ -6,7 +6,7 @@ import difflib
 import errno
 from collections.abc import Iterable
 
-from foldline.core import renamed
+from foldline.core import renamed_names
 
 
 class UserError(Exception):
@@ -31,7 +31,7 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str) -> UserError
         one that gives the new name of a renamed thing, else the nearest match and the sorted list.
     """
     choices = sorted(known)
-    new = renamed.new_name(kind, name, choices)
+    new = renamed_names.new_name(kind, name, choices)
     if new is not None:
         return UserError(f"{where}: unknown {kind} {name!r}: it is called {new!r} now (CHANGELOG.md).")
     near = difflib.get_close_matches(name, choices, n=1)

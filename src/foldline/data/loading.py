@@ -16,7 +16,7 @@ import polars as pl
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import checks, known_start, readers
+from foldline.data import known_start, readers, table_checks
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 
@@ -189,12 +189,12 @@ def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | No
     frame = readers.read(path, wanted)
     if levels is None:
         frame = frame.with_columns(_numbers_if_all_are(frame[name]) for name in data.static)
-    checks.values(path, frame.drop(data.target) if starts else frame, data, numbers)
+    table_checks.values(path, frame.drop(data.target) if starts else frame, data, numbers)
     table = Table(path, data, *_by_series(frame, data.key))
     if starts:
         table = known_start.read_from(table)
-    checks.series(table)
-    checks.scored(table)
+    table_checks.series(table)
+    table_checks.scored(table)
     return table
 
 

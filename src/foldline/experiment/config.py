@@ -13,7 +13,7 @@ from typing import Any
 
 from foldline.blend import BlendConfig
 from foldline.blend.post_processing import PostConfig
-from foldline.core import files, schema
+from foldline.core import files, strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import with_overrides
 from foldline.data import featurize
@@ -26,7 +26,7 @@ from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
 from foldline.run.cells import ModelConfig
 from foldline.run.executors import ExecutorConfig
-from foldline.run.tracking import TrackConfig
+from foldline.run.tracker import TrackConfig
 
 TABLES: dict[str, type[Any]] = {
     "data": DataConfig,
@@ -63,7 +63,7 @@ class Config:
 
     def tables(self) -> dict[str, Any]:
         """Return the resolved config as TOML tables; `from_tables` reads them back."""
-        tables = {name: schema.plain(getattr(self, name)) for name in TABLES}
+        tables = {name: strict_tables.plain(getattr(self, name)) for name in TABLES}
         tables["features"] |= tables["features"].pop("tables")
         tables["model"] = [model_tables.to_table(model, self.train) for model in self.models]
         return tables
@@ -105,7 +105,7 @@ def _extended(path: Path) -> dict[str, Any]:
     below = _read(base)
     if "extends" in below:
         raise UserError(f"{path}: extends reaches one level only, but {base} extends {below['extends']} itself.")
-    return schema.merged(below, tables)
+    return strict_tables.merged(below, tables)
 
 
 def locate(path: Path, trainable: bool = False) -> Path:
@@ -188,7 +188,7 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
             )
     if isinstance(tables.get("features"), dict):
         tables = {**tables, "features": featurize.parse(tables["features"], f"{where}: features")}
-    made = {key: schema.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
+    made = {key: strict_tables.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
     if made["features"].scaler not in KINDS:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
     if made["data"].metric not in METRICS:

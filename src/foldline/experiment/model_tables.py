@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from foldline import models
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import metric
 from foldline.fit.pretraining import PretrainConfig
@@ -45,18 +45,18 @@ def parse(tables: Any, train: TrainConfig, metric_name: str, where: str) -> tupl
 
 
 def _model(table: dict[str, Any], train: TrainConfig, metric_name: str, where: str) -> ModelConfig:
-    name = schema.convert(str, table.get("name", ""), f"{where}.name")
+    name = strict_tables.convert(str, table.get("name", ""), f"{where}.name")
     if name not in models.MODELS:
         raise unknown("model", name, models.MODELS, where)
     params = _params(table, models.MODELS[name].config, metric_name, where)
     own = _own_train(table.get("train", {}), name, train, where)
     model = ModelConfig(
         name=name,
-        label=schema.convert(str, table.get("label", name), f"{where}.label"),
+        label=strict_tables.convert(str, table.get("label", name), f"{where}.label"),
         params=params,
         train=own,
-        teacher=schema.convert(TeacherConfig | None, table.get("teacher"), f"{where}.teacher"),
-        pretrain=schema.convert(PretrainConfig | None, table.get("pretrain"), f"{where}.pretrain"),
+        teacher=strict_tables.convert(TeacherConfig | None, table.get("teacher"), f"{where}.teacher"),
+        pretrain=strict_tables.convert(PretrainConfig | None, table.get("pretrain"), f"{where}.pretrain"),
     )
     _refuse_impossible_training(model, where)
     return model
@@ -69,7 +69,7 @@ def _params(table: dict[str, Any], kind: Any, metric_name: str, where: str) -> d
     for key in params:
         if key not in known:
             raise unknown("key", key, known, where)
-    built = _with_loss_of_metric(schema.build(kind, params, where), params, metric_name)
+    built = _with_loss_of_metric(strict_tables.build(kind, params, where), params, metric_name)
     for part, registry in kind.parts.items():
         value = getattr(built, part)
         if isinstance(value, dict):
@@ -77,7 +77,7 @@ def _params(table: dict[str, Any], kind: Any, metric_name: str, where: str) -> d
             continue
         for number, inner in enumerate(value):
             _check_part(inner, registry, f"{where}.{part}[{number}]")
-    plain: dict[str, Any] = schema.plain(built)
+    plain: dict[str, Any] = strict_tables.plain(built)
     return plain
 
 
@@ -93,21 +93,23 @@ def _with_loss_of_metric(built: Any, table: dict[str, Any], metric_name: str) ->
 
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
     """Check the table of a block or a head: its kind, and the kind's keys."""
-    kind = schema.convert(str, table.get("kind", ""), f"{where}.kind")
+    kind = strict_tables.convert(str, table.get("kind", ""), f"{where}.kind")
     if kind not in registry:
         raise unknown("kind", kind, registry, where)
-    schema.build(registry[kind].config, {key: value for key, value in table.items() if key != "kind"}, where)
+    strict_tables.build(registry[kind].config, {key: value for key, value in table.items() if key != "kind"}, where)
 
 
 def _own_train(changes: Any, name: str, train: TrainConfig, where: str) -> TrainConfig:
     """Resolve a model's `train`: the config's [train] with the model's changes."""
-    schema.build(TrainConfig, changes, f"{where}.train")  # by itself first: `changed` merges tables, and it may be none
+    strict_tables.build(
+        TrainConfig, changes, f"{where}.train"
+    )  # by itself first: `changed` merges tables, and it may be none
     ignored = sorted(set(changes) - USED_BY_ROWS)
     if models.MODELS[name].config.kind == "rows" and ignored:
         raise UserError(
             f"{where}.train: of [train] only threads, seeds and watch matter to {name}, but got {', '.join(ignored)}."
         )
-    return schema.changed(train, changes, f"{where}.train")
+    return strict_tables.changed(train, changes, f"{where}.train")
 
 
 def _refuse_impossible_training(model: ModelConfig, where: str) -> None:
@@ -118,7 +120,7 @@ def _refuse_impossible_training(model: ModelConfig, where: str) -> None:
         return
     first, pretrain = model.train, model.pretrain  # the training that comes first
     if pretrain is not None:
-        first = schema.changed(model.train, pretrain.train, f"{where}.pretrain.train")
+        first = strict_tables.changed(model.train, pretrain.train, f"{where}.pretrain.train")
     if first.epochs == 0:
         way_out = "give pretrain.train.epochs" if pretrain else "give train.epochs, or pretrain it"
         raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
@@ -129,9 +131,9 @@ def to_table(model: ModelConfig, train: TrainConfig) -> dict[str, Any]:
     return {
         "name": model.name,
         "label": model.label,
-        **schema.plain(model.params),
+        **strict_tables.plain(model.params),
         "train": _changes(model.train, train),
-        **schema.plain({"teacher": model.teacher, "pretrain": model.pretrain}),
+        **strict_tables.plain({"teacher": model.teacher, "pretrain": model.pretrain}),
     }
 
 
@@ -141,5 +143,5 @@ def _changes(own: Any, common: Any) -> dict[str, Any]:
     for f in fields(own):
         mine, other = getattr(own, f.name), getattr(common, f.name)
         if mine != other:
-            changes[f.name] = _changes(mine, other) if is_dataclass(mine) else schema.plain(mine)
+            changes[f.name] = _changes(mine, other) if is_dataclass(mine) else strict_tables.plain(mine)
     return changes

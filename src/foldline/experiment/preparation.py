@@ -31,11 +31,11 @@ from foldline.fit.scaler import Scaler
 from foldline.fit.training_state import CHECKPOINT
 from foldline.run import executors, planning
 from foldline.run.cells import Cell, Job
-from foldline.run.planning import PlanInputs
+from foldline.run.plan_inputs import PlanInputs
 from foldline.run.predictions import held_out_score
 from foldline.run.progress import cell_bars
 from foldline.run.stored_cells import StoredCells
-from foldline.run.tracking import OpenTracker, TrackConfig
+from foldline.run.tracker import OpenTracker, TrackConfig
 
 SHOWN_KEYS = 4  # at most, of those in which a cell differs from another one
 

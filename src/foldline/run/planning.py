@@ -6,37 +6,20 @@ A cell's key is the hash of its `depends`; everything that can change its weight
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from foldline.core import files, schema
+from foldline.core import strict_tables
 from foldline.core.errors import UserError
-from foldline.data import metrics
-from foldline.data.featurize import FeaturesConfig
-from foldline.data.folds import Folds
-from foldline.data.roles import DataConfig
 from foldline.data.store import Store
-from foldline.fit import boosting_cell, precision, step_time
+from foldline.fit import precision, step_time
 from foldline.fit.device_dataset import kept_steps
 from foldline.fit.pretraining import PretrainConfig
-from foldline.fit.train_config import NOT_IN_KEY
-from foldline.run.cells import Cell, Job, ModelConfig, engine_of, sources_of
-
-
-@dataclass(frozen=True)
-class PlanInputs:
-    """What all cells of an experiment share."""
-
-    data: DataConfig
-    features: FeaturesConfig
-    train: Store
-    folds: Folds
-    test: str = ""  # fingerprint of the test table
-    exact: str = ""  # what the exact rows of the test table hash to, where a teacher gives them
-    pretraining_data: Callable[[PretrainConfig, int | None], Store] | None = None  # series to pre-train a fold's cells
+from foldline.run import cell_keys
+from foldline.run.cells import Cell, Job, ModelConfig, engine_of
+from foldline.run.plan_inputs import PlanInputs
 
 
 def resolve_precision(
@@ -84,37 +67,16 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
                 f"{'all series' if fold is None else f'fold {fold}'}. Teachers stand further up in the config, and "
                 "need full_seeds where the student has them."
             )
-    held_out = [] if fold is None else inputs.folds.held_out(fold).tolist()
-    depends = {
-        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles()},
-        "features": inputs.features.weights_depend_on(),
-        **_fitted_by(model, inputs, seed),
-        "fold": {"number": fold, "held_out": files.digest(held_out)},
-    }
-    if start is not None:
-        depends["start"] = start.key
-    if model.teacher is not None:
-        depends["teacher"] = {
-            "weight": model.teacher.weight,
-            "test": inputs.test,
-            "exact": inputs.exact if model.teacher.exact else "",
-            "cells": sorted(teacher.key for teacher in teachers),
-        }
+    depends = cell_keys.of_fold(inputs, model, fold, seed, start, teachers)
     return Cell(model, inputs.features.scaler, fold, seed, depends, start, teachers, metric=inputs.data.metric)
 
 
 def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
     assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
     store = inputs.pretraining_data(config, fold)
-    train = schema.changed(model.train, config.train, f"{model.label}.pretrain.train")
+    train = strict_tables.changed(model.train, config.train, f"{model.label}.pretrain.train")
     first = _with_precision(replace(model, train=train, teacher=None, pretrain=None), store)
-    depends = {
-        # The store's name hashes the levels of static columns, too: the same series may have other codes.
-        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles()},
-        "features": inputs.features.weights_depend_on(),
-        **_fitted_by(first, inputs, seed),
-        "fold": {"number": None, "held_out": files.digest([])},
-    }
+    depends = cell_keys.of_pretraining(inputs, first, store, seed)
     return Cell(
         first, inputs.features.scaler, None, seed, depends, pretraining_store=store.path, metric=inputs.data.metric
     )
@@ -160,21 +122,3 @@ def _needed(every: Sequence[Job]) -> set[str]:
         else:
             needed.add(job.key)  # it is trained, and has yet to predict the test series
     return needed
-
-
-def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, Any]:
-    """What a model's weights depend on besides series.
-
-    The metric is among it where series are watched: their score chooses the epoch, ends training or lowers the rate,
-    and tuning prunes by it.
-    """
-    train = {name: value for name, value in schema.plain(model.train).items() if name not in NOT_IN_KEY}
-    train |= {"device": model.train.device_used, "deterministic": model.train.is_deterministic}
-    return {
-        "model": {"name": model.name, "params": model.params, "sources": sources_of(model)},
-        "train": boosting_cell.settings(model.train) if model.on_rows else train,
-        "scaler": "none" if model.on_rows else inputs.features.scaler,
-        "engine": engine_of(model),
-        "seed": seed,
-        **({"metric": metrics.key_of(inputs.data.metric)} if model.watched_share else {}),
-    }

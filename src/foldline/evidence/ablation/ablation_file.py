@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import parse_override, split_overrides
 from foldline.evidence.ablation.droppable_parts import parts_of
@@ -158,15 +158,15 @@ def _read(path: Path, overrides: dict[str, Any]) -> AblationFile:
         raise UserError(
             f"{path} is a config, not an ablation of one. Write a file with base = {path.name!r} and [[variant]]s."
         )
-    tables = schema.merged(tables, overrides)
+    tables = strict_tables.merged(tables, overrides)
     if "ablate" in tables:
-        tables["ablate"] = schema.build(AblateConfig, tables["ablate"], f"{path}: ablate")
+        tables["ablate"] = strict_tables.build(AblateConfig, tables["ablate"], f"{path}: ablate")
     if isinstance(tables.get("variant"), list):
         tables["variant"] = [
-            schema.build(VariantConfig, table, f"{path}: variant[{number}]")
+            strict_tables.build(VariantConfig, table, f"{path}: variant[{number}]")
             for number, table in enumerate(tables["variant"])
         ]
-    return schema.build(AblationFile, tables, str(path))
+    return strict_tables.build(AblationFile, tables, str(path))
 
 
 def _resolved(source: Path, common: list[str], variant: VariantConfig, settings: AblateConfig) -> Config:

@@ -20,7 +20,7 @@ from foldline.experiment.config import Config
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run import planning
 from foldline.run.cells import Job
-from foldline.run.tracking import OpenTracker
+from foldline.run.tracker import OpenTracker
 
 BASELINE = "baseline"
 ROUNDED_S = 1.0  # file systems may round the time of a file down by as much

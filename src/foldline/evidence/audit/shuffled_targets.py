@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.evidence.audit import audit_plots, small_run
@@ -63,7 +63,7 @@ def check(context: AuditContext) -> CheckResult:
 def _boosted_trees(config: Config) -> Config:
     """Make boosted trees the config's only model."""
     train = TrainConfig(device="cpu", threads=config.models[0].train.threads)
-    model = ModelConfig(name="lightgbm", label="trees", params=schema.plain(TREES), train=train)
+    model = ModelConfig(name="lightgbm", label="trees", params=strict_tables.plain(TREES), train=train)
     return replace(config, models=(model,))
 
 

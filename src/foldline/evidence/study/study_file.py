@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override, split_overrides
 from foldline.evidence.ablation.ablation_file import AblateConfig, error_context
@@ -142,7 +142,7 @@ def _read(path: Path, overrides: dict[str, Any]) -> StudyFile:
         raise UserError(f"{path} is no valid TOML: {error}.") from error
     if "system" not in tables:
         raise UserError(f"{path} is no study: it has no [[system]]. Take configs/study-sequence.toml as a pattern.")
-    return schema.build(StudyFile, schema.merged(tables, overrides), str(path))
+    return strict_tables.build(StudyFile, strict_tables.merged(tables, overrides), str(path))
 
 
 def _base(path: Path, name: str) -> Path:

@@ -30,7 +30,7 @@ from foldline.evidence.tuning.tuning_file import Search
 from foldline.experiment import preparation, runs_index
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run.cells import Cell
-from foldline.run.tracking import OpenTracker
+from foldline.run.tracker import OpenTracker
 
 LEVEL = 0.95  # of the interval
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import optuna
 
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.experiment.config import Config
 
@@ -138,7 +138,7 @@ class SearchSpace:
         entries: dict[str, SpaceEntry] = {}
         for key, value in table.items():
             _check_key(key, value, where)
-            entry = schema.build(SpaceEntry, value, f'{where}."{key}"')
+            entry = strict_tables.build(SpaceEntry, value, f'{where}."{key}"')
             for other, wanted in entry.when.items():
                 _check_condition(other, wanted, entries, f'{where}."{key}".when')
             entries[key] = entry

@@ -18,7 +18,7 @@ from foldline.evidence.tuning.trial_queue import REFUSED, TrialQueue
 from foldline.experiment import runs_index
 from foldline.run.cells import Cell, Job
 from foldline.run.history import read_history
-from foldline.run.tracking import OpenTracker, Tracker
+from foldline.run.tracker import OpenTracker, Tracker
 
 
 class Pruned(Exception):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import split_overrides
 from foldline.evidence.tuning.search_space import SearchSpace
@@ -103,7 +103,7 @@ def load(path: Path, overrides: Sequence[str]) -> Search:
     path = configs.locate(path)
     own, others = split_overrides(overrides, "tune")
     tables = _read(path, own)
-    tune = schema.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
+    tune = strict_tables.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
     space = SearchSpace.build(tables.get("space", {}), f"{path}: space")
     search = Search(name=path.stem, base=_base_path(path, tables), overrides=tuple(others), tune=tune, space=space)
     base = search.config({})  # first, so that an error in the base is not reported as one of an entry
@@ -113,7 +113,7 @@ def load(path: Path, overrides: Sequence[str]) -> Search:
 
 def _read(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     try:
-        tables = schema.merged(tomllib.loads(path.read_text(encoding="utf-8")), overrides)
+        tables = strict_tables.merged(tomllib.loads(path.read_text(encoding="utf-8")), overrides)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no valid TOML: {error}.") from error
     if "space" not in tables and "model" in tables:

@@ -24,7 +24,7 @@ from foldline.evidence.tuning.trial_queue import TrialQueue, seconds_a_trial
 from foldline.evidence.tuning.trial_runner import TrialRunner
 from foldline.evidence.tuning.tuning_file import Search
 from foldline.run import executors
-from foldline.run.tracking import OpenTracker
+from foldline.run.tracker import OpenTracker
 
 POLL_S = 1.0  # between two reads of the study, by an idle worker and by the progress display
 KILLED_A_WORKER = 3  # that many killed workers for each worker, without a trial ending in between, end the search

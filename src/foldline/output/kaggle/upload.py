@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from foldline.core import files, schema
+from foldline.core import files, strict_tables
 from foldline.core.errors import Finding, UserError
 from foldline.data import loading
 from foldline.data.roles import DataConfig
@@ -101,7 +101,7 @@ def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmis
         sha256=sha256,
         entry=entry,
         folder=folder,
-        data=schema.build(DataConfig, value["config"]["data"], f"{record}: data"),
+        data=strict_tables.build(DataConfig, value["config"]["data"], f"{record}: data"),
         levels={column: tuple(values) for column, values in value["levels"].items()},
         expected=[TargetRange(**target) for target in value["expected"]],
     )

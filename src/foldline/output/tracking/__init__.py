@@ -7,6 +7,6 @@
 
 from foldline.output.tracking.wandb_mode import key_found, mode_of
 from foldline.output.tracking.wandb_tracker import Summary, WandbTracker
-from foldline.run.tracking import TrackConfig
+from foldline.run.tracker import TrackConfig
 
 __all__ = ["Summary", "TrackConfig", "WandbTracker", "key_found", "mode_of"]

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from foldline.run.tracking import Mode, TrackConfig
+from foldline.run.tracker import Mode, TrackConfig
 
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 

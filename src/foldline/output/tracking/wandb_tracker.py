@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.output.tracking.wandb_mode import key_found, mode_of, without_key
 from foldline.run.cells import Cell
-from foldline.run.tracking import TrackConfig
+from foldline.run.tracker import TrackConfig
 
 INIT_TIMEOUT_S = 15.0  # longest wait for a server
 SERVICE_TIMEOUT_S = 300.0  # and for wandb's own process on this machine, which is slow where all cores are busy
@@ -155,9 +155,9 @@ def config_of(cell: Cell) -> dict[str, Any]:
             "scaler": cell.scaler,
             **tables,
         },
-        "model": {"name": model.name, "label": model.label, **schema.plain(model.params)},
-        "train": schema.plain(model.train),
-        **schema.plain({"teacher": model.teacher, "pretrain": model.pretrain}),
+        "model": {"name": model.name, "label": model.label, **strict_tables.plain(model.params)},
+        "train": strict_tables.plain(model.train),
+        **strict_tables.plain({"teacher": model.teacher, "pretrain": model.pretrain}),
         "fold": "all" if cell.fold is None else cell.fold,
         "seed": cell.seed,
         "cell": cell.key,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from foldline.core import schema
+from foldline.core import strict_tables
 from foldline.core.errors import UserError
 
 
@@ -46,13 +46,13 @@ def test_a_full_table_becomes_the_dataclass_and_back() -> None:
         "tables": {"a": {"b": 1}},
         "inner": {"size": 4},
     }
-    built = schema.build(Outer, table, "f.toml")
+    built = strict_tables.build(Outer, table, "f.toml")
     assert built == Outer(
         name="x", rate=2.0, on=True, kind="b", lags=(2, 3), tables={"a": {"b": 1}}, inner=Inner(size=4)
     )
     assert type(built.rate) is float
-    assert schema.build(Outer, schema.plain(built), "again") == built
-    assert "perhaps" not in schema.plain(built)
+    assert strict_tables.build(Outer, strict_tables.plain(built), "again") == built
+    assert "perhaps" not in strict_tables.plain(built)
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,5 @@ def test_a_full_table_becomes_the_dataclass_and_back() -> None:
 )
 def test_what_does_not_fit_is_refused(table: Any, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        schema.build(Outer, table, "f.toml")
+        strict_tables.build(Outer, table, "f.toml")
     assert str(caught.value).startswith(message)

@@ -1,0 +1,66 @@
+"""What a cell's key hashes: all that its weights depend on, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from foldline.core import files, strict_tables
+from foldline.data import metrics
+from foldline.data.store import Store
+from foldline.fit import boosting_cell
+from foldline.fit.train_config import NOT_IN_KEY
+from foldline.run.cells import Cell, ModelConfig, engine_of, sources_of
+from foldline.run.plan_inputs import PlanInputs
+
+
+def of_fold(
+    inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, start: Cell | None, teachers: Sequence[Cell]
+) -> dict[str, Any]:
+    """Return what the weights of a fold's cell depend on, JSON-able. fold: None: fitted on all series."""
+    held_out = [] if fold is None else inputs.folds.held_out(fold).tolist()
+    depends = {
+        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles()},
+        "features": inputs.features.weights_depend_on(),
+        **_fitted_by(model, inputs, seed),
+        "fold": {"number": fold, "held_out": files.digest(held_out)},
+    }
+    if start is not None:
+        depends["start"] = start.key
+    if model.teacher is not None:
+        depends["teacher"] = {
+            "weight": model.teacher.weight,
+            "test": inputs.test,
+            "exact": inputs.exact if model.teacher.exact else "",
+            "cells": sorted(teacher.key for teacher in teachers),
+        }
+    return depends
+
+
+def of_pretraining(inputs: PlanInputs, model: ModelConfig, store: Store, seed: int) -> dict[str, Any]:
+    """Return what the weights of a pre-training cell depend on. store: of the series that it is trained on."""
+    return {
+        # The store's name hashes the levels of static columns, too: the same series may have other codes.
+        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles()},
+        "features": inputs.features.weights_depend_on(),
+        **_fitted_by(model, inputs, seed),
+        "fold": {"number": None, "held_out": files.digest([])},
+    }
+
+
+def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, Any]:
+    """What a model's weights depend on besides series.
+
+    The metric is among it where series are watched: their score chooses the epoch, ends training or lowers the rate,
+    and tuning prunes by it.
+    """
+    train = {name: value for name, value in strict_tables.plain(model.train).items() if name not in NOT_IN_KEY}
+    train |= {"device": model.train.device_used, "deterministic": model.train.is_deterministic}
+    return {
+        "model": {"name": model.name, "params": model.params, "sources": sources_of(model)},
+        "train": boosting_cell.settings(model.train) if model.on_rows else train,
+        "scaler": "none" if model.on_rows else inputs.features.scaler,
+        "engine": engine_of(model),
+        "seed": seed,
+        **({"metric": metrics.key_of(inputs.data.metric)} if model.watched_share else {}),
+    }
