@@ -87,20 +87,28 @@ class Targets:
                 )
 
 
+SMALLEST_WEIGHT = 1e-12  # sums of weights up to this count as 0: nothing to learn from
+
+
 class Head(nn.Module, ABC):
     """The map from the body's (B, T, H) to raw outputs, their loss, the prediction and its expected error.
 
-    Every loss is a weighted sum over steps divided by `weight.sum()`: the mean of the losses of a batch's parts, each
-    weighted by its own `weight.sum()`, is then the loss of the batch, and gradients accumulate exactly.
+    Every loss is a weighted sum over steps divided by `weight.sum()`: the sums of a batch's parts add up to the sum of
+    the batch, and gradients accumulate exactly.
     """
 
     @abstractmethod
     def forward(self, hidden: Tensor) -> Tensor:
         """Map (B, T, H) to raw outputs (B, T, P)."""
 
-    @abstractmethod
     def loss(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
-        """Return the loss, a scalar; 0 where all weights are 0.
+        """Return the loss, a scalar: `loss_sum` by the sum of the weights; 0 where all weights are 0."""
+        scale = weight.sum()
+        return self.loss_sum(raw, y, weight, known) * (scale > SMALLEST_WEIGHT) / scale.clamp(min=SMALLEST_WEIGHT)
+
+    @abstractmethod
+    def loss_sum(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
+        """Return the weighted sum of all steps' losses, a scalar.
 
         Args:
             raw: (B, T, P) of `forward`.

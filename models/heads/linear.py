@@ -17,8 +17,6 @@ from torch.nn import functional
 from foldline.models.contract import Head, Targets
 from foldline.models.heads.auxiliary import Aux
 
-SMALLEST = 1e-12  # a sum of weights below this counts as 0: dividing by it would overflow
-
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
@@ -40,12 +38,11 @@ class LinearHead(Head):
         raw: Tensor = self.out(hidden)
         return raw
 
-    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
+    def loss_sum(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
         total = self.weighted_sum(self.own(raw), y, weight, known)
         if self.aux:
             total = total + self.aux.weighted_sum(raw[..., self.outputs :], y, weight, known)
-        scale = weight.sum()
-        return total * (scale > SMALLEST) / scale.clamp(min=SMALLEST)
+        return total
 
     def own(self, raw: Tensor) -> Tensor:
         """Return the outputs (B, T, outputs) that are not auxiliary."""

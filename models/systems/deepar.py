@@ -77,8 +77,8 @@ class AppliedHead(Head):
     def forward(self, hidden: Tensor) -> Tensor:
         return hidden
 
-    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
-        return self.inner.loss(raw, y, weight, known)
+    def loss_sum(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
+        return self.inner.loss_sum(raw, y, weight, known)
 
     def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
         return self.inner.predict(raw, scored)

@@ -161,9 +161,9 @@ class LogRatioHead(Head):
     def forward(self, hidden: Tensor) -> Tensor:
         return torch.cat([self.inner(hidden[..., : -self.targets]), hidden[..., -self.targets :]], dim=-1)
 
-    def loss(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
+    def loss_sum(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
         target = ((y + self.offset).clamp(min=MIN_POSITIVE) / raw[..., -self.targets :]).log()
-        return self.inner.loss(raw[..., : -self.targets], target, weight, known)
+        return self.inner.loss_sum(raw[..., : -self.targets], target, weight, known)
 
     def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
         ratio = self.inner.predict(raw[..., : -self.targets], scored).clamp(max=MAX_LOG_RATIO).exp()

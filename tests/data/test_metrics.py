@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,14 @@ def test_lower_is_better_and_equal_is_not(name: str) -> None:
 
 
 def test_each_metric_has_a_key_of_its_own() -> None:
-    assert [metrics.key_of(name) for name in METRICS] == [{"name": name} for name in METRICS]
+    keys = [metrics.key_of(name) for name in METRICS]
+    assert [key["name"] for key in keys] == list(METRICS) and len({str(key) for key in keys}) == len(METRICS)
+
+
+def test_a_metric_that_computes_something_else_has_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = metrics.key_of("mae")
+    monkeypatch.setitem(METRICS, "mae", replace(METRICS["mae"], loss=lambda y, p: np.abs(y - p) ** 1.5))
+    assert metrics.key_of("mae") != before
 
 
 def test_an_unknown_metric_is_refused_with_the_list() -> None:

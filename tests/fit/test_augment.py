@@ -23,12 +23,15 @@ MASK = torch.arange(STEPS) < LENGTHS[:, None]
 def batch(mask: Tensor | None = MASK, series: int = SERIES, steps: int = STEPS) -> Batch:
     """Targets are the identity: (B, T, B), 1 for the series itself; the weights are 0, 1/2 or 1."""
     torch.manual_seed(5)
+    x, static = torch.randn(series, steps, 3), torch.randint(CODES, (series, 2))
+    weight = torch.randint(3, (series, steps)) / 2 * (1 if mask is None else mask)
     return Batch(
-        x=torch.randn(series, steps, 3),
-        static=torch.randint(CODES, (series, 2)),
+        x=x,
+        static=static,
         mask=mask,
         y=torch.eye(series)[:, None, :].expand(-1, steps, -1).clone(),
-        weight=torch.randint(3, (series, steps)) / 2 * (1 if mask is None else mask),
+        weight=weight,
+        scored=weight > 0,
         known=None if mask is None else mask[..., None].expand(-1, -1, series).clone(),
         has_unknown=False,
     )
@@ -130,7 +133,7 @@ def numbered(series: int, steps: int, mask: Tensor | None = None) -> Batch:
     place = torch.arange(steps, dtype=torch.float32).expand(series, -1).clone()
     wide = place.unsqueeze(-1)
     static, known = torch.zeros(series, 0, dtype=torch.int64), None if mask is None else mask[..., None]
-    return Batch(wide.repeat(1, 1, 2), static, mask, wide, place, known, has_unknown=False)
+    return Batch(wide.repeat(1, 1, 2), static, mask, wide, place, place > 0, known, has_unknown=False)
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3, 7])

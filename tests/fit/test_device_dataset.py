@@ -55,7 +55,7 @@ def test_sets_of_different_lengths_stand_one_after_the_other() -> None:
     data, short = small_store(), small_store(series=3, steps=2, seed=1)
     rows = short.rows(np.array([1]))
     half = np.full(2, 0.5, dtype=np.float32)
-    pseudo = LabelledSeries(short, np.array([1]), short.y[rows], np.ones((2, 2), dtype=bool), half)
+    pseudo = LabelledSeries(short, np.array([1]), short.y[rows], np.ones((2, 2), dtype=bool), half, half > 0)
     fold = place([labelled_series(data, np.array([3, 5])), pseudo], PLAIN, 6, CPU)
     assert fold.mask is not None and fold.mask.sum(dim=1).tolist() == [4, 6, 2]
     assert fold.weight[2].tolist() == [0.5, 0.5, 0, 0, 0, 0]
@@ -78,7 +78,7 @@ def test_a_batch_is_an_index() -> None:
     fold = place([labelled_series(small_store(static=True), INSIDE)], PLAIN, 6, CPU)
     index = torch.tensor([4, 0, 4])
     batch = fold.batch(index)
-    for name in ("x", "static", "mask", "y", "weight", "known"):
+    for name in ("x", "static", "mask", "y", "weight", "scored", "known"):
         assert torch.equal(getattr(batch, name), getattr(fold, name)[index])
     full = replace(fold, mask=None).batch(index)
     assert full.mask is None and torch.equal(full.x, batch.x)

@@ -184,15 +184,29 @@ def test_what_stands_at_unknown_targets_changes_no_weight(
 def test_a_known_target_does_change_the_weights(name: str, rides: Path, tmp_path: Path) -> None:
     """Of a row that is not scored, too, where it is a label of the other phase, or the past of a later step."""
     data, fitted, fold = placed(tmp_path)
-    weight = fold.weight.clone()
-    weight[:12, 5] = 0.0
-    plain, y = replace(fold, weight=weight), fold.y.clone()
+    weight, scored = fold.weight.clone(), fold.scored.clone()
+    weight[:12, 5], scored[:12, 5] = 0.0, False
+    plain, y = replace(fold, weight=weight, scored=scored), fold.y.clone()
     y[:12, 5] += 1.0
     one, two = (
         trained(name, TRAIN, data, fitted, some, tmp_path / str(number))
         for number, some in enumerate((plain, replace(plain, y=y)))
     )
     assert not torch.equal(one, two)
+
+
+def test_a_scored_row_without_a_weight_is_no_step_of_the_other_phase(rides: Path, tmp_path: Path) -> None:
+    """One of several targets may be known there; and what predicts it is the scored output, weight or not."""
+    data, fitted, fold = placed(tmp_path)
+    weight = fold.weight.clone()
+    weight[:12, 5] = 0.0
+    plain, y = replace(fold, weight=weight), fold.y.clone()
+    y[:12, 5] += 1.0
+    one, two = (
+        trained("two-phase", TRAIN, data, fitted, some, tmp_path / str(number))
+        for number, some in enumerate((plain, replace(plain, y=y)))
+    )
+    assert bool(fold.scored[:12, 5].all()) and torch.equal(one, two)
 
 
 def test_the_output_of_the_other_phase_is_trained_on_no_unlabelled_step(rides: Path, tmp_path: Path) -> None:

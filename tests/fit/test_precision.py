@@ -129,7 +129,7 @@ def test_the_body_is_computed_in_it_and_head_loss_and_weights_are_fp32(
     kind: str, half: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, set[torch.dtype]] = {"Conv1d": set(), "L1": set(), "head's input": set(), "loss": set()}
-    honest = LinearHead.loss
+    honest = LinearHead.loss_sum
 
     def look(module: torch.nn.Module, given: Any, out: Any) -> None:
         if type(module).__name__ in seen:
@@ -142,7 +142,7 @@ def test_the_body_is_computed_in_it_and_head_loss_and_weights_are_fp32(
         seen["loss"].add(value.dtype)
         return value
 
-    monkeypatch.setattr(LinearHead, "loss", loss)
+    monkeypatch.setattr(LinearHead, "loss_sum", loss)
     params = {**PARAMS, "blocks": [{"kind": "conv"}]}
     with register_module_forward_hook(look):
         cell = fitted(train=replace(TRAIN, precision=kind), params=params)

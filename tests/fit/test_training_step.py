@@ -116,6 +116,7 @@ def batch_of(known: Tensor | None, has_unknown: bool) -> Batch:
         mask=None,
         y=-torch.ones(2, 4, 1),
         weight=torch.ones(2, 4),
+        scored=torch.ones(2, 4, dtype=torch.bool),
         known=known,
         has_unknown=has_unknown,
     )

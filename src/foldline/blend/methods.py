@@ -72,6 +72,8 @@ def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
     if len(rows.labels) == 1:
         return Blend("best-member", rows.labels, WeightedSum((1.0,)))
     name = name or config.method_used
+    if len(np.unique(rows.cv_parts)) < 2:  # a single series: no weight can be fitted that is not fitted to it alone
+        name = "mean"
     if name == "auto":
         name = choose_method(config, rows).chosen
     return Blend(name, rows.labels, FITS[name](rows.sample(config.values, config.seed), config))
@@ -88,6 +90,9 @@ class NestedPredictions:
 def nested(config: BlendConfig, rows: BlendRows, name: str | None = None) -> NestedPredictions:
     """Blend the rows of each fold by a blend that is fitted on the other folds. name: as in `fit`."""
     values, fitted, parts = np.empty(rows.y.shape), [], rows.cv_parts
+    if len(np.unique(parts)) < 2:
+        alone = fit(config, rows, name)  # the mean of the members, which is fitted to nothing
+        return NestedPredictions(apply_blend(alone, rows), (alone,))
     for part in np.unique(parts):
         inside = parts == part
         fitted.append(fit(config, rows.where(~inside), name))

@@ -34,6 +34,8 @@ def helpful_grids(truth: np.ndarray, predictions: np.ndarray, metric: Metric) ->
         truth, predictions: (R, K) of the rows that decide.
     """
     chosen: list[Grid | None] = [None] * truth.shape[1]
+    if not len(truth):  # a single series: there are no others that could decide
+        return chosen
     best = metric(truth, predictions)
     for target, grid in enumerate(detect_grids(truth)):
         if grid is None:

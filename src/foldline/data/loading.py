@@ -167,7 +167,7 @@ def simulator_code() -> str:
 
 
 def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | None = None) -> Table:
-    """Read one file and check it (checks.py).
+    """Read one file and check it (table_checks.py).
 
     Args:
         labelled: whether it must have the targets: a training table.

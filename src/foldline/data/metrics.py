@@ -6,6 +6,7 @@ losses.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -54,8 +55,14 @@ def metric(name: str) -> Metric:
 
 
 def key_of(name: str) -> dict[str, Any]:
-    """Return what a cell's key holds of a metric that watches its training: all that its scores depend on."""
-    return {"name": name}
+    """Return what a cell's key holds of a metric that watches its training: its name, and what it computes."""
+    chosen = metric(name)
+    return {"name": name, "loss": _source_of(chosen.loss), "finish": _source_of(chosen.finish)}
+
+
+def _source_of(function: Callable[..., Any]) -> str:
+    """Return a function's text; of a built-in one its name: Python's own do not change their meaning."""
+    return inspect.getsource(function).strip() if inspect.isfunction(function) else function.__qualname__
 
 
 def interval(chosen: Metric, loss: Array, series: Array) -> tuple[float, float]:

@@ -8,14 +8,13 @@ longest series. Workers open the same files, so that nothing big is sent between
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from foldline.core import files
-from foldline.models.contract import Targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +99,6 @@ class Store:
     def channels(self) -> int:
         """Number of features in a network's input: F, and those with the known start (models/ops/known_target.py)."""
         return len(self.names) + (self.targets + 1 if self.observed else 0)
-
-    def known_in(self, targets: Targets) -> Targets:
-        """Return the targets of a network for these series, with the number of leading steps that are known."""
-        return replace(targets, observed=self.observed)
 
 
 def open_store(path: Path) -> Store:

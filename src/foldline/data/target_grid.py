@@ -29,6 +29,8 @@ def detect_grid(values: np.ndarray) -> Grid | None:
     points than there are values, and at least 8 of them are used.
     """
     distinct = np.unique(values.astype(np.float64))
+    if len(distinct) < 8:  # of fewer values any spacing looks even; there may be none at all
+        return None
     span = float(distinct[-1] - distinct[0])
     if span <= 0:
         return None

@@ -64,6 +64,7 @@ def shuffle(batch: Batch, share: float, distance: int) -> Batch:
         x=batch.x.gather(1, wide.expand_as(batch.x)),
         y=batch.y.gather(1, wide.expand_as(batch.y)),
         weight=batch.weight.gather(1, order),
+        scored=batch.scored.gather(1, order),
         known=None if batch.known is None else batch.known.gather(1, wide.expand_as(batch.known)),
     )
 
@@ -83,6 +84,7 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
     static = functional.one_hot(batch.static, codes).float()  # (B, S, L)
     counts = torch.minimum(batch.weight, torch.where(mixed[:, None], batch.weight[other], batch.weight))
     mask, known = batch.mask, batch.known
+    scored = batch.scored & (batch.scored[other] | ~mixed[:, None])
     if mask is not None:
         mask = mask & (mask[other] | ~mixed[:, None])
     if known is not None:
@@ -92,4 +94,5 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
         share_of = weight.view(-1, *[1] * (value.dim() - 1))
         return share_of * value + (1 - share_of) * value[other]
 
-    return replace(batch, x=mix(batch.x), static=mix(static), mask=mask, y=mix(batch.y), weight=counts, known=known)
+    batch = replace(batch, x=mix(batch.x), static=mix(static), y=mix(batch.y))
+    return replace(batch, mask=mask, weight=counts, scored=scored, known=known)

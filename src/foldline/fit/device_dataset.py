@@ -34,6 +34,7 @@ class Batch:
     mask: Tensor | None  # (B, T) bool, real steps; None where all are
     y: Tensor  # (B, T, K) float32, scaled; meaningless where it is not known
     weight: Tensor  # (B, T) float32, how much a step counts in the loss
+    scored: Tensor  # (B, T) bool, steps that the metric counts, whether or not they have a label here
     known: Tensor | None  # (B, T, K) bool, targets whose value is given; None where all are, and all steps are real
     has_unknown: bool  # whether a real step of the dataset has an unknown target; reading `known` waits for a GPU
 
@@ -57,6 +58,7 @@ class DeviceDataset:
     mask: Tensor | None  # (N, T) bool; None where all steps are real
     y: Tensor  # (N, T, K) float32, scaled; meaningless where it is not known
     weight: Tensor  # (N, T) float32
+    scored: Tensor  # (N, T) bool
     known: Tensor | None  # (N, T, K) bool, targets whose value is given; None where all are, and all steps are real
     has_unknown: bool  # whether a real step's target is unknown
     hidden: Tensor  # (F,) float32, scaled value of each feature whose static columns are hidden; NaN: made from none
@@ -66,8 +68,8 @@ class DeviceDataset:
         """Return some series. index: (B,) int64 on the device."""
         mask = None if self.mask is None else self.mask[index]
         known = None if self.known is None else self.known[index]
-        values = (self.x[index], self.static[index], mask, self.y[index], self.weight[index], known)
-        return Batch(*values, has_unknown=self.has_unknown)
+        tensors = {name: getattr(self, name)[index] for name in ("x", "static", "y", "weight", "scored")}
+        return Batch(**tensors, mask=mask, known=known, has_unknown=self.has_unknown)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -100,6 +102,7 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
     y = torch.zeros(count, steps, targets, device=device)
     known = torch.zeros(count, steps, targets, dtype=torch.bool, device=device)
     weight = torch.zeros(count, steps, device=device)
+    scored = torch.zeros(count, steps, dtype=torch.bool, device=device)
     # The reciprocal in float64: a multiplication by it is cheaper than a division at every value.
     center, inverse = _tensor(scaler.center, device), _tensor(1 / scaler.scale, device)
     first = 0
@@ -112,6 +115,7 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
         known[first:last] = torch.from_numpy(pad(part.known, lengths, steps)).to(device)
         mask[first:last] = torch.from_numpy(part.store.mask(part.series, steps)).to(device)
         weight[first:last] = torch.from_numpy(pad(part.weight, lengths, steps)).to(device)
+        scored[first:last] = torch.from_numpy(pad(part.scored, lengths, steps)).to(device)
         if part.store.observed:  # the known start, as models/ops/known_target.py reads it
             start = min(steps, part.store.observed)
             x[first:last, :start, features:-1] = y[first:last, :start]
@@ -127,6 +131,7 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
         mask=None if bool(mask.all()) else mask,
         y=y,
         weight=weight,
+        scored=scored,
         known=None if bool(known.all()) else known,
         has_unknown=bool((mask.unsqueeze(-1) & ~known).any()),
         hidden=hidden,

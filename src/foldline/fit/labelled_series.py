@@ -22,30 +22,29 @@ class LabelledSeries:
     series: np.ndarray  # (n,) indices into the store
     y: np.ndarray  # (r, K) float64 targets, in their own unit; meaningless where they are not known
     known: np.ndarray  # (r, K) bool, whether a target's value is given
-    weight: np.ndarray  # (r,) float32, how much a row counts in the loss, whose targets must then be known; 0: unscored
+    weight: np.ndarray  # (r,) float32, how much a row counts in the loss; above 0 all its targets must be known
+    scored: np.ndarray  # (r,) bool, rows that the metric counts, whether or not they have a label here
 
     def subset(self, chosen: np.ndarray) -> LabelledSeries:
         """Return some of the series. chosen: (n,) bool."""
         rows = np.repeat(chosen, self.store.lengths[self.series])
-        return LabelledSeries(self.store, self.series[chosen], self.y[rows], self.known[rows], self.weight[rows])
+        values = (self.y[rows], self.known[rows], self.weight[rows], self.scored[rows])
+        return LabelledSeries(self.store, self.series[chosen], *values)
 
 
 def labelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
     """Return series of a training table as they are: each scored row counts 1. series: (n,) indices."""
     assert store.labelled, "labelled series are needed"
     rows = store.rows(series)
-    return LabelledSeries(store, series, np.asarray(store.y[rows]), store.known[rows], _weight(store, rows))
+    scored = store.scored[rows]
+    return LabelledSeries(
+        store, series, np.asarray(store.y[rows]), store.known[rows], scored.astype(np.float32), scored
+    )
 
 
 def unlabelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
-    """Return series to be predicted, of any table; the network sees no targets but a known start. series: (n,) indices.
-
-    Scored rows have a weight of 1: a two-phase head predicts each row by the output of its phase.
-    """
+    """Return series to be predicted, of any table: no targets are given but a known start. series: (n,) indices."""
     rows = store.rows(series)
     known = store.known[rows] & (store.step_of_row[rows] < store.observed)[:, None]
-    return LabelledSeries(store, series, np.where(known, store.y[rows], 0.0), known, _weight(store, rows))
-
-
-def _weight(store: Store, rows: np.ndarray) -> np.ndarray:
-    return np.asarray(store.scored[rows], dtype=np.float32)
+    scored = store.scored[rows]
+    return LabelledSeries(store, series, np.where(known, store.y[rows], 0.0), known, scored.astype(np.float32), scored)

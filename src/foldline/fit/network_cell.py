@@ -6,6 +6,7 @@ Nothing here looks at the held-out fold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class NetworkCell:
         def predicted(index: Tensor) -> Tensor:
             raw, batch = self._raw(fold, index)
             head: Any = self.network.head  # type: ignore[union-attr]
-            value: Tensor = head.predict(raw, batch.weight > 0).cpu()
+            value: Tensor = head.predict(raw, batch.scored).cpu()
             spread = head.spread(raw)
             spreads.extend([] if spread is None else [spread.cpu()])
             return value
@@ -145,13 +146,18 @@ class NetworkCell:
         return network_of(self.name, self.params, data, self.scaler)
 
 
+def with_known_start(targets: Targets, store: Store) -> Targets:
+    """Add to a network's targets how many leading steps of them are given in this store."""
+    return replace(targets, observed=store.observed)
+
+
 def network_of(name: str, params: dict[str, Any], data: Store, scaler: Scaler) -> nn.Module:
     """Build a network for a store's series as a fold's scaler scales them, and show it which features hold time.
 
     Raises:
         UserError: see `build`; or it reads a feature that is not there.
     """
-    network = build(name, params, data.channels, data.levels, data.known_in(scaler.targets))
+    network = build(name, params, data.channels, data.levels, with_known_start(scaler.targets, data))
     try:
         covariates.set_clocks(network, data.names, scaler.center.tolist(), scaler.scale.tolist())
     except ValueError as error:

@@ -58,5 +58,5 @@ class PseudoLabels:
             y[found, 0], known[found, 0] = values[found], True
             weight[found & known.all(axis=1)] = 1.0  # a row counts for all its targets
         labelled = np.bincount(store.series_of_row, weight > 0, len(store.lengths)) > 0
-        whole = LabelledSeries(store, np.arange(len(store.lengths)), y, known, weight)
+        whole = LabelledSeries(store, np.arange(len(store.lengths)), y, known, weight, store.scored)
         return whole.subset(labelled)

@@ -35,15 +35,22 @@ def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, store
         UserError: the device's memory is full.
     """
     device = torch.device(config.device_used)
-    use_settings(config, device)
+    # A measurement must not change what is drawn after it: augmentation and dropout draw, too.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        use_settings(config, device)
+        return _seconds_a_step(name, params, config, store, device)
+
+
+def _seconds_a_step(
+    name: str, params: dict[str, Any], config: TrainConfig, store: Store, device: torch.device
+) -> float:
     count = len(store.lengths)
     series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, count)
     fitted = scaler.fit("standard", store, np.arange(min(SCALED_BY, count)), 0)
     part = labelled_series(store, np.arange(series))
     fold = place([part], fitted, kept_steps(config.margin, store), device)
-    with torch.random.fork_rng(devices=[]):  # a measurement must not change what is drawn after it
-        torch.manual_seed(0)
-        network = network_cell.network_of(name, params, store, fitted)
+    torch.manual_seed(0)
+    network = network_cell.network_of(name, params, store, fitted)
     state = State(network, config, device)
     batch = augment(fold.batch(torch.arange(len(fold), device=device)), config.augment, fold)
     state.network.train()

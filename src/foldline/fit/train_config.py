@@ -14,7 +14,7 @@ import torch
 from foldline.core.errors import UserError
 
 # Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
-# that is used, and whether it is deterministic, are added to the key by planning.py.
+# that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom")
 
 

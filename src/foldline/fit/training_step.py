@@ -72,10 +72,11 @@ def _find_micro(state: State, config: TrainConfig, batch: Batch, size: int) -> i
 def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
     """Return the batch's loss, (), and leave its gradients in the parameters.
 
-    A batch in parts has the same gradients: each part's loss is a mean over its weights and counts by their sum.
+    A batch in parts has the same gradients: the parts' sums of losses are divided by the weight of the whole batch.
     """
     state.optimiser.zero_grad(set_to_none=True)
-    whole = batch.weight.sum().clamp(min=LEAST_WEIGHT)
+    whole = batch.weight.sum()
+    share = (whole > LEAST_WEIGHT) / whole.clamp(min=LEAST_WEIGHT)  # of a unit of weight; 0 where no step counts
     total = torch.zeros((), device=batch.x.device)
     for part in batch.parts(state.counters.micro or config.micro):
         past = _past_target(state.network, config, part)
@@ -83,10 +84,20 @@ def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
             hidden = state.network(part.x, part.static, part.mask, **past)
         head: Any = state.network.head
         raw = head(hidden.float())  # head and loss in fp32: a mean over many steps loses digits in half precision
-        loss = head.loss(raw, part.y, part.weight, part.known) * (part.weight.sum() / whole)
+        loss = head.loss_sum(raw, part.y, part.weight, _labels(part)) * share
         state.loss_scale.scale(loss).backward()
         total += loss.detach()
     return total
+
+
+def _labels(batch: Batch) -> Tensor | None:
+    """Return where a target's value may be learned from, (B, T, K) bool; None: everywhere.
+
+    A scored step of weight 0 has no label, or not for all targets: it must not pass for a step that is not scored.
+    """
+    if batch.known is None or not batch.has_unknown:
+        return batch.known
+    return batch.known & (~batch.scored | (batch.weight > 0)).unsqueeze(-1)
 
 
 def _past_target(network: nn.Module, config: TrainConfig, batch: Batch) -> dict[str, Tensor]:
@@ -111,7 +122,7 @@ def predict_batch(network: nn.Module, config: TrainConfig, batch: Batch) -> Tens
     head: Any = network.head
     with autocast(config.precision, batch.x.device):
         hidden = network(batch.x, batch.static, batch.mask)
-    predicted: Tensor = head.predict(head(hidden.float()), batch.weight > 0)
+    predicted: Tensor = head.predict(head(hidden.float()), batch.scored)
     return predicted
 
 

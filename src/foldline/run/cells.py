@@ -61,7 +61,7 @@ class Cell:
     start: Cell | None = None  # pre-training cell whose weights are the first ones
     teachers: tuple[Cell, ...] = ()  # whose test predictions are its pseudo-labels; of the same fold
     pretraining_store: Path | None = None  # the store of a pre-training cell's own series; such a cell predicts nothing
-    metric: str | None = None  # name of the metric that watched series are scored by; None: nothing is watched
+    metric: str | None = None  # name of the competition's metric, by which watched series are scored, if there are any
 
     @property
     def key(self) -> str:

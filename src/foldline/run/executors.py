@@ -1,6 +1,6 @@
 """Where cells run: in this process one after another, or in worker processes. The result is the same to the last bit.
 
-An executor takes jobs and reports events; it knows nothing of what a cell is.
+An executor takes jobs and reports events. What a cell does while it runs is in cell_training.py.
 """
 
 from __future__ import annotations

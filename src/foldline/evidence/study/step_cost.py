@@ -84,7 +84,8 @@ def _batch(shape: MeasuredModel, series: int, steps: int, device: torch.device) 
     x = torch.randn(series, steps, shape.channels, device=device)
     y = torch.randn(series, steps, shape.targets.count, device=device)
     static = torch.ones(series, len(shape.levels), dtype=torch.long, device=device)
-    return Batch(x, static, None, y, torch.ones(series, steps, device=device), None, has_unknown=False)
+    ones = torch.ones(series, steps, device=device)
+    return Batch(x, static, None, y, ones, ones > 0, None, has_unknown=False)
 
 
 def _cost(state: State, shape: MeasuredModel, batch: Batch, taken: int) -> Cost:

@@ -25,7 +25,7 @@ def targets_of(store: Store) -> Targets:
     """Describe the targets of labelled series, with their grids, as a head is built for them."""
     grids = target_grid.detect_grids(np.asarray(store.y)[store.scored])
     plain = tuple(None if grid is None else (grid.offset, grid.step, grid.count) for grid in grids)
-    return store.known_in(Targets(count=len(grids), grids=plain))
+    return network_cell.with_known_start(Targets(count=len(grids), grids=plain), store)
 
 
 def parameters(model: ModelConfig, store: Store) -> int:
