@@ -1,12 +1,36 @@
-"""The two errors that end a run on purpose, and their exit codes. Everything else is a bug and keeps its traceback."""
+"""The two errors that end a run on purpose, and all exit codes. Everything else is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
 import difflib
 import errno
 from collections.abc import Iterable
+from enum import IntEnum
 
 from foldline.core import renamed_names
+
+
+class ExitCode(IntEnum):
+    """How a verb ends, for scripts. Python's own code of a crash is 1: cli/main.py makes it BUG."""
+
+    DONE = 0
+    FINDING = 1
+    USER_ERROR = 2
+    BUG = 3
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+    @property
+    def meaning(self) -> str:
+        """What it says, in a few words."""
+        return {
+            ExitCode.DONE: "done",
+            ExitCode.FINDING: "a check found something: a leak, a submission that must not be sent",
+            ExitCode.USER_ERROR: "a mistake that you can correct: data, config, a full disk",
+            ExitCode.BUG: "an unexpected error in foldline: please report its traceback",
+            ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+            ExitCode.TERMINATED: "ended by SIGTERM",
+        }[self]
 
 
 class UserError(Exception):
