@@ -381,6 +381,51 @@ def test_a_disk_that_fills_up_ends_in_one_message_and_the_same_command_goes_on(
     tiny.run("train", "rides")
 
 
+@pytest.mark.parametrize("value", [1e308, 1e30])
+@pytest.mark.parametrize("stem", ["train", "test"])
+def test_an_extreme_input_is_refused_before_training_and_leaves_no_fold_file(
+    stem: str, value: float, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = tiny.frames()
+    spoilt = {**tables, stem: at_row(tables[stem], "power", 13, value)}
+    tiny.write(rides, spoilt)
+    assert main(["train", "rides"]) == 2
+    assert "A feature must be finite in float32, and so must its square (below 1.8e+19)" in capsys.readouterr().err
+    assert not list(home.rglob("folds/*")) and not list(home.rglob("cells/*"))
+    if stem == "train":  # as the message says, that series is dropped
+        tiny.write(rides, {**spoilt, stem: tables[stem].filter(pl.col("ride") != 2)})
+        tiny.run("train", "rides", "--dry-run")
+
+
+@pytest.mark.parametrize(
+    ("objective", "speed", "message"),
+    [
+        ("poisson", pl.col("speed") - 100, "objective = 'poisson' needs targets not below 0, nor all 0, but 'speed' g"),
+        ("tweedie", pl.col("speed") * 0, "'speed' goes from 0 to 0 outside fold 0"),
+        ("gamma", pl.col("speed").clip(0.0, 1.0) - 0.5, "objective = 'gamma' needs targets above 0, but"),
+        ("gamma", pl.col("speed") * 0 + 1e-60, "objective = 'gamma' needs targets above 0"),
+        (
+            "l1",
+            pl.col("speed") * 1e39,
+            "LightGBM keeps targets in float32, whose largest number is 3.4e38, but 'speed'",
+        ),
+    ],
+)
+def test_targets_that_an_objective_does_not_allow(
+    objective: str, speed: pl.Expr, message: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = tiny.frames()
+    tiny.write(rides, {**tables, "train": tables["train"].with_columns(speed=speed)})
+    assert message in refused(["train", "rides", f"model.1.objective={objective}"], home, capsys)
+
+
+def test_targets_above_0_are_fine_for_every_objective(rides: Path) -> None:
+    tables = tiny.frames()
+    tiny.write(rides, {**tables, "train": tables["train"].with_columns(speed=pl.col("speed") + 1.0)})
+    for objective in ("poisson", "tweedie", "gamma"):
+        tiny.run("train", "rides", f"model.1.objective={objective}", "--dry-run")
+
+
 def test_debug_shows_the_traceback_and_keeps_the_exit_code(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "nosuch", "--debug"]) == 2
     err = capsys.readouterr().err

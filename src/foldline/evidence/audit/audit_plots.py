@@ -23,7 +23,7 @@ def histogram(values: np.ndarray, line: float, xlabel: str) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
-        axes.hist(values, bins=60, range=(low, high), color=NEUTRAL, alpha=0.6)
+        axes.hist(values.astype(np.float64), bins=60, range=(low, high), color=NEUTRAL, alpha=0.6)
         axes.axvline(line, color=COLORS[5], linewidth=1.6)
         axes.set(xlabel=xlabel, yticks=[])
         return svg(figure)
