@@ -38,6 +38,8 @@ class FoldsConfig:
             raise ValueError(
                 f"k must be at least 2, because a fold is scored by models fitted on the others, but is {self.k}"
             )
+        if not 0 <= self.seed < 2**32:  # as scikit-learn takes them
+            raise ValueError(f"seed must be at least 0 and below 2^32, but is {self.seed}")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.experiment import runs_index
 from foldline.experiment.config import Config
-from foldline.fit import boosting_checks, network_cell, pretraining
+from foldline.fit import boosting_checks, network_cell, network_size, pretraining
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.scaler import Scaler
 from foldline.fit.training_state import CHECKPOINT
@@ -133,14 +133,12 @@ def _check_networks(config: Config, train: Store) -> dict[str, int]:
     features, targets = len(train.names), len(grids)
     # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
     plain = Scaler(np.zeros(features), np.ones(features), np.zeros(targets), np.ones(targets), tuple(grids))
-    networks = {
-        model.label: network_cell.network_of(model.name, model.params, train, plain)
-        for model in config.models
-        if not model.on_rows
-    }
-    return {
-        label: sum(weight.nbytes for weight in network.state_dict().values()) for label, network in networks.items()
-    }
+    sizes = {}
+    for model in (model for model in config.models if not model.on_rows):
+        device = model.train.device_used
+        sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
+        network_cell.network_of(model.name, model.params, train, plain)
+    return sizes
 
 
 def _plan_inputs(

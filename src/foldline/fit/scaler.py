@@ -2,7 +2,7 @@
 
 The even grid that a target's values lie on, if they do, is detected here too: a head that classifies needs it.
 Statistics come from a sample of rows: sorting all rows of the full competition costs more than making its features, and
-every worker fits a scaler at the same time. Whatever the number of rows, series and features, it takes some 150 MiB.
+every worker fits a scaler at the same time. However many rows, series and features there are, it takes below 150 MiB.
 """
 
 from __future__ import annotations
