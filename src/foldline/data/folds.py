@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
-from foldline.core.errors import UserError
+from foldline.core.errors import UserError, shortened
 from foldline.data.table import Table
 
 
@@ -181,7 +181,7 @@ def strata_of(config: FoldsConfig, table: Table) -> list[str]:
         if name not in table.data.static:
             raise UserError(
                 f"folds.strata must name static columns, but has {name!r}; "
-                f"static columns: {', '.join(table.data.static) or 'none'}."
+                f"static columns: {shortened(table.data.static) or 'none'}."
             )
     if not names:
         return [""] * len(table.keys)
@@ -233,7 +233,7 @@ def _command(config: FoldsConfig, table: Table, name: str) -> str:
 def _check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -> None:
     key = table.data.key
     if saved.columns != [key, "fold"]:
-        raise UserError(f"{path} must have the columns {key},fold, but has {','.join(saved.columns)}. {way_out}")
+        raise UserError(f"{path} must have the columns {key},fold, but has {shortened(saved.columns)}. {way_out}")
     there, here = set(saved[key].to_list()), set(_texts(table.keys))
     if there != here:
         odd = min(there ^ here)

@@ -30,7 +30,7 @@ def check(label: str, name: str, params: dict[str, Any], data: Store, targets: T
     """
     with torch.device("meta"):  # shapes only
         network = network_cell.build(name, params, data.channels, data.levels, data.known_in(targets))
-    size = sum(weight.nbytes for weight in network.state_dict().values())
+    size = sum(int(weight.nbytes) for weight in network.state_dict().values())
     there = memory(device)
     if COPIES * size > there:
         raise UserError(
