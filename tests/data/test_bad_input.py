@@ -243,7 +243,7 @@ BAD_OVERRIDES = {
     "train.watch={share = 0.1, stop = -1}": "stop must not be below 0 and patience at least 1, but they are -1 and 30",
     "train.watch={share = 0.1, patience = 0}": "patience at least 1, but they are 0 and 0",
     "train.watch={share = 0.1, factor = 1}": "watch: factor must be between 0 and 1, but is 1.0",
-    "train.lr=1e300": "train: lr must be at most 10, but is 1e+300",
+    "train.lr=1e300": "train: lr must be at most 1e+30, but is 1e+300",
     "train.epochs=1000000000000": "epochs must be at most 1,000,000, but is 1,000,000,000,000",
     "train.batch=1000000000000": "batch must be at most 16,777,216, but is",
     "train.micro=1000000000000": "micro must be at most",

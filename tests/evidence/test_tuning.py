@@ -406,7 +406,7 @@ def test_values_that_do_not_go_together_end_their_trial_not_the_search(rides: Pa
     tiny.write(rides, {**tables, "train": tables["train"].with_columns(speed=pl.col("speed") - 100)})
     text = searches.SEARCH.replace('"model.0.num_leaves" = {choices = [3, 7]}', OBJECTIVES)
     searches.install(home, text)
-    tiny.run(*TUNE, "tune.startup=6")
+    tiny.run(*TUNE, "tune.startup=1", "tune.trials=8")
     trials = searches.found(home)["trials"]
     assert {("poisson" in str(trial["overrides"]), trial["state"]) for trial in trials} == REFUSED_ONLY
     assert all("needs targets not below 0" in trial["why"] for trial in trials if trial["state"] == "pruned")

@@ -21,7 +21,7 @@ LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only s
     "epochs": MANY,
     "batch": 1 << 24,
     "micro": 1 << 24,
-    "lr": 10,  # a step of AdamW moves each weight by about lr
+    "lr": 1e30,  # a step of AdamW moves each weight by about lr, and weights are float32: below 3.4e38
     "weight_decay": 1000,
     "cycles": MANY,
     "clip": 1e9,
