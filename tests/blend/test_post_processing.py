@@ -94,3 +94,7 @@ def test_the_metric_of_all_targets_decides() -> None:
 def test_a_grid_that_changes_nothing_is_not_used() -> None:
     truth = on_grid(0.0, 0.5, 20)[:, None]
     assert post_processing.helpful_grids(truth, truth, METRICS["mae"]) == [None]
+
+
+def test_no_values_lie_on_no_grid() -> None:
+    assert target_grid.detect_grid(np.zeros(0)) is None

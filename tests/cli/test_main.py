@@ -13,6 +13,7 @@ from lab import planned
 from foldline import __version__
 from foldline.cli.main import main, parse
 from foldline.cli.verb_table import VERBS
+from foldline.core.errors import ExitCode, Finding, UserError
 from foldline.fit.training_state import CHECKPOINT
 
 
@@ -161,3 +162,36 @@ def test_simulate_never_overwrites_files_unasked(
 def test_arguments_that_mean_nothing_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert "takes" in capsys.readouterr().err
+
+
+class Panic(BaseException):
+    """Stands for the panic of a library written in Rust, which is no Exception."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Finding("a leak"), 1),
+        (UserError("a bad file"), 2),
+        (PermissionError(13, "Permission denied", "train.csv"), 2),
+        (OSError(28, "No space left on device"), 2),
+        (ValueError("Too many bins"), 3),
+        (Panic("index out of bounds"), 3),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_each_way_to_end_has_an_exit_code_of_its_own(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("foldline.cli.doctor.run", fail)
+    assert main(["doctor"]) == code
+    assert ("Traceback" in capsys.readouterr().err) == (code == 3)
+
+
+def test_the_overview_lists_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    out = capsys.readouterr().out
+    assert all(f"  {code:<10} {code.meaning}\n" in out for code in ExitCode)

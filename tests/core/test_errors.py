@@ -43,6 +43,16 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all_names() -> None:
     assert str(error) == "f.toml: model[0]: unknown model 'tfd'. Did you mean 'tft'? Known: hybrid, tft."
 
 
+def test_of_a_long_list_the_nearest_names_are_shown_and_the_others_counted() -> None:
+    columns = [f"sensor_{number}" for number in range(500)] + ["x" * 5000]
+    message = str(unknown("column", "sensor_77", [c for c in columns if c != "sensor_77"], "train.csv"))
+    assert len(message) < 300
+    assert "unknown column 'sensor_77'. Did you mean 'sensor_" in message
+    assert message.endswith(" and 492 more.")
+    assert all(f"sensor_{number}77" in message for number in (1, 2, 3, 4))
+    assert len(str(unknown("column", "u_in", ["x" * 5000], "train.csv"))) < 150
+
+
 @pytest.mark.parametrize(("old", "new"), [("winner", "first_place"), ("third", "third_place")])
 def test_a_renamed_model_in_a_config_is_refused_with_its_new_name(old: str, new: str, rides: Path, home: Path) -> None:
     path = home / "configs" / "rides.toml"

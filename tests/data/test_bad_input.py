@@ -243,6 +243,30 @@ BAD_OVERRIDES = {
     "train.watch={share = 0.1, stop = -1}": "stop must not be below 0 and patience at least 1, but they are -1 and 30",
     "train.watch={share = 0.1, patience = 0}": "patience at least 1, but they are 0 and 0",
     "train.watch={share = 0.1, factor = 1}": "watch: factor must be between 0 and 1, but is 1.0",
+    "train.lr=1e300": "train: lr must be at most 1e+30, but is 1e+300",
+    "train.epochs=1000000000000": "epochs must be at most 1,000,000, but is 1,000,000,000,000",
+    "train.batch=1000000000000": "batch must be at most 16,777,216, but is",
+    "train.micro=1000000000000": "micro must be at most",
+    "train.average=1000000000000": "average must be at most",
+    "train.margin=1000000000000": "margin must be at most",
+    "train.cycles=1000000000000": "cycles must be at most",
+    "train.threads=1000000000000": "threads must be at most",
+    "train.weight_decay=1e300": "weight_decay must be at most",
+    "train.seeds=[5000000000]": "seeds and full_seeds must be at most 2,147,483,647",
+    "train.augment.shuffle_steps=1000000000000": "augment: shuffle_steps must be at most",
+    "train.watch={share = 0.1, patience = 1000000000000}": "watch: patience must be at most",
+    "folds.seed=-1": "folds: seed must be at least 0 and below 2^32, but is -1",
+    "folds.seed=10000000000": "folds: seed must be at least 0 and below 2^32",
+    "executor.workers=1000000000": "workers and together must be at most 1,024, but they are 1,000,000,000 and 1",
+    "model.0.width=1000000000000": "model[0].width must be at most 65,536, but is 1,000,000,000,000: one linear map",
+    'model.0.blocks=[{kind = "conv", width = 99999}]': "model[0].blocks[0].width must be at most 65,536",
+    'model.0.blocks=[{kind = "tcn", levels = 40}]': "blocks[0].levels must be at most 16, but is 40: each layer doub",
+    'model.0.blocks=[{kind = "transformer", heads = 1000000}]': "blocks[0].heads must be at most 1,024",
+    "model.1.rounds=1000000000": "model[1].rounds must be at most 1,000,000, but is 1,000,000,000: boosting has",
+    "model.1.num_leaves=1000000000": "num_leaves must be at most 131,072, but is 1,000,000,000: LightGBM allows",
+    "model.1.min_data_in_leaf=1000000000000": "min_data_in_leaf must be at most",
+    "model.1.learning_rate=1e300": "learning_rate must be at most 10, but is 1e+300",
+    "model.1.lambda_l2=1e300": "lambda_l2 must be at most 1,000,000,000, but is 1e+300: no setting",
     "executor.together=0": "workers must not be below 0 and together at least 1, but they are 0 and 0",
     "model.0.teacher={}": "teacher: a teacher needs labels to give: of = [labels of other models]",
     'model.0.teacher={of = ["x"], weight = 0}': "teacher: weight must be above 0 and at most 1, but is 0.0",
@@ -379,6 +403,51 @@ def test_a_disk_that_fills_up_ends_in_one_message_and_the_same_command_goes_on(
     left = tiny.tree(home / "runs")
     assert not any("done.json" in name or "meta.json" in name or "experiment.json" in name for name in left)
     tiny.run("train", "rides")
+
+
+@pytest.mark.parametrize("value", [1e308, 1e30])
+@pytest.mark.parametrize("stem", ["train", "test"])
+def test_an_extreme_input_is_refused_before_training_and_leaves_no_fold_file(
+    stem: str, value: float, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = tiny.frames()
+    spoilt = {**tables, stem: at_row(tables[stem], "power", 13, value)}
+    tiny.write(rides, spoilt)
+    assert main(["train", "rides"]) == 2
+    assert "A feature must be finite in float32, and so must its square (below 1.8e+19)" in capsys.readouterr().err
+    assert not list(home.rglob("folds/*")) and not list(home.rglob("cells/*"))
+    if stem == "train":  # as the message says, that series is dropped
+        tiny.write(rides, {**spoilt, stem: tables[stem].filter(pl.col("ride") != 2)})
+        tiny.run("train", "rides", "--dry-run")
+
+
+@pytest.mark.parametrize(
+    ("objective", "speed", "message"),
+    [
+        ("poisson", pl.col("speed") - 100, "objective = 'poisson' needs targets not below 0, nor all 0, but 'speed' g"),
+        ("tweedie", pl.col("speed") * 0, "'speed' goes from 0 to 0 outside fold 0"),
+        ("gamma", pl.col("speed").clip(0.0, 1.0) - 0.5, "objective = 'gamma' needs targets above 0, but"),
+        ("gamma", pl.col("speed") * 0 + 1e-60, "objective = 'gamma' needs targets above 0"),
+        (
+            "l1",
+            pl.col("speed") * 1e39,
+            "LightGBM keeps targets in float32, whose largest number is 3.4e38, but 'speed'",
+        ),
+    ],
+)
+def test_targets_that_an_objective_does_not_allow(
+    objective: str, speed: pl.Expr, message: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = tiny.frames()
+    tiny.write(rides, {**tables, "train": tables["train"].with_columns(speed=speed)})
+    assert message in refused(["train", "rides", f"model.1.objective={objective}"], home, capsys)
+
+
+def test_targets_above_0_are_fine_for_every_objective(rides: Path) -> None:
+    tables = tiny.frames()
+    tiny.write(rides, {**tables, "train": tables["train"].with_columns(speed=pl.col("speed") + 1.0)})
+    for objective in ("poisson", "tweedie", "gamma"):
+        tiny.run("train", "rides", f"model.1.objective={objective}", "--dry-run")
 
 
 def test_debug_shows_the_traceback_and_keeps_the_exit_code(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

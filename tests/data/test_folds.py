@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -143,3 +144,41 @@ def test_a_file_of_named_series_is_refused_for_numbered_ones(tmp_path: Path) -> 
 def test_a_number_and_its_text_name_the_same_series(tmp_path: Path) -> None:
     made = folds.make(tmp_path / "f.csv", BALANCED, table())
     assert np.array_equal(folds.read(tmp_path / "f.csv", BALANCED, named(last="12")).assignment, made.assignment)
+
+
+SCORED = replace(DATA, scored="s == 0 AND k > 6")
+
+
+def partly_scored(data: DataConfig = SCORED) -> Table:
+    """Twelve series, of which 7, 9 and 11 have scored rows."""
+    return table(data=data)
+
+
+@pytest.mark.parametrize("kind", ["group", "stratified-group"])
+@pytest.mark.parametrize("seed", range(8))
+def test_every_fold_has_scored_rows(kind: Literal["group", "stratified-group"], seed: int, tmp_path: Path) -> None:
+    config = FoldsConfig(kind=kind, k=3, seed=seed)
+    made = folds.make(tmp_path / "f.csv", config, partly_scored())
+    assert sorted(made.assignment[[6, 8, 10]].tolist()) == [0, 1, 2]
+    assert np.bincount(made.assignment).tolist() == [4, 4, 4]
+    assert np.array_equal(folds.read(tmp_path / "f.csv", config, partly_scored()).assignment, made.assignment)
+
+
+def test_more_folds_than_series_with_scored_rows_are_refused_and_leave_no_file(tmp_path: Path) -> None:
+    message = r"k = 4 must not exceed .* train\.csv has 12 series, 3 of them with scored rows\."
+    with pytest.raises(UserError, match=message):
+        folds.make(tmp_path / "f.csv", FoldsConfig(k=4), partly_scored())
+    assert not (tmp_path / "f.csv").exists()
+
+
+def test_a_file_with_a_fold_that_is_not_scored_any_more_is_refused(tmp_path: Path) -> None:
+    config = FoldsConfig(k=3)
+    made = folds.make(tmp_path / "f.csv", config, table())
+    only = int(made.held_out(1)[0]) + 1
+    with pytest.raises(UserError, match=r"every fold needs scored rows, but no series of fold 0 .*Rebuild it with"):
+        folds.read(tmp_path / "f.csv", config, table(data=replace(DATA, scored=f"k = {only}")))
+
+
+def test_folds_of_scored_series_alone_are_those_of_earlier_versions(tmp_path: Path) -> None:
+    made = folds.make(tmp_path / "f.csv", BALANCED, table())
+    assert made.assignment.tolist() == [0, 0, 0, 1, 2, 2, 2, 2, 1, 0, 1, 1]

@@ -16,6 +16,7 @@ from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 from foldline.evidence.audit import (
     adversarial_validation,
+    audit_plots,
     near_duplicates,
     perturbations,
     shuffled_targets,
@@ -192,3 +193,10 @@ def test_auc_is_the_share_of_pairs_in_order_and_its_interval_covers() -> None:
         _, low, high = adversarial_validation._auc(rng.normal(size=100) + 0.9538 * kinds, kinds)
         covered += low <= 0.75 <= high
     assert 0.92 <= covered / 400 <= 0.98
+
+
+@pytest.mark.parametrize("values", [[1.0, 1.0 + 2e-16, 1.0], [0.0, 5e-324], [1e300, 1e300], [1.0, 2.0, 5.0]])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_histogram_of_nearly_equal_values_is_drawn(values: list[float], kind: type) -> None:
+    drawn = np.clip(values * 20, -1e38, 1e38).astype(kind)
+    assert audit_plots.histogram(drawn, float(drawn[0]), "error").count("<path") > 10

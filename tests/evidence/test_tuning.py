@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import searches
 import tiny
@@ -27,6 +28,8 @@ from foldline.experiment import clean, config, scoring, stored_experiment
 from foldline.output.tracking import WandbTracker
 
 TUNE = ["tune", "search", searches.TREES, searches.FOUR]
+REFUSED_ONLY = {(False, "complete"), (True, "pruned")}  # (poisson, state)
+OBJECTIVES = '"model.0.objective" = {choices = ["l1", "poisson"]}'
 
 
 def cells(home: Path) -> dict[str, int]:
@@ -396,3 +399,14 @@ def test_what_no_worker_can_train_ends_the_search_in_one_sentence(
     assert main(["tune", "search", *words]) == 2
     err = capsys.readouterr().err
     assert "None of the first" in err and "lower train.lr" in err and err.count("\n") == 1
+
+
+def test_values_that_do_not_go_together_end_their_trial_not_the_search(rides: Path, home: Path) -> None:
+    tables = tiny.frames()
+    tiny.write(rides, {**tables, "train": tables["train"].with_columns(speed=pl.col("speed") - 100)})
+    text = searches.SEARCH.replace('"model.0.num_leaves" = {choices = [3, 7]}', OBJECTIVES)
+    searches.install(home, text)
+    tiny.run(*TUNE, "tune.startup=1", "tune.trials=8")
+    trials = searches.found(home)["trials"]
+    assert {("poisson" in str(trial["overrides"]), trial["state"]) for trial in trials} == REFUSED_ONLY
+    assert all("needs targets not below 0" in trial["why"] for trial in trials if trial["state"] == "pruned")

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from lab import INSIDE, TRAIN, small_store
 
+from foldline.core.errors import UserError
 from foldline.data.metrics import METRICS, Metric
 from foldline.data.store import Store
+from foldline.fit import boosting_checks
 from foldline.fit.boosting_cell import BoostingCell, labelled, settings
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import inner_split
@@ -92,3 +94,22 @@ def test_a_key_holds_what_stops_trees_and_nothing_of_the_networks() -> None:
     assert settings(plain) == settings(replace(plain, lr=0.5, watch=networks)) == {"threads": 2}
     assert settings(replace(plain, watch=STOP)) == {"threads": 2, "watch": {"share": 0.4, "stop": 2}}
     assert settings(replace(plain, watch=WatchConfig(share=0.4, best=True))) != settings(replace(plain, watch=STOP))
+
+
+@pytest.mark.learned
+def test_an_error_of_lightgbm_itself_is_one_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    import lightgbm
+
+    def refuse(*_: object, **__: object) -> None:
+        raise lightgbm.basic.LightGBMError("Check failed: something at file.cpp, line 1 .\n")
+
+    monkeypatch.setattr(LightGBM, "fit", refuse)
+    with pytest.raises(UserError, match=r"model lightgbm: LightGBM refuses .*Check failed: something"):
+        fitted(WatchConfig())
+
+
+def test_a_bag_without_rows_is_refused() -> None:
+    params = {"objective": "l1", "bagging_fraction": 0.01}
+    with pytest.raises(UserError, match=r"bagging_fraction = 0\.01 must leave at least one row .* there are 99 scored"):
+        boosting_checks.check("trees", params, np.ones((99, 1)), ("speed",), "outside fold 0")
+    boosting_checks.check("trees", params, np.ones((100, 1)), ("speed",), "outside fold 0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,10 +78,72 @@ def test_a_rare_flag_is_scaled_by_its_deviation() -> None:
     assert fitted.center[0] == pytest.approx(0.05) and fitted.scale[0] == pytest.approx((0.05 * 0.95) ** 0.5)
 
 
-def test_many_series_are_sampled_the_same_way_for_the_same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scaler, "SAMPLE", 4)
+def test_many_rows_are_sampled_the_same_way_for_the_same_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaler, "SAMPLE_VALUES", 12)
     one, same, other = (scaler.fit("standard", small_store(), np.arange(10), seed=seed).to_json() for seed in (0, 0, 1))
     assert one == same != other
+
+
+def all_rows(data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features and targets, unscored ones left out, of all rows of some series."""
+    rows = data.rows(series)
+    return data.features(rows), data.y[rows[data.scored[rows]]]
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+def test_rows_are_sampled_only_where_they_do_not_fit(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, series = small_store(series=30), np.arange(1, 30, 2)
+    x, y = all_rows(data, series)
+    monkeypatch.setattr(scaler, "ROWS_PER_CHUNK", chunk)
+    monkeypatch.setattr(scaler, "SAMPLE_ROWS", len(x))
+    monkeypatch.setattr(scaler, "SAMPLE_TARGETS", y.size)
+    whole = scaler.fit("standard", data, series, seed=0)
+    assert np.array_equal(whole.center, x.astype(np.float64).mean(axis=0))
+    assert np.array_equal(whole.y_center, np.median(y, axis=0))
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 100_000])
+def test_a_sample_has_rows_from_everywhere_and_none_twice(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Series of 1 to 200 rows: each row is as likely as any other one, of whatever series."""
+    monkeypatch.setattr(scaler, "ROWS_PER_CHUNK", chunk)
+    data, series = small_store(series=400, steps=200), np.arange(0, 400, 2)
+    every = data.rows(series)
+    for chosen, rows in ((None, every), (data.scored, every[data.scored[every]])):
+        times = np.zeros(len(data.scored))
+        for seed in range(200):
+            drawn = scaler._sampled_rows(data, series, chosen, len(rows) // 3, np.random.default_rng(seed))
+            assert (np.diff(drawn) > 0).all() and len(drawn) > len(rows) // 4
+            times[drawn] += 1
+        inside = np.isin(np.arange(len(times)), rows)
+        assert not times[~inside].any()
+        assert times[inside].min() > 30 and times[inside].max() < 105  # of 200, 66 expected
+
+
+@pytest.mark.parametrize("kind", scaler.KINDS)
+def test_it_takes_200_mib_at_most_whatever_the_number_of_rows(kind: str, tmp_path: Path) -> None:
+    """3 million rows in 2,000 series from 1 to 3,000 rows, 16 features; without a sample they take 0.7 GiB or more."""
+    lengths = np.arange(1, 3001, 1.5).astype(np.int64)
+    rows, features = int(lengths.sum()), 16
+    y = np.random.default_rng(0).normal(size=(rows, 1))
+    data = replace(
+        small_store(),
+        names=tuple(f"f{number}" for number in range(features)),
+        # holes in a file: they take no disk, and read as 0
+        dense=np.memmap(tmp_path / "x.npy", np.float32, "w+", shape=(len(lengths), int(lengths.max()), features)),
+        static=np.zeros((len(lengths), 0), dtype=np.int64),
+        lengths=lengths,
+        scored=np.ones(rows, dtype=bool),
+        y=y,
+        known=np.ones((rows, 1), dtype=bool),
+    )
+    tracemalloc.start()
+    try:
+        fitted = scaler.fit(kind, data, np.arange(len(lengths)), seed=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows > 2_990_000 and peak < 200 * 2**20, f"{peak / 2**20:.0f} MiB"
+    assert fitted.y_center[0] == pytest.approx(0.0, abs=0.01)
 
 
 @pytest.mark.parametrize("size", [1, 6000])

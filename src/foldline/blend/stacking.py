@@ -13,6 +13,7 @@ import numpy as np
 from foldline.blend.blend_config import BlendConfig
 from foldline.blend.blend_rows import BlendRows
 from foldline.blend.fitted_blend import BoostedStack, WeightedSum, tree_features
+from foldline.fit.boosting_checks import lightgbm_errors
 
 PENALTIES = tuple(10.0**power for power in range(-6, 3))  # times the mean square of the members' distance from the mean
 
@@ -88,6 +89,7 @@ def boosted(rows: BlendRows, config: BlendConfig) -> BoostedStack:
     for target in range(rows.y.shape[1]):
         spread = None if rows.spread is None else rows.spread[..., target]
         features = tree_features(rows.predictions[..., target], spread)
-        data = lightgbm.Dataset(features, rows.y[:, target] - mean[:, target], params={"verbosity": -1})
-        texts.append(lightgbm.train(params, data, config.rounds).model_to_string())
+        with lightgbm_errors("blend.method = 'lightgbm'"):
+            data = lightgbm.Dataset(features, rows.y[:, target] - mean[:, target], params={"verbosity": -1})
+            texts.append(lightgbm.train(params, data, config.rounds).model_to_string())
     return BoostedStack(tuple(texts), rows.spread is not None)

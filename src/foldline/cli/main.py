@@ -1,7 +1,4 @@
-"""The command line: verbs from a table, and one way in which errors end.
-
-Exit codes: 0 done, 1 a check found something, 2 a mistake of the user's, 130 interrupted.
-"""
+"""The command line: verbs from a table, and one way in which errors end, with the exit codes of core/errors.py."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from dataclasses import dataclass, field
 
 from foldline import __version__
 from foldline.cli.verb_table import VERBS, Verb
-from foldline.core.errors import Finding, UserError, disk_full, unknown
+from foldline.core.errors import ExitCode, Finding, UserError, disk_full, unknown
 
 COMMON = {
     "--json": "one JSON object on standard output, nothing else",
@@ -51,31 +48,34 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if os.name == "nt":
         print("foldline runs on Linux, macOS and WSL, not on Windows itself: start it inside WSL.", file=sys.stderr)
-        return 2
+        return ExitCode.USER_ERROR
     debug = "--debug" in argv
     try:
         return _dispatch(argv)
     except UserError as error:
-        return _end(error, 2, debug)
+        return _end(error, ExitCode.USER_ERROR, debug)
     except Finding as error:
-        return _end(error, 1, debug)
+        return _end(error, ExitCode.FINDING, debug)
     except PermissionError as error:
-        return _end(
-            UserError(f"{error.filename} can't be read or written: {error.strerror}. Check its owner."), 2, debug
-        )
-    except Exception as error:
-        if not disk_full(error):
-            raise
-        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-        way_out = "Free some and run the same command again: finished cells are kept."
-        return _end(UserError(f"No space is left on the disk{where}. {way_out}"), 2, debug)
+        refused = UserError(f"{error.filename} can't be read or written: {error.strerror}. Check its owner.")
+        return _end(refused, ExitCode.USER_ERROR, debug)
     except KeyboardInterrupt:
         kept = "finished cells and checkpoints are kept; run the same command again to go on."
         print(f"\ninterrupted: {kept}", file=sys.stderr)
-        return 130
+        return ExitCode.INTERRUPTED
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a library written in Rust ends in a panic, which is no Exception
+        if isinstance(error, Exception) and disk_full(error):
+            where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+            way_out = "Free some and run the same command again: finished cells are kept."
+            return _end(UserError(f"No space is left on the disk{where}. {way_out}"), ExitCode.USER_ERROR, debug)
+        traceback.print_exception(error)
+        print("error: this is a bug in foldline; please report it with the traceback above.", file=sys.stderr)
+        return ExitCode.BUG
 
 
-def _end(error: Exception, code: int, debug: bool) -> int:
+def _end(error: Exception, code: ExitCode, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
         return code
@@ -164,6 +164,9 @@ def overview() -> str:
     lines += [
         "Start with `./run.sh train`: a simulated competition, end to end, in minutes.",
         "CONFIG is a file, or a name in configs/.",
+        "",
+        "exit codes:",
+        *(f"  {code:<10} {code.meaning}" for code in ExitCode),
     ]
     return "\n".join(lines)
 

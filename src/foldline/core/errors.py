@@ -1,12 +1,39 @@
-"""The two errors that end a run on purpose, and their exit codes. Everything else is a bug and keeps its traceback."""
+"""The two errors that end a run on purpose, and all exit codes. Everything else is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
 
 from foldline.core import renamed_names
+
+LONGEST_LIST = 400  # characters of a list of known names; of a longer one the nearest are shown
+SHOWN_NAMES, LONGEST_NAME = 8, 40  # of such a list; characters of each
+
+
+class ExitCode(IntEnum):
+    """How a verb ends, for scripts. Python's own code of a crash is 1: cli/main.py makes it BUG."""
+
+    DONE = 0
+    FINDING = 1
+    USER_ERROR = 2
+    BUG = 3
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+    @property
+    def meaning(self) -> str:
+        """What it says, in a few words."""
+        return {
+            ExitCode.DONE: "done",
+            ExitCode.FINDING: "a check found something: a leak, a submission that must not be sent",
+            ExitCode.USER_ERROR: "a mistake that you can correct: data, config, a full disk",
+            ExitCode.BUG: "an unexpected error in foldline: please report its traceback",
+            ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+            ExitCode.TERMINATED: "ended by SIGTERM",
+        }[self]
 
 
 class UserError(Exception):
@@ -28,7 +55,8 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str) -> UserError
         where: the file and the place in it.
 
     Returns:
-        one that gives the new name of a renamed thing, else the nearest match and the sorted list.
+        one that gives the new name of a renamed thing, else the nearest match and the sorted list, or its nearest
+        entries and their number where the list is long: a table may have a thousand columns.
     """
     choices = sorted(known)
     new = renamed_names.new_name(kind, name, choices)
@@ -36,7 +64,26 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str) -> UserError
         return UserError(f"{where}: unknown {kind} {name!r}: it is called {new!r} now (CHANGELOG.md).")
     near = difflib.get_close_matches(name, choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UserError(f"{where}: unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}.")
+    return UserError(f"{where}: unknown {kind} {name!r}.{hint} {_known(name, choices)}.")
+
+
+def _known(name: str, choices: list[str]) -> str:
+    """List the known names, or those of a long list that are nearest to `name`."""
+    whole = f"Known: {', '.join(choices)}"
+    if len(whole) <= LONGEST_LIST:
+        return whole
+    nearest = difflib.get_close_matches(name, choices, n=SHOWN_NAMES, cutoff=0.0)
+    return f"Known, the nearest first: {shortened([*nearest, *(other for other in choices if other not in nearest)])}"
+
+
+def shortened(names: Sequence[str]) -> str:
+    """List names in a message: all of a short list, else the first SHOWN_NAMES and how many more there are."""
+    whole = ", ".join(names)
+    if len(whole) <= LONGEST_LIST:
+        return whole
+    shown = [each if len(each) <= LONGEST_NAME else f"{each[:LONGEST_NAME]}…" for each in names[:SHOWN_NAMES]]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f"{', '.join(shown)}{more}"
 
 
 def disk_full(error: Exception) -> bool:

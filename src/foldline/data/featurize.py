@@ -23,6 +23,7 @@ from foldline.data.store import Store, open_store, pad
 from foldline.data.table import Table
 from foldline.features import Columns, Family
 
+LARGEST = 1.8e19  # of a feature: its square is still a number in float32, as networks and scalers need
 CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough that the allocator reuses their memory
 
 
@@ -197,12 +198,14 @@ def _chunk(table: Table, families: list[Family], columns: Columns, first: int, l
     lengths = table.lengths[first:last]
     rows = table.frame.slice(int(table.starts[first]), int(lengths.sum()))
     values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
-    if not np.isfinite(values).all():
-        row, place = np.argwhere(~np.isfinite(values))[0]
+    fine = np.abs(values) < LARGEST  # not so for NaN
+    if not fine.all():
+        row, place = np.argwhere(~fine)[0]
         key = rows[table.data.key][int(row)]
         raise UserError(
-            f"A feature must be finite in float32, but {names_of(families, columns)[place]} is {values[row, place]} in "
-            f"{table.data.key} {key} of {table.path}. Look for an extreme input there, "
+            f"A feature must be finite in float32, and so must its square (below {LARGEST:g}), but "
+            f"{names_of(families, columns)[place]} is {values[row, place]} in {table.data.key} {key} of {table.path}. "
+            "Look for an extreme input there, "
             "or leave that family out of features.families."
         )
     return pad(values, lengths, steps)

@@ -1,5 +1,8 @@
 """Fold assignments: made once, saved, committed, and checked whenever they are read. Series are never split.
 
+Every fold has scored rows, else it had no score and its models nothing to be compared by: series with scored rows are
+assigned first, those without any (all rows known, or none fulfils data.scored) by themselves.
+
 A fold file is a CSV of (key, fold) below one comment line with the checksums of its rows, and of the series and strata
 that it was made for. It is checked against the table at hand, so that a fold file of other data is never used.
 """
@@ -16,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
-from foldline.core.errors import UserError
+from foldline.core.errors import UserError, shortened
 from foldline.data.table import Table
 
 
@@ -35,6 +38,8 @@ class FoldsConfig:
             raise ValueError(
                 f"k must be at least 2, because a fold is scored by models fitted on the others, but is {self.k}"
             )
+        if not 0 <= self.seed < 2**32:  # as scikit-learn takes them
+            raise ValueError(f"seed must be at least 0 and below 2^32, but is {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -97,24 +102,46 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
     """Assign the series to folds, and write the file if `save`.
 
     Raises:
-        UserError: there are fewer series than folds, or no stratum is large enough.
+        UserError: there are fewer series with scored rows than folds, or no stratum is large enough.
     """
-    keys, strata = table.keys, strata_of(config, table)
-    if config.k > len(keys):
-        raise UserError(f"folds.k = {config.k} must not exceed the number of series, but {table.path} has {len(keys)}.")
-    assignment = _assign(config, len(keys), strata)
+    keys, strata, has_scored = table.keys, np.asarray(strata_of(config, table)), _has_scored_rows(table)
+    scored = np.count_nonzero(has_scored)
+    if config.k > scored:
+        only = "" if scored == len(keys) else f", {scored} of them with scored rows"
+        raise UserError(
+            f"folds.k = {config.k} must not exceed the number of series with scored rows, but {table.path} has "
+            f"{len(keys)} series{only}."
+        )
+    assignment = np.empty(len(keys), dtype=np.int64)
+    assignment[has_scored] = _assign(config, strata[has_scored])
+    assignment[~has_scored] = _in_turn(config, strata[~has_scored])
     body = pl.DataFrame({table.data.key: _texts(keys), "fold": assignment}).write_csv()
-    head = f"# foldline folds: kind={config.kind} k={config.k} seed={config.seed} series={_series_hash(keys, strata)}"
+    series = _series_hash(keys, strata.tolist())
+    head = f"# foldline folds: kind={config.kind} k={config.k} seed={config.seed} series={series}"
     if save:
         files.write_text(path, f"{head} rows={_text_hash(body)}\n{body}")
     return Folds(path, assignment, config.k)
 
 
-def _assign(config: FoldsConfig, series: int, strata: list[str]) -> np.ndarray:
-    """Draw the fold of each series, (series,) int64. strata: a text for each series."""
+def _has_scored_rows(table: Table) -> np.ndarray:
+    """Return which series the metric counts, (N,) bool."""
+    return np.asarray(np.add.reduceat(table.scored, table.starts, dtype=np.int64) > 0)
+
+
+def _in_turn(config: FoldsConfig, strata: np.ndarray) -> np.ndarray:
+    """Assign series to the folds in turn, stratum after stratum, in a drawn order: (n,) int64. strata: (n,) texts."""
+    drawn = np.random.default_rng(config.seed).permutation(len(strata))
+    order = drawn[np.argsort(strata[drawn], kind="stable")]
+    assignment = np.empty(len(strata), dtype=np.int64)
+    assignment[order] = np.arange(len(strata)) % config.k
+    return assignment
+
+
+def _assign(config: FoldsConfig, strata: np.ndarray) -> np.ndarray:
+    """Draw the fold of each series, (n,) int64. strata: (n,) texts."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # slow import, and only making folds needs it
 
-    groups = np.arange(series)
+    groups = np.arange(len(strata))
     if config.kind == "group":
         splits = GroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed).split(groups, groups=groups)
     else:
@@ -126,7 +153,7 @@ def _assign(config: FoldsConfig, series: int, strata: list[str]) -> np.ndarray:
             )
         splitter = StratifiedGroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed)
         splits = _without_small_class_warning(splitter, groups, codes)
-    assignment = np.empty(series, dtype=np.int64)
+    assignment = np.empty(len(strata), dtype=np.int64)
     for fold, (_, held) in enumerate(splits):
         assignment[held] = fold
     return assignment
@@ -154,7 +181,7 @@ def strata_of(config: FoldsConfig, table: Table) -> list[str]:
         if name not in table.data.static:
             raise UserError(
                 f"folds.strata must name static columns, but has {name!r}; "
-                f"static columns: {', '.join(table.data.static) or 'none'}."
+                f"static columns: {shortened(table.data.static) or 'none'}."
             )
     if not names:
         return [""] * len(table.keys)
@@ -186,7 +213,14 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
             )
     keys = pl.DataFrame({table.data.key: _texts(table.keys)})
     order = keys.join(saved, on=table.data.key, how="left", maintain_order="left")
-    return Folds(path, order["fold"].cast(pl.Int64).to_numpy(), config.k)
+    assignment = order["fold"].cast(pl.Int64).to_numpy()
+    unscored = set(range(config.k)) - set(assignment[_has_scored_rows(table)].tolist())
+    if unscored:
+        raise UserError(
+            f"{path}: every fold needs scored rows, but no series of fold {min(unscored)} has any in {table.path}: "
+            f"data.scored or data.observed was another one when the file was made. {way_out}"
+        )
+    return Folds(path, assignment, config.k)
 
 
 def _command(config: FoldsConfig, table: Table, name: str) -> str:
@@ -199,7 +233,7 @@ def _command(config: FoldsConfig, table: Table, name: str) -> str:
 def _check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -> None:
     key = table.data.key
     if saved.columns != [key, "fold"]:
-        raise UserError(f"{path} must have the columns {key},fold, but has {','.join(saved.columns)}. {way_out}")
+        raise UserError(f"{path} must have the columns {key},fold, but has {shortened(saved.columns)}. {way_out}")
     there, here = set(saved[key].to_list()), set(_texts(table.keys))
     if there != here:
         odd = min(there ^ here)

@@ -15,7 +15,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.core.errors import UserError
+from foldline.core.errors import UserError, shortened
 from foldline.data import known_start, readers, table_checks
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
@@ -73,7 +73,7 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     layout = readers.columns(path)
     if len(layout) != len(sample.columns):
         raise UserError(
-            f"{path} must have the columns {', '.join(sample.columns)}, but has {', '.join(layout)}. "
+            f"{path} must have the columns {shortened(sample.columns)}, but has {shortened(layout)}. "
             "Name every wanted column in data.target."
         )
     return sample.select(layout)

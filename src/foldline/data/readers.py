@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from foldline.core.errors import UserError, unknown
+from foldline.core.errors import UserError, shortened, unknown
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
 WHOLE = "^(0|-?[1-9][0-9]{0,17})$"  # a whole number that prints as it was written: 7 and -12, but not 007, +7 or 7.0
@@ -136,7 +136,7 @@ def _unpack_member(path: Path, packed: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         members = [name for name in archive.namelist() if not name.endswith("/")]
         if len(members) != 1:
-            raise UserError(f"{path} must hold one file, but holds {len(members)}: {', '.join(members[:5])}.")
+            raise UserError(f"{path} must hold one file, but holds {len(members)}: {shortened(members)}.")
         return archive.read(members[0])
 
 

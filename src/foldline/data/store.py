@@ -74,7 +74,8 @@ class Store:
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Return the features of some rows, (r, F) float32: one copy of just these."""
         flat = self.dense.reshape(-1, len(self.names))  # a view: nothing is read yet
-        return np.asarray(flat[self.series_of_row[rows] * self.dense.shape[1] + self.step_of_row[rows]])
+        series = np.searchsorted(self.offsets, rows, side="right") - 1  # not series_of_row: it is as long as the table
+        return np.asarray(flat[series * self.dense.shape[1] + rows - self.offsets[series]])
 
     def features_padded(self, series: np.ndarray, steps: int) -> np.ndarray:
         """Return the features of the first `steps` rows of some series, (n, steps, F) float32; 0 in padding."""

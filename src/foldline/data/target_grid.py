@@ -22,14 +22,14 @@ class Grid:
 
 
 def detect_grid(values: np.ndarray) -> Grid | None:
-    """Detect the even grid that all values, (n,), lie on; None: there is none.
+    """Detect the even grid that all values, (n,), lie on; None: there is none, or there are no values.
 
     The step is the smallest gap between different values (those closer than 1e-7 of the range are one value, printed
     with fewer digits), refined by least squares. It counts as a grid only if it has fewer
     points than there are values, and at least 8 of them are used.
     """
     distinct = np.unique(values.astype(np.float64))
-    if len(distinct) < 8:  # of fewer values any spacing looks even; there may be none at all
+    if not len(distinct):
         return None
     span = float(distinct[-1] - distinct[0])
     if span <= 0:

@@ -9,6 +9,7 @@ from foldline import models
 from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import metric
+from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
@@ -69,6 +70,7 @@ def _params(table: dict[str, Any], kind: Any, metric_name: str, where: str) -> d
     for key in params:
         if key not in known:
             raise unknown("key", key, known, where)
+    model_sizes.check(table["name"], params, where)
     built = _with_loss_of_metric(strict_tables.build(kind, params, where), params, metric_name)
     for part, registry in kind.parts.items():
         value = getattr(built, part)

@@ -25,7 +25,7 @@ from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.experiment import runs_index
 from foldline.experiment.config import Config
-from foldline.fit import network_cell, pretraining
+from foldline.fit import boosting_checks, network_cell, network_size, pretraining
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.scaler import Scaler
 from foldline.fit.training_state import CHECKPOINT
@@ -78,6 +78,8 @@ def prepare(
 ) -> PreparedExperiment:
     """Read and check the data, make folds, features and the plan.
 
+    A fold file is written last: a run that is refused must not leave one, made for data that is about to be corrected.
+
     Args:
         dry: do not write a fold file.
         competition: the tables of this [data], where they have been read and checked before.
@@ -91,12 +93,15 @@ def prepare(
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
-    made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=not dry)
+    made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
+    for model in config.models:
+        if model.on_rows:
+            boosting_checks.check_folds(model.label, model.params, competition.train, made_folds)
     from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
-    weights = _check_models(config, train)
+    weights = _check_networks(config, train)
     plan_inputs = _plan_inputs(config, competition, train, test, made_folds, terminal)
     with terminal.bar("speed of each precision", "models") as update:
         models = planning.resolve_precision(config.models, train, update)
@@ -113,10 +118,12 @@ def prepare(
         outside_members=from_outside,
     )
     members.refuse_same_names(prepared.members)
+    if newly_made and not dry:
+        folds.make(made_folds.path, config.folds, competition.train)
     return prepared
 
 
-def _check_models(config: Config, train: Store) -> dict[str, int]:
+def _check_networks(config: Config, train: Store) -> dict[str, int]:
     """Make each network once, to refuse before any training those that can't be made for these series.
 
     Returns:
@@ -126,14 +133,12 @@ def _check_models(config: Config, train: Store) -> dict[str, int]:
     features, targets = len(train.names), len(grids)
     # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
     plain = Scaler(np.zeros(features), np.ones(features), np.zeros(targets), np.ones(targets), tuple(grids))
-    networks = {
-        model.label: network_cell.network_of(model.name, model.params, train, plain)
-        for model in config.models
-        if not model.on_rows
-    }
-    return {
-        label: sum(weight.nbytes for weight in network.state_dict().values()) for label, network in networks.items()
-    }
+    sizes = {}
+    for model in (model for model in config.models if not model.on_rows):
+        device = model.train.device_used
+        sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
+        network_cell.network_of(model.name, model.params, train, plain)
+    return sizes
 
 
 def _plan_inputs(

@@ -89,7 +89,7 @@ def combine(
         labels=rows.labels,
         member_predictions=predictions,
         blended=blended,
-        scores={name: _by_fold(values, rows) for name, values in steps.items()},
+        scores={name: _by_fold(values, rows, folds.k) for name, values in steps.items()},
         by_target={name: _by_target(values, rows) for name, values in steps.items()},
         blend=fitted,
         grids=_grids_of_all_rows(config, nested, rows),
@@ -137,9 +137,9 @@ def _post_processed(
     return done
 
 
-def _by_fold(values: np.ndarray, rows: BlendRows) -> list[float]:
-    """Score in each fold, then over all rows."""
-    each = [rows.metric(rows.y[rows.fold == number], values[rows.fold == number]) for number in np.unique(rows.fold)]
+def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
+    """Score in each of the k folds, each of which has scored rows, then over all rows."""
+    each = [rows.metric(rows.y[rows.fold == number], values[rows.fold == number]) for number in range(k)]
     return [*each, rows.metric(rows.y, values)]
 
 

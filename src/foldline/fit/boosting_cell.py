@@ -11,6 +11,7 @@ from foldline import models
 from foldline.core.chunks import chunks
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
+from foldline.fit.boosting_checks import lightgbm_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import inner_split
 from foldline.fit.train_config import TrainConfig
@@ -26,11 +27,15 @@ class BoostingCell:
 
     def __init__(self, name: str, params: dict[str, Any], train: TrainConfig, metric: Metric | None = None) -> None:
         """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
-        self.train, self.metric = train, metric
+        self.name, self.train, self.metric = name, train, metric
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
-        """Fit on the scored rows of the given series; early stopping scores some of them, which are left out."""
+        """Fit on the scored rows of the given series; early stopping scores some of them, which are left out.
+
+        Raises:
+            UserError: LightGBM refuses its parameters, or these rows.
+        """
         rounds, threads = self.model.config.rounds, self.train.threads
         kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
         x, y = labelled(kept[0])  # (m, I), (m, K)
@@ -40,7 +45,8 @@ class BoostingCell:
             seen, truth = labelled(held[0])
             stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
             watched = Watched(x=seen, y=truth, stop=stop, score=self.metric)
-        self.model.fit(x, y, seed, threads, lambda done, of: emit("progress", done=done, of=of), watched=watched)
+        with lightgbm_errors(f"model {self.name}"):
+            self.model.fit(x, y, seed, threads, lambda done, of: emit("progress", done=done, of=of), watched=watched)
         row = {"loss": float(np.abs(self.model.predict(x, threads) - y).mean())}
         if watched is not None:
             row["watched"] = watched.score(watched.y, self.model.predict(watched.x, threads))

@@ -1,7 +1,8 @@
 """Scaling of features and targets, fitted on the training part of a fold and on nothing else.
 
 The even grid that a target's values lie on, if they do, is detected here too: a head that classifies needs it.
-Statistics come from a sample of series: sorting all rows of the full competition costs more than making its features.
+Statistics come from a sample of rows: sorting all rows of the full competition costs more than making its features, and
+every worker fits a scaler at the same time. However many rows, series and features there are, it takes below 150 MiB.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from foldline.core.chunks import chunks
 from foldline.core.errors import unknown
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid, detect_grids
 from foldline.models.contract import Targets
 
-SAMPLE = 4096  # series whose rows the statistics are taken from; fewer series: all of them
-VALUES_PER_CHUNK = 1 << 25  # of features held as float64 at once: 256 MiB
+SAMPLE_ROWS = 1 << 19  # rows whose features the statistics are taken from at most; fewer rows: all of them
+SAMPLE_VALUES = 1 << 24  # values, rows times features, at most: 64 MiB
+SAMPLE_TARGETS = 1 << 20  # values of targets at most; more than of a feature, because the grid needs all its points
+VALUES_PER_CHUNK = 1 << 21  # of features held as float64 at once: 16 MiB, and as much again for each step of theirs
+ROWS_PER_CHUNK = 1 << 16  # read at once, where more than one series has them
 KINDS = ("robust", "standard", "none")
 ARRAYS = ("center", "scale", "y_center", "y_scale")
 
@@ -62,23 +67,60 @@ def fit(kind: str, data: Store, series: np.ndarray, seed: int) -> Scaler:
     Args:
         kind: "robust": median, and the distance of the 10 and 90 % quantiles over 2.56 (for a normal distribution its
             standard deviation); "standard": mean and standard deviation; "none": features stay as they are.
-        series: (n,) indices into `data`.
-        seed: of the sample that stands for more than SAMPLE series.
+        series: (n,) indices into `data`; some of their rows are scored.
+        seed: of the sample that stands for more rows than fit in it.
 
     Raises:
         UserError: there is no such kind.
     """
     if kind not in KINDS:
         raise unknown("scaler", kind, KINDS, "features.scaler")
-    if len(series) > SAMPLE:
-        series = np.sort(np.random.default_rng(seed).choice(series, SAMPLE, replace=False))
     assert data.labelled, "a scaler is fitted on labelled series"
-    rows = data.rows(series)
-    center, scale = _statistics(kind, data.features(rows))
-    targets = np.asarray(data.y[rows[data.scored[rows]]])
+    features, rng = len(data.names), np.random.default_rng(seed)
+    rows = _sampled_rows(data, series, None, min(SAMPLE_ROWS, max(1, SAMPLE_VALUES // max(1, features))), rng)
+    x = np.empty((len(rows), features), dtype=np.float32)
+    for chunk in chunks(len(rows), ROWS_PER_CHUNK):
+        x[chunk] = data.features(rows[chunk])
+    center, scale = _statistics(kind, x)
+    del x
+    targets = np.asarray(data.y[_sampled_rows(data, series, data.scored, max(1, SAMPLE_TARGETS // data.targets), rng)])
     y_center = np.median(targets, axis=0)
     y_scale = np.abs(targets - y_center).mean(axis=0)
     return Scaler(center, scale, y_center, np.where(y_scale > 0, y_scale, 1.0), tuple(detect_grids(targets)))
+
+
+def _sampled_rows(
+    data: Store, series: np.ndarray, chosen: np.ndarray | None, most: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw at most `most` rows of some series, in their order, (r,) int64; all where there are no more.
+
+    No list of all rows is made, however many there are.
+
+    Args:
+        chosen: (R,) bool, the rows to draw from; None: all.
+    """
+    lengths = data.lengths[series]
+    counts = lengths if chosen is None else np.add.reduceat(chosen, data.offsets, dtype=np.int64)[series]
+    places = _sampled_places(int(counts.sum()), most, rng)
+    row_ends, ends = np.cumsum(lengths), np.cumsum(counts)
+    drawn, first = [], 0
+    while first < len(series):  # the rows of a few series are listed at once, of one at least
+        most_rows = row_ends[first] - lengths[first] + ROWS_PER_CHUNK
+        last = max(first + 1, int(np.searchsorted(row_ends, most_rows, side="right")))
+        begin = ends[first] - counts[first]
+        low, high = np.searchsorted(places, [begin, ends[last - 1]])
+        rows = data.rows(series[first:last])
+        drawn.append((rows if chosen is None else rows[chosen[rows]])[places[low:high] - begin])
+        first = last
+    return np.concatenate(drawn)
+
+
+def _sampled_places(total: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw at most `most` of 0 .. total - 1, sorted: one from each of `most` equal stretches, or all of them."""
+    if total <= most:
+        return np.arange(total)
+    places = ((np.arange(most) + rng.random(most)) * (total / most)).astype(np.int64)
+    return np.unique(np.minimum(places, total - 1))
 
 
 def _statistics(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,37 @@ from foldline.core.errors import UserError
 # Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom")
+MANY = 1_000_000
+LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only slips are refused, before any training
+    "epochs": MANY,
+    "batch": 1 << 24,
+    "micro": 1 << 24,
+    "lr": 1e30,  # a step of AdamW moves each weight by about lr, and weights are float32: below 3.4e38
+    "weight_decay": 1000,
+    "cycles": MANY,
+    "clip": 1e9,
+    "average": MANY,
+    "margin": MANY,
+    "threads": 4096,
+    "checkpoint_s": 1e9,  # 30 years
+    "mixup_alpha": MANY,
+    "shuffle_steps": MANY,
+    "stop": MANY,
+    "patience": MANY,
+    "seed": 2**31 - 1,  # as LightGBM has them
+}
+
+
+def refuse_absurd(config: object) -> None:
+    """Refuse a number above its LARGEST. config: a dataclass.
+
+    Raises:
+        ValueError
+    """
+    for name, largest in LARGEST.items():
+        value = getattr(config, name, 0)
+        if value > largest:
+            raise ValueError(f"{name} must be at most {largest:,}, but is {value:,}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +60,7 @@ class AugmentConfig:
     shuffle_steps: int = 3  # how far a step may move
 
     def __post_init__(self) -> None:
+        refuse_absurd(self)
         for name in ("mixup", "mask_static", "shuffle"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a share from 0 to 1, but is {getattr(self, name)}")
@@ -53,6 +85,7 @@ class WatchConfig:
     factor: float = 0.6  # schedule "plateau": what the rate is lowered by
 
     def __post_init__(self) -> None:
+        refuse_absurd(self)
         if not 0 <= self.share < 1:
             raise ValueError(f"share must be in [0, 1), but is {self.share}")
         if self.stop < 0 or self.patience < 1:
@@ -93,6 +126,7 @@ class TrainConfig:
     on_oom: Literal["stop", "halve"] = "stop"  # device memory full: say what fits, or train on with smaller `micro`
 
     def __post_init__(self) -> None:
+        refuse_absurd(self)
         for name in ("batch", "threads", "cycles"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
@@ -109,6 +143,8 @@ class TrainConfig:
             raise ValueError("ema and average both choose the weights that predict: set one of them to 0")
         if self.schedule == "plateau" and not self.watch.share:
             raise ValueError('schedule = "plateau" follows a score: give watch.share, for instance 0.1')
+        if max((*self.seeds, *self.full_seeds), default=0) > LARGEST["seed"]:
+            raise ValueError(f"seeds and full_seeds must be at most {LARGEST['seed']:,}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds must be different whole numbers, none below 0, but is {list(self.seeds)}")
         if len(set(self.full_seeds)) < len(self.full_seeds) or min(self.full_seeds, default=0) < 0:

@@ -26,6 +26,7 @@ from foldline.run.cells import Job
 
 _END = object()
 OnEvent = Callable[[Job, str, dict[str, Any]], None]  # (job, kind, values); kinds: start, progress, epoch, done
+MOST_AT_ONCE = 1024  # cells or processes
 SAVING_S = 120.0  # longest wait for a worker's last checkpoint; then it is killed, and its last good one is kept
 PROGRESS_S = 0.2  # least time between two progress events of a cell: small networks make hundreds of steps a second
 
@@ -42,6 +43,11 @@ class ExecutorConfig:
         if self.workers < 0 or self.together < 1:
             raise ValueError(
                 f"workers must not be below 0 and together at least 1, but they are {self.workers} and {self.together}"
+            )
+        if max(self.workers, self.together) > MOST_AT_ONCE:
+            raise ValueError(
+                f"workers and together must be at most {MOST_AT_ONCE:,}, but they are {self.workers:,} and "
+                f"{self.together:,}: each needs memory for a network, or a process"
             )
 
 

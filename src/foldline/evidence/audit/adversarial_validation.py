@@ -16,6 +16,7 @@ from foldline.data.store import Store
 from foldline.evidence.audit import audit_plots
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext
+from foldline.fit.boosting_checks import lightgbm_errors
 
 FEWEST = 30  # series of either kind
 ROWS = 12  # rows a series
@@ -78,8 +79,9 @@ def _out_of_fold(x: np.ndarray, series: np.ndarray, is_test: np.ndarray) -> tupl
     scores, gains = np.zeros(len(is_test)), np.zeros(x.shape[1])
     for fold in range(FOLDS):
         inside = fold_of[series] == fold
-        data = lightgbm.Dataset(x[~inside], is_test[series[~inside]], params=SILENT)
-        booster = lightgbm.train(TREES | SILENT, data, ROUNDS)
+        with lightgbm_errors("adversarial validation"):
+            data = lightgbm.Dataset(x[~inside], is_test[series[~inside]], params=SILENT)
+            booster = lightgbm.train(TREES | SILENT, data, ROUNDS)
         gains += booster.feature_importance("gain")
         raw = booster.predict(x[inside], raw_score=True, num_threads=SILENT["num_threads"])
         scores += np.bincount(series[inside], raw, minlength=len(is_test)) / ROWS

@@ -11,14 +11,19 @@ from matplotlib.figure import Figure
 from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
 
 SIZE = (8.0, 2.2)  # inches
+NARROWEST = 1e-6  # of a histogram, as a share of the values: bins narrower than a float's last digits can't be made
 
 
 def histogram(values: np.ndarray, line: float, xlabel: str) -> str:
-    """Draw a histogram, and one value as a line."""
+    """Draw a histogram of values, (n,) finite, and one value as a line."""
+    low, high = float(values.min()), float(values.max())
+    least = NARROWEST * max(abs(low), abs(high)) or 1.0
+    if high - low < least:
+        low, high = low - least, high + least
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
-        axes.hist(values, bins=60, color=NEUTRAL, alpha=0.6)
+        axes.hist(values.astype(np.float64), bins=60, range=(low, high), color=NEUTRAL, alpha=0.6)
         axes.axvline(line, color=COLORS[5], linewidth=1.6)
         axes.set(xlabel=xlabel, yticks=[])
         return svg(figure)

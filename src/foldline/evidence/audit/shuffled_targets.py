@@ -46,7 +46,8 @@ def check(context: AuditContext) -> CheckResult:
         predicted = predictions.out_of_fold(ran.prepared.plan, ran.prepared.train)
     score, permuted = _scores(predicted, table, donors, ran.prepared.train, ran.prepared.folds.assignment)
     p = (1 + int((permuted <= score).sum())) / (1 + len(permuted))
-    gain = 1 - score / float(permuted.mean())
+    chance = float(permuted.mean())
+    gain = 1 - score / chance if chance else 0.0  # constant targets: both are without any error
     facts = {"p": p, "better_than_chance": gain, "series": count}
     picture = audit_plots.histogram(
         permuted, score, "error on shuffled targets: permuted again (grey) and as trained on (red)"

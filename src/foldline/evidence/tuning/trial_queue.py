@@ -26,6 +26,7 @@ from foldline.evidence.tuning.leases import Leases
 from foldline.evidence.tuning.tuning_file import Search, TuneConfig
 
 DEATHS = 5  # so many workers that died on the same values, and these are not tried again
+REFUSALS = 10  # trials refused before training, without a trained one, that end a search
 REFUSED = "refused: "  # begins the reason where a trial's values make no config, or cannot be trained
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 Params = dict[str, Any]
@@ -94,15 +95,22 @@ class TrialQueue:
         self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def stop_if_all_refused(self) -> None:
-        """Stop a search whose first tune.startup trials could all not be trained.
+        """Stop a search whose first trials could all not be trained.
+
+        Values that a check refuses before training cost little, and others may be fine: these are given more trials
+        than those that fail while they are trained.
 
         Raises:
             UserError: with the reason of the last one.
         """
-        reasons = [trial.user_attrs["why"] for trial in self.trials(*ENDED) if "why" in trial.user_attrs]
-        refused = [why for why in reasons if why.startswith(REFUSED)]
-        if len(refused) >= self.search.tune.startup and self.best is None:
-            raise UserError(f"None of the first {len(refused)} trials could be trained. The last was {refused[-1]}")
+        attributes = [trial.user_attrs for trial in self.trials(*ENDED)]
+        refused = [attrs for attrs in attributes if attrs.get("why", "").startswith(REFUSED)]
+        in_training = sum("cells" in attrs for attrs in refused)
+        startup, trials = self.search.tune.startup, self.search.tune.trials
+        too_many = in_training >= startup or len(refused) >= min(max(startup, REFUSALS), trials)
+        if too_many and self.best is None:
+            last = refused[-1]["why"]
+            raise UserError(f"None of the first {len(refused)} trials could be trained. The last was {last}")
 
     def _queued_before(self, trial: optuna.Trial) -> bool:
         again = trial.user_attrs.get("again")
