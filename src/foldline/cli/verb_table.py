@@ -23,6 +23,24 @@ class Verb:
     shorthands: Mapping[str, str] = field(default_factory=dict)  # option with a value -> its override's beginning
 
 
+# Verbs that write under runs/, and those that only read there: meanwhile `clean` deletes nothing (core/runs_lock.py).
+WRITING_RUNS = (
+    "train",
+    "tune",
+    "ablate",
+    "study",
+    "blend",
+    "infer",
+    "audit",
+    "report",
+    "folds",
+    "submit",
+    "bundle",
+    "bench",
+)
+READING_RUNS = ("board", "track", "score", "doctor")
+
+
 VERBS: dict[str, Verb] = {
     "train": Verb(
         "train",
