@@ -138,7 +138,7 @@ VERBS: dict[str, Verb] = {
         "write a simulated competition",
         "OUT [breaths=N] [test_breaths=N] [seed=S] [truth=true]",
         help_texts.SIMULATE,
-        {"--force": "write although the folder holds CSV files"},
+        {"--force": "replace an older simulation in that folder"},
     ),
     "decode": Verb(
         "decode",

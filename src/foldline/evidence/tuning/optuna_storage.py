@@ -28,11 +28,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from foldline.core import files
+from foldline.core import files, own_files
 from foldline.core.errors import UserError
 
 NEEDS = {"postgresql": "psycopg", "grpc": "grpc"}  # scheme -> the module it needs
 TRIES = 4  # to open a database: of two processes that create its tables at the same time, one fails
+JOURNAL_MARK = b'{"op_code"'  # Optuna's first bytes; a lock on another file would cut off its last line
 CONNECT_S = 10.0  # longest wait for a gRPC proxy
 
 
@@ -101,6 +102,8 @@ def _byte(stream: IO[bytes], at: int) -> bytes:
 
 
 def _journal(path: Path) -> BaseStorage:
+    way_out = "Name another one with tune.storage=PATH."
+    own_files.require_own(path, own_files.begins_with(path, JOURNAL_MARK), "a journal", way_out)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     return JournalStorage(JournalFileBackend(str(path), lock_obj=KernelLock(path)))
