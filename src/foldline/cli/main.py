@@ -5,23 +5,17 @@ Exit codes: 0 done, 1 a check found something, 2 a mistake of the user's, 130 in
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import re
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from foldline import __version__
-from foldline.cli.verb_table import READING_RUNS, VERBS, WRITING_RUNS, Verb
+from foldline.cli.verb_table import VERBS, Verb
 from foldline.core.errors import Finding, UserError, disk_full, unknown
-
-if TYPE_CHECKING:
-    from foldline.core.console import Terminal
 
 COMMON = {
     "--json": "one JSON object on standard output, nothing else",
@@ -106,22 +100,13 @@ def _dispatch(argv: list[str]) -> int:
     from foldline.core.console import Terminal  # rich and the verbs' libraries take seconds: --help needs none of them
 
     terminal = Terminal(quiet="--quiet" in arguments.flags, as_json="--json" in arguments.flags)
-    with _runs_in_use(name, terminal):
+    from foldline.cli import housekeeping  # it imports numpy
+
+    with housekeeping.runs_in_use(name, terminal):
+        housekeeping.before(name, terminal)
         module = importlib.import_module(f"foldline.cli.{VERBS[name].module}")
         code: int = module.run(arguments, terminal)
     return code
-
-
-@contextlib.contextmanager
-def _runs_in_use(name: str, terminal: Terminal) -> Iterator[None]:
-    """Keep `clean` from deleting anything as long as a verb runs that uses runs/."""
-    from foldline.core import files, runs_lock  # they import numpy
-
-    if name not in (*READING_RUNS, *WRITING_RUNS) or (name in READING_RUNS and not files.runs().is_dir()):
-        yield
-        return
-    with runs_lock.shared(lambda: terminal.say("`clean` deletes something under runs/: this goes on when it is done")):
-        yield
 
 
 def parse(name: str, verb: Verb, rest: list[str]) -> Arguments:

@@ -39,6 +39,7 @@ WRITING_RUNS = (
     "bench",
 )
 READING_RUNS = ("board", "track", "score", "doctor")
+ENTERING = ("train", "blend", "infer", "submit")  # verbs that write into the ledger: it is checked before they begin
 
 
 VERBS: dict[str, Verb] = {

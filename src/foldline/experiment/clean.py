@@ -23,6 +23,7 @@ from foldline.core import files, runs_lock
 from foldline.core.errors import UserError
 from foldline.experiment import runs_index
 from foldline.experiment.runs_index import ExperimentRecord
+from foldline.run import ledger
 
 CACHES = ("store", "data", "exact", "probes", "folds")
 SHARED = ("cells", "outside")  # folders of runs/ whose entries several experiments may need
@@ -59,7 +60,8 @@ def _caches() -> Iterator[tuple[Path, str]]:
 
 def _experiments(recorded: list[ExperimentRecord]) -> Iterator[tuple[Path, str]]:
     """Each runs/NAME/HASH and its kind."""
-    submitted = {record.folder for record in recorded if in_ledger(record)}
+    damaged = "\n".join(ledger.damaged_lines(ledger.ledger_path(simulated=False)))  # may name one: it stays, too
+    submitted = {record.folder for record in recorded if in_ledger(record) or record.folder.name in damaged}
     for folder in sorted(files.runs().glob("*/*")):
         if folder.parent.name in NOT_EXPERIMENTS or folder.name.startswith("."):
             continue
