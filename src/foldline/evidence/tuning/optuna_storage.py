@@ -30,6 +30,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from foldline.core import files, own_files
 from foldline.core.errors import UserError
+from foldline.evidence.tuning import storage_retries
 
 NEEDS = {"postgresql": "psycopg", "grpc": "grpc"}  # scheme -> the module it needs
 TRIES = 4  # to open a database: of two processes that create its tables at the same time, one fails
@@ -144,7 +145,7 @@ def _proxy(address: str) -> BaseStorage:
         raise UserError(f"tune.storage must have the form grpc://HOST:PORT, but is grpc://{address}.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        proxy = GrpcStorageProxy(host=host, port=int(port))
+        proxy = storage_retries.retrying(GrpcStorageProxy, address)(host=host, port=int(port))
     try:
         proxy.wait_server_ready(timeout=CONNECT_S)
     except ConnectionError as error:
