@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from foldline.core.byte_sizes import needed_and_free
 from foldline.core.errors import UserError
 
 try:
@@ -128,8 +129,7 @@ def require_space(count: int, what: str) -> None:
     runs().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(runs()).free
     if count > free:
-        sizes = f"needs about {count / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
-        raise UserError(f"{runs()}: {what} {sizes}. Free some space.")
+        raise UserError(f"{runs()}: {what} needs about {needed_and_free(count, free)}. Free some space.")
 
 
 def write_text(path: Path, text: str) -> None:

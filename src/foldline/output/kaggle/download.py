@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from foldline.core import files, own_files
+from foldline.core.byte_sizes import needed_and_free
 from foldline.core.errors import UserError
 from foldline.output.kaggle.service import Service
 
@@ -125,6 +126,6 @@ def _require_space(folder: Path, count: int) -> None:
     free = shutil.disk_usage(folder).free
     if count > free:
         raise UserError(
-            f"{folder}: the competition's files need up to {count / 2**30:.1f} GiB, archive included, but "
-            f"{free / 2**30:.1f} GiB are free. Free some space, or name another folder."
+            f"{folder}: the competition's files with their archive need up to "
+            f"{needed_and_free(count, free)}. Free some space, or name another folder."
         )
