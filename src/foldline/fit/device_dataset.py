@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foldline.core.chunks import chunks
 from foldline.core.byte_sizes import byte_size
+from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.store import Store, pad
 from foldline.fit.labelled_series import LabelledSeries
