@@ -139,7 +139,7 @@ def test_the_folds_verb_makes_checks_and_rebuilds(rides: Path, home: Path, capsy
 def test_simulate_writes_kaggles_files(home: Path, tmp_path: Path) -> None:
     tiny.run("simulate", "out", "breaths=3", "test_breaths=2", "seed=4")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["sample_submission.csv", "test.csv", "train.csv"]
+    assert names == [".simulated.json", "sample_submission.csv", "test.csv", "train.csv"]
     head = (tmp_path / "out" / "train.csv").read_text().split("\n", 1)[0]
     assert head == "id,breath_id,R,C,time_step,u_in,u_out,pressure"
 
@@ -152,7 +152,9 @@ def test_simulate_never_overwrites_files_unasked(
     assert main(["simulate", str(tmp_path / "real"), "breaths=2", "test_breaths=2"]) == 2
     assert "must be new or hold no CSV file" in capsys.readouterr().err
     assert (tmp_path / "real" / "train.csv").read_text() == "precious\n"
-    assert main(["simulate", str(tmp_path / "real"), "breaths=2", "test_breaths=2", "--force"]) == 0
+    assert main(["simulate", str(tmp_path / "real"), "breaths=2", "test_breaths=2", "--force"]) == 2
+    assert "train.csv is not overwritten" in capsys.readouterr().err
+    assert tiny.tree(tmp_path / "real") == {"train.csv": b"precious\n"}
     assert main(["simulate", str(tmp_path / "real" / "train.csv"), "breaths=2"]) == 2
 
 

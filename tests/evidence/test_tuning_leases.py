@@ -156,3 +156,15 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(
         optuna_storage.open_storage(where, tmp_path)
     extra = requirements.declared(REPOSITORY / "pyproject.toml", ["storage"])
     assert package in {line.partition(">")[0] for line in extra}
+
+
+def test_a_journal_takes_no_other_files_place(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    for content in ("id,value\n1,2", '{"some": "json"}'):
+        path.write_text(content)
+        with pytest.raises(UserError, match="is not overwritten"):
+            optuna_storage.open_storage(str(path), tmp_path)
+        assert path.read_text() == content
+    path.write_text("")
+    optuna_storage.open_study(str(path), tmp_path, "one")
+    assert len(optuna_storage.open_study(str(path), tmp_path, "one").trials) == 0

@@ -27,6 +27,7 @@ class FakeKaggle:
 
     def __init__(self, tables: dict[str, bytes]) -> None:
         self.listed = {name: len(content) for name, content in tables.items()}
+        self.made = dict.fromkeys(tables, "2026-01-01T00:00:00Z")
         self.archive = zipped(tables)
         self.left = 2  # submissions today
         self.scores = {"publicScore": "0.1234", "privateScore": "0.2345"}
@@ -42,7 +43,14 @@ class FakeKaggle:
         """One call of the API."""
         if method == "ListDataFiles":
             names, first = sorted(self.listed), int(request.get("pageToken") or 0)
-            page = [{"name": name, "totalBytes": self.listed[name]} for name in names[first : first + 2]]
+            page = [
+                {
+                    "name": name,
+                    "totalBytes": self.listed[name],
+                    "creationDate": self.made.get(name, "2026-01-01T00:00:00Z"),
+                }
+                for name in names[first : first + 2]
+            ]
             return {"files": page, "nextPageToken": str(first + 2) if first + 2 < len(names) else ""}
         if method == "GetSubmissionLimits":
             return {"numToday": 3, "numTotal": 9, "numAllowedNow": self.left}

@@ -79,14 +79,14 @@ def test_a_download_is_unpacked_noted_and_not_repeated(
 def test_an_interrupted_download_goes_on_where_it_was(fake: FakeKaggle, tmp_path: Path) -> None:
     fake.archive = kaggle_server.zipped({"train.csv": bytes(3 << 20)})
     fake.listed, half = {"train.csv": 3 << 20}, (1 << 20) + 5
-    partial = tmp_path / "data" / SLUG / f"{SLUG}.zip"
+    partial = tmp_path / "data" / SLUG / ".download" / f"{SLUG}.zip"
     partial.parent.mkdir(parents=True)
     partial.write_bytes(fake.archive[:half])  # and the note beside it, as the package leaves them when it is killed
     marker = {"validator": '"one"', "size": len(fake.archive)}
     partial.with_name(partial.name + ".kaggle-partial").write_text(json.dumps(marker))
     tiny.run("download", SLUG)
     assert fake.ranges == ["", f"bytes={half}-"]
-    assert (partial.parent / "train.csv").read_bytes() == bytes(3 << 20)
+    assert (tmp_path / "data" / SLUG / "train.csv").read_bytes() == bytes(3 << 20)
 
 
 def test_a_damaged_archive_is_removed_and_nothing_is_noted(
@@ -96,7 +96,45 @@ def test_a_damaged_archive_is_removed_and_nothing_is_noted(
     fake.archive = fake.archive[:place] + b"X" + fake.archive[place + 1 :]
     assert "is damaged" in refused(["download", SLUG], capfd)
     folder = tmp_path / "data" / SLUG
-    assert not (folder / "download.json").exists() and not (folder / f"{SLUG}.zip").exists()
+    assert not (folder / "download.json").exists() and not list(folder.rglob("*.zip"))
+
+
+def test_a_file_replaced_at_the_same_size_is_fetched_again(fake: FakeKaggle, tmp_path: Path) -> None:
+    tables = {f"{stem}.csv": table.write_csv().encode() for stem, table in tiny.frames().items()}
+    tiny.run("download", SLUG)
+    tables["test.csv"] = tables["test.csv"].replace(b"0.5", b"0.6")
+    fake.archive = kaggle_server.zipped(tables)
+    fake.made["test.csv"] = "2026-02-02T00:00:00Z"
+    tiny.run("download", SLUG)
+    assert (tmp_path / "data" / SLUG / "test.csv").read_bytes() == tables["test.csv"]
+    tiny.run("download", SLUG)
+    assert len(fake.ranges) == 2
+
+
+@pytest.mark.parametrize("name", ["train.csv", f"{SLUG}.zip"])
+def test_files_that_no_download_wrote_stay(
+    name: str, fake: FakeKaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "data" / SLUG / name
+    path.parent.mkdir(parents=True)
+    path.write_text("precious")
+    code = main(["download", SLUG])
+    assert path.read_text() == "precious"
+    if name == "train.csv":
+        assert code == 2 and "train.csv is not overwritten" in capfd.readouterr().err
+        assert sorted(path.name for path in path.parent.iterdir()) == [".download", "train.csv"]
+        path.rename(tmp_path / "aside.csv")
+        tiny.run("download", SLUG)
+
+
+def test_a_downloaded_file_that_was_changed_since_stays(fake: FakeKaggle, tmp_path: Path) -> None:
+    tiny.run("download", SLUG)
+    train, test = (tmp_path / "data" / SLUG / name for name in ("train.csv", "test.csv"))
+    changed = train.read_bytes().replace(b"0.5", b"0.7")
+    train.write_bytes(changed)
+    test.unlink()
+    assert main(["download", SLUG]) == 2
+    assert train.read_bytes() == changed and not test.exists()
 
 
 def test_an_archive_that_differs_from_the_list_is_a_warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import sys
@@ -224,7 +225,7 @@ def waits(home: Path, name: str) -> Path:
     """A run that was offline."""
     folder = home / "runs" / "rides" / "0123" / "wandb" / f"offline-run-20260101_00000{name}"
     folder.mkdir(parents=True)
-    (folder / f"run-{name}.wandb").touch()
+    (folder / f"run-{name}.wandb").write_bytes(b"a header and more")
     return folder
 
 
@@ -254,12 +255,50 @@ def test_waiting_runs_are_sent_once(home: Path, sent: Path, capsys: pytest.Captu
     assert capsys.readouterr().out == "nothing waits to be sent\n"
 
 
-def test_a_run_that_wandb_refuses_ends_the_sending_and_no_key_is_shown(home: Path, sent: Path) -> None:
+def test_runs_that_wandb_refuses_keep_back_no_other_and_no_key_is_shown(home: Path, sent: Path) -> None:
     for name in ("1", "2", "3"):
         waits(home, name)
-    with pytest.raises(Finding, match=r"refused \(key\)\)\. 1 of 3 runs are sent") as caught:
-        verb.run(Arguments("track", ["sync"]), Terminal(quiet=True))
-    assert KEY not in str(caught.value) and len(wandb_offline.waiting(home / "runs")) == 2
+    for _ in range(2):
+        with pytest.raises(Finding, match=r"of \d runs are sent; .*\n  - .*00002: refused \(key\)") as caught:
+            verb.run(Arguments("track", ["sync"]), Terminal(quiet=True))
+        assert KEY not in str(caught.value) and [path.name[-1] for path in wandb_offline.waiting(home / "runs")] == [
+            "2"
+        ]
+
+
+def test_a_run_that_was_killed_as_it_began_is_named_and_left_out(
+    home: Path, sent: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = waits(home, "1").glob("*.wandb")
+    file.write_bytes(b":W&B\x00\x00\x00")  # a header only
+    waits(home, "3")
+    assert verb.run(Arguments("track", ["sync"]), Terminal(quiet=True)) == 0
+    output = capsys.readouterr()
+    assert output.out == "sent: 1 runs\n" and "00001 holds nothing" in output.err
+    assert not file.with_suffix(".wandb.synced").exists()
+
+
+def test_an_id_in_the_environment_is_no_cells(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = {
+        "WANDB_RUN_ID": "one",
+        "WANDB_RESUME": "must",
+        "WANDB_RUN_GROUP": "theirs",
+        "WANDB_NAME": "theirs",
+        "WANDB_JOB_TYPE": "theirs",
+        "WANDB_SWEEP_ID": "theirs",
+    }
+    for name, value in outside.items():
+        monkeypatch.setenv(name, value)
+    summary = Summary(config={}, values={"score": 0.25}, pages={}, artifacts={})
+    for folder in ("first", "second"):
+        with WandbTracker(TrackConfig(wandb="offline"), "rides", tmp_path / folder, "train") as tracker:
+            tracker.log_summary(summary)
+            assert not tracker.trouble
+    runs = [written(path, "run")[0] for path in tmp_path.rglob("*.wandb")]
+    assert len({run.run_id for run in runs}) == 2 and "one" not in {run.run_id for run in runs}
+    assert {(run.run_group, run.display_name, run.job_type) for run in runs} == {("rides", "summary", "train")}
+    assert not any(run.sweep_id for run in runs)
+    assert {name: os.environ[name] for name in outside} == outside
 
 
 def test_sending_needs_a_key(home: Path) -> None:

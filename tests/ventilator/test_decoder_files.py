@@ -108,3 +108,22 @@ def test_check_finds_a_moved_row(table: pl.DataFrame) -> None:
     assert len(bends(table, good)) == 0
     moved.grid[100] += 800
     assert np.isin(100, bends(table, moved))
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_only_an_older_output_is_replaced(table: pl.DataFrame, tmp_path: Path, name: str) -> None:
+    src, out = write(table, tmp_path / "in.csv"), tmp_path / name
+    for content in (table.write_csv().encode(), b"id,pressure,kind,kp,ki,kt,more\n", b"\x00\xff"):
+        out.write_bytes(content)
+        with pytest.raises(ValueError, match="is not overwritten"):
+            decode_file(src, out)
+        assert out.read_bytes() == content
+    with pytest.raises(ValueError, match="is not overwritten"):
+        decode_file(src, src)
+    out.write_bytes(b"")
+    rows = decode_file(src, out)
+    assert decode_file(src, out).equals(rows)
+    out.unlink()
+    out.mkdir()
+    with pytest.raises(ValueError, match="is not overwritten"):
+        decode_file(src, out)

@@ -186,7 +186,8 @@ Shows what takes space under runs/, by what it is needed for. Deletes the kinds 
   ./run.sh clean old                                   experiments before the latest of their name
   ./run.sh clean ledger                                what only lines of the committed ledger need
 
-The latest experiment, search, ablation or study of each name is always kept, with its cells."""
+The latest experiment, search, ablation or study of each name is always kept, with its cells. While another command
+uses runs/, nothing is deleted (exit code 2); a command that begins during a deletion waits for its end."""
 
 COMPLETION = """\
 Prints a script that completes verbs, options, configs and keys of configs, for bash or zsh.

@@ -100,8 +100,12 @@ def _dispatch(argv: list[str]) -> int:
     from foldline.core.console import Terminal  # rich and the verbs' libraries take seconds: --help needs none of them
 
     terminal = Terminal(quiet="--quiet" in arguments.flags, as_json="--json" in arguments.flags)
-    module = importlib.import_module(f"foldline.cli.{VERBS[name].module}")
-    code: int = module.run(arguments, terminal)
+    from foldline.cli import housekeeping  # it imports numpy
+
+    with housekeeping.runs_in_use(name, terminal):
+        housekeeping.before(name, terminal)
+        module = importlib.import_module(f"foldline.cli.{VERBS[name].module}")
+        code: int = module.run(arguments, terminal)
     return code
 
 

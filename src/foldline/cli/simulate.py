@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from foldline.cli.main import Arguments
-from foldline.core import strict_tables
+from foldline.core import files, own_files, strict_tables
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
+
+WRITTEN = ("train.csv", "test.csv", "sample_submission.csv", "truth.csv", "hidden.csv")
+MARK = ".simulated.json"  # beside them: file -> its SHA-256; empty while they are being written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +41,14 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
             raise UserError(f"`simulate` takes key=value with a number or true/false, but got {text!r}.") from error
     size = strict_tables.build(Size, values, "simulate")
     total = size.breaths + size.test_breaths
-    there = [path.name for path in out.glob("*.csv")] if out.is_dir() else [out.name] if out.exists() else []
-    if there and (not out.is_dir() or "--force" not in arguments.flags):
-        raise UserError(
-            f"{out} must be new or hold no CSV file, but there is {', '.join(there)}. Name another folder, or --force."
-        )
+    _require_own(out, "--force" in arguments.flags)
     with terminal.bar("simulating", "breaths") as update:
+
+        def on_progress(done: int) -> None:
+            update(done, total)
+            if done == total:  # next the files get their names, and a kill in between leaves some of them
+                files.write_json(out / MARK, dict.fromkeys(WRITTEN, ""))
+
         try:
             simulator.write_competition(
                 out,
@@ -51,9 +56,33 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
                 test_breaths=size.test_breaths,
                 seed=size.seed,
                 truth=size.truth,
-                on_progress=lambda done: update(done, total),
+                on_progress=on_progress,
             )
         except ValueError as error:
             raise UserError(f"simulate: {error}") from error
+    files.write_json(out / MARK, {name: files.sha256(out / name) for name in WRITTEN if (out / name).exists()})
     terminal.result({"folder": str(out), **strict_tables.plain(size)}, f"simulated: {out}")
     return 0
+
+
+def _require_own(out: Path, force: bool) -> None:
+    """Refuse a folder with CSV files; with `force`, one with CSV files that this verb did not write as they are."""
+    there = [path.name for path in sorted(out.glob("*.csv"))] if out.is_dir() else [out.name] if out.exists() else []
+    if there and not (force and out.is_dir()):
+        raise UserError(
+            f"{out} must be new or hold no CSV file, but there is {', '.join(there)}. Name another folder; --force "
+            "replaces an older simulation."
+        )
+    made = _made(out / MARK)
+    for name in there:
+        own = name in made and made[name] in ("", files.sha256(out / name))
+        own_files.require_own(out / name, own, "a simulated file", "Name another folder, or move it away.")
+
+
+def _made(mark: Path) -> dict[str, str]:
+    """Read the mark; empty where there is none, or a damaged one."""
+    try:
+        found = files.read_json(mark)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.core.errors import UserError
+from foldline.core.errors import Finding, UserError
 from foldline.experiment.preparation import short_path
 from foldline.output.tracking import TrackConfig, mode_of, wandb_offline
 
@@ -25,15 +25,31 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
             terminal.say(f"  {short_path(path)}")
         terminal.result({"waiting": len(runs)}, f"dry run: {len(runs)} runs would be sent")
         return 0
-    sent = 0
-    if runs:
-        with terminal.bar("sending to wandb", "runs") as update:
-            for path in wandb_offline.sync(runs):
-                sent += 1
-                terminal.say(f"  {short_path(path)}")
-                update(sent, len(runs))
+    for path in wandb_offline.empty(files.runs()):
+        terminal.warn(f"{short_path(path)} holds nothing, because its run was killed as it began: it is left out")
+    failed = _send(runs, terminal) if runs else {}
+    sent = len(runs) - len(failed)
+    if failed:
+        listed = "\n".join(f"  - {short_path(path)}: {problem}" for path, problem in failed.items())
+        raise Finding(
+            f"{sent} of {len(runs)} runs are sent; wandb could not send these, which `./run.sh track sync` tries again:"
+            f"\n{listed}"
+        )
     terminal.result({"sent": sent}, f"sent: {sent} runs" if sent else "nothing waits to be sent")
     return 0
+
+
+def _send(runs: list[Path], terminal: Terminal) -> dict[Path, str]:
+    """Send runs, and return those that could not be sent, with the reason."""
+    failed: dict[Path, str] = {}
+    with terminal.bar("sending to wandb", "runs") as update:
+        for number, (path, problem) in enumerate(wandb_offline.sync(runs), start=1):
+            if problem:
+                failed[path] = problem
+            else:
+                terminal.say(f"  {short_path(path)}")
+            update(number, len(runs))
+    return failed
 
 
 def _show(runs: list[Path], terminal: Terminal) -> None:

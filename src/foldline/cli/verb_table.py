@@ -23,6 +23,25 @@ class Verb:
     shorthands: Mapping[str, str] = field(default_factory=dict)  # option with a value -> its override's beginning
 
 
+# Verbs that write under runs/, and those that only read there: meanwhile `clean` deletes nothing (core/runs_lock.py).
+WRITING_RUNS = (
+    "train",
+    "tune",
+    "ablate",
+    "study",
+    "blend",
+    "infer",
+    "audit",
+    "report",
+    "folds",
+    "submit",
+    "bundle",
+    "bench",
+)
+READING_RUNS = ("board", "track", "score", "doctor")
+ENTERING = ("train", "blend", "infer", "submit")  # verbs that write into the ledger: it is checked before they begin
+
+
 VERBS: dict[str, Verb] = {
     "train": Verb(
         "train",
@@ -120,7 +139,7 @@ VERBS: dict[str, Verb] = {
         "write a simulated competition",
         "OUT [breaths=N] [test_breaths=N] [seed=S] [truth=true]",
         help_texts.SIMULATE,
-        {"--force": "write although the folder holds CSV files"},
+        {"--force": "replace an older simulation in that folder"},
     ),
     "decode": Verb(
         "decode",

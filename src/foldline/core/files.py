@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from foldline.core.byte_sizes import needed_and_free
 from foldline.core.errors import UserError
 
 try:
@@ -128,8 +129,7 @@ def require_space(count: int, what: str) -> None:
     runs().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(runs()).free
     if count > free:
-        sizes = f"needs about {count / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free"
-        raise UserError(f"{runs()}: {what} {sizes}. Free some space.")
+        raise UserError(f"{runs()}: {what} needs about {needed_and_free(count, free)}. Free some space.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -177,17 +177,31 @@ def replace_symlink(link: Path, target: Path) -> None:
 
 
 @contextmanager
-def lock(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold an exclusive lock on a file, and wait while another process holds it; on_wait() is called before that.
+def lock(path: Path, on_wait: Callable[[], None] | None = None, shared: bool = False) -> Iterator[None]:
+    """Hold a lock on a file, and wait while another process holds it; on_wait() is called before that.
 
     The kernel frees the lock when its holder dies.
+
+    Args:
+        shared: others may hold it too, if they share it; else it is held by one alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with _lock_file(path, shared) as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if on_wait:
                 on_wait()
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            fcntl.flock(stream, kind)
         yield
+
+
+def _lock_file(path: Path, shared: bool) -> IO[str]:
+    """Open the file of a lock; to share one that somebody else has made, reading it is enough."""
+    try:
+        return path.open("a+")  # NFS wants a file open for reading to share a lock, and for writing to hold it alone
+    except PermissionError:
+        if shared and path.exists():
+            return path.open()
+        raise

@@ -18,9 +18,11 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from foldline.core import files
+from foldline.core import files, own_files
 from foldline.core.errors import UserError, shortened
 from foldline.data.table import Table
+
+MARK = "# foldline folds:"  # a fold file begins with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +104,11 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
     """Assign the series to folds, and write the file if `save`.
 
     Raises:
-        UserError: there are fewer series with scored rows than folds, or no stratum is large enough.
+        UserError: there are fewer series with scored rows than folds, or no stratum is large enough;
+            folds.file is something else.
     """
+    if save:
+        require_own(path, config)
     keys, strata, has_scored = table.keys, np.asarray(strata_of(config, table)), _has_scored_rows(table)
     scored = np.count_nonzero(has_scored)
     if config.k > scored:
@@ -117,10 +122,20 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
     assignment[~has_scored] = _in_turn(config, strata[~has_scored])
     body = pl.DataFrame({table.data.key: _texts(keys), "fold": assignment}).write_csv()
     series = _series_hash(keys, strata.tolist())
-    head = f"# foldline folds: kind={config.kind} k={config.k} seed={config.seed} series={series}"
+    head = f"{MARK} kind={config.kind} k={config.k} seed={config.seed} series={series}"
     if save:
         files.write_text(path, f"{head} rows={_text_hash(body)}\n{body}")
     return Folds(path, assignment, config.k)
+
+
+def require_own(path: Path, config: FoldsConfig) -> None:
+    """Refuse to write a fold file over something else; a file under folds/ is foldline's by its name.
+
+    Raises:
+        UserError
+    """
+    own = path.is_file() if not config.file else own_files.begins_with(path, MARK.encode())
+    own_files.require_own(path, own, "a fold file", "Name another one with folds.file=PATH, or move it away.")
 
 
 def _has_scored_rows(table: Table) -> np.ndarray:
@@ -195,12 +210,14 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
         UserError
     """
     way_out = f"Rebuild it with `{_command(config, table, name)}`, or name another one with folds.file=PATH."
+    if config.file and not own_files.begins_with(path, MARK.encode()):  # --force would refuse it, too
+        way_out = "Name another one with folds.file=PATH, which is made if it is not there."
     try:
         head, _, body = path.read_text(encoding="utf-8").partition("\n")
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
     facts = dict(word.split("=", 1) for word in head.split() if "=" in word)
-    if not head.startswith("# foldline folds:") or facts.get("rows") != _text_hash(body):
+    if not head.startswith(MARK) or facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
     saved = pl.read_csv(io.StringIO(body), infer_schema=False)
     _check_series(path, saved, table, way_out)

@@ -19,10 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from foldline.core import files
+from foldline.core import files, runs_lock
 from foldline.core.errors import UserError
 from foldline.experiment import runs_index
 from foldline.experiment.runs_index import ExperimentRecord
+from foldline.run import ledger
 
 CACHES = ("store", "data", "exact", "probes", "folds")
 SHARED = ("cells", "outside")  # folders of runs/ whose entries several experiments may need
@@ -59,7 +60,8 @@ def _caches() -> Iterator[tuple[Path, str]]:
 
 def _experiments(recorded: list[ExperimentRecord]) -> Iterator[tuple[Path, str]]:
     """Each runs/NAME/HASH and its kind."""
-    submitted = {record.folder for record in recorded if in_ledger(record)}
+    damaged = "\n".join(ledger.damaged_lines(ledger.ledger_path(simulated=False)))  # may name one: it stays, too
+    submitted = {record.folder for record in recorded if in_ledger(record) or record.folder.name in damaged}
     for folder in sorted(files.runs().glob("*/*")):
         if folder.parent.name in NOT_EXPERIMENTS or folder.name.startswith("."):
             continue
@@ -97,18 +99,30 @@ def size_of(path: Path) -> int:
 def remove(items: list[Item]) -> int:
     """Delete items and return the freed bytes. An interrupted call leaves nothing that looks complete and is not.
 
+    What has changed its kind since it was listed stays: a run may have ended meanwhile, and needs its cells.
+
     Raises:
-        UserError: a run is going on.
+        UserError: another command uses runs/. It is not waited for, and nothing is deleted.
     """
-    refuse_running()
-    for item in items:
-        gone = item.path
-        if not gone.name.endswith(GONE):
-            gone = item.path.with_name(f".{item.path.name}{GONE}")
-            _delete(gone)  # what an interrupted call has left of the same name
-            item.path.rename(gone)  # first: deleting a folder takes many steps, renaming it a single one
-        _delete(gone)
-    return sum(item.size for item in items)
+    try:
+        with runs_lock.alone():
+            refuse_running()
+            still = {(item.path, item.kind) for item in survey()}
+            chosen = [item for item in items if (item.path, item.kind) in still]
+            for item in chosen:
+                _remove(item.path)
+    except runs_lock.InUse:
+        raise _in_use(runs_lock.path()) from None
+    return sum(item.size for item in chosen)
+
+
+def _remove(path: Path) -> None:
+    gone = path
+    if not gone.name.endswith(GONE):
+        gone = path.with_name(f".{path.name}{GONE}")
+        _delete(gone)  # what an interrupted call has left of the same name
+        path.rename(gone)  # first: deleting a folder takes many steps, renaming it a single one
+    _delete(gone)
 
 
 def _delete(path: Path) -> None:
@@ -120,21 +134,27 @@ def _delete(path: Path) -> None:
 
 
 def refuse_running() -> None:
-    """Refuse while another process holds a lock: it may be reading what would be deleted.
+    """Refuse while another process holds the lock of a cell or a store: a worker that has lost its parent, say.
 
     Raises:
         UserError: naming the lock.
     """
-    held = running()
+    held = running(besides=runs_lock.path())
     if held is not None:
-        way_out = "Wait for it, or end it, and clean then."
-        raise UserError(f"Nothing is deleted while a run goes on (it holds {held}). {way_out}")
+        raise _in_use(held)
 
 
-def running() -> Path | None:
-    """Return a lock that another process holds; None where no run goes on."""
+def _in_use(held: Path) -> UserError:
+    way_out = "Wait for it, or end it, and clean then."
+    return UserError(f"Nothing is deleted while a run goes on (it holds {held}). {way_out}")
+
+
+def running(besides: Path | None = None) -> Path | None:
+    """Return a lock that another process holds or shares; None where no run goes on. besides: a lock of this one's."""
     for path in sorted((files.runs() / "locks").glob("*")):
-        with path.open("a") as stream:
+        if path == besides:
+            continue
+        with path.open("a+") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

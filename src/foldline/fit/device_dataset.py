@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foldline.core.byte_sizes import byte_size
 from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.store import Store, pad
@@ -85,10 +86,10 @@ def place(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int, d
     if placed is not None:
         return placed
     count = sum(len(part.series) for part in labelled_sets)
-    size = 4 * count * steps * labelled_sets[0].store.channels / 2**30
+    size = byte_size(4 * count * steps * labelled_sets[0].store.channels)
     raise UserError(
         f"The device's memory is full before the first pass: {count} series of {steps} steps with all their features "
-        f"take {size:.1f} GiB. Crop more steps (train.margin), leave out feature families, or train fewer cells at "
+        f"take {size}. Crop more steps (train.margin), leave out feature families, or train fewer cells at "
         "once (executor.together)."
     )
 

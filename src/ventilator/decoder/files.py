@@ -19,6 +19,7 @@ from ventilator.decoder.kernels import CACHE
 
 CHUNK_BREATHS: Final = 2000  # breaths between two saves: 10 to 20 s of work on 2 cores
 SUFFIXES: Final = (".csv", ".parquet")
+COLUMNS: Final = ["id", "pressure", "kind", "kp", "ki", "kt"]  # of the output, which is known by them
 
 
 def decode_file(
@@ -28,16 +29,17 @@ def decode_file(
 
     Args:
         src: CSV or Parquet with the competition's columns; a breath's rows may lie anywhere.
-        dst: .csv or .parquet, replaced if it exists.
+        dst: .csv or .parquet; an older one is replaced, anything else is not.
         progress: called with breaths done and breaths in all.
         chunk_breaths: breaths between two saves.
 
     Raises:
-        ValueError: a column is missing, or a file is empty, or neither CSV nor Parquet.
+        ValueError: a column is missing, or a file is empty, or neither CSV nor Parquet; `dst` holds something else.
         FileNotFoundError: there is no `src`.
     """
-    frame = read(src)
     _check_suffix(dst)
+    _refuse_foreign(dst)
+    frame = read(src)
     parts = dst.parent / f".{dst.name}.{_fingerprint(src, chunk_breaths)}.parts"
     for stale in set(dst.parent.glob(f".{dst.name}.*.parts")) - {parts}:
         shutil.rmtree(stale)
@@ -72,6 +74,28 @@ def read(src: Path) -> pl.DataFrame:
     check_columns(names, str(src))
     columns = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out"]
     return table.select([name for name in columns if name in names]).collect()
+
+
+def _refuse_foreign(dst: Path) -> None:
+    """Refuse to overwrite what is no output of the decoder, which the names of the columns say."""
+    if (dst.exists() or dst.is_symlink()) and not (dst.is_file() and _is_output(dst)):
+        wanted = ",".join(COLUMNS)
+        raise ValueError(
+            f"{dst} is not overwritten, because it is there and is no output of the decoder, whose columns are "
+            f"{wanted}. Name another file, or move it away."
+        )
+
+
+def _is_output(path: Path) -> bool:
+    """Whether a file is an older output, or empty."""
+    if path.suffix == ".csv":
+        head = ",".join(COLUMNS).encode()
+        with path.open("rb") as stream:
+            return stream.read(len(head) + 1) in (b"", head + b"\n")
+    try:
+        return pl.scan_parquet(path, glob=False).collect_schema().names() == COLUMNS
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):  # no Parquet file, or a damaged one
+        return path.stat().st_size == 0
 
 
 def _check_suffix(path: Path) -> None:

@@ -28,11 +28,13 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from foldline.core import files
+from foldline.core import files, own_files
 from foldline.core.errors import UserError
+from foldline.evidence.tuning import storage_retries
 
 NEEDS = {"postgresql": "psycopg", "grpc": "grpc"}  # scheme -> the module it needs
 TRIES = 4  # to open a database: of two processes that create its tables at the same time, one fails
+JOURNAL_MARK = b'{"op_code"'  # Optuna's first bytes; a lock on another file would cut off its last line
 CONNECT_S = 10.0  # longest wait for a gRPC proxy
 
 
@@ -101,6 +103,8 @@ def _byte(stream: IO[bytes], at: int) -> bytes:
 
 
 def _journal(path: Path) -> BaseStorage:
+    way_out = "Name another one with tune.storage=PATH."
+    own_files.require_own(path, own_files.begins_with(path, JOURNAL_MARK), "a journal", way_out)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     return JournalStorage(JournalFileBackend(str(path), lock_obj=KernelLock(path)))
@@ -141,7 +145,7 @@ def _proxy(address: str) -> BaseStorage:
         raise UserError(f"tune.storage must have the form grpc://HOST:PORT, but is grpc://{address}.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        proxy = GrpcStorageProxy(host=host, port=int(port))
+        proxy = storage_retries.retrying(GrpcStorageProxy, address)(host=host, port=int(port))
     try:
         proxy.wait_server_ready(timeout=CONNECT_S)
     except ConnectionError as error:

@@ -35,6 +35,7 @@ DECODING = ("numba",)  # by the decoder
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
 NOT_NEEDED = ("*.npy", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
+DESCRIPTION = "dataset-metadata.json"
 NOTEBOOK = "-notebook"  # the notebook's name is the data set's and this
 
 
@@ -70,7 +71,7 @@ def pack(stored: StoredExperiment, options: Options) -> dict[str, Any]:
     slug = slug_of(stored.config.name)
     title = slug.replace("-", " ")
     described = {"title": title, "id": f"{options.owner}/{slug}", "licenses": [{"name": "other"}]}
-    files.write_json(dataset / "dataset-metadata.json", described)
+    files.write_json(dataset / DESCRIPTION, described)
     files.write_json(notebook / f"{slug}.ipynb", notebook_of(stored, manifest))
     on_gpu = any(cell.depends["train"].get("device") == "cuda" for cell in stored.plan)
     files.write_json(notebook / "kernel-metadata.json", _kernel_metadata(options, slug, on_gpu))
@@ -93,8 +94,29 @@ def _check(stored: StoredExperiment, out: Path) -> None:
             f"{stored.config.name}: the blend weighs {', '.join(outside)}, whose predictions came from outside: "
             "there is no model that could predict on Kaggle. Run `./run.sh blend` without it first."
         )
-    if out.exists() and not (out / "dataset" / kernel.MANIFEST).is_file():
+    if (out.exists() or out.is_symlink()) and not (out / "dataset" / kernel.MANIFEST).is_file():
         raise UserError(f"{out} must be new, or an older bundle, but is something else. Give another folder: out=DIR")
+    foreign = _foreign(out)
+    if foreign:
+        raise UserError(
+            f"{out} is an older bundle, but {foreign[0]} was put into it"
+            f"{f' with {len(foreign) - 1} others' if foreign[1:] else ''}, and would be lost. Move it away, or give "
+            "another folder: out=DIR"
+        )
+
+
+def _foreign(out: Path) -> list[str]:
+    """List the files of an older bundle that `pack` did not write."""
+    if not out.exists():
+        return []
+    try:
+        manifest = files.read_json(out / "dataset" / kernel.MANIFEST)
+    except ValueError as error:
+        raise UserError(f"{out} has a damaged {kernel.MANIFEST}. Move it away, or give another: out=DIR") from error
+    own = {f"dataset/{name}" for name in [*manifest["files"], kernel.MANIFEST, DESCRIPTION]}
+    own |= {f"notebook/{name}" for name in (f"{slug_of(manifest['name'])}.ipynb", "kernel-metadata.json")}
+    there = [path.relative_to(out).as_posix() for path in sorted(out.rglob("*")) if not path.is_dir()]
+    return [name for name in there if name not in own]
 
 
 def _copy_code(target: Path) -> None:

@@ -1,7 +1,8 @@
 """Download a competition's files: one archive, fetched by Kaggle's package, checked and unpacked.
 
-download.json beside the files holds the competition's name, so that `submit` knows where submissions go, and the list
-of files, so that a second download fetches nothing.
+download.json beside the files holds the competition's name, so that `submit` knows where submissions go, Kaggle's list
+of files with their dates, so that a second download fetches nothing unless a file was replaced, and a checksum of each:
+a file that is not, or no longer, what a download wrote is never overwritten.
 """
 
 from __future__ import annotations
@@ -10,31 +11,39 @@ import shutil
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
-from foldline.core import files
+from foldline.core import files, own_files
+from foldline.core.byte_sizes import needed_and_free
 from foldline.core.errors import UserError
 from foldline.output.kaggle.service import Service
 
 NOTE = "download.json"
+DRAFT = ".download"  # folder of what is being fetched, inside the target
 
 
 def fetch(service: Service, folder: Path, quiet: bool) -> dict[str, int]:
     """Put a competition's files into a folder unless they are there, and return their sizes in bytes.
 
     Raises:
-        UserError: Kaggle refuses, the archive is damaged, or the disk is too small.
+        UserError: Kaggle refuses, the archive is damaged, the disk is too small, or other files are in the place.
     """
-    listed = service.files()
+    found = service.files()
+    sizes = {name: file.size for name, file in found.items()}
+    listed: dict[str, Any] = {"listed": sizes, "made": {name: file.made for name, file in found.items()}}
     note = folder / NOTE
     known = files.read_json(note) if note.is_file() else {}
-    if known.get("competition") == service.competition and known["listed"] == listed and _there(folder, known["files"]):
+    same = known.get("competition") == service.competition and {name: known.get(name) for name in listed} == listed
+    if same and _there(folder, known["files"]):
         return dict(known["files"])
     folder.mkdir(parents=True, exist_ok=True)
-    _require_space(folder, 2 * sum(listed.values()))  # for the files and their archive, which may be as large
-    archive = service.download(folder, quiet)
-    unpacked = unpack(archive, folder)
-    archive.unlink()
-    files.write_json(note, {"competition": service.competition, "listed": listed, "files": unpacked})
+    _require_space(folder, 2 * sum(sizes.values()))  # for the files and their archive, which may be as large
+    draft = folder / DRAFT  # all in it is a download's: an archive of the same name that somebody has put there stays
+    draft.mkdir(exist_ok=True)
+    archive = service.download(draft, quiet)
+    unpacked, sums = unpack(archive, folder, known)
+    shutil.rmtree(draft)
+    files.write_json(note, {"competition": service.competition, **listed, "files": unpacked, "crc32": sums})
     return unpacked
 
 
@@ -59,24 +68,50 @@ def competition_of(folder: Path) -> str:
     return str(files.read_json(note)["competition"]) if note.is_file() else ""
 
 
-def unpack(archive: Path, folder: Path) -> dict[str, int]:
-    """Unpack an archive, verify the checksum of each file, and return their sizes in bytes.
+def unpack(archive: Path, folder: Path, known: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """Unpack an archive, verify the checksum of each file, and return their sizes in bytes and their checksums.
+
+    Args:
+        known: the note of the download before, empty without one.
 
     Raises:
-        UserError: it is damaged. It is removed then, because continuing its download would not repair it.
+        UserError: it is damaged. It is removed then, because continuing its download would not repair it. Or a file
+            would be overwritten that no download wrote; nothing is unpacked then.
     """
-    sizes = {}
     try:
         with zipfile.ZipFile(archive) as opened:
-            for info in opened.infolist():
-                if not info.is_dir():
-                    with opened.open(info) as packed, files.atomic(_inside(folder, info.filename)) as stream:
-                        shutil.copyfileobj(packed, stream, 1 << 20)
-                    sizes[info.filename] = info.file_size
+            packed = [info for info in opened.infolist() if not info.is_dir()]
+            for info in packed:
+                _require_own(_inside(folder, info.filename), info, known)
+            for info in packed:
+                with opened.open(info) as source, files.atomic(_inside(folder, info.filename)) as stream:
+                    shutil.copyfileobj(source, stream, 1 << 20)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         archive.unlink()
         raise UserError(f"{archive} is damaged ({error}). It was removed; run the same command again.") from error
-    return sizes
+    return {info.filename: info.file_size for info in packed}, {info.filename: info.CRC for info in packed}
+
+
+def _require_own(path: Path, info: zipfile.ZipInfo, known: dict[str, Any]) -> None:
+    """Refuse to overwrite a file that is neither the archive's nor as the download before has written it."""
+    if not path.is_file():
+        own = False  # a folder, or nothing
+    elif path.stat().st_size not in (info.file_size, known.get("files", {}).get(info.filename)):
+        own = False
+    else:
+        noted = known.get("crc32", {}).get(info.filename)
+        own = _crc32(path) in (info.CRC, noted) or (noted is None and info.filename in known.get("files", {}))
+    way_out = "Move it away, or name another folder: ./run.sh download COMPETITION FOLDER"
+    own_files.require_own(path, own, "a downloaded file", way_out)
+
+
+def _crc32(path: Path) -> int:
+    """Compute the checksum that archives have of their files."""
+    found = 0
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -91,6 +126,6 @@ def _require_space(folder: Path, count: int) -> None:
     free = shutil.disk_usage(folder).free
     if count > free:
         raise UserError(
-            f"{folder}: the competition's files need up to {count / 2**30:.1f} GiB, archive included, but "
-            f"{free / 2**30:.1f} GiB are free. Free some space, or name another folder."
+            f"{folder}: the competition's files with their archive need up to "
+            f"{needed_and_free(count, free)}. Free some space, or name another folder."
         )

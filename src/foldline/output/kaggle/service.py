@@ -21,6 +21,14 @@ PAGE = 100  # entries of a list that one request returns
 
 
 @dataclass(frozen=True)
+class ListedFile:
+    """A competition's file as Kaggle lists it."""
+
+    size: int  # bytes, unpacked
+    made: str  # when it was put there: another one for a file that was replaced
+
+
+@dataclass(frozen=True)
 class Limits:
     """How many submissions Kaggle allows."""
 
@@ -58,14 +66,15 @@ class Service:
             self._api = importlib.import_module("kaggle.api.kaggle_api_extended").KaggleApi()
             self._api.authenticate()
 
-    def files(self) -> dict[str, int]:
-        """List the competition's files: name -> size in bytes, unpacked."""
-        found: dict[str, int] = {}
+    def files(self) -> dict[str, ListedFile]:
+        """List the competition's files, by name."""
+        found: dict[str, ListedFile] = {}
         token = None
         while True:
             with self._errors_as_sentences():
                 answer = self._api.competition_list_files(self.competition, page_token=token, page_size=PAGE)
-            found |= {file.name: file.total_bytes for file in answer.files or []}
+            for file in answer.files or []:
+                found[file.name] = ListedFile(file.total_bytes, str(file.creation_date or ""))
             token = answer.next_page_token
             if not token:
                 return found

@@ -8,12 +8,30 @@ from __future__ import annotations
 
 import netrc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from foldline.run.tracker import Mode, TrackConfig
 
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
+# Variables that say which run a process is. Each cell is a run of its own, and an id from outside would make all
+# of them one; a group, name or job of theirs is foldline's to say, too.
+RUNS_OWN = (
+    *("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_RESUME_FROM", "WANDB_FORK_FROM", "WANDB_SWEEP_ID"),
+    *("WANDB_RUN_GROUP", "WANDB_NAME", "WANDB_RUN_NAME", "WANDB_JOB_TYPE", "WANDB_RUN_JOB_TYPE"),
+)
+
+
+@contextmanager
+def runs_own_hidden() -> Iterator[None]:
+    """Take the variables that say which run this is out of the environment."""
+    hidden = {name: os.environ.pop(name) for name in RUNS_OWN if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def mode_of(config: TrackConfig) -> Mode:

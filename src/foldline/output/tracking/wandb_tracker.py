@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from foldline.core import strict_tables
-from foldline.output.tracking.wandb_mode import key_found, mode_of, without_key
+from foldline.output.tracking.wandb_mode import key_found, mode_of, runs_own_hidden, without_key
 from foldline.run.cells import Cell
 from foldline.run.tracker import TrackConfig
 
@@ -100,7 +100,8 @@ class WandbTracker:
         import wandb
 
         try:
-            self.runs[key] = self._init(wandb, name, config, self.mode)
+            with runs_own_hidden():
+                self.runs[key] = self._init(wandb, name, config, self.mode)
         except (wandb.errors.Error, OSError) as error:
             self.reason = self.reason or f"wandb {self.mode} did not start ({_first_line(error)})"
             if self.mode != "online":

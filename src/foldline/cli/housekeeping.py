@@ -1,0 +1,54 @@
+"""What happens around every verb: `clean` is kept out, the ledger is checked, what kills have left is swept away."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from foldline.cli.verb_table import ENTERING, READING_RUNS, WRITING_RUNS
+from foldline.core import files, runs_lock
+from foldline.core.console import Terminal
+from foldline.run import ledger
+
+# What core/files.atomic calls its temporary files; in the swept folders it writes CSV files and damaged lines only.
+TEMPORARY = re.compile(r"\..+\.csv(\.damaged)?\.[a-z0-9_]{8}")
+OLD_S = 600.0  # writing one takes less than a second: an older one was left by a kill
+
+
+@contextmanager
+def runs_in_use(verb: str, terminal: Terminal) -> Iterator[None]:
+    """Keep `clean` from deleting anything as long as a verb runs that uses runs/; wait while it deletes something."""
+    if verb not in (*READING_RUNS, *WRITING_RUNS) or (verb in READING_RUNS and not files.runs().is_dir()):
+        yield
+        return
+    with runs_lock.shared(lambda: terminal.say("`clean` deletes something under runs/: this goes on when it is done")):
+        yield
+
+
+def before(verb: str, terminal: Terminal) -> None:
+    """Do what comes before a verb.
+
+    Raises:
+        UserError: it would write into a ledger that has other columns.
+    """
+    if verb in WRITING_RUNS:
+        sweep()
+    if verb in ENTERING:
+        for simulated in (False, True):
+            problem = ledger.check(ledger.ledger_path(simulated))
+            if problem:
+                terminal.warn(problem)
+
+
+def sweep() -> list[Path]:
+    """Delete the temporary files that kills have left beside fold files, submissions and ledgers, and return them."""
+    swept = []
+    for folder in (files.home() / "folds", files.home() / "submissions", files.runs()):
+        for path in sorted(folder.glob(".*")):
+            if TEMPORARY.fullmatch(path.name) and path.is_file() and time.time() - path.lstat().st_mtime > OLD_S:
+                path.unlink(missing_ok=True)
+                swept.append(path)
+    return swept
