@@ -61,7 +61,9 @@ def main(argv: list[str] | None = None) -> int:
         return _end(error, 1, debug)
     except PermissionError as error:
         return _end(
-            UserError(f"{error.filename} can't be read or written: {error.strerror}. Check its owner."), 2, debug
+            UserError(f"{error.filename or 'A file'} can't be read or written: {error.strerror}. Check its owner."),
+            2,
+            debug,
         )
     except Exception as error:
         if not disk_full(error):

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from foldline.core import renamed_names
 
+LONGEST = 400  # characters of a list of names in a message
+
 
 class UserError(Exception):
     """A mistake that the user can correct: bad data, a bad config, a full disk. Exit code 2, no traceback.
@@ -36,10 +38,19 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str) -> UserError
         return UserError(f"{where}: unknown {kind} {name!r}: it is called {new!r} now (CHANGELOG.md).")
     near = difflib.get_close_matches(name, choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UserError(f"{where}: unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}.")
+    return UserError(f"{where}: unknown {kind} {name!r}.{hint} Known: {_listed(choices)}.")
 
 
-def disk_full(error: Exception) -> bool:
+def _listed(choices: list[str]) -> str:
+    """Join names; of a list that would fill lines, such as a table's hundred columns, the end is counted only."""
+    shown = ", ".join(choices)
+    if len(shown) <= LONGEST:
+        return shown
+    kept = shown[:LONGEST].rpartition(", ")[0]
+    return f"{kept} and {len(choices) - kept.count(', ') - 1} more" if kept else f"{len(choices)} of them"
+
+
+def disk_full(error: BaseException) -> bool:
     """Return whether an error means a full disk.
 
     polars and safetensors raise errors of their own, and a worker's error may arrive as text: hence the message, too.

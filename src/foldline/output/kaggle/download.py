@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-import zlib
 from pathlib import Path
 
 from foldline.core import files
-from foldline.core.errors import UserError
+from foldline.core.errors import UserError, disk_full
 from foldline.output.kaggle.service import Service
 
 NOTE = "download.json"
@@ -73,7 +72,11 @@ def unpack(archive: Path, folder: Path) -> dict[str, int]:
                     with opened.open(info) as packed, files.atomic(_inside(folder, info.filename)) as stream:
                         shutil.copyfileobj(packed, stream, 1 << 20)
                     sizes[info.filename] = info.file_size
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a damaged member raises what its own unpacker raises: zlib, bz2, lzma, ...
+        if disk_full(error) or isinstance(error, PermissionError):
+            raise
         archive.unlink()
         raise UserError(f"{archive} is damaged ({error}). It was removed; run the same command again.") from error
     return sizes
