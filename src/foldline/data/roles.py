@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+FOLD = "fold"  # column of a fold file, beside the key
+HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateConfig:
@@ -45,8 +48,29 @@ class DataConfig:
             raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
         if not self.target or not self.inputs:
             raise ValueError("target and inputs must each name at least one column")
+        self._check_names(names)
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
+
+    def _check_names(self, names: list[str]) -> None:
+        """Refuse names that polars, a fold file or the features' helper columns read as something else."""
+        for name in names:
+            if not name or name == "*" or (name.startswith("^") and name.endswith("$")):
+                raise ValueError(
+                    f"a column can't be called {name!r}: it is empty or reads as a pattern. Rename it in the files"
+                )
+            if name in HELPERS:
+                raise ValueError(f"a column can't be called {name!r}: the features have a column of their own by it")
+        if self.key == FOLD:
+            raise ValueError(
+                f"key can't be {FOLD!r}: a fold file has a column of its own by it. Rename the column in the files"
+            )
+        quoted = [name for name in (self.id, self.key, *self.target) if '"' in name or "\n" in name]
+        if quoted:
+            raise ValueError(
+                f"id, key and target are written to files, so that no name of them can hold a quote or a line's end, "
+                f"but {quoted[0]!r} does. Rename the column in the files"
+            )
 
     @property
     def simulated(self) -> bool:

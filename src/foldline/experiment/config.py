@@ -115,15 +115,23 @@ def locate(path: Path, trainable: bool = False) -> Path:
         trainable: where there is none, the error lists configs with models only; else searches, studies and all.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is named like a folder of runs/.
     """
-    if path.is_file():
-        return path
     name, known = path.name.removesuffix(".toml"), named_configs()
-    if name in known and path.parent in (Path(), Path("configs")):
-        return known[name]
+    found = path if path.is_file() else known.get(name) if path.parent in (Path(), Path("configs")) else None
+    if found is not None:
+        _refuse_taken(found)
+        return found
     offered = [name for name, file in known.items() if not trainable or _has_models(file)]
     raise unknown("config", str(path), offered, "CONFIG")
+
+
+def _refuse_taken(path: Path) -> None:
+    """Refuse a name whose folder under runs/ would be one that has another use: `clean` would delete what is in it."""
+    if path.stem in (*files.SHARED_FOLDERS, *files.OWN_ENTRIES) or path.stem.startswith("."):
+        raise UserError(
+            f"{path}: runs/{path.stem} is not for a config's runs, so no config can be called {path.stem!r}. Rename it."
+        )
 
 
 def named_configs() -> dict[str, Path]:
