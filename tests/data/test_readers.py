@@ -296,3 +296,17 @@ def test_the_list_of_a_wide_tables_columns_is_short(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"unknown column 'sensor_x'\. Did you mean .* and \d+ more\.") as caught:
         readers.read(tmp_path / "train.csv", {"sensor_x": pl.Float64()})
     assert len(str(caught.value)) < 700
+
+
+def test_two_files_of_one_name_in_an_archive_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("train.csv", CSV)
+        archive.writestr("train.csv", CSV[:-5])
+    with pytest.raises(UserError, match=r"must hold one file, but holds 2: train.csv, train.csv"):
+        readers.read(readers.locate(tmp_path / "data.zip", "train"), WANTED)
+
+
+def test_the_name_of_a_column_that_nobody_uses_need_not_be_utf8(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes("id,Höhe,Hähe\n1,2,3\n".encode("latin-1"))
+    assert readers.read(tmp_path / "train.csv", {"id": None})["id"].to_list() == [1]
+    assert readers.columns(tmp_path / "train.csv") == ["id", r"H\xf6he", r"H\xe4he"]

@@ -25,7 +25,10 @@ def normal(column: pl.Series) -> pl.Series:
         if not column.is_finite().fill_null(True).all():
             return column
         column = _of_floats(column)
-    texts = column.cast(pl.String).str.strip_chars()
+    texts = column.cast(pl.String)
+    if texts.str.contains(WHOLE).all():  # nearly always, and millions of rows
+        return texts.cast(pl.Int64)
+    texts = texts.str.strip_chars()
     if texts.str.contains(WHOLE_FLOAT).any():
         texts = texts.str.replace(WHOLE_FLOAT, "${1}")
     if (texts == "").any():
@@ -58,9 +61,10 @@ def _of_floats(column: pl.Series) -> pl.Series:
 
 def difference(names: pl.Series, expected: pl.Series) -> str:
     """Say how row ids differ from the expected ones, as a set; empty where they are the same, each once."""
-    if _same(normal(names), normal(expected)):
+    ours, theirs = _alike(names, expected)
+    if ours.sort().equals(theirs.sort()) and not theirs.is_duplicated().any():
         return ""
-    ours, theirs = texts(names), texts(expected)
+    ours, theirs = ours.cast(pl.String), theirs.cast(pl.String)
     lacking, odd = set(theirs) - set(ours), set(ours) - set(theirs)
     twice = names.filter(ours.is_duplicated())
     parts = []
@@ -73,11 +77,10 @@ def difference(names: pl.Series, expected: pl.Series) -> str:
     return " and ".join(parts)
 
 
-def _same(names: pl.Series, expected: pl.Series) -> bool:
-    """Compare two columns in their normal form as sets; in one file of few rows whole numbers may stand as text."""
-    if names.dtype != expected.dtype:
-        names, expected = names.cast(pl.String), expected.cast(pl.String)
-    return names.sort().equals(expected.sort()) and not expected.is_duplicated().any()
+def _alike(names: pl.Series, others: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return two columns in their normal form, of one type: whole numbers are text where others are not whole."""
+    one, two = normal(names), normal(others)
+    return (one, two) if one.dtype == two.dtype else (one.cast(pl.String), two.cast(pl.String))
 
 
 def _first(names: set[str | None]) -> str | None:
@@ -86,5 +89,6 @@ def _first(names: set[str | None]) -> str | None:
 
 def places(names: pl.Series, of: pl.Series) -> pl.Series:
     """Return the place in `of` of each name, (n,) UInt32; null: it is not there. `of` names each once."""
-    table = pl.DataFrame({"name": texts(of)}).with_row_index("place")
-    return pl.DataFrame({"name": texts(names)}).join(table, on="name", how="left", maintain_order="left")["place"]
+    ours, theirs = _alike(names, of)
+    table = pl.DataFrame({"name": theirs}).with_row_index("place")
+    return pl.DataFrame({"name": ours}).join(table, on="name", how="left", maintain_order="left")["place"]

@@ -85,7 +85,7 @@ def content(path: Path) -> Path | bytes:
     if archive.is_file():
         return _unpacked(path, _member(path, archive, path.name))
     if path.is_dir():
-        raise UserError(f"{path} is a directory, but a file is needed. Remove it, or name another data.source.")
+        raise UserError(f"{path} is a directory, but a file is needed. Rename it, or give the path of a file.")
     with guarded(path):
         if path.suffix not in (".gz", ".zip"):
             path.stat()
@@ -102,11 +102,11 @@ def _unpacked(path: Path, packed: bytes) -> bytes:
 
 
 def _member(path: Path, packed: Path | bytes, name: str = "") -> bytes:
-    """Unpack one file of a zip archive. name: empty: its only one."""
+    """Unpack one file of a zip archive. name: empty: its only one. Two may have one name."""
     source = io.BytesIO(packed) if isinstance(packed, bytes) else packed
     try:
         with guarded(path, way_out="Download it again."), zipfile.ZipFile(source) as archive:
-            names = [name] if name else _files_in(archive)
+            names = [other for other in _files_in(archive) if name in ("", other)]
             if len(names) != 1:
                 raise UserError(f"{path} must hold one file, but holds {len(names)}: {', '.join(names[:5])}.")
             return archive.read(names[0])

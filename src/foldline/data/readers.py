@@ -204,8 +204,8 @@ def _header(path: Path, found: Path | bytes) -> list[str]:
     """
     raw = _raw_header(path, found)
     with guarded(path, rule="is no readable CSV", way_out=_MEND), _opened(found) as stream:
-        # errors="replace": polars has read the header, so only what lies behind it can be no UTF-8
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+        # The name of a column that nobody uses need not be UTF-8.
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="backslashreplace", newline="")
         header = next((row for row in csv.reader(text) if row), [])
     if len(header) != len(raw):
         raise UserError(f"{path} is no readable CSV (its header breaks off). {_MEND}")

@@ -32,8 +32,8 @@ class DataConfig:
     order: str  # time inside the series, strictly increasing (s for the ventilator)
     target: tuple[str, ...]  # to be predicted at every scored step; one submission column each
     inputs: tuple[str, ...]  # known at every step, of test series too
-    static: tuple[str, ...] = ()  # constant inside a series, categorical
-    scored: str = ""  # SQL condition on the columns above that says which rows count; empty: all
+    static: tuple[str, ...] = ()  # constant inside a series, categorical; "1.1" and "1.10" are two values
+    scored: str = ""  # SQL condition on a row's own key, order, inputs and static: which rows count; empty: all
     metric: str = "mae"  # "mae", "mse", "rmse"; over all targets alike, and the default loss of models follows it
     # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
     # way to fill the mask `known` of (row, target): see known_start.py.

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from foldline.core import files
-from foldline.core.errors import UserError, disk_full
+from foldline.core.errors import UserError
 from foldline.output.kaggle.service import Service
 
 NOTE = "download.json"
@@ -75,7 +75,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, int]:
     except UserError:
         raise
     except Exception as error:  # a damaged member raises what its own unpacker raises: zlib, bz2, lzma, ...
-        if disk_full(error) or isinstance(error, PermissionError):
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the archive
             raise
         archive.unlink()
         raise UserError(f"{archive} is damaged ({error}). It was removed; run the same command again.") from error
