@@ -342,6 +342,7 @@ BAD_CONFIGS = {
     f"{ROLES}[model]\nname = 'hybrid'\n": "write [[model]], with two brackets",
     "data = 3\n[[model]]\nname = 'hybrid'\n": "data must be a table, but is 3 (int)",
     "extends = 'gone.toml'\n": "gone.toml does not exist, but a config extends it",
+    "extends = '.'\n": "is a directory, but a config extends it",
     "extends = 'quickstart.toml'\n": "extends reaches one level only",
 }
 

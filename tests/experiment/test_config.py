@@ -190,3 +190,12 @@ def test_a_config_named_like_a_folder_of_runs_is_refused(name: str, where: str, 
 
 def test_folders_that_clean_takes_for_no_configs_are_no_names_of_configs() -> None:
     assert set(clean.NOT_EXPERIMENTS) <= set(files.SHARED_FOLDERS)
+
+
+def test_folders_and_links_to_nothing_are_no_configs(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    (home / "configs" / "folder.toml").mkdir()
+    (home / "configs" / "link.toml").symlink_to("nowhere")
+    for name in ("folder", "link", "nosuch"):
+        with pytest.raises(UserError, match=rf"unknown config '{name}'.* Known: .*rides"):
+            load(Path(name))

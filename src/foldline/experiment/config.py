@@ -137,14 +137,14 @@ def _refuse_taken(path: Path) -> None:
 def named_configs() -> dict[str, Path]:
     """List the configs that have a name: those of the installed package, and over them those in configs/."""
     folders = (files.packed_configs(), files.home() / "configs")
-    return {file.stem: file for folder in folders for file in folder.glob("*.toml")}
+    return {file.stem: file for folder in folders for file in folder.glob("*.toml") if file.is_file()}
 
 
 def _has_models(path: Path) -> bool:
     """Return whether a file has models or extends a config. One that can't be read counts: the list shall show it."""
     try:
         return not {"model", "extends"}.isdisjoint(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
         return True
 
 
@@ -153,6 +153,8 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist, but a config extends it.") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path} is a directory, but a config extends it. Name a file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no valid TOML: {error}.") from error
 
