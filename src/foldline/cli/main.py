@@ -60,11 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     except Finding as error:
         return _end(error, 1, debug)
     except PermissionError as error:
-        return _end(
-            UserError(f"{error.filename or 'A file'} can't be read or written: {error.strerror}. Check its owner."),
-            2,
-            debug,
-        )
+        # A library's own error may name no file.
+        where, reason = error.filename or "A file", error.strerror or error
+        return _end(UserError(f"{where} can't be read or written: {reason}. Check its owner."), 2, debug)
     except Exception as error:
         if not disk_full(error):
             raise

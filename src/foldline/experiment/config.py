@@ -128,7 +128,7 @@ def locate(path: Path, trainable: bool = False) -> Path:
 
 def _refuse_taken(path: Path) -> None:
     """Refuse a name whose folder under runs/ would be one that has another use: `clean` would delete what is in it."""
-    if path.stem in (*files.SHARED_FOLDERS, *files.OWN_ENTRIES) or path.stem.startswith("."):
+    if path.stem.lower() in (*files.SHARED_FOLDERS, *files.OWN_ENTRIES) or path.stem.startswith("."):
         raise UserError(
             f"{path}: runs/{path.stem} is not for a config's runs, so no config can be called {path.stem!r}. Rename it."
         )
