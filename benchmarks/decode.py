@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--breaths", type=int, default=1000, help="simulated breaths")
     parser.add_argument("--pictures", type=Path, help="folder for three decoded breaths as PNG")
     options = parser.parse_args(argv)
-    frame = pl.read_csv(options.data) if options.data else simulated(options.breaths)
+    frame = pl.read_csv(options.data, glob=False) if options.data else simulated(options.breaths)
     frame = frame.filter(pl.col("breath_id") >= options.first)
     decode(frame.head(80 * 50))  # compile, or load what is compiled
     exact, seconds = timed(frame)

@@ -160,7 +160,7 @@ def main() -> None:
     for name, value in marginals(made).items():
         print(f"| {name} | {FACTS[name]} | {value} |")
     if args.data is not None:
-        table = pl.read_csv(args.data / "train.csv")
+        table = pl.read_csv(args.data / "train.csv", glob=False)
         real, simulated = per_setting(Recorded.of(table)), per_setting(made)
         print("\n(R, C): pressure 5/50/95 % | mean u_in | mean step of pressure, in inspiration")
         print("| R, C | real | | | simulated | | |\n|---|---|---|---|---|---|---|")

@@ -67,8 +67,16 @@ def test_other_values_have_another_source(inputs: tuple[Competition, Folds]) -> 
     ("oof", "test", "message"),
     [
         (lambda table: table.head(50), same, "oof.csv .* must have each row of .*train.csv once, but has 50 rows"),
-        (lambda table: pl.concat([table, table.head(1)]), same, "but has 121 rows .*some are repeated"),
-        (same, lambda table: table.with_columns(row=pl.col("row") + 1), "test.parquet .* first that is in one only"),
+        (
+            lambda table: pl.concat([table, table.head(1)]),
+            same,
+            "but has 121 rows against 120: it names row 1000 more than once",
+        ),
+        (
+            same,
+            lambda table: table.with_columns(row=pl.col("row") + 1),
+            "test.parquet .* lacks 1 of them .first: row 501000. and names 1 that are not there",
+        ),
         (lambda table: table.with_columns(speed=pl.lit(float("nan"))), same, "must be a finite number in every row"),
         (lambda table: table.drop("speed"), same, "unknown column 'speed'"),
         (lambda table: table.drop("fold"), same, "unknown column 'fold'"),
@@ -109,3 +117,12 @@ def test_numbers_are_texts_where_ours_are(home: Path, tmp_path: Path) -> None:
     competition = loading.load(chosen.data)
     member = load((competition, folds.obtain(chosen.folds, chosen.name, competition.train)[0]))
     assert member.rows is not None and len(member.rows) == 120
+
+
+@pytest.mark.parametrize("kind", [pl.Int32, pl.UInt32, pl.Float64])
+def test_ids_are_ours_whatever_their_type(kind: type[pl.DataType], inputs: tuple[Competition, Folds]) -> None:
+    def cast(table: pl.DataFrame) -> pl.DataFrame:
+        return table.with_columns(pl.col("row").cast(kind))
+
+    member, expected = load(inputs, cast, lambda table: cast(table).reverse()), load(inputs)
+    assert member.source == expected.source

@@ -197,3 +197,34 @@ def test_the_overview_lists_the_exit_codes(capsys: pytest.CaptureFixture[str]) -
     main(["--help"])
     out = capsys.readouterr().out
     assert all(f"  {code:<10} {code.meaning}\n" in out for code in ExitCode)
+
+
+def test_a_file_of_another_owner_is_said_even_if_the_error_does_not_name_it(
+    rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*given: object, **options: object) -> None:
+        raise PermissionError("permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pl, "read_csv", refuse)
+        assert main(["train", "rides"]) == 2
+    assert "train.csv can't be read (permission denied). Check its owner." in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr("foldline.data.loading.load", refuse)
+        assert main(["train", "rides"]) == 2
+    assert capsys.readouterr().err == "error: A file can't be read or written: permission denied. Check its owner.\n"
+
+
+def test_decode_refuses_a_damaged_file(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*given: object, **options: object) -> None:
+        raise pl.exceptions.ComputeError("out-of-spec")
+
+    (tmp_path / "test.parquet").write_bytes(b"")
+    monkeypatch.setattr(pl, "scan_parquet", fail)
+    assert main(["decode", str(tmp_path / "test.parquet"), str(tmp_path / "exact.csv")]) == 2
+    assert "test.parquet is damaged or cut short (out-of-spec). Download or write it again." in capsys.readouterr().err
+    assert not (tmp_path / "exact.csv").exists()
+    assert main(["decode", str(tmp_path / "nowhere.csv"), str(tmp_path / "exact.csv")]) == 2
+    assert "There is no" in capsys.readouterr().err

@@ -155,7 +155,30 @@ def separated_by(sign: str) -> Callable[[Path], object]:
     return lambda source: tiny.frames()["train"].write_csv(source / "train.csv", separator=sign)
 
 
+def doubled(source: Path) -> None:
+    """train.csv has a second column called speed."""
+    lines = (source / "train.csv").read_text().splitlines()
+    rows = [f"{line},{'speed' if number == 0 else number}\n" for number, line in enumerate(lines)]
+    (source / "train.csv").write_text("".join(rows))
+
+
+def damaged_gzip(source: Path) -> None:
+    """sample_submission.csv.gz, whose packed bytes are damaged."""
+    raw = bytearray(gzip.compress((source / "sample_submission.csv").read_bytes()))
+    raw[12:40] = b"\xff" * 28
+    (source / "sample_submission.csv").unlink()
+    (source / "sample_submission.csv.gz").write_bytes(raw)
+
+
+def link_to_nothing(source: Path) -> None:
+    (source / "train.csv").unlink()
+    (source / "train.csv").symlink_to("elsewhere.csv")
+
+
 BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "two columns of one name": (doubled, "train.csv has more than one column called 'speed'. Rename or drop"),
+    "damaged gzip": (damaged_gzip, "sample_submission.csv.gz is damaged or cut short"),
+    "link to nothing": (link_to_nothing, "train.csv is a link to elsewhere.csv, which is not there"),
     "empty file": (lambda source: (source / "train.csv").write_text(""), "train.csv is empty: it needs a header"),
     "truncated zip": (truncated_zip, "train.csv.zip is damaged or cut short"),
     "truncated gz": (truncated_gz, "train.csv.gz is damaged or cut short"),
@@ -290,6 +313,15 @@ BAD_OVERRIDES = {
     'data.target=["power"]': "a column has one role, but power is named more than once",
     "data.scored=coasting = = 0": "data.scored must be a SQL condition",
     "data.scored=wind == 0": "unknown column 'wind'",
+    "data.scored=max(power) > 1": "from the values of a row alone, but looks at other rows too",
+    "data.scored=power / 0 > 1": "computes inf in 120 rows",
+    "data.scored=row > 1010": "names the row id 'row'",
+    "data.scored=order == 0": 'A column whose name is a word of SQL stands in double quotes: "order" == 0.',
+    "data.key=fold": "key can't be 'fold': a fold file has a column of its own by it",
+    'data.inputs=["^x$"]': "a column can't be called '^x$': it is empty or reads as a pattern",
+    'data.inputs=["*"]': "a column can't be called '*'",
+    'data.inputs=["__step__"]': "a column can't be called '__step__': the features have a column of their own",
+    "data.target=['a\"b']": "no name of them can hold a quote",
     "data.scored=power + 1": "data.scored must be true or false for each row",
     "data.scored=power == 'much'": "does not fit the columns of",
     "features.families=[]": "families must name at least one feature family",
@@ -335,6 +367,7 @@ BAD_CONFIGS = {
     f"{ROLES}[model]\nname = 'hybrid'\n": "write [[model]], with two brackets",
     "data = 3\n[[model]]\nname = 'hybrid'\n": "data must be a table, but is 3 (int)",
     "extends = 'gone.toml'\n": "gone.toml does not exist, but a config extends it",
+    "extends = '.'\n": "is a directory, but a config extends it",
     "extends = 'quickstart.toml'\n": "extends reaches one level only",
 }
 

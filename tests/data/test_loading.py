@@ -20,7 +20,7 @@ ROLES = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), sta
 def table(tmp_path: Path, rows: pl.DataFrame, data: DataConfig = ROLES) -> Table:
     path = tmp_path / "train.parquet"
     rows.write_parquet(path)
-    return loading.load_table(path, data, labelled="y" in rows.columns)
+    return loading.load_table(path, data, labelled=set(data.target) <= set(rows.columns))
 
 
 def mixed() -> pl.DataFrame:
@@ -153,3 +153,11 @@ def test_a_samples_ids_are_those_of_a_test_table_that_calls_them_text(home: Path
     data = DataConfig(id="row", key="ride", order="second", target=("speed",), inputs=("power",), source=str(source))
     test, sample = loading.load_test(data, {})
     assert sample is not None and sample["row"].equals(test.frame["row"])
+
+
+def test_columns_may_be_named_like_helpers_of_the_reader(tmp_path: Path) -> None:
+    names = {"x": "__row__", "s": "__first__", "t": "place", "y": "name"}
+    roles = DataConfig(id="i", key="k", order="place", target=("name",), inputs=("__row__",), static=("__first__",))
+    got = table(tmp_path, mixed().rename(names), replace(roles, scored="__row__ > 0"))
+    expected = table(tmp_path, mixed())
+    assert got.frame.rename({new: old for old, new in names.items()}).equals(expected.frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import zipfile
 from datetime import date, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from foldline.core.errors import UserError
 from foldline.data import readers
+from foldline.data.packed_files import guarded
 
 TABLE = pl.DataFrame({"id": [3, 1], "key": ["a", "b"], "x": [0.1, 2.5], "unused": [1, 1]})
 WANTED = {"key": None, "x": pl.Float64(), "id": None}
@@ -103,7 +105,7 @@ def test_leading_zeros_make_a_name_not_a_number(tmp_path: Path) -> None:
     assert got["x"].to_list() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("odd", ["007", "A150", "+7", "7.0", "-0", "9" * 19])
+@pytest.mark.parametrize("odd", ["007", "A150", "+7", "7.5", "-0", "9" * 19])
 def test_a_name_behind_the_first_thousand_rows_stays_as_printed(odd: str, tmp_path: Path) -> None:
     rows = [str(number) for number in range(3000)] + [odd]
     (tmp_path / "train.csv").write_text("row,key\n" + "".join(f"{number},{key}\n" for number, key in enumerate(rows)))
@@ -139,3 +141,172 @@ def test_an_encrypted_zip_is_refused(where: str, tmp_path: Path) -> None:
     archive.write_bytes(raw)
     with pytest.raises(UserError, match=r"can't be unpacked .* is encrypted"):
         readers.read(readers.locate(source, "train"), WANTED)
+
+
+def test_brackets_and_stars_in_a_path_are_no_pattern(tmp_path: Path) -> None:
+    """polars expands paths: `data[1]` would be the folder data1 beside it."""
+    for name, x in (("data[1]", 1.0), ("data1", 2.0), ("data*", 3.0), ("data?", 4.0)):
+        for stem in ("csv", "parquet"):
+            (tmp_path / name / stem).mkdir(parents=True)
+        table = pl.DataFrame({"id": [1], "x": [x]})
+        table.write_csv(tmp_path / name / "csv" / "train.csv")
+        table.write_parquet(tmp_path / name / "parquet" / "train.parquet")
+        for stem in ("csv", "parquet"):
+            path = readers.locate(tmp_path / name / stem, "train")
+            assert readers.columns(path) == ["id", "x"]
+            assert readers.read(path, {"x": pl.Float64()})["x"].to_list() == [x]
+
+
+def test_an_archive_whose_name_has_brackets_is_read(tmp_path: Path) -> None:
+    packed(tmp_path, "archive").rename(tmp_path / "data[1].zip")
+    assert readers.read(readers.locate(tmp_path / "data[1].zip", "train"), WANTED).height == 2
+
+
+@pytest.mark.parametrize("wanted", ["x", "id"])
+def test_two_columns_of_one_name_are_refused(wanted: str, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "train.csv").write_text('id,"x",x,y,y\n1,2,3,4,5\n')
+    with pytest.raises(UserError, match=r"train.csv has more than one column called 'x', 'y'. Rename or drop"):
+        readers.read(tmp_path / "train.csv", {wanted: pl.Float64()})
+    pq.write_table(pa.table([[1], [2], [3]], names=["id", "x", "x"]), tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=r"train.parquet has two columns of one name \(.*'x'"):
+        readers.read(tmp_path / "train.parquet", {wanted: pl.Float64()})
+
+
+def test_columns_without_a_name_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    """Spreadsheets write commas at the end of each line."""
+    (tmp_path / "train.csv").write_text("id,x,,\n1,2,,\n")
+    assert readers.read(tmp_path / "train.csv", {"x": pl.Float64()})["x"].to_list() == [2.0]
+
+
+ODD_NAMES = ['a"x', "^x$", "*", "x_duplicated_0", " x", "x,y", "a\nb", "__row__"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_odd_names_of_columns_are_read_as_they_are(ending: str, tmp_path: Path) -> None:
+    table = pl.DataFrame({name: [number, number + 10] for number, name in enumerate(["x", *ODD_NAMES])})
+    path = tmp_path / f"train.{ending}"
+    table.write_csv(path) if ending == "csv" else table.write_parquet(path)
+    assert readers.columns(path) == ["x", *ODD_NAMES]
+    for number, name in enumerate(ODD_NAMES, 1):
+        got = readers.read(path, {name: pl.Float64(), "x": pl.Float64()})
+        assert got.columns == [name, "x"]
+        assert got.rows() == [(number, 0), (number + 10, 10)]
+
+
+def test_a_byte_order_mark_and_empty_lines_before_the_header_will_do(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes(b"\xef\xbb\xbfid,x\r\n1,2\r\n")
+    assert readers.read(tmp_path / "train.csv", {"id": None})["id"].to_list() == [1]
+    (tmp_path / "train.csv").write_text("\n\nid,x\n1,2\n")
+    assert readers.columns(tmp_path / "train.csv") == ["id", "x"]
+
+
+def test_what_a_mac_adds_to_a_zip_is_no_file_of_ours(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "train.csv.zip", "w") as archive:
+        for name in ("__MACOSX/", "__MACOSX/._train.csv", ".DS_Store", "._train.csv"):
+            archive.writestr(name, b"\x00\x05")
+        archive.writestr("train.csv", CSV)
+    assert readers.read(tmp_path / "train.csv.zip", WANTED).height == 2
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_member_of_a_zip_is_refused(method: int, tmp_path: Path) -> None:
+    path = tmp_path / "train.csv.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("train.csv", CSV * 50)
+    raw = bytearray(path.read_bytes())
+    start = raw.index(b"train.csv") + len("train.csv")
+    raw[start : start + 24] = b"\xff" * 24  # the first bytes of the packed data
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match=r"train.csv.zip (is damaged or cut short|can't be unpacked) \(.+\)\."):
+        readers.read(path, WANTED)
+
+
+class PanicException(BaseException):
+    """As a library written in Rust raises it."""
+
+
+ODD_ERRORS = [
+    PanicException("called `Option::unwrap()` on a `None` value"),
+    pl.exceptions.InvalidOperationError("out-of-spec"),
+    pl.exceptions.ShapeError("columns of different lengths"),
+    ValueError("negative seek value -3"),
+    OSError("Invalid data stream"),
+    MemoryError(),
+    OverflowError("too large"),
+    KeyError("There is no item named 'x'"),
+    RecursionError("maximum recursion depth exceeded"),
+]
+
+
+@pytest.mark.parametrize("error", ODD_ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    ("ending", "reader"),
+    [
+        (".csv", (pl, "read_csv")),
+        (".parquet", (pl, "read_parquet")),
+        (".parquet", (pl, "scan_parquet")),
+        (".csv.gz", (gzip, "decompress")),
+        (".csv.zip", (zipfile, "ZipFile")),
+        ("archive", (zipfile, "ZipFile")),
+    ],
+    ids=str,
+)
+def test_whatever_an_outside_reader_raises_is_one_message(
+    error: BaseException, ending: str, reader: tuple[object, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = packed(tmp_path, ending)
+
+    def failing(*given: object, **options: object) -> None:
+        raise error
+
+    path = readers.locate(source, "train")
+    monkeypatch.setattr(*reader, failing)
+    with pytest.raises(UserError, match=r"(train|data)\.\S+ (is |can't be unpacked)"):
+        readers.read(path, WANTED)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), OSError(errno.ENOSPC, "No space left on device")])
+def test_an_interrupt_or_a_full_disk_stays_what_it_is(error: BaseException) -> None:
+    with pytest.raises(type(error)), guarded(Path("train.csv")):
+        raise error
+
+
+def test_links_to_nothing_and_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").symlink_to("gone.csv")
+    for call in (lambda: readers.read(tmp_path / "train.csv", WANTED), lambda: readers.columns(tmp_path / "train.csv")):
+        with pytest.raises(UserError, match=r"train.csv is a link to gone.csv, which is not there"):
+            call()
+    (tmp_path / "test.csv.gz").mkdir()
+    for call in (
+        lambda: readers.read(tmp_path / "test.csv.gz", WANTED),
+        lambda: readers.columns(tmp_path / "test.csv.gz"),
+    ):
+        with pytest.raises(UserError, match=r"test.csv.gz is a directory, but a file is needed"):
+            call()
+    (tmp_path / "data").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"data is a link to nowhere, which is not there"):
+        readers.locate(tmp_path / "data", "train")
+
+
+def test_the_list_of_a_wide_tables_columns_is_short(tmp_path: Path) -> None:
+    pl.DataFrame({f"sensor_{number:03d}": [1.0] for number in range(300)}).write_csv(tmp_path / "train.csv")
+    with pytest.raises(UserError, match=r"unknown column 'sensor_x'\. Did you mean .* and \d+ more\.") as caught:
+        readers.read(tmp_path / "train.csv", {"sensor_x": pl.Float64()})
+    assert len(str(caught.value)) < 700
+
+
+def test_two_files_of_one_name_in_an_archive_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("train.csv", CSV)
+        archive.writestr("train.csv", CSV[:-5])
+    with pytest.raises(UserError, match=r"must hold one file, but holds 2: train.csv, train.csv"):
+        readers.read(readers.locate(tmp_path / "data.zip", "train"), WANTED)
+
+
+def test_the_name_of_a_column_that_nobody_uses_need_not_be_utf8(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes("id,Höhe,Hähe\n1,2,3\n".encode("latin-1"))
+    assert readers.read(tmp_path / "train.csv", {"id": None})["id"].to_list() == [1]
+    assert readers.columns(tmp_path / "train.csv") == ["id", r"H\xf6he", r"H\xe4he"]

@@ -11,7 +11,7 @@ import tomli_w
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.experiment import config
+from foldline.experiment import clean, config
 from foldline.experiment.config import from_tables, load
 
 
@@ -177,3 +177,25 @@ def test_the_list_of_known_configs_has_only_what_can_be_trained(home: Path, tmp_
         load(Path("rieds-2"))
     with pytest.raises(UserError, match=r"Did you mean 'tune-sample'\?"):
         config.locate(Path("tune-smaple"))
+
+
+@pytest.mark.parametrize("name", [*files.SHARED_FOLDERS, *files.OWN_ENTRIES])
+@pytest.mark.parametrize("where", ["configs", "."])
+def test_a_config_named_like_a_folder_of_runs_is_refused(name: str, where: str, home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path, name)
+    path = Path(name) if where == "configs" else home / "configs" / f"{name}.toml"
+    with pytest.raises(UserError, match=rf"runs/{name} is not for a config's runs, so no config can be called"):
+        load(path)
+
+
+def test_folders_that_clean_takes_for_no_configs_are_no_names_of_configs() -> None:
+    assert set(clean.NOT_EXPERIMENTS) <= set(files.SHARED_FOLDERS)
+
+
+def test_folders_and_links_to_nothing_are_no_configs(home: Path, tmp_path: Path) -> None:
+    tiny.install(home, tmp_path)
+    (home / "configs" / "folder.toml").mkdir()
+    (home / "configs" / "link.toml").symlink_to("nowhere")
+    for name in ("folder", "link", "nosuch"):
+        with pytest.raises(UserError, match=rf"unknown config '{name}'.* Known: .*rides"):
+            load(Path(name))

@@ -206,3 +206,13 @@ def test_a_source_that_is_not_there_is_refused_before_training(
     assert main(["train", "rides", pretrained(Path("nowhere"))]) == 2
     assert "nowhere does not exist" in capsys.readouterr().err
     assert not (home / "runs" / "cells").exists()
+
+
+def test_series_of_the_competition_are_found_where_their_names_are_text(
+    rides: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tiny.rides(12, 4, 10, seed=7)
+    named = rows.with_columns(ride=pl.col("ride").cast(pl.String).replace({"12": "12.0", "13": "thirteen"}))
+    source = tiny.write(tmp_path / "known", {"train": named})
+    assert main(["train", "rides", pretrained(source)]) == 2
+    assert "must not be in the competition's files, but ride 12 is" in capsys.readouterr().err

@@ -132,3 +132,23 @@ def test_what_does_not_fit_is_refused(
     assert main(["score", "predicted.csv", "truth.csv", "rides", "data.scored="]) == 2
     assert words in capsys.readouterr().err
     assert main(["score", "predicted.csv"]) == 2
+
+
+@pytest.mark.parametrize("kind", [pl.Int32, pl.UInt32, pl.Float64, pl.Float32])
+def test_ids_are_those_of_the_truth_whatever_their_type(
+    kind: type[pl.DataType], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    PREDICTED.with_columns(pl.col("row").cast(kind)).write_parquet(folder / "predicted.parquet")
+    tiny.run("score", "predicted.parquet", "truth.csv", "rides", "data.scored=ride <> 'b'")
+    assert capsys.readouterr().out.splitlines()[-1] == "mae: 1.250000"
+
+
+def test_a_condition_on_other_rows_or_on_ids_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for condition, words in (("max(coasting) = 1", "looks at other rows too"), ("row > 2", "names the row id 'row'")):
+        assert main(["score", "predicted.csv", "truth.csv", "rides", f"data.scored={condition}"]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_a_static_of_the_truth_is_compared_as_a_number(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    TRUTH.with_columns(bike=pl.Series([20, 20, 28, 28, 28])).write_csv(folder / "truth.csv")
+    assert answer(capsys, "data.scored=bike < 25")["all"] == 1.25

@@ -151,3 +151,12 @@ def test_ids_with_leading_zeros_are_compared_as_printed(tmp_path: Path) -> None:
     (found,) = verdict(tmp_path, shorter, SAMPLE.with_columns(names))
     assert found.startswith("its ids must be the sample's 3, in the sample's order")
     assert verdict(tmp_path, GOOD.with_columns(id=pl.Series(["7", "007", "07"])), None) == []
+
+
+def test_ids_are_written_as_the_sample_prints_them() -> None:
+    """A test table holds them in their normal form."""
+    test = pl.DataFrame({"id": [1, 2, 3]})
+    sample = pl.DataFrame({"z": [0.0] * 3, "id": ["3.0", " 1", "2"], "y": [0.0] * 3})
+    got = submission.build(DATA, test, np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]), sample)
+    assert got.rows() == [(30.0, "3.0", 3.0), (10.0, " 1", 1.0), (20.0, "2", 2.0)]
+    assert got.columns == ["z", "id", "y"]

@@ -23,7 +23,7 @@ from foldline.blend.members import Member
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import readers
+from foldline.data import identity, readers
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.table import Table
@@ -81,15 +81,13 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
     path = path.expanduser()
     if not path.exists():
         raise UserError(f"{where}: {path} does not exist. Give the path from where you are, or an absolute one.")
-    kind = pl.String() if ids.dtype == pl.String else None  # 1 in a CSV is "1" in a Parquet of text
-    wanted: readers.Wanted = {data.id: kind, **dict.fromkeys(data.target, pl.Float64())}
+    wanted: readers.Wanted = {data.id: None, **dict.fromkeys(data.target, pl.Float64())}
     frame = readers.read(path, wanted | ({fold: None} if fold else {}))
-    if frame[data.id].dtype != ids.dtype or not frame[data.id].sort().equals(ids.sort()):
-        odd = set(frame[data.id].to_list()) ^ set(ids.to_list())
-        first = f"first that is in one only: {min(odd, key=str)}" if odd else "some are repeated"
+    difference = identity.difference(frame[data.id], ids)
+    if difference:
         raise UserError(
             f"{path} ({where}) must have each row of {table.path} once, but has {frame.height} rows against "
-            f"{len(ids)} ({data.id}: {first}). Write one prediction for every row, scored or not."
+            f"{len(ids)}: it {difference}. Write one prediction for every row, scored or not."
         )
     for name in data.target:
         bad = ~frame[name].is_finite().fill_null(False)
@@ -99,7 +97,7 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
                 f"{path} ({where}): {name!r} must be a finite number in every row, but is not in {int(bad.sum())} "
                 f"(first: {data.id} {row})."
             )
-    return ids.to_frame().join(frame, on=data.id, how="left", maintain_order="left")
+    return frame[identity.places(ids, frame[data.id])]
 
 
 def _check_folds(theirs: pl.Series, table: Table, folds: Folds, path: Path) -> None:

@@ -57,7 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     except Finding as error:
         return _end(error, ExitCode.FINDING, debug)
     except PermissionError as error:
-        refused = UserError(f"{error.filename} can't be read or written: {error.strerror}. Check its owner.")
+        refused = UserError(
+            f"{error.filename or 'A file'} can't be read or written: {error.strerror or error}. Check its owner."
+        )
         return _end(refused, ExitCode.USER_ERROR, debug)
     except KeyboardInterrupt:
         kept = "finished cells and checkpoints are kept; run the same command again to go on."

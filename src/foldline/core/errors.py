@@ -86,7 +86,7 @@ def shortened(names: Sequence[str]) -> str:
     return f"{', '.join(shown)}{more}"
 
 
-def disk_full(error: Exception) -> bool:
+def disk_full(error: BaseException) -> bool:
     """Return whether an error means a full disk.
 
     polars and safetensors raise errors of their own, and a worker's error may arrive as text: hence the message, too.

@@ -5,6 +5,7 @@ The engine writes through this file, so that a kill at any moment leaves either 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -26,6 +27,9 @@ except ImportError:  # Windows: refused with a sentence by the command line befo
     fcntl = None  # type: ignore[assignment]
 
 
+# Folders of runs/ that belong to no config, and entries of a config's own folder: a config can't have their name.
+SHARED_FOLDERS = ("bench", "cells", "data", "exact", "folds", "locks", "outside", "probes", "store", "ledger.csv")
+OWN_ENTRIES = ("audit", "latest")
 PACKAGE = Path(__file__).resolve().parents[1]  # src/foldline in a checkout
 
 
@@ -109,7 +113,7 @@ def make_once(path: Path, write: Callable[[Path], None]) -> None:
         if path.is_dir():  # another process has made it while this one waited
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in path.parent.glob(f".{path.name}.*"):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*"):
             shutil.rmtree(stale)
         draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:

@@ -67,7 +67,7 @@ def shown(frame: pl.DataFrame, data: DataConfig, start: np.ndarray) -> pl.DataFr
 def reveal(folder: Path, data: DataConfig) -> None:
     """Write the known start into a simulated test.csv, and remove the files with the other targets."""
     # Read as text: every number keeps its digits.
-    test, truth = (pl.read_csv(folder / f"{stem}.csv", infer_schema=False) for stem in ("test", "truth"))
+    test, truth = (pl.read_csv(folder / f"{stem}.csv", infer_schema=False, glob=False) for stem in ("test", "truth"))
     start = pl.int_range(pl.len()).over(data.key) < data.observed
     whole = test.join(truth, on=data.id, how="left", maintain_order="left")
     whole.with_columns(pl.when(start).then(pl.col(name)) for name in data.target).write_csv(folder / "test.csv")

@@ -16,7 +16,7 @@ import polars as pl
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
-from foldline.data import known_start, readers, table_checks
+from foldline.data import identity, known_start, readers, static_levels, table_checks
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 
@@ -44,7 +44,7 @@ def load(data: DataConfig) -> Competition:
     train = load_table(readers.locate(source, "train"), data, labelled=True)
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
     test, sample = load_test(data, levels)
-    shared = set(train.keys.cast(pl.String)) & set(test.keys.cast(pl.String))  # 1 may be int here and text there
+    shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
     if shared:
         raise UserError(
             f"{test.path}: a test series must not be in the training data too, but {len(shared)} are "
@@ -63,12 +63,12 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     path = readers.find(source, "sample_submission")
     if path is None:
         return None
-    named = pl.String() if test.frame[data.id].dtype == pl.String else None  # 1 in a CSV is "1" in a Parquet of text
-    sample = readers.read(path, {data.id: named, **dict.fromkeys(data.target, pl.Float64())})
-    if not sample[data.id].sort().equals(test.frame[data.id].sort(), check_names=True):
+    # As printed: a submission copies the ids, so that it has 1.0 where the sample has.
+    sample = readers.read(path, {data.id: pl.String(), **dict.fromkeys(data.target, pl.Float64())})
+    difference = identity.difference(sample[data.id], test.frame[data.id])
+    if difference:
         raise UserError(
-            f"{path} must name each row of {test.path} once, but {_difference(sample[data.id], test.frame[data.id])}. "
-            "Take both files from one download."
+            f"{path} must name each row of {test.path} once, but {difference}. Take both files from one download."
         )
     layout = readers.columns(path)
     if len(layout) != len(sample.columns):
@@ -76,20 +76,7 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
             f"{path} must have the columns {shortened(sample.columns)}, but has {shortened(layout)}. "
             "Name every wanted column in data.target."
         )
-    return sample.select(layout)
-
-
-def _difference(ids: pl.Series, of_test: pl.Series) -> str:
-    """Say in which ids a sample submission and the test table differ."""
-    lacking, odd, twice = set(of_test) - set(ids), set(ids) - set(of_test), ids.filter(ids.is_duplicated())
-    parts = []
-    if lacking:
-        parts.append(f"lacks {len(lacking)} of them (first: {ids.name} {min(lacking, key=str)})")
-    if odd:
-        parts.append(f"names {len(odd)} that are not there (first: {ids.name} {min(odd, key=str)})")
-    if twice.len():
-        parts.append(f"names {ids.name} {twice[0]} more than once")
-    return " and ".join(parts) or f"its {ids.name} is {ids.dtype}, not {of_test.dtype}"
+    return sample.with_columns(identity.whole(sample[data.id])).select(sample[name].name for name in layout)
 
 
 def load_test(data: DataConfig, levels: Levels) -> tuple[Table, pl.DataFrame | None]:
@@ -177,18 +164,17 @@ def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | No
     Raises:
         UserError: something is wrong with the file.
     """
-    kinds = {str: pl.String(), int: pl.Float64(), float: pl.Float64()}
     numbers = [data.order, *data.inputs, *(data.target if labelled else ())]
-    wanted: dict[str, pl.DataType | type[pl.DataType] | None] = {data.id: None, data.key: None}
-    wanted |= dict.fromkeys(data.static) | dict.fromkeys(numbers, pl.Float64())
-    wanted |= {name: kinds.get(type(values[0])) for name, values in (levels or {}).items()}
+    wanted: readers.Wanted = {data.id: None, data.key: None}
+    wanted |= dict.fromkeys(data.static, pl.String()) | dict.fromkeys(numbers, pl.Float64())
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, data)
         wanted |= dict.fromkeys(data.target, pl.Float64())
     frame = readers.read(path, wanted)
-    if levels is None:
-        frame = frame.with_columns(_numbers_if_all_are(frame[name]) for name in data.static)
+    frame = frame.with_columns(
+        static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
+    )
     table_checks.values(path, frame.drop(data.target) if starts else frame, data, numbers)
     table = Table(path, data, *_by_series(frame, data.key))
     if starts:
@@ -196,15 +182,6 @@ def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | No
     table_checks.series(table)
     table_checks.scored(table)
     return table
-
-
-def _numbers_if_all_are(column: pl.Series) -> pl.Series:
-    """Cast a static column of texts to float64 if each is a number; 007 is a name, not a number."""
-    if column.dtype != pl.String:
-        return column
-    texts = column.unique(maintain_order=True).drop_nulls()
-    names = texts.cast(pl.Float64, strict=False).is_null() | texts.str.contains("^0[0-9]")
-    return column if names.any() else column.cast(pl.Float64)
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:
@@ -215,9 +192,8 @@ def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray,
     """
     runs, rows = frame[key].rle_id(), None
     if frame[key].n_unique() != int(runs[-1]) + 1:
-        first = frame.with_row_index("__row__").with_columns(pl.col("__row__").min().over(key).alias("__first__"))
-        frame = first.sort("__first__", "__row__")
-        rows = frame["__row__"].to_numpy()
-        frame = frame.drop("__row__", "__first__")
+        _, first, series = np.unique(frame[key].rank("dense").to_numpy(), return_index=True, return_inverse=True)
+        rows = np.argsort(first[series], kind="stable")
+        frame = frame[rows]
         runs = frame[key].rle_id()
     return frame, np.bincount(runs.to_numpy()).astype(np.int64), rows

@@ -1,22 +1,23 @@
 """Files in, frames out: CSV and Parquet, plain, gzipped, zipped, or inside one competition archive.
 
-Only columns with a role are read: numbers as float64, names (ids, keys) as they are printed, so that 007 stays 007. A
-file that is broken in any way is refused with one sentence.
+Only columns with a role are read: numbers as float64, names (ids, keys) in their normal form (identity.py), other text
+as it is printed, so that 007 stays 007. A file that is broken in any way is refused with one sentence.
 """
 
 from __future__ import annotations
 
-import gzip
-import zipfile
-import zlib
+import csv
+import io
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 
 from foldline.core.errors import UserError, shortened, unknown
+from foldline.data import identity
+from foldline.data.packed_files import content, guarded, members, reason
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
-WHOLE = "^(0|-?[1-9][0-9]{0,17})$"  # a whole number that prints as it was written: 7 and -12, but not 007, +7 or 7.0
 
 OTHER_SEPARATORS = (";", "\t", "|")
 
@@ -35,15 +36,23 @@ def find(source: Path, stem: str) -> Path | None:
     Raises:
         UserError: the source is not there, or is no folder or zip archive.
     """
-    if not source.exists():
+    if not source.exists() and not source.is_symlink():
         raise UserError(
             f"data.source: {source} does not exist{_start_of(source)}. Give a folder or zip with {stem}.csv in it."
         )
-    names = _members(source) if source.is_file() else [entry.name for entry in source.iterdir()]
+    names = _names_in(source)
     for ending in ENDINGS:
         if stem + ending in names:
             return source / (stem + ending)
     return None
+
+
+def _names_in(source: Path) -> list[str]:
+    """List the files in a folder or zip archive."""
+    if source.is_file():
+        return members(source)
+    with guarded(source, rule="can't be listed", way_out="Name another data.source."):
+        return [entry.name for entry in source.iterdir()]
 
 
 def _start_of(source: Path) -> str:
@@ -61,9 +70,10 @@ def locate(source: Path, stem: str) -> Path:
     """
     path = find(source, stem)
     if path is None:
-        there = sorted(_members(source) if source.is_file() else [entry.name for entry in source.iterdir()])
-        shown = ", ".join(there[:8]) + (" …" if len(there) > 8 else "") if there else "nothing"
-        raise UserError(f"{source}: no {stem} with one of the endings {', '.join(ENDINGS)}; it holds {shown}.")
+        raise UserError(
+            f"{source}: no {stem} with one of the endings {', '.join(ENDINGS)}; "
+            f"it holds {shortened(sorted(_names_in(source)))}."
+        )
     return path
 
 
@@ -72,19 +82,15 @@ def read(path: Path, wanted: Wanted) -> pl.DataFrame:
 
     Args:
         path: a file, or ARCHIVE/MEMBER.
-        wanted: column -> dtype, or None for names. Those of a CSV become integers only if each prints as it is
-            written, else text; those of Parquet keep the file's type, where flags and categories are text.
+        wanted: column -> Float64 for numbers, String for text as it is printed, or None for names of series and rows,
+            which come in their normal form (identity.py). Flags and categories of Parquet are text.
 
     Raises:
-        UserError: the file is empty or damaged, a column is missing, or a value is not of its type.
+        UserError: the file is not there, empty or damaged, a column is missing or there twice, or a value is not of its
+            type.
     """
-    if path.is_dir():
-        raise UserError(f"{path} is a directory, but a file is needed. Remove it, or name another data.source.")
-    content = _content(path)
-    try:
-        frame = _parquet(path, content, wanted) if ".parquet" in path.suffixes else _csv(path, content, wanted)
-    except pl.exceptions.NoDataError as error:
-        raise UserError(f"{path} is empty: it needs a header and rows.") from error
+    found = content(path)
+    frame = _parquet(path, found, wanted) if _is_parquet(path) else _csv(path, found, wanted)
     if frame.height == 0:
         raise UserError(f"{path} has a header but no rows.")
     return frame
@@ -94,50 +100,14 @@ def columns(path: Path) -> list[str]:
     """Return the names of a table's columns, in the file's order.
 
     Raises:
-        UserError: it is damaged.
+        UserError: it is not there, or damaged, or has two columns of one name.
     """
-    content = _content(path)
-    return list(pl.read_parquet_schema(content)) if ".parquet" in path.suffixes else _header(path, content)
+    found = content(path)
+    return list(_schema(path, found)) if _is_parquet(path) else _header(path, found)
 
 
-def _members(archive: Path) -> list[str]:
-    if archive.suffix != ".zip":
-        raise UserError(
-            f"data.source: {archive} is a file, but a folder or a .zip is needed. Name the folder it lies in."
-        )
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            return opened.namelist()
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{archive} is damaged or cut short ({error}). Download it again.") from error
-
-
-def _content(path: Path) -> Path | bytes:
-    """Return the path where polars can read it, else the unpacked bytes."""
-    try:
-        if path.parent.is_file():
-            with zipfile.ZipFile(path.parent) as archive:
-                packed = archive.read(path.name)
-            return _unpack_member(path, packed)
-        return _unpack_member(path, path.read_bytes()) if path.suffix in (".gz", ".zip") else path
-    except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is damaged or cut short ({error}). Download it again.") from error
-    except RuntimeError as error:  # zipfile raises it for an encrypted member, and for an unknown compression
-        raise UserError(f"{path} can't be unpacked ({error}). Unpack it by hand into a folder.") from error
-
-
-def _unpack_member(path: Path, packed: bytes) -> bytes:
-    if path.suffix == ".gz":
-        return gzip.decompress(packed)
-    if path.suffix != ".zip":
-        return packed
-    import io
-
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        members = [name for name in archive.namelist() if not name.endswith("/")]
-        if len(members) != 1:
-            raise UserError(f"{path} must hold one file, but holds {len(members)}: {shortened(members)}.")
-        return archive.read(members[0])
+def _is_parquet(path: Path) -> bool:
+    return ".parquet" in path.suffixes
 
 
 def _require(path: Path, present: list[str], wanted: Wanted) -> None:
@@ -146,63 +116,103 @@ def _require(path: Path, present: list[str], wanted: Wanted) -> None:
             raise unknown("column", name, present, f"{path} lacks a column that [data] names")
 
 
-def _parquet(path: Path, content: Path | bytes, wanted: Wanted) -> pl.DataFrame:
+def _schema(path: Path, found: Path | bytes) -> dict[str, pl.DataType]:
+    """Return the columns of a Parquet file and their types."""
     try:
-        _require(path, list(pl.read_parquet_schema(content)), wanted)
-        frame = pl.read_parquet(content, columns=list(wanted))
-    except pl.exceptions.ComputeError as error:
-        raise UserError(
-            f"{path} is no readable Parquet file ({_first_line(error)}). Write or download it again."
-        ) from error
+        with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
+            # glob=False: a path may hold [ or *. read_parquet_schema has no such switch.
+            return dict(pl.scan_parquet(found, glob=False, hive_partitioning=False).collect_schema())
+    except UserError as error:
+        if isinstance(error.__cause__, pl.exceptions.DuplicateError):
+            raise UserError(
+                f"{path} has two columns of one name ({reason(error.__cause__)}). Rename or drop one of them."
+            ) from error.__cause__
+        raise
+
+
+def _parquet(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
+    schema = _schema(path, found)
+    _require(path, list(schema), wanted)
+    types = {name: _type_of(path, name, schema[name], kind) for name, kind in wanted.items()}
+    with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
+        places = [list(schema).index(name) for name in wanted]  # by place: polars takes ^x$ and * for patterns
+        frame = pl.read_parquet(found, columns=places, glob=False, hive_partitioning=False)
     try:
-        return frame.select(frame[name].cast(_type_of(path, frame[name], kind)) for name, kind in wanted.items())
+        cast = [frame[name].cast(kind) for name, kind in types.items()]
     except pl.exceptions.InvalidOperationError as error:
-        raise UserError(f"{path}: a numeric column holds something else ({_first_line(error)}).") from error
+        raise UserError(f"{path}: a numeric column holds something else ({reason(error)}).") from error
+    return pl.DataFrame([identity.normal(column) if wanted[column.name] is None else column for column in cast])
 
 
-def _type_of(path: Path, column: pl.Series, wanted: pl.DataType | type[pl.DataType] | None) -> pl.DataType:
+def _type_of(
+    path: Path, name: str, kind: pl.DataType, wanted: pl.DataType | type[pl.DataType] | None
+) -> pl.DataType | type[pl.DataType]:
     """Return the type to cast a Parquet column to; a date or a duration is no number, whatever it is stored as."""
-    if wanted is None:
-        return _name_type(path, column)
-    kind = column.dtype
-    if wanted == pl.Float64 and not (kind.is_numeric() or kind in (pl.Boolean, pl.String, pl.Null)):
-        raise UserError(
-            f"{path}: column {column.name!r} must hold numbers, but holds {kind}. Write what it stands for as a "
-            "number, a time for instance as the seconds since its series began."
-        )
-    return wanted() if isinstance(wanted, type) else wanted
+    if wanted == pl.Float64:
+        if not (kind.is_numeric() or kind in (pl.Boolean, pl.String, pl.Null)):
+            raise UserError(
+                f"{path}: column {name!r} must hold numbers, but holds {kind}. Write what it stands for as a "
+                "number, a time for instance as the seconds since its series began."
+            )
+        return pl.Float64
+    if not (kind.is_integer() or kind.is_float() or kind in (pl.String, pl.Boolean, pl.Categorical, pl.Enum)):
+        raise UserError(f"{path}: column {name!r} must hold text or numbers, but holds {kind}. Write it as text.")
+    return kind if wanted is None and kind.is_numeric() else pl.String
 
 
-def _name_type(path: Path, column: pl.Series) -> pl.DataType:
-    """Return the type of a column of names in a Parquet file: integers and floats as they are, others as text."""
-    kind = column.dtype
-    if kind.is_integer() or kind.is_float():
-        return kind
-    if kind not in (pl.String, pl.Boolean, pl.Categorical, pl.Enum):
-        raise UserError(
-            f"{path}: column {column.name!r} must hold text or numbers, but holds {kind}. Write it as text."
-        )
-    return pl.String()
-
-
-def _csv(path: Path, content: Path | bytes, wanted: Wanted) -> pl.DataFrame:
-    header = _header(path, content)
+def _csv(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
+    header = _header(path, found)
     _refuse_other_separators(path, header)
     _require(path, header, wanted)
-    kinds = {name: kind or pl.String() for name, kind in wanted.items()}
+    places = {header.index(name): name for name in header if name in wanted}
+    raw = _raw_header(path, found)
+    kinds = {raw[place]: wanted[name] or pl.String() for place, name in places.items()}
     try:
-        frame = pl.read_csv(content, columns=list(wanted), schema_overrides=kinds)
-    except pl.exceptions.ComputeError as error:
-        raise _bad_cell(path, content, wanted, error) from error
-    whole = [name for name, kind in wanted.items() if kind is None and frame[name].str.contains(WHOLE).all()]
-    return frame.select(list(wanted)).with_columns(pl.col(whole).cast(pl.Int64))
+        with guarded(path, rule="is no readable CSV", way_out=_MEND):
+            # By place: patterns again, and polars leaves doubled quotes in names.
+            frame = pl.read_csv(found, columns=list(places), schema_overrides=kinds, glob=False)
+    except UserError as error:
+        if not isinstance(error.__cause__, pl.exceptions.ComputeError):
+            raise
+        raise _bad_cell(path, found, places, wanted, error) from error.__cause__
+    frame.columns = list(places.values())
+    named = [frame[name] for name in wanted]
+    return pl.DataFrame([identity.normal(column) if wanted[column.name] is None else column for column in named])
 
 
-def _header(path: Path, content: Path | bytes) -> list[str]:
-    try:
-        return pl.read_csv(content, n_rows=0, infer_schema=False).columns
-    except pl.exceptions.ComputeError as error:
-        raise _unreadable(path, error) from error
+_MEND = "Check it for a broken line, and save it as UTF-8."
+
+
+def _raw_header(path: Path, found: Path | bytes) -> list[str]:
+    """Return polars' names of the columns: a second `x` is x_duplicated_0, and doubled quotes stay doubled."""
+    with guarded(path, rule="is no readable CSV", way_out=_MEND):
+        return pl.read_csv(found, n_rows=0, infer_schema=False, glob=False).columns
+
+
+def _header(path: Path, found: Path | bytes) -> list[str]:
+    """Return the columns' names as they are meant.
+
+    Raises:
+        UserError: two have one name.
+    """
+    raw = _raw_header(path, found)
+    with guarded(path, rule="is no readable CSV", way_out=_MEND), _opened(found) as stream:
+        # The name of a column that nobody uses need not be UTF-8.
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="backslashreplace", newline="")
+        header = next((row for row in csv.reader(text) if row), [])
+    if len(header) != len(raw):
+        raise UserError(f"{path} is no readable CSV (its header breaks off). {_MEND}")
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise UserError(
+            f"{path} has more than one column called {shortened([repr(name) for name in twice])}. Rename all but one of "
+            "them."
+        )
+    return header
+
+
+def _opened(found: Path | bytes) -> BinaryIO:
+    return io.BytesIO(found) if isinstance(found, bytes) else found.open("rb")
 
 
 def _refuse_other_separators(path: Path, header: list[str]) -> None:
@@ -216,18 +226,16 @@ def _refuse_other_separators(path: Path, header: list[str]) -> None:
         )
 
 
-def _unreadable(path: Path, cause: Exception) -> UserError:
-    return UserError(
-        f"{path} is no readable CSV ({_first_line(cause)}). Check it for a broken line, and save it as UTF-8."
-    )
+def _bad_cell(path: Path, found: Path | bytes, places: dict[int, str], wanted: Wanted, cause: UserError) -> UserError:
+    """Find the first value that is not of its type, in a file that polars refused: read it again as text.
 
-
-def _bad_cell(path: Path, content: Path | bytes, wanted: Wanted, cause: Exception) -> UserError:
-    """Find the first value that is not of its type, in a file that polars refused: read it again as text."""
+    places: of the wanted columns in the file.
+    """
     try:
-        text = pl.read_csv(content, columns=list(wanted), infer_schema=False)
-    except pl.exceptions.ComputeError:
-        return _unreadable(path, cause)
+        text = pl.read_csv(found, columns=list(places), infer_schema=False, glob=False)
+    except pl.exceptions.PolarsError:
+        return cause
+    text.columns = list(places.values())
     for name, kind in wanted.items():
         parsed = text[name].str.strip_chars().cast(kind or pl.String(), strict=False)
         wrong = text[name].is_not_null() & parsed.is_null()
@@ -237,8 +245,4 @@ def _bad_cell(path: Path, content: Path | bytes, wanted: Wanted, cause: Exceptio
             return UserError(
                 f"{path}, line {row + 2}: column {name!r} must hold numbers, but holds {value!r}. Write a number there."
             )
-    return _unreadable(path, cause)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]
+    return cause

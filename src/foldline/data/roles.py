@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+FOLD = "fold"  # column of a fold file, beside the key
+HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateConfig:
@@ -29,8 +32,8 @@ class DataConfig:
     order: str  # time inside the series, strictly increasing (s for the ventilator)
     target: tuple[str, ...]  # to be predicted at every scored step; one submission column each
     inputs: tuple[str, ...]  # known at every step, of test series too
-    static: tuple[str, ...] = ()  # constant inside a series, categorical
-    scored: str = ""  # SQL condition on the columns above that says which rows count; empty: all
+    static: tuple[str, ...] = ()  # constant inside a series, categorical; "1.1" and "1.10" are two values
+    scored: str = ""  # SQL condition on a row's own key, order, inputs and static: which rows count; empty: all
     metric: str = "mae"  # "mae", "mse", "rmse"; over all targets alike, and the default loss of models follows it
     # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
     # way to fill the mask `known` of (row, target): see known_start.py.
@@ -45,8 +48,29 @@ class DataConfig:
             raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
         if not self.target or not self.inputs:
             raise ValueError("target and inputs must each name at least one column")
+        self._check_names(names)
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
+
+    def _check_names(self, names: list[str]) -> None:
+        """Refuse names that polars, a fold file or the features' helper columns read as something else."""
+        for name in names:
+            if not name or name == "*" or (name.startswith("^") and name.endswith("$")):
+                raise ValueError(
+                    f"a column can't be called {name!r}: it is empty or reads as a pattern. Rename it in the files"
+                )
+            if name in HELPERS:
+                raise ValueError(f"a column can't be called {name!r}: the features have a column of their own by it")
+        if self.key == FOLD:
+            raise ValueError(
+                f"key can't be {FOLD!r}: a fold file has a column of its own by it. Rename the column in the files"
+            )
+        quoted = [name for name in (self.id, self.key, *self.target) if '"' in name or "\n" in name]
+        if quoted:
+            raise ValueError(
+                f"id, key and target are written to files, so that no name of them can hold a quote or a line's end, "
+                f"but {quoted[0]!r} does. Rename the column in the files"
+            )
 
     @property
     def simulated(self) -> bool:

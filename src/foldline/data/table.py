@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
+from foldline.data import scored_rows
 from foldline.data.roles import DataConfig
 
 
@@ -53,8 +54,8 @@ class Table:
         """Rows that the metric counts, (rows,) bool; never those of the known start."""
         if not self.data.scored:
             return ~self.observed
-        condition = self.frame.select(pl.sql_expr(self.data.scored)).to_series()
-        return np.asarray(condition.to_numpy() & ~self.observed) if self.data.observed else condition.to_numpy()
+        fulfilled = scored_rows.fulfilled(self.data, self.frame, self.path)
+        return np.asarray(fulfilled & ~self.observed) if self.data.observed else fulfilled
 
     @cached_property
     def fingerprint(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.core.errors import UserError, unknown
+from foldline.core.errors import UserError
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 
@@ -75,7 +75,7 @@ def series(table: Table) -> None:
 
 
 def scored(table: Table) -> None:
-    """Refuse a data.scored that is no condition on the table's columns, or leaves nothing to score.
+    """Refuse a data.scored that is no condition on a row's own values (scored_rows.py), or leaves nothing to score.
 
     Raises:
         UserError
@@ -87,24 +87,6 @@ def scored(table: Table) -> None:
                 f"{table.path}: no series is longer than data.observed = {data.observed}: nothing to score."
             )
         return
-    try:
-        names = pl.sql_expr(data.scored).meta.root_names()
-    except pl.exceptions.PolarsError as error:
-        raise UserError(
-            f'data.scored must be a SQL condition like "u_out == 0", but is {data.scored!r} ({error}).'
-        ) from error
-    if not names:
-        raise UserError(f"data.scored must name a column, but {data.scored!r} is the same for every row. Leave it out.")
-    for name in names:
-        if name not in table.frame.columns:
-            raise unknown("column", name, table.frame.columns, f"data.scored = {data.scored!r}")
-    try:
-        found = table.scored.dtype
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"data.scored = {data.scored!r} does not fit the columns of {table.path}: {reason}.") from error
-    if found != np.bool_:
-        raise UserError(f"data.scored must be true or false for each row, but {data.scored!r} gives {found}.")
     if not table.scored.any():
         behind = f" behind the {data.observed} observed steps" if data.observed else ""
         raise UserError(

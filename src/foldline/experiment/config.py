@@ -115,28 +115,36 @@ def locate(path: Path, trainable: bool = False) -> Path:
         trainable: where there is none, the error lists configs with models only; else searches, studies and all.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is named like a folder of runs/.
     """
-    if path.is_file():
-        return path
     name, known = path.name.removesuffix(".toml"), named_configs()
-    if name in known and path.parent in (Path(), Path("configs")):
-        return known[name]
+    found = path if path.is_file() else known.get(name) if path.parent in (Path(), Path("configs")) else None
+    if found is not None:
+        _refuse_taken(found)
+        return found
     offered = [name for name, file in known.items() if not trainable or _has_models(file)]
     raise unknown("config", str(path), offered, "CONFIG")
+
+
+def _refuse_taken(path: Path) -> None:
+    """Refuse a name whose folder under runs/ would be one that has another use: `clean` would delete what is in it."""
+    if path.stem.lower() in (*files.SHARED_FOLDERS, *files.OWN_ENTRIES) or path.stem.startswith("."):
+        raise UserError(
+            f"{path}: runs/{path.stem} is not for a config's runs, so no config can be called {path.stem!r}. Rename it."
+        )
 
 
 def named_configs() -> dict[str, Path]:
     """List the configs that have a name: those of the installed package, and over them those in configs/."""
     folders = (files.packed_configs(), files.home() / "configs")
-    return {file.stem: file for folder in folders for file in folder.glob("*.toml")}
+    return {file.stem: file for folder in folders for file in folder.glob("*.toml") if file.is_file()}
 
 
 def _has_models(path: Path) -> bool:
     """Return whether a file has models or extends a config. One that can't be read counts: the list shall show it."""
     try:
         return not {"model", "extends"}.isdisjoint(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
         return True
 
 
@@ -145,6 +153,8 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist, but a config extends it.") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path} is a directory, but a config extends it. Name a file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no valid TOML: {error}.") from error
 

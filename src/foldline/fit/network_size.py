@@ -29,7 +29,9 @@ def check(label: str, name: str, params: dict[str, Any], data: Store, targets: T
         UserError: it is too large, or can't be made for these series.
     """
     with torch.device("meta"):  # shapes only
-        network = network_cell.build(name, params, data.channels, data.levels, data.known_in(targets))
+        network = network_cell.build(
+            name, params, data.channels, data.levels, network_cell.with_known_start(targets, data)
+        )
     size = sum(int(weight.nbytes) for weight in network.state_dict().values())
     there = memory(device)
     if COPIES * size > there:

@@ -15,7 +15,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.data import exact_rows, featurize, loading, readers
+from foldline.data import exact_rows, featurize, identity, loading, readers
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
@@ -110,7 +110,9 @@ def _refuse_shared_series(table: Table, competition: Competition) -> None:
     Raises:
         UserError
     """
-    both = table.keys.is_in(competition.train.keys.implode()) | table.keys.is_in(competition.test.keys.implode())
+    keys = identity.texts(table.keys)
+    known = pl.concat([identity.texts(side.keys) for side in (competition.train, competition.test)])
+    both = keys.is_in(known.implode())
     if both.any():
         raise UserError(
             f"{table.path}: series to pre-train on must not be in the competition's files, but "

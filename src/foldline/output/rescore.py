@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import readers
+from foldline.data import identity, readers, scored_rows, static_levels
 from foldline.data.metrics import interval, metric
 from foldline.data.roles import DataConfig
 
@@ -64,18 +64,18 @@ def _truth(data: DataConfig, path: Path) -> pl.DataFrame:
     there = readers.columns(path)
     needed = _needed_columns(data, path, there)
     numbers = {name: pl.Float64() for name in needed if name in (*data.inputs, data.order)}
-    names = {name: None for name in (data.key, *needed) if name in there and name not in numbers}
+    names: readers.Wanted = {name: pl.String() for name in needed if name in data.static}
+    names |= {name: None for name in (data.key, *needed) if name in there and name not in (*numbers, *names)}
     usage = {USAGE: pl.String()} if USAGE in there else {}
     wanted: readers.Wanted = {data.id: None, **names, **numbers, **usage, **dict.fromkeys(data.target, pl.Float64())}
     frame = _identified(data, path, readers.read(path, wanted))
+    frame = frame.with_columns(
+        static_levels.typed(frame[name], None, path) for name in data.static if name in frame.columns
+    )
     if data.observed:
         frame = frame.filter(pl.col(data.order).rank("ordinal").over(data.key) > data.observed)
     if data.scored:
-        try:
-            frame = frame.filter(pl.sql_expr(data.scored))
-        except pl.exceptions.PolarsError as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"data.scored = {data.scored!r} does not fit the columns of {path}: {reason}.") from error
+        frame = frame.filter(pl.Series(scored_rows.fulfilled(data, frame, path)))
     if usage:
         frame = frame.filter(pl.col(USAGE).ne_missing("Ignored"))
     return _checked(data, path, frame)
@@ -88,7 +88,7 @@ def _needed_columns(data: DataConfig, path: Path, there: list[str]) -> list[str]
         UserError: the truth lacks one.
     """
     by_step = [data.key, data.order] if data.observed else []
-    condition = _names_in(data.scored)
+    condition = scored_rows.names(data)
     for names, option, otherwise in (
         (condition, f"data.scored = {data.scored!r}", "`data.scored=` where all of its rows count"),
         (by_step, f"data.observed = {data.observed}", "`data.observed=0` where no known start is among its rows"),
@@ -101,23 +101,9 @@ def _needed_columns(data: DataConfig, path: Path, there: list[str]) -> list[str]
     return [*by_step, *condition]
 
 
-def _names_in(condition: str) -> list[str]:
-    """List the columns of a SQL condition.
-
-    Raises:
-        UserError: it is no valid one.
-    """
-    try:
-        return pl.sql_expr(condition).meta.root_names() if condition else []
-    except pl.exceptions.PolarsError as error:
-        raise UserError(
-            f'data.scored must be a SQL condition like "u_out == 0", but is {condition!r} ({error}).'
-        ) from error
-
-
 def _identified(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:
     """Cast the ids to text, and check that each occurs once."""
-    frame = frame.with_columns(pl.col(data.id).cast(pl.String))
+    frame = frame.with_columns(identity.texts(frame[data.id]))
     if frame[data.id].is_duplicated().any():
         raise UserError(f"{path}: {data.id} must be unique, but some rows repeat one.")
     return frame

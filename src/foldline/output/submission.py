@@ -10,6 +10,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import Finding
+from foldline.data import identity
 from foldline.data.roles import DataConfig
 from foldline.data.target_range import TargetRange, is_coarse
 from foldline.run.ledger import Origin, add_entry, ledger_path
@@ -34,7 +35,8 @@ def build(
     table = pl.DataFrame({data.id: test[data.id]} | {name: predictions[:, k] for k, name in enumerate(data.target)})
     if sample is None:
         return table if file_rows is None else table[np.argsort(file_rows)]
-    return sample.select(data.id).join(table, on=data.id, how="left", maintain_order="left").select(sample.columns)
+    rows = table[identity.places(sample[data.id], test[data.id])].with_columns(sample[data.id])  # ids as it prints them
+    return rows.select(rows[name] for name in sample.columns)
 
 
 def check(data: DataConfig, path: Path, sample: pl.DataFrame | None, expected: list[TargetRange]) -> None:

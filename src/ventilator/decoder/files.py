@@ -5,6 +5,7 @@ the source's size, time of change and the decoder's version. A killed run goes o
 decoder starts anew. The output appears by one rename, then the folder is removed.
 """
 
+import glob
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ def decode_file(
     _refuse_foreign(dst)
     frame = read(src)
     parts = dst.parent / f".{dst.name}.{_fingerprint(src, chunk_breaths)}.parts"
-    for stale in set(dst.parent.glob(f".{dst.name}.*.parts")) - {parts}:
+    for stale in set(dst.parent.glob(f".{glob.escape(dst.name)}.*.parts")) - {parts}:
         shutil.rmtree(stale)
     parts.mkdir(parents=True, exist_ok=True)
     tables, done, total = [], 0, frame["breath_id"].n_unique()
@@ -66,7 +67,7 @@ def read(src: Path) -> pl.DataFrame:
     if not src.exists():
         raise FileNotFoundError(f"There is no {src} to decode; give a CSV or Parquet file of the competition's shape.")
     _check_suffix(src)
-    table = pl.scan_csv(src) if src.suffix == ".csv" else pl.scan_parquet(src)
+    table = pl.scan_csv(src, glob=False) if src.suffix == ".csv" else pl.scan_parquet(src, glob=False)
     try:
         names = table.collect_schema().names()
     except pl.exceptions.NoDataError as error:
@@ -121,7 +122,7 @@ def _chunks(frame: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
 
 def _decoded(chunk: pl.DataFrame, part: Path) -> pl.DataFrame:
     if part.exists():
-        return pl.read_parquet(part)
+        return pl.read_parquet(part, glob=False)
     rows = decode(chunk)
     _write(rows, part)
     return rows

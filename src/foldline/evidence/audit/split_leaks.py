@@ -12,7 +12,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.data import readers
+from foldline.data import identity, readers
 from foldline.data.table import Table
 from foldline.evidence.audit import small_run
 from foldline.evidence.audit.audit_check import CheckResult, listed
@@ -78,15 +78,17 @@ def _values(table: Table, name: str) -> pl.Series | None:
     """(N,) a column's value of each series, as text, in the table's order; None if it cannot name groups."""
     key = table.data.key
     try:
-        frame = table.frame if name in table.frame.columns else readers.read(table.path, {key: None, name: None})
+        frame = table.frame if name in table.frame.columns else readers.read(table.path, {key: None, name: pl.String()})
     except UserError:  # dates and lists cannot be read here
         return None
-    found = frame.group_by(key, maintain_order=True).agg(pl.col(name).n_unique().alias("count"), pl.col(name).first())
+    rows = pl.DataFrame({"key": identity.texts(frame[key]), "value": frame[name]})
+    value = pl.col("value")
+    found = rows.group_by("key", maintain_order=True).agg(value.n_unique().alias("count"), value.first())
     if found["count"].max() != 1:  # it varies inside a series
         return None
-    keys = pl.DataFrame({key: table.keys.cast(pl.String)})
-    joined = keys.join(found.with_columns(pl.col(key).cast(pl.String)), on=key, how="left", maintain_order="left")
-    return joined[name].cast(pl.String)
+    keys = pl.DataFrame({"key": identity.texts(table.keys)})
+    joined = keys.join(found, on="key", how="left", maintain_order="left")
+    return identity.texts(joined["value"])
 
 
 def inner_split(context: AuditContext) -> CheckResult:

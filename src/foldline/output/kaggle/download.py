@@ -86,7 +86,11 @@ def unpack(archive: Path, folder: Path, known: dict[str, Any]) -> tuple[dict[str
             for info in packed:
                 with opened.open(info) as source, files.atomic(_inside(folder, info.filename)) as stream:
                     shutil.copyfileobj(source, stream, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a damaged member raises what its own unpacker raises: zlib, bz2, lzma, ...
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the archive
+            raise
         archive.unlink()
         raise UserError(f"{archive} is damaged ({error}). It was removed; run the same command again.") from error
     return {info.filename: info.file_size for info in packed}, {info.filename: info.CRC for info in packed}

@@ -1,0 +1,55 @@
+"""Values of static columns: numbers where a file prints them as numbers, else the text that the file holds.
+
+Text that only parses as a number is a name: 007, and the versions 1.1 and 1.10, which are one number. So is 1e2 beside
+100. A column is numeric if each of its values is printed as a program prints that number.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from foldline.core.errors import UserError
+from foldline.data import identity
+
+
+def typed(column: pl.Series, known: tuple[object, ...] | None, path: Path) -> pl.Series:
+    """Return a static column of texts as its levels are: Int64, Float64 or text.
+
+    Args:
+        column: texts, as printed.
+        known: values of the training table, whose type it gets: a test table may hold only the ward 7 where the
+            training table's wards are names, and then 7 is text. None: its values decide.
+        path: of the file, for messages.
+
+    Raises:
+        UserError: the known values are numbers, and one of the column is none.
+    """
+    if known is not None and isinstance(known[0], str):
+        return column
+    values = column.unique(maintain_order=True).drop_nulls()
+    if values.str.contains(identity.WHOLE).all():
+        return column.cast(pl.Int64 if known is None else pl.Float64)
+    numbers = values.cast(pl.Float64, strict=False).cast(pl.String)  # as polars prints them: fast for long columns
+    odd = values.filter(~values.eq_missing(numbers))
+    name = next((value for value in odd.to_list() if not _printed_as_number(value)), None)
+    if name is None:
+        return column.cast(pl.Float64)
+    if known is None:
+        return column
+    raise UserError(
+        f"{path}: column {column.name!r} must hold numbers, as the training table does, each printed as numbers are, "
+        f"but holds {name!r}. Write it as a number there, or write names in both tables."
+    )
+
+
+def _printed_as_number(text: str) -> bool:
+    """Return whether a program prints a number like that: 1.1 and 1e-05, but not 1.10, 1e2, +1, 01 or .5."""
+    try:
+        number = float(text)
+    except ValueError:
+        return False
+    if number != number or number in (float("inf"), float("-inf")):
+        return True  # to be refused as no finite number
+    return text == repr(number) or (number.is_integer() and text == str(int(number)))
