@@ -10,6 +10,7 @@ import pytest
 
 from foldline.blend import BlendConfig, BlendRows, MethodScore, NestedPredictions, choose_method, fit, nested
 from foldline.blend.methods import FITS, compare_methods, difference, series_losses
+from foldline.core.errors import UserError
 from foldline.evidence.blending import member_contributions
 
 QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill-climb", "nnls"))
@@ -46,6 +47,22 @@ def test_rows_of_one_fold_are_split_by_series() -> None:
     together = {int(series): set(rows.cv_parts[rows.series == series].tolist()) for series in np.unique(rows.series)}
     assert all(len(parts) == 1 for parts in together.values())
     assert np.bincount(rows.cv_parts).tolist() == [15, 15, 10, 10, 10]  # 12 series of 5 rows
+
+
+@pytest.mark.parametrize("method", ["auto", *FITS])
+def test_a_fold_of_one_scored_series_can_be_blended(method: str) -> None:
+    every = blends.noisy(count=40)
+    rows = every.where(every.series < 2)  # folds 0 and 1, one series of five rows each
+    assert np.isfinite(nested(QUICK, rows, method).values).all()
+    assert len(np.unique(rows.where(rows.fold == 0).cv_parts)) == 5
+
+
+def test_a_fold_of_one_scored_row_is_refused_where_methods_have_to_be_compared() -> None:
+    rows = blends.noisy(count=40).where(np.array([0, 5]))
+    with pytest.raises(UserError, match=r"there is only one scored row\. Blend with blend\.method = 'mean'"):
+        nested(QUICK, rows, "auto")
+    for method in ("mean", "ridge", "hill-climb", "nnls"):
+        assert np.isfinite(nested(QUICK, rows, method).values).all()
 
 
 def scored(rows: BlendRows, method: str, values: np.ndarray) -> MethodScore:

@@ -59,11 +59,15 @@ class BlendRows:
     def cv_parts(self) -> np.ndarray:
         """Assign each row to a part of a cross-validation, (R,): parts share no series.
 
-        They are the folds; where there is one fold only, its series are assigned to five parts in turn.
+        They are the folds; where there is one fold only, its series are assigned to five parts in turn. A single series
+        is all that is left of a tiny competition: it is cut into stretches, two at least where it has two rows.
         """
         if len(np.unique(self.fold)) > 1:
             return self.fold
-        return np.asarray(np.unique(self.series, return_inverse=True)[1] % PARTS)
+        place = np.unique(self.series, return_inverse=True)[1]
+        if place.any():
+            return np.asarray(place % PARTS)
+        return np.arange(len(place)) * PARTS // max(1, len(place))
 
     @property
     def errors(self) -> np.ndarray:

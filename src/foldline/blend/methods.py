@@ -16,6 +16,7 @@ from foldline.blend import stacking, weights
 from foldline.blend.blend_config import BlendConfig
 from foldline.blend.blend_rows import BlendRows
 from foldline.blend.fitted_blend import Blend, MeanOrMedian, Rule, TrimmedMean, WeightedSum, sorted_median
+from foldline.core.errors import UserError
 
 EQUAL = 1e-6  # of the mean loss: a smaller difference is rounding, which no standard error covers
 LIMITS = 21  # limits that the spread rule tries: even quantiles of the members' range
@@ -86,8 +87,17 @@ class NestedPredictions:
 
 
 def nested(config: BlendConfig, rows: BlendRows, name: str | None = None) -> NestedPredictions:
-    """Blend the rows of each fold by a blend that is fitted on the other folds. name: as in `fit`."""
+    """Blend the rows of each fold by a blend that is fitted on the other folds. name: as in `fit`.
+
+    Raises:
+        UserError: there is a single row.
+    """
     values, fitted, parts = np.empty(rows.y.shape), [], rows.cv_parts
+    if len(rows.labels) > 1 and len(np.unique(parts)) < 2:
+        raise UserError(
+            "A blend is scored by blends that are fitted on other rows, but outside a fold there is only one scored "
+            "row. Blend with blend.method = 'mean', or score more rows (data.scored)."
+        )
     for part in np.unique(parts):
         inside = parts == part
         fitted.append(fit(config, rows.where(~inside), name))
