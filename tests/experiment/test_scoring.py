@@ -203,3 +203,16 @@ def test_test_predictions_are_rounded_to_the_grids_of_those_targets_that_have_on
     found = scoring.predict(fitted, [None, Grid(offset=0.0, step=0.5, count=3)], [only], ready.test, None)
     assert np.array_equal(found[:, 0], predictions[:, 0])
     assert np.array_equal(found[:, 1], np.clip(np.round(2 * predictions[:, 1]) / 2, 0.0, 1.0))
+
+
+def test_series_without_scored_rows_leave_every_fold_a_score(rides: Path, home: Path) -> None:
+    """Only rides 9 to 12 are scored; with other folds than these, one of two may have none of them."""
+    for seed in (0, 1, 2):
+        words = ["data.scored=coasting == 0 AND ride IN (9, 10, 11, 12, 501)", "folds.kind=group", f"folds.seed={seed}"]
+        tiny.run("train", "rides", *words)
+        ready = preparation.prepare(config.load(Path("rides"), words), Terminal(quiet=True))
+        scored = ready.folds.assignment[[8, 9, 10, 11]]
+        assert np.bincount(scored).tolist() == [2, 2]
+        result = scoring.combine(ready.config, ready.members, ready.train, ready.folds, None)
+        assert all(len(each) == 3 and np.isfinite(each).all() for each in result.scores.values())
+    tiny.run("blend", "rides", *words)

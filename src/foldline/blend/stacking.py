@@ -32,13 +32,20 @@ def ridge(rows: BlendRows) -> WeightedSum:
     # sums of squares are enough to fit and to score all penalties: the rows are read once
     of_parts = [_moments(x[rows.cv_parts == part], y[rows.cv_parts == part]) for part in np.unique(rows.cv_parts)]
     whole: Moments = tuple(sum(sums) for sums in zip(*of_parts, strict=True))
+    slopes, offset = _solve(whole, _best_penalty(of_parts, whole))
+    weights = 1 / len(slopes) + slopes - slopes.mean()  # the mean's weights, and what is added to them: sum 0
+    return WeightedSum(tuple(weights.tolist()), tuple(offset.tolist()))
+
+
+def _best_penalty(of_parts: list[Moments], whole: Moments) -> float:
+    """Return the penalty that does best on each part when it is fitted on the others; the largest of a single part."""
+    if len(of_parts) < 2:
+        return PENALTIES[-1]
     losses = np.zeros(len(PENALTIES))
     for part in of_parts:
         others = tuple(all_rows - held_out for all_rows, held_out in zip(whole, part, strict=True))
         losses += [_squares(part, *_solve(others, penalty)) for penalty in PENALTIES]
-    slopes, offset = _solve(whole, PENALTIES[int(np.argmin(losses))])
-    weights = 1 / len(slopes) + slopes - slopes.mean()  # the mean's weights, and what is added to them: sum 0
-    return WeightedSum(tuple(weights.tolist()), tuple(offset.tolist()))
+    return PENALTIES[int(np.argmin(losses))]
 
 
 def _moments(x: np.ndarray, y: np.ndarray) -> Moments:

@@ -120,12 +120,18 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
     assignment = np.empty(len(keys), dtype=np.int64)
     assignment[has_scored] = _assign(config, strata[has_scored])
     assignment[~has_scored] = _in_turn(config, strata[~has_scored])
-    body = pl.DataFrame({table.data.key: _texts(keys), "fold": assignment}).write_csv()
-    series = _series_hash(keys, strata.tolist())
-    head = f"{MARK} kind={config.kind} k={config.k} seed={config.seed} series={series}"
+    made = Folds(path, assignment, config.k)
     if save:
-        files.write_text(path, f"{head} rows={_text_hash(body)}\n{body}")
-    return Folds(path, assignment, config.k)
+        write(made, config, table)
+    return made
+
+
+def write(made: Folds, config: FoldsConfig, table: Table) -> None:
+    """Write the file of folds that were made for a table."""
+    body = pl.DataFrame({table.data.key: _texts(table.keys), "fold": made.assignment}).write_csv()
+    series = _series_hash(table.keys, strata_of(config, table))
+    head = f"{MARK} kind={config.kind} k={config.k} seed={config.seed} series={series}"
+    files.write_text(made.path, f"{head} rows={_text_hash(body)}\n{body}")
 
 
 def require_own(path: Path, config: FoldsConfig) -> None:

@@ -205,8 +205,8 @@ def _header(path: Path, found: Path | bytes) -> list[str]:
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise UserError(
-            f"{path} has more than one column called {shortened([repr(name) for name in twice])}. Rename all but one of "
-            "them."
+            f"{path} has more than one column called {shortened([repr(name) for name in twice])}. "
+            "Rename all but one of them."
         )
     return header
 

@@ -119,7 +119,7 @@ def prepare(
     )
     members.refuse_same_names(prepared.members)
     if newly_made and not dry:
-        folds.make(made_folds.path, config.folds, competition.train)
+        folds.write(made_folds, config.folds, competition.train)
     return prepared
 
 
