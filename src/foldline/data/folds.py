@@ -107,7 +107,7 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
         UserError: there are fewer series with scored rows than folds, or no stratum is large enough;
             folds.file is something else.
     """
-    if save:
+    if save:  # before the work, and once more when it is written
         require_own(path, config)
     keys, strata, has_scored = table.keys, np.asarray(strata_of(config, table)), _has_scored_rows(table)
     scored = np.count_nonzero(has_scored)
@@ -127,7 +127,12 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
 
 
 def write(made: Folds, config: FoldsConfig, table: Table) -> None:
-    """Write the file of folds that were made for a table."""
+    """Write the file of folds that were made for a table.
+
+    Raises:
+        UserError: something else lies at its path.
+    """
+    require_own(made.path, config)
     body = pl.DataFrame({table.data.key: _texts(table.keys), "fold": made.assignment}).write_csv()
     series = _series_hash(table.keys, strata_of(config, table))
     head = f"{MARK} kind={config.kind} k={config.k} seed={config.seed} series={series}"
