@@ -147,17 +147,68 @@ def test_a_killed_ablation_continues(ablated_once: Path, home: Path, tmp_path: P
     assert found(home) == found(ablated_once / "home")
 
 
-def test_a_variant_that_cannot_be_trained_is_named_and_all_finished_cells_are_kept(
+VARIANTS = {
+    "slow": '[[variant]]\nname = "slow"\nset = ["train.lr=1e-4"]\n',
+    "wild": '[[variant]]\nname = "wild"\nset = ["train.lr=1e30"]\n',
+    "wild, too": '[[variant]]\nname = "wild, too"\nset = ["train.lr=1e30", "blend.method=mean"]\n',
+    "wilder": '[[variant]]\nname = "wilder"\nset = ["train.lr=2e30"]\n',
+}
+
+
+def wild(home: Path, *names: str, before: str = "") -> list[str]:
+    """Install an ablation of some variants; the command that runs it."""
+    text = ablations.FILE.split("[[variant]]")[0].replace("folds.k=3", f'folds.k=3"{before}, "track.wandb=disabled')
+    ablations.install(home, text + "".join(VARIANTS[name] for name in names), "ablate-wild")
+    return ["ablate", "ablate-wild", "ablate.seeds=[0]"]
+
+
+@pytest.mark.parametrize("executor", ["serial", "process"])
+def test_an_ablation_goes_on_past_variants_that_fail_and_says_so(
+    executor: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*wild(home, "wild", "slow", "wild, too", "wilder"), f"executor.kind={executor}", "executor.workers=2"]
+    tiny.run(*words)
+    out, said = capsys.readouterr()
+    assert "ablate-wild: 'wild' and 'wild, too' failed, the others go on: The " in said and "not finite" in said
+    assert "'wilder' failed" in said and out.count("not finite") == 3
+    value = json.loads((home / "runs" / "ablate-wild" / "latest" / "ablation.json").read_text())
+    assert list(value["failed"]) == ["wild", "wild, too", "wilder"] and "not finite" in value["failed"]["wild"]
+    assert [each["name"] for each in value["variants"]] == ["slow"] and value["rule"]["variants"] == 1
+    shown = (home / "runs" / "ablate-wild" / "latest" / "ablation.html").read_text()
+    assert (
+        "<td>wilder</td><td class='words'>failed</td>" in shown
+        and "wilder failed and is in no comparison: The " in shown
+    )
+    tiny.run(*words, "--json")
+    assert json.loads(capsys.readouterr().out)["verdicts"]["wild"] == "failed"
+    wild(home, "slow")
+    tiny.run(*words)
+    alone = json.loads((home / "runs" / "ablate-wild" / "latest" / "ablation.json").read_text())
+    assert alone == {**value, "failed": {}}
+
+
+def test_a_forced_ablation_trains_no_cell_twice_when_a_variant_fails(
     rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = ablations.FILE.split("[[variant]]")[0]
-    text += '[[variant]]\nname = "slow"\nset = ["train.lr=1e-4"]\n[[variant]]\nname = "wild"\nset = ["train.lr=1e30"]\n'
-    ablations.install(home, text, "ablate-wild")
-    assert main(["ablate", "ablate-wild", "ablate.seeds=[0]", "executor.kind=serial"]) == 2
-    out, said = capsys.readouterr()
-    assert "hybrid fold 0 seed 0 done" in out and "hybrid (slow) fold 0 seed 0 done" in out
-    assert "ablate-wild, while cells of 'wild' were trained: The " in said and "not finite" in said
-    assert len(list((home / "runs" / "cells").glob("*/done.json"))) >= 6  # of baseline and slow
+    words = wild(home, "slow", "wild")
+    for more in ([], ["--force"]):
+        tiny.run(*words, *more)
+        out = capsys.readouterr().out
+        assert [out.count(f"hybrid{name} fold 0 seed 0 done") for name in ("", " (slow)")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "before", "whose"),
+    [(["wild", "wilder"], "", "'wilder'"), (["slow"], ', "train.lr=1e30"', "'baseline'")],
+)
+def test_an_ablation_with_nothing_left_to_compare_ends(
+    names: list[str], before: str, whose: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(wild(home, *names, before=before)) == 2
+    said = capsys.readouterr().err
+    assert f"ablate-wild, while cells of {whose}" in said and "not finite" in said
+    assert "all cells that are finished are kept" in said
+    assert not (home / "runs" / "ablate-wild" / "latest").exists()
 
 
 PSEUDO_LABELLED = """

@@ -214,6 +214,21 @@ def test_a_second_run_trains_nothing(
     assert "add study.growth=true" in page
 
 
+def test_a_study_goes_on_past_a_system_that_fails_and_says_so(
+    home: Path, rides: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(home, FILE.replace("kernel = 3}]}", "kernel = 3}], train = {lr = 1e30}}").replace("[0, 1]", "[0]"))
+    tiny.run("study", "study-rides", "train.epochs=1")
+    out, said = capsys.readouterr()
+    assert "'convolution & <more>' failed, the others go on: The " in said
+    assert "convolution & <more> failed and is in no comparison: The " in out and "failed" in out
+    value = found(home)
+    assert [system["name"] for system in value["systems"]] == ["LSTM", "DeepAR"]
+    assert "not finite" in value["evidence"]["failed"]["convolution & <more>"]
+    shown = (home / "runs" / "study-rides" / "latest" / "study.html").read_text()
+    assert "convolution &amp; &lt;more&gt; failed and is in no comparison" in shown and "failed</td>" in shown
+
+
 def test_a_dry_run_trains_nothing(home: Path, rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(home)
     assert main(["study", "study-rides", "--dry-run"]) == 0

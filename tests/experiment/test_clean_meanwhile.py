@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import subprocess
 import sys
@@ -125,3 +126,24 @@ def test_what_only_reads_makes_no_folder(home: Path) -> None:
     assert main(["board"]) == 2
     tiny.run("track")
     assert not files.runs().exists()
+
+
+def test_a_refused_command_leaves_no_folder_and_its_lock_can_be_taken_meanwhile(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["train", "nothing-of-that-name"]) == 2
+    assert not files.runs().exists()
+    waited: list[bool] = []
+
+    def on_wait() -> None:  # the holder removes the file before it frees the lock
+        runs_lock.path().unlink()
+        fcntl.flock(holder, fcntl.LOCK_UN)
+        waited.append(True)
+
+    runs_lock.path().parent.mkdir(parents=True)
+    with runs_lock.path().open("a+") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with runs_lock.shared(on_wait):
+            assert waited == [True] and runs_lock.path().exists()
+            with pytest.raises(runs_lock.InUse), runs_lock.alone():
+                pass

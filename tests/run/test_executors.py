@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import queue
 import signal
 from collections.abc import Iterator
@@ -100,7 +101,7 @@ class Queue(list[Any]):
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (UserError("lower train.lr"), UserError),
+        (UserError("lower train.lr"), executors.CellFailed),
         (OSError(errno.ENOSPC, "No space left on device"), OSError),
         (OSError(errno.EACCES, "Permission denied"), PermissionError),
         (OSError(errno.ENOENT, "No such file"), RuntimeError),
@@ -117,6 +118,10 @@ def test_a_workers_trouble_is_handed_on(error: Exception, kind: type, monkeypatc
     handed = events[-1][2]["error"]
     assert type(handed) is kind
     assert kind is not RuntimeError or "Traceback" in str(handed)
+    if isinstance(handed, executors.CellFailed):
+        assert isinstance(handed, UserError) and str(handed) == "lower train.lr"
+        sent = pickle.loads(pickle.dumps(handed))  # as a queue between processes does it
+        assert (str(sent), sent.key) == (str(handed), handed.key) and sent.key == fake().key
 
 
 def test_a_training_that_diverges_in_a_worker_ends_in_one_sentence(

@@ -32,7 +32,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     if dry:
         _dry_run(prepared, stages, terminal)
         return 0
-    ablation_run.train(prepared, stages, terminal, WandbTracker)
+    prepared = ablation_run.train(prepared, "--force" in arguments.flags, terminal, WandbTracker)
     found = ablation_results.evaluate(prepared, terminal)
     _table(prepared, found, terminal)
     answer, where = _write(prepared, found, arguments.command_line)
@@ -73,9 +73,9 @@ def _dry_run(prepared: PreparedAblation, stages: list[list[Job]], terminal: Term
 
 
 def _table(prepared: PreparedAblation, found: AblationResult, terminal: Terminal) -> None:
-    rows = [ablation_wording.row(each, found) for each in found.variants]
-    terminal.table(ablation_wording.title(found, prepared.plan.base.data.metric), ablation_wording.COLUMNS, rows)
-    for text in ablation_wording.remarks(found)[:3]:
+    title = ablation_wording.title(found, prepared.plan.base.data.metric)
+    terminal.table(title, ablation_wording.COLUMNS, ablation_wording.rows(found))
+    for text in ablation_wording.remarks(found)[: 3 + len(found.failed)]:
         terminal.say(text)
 
 
@@ -87,6 +87,7 @@ def _write(prepared: PreparedAblation, found: AblationResult, command: str) -> t
     files.write_text(folder / "ablation.html", page(prepared, found, command))
     runs_index.note_cells(folder, prepared.keys)
     files.replace_symlink(folder.parent / "latest", folder)
-    verdicts = {each.name: each.significance.verdict for each in found.variants}
+    verdicts: dict[str, str] = {each.name: each.significance.verdict for each in found.variants}
+    verdicts |= dict.fromkeys(found.failed, ablation_wording.FAILED)
     where = folder.parent / "latest" / "ablation.html"
     return {"page": str(where), "json": str(where.with_suffix(".json")), "verdicts": verdicts}, where

@@ -37,7 +37,8 @@ config and what each variant sets or drops; docs/how-to/ablate.md shows how to w
   ./run.sh ablate ablate-components ablate.seeds=[0,1,2]                  any key of [ablate], and any of the baseline
   ./run.sh ablate ablate-components --dry-run                             what would be trained, and for how long
 
-Cells are shared with all other runs and never trained twice: run it again after a Ctrl-C and it goes on."""
+Cells are shared with all other runs and never trained twice: run it again after a Ctrl-C and it goes on. A variant
+that can't be trained is shown as failed, and the others are compared all the same."""
 
 STUDY = """\
 Compares systems (LSTM, TCN, Transformer, ...) at an equal number of parameters, on the same folds and seeds of your own
@@ -50,7 +51,8 @@ and seconds an epoch and memory stand beside them. docs/how-to/study.md shows ho
   ./run.sh study study-sequence study.parameters=200000 study.seeds=[0,1] any key of [study], and any of the base config
   ./run.sh study study-sequence --dry-run                                 widths, and how long it would take
 
-Cells are shared with all other runs and never trained twice: run it again after a Ctrl-C and it goes on."""
+Cells are shared with all other runs and never trained twice: run it again after a Ctrl-C and it goes on. A system
+that can't be trained is shown as failed, and the others are compared all the same."""
 
 BLEND = """\
 Blends the models of CONFIG, or of several configs on the same data and folds, in every way there is, scores each way on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from foldline.cli.main import Arguments
@@ -33,7 +34,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     if dry:
         _dry_run(prepared, stages, terminal)
         return 0
-    ablation_run.train(prepared.ablation, stages, terminal, WandbTracker)
+    trained = ablation_run.train(prepared.ablation, "--force" in arguments.flags, terminal, WandbTracker)
+    prepared = replace(prepared, ablation=trained)
     result = study_results.evaluate(prepared, terminal)
     _table(prepared, result, terminal)
     answer, where = _write(prepared, result, arguments.command_line)
@@ -77,9 +79,11 @@ def _dry_run(prepared: PreparedStudy, stages: list[list[Job]], terminal: Termina
 
 
 def _table(prepared: PreparedStudy, result: StudyResult, terminal: Terminal) -> None:
-    rows = [study_results.row(each, result.compared) for each in result.ranked]
+    rows = study_results.rows(result, prepared)
     first, metric = prepared.systems[0].name, prepared.ablation.base.config.data.metric
     terminal.table(f"{metric}, mean over folds and single seeds; verdicts against {first}", study_results.COLUMNS, rows)
+    for text in ablation_wording.failures(result.compared):
+        terminal.say(text)
     names = study_results.undecided(result)
     if names:
         terminal.say(f"cannot tell {', '.join(names)} from {first}: more folds, series or seeds would")
@@ -94,4 +98,5 @@ def _write(prepared: PreparedStudy, result: StudyResult, command: str) -> tuple[
     files.replace_symlink(folder.parent / "latest", folder)
     where = folder.parent / "latest" / "study.html"
     scores = {each.system.name: each.score for each in result.systems}
-    return {"page": str(where), "json": str(where.with_suffix(".json")), "scores": scores}, where
+    answer = {"page": str(where), "json": str(where.with_suffix(".json")), "scores": scores}
+    return {**answer, "failed": dict(result.compared.failed)}, where

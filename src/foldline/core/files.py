@@ -189,16 +189,27 @@ def lock(path: Path, on_wait: Callable[[], None] | None = None, shared: bool = F
     Args:
         shared: others may hold it too, if they share it; else it is held by one alone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    with _lock_file(path, shared) as stream:
-        try:
-            fcntl.flock(stream, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if on_wait:
-                on_wait()
-            fcntl.flock(stream, kind)
-        yield
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _lock_file(path, shared) as stream:
+            try:
+                fcntl.flock(stream, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if on_wait:
+                    on_wait()
+                fcntl.flock(stream, kind)
+            if _is_at(stream, path):  # else its last holder has removed it meanwhile: others lock a new one
+                yield
+                return
+
+
+def _is_at(stream: IO[str], path: Path) -> bool:
+    """Whether an open file is still what lies at a path."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock_file(path: Path, shared: bool) -> IO[str]:

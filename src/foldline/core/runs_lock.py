@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from foldline.core import files
@@ -31,13 +31,29 @@ def shared(on_wait: Callable[[], None]) -> Iterator[None]:
 
     Without it where runs/ can be read only: no command of this user's writes there, and most refuse it in a sentence.
     """
-    with ExitStack() as held:
-        try:
-            held.enter_context(files.lock(path(), on_wait, shared=True))
-        except OSError as error:
-            if error.errno not in NO_RIGHT_TO_WRITE:
-                raise
-        yield
+    new = not files.runs().exists()
+    try:
+        with ExitStack() as held:
+            try:
+                held.enter_context(files.lock(path(), on_wait, shared=True))
+            except OSError as error:
+                if error.errno not in NO_RIGHT_TO_WRITE:
+                    raise
+            yield
+    finally:
+        if new:
+            _remove_if_unused()
+
+
+def _remove_if_unused() -> None:
+    """Remove a runs/ that holds this lock and nothing else: a refused command leaves no trace."""
+    lock = path()
+    with suppress(OSError, InUse):  # there is more in it, or another command has begun to use it
+        if [*files.runs().iterdir(), *lock.parent.iterdir()] == [lock.parent, lock]:
+            with alone():
+                lock.unlink()
+                lock.parent.rmdir()
+                files.runs().rmdir()
 
 
 @contextmanager

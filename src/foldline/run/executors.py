@@ -5,7 +5,6 @@ An executor takes jobs and reports events. What a cell does while it runs is in 
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -51,11 +50,27 @@ class ExecutorConfig:
             )
 
 
+class CellFailed(UserError):
+    """A cell that could not be trained: what its config asks for does not work. Any other error is nobody's cell's."""
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message, key)  # both, so that it comes whole out of a worker
+
+    @property
+    def key(self) -> str:
+        """The cell's."""
+        return str(self.args[1])
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> None:
     """Run all jobs; returns when the last is done.
 
     Raises:
-        UserError: the first that a job raised; the jobs that were running are given up, finished ones stay.
+        CellFailed: the first job that failed; the jobs that were running are given up, finished ones stay.
+        UserError: the workers could not go on.
     """
     workers = workers_for(jobs, config)
     if workers == 1:
@@ -69,19 +84,24 @@ def take_turns(jobs: Iterable[Job], together: int, on_event: OnEvent) -> None:
     """Run jobs in this process, `together` at a time, a step of each in turn. Each has the same result as alone.
 
     Raises:
+        CellFailed: the first job that failed.
         KeyboardInterrupt: interrupted; no job was begun after that, and each that ran has saved.
     """
-    waiting, running = iter(jobs), deque[Iterator[None]]()
+    waiting, running = iter(jobs), deque[tuple[Job, Iterator[None]]]()
     while True:
         while len(running) < together and not interrupt.requested() and (job := next(waiting, None)) is not None:
-            running.append(_begun(job, on_event))
+            running.append((job, _begun(job, on_event)))
         if not running:
             interrupt.stop_if_requested()
             return
-        turn = running.popleft()
-        with contextlib.suppress(interrupt.Stopped):  # it has saved; the other running cells save at their next step
+        job, turn = running.popleft()
+        try:
             if next(turn, _END) is not _END:
-                running.append(turn)
+                running.append((job, turn))
+        except interrupt.Stopped:
+            pass  # it has saved; the other running cells save at their next step
+        except UserError as error:
+            raise CellFailed(str(error), job.key) from error
 
 
 def _begun(job: Job, on_event: OnEvent) -> Iterator[None]:

@@ -43,8 +43,7 @@ def _facts(ablation: PreparedAblation, result: AblationResult) -> Facts:
 
 
 def _verdicts(result: AblationResult, measure: str) -> str:
-    rows = [ablation_wording.row(found, result) for found in result.variants]
-    return table(list(ablation_wording.COLUMNS), rows, plain=True) + note(
+    return table(list(ablation_wording.COLUMNS), ablation_wording.rows(result), plain=True) + note(
         f"{ablation_wording.title(result, measure)}. Effect: score minus the baseline's; below 0 is better."
     )
 

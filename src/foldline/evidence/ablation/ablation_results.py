@@ -6,7 +6,8 @@ are those of single seeds. `train` averages over its seeds first, and its score 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class AblationResult:
     slice_baseline: np.ndarray  # (G,) the baseline's scores
     rule: DecisionRule
     variants: list[VariantResult]
+    failed: Mapping[str, str] = field(default_factory=dict)  # variant that could not be trained -> why
 
     @property
     def folds(self) -> int:
@@ -70,11 +72,12 @@ class AblationResult:
 
 
 def evaluate(ablation: PreparedAblation, terminal: Terminal) -> AblationResult:
-    """Compare all variants with the baseline; all cells are finished.
+    """Compare all variants with the baseline, but those that failed; all their cells are finished.
 
     Raises:
         UserError: the baseline's score is 0.
     """
+    failed, ablation = ablation.failed, ablation.trained
     base, settings = ablation.base, ablation.plan.settings
     exact = _exact(ablation, terminal)
     table = LossTable.of(base.train, None if exact is None else exact.known)
@@ -83,7 +86,7 @@ def evaluate(ablation: PreparedAblation, terminal: Terminal) -> AblationResult:
         for prepared in ablation.prepared:
             sums.append(_losses(prepared, table, settings.seeds, exact))
             update(len(sums), len(ablation.prepared))
-    return _compare(ablation, table, np.stack(sums))
+    return replace(_compare(ablation, table, np.stack(sums)), failed=failed)
 
 
 def _exact(ablation: PreparedAblation, terminal: Terminal) -> Exact | None:
@@ -165,6 +168,7 @@ def as_json(findings: AblationResult) -> dict[str, Any]:
             for name, size, score in zip(names, findings.slice_sizes, findings.slice_baseline, strict=True)
         ],
         "variants": [_variant_json(each, names) for each in findings.variants],
+        "failed": dict(findings.failed),
     }
 
 

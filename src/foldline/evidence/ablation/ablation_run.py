@@ -6,8 +6,9 @@ costs nothing, and a variant of [blend] or [post] trains nothing. The test table
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 
 from foldline.core import files
@@ -19,11 +20,11 @@ from foldline.experiment import preparation
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run import planning
-from foldline.run.cells import Job
+from foldline.run.cells import Cell, Job
+from foldline.run.executors import CellFailed
 from foldline.run.tracker import OpenTracker
 
 BASELINE = "baseline"
-ROUNDED_S = 1.0  # file systems may round the time of a file down by as much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,18 @@ class PreparedAblation:
     plan: AblationPlan
     names: list[str]
     prepared: list[PreparedExperiment]
+    failed: Mapping[str, str] = field(default_factory=dict)  # variant that could not be trained -> why
+
+    @property
+    def trained(self) -> PreparedAblation:
+        """The same without the variants that failed."""
+        left = [name not in self.failed for name in self.names]
+        variants = tuple(each for each, kept in zip(self.plan.variants, left[1:], strict=True) if kept)
+        return PreparedAblation(
+            plan=replace(self.plan, variants=variants),
+            names=list(compress(self.names, left)),
+            prepared=list(compress(self.prepared, left)),
+        )
 
     @property
     def base(self) -> PreparedExperiment:
@@ -60,6 +73,15 @@ class PreparedAblation:
         known = decoding.path_of(prepared.competition.test) if prepared.plan_inputs.exact else None
         test = prepared.test.path if has_teacher else None
         return planning.jobs(prepared.plan, prepared.train.path, prepared.folds.assignment, test, known, force)
+
+    def needed(self, prepared: PreparedExperiment) -> dict[str, Cell]:
+        """Return all cells that the baseline or a variant needs, by key, those that come first included."""
+        return {job.key: job.cell for stage in self._stages_of(prepared, force=True) for job in stage}
+
+    @property
+    def cells(self) -> dict[str, Cell]:
+        """All cells that any of them needs, by key."""
+        return {key: cell for each in self.prepared for key, cell in self.needed(each).items()}
 
     @property
     def folder(self) -> Path:
@@ -112,33 +134,59 @@ def _trained_parts(config: Config) -> tuple[object, ...]:
     return config.features, config.models, config.blend.outside
 
 
-def train(ablation: PreparedAblation, stages: list[list[Job]], terminal: Terminal, open_tracker: OpenTracker) -> None:
+def train(ablation: PreparedAblation, force: bool, terminal: Terminal, open_tracker: OpenTracker) -> PreparedAblation:
     """Train the cells that are missing; wandb's group is the ablation's name.
 
+    A variant with a cell that can't be trained is given up, and said so at once; the others go on.
+
+    Args:
+        force: finished cells are trained again.
+
+    Returns:
+        the ablation, with the variants that failed.
+
     Raises:
-        UserError: a cell could not be trained; the message names the variants whose cells were running.
+        UserError: a cell of the baseline failed, or one of every variant; or nothing could go on (a full disk).
     """
-    config = replace(ablation.base.config, name=ablation.plan.name)
-    began = time.time() - ROUNDED_S
+    before = {key: _mark(cell) for key, cell in ablation.cells.items()}
+    while True:
+        config = replace(ablation.base.config, name=ablation.plan.name)
+        stages = [[job for job in stage if not _trained_now(job, before)] for stage in ablation.trained.stages(force)]
+        try:
+            preparation.run_cells(config, stages, ablation.folder, "ablate", terminal, open_tracker)
+            return ablation
+        except CellFailed as error:
+            ablation = _without(ablation, error)
+            more = [name for name, why in ablation.failed.items() if why == str(error)]
+            terminal.warn(f"{ablation.plan.name}: {' and '.join(map(repr, more))} failed, the others go on: {error}")
+
+
+def _mark(cell: Cell) -> tuple[int, int] | None:
+    """Which done.json a cell has: another one once it is trained again; None without one."""
     try:
-        preparation.run_cells(config, stages, ablation.folder, "ablate", terminal, open_tracker)
-    except UserError as error:
-        names = _unfinished(ablation, began)
-        if not names:
-            raise
+        found = (cell.folder / "done.json").stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _trained_now(job: Job, before: Mapping[str, tuple[int, int] | None]) -> bool:
+    """Whether this run has trained a cell that it was forced to train. before: the cells' marks when it began."""
+    return job.force and replace(job, force=False).finished and _mark(job.cell) != before.get(job.key)
+
+
+def _without(ablation: PreparedAblation, error: CellFailed) -> PreparedAblation:
+    """Note the variants that need a cell which failed.
+
+    Raises:
+        UserError: the baseline needs it, or no variant is left.
+    """
+    pairs = zip(ablation.names, ablation.prepared, strict=True)
+    names = [name for name, prepared in pairs if name not in ablation.failed and error.key in ablation.needed(prepared)]
+    failed = {**ablation.failed, **dict.fromkeys(names, str(error))}
+    if not names or ablation.names[0] in names or len(failed) == len(ablation.plan.variants):
         raise UserError(
-            f"{ablation.plan.name}, while cells of {' and '.join(map(repr, names))} were trained: {error} Correct that "
-            "variant or leave it out; all cells that are finished are kept."
+            f"{ablation.plan.name}, while cells of {' and '.join(map(repr, names)) or 'no variant'} were trained: "
+            f"{error} Correct that or leave it out; all cells that are finished are kept."
         ) from error
-
-
-def _unfinished(ablation: PreparedAblation, began: float) -> list[str]:
-    """Names of the variants whose cells were begun since then and not finished; a shared cell counts for the first."""
-    names, counted = [], set[str]()
-    for name, prepared in zip(ablation.names, ablation.prepared, strict=True):
-        own = [cell for cell in prepared.plan if cell.key not in counted and not cell.done]
-        marks = [cell.folder / "depends.json" for cell in own]
-        if any(mark.exists() and mark.stat().st_mtime >= began for mark in marks):
-            names.append(name)
-        counted |= {cell.key for cell in prepared.plan}
-    return names
+    return replace(ablation, failed=failed)

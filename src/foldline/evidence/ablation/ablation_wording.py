@@ -10,6 +10,7 @@ from foldline.evidence.ablation.significance import Significance, wilcoxon_floor
 from foldline.evidence.ablation.statistical_power import MOST_SEEDS, correction
 
 BOOTSTRAP, EQUIVALENCE, DETECTABLE, SEEDS = "95 % bootstrap", "p equal", "detectable", "more seeds"
+FAILED = "failed"
 COLUMNS = ("variant", "verdict", "effect", "of baseline", BOOTSTRAP, "p", EQUIVALENCE, DETECTABLE, SEEDS)
 
 
@@ -28,6 +29,17 @@ def row(found: VariantResult, result: AblationResult) -> list[str]:
         "" if found.identical else f"{tested.detectable_effect / score:.1%}",
         more_seeds(tested),
     ]
+
+
+def rows(result: AblationResult) -> list[list[str]]:
+    """Format the lines of all variants; those that failed come last."""
+    failed = [[name, FAILED, *[""] * (len(COLUMNS) - 2)] for name in result.failed]
+    return [*(row(found, result) for found in result.variants), *failed]
+
+
+def failures(result: AblationResult) -> list[str]:
+    """Say of each variant that failed why it did."""
+    return [f"{name} failed and is in no comparison: {why}" for name, why in result.failed.items()]
 
 
 def verdict(found: VariantResult) -> str:
@@ -63,7 +75,7 @@ def more_seeds(tested: Significance) -> str:
 def remarks(result: AblationResult) -> list[str]:
     """Explain in full sentences how far the table can be trusted."""
     k, rule = result.folds, result.rule
-    sentences = [_wilcoxon(k, rule.alpha), _seeds(result.seeds)]
+    sentences = [*failures(result), _wilcoxon(k, rule.alpha), _seeds(result.seeds)]
     sentences.append(f"The first verdict needs {needed(k, rule.alpha, rule.variants)}.")
     if k < 10:
         critical, of_ten = (special.stdtrit(folds - 1, 1 - rule.first_level / 2) for folds in (k, 10))

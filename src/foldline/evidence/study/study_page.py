@@ -42,7 +42,7 @@ def page(study: PreparedStudy, result: StudyResult, command: str) -> str:
 
 
 def _scores(study: PreparedStudy, result: StudyResult) -> str:
-    rows = [study_results.row(each, result.compared) for each in result.ranked]
+    rows = study_results.rows(result, study)
     first, metric = study.systems[0].name, study.ablation.base.config.data.metric
     return table(list(study_results.COLUMNS), rows, plain=True) + note(
         f"Score: {metric}, mean over folds and single seeds. Against the first: difference to {first} in % of its "

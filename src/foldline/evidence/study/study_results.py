@@ -96,15 +96,16 @@ class StudyResult:
 
 
 def evaluate(study: PreparedStudy, terminal: Terminal) -> StudyResult:
-    """Compare the systems of a study whose cells are all finished, and measure their costs."""
+    """Compare the systems of a study, but those that failed, and measure their costs; all cells are finished."""
     compared = ablation_results.evaluate(study.ablation, terminal)
     comparisons: list[VariantResult | None] = [None, *compared.variants]
+    sized = [system for system in study.systems if system.name not in compared.failed]
     systems = []
     with terminal.bar("time and memory", "systems") as update:
-        for system, prepared, each in zip(study.systems, study.ablation.prepared, comparisons, strict=True):
+        for system, prepared, each in zip(sized, study.ablation.trained.prepared, comparisons, strict=True):
             scores = compared.baseline if each is None else each.scores
             systems.append(_system_result(study, system, prepared, each, scores))
-            update(len(systems), len(study.systems))
+            update(len(systems), len(sized))
     return StudyResult(design=Design.of(study), compared=compared, systems=systems)
 
 
@@ -130,6 +131,15 @@ def _system_result(
         growth=measured(shape, settings.batch, settings.steps) if settings.growth else [],
         truncation=truncation.curve(prepared) if truncation.is_causal(model) else [],
     )
+
+
+def rows(result: StudyResult, study: PreparedStudy) -> list[list[str]]:
+    """Format the lines of all systems, best score first; those that failed come last."""
+    failed = [system for system in study.systems if system.name in result.compared.failed]
+    blank = [""] * (len(COLUMNS) - 4)
+    blank[COLUMNS.index("verdict") - 3] = ablation_wording.FAILED
+    lines = [row(each, result.compared) for each in result.ranked]
+    return lines + [[system.name, f"{system.parameters:,}", str(system.width), *blank, ""] for system in failed]
 
 
 def row(result: SystemResult, compared: AblationResult) -> list[str]:
