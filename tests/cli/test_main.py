@@ -13,7 +13,7 @@ from lab import planned
 from foldline import __version__
 from foldline.cli.main import main, parse
 from foldline.cli.verb_table import VERBS
-from foldline.fit.training_state import CHECKPOINT
+from foldline.fit.checkpoint import CHECKPOINT
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
