@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import tiny
 from lab import fitted, small_store
 
 from foldline.cli.main import main
 from foldline.core import artefacts, files
+from foldline.data import exact_rows, loading
+from foldline.experiment import config
 from foldline.fit import checkpoint
 
 
@@ -34,6 +37,7 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+SMALL = ["data.simulate.breaths=24", "data.simulate.test_breaths=6"]
 HARMS: dict[str, Callable[[Path], object]] = {"flip": flip, "cut": cut, "empty": empty, "delete": Path.unlink}
 KINDS = (  # below runs/
     "cells/*/weights.safetensors",
@@ -67,7 +71,7 @@ EACH = [pytest.param(kind, "flip", id=f"{kind}-flip") for kind in KINDS] + [
 
 
 def victim(home: Path, kind: str) -> Path:
-    """A stored file of a kind; of stores that of the training table for y, else the first."""
+    """The first stored file of a kind."""
     return sorted((home / "runs").glob(kind))[0]
 
 
@@ -86,12 +90,14 @@ def test_train_makes_again_what_is_damaged_and_says_so(
     assert main(["doctor", "--verify"]) == 0
 
 
-@pytest.mark.parametrize("verb", ["infer", "report", "blend", "bundle"])
+@pytest.mark.parametrize(
+    "verb", ["infer", *(pytest.param(verb, marks=pytest.mark.slow) for verb in ("report", "blend", "bundle"))]
+)
 @pytest.mark.parametrize(("kind", "harm"), EACH)
 def test_other_verbs_refuse_what_is_damaged_or_give_the_same(
     kind: str, harm: str, verb: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, path = predictions(trained), victim(trained, kind)
+    before, path = tiny.submission(trained), victim(trained, kind)
     HARMS[harm](path)
     code = main([verb, "rides", *([f"out={tmp_path / 'packed'}"] if verb == "bundle" else [])])
     err = capsys.readouterr().err
@@ -101,10 +107,6 @@ def test_other_verbs_refuse_what_is_damaged_or_give_the_same(
     if verb == "infer" and code == 0:
         (written,) = (trained / "runs" / "rides" / "latest").glob("infer-*.csv")
         assert written.read_bytes() == before
-
-
-def predictions(home: Path) -> bytes:
-    return tiny.submission(home)
 
 
 def test_infer_predicts_again_where_its_predictions_are_damaged(
@@ -190,14 +192,55 @@ def test_cells_of_an_older_version_are_used_and_counted(trained: Path, capsys: p
     assert "4 are of an older version" in capsys.readouterr().out
 
 
-def test_workers_trust_what_their_parent_has_checked(
-    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tiny.run("train", "rides")
-    before = tiny.submission(home)
+def test_workers_make_again_what_is_damaged(trained: Path) -> None:
+    before = tiny.submission(trained)
     for kind in ("cells/*/out_of_fold.npy", "cells/*/test-*.npy", "store/*/x.npy"):
-        for path in (home / "runs").glob(kind):
+        for path in (trained / "runs").glob(kind):
             flip(path)
     tiny.run("train", "rides", "executor.kind=process", "executor.workers=2")
-    assert tiny.submission(home) == before
+    assert tiny.submission(trained) == before
     tiny.run("doctor", "--verify")
+
+
+def test_exact_rows_that_are_damaged_are_decoded_again(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = loading.load(config.load(Path("quickstart"), SMALL).data).train
+    honest, path = exact_rows.obtain(table), exact_rows.path_of(table)
+    for harm in HARMS.values():
+        for harmed in (path, exact_rows.mark_of(path)):
+            harm(harmed)
+            with pytest.raises(artefacts.Damaged, match=f"{path.stem}.* is damaged: .* decoded again"):
+                exact_rows.read(path, table.frame.height)
+            again = exact_rows.obtain(table)
+            assert np.array_equal(again.values, honest.values, equal_nan=True)
+    assert "its rows are decoded again" in capsys.readouterr().err
+
+
+def test_simulated_data_that_are_damaged_are_made_again(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = config.load(Path("quickstart"), SMALL).data
+    before = tiny.tree(loading.source_folder(data))
+    for harm in HARMS.values():
+        for name in before:
+            harm(loading.source_folder(data) / name)
+            assert tiny.tree(loading.source_folder(data)) == before
+    assert "it is made again" in capsys.readouterr().err
+
+
+def test_members_from_outside_that_are_damaged_are_refused_and_written_again(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = tiny.frames()
+    oof = tables["train"].select("row", speed=pl.col("speed") + 0.1)
+    oof.write_csv(tmp_path / "oof.csv")
+    tables["sample_submission"].write_csv(tmp_path / "test.csv")
+    words = ["blend", "rides", "--outside", f"friend={tmp_path / 'oof.csv'},{tmp_path / 'test.csv'}"]
+    tiny.run(*words)
+    (folder,) = (trained / "runs" / "outside").iterdir()
+    name, before = next((trained / "runs").glob("*/latest/blend.html")).parent.parent.name, tiny.tree(folder)
+    for verb, kind in {"report": "out_of_fold.npy", "infer": "test.npy"}.items():  # each reads its own
+        flip(folder / kind)
+        capsys.readouterr()
+        assert main([verb, name]) == 2
+        err = capsys.readouterr().err
+        assert f"{kind} does not hold the bytes that were written. Run the command again" in err
+        tiny.run(*words)
+        assert tiny.tree(folder) == before

@@ -72,8 +72,10 @@ def read_outside(path: Path, mapped: bool = False) -> np.ndarray:
         Damaged: they are not what was written.
     """
     mark = path.with_name(artefacts.CHECKSUMS)
-    if mark.exists():
-        artefacts.refuse_damaged(mark, "Run the command again that blended it, with its files.")
+    if mark.exists() and (why := artefacts.damage(mark, path.name)):
+        raise artefacts.Damaged(
+            f"{path.parent} is damaged: {why}. Run the command again that blended it, with its files."
+        )
     return files.read_array(path, mapped)
 
 

@@ -42,6 +42,12 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         Damaged: it is missing, no JSON object, or not what was written.
     """
+    value, _ = _read(path)
+    return value
+
+
+def _read(path: Path) -> tuple[dict[str, Any], bool]:
+    """Read a JSON object, and whether it has a checksum of its own, which is right then."""
     try:
         value = json.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
@@ -54,10 +60,10 @@ def read_json(path: Path) -> dict[str, Any]:
         raise Damaged(f"{path.name} can't be read")
     known = value.pop(OWN, None)
     if known is None and LISTED not in value:
-        return value
+        return value, False
     if known != _own(value):
         raise Damaged(f"{path.name} does not hold the text that was written")
-    return value
+    return value, True
 
 
 def _own(value: Mapping[str, Any]) -> str:
@@ -97,15 +103,23 @@ def narrow(mark: Path) -> None:
         write_json(mark, value)
 
 
-def damage(mark: Path) -> str:
-    """Check a mark and all files that it lists; return what is wrong, empty where nothing is."""
+def damage(mark: Path, only: str = "") -> str:
+    """Check a mark, or another JSON object with a checksum, and all files that it lists.
+
+    Args:
+        only: the one file to check; empty: all.
+
+    Returns:
+        What is wrong, empty where nothing is; NO_MARK for one that an older version wrote.
+    """
     try:
-        entries = read_json(mark).get(LISTED)
+        value, has_own = _read(mark)
     except Damaged as error:
         return str(error)
-    if entries is None:
+    if not has_own:
         return NO_MARK
-    return next(filter(None, (_damage_of(mark.parent / name, entry) for name, entry in entries.items())), "")
+    listed = [(name, entry) for name, entry in value.get(LISTED, {}).items() if not only or name == only]
+    return next(filter(None, (_damage_of(mark.parent / name, entry) for name, entry in listed)), "")
 
 
 def refuse_damaged(mark: Path, way_out: str, what: Path | None = None) -> None:
@@ -163,7 +177,10 @@ def make_folder(path: Path, write: Callable[[Path], Contents | None], mark: str 
 
     def sealed(draft: Path) -> None:
         value, known = write(draft) or ({}, {})
-        seal(draft / mark, [inner for inner in draft.rglob("*") if inner.is_file()], value, known)
+        inner = [each for each in draft.rglob("*") if each.is_file()]
+        seal(draft / mark, inner, value, known)
+        for each in inner:  # it keeps what vouches for it when the folder gets its name
+            _seen[str(path / each.relative_to(draft))] = _seen.pop(str(each))
 
     def sound() -> bool:
         why = damage(path / mark)

@@ -25,7 +25,7 @@ def write(path: Path, tensors: dict[str, Tensor], words: dict[str, str]) -> None
     place = _place(bytes(data[: 8 + struct.unpack("<Q", data[:8])[0]]))
     with files.atomic(path) as stream:
         stream.write(data[:place])
-        stream.write(hashlib.sha256(data).hexdigest().encode())
+        stream.write(_digest(data).encode())
         stream.write(data[place + len(EMPTY) :])
 
 
@@ -53,6 +53,10 @@ def is_sound(path: Path) -> bool:
         return path.exists() and _is_as_written(path)
     except (OSError, ValueError, struct.error):
         return False
+
+
+def _digest(data: memoryview) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _is_as_written(path: Path) -> bool:

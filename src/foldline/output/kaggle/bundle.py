@@ -22,6 +22,8 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 import foldline
 import ventilator
 from foldline.core import artefacts, files, requirements
@@ -108,8 +110,8 @@ def _copy_code(target: Path) -> None:
 def _copy_runs(stored: StoredExperiment, target: Path) -> None:
     record = target / stored.config.name / stored.folder.name
     record.mkdir(parents=True)
-    for name in ("experiment.json", "config.toml"):
-        shutil.copy(stored.folder / name, record)
+    shutil.copy(stored.folder / "experiment.json", record)
+    files.write_text(record / "config.toml", tomli_w.dumps(stored.config.tables()))  # made from the checked record
     for cell in stored.plan:
         _copy_cell(cell, target / "cells" / cell.key)
 
