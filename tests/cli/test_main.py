@@ -13,7 +13,7 @@ from lab import planned
 from foldline import __version__
 from foldline.cli.main import main, parse
 from foldline.cli.verb_table import VERBS
-from foldline.fit.checkpoint import CHECKPOINT
+from foldline.fit import checkpoint
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
@@ -97,7 +97,9 @@ def test_a_static_value_that_training_never_saw_is_a_warning(rides: Path, capsys
 def test_cells_that_were_begun_are_counted(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cell = planned()[0]
     cell.folder.mkdir(parents=True)
-    (cell.folder / CHECKPOINT).touch()
+    (cell.folder / checkpoint.CHECKPOINT).touch()  # damaged: as if there were none
+    assert "cells: 4, 0 finished, 4 to train\n" in dry_run(capsys)[0]
+    checkpoint.write(cell.folder / checkpoint.CHECKPOINT, {}, {})
     assert "cells: 4, 0 finished, 4 to train, 1 of them begun: from the last checkpoint on" in dry_run(capsys)[0]
 
 
