@@ -14,7 +14,7 @@ from foldline import __version__
 from foldline.cli.main import main, parse
 from foldline.cli.verb_table import VERBS
 from foldline.core.errors import ExitCode, Finding, UserError
-from foldline.fit.training_state import CHECKPOINT
+from foldline.fit import checkpoint
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
@@ -98,7 +98,9 @@ def test_a_static_value_that_training_never_saw_is_a_warning(rides: Path, capsys
 def test_cells_that_were_begun_are_counted(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cell = planned()[0]
     cell.folder.mkdir(parents=True)
-    (cell.folder / CHECKPOINT).touch()
+    (cell.folder / checkpoint.CHECKPOINT).touch()  # damaged: as if there were none
+    assert "cells: 4, 0 finished, 4 to train\n" in dry_run(capsys)[0]
+    checkpoint.write(cell.folder / checkpoint.CHECKPOINT, {}, {})
     assert "cells: 4, 0 finished, 4 to train, 1 of them begun: from the last checkpoint on" in dry_run(capsys)[0]
 
 

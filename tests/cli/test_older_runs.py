@@ -12,7 +12,7 @@ import tiny
 from lab import planned
 
 from foldline.cli.main import main
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.experiment import clean, runs_index
 from foldline.fit import boosting_cell, trainer
 
@@ -26,8 +26,8 @@ def latest(trained: Path) -> Path:
 
 
 def rewrite(folder: Path, **changes: Any) -> None:
-    """Change experiment.json; a value of None leaves the key out."""
-    value = {**files.read_json(folder / "experiment.json"), **changes}
+    """Change experiment.json; a value of None leaves the key out. Older versions wrote no checksum."""
+    value = {**files.read_json(folder / "experiment.json"), **changes, artefacts.OWN: None}
     files.write_json(folder / "experiment.json", {name: part for name, part in value.items() if part is not None})
 
 

@@ -96,7 +96,12 @@ def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) 
     simulate = SimulateConfig(breaths=3, test_breaths=2, seed=1)
     data = replace(ROLES, source="simulate", simulate=simulate)
     folder = loading.source_folder(data)
-    assert sorted(path.name for path in folder.iterdir()) == ["sample_submission.csv", "test.csv", "train.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checksums.json",
+        "sample_submission.csv",
+        "test.csv",
+        "train.csv",
+    ]
     assert pl.read_csv(folder / "train.csv")["breath_id"].n_unique() == 3
     made = (folder / "train.csv").stat().st_mtime_ns
     assert loading.source_folder(data) == folder and (folder / "train.csv").stat().st_mtime_ns == made

@@ -18,7 +18,7 @@ import tiny
 
 from foldline import blend, features
 from foldline.blend import BlendRows, NestedPredictions, post_processing
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.data import exact_rows, loading, target_grid
 from foldline.data.store import Store
 from foldline.evidence.audit.audit_check import CheckResult
@@ -142,6 +142,10 @@ def test_a_stored_cell_with_another_folds_predictions(rides: Path) -> None:
     keys = {entry["fold"]: entry["key"] for entry in stored(rides) if entry["label"] == "hybrid"}
     places = [rides / "runs" / "cells" / keys[fold] / "held_out.npy" for fold in (0, 1)]
     shutil.copy(places[1], places[0])
+    damaged = audits.found("stored cells")
+    assert damaged.verdict == "not checked" and "held_out.npy does not hold the bytes" in damaged.detail
+    mark = places[0].with_name("done.json")
+    artefacts.seal(mark, [mark.parent / name for name in artefacts.read_json(mark)["files"]])  # an engine at fault
     leak(audits.found("stored cells"), "hybrid fold 0 seed 0 predicts series out of fold")
 
 

@@ -19,7 +19,7 @@ import torch
 from lab import exhaust, silent
 from torch import Tensor
 
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.data import featurize, loading
 from foldline.data.store import Store
 from foldline.experiment import config
@@ -60,6 +60,7 @@ def pseudo_labels(test: Store, folder: Path, teachers: Sequence[float] = ()) -> 
     """The test series with exact rows, and with one teacher for each number, which predicts that everywhere."""
     frame = {"id": list(EXACT), "pressure": list(EXACT.values()), "kind": ["chain"] * len(EXACT)}
     pl.DataFrame(frame).write_parquet(folder / "exact.parquet")
+    artefacts.seal(folder / "exact.json", [folder / "exact.parquet"])
     paths = tuple(folder / f"teacher-{number}.npy" for number in range(len(teachers)))
     for path, value in zip(paths, teachers, strict=True):
         files.write_array(path, np.full(test.y.shape, value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from lab import plan_inputs
 from training_spy import TrainingData
 
 from foldline.cli.main import main
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.data import featurize, loading, readers, store
 from foldline.experiment import config, stored_experiment
 from foldline.fit.pseudo_labels import PseudoLabels
@@ -38,6 +39,7 @@ def exact_rows(folder: Path, rows: dict[int, float]) -> Path:
     """Write a file as exact_rows.py does."""
     path = folder / "exact.parquet"
     pl.DataFrame({"id": list(rows), "pressure": list(rows.values()), "kind": ["chain"] * len(rows)}).write_parquet(path)
+    artefacts.seal(path.with_suffix(".json"), [path])
     return path
 
 
@@ -92,7 +94,9 @@ def test_a_student_is_trained_on_labels_of_the_teacher_that_held_out_its_own_fol
     def predict_the_fold(cell: Cell, path: Path) -> None:
         test = store.open_store(path)
         fold = -1.0 if cell.fold is None else float(cell.fold)
-        files.write_array(cell.test_path(test.fingerprint), np.full(test.y.shape, fold))
+        predictions = cell.test_path(test.fingerprint)
+        files.write_array(predictions, np.full(test.y.shape, fold))
+        artefacts.seal(predictions.with_suffix(".json"), [predictions])
 
     monkeypatch.setattr(cell_training, "_predict_test", predict_the_fold)
     chosen = config.load(Path("rides"), [WITH_STUDENT, "train.full_seeds=[3]"])
@@ -187,6 +191,23 @@ def test_training_starts_at_the_pretrained_weights_and_scale(own: str, elsewhere
     table = loading.load_table(readers.locate(elsewhere, "train"), chosen.data, labelled=True)
     there = np.median(table.frame.filter(pl.col("coasting") == 0)["speed"].to_numpy())
     assert files.read_json(start / "scaler.json")["y_center"] == [there]  # fitted on the series it was trained on
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "scaler.json", "history.jsonl", "done.json"])
+def test_a_damaged_pretraining_cell_is_trained_again_where_a_student_needs_it(
+    name: str, elsewhere: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("train", "rides", pretrained(elsewhere))
+    before, cells = tiny.submission(home), home / "runs" / "cells"
+    own = [cell.folder for cell in stored_experiment.read("rides").plan]
+    (start,) = {path.parent for path in cells.glob("*/done.json")} - set(own)
+    (start / name).write_bytes((start / name).read_bytes()[:-2])
+    capsys.readouterr()
+    tiny.run("train", "rides", pretrained(elsewhere))  # nothing needs it: it is left as it is
+    assert not capsys.readouterr().err and tiny.submission(home) == before
+    shutil.rmtree(own[0])
+    tiny.run("train", "rides", pretrained(elsewhere))
+    assert f"damaged: {start}: {name}" in capsys.readouterr().err and tiny.submission(home) == before
 
 
 def test_series_of_the_competition_are_refused_for_pretraining(

@@ -21,7 +21,7 @@ from lab import exhaust, jobs, keys, planned, silent, small_store
 
 from foldline import models
 from foldline.cli.main import main
-from foldline.core import files, interrupt
+from foldline.core import artefacts, files, interrupt
 from foldline.data import featurize
 from foldline.experiment import stored_experiment
 from foldline.run import cell_training, predictions
@@ -295,6 +295,7 @@ def test_out_of_fold_is_the_mean_over_seeds_and_each_series_by_who_held_it_out(h
         cell = Cell(model=None, scaler="none", fold=fold, seed=seed, depends={"fold": fold, "seed": seed})
         files.write_array(cell.folder / "held_out.npy", np.array(held))
         files.write_array(cell.folder / "out_of_fold.npy", np.full((2 * len(held), 1), value))
+        artefacts.seal(cell.folder / "done.json", list(cell.folder.iterdir()))
         return cell
 
     experiment = [

@@ -141,7 +141,7 @@ def test_a_killed_worker_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         executors.execute([fake(), fake()], ExecutorConfig(kind="process", workers=2), lambda *_: None)
 
 
-def _dies(todo: Any, events: Any, together: int) -> None:
+def _dies(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.run.cells import Cell
 from foldline.run.stored_cells import StoredCells
 
@@ -63,10 +63,17 @@ def test_a_cell_of_other_data_is_compared_where_it_differs_in_little_else(
 def test_each_stored_cell_is_read_once_however_many_are_new(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store(*(cell(fold, seed) for fold in range(4) for seed in range(5)))
     reads: list[Path] = []
-    honest = files.read_json
-    monkeypatch.setattr(files, "read_json", lambda path: (reads.append(path), honest(path))[1])
+    honest = artefacts.read_json
+    monkeypatch.setattr(artefacts, "read_json", lambda path: (reads.append(path), honest(path))[1])
     stored = StoredCells()
     for fold in range(4):
         for seed in range(5):
             assert stored.differing_keys(cell(fold, seed, train={"lr": 0.5, "epochs": 2})) == ["train.lr"]
     assert len(reads) == len(set(reads)) == 20
+
+
+def test_a_stored_cell_that_can_not_be_read_is_left_out(home: Path) -> None:
+    near, far = cell(train={"lr": 0.2, "epochs": 2}), cell(train={"lr": 0.3, "epochs": 5})
+    store(near, far)
+    (near.folder / "depends.json").write_bytes(b"{")
+    assert StoredCells().differing_keys(cell()) == ["train.epochs", "train.lr"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data.store import Store
 from foldline.run import predictions
@@ -45,6 +45,8 @@ class Member:
         """
         if not self.cells:
             return self._from_outside(store.fingerprint)
+        for cell in self.cells:
+            cell.refuse_damaged(store.fingerprint)
         paths = [cell.test_path(store.fingerprint) for cell in self.cells]
         paths = [predictions.spread_path(path) for path in paths] if spread else paths
         # one file at a time, added up in the order of the cells: little memory, and the same last bits every time
@@ -60,7 +62,21 @@ class Member:
                 f"The member {self.label!r} came from outside, and there are no predictions of it for this test file. "
                 "Run `./run.sh blend` without it, or with its predictions for this file."
             )
-        return files.read_array(path)
+        return read_outside(path)
+
+
+def read_outside(path: Path, mapped: bool = False) -> np.ndarray:
+    """Read predictions that came from outside, (R, K). Those that older versions stored have no checksums.
+
+    Raises:
+        Damaged: they are not what was written.
+    """
+    mark = path.with_name(artefacts.CHECKSUMS)
+    if mark.exists() and (why := artefacts.damage(mark, path.name)):
+        raise artefacts.Damaged(
+            f"{path.parent} is damaged: {why}. Run the command again that blended it, with its files."
+        )
+    return files.read_array(path, mapped)
 
 
 def of_plan(plan: Sequence[Cell], prefix: str = "") -> list[Member]:

@@ -20,7 +20,7 @@ import polars as pl
 from foldline.blend import members
 from foldline.blend.blend_config import OutsideConfig
 from foldline.blend.members import Member
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import identity, readers
@@ -57,9 +57,13 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
     values = [frame.select(competition.data.target).to_numpy() for frame in (train_rows, test_rows)]
     source = files.digest_arrays(*values)
     folder = files.runs() / "outside" / f"{source}-{test.fingerprint}"
-    for name, rows in ((members.OUT_OF_FOLD, values[0]), ("test.npy", values[1])):
-        if not (folder / name).exists():
+    mark = folder / artefacts.CHECKSUMS
+    if why := artefacts.damage(mark):
+        if mark.exists():
+            artefacts.say(folder, why, "it is written again")
+        for name, rows in ((members.OUT_OF_FOLD, values[0]), ("test.npy", values[1])):
             files.write_array(folder / name, rows)
+        artefacts.seal(mark, [folder / members.OUT_OF_FOLD, folder / "test.npy"])
     return Member(config.name, source=source, rows=values[0], tests={test.fingerprint: folder / "test.npy"})
 
 

@@ -1,4 +1,7 @@
-"""`doctor`: show what this machine has, in one table. It never fails and never shows a secret."""
+"""`doctor`: show what this machine has, in one table. It never shows a secret.
+
+With --verify it compares all that is stored under runs/ with its checksums instead: 1 where something is damaged.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from foldline.cli.main import Arguments
 from foldline.core import files, requirements
 from foldline.core.console import Terminal
+from foldline.experiment import verification
 from foldline.output.kaggle import credentials
 from foldline.run import ledger
 
@@ -19,7 +23,9 @@ LIBRARIES = ("torch", "numpy", "polars", "lightgbm", "scikit-learn", "optuna", "
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
-    """Print the table; the exit code is always 0."""
+    """Print the table; the exit code is 0, and 1 where --verify has found something damaged."""
+    if "--verify" in arguments.flags:
+        return _verify(terminal)
     facts = {
         "python": f"{platform.python_version()} ({sys.executable})",
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -35,6 +41,22 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     terminal.table("", ["this machine", ""], [[name, value] for name, value in facts.items()])
     terminal.result(facts, f"foldline {version('foldline') if _version('foldline') != 'missing' else 'from source'}")
     return 0
+
+
+def _verify(terminal: Terminal) -> int:
+    """List what is damaged under runs/."""
+    with terminal.bar("checksums", "marks") as update:
+        found = verification.verify(update)
+    if found.damaged:
+        rows = [[str(path.relative_to(files.home())), why] for path, why in found.damaged.items()]
+        terminal.table("damaged", ["", "what is wrong"], rows)
+        terminal.say("Run the commands again that made it: what is damaged counts as not finished, and is made anew.")
+    older = f"; {found.unchecked} are of an older version, without checksums" if found.unchecked else ""
+    answer = {"checked": found.checked, "unchecked": found.unchecked}
+    damaged = {str(path): why for path, why in found.damaged.items()}
+    last = f"doctor: {len(damaged)} of {found.checked} stored things are damaged{older}"
+    terminal.result({**answer, "damaged": damaged}, last)
+    return 1 if damaged else 0
 
 
 def _version(name: str) -> str:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from foldline.blend import members
 from foldline.cli.main import Arguments
-from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override
 from foldline.data import featurize, folds, loading
-from foldline.experiment import preparation, scoring, stored_experiment
+from foldline.experiment import preparation, runs_index, scoring, stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import short_path
 from foldline.experiment.stored_experiment import StoredExperiment
@@ -89,5 +88,5 @@ def _provenance(stored: StoredExperiment) -> Provenance:
     known = report.read_provenance(stored.folder)
     if known is not None:
         return known
-    environment = files.read_json(stored.folder / "experiment.json")["environment"]
+    environment = runs_index.read_record(stored.folder)["environment"]
     return Provenance(command=f"./run.sh train {short_path(stored.folder / 'config.toml')}", environment=environment)

@@ -184,7 +184,16 @@ VERBS: dict[str, Verb] = {
         help_texts.BUNDLE,
         shorthands={f"--{name}": f"{name}=" for name in ("out", "wheels", "user", "competition")},
     ),
-    "doctor": Verb("doctor", "Develop", "show what this machine has", "", help_texts.DOCTOR, words=0, overrides=False),
+    "doctor": Verb(
+        "doctor",
+        "Develop",
+        "show what this machine has",
+        "",
+        help_texts.DOCTOR,
+        {"--verify": "compare all that is stored under runs/ with its checksums"},
+        words=0,
+        overrides=False,
+    ),
     "clean": Verb(
         "clean",
         "Develop",

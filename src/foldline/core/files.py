@@ -102,17 +102,31 @@ def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         temporary.unlink(missing_ok=True)
 
 
-def make_once(path: Path, write: Callable[[Path], None]) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, have reached the disk: a power cut does not undo them then."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_once(path: Path, write: Callable[[Path], None], sound: Callable[[], bool] = lambda: True) -> None:
     """Make a folder by `write(draft)` unless it exists; it appears in one step, complete.
 
     One process at a time: a second one waits and finds it made. Drafts that a killed process has left are removed.
+    sound: whether an existing folder is as it was made; else it is made anew. `write` sees to it that its files have
+    reached the disk.
     """
-    if path.is_dir():
+    if path.is_dir() and sound():
         return
     with lock(runs() / "locks" / f"{path.parent.name}-{path.name}"):
-        if path.is_dir():  # another process has made it while this one waited
+        if path.is_dir() and sound():  # another process has made it while this one waited
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            # Renamed first: a process that has it open reads on, and no other one sees half of it.
+            path.rename(Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")) / "damaged")
         for stale in path.parent.glob(f".{glob.escape(path.name)}.*"):
             shutil.rmtree(stale)
         draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -120,6 +134,7 @@ def make_once(path: Path, write: Callable[[Path], None]) -> None:
             write(draft)
             draft.chmod(0o755)  # mkdtemp gives 0700
             draft.rename(path)
+            sync(path.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

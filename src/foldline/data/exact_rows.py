@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data.table import Table
 
@@ -57,7 +57,9 @@ def obtain(
     path = path_of(table)
     # Row numbers for ids: the fingerprint, which names the cached file, leaves ids out.
     rows = table.frame.with_columns(pl.int_range(pl.len()).alias("id"))
-    if not path.exists():
+    if why := artefacts.damage(mark_of(path)):
+        if path.exists():
+            artefacts.say(path, why, "its rows are decoded again")
         total = len(table.lengths)
         try:
             found = decoder.decode(rows, progress=(lambda done: on_progress(done, total)) if on_progress else None)
@@ -65,6 +67,7 @@ def obtain(
             raise UserError(f"{wanted_by} reads the ventilator's controller out of {table.path}: {error}") from error
         with files.atomic(path) as stream:
             found.write_parquet(stream)
+        artefacts.seal(mark_of(path), [path])
     lost = lost_digits(table.frame["u_in"].to_numpy())
     return read(path, table.frame.height, f"{table.path}: {lost}" if lost else "")
 
@@ -78,8 +81,18 @@ def path_of(table: Table) -> Path:
     return files.runs() / "exact" / f"{table.fingerprint}-{code}.parquet"
 
 
+def mark_of(path: Path) -> Path:
+    """Return where the checksum of a file of exact rows lies: beside it."""
+    return path.with_suffix(".json")
+
+
 def read(path: Path, rows: int, doubt: str = "") -> Exact:
-    """Read a file of exact rows. rows: how many the table has."""
+    """Read a file of exact rows. rows: how many the table has.
+
+    Raises:
+        Damaged: it is not what was written.
+    """
+    artefacts.refuse_damaged(mark_of(path), "Run the same command again: rows are decoded again.", path)
     found = pl.read_parquet(path, glob=False)
     values, kinds = np.full(rows, np.nan), np.full(rows, "", dtype=object)
     values[found["id"].to_numpy()] = found["pressure"].to_numpy()

@@ -17,9 +17,9 @@ import numpy as np
 import polars as pl
 
 from foldline import features
-from foldline.core import files
+from foldline.core import artefacts, checksums, files
 from foldline.core.errors import UserError, unknown
-from foldline.data.store import Store, open_store, pad
+from foldline.data.store import MARK, Store, open_store, pad
 from foldline.data.table import Table
 from foldline.features import Columns, Family
 
@@ -106,7 +106,8 @@ def obtain(
         UserError: a feature is not finite.
     """
     path = _path(table, config, levels)
-    files.make_once(path, lambda draft: _write(draft, table, config.built, columns_of(table, levels), on_progress))
+    columns = columns_of(table, levels)
+    artefacts.make_folder(path, lambda draft: _write(draft, table, config.built, columns, on_progress), MARK)
     return open_store(path)
 
 
@@ -142,9 +143,9 @@ def _write(
     families: list[Family],
     columns: Columns,
     on_progress: Callable[[int, int], None] | None,
-) -> None:
-    """Write the files of a store into a folder; open_store reads them."""
-    _write_features(folder / "x.npy", table, families, columns, on_progress)
+) -> artefacts.Contents:
+    """Write the files of a store into a folder; return what its mark says beside checksums. open_store reads both."""
+    features_entry = _write_features(folder / "x.npy", table, families, columns, on_progress)
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
     if table.labelled:
         arrays["y"] = table.frame.select(table.data.target).to_numpy(order="c")  # rows are read, not columns
@@ -164,7 +165,7 @@ def _write(
         "observed": table.data.observed,
         "of_static": [not set(columns.static).isdisjoint(names) for names in roots],
     }
-    files.write_json(folder / "meta.json", meta)
+    return meta, {"x.npy": features_entry}
 
 
 def _write_features(
@@ -173,24 +174,29 @@ def _write_features(
     families: list[Family],
     columns: Columns,
     on_progress: Callable[[int, int], None] | None,
-) -> None:
-    """Compute and write the features, (N, T, F) float32, chunk by chunk."""
+) -> artefacts.Entry:
+    """Compute and write the features, (N, T, F) float32, chunk by chunk; return the file's checksums."""
     series, steps, count = len(table.lengths), int(table.lengths.max()), len(names_of(families, columns))
     with path.open("wb") as stream:  # written, not mapped: on a full disk a map ends the process
         shape = (series, steps, count)
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
         stream.flush()
         head, size = stream.tell(), 4 * steps * count  # bytes: of the header, of a series
+        sums = [(head, checksums.of_bytes(memoryview(path.read_bytes())))]
 
-        def write(part: tuple[int, int]) -> int:
+        def write(part: tuple[int, int]) -> tuple[int, str]:
             values = _chunk(table, families, columns, *part, steps)
             files.write_at(stream.fileno(), values.data, head + size * part[0])
-            return part[1]
+            return part[1], checksums.of_bytes(values.data)  # it is still in the core's cache
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # polars hardly spreads one small chunk over the cores
-            for last in pool.map(write, features.series_chunks(table.lengths, CHUNK_ROWS)):
+            first = 0
+            for last, checksum in pool.map(write, features.series_chunks(table.lengths, CHUNK_ROWS)):
+                sums.append((size * (last - first), checksum))
+                first = last
                 if on_progress:
                     on_progress(last, series)
+    return checksums.of_chunks(sums)
 
 
 def _chunk(table: Table, families: list[Family], columns: Columns, first: int, last: int, steps: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
 from foldline.data import identity, known_start, readers, static_levels, table_checks
@@ -141,7 +141,7 @@ def source_folder(data: DataConfig) -> Path:
         if data.observed:
             known_start.reveal(draft, data)
 
-    files.make_once(folder, write)
+    artefacts.make_folder(folder, write)
     return folder
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from foldline.core import files
+from foldline.core import artefacts, files
+
+MARK = "meta.json"  # says what is in a store, with the checksums of its files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +105,13 @@ class Store:
 
 
 def open_store(path: Path) -> Store:
-    """Open a finished store; features and targets are memory-mapped."""
-    meta = files.read_json(path / "meta.json")
+    """Open a finished store; features and targets are memory-mapped.
+
+    Raises:
+        Damaged: a file of it is not what was written.
+    """
+    artefacts.refuse_damaged(path / MARK, "Run the same command again: features are made again.")
+    meta = artefacts.read_json(path / MARK)
     arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y")) for name in meta["arrays"]}
     shape = (len(arrays["scored"]), meta["targets"])
     return Store(

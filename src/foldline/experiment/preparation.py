@@ -25,10 +25,9 @@ from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.experiment import runs_index
 from foldline.experiment.config import Config
-from foldline.fit import boosting_checks, network_cell, network_size, pretraining
+from foldline.fit import boosting_checks, checkpoint, network_cell, network_size, pretraining
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.scaler import Scaler
-from foldline.fit.training_state import CHECKPOINT
 from foldline.run import executors, planning
 from foldline.run.cells import Cell, Job
 from foldline.run.plan_inputs import PlanInputs
@@ -244,7 +243,7 @@ def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:
     competition = prepared.competition
     loading.print_notes(competition.test, competition.sample, competition.levels, terminal)
     waiting = [cell for cell in plan if not cell.done]
-    begun = sum((cell.folder / CHECKPOINT).exists() for cell in waiting)
+    begun = sum(checkpoint.is_sound(cell.folder / checkpoint.CHECKPOINT) for cell in waiting)
     resumed = f", {begun} of them begun: from the last checkpoint on" if begun else ""
     terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train{resumed}")
     for line in _reasons(waiting):

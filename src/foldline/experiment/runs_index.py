@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foldline.blend.fitted_blend import method_in_words
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.run import ledger
 
@@ -107,7 +107,7 @@ def experiments() -> list[ExperimentRecord]:
         folder = path.parent
         if not folder.is_symlink():
             own = tuple(row for row in lines if (row["config"], row["experiment"]) == (folder.parent.name, folder.name))
-            found.append(ExperimentRecord(folder, files.read_json(path), is_latest(folder), own))
+            found.append(ExperimentRecord(folder, read_record(folder), is_latest(folder), own))
     return found
 
 
@@ -117,13 +117,12 @@ def describe(folder: Path) -> str:
     The time is that of this machine's clock and zone. An experiment in a bundle does not say how it was made.
     """
     path = folder / "experiment.json"
-    record, when = ExperimentRecord(folder, files.read_json(path), is_latest(folder), ()), path.stat().st_mtime
+    record, when = ExperimentRecord(folder, read_record(folder), is_latest(folder), ()), path.stat().st_mtime
     line = f"{record.name}/{folder.name}: {record.blend}, out-of-fold {record.config['data']['metric']} "
     line += f"{record.scores[-1]:.5f}"
-    if not (folder / "made.json").exists():
+    if not (made := provenance(folder)):
         return line
-    words = files.read_json(folder / "made.json")["command"].split()
-    return f"{line}, made by `{words[1]}` {datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M}"
+    return f"{line}, made by `{made['command'].split()[1]}` {datetime.fromtimestamp(when).astimezone():%Y-%m-%d %H:%M}"
 
 
 def format_of(value: dict[str, Any]) -> int:
@@ -150,8 +149,30 @@ def refuse_other_format(value: dict[str, Any], folder: Path) -> None:
 
 def made_by(folder: Path) -> str:
     """Return the command that made an experiment; of one that does not say so, as in a bundle, `train` and its name."""
-    path = folder / "made.json"
-    return str(files.read_json(path)["command"]) if path.exists() else f"./run.sh train {folder.parent.name}"
+    made = provenance(folder)
+    return str(made["command"]) if made else f"./run.sh train {folder.parent.name}"
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """Read made.json, how an experiment was made; empty where it is not there, as in a bundle, or damaged."""
+    try:
+        return artefacts.read_json(folder / "made.json")
+    except artefacts.Damaged:
+        return {}
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read experiment.json.
+
+    Raises:
+        Damaged: it is not what was written.
+    """
+    try:
+        return artefacts.read_json(folder / "experiment.json")
+    except artefacts.Damaged as why:
+        raise artefacts.Damaged(
+            f"{folder} is damaged: {why}. Run `{made_by(folder)}` again, or delete the folder."
+        ) from None
 
 
 def is_latest(folder: Path) -> bool:
@@ -195,10 +216,14 @@ def depends(key: str) -> dict[str, Any]:
 
 @functools.cache
 def _depends(path: Path) -> dict[str, Any]:  # a file of that name never changes: the name hashes it
-    found: dict[str, Any] = files.read_json(path) if path.is_file() else {}
-    return found
+    try:
+        return artefacts.read_json(path)
+    except artefacts.Damaged:
+        return {}
 
 
 def _train_s(key: str) -> float:
-    path = files.runs() / "cells" / key / "done.json"
-    return float(files.read_json(path)["time.train_s"]) if path.is_file() else math.nan
+    try:
+        return float(artefacts.read_json(files.runs() / "cells" / key / "done.json")["time.train_s"])
+    except artefacts.Damaged:
+        return math.nan

@@ -16,8 +16,8 @@ import numpy as np
 import tomli_w
 
 from foldline.blend import Blend
-from foldline.blend.members import OUT_OF_FOLD, Member, of_plan
-from foldline.core import files
+from foldline.blend.members import OUT_OF_FOLD, Member, of_plan, read_outside
+from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
@@ -92,19 +92,20 @@ def _from_outside(entry: dict[str, Any]) -> Member:
     """Read a member from outside; it has no out-of-fold rows where their file is gone, as in a bundle."""
     tests = {print_: files.runs() / path for print_, path in entry["tests"].items()}
     found = [path for path in (test.with_name(OUT_OF_FOLD) for test in tests.values()) if path.exists()]
-    rows = files.read_array(found[0], mapped=True) if found else None
+    rows = read_outside(found[0], mapped=True) if found else None
     return Member(entry["label"], source=entry["source"], rows=rows, tests=tests)
 
 
 def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any]) -> Cell:
     """Read a cell; where the config left the precision open, it is the one that the cell was trained with."""
     depends = files.runs() / "cells" / entry["key"] / "depends.json"
-    if not depends.with_name("done.json").exists():
+    if why := cells.damage(depends.parent):
+        there = depends.with_name(cells.DONE).exists()
         raise UserError(
-            f"{depends.parent} is gone, but the experiment {config.name!r} needs it. Run `./run.sh train "
-            f"{config.name}` again."
+            f"{depends.parent} is {f'damaged ({why})' if there else 'gone'}, but the experiment {config.name!r} needs "
+            f"it. Run `./run.sh train {config.name}` again."
         )
-    inputs = files.read_json(depends)
+    inputs = artefacts.read_json(depends)
     used = inputs["train"].get("precision", model.train.precision)
     model = replace(model, train=replace(model.train, precision=used))
     start = _pretrained(model, config, inputs["start"], entry["seed"]) if "start" in inputs else None
@@ -114,9 +115,9 @@ def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any]) -> C
 def _pretrained(model: ModelConfig, config: Config, key: str, seed: int) -> Cell | None:
     """Read the pre-trained cell whose weights a cell started from; None where it is gone: only a report shows it."""
     depends = files.runs() / "cells" / key / "depends.json"
-    if not depends.with_name("done.json").exists():
+    if cells.damage(depends.parent):
         return None
-    inputs = files.read_json(depends)
+    inputs = artefacts.read_json(depends)
     first = replace(model, teacher=None, pretrain=None)
     pretraining_store = files.runs() / "store" / inputs["data"]["store"]
     return Cell(first, config.features.scaler, None, seed, inputs, pretraining_store=pretraining_store)
@@ -185,7 +186,7 @@ def write(
         "interval": [None if np.isnan(end) else end for end in result.interval],
         "environment": environment(),
     }
-    files.write_json(folder / "experiment.json", value)
+    artefacts.write_json(folder / "experiment.json", value)
     files.write_text(folder / "config.toml", tomli_w.dumps(config.tables()))
     files.replace_symlink(folder.parent / "latest", folder)
 
@@ -242,7 +243,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         raise UserError(
             f"There is no trained experiment {name!r} ({folder} is not there). Run `./run.sh train {name}` first."
         )
-    value = files.read_json(folder / "experiment.json")
+    value = runs_index.read_record(folder)
     runs_index.refuse_other_format(value, folder)
     config_plans, outside_members = from_json(value, str(folder / "experiment.json"), to_predict)
     return StoredExperiment(

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.fit.train_config import TrainConfig
 
 GAIN = 1.05  # fp32 stays unless another is at least so many times faster: a smaller gain is a timing's noise
@@ -45,12 +45,16 @@ def resolve(config: TrainConfig, what: dict[str, Any], seconds: Callable[[TrainC
     if config.precision != "auto":
         return config
     path = files.runs() / "probes" / f"{files.digest({'what': what, 'machine': machine(config)})}.json"
-    if not path.exists():
+    try:
+        return replace(config, precision=artefacts.read_json(path)["precision"])
+    except artefacts.Damaged as why:
+        if path.exists():
+            artefacts.say(path, str(why), "it is measured again")
         names = candidates(torch.device(config.device_used))
         measured = {name: seconds(replace(config, precision=name)) for name in names}  # type: ignore[arg-type]
         fastest = min(measured, key=lambda name: measured[name] * (1 if name == "fp32" else GAIN))
-        files.write_json(path, {"precision": fastest, "seconds_a_step": measured, "what": what})
-    return replace(config, precision=files.read_json(path)["precision"])
+        artefacts.write_json(path, {"precision": fastest, "seconds_a_step": measured, "what": what})
+        return replace(config, precision=fastest)  # type: ignore[arg-type]
 
 
 def machine(config: TrainConfig) -> dict[str, Any]:

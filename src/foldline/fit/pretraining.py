@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import exact_rows, featurize, identity, loading, readers
 from foldline.data.featurize import FeaturesConfig
@@ -78,7 +78,7 @@ def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndar
         simulator.write_competition(draft, breaths=config.breaths, test_breaths=1, seed=config.seed, rig=fitted)
 
     try:
-        files.make_once(folder, write)
+        artefacts.make_folder(folder, write)
     except ValueError as error:
         raise UserError(
             f'pretrain.calibrate = "{config.calibrate}" fits the simulator\'s rig to series with labels: {error}'

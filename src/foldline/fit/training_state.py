@@ -12,17 +12,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
-from foldline.core import files
+from foldline.core import artefacts
+from foldline.fit import checkpoint
+from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.out_of_memory import NETWORK_IS_TOO_LARGE, reporting_full_memory
 from foldline.fit.train_config import TrainConfig
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass
@@ -119,17 +117,18 @@ class State:
         """Write a checkpoint, atomically."""
         tensors = {name: value.detach().cpu().contiguous() for name, value in self._tensors().items()}
         words = {"counters": json.dumps(asdict(self.counters)), "loss_scale": json.dumps(self.loss_scale.state_dict())}
-        with files.atomic(folder / CHECKPOINT) as stream:
-            stream.write(safetensors.torch.save(tensors, metadata=words))
+        checkpoint.write(folder / CHECKPOINT, tensors, words)
 
     def load(self, folder: Path) -> bool:
-        """Go on from the checkpoint of a folder; False where there is none."""
+        """Go on from the checkpoint of a folder; False where there is none, or a damaged one."""
         path = folder / CHECKPOINT
         if not path.exists():
             return False
-        with safetensors.safe_open(path, framework="pt") as stored:
-            words = stored.metadata()
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
+        try:
+            tensors, words = checkpoint.read(path)
+        except artefacts.Damaged as why:
+            artefacts.say(folder, str(why), "training starts afresh")
+            return False
         self.counters = Counters(**json.loads(words["counters"]))
         if scale := json.loads(words["loss_scale"]):
             self.loss_scale.load_state_dict(scale)

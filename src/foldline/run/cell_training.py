@@ -13,20 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
-from foldline.core import files, interrupt
+from foldline.core import artefacts, files, interrupt
 from foldline.data.metrics import metric
 from foldline.data.store import Store, open_store
 from foldline.fit import scaler
 from foldline.fit.boosting_cell import BoostingCell
+from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.pseudo_labels import PseudoLabels
 from foldline.fit.scaler import Scaler
 from foldline.fit.trainer import Emit
-from foldline.fit.training_state import CHECKPOINT
+from foldline.run import cells
 from foldline.run.cells import Cell, Job
 from foldline.run.history import recording
-from foldline.run.predictions import Estimator, write_predictions
+from foldline.run.predictions import Estimator, spread_path, write_predictions
 
 
 def run(job: Job, emit: Emit) -> Iterator[None]:
@@ -52,7 +53,12 @@ def run(job: Job, emit: Emit) -> Iterator[None]:
 
 
 def load_estimator(cell: Cell, store: Store) -> Estimator:
-    """Load a finished cell's estimator, ready to predict. store: any series with the same features."""
+    """Load a finished cell's estimator, ready to predict. store: any series with the same features.
+
+    Raises:
+        Damaged: a file of the cell is not what was written; no library has read it.
+    """
+    cell.refuse_damaged()
     stored = cell.folder / "scaler.json"
     estimator = _new_estimator(cell, Scaler.from_json(files.read_json(stored)) if stored.exists() else None)
     estimator.load(cell.folder, store)
@@ -70,6 +76,8 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
     assert job.train is not None and job.assignment is not None, (
         f"{cell.name} is not finished and there is nothing to train on"
     )
+    if not job.force and (cell.folder / cells.DONE).exists():
+        artefacts.say(cell.folder, cells.damage(cell.folder), f"{cell.name} is trained again")
     if cell.done or not (cell.folder / CHECKPOINT).exists():
         shutil.rmtree(cell.folder, ignore_errors=True)  # forced, or half of one: it starts again
     cell.folder.mkdir(parents=True, exist_ok=True)
@@ -81,11 +89,26 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
     with (cell.folder / "history.jsonl").open("w", encoding="utf-8") as stream:  # a resumed cell sends all its epochs
         estimator = yield from _fit(cell, job, store, outside, recording(emit, stream))
     estimator.save(cell.folder)
+    if isinstance(estimator, NetworkCell):
+        files.write_json(cell.folder / "scaler.json", estimator.scaler.to_json())
+    # Again: what may have changed on the disk during training would else be summed up as it is now.
+    files.write_json(cell.folder / "depends.json", cell.depends)
     files.write_array(cell.folder / "held_out.npy", inside)
     write_predictions(cell, estimator, store, inside, cell.folder / "out_of_fold.npy")
-    files.write_json(cell.folder / "done.json", {"time.train_s": time.perf_counter() - began})
+    _mark_as_finished(cell, time.perf_counter() - began)
     # After done.json: a cell that is killed before it is finished goes on from its checkpoint.
     (cell.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _mark_as_finished(cell: Cell, seconds: float) -> None:
+    """Write done.json with the checksums of all that the cell has stored. seconds: that it was trained."""
+    beside = (cells.DONE, CHECKPOINT)
+    stored = [
+        path
+        for path in cell.folder.iterdir()
+        if path.name not in beside and not path.name.startswith((".", "test-", "spread-test-"))
+    ]
+    artefacts.seal(cell.folder / cells.DONE, stored, {"time.train_s": seconds})
 
 
 def _fit(cell: Cell, job: Job, store: Store, outside: np.ndarray, emit: Emit) -> Generator[None, None, Estimator]:
@@ -96,13 +119,14 @@ def _fit(cell: Cell, job: Job, store: Store, outside: np.ndarray, emit: Emit) ->
         trees.fit(store, outside, cell.seed, emit)
         return trees
     start = None if cell.start is None else cell.start.folder
+    if cell.start is not None:
+        cell.start.refuse_damaged()
     # Pre-trained weights fit only the scale that they were trained at.
     fitted = (
         scaler.fit(cell.scaler, store, outside, cell.seed)
         if start is None
         else Scaler.from_json(files.read_json(start / "scaler.json"))
     )
-    files.write_json(cell.folder / "scaler.json", fitted.to_json())
     labelled_sets = [labelled_series(store, outside), *_pseudo_labelled(cell, job)]
     network = _new_estimator(cell, fitted)
     assert isinstance(network, NetworkCell)
@@ -117,6 +141,8 @@ def _pseudo_labelled(cell: Cell, job: Job) -> list[LabelledSeries]:
     assert job.test is not None, "teachers label test series"
     fingerprint = open_store(job.test).fingerprint
     exact = job.exact if cell.model.teacher.exact else None
+    for teacher in cell.teachers:
+        teacher.refuse_damaged(fingerprint)
     predictions = tuple(teacher.test_path(fingerprint) for teacher in cell.teachers)
     labels = PseudoLabels(job.test, exact, predictions, cell.model.teacher.weight)
     return [labels.labelled_series()]
@@ -133,6 +159,11 @@ def _new_estimator(cell: Cell, fitted: Scaler | None) -> Estimator:
 def _predict_test(cell: Cell, table: Path) -> None:
     """Predict a test table with a finished cell unless that is stored. table: its store."""
     store = open_store(table)
-    path = cell.test_path(store.fingerprint)
-    if not path.exists():
+    why = cell.test_damage(store.fingerprint)
+    if why:
+        path = cell.test_path(store.fingerprint)
+        mark = path.with_suffix(".json")
+        if mark.exists():
+            artefacts.say(cell.folder, why, f"{cell.name} predicts the test series again")
         write_predictions(cell, load_estimator(cell, store), store, np.arange(len(store.lengths)), path)
+        artefacts.seal(mark, [each for each in (path, spread_path(path)) if each.exists()])

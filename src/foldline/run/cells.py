@@ -5,8 +5,9 @@ whichever experiment needs it. cell_training.py says what happens when one runs,
 it leaves:
 
     runs/cells/KEY/   depends.json (what the key hashes), history.jsonl, checkpoint.safetensors (until it is finished),
-                      scaler.json, weights, held_out.npy, out_of_fold.npy, done.json (written last: the cell is
-                      finished), test-DATA.npy; spread-*.npy beside predictions whose head estimates its error
+                      scaler.json, weights, held_out.npy, out_of_fold.npy, done.json (written last, with the checksums
+                      of all these: the cell is finished), test-DATA.npy, test-DATA.json (the checksums of those);
+                      spread-*.npy beside predictions whose head estimates its error
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Any
 import numpy as np
 
 from foldline import models
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.data.store import open_store
 from foldline.fit import boosting_cell, trainer
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
+
+DONE = "done.json"  # mark of a finished cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +89,32 @@ class Cell:
 
     @property
     def done(self) -> bool:
-        """Whether it is finished: fitted, and its held-out series predicted."""
-        return (self.folder / "done.json").exists()
+        """Whether it is finished: fitted, its held-out series predicted, and all of it as it was written."""
+        return not damage(self.folder)
 
     def test_path(self, fingerprint: str) -> Path:
         """Return where its predictions for a test table lie. fingerprint: of that table."""
         return self.folder / f"test-{fingerprint}.npy"
+
+    def test_damage(self, fingerprint: str) -> str:
+        """Return what is wrong with its predictions for a test table, empty where nothing is."""
+        path = self.test_path(fingerprint)
+        if not path.with_suffix(".json").exists() and path.exists() and has_no_checksums(self.folder):
+            return ""
+        return artefacts.damage(path.with_suffix(".json"))
+
+    def refuse_damaged(self, fingerprint: str | None = None) -> None:
+        """Refuse to read what it stored, or its predictions for a test table, where that is not what was written.
+
+        Raises:
+            Damaged
+        """
+        why = damage(self.folder) if fingerprint is None else self.test_damage(fingerprint)
+        if why:
+            raise artefacts.Damaged(
+                f"{self.folder} ({self.name}) is damaged: {why}. Run the command again that trained it: it makes anew "
+                "what is damaged."
+            )
 
 
 @dataclass(frozen=True)
@@ -117,7 +140,18 @@ class Job:
             return False
         if not self.cell.done or self.test is None:
             return self.cell.done
-        return self.cell.test_path(open_store(self.test).fingerprint).exists()
+        return not self.cell.test_damage(open_store(self.test).fingerprint)
+
+
+def damage(folder: Path) -> str:
+    """Return why a cell's folder is not that of a finished cell, empty where it is. Older ones have no checksums."""
+    why = artefacts.damage(folder / DONE)
+    return "" if why == artefacts.NO_MARK else why
+
+
+def has_no_checksums(folder: Path) -> bool:
+    """Whether a finished cell is of a version that stored no checksums."""
+    return artefacts.damage(folder / DONE) == artefacts.NO_MARK
 
 
 def engine_of(model: ModelConfig) -> dict[str, int]:

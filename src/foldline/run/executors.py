@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from foldline.core import interrupt
+from foldline.core import artefacts, interrupt
 from foldline.core.errors import UserError, disk_full
 from foldline.run import cell_training
 from foldline.run.cells import Job
@@ -125,7 +125,8 @@ def _in_processes(jobs: Sequence[Job], workers: int, together: int, on_event: On
         todo.put((number, job))
     for _ in range(workers):
         todo.put(None)
-    processes = [context.Process(target=_work, args=(todo, events, together), daemon=True) for _ in range(workers)]
+    given = (todo, events, together, artefacts.checked())
+    processes = [context.Process(target=_work, args=given, daemon=True) for _ in range(workers)]
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's, from the first moment
     for process in processes:
         process.start()
@@ -166,9 +167,13 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
         on_event(jobs[number], kind, values)
 
 
-def _work(todo: Any, events: Any, together: int) -> None:
-    """Run jobs from a queue until None comes; report their events, and an error, in another queue."""
+def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None = None) -> None:
+    """Run jobs from a queue until None comes; report their events, and an error, in another queue.
+
+    checked: what the parent has compared with its checksums.
+    """
     die_with_parent()
+    artefacts.trust(checked or {})
     numbers: dict[str, int] = {}
 
     def jobs() -> Iterator[Job]:

@@ -6,6 +6,7 @@ import json
 from typing import IO, Any
 
 from foldline.fit.trainer import Emit
+from foldline.run import cells
 from foldline.run.cells import Cell
 
 
@@ -28,6 +29,14 @@ def recording(emit: Emit, stream: IO[str]) -> Emit:
 
 
 def read_history(cell: Cell) -> list[dict[str, Any]]:
-    """Read the epochs of a finished or running cell, one dict each; none where it has not begun."""
+    """Read the epochs of a finished or running cell, one dict each; none where it has not begun, or is damaged.
+
+    A finished cell may be damaged where nothing needs it any more: a pre-training cell whose students are finished.
+    """
     path = cell.folder / "history.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    if not path.exists() or ((cell.folder / cells.DONE).exists() and not cell.done):
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError:  # of a cell that is not finished: a power cut may leave half a line
+        return []

@@ -57,6 +57,7 @@ def out_of_fold_spread(cells: Sequence[Cell], store: Store) -> np.ndarray | None
 def _mean_of_held_out(store: Store, stored: Sequence[tuple[Cell, Path]]) -> np.ndarray:
     total, count = np.zeros(store.y.shape), np.zeros(len(store.scored))
     for cell, path in stored:
+        cell.refuse_damaged()
         rows = store.rows(files.read_array(cell.folder / "held_out.npy"))
         total[rows] += files.read_array(path)
         count[rows] += 1
@@ -65,6 +66,7 @@ def _mean_of_held_out(store: Store, stored: Sequence[tuple[Cell, Path]]) -> np.n
 
 def held_out_score(cell: Cell, store: Store, metric: Metric) -> float | None:
     """Score a finished cell on the series it held out, before any post-processing; None where it held out none."""
+    cell.refuse_damaged()
     rows = store.rows(files.read_array(cell.folder / "held_out.npy"))
     scored = store.scored[rows]
     if not scored.any():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.run.cells import Cell
 
 FEW = 4  # keys in which an experiment may differ from one on other data and still be a version of it
@@ -18,7 +18,10 @@ class StoredCells:
     def __init__(self) -> None:
         self._depends: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
         for path in sorted((files.runs() / "cells").glob("*/done.json")):
-            depends = flat(files.read_json(path.parent / "depends.json"))
+            try:
+                depends = flat(artefacts.read_json(path.parent / "depends.json"))
+            except artefacts.Damaged:
+                continue  # only messages need it
             self._depends[_place(depends)].append(depends)
 
     def differing_keys(self, cell: Cell) -> list[str]:

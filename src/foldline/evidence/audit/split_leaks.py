@@ -17,7 +17,9 @@ from foldline.data.table import Table
 from foldline.evidence.audit import small_run
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext
+from foldline.experiment import runs_index
 from foldline.fit import labelled_series, network_cell, pretraining
+from foldline.run import cells
 from foldline.run.cells import Cell, ModelConfig
 
 UNSEEN = 0.95  # share of test series whose group is in no training series: test keeps groups apart
@@ -166,13 +168,13 @@ def stored_cells(context: AuditContext) -> CheckResult:
     path = files.runs() / context.config.name / "latest" / "experiment.json"
     if not path.exists():
         return CheckResult("not checked", f"{context.config.name} has not been trained here yet")
-    stored = [entry for entry in files.read_json(path)["cells"] if entry["fold"] is not None]
+    stored = [entry for entry in runs_index.read_record(path.parent)["cells"] if entry["fold"] is not None]
     held: dict[tuple[str, int], list[np.ndarray]] = {}
     for entry in stored:
         folder = files.runs() / "cells" / entry["key"]
-        if not (folder / "done.json").exists():
+        if why := cells.damage(folder):
             return CheckResult(
-                "not checked", f"{folder.name} is gone: run `./run.sh train {context.config.name}` again"
+                "not checked", f"cell {folder.name}: {why}; run `./run.sh train {context.config.name}` again"
             )
         name = f"{entry['label']} fold {entry['fold']} seed {entry['seed']}"
         places, depends = files.read_array(folder / "held_out.npy"), files.read_json(folder / "depends.json")

@@ -22,18 +22,21 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 import foldline
 import ventilator
-from foldline.core import files, requirements
+from foldline.core import artefacts, files, requirements
 from foldline.core.errors import UserError
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output.kaggle import kernel
+from foldline.run import cells
 from foldline.run.cells import Cell
 
 IMPORTED = ("torch", "numpy", "polars", "lightgbm", "safetensors", "rich", "tomli-w")  # by `infer`
 DECODING = ("numba",)  # by the decoder
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
-NOT_NEEDED = ("*.npy", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
+NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
 DESCRIPTION = "dataset-metadata.json"
 NOTEBOOK = "-notebook"  # the notebook's name is the data set's and this
@@ -129,8 +132,8 @@ def _copy_code(target: Path) -> None:
 def _copy_runs(stored: StoredExperiment, target: Path) -> None:
     record = target / stored.config.name / stored.folder.name
     record.mkdir(parents=True)
-    for name in ("experiment.json", "config.toml"):
-        shutil.copy(stored.folder / name, record)
+    shutil.copy(stored.folder / "experiment.json", record)
+    files.write_text(record / "config.toml", tomli_w.dumps(stored.config.tables()))  # made from the checked record
     for cell in stored.plan:
         _copy_cell(cell, target / "cells" / cell.key)
 
@@ -138,6 +141,7 @@ def _copy_runs(stored: StoredExperiment, target: Path) -> None:
 def _copy_cell(cell: Cell, target: Path) -> None:
     if not target.exists():  # two parts of a blend may share a cell
         shutil.copytree(cell.folder, target, ignore=shutil.ignore_patterns(*NOT_NEEDED))
+        artefacts.narrow(target / cells.DONE)
 
 
 def _pack_wheels(given: Path | None, target: Path) -> None:

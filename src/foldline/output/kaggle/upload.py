@@ -16,6 +16,7 @@ from foldline.core.errors import Finding, UserError
 from foldline.data import loading
 from foldline.data.roles import DataConfig
 from foldline.data.target_range import TargetRange
+from foldline.experiment import runs_index
 from foldline.output import submission
 from foldline.output.kaggle.service import Service, Submission
 from foldline.run import ledger
@@ -95,7 +96,7 @@ def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmis
     record = folder / "experiment.json"
     if not record.is_file():
         raise UserError(f"{record}, by which {path} is checked, is gone. Run `./run.sh train {entry['config']}` again.")
-    value = files.read_json(record)
+    value = runs_index.read_record(folder)
     return LedgerSubmission(
         path=path,
         sha256=sha256,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from foldline.core import files, pages
+from foldline.core import artefacts, files, pages
 from foldline.core.console import Terminal
+from foldline.experiment import runs_index
 from foldline.output.report import blend_section, error_section, examples_section, score_section, training_section
 from foldline.output.report.report_data import Provenance, ReportData
 from foldline.output.tracking import Summary, WandbTracker
@@ -80,15 +80,12 @@ def write(folder: Path, report: ReportData) -> Path:
     if before is not None:
         now = {name: max(now.get(name, 0.0), before.seconds.get(name, 0.0)) for name in {**before.seconds, **now}}
     provenance = replace(report.provenance, seconds=now)
-    files.write_json(folder / "made.json", asdict(provenance))
+    artefacts.write_json(folder / "made.json", asdict(provenance))
     files.write_text(folder / "report.html", html(replace(report, provenance=provenance)))
     return folder / "report.html"
 
 
 def read_provenance(folder: Path) -> Provenance | None:
     """Read how the experiment in a folder was made; None where no made.json lies there, as in a bundle."""
-    path = folder / "made.json"
-    if not path.exists():
-        return None
-    value: dict[str, Any] = files.read_json(path)
-    return Provenance(**value)
+    value = runs_index.provenance(folder)
+    return Provenance(**value) if value else None

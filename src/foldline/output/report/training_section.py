@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from foldline.core import files
+from foldline.core import artefacts
 from foldline.core.durations import duration
 from foldline.core.pages import COLORS, Line, Mark, bars, chart, collapsed, figures, legend, note, table
 from foldline.output.report.report_data import ReportData
@@ -17,8 +17,10 @@ from foldline.run.history import read_history
 
 
 def seconds_of(cell: Cell) -> float:
-    """Read how long the training of a cell took, s."""
-    return float(files.read_json(cell.folder / "done.json")["time.train_s"])
+    """Read how long the training of a cell took, s; 0 where a pre-training cell has lost that."""
+    if not cell.done:
+        return 0.0
+    return float(artefacts.read_json(cell.folder / "done.json")["time.train_s"])
 
 
 def cells_by_model(report: ReportData) -> dict[str, list[Cell]]:
