@@ -74,7 +74,7 @@ def known_machines(scratch: Path) -> dict[str, Machine]:
 def instruction_sets() -> dict[str, dict[str, str]]:
     """Return the variables of each instruction set of x86_64: its own, AVX2, and the lowest that each library knows."""
     # All that numpy has code for: what this process lacks may be disabled in it, by a list that the child replaces.
-    simd: dict[str, Any] = np.show_config(mode="dicts")["SIMD Extensions"]
+    simd: Any = np.show_config(mode="dicts")["SIMD Extensions"]
     dispatched = [str(name) for group in ("found", "not found") for name in simd.get(group, [])]
     above_avx2 = [name for name in dispatched if name.startswith("AVX512") or name == "X86_V4"]
     return {
