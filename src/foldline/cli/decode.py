@@ -19,7 +19,7 @@ def _inputs(source: Path) -> np.ndarray:
     Raises:
         UserError: the file is not of the competition's shape.
     """
-    from ventilator.decoder.files import read
+    from ventilator.decoder.file_decoding import read
 
     try:
         return read(source)["u_in"].cast(pl.Float64, strict=False).drop_nulls().to_numpy()
@@ -30,7 +30,7 @@ def _inputs(source: Path) -> np.ndarray:
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Write id,pressure,kind,kp,ki,kt for the rows that can be proven."""
     from ventilator.decoder.digits import lost_digits
-    from ventilator.decoder.files import decode_file
+    from ventilator.decoder.file_decoding import decode_file
 
     if len(arguments.words) != 2:
         raise UserError("`decode` needs a file to read and a file to write: ./run.sh decode test.csv exact.csv")

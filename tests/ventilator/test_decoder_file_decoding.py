@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from decoder_handmade import clock, frame, pressures, u_in
 
-from ventilator.decoder import decode, decode_file, files, state
+from ventilator.decoder import decode, decode_file, file_decoding, state
 from ventilator.decoder.check import bends, disagreements, main, rounded
 
 
@@ -47,7 +47,7 @@ def test_a_killed_run_goes_on(table: pl.DataFrame, tmp_path: Path, monkeypatch: 
             raise KeyboardInterrupt
         return decode(chunk)
 
-    monkeypatch.setattr(files, "decode", dies_at_the_third)
+    monkeypatch.setattr(file_decoding, "decode", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         decode_file(src, out, chunk_breaths=2)
     assert not out.exists()
@@ -65,7 +65,7 @@ def test_a_changed_source_starts_anew(table: pl.DataFrame, tmp_path: Path, monke
             raise KeyboardInterrupt
         return decode(chunk)
 
-    monkeypatch.setattr(files, "decode", dies_at_the_second)
+    monkeypatch.setattr(file_decoding, "decode", dies_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         decode_file(src, out, chunk_breaths=4)
     write(table.head(320), src)
