@@ -176,7 +176,7 @@ def link_to_nothing(source: Path) -> None:
 
 
 BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "two columns of one name": (doubled, "train.csv has more than one column called 'speed'. Rename or drop"),
+    "two columns of one name": (doubled, "train.csv has more than one column called 'speed'. Rename all but one"),
     "damaged gzip": (damaged_gzip, "sample_submission.csv.gz is damaged or cut short"),
     "link to nothing": (link_to_nothing, "train.csv is a link to elsewhere.csv, which is not there"),
     "empty file": (lambda source: (source / "train.csv").write_text(""), "train.csv is empty: it needs a header"),

@@ -151,7 +151,7 @@ VARIANTS = {
     "slow": '[[variant]]\nname = "slow"\nset = ["train.lr=1e-4"]\n',
     "wild": '[[variant]]\nname = "wild"\nset = ["train.lr=1e30"]\n',
     "wild, too": '[[variant]]\nname = "wild, too"\nset = ["train.lr=1e30", "blend.method=mean"]\n',
-    "wilder": '[[variant]]\nname = "wilder"\nset = ["train.lr=2e30"]\n',
+    "wilder": '[[variant]]\nname = "wilder"\nset = ["train.lr=9e29"]\n',
 }
 
 

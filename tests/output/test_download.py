@@ -21,7 +21,7 @@ def test_a_damaged_archive_is_removed_however_it_is_packed(method: int, tmp_path
     raw[start : start + 20] = b"\xff" * 20  # the first bytes of the packed data
     archive.write_bytes(raw)
     with pytest.raises(UserError, match=r"data.zip is damaged \(.+\). It was removed; run the same command again"):
-        download.unpack(archive, tmp_path / "out")
+        download.unpack(archive, tmp_path / "out", {})
     assert not archive.exists()
 
 
@@ -32,5 +32,5 @@ def test_an_archive_stays_where_the_disk_is_at_fault(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "sub").write_text("a file where a folder belongs")
     with pytest.raises(OSError):
-        download.unpack(archive, tmp_path / "out")
+        download.unpack(archive, tmp_path / "out", {})
     assert archive.exists()

@@ -14,6 +14,7 @@ from lab import small_store
 
 from foldline.core import files
 from foldline.core.errors import UserError
+from foldline.data import metrics
 from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.experiment import config, stored_experiment
@@ -124,7 +125,7 @@ def test_the_metric_is_in_the_key_exactly_where_a_score_is_watched(case: str, gi
     for model in (net(train=train), trees):
         one, other = (planning.plan(shared, [model])[0] for shared in (given, by_rmse))
         assert (one.key != other.key) == expected[model.label] == ("metric" in one.depends)
-        assert other.depends.get("metric") == ({"name": "rmse"} if expected[model.label] else None)
+        assert other.depends.get("metric") == (metrics.key_of("rmse") if expected[model.label] else None)
         assert (one.metric, other.metric) == ("mae", "rmse")
 
 

@@ -125,7 +125,7 @@ def _schema(path: Path, found: Path | bytes) -> dict[str, pl.DataType]:
     except UserError as error:
         if isinstance(error.__cause__, pl.exceptions.DuplicateError):
             raise UserError(
-                f"{path} has two columns of one name ({reason(error.__cause__)}). Rename or drop one of them."
+                f"{path} has two columns of one name ({reason(error.__cause__)}). Rename one of them."
             ) from error.__cause__
         raise
 
