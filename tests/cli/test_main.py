@@ -182,6 +182,7 @@ class Panic(BaseException):
         (ValueError("Too many bins"), 3),
         (Panic("index out of bounds"), 3),
         (KeyboardInterrupt(), 130),
+        (BrokenPipeError(32, "Broken pipe"), 0),
     ],
 )
 def test_each_way_to_end_has_an_exit_code_of_its_own(

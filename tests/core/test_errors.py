@@ -9,7 +9,7 @@ import pytest
 
 from foldline import models
 from foldline.core import renamed_names, strict_tables
-from foldline.core.errors import UserError, unknown
+from foldline.core.errors import UserError, shortened, unknown
 from foldline.core.renamed_names import RENAMED
 from foldline.experiment import config
 from foldline.models.blocks import BLOCKS
@@ -85,3 +85,7 @@ def test_no_old_name_is_in_use_and_every_new_name_is(kind: str) -> None:
     for old, new in RENAMED.get(kind, {}).items():
         assert not any(old in registry for registry in REGISTRIES[kind])
         assert any(renamed_names.new_name(kind, old, registry) == new for registry in REGISTRIES[kind])
+
+
+def test_no_names_at_all_are_said_in_a_word() -> None:
+    assert shortened([]) == "nothing" and shortened(["a", "b"]) == "a, b"

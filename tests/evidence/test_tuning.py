@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from foldline.blend import members
 from foldline.cli.main import main
-from foldline.core.errors import UserError
+from foldline.core.errors import TryAgain, UserError
 from foldline.data import featurize, folds, loading
 from foldline.evidence.tuning import trial_evaluation, workers
 from foldline.evidence.tuning.leases import Leases
@@ -226,6 +226,21 @@ def test_when_nothing_can_be_trained_the_search_stops(search_file: Path, monkeyp
     queue = searches.queue(search_file, "tune.startup=3", "tune.trials=50")
     with pytest.raises(UserError, match=r"None of the first 3 trials .* refused: no such thing"):
         workers.run_worker(queue.search, TimeLimit(), nothing, WandbTracker)
+
+
+def test_what_no_values_have_caused_ends_the_search_and_refuses_no_trial(
+    search_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: Any) -> None:
+        raise TryAgain("a store is damaged.")
+
+    monkeypatch.setattr(trial_evaluation, "train_fold", damaged)
+    queue = searches.queue(search_file)
+    with pytest.raises(TryAgain, match="a store is damaged"):
+        workers.run_worker(queue.search, TimeLimit(), nothing, WandbTracker)
+    assert [trial.state for trial in queue.trials()] == [TrialState.RUNNING]  # found dead, it is queued again
+    monkeypatch.undo()
+    assert all("refused" not in trial.user_attrs.get("why", "") for trial in queue.trials())
 
 
 def run_out(queue: TrialQueue) -> list[Any]:

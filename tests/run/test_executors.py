@@ -18,6 +18,7 @@ from lab import EVERYTHING_WORDS
 from test_cells import weights_of
 
 from foldline.cli.main import main
+from foldline.core import artefacts
 from foldline.core.errors import UserError
 from foldline.run import cell_training, executors
 from foldline.run.executors import ExecutorConfig
@@ -102,6 +103,7 @@ class Queue(list[Any]):
     ("error", "kind"),
     [
         (UserError("lower train.lr"), executors.CellFailed),
+        (artefacts.Damaged("a store is damaged"), artefacts.Damaged),  # no fault of the cell's config
         (OSError(errno.ENOSPC, "No space left on device"), OSError),
         (OSError(errno.EACCES, "Permission denied"), PermissionError),
         (OSError(errno.ENOENT, "No such file"), RuntimeError),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -56,6 +57,10 @@ def main(argv: list[str] | None = None) -> int:
         return _end(error, ExitCode.USER_ERROR, debug)
     except Finding as error:
         return _end(error, ExitCode.FINDING, debug)
+    except BrokenPipeError:  # `./run.sh board | head`: whoever read the output has seen enough
+        with contextlib.suppress(OSError, ValueError):  # a stream that is no file has nothing to flush
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
     except PermissionError as error:
         refused = UserError(
             f"{error.filename or 'A file'} can't be read or written: {error.strerror or error}. Check its owner."

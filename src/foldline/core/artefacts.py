@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foldline.core import checksums, files
-from foldline.core.errors import UserError
+from foldline.core.errors import TryAgain
 
 CHECKSUMS = "checksums.json"  # mark of a folder that has no other use for one
 OWN, LISTED = "checksum", "files"  # keys of a mark: of its own text; file -> entry (checksums.py)
@@ -27,7 +27,7 @@ _seen: Seen = {}
 _said: set[str] = set()
 
 
-class Damaged(UserError):
+class Damaged(TryAgain):
     """Something stored is not what was written."""
 
 

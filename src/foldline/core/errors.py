@@ -47,6 +47,13 @@ class Finding(Exception):
     """What a check has found, such as a submission that the gate refuses. Exit code 1, no traceback."""
 
 
+class TryAgain(UserError):
+    """A UserError that no config has caused: the same command goes on once the cause is gone.
+
+    It ends a search, an ablation or a study, where any other error of a cell ends only the trial or the variant.
+    """
+
+
 def unknown(kind: str, name: str, known: Iterable[str], where: str) -> UserError:
     """Make the error for a name that is not in a registry or a table.
 
@@ -78,7 +85,7 @@ def _known(name: str, choices: list[str]) -> str:
 
 def shortened(names: Sequence[str]) -> str:
     """List names in a message: all of a short list, else the first SHOWN_NAMES and how many more there are."""
-    whole = ", ".join(names)
+    whole = ", ".join(names) or "nothing"
     if len(whole) <= LONGEST_LIST:
         return whole
     shown = [each if len(each) <= LONGEST_NAME else f"{each[:LONGEST_NAME]}…" for each in names[:SHOWN_NAMES]]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from foldline.core import artefacts, interrupt
-from foldline.core.errors import UserError, disk_full
+from foldline.core.errors import TryAgain, UserError, disk_full
 from foldline.run import cell_training
 from foldline.run.cells import Job
 
@@ -100,6 +100,8 @@ def take_turns(jobs: Iterable[Job], together: int, on_event: OnEvent) -> None:
                 running.append((job, turn))
         except interrupt.Stopped:
             pass  # it has saved; the other running cells save at their next step
+        except TryAgain:
+            raise
         except UserError as error:
             raise CellFailed(str(error), job.key) from error
 

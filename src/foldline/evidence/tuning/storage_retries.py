@@ -14,7 +14,7 @@ from typing import Any
 from optuna.storages import BaseStorage
 
 from foldline.core import interrupt
-from foldline.core.errors import UserError
+from foldline.core.errors import TryAgain
 
 LONGEST_S = 300.0  # of waiting for an answer, in all
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0  # between two tries; each is twice as long as the one before
@@ -38,7 +38,7 @@ def _retried(call: Callable[..., Any], where: str) -> Callable[..., Any]:
                 if not is_unavailable(error):
                     raise
                 if waited >= LONGEST_S:
-                    raise UserError(
+                    raise TryAgain(
                         f"tune.storage: nothing has answered at {where} for {LONGEST_S / 60:.0f} minutes. Start the "
                         "proxy, then run the same command again: it goes on with the study."
                     ) from error

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import TrialState
 
 from foldline.core import interrupt
-from foldline.core.errors import UserError
+from foldline.core.errors import TryAgain, UserError
 from foldline.evidence.tuning import pruning, trial_evaluation
 from foldline.evidence.tuning.leases import HEARTBEAT_S
 from foldline.evidence.tuning.trial_queue import REFUSED, TrialQueue
@@ -63,6 +63,8 @@ class TrialRunner:
             value, state = self._score(params), TrialState.COMPLETE
         except Pruned as reason:
             why = str(reason)
+        except TryAgain:  # the trial is found dead, and its values are queued again
+            raise
         except UserError as error:
             why = f"{REFUSED}{error}"
         except OutOfTime:
