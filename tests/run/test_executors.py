@@ -7,6 +7,8 @@ import os
 import pickle
 import queue
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -217,3 +219,22 @@ def test_cells_take_turns_step_by_step_and_the_next_begins_where_one_ends(monkey
     steps.clear()
     executors.take_turns(jobs, 2, lambda *_: None)
     assert steps == ["a0", "b0", "b1", "c0", "b2", "c1"]
+
+
+LEFT_OVER = """
+from types import SimpleNamespace
+import numpy as np
+from foldline.run import executors
+
+if __name__ == "__main__":
+    large = np.zeros(1 << 18)  # 2 MiB: more than a pipe holds
+    jobs = [SimpleNamespace(key=str(number), values=large) for number in range(8)]  # what they lack is the error
+    executors._in_processes(jobs, 1, 1, lambda *_: None)
+"""
+
+
+def test_jobs_that_no_worker_has_taken_do_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+    (tmp_path / "left_over.py").write_text(LEFT_OVER)
+    command = [sys.executable, str(tmp_path / "left_over.py")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)  # without the fix it never ends
+    assert ended.returncode == 1 and "AttributeError" in ended.stderr

@@ -123,6 +123,8 @@ def workers_for(jobs: Sequence[Job], config: ExecutorConfig) -> int:
 def _in_processes(jobs: Sequence[Job], workers: int, together: int, on_event: OnEvent) -> None:
     context = multiprocessing.get_context("spawn")  # forking a process with torch's or polars' threads can hang
     todo, events = context.Queue(), context.Queue()
+    # Where workers end early, jobs are left that nobody takes: this process must not wait at its end to send them.
+    todo.cancel_join_thread()
     for number, job in enumerate(jobs):
         todo.put((number, job))
     for _ in range(workers):
