@@ -13,7 +13,7 @@ import pytest
 from checkout import REPOSITORY, STUB_MAIN
 
 NOT_OURS = ("VIRTUAL_ENV", "CONDA_PREFIX", "FOLDLINE_PYTHON", "FOLDLINE_EXTRAS", "FOLDLINE_HOME")
-PARTS = ("run.sh", "constraints.txt", "pyproject.toml", "README.md", "src", "features", "models")
+PARTS = ("run.sh", "constraints.txt", "pyproject.toml", "README.md", "configs", "src", "features", "models")
 
 
 @pytest.fixture
