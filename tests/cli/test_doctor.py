@@ -38,6 +38,13 @@ def test_versions_modes_and_missing_packages_are_listed(machine: Path, capsys: p
     assert facts["ledger"] == "0 submissions" and "GiB free" in facts["disk"]
 
 
+def test_a_ledger_that_cannot_be_read_hides_nothing_else(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (machine / "submissions").mkdir()
+    (machine / "submissions" / "ledger.csv").write_text("sha256;made;config\n")
+    facts = shown(capsys)
+    assert "must have the columns" in facts["ledger"] and facts["numpy"] == numpy.__version__
+
+
 def test_credentials_are_named_and_never_shown(
     machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import polars as pl
 import pytest
 import tiny
 from hiding import HIDING
+from page_parser import Page
 
 from foldline.cli.main import main
 from foldline.core.console import Terminal
@@ -348,29 +348,16 @@ def test_a_members_own_name_is_refused_before_training(
     assert not (home / "runs" / "cells").exists()
 
 
-class Page(HTMLParser):
-    """Collects headings and what a page would load."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loads: list[str] = []
-        self.headings: list[str] = []
-        self.inside = ""
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.inside = tag
-        self.loads += [str(value) for name, value in attributes if name in ("src", "href", "xlink:href")]
-
-    def handle_data(self, data: str) -> None:
-        if self.inside in ("h1", "h2") and data.strip():
-            self.headings.append(data.strip())
+def test_a_lost_cell_names_the_command_that_makes_it_again(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("blend", "rides", "blend.method=mean", *QUICK)
+    next((trained / "runs" / "cells").glob("*/done.json")).unlink()
+    assert "needs it. Run `./run.sh blend rides blend.method=mean" in refusal(["infer", "rides"], capsys)
 
 
 def test_the_page_is_one_file_that_loads_nothing(trained: Path) -> None:
     tiny.run("blend", "rides", 'model.0.label="<b>bold</b>"', "blend.method=mean", *QUICK)
     text = (trained / "runs" / "rides" / "latest" / "blend.html").read_text()
-    page = Page()
-    page.feed(text)
+    page = Page(text)
     assert all(link.startswith(("#", "data:")) for link in page.loads) and "@import" not in text
     assert page.headings[:3] == ["rides", "Methods", "Members"] and "<svg" not in text
     assert "<b>bold</b>" not in text and "&lt;b&gt;bold&lt;/b&gt;" in text

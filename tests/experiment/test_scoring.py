@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import blends
@@ -15,6 +14,7 @@ import polars as pl
 import pytest
 import tiny
 from answers import blended_by_hand, recorded, submitted
+from page_parser import Page
 
 from foldline import blend
 from foldline.blend import BlendConfig, BlendRows, NestedPredictions
@@ -66,29 +66,9 @@ def test_test_predictions_are_the_blended_means_over_folds(trained: Path) -> Non
     np.testing.assert_allclose(submitted(trained), blended_by_hand(trained, cells_of_each=2), rtol=1e-12)
 
 
-class Links(HTMLParser):
-    """Collects what a page would load, and checks that its tags are closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loads: list[str] = []
-        self.headings: list[str] = []
-        self.inside = ""
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.inside = tag
-        values = dict(attributes)
-        self.loads += [str(values[name]) for name in ("src", "href", "xlink:href") if values.get(name)]
-
-    def handle_data(self, data: str) -> None:
-        if self.inside in ("h1", "h2") and data.strip():
-            self.headings.append(data.strip())
-
-
 def test_the_report_is_one_page_that_loads_nothing(trained: Path) -> None:
     text = (trained / "runs" / "rides" / "latest" / "report.html").read_text()
-    page = Links()
-    page.feed(text)
+    page = Page(text)
     assert all(link.startswith(("#", "data:")) for link in page.loads)
     assert "@import" not in text and not re.search(r"url\((?!#)", text)
     assert page.headings[0] == "rides" and {"Cells", "Blend", "Learning curves"} <= set(page.headings)

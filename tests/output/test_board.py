@@ -242,6 +242,18 @@ def test_what_a_search_an_audit_and_the_outside_left_stays_with_its_latest(house
     assert {"7", "trial"} <= found["old"] and found["unused"] == {"g-print"}
 
 
+def test_a_damaged_record_is_named_and_the_others_are_listed(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = house / "rides" / f"{2:016x}"
+    (folder / "experiment.json").write_text("{")
+    tiny.run("board")
+    output = capsys.readouterr()
+    assert f"warning: {folder} is damaged: experiment.json can't be read. Run `./run.sh train rides`" in output.err
+    assert f"rides/{1:016x}" in output.out and f"rides/{2:016x}" not in output.out
+    before = tiny.tree(house)
+    assert main(["clean", "unused", "old", "--force"]) != 0  # nobody knows which cells it needs
+    assert tiny.tree(house) == before and f"{folder} is damaged" in capsys.readouterr().err
+
+
 def test_nothing_is_deleted_while_a_run_goes_on(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = house / "locks" / "three"
     path.parent.mkdir(exist_ok=True)

@@ -169,7 +169,8 @@ def test_damage_is_listed_by_doctor(trained: Path, capsys: pytest.CaptureFixture
     tiny.run("doctor", "--verify", "--json")
     assert json.loads(capsys.readouterr().out)["damaged"] == {}
     harmed = [victim(trained, kind) for kind in ("cells/*/weights.safetensors", "store/*/x.npy", "cells/*/test-*.npy")]
-    harmed.append((trained / "runs" / "rides" / "latest").resolve() / "experiment.json")
+    experiment = (trained / "runs" / "rides" / "latest").resolve()
+    harmed += [experiment / "experiment.json", experiment / "made.json"]
     for path in harmed:
         flip(path)
     assert main(["doctor", "--verify", "--json"]) == 1
@@ -177,7 +178,7 @@ def test_damage_is_listed_by_doctor(trained: Path, capsys: pytest.CaptureFixture
     whole = [path.parent if path.name in ("weights.safetensors", "x.npy") else path for path in harmed]
     assert found.keys() == {str(path) for path in whole}
     assert main(["doctor", "--verify"]) == 1
-    assert "4 of " in capsys.readouterr().out.splitlines()[-1]
+    assert "5 of " in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_cells_of_an_older_version_are_used_and_counted(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -132,16 +132,16 @@ def test_what_kills_have_left_is_swept_by_the_next_run(rides: Path, home: Path) 
     gone, stay = [], []
     for folder in ("folds", "submissions"):
         (home / folder).mkdir()
-        names = {".a.csv.abc_1234": True, ".a.csv.abc": False, ".gitignore": False, "a.csv.abc_1234": False}
+        names = {".a.csv.abc_1234.foldline-tmp": True, ".a.csv.original": False, ".gitignore": False, "a.csv": False}
         for name, ours in names.items():
             (home / folder / name).write_text("x")
             os.utime(home / folder / name, (old, old))
             (gone if ours else stay).append(home / folder / name)
-        (home / folder / ".b.csv.abc_1234").write_text("being written")
-        stay.append(home / folder / ".b.csv.abc_1234")
+        stay.append(home / folder / ".b.csv.abc_1234.foldline-tmp")
+        stay[-1].write_text("being written")
     with pytest.raises(KeyboardInterrupt), files.atomic(home / "folds" / "c.csv") as stream:
         (temporary,) = (path for path in (home / "folds").iterdir() if path.name.startswith(".c.csv."))
-        assert housekeeping.TEMPORARY.fullmatch(temporary.name)
+        assert temporary.name.endswith(".foldline-tmp")
         stream.write(b"x")
         raise KeyboardInterrupt
     tiny.run("folds", "rides")

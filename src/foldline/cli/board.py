@@ -19,7 +19,7 @@ LATEST, OTHER_VERSION = "*", "†"  # marks behind the name of an experiment
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Show one table for each group of experiments that can be compared."""
-    found = runs_index.experiments()
+    found = runs_index.experiments(on_damage=terminal.warn)
     names = {record.name for record in found}
     for word in arguments.words:
         if word not in names:

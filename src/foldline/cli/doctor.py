@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from foldline.cli.main import Arguments
 from foldline.core import files, requirements
 from foldline.core.console import Terminal
+from foldline.core.errors import UserError
 from foldline.experiment import verification
 from foldline.output.kaggle import credentials
 from foldline.run import ledger
@@ -35,7 +36,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         **{name: _version(name) for name in LIBRARIES},
         "wandb mode": _wandb(),
         "kaggle credentials": credentials.found() or "none (KAGGLE_API_TOKEN, or ~/.kaggle/access_token)",
-        "ledger": f"{len(ledger.entries(ledger.ledger_path(simulated=False)))} submissions",
+        "ledger": _ledger(),
         "lacking": _lacking(),
     }
     terminal.table("", ["this machine", ""], [[name, value] for name, value in facts.items()])
@@ -73,6 +74,13 @@ def _memory() -> str:
         return "unknown (psutil is missing)"
     memory = psutil.virtual_memory()
     return f"{memory.total / 2**30:.0f} GiB, {memory.available / 2**30:.0f} GiB free"
+
+
+def _ledger() -> str:
+    try:
+        return f"{len(ledger.entries(ledger.ledger_path(simulated=False)))} submissions"
+    except UserError as error:  # the other lines are wanted then all the more
+        return str(error)
 
 
 def _gpu() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,6 @@ from foldline.core import files, runs_lock
 from foldline.core.console import Terminal
 from foldline.run import ledger
 
-# What core/files.atomic calls its temporary files; in the swept folders it writes CSV files and damaged lines only.
-TEMPORARY = re.compile(r"\..+\.csv(\.damaged)?\.[a-z0-9_]{8}")
 OLD_S = 600.0  # writing one takes less than a second: an older one was left by a kill
 
 
@@ -47,8 +44,8 @@ def sweep() -> list[Path]:
     """Delete the temporary files that kills have left beside fold files, submissions and ledgers, and return them."""
     swept = []
     for folder in (files.home() / "folds", files.home() / "submissions", files.runs()):
-        for path in sorted(folder.glob(".*")):
-            if TEMPORARY.fullmatch(path.name) and path.is_file() and time.time() - path.lstat().st_mtime > OLD_S:
+        for path in sorted(folder.glob(f".*{files.TEMPORARY}")):
+            if path.is_file() and time.time() - path.lstat().st_mtime > OLD_S:
                 path.unlink(missing_ok=True)
                 swept.append(path)
     return swept

@@ -30,6 +30,7 @@ except ImportError:  # Windows: refused with a sentence by the command line befo
 # Folders of runs/ that belong to no config, and entries of a config's own folder: a config can't have their name.
 SHARED_FOLDERS = ("bench", "cells", "data", "exact", "folds", "locks", "outside", "probes", "store", "ledger.csv")
 OWN_ENTRIES = ("audit", "latest")
+TEMPORARY = ".foldline-tmp"  # ending of a file that is being written: no user's own file has it, so it may be swept
 PACKAGE = Path(__file__).resolve().parents[1]  # src/foldline in a checkout
 
 
@@ -88,7 +89,7 @@ def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file that takes the place of `path` in one step on success, and is removed on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target: only a rename inside one file system is atomic.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     temporary = Path(name)
     text = "b" not in mode
     try:

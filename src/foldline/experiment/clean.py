@@ -43,7 +43,7 @@ class Item:
 
 def survey() -> list[Item]:
     """List what takes space under runs/, each with its kind."""
-    recorded = runs_index.experiments()
+    recorded = runs_index.experiments()  # a damaged one stops this: nobody knows which cells it needs
     kinds = dict(_experiments(recorded))
     return [Item(path, kind, size_of(path)) for path, kind in [*_caches(), *kinds.items(), *_shared(recorded, kinds)]]
 

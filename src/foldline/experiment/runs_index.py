@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -99,15 +99,30 @@ class ExperimentRecord:
         return sum(_train_s(key) for key in cells_needed(self.keys)) / 60
 
 
-def experiments() -> list[ExperimentRecord]:
-    """List the records of all experiments, by name and hash."""
+def experiments(on_damage: Callable[[str], None] | None = None) -> list[ExperimentRecord]:
+    """List the records of all experiments, by name and hash.
+
+    Args:
+        on_damage: told of each damaged record, which is left out then.
+
+    Raises:
+        Damaged: a record is not what was written, and there is no `on_damage`.
+    """
     lines = [row for simulated in (False, True) for row in ledger.entries(ledger.ledger_path(simulated))]
     found = []
     for path in sorted(files.runs().glob("*/[!.]*/experiment.json")):
         folder = path.parent
-        if not folder.is_symlink():
-            own = tuple(row for row in lines if (row["config"], row["experiment"]) == (folder.parent.name, folder.name))
-            found.append(ExperimentRecord(folder, read_record(folder), is_latest(folder), own))
+        if folder.is_symlink():
+            continue
+        try:
+            value = read_record(folder)
+        except artefacts.Damaged as why:
+            if on_damage is None:
+                raise
+            on_damage(str(why))
+            continue
+        own = tuple(row for row in lines if (row["config"], row["experiment"]) == (folder.parent.name, folder.name))
+        found.append(ExperimentRecord(folder, value, is_latest(folder), own))
     return found
 
 
@@ -171,7 +186,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         return artefacts.read_json(folder / "experiment.json")
     except artefacts.Damaged as why:
         raise artefacts.Damaged(
-            f"{folder} is damaged: {why}. Run `{made_by(folder)}` again, or delete the folder."
+            f"{folder} is damaged: {why}. Run `{made_by(folder)}` again, or move the folder out of runs/."
         ) from None
 
 

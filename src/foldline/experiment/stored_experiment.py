@@ -65,12 +65,12 @@ def to_json(config_plans: Sequence[ConfigPlan], outside_members: Sequence[Member
     }
 
 
-def from_json(value: dict[str, Any], where: str, to_predict: bool = True) -> tuple[list[ConfigPlan], list[Member]]:
+def from_json(value: dict[str, Any], folder: Path, to_predict: bool = True) -> tuple[list[ConfigPlan], list[Member]]:
     """Read configs with their cells, and members from outside.
 
     Args:
         value: an experiment.json.
-        where: the file, for messages.
+        folder: where it lies, for messages.
         to_predict: the cells' weights will be used, not only the predictions that they stored.
 
     Raises:
@@ -78,12 +78,12 @@ def from_json(value: dict[str, Any], where: str, to_predict: bool = True) -> tup
     """
     config_plans = []
     for number, table in enumerate(value["parts"]):
-        config = from_tables(table["name"], table["config"], where)
+        config = from_tables(table["name"], table["config"], str(folder / "experiment.json"))
         by_label = {model.label: model for model in config.models}
         entries = [entry for entry in value["cells"] if entry["part"] == number]
-        plan = [_stored_cell(by_label[entry["label"]], config, entry) for entry in entries]
+        plan = [_stored_cell(by_label[entry["label"]], config, entry, folder) for entry in entries]
         if to_predict:
-            _refuse_changed_code(config, plan)
+            _refuse_changed_code(config, plan, folder)
         config_plans.append(ConfigPlan(config, plan, table["prefix"]))
     return config_plans, [_from_outside(entry) for entry in value["outside"]]
 
@@ -96,14 +96,14 @@ def _from_outside(entry: dict[str, Any]) -> Member:
     return Member(entry["label"], source=entry["source"], rows=rows, tests=tests)
 
 
-def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any]) -> Cell:
+def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any], folder: Path) -> Cell:
     """Read a cell; where the config left the precision open, it is the one that the cell was trained with."""
     depends = files.runs() / "cells" / entry["key"] / "depends.json"
     if why := cells.damage(depends.parent):
         there = depends.with_name(cells.DONE).exists()
         raise UserError(
             f"{depends.parent} is {f'damaged ({why})' if there else 'gone'}, but the experiment {config.name!r} needs "
-            f"it. Run `./run.sh train {config.name}` again."
+            f"it. Run `{runs_index.made_by(folder)}` again."
         )
     inputs = artefacts.read_json(depends)
     used = inputs["train"].get("precision", model.train.precision)
@@ -123,7 +123,7 @@ def _pretrained(model: ModelConfig, config: Config, key: str, seed: int) -> Cell
     return Cell(first, config.features.scaler, None, seed, inputs, pretraining_store=pretraining_store)
 
 
-def _refuse_changed_code(config: Config, plan: Sequence[Cell]) -> None:
+def _refuse_changed_code(config: Config, plan: Sequence[Cell], folder: Path) -> None:
     """Refuse weights that were trained with other code: their predictions would be wrong without any error."""
     features = config.features.weights_depend_on()
     for cell in plan:
@@ -132,7 +132,7 @@ def _refuse_changed_code(config: Config, plan: Sequence[Cell]) -> None:
         if then != (features, model, engine):
             raise UserError(
                 f"The code of the features, {cell.model.label} or the engine is not what {config.name!r} was trained "
-                f"with. Run `./run.sh train {config.name}` again."
+                f"with. Run `{runs_index.made_by(folder)}` again."
             )
 
 
@@ -245,7 +245,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         )
     value = runs_index.read_record(folder)
     runs_index.refuse_other_format(value, folder)
-    config_plans, outside_members = from_json(value, str(folder / "experiment.json"), to_predict)
+    config_plans, outside_members = from_json(value, folder, to_predict)
     return StoredExperiment(
         config=from_tables(value["name"], value["config"], str(folder / "config.toml")),
         config_plans=config_plans,

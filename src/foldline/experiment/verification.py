@@ -58,4 +58,5 @@ def _marks() -> Iterator[tuple[Path, Path]]:
         yield from ((folder, folder / mark) for folder in sorted((runs / name).glob("[!.]*/")))
     yield from ((path, path.with_suffix(".json")) for path in sorted((runs / "exact").glob("[!.]*.parquet")))
     yield from ((path, path) for path in sorted((runs / "probes").glob("[!.]*.json")))
-    yield from ((path, path) for path in sorted(runs.glob("*/[!.]*/experiment.json")) if not path.parent.is_symlink())
+    for name in ("experiment.json", "made.json"):
+        yield from ((path, path) for path in sorted(runs.glob(f"*/[!.]*/{name}")) if not path.parent.is_symlink())

@@ -95,7 +95,7 @@ def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmis
         folder = path.resolve().parent  # another experiment has made the same bytes later
     record = folder / "experiment.json"
     if not record.is_file():
-        raise UserError(f"{record}, by which {path} is checked, is gone. Run `./run.sh train {entry['config']}` again.")
+        raise UserError(f"{record}, by which {path} is checked, is gone. Run `{runs_index.made_by(folder)}` again.")
     value = runs_index.read_record(folder)
     return LedgerSubmission(
         path=path,
