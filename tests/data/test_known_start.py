@@ -59,9 +59,9 @@ def test_the_start_is_known_in_both_tables_and_not_scored(home: Path, tmp_path: 
     assert train.labelled and not test.labelled and train.observed == test.observed == KNOWN and train.known.all()
     speeds = tiny.rides(501, 4, STEPS, seed=1)["speed"].to_numpy().reshape(4, STEPS, 1)
     np.testing.assert_array_equal(test.pad(test.y)[:, :KNOWN], speeds[:, :KNOWN])
-    np.testing.assert_array_equal(test.known[:, 0], test.step_of_row < KNOWN)
+    np.testing.assert_array_equal(test.known[:, 0], test.step_of_answer < KNOWN)
     for data in (train, test):
-        np.testing.assert_array_equal(data.scored, data.step_of_row >= KNOWN)
+        np.testing.assert_array_equal(data.scored, data.step_of_answer >= KNOWN)
 
 
 def test_a_network_gets_the_start_scaled_and_a_flag_behind_its_features(home: Path, tmp_path: Path) -> None:

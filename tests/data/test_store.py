@@ -53,7 +53,7 @@ def test_a_store_by_hand(home: Path) -> None:
 
 def test_rows_are_reached_by_series(home: Path) -> None:
     made, some = featurize.obtain(table(), CONFIG, LEVELS), np.array([2, 0])
-    assert made.series_of_row.tolist() == [0, 0, 0, 1, 2, 2] and made.step_of_row.tolist() == [0, 1, 2, 0, 0, 1]
+    assert made.series_of_answer.tolist() == [0, 0, 0, 1, 2, 2] and made.step_of_answer.tolist() == [0, 1, 2, 0, 0, 1]
     assert made.rows(some).tolist() == [4, 5, 0, 1, 2] and made.rows(some[:0]).tolist() == []
     assert made.features(made.rows(some))[:, 0].tolist() == [4, 5, 0, 1, 2]
     assert made.features(np.array([5, 3, 3]))[:, 0].tolist() == [5, 3, 3]

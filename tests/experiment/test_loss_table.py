@@ -17,7 +17,7 @@ FOLD = np.arange(12) % 3
 
 def exact() -> np.ndarray:
     """(R,) bool: every third step is exact."""
-    return np.asarray(DATA.step_of_row % 3 == 1)
+    return np.asarray(DATA.step_of_answer % 3 == 1)
 
 
 def predicted(seed: int) -> np.ndarray:
@@ -50,7 +50,7 @@ def test_fold_scores_are_the_metric_of_the_folds(metric: str) -> None:
     whole = loss_table.everything(table.counts)
     scores = loss_table.fold_scores(whole.of(sums), whole.of(table.counts), FOLD, METRICS[metric].finish)
     for fold in range(3):
-        inside = DATA.scored & (fold == FOLD)[DATA.series_of_row]
+        inside = DATA.scored & (fold == FOLD)[DATA.series_of_answer]
         for seed in range(2):
             assert scores[fold, seed] == pytest.approx(METRICS[metric](DATA.y[inside], predicted(seed)[inside]))
 
@@ -83,7 +83,7 @@ def effects(draws: int = 400, seeds: int = 3, pooled: bool = False) -> np.ndarra
 
 def test_intervals_are_those_of_a_slow_bootstrap() -> None:
     """Series drawn inside their fold, seeds for all folds at once; the ends agree within the draws' own noise."""
-    owner, scored = DATA.series_of_row, DATA.scored
+    owner, scored = DATA.series_of_answer, DATA.scored
     each = [np.bincount(owner, (np.abs(predicted(seed) - DATA.y) * scored[:, None]).sum(axis=1)) for seed in range(6)]
     count = 2 * np.bincount(owner, scored)
     rng, found = np.random.default_rng(5), []

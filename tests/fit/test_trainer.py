@@ -227,7 +227,7 @@ def test_many_named_series_are_counted(tmp_path: Path) -> None:
 def test_a_prediction_does_not_hang_on_the_other_series_of_its_file() -> None:
     data, cell = small_store(), fitted(train=replace(TRAIN, margin=1))
     scored = data.scored.copy()
-    scored[data.step_of_row >= 3] = (
+    scored[data.step_of_answer >= 3] = (
         False  # alone, these series would be cropped earlier than the ones that were learnt from
     )
     short = replace(data, scored=scored)

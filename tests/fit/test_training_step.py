@@ -142,7 +142,7 @@ def test_a_target_that_is_not_known_changes_no_gradient(name: str) -> None:
     """Whatever number stands for it: unlabelled steps carry 0, which is no past."""
     data = small_store()
     known, scored = data.known.copy(), data.scored.copy()
-    known[data.step_of_row == 1] = scored[data.step_of_row == 1] = False  # the past of steps that are scored
+    known[data.step_of_answer == 1] = scored[data.step_of_answer == 1] = False  # the past of steps that are scored
     data, found = replace(data, known=known, scored=scored), []
     for value in (0.0, 1e3):
         state, batch = set_up(TRAIN, name, AUTOREGRESSIVE[name], data)

@@ -9,6 +9,7 @@ Method = Literal[
     "auto",
     "best-member",
     "mean",
+    "logit",
     "median",
     "trimmed-mean",
     "spread",
@@ -21,7 +22,7 @@ Method = Literal[
 ]
 
 CANDIDATES: tuple[Method, ...] = (  # all but optuna: it searches for what lad (and nnls, of squares) find exactly
-    *("best-member", "mean", "median", "trimmed-mean", "spread", "hill-climb", "nnls", "lad", "ridge", "lightgbm"),
+    *("best-member", "mean", "logit", "median", "trimmed-mean", "spread", "hill-climb", "nnls", "lad", "ridge", "lightgbm"),
 )
 
 

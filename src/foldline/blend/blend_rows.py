@@ -1,6 +1,6 @@
 """The out-of-fold rows that a blend is fitted on.
 
-Letters: M members, R scored rows of the training table, K targets.
+Letters: M members, R scored rows (or answers of another kind) of the training table, K columns of an answer.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class BlendRows:
     fold: np.ndarray  # (R,) the fold of each row's series
     series: np.ndarray  # (R,) int64, which series a row belongs to
     metric: Metric
+    kind: str = "regression"  # of the target
     spread: np.ndarray | None = None  # (M, R, K) expected absolute error, where every member's head predicts it
 
     def where(self, chosen: np.ndarray) -> BlendRows:
@@ -54,6 +55,15 @@ class BlendRows:
         if count >= len(self.y):
             return self
         return self.where(np.sort(np.random.default_rng(seed).choice(len(self.y), count, replace=False)))
+
+    def score(self, values: np.ndarray) -> float:
+        """Score predictions of these rows, (R, K), by the competition's metric."""
+        return self.metric(self.y, values)
+
+    def cost(self, values: np.ndarray) -> float:
+        """Score them such that lower is better; infinite where the metric is not defined on these rows."""
+        cost = self.metric.cost(self.score(values))
+        return cost if np.isfinite(cost) else np.inf
 
     @property
     def cv_parts(self) -> np.ndarray:

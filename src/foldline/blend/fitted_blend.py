@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+SUREST = 1e-15  # from 0 and 1: the log odds of a prediction stay finite
 STACKS = {"lightgbm": "LightGBM stack", "ridge": "ridge stack"}  # methods with the name of a model
 
 
@@ -60,6 +61,26 @@ class MeanOrMedian:
 
 
 @dataclass(frozen=True)
+class LogitMean:
+    """The mean of the members' log odds; of shares, the mean of their logarithms, brought to sum 1 again.
+
+    Both are the normalised geometric mean of the probabilities: a member that is sure counts more than in a mean.
+    Source: Satopaa et al. 2014, https://doi.org/10.1016/j.ijforecast.2013.09.009.
+    """
+
+    kind: ClassVar[str] = "logit"
+    shares: bool  # columns are the shares of classes
+
+    def apply(self, predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+        sure = np.clip(predictions, SUREST, 1 - SUREST)
+        logs = np.log(sure).mean(axis=0)  # (R, K)
+        if not self.shares:
+            return np.asarray(1 / (1 + np.exp(np.log1p(-sure).mean(axis=0) - logs)))
+        products = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return np.asarray(products / products.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
 class BoostedStack:
     """The mean plus a correction by boosted trees: one LightGBM model a target, as text."""
 
@@ -81,8 +102,9 @@ class BoostedStack:
         return corrected
 
 
-Rule = WeightedSum | TrimmedMean | MeanOrMedian | BoostedStack
-KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in (WeightedSum, TrimmedMean, MeanOrMedian, BoostedStack)}
+Rule = WeightedSum | TrimmedMean | MeanOrMedian | LogitMean | BoostedStack
+RULES = (WeightedSum, TrimmedMean, MeanOrMedian, LogitMean, BoostedStack)
+KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in RULES}
 
 
 def sorted_median(ordered: np.ndarray) -> np.ndarray:

@@ -15,9 +15,13 @@ import numpy as np
 from foldline.blend import stacking, weights
 from foldline.blend.blend_config import BlendConfig
 from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import Blend, MeanOrMedian, Rule, TrimmedMean, WeightedSum, sorted_median
+from foldline.blend.fitted_blend import Blend, LogitMean, MeanOrMedian, Rule, TrimmedMean, WeightedSum, sorted_median
+from foldline.blend.paired_difference import difference, evidence, series_losses
+from foldline.core.errors import UserError
+from foldline.data.task import SHARES
 
 EQUAL = 1e-6  # of the mean loss: a smaller difference is rounding, which no standard error covers
+FOR_ALL_KINDS = ("best-member", "mean", "logit", "hill-climb", "optuna")  # methods of probabilities and ranks, too
 LIMITS = 21  # limits that the spread rule tries: even quantiles of the members' range
 
 
@@ -55,6 +59,7 @@ def _mean_or_median(rows: BlendRows, config: BlendConfig) -> MeanOrMedian:
 FITS: dict[str, Callable[[BlendRows, BlendConfig], Rule]] = {  # from simple to complex: the order of "auto"
     "best-member": lambda rows, config: _weighted(weights.best_member(rows)),
     "mean": _mean,  # nothing is fitted
+    "logit": lambda rows, config: LogitMean(rows.kind in SHARES),
     "median": _median,
     "trimmed-mean": _trimmed,
     "spread": _mean_or_median,  # one number a target
@@ -67,6 +72,17 @@ FITS: dict[str, Callable[[BlendRows, BlendConfig], Rule]] = {  # from simple to 
 }
 
 
+def unfit(name: str, rows: BlendRows) -> str:
+    """Say why a method can't blend these rows; empty where it can."""
+    if name == "logit" and rows.kind in ("regression", "ordinal"):
+        return "it averages probabilities"
+    if rows.kind != "regression" and name not in FOR_ALL_KINDS:
+        return f"it is for numbers, and the target is {rows.kind}"
+    if name == "spread" and rows.metric.loss is None:
+        return "it needs a metric that is a mean of losses"
+    return ""
+
+
 def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
     """Fit a blend on out-of-fold rows. name: the method, where it is not the config's ("auto" chooses one here)."""
     if len(rows.labels) == 1:
@@ -76,6 +92,8 @@ def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
         name = "mean"
     if name == "auto":
         name = choose_method(config, rows).chosen
+    if why := unfit(name, rows):
+        raise UserError(f"blend.method = {name!r} does not fit: {why}. Choose one of {', '.join(FOR_ALL_KINDS)}.")
     return Blend(name, rows.labels, FITS[name](rows.sample(config.values, config.seed), config))
 
 
@@ -112,7 +130,7 @@ class MethodScore:
     method: str
     nested: NestedPredictions
     score: float
-    losses: np.ndarray  # (S,) sum of losses over each series' rows
+    losses: np.ndarray  # what paired_difference.py compares
     behind: float = 0.0  # mean loss above that of the candidate that scores best
     error: float = 0.0  # standard error of that difference
     beaten: str = ""  # the candidate that is most standard errors ahead, where one is ahead by more than one
@@ -141,17 +159,18 @@ def choose_method(config: BlendConfig, rows: BlendRows) -> MethodComparison:
 
 
 def score_methods(config: BlendConfig, rows: BlendRows, names: Sequence[str]) -> Iterator[MethodScore]:
-    """Score methods nested, one by one, from simple to complex."""
-    for name in (known for known in FITS if known in names):
+    """Score methods nested, one by one, from simple to complex; those that don't fit the target are left out."""
+    for name in (known for known in FITS if known in names and not unfit(known, rows)):
         found = nested(config, rows, name)
-        yield MethodScore(name, found, rows.metric(rows.y, found.values), series_losses(rows, found.values)[0])
+        yield MethodScore(name, found, rows.score(found.values), evidence(rows, found.values)[0])
 
 
 def compare_methods(config: BlendConfig, rows: BlendRows, scored: Sequence[MethodScore]) -> MethodComparison:
     """Compare scored methods and choose one; those that are no candidates are compared and never chosen."""
     scored = sorted(scored, key=lambda each: list(FITS).index(each.method))
     candidates = [each for each in scored if each.method in config.candidates]
-    best, counts = min(candidates, key=lambda each: each.score), series_losses(rows, rows.y)[1]
+    best = min(candidates, key=lambda each: rows.metric.cost(each.score))
+    counts = None if rows.metric.loss is None else series_losses(rows, rows.y)[1]
     compared = []
     for each in scored:
         behind, error = difference(each.losses, best.losses, counts)
@@ -160,35 +179,12 @@ def compare_methods(config: BlendConfig, rows: BlendRows, scored: Sequence[Metho
     return MethodComparison(tuple(compared), best.method, chosen)
 
 
-def _beaten(one: MethodScore, candidates: Sequence[MethodScore], counts: np.ndarray) -> str:
+def _beaten(one: MethodScore, candidates: Sequence[MethodScore], counts: np.ndarray | None) -> str:
     """Name the candidate that is most standard errors ahead; empty where none is more than one ahead."""
     most, by = 1.0, ""
     for other in candidates:
         behind, error = difference(one.losses, other.losses, counts)
-        error += EQUAL * float(one.losses.sum() / counts.sum())
+        error += EQUAL * abs(float(one.losses[0] if counts is None else one.losses.sum() / counts.sum()))
         if behind > most * error:
             most, by = behind / error, other.method
     return by
-
-
-def series_losses(rows: BlendRows, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum losses over each series' rows, mean over targets: (S,), and count the rows: (S,). values: (R, K)."""
-    series = np.unique(rows.series, return_inverse=True)[1]
-    losses = rows.metric.loss(rows.y, values).mean(axis=1)
-    return np.bincount(series, losses), np.bincount(series)
-
-
-def difference(one: np.ndarray, other: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """Compute the mean loss of one above that of the other, and its standard error over series.
-
-    A mean over rows is a ratio of sums over series, rows and losses both being random; its error is linearised. Source:
-    Cochran 1977, Sampling Techniques, section 6.3.
-
-    Args:
-        one, other: (S,) sums of losses.
-        counts: (S,) rows.
-    """
-    sums, size = one - other, len(counts)
-    mean = float(sums.sum() / counts.sum())
-    left = sums - mean * counts
-    return mean, float(np.sqrt(size / max(1, size - 1) * (left @ left)) / counts.sum())

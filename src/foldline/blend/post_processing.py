@@ -19,8 +19,14 @@ from foldline.data.target_grid import Grid, detect_grids
 class PostConfig:
     """[post]: steps after the blend."""
 
+    clip: tuple[float, ...] = ()  # [low, high] that predictions are brought to, in the targets' unit; empty: none
     snap: bool = True  # round to the even grid of the training targets, where they lie on one and the score gains by it
     decode: bool = False  # put exact rows, read back from the inputs, in place of predictions (ventilator only)
+    check_range: bool = True  # refuse a submission whose scored numbers lie far outside the training range
+
+    def __post_init__(self) -> None:
+        if self.clip and (len(self.clip) != 2 or not self.clip[0] < self.clip[1]):
+            raise ValueError(f"clip must be [low, high], the first below the second, but is {list(self.clip)}")
 
 
 def helpful_grids(truth: np.ndarray, predictions: np.ndarray, metric: Metric) -> list[Grid | None]:
@@ -50,6 +56,11 @@ def helpful_grids(truth: np.ndarray, predictions: np.ndarray, metric: Metric) ->
 def paste(values: np.ndarray, exact: np.ndarray) -> np.ndarray:
     """Replace (..., 1) predictions by exact values (...), where those are not NaN."""
     return np.where(np.isnan(exact), values[..., 0], exact)[..., None]
+
+
+def clip(values: np.ndarray, limits: tuple[float, ...]) -> np.ndarray:
+    """Bring values to [low, high]; limits: these two, or none."""
+    return np.clip(values, limits[0], limits[1]) if limits else values
 
 
 def snap(values: np.ndarray, grids: Sequence[Grid | None]) -> np.ndarray:

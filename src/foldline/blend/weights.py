@@ -18,9 +18,9 @@ TOLERANCE = 1e-5  # of the score: how far from the optimum it may be, by a lower
 
 
 def best_member(rows: BlendRows) -> np.ndarray:
-    """Put all weight on the member with the lowest score."""
-    scores = [rows.metric(rows.y, member) for member in rows.predictions]
-    return np.asarray(np.eye(len(scores))[int(np.argmin(scores))])
+    """Put all weight on the member with the best score."""
+    costs = [rows.cost(member) for member in rows.predictions]
+    return np.asarray(np.eye(len(costs))[int(np.argmin(costs))])
 
 
 def climb(rows: BlendRows, config: BlendConfig) -> np.ndarray:
@@ -42,14 +42,14 @@ def climb(rows: BlendRows, config: BlendConfig) -> np.ndarray:
 
 def _climb(rows: BlendRows) -> np.ndarray:
     picks: list[int] = []
-    scores: list[float] = []
+    costs: list[float] = []
     total = np.zeros_like(rows.y, dtype=np.float64)
     for size in range(1, PICKS + 1):
-        tried = [rows.metric(rows.y, (total + member) / size) for member in rows.predictions]
+        tried = [rows.cost((total + member) / size) for member in rows.predictions]
         picks.append(int(np.argmin(tried)))
-        scores.append(tried[picks[-1]])
+        costs.append(tried[picks[-1]])
         total += rows.predictions[picks[-1]]
-    length = int(np.argmin(scores)) + 1
+    length = int(np.argmin(costs)) + 1
     return np.bincount(picks[:length], minlength=len(rows.labels)) / length
 
 
@@ -131,12 +131,12 @@ def optuna(rows: BlendRows, config: BlendConfig) -> np.ndarray:
         weights = np.array([values[name] for name in names])
         return np.asarray(weights / weights.sum())
 
-    def score(trial: library.Trial) -> float:
+    def cost(trial: library.Trial) -> float:
         values = {name: trial.suggest_float(name, 1e-6, 1.0) for name in names}
-        return rows.metric(rows.y, np.tensordot(normed(values), rows.predictions, axes=1))
+        return rows.cost(np.tensordot(normed(values), rows.predictions, axes=1))
 
     study = library.create_study(sampler=library.samplers.TPESampler(seed=config.seed))
     for start in (np.ones(len(names)), *np.clip(np.eye(len(names)), 1e-6, 1)):
         study.enqueue_trial(dict(zip(names, start.tolist(), strict=True)))
-    study.optimize(score, n_trials=config.trials)
+    study.optimize(cost, n_trials=config.trials)
     return normed(study.best_params)

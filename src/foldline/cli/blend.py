@@ -46,7 +46,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         result = scoring.combine(mixed.config, mixed.members, mixed.train, mixed.folds, exact[0])
     command = arguments.command_line
     found = _findings(mixed, result, command, terminal)
-    predictions = scoring.predict(result.blend, result.grids, mixed.members, mixed.test, exact[1])
+    post = mixed.config.post
+    predictions = scoring.predict(result.blend, result.grids, post, mixed.members, mixed.test, exact[1])
     path, report_data = _write(mixed, found, predictions, terminal), _report_data(mixed, found, exact)
     written = report.write(mixed.folder, report_data)
     terminal.say(f"report: {short_path(written)}")
@@ -111,7 +112,8 @@ def _write(mixed: MultiConfigExperiment, found: BlendComparison, predictions: np
     config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
     expected = TargetRange.of(result.rows.y)
     stored_experiment.write(
-        folder, config, mixed.config_plans, mixed.outside_members, result, competition.levels, expected
+        *(folder, config, mixed.config_plans, mixed.outside_members, result),
+        *(competition.levels, competition.train.classes, expected),
     )
     files.write_json(folder / "blend.json", found.to_json())
     files.write_text(folder / "blend.html", blend_page.page(found))
@@ -121,9 +123,10 @@ def _write(mixed: MultiConfigExperiment, found: BlendComparison, predictions: np
         terminal.say(line)
     terminal.say(f"page: {short_path(folder / 'blend.html')}")
     tested = competition.test
-    table = submission.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
+    table = submission.build(tested, predictions, competition.sample)
     origin = stored_experiment.origin(config, mixed.plan, folder, mixed.test.fingerprint, result.score)
-    return submission.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
+    draft, check_range = folder / "submission.csv", config.post.check_range
+    return submission.publish(tested, origin, draft, table, competition.sample, expected, check_range)
 
 
 def _report_data(mixed: MultiConfigExperiment, found: BlendComparison, exact: ExactTables) -> ReportData:

@@ -25,7 +25,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
                 f"`infer` uses the config as it was trained; only data.source=DIR can be given, but got {text!r}."
             )
         data = replace(data, source=str(value))
-    test, sample = loading.load_test(data, stored.levels)
+    test, sample = loading.load_test(data, stored.levels, stored.classes)
     task = inference.prepare(stored, test, terminal)
     jobs = task.jobs
     terminal.say(f"from {runs_index.describe(stored.folder)}")
@@ -37,9 +37,10 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         terminal.result({"to_predict": waiting}, last)
         return 0
     predictions = inference.predict(task, terminal)
-    table = submission.build(data, test.frame, predictions, sample, test.file_rows)
+    table = submission.build(test, predictions, sample)
     draft = stored.folder / f"infer-{test.fingerprint}.csv"
     origin = stored_experiment.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
-    path = submission.publish(data, origin, draft, table, sample, stored.expected)
+    check_range = stored.config.post.check_range
+    path = submission.publish(test, origin, draft, table, sample, stored.expected, check_range)
     terminal.result({"submission": str(path), "rows": table.height}, f"submission: {path}")
     return 0

@@ -43,7 +43,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     track = preparation.run_cells(config, stages, folder, "train", terminal, WandbTracker)
     with _timed(seconds, "blending"):
         result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0])
-        predictions = scoring.predict(result.blend, result.grids, prepared.members, prepared.test, exact[1])
+        predictions = scoring.predict(
+            result.blend, result.grids, config.post, prepared.members, prepared.test, exact[1]
+        )
     _record(folder, prepared, result)
     report_data = _report_data(prepared, result, exact, Provenance.here(arguments.command_line, seconds))
     changed = any(stages) or not (folder / "report.html").exists()
@@ -74,9 +76,10 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def _record(folder: Path, prepared: PreparedExperiment, result: Result) -> None:
-    parts, levels = [ConfigPlan(prepared.config, prepared.plan)], prepared.competition.levels
+    parts, competition = [ConfigPlan(prepared.config, prepared.plan)], prepared.competition
+    classes, expected = competition.train.classes, TargetRange.of(result.rows.y)
     stored_experiment.write(
-        folder, prepared.config, parts, prepared.outside_members, result, levels, TargetRange.of(result.rows.y)
+        folder, prepared.config, parts, prepared.outside_members, result, competition.levels, classes, expected
     )
 
 
@@ -99,10 +102,11 @@ def _publish(folder: Path, prepared: PreparedExperiment, result: Result, predict
     """Write the submission and check it at the gate. predictions: (rows, K) of the test table."""
     config, competition = prepared.config, prepared.competition
     tested, test = competition.test, prepared.test.fingerprint
-    table = submission.build(config.data, tested.frame, predictions, competition.sample, tested.file_rows)
+    table = submission.build(tested, predictions, competition.sample)
     origin = stored_experiment.origin(config, prepared.plan, folder, test, result.score)
     expected = TargetRange.of(result.rows.y)
-    return submission.publish(config.data, origin, folder / "submission.csv", table, competition.sample, expected)
+    draft, check_range = folder / "submission.csv", config.post.check_range
+    return submission.publish(tested, origin, draft, table, competition.sample, expected, check_range)
 
 
 def _dry_run(prepared: PreparedExperiment, stages: list[list[Job]], terminal: Terminal) -> None:

@@ -118,7 +118,7 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "roles": table.data.roles(),
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
-            "layout": 3,  # raise it when the files of a store change
+            "layout": 4,  # raise it when the files of a store change
         }
     )
     return files.runs() / "store" / key
@@ -148,7 +148,9 @@ def _write(
     features_entry = _write_features(folder / "x.npy", table, families, columns, on_progress)
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
     if table.labelled:
-        arrays["y"] = table.frame.select(table.data.target).to_numpy(order="c")  # rows are read, not columns
+        known = ~np.isnan(table.y)
+        arrays["y"] = np.where(known, table.y, 0.0)
+        arrays |= {} if known.all() else {"known": known}
     elif table.start is not None:
         arrays |= {"y": table.start, "known": np.repeat(table.observed[:, None], len(table.data.target), axis=1)}
     for name, array in arrays.items():
@@ -160,7 +162,8 @@ def _write(
         "arrays": ["x", *arrays],
         "fingerprint": table.fingerprint,
         "levels": [len(columns.levels[name]) for name in columns.static],
-        "targets": len(table.data.target),
+        "targets": len(table.task.columns),
+        "task": table.task.to_json(),
         "labelled": table.labelled,
         "observed": table.data.observed,
         "of_static": [not set(columns.static).isdisjoint(names) for names in roots],

@@ -151,7 +151,8 @@ def require_own(path: Path, config: FoldsConfig) -> None:
 
 def _has_scored_rows(table: Table) -> np.ndarray:
     """Return which series the metric counts, (N,) bool."""
-    return np.asarray(np.add.reduceat(table.scored, table.starts, dtype=np.int64) > 0)
+    first = np.cumsum(table.answers_of_series) - table.answers_of_series
+    return np.asarray(np.add.reduceat(table.scored, first, dtype=np.int64) > 0)
 
 
 def _in_turn(config: FoldsConfig, strata: np.ndarray) -> np.ndarray:

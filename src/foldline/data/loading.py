@@ -16,9 +16,11 @@ import polars as pl
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
-from foldline.data import identity, known_start, readers, static_levels, table_checks
+from foldline.data import identity, known_start, readers, static_levels, table_checks, target_labels
 from foldline.data.roles import DataConfig
+from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
+from foldline.data.task import Task
 
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
 
@@ -33,6 +35,11 @@ class Competition:
     sample: pl.DataFrame | None  # None: there is none
     levels: Levels  # of the training table; a value that only the test table has is treated as unknown
 
+    @property
+    def task(self) -> Task:
+        """What an answer is."""
+        return self.train.task
+
 
 def load(data: DataConfig) -> Competition:
     """Read and check a whole competition.
@@ -43,7 +50,7 @@ def load(data: DataConfig) -> Competition:
     source = source_folder(data)
     train = load_table(readers.locate(source, "train"), data, labelled=True)
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
-    test, sample = load_test(data, levels)
+    test, sample = load_test(data, levels, train.classes)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
     if shared:
         raise UserError(
@@ -63,32 +70,36 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     path = readers.find(source, "sample_submission")
     if path is None:
         return None
+    names = readers.columns(path)
+    layout = Layout.of(test.task, names, path)
+    answers = dict.fromkeys(layout.columns, pl.String() if layout.labels else pl.Float64())
     # As printed: a submission copies the ids, so that it has 1.0 where the sample has.
-    sample = readers.read(path, {data.id: pl.String(), **dict.fromkeys(data.target, pl.Float64())})
-    difference = identity.difference(sample[data.id], test.frame[data.id])
+    sample = readers.read(path, {data.id: pl.String(), **answers})
+    difference = identity.difference(sample[data.id], test.answers[data.id])
     if difference:
         raise UserError(
             f"{path} must name each row of {test.path} once, but {difference}. Take both files from one download."
         )
-    layout = readers.columns(path)
-    if len(layout) != len(sample.columns):
+    if len(names) != len(sample.columns):
         raise UserError(
-            f"{path} must have the columns {shortened(sample.columns)}, but has {shortened(layout)}. "
+            f"{path} must have the columns {shortened(sample.columns)}, but has {shortened(names)}. "
             "Name every wanted column in data.target."
         )
-    return sample.with_columns(identity.whole(sample[data.id])).select(sample[name].name for name in layout)
+    return sample.with_columns(identity.whole(sample[data.id])).select(names)
 
 
-def load_test(data: DataConfig, levels: Levels) -> tuple[Table, pl.DataFrame | None]:
+def load_test(
+    data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()
+) -> tuple[Table, pl.DataFrame | None]:
     """Read and check only the test table and the sample submission: what inference needs.
 
-    levels: of the training table.
+    levels, classes: of the training table.
 
     Raises:
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels)
+    test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels, classes=classes)
     return test, load_sample(source, test)
 
 
@@ -153,33 +164,47 @@ def simulator_code() -> str:
     return files.digest([path.read_text(encoding="utf-8") for path in code if path.suffix in (".py", ".toml")])
 
 
-def load_table(path: Path, data: DataConfig, labelled: bool, levels: Levels | None = None) -> Table:
+def load_table(
+    path: Path,
+    data: DataConfig,
+    labelled: bool,
+    levels: Levels | None = None,
+    classes: tuple[object, ...] | None = None,
+) -> Table:
     """Read one file and check it (table_checks.py).
 
     Args:
         labelled: whether it must have the targets: a training table.
         levels: known values of the static columns, whose type they are read as: a test table may hold only the ward 7
             where the training table's wards are names, and then 7 is text. None: their type is that of their values.
+        classes: labels of the target in the training table, where it has any. None: those that this table holds.
 
     Raises:
         UserError: something is wrong with the file.
     """
-    numbers = [data.order, *data.inputs, *(data.target if labelled else ())]
+    numbers = [data.order, *data.inputs]
     wanted: readers.Wanted = {data.id: None, data.key: None}
     wanted |= dict.fromkeys(data.static, pl.String()) | dict.fromkeys(numbers, pl.Float64())
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, data)
-        wanted |= dict.fromkeys(data.target, pl.Float64())
+    if starts or (labelled and not data.labels):
+        wanted |= target_labels.wanted(data)
     frame = readers.read(path, wanted)
+    if labelled and data.labels:
+        frame = target_labels.joined(frame, path, data)
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
-    table_checks.values(path, frame.drop(data.target) if starts else frame, data, numbers)
-    table = Table(path, data, *_by_series(frame, data.key))
+    table_checks.values(path, frame.drop(data.target, strict=False), data, numbers)
+    if labelled and classes is None:
+        classes = Task.of(data, frame, path).classes
+    table = Table(path, data, *_by_series(frame, data.key), classes=classes or ())
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)
+    if labelled:
+        table_checks.targets(table)
     table_checks.scored(table)
     return table
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 FOLD = "fold"  # column of a fold file, beside the key
 HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
@@ -27,14 +28,21 @@ class SimulateConfig:
 class DataConfig:
     """[data]: which column plays which role, and where the files are."""
 
-    id: str  # names a row in the submission
+    id: str = ""  # names a row in the submission; at the level "series" the key, if left out
     key: str  # names the series a row belongs to; never split across folds
     order: str  # time inside the series, strictly increasing (s for the ventilator)
-    target: tuple[str, ...]  # to be predicted at every scored step; one submission column each
+    target: tuple[str, ...]  # to be predicted: one column, or several alike
+    level: Literal["step", "series"] = "step"  # an answer at every scored step, or one a series
+    # What a target is: numbers; a label of two classes, of several, of several that have an order; several columns of
+    # 0 and 1; several columns of shares or votes.
+    kind: Literal["regression", "binary", "multiclass", "multilabel", "ordinal", "distribution"] = "regression"
+    classes: tuple[str, ...] = ()  # labels in their order: ordinal from low to high, binary the one that is meant last
+    labels: str = ""  # file (without its ending) with key and target of the training series, where train has no target
     inputs: tuple[str, ...]  # known at every step, of test series too
     static: tuple[str, ...] = ()  # constant inside a series, categorical; "1.1" and "1.10" are two values
     scored: str = ""  # SQL condition on a row's own key, order, inputs and static: which rows count; empty: all
-    metric: str = "mae"  # "mae", "mse", "rmse"; over all targets alike, and the default loss of models follows it
+    answer: Literal["", "label", "probability"] = ""  # what is submitted for one label; empty: what the metric needs
+    metric: str = ""  # the competition's; the default loss of models follows it. Empty: "mae", for numbers only
     # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
     # way to fill the mask `known` of (row, target): see known_start.py.
     observed: int = 0
@@ -42,7 +50,9 @@ class DataConfig:
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
 
     def __post_init__(self) -> None:
-        names = [self.id, self.key, self.order, *self.target, *self.inputs, *self.static]
+        self._check_task()
+        names = [self.id] if self.id != self.key else []
+        names += [self.key, self.order, *self.target, *self.inputs, *self.static]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
@@ -51,6 +61,33 @@ class DataConfig:
         self._check_names(names)
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
+
+    def _check_task(self) -> None:
+        """Refuse a level, a kind and columns that don't go together."""
+        if not self.id:
+            if self.level == "step":
+                raise ValueError('id must name the column of row ids; only with level = "series" may it be left out')
+            object.__setattr__(self, "id", self.key)
+        if self.id == self.key and self.level == "step":
+            raise ValueError('id can only be the key with level = "series", where an answer is a series')
+        one, several = ("binary", "multiclass", "ordinal"), ("multilabel", "distribution")
+        if (self.kind in one and len(self.target) > 1) or (self.kind in several and len(self.target) < 2):
+            wanted = "one column" if self.kind in one else "two columns or more"
+            raise ValueError(f"kind = {self.kind!r} needs {wanted} as target, but target is {list(self.target)}")
+        if self.classes and self.kind not in one:
+            raise ValueError(f"classes are labels of one column, but kind is {self.kind!r}: leave them out")
+        if not self.metric:
+            if self.kind != "regression":
+                raise ValueError(f"metric must be given for kind = {self.kind!r}")
+            object.__setattr__(self, "metric", "mae")
+        if self.answer and self.kind not in one:
+            raise ValueError(f"answer is for one label, but kind is {self.kind!r}: leave it out")
+        if self.observed and (self.level != "step" or self.kind != "regression"):
+            raise ValueError("observed is for numbers at every step: leave it out")
+        if self.labels and self.level != "series":
+            raise ValueError('labels is a file with one row a series: it needs level = "series"')
+        if self.scored and self.level == "series":
+            raise ValueError('scored says which steps count: with level = "series" leave it out')
 
     def _check_names(self, names: list[str]) -> None:
         """Refuse names that polars, a fold file or the features' helper columns read as something else."""
@@ -80,5 +117,10 @@ class DataConfig:
     def roles(self) -> dict[str, object]:
         """Return what a model's weights depend on: never where the files lie."""
         names = ("key", "order", "target", "inputs", "static", "scored")
-        values = {name: getattr(self, name) for name in (*names, *(["observed"] if self.observed else []))}
+        # Newer keys only where they are used: older cells keep their keys.
+        newer = [name for name in ("observed", "level", "kind", "classes") if getattr(self, name) != _DEFAULTS[name]]
+        values = {name: getattr(self, name) for name in (*names, *newer)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+_DEFAULTS: dict[str, Any] = {entry.name: entry.default for entry in fields(DataConfig)}

@@ -1,7 +1,8 @@
 """The store: series of one table as arrays that a model can be fitted on.
 
-All access to rows goes through (series: offset, length). What has a value per row (targets, masks, predictions) is a
-flat array of R rows, series after series; `rows` and `pad` lead from series to their rows. Only this file and
+All access to rows goes through (series: offset, length). What has a value per answer (targets, masks, predictions) is a
+flat array of A answers, series after series; `answers` leads from series to theirs. At the level "step" an answer is a
+row, and A = R; at the level "series" it is a series, and trees see the features of its last row. Only this file and
 featurize.py know how the features lie on the disk: today as one memory-mapped (N, T, F) array, padded at the end to the
 longest series. Workers open the same files, so that nothing big is sent between processes.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,16 +23,17 @@ MARK = "meta.json"  # says what is in a store, with the checksums of its files
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """Series of one table. N series, R rows in all, F features, S static columns, K targets."""
+    """Series of one table. N series, R rows in all, A answers, F features, S static columns, K columns of an answer."""
 
     path: Path
     names: tuple[str, ...]  # (F,)
     dense: np.ndarray  # (N, longest, F) float32, 0 behind a series' end: for this file and for featurize.py only
     static: np.ndarray  # (N, S) int64 codes: 1 + place among the known values; 0: a value not in the training table
     lengths: np.ndarray  # (N,) int64, rows of each series
-    scored: np.ndarray  # (R,) bool, rows that the metric counts
-    y: np.ndarray  # (R, K) float64 targets, 0 where they are not known
-    known: np.ndarray  # (R, K) bool, whether a target's value is given: all of a training table, else the known start
+    scored: np.ndarray  # (A,) bool, answers that the metric counts
+    y: np.ndarray  # (A, K) float64 targets, 0 where they are not known
+    known: np.ndarray  # (A, K) bool, whether a target's value is given; of a test table only the known start
+    task: dict[str, Any]  # level, kind, columns (K names) and classes (their number) of an answer
     labelled: bool  # a training table
     observed: int  # leading steps of each series whose targets are given in test tables, too (data.observed)
     fingerprint: str  # of the table it was made from
@@ -57,15 +60,35 @@ class Store:
         """Row with which each series begins, (N,) int64."""
         return np.asarray(np.cumsum(self.lengths) - self.lengths)
 
-    @cached_property
-    def series_of_row(self) -> np.ndarray:
-        """Series of each row, (R,) int64."""
-        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+    @property
+    def on_series(self) -> bool:
+        """Whether there is one answer a series."""
+        return bool(self.task["level"] == "series")
 
     @cached_property
-    def step_of_row(self) -> np.ndarray:
-        """Place of each row in its series, (R,) int64."""
+    def answers_of_series(self) -> np.ndarray:
+        """Number of answers of each series, (N,) int64."""
+        return np.ones_like(self.lengths) if self.on_series else self.lengths
+
+    @cached_property
+    def series_of_answer(self) -> np.ndarray:
+        """Series of each answer, (A,) int64."""
+        return np.repeat(np.arange(len(self.lengths)), self.answers_of_series)
+
+    @cached_property
+    def step_of_answer(self) -> np.ndarray:
+        """Place of each answer's row in its series, (A,) int64: the last one at the level "series"."""
+        if self.on_series:
+            return self.lengths - 1
         return np.asarray(np.arange(len(self.scored)) - np.repeat(self.offsets, self.lengths))
+
+    def answers(self, series: np.ndarray) -> np.ndarray:
+        """Return the answers of some series, one series after the other: (a,) int64."""
+        return series if self.on_series else self.rows(series)
+
+    def row_of_answer(self, answers: np.ndarray) -> np.ndarray:
+        """Return the row whose features stand for each answer, (a,) int64."""
+        return np.asarray(self.offsets[answers] + self.lengths[answers] - 1) if self.on_series else answers
 
     def rows(self, series: np.ndarray) -> np.ndarray:
         """Return the rows of some series, one series after the other: (r,) int64."""
@@ -76,7 +99,7 @@ class Store:
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Return the features of some rows, (r, F) float32: one copy of just these."""
         flat = self.dense.reshape(-1, len(self.names))  # a view: nothing is read yet
-        series = np.searchsorted(self.offsets, rows, side="right") - 1  # not series_of_row: it is as long as the table
+        series = np.searchsorted(self.offsets, rows, side="right") - 1  # not np.repeat: it would be as long as the table
         return np.asarray(flat[series * self.dense.shape[1] + rows - self.offsets[series]])
 
     def features_padded(self, series: np.ndarray, steps: int) -> np.ndarray:
@@ -85,13 +108,14 @@ class Store:
         return kept if kept.shape[1] == steps else np.pad(kept, ((0, 0), (0, steps - kept.shape[1]), (0, 0)))
 
     def pad(self, values: np.ndarray, series: np.ndarray | None = None, steps: int | None = None) -> np.ndarray:
-        """Lay rows side by side: (R, ...) of all rows -> (n, steps, ...) of some series.
+        """Lay answers side by side: (A, ...) of all -> (n, steps, ...) of some series.
 
-        series: None: all of them. steps: None: those of the longest series.
+        series: None: all of them. steps: None: those of the longest series; 1 at the level "series".
         """
+        steps = 1 if self.on_series else steps or self.longest
         if series is None:
-            return pad(values, self.lengths, steps or self.longest)
-        return pad(values[self.rows(series)], self.lengths[series], steps or self.longest)
+            return pad(values, self.answers_of_series, steps)
+        return pad(values[self.answers(series)], self.answers_of_series[series], steps)
 
     def mask(self, series: np.ndarray | None = None, steps: int | None = None) -> np.ndarray:
         """Return which steps are real, not padding: (n, steps) bool; arguments as for `pad`."""
@@ -125,6 +149,7 @@ def open_store(path: Path) -> Store:
         known=arrays.get("known", np.broadcast_to(meta["labelled"], shape)),
         labelled=meta["labelled"],
         observed=meta["observed"],
+        task=meta["task"],
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),
         of_static=tuple(meta["of_static"]),

@@ -1,6 +1,7 @@
 """A table of series: one file, read and checked (loading.py), and the roles of its columns (roles.py).
 
-A *series* is one group of rows in time order (a breath, a ride).
+A *series* is one group of rows in time order (a breath, a ride). Its *answers* are what is asked of it (task.py): one
+for each of its rows, or one for all of them together.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import polars as pl
 from foldline.core import files
 from foldline.data import scored_rows
 from foldline.data.roles import DataConfig
+from foldline.data.task import Task
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Table:
     lengths: np.ndarray  # (N,) int64, rows per series
     file_rows: np.ndarray | None = None  # (rows,) place of each row in the file; None: they are in its order
     start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
+    classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
 
     @property
     def keys(self) -> pl.Series:
@@ -44,6 +47,26 @@ class Table:
         return all(name in self.frame.columns for name in self.data.target)
 
     @cached_property
+    def task(self) -> Task:
+        """What an answer of it is."""
+        return Task(self.data, self.classes)
+
+    @cached_property
+    def answers(self) -> pl.DataFrame:
+        """The row of each answer, (A, columns): all rows, or the last one of each series."""
+        return self.frame[self.starts + self.lengths - 1] if self.task.on_series else self.frame
+
+    @property
+    def answers_of_series(self) -> np.ndarray:
+        """Number of answers of each series, (N,) int64."""
+        return np.ones_like(self.lengths) if self.task.on_series else self.lengths
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """The truth of each answer of a training table, (A, K) float64; NaN where a target is missing."""
+        return self.task.encode(self.answers, self.path)
+
+    @cached_property
     def observed(self) -> np.ndarray:
         """Rows in the known start of their series, (rows,) bool: the first data.observed steps."""
         step = np.arange(self.frame.height) - np.repeat(self.starts, self.lengths)
@@ -51,7 +74,14 @@ class Table:
 
     @cached_property
     def scored(self) -> np.ndarray:
-        """Rows that the metric counts, (rows,) bool; never those of the known start."""
+        """Answers that the metric counts, (A,) bool: never those of the known start, nor unlabelled ones."""
+        return self.asked & ~np.isnan(self.y).any(axis=1) if self.labelled else self.asked
+
+    @cached_property
+    def asked(self) -> np.ndarray:
+        """Answers that the metric would count if all had a label, (A,) bool."""
+        if self.task.on_series:
+            return np.ones(len(self.lengths), dtype=bool)
         if not self.data.scored:
             return ~self.observed
         fulfilled = scored_rows.fulfilled(self.data, self.frame, self.path)
@@ -69,4 +99,5 @@ def _bytes_of(column: pl.Series) -> np.ndarray:
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         return column.to_numpy()
     # Joined by a character that no text holds, so that ["a", "bc"] and ["ab", "c"] differ.
-    return np.frombuffer("\x00".join(column.cast(pl.String).to_list()).encode(), dtype=np.uint8)
+    texts = column.cast(pl.String).fill_null("\x01")  # a missing label
+    return np.frombuffer("\x00".join(texts.to_list()).encode(), dtype=np.uint8)

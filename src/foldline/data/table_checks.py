@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
                 f"{path}, row {row + 1} ({data.id} {frame[data.id][row]}): {name!r} must {rule}, but is {shown}; "
                 f"{rows}. {way_out} {'it' if count == 1 else 'them'}: the pipeline never guesses."
             )
-    if frame[data.id].n_unique() < frame.height:
+    if data.id != data.key and frame[data.id].n_unique() < frame.height:
         value = frame[data.id].filter(frame[data.id].is_duplicated())[0]
         times = int((frame[data.id] == value).sum())
         raise UserError(
@@ -63,15 +64,68 @@ def series(table: Table) -> None:
             f"it goes from {frame[data.order][row - 1]} to {frame[data.order][row]} ({data.id} {frame[data.id][row]}). "
             "Sort or mend that series."
         )
-    for name in data.static:
-        changed = (frame[name] != frame[name].shift(1)).fill_null(False).to_numpy() & inside
+    constant(table, data.static, "is static", "List it under inputs instead.")
+
+
+def constant(table: Table, names: Sequence[str], why: str, way_out: str) -> None:
+    """Refuse columns that change inside a series.
+
+    Raises:
+        UserError
+    """
+    data, frame = table.data, table.frame
+    inside = np.ones(frame.height, dtype=bool)
+    inside[table.starts] = False
+    for name in names:
+        changed = frame[name].ne_missing(frame[name].shift(1)).to_numpy() & inside
         if changed.any():
             row = int(np.flatnonzero(changed)[0])
             raise UserError(
-                f"{table.path}: {name!r} is static, so it must be constant inside a series, but in {data.key} "
-                f"{frame[data.key][row]} it changes from {frame[name][row - 1]} to {frame[name][row]}. "
-                "List it under inputs instead."
+                f"{table.path}: {name!r} {why}, so it must be constant inside a series, but in {data.key} "
+                f"{frame[data.key][row]} it changes from {frame[name][row - 1]} to {frame[name][row]}. {way_out}"
             )
+
+
+def targets(table: Table) -> None:
+    """Refuse targets of a training table that are missing where they are scored, infinite, or all missing.
+
+    A series without any target is unlabelled: it is read, and not learned from. At the level "series" a target must not
+    change inside a series.
+
+    Raises:
+        UserError
+    """
+    data, missing = table.data, np.isnan(table.y).any(axis=1)
+    if np.isinf(table.y).any():
+        _refuse_target(table, np.isinf(table.y).any(axis=1), "be a finite number")
+    labelled = np.add.reduceat(~missing & table.asked, _first_answers(table), dtype=np.int64) > 0
+    gaps = missing & table.asked & np.repeat(labelled, table.answers_of_series)
+    if gaps.any():
+        _refuse_target(table, gaps, "be a finite number" if table.task.is_numeric else "have a value")
+    if not labelled.any():
+        raise UserError(f"{table.path}: no series has a target at a scored row: there is nothing to learn from.")
+    if table.task.on_series:
+        constant(table, data.target, "is the answer of a series", "Take data.level = 'step', or mend that series.")
+
+
+def _first_answers(table: Table) -> np.ndarray:
+    """Return the first answer of each series, (N,) int64."""
+    return np.asarray(np.cumsum(table.answers_of_series) - table.answers_of_series)
+
+
+def _refuse_target(table: Table, bad: np.ndarray, rule: str) -> None:
+    """Refuse the target of the first bad answer. bad: (A,) bool."""
+    data, row = table.data, int(np.flatnonzero(bad)[0])
+    name = next(name for name, value in zip(table.task.columns, table.y[row], strict=True) if not np.isfinite(value))
+    name, count = (name if name in data.target else data.target[0]), int(bad.sum())
+    value = table.answers[name][row]
+    shown = "empty" if value is None else value
+    rows = "1 such row" if count == 1 else f"{count} such rows"
+    raise UserError(
+        f"{table.path}, {data.id} {table.answers[data.id][row]}: {name!r} must {rule} where the row is scored, but is "
+        f"{shown}; {rows}. Fill {'it' if count == 1 else 'them'}, leave these rows out of data.scored, or empty the "
+        "target of the whole series: it is then unlabelled."
+    )
 
 
 def scored(table: Table) -> None:

@@ -32,7 +32,7 @@ class LossTable:
     def of(cls, store: Store, exact: np.ndarray | None) -> LossTable:
         """Assign the scored rows. exact: (all rows,) bool, rows that are read back exactly; None: none is decoded."""
         assert store.labelled, "losses are those of labelled series"
-        series = store.series_of_row[store.scored]
+        series = store.series_of_answer[store.scored]
         counted = np.bincount(series, minlength=len(store.lengths))  # scored rows of each series
         rank = np.arange(len(series)) - (np.cumsum(counted) - counted)[series]  # 0-based among its series' scored rows
         phase = len(PHASES) * rank // counted[series]

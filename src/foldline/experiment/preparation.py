@@ -25,9 +25,8 @@ from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.experiment import runs_index
 from foldline.experiment.config import Config
-from foldline.fit import boosting_checks, checkpoint, network_cell, network_size, pretraining
+from foldline.fit import boosting_checks, checkpoint, network_cell, network_size, pretraining, scaler
 from foldline.fit.pretraining import PretrainConfig
-from foldline.fit.scaler import Scaler
 from foldline.run import executors, planning
 from foldline.run.cells import Cell, Job
 from foldline.run.plan_inputs import PlanInputs
@@ -128,10 +127,10 @@ def _check_networks(config: Config, train: Store) -> dict[str, int]:
     Returns:
         label -> bytes of a cell's weights.
     """
-    grids = target_grid.detect_grids(np.asarray(train.y[train.scored]))
-    features, targets = len(train.names), len(grids)
+    features, numbers = len(train.names), train.task["kind"] == "regression"
+    grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if numbers else None
     # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
-    plain = Scaler(np.zeros(features), np.ones(features), np.zeros(targets), np.ones(targets), tuple(grids))
+    plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), train, grids)
     sizes = {}
     for model in (model for model in config.models if not model.on_rows):
         device = model.train.device_used

@@ -15,27 +15,31 @@ from foldline import blend
 from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions, members, post_processing
 from foldline.blend.fitted_blend import method_in_words
 from foldline.blend.members import Member
+from foldline.blend.post_processing import PostConfig
+from foldline.data import metrics
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
-from foldline.data.metrics import interval, metric
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid
 from foldline.experiment.config import Config
 
-SNAPPED, EXACT_ROWS = "snapped to the grid", "exact rows in place"  # rows of the score table
-STEP_NAMES = {SNAPPED: "grid", EXACT_ROWS: "exact rows"}  # the same in sentences
+MOST_TARGETS = 6  # that have a column each in the score table
+SUMMARY_OF_TARGETS = ("mean of targets", "best", "worst")  # columns where there are more
+SNAPPED, CLIPPED, EXACT_ROWS = "snapped to the grid", "clipped", "exact rows in place"  # rows of the score table
+STEP_NAMES = {SNAPPED: "grid", CLIPPED: "clipping", EXACT_ROWS: "exact rows"}  # the same in sentences
 
 
 @dataclass(frozen=True)
 class Result:
-    """Scores and fitted blend of an experiment. M members, R training rows, K targets."""
+    """Scores and fitted blend of an experiment. M members, R answers of the training table, K columns of each."""
 
     labels: tuple[str, ...]  # (M,)
     member_predictions: np.ndarray  # (M, R, K) out of fold
     blended: np.ndarray  # (R, K) nested out-of-fold blend after post-processing, 0 where not scored: has the score
     scores: dict[str, list[float]]  # row of the score table -> its score in each fold, then over all rows
-    by_target: dict[str, list[float]]  # the same rows -> (K,) scores over all rows
+    by_target: dict[str, list[float]]  # the same rows -> (K,) scores over all rows; empty where columns are classes
+    targets: tuple[str, ...]  # (K,) names of these
     blend: Blend  # fitted on all out-of-fold rows: what test predictions get
     grids: list[Grid | None]  # (K,) that test predictions are rounded to; None: they are not
     rows: BlendRows  # what the blend was fitted on
@@ -55,14 +59,29 @@ class Result:
 
     def table(self, data: DataConfig, digits: int = 4) -> tuple[list[str], list[list[str]]]:
         """Return the score table's columns and rows: by fold, by target where there are several, and over all rows."""
-        folds, several = len(next(iter(self.scores.values()))) - 1, len(data.target) > 1
+        folds = len(next(iter(self.scores.values()))) - 1
         columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
-        columns += [*(data.target if several else ()), "all rows"]
+        columns += [*self._target_columns, "all rows"]
         rows = []
         for name, (*each, whole) in self.scores.items():
-            values = [*each, *(self.by_target[name] if several else ()), whole]
+            values = [*each, *self._target_values(self.by_target[name]), whole]
             rows.append([name, *(f"{value:.{digits}f}" for value in values)])
         return columns, rows
+
+    @property
+    def _target_columns(self) -> Sequence[str]:
+        """Columns of single targets: none of one target, three of many, which would be a letter wide."""
+        if len(self.targets) < 2:
+            return ()
+        return self.targets if len(self.targets) <= MOST_TARGETS else SUMMARY_OF_TARGETS
+
+    def _target_values(self, scores: list[float]) -> list[float]:
+        if len(self.targets) < 2:
+            return []
+        if len(self.targets) <= MOST_TARGETS:
+            return scores
+        ordered = sorted(scores, key=self.rows.metric.cost)
+        return [float(np.mean(scores)), ordered[0], ordered[-1]]
 
 
 def combine(
@@ -91,12 +110,13 @@ def combine(
         blended=blended,
         scores={name: _by_fold(values, rows, folds.k) for name, values in steps.items()},
         by_target={name: _by_target(values, rows) for name, values in steps.items()},
+        targets=tuple(store.task["columns"]) if rows.kind in ("regression", "multilabel") else (),
         blend=fitted,
         grids=_grids_of_all_rows(config, nested, rows),
         rows=rows,
         nested=nested,
         comparison=comparison,
-        interval=interval(rows.metric, rows.metric.loss(rows.y, final), rows.series),
+        interval=metrics.interval(rows.metric, rows.y, final, rows.series),
     )
 
 
@@ -111,14 +131,15 @@ def blend_rows(
     if "lightgbm" in (config.blend.method_used, *config.blend.candidates):  # no other method uses them
         spreads = [member.spread(store) for member in experiment_members]
     predicted = [values[scored] for values in spreads if values is not None]
-    series = store.series_of_row[scored]
+    series = store.series_of_answer[scored]
     rows = BlendRows(
         labels=tuple(member.label for member in experiment_members),
         predictions=predictions[:, scored],
         y=np.asarray(store.y[scored]),
         fold=folds.assignment[series],
         series=series,
-        metric=metric(config.data.metric),
+        metric=metrics.metric(config.data.metric),
+        kind=store.task["kind"],
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
     )
     return rows, predictions
@@ -129,12 +150,19 @@ def _post_processed(
 ) -> dict[str, np.ndarray]:
     """Step -> scored rows after it, in order, where it changed any."""
     done: dict[str, np.ndarray] = {}
-    values = snapped_by_fold(nested, rows) if config.post.snap else nested.values
+    values = snapped_by_fold(nested, rows) if _snaps(config, rows) else nested.values
     if not np.array_equal(values, nested.values):
         done[SNAPPED] = values
+    if not np.array_equal(post_processing.clip(values, config.post.clip), values):
+        done[CLIPPED] = values = post_processing.clip(values, config.post.clip)
     if exact is not None:
         done[EXACT_ROWS] = post_processing.paste(values, exact.values[store.scored])
     return done
+
+
+def _snaps(config: Config, rows: BlendRows) -> bool:
+    """Whether predictions may be rounded to the grid of the targets: only numbers have one."""
+    return config.post.snap and rows.kind == "regression"
 
 
 def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
@@ -144,7 +172,9 @@ def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
 
 
 def _by_target(values: np.ndarray, rows: BlendRows) -> list[float]:
-    """(K,) score of each target over all rows."""
+    """(K,) score of each target over all rows; empty where the columns are not targets of their own."""
+    if rows.kind not in ("regression", "multilabel"):
+        return []
     return [rows.metric(rows.y[:, [target]], values[:, [target]]) for target in range(rows.y.shape[1])]
 
 
@@ -164,7 +194,7 @@ def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
 
 def _grids_of_all_rows(config: Config, nested: NestedPredictions, rows: BlendRows) -> list[Grid | None]:
     """(K,) grids for test predictions, decided on all out-of-fold rows, blended nested: they were not in the fit."""
-    if not config.post.snap:
+    if not _snaps(config, rows):
         return [None] * rows.y.shape[1]
     return post_processing.helpful_grids(rows.y, nested.values, rows.metric)
 
@@ -172,14 +202,16 @@ def _grids_of_all_rows(config: Config, nested: NestedPredictions, rows: BlendRow
 def predict(
     fitted: Blend,
     grids: list[Grid | None],
+    post: PostConfig,
     experiment_members: Sequence[Member],
     store: Store,
     exact: Exact | None,
 ) -> np.ndarray:
-    """Predict the test table, (rows, K): mean over folds and seeds of each member, then blend, grid, exact rows."""
+    """Predict the test table, (A, K): mean over folds and seeds of each member, then blend and post-processing."""
     fitted = fitted.without_zero_weights()
     used = members.by_labels(fitted.labels, experiment_members)
     predictions = np.stack([member.test(store) for member in used])
     spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
     snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
-    return snapped if exact is None else post_processing.paste(snapped, exact.values)
+    done = post_processing.clip(snapped, post.clip)
+    return done if exact is None else post_processing.paste(done, exact.values)

@@ -164,6 +164,7 @@ def write(
     outside_members: Sequence[Member],
     result: Result,
     levels: dict[str, Any],
+    classes: Sequence[object],
     expected: list[TargetRange],
 ) -> None:
     """Write experiment.json, which `read` reads, and config.toml, which reproduces it; point `latest` to the folder.
@@ -171,6 +172,7 @@ def write(
     Args:
         config: has the experiment's name, [data], [blend] and [post].
         levels: values of each static column in training.
+        classes: labels of the target in training, where it has any.
         expected: (K,) range and digits of each target, for the gate of later submissions.
     """
     value = {
@@ -179,6 +181,7 @@ def write(
         "config": config.tables(),
         **to_json(config_plans, outside_members),
         "levels": {name: list(values) for name, values in levels.items()},
+        "classes": list(classes),
         "blend": result.blend.to_json(),
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
         "expected": [asdict(target) for target in expected],
@@ -211,6 +214,7 @@ class StoredExperiment:
     config_plans: list[ConfigPlan]
     outside_members: list[Member]
     levels: dict[str, tuple[object, ...]]  # values of each static column in training
+    classes: tuple[object, ...]  # labels of the target in training, where it has any
     blend: Blend
     grids: list[Grid | None]
     expected: list[TargetRange]  # (K,) what the gate compares predictions with
@@ -251,6 +255,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         config_plans=config_plans,
         outside_members=outside_members,
         levels={column: tuple(values) for column, values in value["levels"].items()},
+        classes=tuple(value.get("classes", ())),  # an older record has none
         blend=Blend.from_json(value["blend"]),
         grids=[None if grid is None else Grid(**grid) for grid in value["grids"]],
         expected=[TargetRange(**target) for target in value["expected"]],

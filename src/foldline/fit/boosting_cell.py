@@ -1,4 +1,4 @@
-"""LightGBM on one fold: the same interface as a network, on flat rows of scored steps."""
+"""LightGBM on one fold: the same interface as a network, on a row of features for each scored answer."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class BoostingCell:
         emit("epoch", epoch=rounds, **row)
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
-        """Predict every row of some series: (r, K) float64; trees estimate no spread."""
-        return self.model.predict(inputs(data, data.rows(series)), self.train.threads), None
+        """Predict every answer of some series: (a, K) float64; trees estimate no spread."""
+        return self.model.predict(inputs(data, data.answers(series)), self.train.threads), None
 
     def save(self, folder: Path) -> None:
         """Write booster-K.txt, one a target."""
@@ -77,16 +77,17 @@ def settings(train: TrainConfig) -> dict[str, Any]:
 
 
 def labelled(part: LabelledSeries) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows that count, as (m, I) inputs and (m, K) targets."""
+    """Return the answers that count, as (m, I) inputs and (m, K) targets."""
     counts = part.weight > 0
-    return inputs(part.store, part.store.rows(part.series)[counts]), part.y[counts]
+    return inputs(part.store, part.store.answers(part.series)[counts]), part.y[counts]
 
 
-def inputs(store: Store, rows: np.ndarray) -> np.ndarray:
-    """Return what trees see of some rows, (r, I) float32: the features, and the known start of the row's series.
+def inputs(store: Store, answers: np.ndarray) -> np.ndarray:
+    """Return what trees see of some answers, (a, I) float32: features of its row, and the known start of its series.
 
     With data.observed = n, the n * K known targets of its series stand behind the F features of each row.
     """
+    rows = store.row_of_answer(answers)
     if not store.observed:
         return store.features(rows)
     features, width = len(store.names), store.observed * store.targets
@@ -94,5 +95,5 @@ def inputs(store: Store, rows: np.ndarray) -> np.ndarray:
     for chunk in chunks(len(rows), ROWS_PER_CHUNK):  # the features are never there twice
         x[chunk, :features] = store.features(rows[chunk])
     start = store.pad(store.y, steps=store.observed).reshape(-1, width)  # (N, observed * K)
-    x[:, features:] = start[store.series_of_row[rows]]
+    x[:, features:] = start[store.series_of_answer[rows]]
     return x

@@ -30,11 +30,11 @@ def check_folds(label: str, params: dict[str, Any], table: Table, folds: Folds) 
     Raises:
         UserError
     """
-    fold_of_row = np.repeat(folds.assignment, table.lengths)[table.scored]
-    y = table.frame.select(table.data.target).to_numpy()[table.scored]
+    fold_of_answer = np.repeat(folds.assignment, table.answers_of_series)[table.scored]
+    y = table.y[table.scored]
     for fold in range(folds.k):
-        outside = fold_of_row != fold
-        check(label, params, y[outside], table.data.target, f"outside fold {fold} of {table.path}")
+        outside = fold_of_answer != fold
+        check(label, params, y[outside], table.task.columns, f"outside fold {fold} of {table.path}")
 
 
 def check(label: str, params: dict[str, Any], y: np.ndarray, targets: tuple[str, ...], place: str) -> None:

@@ -1,7 +1,8 @@
 """Whole series on the device, scaled and cropped: a batch is an index, there is no DataLoader.
 
 Letters as in models/contract.py: N series, T steps (cropped), F features (those of a known start, if any, behind all
-others), S static columns, K targets.
+others), S static columns, K targets. At the level "series" there is one answer a series: y, weight, scored and known
+have one step then, T = 1.
 """
 
 from __future__ import annotations
@@ -100,23 +101,24 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
     features, channels, targets = len(store.names), store.channels, labelled_sets[0].y.shape[1]
     x = torch.zeros(count, steps, channels, device=device)
     mask = torch.zeros(count, steps, dtype=torch.bool, device=device)
-    y = torch.zeros(count, steps, targets, device=device)
-    known = torch.zeros(count, steps, targets, dtype=torch.bool, device=device)
-    weight = torch.zeros(count, steps, device=device)
-    scored = torch.zeros(count, steps, dtype=torch.bool, device=device)
+    answers = 1 if store.on_series else steps
+    y = torch.zeros(count, answers, targets, device=device)
+    known = torch.zeros(count, answers, targets, dtype=torch.bool, device=device)
+    weight = torch.zeros(count, answers, device=device)
+    scored = torch.zeros(count, answers, dtype=torch.bool, device=device)
     # The reciprocal in float64: a multiplication by it is cheaper than a division at every value.
     center, inverse = _tensor(scaler.center, device), _tensor(1 / scaler.scale, device)
     first = 0
     for part in labelled_sets:
-        last, lengths = first + len(part.series), part.store.lengths[part.series]
+        last, counts = first + len(part.series), part.store.answers_of_series[part.series]
         _fill(x[first:last, :, :features], part, center, inverse)
         # In float64, before the cast: the difference of two large close numbers loses digits in float32.
         scaled = np.where(part.known, (part.y - scaler.y_center) / scaler.y_scale, 0.0)
-        y[first:last] = _tensor(pad(scaled, lengths, steps), device)
-        known[first:last] = torch.from_numpy(pad(part.known, lengths, steps)).to(device)
+        y[first:last] = _tensor(pad(scaled, counts, answers), device)
+        known[first:last] = torch.from_numpy(pad(part.known, counts, answers)).to(device)
         mask[first:last] = torch.from_numpy(part.store.mask(part.series, steps)).to(device)
-        weight[first:last] = torch.from_numpy(pad(part.weight, lengths, steps)).to(device)
-        scored[first:last] = torch.from_numpy(pad(part.scored, lengths, steps)).to(device)
+        weight[first:last] = torch.from_numpy(pad(part.weight, counts, answers)).to(device)
+        scored[first:last] = torch.from_numpy(pad(part.scored, counts, answers)).to(device)
         if part.store.observed:  # the known start, as models/ops/known_target.py reads it
             start = min(steps, part.store.observed)
             x[first:last, :start, features:-1] = y[first:last, :start]
@@ -134,7 +136,7 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
         weight=weight,
         scored=scored,
         known=None if bool(known.all()) else known,
-        has_unknown=bool((mask.unsqueeze(-1) & ~known).any()),
+        has_unknown=bool((mask[:, :answers].unsqueeze(-1) & ~known).any()),
         hidden=hidden,
         codes=1 + max(store.levels, default=0),
     )
@@ -156,4 +158,4 @@ def kept_steps(margin: int, store: Store) -> int:
     """Return T after cropping: up to the last scored step of any series, and `margin` more; -1 keeps all steps."""
     if margin < 0:
         return store.longest
-    return min(int(store.step_of_row[store.scored].max()) + 1 + margin, store.longest)
+    return min(int(store.step_of_answer[store.scored].max()) + 1 + margin, store.longest)

@@ -16,35 +16,36 @@ from foldline.data.store import Store
 
 @dataclass(frozen=True)
 class LabelledSeries:
-    """Some series of a store with their labels, which may be pseudo-labels. n series, r rows, K targets."""
+    """Some series of a store with their labels, which may be pseudo-labels. n series, a answers, K columns."""
 
     store: Store
     series: np.ndarray  # (n,) indices into the store
-    y: np.ndarray  # (r, K) float64 targets, in their own unit; meaningless where they are not known
-    known: np.ndarray  # (r, K) bool, whether a target's value is given
-    weight: np.ndarray  # (r,) float32, how much a row counts in the loss; above 0 all its targets must be known
-    scored: np.ndarray  # (r,) bool, rows that the metric counts, whether or not they have a label here
+    y: np.ndarray  # (a, K) float64 targets, in their own unit; meaningless where they are not known
+    known: np.ndarray  # (a, K) bool, whether a target's value is given
+    weight: np.ndarray  # (a,) float32, how much one counts in the loss; above 0 all its targets must be known
+    scored: np.ndarray  # (a,) bool, those that the metric counts, whether or not they have a label here
 
     def subset(self, chosen: np.ndarray) -> LabelledSeries:
         """Return some of the series. chosen: (n,) bool."""
-        rows = np.repeat(chosen, self.store.lengths[self.series])
-        values = (self.y[rows], self.known[rows], self.weight[rows], self.scored[rows])
+        answers = np.repeat(chosen, self.store.answers_of_series[self.series])
+        values = (self.y[answers], self.known[answers], self.weight[answers], self.scored[answers])
         return LabelledSeries(self.store, self.series[chosen], *values)
 
 
 def labelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
-    """Return series of a training table as they are: each scored row counts 1. series: (n,) indices."""
+    """Return series of a training table as they are: each scored answer counts 1. series: (n,) indices."""
     assert store.labelled, "labelled series are needed"
-    rows = store.rows(series)
-    scored = store.scored[rows]
+    answers = store.answers(series)
+    scored = store.scored[answers]
     return LabelledSeries(
-        store, series, np.asarray(store.y[rows]), store.known[rows], scored.astype(np.float32), scored
+        store, series, np.asarray(store.y[answers]), store.known[answers], scored.astype(np.float32), scored
     )
 
 
 def unlabelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
     """Return series to be predicted, of any table: no targets are given but a known start. series: (n,) indices."""
-    rows = store.rows(series)
-    known = store.known[rows] & (store.step_of_row[rows] < store.observed)[:, None]
-    scored = store.scored[rows]
-    return LabelledSeries(store, series, np.where(known, store.y[rows], 0.0), known, scored.astype(np.float32), scored)
+    answers = store.answers(series)
+    known = store.known[answers] & (store.step_of_answer[answers] < store.observed)[:, None]
+    scored = store.scored[answers]
+    y = np.where(known, store.y[answers], 0.0)
+    return LabelledSeries(store, series, y, known, scored.astype(np.float32), scored)

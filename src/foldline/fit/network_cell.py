@@ -88,9 +88,9 @@ class NetworkCell:
 
     @torch.no_grad()
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Predict every row of some series: (r, K) float64 in the targets' own units, and its spread or None.
+        """Predict every answer of some series: (a, K) float64 in the targets' own units, and its spread or None.
 
-        Cropped rows get the prediction of the last kept one. The spread, (r, K), is the expected absolute error, where
+        Cropped rows get the prediction of the last kept one. The spread, (a, K), is the expected absolute error, where
         the head estimates it.
         """
         assert self.network is not None, "fit or load first"
@@ -116,9 +116,9 @@ class NetworkCell:
 
         # 4 batches at once: without gradients a pass takes a fraction of the memory
         values = list(out_of_memory.in_parts(predicted, len(series), 4 * self.train.batch, device))
-        lengths, scaler = data.lengths[series], self.scaler
-        value = _rows(values, lengths) * scaler.y_scale + scaler.y_center
-        return value, _rows(spreads, lengths) * scaler.y_scale if spreads else None
+        counts, scaler = data.answers_of_series[series], self.scaler
+        value = _answers(values, counts) * scaler.y_scale + scaler.y_center
+        return value, _answers(spreads, counts) * scaler.y_scale if spreads else None
 
     def _raw(self, fold: DeviceDataset, index: Tensor) -> tuple[Tensor, Batch]:
         assert self.network is not None
@@ -201,7 +201,8 @@ def inner_split(
         return list(labelled_sets), []
     first, count = labelled_sets[0], len(labelled_sets[0].series)
     drawn = np.random.default_rng([seed, 1]).permutation(count)  # 1: another stream than the trainer's [seed, 2]
-    counted = np.bincount(np.repeat(np.arange(count), first.store.lengths[first.series]), first.weight, count) > 0
+    owners = np.repeat(np.arange(count), first.store.answers_of_series[first.series])
+    counted = np.bincount(owners, first.weight, count) > 0
     scored = np.flatnonzero(counted[drawn])  # among those drawn
     if len(scored) < 2:
         raise UserError(
@@ -214,10 +215,13 @@ def inner_split(
     return [first.subset(~inside), *labelled_sets[1:]], [first.subset(inside)]
 
 
-def _rows(parts: list[Tensor], lengths: np.ndarray) -> np.ndarray:
-    """Join (b, T, K) of batches to (r, K) float64, the last kept step repeated over the cropped ones of each series."""
+def _answers(parts: list[Tensor], counts: np.ndarray) -> np.ndarray:
+    """Join (b, T, K) of batches to (a, K) float64, the last kept step repeated over the cropped ones of each series.
+
+    counts: (n,) answers of each series.
+    """
     kept = torch.cat(parts).numpy().astype(np.float64)
-    last, longest = kept.shape[1], int(lengths.max())
+    last, longest = kept.shape[1], int(counts.max())
     if longest > last:
         kept = np.pad(kept, ((0, 0), (0, longest - last), (0, 0)), mode="edge")
-    return unpad(kept[:, :longest], lengths)
+    return unpad(kept[:, :longest], counts)

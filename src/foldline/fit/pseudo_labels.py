@@ -38,7 +38,7 @@ class PseudoLabels:
 
     store: Path  # of the test table
     exact: Path | None  # exact rows of the test table
-    teachers: tuple[Path, ...]  # (R, K) predictions for the test table, one file a teacher
+    teachers: tuple[Path, ...]  # (A, K) predictions for the test table, one file a teacher
     weight: float  # of a row that teachers label
 
     def labelled_series(self) -> LabelledSeries:
@@ -57,6 +57,6 @@ class PseudoLabels:
             found = ~np.isnan(values) & store.scored
             y[found, 0], known[found, 0] = values[found], True
             weight[found & known.all(axis=1)] = 1.0  # a row counts for all its targets
-        labelled = np.bincount(store.series_of_row, weight > 0, len(store.lengths)) > 0
+        labelled = np.bincount(store.series_of_answer, weight > 0, len(store.lengths)) > 0
         whole = LabelledSeries(store, np.arange(len(store.lengths)), y, known, weight, store.scored)
         return whole.subset(labelled)

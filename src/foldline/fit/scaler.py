@@ -16,7 +16,7 @@ from foldline.core.chunks import chunks
 from foldline.core.errors import unknown
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid, detect_grids
-from foldline.models.contract import Targets
+from foldline.models.contract import Kind, Targets
 
 SAMPLE_ROWS = 1 << 19  # rows whose features the statistics are taken from at most; fewer rows: all of them
 SAMPLE_VALUES = 1 << 24  # values, rows times features, at most: 64 MiB
@@ -36,6 +36,9 @@ class Scaler:
     y_center: np.ndarray  # (K,)
     y_scale: np.ndarray  # (K,) never 0
     grids: tuple[Grid | None, ...]  # (K,) of the targets, in their own units
+    kind: Kind = "regression"  # of the targets; those of other kinds are not scaled
+    classes: int = 0  # of the targets' labels
+    level: str = "step"
 
     @property
     def targets(self) -> Targets:
@@ -44,25 +47,29 @@ class Scaler:
             None if grid is None else ((grid.offset - center) / scale, grid.step / scale, grid.count)
             for grid, center, scale in zip(self.grids, self.y_center.tolist(), self.y_scale.tolist(), strict=True)
         )
-        return Targets(count=len(self.y_center), grids=tuple(scaled))
+        ranks = self.classes if self.kind == "ordinal" else 0
+        return Targets(count=len(self.y_center), kind=self.kind, classes=ranks, grids=tuple(scaled))
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of scaler.json."""
         grids = [None if grid is None else asdict(grid) for grid in self.grids]
-        return {name: getattr(self, name).tolist() for name in ARRAYS} | {"grids": grids}
+        task = {"kind": self.kind, "classes": self.classes, "level": self.level}
+        return {name: getattr(self, name).tolist() for name in ARRAYS} | {"grids": grids, **task}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> Scaler:
         """Read what `to_json` returned."""
         grids = tuple(None if grid is None else Grid(**grid) for grid in value["grids"])
-        return Scaler(**{name: np.asarray(value[name], dtype=np.float64) for name in ARRAYS}, grids=grids)
+        fields: dict[str, Any] = {name: np.asarray(value[name], dtype=np.float64) for name in ARRAYS}
+        fields |= {name: value[name] for name in ("kind", "classes", "level") if name in value}  # older ones have none
+        return Scaler(**fields, grids=grids)
 
 
 def fit(kind: str, data: Store, series: np.ndarray, seed: int) -> Scaler:
     """Fit a scaler on some series only.
 
-    Targets are always scaled by the median and the mean absolute deviation of their scored rows: an L1 loss then
-    starts near 1.
+    Targets that are numbers are always scaled by the median and the mean absolute deviation of their scored answers:
+    an L1 loss then starts near 1.
 
     Args:
         kind: "robust": median, and the distance of the 10 and 90 % quantiles over 2.56 (for a normal distribution its
@@ -83,10 +90,32 @@ def fit(kind: str, data: Store, series: np.ndarray, seed: int) -> Scaler:
         x[chunk] = data.features(rows[chunk])
     center, scale = _statistics(kind, x)
     del x
-    targets = np.asarray(data.y[_sampled_rows(data, series, data.scored, max(1, SAMPLE_TARGETS // data.targets), rng)])
+    if data.task["kind"] != "regression":
+        return unscaled_targets(center, scale, data)
+    targets = np.asarray(data.y[_sampled_answers(data, series, max(1, SAMPLE_TARGETS // data.targets), rng)])
     y_center = np.median(targets, axis=0)
     y_scale = np.abs(targets - y_center).mean(axis=0)
-    return Scaler(center, scale, y_center, np.where(y_scale > 0, y_scale, 1.0), tuple(detect_grids(targets)))
+    y_scale, grids = np.where(y_scale > 0, y_scale, 1.0), tuple(detect_grids(targets))
+    return Scaler(center, scale, y_center, y_scale, grids, level=data.task["level"])
+
+
+def unscaled_targets(
+    center: np.ndarray, scale: np.ndarray, data: Store, grids: tuple[Grid | None, ...] | None = None
+) -> Scaler:
+    """Make a scaler that leaves targets as they are. center, scale: (F,) of the features; grids: (K,), None: none."""
+    task, count = data.task, data.targets
+    grids = (None,) * count if grids is None else grids
+    return Scaler(
+        center, scale, np.zeros(count), np.ones(count), grids, task["kind"], task["classes"], task["level"]
+    )
+
+
+def _sampled_answers(data: Store, series: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw at most `most` scored answers of some series, in their order: (a,) int64; all where there are no more."""
+    if not data.on_series:
+        return _sampled_rows(data, series, data.scored, most, rng)
+    scored = series[data.scored[series]]
+    return np.asarray(scored[_sampled_places(len(scored), most, rng)])
 
 
 def _sampled_rows(

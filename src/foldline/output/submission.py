@@ -1,4 +1,4 @@
-"""Submissions: their layout, the gate that checks each file, and its entry into the ledger."""
+"""Submissions: predictions laid out as the sample has them, the gate that checks each file, the ledger's entry."""
 
 from __future__ import annotations
 
@@ -9,56 +9,74 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
-from foldline.core.errors import Finding
+from foldline.core.errors import Finding, shortened
 from foldline.data import identity
 from foldline.data.roles import DataConfig
+from foldline.data.submission_layout import Layout
+from foldline.data.table import Table
 from foldline.data.target_range import TargetRange, is_coarse
+from foldline.data.task import SHARES, Task
 from foldline.run.ledger import Origin, add_entry, ledger_path
 
+SUM_SLACK = 1e-6  # from 1, of probabilities as they are printed
 RANGE_SLACK = 0.5  # of the training range: predictions may leave it by that much; beyond, something is wrong
 
 
-def build(
-    data: DataConfig,
-    test: pl.DataFrame,
-    predictions: np.ndarray,
-    sample: pl.DataFrame | None,
-    file_rows: np.ndarray | None = None,
-) -> pl.DataFrame:
+def build(test: Table, predictions: np.ndarray, sample: pl.DataFrame | None) -> pl.DataFrame:
     """Lay predictions out as a submission: columns and row order of the sample, or of the test file without a sample.
 
-    Args:
-        test: rows with their ids.
-        predictions: (rows, K), in the order of `test`.
-        file_rows: (rows,) the position of each row of `test` in its file; None: they are in the file's order.
+    predictions: (A, K), in the order of the table's answers.
     """
-    table = pl.DataFrame({data.id: test[data.id]} | {name: predictions[:, k] for k, name in enumerate(data.target)})
+    task, ids = test.task, test.answers[test.data.id]
+    layout = Layout.of(task, None if sample is None else sample.columns)
+    values = [task.labels(predictions)] if layout.labels else list(predictions.T)
+    table = pl.DataFrame({test.data.id: ids} | dict(zip(layout.columns, values, strict=True)))
     if sample is None:
-        return table if file_rows is None else table[np.argsort(file_rows)]
-    rows = table[identity.places(sample[data.id], test[data.id])].with_columns(sample[data.id])  # ids as it prints them
+        moved = None if task.on_series else test.file_rows
+        return table if moved is None else table[np.argsort(moved)]
+    rows = table[identity.places(sample[test.data.id], ids)].with_columns(sample[test.data.id])  # as it prints them
     return rows.select(rows[name] for name in sample.columns)
 
 
-def check(data: DataConfig, path: Path, sample: pl.DataFrame | None, expected: list[TargetRange]) -> None:
+def check(
+    test: Table, path: Path, sample: pl.DataFrame | None, expected: list[TargetRange], check_range: bool = True
+) -> None:
     """Read a written submission back and check its layout and its values.
 
     Args:
+        test: the table that it predicts.
         expected: (K,) range and digits of each target in training.
+        check_range: whether numbers must lie near the training range (post.check_range).
 
     Raises:
         Finding: naming each rule that is broken.
     """
-    problems = _layout(data, path, sample)
+    layout = Layout.of(test.task, None if sample is None else sample.columns)
+    problems = _layout_problems(test.data, layout, path, sample)
     if not problems:
-        table = _written(data, path.read_bytes())
-        pairs = zip(data.target, expected, strict=True)
-        problems = [text for name, target in pairs for text in _values(table, name, sample, target)]
+        table = _written(test.data, path.read_bytes())
+        if layout.labels:
+            problems = _label_problems(test.task, table[layout.columns[0]], sample)
+        elif test.task.is_numeric:
+            asked = _asked(test, table)
+            pairs = zip(layout.columns, expected, strict=True)
+            problems = [
+                text for name, near in pairs for text in _number_problems(table, name, sample, near, asked, check_range)
+            ]
+        else:
+            problems = _probability_problems(test.task, table.select(layout.columns), sample)
     if problems:
         listed = "\n".join(f"  - {text}" for text in problems)
         raise Finding(f"{path} is refused by the submission gate:\n{listed}")
 
 
-def _layout(data: DataConfig, path: Path, sample: pl.DataFrame | None) -> list[str]:
+def _asked(test: Table, table: pl.DataFrame) -> np.ndarray:
+    """Return which rows of a submission the metric counts, (rows,) bool."""
+    places = identity.places(table[test.data.id], test.answers[test.data.id])
+    return np.asarray(test.scored[places.to_numpy()])
+
+
+def _layout_problems(data: DataConfig, layout: Layout, path: Path, sample: pl.DataFrame | None) -> list[str]:
     raw = path.read_bytes()
     if raw.startswith(b"\xef\xbb\xbf"):
         return ["it starts with a byte order mark; write plain UTF-8"]
@@ -67,7 +85,7 @@ def _layout(data: DataConfig, path: Path, sample: pl.DataFrame | None) -> list[s
     except UnicodeDecodeError as error:
         return [f"it is not UTF-8 ({error.reason} at byte {error.start})"]
     table = _written(data, raw)
-    wanted = sample.columns if sample is not None else [data.id, *data.target]
+    wanted = sample.columns if sample is not None else [data.id, *layout.columns]
     if table.columns != wanted:
         return [f"its columns must be {','.join(wanted)}, but are {','.join(table.columns)}"]
     problems = []
@@ -77,7 +95,7 @@ def _layout(data: DataConfig, path: Path, sample: pl.DataFrame | None) -> list[s
         problems.append(
             f"its {data.id}s must be the sample's {sample.height}, in the sample's order, but are {table.height} others"
         )
-    for name in data.target:
+    for name in () if layout.labels else layout.columns:
         if not table[name].dtype.is_numeric():
             problems.append(f"{name} must be numeric, but is {table[name].dtype}")
         elif table[name].null_count() or not table[name].cast(pl.Float64).is_finite().all():
@@ -90,34 +108,74 @@ def _written(data: DataConfig, raw: bytes) -> pl.DataFrame:
     return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides={data.id: pl.String})
 
 
-def _values(table: pl.DataFrame, name: str, sample: pl.DataFrame | None, target: TargetRange) -> list[str]:
-    values = table[name].cast(pl.Float64).to_numpy()
-    slack = RANGE_SLACK * (target.high - target.low)
-    lowest, highest = float(values.min()), float(values.max())
+def _label_problems(task: Task, written: pl.Series, sample: pl.DataFrame | None) -> list[str]:
+    known = {str(label) for label in task.classes}
+    odd = [label for label in written.cast(pl.String).unique().to_list() if label not in known]
+    problems = [f"{written.name} must hold labels of the training table, but holds {odd[0]!r}"] if odd else []
+    if sample is not None and written.cast(pl.String).equals(sample[written.name].cast(pl.String)):
+        problems.append(f"{written.name} must not equal the sample submission")
+    return problems
+
+
+def _probability_problems(task: Task, table: pl.DataFrame, sample: pl.DataFrame | None) -> list[str]:
+    values, names = table.cast(pl.Float64).to_numpy(), shortened(table.columns)
+    if task.data.kind == "ordinal":
+        low, high = 0.0, float(len(task.classes) - 1)
+    else:
+        low, high = 0.0, 1.0
     problems = []
-    if lowest == highest and len(values) > 1:
+    if values.min() < low or values.max() > high:
+        problems.append(f"{names} must lie in [{low:g}, {high:g}], but reach {values.min():g} and {values.max():g}")
+    if task.data.kind in SHARES and np.abs(values.sum(axis=1) - 1).max() > SUM_SLACK:
+        problems.append(f"{names} must have the sum 1 in each row, but one has {values.sum(axis=1).min():g}")
+    if len(values) > 1 and (values == values[0]).all():
+        problems.append(f"{names} must not be constant")
+    if sample is not None and np.array_equal(values, sample.select(table.columns).cast(pl.Float64).to_numpy()):
+        problems.append(f"{names} must not equal the sample submission")
+    return problems
+
+
+def _number_problems(
+    table: pl.DataFrame,
+    name: str,
+    sample: pl.DataFrame | None,
+    target: TargetRange,
+    asked: np.ndarray,
+    check_range: bool,
+) -> list[str]:
+    """asked: (rows,) bool, which of them the metric counts: of the others only layout and digits are checked."""
+    values = table[name].cast(pl.Float64).to_numpy()
+    slack, counted = RANGE_SLACK * (target.high - target.low), values[asked]
+    lowest, highest = float(counted.min(initial=np.inf)), float(counted.max(initial=-np.inf))
+    problems = []
+    if lowest == highest and len(counted) > 1 and target.low < target.high:
         problems.append(f"{name} must not be constant, but is {lowest:g} in every row")
     if sample is not None and np.array_equal(values, sample[name].cast(pl.Float64).to_numpy()):
         problems.append(f"{name} must not equal the sample submission")
-    if lowest < target.low - slack or highest > target.high + slack:
+    if check_range and (lowest < target.low - slack or highest > target.high + slack):
         known = f"[{target.low:g}, {target.high:g}]"
-        problems.append(f"{name} must lie near the training range {known}, but goes from {lowest:g} to {highest:g}")
+        problems.append(
+            f"{name} must lie near the training range {known}, but goes from {lowest:g} to {highest:g}; "
+            "post.clip = [low, high] brings it back, post.check_range = false lets it pass"
+        )
     if is_coarse(values) and not target.coarse:
         problems.append(f"{name} must have enough digits, but three print every value")
     return problems
 
 
 def publish(
-    data: DataConfig,
+    test: Table,
     origin: Origin,
     draft: Path,
     table: pl.DataFrame,
     sample: pl.DataFrame | None,
     expected: list[TargetRange],
+    check_range: bool = True,
 ) -> Path:
     """Write a submission, check it at the gate, and enter it into the ledger.
 
     Args:
+        test: the table that it predicts.
         draft: where it is written; one of real data is then copied to submissions/.
 
     Returns:
@@ -128,7 +186,7 @@ def publish(
     """
     with files.atomic(draft) as stream:
         table.write_csv(stream)
-    check(data, draft, sample, expected)
+    check(test, draft, sample, expected, check_range)
     hashed, path = files.sha256(draft), draft
     if not origin.simulated:
         path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"
@@ -143,7 +201,7 @@ def publish(
             "experiment": origin.experiment,
             "cells": origin.cells,
             "test": origin.test,
-            "metric": data.metric,
+            "metric": test.data.metric,
             "out_of_fold": f"{origin.out_of_fold:.6g}",
             "rows": str(table.height),
         },

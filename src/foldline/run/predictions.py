@@ -1,4 +1,4 @@
-"""Predictions that cells leave: written and checked, and gathered over folds and seeds. R rows, K targets."""
+"""Predictions that cells leave: written and checked, and gathered over folds and seeds. A answers, K columns."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Estimator = NetworkCell | BoostingCell
 
 
 def write_predictions(cell: Cell, estimator: Estimator, store: Store, series: np.ndarray, path: Path) -> None:
-    """Write (r, K) predictions of some series to `path`, and their spread beside them where the model estimates it.
+    """Write (a, K) predictions of some series to `path`, and their spread beside them where the model estimates it.
 
     Raises:
         UserError: one is not finite; a blend would carry that everywhere.
     """
     values, spread = estimator.predict(store, series)
     bad = ~np.isfinite(values).all(axis=1)
-    broken = np.unique(np.repeat(series, store.lengths[series])[bad])
+    broken = np.unique(np.repeat(series, store.answers_of_series[series])[bad])
     if len(broken):
         raise UserError(
             f"{cell.name}: a prediction must be finite, but that of series {store.keys[broken][0]} is not "
@@ -39,17 +39,17 @@ def write_predictions(cell: Cell, estimator: Estimator, store: Store, series: np
 
 
 def spread_path(path: Path) -> Path:
-    """Return where the spread of predictions lies: (r, K) expected absolute error, in the target's unit."""
+    """Return where the spread of predictions lies: (a, K) expected absolute error, in the target's unit."""
     return path.with_name(f"spread-{path.name}")
 
 
 def out_of_fold(cells: Sequence[Cell], store: Store) -> np.ndarray:
-    """Gather one model's out-of-fold predictions, (R, K): of each row, the mean over the cells that held it out."""
+    """Gather one model's out-of-fold predictions, (A, K): of each answer, the mean over the cells that held it out."""
     return _mean_of_held_out(store, [(cell, cell.folder / "out_of_fold.npy") for cell in cells])
 
 
 def out_of_fold_spread(cells: Sequence[Cell], store: Store) -> np.ndarray | None:
-    """Gather the expected absolute error of those, (R, K); None where the model does not estimate it."""
+    """Gather the expected absolute error of those, (A, K); None where the model does not estimate it."""
     paths = [(cell, spread_path(cell.folder / "out_of_fold.npy")) for cell in cells if cell.fold is not None]
     return _mean_of_held_out(store, paths) if paths and all(path.exists() for _, path in paths) else None
 
@@ -58,17 +58,17 @@ def _mean_of_held_out(store: Store, stored: Sequence[tuple[Cell, Path]]) -> np.n
     total, count = np.zeros(store.y.shape), np.zeros(len(store.scored))
     for cell, path in stored:
         cell.refuse_damaged()
-        rows = store.rows(files.read_array(cell.folder / "held_out.npy"))
-        total[rows] += files.read_array(path)
-        count[rows] += 1
+        answers = store.answers(files.read_array(cell.folder / "held_out.npy"))
+        total[answers] += files.read_array(path)
+        count[answers] += 1
     return total / count[:, None]
 
 
 def held_out_score(cell: Cell, store: Store, metric: Metric) -> float | None:
     """Score a finished cell on the series it held out, before any post-processing; None where it held out none."""
     cell.refuse_damaged()
-    rows = store.rows(files.read_array(cell.folder / "held_out.npy"))
-    scored = store.scored[rows]
+    answers = store.answers(files.read_array(cell.folder / "held_out.npy"))
+    scored = store.scored[answers]
     if not scored.any():
         return None
-    return metric(store.y[rows[scored]], files.read_array(cell.folder / "out_of_fold.npy")[scored])
+    return metric(store.y[answers[scored]], files.read_array(cell.folder / "out_of_fold.npy")[scored])

@@ -15,7 +15,8 @@ from foldline.blend.blend_config import BlendConfig
 from foldline.blend.blend_rows import BlendRows
 from foldline.blend.fitted_blend import Blend
 from foldline.blend.members import Member
-from foldline.blend.methods import NestedPredictions, apply_blend, difference, nested, series_losses
+from foldline.blend.methods import NestedPredictions, apply_blend, nested
+from foldline.blend.paired_difference import difference, evidence
 from foldline.data.store import Store
 from foldline.run.cell_training import load_estimator
 
@@ -48,8 +49,8 @@ def contributions(
     for number, label in enumerate(rows.labels):
         others = [other for other in range(len(rows.labels)) if other != number]
         left = nested(config, rows.select_members(others), fitted.method)
-        losses, counts = series_losses(rows, left.values)
-        gain, error = difference(losses, series_losses(rows, found.values)[0], counts)
+        losses, counts = evidence(rows, left.values)
+        gain, error = difference(losses, evidence(rows, found.values)[0], counts)
         weight = None if fitted.weights is None else fitted.weights[number]
         alone, without = rows.metric(rows.y, rows.predictions[number]), rows.metric(rows.y, left.values)
         known.append(MemberContribution(label, alone, weight, without, gain, error, seconds[number]))

@@ -35,7 +35,9 @@ class LedgerSubmission:
     folder: Path  # of the experiment that made it
     data: DataConfig  # of the experiment
     levels: loading.Levels
+    classes: tuple[object, ...]  # labels of its target, where it has any
     expected: list[TargetRange]
+    check_range: bool  # post.check_range
 
     @property
     def message(self) -> str:
@@ -56,8 +58,8 @@ class LedgerSubmission:
             Finding: it is refused.
         """
         data = replace(self.data, source=source or self.data.source)
-        _, sample = loading.load_test(data, self.levels)
-        submission.check(data, self.path, sample, self.expected)
+        test, sample = loading.load_test(data, self.levels, self.classes)
+        submission.check(test, self.path, sample, self.expected, self.check_range)
 
 
 def find(what: str) -> LedgerSubmission:
@@ -104,7 +106,9 @@ def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmis
         folder=folder,
         data=strict_tables.build(DataConfig, value["config"]["data"], f"{record}: data"),
         levels={column: tuple(values) for column, values in value["levels"].items()},
+        classes=tuple(value.get("classes", ())),  # an older record has none
         expected=[TargetRange(**target) for target in value["expected"]],
+        check_range=value["config"].get("post", {}).get("check_range", True),
     )
 
 

@@ -45,7 +45,7 @@ def styles_of(report: ReportData) -> dict[str, str]:
 def _time(report: ReportData) -> tuple[np.ndarray, np.ndarray]:
     """Compute the mean of the order column at each step, (shown,), and which steps are shown, (T,) bool."""
     store = report.train
-    scored, step = store.scored, store.step_of_row[store.scored]
+    scored, step = store.scored, store.step_of_answer[store.scored]
     count = np.bincount(step, minlength=store.longest)
     kept = count > 0.01 * count.max()  # where under 1 % of the series are left, the curve is noise
     frame = report.competition.train.frame

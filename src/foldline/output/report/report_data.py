@@ -131,11 +131,11 @@ class ReportData:
 
     def series_error(self, values: np.ndarray) -> np.ndarray:
         """Compute the metric over the scored rows of each series, (N,); NaN without any. values: (R, K)."""
-        return self._error(values, self.train.series_of_row, len(self.train.lengths))
+        return self._error(values, self.train.series_of_answer, len(self.train.lengths))
 
     def step_error(self, values: np.ndarray) -> np.ndarray:
         """Compute the metric over all series at each step, (T,); NaN where none is scored. values: (R, K)."""
-        return self._error(values, self.train.step_of_row, self.train.longest)
+        return self._error(values, self.train.step_of_answer, self.train.longest)
 
     def _error(self, values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
         """Compute the metric over the scored rows of each group. group: (R,) int64, below `groups`."""

@@ -1,0 +1,43 @@
+"""Targets of the training table: columns of its own file, or a file of their own with one row a series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from foldline.core.errors import UserError
+from foldline.data import identity, readers
+from foldline.data.roles import DataConfig
+from foldline.data.task import WITH_LABELS
+
+
+def wanted(data: DataConfig) -> readers.Wanted:
+    """Return the target's columns and how they are read: numbers, or labels in the normal form of names."""
+    labels = data.kind in WITH_LABELS or data.kind == "multilabel"
+    return dict.fromkeys(data.target, None if labels else pl.Float64())
+
+
+def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
+    """Give each row of a training table the target of its series, from the file data.labels beside it.
+
+    A series that the file does not name has no target: it is unlabelled.
+
+    Raises:
+        UserError: the file is not there, names a series twice, or one that the table does not have.
+    """
+    found = readers.locate(path.parent, data.labels)
+    labels = readers.read(found, {data.key: None, **wanted(data)})
+    keys = identity.texts(labels[data.key])
+    if keys.is_duplicated().any():
+        twice = labels[data.key].filter(keys.is_duplicated())[0]
+        raise UserError(f"{found} must name each series once, but names {data.key} {twice} more than once.")
+    rows = identity.texts(frame[data.key])
+    odd = set(keys) - set(rows)
+    if odd:
+        raise UserError(
+            f"{found} must name series of {path}, but names {len(odd)} that are not there (first: {data.key} "
+            f"{min(odd)}). Take both files from one download."
+        )
+    places = identity.places(rows, labels[data.key])
+    return frame.with_columns(labels[name].gather(places) for name in data.target)
