@@ -1,0 +1,168 @@
+"""A metric: which way is better, which kinds of target it scores, what it needs, and its score.
+
+Truth and prediction are float64 arrays of one shape (A, K): A answers (rows or series), K columns.
+
+| kind | truth | prediction |
+|---|---|---|
+| regression | numbers | numbers |
+| binary (K = 1), multilabel | each 0 or 1 | the probability of 1 |
+| multiclass, distribution | the share of each class, sum 1 (multiclass: one of them 1) | their probabilities |
+| ordinal (K = 1) | the rank 0 .. classes - 1 | the expected rank |
+
+A metric of labels decides by itself: the largest of the classes, 0.5 of a probability, the nearest rank. Decisions that
+are made already (one-hot rows, zeros and ones, whole ranks) decide to themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from foldline.core.errors import UserError
+from foldline.data.metrics import averages, losses
+from foldline.data.metrics.options import (
+    CLASSES,
+    DEFAULTS,
+    NOT_SAID,
+    Answers,
+    Array,
+    Compute,
+    Kind,
+    MetricOptions,
+    NotScorable,
+)
+
+Needs = Literal["values", "probabilities", "labels", "ranks"]  # ranks: only the order of predictions counts
+
+HEADS: dict[str, str] = {
+    "binary": "bce",
+    "multilabel": "bce",
+    "multiclass": "softmax",
+    "distribution": "softmax",
+    "ordinal": "ordinal",
+}
+OBJECTIVES: dict[str, str] = {  # of LightGBM
+    "binary": "binary",
+    "multilabel": "binary",  # one booster a column
+    "multiclass": "multiclass",
+    "distribution": "cross_entropy",
+    "ordinal": "l2",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric, made for some options and answers.
+
+    It has a `loss` where the score is finish(weighted mean over answers of the mean over columns of losses): then
+    scores of slices, and intervals, need only sums. All others have `compute`.
+    """
+
+    loss: Any  # Loss, not below 0; None: the score is no mean of losses
+    finish: Callable[[float], float]  # mean loss -> score
+    trained_by: str  # the head, and LightGBM's objective, of numbers: the default of models that name none
+    name: str = "unnamed"
+    kinds: tuple[Kind, ...] = ("regression",)  # of targets that it scores
+    needs: Needs = "values"
+    higher_is_better: bool = False
+    compute: Compute | None = None
+    weighted: bool = True  # takes weights of answers
+    takes: tuple[str, ...] = ()  # names of options that it reads, besides groups and undefined
+    options: MetricOptions = DEFAULTS
+    answers: Answers = NOT_SAID
+
+    def __call__(
+        self, truth: Array, prediction: Array, weight: Array | None = None, groups: Array | None = None
+    ) -> float:
+        """Score predictions; see `score`."""
+        return self.score(truth, prediction, weight, groups)
+
+    def score(self, truth: Array, prediction: Array, weight: Array | None = None, groups: Array | None = None) -> float:
+        """Score predictions against the truth, in float64. NaN where a prediction is.
+
+        Args:
+            truth: (A, K).
+            prediction: (A, K).
+            weight: (A,) not below 0; an answer of weight 0 counts as absent.
+            groups: (A,) the group of each answer; read where options.groups is not "pooled".
+
+        Raises:
+            NotScorable: not defined on these answers.
+            UserError: values that it can't score, weights that it does not know.
+            ValueError: shapes that do not go together, no groups where they are needed.
+        """
+        if truth.shape != prediction.shape:
+            raise ValueError(f"{self.name}: truth is {truth.shape}, but prediction is {prediction.shape}")
+        kept = self._kept(len(truth), weight)
+        if kept is not None:
+            truth, prediction, weight = truth[kept], prediction[kept], None if weight is None else weight[kept]
+            groups = None if groups is None else groups[kept]
+        if not len(truth):
+            raise NotScorable(f"{self.name}: there is no answer to score.")
+        truth, prediction = truth.astype(np.float64), prediction.astype(np.float64)
+        if self.options.groups == "pooled":
+            return self._pooled(truth, prediction, weight)
+        if groups is None:
+            raise ValueError(f"{self.name} averages over groups and needs the group of each answer")
+        return averages.over_groups(self._pooled, self.options, groups)(truth, prediction, weight)
+
+    def _kept(self, count: int, weight: Array | None) -> Array | None:
+        """Check the weights, and return which answers have one, (A,) bool; None: all."""
+        if weight is None:
+            return None
+        if not self.weighted:
+            raise UserError(f"{self.name} has no weights of answers: drop data.weight, or take another metric.")
+        if weight.shape != (count,):
+            raise ValueError(f"{self.name}: weight must be ({count},), but is {weight.shape}")
+        if not (np.isfinite(weight).all() and (weight >= 0).all()):
+            raise UserError(f"{self.name}: weights must be finite and not below 0.")
+        return None if (weight > 0).all() else weight > 0
+
+    def _pooled(self, truth: Array, prediction: Array, weight: Array | None) -> float:
+        if (self.compute is not None or self.needs == "labels") and not np.isfinite(prediction).all():
+            return float("nan")
+        if self.compute is not None:
+            return float(self.compute(truth, prediction, weight))
+        each = self.loss(truth, prediction)
+        if weight is None:
+            return self.finish(float(np.mean(each)))
+        return self.finish(averages.weighted_mean(each.mean(axis=1), weight))
+
+    def cost(self, score: float) -> float:
+        """Return the score, or minus it, so that lower is better."""
+        return -score if self.higher_is_better else score
+
+    def is_better(self, score: float, other: float) -> bool:
+        """Return whether a score is better than another one; equal ones are not, nor is NaN."""
+        return self.cost(score) < self.cost(other)
+
+    def row_loss(self, truth: Array, prediction: Array) -> Array:
+        """Return a loss of each answer, (A,), for pictures: the metric's own, else the nearest thing that has one.
+
+        That is the log loss where predictions are probabilities, else the absolute error.
+        """
+        truth, prediction = truth.astype(np.float64), prediction.astype(np.float64)
+        if self.loss is not None:
+            each = self.loss(truth, prediction)
+        elif self._of_classes(truth.shape[1]):
+            each = losses.cross_entropy(truth, prediction, self.answers.exclusive(truth.shape[1]), self.options.clip)
+        else:
+            each = losses.absolute(truth, prediction)
+        return np.asarray(each.mean(axis=1))
+
+    def _of_classes(self, columns: int) -> bool:
+        """Return whether predictions are probabilities."""
+        if self.answers.kind:
+            return self.answers.kind in CLASSES
+        return self.kinds[0] in CLASSES or (columns > 1 and "multiclass" in self.kinds)
+
+    def trained_by_head(self, kind: Kind) -> str:
+        """Return the head, models/heads/, by which a network learns targets of this kind unless it names one."""
+        return HEADS.get(kind, self.trained_by)
+
+    def trained_by_objective(self, kind: Kind) -> str:
+        """Return LightGBM's objective for targets of this kind, unless the model names one."""
+        return OBJECTIVES.get(kind, self.trained_by)
