@@ -14,17 +14,23 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from foldline.features import family
+from foldline.features.autocorrelation import Autocorrelation
 from foldline.features.compartment import Compartment
 from foldline.features.compute import compute, series_chunks
+from foldline.features.correlation import Correlation
 from foldline.features.differences import Differences
 from foldline.features.family import Columns, Family, unknown_name
 from foldline.features.integral import Integral
 from foldline.features.lags import Lags
+from foldline.features.quantiles import Quantiles
 from foldline.features.raw import Raw
+from foldline.features.shape import Shape
+from foldline.features.spectrum import Spectrum
 from foldline.features.static import Static
 from foldline.features.stats import Stats
+from foldline.features.summary import Summary
 from foldline.features.time import Time
+from foldline.features.trend import Trend
 
 __all__ = ["FAMILIES", "Columns", "Family", "build", "compute", "series_chunks", "source_of"]
 
@@ -37,6 +43,14 @@ FAMILIES: dict[str, type[Family]] = {
     "stats": Stats,
     "static": Static,
     "compartment": Compartment,
+    # One value a series, on each of its rows:
+    "summary": Summary,
+    "quantiles": Quantiles,
+    "trend": Trend,
+    "autocorrelation": Autocorrelation,
+    "shape": Shape,
+    "spectrum": Spectrum,
+    "correlation": Correlation,
 }
 
 
@@ -57,9 +71,10 @@ def build(name: str, params: Mapping[str, object] | None = None) -> Family:
 
 
 def source_of(name: str) -> list[Path]:
-    """Return the files whose text decides what the family `name` computes: its own, family.py and compute.py.
+    """Return the files whose text decides what the family `name` computes: its own, those of its bases, and compute.py.
 
     Cache keys hash their text, so that changed code makes features anew.
     """
-    modules = (FAMILIES[name].__module__, family.__name__, compute.__module__)
+    classes = [base for base in FAMILIES[name].__mro__ if issubclass(base, Family)]
+    modules = [*(base.__module__ for base in classes), compute.__module__]
     return [Path(str(sys.modules[module].__file__)) for module in modules]

@@ -5,7 +5,10 @@ series) and, where it has parameters, some tables in TABLES. Run: ./run.sh test 
 """
 
 import os
+from cmath import exp
 from collections.abc import Callable, Iterator
+from itertools import combinations, pairwise
+from math import pi, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,13 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "stats": [{"columns": ["valve", "flow"]}],
     "static": [{"pairs": False}],
     "compartment": [{"flow": ["flow", "valve"]}],
+    "summary": [{"inputs": ["valve"], "last": [0, 1, 2, 7, 40]}],
+    "quantiles": [{"inputs": ["valve", "flow"], "levels": [0, 0.1, 1], "last": [5, 0]}],
+    "trend": [{"last": [3, 10]}],
+    "autocorrelation": [{"lags": [1, 50], "last": [0, 4]}],
+    "shape": [{"inputs": ["flow"], "last": [1, 3, 12]}],
+    "spectrum": [{"edges": [0.1, 0.25, 0.4], "last": [0, 6]}],
+    "correlation": [{"pairs": 1, "last": [0, 2, 9]}],
 }
 # Parameters that must be set for the roles above, because their defaults name columns of the ventilator competition.
 REQUIRED: dict[str, dict[str, Any]] = {"compartment": {"resistance": "ward", "compliance": "ward"}}
@@ -112,6 +122,119 @@ def compartment(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
         yield [sum(flowed[: t + 1]) / s[family.compliance][t] for t in range(len(s[x]))]
 
 
+def windows(s: Series, family: Any) -> Iterator[Series]:
+    for last in family.last or (0,):
+        yield {name: values[-last:] for name, values in s.items()}
+
+
+def on_each_row(s: Series, values: Iterator[float]) -> Iterator[Feature]:
+    for value in values:
+        yield [float(value)] * len(next(iter(s.values())))
+
+
+def deviations(values: list[Any]) -> list[float]:
+    """Differences to the mean; exactly 0 for a constant."""
+    return [0.0] * len(values) if len(set(values)) == 1 else [v - sum(values) / len(values) for v in values]
+
+
+def share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def summary(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    def of() -> Iterator[float]:
+        for window in windows(s, family):
+            yield len(window[roles.order])
+            for x in family.inputs or roles.inputs:
+                v = window[x]
+                mean = sum(v) / len(v)
+                yield from (mean, sqrt(sum(d * d for d in deviations(v)) / len(v)), min(v), max(v), v[0], v[-1])
+                yield from (v[-1] - mean, sum(abs(b - a) for a, b in pairwise(v)))
+
+    return on_each_row(s, of())
+
+
+def quantiles(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    return on_each_row(
+        s,
+        (
+            float(np.quantile(window[x], level))
+            for window in windows(s, family)
+            for x in family.inputs or roles.inputs
+            for level in family.levels
+        ),
+    )
+
+
+def trend(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    def of() -> Iterator[float]:
+        for window in windows(s, family):
+            hours = window[roles.order]
+            for x in family.inputs or roles.inputs:
+                v = window[x]
+                slope, start = np.polyfit(np.array(hours) - hours[0], v, 1) if len(v) > 1 else (0.0, v[0])
+                off = [value - start - slope * (hour - hours[0]) for value, hour in zip(v, hours, strict=True)]
+                yield from (slope, start, sqrt(sum(d * d for d in off) / len(v)))
+
+    return on_each_row(s, of())
+
+
+def autocorrelation(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    def of() -> Iterator[float]:
+        for window in windows(s, family):
+            for x in family.inputs or roles.inputs:
+                d = deviations(window[x])
+                for lag in family.lags:
+                    yield share(sum(d[t] * d[t - lag] for t in range(lag, len(d))), sum(v * v for v in d))
+
+    return on_each_row(s, of())
+
+
+def shape(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    def of() -> Iterator[float]:
+        for window in windows(s, family):
+            for x in family.inputs or roles.inputs:
+                v = window[x]
+                above = [d > 0 for d in deviations(v)]
+                yield sum(v[t - 1] < v[t] > v[t + 1] for t in range(1, len(v) - 1))
+                yield sum((a > 0) != (b > 0) for a, b in pairwise(v))
+                yield sum(a != b for a, b in pairwise(above))
+                yield max(len(run) for run in "".join(".^"[a] for a in above).split("."))
+                yield share(v.index(max(v)), len(v) - 1)
+                yield share(v.index(min(v)), len(v) - 1)
+
+    return on_each_row(s, of())
+
+
+def spectrum(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    def of() -> Iterator[float]:
+        for window in windows(s, family):
+            for x in family.inputs or roles.inputs:
+                d = deviations(window[x])
+                energy = {  # of the whole transform: each frequency and its mirror image
+                    k / len(d): abs(sum(v * exp(-2j * pi * k * t / len(d)) for t, v in enumerate(d))) ** 2
+                    for k in range(1, len(d))
+                }
+                folded = [(min(f, 1 - f), e) for f, e in energy.items()]
+                total = sum(energy.values())
+                for low, high in pairwise(family.edges):
+                    yield share(sum(e for f, e in folded if low <= round(f, 12) < high or f == high == 0.5), total)
+                yield share(sum(f * e for f, e in folded), total)
+
+    return on_each_row(s, of())
+
+
+def correlation(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    def of() -> Iterator[float]:
+        for window in windows(s, family):
+            for x, y in list(combinations(family.inputs or roles.inputs, 2))[: family.pairs]:
+                a, b = deviations(window[x]), deviations(window[y])
+                both = sqrt(sum(v * v for v in a)) * sqrt(sum(v * v for v in b))
+                yield share(sum(v * w for v, w in zip(a, b, strict=True)), both)
+
+    return on_each_row(s, of())
+
+
 REFERENCES: dict[str, Callable[[Series, Any, Columns], Iterator[Feature]]] = {
     "raw": raw,
     "time": time,
@@ -121,6 +244,13 @@ REFERENCES: dict[str, Callable[[Series, Any, Columns], Iterator[Feature]]] = {
     "stats": stats,
     "static": static,
     "compartment": compartment,
+    "summary": summary,
+    "quantiles": quantiles,
+    "trend": trend,
+    "autocorrelation": autocorrelation,
+    "shape": shape,
+    "spectrum": spectrum,
+    "correlation": correlation,
 }
 
 
