@@ -11,6 +11,7 @@ import pytest
 
 from foldline.core.errors import Finding
 from foldline.data.roles import DataConfig
+from foldline.data.table import Table
 from foldline.data.target_range import TargetRange
 from foldline.output import submission
 from foldline.run.ledger import Origin
@@ -21,12 +22,21 @@ GOOD = pl.DataFrame({"id": [3, 1, 2], "y": [1.2345, 2.5, 3.5], "z": [0.1234, 0.7
 EXPECTED = [TargetRange(0.0, 4.0, False), TargetRange(-1.0, 1.0, False)]
 
 
+def table(ids: pl.Series, file_rows: np.ndarray | None = None) -> Table:
+    """A test table of one series with these row ids."""
+    frame = pl.DataFrame({"id": ids, "k": 1, "t": np.arange(len(ids)), "x": 0.0})
+    return Table(Path("test.csv"), DATA, frame, np.array([len(ids)]), file_rows)
+
+
 def verdict(tmp_path: Path, content: pl.DataFrame | bytes, sample: pl.DataFrame | None = SAMPLE) -> list[str]:
     """The gate's findings on a file."""
     path = tmp_path / "submission.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.write_csv().encode())
+    ids = SAMPLE["id"] if sample is None else sample["id"]
+    if sample is None and isinstance(content, pl.DataFrame) and "id" in content.columns:
+        ids = content["id"]
     try:
-        submission.check(DATA, path, sample, EXPECTED)
+        submission.check(table(ids), path, sample, EXPECTED)
     except Finding as finding:
         first, *listed = str(finding).splitlines()
         assert first == f"{path} is refused by the submission gate:"
@@ -83,18 +93,18 @@ def test_targets_of_few_digits_allow_predictions_of_few(tmp_path: Path) -> None:
     assert [TargetRange.of(values)[0].coarse for values in (coarse, fine)] == [True, False]
     path = tmp_path / "s.csv"
     with_values("y", [1.0, 2.0, 3.0]).write_csv(path)
-    submission.check(DATA, path, SAMPLE, [TargetRange(0.0, 4.0, True), EXPECTED[1]])
+    submission.check(table(SAMPLE["id"]), path, SAMPLE, [TargetRange(0.0, 4.0, True), EXPECTED[1]])
 
 
 def test_it_is_built_in_the_samples_rows_and_columns() -> None:
-    test = pl.DataFrame({"id": [1, 2, 3]})
+    test = table(pl.Series([1, 2, 3]))
     values = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
-    built = submission.build(DATA, test, values, SAMPLE.select("z", "id", "y"))
+    built = submission.build(test, values, SAMPLE.select("z", "id", "y"))
     assert built.columns == ["z", "id", "y"] and built.rows() == [(30.0, 3, 3.0), (10.0, 1, 1.0), (20.0, 2, 2.0)]
-    assert submission.build(DATA, test, values, None).rows() == [(1, 1.0, 10.0), (2, 2.0, 20.0), (3, 3.0, 30.0)]
+    assert submission.build(test, values, None).rows() == [(1, 1.0, 10.0), (2, 2.0, 20.0), (3, 3.0, 30.0)]
 
 
-def publish(home: Path, table: pl.DataFrame) -> Path:
+def publish(home: Path, written: pl.DataFrame) -> Path:
     origin = Origin(
         config="mine",
         config_hash="c0",
@@ -104,7 +114,7 @@ def publish(home: Path, table: pl.DataFrame) -> Path:
         out_of_fold=0.123456789,
         simulated=False,
     )
-    return submission.publish(DATA, origin, home / "runs" / "draft.csv", table, SAMPLE, EXPECTED)
+    return submission.publish(table(SAMPLE["id"]), origin, home / "runs" / "draft.csv", written, SAMPLE, EXPECTED)
 
 
 def ledger(home: Path) -> list[dict[str, str]]:
@@ -138,9 +148,9 @@ def test_a_refused_file_reaches_neither_folder_nor_ledger(home: Path) -> None:
 
 
 def test_without_a_sample_rows_come_in_the_order_of_the_test_file() -> None:
-    grouped = pl.DataFrame({"id": [10, 30, 20]})  # the file has 10, 20, 30
+    grouped = table(pl.Series([10, 30, 20]), np.array([0, 2, 1]))  # the file has 10, 20, 30
     values = np.array([[1.0, 0.1], [3.0, 0.3], [2.0, 0.2]])
-    built = submission.build(DATA, grouped, values, None, np.array([0, 2, 1]))
+    built = submission.build(grouped, values, None)
     assert built.rows() == [(10, 1.0, 0.1), (20, 2.0, 0.2), (30, 3.0, 0.3)]
 
 
@@ -155,8 +165,8 @@ def test_ids_with_leading_zeros_are_compared_as_printed(tmp_path: Path) -> None:
 
 def test_ids_are_written_as_the_sample_prints_them() -> None:
     """A test table holds them in their normal form."""
-    test = pl.DataFrame({"id": [1, 2, 3]})
+    test = table(pl.Series([1, 2, 3]))
     sample = pl.DataFrame({"z": [0.0] * 3, "id": ["3.0", " 1", "2"], "y": [0.0] * 3})
-    got = submission.build(DATA, test, np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]), sample)
+    got = submission.build(test, np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]), sample)
     assert got.rows() == [(30.0, "3.0", 3.0), (10.0, " 1", 1.0), (20.0, "2", 2.0)]
     assert got.columns == ["z", "id", "y"]

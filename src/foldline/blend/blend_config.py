@@ -22,7 +22,19 @@ Method = Literal[
 ]
 
 CANDIDATES: tuple[Method, ...] = (  # all but optuna: it searches for what lad (and nnls, of squares) find exactly
-    *("best-member", "mean", "logit", "median", "trimmed-mean", "spread", "hill-climb", "nnls", "lad", "ridge", "lightgbm"),
+    *(
+        "best-member",
+        "mean",
+        "logit",
+        "median",
+        "trimmed-mean",
+        "spread",
+        "hill-climb",
+        "nnls",
+        "lad",
+        "ridge",
+        "lightgbm",
+    ),
 )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldline.data.metrics import Metric
+from foldline.data.metrics import Metric, NotScorable
 
 PARTS = 5  # of a single fold's series
 
@@ -62,8 +62,15 @@ class BlendRows:
 
     def cost(self, values: np.ndarray) -> float:
         """Score them such that lower is better; infinite where the metric is not defined on these rows."""
-        cost = self.metric.cost(self.score(values))
+        cost = self.metric.cost(self.score_or_nan(values))
         return cost if np.isfinite(cost) else np.inf
+
+    def score_or_nan(self, values: np.ndarray) -> float:
+        """Score predictions, (R, K); NaN where the metric is not defined on these rows, as an AUC of one class."""
+        try:
+            return self.score(values)
+        except NotScorable:
+            return float("nan")
 
     @property
     def cv_parts(self) -> np.ndarray:

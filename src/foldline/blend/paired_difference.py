@@ -40,7 +40,7 @@ def resampled_costs(rows: BlendRows, values: np.ndarray) -> np.ndarray:
         drawn = rng.integers(0, len(starts), len(starts))
         within = np.arange(lengths[drawn].sum()) - np.repeat(np.cumsum(lengths[drawn]) - lengths[drawn], lengths[drawn])
         chosen = order[np.repeat(starts[drawn], lengths[drawn]) + within]
-        costs.append(rows.metric.cost(rows.metric(rows.y[chosen], values[chosen])))
+        costs.append(rows.metric.cost(rows.where(chosen).score_or_nan(values[chosen])))
     return np.asarray(costs)
 
 

@@ -88,9 +88,7 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     return sample.with_columns(identity.whole(sample[data.id])).select(names)
 
 
-def load_test(
-    data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()
-) -> tuple[Table, pl.DataFrame | None]:
+def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()) -> tuple[Table, pl.DataFrame | None]:
     """Read and check only the test table and the sample submission: what inference needs.
 
     levels, classes: of the training table.

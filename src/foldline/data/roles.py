@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from foldline.data.metrics.options import MetricChoice, MetricOptions
+
 FOLD = "fold"  # column of a fold file, beside the key
 HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
 
@@ -43,6 +45,7 @@ class DataConfig:
     scored: str = ""  # SQL condition on a row's own key, order, inputs and static: which rows count; empty: all
     answer: Literal["", "label", "probability"] = ""  # what is submitted for one label; empty: what the metric needs
     metric: str = ""  # the competition's; the default loss of models follows it. Empty: "mae", for numbers only
+    metric_options: MetricOptions = field(default_factory=MetricOptions)  # how it averages, and its parameters
     # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
     # way to fill the mask `known` of (row, target): see known_start.py.
     observed: int = 0
@@ -113,6 +116,10 @@ class DataConfig:
     def simulated(self) -> bool:
         """Whether the data are simulated, not read from a folder or zip."""
         return self.source == "simulate"
+
+    def metric_choice(self, classes: int) -> MetricChoice:
+        """Return what the metric is made of. classes: number of labels that the target has; 0: none."""
+        return MetricChoice(self.metric, self.metric_options, self.kind, classes)
 
     def roles(self) -> dict[str, object]:
         """Return what a model's weights depend on: never where the files lie."""

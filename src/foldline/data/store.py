@@ -12,13 +12,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from foldline.core import artefacts, files
+from foldline.data.metrics import Kind
 
 MARK = "meta.json"  # says what is in a store, with the checksums of its files
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTask:
+    """What a store knows of its answers (task.py): numbers at every step, unless it says otherwise."""
+
+    level: Literal["step", "series"] = "step"
+    kind: Kind = "regression"
+    columns: tuple[str, ...] = ()  # (K,) names of the columns
+    classes: int = 0  # number of labels of a target that has any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +44,12 @@ class Store:
     scored: np.ndarray  # (A,) bool, answers that the metric counts
     y: np.ndarray  # (A, K) float64 targets, 0 where they are not known
     known: np.ndarray  # (A, K) bool, whether a target's value is given; of a test table only the known start
-    task: dict[str, Any]  # level, kind, columns (K names) and classes (their number) of an answer
     labelled: bool  # a training table
     observed: int  # leading steps of each series whose targets are given in test tables, too (data.observed)
     fingerprint: str  # of the table it was made from
     levels: tuple[int, ...]  # (S,) number of known values of each static column
     of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
+    task: StoredTask = StoredTask()  # what an answer is
 
     @property
     def keys(self) -> np.ndarray:
@@ -63,7 +74,7 @@ class Store:
     @property
     def on_series(self) -> bool:
         """Whether there is one answer a series."""
-        return bool(self.task["level"] == "series")
+        return bool(self.task.level == "series")
 
     @cached_property
     def answers_of_series(self) -> np.ndarray:
@@ -99,7 +110,7 @@ class Store:
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Return the features of some rows, (r, F) float32: one copy of just these."""
         flat = self.dense.reshape(-1, len(self.names))  # a view: nothing is read yet
-        series = np.searchsorted(self.offsets, rows, side="right") - 1  # not np.repeat: it would be as long as the table
+        series = np.searchsorted(self.offsets, rows, side="right") - 1  # np.repeat would be as long as the table
         return np.asarray(flat[series * self.dense.shape[1] + rows - self.offsets[series]])
 
     def features_padded(self, series: np.ndarray, steps: int) -> np.ndarray:
@@ -149,7 +160,7 @@ def open_store(path: Path) -> Store:
         known=arrays.get("known", np.broadcast_to(meta["labelled"], shape)),
         labelled=meta["labelled"],
         observed=meta["observed"],
-        task=meta["task"],
+        task=StoredTask(**{**meta["task"], "columns": tuple(meta["task"]["columns"])}),
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),
         of_static=tuple(meta["of_static"]),

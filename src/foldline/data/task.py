@@ -25,6 +25,7 @@ import polars as pl
 
 from foldline.core.errors import UserError, shortened
 from foldline.data import identity, metrics
+from foldline.data.metrics import Metric
 from foldline.data.roles import DataConfig
 
 WITH_LABELS = ("binary", "multiclass", "ordinal")  # kinds whose target is one column of labels
@@ -77,11 +78,16 @@ class Task:
         return self.data.kind == "regression"
 
     @property
+    def metric(self) -> Metric:
+        """The competition's metric."""
+        return metrics.metric(*self.data.metric_choice(len(self.classes)))
+
+    @property
     def submits_labels(self) -> bool:
         """Whether a submission holds a label for each answer: data.answer, else what the metric needs."""
         if self.data.answer:
             return self.data.answer == "label"
-        return self.data.kind in WITH_LABELS and metrics.metric(self.data.metric).needs == "labels"
+        return self.data.kind in WITH_LABELS and self.metric.needs == "labels"
 
     @cached_property
     def _codes(self) -> dict[str, int]:

@@ -19,7 +19,7 @@ from foldline.core.overrides import with_overrides
 from foldline.data import featurize
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.folds import FoldsConfig
-from foldline.data.metrics import METRICS
+from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_tables
 from foldline.fit.scaler import KINDS
@@ -201,13 +201,12 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     made = {key: strict_tables.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
     if made["features"].scaler not in KINDS:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
-    if made["data"].metric not in METRICS:
-        raise unknown("metric", made["data"].metric, METRICS, f"{where}: data.metric")
+    metric(*made["data"].metric_choice(0))  # refuses one that is unknown, or does not score this kind of target
     if made["post"].decode and len(made["data"].target) != 1:
         raise UserError(
             f"{where}: post.decode = true needs one target, but data.target has {len(made['data'].target)}."
         )
-    models = model_tables.parse(tables["model"], made["train"], made["data"].metric, where)
+    models = model_tables.parse(tables["model"], made["train"], made["data"], where)
     return Config(name=name, models=models, **made)
 
 

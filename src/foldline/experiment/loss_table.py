@@ -44,7 +44,10 @@ class LossTable:
 
     def losses(self, truth: np.ndarray, predicted: np.ndarray, metric: Metric) -> np.ndarray:
         """Sum losses: (N, P, E). truth, predicted: (all rows, K)."""
-        each = metric.loss(truth[self.scored], predicted[self.scored]).sum(axis=-1)  # (R,)
+        if metric.loss is None:  # the nearest thing to a loss, for pictures and slices
+            each = metric.row_loss(truth[self.scored], predicted[self.scored]) * truth.shape[1]
+        else:
+            each = metric.loss(truth[self.scored], predicted[self.scored]).sum(axis=-1)  # (R,)
         return np.bincount(self.place, weights=each, minlength=self.counts.size).reshape(self.counts.shape)
 
 

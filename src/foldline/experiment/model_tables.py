@@ -9,6 +9,7 @@ from foldline import models
 from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import metric
+from foldline.data.roles import DataConfig
 from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
@@ -19,12 +20,12 @@ COMMON_KEYS = ("name", "label", "train", "teacher", "pretrain")  # of every [[mo
 USED_BY_ROWS = {"threads", "seeds", "watch"}  # keys of [train] that matter to models of rows (LightGBM)
 
 
-def parse(tables: Any, train: TrainConfig, metric_name: str, where: str) -> tuple[ModelConfig, ...]:
+def parse(tables: Any, train: TrainConfig, data: DataConfig, where: str) -> tuple[ModelConfig, ...]:
     """Check the [[model]] tables and resolve them.
 
     Args:
         train: the config's [train], which a model's `train` changes.
-        metric_name: the competition's metric, whose loss is the default.
+        data: its metric and kind of target decide the default loss.
         where: the file, for messages.
 
     Raises:
@@ -34,7 +35,7 @@ def parse(tables: Any, train: TrainConfig, metric_name: str, where: str) -> tupl
         raise UserError(f"{where}: model must be a list of tables: write [[model]], with two brackets.")
     made: list[ModelConfig] = []
     for number, table in enumerate(tables):
-        model = _model(table, train, metric_name, f"{where}: model[{number}]")
+        model = _model(table, train, data, f"{where}: model[{number}]")
         if "label" not in table:
             same = sum(other.name == model.name for other in made)
             model = replace(model, label=f"{model.name}-{same + 1}") if same else model
@@ -45,11 +46,11 @@ def parse(tables: Any, train: TrainConfig, metric_name: str, where: str) -> tupl
     return tuple(made)
 
 
-def _model(table: dict[str, Any], train: TrainConfig, metric_name: str, where: str) -> ModelConfig:
+def _model(table: dict[str, Any], train: TrainConfig, data: DataConfig, where: str) -> ModelConfig:
     name = strict_tables.convert(str, table.get("name", ""), f"{where}.name")
     if name not in models.MODELS:
         raise unknown("model", name, models.MODELS, where)
-    params = _params(table, models.MODELS[name].config, metric_name, where)
+    params = _params(table, models.MODELS[name].config, data, where)
     own = _own_train(table.get("train", {}), name, train, where)
     model = ModelConfig(
         name=name,
@@ -63,7 +64,7 @@ def _model(table: dict[str, Any], train: TrainConfig, metric_name: str, where: s
     return model
 
 
-def _params(table: dict[str, Any], kind: Any, metric_name: str, where: str) -> dict[str, Any]:
+def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> dict[str, Any]:
     """Check a model's parameters, and fill in its defaults. kind: the config class of the model."""
     params = {key: value for key, value in table.items() if key not in COMMON_KEYS}
     known = [*COMMON_KEYS, *(f.name for f in fields(kind) if f.init)]
@@ -71,7 +72,7 @@ def _params(table: dict[str, Any], kind: Any, metric_name: str, where: str) -> d
         if key not in known:
             raise unknown("key", key, known, where)
     model_sizes.check(table["name"], params, where)
-    built = _with_loss_of_metric(strict_tables.build(kind, params, where), params, metric_name)
+    built = _with_loss_of_metric(strict_tables.build(kind, params, where), params, data)
     for part, registry in kind.parts.items():
         value = getattr(built, part)
         if isinstance(value, dict):
@@ -83,13 +84,13 @@ def _params(table: dict[str, Any], kind: Any, metric_name: str, where: str) -> d
     return plain
 
 
-def _with_loss_of_metric(built: Any, table: dict[str, Any], metric_name: str) -> Any:
+def _with_loss_of_metric(built: Any, table: dict[str, Any], data: DataConfig) -> Any:
     """Replace the default loss, L1, by that of the competition's metric, where the model's table names no loss."""
-    loss = metric(metric_name).trained_by
+    chosen = metric(*data.metric_choice(0))
     if "objective" not in table and getattr(built, "objective", "") == "l1":
-        return replace(built, objective=loss)
+        return replace(built, objective=chosen.trained_by_objective(data.kind))
     if "head" not in table and getattr(built, "head", {}).get("kind") == "l1":
-        return replace(built, head={**built.head, "kind": loss})
+        return replace(built, head={**built.head, "kind": chosen.trained_by_head(data.kind)})
     return built
 
 

@@ -127,7 +127,7 @@ def _check_networks(config: Config, train: Store) -> dict[str, int]:
     Returns:
         label -> bytes of a cell's weights.
     """
-    features, numbers = len(train.names), train.task["kind"] == "regression"
+    features, numbers = len(train.names), train.task.kind == "regression"
     grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if numbers else None
     # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
     plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), train, grids)
@@ -205,13 +205,14 @@ def run_cells(
         terminal.say("all cells are finished: nothing to train")
         return config.track
     files.require_space(predicted_bytes(waiting), "storing the cells' predictions")
-    name = config.data.metric
     with open_tracker(config.track, config.name, folder, verb) as tracker, cell_bars(terminal, waiting) as bars:
 
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
             if kind == "done" and job.train is not None:
-                score = held_out_score(job.cell, store.open_store(job.train), metric(name))
-                values = {**values, "metric": name, "held_out": score}
+                data = store.open_store(job.train)
+                scored_by = metric(*config.data.metric_choice(data.task.classes))
+                held_out = held_out_score(job.cell, data, scored_by)
+                values = {**values, "metric": config.data.metric, "held_out": held_out}
             tracker.event(job.cell, kind, values)
             bars.event(job, kind, values)
 

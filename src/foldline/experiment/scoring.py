@@ -110,13 +110,13 @@ def combine(
         blended=blended,
         scores={name: _by_fold(values, rows, folds.k) for name, values in steps.items()},
         by_target={name: _by_target(values, rows) for name, values in steps.items()},
-        targets=tuple(store.task["columns"]) if rows.kind in ("regression", "multilabel") else (),
+        targets=tuple(store.task.columns) if rows.kind in ("regression", "multilabel") else (),
         blend=fitted,
         grids=_grids_of_all_rows(config, nested, rows),
         rows=rows,
         nested=nested,
         comparison=comparison,
-        interval=metrics.interval(rows.metric, rows.y, final, rows.series),
+        interval=metrics.score_interval(rows.metric, rows.y, final, rows.series)[:2],
     )
 
 
@@ -138,8 +138,8 @@ def blend_rows(
         y=np.asarray(store.y[scored]),
         fold=folds.assignment[series],
         series=series,
-        metric=metrics.metric(config.data.metric),
-        kind=store.task["kind"],
+        metric=metrics.metric(*config.data.metric_choice(store.task.classes)),
+        kind=store.task.kind,
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
     )
     return rows, predictions
@@ -167,8 +167,8 @@ def _snaps(config: Config, rows: BlendRows) -> bool:
 
 def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
     """Score in each of the k folds, each of which has scored rows, then over all rows."""
-    each = [rows.metric(rows.y[rows.fold == number], values[rows.fold == number]) for number in range(k)]
-    return [*each, rows.metric(rows.y, values)]
+    each = [rows.where(rows.fold == number).score_or_nan(values[rows.fold == number]) for number in range(k)]
+    return [*each, rows.score(values)]
 
 
 def _by_target(values: np.ndarray, rows: BlendRows) -> list[float]:

@@ -90,13 +90,13 @@ def fit(kind: str, data: Store, series: np.ndarray, seed: int) -> Scaler:
         x[chunk] = data.features(rows[chunk])
     center, scale = _statistics(kind, x)
     del x
-    if data.task["kind"] != "regression":
+    if data.task.kind != "regression":
         return unscaled_targets(center, scale, data)
     targets = np.asarray(data.y[_sampled_answers(data, series, max(1, SAMPLE_TARGETS // data.targets), rng)])
     y_center = np.median(targets, axis=0)
     y_scale = np.abs(targets - y_center).mean(axis=0)
     y_scale, grids = np.where(y_scale > 0, y_scale, 1.0), tuple(detect_grids(targets))
-    return Scaler(center, scale, y_center, y_scale, grids, level=data.task["level"])
+    return Scaler(center, scale, y_center, y_scale, grids, level=data.task.level)
 
 
 def unscaled_targets(
@@ -105,9 +105,7 @@ def unscaled_targets(
     """Make a scaler that leaves targets as they are. center, scale: (F,) of the features; grids: (K,), None: none."""
     task, count = data.task, data.targets
     grids = (None,) * count if grids is None else grids
-    return Scaler(
-        center, scale, np.zeros(count), np.ones(count), grids, task["kind"], task["classes"], task["level"]
-    )
+    return Scaler(center, scale, np.zeros(count), np.ones(count), grids, task.kind, task.classes, task.level)
 
 
 def _sampled_answers(data: Store, series: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

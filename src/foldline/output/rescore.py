@@ -16,7 +16,7 @@ import polars as pl
 
 from foldline.core.errors import UserError
 from foldline.data import identity, readers, scored_rows, static_levels
-from foldline.data.metrics import interval, metric
+from foldline.data.metrics import metric, score_interval
 from foldline.data.roles import DataConfig
 
 USAGE = "Usage"  # column of a solution file: the leaderboard that a row counts for
@@ -134,6 +134,6 @@ def _scored(data: DataConfig, part: str, rows: pl.DataFrame) -> Scored:
     low = high = float("nan")
     if data.key in rows.columns:
         series = rows[data.key].rank("dense").to_numpy().astype(np.int64) - 1
-        low, high = interval(chosen, chosen.loss(truth, predicted), series)
-    each = tuple(chosen(truth[:, target], predicted[:, target]) for target in range(truth.shape[1]))
+        low, high, *_ = score_interval(chosen, truth, predicted, series)
+    each = tuple(chosen(truth[:, [target]], predicted[:, [target]]) for target in range(truth.shape[1]))
     return Scored(part, rows.height, chosen(truth, predicted), low, high, each)

@@ -62,5 +62,5 @@ def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, A
         "scaler": "none" if model.on_rows else inputs.features.scaler,
         "engine": engine_of(model),
         "seed": seed,
-        **({"metric": metrics.key_of(inputs.data.metric)} if model.watched_share else {}),
+        **({"metric": metrics.key_of(*inputs.metric)} if model.watched_share else {}),
     }

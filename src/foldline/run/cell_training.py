@@ -150,7 +150,7 @@ def _pseudo_labelled(cell: Cell, job: Job) -> list[LabelledSeries]:
 
 def _new_estimator(cell: Cell, fitted: Scaler | None) -> Estimator:
     """Make the cell's estimator, not fitted yet. fitted: a network's scaler; None: trees, which need none."""
-    model, watched_by = cell.model, None if cell.metric is None else metric(cell.metric)
+    model, watched_by = cell.model, None if cell.metric is None else metric(*cell.metric)
     if fitted is None:
         return BoostingCell(model.name, model.params, model.train, watched_by)
     return NetworkCell(model.name, model.params, model.train, fitted, watched_by)

@@ -20,6 +20,7 @@ import numpy as np
 
 from foldline import models
 from foldline.core import artefacts, files
+from foldline.data.metrics import MetricChoice
 from foldline.data.store import open_store
 from foldline.fit import boosting_cell, trainer
 from foldline.fit.pretraining import PretrainConfig
@@ -64,7 +65,7 @@ class Cell:
     start: Cell | None = None  # pre-training cell whose weights are the first ones
     teachers: tuple[Cell, ...] = ()  # whose test predictions are its pseudo-labels; of the same fold
     pretraining_store: Path | None = None  # the store of a pre-training cell's own series; such a cell predicts nothing
-    metric: str | None = None  # name of the competition's metric, by which watched series are scored, if there are any
+    metric: MetricChoice | None = None  # the competition's, by which watched series are scored, if there are any
 
     @property
     def key(self) -> str:

@@ -74,7 +74,7 @@ def _boosting_s(cell: Cell, store: Store, count: int) -> float:
     series, model = np.arange(min(count, SERIES)), cell.model
 
     def measure(rounds: int) -> float:
-        metric = None if cell.metric is None else metrics.metric(cell.metric)
+        metric = None if cell.metric is None else metrics.metric(*cell.metric)
         trees = boosting_cell.BoostingCell(model.name, {**model.params, "rounds": rounds}, model.train, metric)
         began = time.perf_counter()
         trees.fit(store, series, 0, lambda kind, **values: None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.folds import Folds
+from foldline.data.metrics import MetricChoice
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
 from foldline.fit.pretraining import PretrainConfig
@@ -23,3 +24,8 @@ class PlanInputs:
     test: str = ""  # fingerprint of the test table
     exact: str = ""  # what the exact rows of the test table hash to, where a teacher gives them
     pretraining_data: Callable[[PretrainConfig, int | None], Store] | None = None  # series to pre-train a fold's cells
+
+    @property
+    def metric(self) -> MetricChoice:
+        """What the competition's metric is made of."""
+        return self.data.metric_choice(self.train.task.classes)

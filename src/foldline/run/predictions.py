@@ -9,7 +9,7 @@ import numpy as np
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.data.metrics import Metric
+from foldline.data.metrics import Metric, NotScorable
 from foldline.data.store import Store
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.network_cell import NetworkCell
@@ -65,10 +65,13 @@ def _mean_of_held_out(store: Store, stored: Sequence[tuple[Cell, Path]]) -> np.n
 
 
 def held_out_score(cell: Cell, store: Store, metric: Metric) -> float | None:
-    """Score a finished cell on the series it held out, before any post-processing; None where it held out none."""
+    """Score a finished cell on the series it held out, before any post-processing; None where that is not defined."""
     cell.refuse_damaged()
     answers = store.answers(files.read_array(cell.folder / "held_out.npy"))
     scored = store.scored[answers]
     if not scored.any():
         return None
-    return metric(store.y[answers[scored]], files.read_array(cell.folder / "out_of_fold.npy")[scored])
+    try:
+        return metric(store.y[answers[scored]], files.read_array(cell.folder / "out_of_fold.npy")[scored])
+    except NotScorable:
+        return None

@@ -21,7 +21,15 @@ from foldline.data.metrics.contract import Metric
 from foldline.data.metrics.intervals import Interval, bootstrap, interval, score_interval
 from foldline.data.metrics.kaggle_file import KaggleFile, from_file
 from foldline.data.metrics.kaggle_frames import frames
-from foldline.data.metrics.options import DEFAULTS, NOT_SAID, Answers, Kind, MetricOptions, NotScorable
+from foldline.data.metrics.options import (
+    DEFAULTS,
+    NOT_SAID,
+    Answers,
+    Kind,
+    MetricChoice,
+    MetricOptions,
+    NotScorable,
+)
 
 __all__ = [
     "METRICS",
@@ -30,6 +38,7 @@ __all__ = [
     "KaggleFile",
     "Kind",
     "Metric",
+    "MetricChoice",
     "MetricOptions",
     "NotScorable",
     "bootstrap",
@@ -94,7 +103,7 @@ def metric(name: str, options: MetricOptions = DEFAULTS, kind: Kind | Literal[""
     """
     if name not in METRICS:
         raise UserError(f"{unknown('metric', name, METRICS, 'data.metric')} {WAYS}.")
-    if options == DEFAULTS and not kind and not classes:
+    if options == DEFAULTS and kind in ("", "regression") and kind in ("", *METRICS[name].kinds):
         return METRICS[name]
     made = _made(name, options, Answers(kind, classes))
     if kind and kind not in made.kinds:

@@ -26,6 +26,15 @@ class NotScorable(UserError):
     """
 
 
+class MetricChoice(NamedTuple):
+    """What a metric is made of, in the order of `metric`'s arguments; small enough to be sent to a worker."""
+
+    name: str
+    options: MetricOptions
+    kind: Kind
+    classes: int  # number of labels; 0: the target has none
+
+
 class Answers(NamedTuple):
     """What the K columns of truth and prediction are."""
 

@@ -19,7 +19,7 @@ from foldline.blend.members import Member
 from foldline.core import files
 from foldline.data.exact_rows import Exact
 from foldline.data.loading import Competition
-from foldline.data.metrics import Metric, metric
+from foldline.data.metrics import Metric
 from foldline.data.store import Store
 from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
@@ -85,7 +85,7 @@ class ReportData:
 
     @property
     def metric(self) -> Metric:
-        return metric(self.config.data.metric)
+        return self.competition.task.metric
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -140,7 +140,7 @@ class ReportData:
     def _error(self, values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
         """Compute the metric over the scored rows of each group. group: (R,) int64, below `groups`."""
         scored = self.train.scored
-        loss = self.metric.loss(self.truth[scored], values[scored]).mean(axis=1)
+        loss = self.metric.row_loss(self.truth[scored], values[scored])
         count = np.bincount(group[scored], minlength=groups)
         mean = np.where(count > 0, np.bincount(group[scored], loss, groups) / np.maximum(count, 1), np.nan)
         return np.array([self.metric.finish(value) for value in mean])
