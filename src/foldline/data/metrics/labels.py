@@ -35,7 +35,7 @@ def accuracy(options: MetricOptions, answers: Answers) -> Metric:
         wrong = truth != decided(prediction, answers)
         if answers.exclusive(truth.shape[1]):
             return losses.of_rows(wrong.any(axis=1).astype(np.float64), truth.shape[1])
-        return wrong.astype(np.float64)
+        return np.asarray(wrong, dtype=np.float64)
 
     return _metric(loss=loss, finish=lambda mean: max(1.0 - mean, 0.0), kinds=(*EXCLUSIVE, "multilabel"))
 
