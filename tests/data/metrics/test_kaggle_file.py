@@ -132,6 +132,11 @@ def test_frames_are_laid_out_as_kaggle_does(tmp_path: Path) -> None:
         ({"id": [1, 1], "y": [1.0, 2.0]}, {"id": [1, 2], "y": [1.0, 2.0]}, "solution, but id 1 stands there twice"),
         ({"id": [1, 2], "y": [1.0, 2.0]}, {"id": [1, 3], "y": [1.0, 2.0]}, "submission lacks 2, and the solution 3"),
         ({"id": [1, 2], "y": [1.0, 2.0]}, {"id": [1], "y": [1.0]}, "the submission lacks 2, and the solution nothing"),
+        (
+            {"id": [1], "y": [1.0]},
+            {"id": ["1"], "y": [1.0]},
+            "id is Int64 in the solution and String in the submission",
+        ),
         ({"id": [1], "y": [None]}, {"id": [1], "y": [1.0]}, "a solution has a value everywhere, but column y has none"),
         ({"id": [1], "y": [1.0]}, {"id": [1], "y": [float("nan")]}, "a submission has .* none in 1 of 1 rows"),
     ],
@@ -162,6 +167,7 @@ def test_frames_that_do_not_belong_together(
             NotScorable,
             "refuses this: No",
         ),
+        ("raise SystemExit(3)", NotScorable, r"raised SystemExit: 3\.$"),
         ("raise AssertionError", NotScorable, r"raised AssertionError\.$"),
     ],
 )
@@ -282,7 +288,11 @@ def test_as_a_metric_it_has_intervals_and_refuses_weights(tmp_path: Path) -> Non
     rng = np.random.default_rng(0)
     truth = (rng.random((40, 1)) < 0.5).astype(np.float64)
     prediction = truth + rng.normal(size=truth.shape)
-    chosen = file.as_metric(lambda y, p: frames(np.arange(len(y)), y, p, ["y"], "id"), "id", ("binary",), "ranks")
+
+    def build(y: np.ndarray, p: np.ndarray, weight: Any, groups: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return frames(np.arange(len(y)), y, p, ["y"], "id")
+
+    chosen = file.as_metric(build, "id", kinds=("binary",), needs="ranks", trained_by="bce")
     score = chosen(truth, prediction)
     assert score == pytest.approx(slow.auc(truth, prediction, np.ones(40)), rel=1e-12) and chosen.higher_is_better
     found = score_interval(chosen, truth, prediction, np.arange(40) // 10)
@@ -293,6 +303,25 @@ def test_as_a_metric_it_has_intervals_and_refuses_weights(tmp_path: Path) -> Non
         chosen(0 * truth, prediction)
     prediction[0] = np.nan
     assert np.isnan(chosen(truth, prediction)) and chosen.row_loss(truth, truth).shape == (40,)
+
+
+def test_as_a_metric_it_gets_what_else_the_solution_holds_of_its_answers() -> None:
+    """Weights, and by `groups` the number of each row: also where a bootstrap repeats rows."""
+    file = from_file(FILES / "weighted_r2.py", higher_is_better=True, arguments={"weight_column_name": "w"})
+    rng, seen = np.random.default_rng(0), list[np.ndarray]()
+    truth, weight = rng.normal(size=(30, 2)), rng.random(30)
+    prediction = truth + 0.3 * rng.normal(size=truth.shape)
+
+    def build(y: np.ndarray, p: np.ndarray, weights: Any, rows: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
+        seen.append(rows)
+        np.testing.assert_array_equal(y, truth[rows])
+        return frames(np.arange(len(y)), y, p, ["a", "b"], "row", pl.DataFrame({"w": weights}))
+
+    chosen = file.as_metric(build, "row", weighted=True)
+    expected = slow.explained(truth, prediction, weight, zero_mean=True)
+    assert chosen(truth, prediction, weight, np.arange(30)) == pytest.approx(expected, rel=1e-12)
+    found = score_interval(chosen, truth, prediction, np.arange(30) // 3, weight, np.arange(30))
+    assert found.low < expected < found.high and any(len(set(rows)) < 30 for rows in seen)
 
 
 def test_the_key_holds_text_arguments_and_direction(tmp_path: Path) -> None:

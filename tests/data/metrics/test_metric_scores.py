@@ -221,3 +221,20 @@ def test_labels_are_decided_and_decisions_pass_through() -> None:
         metric("accuracy", kind="multilabel")(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[0.9, 0.8], [0.9, 0.8]]))
         == 0.75
     )
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "ordinal"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_of_labels_are_scikit_learns(kind: str, weighted: bool) -> None:
+    from sklearn import metrics as sklearn_metrics
+
+    truth, prediction = drawn(kind, seed=7)
+    weight = np.random.default_rng(1).gamma(1.0, size=len(truth)) if weighted else None
+    true, said = ([slow.label(row) for row in rows] for rows in (truth, prediction))
+    expected = {
+        "accuracy": sklearn_metrics.accuracy_score(true, said, sample_weight=weight),
+        "mcc": sklearn_metrics.matthews_corrcoef(true, said, sample_weight=weight),
+        "qwk": sklearn_metrics.cohen_kappa_score(true, said, weights="quadratic", sample_weight=weight),
+    }
+    for name, score in expected.items():
+        assert made(name, kind, {})(truth, prediction, weight) == pytest.approx(score, rel=1e-12)
