@@ -19,7 +19,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import averages, labels, losses, probabilities, ranking, regression
 from foldline.data.metrics.contract import Metric
 from foldline.data.metrics.intervals import Interval, bootstrap, interval, score_interval
-from foldline.data.metrics.kaggle_file import KaggleFile, from_file
+from foldline.data.metrics.kaggle_file import FileMetric, KaggleFile, from_file
 from foldline.data.metrics.kaggle_frames import frames
 from foldline.data.metrics.options import (
     DEFAULTS,
@@ -34,6 +34,7 @@ from foldline.data.metrics.options import (
 __all__ = [
     "METRICS",
     "Answers",
+    "FileMetric",
     "Interval",
     "KaggleFile",
     "Kind",
@@ -47,6 +48,7 @@ __all__ = [
     "interval",
     "key_of",
     "metric",
+    "names_for",
     "score_interval",
 ]
 
@@ -107,15 +109,19 @@ def metric(name: str, options: MetricOptions = DEFAULTS, kind: Kind | Literal[""
         return METRICS[name]
     made = _made(name, options, Answers(kind, classes))
     if kind and kind not in made.kinds:
-        fitting = [other for other, known in METRICS.items() if kind in known.kinds]
         raise UserError(
             f"data.metric: {name} scores {' and '.join(made.kinds)} targets, but the target is {kind}: take one of "
-            f"{', '.join(fitting)}, or a metric file."
+            f"{', '.join(names_for(kind))}, or a metric file."
         )
     if unread := [option for option in options.changed() if option not in (*made.takes, "groups", "undefined")]:
         known = ", ".join((*made.takes, "groups", "undefined"))
         raise UserError(f"data.metric: {name} does not read the option {unread[0]}; it reads {known}.")
     return made
+
+
+def names_for(kind: Kind) -> list[str]:
+    """List the metrics that score targets of this kind."""
+    return [name for name, known in METRICS.items() if kind in known.kinds]
 
 
 def key_of(

@@ -103,6 +103,10 @@ class Metric:
         if not len(truth):
             raise NotScorable(f"{self.name}: there is no answer to score.")
         truth, prediction = truth.astype(np.float64), prediction.astype(np.float64)
+        return self._scored(truth, prediction, weight, groups)
+
+    def _scored(self, truth: Array, prediction: Array, weight: Array | None, groups: Array | None) -> float:
+        """Score answers that are there and whose weights are above 0."""
         if self.options.groups == "pooled":
             return self._pooled(truth, prediction, weight)
         if groups is None:

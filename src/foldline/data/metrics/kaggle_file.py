@@ -28,8 +28,8 @@ import polars as pl
 
 from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import kaggle_frames, kaggle_utilities
-from foldline.data.metrics.contract import Metric, Needs
-from foldline.data.metrics.options import Array, Kind, NotScorable
+from foldline.data.metrics.contract import Metric
+from foldline.data.metrics.options import Array, NotScorable
 
 FIRST = ("solution", "submission", "row_id_column_name")  # of score's parameters, in this order
 UTILITIES = "kaggle_metric_utilities"
@@ -37,7 +37,13 @@ DIRECTION = "higher_is_better"  # the key in [data], and a name that a metric fi
 _RUNNING = threading.RLock()  # one metric file at a time: what it imports by name is in sys.modules meanwhile
 
 
-@dataclass(frozen=True)
+# Truth and prediction (A, K), weight and groups (A,) or None, all as `Metric.score` got them for these answers, to
+# solution and submission. Row ids must be unique in each call, also where a bootstrap repeats answers. `groups` may be
+# anything that says of an answer what else the solution holds of it, such as its row's number.
+Build = Callable[[Array, Array, Array | None, Array | None], tuple[pl.DataFrame, pl.DataFrame]]
+
+
+@dataclass(frozen=True, eq=False)
 class KaggleFile:
     """A loaded metric file."""
 
@@ -45,7 +51,7 @@ class KaggleFile:
     higher_is_better: bool
     arguments: Mapping[str, Any]  # keywords of score, besides the three
     text: str = field(repr=False)
-    module: ModuleType = field(repr=False, compare=False)
+    module: ModuleType = field(repr=False)
 
     def score(self, solution: pl.DataFrame, submission: pl.DataFrame, row_id: str) -> float:
         """Call the file's score as Kaggle does: see `kaggle_frames.as_kaggle_gives_them`.
@@ -58,7 +64,7 @@ class KaggleFile:
         try:
             with _running(self.path, self.module):
                 found = self.module.score(*both, row_id, **self.arguments)
-        except Exception as error:  # whatever a file of others may raise; it stays the cause
+        except (Exception, SystemExit) as error:  # whatever a file of others may raise; it stays the cause
             raise NotScorable(_sentence(self.path, error)) from error
         if isinstance(found, bool | np.bool_) or not isinstance(found, numbers.Real):
             raise UserError(f"{self.path}: score must return one number, but returned {found!r:.100}.")
@@ -74,35 +80,22 @@ class KaggleFile:
         """Return whether a score is better than another one; equal ones are not, nor is NaN."""
         return self.cost(score) < self.cost(other)
 
-    def as_metric(
-        self,
-        build: Callable[[Array, Array], tuple[pl.DataFrame, pl.DataFrame]],
-        row_id: str,
-        kinds: tuple[Kind, ...],
-        needs: Needs = "values",
-        trained_by: str = "l2",
-    ) -> Metric:
+    def as_metric(self, build: Build, row_id: str, **fields: Any) -> FileMetric:
         """Make a `Metric` of it, for callers that have arrays.
 
         Args:
-            build: truth and prediction, (A, K) each, to solution and submission; row ids must be unique in each call,
-                also where a bootstrap repeats answers.
-            kinds, needs, trained_by: as `Metric` has them.
+            build: makes solution and submission of some answers.
+            row_id: name of the ids' column in both.
+            fields: kinds, needs, trained_by, weighted, answers: as `Metric` has them.
         """
-
-        def compute(truth: Array, prediction: Array, weight: Array | None) -> float:
-            return self.score(*build(truth, prediction), row_id)
-
-        return Metric(
-            None,
-            float,
-            trained_by,
+        given = {"loss": None, "finish": float, "trained_by": "l2", "weighted": False, **fields}
+        return FileMetric(
+            **given,
             name=self.path.name,
-            kinds=kinds,
-            needs=needs,
             higher_is_better=self.higher_is_better,
-            compute=compute,
-            weighted=False,
+            file=self,
+            build=build,
+            row_id=row_id,
         )
 
     def check_doctests(self) -> int:
@@ -133,6 +126,20 @@ class KaggleFile:
             DIRECTION: self.higher_is_better,
             "pandas": _pandas_version(),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileMetric(Metric):
+    """A metric file as a `Metric`; made by `KaggleFile.as_metric`."""
+
+    file: KaggleFile
+    build: Build
+    row_id: str
+
+    def _scored(self, truth: Array, prediction: Array, weight: Array | None, groups: Array | None) -> float:
+        if not np.isfinite(prediction).all():
+            return float("nan")
+        return self.file.score(*self.build(truth, prediction, weight, groups), self.row_id)
 
 
 def from_file(
@@ -178,7 +185,7 @@ def _load(name: str, path: Path, text: str) -> ModuleType:
         code = compile(text, str(path), "exec", dont_inherit=True)
         with _running(path, module):
             exec(code, vars(module))
-    except Exception as error:  # whatever a file of others may raise; it stays the cause
+    except (Exception, SystemExit) as error:  # whatever a file of others may raise; it stays the cause
         raise UserError(f"{path}: the metric file can't be loaded: {_named(error)}.") from error
     return module
 
@@ -246,14 +253,14 @@ def _direction(path: Path, module: ModuleType, given: bool | None) -> bool:
     return bool(said if given is None else given)
 
 
-def _sentence(path: Path, error: Exception) -> str:
+def _sentence(path: Path, error: BaseException) -> str:
     """Say what a metric file raised. Classes are told apart by name: each file may define its own."""
     if type(error).__name__ == "ParticipantVisibleError":
         return f"{path}: the metric refuses this: {str(error).rstrip('.')}."
     return f"{path}: the metric file raised {_named(error)}."
 
 
-def _named(error: Exception) -> str:
+def _named(error: BaseException) -> str:
     message = " ".join(str(error).split()).rstrip(".")
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 

@@ -91,7 +91,12 @@ def _in_order_of(truth: pl.DataFrame, answer: pl.DataFrame, row_id: str, path: P
     """Sort the submission's rows as the solution's."""
     if truth[row_id].equals(answer[row_id]):
         return answer
-    if truth.schema[row_id] != answer.schema[row_id] or set(truth[row_id]) != set(answer[row_id]):
+    if truth.schema[row_id] != answer.schema[row_id]:
+        raise UserError(
+            f"{path}: ids are of one type, but {row_id} is {truth.schema[row_id]} in the solution and "
+            f"{answer.schema[row_id]} in the submission."
+        )
+    if set(truth[row_id]) != set(answer[row_id]):
         missing = sorted(set(map(str, truth[row_id])) - set(map(str, answer[row_id])))
         more = sorted(set(map(str, answer[row_id])) - set(map(str, truth[row_id])))
         raise UserError(
