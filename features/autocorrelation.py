@@ -11,8 +11,8 @@ from foldline.features.per_series import Array, Rows, SeriesFamily, Statistic, r
 
 @dataclass(frozen=True, kw_only=True)
 class Autocorrelation(SeriesFamily):
-    """Features `acf3(x)@all` for each input x and lag: sum of (x_t - m)(x_{t-3} - m) over sum of (x_t - m)^2, with m the
-    mean; from -1 to 1, and 0 where the series is constant or not longer than the lag.
+    """Features `acf3(x)@all` for each input x and lag: sum of (x_t - m)(x_{t-3} - m) over sum of (x_t - m)^2, m being
+    the mean; from -1 to 1, and 0 where the series is constant or not longer than the lag.
     """
 
     lags: tuple[int, ...] = (1, 2, 3, 5, 10)  # steps

@@ -9,8 +9,8 @@ three helper columns to that frame, so that an expression can stay inside its se
     LENGTH  number of steps of the series
 
 Null policy: outside a series every value is FILL = 0.0; a feature is never null, and never NaN for finite inputs.
-To add a family: copy the smallest file here (time.py; correlation.py where it says one thing about a series), register it
-in __init__.py, and add a slow version of it to REFERENCES in tests/features/test_contract.py.
+To add a family: copy the smallest file here (time.py; correlation.py where it says one thing about a series), register
+it in __init__.py, and add a slow version of it to REFERENCES in tests/features/test_contract.py.
 """
 
 from abc import ABC, abstractmethod

@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,50 +22,52 @@ from numpy.typing import NDArray
 from foldline.features.family import STEP, Columns, Family, check_names
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Rows:
     """The rows of S series in one window, one series after the other: R rows in all. A series has one row at least."""
 
-    lengths: NDArray[np.int64]  # (S,) rows of each
+    lengths: Counts  # (S,) rows of each
 
     @cached_property
-    def starts(self) -> NDArray[np.int64]:
+    def starts(self) -> Counts:
         """Return the place of each series' first row (S,)."""
-        return np.cumsum(self.lengths) - self.lengths
+        return np.asarray(np.cumsum(self.lengths) - self.lengths)
 
     @cached_property
-    def step(self) -> NDArray[np.int64]:
+    def step(self) -> Counts:
         """Return each row's place in its series' window (R,), from 0."""
-        return np.arange(int(self.lengths.sum())) - self.spread(self.starts)
+        return np.asarray(np.arange(int(self.lengths.sum())) - self.spread(self.starts))
 
     @property
-    def inner(self) -> NDArray[np.bool_]:
+    def inner(self) -> Flags:
         """Return which rows have a row before them in their series (R,)."""
         return self.step > 0
 
-    def spread(self, values: NDArray) -> NDArray:
+    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         """Repeat a value of each series (S,) on its rows (R,)."""
-        return np.repeat(values, self.lengths)
+        return np.asarray(np.repeat(values, self.lengths))
 
-    def first(self, values: NDArray) -> NDArray:
+    def first(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the value at each series' first row: (R,) to (S,)."""
         return values[self.starts]
 
-    def last(self, values: NDArray) -> NDArray:
+    def last(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the value at each series' last row: (R,) to (S,)."""
-        return values[self.starts + self.lengths - 1]
+        return np.asarray(values[self.starts + self.lengths - 1])
 
-    def sum(self, values: NDArray) -> Array:
+    def sum(self, values: NDArray[Any]) -> Array:
         """Sum the values of each series: (R,) to (S,)."""
         return np.add.reduceat(values, self.starts, dtype=np.float64)
 
-    def min(self, values: NDArray) -> NDArray:
+    def min(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the smallest value of each series: (R,) to (S,)."""
         return np.minimum.reduceat(values, self.starts)
 
-    def max(self, values: NDArray) -> NDArray:
+    def max(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the largest value of each series: (R,) to (S,)."""
         return np.maximum.reduceat(values, self.starts)
 
@@ -76,13 +78,13 @@ class Rows:
 
     def centred(self, values: Array) -> Array:
         """Subtract each series' mean (R,); of a constant series every value is exactly 0."""
-        return values - self.spread(self.mean(values))
+        return np.asarray(values - self.spread(self.mean(values)))
 
     def changes(self, values: Array) -> Array:
         """Return the difference to the row before (R,); 0.0 at the first row of a series."""
         return np.where(self.inner, np.diff(values, prepend=0.0), 0.0)
 
-    def blocks(self, values: Array) -> Iterator[tuple[NDArray[np.bool_], Array]]:
+    def blocks(self, values: Array) -> Iterator[tuple[Flags, Array]]:
         """Yield series of one length at a time: which they are (S,), and their values (n, length), row by row."""
         for length in np.unique(self.lengths):
             chosen = self.lengths == length
@@ -94,7 +96,7 @@ class Statistic(NamedTuple):
 
     name: str
     columns: tuple[str, ...]
-    of: Callable[..., NDArray]
+    of: Callable[..., NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,11 @@ class Quantiles(SeriesFamily):
     def __post_init__(self) -> None:
         super().__post_init__()
         numbers = isinstance(self.levels, tuple) and all(type(level) in (int, float) for level in self.levels)
-        if not (numbers and self.levels and all(0 <= level <= 1 for level in self.levels)) or (
-            len(set(self.levels)) < len(self.levels)
-        ):
-            raise ValueError(f"quantiles.levels must be a list of different numbers from 0 to 1, got {self.levels!r}.")
+        inside = numbers and self.levels and all(0 <= level <= 1 for level in self.levels)
+        if not inside or len(set(self.levels)) < len(self.levels):
+            raise ValueError(
+                f"quantiles.levels must be a list of different numbers from 0 to 1, but got {self.levels!r}."
+            )
 
     def statistics(self, columns: Columns) -> list[Statistic]:
         return [

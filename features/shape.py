@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foldline.features.family import Columns
-from foldline.features.per_series import Array, Rows, SeriesFamily, Statistic, ratio
+from foldline.features.per_series import Array, Counts, Flags, Rows, SeriesFamily, Statistic, ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ def _peaks(rows: Rows, values: Array) -> Array:
     return rows.sum(rising & falls_next)
 
 
-def _crossings(rows: Rows, above: NDArray[np.bool_]) -> Array:
+def _crossings(rows: Rows, above: Flags) -> Array:
     return rows.sum(np.diff(above, prepend=False) & rows.inner)
 
 
@@ -42,17 +41,17 @@ def _mean_crossings(rows: Rows, values: Array) -> Array:
     return _crossings(rows, rows.centred(values) > 0.0)
 
 
-def _run_above_mean(rows: Rows, values: Array) -> NDArray:
+def _run_above_mean(rows: Rows, values: Array) -> Counts:
     above = rows.centred(values) > 0.0
     place = np.arange(len(above))
     # The row before the run that a row belongs to: the latest one not above, or the last of the series before.
     before = np.maximum.accumulate(np.where(above, np.where(rows.inner, -1, place - 1), place))
-    return rows.max(place - before)
+    return np.asarray(rows.max(place - before))
 
 
-def _place(rows: Rows, found: NDArray[np.bool_]) -> Array:
+def _place(rows: Rows, found: Flags) -> Array:
     first = rows.min(np.where(found, rows.step, len(found)))
-    return ratio(first.astype(np.float64), rows.lengths - 1.0)
+    return ratio(first.astype(np.float64), (rows.lengths - 1).astype(np.float64))
 
 
 def _max_place(rows: Rows, values: Array) -> Array:

@@ -22,8 +22,8 @@ class Spectrum(SeriesFamily):
     """Features `band0.05-0.1(x)@all` for each input x and band, its share of the energy of x less its mean, and
     `frequency(x)@all`, the mean frequency weighted by energy.
 
-    Frequencies are in cycles per step, whatever the order column says. A band holds its lower edge, and one that ends at
-    0.5 that one, too. Constant series and single steps have 0 everywhere.
+    Frequencies are in cycles per step, whatever the order column says. A band holds its lower edge, and one that ends
+    at 0.5 that one, too. Constant series and single steps have 0 everywhere.
     """
 
     edges: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.5)  # of the bands, rising, 0 to 0.5 cycles per step
@@ -32,15 +32,17 @@ class Spectrum(SeriesFamily):
         super().__post_init__()
         numbers = isinstance(self.edges, tuple) and all(type(edge) in (int, float) for edge in self.edges)
         if not numbers or len(self.edges) < 2 or any(not 0 <= a < b <= HIGHEST for a, b in pairwise(self.edges)):
-            raise ValueError(f"spectrum.edges must be two or more rising numbers from 0 to 0.5, but got {self.edges!r}.")
+            raise ValueError(
+                f"spectrum.edges must be two or more rising numbers from 0 to 0.5, but got {self.edges!r}."
+            )
 
     def statistics(self, columns: Columns) -> list[Statistic]:
-        bands = [(f"band{low}-{high}", partial(_share, low=low, high=high)) for low, high in pairwise(self.edges)]
-        return [
-            Statistic(f"{name}({x})", (x,), of)
-            for x in self.chosen(columns)
-            for name, of in [*bands, ("frequency", _frequency)]
-        ]
+        found = []
+        for x in self.chosen(columns):
+            for low, high in pairwise(self.edges):
+                found.append(Statistic(f"band{low}-{high}({x})", (x,), partial(_share, low=low, high=high)))
+            found.append(Statistic(f"frequency({x})", (x,), _frequency))
+        return found
 
 
 def _share(rows: Rows, values: Array, *, low: float, high: float) -> Array:

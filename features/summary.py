@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foldline.features.family import Columns
-from foldline.features.per_series import Array, Rows, SeriesFamily, Statistic
+from foldline.features.per_series import Array, Counts, Rows, SeriesFamily, Statistic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,7 @@ class Summary(SeriesFamily):
         ]
 
 
-def _count(rows: Rows, order: Array) -> NDArray:
+def _count(rows: Rows, order: Array) -> Counts:
     return rows.lengths
 
 

@@ -30,7 +30,8 @@ def _slope(rows: Rows, order: Array, values: Array) -> Array:
 
 
 def _start(rows: Rows, order: Array, values: Array) -> Array:
-    return rows.mean(values) + _slope(rows, order, values) * rows.first(rows.centred(order))
+    slope, before = _slope(rows, order, values), rows.first(rows.centred(order))
+    return np.asarray(rows.mean(values) + slope * before)
 
 
 def _residual(rows: Rows, order: Array, values: Array) -> Array:

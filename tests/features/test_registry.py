@@ -42,7 +42,7 @@ def test_source_is_the_familys_own_file_and_the_machinery(name: str) -> None:
 def test_the_room_is_a_leaf(name: str) -> None:
     for path in source_of(name):
         assert not re.search(
-            r"^\s*(from|import) (foldline(?!\.features\b)|ventilator)\b", path.read_text(), re.MULTILINE
+            r"^\s*(from|import) (foldline(?!\.features\b)|gestures|ventilator)\b", path.read_text(), re.MULTILINE
         )
 
 

@@ -45,7 +45,7 @@ def imported(folder: Path) -> Iterator[str]:
 
 def test_everything_that_is_imported_is_required() -> None:
     found = {module for part in ("src", "features", "models") for module in imported(REPOSITORY / part)}
-    others = found - set(sys.stdlib_module_names) - {"foldline", "ventilator", "__future__"}
+    others = found - set(sys.stdlib_module_names) - {"foldline", "gestures", "ventilator", "__future__"}
     packages = {BY_OTHERS.get(module) or MODULES.get(module, module) for module in others}
     required = {*DEFAULT.split(), *(name for extra in OPTIONAL if extra != "dev" for name in names(OPTIONAL[extra]))}
     assert packages <= required, f"imported and not required: {packages - required}"

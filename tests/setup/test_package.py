@@ -16,7 +16,7 @@ import pytest
 from checkout import PYTHON, REPOSITORY
 
 UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-PACKAGES = ("foldline", "ventilator")
+PACKAGES = ("foldline", "gestures", "ventilator")
 SMALL = ["data.simulate.breaths=60", "data.simulate.test_breaths=20", "train.epochs=1"]
 
 # Builds need hatchling, which uv fetches into an environment of its own: `dev` does not grow by it.
@@ -74,7 +74,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 @needs_uv
 @pytest.mark.slow
-def test_the_wheel_holds_all_of_foldline_and_ventilator_and_nothing_else(built: Path) -> None:
+def test_the_wheel_holds_all_packages_and_nothing_else(built: Path) -> None:
     found = {name for name in contents(wheel(built / "direct")) if ".dist-info/" not in name}
     assert found == set(source_files())
 
@@ -107,7 +107,7 @@ def installed(built: Path) -> Path:
 @needs_uv
 @pytest.mark.slow
 def test_it_brings_no_package_called_features_or_models(installed: Path, tmp_path: Path) -> None:
-    code = "import foldline.features, foldline.models, ventilator; print(foldline.models.__file__)"
+    code = "import foldline.features, foldline.models, gestures, ventilator; print(foldline.models.__file__)"
     done = run(installed / "python", "-c", code, cwd=tmp_path)
     assert done.returncode == 0 and str(installed.parent.resolve()) in str(Path(done.stdout.strip()).resolve()), done
     for name in ("features", "models"):

@@ -1,0 +1,1 @@
+"""A simulated competition of one class per series: gestures of the hand, seen by a motion sensor on the wrist."""
