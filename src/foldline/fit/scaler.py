@@ -40,11 +40,12 @@ class Scaler:
     @property
     def targets(self) -> Targets:
         """The scaled targets, as a network sees them."""
+        centers, scales = tuple(self.y_center.tolist()), tuple(self.y_scale.tolist())
         scaled = (
             None if grid is None else ((grid.offset - center) / scale, grid.step / scale, grid.count)
-            for grid, center, scale in zip(self.grids, self.y_center.tolist(), self.y_scale.tolist(), strict=True)
+            for grid, center, scale in zip(self.grids, centers, scales, strict=True)
         )
-        return Targets(count=len(self.y_center), grids=tuple(scaled))
+        return Targets(count=len(centers), grids=tuple(scaled), center=centers, scale=scales)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of scaler.json."""
