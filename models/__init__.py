@@ -11,7 +11,7 @@ from typing import Any
 from foldline.models import contract
 from foldline.models.contract import Part
 from foldline.models.heads import auxiliary, linear
-from foldline.models.ops import attention, initialisation
+from foldline.models.ops import attention, initialisation, pooling
 from foldline.models.systems import (
     autoregressive_wavenet,
     deepar,
@@ -46,6 +46,6 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
         tables = params.get(field, getattr(part.config(), field))
         used |= {registry[table["kind"]].source for table in ([tables] if isinstance(tables, dict) else tables)}
     if part.config.kind == "network":
-        used |= {Path(str(module.__file__)) for module in (attention, contract, initialisation, auxiliary, linear)}
+        used |= {Path(str(module.__file__)) for module in (attention, contract, initialisation, pooling, auxiliary, linear)}
         used |= {Path(__file__).parent / f"{shared}.py" for shared in getattr(part.config, "shares", ())}
     return sorted(used)

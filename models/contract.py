@@ -60,6 +60,7 @@ class Block(nn.Module, ABC):
 
 
 Kind = Literal["regression", "binary", "multiclass", "multilabel", "ordinal", "distribution"]
+Level = Literal["step", "series"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +76,10 @@ class Targets:
     | multiclass, distribution | the share of each class, not below 0; sum 1 (multiclass: one of them 1) | likewise |
     | ordinal (K = 1) | the rank 0 .. classes - 1, between two where series are mixed | the expected rank |
 
-    Raises ValueError where a grid has no steps, where there are grids but not one (or None) for each target, or where
-    kind, count and classes don't go together.
+    At level "series" a series has one row of them, and T is 1: the body's steps are pooled (models/ops/pooling.py).
+
+    Raises ValueError where a grid has no steps, where there are grids (centers, scales) but not one for each target, or
+    where kind, level, count, classes and observed don't go together.
     """
 
     count: int  # K
@@ -84,6 +87,9 @@ class Targets:
     classes: int = 0  # ordinal: number of ranks; else 0
     grids: tuple[tuple[float, float, int] | None, ...] = ()  # (offset, step, count), scaled; None: no grid; (): none
     observed: int = 0  # leading steps at which the target is known, of test series too: see models/ops/known_target.py
+    level: Level = "step"  # whether each step has a row of targets, or each series has one
+    center: tuple[float, ...] = ()  # (K,), own unit = scaled * scale + center; (): 0
+    scale: tuple[float, ...] = ()  # (K,), above 0; (): 1
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -95,6 +101,15 @@ class Targets:
             raise ValueError(f"An ordinal target needs 2 ranks at least, others none, but classes is {self.classes}.")
         if self.observed < 0:
             raise ValueError(f"observed must not be below 0 steps, but is {self.observed}.")
+        if self.observed and self.level == "series":
+            raise ValueError(f"A target of whole series has no known first steps, but observed is {self.observed}.")
+        for name, values in (("center", self.center), ("scale", self.scale)):
+            if len(values) not in (0, self.count):
+                raise ValueError(
+                    f"{name} must hold a number for each of the {self.count} targets, or nothing, but holds {len(values)}."
+                )
+        if not all(scale > 0 for scale in self.scale):
+            raise ValueError(f"scale must be above 0, but is {list(self.scale)}.")
         if len(self.grids) not in (0, self.count):
             raise ValueError(
                 f"grids must hold a grid or None for each of the {self.count} targets, or nothing, "
@@ -117,9 +132,17 @@ class Head(nn.Module, ABC):
     the batch, and gradients accumulate exactly.
     """
 
+    kinds: ClassVar[tuple[Kind, ...]] = ("regression",)  # of targets that it serves
+    target_levels: ClassVar[tuple[Level, ...]] = ("step", "series")  # likewise
+    own_unit: ClassVar[bool] = False  # whether its loss is taken in the targets' own unit: it reads center and scale
+    nonnegative: ClassVar[bool] = False  # whether the targets, in their own unit, must not be below 0
+
     @abstractmethod
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map (B, T, H) to raw outputs (B, T, P)."""
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map (B, T, H) to raw outputs (B, T, P).
+
+        mask: (B, T) bool, True at real steps; None: all are. Read where steps are pooled; there T of the output is 1.
+        """
 
     def loss(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
         """Return the loss, a scalar: `loss_sum` by the sum of the weights; 0 where all weights are 0."""

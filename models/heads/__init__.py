@@ -1,10 +1,30 @@
-"""Registry of the heads, one file each. A head's table: `kind`, `aux` (auxiliary.py), then the fields of its Config."""
+"""Registry of the heads, one file each. A head's table: `kind`, `aux` (auxiliary.py), `pool` (ops/pooling.py), then
+the fields of its Config. Which targets a head serves stands in its class: `kinds` and `target_levels` of `contract.Head`.
+"""
 
 from typing import Any
 
 from foldline.models.contract import Head, Part, Targets
-from foldline.models.heads import gaussian, grid, huber, l1, l2, laplace, quantile, twophase
+from foldline.models.heads import (
+    bce,
+    gaussian,
+    grid,
+    huber,
+    l1,
+    l2,
+    laplace,
+    mcrmse,
+    ordinal,
+    poisson,
+    quantile,
+    rmspe,
+    smape,
+    softmax,
+    tweedie,
+    twophase,
+)
 from foldline.models.heads.auxiliary import Aux
+from foldline.models.ops.pooling import DEFAULT, PooledHead, Pooling
 
 HEADS: dict[str, Part] = {
     "l1": Part(l1.Config, l1.L1),
@@ -15,18 +35,57 @@ HEADS: dict[str, Part] = {
     "gaussian": Part(gaussian.Config, gaussian.Gaussian),
     "laplace": Part(laplace.Config, laplace.Laplace),
     "grid": Part(grid.Config, grid.Grid),
+    "smape": Part(smape.Config, smape.SMAPE),
+    "rmspe": Part(rmspe.Config, rmspe.RMSPE),
+    "mcrmse": Part(mcrmse.Config, mcrmse.MCRMSE),
+    "poisson": Part(poisson.Config, poisson.Poisson),
+    "tweedie": Part(tweedie.Config, tweedie.Tweedie),
+    "bce": Part(bce.Config, bce.BCE),
+    "softmax": Part(softmax.Config, softmax.Softmax),
+    "ordinal": Part(ordinal.Config, ordinal.Ordinal),
 }
 
 
+def serving(targets: Targets) -> list[str]:
+    """Return the kinds of head that serve such targets, sorted. A grid needs targets that lie on one, too."""
+    made = {kind: part.make for kind, part in HEADS.items()}
+    return sorted(kind for kind, head in made.items() if _serves(head, targets))
+
+
+def _serves(head: Any, targets: Targets) -> bool:
+    return targets.kind in head.kinds and targets.level in head.target_levels
+
+
 def build(table: dict[str, Any], hidden: int, targets: Targets) -> Head:
-    """Make the head of a config's table, on a body of width `hidden`.
+    """Make the head of a config's table, on a body of width `hidden`; for targets of whole series behind a pooling.
 
     Raises:
         ValueError: a field's value is impossible, or the head cannot serve these targets.
     """
     fields = dict(table)
-    part = HEADS[fields.pop("kind")]
+    kind = fields.pop("kind")
+    part = HEADS[kind]
     if "aux" in fields:
         fields["aux"] = Aux(**fields["aux"])
-    head: Head = part.make(part.config(**fields), hidden, targets)
-    return head
+    config = part.config(**fields)
+    _check(kind, config, targets)
+    if targets.level == "step":
+        head: Head = part.make(config, hidden, targets)
+        return head
+    pooling = Pooling(DEFAULT if config.pool is None else tuple(config.pool), hidden)
+    return PooledHead(pooling, part.make(config, pooling.width, targets))
+
+
+def _check(kind: str, config: Any, targets: Targets) -> None:
+    """Refuse a head that does not serve these targets, and options that they leave without a meaning."""
+    series = targets.level == "series"
+    if not _serves(HEADS[kind].make, targets):
+        what = f"{targets.kind} targets{' of whole series' if series else ''}"
+        raise ValueError(f"The {kind} head does not serve {what}: choose {', '.join(serving(targets))}.")
+    if config.aux is not None and (series or targets.kind != "regression"):
+        raise ValueError(
+            "Auxiliary targets are differences between the steps of a number, but these targets are "
+            f"{'of whole series' if series else targets.kind}: leave out aux."
+        )
+    if config.pool is not None and not series:
+        raise ValueError("pool is for targets of whole series, but these have a value at every step: leave it out.")

@@ -29,6 +29,8 @@ class Config(HeadConfig):
 class Huber(PointHead):
     """Mean Huber loss over the scored steps."""
 
+    kinds = ("regression", "ordinal")
+
     def __init__(self, config: Config, hidden: int, targets: Targets) -> None:
         super().__init__(config, hidden, targets)
         self.delta = config.delta

@@ -17,5 +17,7 @@ class Config(HeadConfig):
 class L1(PointHead):
     """Mean absolute error over the scored steps."""
 
+    kinds = ("regression", "ordinal")
+
     def error(self, own: Tensor, y: Tensor) -> Tensor:
         return (own - y).abs().mean(dim=-1)

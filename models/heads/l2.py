@@ -17,5 +17,7 @@ class Config(HeadConfig):
 class L2(PointHead):
     """Mean squared error over the scored steps."""
 
+    kinds = ("regression", "ordinal")
+
     def error(self, own: Tensor, y: Tensor) -> Tensor:
         return (own - y).square().mean(dim=-1)

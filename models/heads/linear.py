@@ -1,7 +1,8 @@
 """Base classes of the heads: a linear map, auxiliary targets, and the weighted mean of a loss per step.
 
 A head of this folder is a `HeadConfig` and a `LinearHead` with an `error` per step. `PointHead` is one that predicts a
-number, `LocationScaleHead` one that predicts a location and a scale; two-phase, which also learns from unscored steps,
+number, `OwnUnitHead` one whose loss is taken in the target's own unit, `LogLinkHead` one of numbers that are not below
+0, `LocationScaleHead` one that predicts a location and a scale; two-phase, which also learns from unscored steps,
 replaces the weighted sum. Letters as in models/contract.py; P = a head's own outputs + those of its auxiliary targets.
 """
 
@@ -16,6 +17,9 @@ from torch.nn import functional
 
 from foldline.models.contract import Head, Targets
 from foldline.models.heads.auxiliary import Aux
+from foldline.models.ops.pooling import Pool
+
+LIMIT = 10.0  # logarithm of a prediction in its target's sizes, beyond which it grows slower: 22,000 times the size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class HeadConfig:
     """Fields of every head's table."""
 
     aux: Aux | None = None  # auxiliary targets; none: without
+    pool: tuple[Pool, ...] | None = None  # targets of whole series: how steps become one; left out: mean, max, last
 
 
 class LinearHead(Head):
@@ -34,7 +39,7 @@ class LinearHead(Head):
         self.outputs, self.aux = outputs, config.aux
         self.out = nn.Linear(hidden, outputs + (config.aux.count * targets if config.aux else 0))
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         raw: Tensor = self.out(hidden)
         return raw
 
@@ -65,6 +70,51 @@ class PointHead(LinearHead):
 
     def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
         return self.own(raw)
+
+
+class OwnUnitHead(PointHead):
+    """A head whose loss is taken in the targets' own unit: scaled * scale + center."""
+
+    own_unit = True
+    center: Tensor  # (K,)
+    scale: Tensor  # (K,)
+
+    def __init__(self, config: HeadConfig, hidden: int, targets: Targets) -> None:
+        super().__init__(config, hidden, targets)
+        center, scale = targets.center or (0.0,) * targets.count, targets.scale or (1.0,) * targets.count
+        self.register_buffer("center", torch.tensor(center, dtype=torch.float32), persistent=False)
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32), persistent=False)
+
+    def in_own_unit(self, scaled: Tensor) -> Tensor:
+        """Map (..., K) scaled numbers to the targets' own unit."""
+        return scaled * self.scale + self.center
+
+
+class LogLinkHead(OwnUnitHead):
+    """K outputs that are logarithms of the prediction, in units of |center| + scale: at 0 it is of the target's size.
+
+    A logarithm further than LIMIT from 0 grows only as one of the output: nothing overflows, and there is a slope
+    everywhere.
+    """
+
+    nonnegative = True
+
+    @property
+    def size(self) -> Tensor:
+        """The unit of the deviance: |center| + scale, (K,), in the targets' own unit."""
+        return self.center.abs() + self.scale
+
+    def log_mean(self, own: Tensor) -> Tensor:
+        """Return the logarithm of prediction / size, (B, T, K)."""
+        beyond = (own.abs() - LIMIT).clamp(min=0)
+        return own.clamp(-LIMIT, LIMIT) + own.sign() * beyond.log1p()
+
+    def in_sizes(self, y: Tensor) -> Tensor:
+        """Return truth / size, (B, T, K), not below 0: rounding, and what stands where it is not known, may be."""
+        return (self.in_own_unit(y) / self.size).clamp(min=0)
+
+    def predict(self, raw: Tensor, scored: Tensor) -> Tensor:
+        return (self.log_mean(self.own(raw)).exp() * self.size - self.center) / self.scale
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
-"""Quantile regression by the pinball loss; the prediction is the median. (B, T, H) -> (B, T, K * Q).
+"""Quantile regression by the pinball loss; the prediction is the median, or another level. (B, T, H) -> (B, T, K * Q).
 
-Source: Koenker & Bassett 1978, https://doi.org/10.2307/1913643. Quantiles cannot cross, by construction: the median is
-one output, and each quantile further out lies a softplus of its own output beyond its neighbour. The loss is twice the
-pinball loss, averaged over the levels: with levels = [0.5] exactly L1.
+Source: Koenker & Bassett 1978, https://doi.org/10.2307/1913643. Quantiles cannot cross, by construction: the predicted
+level is one output, and each quantile further out lies a softplus of its own output beyond its neighbour. The loss is
+twice the pinball loss, averaged over the levels: with levels = [0.5] exactly L1. For a metric that is the pinball loss
+of one level: levels = [0.9], predict = 0.9.
 """
 
 from __future__ import annotations
@@ -21,24 +22,28 @@ from foldline.models.heads.linear import HeadConfig, LinearHead
 class Config(HeadConfig):
     """Table of the `quantile` head."""
 
-    levels: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)  # probabilities, rising; 0.5 is the prediction
+    levels: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)  # probabilities, rising
+    predict: float = 0.5  # the level that is the prediction; one of them
 
     def __post_init__(self) -> None:
         if list(self.levels) != sorted(set(self.levels)) or not all(0 < level < 1 for level in self.levels):
             raise ValueError(f"levels must rise, each above 0 and below 1, but is {list(self.levels)}")
-        if 0.5 not in self.levels:
-            raise ValueError(f"levels must hold 0.5, the median, which is the prediction, but is {list(self.levels)}")
+        if self.predict not in self.levels:
+            raise ValueError(
+                f"levels must hold {self.predict}{', the median' if self.predict == 0.5 else ''}, which is the prediction, "
+                f"but is {list(self.levels)}"
+            )
 
 
 class Quantile(LinearHead):
-    """Q quantiles of each target, rising; the spread is the mean distance of the quantile function to its median."""
+    """Q quantiles of each target, rising; the spread is the mean distance of the quantile function to the prediction."""
 
     levels: Tensor  # (Q,)
     shares: Tensor  # (Q,) probability that each quantile stands for: up to half way to its neighbours, or to the end
 
     def __init__(self, config: Config, hidden: int, targets: Targets) -> None:
         super().__init__(config, hidden, targets.count, outputs=targets.count * len(config.levels))
-        self.middle = list(config.levels).index(0.5)
+        self.middle = list(config.levels).index(config.predict)
         levels = torch.tensor(config.levels, dtype=torch.float32)
         ends = torch.cat([torch.zeros(1), (levels[1:] + levels[:-1]) / 2, torch.ones(1)])
         self.register_buffer("levels", levels, persistent=False)
@@ -47,10 +52,10 @@ class Quantile(LinearHead):
     def quantiles(self, own: Tensor) -> Tensor:
         """Map outputs (B, T, K * Q) to quantiles (B, T, K, Q), rising along Q."""
         steps = own.view(*own.shape[:2], -1, len(self.levels))
-        median = steps[..., self.middle : self.middle + 1]
+        middle = steps[..., self.middle : self.middle + 1]
         below = functional.softplus(steps[..., : self.middle]).flip(-1).cumsum(dim=-1).flip(-1)
         above = functional.softplus(steps[..., self.middle + 1 :]).cumsum(dim=-1)
-        return torch.cat([median - below, median, median + above], dim=-1)
+        return torch.cat([middle - below, middle, middle + above], dim=-1)
 
     def error(self, own: Tensor, y: Tensor) -> Tensor:
         short = y.unsqueeze(-1) - self.quantiles(own)  # (B, T, K, Q), above 0 where the quantile is too low
@@ -61,6 +66,6 @@ class Quantile(LinearHead):
         return self.quantiles(self.own(raw))[..., self.middle]
 
     def spread(self, raw: Tensor) -> Tensor:
-        """Return the mean of |quantile function - median|, (B, T, K): linear between levels, constant beyond."""
+        """Return the mean of |quantile function - prediction|, (B, T, K): linear between levels, constant beyond."""
         quantiles = self.quantiles(self.own(raw))
         return ((quantiles - quantiles[..., self.middle, None]).abs() * self.shares).sum(dim=-1)

@@ -29,6 +29,8 @@ class Config(HeadConfig):
 class TwoPhase(LinearHead):
     """Mean absolute error, each step by the output of its own phase; outputs: K of scored steps, K of the others."""
 
+    target_levels = ("step",)
+
     def __init__(self, config: Config, hidden: int, targets: Targets) -> None:
         super().__init__(config, hidden, targets.count, outputs=2 * targets.count)
         self.other = config.other

@@ -32,6 +32,12 @@ def known_target(x: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
     return x[..., -targets.count - 1 : -1], x[..., -1:] > 0.5
 
 
+def refuse_whole_series(targets: Targets, reader: str) -> None:
+    """Raise ValueError where a network that reads its target step by step would get one of whole series."""
+    if targets.level == "series":
+        raise ValueError(f"{reader} needs a target at every step, but this one has a value for a whole series.")
+
+
 def lagged(values: Tensor) -> Tensor:
     """Shift (B, T, K) by one step: the input of step t is y_{t-1}, and 0 at the first."""
     return torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], dim=1)

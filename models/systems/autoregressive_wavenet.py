@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from foldline.models.contract import Embed, Head, Part, Targets, append_static
 from foldline.models.heads import HEADS, build
-from foldline.models.ops.known_target import known_target, lagged, predict_step
+from foldline.models.ops.known_target import known_target, lagged, predict_step, refuse_whole_series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,7 @@ class AutoregressiveWaveNet(nn.Module):
     def __init__(self, config: Config, features: int, levels: tuple[int, ...], targets: Targets) -> None:
         """features: F; levels: number of known values of each static column; targets: what the head predicts."""
         super().__init__()
+        refuse_whole_series(targets, "wavenet, which reads its own past (the block of that name does not),")
         self.targets, width, dilations = targets, config.width, config.dilations
         self.embed = Embed(levels, config.embed) if config.embed and levels else None
         inputs = features + config.embed * len(levels)

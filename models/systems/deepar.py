@@ -28,7 +28,7 @@ from foldline.models.contract import Embed, Head, Part, Targets, append_static, 
 from foldline.models.heads import HEADS, build
 from foldline.models.heads.gaussian import Gaussian
 from foldline.models.ops.initialisation import initialise
-from foldline.models.ops.known_target import known_target, lagged
+from foldline.models.ops.known_target import known_target, lagged, refuse_whole_series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class AppliedHead(Head):
         super().__init__()
         self.inner = inner
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         return hidden
 
     def loss_sum(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
@@ -91,9 +91,11 @@ class DeepAR(nn.Module):
     """The network. `head` turns what `forward` gives into loss and prediction."""
 
     def __init__(self, config: Config, features: int, levels: tuple[int, ...], targets: Targets) -> None:
-        """features: F; levels: number of known values of each static column."""
+        """features: F; levels: number of known values of each static column; targets: of series: aligned form only."""
         super().__init__()
         self.config, self.targets = config, targets
+        if config.autoregressive:
+            refuse_whole_series(targets, "deepar's form = 'autoregressive', unlike 'aligned',")
         self.embed = Embed(levels, config.embed) if config.embed and levels else None
         inputs = features + config.embed * len(levels) + (targets.count if config.autoregressive else 0)
         units, both = (config.width, False) if config.autoregressive else (config.width // 2, True)

@@ -30,7 +30,7 @@ from torch.nn import functional
 from foldline.models.contract import Head, Part, Targets, run_recurrent
 from foldline.models.heads import HEADS, build
 from foldline.models.ops.initialisation import initialise
-from foldline.models.ops.known_target import known_target
+from foldline.models.ops.known_target import known_target, refuse_whole_series
 
 MIN_POSITIVE = 0.05  # scaled: the least sum of target and offset, so that it has a logarithm
 MAX_LOG_RATIO = 60.0  # e^60 is finite in float32, and so is its product with a forecast and a spread
@@ -158,7 +158,7 @@ class LogRatioHead(Head):
         super().__init__()
         self.inner, self.targets, self.offset = inner, targets, offset
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         return torch.cat([self.inner(hidden[..., : -self.targets]), hidden[..., -self.targets :]], dim=-1)
 
     def loss_sum(self, raw: Tensor, y: Tensor, weight: Tensor, known: Tensor | None) -> Tensor:
@@ -210,10 +210,14 @@ class ESRNN(nn.Module):
         """features: F; levels: number of known values of each static column.
 
         Raises:
-            ValueError: factors that don't fit the levels; the forecasting form where no target is known.
+            ValueError: factors that don't fit the levels; the forecasting form where no target is known, where targets
+                are not numbers, or under a head that takes its loss in their own unit.
         """
         super().__init__()
         self.targets, forecast = targets, config.form == "forecast"
+        if forecast:
+            refuse_whole_series(targets, "esrnn's form = 'forecast', unlike 'inputs',")
+            self._refuse_head(config, targets)
         if forecast and not targets.observed:
             raise ValueError(
                 "form = 'forecast' needs a known start of the target: give data.observed, or take form = 'inputs'."
@@ -246,6 +250,16 @@ class ESRNN(nn.Module):
             forecast, ratio = self.holt_winters(*known_target(x, self.targets), static)
         x = torch.cat([x[..., : -self.targets.count - 1], ratio, x[..., -1:]], dim=-1)
         return torch.cat([self._run_blocks(x, mask), forecast], dim=-1)
+
+    @staticmethod
+    def _refuse_head(config: Config, targets: Targets) -> None:
+        """Refuse what LogRatioHead can't carry: it hands logarithms of ratios to its inner head."""
+        kind = config.head["kind"]
+        if targets.kind != "regression" or HEADS[kind].make.own_unit:
+            raise ValueError(
+                f"form = 'forecast' predicts logarithms of ratios, which the head {kind} on {targets.kind} targets can't "
+                "be taught: take form = 'inputs', or for numbers a head such as quantile or l1."
+            )
 
     def _run_blocks(self, x: Tensor, mask: Tensor | None) -> Tensor:
         for number, layers in enumerate(self.blocks):

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from foldline.models.contract import Head, Part, Targets, run_recurrent
 from foldline.models.heads import HEADS, build
 from foldline.models.ops.initialisation import initialise
-from foldline.models.ops.known_target import known_target, predict_step
+from foldline.models.ops.known_target import known_target, predict_step, refuse_whole_series
 
 FIRST_RESIDUAL = 2  # GNMT adds a layer's input to its output from its third layer on
 
@@ -105,6 +105,8 @@ class Seq2Seq(nn.Module):
         """features: F; levels: unused, statics are among the features; targets: what the head predicts."""
         super().__init__()
         self.config, self.targets, width = config, targets, config.width
+        if config.autoregressive:
+            refuse_whole_series(targets, "seq2seq with autoregressive = true")
         self.encoder, self.attention = Encoder(config, features), Attention(width, config.align)
         inputs = features + width + (targets.count if config.autoregressive else 0)
         above = 2 * width if config.form == "gnmt" else width

@@ -13,16 +13,16 @@ from foldline.core import strict_tables
 from foldline.core.errors import UserError
 from foldline.data.store import Store
 from foldline.fit import network_cell, network_size
+from foldline.models import heads
 from foldline.models.blocks import BLOCKS
 from foldline.models.contract import Targets
-from foldline.models.heads import HEADS
 
+TARGETS = Targets(count=1, grids=((0.0, 0.1, 50),))
 NETWORKS = {
     **{name: {} for name, part in models.MODELS.items() if part.config.kind == "network"},
     **{f"block {kind}": {"blocks": ({"kind": kind},), "time": "f0", "embed": 4} for kind in BLOCKS},
-    **{f"head {kind}": {"head": {"kind": kind}} for kind in HEADS},
+    **{f"head {kind}": {"head": {"kind": kind}} for kind in heads.serving(TARGETS)},
 }
-TARGETS = Targets(count=1, grids=((0.0, 0.1, 50),))
 
 
 def weights(network: Any) -> int:

@@ -125,8 +125,8 @@ def test_the_metric_is_in_the_key_exactly_where_a_score_is_watched(case: str, gi
     for model in (net(train=train), trees):
         one, other = (planning.plan(shared, [model])[0] for shared in (given, by_rmse))
         assert (one.key != other.key) == expected[model.label] == ("metric" in one.depends)
-        assert other.depends.get("metric") == (metrics.key_of("rmse") if expected[model.label] else None)
-        assert (one.metric, other.metric) == ("mae", "rmse")
+        assert other.depends.get("metric") == (metrics.key_of(*by_rmse.metric) if expected[model.label] else None)
+        assert (one.metric.name, other.metric.name) == ("mae", "rmse")
 
 
 def test_a_starts_key_holds_the_metric_too(given: PlanInputs) -> None:
@@ -135,7 +135,7 @@ def test_a_starts_key_holds_the_metric_too(given: PlanInputs) -> None:
     for metric in ("mae", "rmse"):
         shared = pretraining_store(replace(given, data=replace(given.data, metric=metric)), "one")
         start = planning.plan(shared, [watching])[0].start
-        assert start is not None and start.metric == metric
+        assert start is not None and start.metric.name == metric
         starts.append(start.key)
     assert starts[0] != starts[1]
 

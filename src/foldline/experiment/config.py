@@ -201,7 +201,10 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     made = {key: strict_tables.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
     if made["features"].scaler not in KINDS:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
-    metric(*made["data"].metric_choice(0))  # refuses one that is unknown, or does not score this kind of target
+    try:
+        metric(*made["data"].metric_choice(0))
+    except UserError as error:  # unknown, or not for this kind of target
+        raise UserError(f"{where}: {error}") from error
     if made["post"].decode and len(made["data"].target) != 1:
         raise UserError(
             f"{where}: post.decode = true needs one target, but data.target has {len(made['data'].target)}."

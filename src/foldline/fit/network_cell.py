@@ -125,7 +125,7 @@ class NetworkCell:
         batch = fold.batch(index)
         with autocast(self.train.precision, fold.x.device):
             hidden = self.network(batch.x, batch.static, batch.mask)
-        return self.network.head(hidden.float()), batch  # type: ignore[operator]
+        return self.network.head(hidden.float(), batch.mask), batch  # type: ignore[operator]
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors; its metadata holds `steps`."""

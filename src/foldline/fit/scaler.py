@@ -16,7 +16,7 @@ from foldline.core.chunks import chunks
 from foldline.core.errors import unknown
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid, detect_grids
-from foldline.models.contract import Kind, Targets
+from foldline.models.contract import Kind, Level, Targets
 
 SAMPLE_ROWS = 1 << 19  # rows whose features the statistics are taken from at most; fewer rows: all of them
 SAMPLE_VALUES = 1 << 24  # values, rows times features, at most: 64 MiB
@@ -38,17 +38,25 @@ class Scaler:
     grids: tuple[Grid | None, ...]  # (K,) of the targets, in their own units
     kind: Kind = "regression"  # of the targets; those of other kinds are not scaled
     classes: int = 0  # of the targets' labels
-    level: str = "step"
+    level: Level = "step"
 
     @property
     def targets(self) -> Targets:
         """The scaled targets, as a network sees them."""
+        centers, scales = tuple(self.y_center.tolist()), tuple(self.y_scale.tolist())
         scaled = (
             None if grid is None else ((grid.offset - center) / scale, grid.step / scale, grid.count)
-            for grid, center, scale in zip(self.grids, self.y_center.tolist(), self.y_scale.tolist(), strict=True)
+            for grid, center, scale in zip(self.grids, centers, scales, strict=True)
         )
-        ranks = self.classes if self.kind == "ordinal" else 0
-        return Targets(count=len(self.y_center), kind=self.kind, classes=ranks, grids=tuple(scaled))
+        return Targets(
+            count=len(centers),
+            kind=self.kind,
+            classes=self.classes if self.kind == "ordinal" else 0,
+            level=self.level,
+            grids=tuple(scaled),
+            center=centers,
+            scale=scales,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of scaler.json."""

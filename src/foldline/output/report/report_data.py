@@ -19,7 +19,7 @@ from foldline.blend.members import Member
 from foldline.core import files
 from foldline.data.exact_rows import Exact
 from foldline.data.loading import Competition
-from foldline.data.metrics import Metric
+from foldline.data.metrics import Metric, metric
 from foldline.data.store import Store
 from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
@@ -85,7 +85,7 @@ class ReportData:
 
     @property
     def metric(self) -> Metric:
-        return self.competition.task.metric
+        return metric(*self.config.data.metric_choice(len(self.competition.train.classes)))
 
     @cached_property
     def truth(self) -> np.ndarray:
