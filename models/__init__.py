@@ -46,6 +46,8 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
         tables = params.get(field, getattr(part.config(), field))
         used |= {registry[table["kind"]].source for table in ([tables] if isinstance(tables, dict) else tables)}
     if part.config.kind == "network":
-        used |= {Path(str(module.__file__)) for module in (attention, contract, initialisation, pooling, auxiliary, linear)}
+        used |= {
+            Path(str(module.__file__)) for module in (attention, contract, initialisation, pooling, auxiliary, linear)
+        }
         used |= {Path(__file__).parent / f"{shared}.py" for shared in getattr(part.config, "shares", ())}
     return sorted(used)

@@ -106,7 +106,8 @@ class Targets:
         for name, values in (("center", self.center), ("scale", self.scale)):
             if len(values) not in (0, self.count):
                 raise ValueError(
-                    f"{name} must hold a number for each of the {self.count} targets, or nothing, but holds {len(values)}."
+                    f"{name} must hold a number for each of the {self.count} targets, or nothing, "
+                    f"but holds {len(values)}."
                 )
         if not all(scale > 0 for scale in self.scale):
             raise ValueError(f"scale must be above 0, but is {list(self.scale)}.")

@@ -1,5 +1,5 @@
 """Registry of the heads, one file each. A head's table: `kind`, `aux` (auxiliary.py), `pool` (ops/pooling.py), then
-the fields of its Config. Which targets a head serves stands in its class: `kinds` and `target_levels` of `contract.Head`.
+the fields of its Config. Which targets a head serves stands in its class: `kinds` and `target_levels`.
 """
 
 from typing import Any

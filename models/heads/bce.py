@@ -26,7 +26,9 @@ class Config(HeadConfig):
     """Table of the `bce` head."""
 
     label_smoothing: float = 0.0  # s: a label y becomes (1 - s) y + s / 2
-    positive_weight: tuple[float, ...] = ()  # w, how much a 1 counts beside a 0: one of each label, or one for all; []: 1
+    positive_weight: tuple[
+        float, ...
+    ] = ()  # w, how much a 1 counts beside a 0: one of each label, or one for all; []: 1
     focal: float = 0.0  # gamma: what is sure already counts less; 0: plain cross entropy
 
     def __post_init__(self) -> None:

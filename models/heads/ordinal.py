@@ -1,8 +1,8 @@
 """CORN: ranks by a chain of conditional yes-or-no questions. (B, T, H) -> (B, T, C - 1) logits of C ranks.
 
 Source: Shi, Cao & Raschka 2021, https://arxiv.org/abs/2111.08851. Logit k asks "above k?" of those that are at least k:
-f_k = P(y > k | y >= k). So P(y > k) = f_0 f_1 ... f_k never rises with k, whatever the logits are. Question k is trained
-on its conditional set alone, the truths of at least k; the sum over a truth's questions is the negative logarithm of
+f_k = P(y > k | y >= k). So P(y > k) = f_0 f_1 ... f_k never rises with k, whatever the logits. Question k is trained on
+its conditional set alone, the truths of at least k; the sum over a truth's questions is the negative logarithm of
 its probability. (The paper divides by the sizes of the sets in a batch, which is no weighted sum over steps.)
 
     -sum_k ( a_k log f_k + (a_{k-1} - a_k) log(1 - f_k) ),   a_k = 1 if y > k, else 0; a_{-1} = 1

@@ -29,14 +29,12 @@ class Config(HeadConfig):
         if list(self.levels) != sorted(set(self.levels)) or not all(0 < level < 1 for level in self.levels):
             raise ValueError(f"levels must rise, each above 0 and below 1, but is {list(self.levels)}")
         if self.predict not in self.levels:
-            raise ValueError(
-                f"levels must hold {self.predict}{', the median' if self.predict == 0.5 else ''}, which is the prediction, "
-                f"but is {list(self.levels)}"
-            )
+            level = "0.5, the median" if self.predict == 0.5 else self.predict
+            raise ValueError(f"levels must hold {level}, which is the prediction, but is {list(self.levels)}")
 
 
 class Quantile(LinearHead):
-    """Q quantiles of each target, rising; the spread is the mean distance of the quantile function to the prediction."""
+    """Q quantiles of each target, rising; the spread is the mean distance of the quantile function to the predicted."""
 
     levels: Tensor  # (Q,)
     shares: Tensor  # (Q,) probability that each quantile stands for: up to half way to its neighbours, or to the end

@@ -255,10 +255,10 @@ class ESRNN(nn.Module):
     def _refuse_head(config: Config, targets: Targets) -> None:
         """Refuse what LogRatioHead can't carry: it hands logarithms of ratios to its inner head."""
         kind = config.head["kind"]
-        if targets.kind != "regression" or HEADS[kind].make.own_unit:
+        if targets.kind != "regression" or getattr(HEADS[kind].make, "own_unit", False):
             raise ValueError(
-                f"form = 'forecast' predicts logarithms of ratios, which the head {kind} on {targets.kind} targets can't "
-                "be taught: take form = 'inputs', or for numbers a head such as quantile or l1."
+                f"form = 'forecast' predicts logarithms of ratios, which the head {kind} on {targets.kind} targets "
+                "can't be taught: take form = 'inputs', or for numbers a head such as quantile or l1."
             )
 
     def _run_blocks(self, x: Tensor, mask: Tensor | None) -> Tensor:

@@ -3,19 +3,54 @@
 Source: Ke et al. 2017, https://papers.nips.cc/paper/6907; library https://lightgbm.readthedocs.io. One booster for each
 target, trained on the scored rows: (R, F) -> (R, K). Default: 300 rounds of 63 leaves, absolute errors; fewer rounds
 where early stopping on `Watched` rows ends them. Weights are LightGBM's text.
+
+    kind of target (models/contract.py)   objectives
+    regression                            all but the next three
+    binary, multilabel                    binary: a booster a label
+    multiclass                            multiclass: one booster, its labels the classes of the largest share; or
+                                          cross_entropy: a booster a class
+    distribution                          cross_entropy: a booster a class, on shares, which it takes as they are
+    ordinal                               l1, l2, huber, fair, quantile on ranks
+
+What cross_entropy's boosters predict is divided by its sum over the classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from foldline.models.contract import Part
+from foldline.models.contract import Kind, Part
+
+Objective = Literal[
+    "l1",
+    "l2",
+    "huber",
+    "fair",
+    "quantile",
+    "mape",
+    "poisson",
+    "gamma",
+    "tweedie",
+    "binary",
+    "multiclass",
+    "cross_entropy",
+]
+HEAD = 4096  # characters, the first of a booster's text, that name its objective
+ON_RANKS = ("l1", "l2", "huber", "fair", "quantile")
+SERVES: dict[Kind, tuple[str, ...]] = {
+    "regression": (*ON_RANKS, "mape", "poisson", "gamma", "tweedie"),
+    "binary": ("binary",),
+    "multilabel": ("binary",),
+    "multiclass": ("multiclass", "cross_entropy"),
+    "distribution": ("cross_entropy",),
+    "ordinal": ON_RANKS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +58,13 @@ class Config:
     """[[model]] with name = "lightgbm"; fields are LightGBM's own parameters."""
 
     rounds: int = 300
-    objective: Literal["l1", "l2", "huber", "fair", "quantile", "mape", "poisson", "gamma", "tweedie"] = "l1"
+    objective: Objective = "l1"
     alpha: float | None = None  # quantile: its level, required; huber: where the squared part ends
+    tweedie_variance_power: float | None = None  # tweedie: from 1, as Poisson's, to 2, as gamma's; left out: 1.5
+    balanced: bool = False  # binary, multiclass: weigh rows so that all classes count the same
+    class_weights: tuple[
+        float, ...
+    ] = ()  # binary: of 0 and of 1; multiclass: of each class; only ratios matter; []: none
     learning_rate: float = 0.1
     num_leaves: int = 63
     min_data_in_leaf: int = 20
@@ -37,6 +77,8 @@ class Config:
 
     def __post_init__(self) -> None:
         self._check_alpha()
+        self._check_power()
+        self._check_class_weights()
         if self.rounds < 1:
             raise ValueError(f"rounds must be at least 1, but is {self.rounds}")
         if self.num_leaves < 2:
@@ -66,6 +108,43 @@ class Config:
         elif self.alpha is not None and not 0 < self.alpha < math.inf:
             raise ValueError(f"alpha of objective = 'huber' must be finite and above 0, but is {self.alpha}")
 
+    def _check_power(self) -> None:
+        power = self.tweedie_variance_power
+        if power is not None and self.objective != "tweedie":
+            raise ValueError(
+                f"tweedie_variance_power is used by the objective 'tweedie' only, but objective is {self.objective!r}"
+            )
+        if power is not None and not 1 <= power < 2:
+            raise ValueError(f"tweedie_variance_power must be at least 1 and below 2, but is {power}")
+
+    def _check_class_weights(self) -> None:
+        if not self.balanced and not self.class_weights:
+            return
+        if self.objective not in ("binary", "multiclass"):
+            raise ValueError(
+                "balanced and class_weights are for the objectives 'binary' and 'multiclass', but objective is "
+                f"{self.objective!r}"
+            )
+        if self.balanced and self.class_weights:
+            raise ValueError("balanced and class_weights both weigh the classes: give one of them")
+        if not all(0 < weight < math.inf for weight in self.class_weights):
+            raise ValueError(f"class_weights must be finite and above 0, but is {list(self.class_weights)}")
+        if self.objective == "binary" and self.class_weights and len(self.class_weights) != 2:
+            raise ValueError(
+                f"class_weights of objective = 'binary' must hold the weights of 0 and of 1, but holds "
+                f"{len(self.class_weights)} numbers"
+            )
+
+
+def check_kind(config: Config, kind: Kind, count: int | None = None) -> None:
+    """Raise ValueError where an objective does not serve a kind of target. count: K; None: not known yet."""
+    if config.objective not in SERVES[kind]:
+        fits = " or ".join(map(repr, SERVES[kind]))
+        raise ValueError(f"objective = {config.objective!r} does not serve {kind} targets: choose {fits}.")
+    weights = len(config.class_weights)
+    if config.objective == "multiclass" and weights and count is not None and weights != count:
+        raise ValueError(f"class_weights must hold a number for each of the {count} classes, but holds {weights}.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
@@ -74,15 +153,19 @@ class Watched:
     x: np.ndarray  # (W, F) float32
     y: np.ndarray  # (W, K) float64
     stop: int  # rounds without a better score after which a booster ends; it keeps the trees up to its best one
-    score: Callable[[np.ndarray, np.ndarray], float]  # (truth, prediction), alike in shape -> lower is better
+    # (truth, prediction), alike in shape: (W, 1) of each booster's target, of multiclass (W, K). cross_entropy is not
+    # scored by it, but each class by its own cross entropy: one class alone has no score.
+    score: Callable[[np.ndarray, np.ndarray], float]
+    higher_is_better: bool = False
 
 
 class LightGBM:
-    """A booster a target. Rows: (R, F) float32 in, (R, K) float64 out."""
+    """A booster a target, of multiclass one for all. Rows: (R, F) float32 in, (R, K) float64 out."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.boosters: list[Any] = []
+        self.sums_to_one = False  # whether predictions are divided by their sum over the boosters
 
     def fit(
         self,
@@ -93,66 +176,126 @@ class LightGBM:
         on_round: Callable[[int, int], None] | None = None,
         *,
         watched: Watched | None = None,
+        weight: np.ndarray | None = None,
+        kind: Kind = "regression",
     ) -> None:
         """Train a booster a target on x (R, F) float32, y (R, K) float64. Same seed, threads and data: same bits.
 
-        on_round: called with the rounds done and all rounds, over all targets; a round that early stopping saves counts
-        as done.
+        Args:
+            on_round: called with the rounds done and all rounds, over all boosters; a round that early stopping saves
+                counts as done.
+            weight: (R,) of each row, above 0; only ratios matter. Equal ones, whatever their size, are none.
+            kind: of the targets; y as in models/contract.py.
+
+        Raises:
+            ValueError: the objective does not serve this kind.
         """
-        lightgbm, params, targets = _library(), self._params(seed, threads), y.shape[1]
+        check_kind(self.config, kind, y.shape[1])
+        lightgbm, params = _library(), self._params(seed, threads)
+        if self.config.objective == "multiclass":
+            params["num_class"] = y.shape[1]
+        self.sums_to_one = self.config.objective == "cross_entropy"
+        labels = list(self._labels(y))
         data = lightgbm.Dataset(x, free_raw_data=False, params={"verbosity": -1})
-        held = None if watched is None else data.create_valid(watched.x)
-        for target in range(targets):
-            callbacks, stopping = [self._report(on_round, target, targets)], dict[str, Any]()
+        held, weighted = None if watched is None else data.create_valid(watched.x), False
+        for number, label in enumerate(labels):
+            callbacks, stopping = [self._report(on_round, number, len(labels))], dict[str, Any]()
             if watched is not None and held is not None:
                 callbacks.append(lightgbm.early_stopping(watched.stop, verbose=False))
                 params["metric"] = "None"  # else the objective's own metric may stop it, too
-                stopping = {"valid_sets": [held.set_label(watched.y[:, target])], "feval": _scored_by(watched, target)}
-            labelled = data.set_label(y[:, target])
-            booster = lightgbm.train(params, labelled, self.config.rounds, callbacks=callbacks, **stopping)
-            self.boosters.append(booster)
+                truth = watched.y if self.config.objective == "multiclass" else watched.y[:, [number]]
+                held.set_label(next(self._labels(truth)))
+                stopping = {"valid_sets": [held], "feval": _scored_by(watched, truth, own=self.sums_to_one)}
+            rows = self._row_weights(label, weight)
+            data.set_label(label).set_weight(rows)
+            if rows is None and weighted:
+                data.set_field("weight", None)  # set_weight(None) keeps those of the booster before
+            weighted = rows is not None
+            self.boosters.append(lightgbm.train(params, data, self.config.rounds, callbacks=callbacks, **stopping))
 
-    def _report(self, on_round: Callable[[int, int], None] | None, target: int, targets: int) -> Callable[[Any], None]:
-        """Return LightGBM's callback that counts over all targets' rounds."""
+    def _labels(self, y: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the labels (R,) of each booster."""
+        if self.config.objective == "multiclass":
+            yield y.argmax(axis=1).astype(np.float64)
+        else:
+            yield from y.T
+
+    def _row_weights(self, label: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        """Return the weights (R,) of a booster's rows, those of classes included, their mean 1; None: all alike.
+
+        The leaves of l1 and quantile depend on the size of weights, even of equal ones.
+        """
+        weights = np.ones(len(label)) if weight is None else np.asarray(weight, dtype=np.float64)
+        if not (len(weights) == len(label) and np.isfinite(weights).all() and (weights > 0).all()):
+            raise ValueError(f"weight must hold a finite number above 0 for each of the {len(label)} rows.")
+        if self.config.balanced or self.config.class_weights:
+            classes = (label > 0.5 if self.config.objective == "binary" else label).astype(np.int64)
+            of_class = np.asarray(self.config.class_weights)
+            if self.config.balanced:
+                sums = np.bincount(classes, weights)
+                of_class = np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
+            weights = weights * of_class[classes]
+        mean_one = weights / weights.mean()
+        return None if np.allclose(mean_one, 1, rtol=0, atol=1e-9) else mean_one
+
+    def _report(self, on_round: Callable[[int, int], None] | None, number: int, count: int) -> Callable[[Any], None]:
+        """Return LightGBM's callback that counts over all boosters' rounds."""
         rounds = self.config.rounds
 
         def report(env: Any) -> None:
             if on_round:
-                on_round(target * rounds + env.iteration + 1, targets * rounds)
+                on_round(number * rounds + env.iteration + 1, count * rounds)
 
         return report
 
     def _params(self, seed: int, threads: int) -> dict[str, Any]:
-        """Return LightGBM's parameters, rounds aside."""
-        table = asdict(self.config)
-        params: dict[str, Any] = {k: value for k, value in table.items() if k != "rounds" and value is not None}
+        """Return LightGBM's parameters, without what is not one of them."""
+        table, ours = asdict(self.config), ("rounds", "balanced", "class_weights")
+        params: dict[str, Any] = {k: value for k, value in table.items() if k not in ours and value is not None}
         params |= {"bagging_freq": 1, "seed": seed, "num_threads": threads, "verbosity": -1}
         # both are needed for the same bits: the layout of histograms would else be chosen by a timing
         return params | {"deterministic": True, "force_row_wise": True}
 
     def predict(self, x: np.ndarray, threads: int) -> np.ndarray:
         """Predict (R, F) -> (R, K)."""
-        return np.stack([booster.predict(x, num_threads=threads) for booster in self.boosters], axis=1)
+        found = [np.asarray(booster.predict(x, num_threads=threads)) for booster in self.boosters]
+        if found[0].ndim == 2:  # one booster of all classes
+            return found[0]
+        together = np.stack(found, axis=1)
+        return together / together.sum(axis=1, keepdims=True) if self.sums_to_one else together
 
     def save(self, folder: Path) -> None:
-        """Write one text file a target into a folder."""
-        for target, booster in enumerate(self.boosters):
-            (folder / f"booster-{target}.txt").write_text(booster.model_to_string(), encoding="utf-8")
+        """Write one text file a booster into a folder."""
+        for number, booster in enumerate(self.boosters):
+            (folder / f"booster-{number}.txt").write_text(booster.model_to_string(), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
         paths = sorted(folder.glob("booster-*.txt"), key=lambda path: int(path.stem.split("-")[1]))
-        self.boosters = [_library().Booster(model_str=path.read_text(encoding="utf-8")) for path in paths]
+        texts = [path.read_text(encoding="utf-8") for path in paths]
+        self.sums_to_one = any("\nobjective=cross_entropy\n" in text[:HEAD] for text in texts)
+        self.boosters = [_library().Booster(model_str=text) for text in texts]
 
 
-def _scored_by(watched: Watched, target: int) -> Callable[[np.ndarray, Any], tuple[str, float, bool]]:
-    """Return LightGBM's evaluation of one target: the score's name, its value, whether higher is better."""
-    truth = watched.y[:, [target]]  # LightGBM's own copy of a label is float32
+def _scored_by(watched: Watched, truth: np.ndarray, own: bool) -> Callable[[np.ndarray, Any], tuple[str, float, bool]]:
+    """Return LightGBM's evaluation of a booster: the score's name, its value, whether higher is better.
+
+    truth: (W, 1), or (W, K), not rounded: LightGBM's own copy of a label is float32; own: cross entropy, not the score.
+    """
 
     def evaluate(predicted: np.ndarray, _: Any) -> tuple[str, float, bool]:
-        return "score", watched.score(truth, predicted[:, None]), False
+        predicted = predicted.reshape(truth.shape)
+        if own:
+            return "cross entropy", cross_entropy(truth, predicted), False
+        return "score", watched.score(truth, predicted), watched.higher_is_better
 
     return evaluate
+
+
+def cross_entropy(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the mean binary cross entropy of shares, in nats; probabilities are kept 1e-15 off 0 and 1."""
+    p = predicted.clip(1e-15, 1 - 1e-15)
+    return float(-(truth * np.log(p) + (1 - truth) * np.log1p(-p)).mean())
 
 
 def _library() -> Any:

@@ -26,7 +26,14 @@ TARGETS: dict[str, Targets] = {  # for each kind; numbers are above 0 in their o
     "ordinal": Targets(count=1, kind="ordinal", classes=RANKS),
 }
 # Mean distance of a truth of each kind from the best constant, about.
-MEAN_SIZE = {"regression": 1.0, "binary": 0.5, "multilabel": 0.5, "multiclass": 0.4, "distribution": 0.1, "ordinal": 1.2}
+MEAN_SIZE = {
+    "regression": 1.0,
+    "binary": 0.5,
+    "multilabel": 0.5,
+    "multiclass": 0.4,
+    "distribution": 0.1,
+    "ordinal": 1.2,
+}
 SHARES = ("multiclass", "distribution")
 Case = tuple[dict[str, Any], Targets]  # a head's table, and targets that it serves
 
@@ -168,7 +175,9 @@ def test_the_gradients_of_a_batchs_parts_add_up_to_that_of_the_batch(table: dict
 
 @every_head
 @pytest.mark.parametrize("size", [1.0, 1e4])
-def test_extreme_outputs_keep_loss_gradient_and_prediction_finite(table: dict[str, Any], targets: Targets, size: float) -> None:
+def test_extreme_outputs_keep_loss_gradient_and_prediction_finite(
+    table: dict[str, Any], targets: Targets, size: float
+) -> None:
     head, hidden, y, weight = batch(table, targets)
     raw = head(hidden).detach().sign().mul_(size).requires_grad_()
     loss, spread = head.loss(raw, y, weight, known(targets)), head.spread(raw)

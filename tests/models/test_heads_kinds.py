@@ -275,7 +275,9 @@ def test_impossible_options_are_refused(targets: Targets, table: dict[str, Any],
 
 
 def test_targets_refuse_units_and_levels_that_are_none() -> None:
-    with pytest.raises(ValueError, match="center must hold a number for each of the 2 targets, or nothing, but holds 1"):
+    with pytest.raises(
+        ValueError, match="center must hold a number for each of the 2 targets, or nothing, but holds 1"
+    ):
         Targets(count=2, center=(1.0,))
     with pytest.raises(ValueError, match=r"scale must be above 0, but is \[0.0\]"):
         Targets(count=1, scale=(0.0,))

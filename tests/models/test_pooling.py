@@ -106,7 +106,10 @@ def test_a_head_of_steps_reads_no_mask() -> None:
         ({"kind": "l1", "pool": []}, r"different kinds of pooling, at least one, but is \[\]"),
         ({"kind": "l1", "pool": ["max", "max"]}, r"different kinds of pooling, .* but is \['max', 'max'\]"),
         ({"kind": "l1", "aux": {}}, "but these targets are of whole series: leave out aux"),
-        ({"kind": "twophase"}, "^The twophase head does not serve regression targets of whole series: choose gaussian,"),
+        (
+            {"kind": "twophase"},
+            "^The twophase head does not serve regression targets of whole series: choose gaussian,",
+        ),
     ],
 )
 def test_what_whole_series_have_no_use_for_is_refused(table: dict[str, Any], message: str) -> None:

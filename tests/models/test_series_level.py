@@ -31,10 +31,16 @@ FORMS: dict[str, tuple[str, dict[str, Any], Targets]] = {
     "tft": ("tft", {"head": {"kind": "softmax"}, "dropout": 0.0}, CLASSES),
 }
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "deepar": ({"form": "autoregressive"}, "deepar's form = 'autoregressive', unlike 'aligned', needs a target at every"),
+    "deepar": (
+        {"form": "autoregressive"},
+        "deepar's form = 'autoregressive', unlike 'aligned', needs a target at every",
+    ),
     "esrnn": ({"form": "forecast"}, "esrnn's form = 'forecast', unlike 'inputs', needs a target at every step"),
     "seq2seq": ({"autoregressive": True}, "seq2seq with autoregressive = true needs a target at every step"),
-    "wavenet": ({}, r"wavenet, which reads its own past \(.*\), needs a target at every step, but this one has a value"),
+    "wavenet": (
+        {},
+        r"wavenet, which reads its own past \(.*\), needs a target at every step, but this one has a value",
+    ),
 }
 every = pytest.mark.parametrize("form", FORMS)
 
@@ -42,9 +48,9 @@ every = pytest.mark.parametrize("form", FORMS)
 def make(form: str, width: int = 8) -> nn.Module:
     name, table, targets = FORMS[form]
     torch.manual_seed(0)
-    network: nn.Module = MODELS[name].make(
-        MODELS[name].config(**{"width": width, **table}), FEATURES, LEVELS, targets
-    ).eval()
+    network: nn.Module = (
+        MODELS[name].make(MODELS[name].config(**{"width": width, **table}), FEATURES, LEVELS, targets).eval()
+    )
     return network
 
 

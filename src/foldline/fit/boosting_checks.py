@@ -15,8 +15,13 @@ from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.table import Table
 
-POSITIVE, COUNT = "above 0", "not below 0, nor all 0"
-NEEDED = {"gamma": POSITIVE, "poisson": COUNT, "tweedie": COUNT}  # objective -> what targets must be; others: any
+POSITIVE, COUNT, SHARE = "above 0", "not below 0, nor all 0", "from 0 to 1"
+NEEDED = {  # objective -> what targets must be; others: any
+    "gamma": POSITIVE,
+    "poisson": COUNT,
+    "tweedie": COUNT,
+    **dict.fromkeys(("binary", "multiclass", "cross_entropy"), SHARE),
+}
 
 
 def check_folds(label: str, params: dict[str, Any], table: Table, folds: Folds) -> None:
@@ -70,6 +75,8 @@ def _fits(objective: str, values: np.ndarray) -> bool:
     needed = NEEDED.get(objective)
     if needed is None:
         return True
+    if needed == SHARE:
+        return bool(values.min() >= 0 and values.max() <= 1)
     return bool(values.min() > 0 if needed == POSITIVE else values.min() >= 0 and values.any())
 
 
