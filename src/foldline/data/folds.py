@@ -21,6 +21,7 @@ import polars as pl
 from foldline.core import files, own_files
 from foldline.core.errors import UserError, shortened
 from foldline.data.table import Table
+from foldline.data.task import WITH_LABELS
 
 MARK = "# foldline folds:"  # a fold file begins with it
 
@@ -33,7 +34,8 @@ class FoldsConfig:
     k: int = 5
     seed: int = 0
     file: str = ""  # path of the fold file; empty: under folds/, named after the config and the keys above
-    strata: tuple[str, ...] = ()  # static columns; empty: all of them (stratified-group only)
+    # Static columns; empty: the label of a series where that is the target, else all static columns (stratified-group).
+    strata: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.k < 2:
@@ -118,8 +120,10 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
             f"{len(keys)} series{only}."
         )
     assignment = np.empty(len(keys), dtype=np.int64)
-    assignment[has_scored] = _assign(config, strata[has_scored])
+    assignment[has_scored] = _assign(config, strata[has_scored], table.groups[has_scored], table)
     assignment[~has_scored] = _in_turn(config, strata[~has_scored])
+    if table.data.group:
+        _keep_groups_together(assignment, has_scored, table.groups)
     made = Folds(path, assignment, config.k)
     if save:
         write(made, config, table)
@@ -164,11 +168,23 @@ def _in_turn(config: FoldsConfig, strata: np.ndarray) -> np.ndarray:
     return assignment
 
 
-def _assign(config: FoldsConfig, strata: np.ndarray) -> np.ndarray:
-    """Draw the fold of each series, (n,) int64. strata: (n,) texts."""
+def _keep_groups_together(assignment: np.ndarray, has_scored: np.ndarray, groups: np.ndarray) -> None:
+    """Put series without scored rows into the fold of their group, in place."""
+    fold_of_group = dict(zip(groups[has_scored].tolist(), assignment[has_scored].tolist(), strict=True))
+    for place in np.flatnonzero(~has_scored):
+        assignment[place] = fold_of_group.setdefault(int(groups[place]), int(assignment[place]))
+
+
+def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, table: Table) -> np.ndarray:
+    """Draw the fold of each series, (n,) int64. strata: (n,) texts; groups: (n,) numbers, none of which is split."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # slow import, and only making folds needs it
 
-    groups = np.arange(len(strata))
+    count = len(np.unique(groups))
+    if count < config.k:
+        raise UserError(
+            f"folds.k = {config.k} must not exceed the number of groups with scored rows, but {table.path} has {count} "
+            f"{table.data.group}s. Take fewer folds."
+        )
     if config.kind == "group":
         splits = GroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed).split(groups, groups=groups)
     else:
@@ -203,6 +219,8 @@ def strata_of(config: FoldsConfig, table: Table) -> list[str]:
     Raises:
         UserError: one of them is no static column.
     """
+    if table.task.on_series and table.data.kind in WITH_LABELS and not config.strata:
+        return table.answers[table.data.target[0]].cast(pl.String).fill_null("").to_list()
     names = config.strata or table.data.static
     for name in names:
         if name not in table.data.static:
@@ -243,6 +261,7 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
     keys = pl.DataFrame({table.data.key: _texts(table.keys)})
     order = keys.join(saved, on=table.data.key, how="left", maintain_order="left")
     assignment = order["fold"].cast(pl.Int64).to_numpy()
+    _refuse_split_groups(path, assignment, table, way_out)
     unscored = set(range(config.k)) - set(assignment[_has_scored_rows(table)].tolist())
     if unscored:
         raise UserError(
@@ -250,6 +269,19 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
             f"data.scored or data.observed was another one when the file was made. {way_out}"
         )
     return Folds(path, assignment, config.k)
+
+
+def _refuse_split_groups(path: Path, assignment: np.ndarray, table: Table, way_out: str) -> None:
+    """Refuse folds that hold series of one group in several folds."""
+    if not table.data.group:
+        return
+    pairs = pl.DataFrame({"group": table.groups, "fold": assignment}).unique(maintain_order=True)
+    twice = pairs.filter(pl.col("group").is_duplicated())
+    if twice.height:
+        name = table.frame[table.data.group][int(table.starts[np.flatnonzero(table.groups == twice["group"][0])[0]])]
+        raise UserError(
+            f"{path}: {table.data.group} {name} is in folds {twice['fold'][0]} and {twice['fold'][1]}. {way_out}"
+        )
 
 
 def _command(config: FoldsConfig, table: Table, name: str) -> str:

@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,15 +137,20 @@ def source_folder(data: DataConfig) -> Path:
     """
     if not data.simulated:
         return Path(data.source).expanduser()
-    from ventilator import simulator
-
     size = data.simulate
-    name = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}-{simulator_code()[:8]}"
+    code = simulator_code(size.competition)[:8]
+    kind = "" if size.competition == "ventilator" else f"{size.competition}-"
+    name = f"simulated-{kind}{size.breaths}-{size.test_breaths}-seed{size.seed}-{code}"
     folder = files.runs() / "data" / (f"{name}-observed{data.observed}" if data.observed else name)
+    from gestures import simulator as gestures
+    from ventilator import simulator as ventilator
 
     def write(draft: Path) -> None:
+        if size.competition == "gestures":
+            gestures.write_competition(draft, series=size.breaths, test_series=size.test_breaths, seed=size.seed)
+            return
         truth = data.observed > 0
-        simulator.write_competition(
+        ventilator.write_competition(
             draft, breaths=size.breaths, test_breaths=size.test_breaths, seed=size.seed, truth=truth
         )
         if data.observed:
@@ -154,11 +160,10 @@ def source_folder(data: DataConfig) -> Path:
     return folder
 
 
-def simulator_code() -> str:
-    """Hash the simulator's source and parameters."""
-    import ventilator
-
-    code = sorted(Path(ventilator.__path__[0]).glob("*.*"))
+def simulator_code(competition: str = "ventilator") -> str:
+    """Hash a simulator's source and parameters. competition: the name of its package."""
+    package = importlib.import_module(competition)
+    code = sorted(Path(package.__path__[0]).glob("*.*"))
     return files.digest([path.read_text(encoding="utf-8") for path in code if path.suffix in (".py", ".toml")])
 
 
@@ -182,6 +187,7 @@ def load_table(
     """
     numbers = [data.order, *data.inputs]
     wanted: readers.Wanted = {data.id: None, data.key: None}
+    wanted |= {data.group: None} if labelled and data.group else {}
     wanted |= dict.fromkeys(data.static, pl.String()) | dict.fromkeys(numbers, pl.Float64())
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:

@@ -8,13 +8,15 @@ from typing import Any, Literal
 from foldline.data.metrics.options import MetricChoice, MetricOptions
 
 FOLD = "fold"  # column of a fold file, beside the key
+NEWER = ("observed", "level", "kind", "classes", "group")  # keys that older versions did not have
 HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateConfig:
-    """[data.simulate]: the size of the simulated competition, which is used where there is no data."""
+    """[data.simulate]: the simulated competition that is used where there is no data, and its size."""
 
+    competition: Literal["ventilator", "gestures"] = "ventilator"  # a number at each step; a class of each series
     breaths: int = 1500  # labelled series
     test_breaths: int = 300  # series of the test file
     seed: int = 0
@@ -42,6 +44,7 @@ class DataConfig:
     labels: str = ""  # file (without its ending) with key and target of the training series, where train has no target
     inputs: tuple[str, ...]  # known at every step, of test series too
     static: tuple[str, ...] = ()  # constant inside a series, categorical; "1.1" and "1.10" are two values
+    group: str = ""  # what several series have in common (a subject, a patient): constant inside a series, never split
     scored: str = ""  # SQL condition on a row's own key, order, inputs and static: which rows count; empty: all
     answer: Literal["", "label", "probability"] = ""  # what is submitted for one label; empty: what the metric needs
     metric: str = ""  # the competition's; the default loss of models follows it. Empty: "mae", for numbers only
@@ -56,6 +59,7 @@ class DataConfig:
         self._check_task()
         names = [self.id] if self.id != self.key else []
         names += [self.key, self.order, *self.target, *self.inputs, *self.static]
+        names += [self.group] if self.group and self.group not in self.static else []
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
@@ -125,7 +129,7 @@ class DataConfig:
         """Return what a model's weights depend on: never where the files lie."""
         names = ("key", "order", "target", "inputs", "static", "scored")
         # Newer keys only where they are used: older cells keep their keys.
-        newer = [name for name in ("observed", "level", "kind", "classes") if getattr(self, name) != _DEFAULTS[name]]
+        newer = [name for name in NEWER if getattr(self, name) != _DEFAULTS[name]]
         values = {name: getattr(self, name) for name in (*names, *newer)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 

@@ -52,6 +52,13 @@ class Table:
         return Task(self.data, self.classes)
 
     @cached_property
+    def groups(self) -> np.ndarray:
+        """The number of each series' group, (N,) int64: what folds hold together; of its own without data.group."""
+        if not self.data.group or self.data.group not in self.frame.columns:
+            return np.arange(len(self.lengths))
+        return self.frame[self.data.group].gather(self.starts).rank("dense").to_numpy().astype(np.int64) - 1
+
+    @cached_property
     def answers(self) -> pl.DataFrame:
         """The row of each answer, (A, columns): all rows, or the last one of each series."""
         return self.frame[self.starts + self.lengths - 1] if self.task.on_series else self.frame

@@ -65,6 +65,8 @@ def series(table: Table) -> None:
             "Sort or mend that series."
         )
     constant(table, data.static, "is static", "List it under inputs instead.")
+    if data.group and data.group in frame.columns:
+        constant(table, [data.group], "is the group of a series", "Mend that series, or name another data.group.")
 
 
 def constant(table: Table, names: Sequence[str], why: str, way_out: str) -> None:

@@ -148,7 +148,7 @@ class Task:
                 f"{path}, row {row + 1} ({self.data.id} {frame[self.data.id][row]}): shares of a distribution must not "
                 f"be below 0, nor all 0, but are {shown}; {int(bad.sum())} such rows."
             )
-        return values / sums
+        return np.asarray(values / sums)
 
     def labels(self, values: np.ndarray) -> pl.Series:
         """Return the label of each answer, (A,), in the form in which the files have it. values: (A, K) predictions."""
@@ -161,7 +161,7 @@ class Task:
             return np.asarray(values.argmax(axis=1))
         if self.data.kind == "binary":
             return (values[:, 0] > 0.5).astype(np.int64)
-        return np.clip(np.rint(values[:, 0]), 0, len(self.classes) - 1).astype(np.int64)
+        return np.asarray(np.clip(np.rint(values[:, 0]), 0, len(self.classes) - 1).astype(np.int64))
 
     def to_json(self) -> dict[str, Any]:
         """Return what a store keeps of it: level, kind, the K columns' names, the number of classes."""

@@ -14,6 +14,7 @@ from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
+from foldline.models.systems import lightgbm
 from foldline.run.cells import ModelConfig
 
 COMMON_KEYS = ("name", "label", "train", "teacher", "pretrain")  # of every [[model]]; the others are parameters
@@ -80,6 +81,11 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
             continue
         for number, inner in enumerate(value):
             _check_part(inner, registry, f"{where}.{part}[{number}]")
+    if kind.kind == "rows":
+        try:
+            lightgbm.check_kind(built, data.kind)
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from error
     plain: dict[str, Any] = strict_tables.plain(built)
     return plain
 

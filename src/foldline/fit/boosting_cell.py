@@ -44,9 +44,13 @@ class BoostingCell:
             assert self.metric is not None, "watching needs a metric"
             seen, truth = labelled(held[0])
             stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
-            watched = Watched(x=seen, y=truth, stop=stop, score=self.metric)
+            better = self.metric.higher_is_better
+            watched = Watched(x=seen, y=truth, stop=stop, score=self.metric, higher_is_better=better)
         with lightgbm_errors(f"model {self.name}"):
-            self.model.fit(x, y, seed, threads, lambda done, of: emit("progress", done=done, of=of), watched=watched)
+            kind = data.task.kind
+            self.model.fit(
+                x, y, seed, threads, lambda done, of: emit("progress", done=done, of=of), watched=watched, kind=kind
+            )
         row = {"loss": float(np.abs(self.model.predict(x, threads) - y).mean())}
         if watched is not None:
             row["watched"] = watched.score(watched.y, self.model.predict(watched.x, threads))
