@@ -55,7 +55,7 @@ class Pooling(nn.Module):
             return (clean * (places == last)).sum(dim=1)  # a gather's backward pass is not deterministic on a GPU
         assert self.query is not None
         scores = (clean @ self.query).unsqueeze(-1) / clean.shape[2] ** 0.5  # (B, T, 1)
-        weights = scores.masked_fill(~real, -torch.inf).softmax(dim=1)
+        weights: Tensor = scores.masked_fill(~real, -torch.inf).softmax(dim=1)
         return (clean * weights).sum(dim=1)
 
 

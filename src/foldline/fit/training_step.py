@@ -83,9 +83,8 @@ def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
         with autocast(config.precision, batch.x.device):
             hidden = state.network(part.x, part.static, part.mask, **past)
         head: Any = state.network.head
-        raw = head(
-            hidden.float(), part.mask
-        )  # head and loss in fp32: a mean over many steps loses digits in half precision
+        # head and loss in fp32: a mean over many steps loses digits in half precision
+        raw = head(hidden.float(), part.mask)
         loss = head.loss_sum(raw, part.y, part.weight, _labels(part)) * share
         state.loss_scale.scale(loss).backward()
         total += loss.detach()
