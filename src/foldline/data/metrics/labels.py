@@ -1,7 +1,7 @@
 """Metrics of decided labels, all from one table of counts: C ranks or classes, true in rows and decided in columns.
 
-They are computed here, not by scikit-learn, whose checks of every call would be most of a threshold search: at 1,000
-answers a score took 0.04 ms here and 1 to 3 ms there. tests/data/metrics holds them to scikit-learn's values.
+They are computed here, not by scikit-learn, whose checks of every call would be most of a threshold search or a
+bootstrap of small folds. tests/data/metrics holds them to scikit-learn's values.
 """
 
 from __future__ import annotations
