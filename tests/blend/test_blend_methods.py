@@ -172,7 +172,7 @@ def test_the_trees_use_the_members_spread_where_all_have_one() -> None:
 
 @pytest.mark.parametrize("method", FITS)
 def test_a_fitted_blend_is_json_to_the_last_bit(method: str) -> None:
-    rows = blends.noisy(targets=2)
+    rows = blends.fitting(method, targets=2)
     fitted = fit(QUICK, rows, method)
     again = Blend.from_json(json.loads(json.dumps(fitted.to_json(), allow_nan=False)))
     assert again == fitted and again.method == method

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from foldline.blend import BlendConfig, BlendRows, MethodScore, NestedPredictions, choose_method, fit, nested
-from foldline.blend.methods import FITS, compare_methods, difference, series_losses
+from foldline.blend.methods import FITS, compare_methods
+from foldline.blend.paired_difference import difference, series_losses
 from foldline.evidence.blending import member_contributions
 
 QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill-climb", "nnls"))
@@ -17,11 +18,12 @@ QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill
 
 @pytest.mark.parametrize("method", ["auto", *FITS])
 def test_a_folds_own_targets_never_weigh_its_rows(method: str) -> None:
-    rows = blends.noisy()
+    rows = blends.fitting(method)
     before = nested(QUICK, rows, method).values
     for number in (0, 3):
         inside = rows.fold == number
-        changed = replace(rows, y=np.where(inside[:, None], 1000.0 * rows.predictions[2], rows.y))
+        other = 1.0 - rows.y if rows.kind == "binary" else 1000.0 * rows.predictions[2]
+        changed = replace(rows, y=np.where(inside[:, None], other, rows.y))
         assert np.array_equal(nested(QUICK, changed, method).values[inside], before[inside])
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from foldline.blend import BlendRows
+from foldline.data import metrics
 from foldline.data.metrics import METRICS
 
 
@@ -23,3 +26,17 @@ def noisy(members: int = 3, count: int = 240, targets: int = 1, seed: int = 0, m
     y = rng.normal(size=(count, targets))
     own = rng.laplace(size=(members, count, targets)) * np.linspace(0.4, 1.0, members)[:, None, None]
     return rows(y + 0.3 * rng.normal(size=(count, targets)) + own, y, metric)
+
+
+def probabilities(members: int = 3, count: int = 240, targets: int = 1, seed: int = 0) -> BlendRows:
+    """Truth of 0 and 1, and members that are sure of it to different degrees."""
+    made = noisy(members, count, targets, seed)
+    metric = METRICS["log_loss"] if targets == 1 else metrics.metric("log_loss", kind="multilabel")
+    predictions = 1 / (1 + np.exp(-2 * made.predictions))
+    kind = "binary" if targets == 1 else "multilabel"
+    return replace(made, predictions=predictions, y=(made.y > 0).astype(float), metric=metric, kind=kind)
+
+
+def fitting(method: str, targets: int = 1) -> BlendRows:
+    """Rows that a method can blend: probabilities for one that averages log odds, else numbers."""
+    return probabilities(targets=targets) if method == "logit" else noisy(targets=targets)
