@@ -10,6 +10,7 @@ import pytest
 from lab import INSIDE, TRAIN, small_store
 
 from foldline.core.errors import UserError
+from foldline.data import metrics
 from foldline.data.metrics import METRICS, Metric
 from foldline.data.store import Store
 from foldline.fit import boosting_checks
@@ -70,7 +71,7 @@ def test_what_stops_trees_is_the_competitions_metric_whatever_they_are_trained_b
         assert np.array_equal(truth[:, 0], both[:, 0 if number < 5 else 1]) and predicted.shape == truth.shape
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", metrics.names_for("regression"))
 def test_the_watched_score_of_trees_is_the_metric_in_its_own_unit(name: str) -> None:
     data = small_store()
     cell, epoch = BoostingCell("lightgbm", PARAMS, replace(TRAIN, watch=STOP), METRICS[name]), dict[str, Any]()

@@ -14,6 +14,7 @@ from lab import INSIDE, PARAMS, TRAIN, exhaust, fitted, small_store, weights
 from test_trainer import history
 
 from foldline.core.errors import UserError
+from foldline.data import metrics
 from foldline.data.metrics import METRICS, Metric
 from foldline.fit import network_cell, scaler, trainer
 from foldline.fit.labelled_series import labelled_series
@@ -89,7 +90,7 @@ def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
     assert weights(cells[0]) == weights(cells[1]) and scores[0] != scores[1]
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", metrics.names_for("regression"))
 def test_the_watched_score_is_the_competitions_metric_in_its_own_unit(name: str) -> None:
     """Of all scored values of the inner series; targets of different scales count as the metric has them."""
     plain = small_store()

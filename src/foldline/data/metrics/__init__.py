@@ -105,7 +105,7 @@ def metric(name: str, options: MetricOptions = DEFAULTS, kind: Kind | Literal[""
     """
     if name not in METRICS:
         raise UserError(f"{unknown('metric', name, METRICS, 'data.metric')} {WAYS}.")
-    if options == DEFAULTS and kind in ("", "regression") and kind in ("", *METRICS[name].kinds):
+    if options == DEFAULTS and not kind and not classes:
         return METRICS[name]
     made = _made(name, options, Answers(kind, classes))
     if kind and kind not in made.kinds:
