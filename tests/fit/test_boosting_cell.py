@@ -36,7 +36,7 @@ def test_stopping_watches_rows_of_whole_series_that_are_not_trained_on(monkeypat
     data, calls = small_store(), list[tuple[np.ndarray, np.ndarray]]()
     honest = LightGBM.fit
 
-    def spy(self: Any, x: np.ndarray, y: np.ndarray, *more: Any, watched: Any) -> None:
+    def spy(self: Any, x: np.ndarray, y: np.ndarray, *more: Any, watched: Any, **named: Any) -> None:
         calls.append((x, watched.x))
         honest(self, x, y, *more, watched=watched)
 

@@ -207,9 +207,9 @@ def load_table(
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)
+    table_checks.scored(table)
     if labelled:
         table_checks.targets(table)
-    table_checks.scored(table)
     return table
 
 

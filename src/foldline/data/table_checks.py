@@ -138,12 +138,12 @@ def scored(table: Table) -> None:
     """
     data = table.data
     if not data.scored:
-        if not table.scored.any():
+        if not table.asked.any():
             raise UserError(
                 f"{table.path}: no series is longer than data.observed = {data.observed}: nothing to score."
             )
         return
-    if not table.scored.any():
+    if not table.asked.any():
         behind = f" behind the {data.observed} observed steps" if data.observed else ""
         raise UserError(
             f"{table.path}: no row{behind} fulfils data.scored = {data.scored!r}, so there is nothing to score."
