@@ -60,7 +60,7 @@ BAD_TABLES: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     "NaN": (changed("test", lambda t: at_row(t, "power", 0, "NaN")), "test.csv, row 1 (row 501000): 'power' must be"),
     "inf in the target": (
         changed("train", lambda t: at_row(t, "speed", 7, "inf")),
-        "'speed' must be a finite number where the row is scored, but is inf; 1 such row. Fill it, leave these rows out",
+        "'speed' must be a finite number where the row is scored, but is inf; 1 such row. Fill it, leave",
     ),
     "several of test": (
         changed("test", lambda t: t.with_columns(power=pl.lit(None, pl.Float64))),

@@ -38,7 +38,7 @@ def test_stopping_watches_rows_of_whole_series_that_are_not_trained_on(monkeypat
 
     def spy(self: Any, x: np.ndarray, y: np.ndarray, *more: Any, watched: Any, **named: Any) -> None:
         calls.append((x, watched.x))
-        honest(self, x, y, *more, watched=watched)
+        honest(self, x, y, *more, watched=watched, **named)
 
     monkeypatch.setattr(LightGBM, "fit", spy)
     cell, epoch = fitted(STOP, data)
