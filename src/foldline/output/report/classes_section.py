@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foldline.core.pages import Dots, Line, chart, collapsed, figures, legend, matrix, note, table
+from foldline.core.pages import Dots, Line, Mark, chart, collapsed, figures, legend, matrix, note, table
 from foldline.data.task import WITH_LABELS
 from foldline.output.report.decided import Rates, confusion, most_confused
 from foldline.output.report.report_data import ReportData
@@ -120,7 +120,7 @@ def against_truth(report: ReportData) -> str:
         kept = np.linspace(0, len(x) - 1, min(POINTS, len(x))).round().astype(int)
         edge = np.array([x.min(), x.max()])
         dots = Dots(x=_spread(x, y)[kept] if report.kind == "ordinal" else x[kept], y=y[kept], label="an answer")
-        marks = [Line(x=edge, y=edge, style="neutral dashed", label="truth"), dots]
+        marks: list[Mark] = [Line(x=edge, y=edge, style="neutral dashed", label="truth"), dots]
         noun = "rank of " if report.kind == "ordinal" else ""
         head = f"{noun}{name}, submitted"
         picture = chart(marks, xlabel=f"{noun}{name}, true", ylabel=head, width=420, height=300)

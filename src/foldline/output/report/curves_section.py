@@ -21,7 +21,7 @@ def reliabilities(report: ReportData) -> str:
     styles, marks = styles_of(report), list[Mark]()
     for name, values in report.predictions.items():
         found = reliability(*_events(report, values))
-        there = found.count > 0
+        there = found.answers > 0
         x, y = found.probability[there], found.share[there]
         marks += [Line(x=x, y=y, style=styles[name], label=name), Dots(x=x, y=y, style=styles[name])]
     ideal = Line(x=np.array([0.0, 1.0]), y=np.array([0.0, 1.0]), style="neutral dashed", label="perfect")

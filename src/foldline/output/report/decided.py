@@ -60,16 +60,16 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 class Reliability(NamedTuple):
     """Answers by their probability; all (BINS,), NaN in a bin without any."""
 
-    count: np.ndarray
+    answers: np.ndarray  # their number
     probability: np.ndarray  # mean of those that are predicted
     share: np.ndarray  # of answers that it happened in
 
     @property
     def gap(self) -> float:
         """Mean absolute difference of probability and share, by count: the expected calibration error."""
-        there = self.count > 0
+        there = self.answers > 0
         difference = np.abs(self.probability - self.share)[there]
-        return float((difference * self.count[there]).sum() / self.count.sum())
+        return float((difference * self.answers[there]).sum() / self.answers.sum())
 
 
 def reliability(probability: np.ndarray, happened: np.ndarray) -> Reliability:

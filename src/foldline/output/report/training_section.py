@@ -40,9 +40,8 @@ def learning_curves(report: ReportData) -> str:
             marks = [mark for place, rows in enumerate(histories) for mark in _curve(rows, place)]
             scored = any("watched" in row for rows in histories for row in rows)
             numbers = report.kind == "regression"
-            ylabel = ("loss, in scaled units" if numbers else "loss") + (
-                f"; watched {report.config.data.metric}" if scored else ""
-            )
+            ylabel = "loss, in scaled units" if numbers else "loss"
+            ylabel += f"; watched {report.config.data.metric}" if scored else ""
             picture = chart(marks, xlabel="epoch", ylabel=ylabel, log=numbers, width=500, height=250)
             pictures.append((f"<b>{escape(name)}</b>, {len(histories)} cell{'s' * (len(histories) > 1)}", picture))
             every += marks
