@@ -15,5 +15,16 @@
 
 from foldline.output.report.report_data import ExactTables, Provenance, ReportData
 from foldline.output.report.report_page import html, read_provenance, track, tracking_summary, write
+from foldline.output.report.score_section import TARGETS_FILE
 
-__all__ = ["ExactTables", "Provenance", "ReportData", "html", "read_provenance", "track", "tracking_summary", "write"]
+__all__ = [
+    "TARGETS_FILE",
+    "ExactTables",
+    "Provenance",
+    "ReportData",
+    "html",
+    "read_provenance",
+    "track",
+    "tracking_summary",
+    "write",
+]

@@ -25,7 +25,9 @@ def reliabilities(report: ReportData) -> str:
         x, y = found.probability[there], found.share[there]
         marks += [Line(x=x, y=y, style=styles[name], label=name), Dots(x=x, y=y, style=styles[name])]
     ideal = Line(x=np.array([0.0, 1.0]), y=np.array([0.0, 1.0]), style="neutral dashed", label="perfect")
-    picture = chart([ideal, *marks], xlabel=_event(report), ylabel="share that it is true of", width=420, height=300)
+    picture = chart(
+        [ideal, *marks], xlabel=_event(report), ylabel="share that it is true of", width=420, height=300, zero=True
+    )
     rows = [
         [f"{place / BINS:.1f} to {(place + 1) / BINS:.1f}", f"{count:,}", f"{probability:.3f}", f"{share:.3f}"]
         for place, (count, probability, share) in enumerate(zip(*found, strict=True))  # of SUBMITTED, the last one
@@ -68,7 +70,7 @@ def thresholds(report: ReportData) -> str:
     of = "label" if report.kind == "multilabel" else "predictions"
     listed = table([of, "AUC", "average precision", "best F1", "at the threshold"], rows, plain=True)
     left = len(report.names) - len(found) if report.kind == "multilabel" else 0
-    return figures(pictures) + listed + note(_remark(report, left))
+    return f"{figures(pictures)}<br>{listed}" + note(_remark(report, left))
 
 
 def _curves(report: ReportData) -> tuple[dict[str, Curves], dict[str, str]]:
@@ -107,7 +109,7 @@ def _precision(found: Mapping[str, Curves], styles: Mapping[str, str]) -> tuple[
     for name, each in found.items():
         x, y = thinned(each.recall, each.precision)
         marks.append(Line(x=x, y=y, style=styles[name], label=name))
-    picture = chart(marks, xlabel="recall", ylabel="precision", height=300, zero=True)
+    picture = chart(marks, xlabel="recall", ylabel="precision", height=300, holds=(0, 1))
     return f"precision and recall{legend(marks)}", picture
 
 
@@ -124,6 +126,6 @@ def _by_threshold(report: ReportData, found: Mapping[str, Curves], styles: Mappi
         for (name, values), style in zip(parts.items(), ("accent", "c1", "c3"), strict=True):
             x, y = thinned(each.threshold, values)
             marks.append(Line(x=x, y=y, style=style, label=name))
-    picture = chart(marks, xlabel="threshold of the probability", height=300, zero=True)
+    picture = chart(marks, xlabel="threshold of the probability", height=300, holds=(0, 1))
     title = "by threshold" if report.kind == "multilabel" else f"by threshold, {SUBMITTED}"
     return f"{title}{legend(marks)}", picture

@@ -7,6 +7,8 @@ from html import escape
 import numpy as np
 
 from foldline.core.pages import COLORS, Line, Mark, chart, figures, legend, note
+from foldline.data.metrics.options import CLASSES
+from foldline.data.task import SHARES
 from foldline.output.report import example_answers
 from foldline.output.report.report_data import ReportData
 
@@ -78,16 +80,18 @@ def _inputs(report: ReportData, number: int) -> list[Mark]:
     table, (shown, time) = report.competition.train, _window(report, number)
     rows = table.frame.slice(shown.start, len(time))
     lines: list[Mark] = []
+    taken = len(report.names) if report.kind in SHARES and not report.train.on_series else 0  # colours of classes
     for place, name in enumerate(report.config.data.inputs[: len(COLORS)]):
         values = rows[name].to_numpy().astype(float)
         height = (values - values.min()) / (np.ptp(values) or 1.0)
-        lines.append(Line(x=time, y=height, style=f"{COLORS[place]} thin", label=name))
+        lines.append(Line(x=time, y=height, style=f"{COLORS[(taken + place) % len(COLORS)]} thin", label=name))
     return lines
 
 
 def _pictures(report: ReportData, number: int, charts: list[example_answers.Chart]) -> str:
     """Draw a chart for each target or the single answer, and a flat chart of the inputs."""
-    drawn = [chart(marks, ylabel=title, height=190, width=340) for title, marks in charts]
+    holds = (0.0, 1.0) if report.kind in CLASSES else ()
+    drawn = [chart(marks, ylabel=title, height=190, width=340, holds=holds) for title, marks in charts]
     if report.train.on_series:
         drawn = [example_answers.one_answer(report, number)]
     height = 150 if report.train.on_series else 80

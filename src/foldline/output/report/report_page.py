@@ -29,7 +29,7 @@ def html(report: ReportData) -> str:
     sections = [
         ("Scores", score_section.by_fold(report)),
         ("Confusion", classes_section.confusions(report)),
-        ("Classes", classes_section.by_class(report)),
+        ("Labels" if report.kind == "multilabel" else "Classes", classes_section.by_class(report)),
         ("Thresholds", curves_section.thresholds(report)),
         ("Reliability", curves_section.reliabilities(report)),
         ("Shares", classes_section.by_share(report)),
@@ -91,7 +91,7 @@ def track(tracker: WandbTracker, report: ReportData, artifacts: Mapping[str, Pat
 def write(folder: Path, report: ReportData) -> Path:
     """Write report.html and made.json, the experiment's provenance, and return the page's path.
 
-    Where there are several targets, targets.csv has the scores of each.
+    Where there are many targets, targets.csv has the scores of each.
 
     A run that finds everything finished takes almost no time. So the longest time of each step so far is kept.
     """

@@ -17,7 +17,7 @@ from foldline.experiment.scoring import MOST_TARGETS, SNAPPED, SUMMARY_OF_TARGET
 from foldline.output.report.report_data import SUBMITTED, ReportData
 from foldline.output.report.training_section import seconds_of
 
-TARGETS_FILE = "targets.csv"  # beside the page, where there are several targets
+TARGETS_FILE = "targets.csv"  # beside the page, where the score table has no room for all targets
 MATRIX_LEVELS = 12  # most values of a static column that a matrix has room for
 
 
@@ -78,9 +78,9 @@ def _about_targets(report: ReportData) -> str:
 
 
 def targets_csv(report: ReportData) -> str:
-    """Write a table of each target's scores over all rows, a column a row of the score table; empty below 2 targets."""
+    """Write each target's scores over all rows as CSV, a column a row of the score table; empty for few targets."""
     result = report.result
-    if len(result.targets) < 2:
+    if len(result.targets) <= MOST_TARGETS:
         return ""
     return pl.DataFrame({"target": result.targets, **result.by_target}).write_csv()
 
