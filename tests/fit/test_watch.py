@@ -202,3 +202,11 @@ def test_ema_predicts_with_the_moving_average_over_all_steps() -> None:
             decay = min(0.5, (1 + count) / (10 + count))
             mean = decay * mean + (1 - decay) * each[name]
         torch.testing.assert_close(value, mean)
+
+
+def test_series_of_one_group_are_watched_together_or_not_at_all() -> None:
+    plain = small_store()
+    groups = np.arange(len(plain.lengths)) // 3
+    (kept,), (held,) = network_cell.inner_split([labelled_series(replace(plain, group_numbers=groups), INSIDE)], 0.4, 0)
+    assert len(held.series) and not set(groups[kept.series]) & set(groups[held.series])
+    assert sorted([*kept.series, *held.series]) == sorted(INSIDE)

@@ -147,6 +147,8 @@ def _write(
     """Write the files of a store into a folder; return what its mark says beside checksums. open_store reads both."""
     features_entry = _write_features(folder / "x.npy", table, families, columns, on_progress)
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
+    if table.data.group and table.labelled:
+        arrays["groups"] = table.groups
     if table.labelled:
         known = ~np.isnan(table.y)
         arrays["y"] = np.where(known, table.y, 0.0)

@@ -50,6 +50,7 @@ class Store:
     levels: tuple[int, ...]  # (S,) number of known values of each static column
     of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
     task: StoredTask = StoredTask()  # what an answer is
+    group_numbers: np.ndarray | None = None  # (N,) int64 group of each series (data.group); None: each is its own
 
     @property
     def keys(self) -> np.ndarray:
@@ -157,6 +158,7 @@ def open_store(path: Path) -> Store:
         lengths=arrays["lengths"],
         scored=arrays["scored"],
         y=arrays.get("y", np.broadcast_to(0.0, shape)),  # of a test table without known targets; takes no memory
+        group_numbers=arrays.get("groups"),
         known=arrays.get("known", np.broadcast_to(meta["labelled"], shape)),
         labelled=meta["labelled"],
         observed=meta["observed"],

@@ -191,28 +191,35 @@ def inner_split(
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
     """Draw whole series of the first set, whose score is watched; return the sets to train on, and those series.
 
+    Series of one group (data.group) stay together: whole groups are drawn.
+
     Args:
-        share: of the first set's series, above 0 and below 1; 0: none.
+        share: of the first set's series (or groups), above 0 and below 1; 0: none.
 
     Raises:
         UserError: fewer than 2 of them have scored rows.
     """
     if not share:
         return list(labelled_sets), []
-    first, count = labelled_sets[0], len(labelled_sets[0].series)
+    first = labelled_sets[0]
+    groups = first.store.group_numbers
+    units = np.arange(len(first.series))  # (n,) what is drawn of each series: itself, or its group
+    if groups is not None:
+        units = np.unique(groups[first.series], return_inverse=True)[1]
+    count = int(units.max(initial=-1)) + 1
     drawn = np.random.default_rng([seed, 1]).permutation(count)  # 1: another stream than the trainer's [seed, 2]
-    owners = np.repeat(np.arange(count), first.store.answers_of_series[first.series])
+    owners = np.repeat(units, first.store.answers_of_series[first.series])
     counted = np.bincount(owners, first.weight, count) > 0
     scored = np.flatnonzero(counted[drawn])  # among those drawn
     if len(scored) < 2:
         raise UserError(
-            f"train.watch.share = {share} needs at least 2 training series with scored steps, but there is "
-            f"{len(scored)}. Set train.watch.share = 0."
+            f"train.watch.share = {share} needs at least 2 training series (or groups of them) with scored steps, but "
+            f"there is {len(scored)}. Set train.watch.share = 0."
         )
     inside = np.zeros(count, dtype=bool)
     least, most = scored[0] + 1, scored[-1]  # so that either side has scored rows
     inside[drawn[: min(max(least, round(share * count)), most)]] = True
-    return [first.subset(~inside), *labelled_sets[1:]], [first.subset(inside)]
+    return [first.subset(~inside[units]), *labelled_sets[1:]], [first.subset(inside[units])]
 
 
 def _answers(parts: list[Tensor], counts: np.ndarray) -> np.ndarray:
