@@ -213,8 +213,8 @@ def inner_split(
     scored = np.flatnonzero(counted[drawn])  # among those drawn
     if len(scored) < 2:
         raise UserError(
-            f"train.watch.share = {share} needs at least 2 training series (or groups of them) with scored steps, but "
-            f"there is {len(scored)}. Set train.watch.share = 0."
+            f"train.watch.share = {share} needs at least 2 training {'series' if groups is None else 'groups'} with "
+            f"scored steps, but there is {len(scored)}. Set train.watch.share = 0."
         )
     inside = np.zeros(count, dtype=bool)
     least, most = scored[0] + 1, scored[-1]  # so that either side has scored rows
