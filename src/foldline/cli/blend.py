@@ -43,7 +43,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     changed = not (mixed.folder / "blend.html").exists() or any(any(each.jobs()) for each in mixed.prepared)
     track = _train(mixed, terminal)
     with terminal.bar("weighing", "nested"):
-        result = scoring.combine(mixed.config, mixed.members, mixed.train, mixed.folds, exact[0])
+        table = mixed.competition.train
+        result = scoring.combine(mixed.config, mixed.members, mixed.train, mixed.folds, exact[0], table)
     command = arguments.command_line
     found = _findings(mixed, result, command, terminal)
     post = mixed.config.post
@@ -119,6 +120,8 @@ def _write(mixed: MultiConfigExperiment, found: BlendComparison, predictions: np
     files.write_text(folder / "blend.html", blend_page.page(found))
     for title, columns, rows in found.tables():
         terminal.table(title, columns, rows)
+    if result.lost:
+        terminal.warn(result.warning(config.data))
     for line in (f"blend: {found.verdict}", *found.remarks):
         terminal.say(line)
     terminal.say(f"page: {short_path(folder / 'blend.html')}")

@@ -14,7 +14,7 @@ from foldline.output import board
 from foldline.output.board import Group, Line
 
 SHOWN = 3  # differences of a config that the table has room for
-LATEST, OTHER_VERSION = "*", "†"  # marks behind the name of an experiment
+LATEST, OTHER_VERSION, LOST = "*", "†", "‡"  # marks behind the name of an experiment
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -33,6 +33,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         terminal.say(
             f"{OTHER_VERSION} recorded by another version of foldline: infer, report and bundle need it trained again"
         )
+    if any(line.lost for group in groups for line in group.lines):
+        terminal.say(f"{LOST} loses to a trivial baseline, or one of its models does")
     values = [{**asdict(group), "lines": [_plain(line) for line in group.lines]} for group in groups]
     terminal.result({"groups": values}, "\n".join(_best(group, len(groups) > 1) for group in groups))
     return 0
@@ -46,7 +48,7 @@ def _best(group: Group, several: bool) -> str:
 
 def _table(group: Group, terminal: Terminal) -> None:
     columns = ["experiment", group.metric, "95 % over series", "cells", "minutes"]
-    columns += ["public", "private", "blend", "its config, unlike the best's"]
+    columns += ["public", "private", "best baseline", "blend", "its config, unlike the best's"]
     rows = [_row(line) for line in group.lines]
     kept = [n for n in range(len(columns)) if n < 2 or any(row[n] for row in rows)]
     shown = [[row[n] for n in kept] for row in rows]
@@ -56,16 +58,29 @@ def _table(group: Group, terminal: Terminal) -> None:
 def _row(line: Line) -> list[str]:
     more = f", and {len(line.differs) - SHOWN} more" if len(line.differs) > SHOWN else ""
     return [
-        " ".join([line.experiment, *([LATEST] if line.latest else []), *([] if line.current else [OTHER_VERSION])]),
+        " ".join([line.experiment, *_marks(line)]),
         f"{line.score:.5f}",
         "" if math.isnan(line.low) else f"{line.low:.4f} to {line.high:.4f}",
         str(line.cells),
         "" if math.isnan(line.minutes) else f"{line.minutes:.1f}",
         line.public,
         line.private,
+        _baseline(line),
         line.blend,
         ", ".join(line.differs[:SHOWN]) + more,
     ]
+
+
+def _marks(line: Line) -> list[str]:
+    marks = {LATEST: line.latest, OTHER_VERSION: not line.current, LOST: bool(line.lost)}
+    return [mark for mark, applies in marks.items() if applies]
+
+
+def _baseline(line: Line) -> str:
+    """Describe the best trivial baseline, with what loses to it."""
+    if not line.lost:
+        return line.baseline
+    return f"{line.baseline}, beats {'what is submitted' if line.submitted_lost else ', '.join(line.lost)}"
 
 
 def _plain(line: Line) -> dict[str, Any]:

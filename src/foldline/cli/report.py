@@ -65,7 +65,7 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
         config=config,
         plan=stored.plan,
         members=every,
-        result=scoring.combine(config, every, train, assigned, exact[0]),
+        result=scoring.combine(config, every, train, assigned, exact[0], competition.train),
         train=train,
         competition=competition,
         exact=exact,

@@ -41,8 +41,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         exact = preparation.exact_tables(config, prepared.competition, terminal)
     folder = stored_experiment.folder_of(config, prepared.plan, prepared.test.fingerprint, prepared.outside_members)
     track = preparation.run_cells(config, stages, folder, "train", terminal, WandbTracker)
-    with _timed(seconds, "blending"):
-        result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0])
+    with _timed(seconds, "blending"), terminal.bar("blend and baselines", "scored"):
+        table = prepared.competition.train
+        result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0], table)
         predictions = scoring.predict(
             result.blend, result.grids, config.post, prepared.members, prepared.test, exact[1]
         )
@@ -51,6 +52,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     changed = any(stages) or not (folder / "report.html").exists()
     page = report.write(folder, report_data)
     terminal.table("", *result.table(config.data))
+    if result.lost:
+        terminal.warn(result.warning(config.data))
     terminal.say(f"report: {short_path(page)}")
     if len(result.targets) > scoring.MOST_TARGETS:
         terminal.say(f"scores of all targets: {short_path(page.with_name(report.TARGETS_FILE))}")
@@ -63,6 +66,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         "report": str(page),
         "scores": result.scores,
         "by_target": result.by_target,
+        "baselines": result.baselines,
+        "lost_to_baseline": result.lost,
         "experiment": folder.name,
     }
     terminal.result(answer, f"submission: {short_path(path)}")

@@ -62,6 +62,22 @@ class ExperimentRecord:
         return values
 
     @property
+    def cost(self) -> float:
+        """Return the last score, or minus it, so that lower is better; in older records it always was."""
+        return -self.scores[-1] if self.value.get("higher_is_better", False) else self.scores[-1]
+
+    @property
+    def baseline(self) -> str:
+        """Describe the best trivial baseline, linear 2.41234; empty in older records."""
+        name = self.value.get("best_baseline", "")
+        return f"{name} {dict(self.value['baselines'])[name][-1]:.5f}" if name else ""
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Name the models and steps that lose to it, as the rows of the score table; none in older records."""
+        return tuple(self.value.get("lost_to_baseline", ()))
+
+    @property
     def interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the last score, over series; NaN for a single one, and in older records."""
         low, high = (math.nan if end is None else float(end) for end in self.value.get("interval", (None, None)))

@@ -7,7 +7,7 @@ changed at no cost. Every reported score is nested: what is fitted for a fold's 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,12 +22,15 @@ from foldline.data.folds import Folds
 from foldline.data.metrics import Metric
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
+from foldline.data.table import Table
 from foldline.data.target_grid import Grid
+from foldline.experiment import baselines
 from foldline.experiment.config import Config
 
 MOST_TARGETS = 6  # that have a column each in the score table
 SUMMARY_OF_TARGETS = ("mean of targets", "best", "worst")  # columns where there are more
 SNAPPED, CLIPPED, EXACT_ROWS = "snapped to the grid", "clipped", "exact rows in place"  # rows of the score table
+BASELINE = "baseline: "  # before the name of one, in the score table
 STEP_NAMES = {SNAPPED: "grid", CLIPPED: "clipping", EXACT_ROWS: "exact rows"}  # the same in sentences
 
 
@@ -47,6 +50,8 @@ class Result:
     nested: NestedPredictions  # the blend before post-processing, each fold by weights fitted on the others
     comparison: MethodComparison | None  # of the candidates, where the method is "auto"
     interval: tuple[float, float]  # 95 % of the score, over series; NaN for a single one
+    baselines: dict[str, list[float]] = field(default_factory=dict)  # trivial ones -> scores, as `scores` has them
+    baselines_by_target: dict[str, list[float]] = field(default_factory=dict)  # the same -> as `by_target` has them
 
     @property
     def score(self) -> float:
@@ -58,14 +63,40 @@ class Result:
         """Name the steps of post-processing that changed the blend, as in sentences."""
         return [name for step, name in STEP_NAMES.items() if step in self.scores]
 
+    @property
+    def best_baseline(self) -> str:
+        """Name the trivial baseline with the best score over all rows; empty where none was scored."""
+        return min(self.baselines, key=lambda name: self.rows.metric.cost(self.baselines[name][-1]), default="")
+
+    @property
+    def lost(self) -> list[str]:
+        """Name the rows of the score table that lose to the best trivial baseline."""
+        if not self.baselines:
+            return []
+        to_beat = self.baselines[self.best_baseline][-1]
+        return [name for name, scores in self.scores.items() if self.rows.metric.is_better(to_beat, scores[-1])]
+
+    def warning(self, data: DataConfig) -> str:
+        """Say which models or steps lose to a trivial baseline, in a sentence; empty where none does."""
+        if not self.lost:
+            return ""
+        losing = ", ".join(f"{name} ({self.scores[name][-1]:.4f})" for name in self.lost)
+        best = self.best_baseline
+        return f"worse than the trivial baseline {best!r} ({data.metric} {self.baselines[best][-1]:.4f}): {losing}."
+
     def table(self, data: DataConfig, digits: int = 4) -> tuple[list[str], list[list[str]]]:
-        """Return the score table's columns and rows: by fold, by target where there are several, and over all rows."""
+        """Return the score table's columns and rows: by fold, by target where there are several, and over all rows.
+
+        Trivial baselines come first: the last row is what is submitted.
+        """
         folds = len(next(iter(self.scores.values()))) - 1
         columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
         columns += [*target_columns(self.targets), "all rows"]
         rows = []
-        for name, (*each, whole) in self.scores.items():
-            values = [*each, *target_values(self.by_target[name], self.rows.metric), whole]
+        named = {BASELINE + name: values for name, values in self.baselines.items()} | self.scores
+        by_target = {BASELINE + name: values for name, values in self.baselines_by_target.items()} | self.by_target
+        for name, (*each, whole) in named.items():
+            values = [*each, *target_values(by_target[name], self.rows.metric), whole]
             rows.append([name, *(f"{value:.{digits}f}" for value in values)])
         return columns, rows
 
@@ -88,12 +119,18 @@ def target_values(scores: Sequence[float], metric: Metric) -> Sequence[float]:
 
 
 def combine(
-    config: Config, experiment_members: Sequence[Member], store: Store, folds: Folds, exact: Exact | None
+    config: Config,
+    experiment_members: Sequence[Member],
+    store: Store,
+    folds: Folds,
+    exact: Exact | None,
+    table: Table | None = None,
 ) -> Result:
     """Score and blend the members of an experiment whose cells are all finished.
 
     Args:
         exact: what a decoder read back from the training series' inputs, if post.decode is set.
+        table: of the training series, for the trivial baselines; None: these are not wanted.
     """
     rows, predictions = blend_rows(experiment_members, config, store, folds)
     several = len(experiment_members) > 1
@@ -105,6 +142,7 @@ def combine(
         steps[f"blend ({'auto: ' if comparison else ''}{method_in_words(fitted.method)})"] = nested.values
     steps |= _post_processed(config, nested, rows, store, exact)
     final = next(reversed(steps.values()))
+    trivial = {} if table is None else baselines.predictions(table, rows)
     blended = np.zeros((len(store.scored), final.shape[1]))
     blended[store.scored] = final
     return Result(
@@ -120,6 +158,8 @@ def combine(
         nested=nested,
         comparison=comparison,
         interval=metrics.score_interval(rows.metric, rows.y, final, rows.series)[:2],
+        baselines={name: _by_fold(values, rows, folds.k) for name, values in trivial.items()},
+        baselines_by_target={name: _by_target(values, rows) for name, values in trivial.items()},
     )
 
 

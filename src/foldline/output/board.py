@@ -30,6 +30,9 @@ class Line:
     minutes: float  # training time of all cells, added up; NaN where one is gone
     public: str  # of its last scored submission; empty: none
     private: str
+    baseline: str  # the best trivial one and its score; empty: none was recorded
+    lost: tuple[str, ...]  # models and steps that lose to it
+    submitted_lost: bool  # what is submitted loses to it
     differs: tuple[str, ...]  # key=value that the best of the group does not have; `without key=value` that only it has
 
 
@@ -54,7 +57,7 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
 
 
 def _group(records: list[ExperimentRecord]) -> Group:
-    ranked = sorted(records, key=lambda record: record.scores[-1])
+    ranked = sorted(records, key=lambda record: record.cost)
     data, best = ranked[0].config["data"], flat(ranked[0].config)
     lines = [_line(record, best) for record in ranked]
     return Group(data["metric"], data.get("source", "simulate"), ranked[0].data, lines)
@@ -75,6 +78,9 @@ def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
         minutes=record.minutes,
         public=scored[-1]["public"] if scored else "",
         private=scored[-1]["private"] if scored else "",
+        baseline=record.baseline,
+        lost=record.lost,
+        submitted_lost=record.value["scores"][-1][0] in record.lost,
         differs=differences(best, flat(record.config)),
     )
 

@@ -139,6 +139,8 @@ class BlendComparison:
             "optimism": self.optimism,
             "scores": self.result.scores,
             "by_target": self.result.by_target,
+            "baselines": self.result.baselines,
+            "lost_to_baseline": self.result.lost,
             "methods": methods,
             "best": self.compared.best,
             "members": members,

@@ -1,0 +1,209 @@
+"""Trivial baselines: what a model must beat. A constant, the last known value, one season ago, a line, a group's mean.
+
+They stand in every score table, from the same folds as the models: what a baseline fits for a fold's answers, it fits
+on the scored answers of the other folds. Each reads the table itself, not the features of a config, so that scores of
+two configs are compared with the same baselines. Nothing is stored but the scores; they take no part in the blend.
+
+Letters: R scored answers, K columns of an answer, h held-out answers, N series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import polars as pl
+
+from foldline.blend import BlendRows
+from foldline.core.errors import UserError
+from foldline.data.table import Table
+from foldline.experiment import linear_baseline
+from foldline.experiment.linear_baseline import Inputs
+
+MOST_ROWS = 20_000  # that a choice between two candidates is scored on, drawn at random
+MOST_RANKS = 21  # constants that are tried for an ordinal target
+PERIODS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 30, 48, 52, 60, 90, 96, 144, 168, 288, 336, 365, 672, 1440)
+
+
+@dataclass(frozen=True)
+class ScoredAnswers:
+    """The scored answers of a training table, with all that a baseline may read."""
+
+    table: Table
+    rows: BlendRows  # its truth, folds and metric are used, not its predictions
+
+    @cached_property
+    def answer(self) -> np.ndarray:
+        """Place of each scored answer among all, (R,) int64."""
+        return np.flatnonzero(self.table.scored)
+
+    @cached_property
+    def step(self) -> np.ndarray:
+        """Place of each scored answer's row in its series, (R,) int64; only at the level "step"."""
+        return np.asarray(self.answer - self.table.starts[self.rows.series])
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """Targets of each series' known start, (N, observed, K): of a gap the value before it, NaN where none is."""
+        steps = np.minimum(np.arange(self.table.data.observed), self.table.lengths[:, None] - 1)  # (N, observed)
+        values = self.table.y[self.table.starts[:, None] + steps]
+        last = np.where(np.isfinite(values), np.arange(values.shape[1])[None, :, None], 0)
+        return np.take_along_axis(values, np.maximum.accumulate(last, axis=1), axis=1)
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The inputs that the linear baseline reads."""
+        return Inputs.of(self.table)
+
+    @cached_property
+    def group(self) -> np.ndarray:
+        """Number of the combination of static values of each scored answer, (R,) int64."""
+        static = self.table.frame.select(self.table.data.static)[self.table.starts]
+        joined = static.select(pl.concat_str(pl.all().cast(pl.String).fill_null("\x01"), separator="\x00")).to_series()
+        return np.asarray(joined.rank("dense").to_numpy().astype(np.int64)[self.rows.series] - 1)
+
+    def best(self, inside: np.ndarray, candidates: Sequence[Callable[[np.ndarray], np.ndarray]]) -> int:
+        """Return the number of the candidate with the best score on answers outside the fold, at most MOST_ROWS.
+
+        Args:
+            inside: (n,) places among the R answers.
+            candidates: each predicts answers, (n,) places -> (n, K).
+        """
+        if len(candidates) == 1:
+            return 0
+        if len(inside) > MOST_ROWS:
+            inside = np.sort(np.random.default_rng(0).choice(inside, MOST_ROWS, replace=False))
+        part = self.rows.where(inside)
+        costs = [_cost(part, predict(inside)) for predict in candidates]
+        return int(np.argmin(costs))  # the first of equal ones
+
+
+Predict = Callable[[ScoredAnswers, np.ndarray, np.ndarray], np.ndarray]  # (.., inside (n,), held (h,)) -> (h, K)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline: whether a table has what it needs, and its predictions of held-out answers."""
+
+    applies: Callable[[Table], bool]
+    predict: Predict
+
+
+def _cost(rows: BlendRows, values: np.ndarray) -> float:
+    """Score, lower is better; infinite where the metric can't score these predictions."""
+    try:
+        return rows.cost(values)
+    except UserError:  # such as a metric file that refuses a constant
+        return float("inf")
+
+
+def fitted_constant(answers: ScoredAnswers, inside: np.ndarray) -> np.ndarray:
+    """Return the best constant outside the fold, (K,): mean or median, shares of classes, a rank."""
+    truth = answers.rows.y[inside]
+    candidates = [truth.mean(axis=0)]
+    if answers.rows.kind == "regression":
+        candidates.append(np.median(truth, axis=0))
+    elif answers.rows.kind == "ordinal":
+        candidates += list(np.unique(np.quantile(truth, np.linspace(0, 1, MOST_RANKS), method="nearest"))[:, None])
+    elif answers.rows.kind in ("binary", "multilabel") and answers.rows.metric.needs == "labels":
+        candidates.append(np.ones(truth.shape[1]))  # an F1 rewards to call all of them positive
+    chosen = answers.best(inside, [partial(_repeat, value) for value in candidates])
+    return candidates[chosen]
+
+
+def _constant(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
+    return _repeat(fitted_constant(answers, inside), held)
+
+
+def _repeat(value: np.ndarray, at: np.ndarray) -> np.ndarray:
+    return np.tile(value, (len(at), 1))
+
+
+def _last_known(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
+    values = answers.start[answers.rows.series[held], -1]
+    return np.asarray(np.where(np.isfinite(values), values, fitted_constant(answers, inside)))
+
+
+def _seasonal(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Repeat the last period of the known start; the period is the best of PERIODS outside the fold."""
+    observed, fallback = answers.table.data.observed, fitted_constant(answers, inside)
+
+    def predict(period: int, at: np.ndarray) -> np.ndarray:
+        place = observed - period + (answers.step[at] - observed) % period
+        values = answers.start[answers.rows.series[at], place]
+        return np.asarray(np.where(np.isfinite(values), values, fallback))
+
+    periods = [period for period in PERIODS if period <= observed]
+    candidates = [partial(predict, period) for period in periods]
+    return candidates[answers.best(inside, candidates)](held)
+
+
+def _group_mean(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Mean of the answers with the same static values, of numbers also the median; of an unknown group the constant."""
+    constant, truth = fitted_constant(answers, inside), answers.rows.y[inside]
+    columns = [str(column) for column in range(truth.shape[1])]
+    known = pl.DataFrame(truth, schema=columns).with_columns(pl.Series("group", answers.group[inside]))
+    size = int(answers.group.max()) + 1
+    count = np.bincount(answers.group[inside], minlength=size)[:, None]
+
+    def table_of(statistic: pl.Expr) -> np.ndarray:
+        each = known.group_by("group").agg(statistic)
+        values = np.tile(constant, (size, 1))
+        values[each["group"].to_numpy()] = each.select(columns).to_numpy()
+        return values
+
+    means = table_of(pl.col(columns).mean())
+    if answers.rows.kind not in ("regression", "ordinal"):  # one answer of the prior beside: no share is 0 of a few
+        prior = truth.mean(axis=0)
+        tables = [np.where(count > 0, (count * means + prior) / (count + 1), constant)]
+    else:
+        tables = [means, table_of(pl.col(columns).median())]
+    chosen = answers.best(inside, [partial(_look_up, values, answers.group) for values in tables])
+    return _look_up(tables[chosen], answers.group, held)
+
+
+def _look_up(values: np.ndarray, group: np.ndarray, at: np.ndarray) -> np.ndarray:
+    return np.asarray(values[group[at]])
+
+
+def _linear(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Ridge regression of numbers and ranks, logistic regression of classes; no number outside those it was fitted on.
+
+    Where the answers outside the fold are all of one class, that is all it predicts.
+    """
+    rows = answers.rows
+    return linear_baseline.predict(answers.inputs, rows.y, rows.kind, answers.answer, inside, held)
+
+
+def _has_season(table: Table) -> bool:
+    return table.data.observed >= min(PERIODS)
+
+
+BASELINES: dict[str, Baseline] = {
+    "constant": Baseline(lambda table: True, _constant),
+    "last known value": Baseline(lambda table: table.data.observed > 0, _last_known),
+    "seasonal naive": Baseline(_has_season, _seasonal),
+    "linear": Baseline(lambda table: True, _linear),
+    "group mean": Baseline(lambda table: bool(table.data.static), _group_mean),
+}
+
+
+def out_of_fold(baseline: Baseline, answers: ScoredAnswers) -> np.ndarray:
+    """Predict all scored answers, (R, K), those of each fold by what is fitted on the others."""
+    values, parts = np.empty(answers.rows.y.shape), answers.rows.cv_parts
+    for part in np.unique(parts):
+        held = np.flatnonzero(parts == part)
+        values[held] = baseline.predict(answers, np.flatnonzero(parts != part), held)
+    return values
+
+
+def predictions(table: Table, rows: BlendRows) -> dict[str, np.ndarray]:
+    """Predict the scored answers of a training table by all baselines that apply: name -> (R, K).
+
+    Those are left out that the metric can't score, as the correlation of a constant.
+    """
+    answers = ScoredAnswers(table, rows)
+    found = {name: out_of_fold(each, answers) for name, each in BASELINES.items() if each.applies(table)}
+    return {name: values for name, values in found.items() if np.isfinite(_cost(rows, values))}

@@ -1,0 +1,190 @@
+"""Trivial baselines: a contract over the registry, worked numbers, and marks where a model loses to one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from answers import recorded
+
+from foldline.blend import BlendRows
+from foldline.cli.main import main
+from foldline.data import metrics
+from foldline.data.roles import DataConfig
+from foldline.data.table import Table
+from foldline.experiment import baselines
+from foldline.experiment.baselines import BASELINES, ScoredAnswers
+
+KINDS = {  # kind -> metric, target columns
+    "regression": ("mae", ("a",)),
+    "binary": ("log_loss", ("a",)),
+    "multilabel": ("auc", ("a", "b")),
+    "multiclass": ("log_loss", ("a",)),
+    "ordinal": ("qwk", ("a",)),
+    "distribution": ("kl", ("a", "b")),
+}
+SERIES, STEPS, FOLDS = 30, 12, 3
+
+
+def answers(kind: str = "regression", level: str = "step", observed: int = 0, **changed: Any) -> ScoredAnswers:
+    """Thirty series of twelve steps in three folds. changed: columns of the frame."""
+    rng = np.random.default_rng(0)
+    height, metric = SERIES * STEPS, changed.pop("metric", KINDS[kind][0])
+    labels = rng.integers(0, 2 if kind in ("binary", "multilabel") else 3, height)
+    numbers = rng.normal(size=height) if kind == "regression" else labels
+    columns: dict[str, Any] = {
+        "id": np.arange(height),
+        "key": np.repeat(np.arange(SERIES), STEPS),
+        "t": np.tile(np.arange(STEPS), SERIES),
+        "x": rng.normal(size=height) + labels,
+        "s": np.repeat(rng.integers(0, 4, SERIES), STEPS).astype(str),
+        "a": numbers + 0.25 if kind == "distribution" else numbers,
+        "b": rng.integers(0, 2, height),
+    }
+    data = DataConfig(
+        id="id", key="key", order="t", inputs=("x",), static=("s",), target=KINDS[kind][1], kind=kind,  # type: ignore[arg-type]
+        level=level, metric=metric, observed=observed,  # type: ignore[arg-type]
+    )  # fmt: skip
+    classes = {"binary": (0, 1), "multiclass": (0, 1, 2), "ordinal": (0, 1, 2)}.get(kind, ())
+    table = Table(Path("t"), data, pl.DataFrame({**columns, **changed}), np.full(SERIES, STEPS), classes=classes)
+    y = table.y[table.scored]
+    series = np.repeat(np.arange(SERIES), table.answers_of_series)[table.scored]
+    scored_by = metrics.metric(*data.metric_choice(len(classes)))
+    rows = BlendRows(
+        labels=(), predictions=np.empty((0, *y.shape)), y=y, fold=series % FOLDS, series=series, metric=scored_by,
+        kind=kind,
+    )  # fmt: skip
+    return ScoredAnswers(table, rows)
+
+
+CASES = [
+    pytest.param(name, kind, level, observed, id=f"{name}-{kind}-{level}-{observed}")
+    for name in BASELINES
+    for kind in KINDS
+    for level in ("step", "series")
+    for observed in (0, 4)
+    if not (observed and (kind, level) != ("regression", "step"))
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "level", "observed"), CASES)
+def test_contract(name: str, kind: str, level: str, observed: int) -> None:
+    """Shape, finite, probabilities are some; nothing of the held-out fold's scored answers enters."""
+    found, baseline = answers(kind, level, observed), BASELINES[name]
+    if not baseline.applies(found.table):
+        assert name in ("last known value", "seasonal naive") and not observed
+        return
+    values = baselines.out_of_fold(baseline, found)
+    assert values.shape == found.rows.y.shape and np.isfinite(values).all()
+    if kind not in ("regression", "ordinal"):
+        assert (values >= 0).all() and (values <= 1).all()
+    if kind in ("multiclass", "distribution"):
+        np.testing.assert_allclose(values.sum(axis=1), 1)
+    held = found.rows.fold == 0
+    other = replace(found.rows, y=np.where(held[:, None], found.rows.y[::-1] * 0.5, found.rows.y))
+    again = baselines.out_of_fold(baseline, ScoredAnswers(_other_targets(found), other))
+    np.testing.assert_array_equal(again[held], values[held])
+
+
+def _other_targets(found: ScoredAnswers) -> Table:
+    """The table with other targets at the scored answers of fold 0."""
+    if found.rows.kind != "regression" or found.table.task.on_series:
+        return found.table
+    changed = np.zeros(found.table.frame.height, bool)
+    changed[found.answer[found.rows.fold == 0]] = True
+    frame = found.table.frame.with_columns(pl.when(pl.Series(changed)).then(99.0).otherwise(pl.col("a")).alias("a"))
+    return replace(found.table, frame=frame)
+
+
+@pytest.mark.parametrize(("metric", "statistic"), [("mae", np.median), ("mse", np.mean), ("rmse", np.mean)])
+def test_the_constant_follows_the_metric(metric: str, statistic: Any) -> None:
+    skewed = np.exp(np.random.default_rng(1).normal(size=SERIES * STEPS))
+    found = answers(metric=metric, a=skewed)
+    values, fold = baselines.out_of_fold(BASELINES["constant"], found), found.rows.fold
+    for number in range(FOLDS):
+        np.testing.assert_allclose(values[fold == number], statistic(found.rows.y[fold != number]))
+
+
+def test_a_period_is_found_and_repeated() -> None:
+    season = np.tile([3.0, 1.0, 4.0, 1.5], SERIES * STEPS // 4) + np.repeat(np.arange(SERIES), STEPS)
+    found = answers(observed=5, a=season)
+    np.testing.assert_array_equal(baselines.out_of_fold(BASELINES["seasonal naive"], found), found.rows.y)
+    last = baselines.out_of_fold(BASELINES["last known value"], found)
+    np.testing.assert_array_equal(last[:, 0], 3.0 + found.rows.series)
+
+
+def test_a_missing_value_of_the_known_start_is_the_one_before() -> None:
+    values = np.tile(np.arange(STEPS, dtype=float), SERIES)
+    values[3] = np.nan
+    values[STEPS : STEPS + 4] = np.nan  # of the second series none is known: the constant
+    found = answers(observed=4, a=values)
+    last = baselines.out_of_fold(BASELINES["last known value"], found)[:, 0]
+    np.testing.assert_array_equal(last[: 3 * 8], [2.0] * 8 + [7.5] * 8 + [3.0] * 8)
+
+
+def test_a_group_has_its_own_constant_and_an_unknown_one_that_of_all() -> None:
+    groups = np.repeat(["p", "q", "only"], STEPS * np.array([15, 14, 1]))
+    number = np.where(groups == "p", 1.0, np.where(groups == "q", 2.0, 9.0))
+    found = answers(s=groups, a=number)
+    values = baselines.out_of_fold(BASELINES["group mean"], found)[:, 0]
+    known = found.rows.y[:, 0] != 9.0
+    np.testing.assert_array_equal(values[known], found.rows.y[known, 0])
+    outside = found.rows.y[found.rows.fold != found.rows.fold[~known][0]]
+    np.testing.assert_array_equal(values[~known], np.median(outside))
+
+
+def test_a_line_is_found() -> None:
+    found = answers()
+    straight = answers(a=3 * found.table.frame["x"].to_numpy() - 1)
+    values = baselines.out_of_fold(BASELINES["linear"], straight)
+    inner = np.abs(straight.rows.y) < 3  # beyond the range of the other folds it is clipped
+    np.testing.assert_allclose(values[inner], straight.rows.y[inner], rtol=0.05, atol=0.05)
+
+
+def test_classes_that_follow_the_inputs_are_found_from_few_values_a_series() -> None:
+    label = np.repeat(np.arange(SERIES) // FOLDS % 3, STEPS)  # each fold has all classes
+    found = answers("multiclass", "series", metric="accuracy", a=label, x=10.0 * (label == 1) - 10.0 * (label == 2))
+    values = baselines.out_of_fold(BASELINES["linear"], found)
+    assert found.rows.score(values) == 1
+
+
+def test_one_class_outside_the_fold_is_no_error() -> None:
+    label = np.repeat((np.arange(SERIES) % FOLDS == 0).astype(int), STEPS)  # the folds hold one class each
+    for kind in ("binary", "multiclass"):
+        assert np.isfinite(baselines.out_of_fold(BASELINES["linear"], answers(kind, "series", a=label))).all()
+
+
+def test_what_the_metric_refuses_is_left_out() -> None:
+    def refuse_constants(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+        if len(np.unique(prediction)) < 20:
+            raise metrics.NotScorable("constant")
+        return float(np.abs(truth - prediction).mean())
+
+    found = answers()
+    rows = replace(found.rows, metric=replace(found.rows.metric, compute=refuse_constants))
+    assert list(baselines.predictions(found.table, rows)) == ["linear"]
+
+
+def test_a_model_that_loses_is_marked_everywhere(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is learned in a single step at a rate of almost 0: the table's constant is better."""
+    capsys.readouterr()
+    assert main(["train", "rides", "train.epochs=1", "train.lr=1e-9", "model.1.rounds=1", "--json"]) == 0
+    out, err = capsys.readouterr()
+    answer, record = json.loads(out), recorded(trained)
+    assert set(answer["baselines"]) == {"constant", "linear", "group mean"}
+    assert "hybrid" in answer["lost_to_baseline"] == record["lost_to_baseline"]
+    best = record["best_baseline"]
+    assert f"worse than the trivial baseline {best!r} (mae {answer['baselines'][best][-1]:.4f}): hybrid" in err
+    tiny.run("board", "rides", "--json")
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    (line,) = [line for group in groups for line in group["lines"] if line["latest"]]
+    assert "hybrid" in line["lost"] and line["baseline"].startswith(best)
+    tiny.run("board", "rides")
+    text = capsys.readouterr().out
+    assert "‡ loses to a trivial baseline" in text
