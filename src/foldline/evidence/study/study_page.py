@@ -33,7 +33,7 @@ def page(study: PreparedStudy, result: StudyResult, command: str) -> str:
         "same series, folds and seeds."
     )
     facts = [
-        (result.ranked[0].system.name, f"lowest {base.config.data.metric}: {result.ranked[0].score:.4f}"),
+        (result.ranked[0].system.name, f"best {base.config.data.metric}: {result.ranked[0].score:.4f}"),
         (f"{result.compared.folds} × {result.compared.seeds}", "folds × seeds"),
         (f"{len(base.train.lengths):,}", "series"),
         (str(result.systems[0].step.steps), "steps of a series"),
@@ -46,7 +46,7 @@ def _scores(study: PreparedStudy, result: StudyResult) -> str:
     first, metric = study.systems[0].name, study.ablation.base.config.data.metric
     return table(list(study_results.COLUMNS), rows, plain=True) + note(
         f"Score: {metric}, mean over folds and single seeds. Against the first: difference to {first} in % of its "
-        "score, below 0 is better. Bootstrap: over series and seeds; it does not decide. Verdict: corrected t over "
+        f"score; {result.compared.metric.better} is better. Bootstrap: over {result.compared.drawn} and seeds; it does not decide. Verdict: corrected t over "
         "folds, after Holm. Peak: memory of a training step."
     )
 

@@ -92,7 +92,7 @@ class StudyResult:
     @property
     def ranked(self) -> list[SystemResult]:
         """The systems, best score first."""
-        return sorted(self.systems, key=lambda each: each.score)
+        return sorted(self.systems, key=lambda each: self.compared.metric.cost(each.score))
 
 
 def evaluate(study: PreparedStudy, terminal: Terminal) -> StudyResult:
@@ -143,12 +143,12 @@ def rows(result: StudyResult, study: PreparedStudy) -> list[list[str]]:
 
 
 def row(result: SystemResult, compared: AblationResult) -> list[str]:
-    """Format a line of the table; effects in % of the first system's score, below 0 for better."""
+    """Format a line of the table; effects in % of the first system's score."""
     comparison, system = result.comparison, result.system
     against = ["", "", "", "the first"]
     if comparison is not None:
-        low, high = comparison.interval / compared.score
-        effect = f"{comparison.significance.effect / compared.score:+.1%}"
+        low, high = compared.share(comparison.interval)
+        effect = f"{compared.share(comparison.significance.effect):+.1%}"
         against = [
             effect,
             f"{low:+.1%} to {high:+.1%}",
