@@ -62,6 +62,12 @@ class ExperimentRecord:
         return values
 
     @property
+    def cost(self) -> float:
+        """Return the score over all rows such that lower is better; older records know no other metric."""
+        score = self.scores[-1]
+        return -score if self.value.get("higher_is_better", False) else score
+
+    @property
     def interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the last score, over series; NaN for a single one, and in older records."""
         low, high = (math.nan if end is None else float(end) for end in self.value.get("interval", (None, None)))

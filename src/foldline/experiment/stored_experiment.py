@@ -186,6 +186,7 @@ def write(
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
         "expected": [asdict(target) for target in expected],
         "scores": [[name, values] for name, values in result.scores.items()],
+        "higher_is_better": result.rows.metric.higher_is_better,
         "interval": [None if np.isnan(end) else end for end in result.interval],
         "environment": environment(),
     }

@@ -234,6 +234,10 @@ def as_json(findings: AblationResult) -> dict[str, Any]:
     names = [f"{each.group}: {each.name}" for each in findings.slices]
     return {
         "baseline": {"score": findings.score, "scores": findings.baseline.tolist()},
+        "better": findings.metric.better,
+        "pooled": findings.pooled,
+        "resamples": None if findings.resampled is None else findings.resampled.draws,
+        "resamples_without_score": None if findings.resampled is None else findings.resampled.undefined,
         "rule": asdict(findings.rule),
         "slices": [
             {"name": name, "values": int(size), "baseline": float(score)}
@@ -244,16 +248,21 @@ def as_json(findings: AblationResult) -> dict[str, Any]:
     }
 
 
+def _ends(interval: np.ndarray) -> list[float | None]:
+    """Convert to JSON values; JSON has no NaN."""
+    return [None if np.isnan(end) else float(end) for end in interval]
+
+
 def _variant_json(found: VariantResult, names: list[str]) -> dict[str, Any]:
     return {
         "name": found.name,
         "changes": found.changes,
         **asdict(found.significance),
-        "bootstrap": found.interval.tolist(),
+        "bootstrap": _ends(found.interval),
         "deltas": found.deltas.tolist(),
         "identical": found.identical,
         "slices": {
-            name: {"effect": float(effect), "bootstrap": [None if np.isnan(end) else float(end) for end in ends]}
+            name: {"effect": float(effect), "bootstrap": _ends(ends)}
             for name, effect, ends in zip(names, found.slice_effects, found.slice_intervals, strict=True)
         },
     }

@@ -35,7 +35,7 @@ class SystemResult:
     epoch_s: float  # steps of an epoch times the fastest training step, nothing else running
     step: Cost  # of a training step with the batch and steps that the study trains with
     growth: list[Cost]  # by number of steps; empty: not measured
-    truncation: list[TruncationPoint]  # by number of steps that it sees; empty: it is not causal
+    truncation: list[TruncationPoint]  # by number of steps that it sees; empty: not causal, or no numbers at every step
 
     @property
     def score(self) -> float:
@@ -122,6 +122,7 @@ def _system_result(
     batch, steps = min(model.train.batch, len(prepared.train.lengths)), kept_steps(model.train.margin, prepared.train)
     trained_series = len(prepared.train.lengths) * (1 - 1 / prepared.folds.k)  # outside one fold, on average
     step = measured(shape, batch, [steps])[0]
+    truncates = truncation.applies(prepared.train) and truncation.is_causal(model)
     return SystemResult(
         system=system,
         scores=scores,
@@ -129,7 +130,7 @@ def _system_result(
         epoch_s=step.step_s * math.ceil(trained_series / batch),
         step=step,
         growth=measured(shape, settings.batch, settings.steps) if settings.growth else [],
-        truncation=truncation.curve(prepared) if truncation.is_causal(model) else [],
+        truncation=truncation.curve(prepared) if truncates else [],
     )
 
 
