@@ -123,7 +123,9 @@ def _conclude(queue: TrialQueue, ready: PreparedExperiment, terminal: Terminal) 
     answer = record(queue, found)
     files.write_json(search.folder / "study.json", answer)
     if found is not None:
-        terminal.table("", [f"mean {metric.name} of the folds", "baseline", "best", "gain"], tuning_page.check_rows(found, metric))
+        terminal.table(
+            "", [f"mean {metric.name} of the folds", "baseline", "best", "gain"], tuning_page.check_rows(found, metric)
+        )
     terminal.say(tuning_page.verdict(found, metric))
     if (found is not None and found.pooled) or any(trial.user_attrs.get("pooled") for trial in queue.ranked):
         terminal.say(POOLED)

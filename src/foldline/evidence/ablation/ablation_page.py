@@ -66,8 +66,8 @@ def _slices(result: AblationResult) -> str:
     tables = [_slice_table(group, [number for number, _ in members], result) for group, members in numbered]
     measure = "" if result.metric.loss is not None else f"Losses of rows, not {result.metric.name}: lower is better. "
     return "<br>".join(tables) + note(
-        f"{measure}Effects in % of the slice's baseline; bold where the 95 % bootstrap interval excludes 0. With many slices "
-        "and no correction for that, some are bold by chance: take them as hints."
+        f"{measure}Effects in % of the slice's baseline; bold where the 95 % bootstrap interval excludes 0. With many "
+        "slices and no correction for that, some are bold by chance: take them as hints."
     )
 
 

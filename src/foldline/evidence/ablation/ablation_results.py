@@ -220,7 +220,9 @@ def _rule(settings: AblateConfig, score: float, variants: int) -> DecisionRule:
             "The baseline's score is 0, and differences are shares of it. Take another baseline: with errors, where a "
             "lower score is better; with some skill, where a higher one is."
         )
-    return DecisionRule(delta=settings.delta * abs(score), alpha=settings.alpha, power=settings.power, variants=variants)
+    return DecisionRule(
+        delta=settings.delta * abs(score), alpha=settings.alpha, power=settings.power, variants=variants
+    )
 
 
 def _slice_scores(each: Slice, sums: np.ndarray, table: LossTable, finish: Finish) -> np.ndarray:

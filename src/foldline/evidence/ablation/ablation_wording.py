@@ -87,8 +87,8 @@ def remarks(result: AblationResult) -> list[str]:
             "large: more folds are better than more seeds."
         )
     sentences += [
-        f"“{BOOTSTRAP}” resamples {result.drawn} inside their folds, and seeds, without training again. It knows nothing of "
-        "other training series, and does not decide; the corrected t does.",
+        f"“{BOOTSTRAP}” resamples {result.drawn} inside their folds, and seeds, without training again. It knows "
+        "nothing of other training series, and does not decide; the corrected t does.",
         f"“p” tests for no effect, “{EQUIVALENCE}” for an effect beyond the margin; both are adjusted by Holm over the "
         f"variants. A verdict needs one of them at or below {rule.alpha:g}. A significant difference inside the margin "
         "counts as none.",

@@ -61,7 +61,7 @@ def _by_group(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def draws_of(fold: np.ndarray, seeds: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield blocks of b draws: (b, N) how often each series (or group) is drawn, fold sizes kept; (b, S) seeds drawn."""
+    """Yield blocks of b draws: (b, N) how often each series or group is drawn, fold sizes kept; (b, S) seeds drawn."""
     rng = np.random.default_rng(seed)
     size = max(1, min(draws, BLOCK // len(fold)))
     for chunk in chunks(draws, size):

@@ -5,9 +5,9 @@ fold f is
 
     score of all folds + (k - 1) * (mean over g of the score without fold g - score without fold f)
 
-Their mean is the score of all folds together, and their spread is that of delete-a-group jackknife values (Efron & Stein
-1981, https://doi.org/10.1214/aos/1176345462), so that tests over folds work on them as on scores: for a mean of losses
-in folds of equal size they are the folds' scores. A single value may lie outside the metric's range.
+Their mean is the score of all folds together, and their spread is that of jackknife values (Efron & Stein 1981,
+https://doi.org/10.1214/aos/1176345462), so that tests over folds work on them as on scores: for a mean of losses in
+folds of equal size they are the folds' scores. A single value may lie outside the metric's range.
 """
 
 from __future__ import annotations

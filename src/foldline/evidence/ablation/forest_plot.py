@@ -34,7 +34,10 @@ def forest(findings: AblationResult) -> str:
         for height, found in enumerate(order):
             _line(axes, height, found, share)
         axes.set_yticks(range(len(order)), [found.name for found in order])
-        axes.set(xlabel=f"effect, % of the baseline's score ({'left' if cost(1) > 0 else 'right'}: better)", ylim=(-0.7, len(order) - 0.3))
+        axes.set(
+            xlabel=f"effect, % of the baseline's score ({'left' if cost(1) > 0 else 'right'}: better)",
+            ylim=(-0.7, len(order) - 0.3),
+        )
         axes.grid(visible=False, axis="y")
         _stretch(axes, margin)
         _legend(figure)

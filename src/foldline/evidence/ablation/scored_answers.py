@@ -89,7 +89,7 @@ class ScoredAnswers:
         """Bound the number of resamples."""
         calls = 1 if pooled else len(np.unique(self.fold))
         cost = predicted.shape[0] * predicted.shape[1] * (len(self.fold) + calls * A_CALL)
-        return min(draws, max(FEWEST, MOST_ANSWERS // cost))
+        return min(draws, max(FEWEST, int(MOST_ANSWERS // cost)))
 
     def _resampled(self, predicted: np.ndarray, weight: np.ndarray, picks: np.ndarray, pooled: bool) -> np.ndarray:
         """Compute (1 + V,) scores of a resample. weight: (G,) how often each group is drawn; picks: (S,) seeds."""

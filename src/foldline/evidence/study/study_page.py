@@ -46,7 +46,8 @@ def _scores(study: PreparedStudy, result: StudyResult) -> str:
     first, metric = study.systems[0].name, study.ablation.base.config.data.metric
     return table(list(study_results.COLUMNS), rows, plain=True) + note(
         f"Score: {metric}, mean over folds and single seeds. Against the first: difference to {first} in % of its "
-        f"score; {result.compared.metric.better} is better. Bootstrap: over {result.compared.drawn} and seeds; it does not decide. Verdict: corrected t over "
+        f"score; {result.compared.metric.better} is better. Bootstrap: over {result.compared.drawn} and seeds; it "
+        "does not decide. Verdict: corrected t over "
         "folds, after Holm. Peak: memory of a training step."
     )
 

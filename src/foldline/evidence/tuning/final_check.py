@@ -16,7 +16,6 @@ equal configs is called better in 7 % of all searches, not in 2.5 % (tests/evide
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -3,7 +3,7 @@
 A trial reports its score after each fold: the mean over the folds so far, which all trials take in the same order. With
 [train.watch] it also reports, after each epoch, the score on the series that are kept out of training. The held-out
 fold is read only after the fold's cells are finished. Where the metric is not defined in a fold, the folds so far are
-pooled, and before they have a score nothing is reported. Values are compared at the same step number only, which encodes
+pooled; before they have a score nothing is reported. Values are compared at the same step number only, which encodes
 fold, cell and epoch. (Optuna's own pruners take the best of a trial's values so far, and would compare a watched score
 with the score of another fold.) Inside a fold only trials of the same models and seeds are compared, since the first
 cell of another trial may be another model.

@@ -111,7 +111,7 @@ def checked(check: FinalCheck | None, metric: Metric, seen: Sequence[int]) -> st
 def history(trials: list[FrozenTrial], metric: Metric) -> str:
     """Plot scores by trial: complete ones, pruned ones (hollow) at the score of their finished folds, the best so far.
 
-    Trials pruned inside their first fold have no score. Scores that are worse than the plot's range are drawn at its edge.
+    Trials pruned inside their first fold have no score. Scores worse than the plot's range are drawn at its edge.
     """
     complete = [(t.number, t.value) for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
     pruned = [(t.number, at) for t in trials if t.state == TrialState.PRUNED and (at := score_so_far(t)) is not None]
@@ -129,7 +129,14 @@ def history(trials: list[FrozenTrial], metric: Metric) -> str:
         axes.step(numbers, shown(np.minimum.accumulate(costs)), where="post", color=COLORS[1], label="best so far")
         if pruned:
             places, scores = zip(*pruned, strict=True)
-            axes.plot(places, shown([metric.cost(score) for score in scores]), "o", color=NEUTRAL, fillstyle="none", label="pruned")
+            axes.plot(
+                places,
+                shown([metric.cost(score) for score in scores]),
+                "o",
+                color=NEUTRAL,
+                fillstyle="none",
+                label="pruned",
+            )
         axes.set_ylim(*_scores_of(window[0], window[1] + 0.03 * (window[1] - window[0]), metric))
         axes.set(xlabel="trial", ylabel=f"{metric.name} ({metric.better} is better)")
         axes.legend(frameon=False)
