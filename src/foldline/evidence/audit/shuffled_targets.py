@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core import strict_tables
+from foldline.data.metrics.contract import OBJECTIVES
 from foldline.data.metrics.options import CLASSES
 from foldline.data.store import Store
 from foldline.data.table import Table
@@ -73,7 +74,9 @@ def _all_known(table: Table) -> Table:
 def _boosted_trees(config: Config) -> Config:
     """Make boosted trees the config's only model."""
     train = TrainConfig(device="cpu", threads=config.models[0].train.threads)
-    model = ModelConfig(name="lightgbm", label="trees", params=strict_tables.plain(TREES), train=train)
+    objective = OBJECTIVES.get(config.data.kind, TREES.objective)
+    params = {**strict_tables.plain(TREES), "objective": objective}
+    model = ModelConfig(name="lightgbm", label="trees", params=params, train=train)
     return replace(config, models=(model,))
 
 
