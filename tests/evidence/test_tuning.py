@@ -115,7 +115,7 @@ def test_a_trials_score_is_that_of_the_pipeline_on_the_searchs_folds(rides: Path
         3: blended[3],
     }
     by_hand = np.abs(rows.predictions.mean(axis=0) - rows.y)[rows.fold == 1].mean()
-    assert trial_evaluation.mean_score(ready, [1]) == pytest.approx(by_hand)
+    assert trial_evaluation.mean_score(ready, [1])[0] == pytest.approx(by_hand)
 
 
 def test_seeds_of_a_search_are_its_own(rides: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_pruned_trial_keeps_its_finished_cells(search_file: Path, home: Path) 
     ready = trial_evaluation.prepare(chosen, (0,))
     assert trial_evaluation.cells_of_folds(ready, [0])[0].key in before
     assert trial_evaluation.cells_of_folds(ready, [1])[0].key not in before
-    assert trial_evaluation.mean_score(ready, [0]) == pruned[0]["score"]
+    assert trial_evaluation.mean_score(ready, [0])[0] == pruned[0]["score"]
 
 
 WATCHED = """

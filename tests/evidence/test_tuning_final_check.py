@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from foldline.data.metrics import METRICS
 from foldline.evidence.tuning.final_check import ConfigScores, FinalCheck, gain_of
 from foldline.evidence.tuning.tuning_page import check_rows, verdict
 
 FOLDS, UNSEEN = 5, 2
+MAE = METRICS["mae"]
 
 
 def test_the_interval_by_hand() -> None:
@@ -62,11 +64,11 @@ def test_the_optimism_is_the_promised_minus_the_measured_gain() -> None:
         baseline=ConfigScores(seen=(1.0, 2.0), unseen=(1.4,)),
         best=ConfigScores(seen=(0.5, 1.5), unseen=(1.3,)),
         gain=gain_of(np.array([0.1]), np.array([0.5, 0.5]), k=3),
+        promised=0.5,
     )
-    assert check.promised == pytest.approx(0.5)
     assert check.optimism == pytest.approx(0.4)
-    assert [row[-1] for row in check_rows(check)] == ["0.5000", "0.1000", "0.4000"]
-    assert verdict(check, "mae").startswith("The best config is better on folds 2 with seeds 0, 1: mae lower by 0.1000")
+    assert [row[-1] for row in check_rows(check, MAE)] == ["0.5000", "0.1000", "0.4000"]
+    assert verdict(check, MAE).startswith("The best config is better on folds 2 with seeds 0, 1: mae lower by 0.1000")
     worse = replace(check, gain=gain_of(np.array([-0.1]), np.array([0.5, 0.5]), k=3))
-    assert "mae higher by 0.1000" in verdict(worse, "mae")
-    assert "nothing better" in verdict(None, "mae")
+    assert "mae higher by 0.1000" in verdict(worse, MAE)
+    assert "nothing better" in verdict(None, MAE)

@@ -107,7 +107,7 @@ def assert_complete(queue: TrialQueue) -> None:
     assert again.keys() | given_up == lost and set(again.values()) == {1}
     for trial in queue.trials(TrialState.COMPLETE):
         ready = trial_evaluation.prepare(queue.search.config(trial.params), queue.search.tune.seeds)
-        assert trial_evaluation.mean_score(ready, queue.search.tune.folds) == trial.value
+        assert trial_evaluation.mean_score(ready, queue.search.tune.folds)[0] == trial.value
 
 
 def deaths(trial: FrozenTrial) -> int:

@@ -141,7 +141,7 @@ class MethodComparison:
     """Methods compared on the same rows, from simple to complex."""
 
     methods: tuple[MethodScore, ...]
-    best: str  # the candidate with the lowest nested score
+    best: str  # the candidate with the best nested score
     chosen: str  # the simplest candidate that no other one beats
 
 

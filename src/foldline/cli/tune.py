@@ -16,6 +16,7 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.strict_tables import plain
+from foldline.evidence.ablation.fold_values import POOLED
 from foldline.evidence.tuning import final_check, trial_evaluation, tuning_file, tuning_page, workers
 from foldline.evidence.tuning.final_check import FinalCheck
 from foldline.evidence.tuning.pruning import score_so_far
@@ -55,7 +56,9 @@ def folder_of(search: Search, ready: PreparedExperiment) -> Path:
     """Return runs/NAME/HASH: the hash of space, base, data, folds and seeds; not of trials, hours and workers."""
     tables = ready.config.tables()
     cells = sorted(cell.key for cell in trial_evaluation.cells_of_folds(ready, search.tune.folds))
-    what = [cells, tables["blend"], tables["post"], ready.config.data.metric, plain(search.space.entries)]
+    data = ready.config.data
+    measured = [data.metric, *([name, getattr(data.metric_options, name)] for name in data.metric_options.changed())]
+    what = [cells, tables["blend"], tables["post"], *measured, plain(search.space.entries)]
     return files.runs() / search.name / files.digest([*what, search.tune.folds, search.tune.seeds])
 
 
@@ -109,7 +112,7 @@ def _limit(search: Search, workers: int, began: float) -> TimeLimit:
 
 def _conclude(queue: TrialQueue, ready: PreparedExperiment, terminal: Terminal) -> int:
     """Run the final check, write all files."""
-    search, best, metric = queue.search, queue.best, ready.config.data.metric
+    search, best, metric = queue.search, queue.best, queue.metric
     if best is None:
         raise UserError(f"No trial is complete yet, {queue.ended} have ended. Give more tune.hours or tune.trials.")
     chosen = search.config(best.params)
@@ -117,11 +120,15 @@ def _conclude(queue: TrialQueue, ready: PreparedExperiment, terminal: Terminal) 
     found = None if same else final_check.run(search, best.params, ready.competition, terminal, WandbTracker)
     files.write_text(search.folder / "best.toml", best_toml(chosen, ready, tuning_page.verdict(found, metric)))
     files.write_text(search.folder / "study.html", tuning_page.page(queue, metric, found))
-    answer = record(queue, found, metric)
+    answer = record(queue, found)
     files.write_json(search.folder / "study.json", answer)
     if found is not None:
-        terminal.table("", [f"mean {metric} of the folds", "baseline", "best", "gain"], tuning_page.check_rows(found))
+        terminal.table(
+            "", [f"mean {metric.name} of the folds", "baseline", "best", "gain"], tuning_page.check_rows(found, metric)
+        )
     terminal.say(tuning_page.verdict(found, metric))
+    if (found is not None and found.pooled) or any(trial.user_attrs.get("pooled") for trial in queue.ranked):
+        terminal.say(POOLED)
     latest = short_path(search.folder.parent / "latest")
     terminal.say(f"page: {latest / 'study.html'}")
     if queue.ended < search.tune.trials:
@@ -140,7 +147,7 @@ def best_toml(chosen: Config, ready: PreparedExperiment, verdict: str) -> str:
     )
 
 
-def record(queue: TrialQueue, found: FinalCheck | None, metric: str) -> dict[str, Any]:
+def record(queue: TrialQueue, found: FinalCheck | None) -> dict[str, Any]:
     """Make study.json: all trials that ended, the best one, the final check."""
     best = queue.best
     trials_ = [
@@ -156,10 +163,10 @@ def record(queue: TrialQueue, found: FinalCheck | None, metric: str) -> dict[str
     checked = None
     if found is not None:
         gain = {name: value if math.isfinite(value) else None for name, value in plain(found.gain).items()}
-        checked = {**plain(found), "gain": gain, "promised": found.promised, "optimism": found.optimism}
+        checked = {**plain(found), "gain": gain, "optimism": found.optimism}
         checked["verdict"] = found.gain.verdict
     return {
-        "metric": metric,
+        "metric": queue.metric.name,
         "folder": str(queue.search.folder),
         "trials": trials_,
         "best": None if best is None else best.number,

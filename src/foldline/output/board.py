@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from foldline.data.metrics.options import DEFAULTS
 from foldline.experiment.runs_index import ExperimentRecord
 
 IGNORED = ("data.source", "track", "executor", "folds.file")  # keys that change no score
@@ -51,9 +52,16 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
     comparable: dict[tuple[object, ...], list[ExperimentRecord]] = {}
     for record in records:
         data = record.config["data"]
-        scoring = (data["metric"], str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
-        comparable.setdefault(scoring, []).append(record)
+        scoring = (str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
+        comparable.setdefault((*_measure(data), *scoring), []).append(record)
     return sorted((_group(found) for found in comparable.values()), key=lambda group: -len(group.lines))
+
+
+def _measure(data: dict[str, Any]) -> tuple[object, ...]:
+    """Return what a score measures: the metric with the options that are not the default, level and kind."""
+    given = data.get("metric_options", {})
+    options = tuple(sorted((name, value) for name, value in given.items() if value != getattr(DEFAULTS, name, None)))
+    return data["metric"], options, data.get("level", "step"), data.get("kind", "regression")
 
 
 def _group(records: list[ExperimentRecord]) -> Group:

@@ -144,6 +144,25 @@ class Metric:
         """Return whether a score is better than another one; equal ones are not, nor is NaN."""
         return self.cost(score) < self.cost(other)
 
+    def gain(self, before: float, after: float) -> float:
+        """Return by how much a score is better than the one before; below 0 it is worse."""
+        return self.cost(before) - self.cost(after)
+
+    @property
+    def better(self) -> str:
+        """Where a better score lies, in a word."""
+        return "higher" if self.higher_is_better else "lower"
+
+    @property
+    def worse(self) -> str:
+        """Where a worse score lies, in a word."""
+        return "lower" if self.higher_is_better else "higher"
+
+    @property
+    def is_mean_of_losses(self) -> bool:
+        """Whether a score is finish(mean loss), so that sums of losses are all that scores and intervals need."""
+        return self.loss is not None and self.options.groups == "pooled"
+
     def row_loss(self, truth: Array, prediction: Array) -> Array:
         """Return a loss of each answer, (A,), for pictures: the metric's own, else that of `nearest_loss`."""
         truth, prediction = truth.astype(np.float64), prediction.astype(np.float64)

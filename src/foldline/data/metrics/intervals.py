@@ -73,7 +73,7 @@ def score_interval(
         series: (R,) int64, the number of what was drawn at random: each row's series, or its group.
         seed: of the bootstrap's draws.
     """
-    if chosen.loss is not None and chosen.options.groups == "pooled":
+    if chosen.is_mean_of_losses:
         loss = chosen.loss(truth.astype(np.float64), prediction.astype(np.float64))
         return Interval(*interval(chosen, loss, series, weight))
 

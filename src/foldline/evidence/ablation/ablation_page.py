@@ -44,14 +44,15 @@ def _facts(ablation: PreparedAblation, result: AblationResult) -> Facts:
 
 def _verdicts(result: AblationResult, measure: str) -> str:
     return table(list(ablation_wording.COLUMNS), ablation_wording.rows(result), plain=True) + note(
-        f"{ablation_wording.title(result, measure)}. Effect: score minus the baseline's; below 0 is better."
+        f"{ablation_wording.title(result, measure)}. Effect: score minus the baseline's; "
+        f"{result.metric.better} is better."
     )
 
 
 def _forest(result: AblationResult) -> str:
     return forest(result) + note(
         "Thin line: 95 % interval of the corrected t, for this variant alone. Thick line: 95 % bootstrap interval over "
-        "series and seeds. Rings: folds. Shaded: differences that count as none."
+        f"{result.drawn} and seeds. Rings: folds. Shaded: differences that count as none."
     )
 
 
@@ -63,9 +64,10 @@ def _slices(result: AblationResult) -> str:
     """One table for each group of slices: variants down, slices across."""
     numbered = groupby(enumerate(result.slices), key=lambda pair: pair[1].group)
     tables = [_slice_table(group, [number for number, _ in members], result) for group, members in numbered]
+    measure = "" if result.metric.loss is not None else f"Losses of rows, not {result.metric.name}: lower is better. "
     return "<br>".join(tables) + note(
-        "Effects in % of the slice's baseline; bold where the 95 % bootstrap interval excludes 0. With many slices "
-        "and no correction for that, some are bold by chance: take them as hints."
+        f"{measure}Effects in % of the slice's baseline; bold where the 95 % bootstrap interval excludes 0. With many "
+        "slices and no correction for that, some are bold by chance: take them as hints."
     )
 
 
@@ -85,8 +87,8 @@ def _slice_cell(found: VariantResult, result: AblationResult, number: int) -> st
     if base == 0:  # rows that are decoded exactly have no error
         return f"<td>{effect:+.4f}</td>"
     excludes_zero = bool(np.sign(ends[0]) * np.sign(ends[1]) > 0)
-    kind = "" if not excludes_zero else "better" if effect < 0 else "worse"
-    return f"<td class='{kind}'>{effect / base:+.1%}</td>"
+    kind = "" if not excludes_zero else "better" if result.gains(float(effect)) else "worse"
+    return f"<td class='{kind}'>{effect / abs(base):+.1%}</td>"
 
 
 def _deltas(result: AblationResult) -> str:

@@ -17,10 +17,11 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import exact_rows as decoding
 from foldline.data.exact_rows import Exact
-from foldline.data.metrics import metric
+from foldline.data.metrics import Metric
 from foldline.evidence.ablation import bootstrap, significance
 from foldline.evidence.ablation.ablation_file import AblateConfig
 from foldline.evidence.ablation.ablation_run import PreparedAblation
+from foldline.evidence.ablation.scored_answers import Resampled, ScoredAnswers
 from foldline.evidence.ablation.significance import Significance
 from foldline.evidence.ablation.statistical_power import DecisionRule
 from foldline.experiment import loss_table, scoring
@@ -47,6 +48,7 @@ class VariantResult:
 class AblationResult:
     """The baseline's scores, and every variant against it. k folds, S seeds, G slices."""
 
+    metric: Metric
     baseline: np.ndarray  # (k, S) scores
     slices: list[Slice]  # (G,)
     slice_sizes: np.ndarray  # (G,) scored values
@@ -54,6 +56,9 @@ class AblationResult:
     rule: DecisionRule
     variants: list[VariantResult]
     failed: Mapping[str, str] = field(default_factory=dict)  # variant that could not be trained -> why
+    drawn: str = "series"  # what the bootstrap draws
+    pooled: bool = False  # the metric is not defined in a fold: fold_values.py
+    resampled: Resampled | None = None  # where the metric was computed again on every resample
 
     @property
     def folds(self) -> int:
@@ -70,6 +75,14 @@ class AblationResult:
         """The baseline's score: mean over folds and seeds."""
         return float(self.baseline.mean())
 
+    def share(self, change: Any) -> Any:
+        """Return a change of the score, or several, as a share of the baseline's score, with the sign of the change."""
+        return change / abs(self.score)
+
+    def gains(self, slice_effect: float) -> bool:
+        """Whether an effect in a slice is a gain: by the metric, or by row losses where it is no mean of losses."""
+        return (slice_effect if self.metric.loss is None else self.metric.cost(slice_effect)) < 0
+
 
 def evaluate(ablation: PreparedAblation, terminal: Terminal) -> AblationResult:
     """Compare all variants with the baseline, but those that failed; all their cells are finished.
@@ -81,12 +94,17 @@ def evaluate(ablation: PreparedAblation, terminal: Terminal) -> AblationResult:
     base, settings = ablation.base, ablation.plan.settings
     exact = _exact(ablation, terminal)
     table = LossTable.of(base.train, None if exact is None else exact.known)
-    sums = []
+    measured = base.competition.train.task.metric
+    sums, predicted = [], []
     with terminal.bar("scoring", "variants") as update:
         for prepared in ablation.prepared:
-            sums.append(_losses(prepared, table, settings.seeds, exact))
+            blended = _blended(prepared, settings.seeds, exact)
+            sums.append(np.stack([table.losses(np.asarray(prepared.train.y), each, measured) for each in blended]))
+            if not measured.is_mean_of_losses:
+                predicted.append(np.stack([each[table.scored] for each in blended]))
             update(len(sums), len(ablation.prepared))
-    return replace(_compare(ablation, table, np.stack(sums)), failed=failed)
+    found = _compare(ablation, table, np.stack(sums), np.stack(predicted) if predicted else None, terminal)
+    return replace(found, failed=failed)
 
 
 def _exact(ablation: PreparedAblation, terminal: Terminal) -> Exact | None:
@@ -100,30 +118,73 @@ def _exact(ablation: PreparedAblation, terminal: Terminal) -> Exact | None:
     return found
 
 
-def _losses(prepared: PreparedExperiment, table: LossTable, seeds: tuple[int, ...], exact: Exact | None) -> np.ndarray:
-    """(S, N, P, E) summed losses of one config; the cells of each seed are combined as an experiment of their own."""
+def _blended(prepared: PreparedExperiment, seeds: tuple[int, ...], exact: Exact | None) -> list[np.ndarray]:
+    """Blend the cells of each seed as an experiment of their own: for each, (A, K) nested out-of-fold predictions."""
     config, store = prepared.config, prepared.train
     used = exact if config.post.decode else None
     found = []
     for seed in seeds:
         plan = [cell for cell in prepared.plan if cell.seed == seed]
         every = [*members.of_plan(plan), *prepared.outside_members]
-        result = scoring.combine(config, every, store, prepared.folds, used)
-        found.append(table.losses(np.asarray(store.y), result.blended, metric(config.data.metric)))
-    return np.stack(found)
+        found.append(scoring.combine(config, every, store, prepared.folds, used).blended)
+    return found
 
 
-def _compare(ablation: PreparedAblation, table: LossTable, sums: np.ndarray) -> AblationResult:
-    """Compute tests, intervals and slices. sums: (1 + V, S, N, P, E) losses, the baseline's first."""
+@dataclass(frozen=True)
+class _Scores:
+    """Scores of all configs by fold, and what a bootstrap of the metric found."""
+
+    values: np.ndarray  # (1 + V, k, S)
+    pooled: bool = False
+    resampled: Resampled | None = None
+    identical: np.ndarray | None = None  # (1 + V,) bool: predictions are the baseline's; None: losses decide
+
+
+def _scores(
+    ablation: PreparedAblation, table: LossTable, sums: np.ndarray, predicted: np.ndarray | None, terminal: Terminal
+) -> _Scores:
+    """Score folds and seeds: from sums of losses, or by the metric itself. predicted: (1 + V, S, scored answers, K)."""
+    base = ablation.base
+    tables, fold = base.competition.train, base.folds.assignment
+    if predicted is None:
+        whole = loss_table.everything(table.counts)
+        finish = tables.task.metric.finish
+        return _Scores(loss_table.fold_scores(whole.of(sums), whole.of(table.counts), fold, finish))
+    series = base.train.series_of_answer[table.scored]
+    truth = np.asarray(base.train.y[table.scored])
+    answers = ScoredAnswers(tables.task.metric, truth, fold[series], tables.groups[series])
+    values, pooled = answers.fold_scores(predicted)
+    with terminal.bar("bootstrap", "resamples") as update:
+        resampled = answers.effect_intervals(predicted, ablation.plan.settings.bootstrap, pooled, update)
+    return _Scores(values, pooled, resampled, (predicted == predicted[0]).all(axis=(1, 2, 3)))
+
+
+def _compare(
+    ablation: PreparedAblation, table: LossTable, sums: np.ndarray, predicted: np.ndarray | None, terminal: Terminal
+) -> AblationResult:
+    """Compute tests, intervals and slices.
+
+    Args:
+        sums: (1 + V, S, N, P, E) losses, the baseline's first; of rows where the metric is no mean of losses.
+        predicted: (1 + V, S, scored answers, K), None where sums are all that the metric needs.
+    """
     base, settings = ablation.base, ablation.plan.settings
-    finish, fold = metric(base.config.data.metric).finish, base.folds.assignment
+    measured, fold = base.competition.train.task.metric, base.folds.assignment
+    finish = measured.finish if measured.loss is not None else float
+    groups = base.competition.train.groups if base.config.data.group else None
     whole = loss_table.everything(table.counts)
     slices = loss_table.slices(base.train, table.counts, base.config.data.static, base.competition.levels)
-    scores = loss_table.fold_scores(whole.of(sums), whole.of(table.counts), fold, finish)  # (1 + V, k, S)
-    sliced = np.stack([_slice_scores(each, sums, table, finish) for each in slices])  # (G, 1 + V)
-    intervals = bootstrap.intervals(sums, table.counts, fold, [whole, *slices], finish, settings.bootstrap, seed=0)
+    scored = _scores(ablation, table, sums, predicted, terminal)
+    scores = scored.values
+    sliced = np.stack([_slice_scores(each, sums, table, finish) for each in [whole, *slices]])[1:]  # (G, 1 + V)
+    intervals = bootstrap.intervals(
+        sums, table.counts, fold, [whole, *slices], finish, settings.bootstrap, seed=0, groups=groups
+    )
+    if scored.resampled is not None:
+        intervals[0] = scored.resampled.intervals
     rule = _rule(settings, float(scores[0].mean()), len(scores) - 1)
-    judged = significance.judge(scores[1:] - scores[0], rule)
+    judged = significance.judge(scores[1:] - scores[0], rule, measured.cost)
+    same = (sums == sums[0]).all(axis=(1, 2, 3, 4)) if scored.identical is None else scored.identical
     found = [
         VariantResult(
             name=variant.name,
@@ -134,21 +195,34 @@ def _compare(ablation: PreparedAblation, table: LossTable, sums: np.ndarray) -> 
             interval=intervals[0, number - 1],
             slice_effects=sliced[:, number] - sliced[:, 0],
             slice_intervals=intervals[1:, number - 1],
-            identical=bool((sums[number] == sums[0]).all()),
+            identical=bool(same[number]),
         )
         for number, variant in enumerate(ablation.plan.variants, start=1)
     ]
-    sizes = np.array([each.of(table.counts).sum() for each in slices])
     return AblationResult(
-        baseline=scores[0], slices=slices, slice_sizes=sizes, slice_baseline=sliced[:, 0], rule=rule, variants=found
+        metric=measured,
+        baseline=scores[0],
+        slices=slices,
+        slice_sizes=np.array([each.of(table.counts).sum() for each in slices]),
+        slice_baseline=sliced[:, 0],
+        rule=rule,
+        variants=found,
+        drawn=f"{base.config.data.group}s" if groups is not None else "series",
+        pooled=scored.pooled,
+        resampled=scored.resampled,
     )
 
 
 def _rule(settings: AblateConfig, score: float, variants: int) -> DecisionRule:
     """The rule of the verdicts, its margin delta in the metric's unit."""
     if score == 0:
-        raise UserError("The baseline's score is 0, so no variant can be better. Take a baseline with errors.")
-    return DecisionRule(delta=settings.delta * score, alpha=settings.alpha, power=settings.power, variants=variants)
+        raise UserError(
+            "The baseline's score is 0, and differences are shares of it. Take another baseline: with errors, where a "
+            "lower score is better; with some skill, where a higher one is."
+        )
+    return DecisionRule(
+        delta=settings.delta * abs(score), alpha=settings.alpha, power=settings.power, variants=variants
+    )
 
 
 def _slice_scores(each: Slice, sums: np.ndarray, table: LossTable, finish: Finish) -> np.ndarray:
@@ -162,6 +236,10 @@ def as_json(findings: AblationResult) -> dict[str, Any]:
     names = [f"{each.group}: {each.name}" for each in findings.slices]
     return {
         "baseline": {"score": findings.score, "scores": findings.baseline.tolist()},
+        "better": findings.metric.better,
+        "pooled": findings.pooled,
+        "resamples": None if findings.resampled is None else findings.resampled.draws,
+        "resamples_without_score": None if findings.resampled is None else findings.resampled.undefined,
         "rule": asdict(findings.rule),
         "slices": [
             {"name": name, "values": int(size), "baseline": float(score)}
@@ -172,16 +250,21 @@ def as_json(findings: AblationResult) -> dict[str, Any]:
     }
 
 
+def _ends(interval: np.ndarray) -> list[float | None]:
+    """Convert to JSON values; JSON has no NaN."""
+    return [None if np.isnan(end) else float(end) for end in interval]
+
+
 def _variant_json(found: VariantResult, names: list[str]) -> dict[str, Any]:
     return {
         "name": found.name,
         "changes": found.changes,
         **asdict(found.significance),
-        "bootstrap": found.interval.tolist(),
+        "bootstrap": _ends(found.interval),
         "deltas": found.deltas.tolist(),
         "identical": found.identical,
         "slices": {
-            name: {"effect": float(effect), "bootstrap": [None if np.isnan(end) else float(end) for end in ends]}
+            name: {"effect": float(effect), "bootstrap": _ends(ends)}
             for name, effect, ends in zip(names, found.slice_effects, found.slice_intervals, strict=True)
         },
     }

@@ -95,7 +95,10 @@ class PreparedAblation:
 def _hashed(prepared: PreparedExperiment) -> list[object]:
     tables = prepared.config.tables()
     keys, sources = (cell.key for cell in prepared.plan), (member.source for member in prepared.outside_members)
-    return [tables["blend"], tables["post"], prepared.config.data.metric, sorted(keys), *sorted(sources)]
+    data = prepared.config.data
+    options = [[name, getattr(data.metric_options, name)] for name in data.metric_options.changed()]
+    measured = [data.metric, *options]  # options only where they are used: older folders keep their names
+    return [tables["blend"], tables["post"], *measured, sorted(keys), *sorted(sources)]
 
 
 def _named(job: Job, variant: str) -> Job:

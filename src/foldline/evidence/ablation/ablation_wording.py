@@ -6,6 +6,7 @@ import numpy as np
 from scipy import special
 
 from foldline.evidence.ablation.ablation_results import AblationResult, VariantResult
+from foldline.evidence.ablation.fold_values import POOLED
 from foldline.evidence.ablation.significance import Significance, wilcoxon_floor
 from foldline.evidence.ablation.statistical_power import MOST_SEEDS, correction
 
@@ -15,18 +16,18 @@ COLUMNS = ("variant", "verdict", "effect", "of baseline", BOOTSTRAP, "p", EQUIVA
 
 
 def row(found: VariantResult, result: AblationResult) -> list[str]:
-    """Format one line of the table: the variant's effect on the baseline's score, below 0 for better."""
-    tested, score = found.significance, result.score
-    low, high = found.interval / score
+    """Format one line of the table: the variant's effect on the baseline's score, in the direction of the score."""
+    tested, share = found.significance, result.share
+    low, high = share(found.interval)
     return [
         found.name,
         verdict(found),
         f"{tested.effect:+.4f}",
-        f"{tested.effect / score:+.1%}",
+        f"{share(tested.effect):+.1%}",
         f"{low:+.1%} to {high:+.1%}",
         p_value(tested.p_holm),
         p_value(tested.p_equivalence_holm),
-        "" if found.identical else f"{tested.detectable_effect / score:.1%}",
+        "" if found.identical else f"{share(tested.detectable_effect):.1%}",
         more_seeds(tested),
     ]
 
@@ -49,9 +50,10 @@ def verdict(found: VariantResult) -> str:
 
 def title(result: AblationResult, measure: str) -> str:
     """Format the table's title: the baseline's score, and the margin."""
-    margin = 100 * result.rule.delta / result.score
+    margin = 100 * result.share(result.rule.delta)
+    how = "of all folds together, mean over" if result.pooled else "mean over folds and"
     return (
-        f"baseline: {measure} {result.score:.4f}, mean over folds and single seeds; "
+        f"baseline: {measure} {result.score:.4f} ({result.metric.better} is better), {how} single seeds; "
         f"differences within ±{margin:.3g} % are none"
     )
 
@@ -85,8 +87,8 @@ def remarks(result: AblationResult) -> list[str]:
             "large: more folds are better than more seeds."
         )
     sentences += [
-        f"“{BOOTSTRAP}” resamples series inside their folds, and seeds, without training again. It knows nothing of "
-        "other training series, and does not decide; the corrected t does.",
+        f"“{BOOTSTRAP}” resamples {result.drawn} inside their folds, and seeds, without training again. It knows "
+        "nothing of other training series, and does not decide; the corrected t does.",
         f"“p” tests for no effect, “{EQUIVALENCE}” for an effect beyond the margin; both are adjusted by Holm over the "
         f"variants. A verdict needs one of them at or below {rule.alpha:g}. A significant difference inside the margin "
         "counts as none.",
@@ -94,9 +96,28 @@ def remarks(result: AblationResult) -> list[str]:
         f"“{SEEDS}” would bring a verdict as often, if the true effect is the measured one. Over {MOST_SEEDS}: the "
         "folds disagree, so more folds or more series are needed.",
     ]
+    sentences += _of_the_metric(result)
     same = [found.name for found in result.variants if found.identical]
     if same:
         sentences.append(f"Same predictions as the baseline, to the last bit: {', '.join(same)}.")
+    return sentences
+
+
+def _of_the_metric(result: AblationResult) -> list[str]:
+    """Say how a metric that is no mean of losses was taken apart."""
+    if result.resampled is None:
+        return []
+    draws, undefined = result.resampled.draws, result.resampled.undefined
+    left_out = f"; {undefined} of them have no score, and are left out" if undefined else ""
+    sentences = [POOLED] if result.pooled else []
+    sentences.append(
+        f"{result.metric.name} is no mean of losses: the bootstrap computes it again on {draws:,} resamples{left_out}."
+    )
+    if result.metric.loss is None:
+        sentences.append(
+            f"Slices show losses of rows instead of {result.metric.name} (log loss of probabilities, else absolute "
+            "error): there lower is better."
+        )
     return sentences
 
 

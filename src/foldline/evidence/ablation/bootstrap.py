@@ -1,4 +1,4 @@
-"""Bootstrap intervals: series are resampled inside their fold, and seeds; the same draw for baseline and variants.
+"""Bootstrap intervals: series (or groups of them) are resampled inside their fold, and seeds; one draw for all configs.
 
 The cells are not trained again, so the intervals describe these series and these trainings. They know nothing of other
 training series, and decide nothing: the corrected t does (significance.py).
@@ -28,6 +28,7 @@ def intervals(
     finish: Finish,
     draws: int,
     seed: int,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Compute (slices, V, 2) ends of the 95 % intervals of each variant's effect in each slice; NaN for an empty slice.
 
@@ -38,17 +39,29 @@ def intervals(
         slices: the first is scored as the effect is, mean over folds; the others over all their values at once.
         finish: makes a score of a mean loss (the root, for rmse).
         draws: resamples. seed: of their random numbers.
+        groups: (N,) int64 from 0, the group of each series, which is drawn whole; None: series are drawn.
     """
     parts = [(each.of(sums), each.of(counts)) for each in slices]
+    if groups is not None:
+        parts = [(_by_group(part, groups), _by_group(count, groups)) for part, count in parts]
+        of_group = np.zeros(int(groups.max()) + 1, dtype=fold.dtype)
+        of_group[groups] = fold
+        fold = of_group
     found: list[list[np.ndarray]] = [[] for _ in slices]
-    for weights, picks in _draws(fold, sums.shape[1], draws, seed):
+    for weights, picks in draws_of(fold, sums.shape[1], draws, seed):
         for number, (part, count) in enumerate(parts):
             found[number].append(_effects(weights, picks, part, count, fold, finish, pooled=number > 0))
     return np.stack([np.nanpercentile(np.concatenate(each), [2.5, 97.5], axis=0).T for each in found])
 
 
-def _draws(fold: np.ndarray, seeds: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield blocks of b draws: (b, N) how often each series is drawn, fold sizes kept; (b, S) seeds drawn."""
+def _by_group(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Sum (..., N) values of series over the series of each group: (..., G)."""
+    flat = [np.bincount(groups, weights=each) for each in values.reshape(-1, values.shape[-1])]
+    return np.stack(flat).reshape(*values.shape[:-1], -1)
+
+
+def draws_of(fold: np.ndarray, seeds: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield blocks of b draws: (b, N) how often each series or group is drawn, fold sizes kept; (b, S) seeds drawn."""
     rng = np.random.default_rng(seed)
     size = max(1, min(draws, BLOCK // len(fold)))
     for chunk in chunks(draws, size):

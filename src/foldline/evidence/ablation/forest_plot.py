@@ -22,8 +22,9 @@ def forest(findings: AblationResult) -> str:
     Thin line: 95 % interval of the corrected t (of one variant, before Holm). Thick line: bootstrap over series and
     seeds. Rings: folds. Shaded: within the margin.
     """
-    order = sorted(findings.variants, key=lambda found: found.significance.effect, reverse=True)
-    share = 100 / findings.score  # % of the baseline's score in one unit of the metric
+    cost = findings.metric.cost
+    order = sorted(findings.variants, key=lambda found: cost(found.significance.effect), reverse=True)
+    share = float(findings.share(100))  # % of the baseline's score in one unit of the metric
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 1.1 + INCHES_A_LINE * len(order)), layout="constrained")
         axes = figure.subplots()
@@ -33,7 +34,10 @@ def forest(findings: AblationResult) -> str:
         for height, found in enumerate(order):
             _line(axes, height, found, share)
         axes.set_yticks(range(len(order)), [found.name for found in order])
-        axes.set(xlabel="effect, % of the baseline's score (left: better)", ylim=(-0.7, len(order) - 0.3))
+        axes.set(
+            xlabel=f"effect, % of the baseline's score ({'left' if cost(1) > 0 else 'right'}: better)",
+            ylim=(-0.7, len(order) - 0.3),
+        )
         axes.grid(visible=False, axis="y")
         _stretch(axes, margin)
         _legend(figure)

@@ -1,7 +1,7 @@
 """Is a variant better than its baseline? Corrected t over folds and seeds, Holm over the variants, a verdict.
 
 Everything works on *deltas*: (k, S) score of the variant minus score of the baseline, for fold f and seed s that both
-were trained on. Scores are errors, so a delta below 0 is a gain. The model is
+were trained on. Which sign is a gain, the metric says (`Metric.cost`). The model is
 
     delta[f, s] = effect + split[f] + seed[s] + residual[f, s]
 
@@ -38,6 +38,7 @@ https://doi.org/10.1002/9780470316856 (variance components); Holm 1979, https://
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,7 +61,7 @@ Verdict = Literal["helps", "hurts", "no difference", "cannot tell yet"]
 class Significance:
     """The tests of one variant's deltas. Effects and errors are in the metric's unit."""
 
-    effect: float  # mean over folds of the mean over seeds; below 0 the variant is better
+    effect: float  # mean over folds of the mean over seeds, of scores: below 0 the variant's score is lower
     standard_error: float  # corrected
     p: float  # null hypothesis: no effect; two-sided
     p_holm: float  # the same, adjusted by Holm over all variants
@@ -109,12 +110,13 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def judge(deltas: np.ndarray, rule: DecisionRule) -> list[Significance]:
+def judge(deltas: np.ndarray, rule: DecisionRule, cost: Callable[[float], float] = float) -> list[Significance]:
     """Test V variants at once.
 
     Args:
         deltas: (V, k, S), k at least 2.
         rule: its `variants` must be V.
+        cost: `Metric.cost`: of an effect, below 0 where it is a gain.
     """
     assert len(deltas) == rule.variants and deltas.shape[1] >= 2, "one rule for all variants, two folds at least"
     df = deltas.shape[1] - 1
@@ -132,7 +134,7 @@ def judge(deltas: np.ndarray, rule: DecisionRule) -> list[Significance]:
                 p=float(p[number]),
                 p_holm=float(p_holm[number]),
                 p_equivalence_holm=float(p_equivalence_holm[number]),
-                verdict=_verdict(effect, float(p_holm[number]), float(p_equivalence_holm[number]), rule.alpha),
+                verdict=_verdict(cost(effect), float(p_holm[number]), float(p_equivalence_holm[number]), rule.alpha),
                 detectable_effect=detectable_effect(variance, variance.seeds, rule),
                 seeds_needed=seeds_needed(variance, effect, rule),
                 variance=variance,

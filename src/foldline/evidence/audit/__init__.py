@@ -26,6 +26,7 @@ from foldline.evidence.audit.audit_context import AuditContext
 
 CHECKS: tuple[AuditCheck, ...] = (
     AuditCheck("folds: whole series", "the key on each row against the fold file", split_leaks.whole_series),
+    AuditCheck("folds: whole groups", "data.group of each series against the fold file", split_leaks.whole_groups),
     AuditCheck(
         "folds: groups of test",
         "columns whose groups are in the test or the training file, never in both",

@@ -51,7 +51,7 @@ class AuditContext:
     @cached_property
     def small_config(self) -> Config:
         """The config of the small runs."""
-        return small_run.small(self.config, len(self.small[0].lengths))
+        return small_run.small(self.config, len(np.unique(self.small[0].groups)))
 
     @cached_property
     def baseline(self) -> SmallRun:

@@ -41,10 +41,12 @@ def names_of_series(context: AuditContext) -> CheckResult:
     """Features stay when keys and row ids are permuted: numbers often follow time, or the target."""
     table, data = context.small[0], context.config.data
     keys = table.keys.gather(np.repeat(_random_order(table), table.lengths)).alias(data.key)
-    named = table.frame.with_columns(keys, table.frame[data.id].shuffle(seed=0))
+    ids = [] if data.id == data.key else [table.frame[data.id].shuffle(seed=0)]
+    named = table.frame.with_columns(keys, *ids)
     before = _Snapshot(context.features(table), np.arange(len(table.lengths)))
     changed = before.changed(_padded(context.features(replace(table, frame=named))))
-    return _outcome(changed, f"{data.key} and {data.id} are permuted", "is made from them")
+    what = f"{data.key} and {data.id} are" if ids else f"{data.key} is"
+    return _outcome(changed, f"{what} permuted", "is made from them")
 
 
 def targets(context: AuditContext) -> CheckResult:

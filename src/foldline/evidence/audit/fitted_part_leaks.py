@@ -27,7 +27,10 @@ FOLD = 0  # the fold whose cells are fitted again
 def held_out_targets(context: AuditContext) -> CheckResult:
     """Weights and out-of-fold predictions do not depend on the held-out targets."""
     held = context.baseline.prepared.folds.assignment == FOLD
-    return _compare(context, "the targets of the held-out fold", train=perturbations.targets(context.small[0], held))
+    train = perturbations.targets(context.small[0], held)
+    if train.equals(context.small[0].frame):
+        return CheckResult("not checked", "the held-out fold has one label only: there is nothing to change")
+    return _compare(context, "the targets of the held-out fold", train=train)
 
 
 def held_out_rows(context: AuditContext) -> CheckResult:
@@ -75,11 +78,12 @@ def nesting(context: AuditContext) -> CheckResult:
     """Blended and snapped rows of a fold do not depend on its targets: weights and grid come from the other folds."""
     base, config = context.baseline, context.small_config
     plain = replace(config, post=replace(config.post, snap=False))
-    for variant, part in ((plain, "by weights"), *([(config, "to a grid")] if config.post.snap else [])):
+    snaps = config.post.snap and config.data.kind == "regression"  # only numbers have a grid
+    for variant, part in ((plain, "by weights"), *([(config, "to a grid")] if snaps else [])):
         before = _blended(base, variant, base.prepared.train)
         for fold in range(base.prepared.folds.k):
             held = base.prepared.folds.assignment == fold
-            rows = np.repeat(held, base.prepared.train.lengths)
+            rows = held[base.prepared.train.series_of_answer]
             changed = _blended(base, variant, _with_other_targets(base.prepared.train, held))
             if not np.array_equal(changed[rows], before[rows]):
                 if not np.array_equal(_blended(base, variant, base.prepared.train), before):
@@ -100,10 +104,7 @@ def _blended(base: SmallRun, config: Config, store: Store) -> np.ndarray:
 
 def _with_other_targets(store: Store, held: np.ndarray) -> Store:
     """Change the targets of the held-out series. held: (N,) bool."""
-    y = np.array(store.y)
-    rows = np.repeat(held, store.lengths)
-    y[rows] = perturbations.warp(y[rows])
-    return replace(store, y=y)
+    return replace(store, y=perturbations.answers(store, held))
 
 
 def decoded_rows(context: AuditContext) -> CheckResult:

@@ -80,9 +80,11 @@ class ComparedSeries:
         return np.concatenate([table.lengths for table in self.tables])
 
     def targets(self) -> Iterator[np.ndarray]:
-        """Yield (n, steps) float32 of each target, scaled; n training series."""
-        for name in self.tables[0].data.target:
-            yield from _scaled(_steps(self.tables[0], name, self.steps))
+        """Yield (n, steps) float32 of each column of the truth, scaled; n training series; one step of one answer."""
+        table = self.tables[0]
+        for values in table.y.T:
+            known = np.where(np.isnan(values), np.nanmean(values), values)
+            yield from _scaled(known[:, None] if table.task.on_series else _first(table, known, self.steps))
 
 
 def check(context: AuditContext) -> CheckResult:
@@ -131,8 +133,13 @@ def _gathered(context: AuditContext) -> ComparedSeries:
 
 def _steps(table: Table, name: str, steps: int) -> np.ndarray:
     """(n, steps) a column's first steps in each series; the last value is repeated in shorter series."""
+    return _first(table, table.frame[name].to_numpy(), steps)
+
+
+def _first(table: Table, values: np.ndarray, steps: int) -> np.ndarray:
+    """Lay the first steps of each series side by side: (rows,) -> (n, steps)."""
     inside = np.minimum(np.arange(steps), table.lengths[:, None] - 1)
-    return np.asarray(table.frame[name].to_numpy()[table.starts[:, None] + inside], dtype=np.float64)
+    return np.asarray(values[table.starts[:, None] + inside], dtype=np.float64)
 
 
 def _scaled(values: np.ndarray) -> Iterator[np.ndarray]:

@@ -14,18 +14,20 @@ import numpy as np
 import polars as pl
 
 from foldline.core import strict_tables
+from foldline.data.metrics.contract import OBJECTIVES
+from foldline.data.metrics.options import CLASSES
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.evidence.audit import audit_plots, small_run
 from foldline.evidence.audit.audit_check import CheckResult
-from foldline.evidence.audit.audit_context import AuditContext, some
+from foldline.evidence.audit.audit_context import AuditContext, some, taken
 from foldline.experiment.config import Config
 from foldline.fit.train_config import TrainConfig
 from foldline.models.systems import lightgbm
 from foldline.run import predictions
 from foldline.run.cells import ModelConfig
 
-SERIES = 600  # at most
+SERIES = 600  # at most; those whose targets are all known
 FEWEST = 30  # of fewer series the test has hardly any power
 PERMUTATIONS = 4999  # of the targets inside a fold; with the real one 5,000, so p has steps of 0.0002
 LEAK = 0.001  # p value of a leak: the rate of false alarms
@@ -34,12 +36,12 @@ TREES = lightgbm.Config(rounds=40, num_leaves=31, min_data_in_leaf=10)
 
 def check(context: AuditContext) -> CheckResult:
     """The out-of-fold score on shuffled targets is that of chance."""
-    table = some(context.competition.train, SERIES)
+    table = some(_all_known(context.competition.train), SERIES)
     count = len(table.lengths)
     if count < FEWEST:
         return CheckResult("not checked", f"{count} series are too few: {FEWEST} are needed")
     donors = np.random.default_rng(0).permutation(count)
-    config = _boosted_trees(small_run.small(context.config, count))
+    config = _boosted_trees(small_run.small(context.config, len(np.unique(table.groups))))
     test = context.small[1]
     ran = small_run.run(config, _shuffled(table, donors), test.frame, context.scratch / "shuffled", start=test.start)
     with small_run.at(ran.home):
@@ -61,10 +63,20 @@ def check(context: AuditContext) -> CheckResult:
     return CheckResult("clean", summary, facts, picture)
 
 
+def _all_known(table: Table) -> Table:
+    """Take the series without a missing target: those of their donors then count at the same steps."""
+    missing = np.isnan(table.y).any(axis=1)
+    series = np.repeat(np.arange(len(table.lengths)), table.answers_of_series)
+    lacking = np.bincount(series, missing, len(table.lengths)) > 0
+    return taken(table, np.flatnonzero(~lacking)) if lacking.any() else table
+
+
 def _boosted_trees(config: Config) -> Config:
     """Make boosted trees the config's only model."""
     train = TrainConfig(device="cpu", threads=config.models[0].train.threads)
-    model = ModelConfig(name="lightgbm", label="trees", params=strict_tables.plain(TREES), train=train)
+    objective = OBJECTIVES.get(config.data.kind, TREES.objective)
+    params = {**strict_tables.plain(TREES), "objective": objective}
+    model = ModelConfig(name="lightgbm", label="trees", params=params, train=train)
     return replace(config, models=(model,))
 
 
@@ -83,17 +95,22 @@ def _shuffled(table: Table, donors: np.ndarray) -> pl.DataFrame:
 def _scores(
     predicted: np.ndarray, table: Table, donors: np.ndarray, store: Store, assignment: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Mean absolute error of (R, K) predictions for the donors' targets, and (PERMUTATIONS,) for permuted donors."""
-    rng, score, permuted = np.random.default_rng(1), 0.0, np.zeros(PERMUTATIONS)
+    """Mean error of (A, K) predictions for the donors' targets, and (PERMUTATIONS,) for permuted donors.
+
+    Of numbers and ranks the absolute error, in standard deviations; of probabilities the squared one.
+    """
+    squared, rng, score, permuted = table.data.kind in CLASSES, np.random.default_rng(1), 0.0, np.zeros(PERMUTATIONS)
     scored, predicted = store.pad(store.scored), store.pad(predicted)  # (N, T), (N, T, K)
-    truth = _trajectories(table, store.longest)  # (N, T, K), of each series' own
-    scale = truth[scored].std(axis=0) + 1e-12
+    truth = _trajectories(table, scored.shape[1])  # (N, T, K), of each series' own
+    scale = 1.0 if squared else truth[scored].std(axis=0) + 1e-12
     for fold in np.unique(assignment):
         held = np.flatnonzero(assignment == fold)
         donated = truth[donors[held]]
         losses = np.stack(
             [
-                np.abs((donated - predicted[series]) / scale).mean(axis=-1)[:, scored[series]].mean(axis=1)
+                _power(np.abs((donated - predicted[series]) / scale), squared)
+                .mean(axis=-1)[:, scored[series]]
+                .mean(axis=1)
                 for series in held[scored[held].any(axis=1)]
             ]
         )  # (series that count, donors)
@@ -105,7 +122,12 @@ def _scores(
     return score / count, permuted / count
 
 
+def _power(errors: np.ndarray, squared: bool) -> np.ndarray:
+    return errors**2 if squared else errors
+
+
 def _trajectories(table: Table, steps: int) -> np.ndarray:
-    """(N, steps, K) targets of each series, its last value repeated behind its end."""
-    rows = table.starts[:, None] + np.minimum(np.arange(steps), table.lengths[:, None] - 1)
-    return np.stack([table.frame[name].to_numpy()[rows] for name in table.data.target], axis=-1)
+    """(N, steps, K) truth of each series, its last value repeated behind its end."""
+    counts = table.answers_of_series
+    first = np.cumsum(counts) - counts
+    return np.asarray(table.y[first[:, None] + np.minimum(np.arange(steps), counts[:, None] - 1)])

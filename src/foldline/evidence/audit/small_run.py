@@ -18,8 +18,9 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import known_start
+from foldline.data import identity, known_start
 from foldline.data.folds import FoldsConfig
+from foldline.data.roles import DataConfig
 from foldline.experiment import preparation
 from foldline.experiment.config import Config, without_outside_members
 from foldline.experiment.preparation import PreparedExperiment
@@ -93,7 +94,7 @@ def run(
     shown.write_parquet(source / "test.parquet")
     with at(home):
         prepared = preparation.prepare(
-            replace(config, data=replace(config.data, source=str(source))), Terminal(quiet=True)
+            replace(config, data=_data(config.data, train, str(source))), Terminal(quiet=True)
         )
         plan = [cell for cell in prepared.plan if fold in (None, cell.fold)]
         for stage in replace(prepared, plan=plan).jobs():
@@ -101,14 +102,26 @@ def run(
     return SmallRun(home, prepared)
 
 
+def _data(data: DataConfig, train: pl.DataFrame, source: str) -> DataConfig:
+    """Read a table that has its targets already, and perhaps not all classes."""
+    classes = data.classes
+    if classes:
+        there = set(identity.texts(train[data.target[0]].drop_nulls()))
+        known = identity.texts(pl.Series(classes))
+        classes = tuple(given for given, name in zip(classes, known, strict=True) if name in there)
+    return replace(data, source=source, labels="", classes=classes)
+
+
 def small(config: Config, series: int) -> Config:
     """Make the config of a small run: the same parts, few folds, epochs and rounds; fp32 on the CPU.
+
+    series: their number, or that of their groups: so many folds can be made.
 
     Members from outside are left out: they predict other rows, and cannot be fitted again.
     """
     return replace(
         without_outside_members(config),
-        folds=FoldsConfig(kind="group", k=min(config.folds.k, FOLDS, series), seed=config.folds.seed),
+        folds=FoldsConfig(kind="group", k=max(2, min(config.folds.k, FOLDS, series)), seed=config.folds.seed),
         models=tuple(_small_model(model) for model in config.models),
     )
 

@@ -44,6 +44,21 @@ def whole_series(context: AuditContext) -> CheckResult:
     return CheckResult("clean", f"{len(table.lengths)} series, each in one of {assigned.k} folds")
 
 
+def whole_groups(context: AuditContext) -> CheckResult:
+    """Every known group (data.group) is in one fold."""
+    table, name = context.competition.train, context.config.data.group
+    if not name:
+        return CheckResult("clean", "no group is known: data.group is empty")
+    pairs = pl.DataFrame({"group": table.groups, "fold": context.folds.assignment})
+    spread = pairs.group_by("group").agg(pl.col("fold").unique().sort()).filter(pl.col("fold").list.len() > 1)
+    if spread.height:
+        first = spread.sort("group").row(0, named=True)
+        shown = table.frame[name][int(table.starts[np.flatnonzero(table.groups == first["group"])[0]])]
+        folds = " and ".join(map(str, first["fold"]))
+        return CheckResult("LEAK", f"{name} {shown} is in folds {folds}; {spread.height} such groups")
+    return CheckResult("clean", f"{table.groups.max() + 1} groups of {name!r}, each in one fold")
+
+
 def groups_of_test(context: AuditContext) -> CheckResult:
     """No column groups series such that its groups are never in both files, but in several folds."""
     train, test = context.competition.train, context.competition.test
@@ -71,7 +86,7 @@ def groups_of_test(context: AuditContext) -> CheckResult:
 def _other_columns(train: Table, test: Table) -> list[str]:
     """Columns of both files that have no role."""
     data = train.data
-    roles = {data.id, data.key, data.order, *data.inputs, *data.static, *data.target}
+    roles = {data.id, data.key, data.order, data.group, *data.inputs, *data.static, *data.target}
     there = readers.columns(test.path)
     return [name for name in readers.columns(train.path) if name in there and name not in roles]
 

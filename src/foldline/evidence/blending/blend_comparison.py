@@ -38,12 +38,18 @@ class BlendComparison:
     @property
     def score(self) -> float:
         """The nested score before post-processing; with "auto" the method, too, is chosen without the scored fold."""
-        return self.result.rows.metric(self.result.rows.y, self.result.nested.values)
+        return self.result.rows.score(self.result.nested.values)
 
     @property
     def optimism(self) -> float:
-        """Nested minus in-sample score."""
+        """By how much the in-sample score is better than the nested one."""
         return member_contributions.optimism(self.result.rows, self.result.blend, self.result.nested)
+
+    @property
+    def unit(self) -> str:
+        """What differences of methods and members are measured in."""
+        metric = self.result.rows.metric
+        return metric.name if metric.loss is None else "mean loss"
 
     @property
     def verdict(self) -> str:
@@ -73,9 +79,22 @@ class BlendComparison:
                 f"without that fold. It is the blend's score. {method_in_words(method)}, chosen on all folds: "
                 f"{fixed:.5f}"
             )
-        if self.config.data.metric == "rmse":
-            sentences.append("“behind the best” and “gain” are in the mean squared error, not its root")
-        return sentences
+        return [*sentences, *self._units]
+
+    @property
+    def _units(self) -> list[str]:
+        """Say what “behind the best” and “gain” are measured in, where that is not the score."""
+        metric = self.result.rows.metric
+        if metric.loss is None:
+            return [
+                f"“behind the best” and “gain” are in {metric.name}, turned so that lower is better; their errors come "
+                "from series drawn again"
+            ]
+        if metric.name == "rmse":
+            return ["“behind the best” and “gain” are in the mean squared error, not its root"]
+        if metric.finish(0.25) != 0.25:
+            return [f"“behind the best” and “gain” are in the mean loss that {metric.name} is computed from"]
+        return []
 
     def tables(self) -> list[Table]:
         """All tables, for the terminal."""
@@ -153,8 +172,9 @@ class BlendComparison:
 
     def _by_fold(self, values: np.ndarray) -> list[str]:
         rows = self.result.rows
-        each = [rows.metric(rows.y[rows.fold == fold], values[rows.fold == fold]) for fold in np.unique(rows.fold)]
-        return _five([*each, rows.metric(rows.y, values)])
+        parts = [rows.fold == fold for fold in np.unique(rows.fold)]
+        each = [rows.where(part).score_or_nan(values[part]) for part in parts]
+        return _five([*each, rows.score(values)])
 
     def _candidate(self, tried: MethodScore) -> bool:
         return tried.method in self.config.blend.candidates
@@ -172,7 +192,7 @@ def _without_empty_columns(columns: list[str], rows: list[list[str]]) -> tuple[l
 
 
 def behind(tried: MethodScore, compared: MethodComparison) -> str:
-    """Format the mean loss above that of the best candidate, and its standard error."""
+    """Format the mean loss (or cost) above that of the best candidate, and its standard error."""
     return "" if tried.method == compared.best else f"{signed(tried.behind)} ± {tried.error:.5f}"
 
 
@@ -182,4 +202,5 @@ def signed(value: float) -> str:
 
 
 def _five(values: Sequence[float]) -> list[str]:
-    return [f"{value:.5f}" for value in values]
+    """Format with five digits; empty where there is no score, as of an AUC in a fold of one class."""
+    return ["" if np.isnan(value) else f"{value:.5f}" for value in values]

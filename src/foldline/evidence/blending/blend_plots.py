@@ -12,21 +12,29 @@ from foldline.core.pages import figures, matrix, whiskers
 from foldline.evidence.blending.member_contributions import MemberContribution
 
 
-def methods(compared: MethodComparison, submitted: str) -> str:
-    """Plot how far each method is behind the best, ± one standard error; the submitted one is filled."""
+def methods(compared: MethodComparison, submitted: str, unit: str) -> str:
+    """Plot how far each method is behind the best, ± one standard error; the submitted one is filled.
+
+    unit: "mean loss", or the metric.
+    """
     rows = [
         (method_in_words(each.method), each.behind - each.error, each.behind, each.behind + each.error)
         for each in compared.methods
     ]
     return figures(
-        [("mean loss behind the best, nested; one standard error", whiskers(rows, method_in_words(submitted)))]
+        [(f"{unit} behind the best, nested; one standard error", whiskers(rows, method_in_words(submitted)))]
     )
 
 
-def members(contributions: Sequence[MemberContribution], weights: np.ndarray | None) -> str:
-    """Plot each member's gain, and beside it its weights in the nested fits. weights: (parts, M)."""
+def members(contributions: Sequence[MemberContribution], weights: np.ndarray | None, unit: str) -> str:
+    """Plot each member's gain, and beside it its weights in the nested fits.
+
+    Args:
+        weights: (parts, M).
+        unit: "mean loss", or the metric.
+    """
     gains = [(each.label, each.gain - each.error, each.gain, each.gain + each.error) for each in contributions]
-    pictures = [("gain in mean loss; one standard error", whiskers(gains))]
+    pictures = [(f"gain in {unit}; one standard error", whiskers(gains))]
     if weights is not None:
         ends = zip(weights.min(axis=0), np.median(weights, axis=0), weights.max(axis=0), strict=True)
         fitted = [

@@ -31,7 +31,7 @@ class MemberContribution:
     score: float  # alone
     weight: float | None  # in the blend of all rows; None: the blend is no weighted sum
     without: float  # the blend's score without it, weights fitted again
-    gain: float  # mean loss of the blend without it minus that of the blend: above 0 it helps
+    gain: float  # by how much the blend's mean loss, or score, is better with it: above 0 it helps
     error: float  # standard error of that, over series
     seconds: float | None  # to predict 1,000 series with all its cells; None: it came from outside
 
@@ -52,7 +52,7 @@ def contributions(
         losses, counts = evidence(rows, left.values)
         gain, error = difference(losses, evidence(rows, found.values)[0], counts)
         weight = None if fitted.weights is None else fitted.weights[number]
-        alone, without = rows.metric(rows.y, rows.predictions[number]), rows.metric(rows.y, left.values)
+        alone, without = rows.score(rows.predictions[number]), rows.score(left.values)
         known.append(MemberContribution(label, alone, weight, without, gain, error, seconds[number]))
     return known
 
@@ -71,8 +71,8 @@ def correlation(rows: BlendRows) -> np.ndarray:
 
 
 def optimism(rows: BlendRows, fitted: Blend, found: NestedPredictions) -> float:
-    """Compute how much better the blend scores on the rows it was fitted on: nested minus in-sample score."""
-    return rows.metric(rows.y, found.values) - rows.metric(rows.y, apply_blend(fitted, rows))
+    """Compute how much better the blend scores on the rows it was fitted on than nested."""
+    return rows.metric.gain(rows.score(found.values), rows.score(apply_blend(fitted, rows)))
 
 
 def cost(member: Member, store: Store) -> float | None:

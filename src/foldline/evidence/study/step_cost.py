@@ -82,9 +82,13 @@ def measure(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cost
 
 def _batch(shape: MeasuredModel, series: int, steps: int, device: torch.device) -> Batch:
     x = torch.randn(series, steps, shape.channels, device=device)
-    y = torch.randn(series, steps, shape.targets.count, device=device)
+    answers = 1 if shape.targets.level == "series" else steps
+    y = torch.randn(series, answers, shape.targets.count, device=device)
+    if shape.targets.kind != "regression":  # the first class, or label, of every answer
+        y = torch.zeros_like(y)
+        y[..., 0] = 1.0
     static = torch.ones(series, len(shape.levels), dtype=torch.long, device=device)
-    ones = torch.ones(series, steps, device=device)
+    ones = torch.ones(series, answers, device=device)
     return Batch(x, static, None, y, ones, ones > 0, None, has_unknown=False)
 
 

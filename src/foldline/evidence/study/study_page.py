@@ -33,7 +33,7 @@ def page(study: PreparedStudy, result: StudyResult, command: str) -> str:
         "same series, folds and seeds."
     )
     facts = [
-        (result.ranked[0].system.name, f"lowest {base.config.data.metric}: {result.ranked[0].score:.4f}"),
+        (result.ranked[0].system.name, f"best {base.config.data.metric}: {result.ranked[0].score:.4f}"),
         (f"{result.compared.folds} × {result.compared.seeds}", "folds × seeds"),
         (f"{len(base.train.lengths):,}", "series"),
         (str(result.systems[0].step.steps), "steps of a series"),
@@ -46,7 +46,8 @@ def _scores(study: PreparedStudy, result: StudyResult) -> str:
     first, metric = study.systems[0].name, study.ablation.base.config.data.metric
     return table(list(study_results.COLUMNS), rows, plain=True) + note(
         f"Score: {metric}, mean over folds and single seeds. Against the first: difference to {first} in % of its "
-        "score, below 0 is better. Bootstrap: over series and seeds; it does not decide. Verdict: corrected t over "
+        f"score; {result.compared.metric.better} is better. Bootstrap: over {result.compared.drawn} and seeds; it "
+        "does not decide. Verdict: corrected t over "
         "folds, after Holm. Peak: memory of a training step."
     )
 
@@ -109,7 +110,7 @@ def _truncation_curves(result: StudyResult) -> str:
     """The truncation curves of the causal systems."""
     found = [each for each in result.systems if each.truncation]
     if not found:
-        return note("No system here is causal, so none can be truncated to its last steps.")
+        return note("Not measured: it needs a causal system, and numbers at every step as the target.")
     pictures = [(f"<b>{escape(each.system.name)}</b>", _truncation(each)) for each in found]
     rows = [
         [each.system.name, *(f"{point.error:.4f}, {point.distance:.4f}" for point in each.truncation)] for each in found

@@ -35,7 +35,7 @@ class SystemResult:
     epoch_s: float  # steps of an epoch times the fastest training step, nothing else running
     step: Cost  # of a training step with the batch and steps that the study trains with
     growth: list[Cost]  # by number of steps; empty: not measured
-    truncation: list[TruncationPoint]  # by number of steps that it sees; empty: it is not causal
+    truncation: list[TruncationPoint]  # by number of steps that it sees; empty: not causal, or no numbers at every step
 
     @property
     def score(self) -> float:
@@ -92,7 +92,7 @@ class StudyResult:
     @property
     def ranked(self) -> list[SystemResult]:
         """The systems, best score first."""
-        return sorted(self.systems, key=lambda each: each.score)
+        return sorted(self.systems, key=lambda each: self.compared.metric.cost(each.score))
 
 
 def evaluate(study: PreparedStudy, terminal: Terminal) -> StudyResult:
@@ -122,6 +122,7 @@ def _system_result(
     batch, steps = min(model.train.batch, len(prepared.train.lengths)), kept_steps(model.train.margin, prepared.train)
     trained_series = len(prepared.train.lengths) * (1 - 1 / prepared.folds.k)  # outside one fold, on average
     step = measured(shape, batch, [steps])[0]
+    truncates = truncation.applies(prepared.train) and truncation.is_causal(model)
     return SystemResult(
         system=system,
         scores=scores,
@@ -129,7 +130,7 @@ def _system_result(
         epoch_s=step.step_s * math.ceil(trained_series / batch),
         step=step,
         growth=measured(shape, settings.batch, settings.steps) if settings.growth else [],
-        truncation=truncation.curve(prepared) if truncation.is_causal(model) else [],
+        truncation=truncation.curve(prepared) if truncates else [],
     )
 
 
@@ -143,12 +144,12 @@ def rows(result: StudyResult, study: PreparedStudy) -> list[list[str]]:
 
 
 def row(result: SystemResult, compared: AblationResult) -> list[str]:
-    """Format a line of the table; effects in % of the first system's score, below 0 for better."""
+    """Format a line of the table; effects in % of the first system's score."""
     comparison, system = result.comparison, result.system
     against = ["", "", "", "the first"]
     if comparison is not None:
-        low, high = comparison.interval / compared.score
-        effect = f"{comparison.significance.effect / compared.score:+.1%}"
+        low, high = compared.share(comparison.interval)
+        effect = f"{compared.share(comparison.significance.effect):+.1%}"
         against = [
             effect,
             f"{low:+.1%} to {high:+.1%}",

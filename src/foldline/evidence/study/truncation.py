@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from foldline.core.chunks import chunks
+from foldline.data.store import Store
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.fit.device_dataset import place
 from foldline.fit.labelled_series import labelled_series
@@ -38,6 +39,11 @@ class TruncationPoint:
     steps: int  # k
     error: float  # mean absolute error, in the target's unit
     distance: float  # mean absolute distance to the untruncated predictions, in the same unit
+
+
+def applies(store: Store) -> bool:
+    """Whether answers are numbers at every step, whose errors can be followed step by step."""
+    return bool(store.task.kind == "regression" and not store.on_series)
 
 
 def is_causal(model: ModelConfig) -> bool:

@@ -23,9 +23,11 @@ WIDEST = 1 << 16  # a system that is still too small at this width does not grow
 
 def targets_of(store: Store) -> Targets:
     """Describe the targets of labelled series, with their grids, as a head is built for them."""
-    grids = target_grid.detect_grids(np.asarray(store.y)[store.scored])
+    task = store.task
+    grids = target_grid.detect_grids(np.asarray(store.y)[store.scored]) if task.kind == "regression" else []
     plain = tuple(None if grid is None else (grid.offset, grid.step, grid.count) for grid in grids)
-    return network_cell.with_known_start(Targets(count=len(grids), grids=plain), store)
+    targets = Targets(count=store.targets, kind=task.kind, classes=task.classes, grids=plain, level=task.level)
+    return network_cell.with_known_start(targets, store)
 
 
 def parameters(model: ModelConfig, store: Store) -> int:

@@ -16,14 +16,15 @@ equal configs is called better in 7 % of all searches, not in 2.5 % (tests/evide
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
 from foldline.core.console import Terminal
 from foldline.data.loading import Competition
+from foldline.data.metrics import NotScorable
 from foldline.evidence.ablation import significance
 from foldline.evidence.tuning import trial_evaluation
 from foldline.evidence.tuning.tuning_file import Search
@@ -37,7 +38,7 @@ LEVEL = 0.95  # of the interval
 
 @dataclass(frozen=True)
 class Gain:
-    """Mean paired difference over folds, baseline minus best, in the metric's unit; above 0 the best is better."""
+    """Mean paired difference over folds (`Metric.gain`), in the metric's unit; above 0 the best is better."""
 
     mean: float
     low: float  # of the 95 % interval; infinite if there are not two folds to estimate a variance from
@@ -67,11 +68,8 @@ class FinalCheck:
     baseline: ConfigScores
     best: ConfigScores
     gain: Gain  # on the folds of the check
-
-    @property
-    def promised(self) -> float:
-        """The gain on the search's own folds and seeds."""
-        return float(np.mean(self.baseline.seen) - np.mean(self.best.seen))
+    promised: float  # the gain on the search's own folds and seeds
+    pooled: bool = False  # a fold has no score of its own: all values are jackknife values (fold_values.py)
 
     @property
     def optimism(self) -> float:
@@ -83,16 +81,36 @@ def run(
     search: Search, params: dict[str, object], competition: Competition, terminal: Terminal, open_tracker: OpenTracker
 ) -> FinalCheck:
     """Train the missing cells of both configs, and compare them. params: of the best trial."""
-    tune, k = search.tune, search.config({}).folds.k
-    baseline, best = (_scores(search, values, competition, terminal, open_tracker) for values in ({}, params))
-    unseen = np.subtract(baseline.unseen, best.unseen)
-    seen = np.subtract(baseline.seen, best.seen)[[fold not in tune.check_folds for fold in tune.folds]]
-    return FinalCheck(tune.check_folds, tune.check_seeds, baseline, best, gain_of(unseen, seen, k))
+    tune, k, metric = search.tune, search.config({}).folds.k, competition.train.task.metric
+    both = [_trained(search, values, competition, terminal, open_tracker) for values in ({}, params)]
+    pooled = False
+    try:
+        baseline, best = (_scores(search, each, pool=False) for each in both)
+    except NotScorable:  # in one fold of one of them: both are pooled, because they are compared
+        pooled = True
+        baseline, best = (_scores(search, each, pool=True) for each in both)
+    unseen, seen = (
+        np.array([metric.gain(*pair) for pair in zip(*scores, strict=True)])
+        for scores in ((baseline.unseen, best.unseen), (baseline.seen, best.seen))
+    )
+    alone = seen[[fold not in tune.check_folds for fold in tune.folds]]
+    promised = metric.gain(float(np.mean(baseline.seen)), float(np.mean(best.seen)))
+    gain = gain_of(unseen, alone, k)
+    return FinalCheck(tune.check_folds, tune.check_seeds, baseline, best, gain, promised, pooled)
 
 
-def _scores(
+class _Trained(NamedTuple):
+    """A config whose cells are finished."""
+
+    ready: PreparedExperiment
+    seen: list[Cell]  # of the search
+    unseen: list[Cell]  # of the check
+
+
+def _trained(
     search: Search, params: dict[str, object], competition: Competition, terminal: Terminal, open_tracker: OpenTracker
-) -> ConfigScores:
+) -> _Trained:
+    """Train the cells of a config that are missing."""
     tune = search.tune
     ready = trial_evaluation.prepare(search.config(params), sorted({*tune.seeds, *tune.check_seeds}), competition)
     seen = [cell for cell in trial_evaluation.cells_of_folds(ready, tune.folds) if cell.seed in tune.seeds]
@@ -105,20 +123,23 @@ def _scores(
         what = "best" if params else "baseline"
         terminal.say(f"final check, {what}: {sum(map(len, stages))} cells to train")
         preparation.run_cells(ready.config, stages, search.folder, "tune", terminal, open_tracker)
-    promised = trial_evaluation.fold_scores(ready, seen, tune.folds)
-    return ConfigScores(tuple(promised[fold] for fold in tune.folds), _mean_of_seeds(ready, seen, unseen, search))
+    return _Trained(ready, seen, unseen)
 
 
-def _mean_of_seeds(
-    ready: PreparedExperiment, seen: Sequence[Cell], unseen: Sequence[Cell], search: Search
-) -> tuple[float, ...]:
+def _scores(search: Search, trained: _Trained, pool: bool) -> ConfigScores:
+    """Score a config. pool: as in trial_evaluation.fold_scores."""
+    promised = trial_evaluation.fold_scores(trained.ready, trained.seen, search.tune.folds, pool)
+    return ConfigScores(tuple(promised[fold] for fold in search.tune.folds), _mean_of_seeds(trained, search, pool))
+
+
+def _mean_of_seeds(trained: _Trained, search: Search, pool: bool) -> tuple[float, ...]:
     """Compute the score of each fold of the check; its blends may also be fitted on the folds of the search."""
-    tune = search.tune
+    tune, (ready, seen, unseen) = search.tune, trained
     others = [fold for fold in tune.folds if fold not in tune.check_folds]
     rows = []
     for seed in tune.check_seeds:
         cells = [cell for cell in seen if cell.fold in others] + [cell for cell in unseen if cell.seed == seed]
-        scores = trial_evaluation.fold_scores(ready, cells, [*others, *tune.check_folds])
+        scores = trial_evaluation.fold_scores(ready, cells, [*others, *tune.check_folds], pool)
         rows.append([scores[fold] for fold in tune.check_folds])
     return tuple(np.mean(rows, axis=0).tolist())
 
@@ -127,7 +148,7 @@ def gain_of(unseen: np.ndarray, seen: np.ndarray, k: int) -> Gain:
     """Compute mean and interval of the gain on unseen folds.
 
     Args:
-        unseen: (F,) baseline minus best on each fold of the check.
+        unseen: (F,) gain on each fold of the check.
         seen: (G,) the same on the search's other folds; only their variance is used.
         k: folds in all.
     """

@@ -54,15 +54,18 @@ def open_storage(where: str, folder: Path) -> BaseStorage:
     return _proxy(address) if scheme == "grpc" else _database(where)
 
 
-def open_study(where: str, folder: Path, name: str) -> optuna.Study:
-    """Open the study of that name, or create it. Its sampler is set before each trial; Optuna prunes nothing."""
+def open_study(where: str, folder: Path, name: str, maximize: bool = False) -> optuna.Study:
+    """Open the study of that name, or create it. Its sampler is set before each trial; Optuna prunes nothing.
+
+    maximize: a higher score is better.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         study_name=name,
         storage=open_storage(where, folder),
         sampler=optuna.samplers.RandomSampler(seed=0),
         pruner=optuna.pruners.NopPruner(),
-        direction="minimize",
+        direction="maximize" if maximize else "minimize",
         load_if_exists=True,
     )
 

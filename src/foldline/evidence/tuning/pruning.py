@@ -2,7 +2,8 @@
 
 A trial reports its score after each fold: the mean over the folds so far, which all trials take in the same order. With
 [train.watch] it also reports, after each epoch, the score on the series that are kept out of training. The held-out
-fold is read only after the fold's cells are finished. Values are compared at the same step number only, which encodes
+fold is read only after the fold's cells are finished. Where the metric is not defined in a fold, the folds so far are
+pooled; before they have a score nothing is reported. Values are compared at the same step number only, which encodes
 fold, cell and epoch. (Optuna's own pruners take the best of a trial's values so far, and would compare a watched score
 with the score of another fold.) Inside a fold only trials of the same models and seeds are compared, since the first
 cell of another trial may be another model.
@@ -13,7 +14,7 @@ successive halving, Li et al. 2020, https://arxiv.org/abs/1810.05934, with folds
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
@@ -55,21 +56,30 @@ def score_so_far(trial: FrozenTrial) -> float | None:
     return score
 
 
-def should_prune(trials: Sequence[FrozenTrial], number: int, step: int, value: float, config: TuneConfig) -> bool:
+def should_prune(
+    trials: Sequence[FrozenTrial],
+    number: int,
+    step: int,
+    value: float,
+    config: TuneConfig,
+    cost: Callable[[float], float] = float,
+) -> bool:
     """Decide whether a trial should end at a step.
 
     Args:
         trials: all of the study. Failed ones do not count: their values come again as new trials. The attribute
             `cells` names the cells of a fold, in the order in which they are trained.
-        number: of the trial. value: what it reports at this step, lower is better.
+        number: of the trial. value: what it reports at this step.
+        cost: `Metric.cost`: of a value, lower is better.
     """
     own_cells = next((trial.user_attrs.get("cells") for trial in trials if trial.number == number), None)
     peers = [
-        trial.intermediate_values[step]
+        cost(trial.intermediate_values[step])
         for trial in trials
         if trial.number != number and trial.state != TrialState.FAIL and step in trial.intermediate_values
         if _ends_fold(step) or trial.user_attrs.get("cells") == own_cells
     ]
     if len(peers) < config.startup:
         return False
-    return bool(value > np.quantile([*peers, value], KEPT[config.pruner]))
+    own = cost(value)
+    return bool(own > np.quantile([*peers, own], KEPT[config.pruner]))

@@ -17,6 +17,7 @@ from foldline.blend import members
 from foldline.core.console import Terminal
 from foldline.data import exact_rows
 from foldline.data.loading import Competition
+from foldline.evidence.ablation.fold_values import either, fold_values
 from foldline.experiment import preparation, scoring
 from foldline.experiment.config import Config, without_outside_members
 from foldline.experiment.preparation import PreparedExperiment
@@ -55,23 +56,41 @@ def train_fold(ready: PreparedExperiment, fold: int, on_event: OnEvent) -> None:
         executors.take_turns(stage, ready.config.executor.together, on_event)
 
 
-def mean_score(ready: PreparedExperiment, folds: Sequence[int]) -> float:
-    """Compute the mean score over folds whose cells are finished."""
-    return float(np.mean(list(fold_scores(ready, cells_of_folds(ready, folds), folds).values())))
+def mean_score(ready: PreparedExperiment, folds: Sequence[int]) -> tuple[float, bool]:
+    """Compute the mean score over folds whose cells are finished, and whether they had to be pooled.
+
+    Raises:
+        NotScorable: the metric is not defined on all of them together.
+    """
+    plan = cells_of_folds(ready, folds)
+    values, pooled = either(lambda pool: np.array([*fold_scores(ready, plan, folds, pool).values()]))
+    return float(np.mean(values)), pooled
 
 
-def fold_scores(ready: PreparedExperiment, plan: Sequence[Cell], folds: Sequence[int]) -> dict[int, float]:
+def fold_scores(
+    ready: PreparedExperiment, plan: Sequence[Cell], folds: Sequence[int], pool: bool = False
+) -> dict[int, float]:
     """Compute fold -> score, from finished cells.
 
     The blend of each fold is fitted on the other ones of `folds`, and there it is decided whether to snap to a grid.
 
     Args:
         plan: the cells; a model's predictions are averaged over the seeds that a fold has there.
+        pool: jackknife values of the folds together (fold_values.py), for a metric that a fold does not define.
+
+    Raises:
+        NotScorable: a fold has no score.
     """
     config = ready.config
     with np.errstate(invalid="ignore"):  # series of other folds come out as NaN, and are left out
         everything, _ = scoring.blend_rows(members.of_plan(plan), config, ready.train, ready.folds)
     rows = everything.where(np.isin(everything.fold, folds))
     nested = blend.nested(config.blend, rows)
-    values = scoring.snapped_by_fold(nested, rows) if config.post.snap else nested.values
-    return {fold: rows.metric(rows.y[rows.fold == fold], values[rows.fold == fold]) for fold in folds}
+    snaps = config.post.snap and rows.kind == "regression"  # only numbers have a grid
+    values = scoring.snapped_by_fold(nested, rows) if snaps else nested.values
+    groups = ready.competition.train.groups[rows.series]
+
+    def score(some: np.ndarray) -> float:
+        return rows.metric(rows.y[some], values[some], groups=groups[some])
+
+    return dict(zip(folds, fold_values(score, rows.fold, folds, pool).tolist(), strict=True))

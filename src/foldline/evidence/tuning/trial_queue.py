@@ -19,8 +19,9 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from foldline.core.errors import UserError
-from foldline.data import loading
+from foldline.data import loading, metrics
 from foldline.data.loading import Competition
+from foldline.data.metrics import Metric
 from foldline.evidence.tuning import optuna_storage
 from foldline.evidence.tuning.leases import Leases
 from foldline.evidence.tuning.tuning_file import Search, TuneConfig
@@ -37,8 +38,15 @@ class TrialQueue:
 
     def __init__(self, search: Search) -> None:
         self.search = search
-        self.study = optuna_storage.open_study(search.tune.storage, search.folder, study_name(search))
+        self.study = optuna_storage.open_study(
+            search.tune.storage, search.folder, study_name(search), self.metric.higher_is_better
+        )
         self.leases = Leases(search.folder / "leases")
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The competition's metric, whose direction all trials share; it is asked before any data are read."""
+        return metrics.metric(*self.search.config({}).data.metric_choice(0))
 
     @cached_property
     def competition(self) -> Competition:
@@ -57,8 +65,14 @@ class TrialQueue:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the lowest score; the earliest of equal ones."""
-        return min(self.trials(TrialState.COMPLETE), key=lambda trial: (trial.value, trial.number), default=None)
+        """The complete trial with the best score; the earliest of equal ones."""
+        return next(iter(self.ranked), None)
+
+    @property
+    def ranked(self) -> list[FrozenTrial]:
+        """The complete trials, best first; the earlier one of equal ones."""
+        cost = self.metric.cost
+        return sorted(self.trials(TrialState.COMPLETE), key=lambda trial: (cost(float(trial.value)), trial.number))
 
     def enqueue(self, params: Params, name: str) -> None:
         """Queue the values of a config, unless they were queued before. name: of that config."""

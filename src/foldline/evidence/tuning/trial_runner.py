@@ -12,10 +12,12 @@ from optuna.trial import TrialState
 
 from foldline.core import interrupt
 from foldline.core.errors import TryAgain, UserError
+from foldline.data.metrics import NotScorable
 from foldline.evidence.tuning import pruning, trial_evaluation
 from foldline.evidence.tuning.leases import HEARTBEAT_S
 from foldline.evidence.tuning.trial_queue import REFUSED, TrialQueue
 from foldline.experiment import runs_index
+from foldline.experiment.preparation import PreparedExperiment
 from foldline.run.cells import Cell, Job
 from foldline.run.history import read_history
 from foldline.run.tracker import OpenTracker, Tracker
@@ -103,8 +105,26 @@ class TrialRunner:
                     self._report_history(cell)
                 trial_evaluation.train_fold(ready, fold, partial(self._on_event, tracker))
                 interrupt.stop_if_requested()
-                score = trial_evaluation.mean_score(ready, folds[: place + 1])
-                self._report(pruning.step_of(place), score, last=place + 1 == len(folds))
+                score = self._score_so_far(ready, place)
+        return score
+
+    def _score_so_far(self, ready: PreparedExperiment, place: int) -> float:
+        """Score the folds up to a place, and report that; NaN while the metric is not defined on them.
+
+        Raises:
+            Pruned
+            NotScorable: it is not defined on all folds together.
+        """
+        folds, last = self.tune.folds[: place + 1], place + 1 == len(self.tune.folds)
+        try:
+            score, pooled = trial_evaluation.mean_score(ready, folds)
+        except NotScorable:
+            if last:
+                raise
+            return float("nan")
+        if pooled:
+            self.trial.set_user_attr("pooled", True)
+        self._report(pruning.step_of(place), score, last)
         return score
 
     def _report_history(self, cell: Cell) -> None:
@@ -136,5 +156,7 @@ class TrialRunner:
 
     def _report(self, step: int, value: float, last: bool = False) -> None:
         self.trial.report(value, step)
-        if not last and pruning.should_prune(self.queue.trials(), self.trial.number, step, value, self.tune):
+        if not last and pruning.should_prune(
+            self.queue.trials(), self.trial.number, step, value, self.tune, self.queue.metric.cost
+        ):
             raise Pruned(f"in fold {self.tune.folds[pruning.fold_of(step)]}")

@@ -19,6 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 from foldline.core import pages
 from foldline.core.figures import COLORS, NEUTRAL, STYLE, svg
 from foldline.core.pages import Facts, collapsed, note, table
+from foldline.data.metrics import Metric
+from foldline.evidence.ablation.fold_values import POOLED
 from foldline.evidence.tuning.final_check import FinalCheck
 from foldline.evidence.tuning.pruning import score_so_far
 from foldline.evidence.tuning.search_progress import format_value
@@ -30,7 +32,7 @@ LISTED = 20  # trials in the table, best first
 ENOUGH = 8  # complete trials from which importance says anything
 
 
-def page(queue: TrialQueue, metric: str, check: FinalCheck | None) -> str:
+def page(queue: TrialQueue, metric: Metric, check: FinalCheck | None) -> str:
     """Make the whole page as text. check: None if the search found nothing better than its baseline."""
     search = queue.search
     ended = queue.trials(*ENDED)
@@ -40,7 +42,7 @@ def page(queue: TrialQueue, metric: str, check: FinalCheck | None) -> str:
         ("History", history(ended, metric)),
         ("Importance", importance(queue, complete)),
         ("Values", slices(search, ended, metric)),
-        ("Best trials", _trials(complete)),
+        ("Best trials", _trials(queue.ranked)),
         ("Best config", _best(queue)),
     ]
     tune = search.tune
@@ -48,17 +50,18 @@ def page(queue: TrialQueue, metric: str, check: FinalCheck | None) -> str:
     return pages.page(search.name, "search", lead, _facts(search, ended, complete, metric), sections)
 
 
-def _facts(search: Search, ended: list[FrozenTrial], complete: list[FrozenTrial], metric: str) -> Facts:
-    best = min((trial.value for trial in complete if trial.value is not None), default=math.nan)
+def _facts(search: Search, ended: list[FrozenTrial], complete: list[FrozenTrial], metric: Metric) -> Facts:
+    values = [trial.value for trial in complete if trial.value is not None]
+    best = min(values, key=metric.cost, default=math.nan)
     return [
-        (f"{best:.4f}", f"best {metric}"),
+        (f"{best:.4f}", f"best {metric.name}"),
         (str(len(complete)), "complete trials"),
         (str(len(ended) - len(complete)), "pruned"),
         (listed(search.tune.folds), "folds the search saw"),
     ]
 
 
-def verdict(check: FinalCheck | None, metric: str) -> str:
+def verdict(check: FinalCheck | None, metric: Metric) -> str:
     """Summarise the final check in a sentence."""
     if check is None:
         return "The search found nothing better than the config it started from."
@@ -66,7 +69,7 @@ def verdict(check: FinalCheck | None, metric: str) -> str:
     where = f"on folds {listed(check.folds)} with seeds {listed(check.seeds)}"
     if math.isinf(gain.high):
         return f"Can't tell whether the best config is better {where}: too few folds to estimate a variance. Use more."
-    change = f"{metric} {'higher' if gain.mean < 0 else 'lower'} by {abs(gain.mean):.4f}"
+    change = f"{metric.name} {metric.worse if gain.mean < 0 else metric.better} by {abs(gain.mean):.4f}"
     span = f"95 % interval of the gain {gain.low:.4f} to {gain.high:.4f}, p = {gain.p:.2g}"
     if gain.verdict == "can't tell":
         return f"Can't tell whether the best config is better {where}: {change}, {span}."
@@ -78,36 +81,37 @@ def listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def check_rows(check: FinalCheck) -> list[list[str]]:
+def check_rows(check: FinalCheck, metric: Metric) -> list[list[str]]:
     """Make rows of a table: where, baseline, best, gain."""
     rows = []
     for name in ("seen", "unseen"):
         pair = [float(np.mean(getattr(scores, name))) for scores in (check.baseline, check.best)]
         title = "where the search looked" if name == "seen" else "where it did not"
-        rows.append([title, *(f"{value:.4f}" for value in (*pair, pair[0] - pair[1]))])
+        rows.append([title, *(f"{value:.4f}" for value in (*pair, metric.gain(*pair)))])
     return [*rows, ["optimism of the search", "", "", f"{check.optimism:.4f}"]]
 
 
-def checked(check: FinalCheck | None, metric: str, seen: Sequence[int]) -> str:
+def checked(check: FinalCheck | None, metric: Metric, seen: Sequence[int]) -> str:
     """Show the final check: a sentence, a table, the pairs. seen: folds of the search."""
     text = f"<p>{escape(verdict(check, metric))}</p>"
     if check is None:
         return text
-    text += table([metric, "baseline", "best", "gain"], check_rows(check), plain=True)
+    text += table([metric.name, "baseline", "best", "gain"], check_rows(check, metric), plain=True)
     pairs = [*zip(seen, check.baseline.seen, check.best.seen, strict=True)]
     pairs += zip(check.folds, check.baseline.unseen, check.best.unseen, strict=True)
     titles = [f"fold {fold}, seen" for fold in seen] + [f"fold {fold}, mean of seeds" for fold in check.folds]
     rows = [
-        [title, f"{one:.4f}", f"{other:.4f}", f"{one - other:.4f}"]
+        [title, f"{one:.4f}", f"{other:.4f}", f"{metric.gain(one, other):.4f}"]
         for title, (_, one, other) in zip(titles, pairs, strict=True)
     ]
-    return f"{text}<br>{table(['fold', 'baseline', 'best', 'gain'], rows, plain=True)}"
+    remark = note(POOLED) if check.pooled else ""
+    return f"{text}<br>{table(['fold', 'baseline', 'best', 'gain'], rows, plain=True)}{remark}"
 
 
-def history(trials: list[FrozenTrial], metric: str) -> str:
+def history(trials: list[FrozenTrial], metric: Metric) -> str:
     """Plot scores by trial: complete ones, pruned ones (hollow) at the score of their finished folds, the best so far.
 
-    Trials pruned inside their first fold have no score. Scores above the plot's range are drawn at its upper edge.
+    Trials pruned inside their first fold have no score. Scores worse than the plot's range are drawn at its edge.
     """
     complete = [(t.number, t.value) for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
     pruned = [(t.number, at) for t in trials if t.state == TrialState.PRUNED and (at := score_so_far(t)) is not None]
@@ -115,21 +119,39 @@ def history(trials: list[FrozenTrial], metric: str) -> str:
         figure = Figure(figsize=(8.0, 3.0), layout="constrained")
         axes = figure.subplots()
         numbers, values = map(list, zip(*complete, strict=True))
-        bottom, top = _window(values)
-        axes.plot(numbers, np.minimum(values, top), "o", color=COLORS[0], label="complete")
-        axes.step(numbers, np.minimum.accumulate(values), where="post", color=COLORS[1], label="best so far")
+        costs = [metric.cost(value) for value in values]
+        window = _window(costs)
+
+        def shown(costs: Any) -> list[float]:
+            return [metric.cost(float(cost)) for cost in np.minimum(costs, window[1])]
+
+        axes.plot(numbers, shown(costs), "o", color=COLORS[0], label="complete")
+        axes.step(numbers, shown(np.minimum.accumulate(costs)), where="post", color=COLORS[1], label="best so far")
         if pruned:
             places, scores = zip(*pruned, strict=True)
-            axes.plot(places, np.minimum(scores, top), "o", color=NEUTRAL, fillstyle="none", label="pruned")
-        axes.set_ylim(bottom, top + 0.03 * (top - bottom))
-        axes.set(xlabel="trial", ylabel=metric)
+            axes.plot(
+                places,
+                shown([metric.cost(score) for score in scores]),
+                "o",
+                color=NEUTRAL,
+                fillstyle="none",
+                label="pruned",
+            )
+        axes.set_ylim(*_scores_of(window[0], window[1] + 0.03 * (window[1] - window[0]), metric))
+        axes.set(xlabel="trial", ylabel=f"{metric.name} ({metric.better} is better)")
         axes.legend(frameon=False)
         return svg(figure)
 
 
-def _window(values: list[float]) -> tuple[float, float]:
-    """Choose the limits of the score axis, so that a few very bad trials do not hide the others."""
-    low, high = min(values), float(np.quantile(values, 0.9))
+def _scores_of(low: float, high: float, metric: Metric) -> tuple[float, float]:
+    """Turn the ends of a range of costs into those of scores, the lower one first."""
+    ends = metric.cost(low), metric.cost(high)
+    return min(ends), max(ends)
+
+
+def _window(costs: list[float]) -> tuple[float, float]:
+    """Choose the limits of an axis of costs, so that a few very bad trials do not hide the others."""
+    low, high = min(costs), float(np.quantile(costs, 0.9))
     margin = 0.15 * (high - low) or 0.05 * abs(low) or 1.0
     return low - margin, high + 2 * margin
 
@@ -155,7 +177,7 @@ def importance(queue: TrialQueue, complete: list[FrozenTrial]) -> str:
     return picture + note("The importance of entries that only few trials have is unreliable.")
 
 
-def slices(search: Search, trials: list[FrozenTrial], metric: str) -> str:
+def slices(search: Search, trials: list[FrozenTrial], metric: Metric) -> str:
     """Plot one panel for each entry: its values against the scores of the complete trials."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     entries = [
@@ -167,14 +189,15 @@ def slices(search: Search, trials: list[FrozenTrial], metric: str) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 2.2 * rows), layout="constrained")
         panels = figure.subplots(rows, 3, squeeze=False).ravel()
-        window = _window([trial.value for trial in complete if trial.value is not None])
+        costs = _window([metric.cost(trial.value) for trial in complete if trial.value is not None])
+        window = _scores_of(*costs, metric)
         for axes, (key, entry) in zip(panels, entries, strict=False):
             _slice(axes, key, entry, complete)
             axes.set_ylim(*window)
         for axes in panels[len(entries) :]:
             axes.axis("off")
         for axes in panels[::3]:
-            axes.set_ylabel(metric)
+            axes.set_ylabel(metric.name)
         return svg(figure)
 
 
@@ -193,14 +216,16 @@ def _slice(axes: Any, key: str, entry: SpaceEntry, complete: list[FrozenTrial]) 
     axes.set_title(key, fontsize=9)
 
 
-def _trials(complete: list[FrozenTrial]) -> str:
-    best = sorted(complete, key=lambda trial: (trial.value, trial.number))[:LISTED]
+def _trials(ranked: list[FrozenTrial]) -> str:
+    best = ranked[:LISTED]
     keys = list(dict.fromkeys(key for trial in best for key in trial.params))
     rows = [
         [str(t.number), f"{t.value:.4f}", *(format_value(t.params[key]) if key in t.params else "" for key in keys)]
         for t in best
     ]
-    return table(["trial", "score", *keys], rows, plain=True)
+    pooled = sum(bool(t.user_attrs.get("pooled")) for t in ranked)
+    remark = note(f"{pooled} of {len(ranked)} complete trials: {POOLED}") if pooled else ""
+    return table(["trial", "score", *keys], rows, plain=True) + remark
 
 
 def _best(queue: TrialQueue) -> str:
