@@ -10,7 +10,7 @@ from foldline.output.report.decided import Rates, confusion, most_confused
 from foldline.output.report.report_data import ReportData
 
 MOST_CLASSES = 30  # that a confusion matrix has room for, and an open table
-BESIDE = 8  # most classes whose counts and shares stand side by side
+BESIDE = 45  # letters of names, with 4 around each, whose counts and shares stand side by side
 PAIRS = 20  # of classes that are listed where there is no room for a matrix
 POINTS = 2000  # most dots of a picture
 
@@ -41,7 +41,8 @@ def confusions(report: ReportData) -> str:
         ("answers", matrix(names, names, counts.astype(float), digits=0)),
         ("shares of each row", matrix(names, names, shares, digits=2)),
     ]
-    return figures(pictures, least=340 if len(names) <= BESIDE else 800) + note(
+    wide = sum(len(name) + 4 for name in names) > BESIDE
+    return figures(pictures, least=800 if wide else 340) + note(
         f"{right}. True classes down, decided ones across, of what is submitted, out-of-fold{_decision(report)}."
     )
 
