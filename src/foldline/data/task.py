@@ -25,7 +25,7 @@ import polars as pl
 
 from foldline.core.errors import UserError, shortened
 from foldline.data import identity, metrics
-from foldline.data.metrics import Metric
+from foldline.data.metrics import Metric, labels
 from foldline.data.roles import DataConfig
 
 WITH_LABELS = ("binary", "multiclass", "ordinal")  # kinds whose target is one column of labels
@@ -156,12 +156,9 @@ class Task:
         return pl.Series(self.data.target[0], list(self.classes)).gather(codes)
 
     def codes(self, values: np.ndarray) -> np.ndarray:
-        """Decide on a class for each answer, (A,) int64: the most probable, at 0.5, or the nearest rank."""
-        if self.data.kind == "multiclass":
-            return np.asarray(values.argmax(axis=1))
-        if self.data.kind == "binary":
-            return (values[:, 0] > 0.5).astype(np.int64)
-        return np.asarray(np.clip(np.rint(values[:, 0]), 0, len(self.classes) - 1).astype(np.int64))
+        """Decide on a class for each answer, (A,) int64, as metrics of labels do."""
+        said = labels.decided(values, metrics.Answers(self.data.kind, len(self.classes)))
+        return np.asarray(said.argmax(axis=1) if self.data.kind == "multiclass" else said[:, 0].astype(np.int64))
 
     def to_json(self) -> dict[str, Any]:
         """Return what a store keeps of it: level, kind, the K columns' names, the number of classes."""

@@ -110,7 +110,7 @@ def fitted_constant(answers: ScoredAnswers, inside: np.ndarray) -> np.ndarray:
     elif answers.rows.kind in ("binary", "multilabel") and answers.rows.metric.needs == "labels":
         candidates.append(np.ones(truth.shape[1]))  # an F1 rewards to call all of them positive
     chosen = answers.best(inside, [partial(_repeat, value) for value in candidates])
-    return candidates[chosen]
+    return np.asarray(candidates[chosen])
 
 
 def _constant(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class Inputs:
         first = table.frame[table.starts].select(pl.col(table.data.static).cast(pl.String))
         columns = [first[name] == level for name in table.data.static for level in _levels(first[name])]
         one_hot = np.stack([column.fill_null(False).to_numpy() for column in columns], axis=1) if columns else None
-        return Inputs(frame, np.zeros((len(first), 0), bool) if one_hot is None else one_hot, series)
+        return Inputs(frame, np.zeros((len(table.lengths), 0), bool) if one_hot is None else one_hot, series)
 
     @property
     def width(self) -> int:
