@@ -1,4 +1,4 @@
-"""`doctor --verify` beside cells and stores: fold files, submissions, and what searches, ablations and blends record."""
+"""`doctor --verify` beside cells and stores: fold files, submissions, and the records of searches and comparisons."""
 
 from __future__ import annotations
 
