@@ -77,6 +77,10 @@ class Child:
         """What it has written to standard error so far."""
         return (Path(self._folder.name) / "err").read_text(errors="replace")
 
+    def printed(self) -> str:
+        """What it has written so far to standard output, then to standard error."""
+        return (Path(self._folder.name) / "out").read_text(errors="replace") + self.said()
+
     def ended(self, patience_s: float = PATIENCE_S) -> Ended:
         """Wait for its end, or kill it after `patience_s`."""
         self.process.join(patience_s)
@@ -122,6 +126,7 @@ def _verb(words: list[str]) -> int:
 def _called(function: Callable[..., int | None], given: tuple[Any, ...], environment: dict[str, str], to: str) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, wherever this was started from
     os.environ.update(environment)
     os.chdir(environment.get("FOLDLINE_HOME", to))
     for number, name in ((1, "out"), (2, "err")):

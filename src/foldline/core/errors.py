@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import traceback
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
@@ -91,6 +92,17 @@ def shortened(names: Sequence[str]) -> str:
     shown = [each if len(each) <= LONGEST_NAME else f"{each[:LONGEST_NAME]}…" for each in names[:SHOWN_NAMES]]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
     return f"{', '.join(shown)}{more}"
+
+
+def from_worker(error: BaseException) -> Exception:
+    """Return what a worker hands to its parent instead of an error that it met.
+
+    What the user can correct goes as it is, and the command line prints it. Any other one becomes a RuntimeError with
+    the traceback: a library's own class may not come whole out of a pipe, and its panic is no Exception.
+    """
+    if isinstance(error, UserError | PermissionError) or (isinstance(error, Exception) and disk_full(error)):
+        return error
+    return RuntimeError(f"A worker failed:\n{''.join(traceback.format_exception(error))}")
 
 
 def disk_full(error: BaseException) -> bool:

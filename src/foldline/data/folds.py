@@ -224,11 +224,10 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
     if config.file and not own_files.begins_with(path, MARK.encode()):  # --force would refuse it, too
         way_out = "Name another one with folds.file=PATH, which is made if it is not there."
     try:
-        head, _, body = path.read_text(encoding="utf-8").partition("\n")
+        facts, body = _parts(path)
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
-    facts = dict(word.split("=", 1) for word in head.split() if "=" in word)
-    if not head.startswith(MARK) or facts.get("rows") != _text_hash(body):
+    if facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
     saved = pl.read_csv(io.StringIO(body), infer_schema=False)
     _check_series(path, saved, table, way_out)
@@ -249,6 +248,30 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
             f"data.scored or data.observed was another one when the file was made. {way_out}"
         )
     return Folds(path, assignment, config.k)
+
+
+def saved() -> list[Path]:
+    """List the fold files that foldline has named."""
+    folders = (files.home() / "folds", files.runs() / "folds")
+    return sorted(path for folder in folders for path in folder.glob("[!.]*-k*-seed*.csv"))
+
+
+def damage(path: Path) -> str:
+    """Return why a fold file does not hold the rows that were written, empty where it does."""
+    try:
+        facts, body = _parts(path)
+    except PermissionError:
+        raise
+    except (OSError, UnicodeDecodeError):
+        return f"{path.name} can't be read"
+    return "" if facts.get("rows") == _text_hash(body) else f"{path.name} does not hold the rows that were written"
+
+
+def _parts(path: Path) -> tuple[dict[str, str], str]:
+    """Read what a fold file's first line says, nothing where that is not a fold file's, and the text of its rows."""
+    head, _, body = path.read_text(encoding="utf-8").partition("\n")
+    words = head.split() if head.startswith(MARK) else []
+    return dict(word.split("=", 1) for word in words if "=" in word), body
 
 
 def _command(config: FoldsConfig, table: Table, name: str) -> str:
