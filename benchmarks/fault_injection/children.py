@@ -20,7 +20,14 @@ from typing import Any
 from benchmarks.fault_injection.fault import Outcome
 
 PATIENCE_S = 120.0  # a command that takes longer hangs: the commands here take a second or two
-PRELOADED = ["torch", "lightgbm", "polars", "optuna", "foldline.cli.main", "foldline.cli.train", "foldline.cli.infer"]
+PRELOADED = [  # torch imports _dynamo with the first optimizer, which takes seconds
+    *("torch", "torch._dynamo", "lightgbm", "polars", "optuna", "foldline.cli.main"),
+    *(f"foldline.cli.{verb}" for verb in ("train", "tune", "ablate", "study", "blend", "infer", "report", "bundle")),
+    *(
+        f"foldline.cli.{verb}"
+        for verb in ("audit", "board", "clean", "decode", "doctor", "folds", "simulate", "submit")
+    ),
+]
 
 
 @dataclass(frozen=True)
