@@ -21,6 +21,7 @@ class Undisturbed:
 
     words: list[str]
     before: list[list[str]] = field(default_factory=list)  # in a home folder with nothing but configs
+    after: list[list[str]] = field(default_factory=list)  # commands that run then, too
     weight: int = 1
     template: str = ""  # of the home folder before it
     whole: results.Tree = field(default_factory=dict)  # after it
@@ -39,6 +40,8 @@ class Undisturbed:
         began = time.monotonic()
         made.run(*self.words)
         self.seconds = time.monotonic() - began
+        for words in self.after:
+            made.run(*words)
         if self.words[0] == "tune":
             made.run(*self.words, f"tune.trials={MANY}")
             self.scores = {str(trial["overrides"]): trial["score"] for trial in _trials(made.path)}
