@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks/ is no package that is installed
-from benchmarks.fault_injection import KINDS, Kind, Outcome  # noqa: E402
+from benchmarks.fault_injection import KINDS, Kind, Outcome
 
 SLOW = ("stops", "kills", "meanwhile")  # several commands each
 EACH = [pytest.param(kind, id=kind.name, marks=pytest.mark.slow if kind.name in SLOW else ()) for kind in KINDS]

@@ -102,7 +102,7 @@ class KernelLock:
             stream.truncate(at)
 
 
-class Journal(JournalFileBackend):
+class Journal(JournalFileBackend):  # type: ignore[misc]
     """Optuna's journal, with a checksum in each line."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
