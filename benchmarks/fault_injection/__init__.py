@@ -1,7 +1,11 @@
 """Kinds of faults, by their names: the rows of docs/reliability.md, in its order."""
 
+from benchmarks.fault_injection import tables
 from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 
 __all__ = ["KINDS", "Fault", "Kind", "Outcome"]
 
-KINDS: tuple[Kind, ...] = ()
+KINDS: tuple[Kind, ...] = (
+    tables.CSV,
+    tables.PARQUET,
+)

@@ -39,8 +39,11 @@ class ExitCode(IntEnum):
 class UserError(Exception):
     """A mistake that the user can correct: bad data, a bad config, a full disk. Exit code 2, no traceback.
 
-    The message says the rule, what was given, where, and how to correct it.
+    The message says the rule, what was given, where, and how to correct it. It is one line, whatever it quotes.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.replace("\r", "\\r").replace("\n", "\\n"))
 
 
 class Finding(Exception):
