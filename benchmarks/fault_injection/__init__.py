@@ -1,6 +1,6 @@
 """Kinds of faults, by their names: the rows of docs/reliability.md, in its order."""
 
-from benchmarks.fault_injection import tables
+from benchmarks.fault_injection import configs, environment, tables
 from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 
 __all__ = ["KINDS", "Fault", "Kind", "Outcome"]
@@ -8,4 +8,6 @@ __all__ = ["KINDS", "Fault", "Kind", "Outcome"]
 KINDS: tuple[Kind, ...] = (
     tables.CSV,
     tables.PARQUET,
+    configs.CONFIGS,
+    environment.ENVIRONMENT,
 )
