@@ -1,6 +1,6 @@
 """Kinds of faults, by their names: the rows of docs/reliability.md, in its order."""
 
-from benchmarks.fault_injection import configs, environment, tables
+from benchmarks.fault_injection import archives, configs, environment, secrets, tables
 from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 
 __all__ = ["KINDS", "Fault", "Kind", "Outcome"]
@@ -10,4 +10,6 @@ KINDS: tuple[Kind, ...] = (
     tables.PARQUET,
     configs.CONFIGS,
     environment.ENVIRONMENT,
+    archives.ARCHIVES,
+    secrets.SECRETS,
 )

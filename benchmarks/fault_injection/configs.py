@@ -32,14 +32,77 @@ BATCH = 10  # configs that one child reads
 MEMORY = 32 << 30  # bytes of addresses that a child may have: absurd sizes must be refused, not tried
 VALUES: tuple[Any, ...] = (
     *(0, 1, -1, 2, 10**6, 10**12, 2**63 - 1, -(2**63), 0.5, -0.0, 1e300, 1e-300, float("nan"), float("inf")),
-    *(True, False, "", "1", "none", "cpu", "é", "a\nb", 'a"b', "*", "row", "speed", [], [1], ["row"], [[]], {}, {"a": 1}),
-    *([1, 1], ["", ""], [True], [{"kind": "bilstm"}], [{"kind": "conv", "kernel": 10**9}], {"seed": -1}, "../x", "x" * 999),
+    *(
+        True,
+        False,
+        "",
+        "1",
+        "none",
+        "cpu",
+        "é",
+        "a\nb",
+        'a"b',
+        "*",
+        "row",
+        "speed",
+        [],
+        [1],
+        ["row"],
+        [[]],
+        {},
+        {"a": 1},
+    ),
+    *(
+        [1, 1],
+        ["", ""],
+        [True],
+        [{"kind": "bilstm"}],
+        [{"kind": "conv", "kernel": 10**9}],
+        {"seed": -1},
+        "../x",
+        "x" * 999,
+    ),
 )
 NAMES = ("row", "ride", "second", "power", "coasting", "bike", "speed", "fold", "nothing", "", "*", "^.*$", "__step__")
 WORDS = (
     *("coasting", "power", "second", "bike", "ride", "row", "speed", '"order"', "'x'", "0", "1", "-1", "1e400", "NULL"),
-    *("=", "==", "<", ">=", "<>", "+", "-", "*", "/", "%", "AND", "OR", "NOT", "IS", "IN", "BETWEEN", "LIKE", "CASE", "WHEN"),
-    *("THEN", "ELSE", "END", "(", ")", ",", ";", "--", "SELECT", "FROM", "MAX(power)", "ABS(power)", "SQRT(power)", "ROUND("),
+    *(
+        "=",
+        "==",
+        "<",
+        ">=",
+        "<>",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "AND",
+        "OR",
+        "NOT",
+        "IS",
+        "IN",
+        "BETWEEN",
+        "LIKE",
+        "CASE",
+        "WHEN",
+    ),
+    *(
+        "THEN",
+        "ELSE",
+        "END",
+        "(",
+        ")",
+        ",",
+        ";",
+        "--",
+        "SELECT",
+        "FROM",
+        "MAX(power)",
+        "ABS(power)",
+        "SQRT(power)",
+        "ROUND(",
+    ),
     *("CAST(power AS INT)", "COALESCE(bike, 0)", "TRUE", "OVER ()", "SUM(power)", "DATE '2020-01-01'", "x'00'", "||"),
 )
 
@@ -72,7 +135,10 @@ def _parent(tables: Any, path: tuple[Any, ...]) -> Any:
 def _change(tables: dict[str, Any], draw: Random) -> str:
     """Change a config's tables in one way."""
     path = draw.choice(_leaves(tables))
-    parent, how = _parent(tables, path), draw.choice(["value", "value", "drop", "key", "copy", "role", "scored", "twice"])
+    parent, how = (
+        _parent(tables, path),
+        draw.choice(["value", "value", "drop", "key", "copy", "role", "scored", "twice"]),
+    )
     if how == "role":
         role = draw.choice(["id", "key", "order", "inputs", "static", "target"])
         name = draw.choice(NAMES)
@@ -161,7 +227,10 @@ def _difference(held: Any, got: Any, path: str = "") -> str:
     if isinstance(held, list) and isinstance(got, list):
         if len(held) != len(got):
             return f"{path}: {got!r} instead of {held!r}"
-        return next((text for n, two in enumerate(zip(held, got, strict=True)) if (text := _difference(*two, f"{path}.{n}"))), "")
+        return next(
+            (text for n, two in enumerate(zip(held, got, strict=True)) if (text := _difference(*two, f"{path}.{n}"))),
+            "",
+        )
     same = held == got and (isinstance(held, bool) == isinstance(got, bool))
     return "" if same else f"{path}: {got!r} instead of {held!r}"
 
@@ -185,7 +254,12 @@ def _judged(one: Mutated, answer: Any) -> tuple[Outcome, str]:
         # What is wrong is in the config, or in tables that do not fit it.
         named = any(word in text for word in ("rides", "data.", "model", "features", "train", "folds", "lightgbm"))
         return (Outcome.FINE if named and "\n" not in text else Outcome.UNCLEAR), text
-    outcomes = {"fine": Outcome.FINE, "differs": Outcome.SILENT, "wrote": Outcome.SILENT, "traceback": Outcome.TRACEBACK}
+    outcomes = {
+        "fine": Outcome.FINE,
+        "differs": Outcome.SILENT,
+        "wrote": Outcome.SILENT,
+        "traceback": Outcome.TRACEBACK,
+    }
     return outcomes[how], text
 
 

@@ -6,10 +6,12 @@ nothing has disturbed.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -24,8 +26,15 @@ from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 
 NEW_MOUNTS, PRIVATE = 0x00020000, (1 << 18) | (1 << 14)  # CLONE_NEWNS; MS_PRIVATE | MS_REC
 NOBODY = 65534  # user
+PRINTERS: list[subprocess.Popen[bytes]] = []  # of this process: what it prints goes through them
 SMALLER = ["train.epochs=1", "model.1.rounds=2"]
-COMMANDS = (["train", "rides", *SMALLER], ["train", "rides", *SMALLER], ["folds", "rides"], ["infer", "rides"], ["report", "rides"])
+COMMANDS = (
+    ["train", "rides", *SMALLER],
+    ["train", "rides", *SMALLER],
+    ["folds", "rides"],
+    ["infer", "rides"],
+    ["report", "rides"],
+)
 COMPARED = (".npy", ".safetensors", ".csv", ".parquet", ".txt")  # what has no times in it
 
 
@@ -52,7 +61,10 @@ def full_disk(size: int) -> None:
 
 
 def file_size(size: int) -> None:
-    """Let no file grow beyond some bytes."""
+    """Let no file grow beyond some bytes; what is printed goes through a pipe, which is none."""
+    for stream in (1, 2):
+        PRINTERS.append(subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=stream))
+        os.dup2(PRINTERS[-1].stdin.fileno(), stream)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
@@ -115,10 +127,18 @@ def disturbed(trouble: str, number: int, words: list[str]) -> int:
     TROUBLES[trouble][0](number)
     home = Path(os.environ["FOLDLINE_HOME"])
     try:
-        return main(words)
+        code = main(words)
     finally:
         if (home / "runs-before").is_dir():  # the file system of runs/ ends with this process
             shutil.copytree(home / "runs", home / "runs-after", symlinks=True)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError, ValueError):  # it is closed, or full
+            stream.flush()
+    for stream, printer in enumerate(PRINTERS, 1):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        printer.stdin.close()
+        printer.wait()
+    os._exit(code)  # the harness would flush the streams that are gone
 
 
 def results(home: Path) -> dict[str, bytes]:

@@ -15,11 +15,52 @@ Change = tuple[str, bool]  # what was done; whether a reader must still read it
 
 TOKENS = (
     *("", " ", "  ", "NaN", "nan", "inf", "-inf", "Infinity", "null", "NULL", "NA", "None", "true", "False", "-", "+"),
-    *("0", "-0", "-0.0", "+5", "007", "1.0", "1.00", "1.50", "5.", ".5", "1e", "1e5", "1E-5", "1e400", "-1e400", "1e-400"),
+    *(
+        "0",
+        "-0",
+        "-0.0",
+        "+5",
+        "007",
+        "1.0",
+        "1.00",
+        "1.50",
+        "5.",
+        ".5",
+        "1e",
+        "1e5",
+        "1E-5",
+        "1e400",
+        "-1e400",
+        "1e-400",
+    ),
     *("1e308", "9007199254740993", "18446744073709551616", "0.1000000000000000055511151231257827", "1" * 400, "0x10"),
-    *("1_000", "1 000", "1,5", "1;5", "1.5.5", "--1", "1e5e5", "1d5", "5f", "1%", "$1", "'1'", "=1+1", "#N/A", "١٢", "１２"),
+    *(
+        "1_000",
+        "1 000",
+        "1,5",
+        "1;5",
+        "1.5.5",
+        "--1",
+        "1e5e5",
+        "1d5",
+        "5f",
+        "1%",
+        "$1",
+        "'1'",
+        "=1+1",
+        "#N/A",
+        "١٢",
+        "１２",
+    ),
     *('"', '""', 'a"b', '"a', 'a""b', "a\nb", "a\r\nb", "a,b", "\t5", "5\t", "\u00a05", "\u200b5", "\ufeff5", "5\x00"),
-    *("é", "e\u0301", "\U0001f6b2", "4.9406564584124654e-324", "2.2250738585072011e-308", "123456789012345678901234567890"),
+    *(
+        "é",
+        "e\u0301",
+        "\U0001f6b2",
+        "4.9406564584124654e-324",
+        "2.2250738585072011e-308",
+        "123456789012345678901234567890",
+    ),
 )
 BYTES = (0, 9, 10, 13, 32, 34, 39, 44, 45, 46, 48, 57, 59, 92, 101, 124, 127, 128, 195, 239, 254, 255)
 
@@ -45,7 +86,9 @@ def pad_token(sheet: Sheet, draw: Random) -> Change:
     """Put a character before or behind the text of one cell."""
     (row, column), sign = _place(sheet, draw), draw.choice([" ", "\t", "\u00a0", "0", "+", "-", "'", '"', "e0", ".0"])
     before = draw.random() < 0.5
-    sheet[row][column : column + 1] = [sign + text if before else text + sign for text in sheet[row][column : column + 1]]
+    sheet[row][column : column + 1] = [
+        sign + text if before else text + sign for text in sheet[row][column : column + 1]
+    ]
     return f"cell {row},{column} {'after' if before else 'before'} {sign!r}", False
 
 
@@ -144,7 +187,10 @@ def rename_column(sheet: Sheet, draw: Random) -> Change:
 
 def rename_names(sheet: Sheet, draw: Random) -> Change:
     """Write every cell of one column in another way: names with a sign, zeros, spaces, a dot."""
-    column, form = draw.randrange(len(sheet[0])), draw.choice(["{}.0", " {}", "{} ", "0{}", "+{}", "x{}", "{}e0", "{}.50"])
+    column, form = (
+        draw.randrange(len(sheet[0])),
+        draw.choice(["{}.0", " {}", "{} ", "0{}", "+{}", "x{}", "{}e0", "{}.50"]),
+    )
     for row in sheet[1:]:
         row[column : column + 1] = [form.format(text) for text in row[column : column + 1]]
     return f"column {column} written as {form!r}", False

@@ -181,7 +181,10 @@ def _held(made: list[Mutated], scratch: Path) -> dict[Path, Any]:
 
 
 def _wanted(one: Mutated) -> list[str]:
-    names = {"train": ["row", "ride", "second", "power", "coasting", "bike", "speed"], "sample_submission": ["row", "speed"]}
+    names = {
+        "train": ["row", "ride", "second", "power", "coasting", "bike", "speed"],
+        "sample_submission": ["row", "speed"],
+    }
     return names.get(one.file.name.split(".")[0], names["train"][:-1])
 
 
@@ -220,7 +223,9 @@ def _difference(one: Mutated, found: dict[str, Any], held: table_oracle.Columns)
     if ids != rows and [table_oracle.name(value) for value in held["row"]] != [table_oracle.name(row) for row in rows]:
         return f"sample: rows {rows}, but the file holds {ids}"
     tests = [table_oracle.name(value) for value in found["test"]["row"]]
-    return "" if sorted(map(table_oracle.name, held["row"])) == sorted(tests) else "sample: other rows than the test table"
+    return (
+        "" if sorted(map(table_oracle.name, held["row"])) == sorted(tests) else "sample: other rows than the test table"
+    )
 
 
 def csv_faults(seed: int, scratch: Path) -> Generator[Fault, None, None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
@@ -97,9 +98,19 @@ def shortened(names: Sequence[str]) -> str:
 
 
 def disk_full(error: BaseException) -> bool:
-    """Return whether an error means a full disk.
+    """Return whether an error means a full disk, or the end of what a user may write: a quota, `ulimit -f`."""
+    return _means(error, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def too_many_files(error: BaseException) -> bool:
+    """Return whether an error means that no more files may be open: `ulimit -n`."""
+    return _means(error, errno.EMFILE, errno.ENFILE)
+
+
+def _means(error: BaseException, *numbers: int) -> bool:
+    """Return whether an error is the system's with one of some numbers.
 
     polars and safetensors raise errors of their own, and a worker's error may arrive as text: hence the message, too.
     """
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    return full or "No space left on device" in str(error)
+    known = isinstance(error, OSError) and error.errno in numbers
+    return known or any(os.strerror(number) in str(error) for number in numbers)
