@@ -175,7 +175,7 @@ def _of_unpacked(odd: Odd, found: dict[str, int]) -> tuple[Outcome, str]:
 ARCHIVES = Kind(
     name="archives",
     promise="An archive writes nothing outside its folder; each of its files is what it holds, or it is refused",
-    how="members with .., absolute names, links, folders, doubled and foreign ones, bytes changed; compared with zipfile",
+    how="members with .., absolute names, links, doubled and foreign ones, bytes changed; compared with zipfile",
     share=1.0,
     faults=archive_faults,
 )

@@ -1,6 +1,6 @@
 """Mutated configs: each is read with the meaning that TOML gives it, or refused by a sentence that names file or key.
 
-A child reads ten mutated configs of the small competition, and of those that it accepts makes everything up to the plan.
+A child reads ten mutated configs of the small competition, and of those that it accepts makes all up to the plan.
 """
 
 from __future__ import annotations

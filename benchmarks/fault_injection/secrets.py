@@ -1,4 +1,4 @@
-"""Secrets: keys and passwords of the environment are in no output and in no file, whether a command ends well or not."""
+"""Secrets: keys and passwords of the environment are in no output and no file, whether a command ends well or not."""
 
 from __future__ import annotations
 
