@@ -43,8 +43,8 @@ class UserError(Exception):
     The message says the rule, what was given, where, and how to correct it. It is one line, whatever it quotes.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message.replace("\r", "\\r").replace("\n", "\\n"))
+    def __init__(self, message: str, *more: str) -> None:
+        super().__init__(message.replace("\r", "\\r").replace("\n", "\\n"), *more)
 
 
 class Finding(Exception):
