@@ -1,6 +1,16 @@
 """Kinds of faults, by their names: the rows of docs/reliability.md, in its order."""
 
-from benchmarks.fault_injection import damage, kills, meanwhile, stops
+from benchmarks.fault_injection import (
+    archives,
+    configs,
+    damage,
+    environment,
+    kills,
+    meanwhile,
+    secrets,
+    stops,
+    tables,
+)
 from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 
 __all__ = ["KINDS", "Fault", "Kind", "Outcome"]
@@ -10,4 +20,10 @@ KINDS: tuple[Kind, ...] = (
     stops.KIND,
     kills.KIND,
     meanwhile.KIND,
+    tables.CSV,
+    tables.PARQUET,
+    configs.CONFIGS,
+    environment.ENVIRONMENT,
+    archives.ARCHIVES,
+    secrets.SECRETS,
 )

@@ -310,3 +310,34 @@ def test_the_name_of_a_column_that_nobody_uses_need_not_be_utf8(tmp_path: Path) 
     (tmp_path / "train.csv").write_bytes("id,Höhe,Hähe\n1,2,3\n".encode("latin-1"))
     assert readers.read(tmp_path / "train.csv", {"id": None})["id"].to_list() == [1]
     assert readers.columns(tmp_path / "train.csv") == ["id", r"H\xf6he", r"H\xe4he"]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize(("row", "count"), [("2,7,b,20,1", 5), ("2,20,1", 3), ("2", 1)])
+def test_a_row_of_another_length_than_the_header_is_refused(row: str, count: int, quote: str, tmp_path: Path) -> None:
+    """Else the values behind a comma too much or too few would be read from the column beside theirs."""
+    (tmp_path / "train.csv").write_text(f"id,key,x,unused\n1,{quote}a{quote},10,1\n\n{row}\n3,c,30,1\n")
+    with pytest.raises(UserError, match=rf"train.csv, line 4: a row must have 4 fields, .* but this one has {count}\."):
+        readers.read(tmp_path / "train.csv", {"id": None})
+
+
+def test_commas_and_line_ends_in_quotes_are_no_fields_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes(b'id,note\r\n1,"a, b"\r\n2,"c\r\nd,e"\r\n3,"f ""g"", h"')
+    assert readers.read(tmp_path / "train.csv", {"id": None})["id"].to_list() == [1, 2, 3]
+    assert readers.read(tmp_path / "train.csv", {"note": pl.String()})["note"][1] == "c\r\nd,e"
+
+
+@pytest.mark.parametrize("row", ['2,b"', '2,"b', '2,"b"c', '2,b "c"', '2,b""'])
+def test_a_quote_where_none_may_stand_is_refused(row: str, tmp_path: Path) -> None:
+    """Else a reader takes the rows behind it for a text, and drops them where nobody reads that column."""
+    (tmp_path / "train.csv").write_text(f"id,note\n1,a\n{row}\n" + "".join(f"{n},c\n" for n in range(3, 40)))
+    with pytest.raises(UserError, match=r"train.csv(, line 3: a quote stands where none may| is no readable CSV)"):
+        readers.read(tmp_path / "train.csv", {"id": None})
+
+
+def test_rows_that_the_reader_loses_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train.csv").write_bytes(CSV)
+    whole = pl.read_csv
+    monkeypatch.setattr(pl, "read_csv", lambda *given, **options: whole(*given, **options)[:1])
+    with pytest.raises(UserError, match=r"train.csv has 2 rows, but only 1 of them can be read"):
+        readers.read(tmp_path / "train.csv", WANTED)

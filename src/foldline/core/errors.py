@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import traceback
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -40,8 +41,11 @@ class ExitCode(IntEnum):
 class UserError(Exception):
     """A mistake that the user can correct: bad data, a bad config, a full disk. Exit code 2, no traceback.
 
-    The message says the rule, what was given, where, and how to correct it.
+    The message says the rule, what was given, where, and how to correct it. It is one line, whatever it quotes.
     """
+
+    def __init__(self, message: str, *more: str) -> None:
+        super().__init__(message.replace("\r", "\\r").replace("\n", "\\n"), *more)
 
 
 class Finding(Exception):
@@ -106,9 +110,19 @@ def from_worker(error: BaseException) -> Exception:
 
 
 def disk_full(error: BaseException) -> bool:
-    """Return whether an error means a full disk.
+    """Return whether an error means a full disk, or the end of what a user may write: a quota, `ulimit -f`."""
+    return _means(error, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def too_many_files(error: BaseException) -> bool:
+    """Return whether an error means that no more files may be open: `ulimit -n`."""
+    return _means(error, errno.EMFILE, errno.ENFILE)
+
+
+def _means(error: BaseException, *numbers: int) -> bool:
+    """Return whether an error is the system's with one of some numbers.
 
     polars and safetensors raise errors of their own, and a worker's error may arrive as text: hence the message, too.
     """
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    return full or "No space left on device" in str(error)
+    known = isinstance(error, OSError) and error.errno in numbers
+    return known or any(os.strerror(number) in str(error) for number in numbers)

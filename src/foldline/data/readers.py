@@ -14,7 +14,7 @@ from typing import BinaryIO
 import polars as pl
 
 from foldline.core.errors import UserError, shortened, unknown
-from foldline.data import identity
+from foldline.data import identity, row_lengths
 from foldline.data.packed_files import content, guarded, members, reason
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
@@ -175,6 +175,8 @@ def _csv(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
         if not isinstance(error.__cause__, pl.exceptions.ComputeError):
             raise
         raise _bad_cell(path, found, places, wanted, error) from error.__cause__
+    with guarded(path, rule="is no readable CSV", way_out=_MEND), _opened(found) as stream:
+        row_lengths.check(path, stream, len(header), frame.height)
     frame.columns = list(places.values())
     named = [frame[name] for name in wanted]
     return pl.DataFrame([identity.normal(column) if wanted[column.name] is None else column for column in named])
