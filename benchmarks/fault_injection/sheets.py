@@ -152,13 +152,18 @@ def swap_rows(sheet: Sheet, draw: Random) -> Change:
 
 def interleave(sheet: Sheet, draw: Random) -> Change:
     """Take rows from two halves in turn: series no longer stand together, and each keeps its order."""
-    half = 1 + STEPS * (len(sheet) // STEPS // 2)
-    first, second, mixed = sheet[1:half], sheet[half:], sheet[:1]
+    if "ride" not in sheet[0]:  # it was renamed: which rows belong together can't be told
+        return "nothing", True
+    place = sheet[0].index("ride")
+    rides = list(dict.fromkeys(row[place] for row in sheet[1:] if place < len(row)))
+    half = set(rides[: len(rides) // 2])
+    first = [row for row in sheet[1:] if place < len(row) and row[place] in half]
+    second, mixed = [row for row in sheet[1:] if place >= len(row) or row[place] not in half], sheet[:1]
     while first or second:
         take = first if first and (not second or draw.random() < 0.5) else second
         mixed.append(take.pop(0))
     sheet[:] = mixed
-    return f"rows from both sides of {half} taken in turn", True
+    return "rows of two halves of the rides taken in turn", True
 
 
 def reorder_columns(sheet: Sheet, draw: Random) -> Change:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import polars as pl
 
 from foldline.core.errors import UserError, shortened, unknown
-from foldline.data import identity, row_lengths
+from foldline.data import identity, parquet_checksums, row_lengths
 from foldline.data.packed_files import content, guarded, members, reason
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
@@ -137,6 +137,7 @@ def _parquet(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
         places = [list(schema).index(name) for name in wanted]  # by place: polars takes ^x$ and * for patterns
         frame = pl.read_parquet(found, columns=places, glob=False, hive_partitioning=False)
+        parquet_checksums.check(found, places)
     try:
         cast = [frame[name].cast(kind) for name, kind in types.items()]
     except pl.exceptions.InvalidOperationError as error:

@@ -35,6 +35,8 @@ def check(path: Path, stream: BinaryIO, fields: int, height: int) -> None:
         lines = block
         if b'"' in block:  # a quoted text may reach into the next block
             lines = _without_quoted(path, block + stream.read())
+        if lines.count(b"\r") != lines.count(b"\r\n") + lines.endswith(b"\r"):
+            raise _lone_return(path, line, lines)
         counts = _counts(lines)
         texts = lines.split(b"\n") if (counts != fields).any() or fields == 1 else []
         empty = [int(place) for place in np.flatnonzero(counts == 1) if texts and not texts[place].strip()]
@@ -66,6 +68,16 @@ def _counts(lines: bytes) -> np.ndarray:
     signs = np.frombuffer(lines if lines.endswith(b"\n") else lines + b"\n", dtype=np.uint8)
     signs = signs[(signs == COMMA) | (signs == LINE_END)]
     return np.diff(np.flatnonzero(signs == LINE_END), prepend=-1)
+
+
+def _lone_return(path: Path, line: int, lines: bytes) -> UserError:
+    """line: of the file, before `lines`."""
+    place = re.search(rb"\r(?!\n)", lines)
+    number = line + 1 + (lines.count(LINE_END, 0, place.start()) if place else 0)
+    return UserError(
+        f"{path}, line {number}: a carriage return stands inside a row, which some programs take for its end. Write it "
+        "again with one kind of line end, and quotes around a text that holds one."
+    )
 
 
 def _uneven(path: Path, line: int, fields: int, found: int) -> UserError:
