@@ -157,6 +157,7 @@ def written(table: Any, draw: Random) -> tuple[bytes, Change]:
         "version": draw.choice(["1.0", "2.4", "2.6"]),
         "write_statistics": draw.random() < 0.7,
         "store_schema": draw.random() < 0.7,
+        "write_page_checksum": draw.random() < 0.5,
     }
     stream = io.BytesIO()
     try:

@@ -8,6 +8,7 @@ import zipfile
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -341,3 +342,36 @@ def test_rows_that_the_reader_loses_are_missed(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(pl, "read_csv", lambda *given, **options: whole(*given, **options)[:1])
     with pytest.raises(UserError, match=r"train.csv has 2 rows, but only 1 of them can be read"):
         readers.read(tmp_path / "train.csv", WANTED)
+
+
+def test_a_member_whose_name_is_damaged_in_the_directory_is_no_missing_one(tmp_path: Path) -> None:
+    """A sample submission under another name would only look as if there were none."""
+    source = packed(tmp_path, "archive")
+    raw = bytearray(source.read_bytes())
+    raw[raw.rindex(b"train.csv")] ^= 1  # the directory's name of it; the file's own stays
+    source.write_bytes(raw)
+    with pytest.raises(UserError, match="is damaged or cut short .*differ"):
+        readers.find(source, "sample_submission")
+
+
+def test_checksums_of_parquet_pages_are_compared(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    path = tmp_path / "train.parquet"
+    table = pl.DataFrame({"x": [1.0, 2.0, 3.0]}).to_arrow()
+    parquet.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    assert readers.read(path, {"x": pl.Float64()})["x"].to_list() == [1.0, 2.0, 3.0]
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(np.array([1.0, 2.0, 3.0]).tobytes()) + 8 + 6] ^= 1  # polars reads another number
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match="is no readable Parquet file .*CRC"):
+        readers.read(path, {"x": pl.Float64()})
+
+
+def test_a_carriage_return_inside_a_row_is_refused_and_one_in_quotes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_bytes(b'id,x\r\n"a\rb",1\r\nc,2\r\n')
+    assert readers.read(path, {"x": pl.Float64()})["x"].to_list() == [1.0, 2.0]
+    path.write_bytes(b"id,x\na,1\nb\rc,2\n")
+    with pytest.raises(UserError, match="line 3: a carriage return stands inside a row"):
+        readers.read(path, {"x": pl.Float64()})

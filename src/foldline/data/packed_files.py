@@ -75,9 +75,7 @@ def members(archive: Path) -> list[str]:
     with guarded(archive, way_out="Download it again."), zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
             if not member.flag_bits & ENCRYPTED:
-                opened.open(
-                    member
-                ).close()  # a name that was damaged in the directory is another one at the file itself
+                opened.open(member).close()  # a name damaged in the directory is another one at the file
         return _files_in(opened)
 
 
