@@ -350,7 +350,7 @@ def test_a_member_whose_name_is_damaged_in_the_directory_is_no_missing_one(tmp_p
     raw = bytearray(source.read_bytes())
     raw[raw.rindex(b"train.csv")] ^= 1  # the directory's name of it; the file's own stays
     source.write_bytes(raw)
-    with pytest.raises(UserError, match="is damaged or cut short .*differ"):
+    with pytest.raises(UserError, match=r"is damaged or cut short .*differ"):
         readers.find(source, "sample_submission")
 
 
@@ -364,7 +364,7 @@ def test_checksums_of_parquet_pages_are_compared(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[raw.index(np.array([1.0, 2.0, 3.0]).tobytes()) + 8 + 6] ^= 1  # polars reads another number
     path.write_bytes(raw)
-    with pytest.raises(UserError, match="is no readable Parquet file .*CRC"):
+    with pytest.raises(UserError, match=r"is no readable Parquet file .*CRC"):
         readers.read(path, {"x": pl.Float64()})
 
 
