@@ -47,10 +47,9 @@ def _marks() -> Iterator[tuple[Path, Path]]:
     for folder in sorted((runs / "cells").glob("[!.]*/")):
         if (folder / checkpoint.CHECKPOINT).exists():
             yield folder, folder / checkpoint.CHECKPOINT
-        elif not (folder / cells.DONE).exists():
-            continue  # not finished: it is trained from the beginning
-        else:
-            yield folder, folder / cells.DONE
+        if not (folder / cells.DONE).exists():
+            continue  # not finished: it goes on from its checkpoint, or is trained from the beginning
+        yield folder, folder / cells.DONE
         older = cells.has_no_checksums(folder)
         for path in () if older else sorted(folder.glob("test-*.npy")):
             yield path, path.with_suffix(".json")
