@@ -58,7 +58,10 @@ class _Forked(multiprocessing.context.ForkServerContext):
 
 
 def _worker(environment: dict[str, str], target: Callable[..., object], args: tuple[Any, ...]) -> None:
-    (Path(environment[FOLDER]) / f"worker-{os.getpid()}").touch()
+    try:
+        (Path(environment[FOLDER]) / f"worker-{os.getpid()}").touch()
+    except FileNotFoundError:  # its parent was killed before it began
+        return
     os.environ.clear()
     os.environ.update(environment)
     redirect(environment[FOLDER])

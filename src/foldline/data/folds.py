@@ -145,7 +145,10 @@ def require_own(path: Path, config: FoldsConfig) -> None:
     Raises:
         UserError
     """
-    own = path.is_file() if not config.file else own_files.begins_with(path, MARK.encode())
+
+    def own() -> bool:
+        return own_files.begins_with(path, MARK.encode()) if config.file else path.is_file()
+
     own_files.require_own(path, own, "a fold file", "Name another one with folds.file=PATH, or move it away.")
 
 

@@ -50,10 +50,9 @@ def _cells() -> Iterator[Check]:
     for folder in sorted((files.runs() / "cells").glob("[!.]*/")):
         if (folder / checkpoint.CHECKPOINT).exists():
             yield folder, partial(checkpoint.damage, folder / checkpoint.CHECKPOINT)
-        elif not (folder / cells.DONE).exists():
-            continue  # not finished: it is trained from the beginning
-        else:
-            yield folder, partial(artefacts.damage, folder / cells.DONE)
+        if not (folder / cells.DONE).exists():
+            continue  # not finished: it goes on from its checkpoint, or is trained from the beginning
+        yield folder, partial(artefacts.damage, folder / cells.DONE)
         older = cells.has_no_checksums(folder)
         for path in sorted(folder.glob("test-*.npy")):
             mark = path.with_suffix(".json")

@@ -153,7 +153,7 @@ def _byte(stream: IO[bytes], at: int) -> bytes:
 
 def _journal(path: Path) -> BaseStorage:
     way_out = "Name another one with tune.storage=PATH."
-    own_files.require_own(path, own_files.begins_with(path, JOURNAL_MARK), "a journal", way_out)
+    own_files.require_own(path, lambda: own_files.begins_with(path, JOURNAL_MARK), "a journal", way_out)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     refuse_damaged(path)

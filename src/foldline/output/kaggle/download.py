@@ -122,13 +122,13 @@ def _refuse_shared_places(folder: Path, packed: list[zipfile.ZipInfo]) -> None:
 
 def _require_own(path: Path, info: zipfile.ZipInfo, known: dict[str, Any]) -> None:
     """Refuse to overwrite a file that is neither the archive's nor as the download before has written it."""
-    if not path.is_file():
-        own = False  # a folder, or nothing
-    elif path.stat().st_size not in (info.file_size, known.get("files", {}).get(info.filename)):
-        own = False
-    else:
-        noted = known.get("crc32", {}).get(info.filename)
-        own = _crc32(path) in (info.CRC, noted) or (noted is None and info.filename in known.get("files", {}))
+    noted = known.get("crc32", {}).get(info.filename)
+
+    def own() -> bool:
+        if not path.is_file() or path.stat().st_size not in (info.file_size, known.get("files", {}).get(info.filename)):
+            return False
+        return _crc32(path) in (info.CRC, noted) or (noted is None and info.filename in known.get("files", {}))
+
     way_out = "Move it away, or name another folder: ./run.sh download COMPETITION FOLDER"
     own_files.require_own(path, own, "a downloaded file", way_out)
 
