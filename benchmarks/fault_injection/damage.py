@@ -56,7 +56,7 @@ def scenes(made: Homes) -> dict[str, Scene]:
             (["infer", "mixed"], ["report", "mixed"], verify, clean, ["board"]),
             weight=4,
         ),
-        "search": Scene(tune, ("runs/search/*/*", *MODELS), (verify, clean, ["board"]), weight=4),
+        "search": Scene(tune, ("runs/search/*/*", *MODELS), (verify, clean), weight=4),
         "parts": Scene(ablate, ("runs/parts/*/*", *MODELS), (verify, clean), weight=3),
         "breaths": Scene(
             ["train", "breaths"],
