@@ -121,7 +121,8 @@ def test_infer_predicts_again_where_its_predictions_are_damaged(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = tiny.submission(trained)
-    flip(victim(trained, "cells/*/test-*.npy"))
+    for path in (trained / "runs").glob("cells/*/test-*.npy"):  # some may be of members without weight
+        flip(path)
     tiny.run("infer", "rides")
     assert "predicts the test series again" in capsys.readouterr().err
     (written,) = (trained / "runs" / "rides" / "latest").glob("infer-*.csv")
