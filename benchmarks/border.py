@@ -25,6 +25,7 @@ def steps(source: str, home: str) -> list[tuple[str, float]]:
     """Run one cold pass and return (step, seconds); peak memory last, in GiB."""
     os.environ["FOLDLINE_HOME"] = home
     from foldline.data import featurize, folds, loading
+    from foldline.data.fold_assignment import FoldsConfig
     from foldline.data.roles import DataConfig
 
     data = DataConfig(
@@ -41,7 +42,7 @@ def steps(source: str, home: str) -> list[tuple[str, float]]:
     marks = [("", time.perf_counter())]
     competition = loading.load(data)
     marks.append(("read and check", time.perf_counter()))
-    folds.obtain(folds.FoldsConfig(kind="stratified-group"), "full", competition.train)
+    folds.obtain(FoldsConfig(kind="stratified-group"), "full", competition.train)
     marks.append(("folds", time.perf_counter()))
     train = featurize.obtain(competition.train, features, competition.levels)
     marks.append((f"features and store, train {train.x.shape}", time.perf_counter()))

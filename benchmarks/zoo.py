@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.evidence.study import step_cost
 from foldline.evidence.study.step_cost import MeasuredModel
 from foldline.fit import network_cell
@@ -161,7 +161,7 @@ def finished(runs: Path) -> list[Scores]:
     """Return the study with most systems of simulated and of real series; of equal ones the last."""
     best: dict[str, tuple[tuple[int, float], Scores]] = {}
     for path in runs.glob("study-*/*/study.json"):
-        study = files.read_json(path)
+        study = artefacts.read_json(path)
         design, systems = study["design"], study["systems"]
         title = "simulated" if design["simulated"] else "real"
         about = (

@@ -17,10 +17,18 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fault_injection import workers
 from benchmarks.fault_injection.fault import Outcome
 
 PATIENCE_S = 120.0  # a command that takes longer hangs: the commands here take a second or two
-PRELOADED = ["torch", "lightgbm", "polars", "optuna", "foldline.cli.main", "foldline.cli.train", "foldline.cli.infer"]
+PRELOADED = [  # torch imports _dynamo with the first optimizer, which takes seconds
+    *("torch", "torch._dynamo", "lightgbm", "polars", "optuna", "foldline.cli.main"),
+    *(f"foldline.cli.{verb}" for verb in ("train", "tune", "ablate", "study", "blend", "infer", "report", "bundle")),
+    *(
+        f"foldline.cli.{verb}"
+        for verb in ("audit", "board", "clean", "decode", "doctor", "folds", "simulate", "submit")
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -68,14 +76,26 @@ class Child:
         self.process.join()
         self._folder.cleanup()
 
+    @property
+    def workers(self) -> list[int]:
+        """The worker processes that it has started so far; they may have ended."""
+        return workers.numbers(Path(self._folder.name))
+
     def kill(self) -> None:
-        """End the whole group at once."""
+        """End the whole group and the workers at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        for number in self.workers:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(number, signal.SIGKILL)
 
     def said(self) -> str:
         """What it has written to standard error so far."""
         return (Path(self._folder.name) / "err").read_text(errors="replace")
+
+    def printed(self) -> str:
+        """What it has written so far to standard output, then to standard error."""
+        return (Path(self._folder.name) / "out").read_text(errors="replace") + self.said()
 
     def ended(self, patience_s: float = PATIENCE_S) -> Ended:
         """Wait for its end, or kill it after `patience_s`."""
@@ -95,7 +115,8 @@ def start(function: Callable[..., int | None], *given: Any, environment: Mapping
     folder = tempfile.TemporaryDirectory(prefix="foldline-child-", ignore_cleanup_errors=True)
     for name in ("out", "err"):
         (Path(folder.name) / name).touch()
-    process = context.Process(target=_called, args=(function, given, dict(environment or {}), folder.name))
+    address = workers.server()
+    process = context.Process(target=_called, args=(function, given, dict(environment or {}), folder.name, address))
     process.start()
     return Child(process, folder)
 
@@ -119,15 +140,16 @@ def _verb(words: list[str]) -> int:
     return main(words)
 
 
-def _called(function: Callable[..., int | None], given: tuple[Any, ...], environment: dict[str, str], to: str) -> None:
+def _called(
+    function: Callable[..., int | None], given: tuple[Any, ...], environment: dict[str, str], to: str, server: str
+) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, wherever this was started from
     os.environ.update(environment)
     os.chdir(environment.get("FOLDLINE_HOME", to))
-    for number, name in ((1, "out"), (2, "err")):
-        stream = os.open(Path(to) / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(stream, number)
-        os.close(stream)
+    workers.redirect(to)
+    workers.use(server, to)
     try:
         code = int(function(*given) or 0)
     except BaseException:

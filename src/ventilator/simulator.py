@@ -159,6 +159,10 @@ def _stream(breaths: int, seed: int, rig: Rig) -> Iterator[Breaths]:
 def _complete_files(out: Path, names: list[str]) -> Iterator[dict[str, Path]]:
     """Yield temporary paths beside the final ones, renamed if the body ends well and removed if not."""
     out.mkdir(parents=True, exist_ok=True)
+    for name in names:  # what a killed process has left can be gigabytes, and nobody sees it
+        for path in out.glob(f".{name}.*.part"):
+            if not _runs(path.suffixes[-2][1:]):
+                path.unlink(missing_ok=True)
     paths = {name: out / f".{name}.{os.getpid()}.part" for name in names}
     try:
         yield paths
@@ -167,6 +171,17 @@ def _complete_files(out: Path, names: list[str]) -> Iterator[dict[str, Path]]:
     finally:
         for path in paths.values():
             path.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    """Whether a process of that number runs."""
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _chosen(rig: Rig | None) -> Rig:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -231,3 +233,23 @@ def test_decode_refuses_a_damaged_file(
     assert not (tmp_path / "exact.csv").exists()
     assert main(["decode", str(tmp_path / "nowhere.csv"), str(tmp_path / "exact.csv")]) == 2
     assert "There is no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EDQUOT, "No space is left on the disk (kept.csv), or no more is allowed"),
+        (errno.EFBIG, "No space is left on the disk (kept.csv), or no more is allowed"),
+        (errno.EMFILE, "Too many files are open (kept.csv). Allow more"),
+    ],
+)
+def test_the_machines_limits_are_no_bugs(
+    number: int, said: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object) -> int:
+        raise OSError(number, os.strerror(number), "kept.csv")
+
+    monkeypatch.setattr("foldline.cli.board.run", failing)
+    assert main(["board"]) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1

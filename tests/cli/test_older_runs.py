@@ -7,14 +7,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.torch
 import tiny
+import torch
 from lab import planned
 
 from foldline.cli.main import main
 from foldline.core import artefacts, files
-from foldline.experiment import clean, runs_index
-from foldline.fit import boosting_cell, trainer
+from foldline.data import exact_rows, loading
+from foldline.experiment import clean, config, runs_index
+from foldline.fit import boosting_cell, checkpoint, trainer
 
 PREVIOUS = {"trainer": 2, "boosting": 1}  # versions of the engine whose cells hold padded arrays (format 1)
 
@@ -29,6 +33,72 @@ def rewrite(folder: Path, **changes: Any) -> None:
     """Change experiment.json; a value of None leaves the key out. Older versions wrote no checksum."""
     value = {**files.read_json(folder / "experiment.json"), **changes, artefacts.OWN: None}
     files.write_json(folder / "experiment.json", {name: part for name, part in value.items() if part is not None})
+
+
+def without_checksums(home: Path) -> None:
+    """Leave all of runs/ as versions did that stored no checksums."""
+    for path in (home / "runs").rglob("*.json"):
+        if path.name == artefacts.CHECKSUMS or path.name.startswith("test-") or path.parent.name == "exact":
+            path.unlink()
+        elif path.name != "keys.json":
+            value = files.read_json(path)
+            files.write_json(path, {key: value[key] for key in value if key not in (artefacts.OWN, artefacts.LISTED)})
+
+
+@pytest.mark.parametrize("verb", ["train", "infer", "report", "blend", "bundle"])
+def test_what_has_no_checksums_yet_is_used_and_nothing_of_it_is_called_damaged(
+    verb: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, cells = tiny.submission(trained), tiny.tree(trained / "runs" / "cells")
+    without_checksums(trained)
+    stores = tiny.tree(trained / "runs" / "store")
+    assert main(["doctor", "--verify", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["damaged"] == {} and found["unchecked"] == 4 + 2 + 2  # cells, stores, experiment.json and made.json
+    tiny.run(verb, "rides", *([f"out={tmp_path / 'packed'}"] if verb == "bundle" else []))
+    said = capsys.readouterr()
+    assert "damaged" not in said.err
+    assert verb == "blend" or tiny.submission(trained) == before  # blend records an experiment of its own
+    assert verb != "train" or "nothing to train" in said.out
+    assert tiny.tree(trained / "runs" / "store") == stores  # used as they are
+    now = tiny.tree(trained / "runs" / "cells")
+    assert all(now[name] == cells[name] for name in cells if name.endswith((".npy", ".safetensors", ".txt")))
+    tiny.run("doctor", "--verify")
+
+
+def test_what_can_be_made_again_is_made_again_and_not_called_damaged(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = config.load(Path("quickstart"), ["data.simulate.breaths=24", "data.simulate.test_breaths=6"]).data
+    table = loading.load(data).train
+    honest = exact_rows.obtain(table)
+    before = tiny.tree(home / "runs")
+    without_checksums(home)
+    tiny.run("doctor", "--verify", "--json")
+    assert json.loads(capsys.readouterr().out) == {"checked": 2, "unchecked": 2, "damaged": {}}
+    assert np.array_equal(exact_rows.obtain(loading.load(data).train).values, honest.values, equal_nan=True)
+    err = capsys.readouterr().err
+    assert err.count("unchecked: ") == 2 and err.count("it has no checksums; ") == 2 and "damaged" not in err
+    assert tiny.tree(home / "runs") == before
+    tiny.run("doctor", "--verify", "--json")
+    assert json.loads(capsys.readouterr().out) == {"checked": 2, "unchecked": 0, "damaged": {}}
+
+
+def test_a_checkpoint_without_a_hash_is_not_read_and_not_called_damaged(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder, *_) = (path.parent for path in sorted((trained / "runs" / "cells").glob("*/weights.safetensors")))
+    words = {"counters": json.dumps({"epoch": 1}), "loss_scale": "{}"}
+    stored = safetensors.torch.save({"weight": torch.zeros(3)}, metadata=words)
+    (folder / checkpoint.CHECKPOINT).write_bytes(stored)
+    tiny.run("doctor", "--verify")
+    assert "1 are of an older version" in capsys.readouterr().out
+    (folder / "done.json").unlink()
+    tiny.run("train", "rides")
+    err = capsys.readouterr().err
+    assert err == f"unchecked: {folder}: it has no checksums; training starts afresh\n"
+    (folder / checkpoint.CHECKPOINT).write_bytes(stored.replace(b"counters", b"coun\xffers"))
+    assert checkpoint.damage(folder / checkpoint.CHECKPOINT).endswith("does not hold the bytes that were written")
 
 
 @pytest.fixture

@@ -89,3 +89,7 @@ def test_no_old_name_is_in_use_and_every_new_name_is(kind: str) -> None:
 
 def test_no_names_at_all_are_said_in_a_word() -> None:
     assert shortened([]) == "nothing" and shortened(["a", "b"]) == "a, b"
+
+
+def test_a_message_is_one_line_whatever_it_quotes() -> None:
+    assert str(UserError("there is no 'a\r\nb'.")) == r"there is no 'a\r\nb'."

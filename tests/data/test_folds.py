@@ -12,7 +12,7 @@ import pytest
 
 from foldline.core.errors import UserError
 from foldline.data import folds
-from foldline.data.folds import FoldsConfig
+from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 
@@ -55,6 +55,22 @@ def test_a_file_reads_back_whatever_the_order_of_the_series(tmp_path: Path) -> N
     assert not fresh and np.array_equal(got.assignment, made.assignment)
     mixed = replace(table(), frame=table().frame.sort("k", descending=True), lengths=table().lengths[::-1])
     assert np.array_equal(folds.read(tmp_path / "f.csv", BALANCED, mixed).assignment, made.assignment[::-1])
+
+
+def test_two_commands_may_write_the_same_new_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = tmp_path / "f.csv", Path.is_file
+
+    def and_then_the_other_one_writes(self: Path) -> bool:
+        found = real(self)
+        path.write_bytes(content)
+        return found
+
+    made = folds.make(path, BALANCED, table())
+    content = path.read_bytes()
+    path.unlink()
+    monkeypatch.setattr(Path, "is_file", and_then_the_other_one_writes)
+    assert np.array_equal(folds.make(path, BALANCED, table()).assignment, made.assignment)
+    assert path.read_bytes() == content
 
 
 def test_same_seed_same_file_and_another_seed_others(tmp_path: Path) -> None:

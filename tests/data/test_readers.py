@@ -8,6 +8,7 @@ import zipfile
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -310,3 +311,67 @@ def test_the_name_of_a_column_that_nobody_uses_need_not_be_utf8(tmp_path: Path) 
     (tmp_path / "train.csv").write_bytes("id,Höhe,Hähe\n1,2,3\n".encode("latin-1"))
     assert readers.read(tmp_path / "train.csv", {"id": None})["id"].to_list() == [1]
     assert readers.columns(tmp_path / "train.csv") == ["id", r"H\xf6he", r"H\xe4he"]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize(("row", "count"), [("2,7,b,20,1", 5), ("2,20,1", 3), ("2", 1)])
+def test_a_row_of_another_length_than_the_header_is_refused(row: str, count: int, quote: str, tmp_path: Path) -> None:
+    """Else the values behind a comma too much or too few would be read from the column beside theirs."""
+    (tmp_path / "train.csv").write_text(f"id,key,x,unused\n1,{quote}a{quote},10,1\n\n{row}\n3,c,30,1\n")
+    with pytest.raises(UserError, match=rf"train.csv, line 4: a row must have 4 fields, .* but this one has {count}\."):
+        readers.read(tmp_path / "train.csv", {"id": None})
+
+
+def test_commas_and_line_ends_in_quotes_are_no_fields_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes(b'id,note\r\n1,"a, b"\r\n2,"c\r\nd,e"\r\n3,"f ""g"", h"')
+    assert readers.read(tmp_path / "train.csv", {"id": None})["id"].to_list() == [1, 2, 3]
+    assert readers.read(tmp_path / "train.csv", {"note": pl.String()})["note"][1] == "c\r\nd,e"
+
+
+@pytest.mark.parametrize("row", ['2,b"', '2,"b', '2,"b"c', '2,b "c"', '2,b""'])
+def test_a_quote_where_none_may_stand_is_refused(row: str, tmp_path: Path) -> None:
+    """Else a reader takes the rows behind it for a text, and drops them where nobody reads that column."""
+    (tmp_path / "train.csv").write_text(f"id,note\n1,a\n{row}\n" + "".join(f"{n},c\n" for n in range(3, 40)))
+    with pytest.raises(UserError, match=r"train.csv(, line 3: a quote stands where none may| is no readable CSV)"):
+        readers.read(tmp_path / "train.csv", {"id": None})
+
+
+def test_rows_that_the_reader_loses_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train.csv").write_bytes(CSV)
+    whole = pl.read_csv
+    monkeypatch.setattr(pl, "read_csv", lambda *given, **options: whole(*given, **options)[:1])
+    with pytest.raises(UserError, match=r"train.csv has 2 rows, but only 1 of them can be read"):
+        readers.read(tmp_path / "train.csv", WANTED)
+
+
+def test_a_member_whose_name_is_damaged_in_the_directory_is_no_missing_one(tmp_path: Path) -> None:
+    """A sample submission under another name would only look as if there were none."""
+    source = packed(tmp_path, "archive")
+    raw = bytearray(source.read_bytes())
+    raw[raw.rindex(b"train.csv")] ^= 1  # the directory's name of it; the file's own stays
+    source.write_bytes(raw)
+    with pytest.raises(UserError, match=r"is damaged or cut short .*differ"):
+        readers.find(source, "sample_submission")
+
+
+def test_checksums_of_parquet_pages_are_compared(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    path = tmp_path / "train.parquet"
+    table = pl.DataFrame({"x": [1.0, 2.0, 3.0]}).to_arrow()
+    parquet.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    assert readers.read(path, {"x": pl.Float64()})["x"].to_list() == [1.0, 2.0, 3.0]
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(np.array([1.0, 2.0, 3.0]).tobytes()) + 8 + 6] ^= 1  # polars reads another number
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match=r"is no readable Parquet file .*CRC"):
+        readers.read(path, {"x": pl.Float64()})
+
+
+def test_a_carriage_return_inside_a_row_is_refused_and_one_in_quotes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_bytes(b'id,x\r\n"a\rb",1\r\nc,2\r\n')
+    assert readers.read(path, {"x": pl.Float64()})["x"].to_list() == [1.0, 2.0]
+    path.write_bytes(b"id,x\na,1\nb\rc,2\n")
+    with pytest.raises(UserError, match="line 3: a carriage return stands inside a row"):
+        readers.read(path, {"x": pl.Float64()})

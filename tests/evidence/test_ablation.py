@@ -14,6 +14,7 @@ import pytest
 import tiny
 
 from foldline.cli.main import main
+from foldline.core import artefacts
 from foldline.data import loading
 from foldline.experiment import clean
 
@@ -40,8 +41,7 @@ def ablated(ablated_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(home: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads((home / "runs" / "ablate-rides" / "latest" / "ablation.json").read_text())
-    return value
+    return artefacts.read_json(home / "runs" / "ablate-rides" / "latest" / "ablation.json")
 
 
 def test_cells_are_shared_between_variants(ablated: Path) -> None:
@@ -99,7 +99,7 @@ def test_json_is_one_object(ablated: Path, capsys: pytest.CaptureFixture[str]) -
     tiny.run("ablate", "ablate-rides", "--json")
     answer = json.loads(capsys.readouterr().out)
     assert set(answer["verdicts"]) == {"no convolution", "mean & <no> lags", "no boosting", "not snapped"}
-    assert json.loads(Path(answer["json"]).read_text()) == found(ablated) and Path(answer["page"]).is_file()
+    assert artefacts.read_json(Path(answer["json"])) == found(ablated) and Path(answer["page"]).is_file()
 
 
 def test_a_trained_baseline_is_not_trained_again(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,7 +171,7 @@ def test_an_ablation_goes_on_past_variants_that_fail_and_says_so(
     out, said = capsys.readouterr()
     assert "ablate-wild: 'wild' and 'wild, too' failed, the others go on: The " in said and "not finite" in said
     assert "'wilder' failed" in said and out.count("not finite") == 3
-    value = json.loads((home / "runs" / "ablate-wild" / "latest" / "ablation.json").read_text())
+    value = artefacts.read_json(home / "runs" / "ablate-wild" / "latest" / "ablation.json")
     assert list(value["failed"]) == ["wild", "wild, too", "wilder"] and "not finite" in value["failed"]["wild"]
     assert [each["name"] for each in value["variants"]] == ["slow"] and value["rule"]["variants"] == 1
     shown = (home / "runs" / "ablate-wild" / "latest" / "ablation.html").read_text()
@@ -183,7 +183,7 @@ def test_an_ablation_goes_on_past_variants_that_fail_and_says_so(
     assert json.loads(capsys.readouterr().out)["verdicts"]["wild"] == "failed"
     wild(home, "slow")
     tiny.run(*words)
-    alone = json.loads((home / "runs" / "ablate-wild" / "latest" / "ablation.json").read_text())
+    alone = artefacts.read_json(home / "runs" / "ablate-wild" / "latest" / "ablation.json")
     assert alone == {**value, "failed": {}}
 
 

@@ -18,6 +18,7 @@ from hiding import HIDING
 from page_parser import Page
 
 from foldline.cli.main import main
+from foldline.core import artefacts
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import loading
@@ -33,8 +34,7 @@ def experiment_json(home: Path, name: str = "rides") -> dict[str, Any]:
 
 
 def found(home: Path, name: str = "rides") -> dict[str, Any]:
-    value: dict[str, Any] = json.loads((home / "runs" / name / "latest" / "blend.json").read_text())
-    return value
+    return artefacts.read_json(home / "runs" / name / "latest" / "blend.json")
 
 
 def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import tiny
 from lab import small_store
 
 from foldline.cli.main import main
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.evidence.study import step_cost, study_file, study_preparation, truncation, width_search
@@ -121,8 +120,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found(home: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads((home / "runs" / "study-rides" / "latest" / "study.json").read_text())
-    return value
+    return artefacts.read_json(home / "runs" / "study-rides" / "latest" / "study.json")
 
 
 def test_all_systems_have_the_wanted_size_and_cells_on_every_fold_and_seed(studied: Path) -> None:

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from foldline.blend import members
 from foldline.cli.main import main
+from foldline.core import artefacts
 from foldline.core.errors import TryAgain, UserError
 from foldline.data import featurize, folds, loading
 from foldline.evidence.tuning import trial_evaluation, workers
@@ -26,6 +27,7 @@ from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue, sampler
 from foldline.evidence.tuning.workers import TimeLimit
 from foldline.experiment import clean, config, scoring, stored_experiment
 from foldline.output.tracking import WandbTracker
+from foldline.run import executors
 
 TUNE = ["tune", "search", searches.TREES, searches.FOUR]
 REFUSED_ONLY = {(False, "complete"), (True, "pruned")}  # (poisson, state)
@@ -425,3 +427,61 @@ def test_values_that_do_not_go_together_end_their_trial_not_the_search(rides: Pa
     trials = searches.found(home)["trials"]
     assert {("poisson" in str(trial["overrides"]), trial["state"]) for trial in trials} == REFUSED_ONLY
     assert all("needs targets not below 0" in trial["why"] for trial in trials if trial["state"] == "pruned")
+
+
+class Panic(BaseException):
+    """Stands for the panic of a library written in Rust, such as polars' PanicException."""
+
+
+class Pipe(list[Any]):
+    """As much of a pipe as a worker uses."""
+
+    send = list.append
+
+
+def run_as_worker(error: BaseException, monkeypatch: pytest.MonkeyPatch, checked: artefacts.Seen | None = None) -> Pipe:
+    """Run a worker in this process whose search raises; return what it has sent."""
+
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(executors, "die_with_parent", nothing)
+    monkeypatch.setattr(workers, "run_worker", fails)
+    sent = Pipe()
+    workers._worker_main(sent, None, TimeLimit(), WandbTracker, checked or {})  # type: ignore[arg-type]
+    return sent
+
+
+@pytest.mark.parametrize(("error", "kind"), [(Panic("out of bounds"), RuntimeError), (UserError("lr"), UserError)])
+def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    (handed,) = run_as_worker(error, monkeypatch)
+    assert type(handed) is kind and str(error) in str(handed)
+    assert kind is UserError or "A worker failed:\nTraceback" in str(handed)
+
+
+def test_a_worker_that_is_told_to_end_hands_nothing_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_as_worker(KeyboardInterrupt(), monkeypatch) == []
+    with pytest.raises(SystemExit):
+        run_as_worker(SystemExit(5), monkeypatch)
+
+
+def test_workers_take_their_parents_word_for_what_it_has_checked(
+    search_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, started = searches.search(search_file), list[Any]()
+    trial_evaluation.prepare(search.config({}), search.tune.seeds)  # as the parent does first: it opens the stores
+    pool = workers._WorkerPool(search, 2, TimeLimit(), nothing, WandbTracker)
+
+    class Process:
+        def __init__(self, args: tuple[Any, ...], **_: object) -> None:
+            self.checked = args[-1]
+
+        def start(self) -> None:
+            started.append(self.checked)
+
+    monkeypatch.setattr(pool.context, "Process", Process, raising=False)
+    pool._start(2)
+    assert len(started) == 2 and all(any(path.endswith("x.npy") for path in given) for given in started)
+    monkeypatch.setattr(artefacts, "_seen", {})  # a worker has checked nothing
+    run_as_worker(KeyboardInterrupt(), monkeypatch, started[0])
+    assert artefacts.checked() == started[0]

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +20,7 @@ import pytest
 import searches
 from optuna.trial import FrozenTrial, TrialState
 
+from benchmarks.fault_injection import children
 from foldline.evidence.tuning import trial_evaluation
 from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue
 
@@ -33,19 +32,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Run:
-    """`tune search` in a process group of its own."""
+    """`tune search` in a process group of its own, forked from a process that has imported everything."""
 
     def __init__(self, home: Path, words: list[str]) -> None:
-        command = [sys.executable, "-P", "-m", "foldline", "tune", "search", *words]
-        self.output = home / "output.txt"
-        with self.output.open("a") as stream:
-            self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+        self.child = children.start_foldline(home, "tune", "search", *words, environment=os.environ)
 
     @property
     def workers(self) -> list[psutil.Process]:
         """The processes that it has spawned; multiprocessing's own helper aside."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "spawn_main" in self._command(child)]
+        started = psutil.Process(self.child.pid).children()
+        return [child for child in started if "spawn_main" in self._command(child)]
 
     @staticmethod
     def _command(child: psutil.Process) -> str:
@@ -57,8 +53,8 @@ class Run:
     def kill(self, all_of_it: bool, draw: random.Random) -> None:
         """Kill the whole group, or one of the workers."""
         if all_of_it:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(timeout=PATIENCE_S)
+            with self.child:  # killed, waited for
+                self.child.kill()
         else:
             draw.choice(self.workers).send_signal(signal.SIGKILL)
 
@@ -67,8 +63,8 @@ def until(what: str, holds: Callable[[], bool], run: Run) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
-        assert run.process.poll() is None, run.output.read_text()
-        assert time.monotonic() < deadline, f"{what} did not happen:\n{run.output.read_text()}"
+        assert run.child.process.exitcode is None, run.child.printed()
+        assert time.monotonic() < deadline, f"{what} did not happen:\n{run.child.printed()}"
         time.sleep(0.05)
 
 
@@ -86,7 +82,9 @@ def test_a_search_that_is_killed_ten_times_ends_complete(rides: Path, home: Path
         run.kill(number % 2 == 1, draw)
         if number % 2 == 1:
             run = Run(home, [searches.TREES, searches.FOUR, *words])
-    assert run.process.wait(timeout=PATIENCE_S) == 0, run.output.read_text()
+    with run.child:
+        ended = run.child.ended(PATIENCE_S)
+    assert ended.code == 0, ended.out + ended.err
     assert_complete(queue)
     assert len(searches.found(home)["trials"]) == TRIALS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import optuna
 import pytest
 
 from foldline.core import requirements
+from foldline.core.artefacts import Damaged
 from foldline.core.errors import UserError
 from foldline.evidence.tuning import leases, optuna_storage
 from foldline.evidence.tuning.leases import Leases
@@ -110,6 +112,28 @@ def test_a_journal_of_one_half_written_line(tmp_path: Path) -> None:
     (tmp_path / "study.journal").write_bytes(b'{"op_')
     finish(journal(tmp_path), 1.0)
     assert len(journal(tmp_path).trials) == 1
+
+
+def test_a_bit_that_flips_in_a_journal_is_named(tmp_path: Path) -> None:
+    for value in (1.0, 2.0):
+        finish(journal(tmp_path), value)
+    path = tmp_path / "study.journal"
+    whole = path.read_bytes()
+    second = whole.index(b"\n") + 1  # the first line could be one of an older version
+    for at in range(second, len(whole) - 1, 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(Damaged, match=r"is not what was written\. Move it away and run"):
+            journal(tmp_path)
+
+
+def test_a_journal_without_checksums_goes_on(tmp_path: Path) -> None:
+    finish(journal(tmp_path), 1.0)
+    path = tmp_path / "study.journal"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    older = [{key: value for key, value in line.items() if key != optuna_storage.CHECKSUM} for line in lines]
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in older))
+    finish(journal(tmp_path), 2.0)
+    assert [trial.value for trial in journal(tmp_path).trials] == [1.0, 2.0]
 
 
 def test_a_journal_may_lie_in_the_users_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

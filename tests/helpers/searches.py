@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from foldline.core import artefacts
 from foldline.evidence.tuning import tuning_file
 from foldline.evidence.tuning.trial_queue import TrialQueue
 
@@ -48,5 +48,4 @@ def queue(path: Path, *overrides: str) -> TrialQueue:
 
 def found(home: Path, name: str = "search") -> dict[str, Any]:
     """Read study.json of the latest search."""
-    value: dict[str, Any] = json.loads((home / "runs" / name / "latest" / "study.json").read_text())
-    return value
+    return artefacts.read_json(home / "runs" / name / "latest" / "study.json")

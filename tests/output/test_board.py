@@ -242,6 +242,13 @@ def test_what_a_search_an_audit_and_the_outside_left_stays_with_its_latest(house
     assert {"7", "trial"} <= found["old"] and found["unused"] == {"g-print"}
 
 
+def test_cells_are_noted_whole_in_a_list_that_was_cut_off(tmp_path: Path) -> None:
+    runs_index.note_cells(tmp_path, ["first", "second"])
+    (tmp_path / "cells.txt").write_bytes(b"first\nse\xff")
+    runs_index.note_cells(tmp_path, ["first", "second"])
+    assert {"first", "second"} <= runs_index.noted_cells(tmp_path)
+
+
 def test_a_damaged_record_is_named_and_the_others_are_listed(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = house / "rides" / f"{2:016x}"
     (folder / "experiment.json").write_text("{")

@@ -20,6 +20,7 @@ from foldline.core import artefacts, files
 from foldline.data import exact_rows, loading
 from foldline.experiment import config
 from foldline.fit import checkpoint
+from foldline.output.kaggle import bundle as kaggle_bundle
 
 
 def flip(path: Path) -> None:
@@ -95,8 +96,15 @@ def test_train_makes_again_what_is_damaged_and_says_so(
 )
 @pytest.mark.parametrize(("kind", "harm"), EACH)
 def test_other_verbs_refuse_what_is_damaged_or_give_the_same(
-    kind: str, harm: str, verb: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str,
+    harm: str,
+    verb: str,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(kaggle_bundle, "PACKED", ())  # wheels of libraries hold nothing of runs/
     before, path = tiny.submission(trained), victim(trained, kind)
     HARMS[harm](path)
     code = main([verb, "rides", *([f"out={tmp_path / 'packed'}"] if verb == "bundle" else [])])

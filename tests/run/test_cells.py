@@ -23,7 +23,7 @@ from foldline import models
 from foldline.cli.main import main
 from foldline.core import artefacts, files, interrupt
 from foldline.data import featurize
-from foldline.experiment import stored_experiment
+from foldline.experiment import stored_experiment, verification
 from foldline.run import cell_training, predictions
 from foldline.run.cells import Cell, Job
 from foldline.run.history import read_history
@@ -163,6 +163,20 @@ def weights_of(home: Path) -> dict[str, bytes]:
     """What the cells learned and predicted, without the times."""
     kept = (".safetensors", ".txt", ".npy")
     return {name: content for name, content in tiny.tree(home / "runs" / "cells").items() if name.endswith(kept)}
+
+
+def test_a_checkpoint_that_a_kill_has_left_in_a_finished_cell_is_removed(rides: Path, home: Path) -> None:
+    job = jobs()[0]
+    exhaust(cell_training.run(job, silent))
+    before = tiny.tree(job.cell.folder)
+    (job.cell.folder / "checkpoint.safetensors").write_bytes(b"the last one")
+    (job.cell.folder / "weights.safetensors").write_bytes(b"damaged")
+    damaged = verification.verify(lambda *_: None).damaged
+    assert "weights.safetensors" in damaged[job.cell.folder]
+    (job.cell.folder / "weights.safetensors").write_bytes(before["weights.safetensors"])
+    assert job.key in {each.key for each in jobs()}  # there is nothing else to do
+    exhaust(cell_training.run(job, silent))
+    assert tiny.tree(job.cell.folder) == before
 
 
 def test_a_half_cell_starts_again(rides: Path, home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pickle
@@ -82,7 +83,11 @@ def test_wherever_cells_run_they_give_the_same_bytes(
     assert tiny.submission(home) == tiny.submission(one_by_one)
 
 
-def fails_with(error: Exception) -> Any:
+class Panic(BaseException):
+    """Stands for the panic of a library written in Rust, such as polars' PanicException."""
+
+
+def fails_with(error: BaseException) -> Any:
     """A cell that can't be trained, run in this process's `_work` with plain lists for queues."""
 
     def run(job: Any, emit: Any) -> Iterator[None]:
@@ -110,9 +115,10 @@ class Queue(list[Any]):
         (OSError(errno.EACCES, "Permission denied"), PermissionError),
         (OSError(errno.ENOENT, "No such file"), RuntimeError),
         (ZeroDivisionError("bug"), RuntimeError),
+        (Panic("index out of bounds"), RuntimeError),
     ],
 )
-def test_a_workers_trouble_is_handed_on(error: Exception, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_training, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(executors, "die_with_parent", lambda: None)
@@ -126,6 +132,17 @@ def test_a_workers_trouble_is_handed_on(error: Exception, kind: type, monkeypatc
         assert isinstance(handed, UserError) and str(handed) == "lower train.lr"
         sent = pickle.loads(pickle.dumps(handed))  # as a queue between processes does it
         assert (str(sent), sent.key) == (str(handed), handed.key) and sent.key == fake().key
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(5)])
+def test_a_worker_that_is_told_to_end_hands_nothing_on(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell_training, "run", fails_with(error))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
+    events = Queue()
+    with pytest.raises(SystemExit) if isinstance(error, SystemExit) else contextlib.nullcontext():
+        executors._work(Queue([(0, fake()), None]), events, 1)
+    assert [event[:2] for event in events] == [(0, "start")]
 
 
 def test_a_training_that_diverges_in_a_worker_ends_in_one_sentence(

@@ -9,8 +9,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,8 @@ import pytest
 import safetensors
 import tiny
 from lab import EVERYTHING_WORDS
+
+from benchmarks.fault_injection import children
 
 KILLS = 20
 PATIENCE_S = 300.0  # longest wait for something that must happen
@@ -29,24 +29,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Run:
-    """`train rides` in a process group of its own, as a terminal starts it; a context that leaves nothing running."""
+    """`train rides` in a process group of its own, as a terminal starts it; a context that leaves nothing running.
+
+    It is forked from a process that has imported everything: the kills hit training, not the import of torch.
+    """
 
     def __init__(self, home: Path, words: list[str]) -> None:
-        environment = {**os.environ, "FOLDLINE_HOME": str(home), "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-P", "-m", "foldline", "train", "rides", *words]
-        self.home, self.output = home, home / "output.txt"
-        with self.output.open("w") as stream:
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-            )
+        self.home = home
+        self.child = children.start_foldline(home, "train", "rides", *words, environment=os.environ)
 
     def __enter__(self) -> Run:
+        self.child.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.child.__exit__()
 
     def trains(self, pattern: str) -> bool:
         """Wait until this run has written such a file of a cell; False: it ended before."""
@@ -55,27 +52,28 @@ class Run:
 
     def says(self, text: str) -> bool:
         """Wait until this run has said that; False: it ended before."""
-        return self._comes(lambda: text in self.output.read_text())
+        return self._comes(lambda: text in self.child.printed())
 
     def _comes(self, true: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + PATIENCE_S
-        while self.process.poll() is None:
+        while self.child.process.exitcode is None:
             if true():
                 return True
-            assert time.monotonic() < deadline, self.output.read_text()
+            assert time.monotonic() < deadline, self.child.printed()
             time.sleep(0.002)
         return False
 
-    def ends(self) -> tuple[int, str]:
-        """Exit code and output."""
-        return self.process.wait(timeout=PATIENCE_S), self.output.read_text()
+    def ends(self) -> tuple[int | None, str]:
+        """Exit code and output; no code: it hung."""
+        ended = self.child.ended(PATIENCE_S)
+        return ended.code, ended.out + ended.err
 
     def leaves_no_orphan(self) -> None:
         """Wait until every process of the group is gone: nobody trains on behind the next run's back."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
-                os.killpg(self.process.pid, 0)
+                os.killpg(self.child.pid, 0)
             except ProcessLookupError:
                 return
             time.sleep(0.01)
@@ -138,7 +136,7 @@ def test_twenty_kills_change_no_bit(executor: str, source: Path, whole: Path, tm
         with Run(home, words) as run:
             assert run.trains("checkpoint.safetensors"), f"after {number} kills it ended by itself: {run.ends()}"
             time.sleep(moments.uniform(0.0, 0.15))
-            run.process.send_signal(signal.SIGKILL)
+            os.kill(run.child.pid, signal.SIGKILL)
             code, output = run.ends()
             assert code == -signal.SIGKILL, output
             run.leaves_no_orphan()
@@ -162,7 +160,7 @@ def test_ctrl_c_saves_and_the_next_run_goes_on_from_there(executor: str, source:
     for number in range(2):
         with Run(home, words) as run:
             assert run.says("goes on after") if number else run.trains("history.jsonl")
-            os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
+            os.killpg(run.child.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
             code, output = run.ends()
         assert code == 130, output
         assert "run the same command again to go on" in output and "Traceback" not in output

@@ -1,5 +1,7 @@
 """Simulated breaths: exact in law, lattice and grid, reproducible to the byte, whatever the size of a request."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,6 +162,16 @@ def test_progress_counts_breaths_and_a_failure_leaves_nothing(tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt):
         simulator.write_competition(tmp_path / "bad", breaths=9, test_breaths=9, seed=1, on_progress=stop)
     assert list((tmp_path / "bad").iterdir()) == []
+
+
+def test_what_a_killed_process_has_left_is_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    running = tmp_path / f".test.csv.{os.getppid()}.part"  # another one's, which goes on
+    for path in (running, tmp_path / f".train.csv.{ended.pid}.part"):
+        path.touch()
+    simulator.write_competition(tmp_path, breaths=2, test_breaths=1, seed=0)
+    assert [path.name for path in tmp_path.glob(".*")] == [running.name]
 
 
 def test_a_slow_consumer_holds_the_simulation_back(monkeypatch: pytest.MonkeyPatch) -> None:

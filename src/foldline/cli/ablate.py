@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from foldline.cli.main import Arguments
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.durations import duration
 from foldline.core.errors import UserError
@@ -83,7 +83,7 @@ def _write(prepared: PreparedAblation, found: AblationResult, command: str) -> t
     """Write the page and ablation.json into the run's folder, and point `latest` there."""
     folder = prepared.folder
     values = ablation_results.as_json(found)
-    files.write_json(folder / "ablation.json", values)
+    artefacts.write_json(folder / "ablation.json", values)
     files.write_text(folder / "ablation.html", page(prepared, found, command))
     runs_index.note_cells(folder, prepared.keys)
     files.replace_symlink(folder.parent / "latest", folder)

@@ -11,7 +11,7 @@ import numpy as np
 from foldline.blend import methods
 from foldline.blend.methods import FITS
 from foldline.cli.main import Arguments
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.data.target_range import TargetRange
 from foldline.evidence.blending import blend_page, member_contributions
@@ -116,7 +116,7 @@ def _write(mixed: MultiConfigExperiment, found: BlendComparison, predictions: np
         *(folder, config, mixed.config_plans, mixed.outside_members, result),
         *(competition.levels, competition.train.classes, expected),
     )
-    files.write_json(folder / "blend.json", found.to_json())
+    artefacts.write_json(folder / "blend.json", found.to_json())
     files.write_text(folder / "blend.html", blend_page.page(found))
     for title, columns, rows in found.tables():
         terminal.table(title, columns, rows)

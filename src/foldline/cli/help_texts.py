@@ -170,8 +170,9 @@ DOCTOR = """\
 Shows what this machine has: Python and library versions, GPU, tracking mode, where Kaggle's credentials are (never
 their value), free disk and memory. Exits 0.
 
-With --verify it compares all that is stored under runs/ with its checksums instead, and lists what is damaged: then the
-exit code is 1. What is damaged counts as not finished: the command that made it makes it again."""
+With --verify it compares all that is stored under runs/, fold files and submissions with their checksums instead, and
+lists what is damaged: then the exit code is 1. What is damaged counts as not finished: the command that made it makes
+it again."""
 
 BOARD = """\
 Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series, cells, minutes of

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from foldline import __version__
 from foldline.cli.verb_table import VERBS, Verb
-from foldline.core.errors import ExitCode, Finding, UserError, disk_full, unknown
+from foldline.core.errors import ExitCode, Finding, UserError, disk_full, too_many_files, unknown
 
 COMMON = {
     "--json": "one JSON object on standard output, nothing else",
@@ -73,13 +73,25 @@ def main(argv: list[str] | None = None) -> int:
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a library written in Rust ends in a panic, which is no Exception
-        if isinstance(error, Exception) and disk_full(error):
-            where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-            way_out = "Free some and run the same command again: finished cells are kept."
-            return _end(UserError(f"No space is left on the disk{where}. {way_out}"), ExitCode.USER_ERROR, debug)
+        foreseen = _foreseen(error) if isinstance(error, Exception) else None
+        if foreseen is not None:
+            return _end(foreseen, ExitCode.USER_ERROR, debug)
         traceback.print_exception(error)
         print("error: this is a bug in foldline; please report it with the traceback above.", file=sys.stderr)
         return ExitCode.BUG
+
+
+def _foreseen(error: Exception) -> UserError | None:
+    """Make the sentence for an error that the machine has caused; None: it is something else."""
+    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    if disk_full(error):
+        way_out = "Free some and run the same command again: finished cells are kept."
+        return UserError(f"No space is left on the disk{where}, or no more is allowed (quota, `ulimit -f`). {way_out}")
+    if too_many_files(error):
+        return UserError(
+            f"Too many files are open{where}. Allow more (`ulimit -n 1024`) and run the same command again."
+        )
+    return None
 
 
 def _end(error: Exception, code: ExitCode, debug: bool) -> int:

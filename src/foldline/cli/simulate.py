@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,13 @@ def _require_own(out: Path, force: bool) -> None:
         )
     made = _made(out / MARK)
     for name in there:
-        own = name in made and made[name] in ("", files.sha256(out / name))
+        own = partial(_is_made, made, out / name)
         own_files.require_own(out / name, own, "a simulated file", "Name another folder, or move it away.")
+
+
+def _is_made(made: dict[str, str], path: Path) -> bool:
+    """Whether a file is as the mark says, `made`; or its name is in a mark of files that were being written."""
+    return path.name in made and made[path.name] in ("", files.sha256(path))
 
 
 def _made(mark: Path) -> dict[str, str]:

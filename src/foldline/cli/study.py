@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from foldline.cli.main import Arguments
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.durations import duration
 from foldline.core.errors import UserError
@@ -92,7 +92,7 @@ def _table(prepared: PreparedStudy, result: StudyResult, terminal: Terminal) -> 
 def _write(prepared: PreparedStudy, result: StudyResult, command: str) -> tuple[dict[str, object], Path]:
     """Write the page and study.json into the run's folder, and point `latest` there."""
     folder = prepared.folder
-    files.write_json(folder / "study.json", {"command": command, **study_results.as_json(result)})
+    artefacts.write_json(folder / "study.json", {"command": command, **study_results.as_json(result)})
     files.write_text(folder / "study.html", page(prepared, result, command))
     runs_index.note_cells(folder, prepared.ablation.keys)
     files.replace_symlink(folder.parent / "latest", folder)

@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 
 from foldline.cli.main import Arguments
-from foldline.core import files
+from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.strict_tables import plain
@@ -121,7 +121,7 @@ def _conclude(queue: TrialQueue, ready: PreparedExperiment, terminal: Terminal) 
     files.write_text(search.folder / "best.toml", best_toml(chosen, ready, tuning_page.verdict(found, metric)))
     files.write_text(search.folder / "study.html", tuning_page.page(queue, metric, found))
     answer = record(queue, found)
-    files.write_json(search.folder / "study.json", answer)
+    artefacts.write_json(search.folder / "study.json", answer)
     if found is not None:
         terminal.table(
             "", [f"mean {metric.name} of the folds", "baseline", "best", "gain"], tuning_page.check_rows(found, metric)

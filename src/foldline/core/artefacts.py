@@ -3,6 +3,9 @@
 A *mark* is a JSON file that is written last, after everything that belongs to it has reached the disk: it lists the
 checksum of each of these files, and holds one of its own text. What has no mark, or another content than its mark says,
 counts as not finished. A file is read once a process to be checked; after that its size, times and inode vouch for it.
+
+Versions before there were checksums have left folders without. They are *unchecked*, never damaged: used where a file
+says that they are whole, else made again.
 """
 
 from __future__ import annotations
@@ -122,14 +125,22 @@ def damage(mark: Path, only: str = "") -> str:
     return next(filter(None, (_damage_of(mark.parent / name, entry) for name, entry in listed)), "")
 
 
+def damage_of_folder(folder: Path, mark: str = CHECKSUMS) -> str:
+    """Check a folder that appeared with its mark, in one step: one without CHECKSUMS is an older version's."""
+    older = mark == CHECKSUMS and folder.is_dir() and not (folder / mark).exists()
+    return NO_MARK if older else damage(folder / mark)
+
+
 def refuse_damaged(mark: Path, way_out: str, what: Path | None = None) -> None:
     """Refuse what is not as its mark says. what: it, for the message; None: the mark's folder.
+
+    A mark of an older version, without checksums, is enough.
 
     Raises:
         Damaged
     """
     why = damage(mark)
-    if why:
+    if why and why != NO_MARK:
         raise Damaged(f"{what or mark.parent} is damaged: {why}. {way_out}")
 
 
@@ -160,8 +171,8 @@ def trust(seen: Seen) -> None:
 
 
 def say(what: Path, why: str, then: str) -> None:
-    """Say on standard error, once a process, what is damaged and what is done about it."""
-    line = f"damaged: {what}: {why}; {then}"
+    """Say on standard error, once a process, what is damaged, or unchecked (NO_MARK), and what is done about it."""
+    line = f"{'unchecked' if why == NO_MARK else 'damaged'}: {what}: {why}; {then}"
     if line not in _said:
         _said.add(line)
         print(line, file=sys.stderr)
@@ -183,7 +194,9 @@ def make_folder(path: Path, write: Callable[[Path], Contents | None], mark: str 
             _seen[str(path / each.relative_to(draft))] = _seen.pop(str(each))
 
     def sound() -> bool:
-        why = damage(path / mark)
+        why = damage_of_folder(path, mark)
+        if why == NO_MARK and mark != CHECKSUMS:
+            return True  # it was written last: the folder is whole
         if why:
             say(path, why, "it is made again")
         return not why

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 SMALL = 1 << 20  # bytes up to which a file has one SHA-256
 CHUNK = 1 << 22  # bytes of a large file that have a checksum together
 BLOCK = 1 << 15  # words added up at once: they and their factors fit into a core's cache
+PIECE = 1 << 22  # bytes read at once, a multiple of 8 BLOCK
 GROWTH = 0x9E3779B97F4A7C15  # odd: the golden ratio, in 64 bits
 
 
@@ -34,15 +36,31 @@ def _factors() -> np.ndarray:
 FACTORS = _factors()
 
 
+class ChunkSum:
+    """The sum of a chunk that comes in pieces; every piece but the last must hold whole blocks of words."""
+
+    def __init__(self) -> None:
+        self._crc, self._total = 0, 0
+
+    def add(self, piece: memoryview) -> None:
+        """Go on with the next piece."""
+        piece = piece.cast("B")
+        words = np.frombuffer(piece[: len(piece) // 8 * 8], dtype="<u8")
+        for first in range(0, len(words), BLOCK):
+            block = words[first : first + BLOCK]
+            self._total = (self._total * GROWTH + int(np.dot(block, FACTORS[: len(block)]))) % 2**64
+        self._crc = zlib.crc32(piece, self._crc)
+
+    def digits(self) -> str:
+        """Return 24 hex digits: CRC-32 of all bytes, and the sum of the whole 64-bit words."""
+        return f"{self._crc:08x}{self._total:016x}"
+
+
 def of_bytes(data: memoryview) -> str:
-    """Sum up a chunk: 24 hex digits, CRC-32 of all bytes and the sum of the whole 64-bit words."""
-    data = data.cast("B")
-    words = np.frombuffer(data[: len(data) // 8 * 8], dtype="<u8")
-    total = 0
-    for first in range(0, len(words), BLOCK):
-        block = words[first : first + BLOCK]
-        total = (total * GROWTH + int(np.dot(block, FACTORS[: len(block)]))) % 2**64
-    return f"{zlib.crc32(data):08x}{total:016x}"
+    """Sum up a whole chunk."""
+    chunk = ChunkSum()
+    chunk.add(data)
+    return chunk.digits()
 
 
 def of_file(path: Path) -> dict[str, Any]:
@@ -82,14 +100,22 @@ def _same(path: Path, entry: dict[str, Any]) -> bool:
 
 
 def _chunk_sums(path: Path, sizes: list[int]) -> list[tuple[int, str]]:
-    """Sum up the chunks of a file, each as soon as it is read."""
-    buffer = bytearray(max(sizes, default=0))
+    """Sum up the chunks of a file, piece by piece: a chunk of wide features has hundreds of MiB."""
+    buffer = memoryview(bytearray(min(PIECE, max(sizes, default=0))))
     sums = []
     with path.open("rb", buffering=0) as stream:
         for size in sizes:
-            chunk = memoryview(buffer)[:size]
-            filled = 0
-            while filled < size and (count := stream.readinto(chunk[filled:])):
-                filled += count
-            sums.append((size, of_bytes(chunk[:filled])))
+            chunk, left = ChunkSum(), size
+            while left and (piece := _filled(stream, buffer[: min(PIECE, left)])):
+                chunk.add(piece)
+                left -= len(piece)
+            sums.append((size, chunk.digits()))
     return sums
+
+
+def _filled(stream: RawIOBase, buffer: memoryview) -> memoryview:
+    """Read into a buffer until it is full or the file ends; return what was read."""
+    filled = 0
+    while filled < len(buffer) and (count := stream.readinto(buffer[filled:])):
+        filled += count
+    return buffer[:filled]

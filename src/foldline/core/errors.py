@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
+import traceback
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
@@ -39,8 +41,11 @@ class ExitCode(IntEnum):
 class UserError(Exception):
     """A mistake that the user can correct: bad data, a bad config, a full disk. Exit code 2, no traceback.
 
-    The message says the rule, what was given, where, and how to correct it.
+    The message says the rule, what was given, where, and how to correct it. It is one line, whatever it quotes.
     """
+
+    def __init__(self, message: str, *more: str) -> None:
+        super().__init__(message.replace("\r", "\\r").replace("\n", "\\n"), *more)
 
 
 class Finding(Exception):
@@ -93,10 +98,31 @@ def shortened(names: Sequence[str]) -> str:
     return f"{', '.join(shown)}{more}"
 
 
+def from_worker(error: BaseException) -> Exception:
+    """Return what a worker hands to its parent instead of an error that it met.
+
+    What the user can correct goes as it is, and the command line prints it. Any other one becomes a RuntimeError with
+    the traceback: a library's own class may not come whole out of a pipe, and its panic is no Exception.
+    """
+    if isinstance(error, UserError | PermissionError) or (isinstance(error, Exception) and disk_full(error)):
+        return error
+    return RuntimeError(f"A worker failed:\n{''.join(traceback.format_exception(error))}")
+
+
 def disk_full(error: BaseException) -> bool:
-    """Return whether an error means a full disk.
+    """Return whether an error means a full disk, or the end of what a user may write: a quota, `ulimit -f`."""
+    return _means(error, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def too_many_files(error: BaseException) -> bool:
+    """Return whether an error means that no more files may be open: `ulimit -n`."""
+    return _means(error, errno.EMFILE, errno.ENFILE)
+
+
+def _means(error: BaseException, *numbers: int) -> bool:
+    """Return whether an error is the system's with one of some numbers.
 
     polars and safetensors raise errors of their own, and a worker's error may arrive as text: hence the message, too.
     """
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    return full or "No space left on device" in str(error)
+    known = isinstance(error, OSError) and error.errno in numbers
+    return known or any(os.strerror(number) in str(error) for number in numbers)

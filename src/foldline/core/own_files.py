@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from foldline.core.errors import UserError
@@ -18,17 +19,17 @@ def begins_with(path: Path, mark: bytes) -> bool:
         return mark.startswith(stream.read(len(mark)))
 
 
-def require_own(path: Path, own: bool, kind: str, way_out: str) -> None:
+def require_own(path: Path, own: Callable[[], bool], kind: str, way_out: str) -> None:
     """Refuse to overwrite what foldline did not write.
 
     Args:
         path: what would be overwritten; nothing need be there.
-        own: whether what is there has the mark.
+        own: whether what is there has the mark; asked after it is there, for another command may write it just now.
         kind: of file that would be written: "a fold file".
         way_out: a sentence that names another path, or how to make room without losing anything.
 
     Raises:
         UserError: something else is there.
     """
-    if not own and (path.exists() or path.is_symlink()):
+    if (path.exists() or path.is_symlink()) and not own():
         raise UserError(f"{path} is not overwritten, because it is there and is not {kind} of foldline's. {way_out}")

@@ -57,7 +57,7 @@ def obtain(
     path = path_of(table)
     # Row numbers for ids: the fingerprint, which names the cached file, leaves ids out.
     rows = table.frame.with_columns(pl.int_range(pl.len()).alias("id"))
-    if why := artefacts.damage(mark_of(path)):
+    if why := damage(path):
         if path.exists():
             artefacts.say(path, why, "its rows are decoded again")
         total = len(table.lengths)
@@ -84,6 +84,12 @@ def path_of(table: Table) -> Path:
 def mark_of(path: Path) -> Path:
     """Return where the checksum of a file of exact rows lies: beside it."""
     return path.with_suffix(".json")
+
+
+def damage(path: Path) -> str:
+    """Return why a file of exact rows is not what was written, empty where it is. Older versions wrote no checksum."""
+    mark = mark_of(path)
+    return artefacts.NO_MARK if path.exists() and not mark.exists() else artefacts.damage(mark)
 
 
 def read(path: Path, rows: int, doubt: str = "") -> Exact:

@@ -13,37 +13,17 @@ import io
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from foldline.core import files, own_files
 from foldline.core.errors import UserError, shortened
+from foldline.data import fold_assignment
+from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.table import Table
-from foldline.data.task import WITH_LABELS
 
 MARK = "# foldline folds:"  # a fold file begins with it
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldsConfig:
-    """[folds]: how series are assigned to folds."""
-
-    kind: Literal["group", "stratified-group"] = "group"
-    k: int = 5
-    seed: int = 0
-    file: str = ""  # path of the fold file; empty: under folds/, named after the config and the keys above
-    # Static columns; empty: the label of a series where that is the target, else all static columns (stratified-group).
-    strata: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.k < 2:
-            raise ValueError(
-                f"k must be at least 2, because a fold is scored by models fitted on the others, but is {self.k}"
-            )
-        if not 0 <= self.seed < 2**32:  # as scikit-learn takes them
-            raise ValueError(f"seed must be at least 0 and below 2^32, but is {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -111,19 +91,7 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
     """
     if save:  # before the work, and once more when it is written
         require_own(path, config)
-    keys, strata, has_scored = table.keys, np.asarray(strata_of(config, table)), _has_scored_rows(table)
-    scored = np.count_nonzero(has_scored)
-    if config.k > scored:
-        only = "" if scored == len(keys) else f", {scored} of them with scored rows"
-        raise UserError(
-            f"folds.k = {config.k} must not exceed the number of series with scored rows, but {table.path} has "
-            f"{len(keys)} series{only}."
-        )
-    assignment = np.empty(len(keys), dtype=np.int64)
-    assignment[has_scored] = _assign(config, strata[has_scored], table.groups[has_scored], table)
-    assignment[~has_scored] = _in_turn(config, strata[~has_scored])
-    if table.data.group:
-        _keep_groups_together(assignment, has_scored, table.groups)
+    assignment = fold_assignment.assign(config, table)
     made = Folds(path, assignment, config.k)
     if save:
         write(made, config, table)
@@ -138,7 +106,7 @@ def write(made: Folds, config: FoldsConfig, table: Table) -> None:
     """
     require_own(made.path, config)
     body = pl.DataFrame({table.data.key: _texts(table.keys), "fold": made.assignment}).write_csv()
-    series = _series_hash(table.keys, strata_of(config, table))
+    series = _series_hash(table.keys, fold_assignment.strata_of(config, table))
     head = f"{MARK} kind={config.kind} k={config.k} seed={config.seed} series={series}"
     files.write_text(made.path, f"{head} rows={_text_hash(body)}\n{body}")
 
@@ -149,88 +117,11 @@ def require_own(path: Path, config: FoldsConfig) -> None:
     Raises:
         UserError
     """
-    own = path.is_file() if not config.file else own_files.begins_with(path, MARK.encode())
+
+    def own() -> bool:
+        return own_files.begins_with(path, MARK.encode()) if config.file else path.is_file()
+
     own_files.require_own(path, own, "a fold file", "Name another one with folds.file=PATH, or move it away.")
-
-
-def _has_scored_rows(table: Table) -> np.ndarray:
-    """Return which series the metric counts, (N,) bool."""
-    first = np.cumsum(table.answers_of_series) - table.answers_of_series
-    return np.asarray(np.add.reduceat(table.scored, first, dtype=np.int64) > 0)
-
-
-def _in_turn(config: FoldsConfig, strata: np.ndarray) -> np.ndarray:
-    """Assign series to the folds in turn, stratum after stratum, in a drawn order: (n,) int64. strata: (n,) texts."""
-    drawn = np.random.default_rng(config.seed).permutation(len(strata))
-    order = drawn[np.argsort(strata[drawn], kind="stable")]
-    assignment = np.empty(len(strata), dtype=np.int64)
-    assignment[order] = np.arange(len(strata)) % config.k
-    return assignment
-
-
-def _keep_groups_together(assignment: np.ndarray, has_scored: np.ndarray, groups: np.ndarray) -> None:
-    """Put series without scored rows into the fold of their group, in place."""
-    fold_of_group = dict(zip(groups[has_scored].tolist(), assignment[has_scored].tolist(), strict=True))
-    for place in np.flatnonzero(~has_scored):
-        assignment[place] = fold_of_group.setdefault(int(groups[place]), int(assignment[place]))
-
-
-def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, table: Table) -> np.ndarray:
-    """Draw the fold of each series, (n,) int64. strata: (n,) texts; groups: (n,) numbers, none of which is split."""
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # slow import, and only making folds needs it
-
-    count = len(np.unique(groups))
-    if count < config.k:
-        raise UserError(
-            f"folds.k = {config.k} must not exceed the number of groups with scored rows, but {table.path} has {count} "
-            f"{table.data.group}s. Take fewer folds."
-        )
-    if config.kind == "group":
-        splits = GroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed).split(groups, groups=groups)
-    else:
-        codes = np.unique(strata, return_inverse=True)[1]
-        if np.bincount(codes).max() < config.k:
-            raise UserError(
-                f"folds.kind = 'stratified-group' needs a stratum of at least k = {config.k} series, but the largest "
-                f"has {np.bincount(codes).max()}. Use kind = 'group', fewer folds, or fewer folds.strata."
-            )
-        splitter = StratifiedGroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed)
-        splits = _without_small_class_warning(splitter, groups, codes)
-    assignment = np.empty(len(strata), dtype=np.int64)
-    for fold, (_, held) in enumerate(splits):
-        assignment[held] = fold
-    return assignment
-
-
-def _without_small_class_warning(
-    splitter: object, groups: np.ndarray, codes: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split without scikit-learn's warning that a stratum has fewer series than folds: rare strata are normal here."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")
-        return list(splitter.split(groups, codes, groups))  # type: ignore[attr-defined]
-
-
-def strata_of(config: FoldsConfig, table: Table) -> list[str]:
-    """Join the values of the strata columns to one text per series.
-
-    Raises:
-        UserError: one of them is no static column.
-    """
-    if table.task.on_series and table.data.kind in WITH_LABELS and not config.strata:
-        return table.answers[table.data.target[0]].cast(pl.String).fill_null("").to_list()
-    names = config.strata or table.data.static
-    for name in names:
-        if name not in table.data.static:
-            raise UserError(
-                f"folds.strata must name static columns, but has {name!r}; "
-                f"static columns: {shortened(table.data.static) or 'none'}."
-            )
-    if not names:
-        return [""] * len(table.keys)
-    return table.frame[table.starts].select(pl.concat_str(list(names), separator="|")).to_series().to_list()
 
 
 def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") -> Folds:
@@ -243,15 +134,14 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
     if config.file and not own_files.begins_with(path, MARK.encode()):  # --force would refuse it, too
         way_out = "Name another one with folds.file=PATH, which is made if it is not there."
     try:
-        head, _, body = path.read_text(encoding="utf-8").partition("\n")
+        facts, body = _parts(path)
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
-    facts = dict(word.split("=", 1) for word in head.split() if "=" in word)
-    if not head.startswith(MARK) or facts.get("rows") != _text_hash(body):
+    if facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
     saved = pl.read_csv(io.StringIO(body), infer_schema=False)
     _check_series(path, saved, table, way_out)
-    if facts.get("series") != _series_hash(table.keys, strata_of(config, table)):
+    if facts.get("series") != _series_hash(table.keys, fold_assignment.strata_of(config, table)):
         raise UserError(f"{path}: the strata of its series are not those of {table.path}. {way_out}")
     for name in ("kind", "k", "seed"):
         if facts.get(name) != str(getattr(config, name)):
@@ -262,7 +152,7 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
     order = keys.join(saved, on=table.data.key, how="left", maintain_order="left")
     assignment = order["fold"].cast(pl.Int64).to_numpy()
     _refuse_split_groups(path, assignment, table, way_out)
-    unscored = set(range(config.k)) - set(assignment[_has_scored_rows(table)].tolist())
+    unscored = set(range(config.k)) - set(assignment[fold_assignment.has_scored_rows(table)].tolist())
     if unscored:
         raise UserError(
             f"{path}: every fold needs scored rows, but no series of fold {min(unscored)} has any in {table.path}: "
@@ -282,6 +172,30 @@ def _refuse_split_groups(path: Path, assignment: np.ndarray, table: Table, way_o
         raise UserError(
             f"{path}: {table.data.group} {name} is in folds {twice['fold'][0]} and {twice['fold'][1]}. {way_out}"
         )
+
+
+def saved() -> list[Path]:
+    """List the fold files that foldline has named."""
+    folders = (files.home() / "folds", files.runs() / "folds")
+    return sorted(path for folder in folders for path in folder.glob("[!.]*-k*-seed*.csv"))
+
+
+def damage(path: Path) -> str:
+    """Return why a fold file does not hold the rows that were written, empty where it does."""
+    try:
+        facts, body = _parts(path)
+    except PermissionError:
+        raise
+    except (OSError, UnicodeDecodeError):
+        return f"{path.name} can't be read"
+    return "" if facts.get("rows") == _text_hash(body) else f"{path.name} does not hold the rows that were written"
+
+
+def _parts(path: Path) -> tuple[dict[str, str], str]:
+    """Read what a fold file's first line says, nothing where that is not a fold file's, and the text of its rows."""
+    head, _, body = path.read_text(encoding="utf-8").partition("\n")
+    words = head.split() if head.startswith(MARK) else []
+    return dict(word.split("=", 1) for word in words if "=" in word), body
 
 
 def _command(config: FoldsConfig, table: Table, name: str) -> str:

@@ -16,6 +16,7 @@ import polars as pl
 
 from foldline.core.errors import UserError, disk_full
 
+ENCRYPTED = 1  # a flag of a zip member
 PANIC = "PanicException"  # of a library written in Rust; it is no Exception, and each library has a class of its own
 
 
@@ -72,6 +73,9 @@ def members(archive: Path) -> list[str]:
             f"data.source: {archive} is a file, but a folder or a .zip is needed. Name the folder it lies in."
         )
     with guarded(archive, way_out="Download it again."), zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            if not member.flag_bits & ENCRYPTED:
+                opened.open(member).close()  # a name damaged in the directory is another one at the file
         return _files_in(opened)
 
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import polars as pl
 
 from foldline.core.errors import UserError, shortened, unknown
-from foldline.data import identity
+from foldline.data import identity, parquet_checksums, row_lengths
 from foldline.data.packed_files import content, guarded, members, reason
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
@@ -137,6 +137,7 @@ def _parquet(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
         places = [list(schema).index(name) for name in wanted]  # by place: polars takes ^x$ and * for patterns
         frame = pl.read_parquet(found, columns=places, glob=False, hive_partitioning=False)
+        parquet_checksums.check(found, places)
     try:
         cast = [frame[name].cast(kind) for name, kind in types.items()]
     except pl.exceptions.InvalidOperationError as error:
@@ -175,6 +176,8 @@ def _csv(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
         if not isinstance(error.__cause__, pl.exceptions.ComputeError):
             raise
         raise _bad_cell(path, found, places, wanted, error) from error.__cause__
+    with guarded(path, rule="is no readable CSV", way_out=_MEND), _opened(found) as stream:
+        row_lengths.check(path, stream, len(header), frame.height)
     frame.columns = list(places.values())
     named = [frame[name] for name in wanted]
     return pl.DataFrame([identity.normal(column) if wanted[column.name] is None else column for column in named])

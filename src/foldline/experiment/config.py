@@ -18,7 +18,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import with_overrides
 from foldline.data import featurize
 from foldline.data.featurize import FeaturesConfig
-from foldline.data.folds import FoldsConfig
+from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_tables

@@ -243,7 +243,8 @@ def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:
     competition = prepared.competition
     loading.print_notes(competition.test, competition.sample, competition.levels, terminal)
     waiting = [cell for cell in plan if not cell.done]
-    begun = sum(checkpoint.is_sound(cell.folder / checkpoint.CHECKPOINT) for cell in waiting)
+    paths = [cell.folder / checkpoint.CHECKPOINT for cell in waiting]
+    begun = sum(path.exists() and not checkpoint.damage(path) for path in paths)
     resumed = f", {begun} of them begun: from the last checkpoint on" if begun else ""
     terminal.say(f"cells: {len(plan)}, {len(plan) - len(waiting)} finished, {len(waiting)} to train{resumed}")
     for line in _reasons(waiting):

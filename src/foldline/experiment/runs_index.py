@@ -215,15 +215,19 @@ def is_latest(folder: Path) -> bool:
 def note_cells(folder: Path, keys: Iterable[str]) -> None:
     """Append the cells that a search, an ablation or a study uses to its list; several workers may do so at once."""
     new = sorted(set(keys) - noted_cells(folder))
+    if not new:
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / CELLS_FILE).open("ab", buffering=0) as stream:  # one write: lines of two workers do not mix
-        stream.write("".join(f"{key}\n" for key in new).encode())
+    path = folder / CELLS_FILE
+    cut_off = path.is_file() and not path.read_bytes().endswith(b"\n")  # else the first key would go on its last line
+    with path.open("ab", buffering=0) as stream:  # one write: lines of two workers do not mix
+        stream.write("".join(["\n" * cut_off, *(f"{key}\n" for key in new)]).encode())
 
 
 def noted_cells(folder: Path) -> set[str]:
     """Read the keys that `note_cells` wrote there."""
     path = folder / CELLS_FILE
-    return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
+    return set(path.read_text(encoding="utf-8", errors="replace").split()) if path.is_file() else set()
 
 
 def cells_needed(keys: Iterable[str]) -> set[str]:

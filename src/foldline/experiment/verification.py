@@ -1,62 +1,116 @@
-"""Compare everything under runs/ with its checksums: `doctor --verify`. Reads all of it; changes nothing."""
+"""Compare all that is stored with its checksums: `doctor --verify`. Reads all of it; changes nothing.
+
+Beside what lies under runs/ these are the committed fold files, and the submissions that the ledger knows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from foldline.core import artefacts, files
-from foldline.data import store
+from foldline.core.errors import UserError
+from foldline.data import exact_rows, folds, store
 from foldline.fit import checkpoint
-from foldline.run import cells
+from foldline.run import cells, ledger
+
+RECORDS = ("experiment.json", "made.json", "blend.json", "ablation.json", "study.json")  # in a folder runs/NAME/HASH
+Check = tuple[Path, Callable[[], str]]  # file or folder, and what says why it is damaged
 
 
 @dataclass
 class Verified:
-    """What was found under runs/."""
+    """What was found."""
 
-    checked: int = 0  # marks, records and checkpoints
+    checked: int = 0  # marks, records, checkpoints, fold files and submissions
     unchecked: int = 0  # of them, those of an older version, which stored no checksums
     damaged: dict[Path, str] = field(default_factory=dict)  # file or folder -> what is wrong with it
 
 
 def verify(on_progress: Callable[[int, int], None]) -> Verified:
     """Check all that is stored. on_progress: called with (checked, all)."""
-    found, marks = Verified(), list(_marks())
-    for number, (what, mark) in enumerate(marks):
-        why = _damage(mark)
+    found = Verified()
+    checks: list[Check] = [*_cells(), *_folders(), *_records(), *_submissions()]
+    checks += [(path, partial(folds.damage, path)) for path in folds.saved()]
+    for number, (what, damage) in enumerate(checks):
+        why = damage()
         found.checked += 1
         if why == artefacts.NO_MARK:
             found.unchecked += 1
         elif why:
             found.damaged[what] = why
-        on_progress(number + 1, len(marks))
+        on_progress(number + 1, len(checks))
     return found
 
 
-def _damage(mark: Path) -> str:
-    if mark.name == checkpoint.CHECKPOINT:
-        return "" if checkpoint.is_sound(mark) else f"{mark.name} does not hold the bytes that were written"
-    return artefacts.damage(mark)
-
-
-def _marks() -> Iterator[tuple[Path, Path]]:
-    """List each stored thing with the mark that vouches for it. Folders whose mark is lost are among them."""
-    runs = files.runs()
-    for folder in sorted((runs / "cells").glob("[!.]*/")):
+def _cells() -> Iterator[Check]:
+    """List checkpoints, finished cells, and what they have predicted of test tables."""
+    for folder in sorted((files.runs() / "cells").glob("[!.]*/")):
         if (folder / checkpoint.CHECKPOINT).exists():
-            yield folder, folder / checkpoint.CHECKPOINT
-        elif not (folder / cells.DONE).exists():
-            continue  # not finished: it is trained from the beginning
-        else:
-            yield folder, folder / cells.DONE
+            yield folder, partial(checkpoint.damage, folder / checkpoint.CHECKPOINT)
+        if not (folder / cells.DONE).exists():
+            continue  # not finished: it goes on from its checkpoint, or is trained from the beginning
+        yield folder, partial(artefacts.damage, folder / cells.DONE)
         older = cells.has_no_checksums(folder)
-        for path in () if older else sorted(folder.glob("test-*.npy")):
-            yield path, path.with_suffix(".json")
+        for path in sorted(folder.glob("test-*.npy")):
+            mark = path.with_suffix(".json")
+            if mark.exists() or not older:
+                yield path, partial(artefacts.damage, mark)
+
+
+def _folders() -> Iterator[Check]:
+    """List stores, simulated data, members from outside, exact rows and probes. Some may have lost their mark."""
+    runs = files.runs()
     for name, mark in (("store", store.MARK), ("data", artefacts.CHECKSUMS), ("outside", artefacts.CHECKSUMS)):
-        yield from ((folder, folder / mark) for folder in sorted((runs / name).glob("[!.]*/")))
-    yield from ((path, path.with_suffix(".json")) for path in sorted((runs / "exact").glob("[!.]*.parquet")))
-    yield from ((path, path) for path in sorted((runs / "probes").glob("[!.]*.json")))
-    for name in ("experiment.json", "made.json"):
-        yield from ((path, path) for path in sorted(runs.glob(f"*/[!.]*/{name}")) if not path.parent.is_symlink())
+        for folder in sorted((runs / name).glob("[!.]*/")):
+            yield folder, partial(artefacts.damage_of_folder, folder, mark)
+    for path in sorted((runs / "exact").glob("[!.]*.parquet")):
+        yield path, partial(exact_rows.damage, path)
+    for path in sorted((runs / "probes").glob("[!.]*.json")):
+        yield path, partial(artefacts.damage, path)
+
+
+def _records() -> Iterator[Check]:
+    """List the records of experiments, searches, ablations and studies."""
+    for name in RECORDS:
+        for path in sorted(files.runs().glob(f"*/[!.]*/{name}")):
+            if not path.parent.is_symlink():
+                yield path, partial(artefacts.damage, path)
+
+
+def _submissions() -> list[Check]:
+    """List the submissions, in experiments' folders and under submissions/, whose hash stands in a ledger."""
+    try:
+        rows = [row for simulated in (False, True) for row in ledger.entries(ledger.ledger_path(simulated))]
+    except UserError:  # a table of other columns: `doctor` says so
+        return []
+    drafts = [path for name in ("submission.csv", "infer-*.csv") for path in files.runs().glob(f"*/[!.]*/{name}")]
+    copies = (files.home() / "submissions").glob("*.csv")
+    known = [(path, _hashes(path, rows)) for path in sorted([*drafts, *copies]) if not path.parent.is_symlink()]
+    # The ledger holds equal submissions of two experiments once: a file with any hash of it is as it was written.
+    every = {row["sha256"] for row in rows}
+    return [(path, partial(_damage_of_submission, path, every)) for path, hashes in known if hashes]
+
+
+def _hashes(path: Path, rows: list[dict[str, str]]) -> set[str]:
+    """Collect the hashes that a submission may have by the ledgers; none where they don't know it."""
+    if path.parent.name == "submissions":  # CONFIG-HASH.csv
+        start = path.stem.rpartition("-")[2]
+        return {row["sha256"] for row in rows if len(start) == 8 and row["sha256"].startswith(start)}
+    own = [row for row in rows if (row["config"], row["experiment"]) == (path.parent.parent.name, path.parent.name)]
+    if path.name != "submission.csv":
+        return {row["sha256"] for row in own if path.name == f"infer-{row['test']}.csv"}
+    # A line of a file that `infer` has written says nothing of a submission that the gate has refused.
+    return {row["sha256"] for row in own if not path.with_name(f"infer-{row['test']}.csv").exists()}
+
+
+def _damage_of_submission(path: Path, hashes: set[str]) -> str:
+    try:
+        same = files.sha256(path) in hashes
+    except PermissionError:
+        raise
+    except OSError:
+        return f"{path.name} can't be read"
+    return "" if same else f"{path.name} is not the file whose hash stands in the ledger"

@@ -23,6 +23,7 @@ from foldline.core import artefacts, files
 from foldline.data.metrics import MetricChoice
 from foldline.data.store import open_store
 from foldline.fit import boosting_cell, trainer
+from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
@@ -136,8 +137,8 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do: the cell is trained and the test table predicted."""
-        if self.force:
+        """Whether nothing is left to do: the cell is trained, its checkpoint removed, and the test table predicted."""
+        if self.force or (self.cell.folder / CHECKPOINT).exists():
             return False
         if not self.cell.done or self.test is None:
             return self.cell.done

@@ -12,14 +12,13 @@ import queue
 import signal
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from foldline.core import artefacts, interrupt
-from foldline.core.errors import TryAgain, UserError, disk_full
+from foldline.core.errors import TryAgain, UserError, from_worker
 from foldline.run import cell_training
 from foldline.run.cells import Job
 
@@ -199,12 +198,10 @@ def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None 
             take_turns(jobs(), together, report)
     except KeyboardInterrupt:
         return
-    except Exception as error:
-        if isinstance(error, UserError | PermissionError) or disk_full(error):
-            events.put((0, "error", {"error": error}))  # the user can correct it: the command line prints it
-            return
-        text = "".join(traceback.format_exception(error))
-        events.put((0, "error", {"error": RuntimeError(f"A worker failed:\n{text}")}))
+    except SystemExit:
+        raise
+    except BaseException as error:  # a panic in a library's Rust code is no Exception
+        events.put((0, "error", {"error": from_worker(error)}))
 
 
 def die_with_parent() -> None:

@@ -19,7 +19,7 @@ import polars as pl
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data import identity, known_start
-from foldline.data.folds import FoldsConfig
+from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 from foldline.experiment import preparation
 from foldline.experiment.config import Config, without_outside_members

@@ -10,18 +10,21 @@ The last two need the libraries of the extra `storage` in pyproject.toml: FOLDLI
 
 Optuna's own file locks are files: a process killed while it holds one blocks all others for 30 s, and a half-written
 line at the journal's end makes the whole study unreadable. The lock here is the kernel's, which frees it when its
-holder dies, and whoever takes it removes a half-written line.
+holder dies, and whoever takes it removes a half-written line. Each line holds a checksum of its own, which is compared
+when the journal is opened: a score in which a bit has flipped would else be believed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 import time
 import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -29,11 +32,13 @@ from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBSt
 from optuna.storages.journal import JournalFileBackend
 
 from foldline.core import files, own_files
+from foldline.core.artefacts import Damaged
 from foldline.core.errors import UserError
 from foldline.evidence.tuning import storage_retries
 
 NEEDS = {"postgresql": "psycopg", "grpc": "grpc"}  # scheme -> the module it needs
 TRIES = 4  # to open a database: of two processes that create its tables at the same time, one fails
+CHECKSUM = "sum"  # key of a line of a journal; lines of older versions have none, nor those that Optuna itself writes
 JOURNAL_MARK = b'{"op_code"'  # Optuna's first bytes; a lock on another file would cut off its last line
 CONNECT_S = 10.0  # longest wait for a gRPC proxy
 
@@ -100,6 +105,50 @@ class KernelLock:
             stream.truncate(at)
 
 
+class Journal(JournalFileBackend):  # type: ignore[misc]
+    """Optuna's journal, with a checksum in each line."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append events, a line each."""
+        super().append_logs([{**log, CHECKSUM: _sum(log)} for log in logs])
+
+
+def _sum(log: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(log).encode()).hexdigest()[:16]
+
+
+def refuse_damaged(path: Path) -> None:
+    """Compare each line of a journal with its checksum; a half-written last line is no damage.
+
+    Raises:
+        Damaged: naming the first line that is not what was written.
+    """
+    sealed = False
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.endswith(b"\n"):
+                return
+            known, sound = _checked(line)
+            if not sound or (sealed and not known):
+                raise Damaged(
+                    f"{path} is damaged: line {number} is not what was written. Move it away and run the same command "
+                    "again: the search begins anew, and finished cells are used again."
+                )
+            sealed = sealed or known
+
+
+def _checked(line: bytes) -> tuple[bool, bool]:
+    """Whether a line has a checksum, and whether it is what was written, as far as that can be known."""
+    try:
+        log = json.loads(line)
+    except (ValueError, RecursionError):
+        return False, False
+    if not isinstance(log, dict):
+        return False, False
+    known = log.pop(CHECKSUM, None)
+    return known is not None, known is None or known == _sum(log)
+
+
 def _byte(stream: IO[bytes], at: int) -> bytes:
     stream.seek(at)
     return stream.read(1)
@@ -107,10 +156,11 @@ def _byte(stream: IO[bytes], at: int) -> bytes:
 
 def _journal(path: Path) -> BaseStorage:
     way_out = "Name another one with tune.storage=PATH."
-    own_files.require_own(path, own_files.begins_with(path, JOURNAL_MARK), "a journal", way_out)
+    own_files.require_own(path, lambda: own_files.begins_with(path, JOURNAL_MARK), "a journal", way_out)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=KernelLock(path)))
+    refuse_damaged(path)
+    return JournalStorage(Journal(str(path), lock_obj=KernelLock(path)))
 
 
 def _need(scheme: str) -> None:

@@ -11,15 +11,14 @@ import multiprocessing
 import multiprocessing.connection
 import signal
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 
-from foldline.core import interrupt
-from foldline.core.errors import UserError, disk_full
+from foldline.core import artefacts, interrupt
+from foldline.core.errors import UserError, from_worker
 from foldline.evidence.tuning.trial_queue import TrialQueue, seconds_a_trial
 from foldline.evidence.tuning.trial_runner import TrialRunner
 from foldline.evidence.tuning.tuning_file import Search
@@ -136,9 +135,8 @@ class _WorkerPool:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it: the parent alone handles Ctrl-C
         for _ in range(count):
             receiver, sender = self.context.Pipe(duplex=False)
-            process = self.context.Process(
-                target=_worker_main, args=(sender, self.search, self.limit, self.open_tracker), daemon=True
-            )
+            given = (sender, self.search, self.limit, self.open_tracker, artefacts.checked())
+            process = self.context.Process(target=_worker_main, args=given, daemon=True)
             process.start()
             sender.close()  # so that reading ends when the worker does
             self.pipes[process] = receiver
@@ -164,15 +162,21 @@ class _WorkerPool:
             process.kill()
 
 
-def _worker_main(pipe: Any, search: Search, limit: TimeLimit, open_tracker: OpenTracker) -> None:
-    """Run a spawned worker; an exception goes through the pipe."""
+def _worker_main(
+    pipe: Any, search: Search, limit: TimeLimit, open_tracker: OpenTracker, checked: artefacts.Seen
+) -> None:
+    """Run a spawned worker; an exception goes through the pipe.
+
+    checked: what the parent has compared with its checksums.
+    """
     executors.die_with_parent()
+    artefacts.trust(checked)
     try:
         with interrupt.deferred(signal.SIGTERM):
             run_worker(search, limit, lambda: None, open_tracker)
     except KeyboardInterrupt:
         return
-    except Exception as error:
-        expected = isinstance(error, UserError | PermissionError) or disk_full(error)
-        text = "".join(traceback.format_exception(error))
-        pipe.send(error if expected else RuntimeError(f"A worker failed:\n{text}"))
+    except SystemExit:
+        raise
+    except BaseException as error:  # a panic in a library's Rust code is no Exception
+        pipe.send(from_worker(error))

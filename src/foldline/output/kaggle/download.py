@@ -7,6 +7,7 @@ a file that is not, or no longer, what a download wrote is never overwritten.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import zipfile
 import zlib
@@ -19,6 +20,7 @@ from foldline.core.errors import UserError
 from foldline.output.kaggle.service import Service
 
 NOTE = "download.json"
+NO_PLACE = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # for a file of that name
 DRAFT = ".download"  # folder of what is being fetched, inside the target
 
 
@@ -81,6 +83,7 @@ def unpack(archive: Path, folder: Path, known: dict[str, Any]) -> tuple[dict[str
     try:
         with zipfile.ZipFile(archive) as opened:
             packed = [info for info in opened.infolist() if not info.is_dir()]
+            _refuse_shared_places(folder, packed)
             for info in packed:
                 _require_own(_inside(folder, info.filename), info, known)
             for info in packed:
@@ -89,22 +92,43 @@ def unpack(archive: Path, folder: Path, known: dict[str, Any]) -> tuple[dict[str
     except UserError:
         raise
     except Exception as error:  # a damaged member raises what its own unpacker raises: zlib, bz2, lzma, ...
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the archive
+        if isinstance(error, OSError) and error.errno in NO_PLACE:
+            raise UserError(
+                f"{error.filename} can't be written ({error.strerror}). Unpack {archive} by hand into another folder."
+            ) from error
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of the disk, not of the archive
             raise
         archive.unlink()
         raise UserError(f"{archive} is damaged ({error}). It was removed; run the same command again.") from error
     return {info.filename: info.file_size for info in packed}, {info.filename: info.CRC for info in packed}
 
 
+def _refuse_shared_places(folder: Path, packed: list[zipfile.ZipInfo]) -> None:
+    """Refuse an archive with two files for one place, or one inside another: the last would silently win."""
+    places: dict[Path, str] = {}
+    for info in packed:
+        place = _inside(folder, info.filename)
+        if place in places or place == folder.resolve():
+            other = places.get(place, "the folder itself")
+            raise UserError(
+                f"An archive's files must each have a place of their own, but {info.filename!r} would lie where "
+                f"{other!r} does. Unpack it by hand."
+            )
+        places[place] = info.filename
+    within = next((place for place in places if not places.keys().isdisjoint(place.parents)), None)
+    if within is not None:
+        raise UserError(f"An archive's file can't lie in another one, but {places[within]!r} does. Unpack it by hand.")
+
+
 def _require_own(path: Path, info: zipfile.ZipInfo, known: dict[str, Any]) -> None:
     """Refuse to overwrite a file that is neither the archive's nor as the download before has written it."""
-    if not path.is_file():
-        own = False  # a folder, or nothing
-    elif path.stat().st_size not in (info.file_size, known.get("files", {}).get(info.filename)):
-        own = False
-    else:
-        noted = known.get("crc32", {}).get(info.filename)
-        own = _crc32(path) in (info.CRC, noted) or (noted is None and info.filename in known.get("files", {}))
+    noted = known.get("crc32", {}).get(info.filename)
+
+    def own() -> bool:
+        if not path.is_file() or path.stat().st_size not in (info.file_size, known.get("files", {}).get(info.filename)):
+            return False
+        return _crc32(path) in (info.CRC, noted) or (noted is None and info.filename in known.get("files", {}))
+
     way_out = "Move it away, or name another folder: ./run.sh download COMPETITION FOLDER"
     own_files.require_own(path, own, "a downloaded file", way_out)
 

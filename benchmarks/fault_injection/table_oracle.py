@@ -1,0 +1,181 @@
+"""What a table holds, by readers that foldline does not use: Python's csv and float, and pyarrow.
+
+`expected` says what foldline must have if it accepts the three tables: values bit by bit, every row, in its order. It
+raises Refused where they can't mean anything, or break a rule that docs/how-to/own-competition.md states.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+import re
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from foldline.data.roles import DataConfig
+
+Columns = dict[str, list[Any]]  # role -> a value a row, in the file's order
+
+
+class Refused(Exception):
+    """There is no right reading of it."""
+
+
+def of_csv(path: Path, wanted: list[str]) -> Columns:
+    """Read the wanted columns of a CSV file, plain or packed, as texts."""
+    text = _unpacked(path).decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except csv.Error as error:
+        raise Refused(str(error)) from error
+    if len(rows) < 2:
+        raise Refused("no rows")
+    header, body = rows[0], rows[1:]
+    if any(header.count(name) != 1 for name in wanted):
+        raise Refused("a column is not there once")
+    places = [header.index(name) for name in wanted]
+    if any(len(row) != len(header) for row in body):
+        raise Refused("a row of another length")
+    return {name: [row[place] for row in body] for name, place in zip(wanted, places, strict=True)}
+
+
+def _unpacked(path: Path) -> bytes:
+    raw = path.read_bytes()
+    try:
+        if path.suffix == ".gz":
+            return gzip.decompress(raw)
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+                (name,) = archive.namelist()
+                return archive.read(name)
+    except Exception as error:
+        raise Refused(str(error)) from error
+    return raw
+
+
+def of_parquet(path: Path, wanted: list[str]) -> Columns:
+    """Read the wanted columns of a Parquet file by pyarrow, as Python's values."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        if any(file.schema_arrow.names.count(name) != 1 for name in wanted):
+            raise Refused("a column is not there once")
+        table = file.read(columns=wanted)  # damage in a column that nobody reads changes nothing
+        table.validate(full=True)
+        found = {name: table.column(name) for name in wanted}
+        odd = [name for name, column in found.items() if pa.types.is_temporal(column.type)]
+        if odd:
+            raise Refused(f"times in {odd}")
+        return {name: column.to_pylist() for name, column in found.items()}
+    except Refused:
+        raise
+    except Exception as error:
+        raise Refused(f"{type(error).__name__}: {error}") from error
+
+
+def parquet_answer(given: tuple[Path, list[str]]) -> Columns | str:
+    """Return what `of_parquet` does, or why it refuses: in a child, because a damaged file may end pyarrow."""
+    try:
+        return of_parquet(*given)
+    except Refused as error:
+        return str(error)
+
+
+def number(value: Any) -> float:
+    """Return a value as a finite number."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Refused(f"{value!r} is no number") from error
+    if not math.isfinite(found):
+        raise Refused(f"{value!r} is not finite")
+    return found
+
+
+def name(value: Any) -> str:
+    """Return a name of a row or a series in its one form: spaces around it and .0 behind a whole number are nothing."""
+    if isinstance(value, float):
+        value = number(value)
+        value = str(int(value)) if value.is_integer() and abs(value) < 2**63 else repr(value)
+    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    text = text.strip()
+    if value is None or not text:
+        raise Refused("a name is missing")
+    return text.split(".")[0] if re.fullmatch(r"(0|-?[1-9][0-9]*)\.0+", text) else text
+
+
+def bits(values: list[float]) -> bytes:
+    """Return the bits of numbers."""
+    return struct.pack(f"{len(values)}d", *values)
+
+
+def in_series(columns: Columns, key: str) -> list[int]:
+    """Return the rows' places with each series' rows together, series in the order in which they first come."""
+    first: dict[str, list[int]] = {}
+    for row, value in enumerate(columns[key]):
+        first.setdefault(name(value), []).append(row)
+    return [row for rows in first.values() for row in rows]
+
+
+def difference(found: dict[str, Any], table: Columns, data: DataConfig, labelled: bool) -> str:
+    """Say how a table that foldline has read differs from what it holds; empty where it does not.
+
+    Raises:
+        Refused: it should not have been read.
+    """
+    places = in_series(table, data.key)
+    if found["file_rows"] not in (None, places) or (found["file_rows"] is None and places != sorted(places)):
+        return f"rows come from {found['file_rows']}, not from {places}"
+    for column in (data.id, data.key):
+        expected = [name(table[column][row]) for row in places]
+        if (got := [str(value) for value in found[column]]) != expected:
+            return _first(column, got, expected)
+    if len({name(value) for value in table[data.id]}) < len(places):
+        raise Refused("two rows of one id")
+    for column in (data.order, *data.inputs, *(data.target if labelled else ())):
+        numbers = [number(table[column][row]) for row in places]
+        if len(found[column]) != len(numbers) or bits(found[column]) != bits(numbers):
+            return _first(column, found[column], numbers)
+    for column in data.static:
+        if text := _of_static(column, found[column], [table[column][row] for row in places]):
+            return text
+    _refuse_bad_series(found, data)
+    scored = [value == 0.0 for value in found["coasting"]]
+    return "" if found["scored"] == scored else _first("scored", found["scored"], scored)
+
+
+def _of_static(column: str, got: list[Any], held: list[Any]) -> str:
+    """Compare a static column: numbers or texts, and as many different values as the file prints."""
+    if any(value is None for value in held):
+        raise Refused("a static value is missing")
+    texts = [("true" if value else "false") if isinstance(value, bool) else str(value) for value in held]
+    if isinstance(got[0], str):
+        return "" if got == texts else _first(column, got, texts)
+    numbers = [number(value) for value in held]
+    if [float(value) for value in got] != numbers or (
+        all(isinstance(value, str) for value in held) and len(set(got)) != len({name(text) for text in texts})
+    ):
+        return _first(column, got, texts)
+    return ""
+
+
+def _refuse_bad_series(found: dict[str, Any], data: DataConfig) -> None:
+    for row in range(1, len(found[data.key])):
+        if found[data.key][row] == found[data.key][row - 1]:
+            if not found[data.order][row] > found[data.order][row - 1]:
+                raise Refused("time does not increase")
+            if any(found[column][row] != found[column][row - 1] for column in data.static):
+                raise Refused("a static column changes")
+
+
+def _first(column: str, got: list[Any], expected: list[Any]) -> str:
+    pairs = list(zip(got, expected, strict=False))
+    row = next((row for row, (one, other) in enumerate(pairs) if repr(one) != repr(other)), len(pairs))
+    shown = [repr(values[row]) if row < len(values) else "nothing" for values in (got, expected)]
+    return f"{column}, row {row} of {len(expected)}: {shown[0]}, but the file holds {shown[1]} ({len(got)} rows read)"

@@ -1,0 +1,135 @@
+"""Which series goes into which fold: series of one group stay together, strata are spread evenly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from foldline.core.errors import UserError, shortened
+from foldline.data.table import Table
+from foldline.data.task import WITH_LABELS
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldsConfig:
+    """[folds]: how series are assigned to folds."""
+
+    kind: Literal["group", "stratified-group"] = "group"
+    k: int = 5
+    seed: int = 0
+    file: str = ""  # path of the fold file; empty: under folds/, named after the config and the keys above
+    # Static columns; empty: the label of a series where that is the target, else all static columns (stratified-group).
+    strata: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.k < 2:
+            raise ValueError(
+                f"k must be at least 2, because a fold is scored by models fitted on the others, but is {self.k}"
+            )
+        if not 0 <= self.seed < 2**32:  # as scikit-learn takes them
+            raise ValueError(f"seed must be at least 0 and below 2^32, but is {self.seed}")
+
+
+def assign(config: FoldsConfig, table: Table) -> np.ndarray:
+    """Draw the fold of each series of a table, (N,) int64.
+
+    Raises:
+        UserError: there are fewer series with scored rows, or groups, than folds, or no stratum is large enough.
+    """
+    keys, strata, has_scored = table.keys, np.asarray(strata_of(config, table)), has_scored_rows(table)
+    scored = np.count_nonzero(has_scored)
+    if config.k > scored:
+        only = "" if scored == len(keys) else f", {scored} of them with scored rows"
+        raise UserError(
+            f"folds.k = {config.k} must not exceed the number of series with scored rows, but {table.path} has "
+            f"{len(keys)} series{only}."
+        )
+    assignment = np.empty(len(keys), dtype=np.int64)
+    assignment[has_scored] = _assign(config, strata[has_scored], table.groups[has_scored], table)
+    assignment[~has_scored] = _in_turn(config, strata[~has_scored])
+    if table.data.group:
+        _keep_groups_together(assignment, has_scored, table.groups)
+    return assignment
+
+
+def has_scored_rows(table: Table) -> np.ndarray:
+    """Return which series the metric counts, (N,) bool."""
+    first = np.cumsum(table.answers_of_series) - table.answers_of_series
+    return np.asarray(np.add.reduceat(table.scored, first, dtype=np.int64) > 0)
+
+
+def _in_turn(config: FoldsConfig, strata: np.ndarray) -> np.ndarray:
+    """Assign series to the folds in turn, stratum after stratum, in a drawn order: (n,) int64. strata: (n,) texts."""
+    drawn = np.random.default_rng(config.seed).permutation(len(strata))
+    order = drawn[np.argsort(strata[drawn], kind="stable")]
+    assignment = np.empty(len(strata), dtype=np.int64)
+    assignment[order] = np.arange(len(strata)) % config.k
+    return assignment
+
+
+def _keep_groups_together(assignment: np.ndarray, has_scored: np.ndarray, groups: np.ndarray) -> None:
+    """Put series without scored rows into the fold of their group, in place."""
+    fold_of_group = dict(zip(groups[has_scored].tolist(), assignment[has_scored].tolist(), strict=True))
+    for place in np.flatnonzero(~has_scored):
+        assignment[place] = fold_of_group.setdefault(int(groups[place]), int(assignment[place]))
+
+
+def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, table: Table) -> np.ndarray:
+    """Draw the fold of each series, (n,) int64. strata: (n,) texts; groups: (n,) numbers, none of which is split."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # slow import, and only making folds needs it
+
+    count = len(np.unique(groups))
+    if count < config.k:
+        raise UserError(
+            f"folds.k = {config.k} must not exceed the number of groups with scored rows, but {table.path} has {count} "
+            f"{table.data.group}s. Take fewer folds."
+        )
+    if config.kind == "group":
+        splits = GroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed).split(groups, groups=groups)
+    else:
+        codes = np.unique(strata, return_inverse=True)[1]
+        if np.bincount(codes).max() < config.k:
+            raise UserError(
+                f"folds.kind = 'stratified-group' needs a stratum of at least k = {config.k} series, but the largest "
+                f"has {np.bincount(codes).max()}. Use kind = 'group', fewer folds, or fewer folds.strata."
+            )
+        splitter = StratifiedGroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed)
+        splits = _without_small_class_warning(splitter, groups, codes)
+    assignment = np.empty(len(strata), dtype=np.int64)
+    for fold, (_, held) in enumerate(splits):
+        assignment[held] = fold
+    return assignment
+
+
+def _without_small_class_warning(
+    splitter: object, groups: np.ndarray, codes: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split without scikit-learn's warning that a stratum has fewer series than folds: rare strata are normal here."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(splitter.split(groups, codes, groups))  # type: ignore[attr-defined]
+
+
+def strata_of(config: FoldsConfig, table: Table) -> list[str]:
+    """Join the values of the strata columns to one text per series.
+
+    Raises:
+        UserError: one of them is no static column.
+    """
+    if table.task.on_series and table.data.kind in WITH_LABELS and not config.strata:
+        return table.answers[table.data.target[0]].cast(pl.String).fill_null("").to_list()
+    names = config.strata or table.data.static
+    for name in names:
+        if name not in table.data.static:
+            raise UserError(
+                f"folds.strata must name static columns, but has {name!r}; "
+                f"static columns: {shortened(table.data.static) or 'none'}."
+            )
+    if not names:
+        return [""] * len(table.keys)
+    return table.frame[table.starts].select(pl.concat_str(list(names), separator="|")).to_series().to_list()
