@@ -19,6 +19,7 @@ from foldline.blend.post_processing import PostConfig
 from foldline.data import metrics
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
+from foldline.data.metrics import Metric
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
 from foldline.data.table import Table
@@ -90,29 +91,31 @@ class Result:
         """
         folds = len(next(iter(self.scores.values()))) - 1
         columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
-        columns += [*self._target_columns, "all rows"]
+        columns += [*target_columns(self.targets), "all rows"]
         rows = []
         named = {BASELINE + name: values for name, values in self.baselines.items()} | self.scores
         by_target = {BASELINE + name: values for name, values in self.baselines_by_target.items()} | self.by_target
         for name, (*each, whole) in named.items():
-            values = [*each, *self._target_values(by_target[name]), whole]
+            values = [*each, *target_values(by_target[name], self.rows.metric), whole]
             rows.append([name, *(f"{value:.{digits}f}" for value in values)])
         return columns, rows
 
-    @property
-    def _target_columns(self) -> Sequence[str]:
-        """Columns of single targets: none of one target, three of many, which would be a letter wide."""
-        if len(self.targets) < 2:
-            return ()
-        return self.targets if len(self.targets) <= MOST_TARGETS else SUMMARY_OF_TARGETS
 
-    def _target_values(self, scores: list[float]) -> list[float]:
-        if len(self.targets) < 2:
-            return []
-        if len(self.targets) <= MOST_TARGETS:
-            return scores
-        ordered = sorted(scores, key=self.rows.metric.cost)
-        return [float(np.mean(scores)), ordered[0], ordered[-1]]
+def target_columns(targets: Sequence[str]) -> Sequence[str]:
+    """Name the columns of single targets: none of one target, three of many, which would be a letter wide."""
+    if len(targets) < 2:
+        return ()
+    return targets if len(targets) <= MOST_TARGETS else SUMMARY_OF_TARGETS
+
+
+def target_values(scores: Sequence[float], metric: Metric) -> Sequence[float]:
+    """Return what stands in the columns of single targets. scores: (K,) of each target."""
+    if len(scores) < 2:
+        return ()
+    if len(scores) <= MOST_TARGETS:
+        return scores
+    ordered = sorted(scores, key=metric.cost)
+    return [float(np.mean(scores)), ordered[0], ordered[-1]]
 
 
 def combine(
