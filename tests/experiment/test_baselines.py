@@ -32,7 +32,9 @@ KINDS = {  # kind -> metric, target columns
 SERIES, STEPS, FOLDS = 30, 12, 3
 
 
-def answers(kind: str = "regression", level: str = "step", observed: int = 0, **changed: Any) -> ScoredAnswers:
+def answers(
+    kind: str = "regression", level: str = "step", observed: int = 0, static: tuple[str, ...] = ("s",), **changed: Any
+) -> ScoredAnswers:
     """Thirty series of twelve steps in three folds. changed: columns of the frame."""
     rng = np.random.default_rng(0)
     height, metric = SERIES * STEPS, changed.pop("metric", KINDS[kind][0])
@@ -48,7 +50,7 @@ def answers(kind: str = "regression", level: str = "step", observed: int = 0, **
         "b": rng.integers(0, 2, height),
     }
     data = DataConfig(
-        id="id", key="key", order="t", inputs=("x",), static=("s",), target=KINDS[kind][1], kind=kind,  # type: ignore[arg-type]
+        id="id", key="key", order="t", inputs=("x",), static=static, target=KINDS[kind][1], kind=kind,  # type: ignore[arg-type]
         level=level, metric=metric, observed=observed,  # type: ignore[arg-type]
     )  # fmt: skip
     classes = {"binary": (0, 1), "multiclass": (0, 1, 2), "ordinal": (0, 1, 2)}.get(kind, ())
@@ -145,6 +147,12 @@ def test_a_line_is_found() -> None:
     values = baselines.out_of_fold(BASELINES["linear"], straight)
     inner = np.abs(straight.rows.y) < 3  # beyond the range of the other folds it is clipped
     np.testing.assert_allclose(values[inner], straight.rows.y[inner], rtol=0.05, atol=0.05)
+
+
+def test_without_static_columns_there_is_no_group_mean_but_a_line() -> None:
+    for level in ("step", "series"):
+        found = answers(level=level, static=())
+        assert list(baselines.predictions(found.table, found.rows)) == ["constant", "linear"]
 
 
 def test_classes_that_follow_the_inputs_are_found_from_few_values_a_series() -> None:

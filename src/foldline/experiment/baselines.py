@@ -102,7 +102,7 @@ def _cost(rows: BlendRows, values: np.ndarray) -> float:
 def fitted_constant(answers: ScoredAnswers, inside: np.ndarray) -> np.ndarray:
     """Return the best constant outside the fold, (K,): mean or median, shares of classes, a rank."""
     truth = answers.rows.y[inside]
-    candidates = [truth.mean(axis=0)]
+    candidates = [np.asarray(truth.mean(axis=0))]
     if answers.rows.kind == "regression":
         candidates.append(np.median(truth, axis=0))
     elif answers.rows.kind == "ordinal":
@@ -118,7 +118,7 @@ def _constant(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> n
 
 
 def _repeat(value: np.ndarray, at: np.ndarray) -> np.ndarray:
-    return np.tile(value, (len(at), 1))
+    return np.asarray(np.tile(value, (len(at), 1)))
 
 
 def _last_known(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -41,10 +41,10 @@ class Inputs:
             statistics = [pl.all().exclude("series").mean(), pl.all().exclude("series").std(ddof=0).name.suffix(" std")]
             grouped = frame.with_columns(series=series).group_by("series", maintain_order=True).agg(statistics)
             frame, series = grouped.drop("series"), np.arange(len(table.lengths))
-        first = table.frame[table.starts].select(pl.col(table.data.static).cast(pl.String))
-        columns = [first[name] == level for name in table.data.static for level in _levels(first[name])]
-        one_hot = np.stack([column.fill_null(False).to_numpy() for column in columns], axis=1) if columns else None
-        return Inputs(frame, np.zeros((len(table.lengths), 0), bool) if one_hot is None else one_hot, series)
+        first = [table.frame[name].gather(table.starts).cast(pl.String) for name in table.data.static]
+        columns = [(column == level).fill_null(False) for column in first for level in _levels(column)]
+        none = np.zeros((len(table.lengths), 0), dtype=bool)
+        return Inputs(frame, np.column_stack([none, *(column.to_numpy() for column in columns)]), series)
 
     @property
     def width(self) -> int:

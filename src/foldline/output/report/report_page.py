@@ -10,6 +10,7 @@ from foldline.core import artefacts, files, pages
 from foldline.core.console import Terminal
 from foldline.experiment import runs_index
 from foldline.output.report import (
+    baseline_section,
     blend_section,
     classes_section,
     curves_section,
@@ -28,6 +29,7 @@ def html(report: ReportData) -> str:
     again = pages.reproduction(provenance.command, provenance.environment, {"resolved config": config.tables()})
     sections = [
         ("Scores", score_section.by_fold(report)),
+        ("Baselines", baseline_section.comparison(report)),
         ("Confusion", classes_section.confusions(report)),
         ("Labels" if report.kind == "multilabel" else "Classes", classes_section.by_class(report)),
         ("Thresholds", curves_section.thresholds(report)),
