@@ -40,7 +40,10 @@ class Run:
     @property
     def workers(self) -> list[psutil.Process]:
         """The processes that it has spawned; multiprocessing's own helper aside."""
-        started = psutil.Process(self.child.pid).children()
+        try:
+            started = psutil.Process(self.child.pid).children()
+        except psutil.NoSuchProcess:  # it has ended: `until` says what it has printed
+            return []
         return [child for child in started if "spawn_main" in self._command(child)]
 
     @staticmethod
