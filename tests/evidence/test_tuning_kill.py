@@ -35,7 +35,9 @@ class Run:
     """`tune search` in a process group of its own, forked from a process that has imported everything."""
 
     def __init__(self, home: Path, words: list[str]) -> None:
-        self.child = children.start_foldline(home, "tune", "search", *words, environment=os.environ)
+        self.child = children.start_foldline(
+            home, "tune", "search", *words, environment=os.environ, spawned_workers=True
+        )
 
     @property
     def workers(self) -> list[psutil.Process]:
