@@ -108,14 +108,22 @@ class Child:
         return Ended(code, out, err)
 
 
-def start(function: Callable[..., int | None], *given: Any, environment: Mapping[str, str] | None = None) -> Child:
-    """Start a function of a module in a forked process; what it returns is the exit code."""
+def start(
+    function: Callable[..., int | None],
+    *given: Any,
+    environment: Mapping[str, str] | None = None,
+    spawned_workers: bool = False,
+) -> Child:
+    """Start a function of a module in a forked process; what it returns is the exit code.
+
+    spawned_workers: its workers are new Pythons in its process group, as in real runs, not forked like itself.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     folder = tempfile.TemporaryDirectory(prefix="foldline-child-", ignore_cleanup_errors=True)
     for name in ("out", "err"):
         (Path(folder.name) / name).touch()
-    address = workers.server()
+    address = "" if spawned_workers else workers.server()
     process = context.Process(target=_called, args=(function, given, dict(environment or {}), folder.name, address))
     process.start()
     return Child(process, folder)
@@ -129,9 +137,12 @@ def foldline(
         return child.ended(patience_s)
 
 
-def start_foldline(home: Path, *words: str, environment: Mapping[str, str] | None = None) -> Child:
-    """Start one command line of foldline in a home folder."""
-    return start(_verb, list(words), environment={**(environment or {}), "FOLDLINE_HOME": str(home)})
+def start_foldline(
+    home: Path, *words: str, environment: Mapping[str, str] | None = None, spawned_workers: bool = False
+) -> Child:
+    """Start one command line of foldline in a home folder; see `start`."""
+    used = {**(environment or {}), "FOLDLINE_HOME": str(home)}
+    return start(_verb, list(words), environment=used, spawned_workers=spawned_workers)
 
 
 def _verb(words: list[str]) -> int:
@@ -149,7 +160,8 @@ def _called(
     os.environ.update(environment)
     os.chdir(environment.get("FOLDLINE_HOME", to))
     workers.redirect(to)
-    workers.use(server, to)
+    if server:
+        workers.use(server, to)
     try:
         code = int(function(*given) or 0)
     except BaseException:

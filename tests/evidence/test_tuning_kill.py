@@ -35,12 +35,17 @@ class Run:
     """`tune search` in a process group of its own, forked from a process that has imported everything."""
 
     def __init__(self, home: Path, words: list[str]) -> None:
-        self.child = children.start_foldline(home, "tune", "search", *words, environment=os.environ)
+        self.child = children.start_foldline(
+            home, "tune", "search", *words, environment=os.environ, spawned_workers=True
+        )
 
     @property
     def workers(self) -> list[psutil.Process]:
         """The processes that it has spawned; multiprocessing's own helper aside."""
-        started = psutil.Process(self.child.pid).children()
+        try:
+            started = psutil.Process(self.child.pid).children()
+        except psutil.NoSuchProcess:  # it has ended: `until` says what it has printed
+            return []
         return [child for child in started if "spawn_main" in self._command(child)]
 
     @staticmethod

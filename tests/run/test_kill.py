@@ -36,7 +36,9 @@ class Run:
 
     def __init__(self, home: Path, words: list[str]) -> None:
         self.home = home
-        self.child = children.start_foldline(home, "train", "rides", *words, environment=os.environ)
+        self.child = children.start_foldline(
+            home, "train", "rides", *words, environment=os.environ, spawned_workers=True
+        )
 
     def __enter__(self) -> Run:
         self.child.__enter__()
