@@ -118,8 +118,8 @@ def report(name: str, title: str, deltas: Array, excluded: str, score: float, me
     )
     promised = statistical_power.power_of_difference_test(variance, effect, seeds, RULE.alpha)
     print(
-        f"| {name} | {title} | {score:.3f} | {effect:+.4f} | {helps}, {hurts} | {interval(helps + hurts, len(deltas))} | "
-        f"{promised:.0%} | {excluded} |"
+        f"| {name} | {title} | {score:.3f} | {effect:+.4f} | {helps}, {hurts} | "
+        f"{interval(helps + hurts, len(deltas))} | {promised:.0%} | {excluded} |"
     )
 
 
