@@ -96,7 +96,7 @@ def test_a_checkpoint_without_a_hash_is_not_read_and_not_called_damaged(
     (folder / "done.json").unlink()
     tiny.run("train", "rides")
     err = capsys.readouterr().err
-    assert err == f"unchecked: {folder}: it has no checksums; training starts afresh\n"
+    assert tiny.without_baselines(err) == f"unchecked: {folder}: it has no checksums; training starts afresh\n"
     (folder / checkpoint.CHECKPOINT).write_bytes(stored.replace(b"counters", b"coun\xffers"))
     assert checkpoint.damage(folder / checkpoint.CHECKPOINT).endswith("does not hold the bytes that were written")
 

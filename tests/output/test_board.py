@@ -284,3 +284,15 @@ def test_what_real_runs_need_is_kept(trained: Path, capsys: pytest.CaptureFixtur
     assert written.read_bytes() == before
     with (trained / "submissions" / "ledger.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 1
+
+
+def test_a_higher_score_ranks_first_where_it_is_better(home: Path) -> None:
+    """And macro-F1 is not compared with micro-F1."""
+    data = {**DATA, "metric": "f1", "metric_options": {"average": "macro"}}
+    for number, score in enumerate((0.5, 0.75, 0.25)):
+        folder = experiment("songs", number, [score], ["a"], data=data)
+        value = {**files.read_json(folder / "experiment.json"), "higher_is_better": True}
+        files.write_json(folder / "experiment.json", value)
+    experiment("micro", 9, [0.9], ["a"], data={**data, "metric_options": {"average": "micro"}})
+    one, other = board.groups(runs_index.experiments())
+    assert [line.score for line in one.lines] == [0.75, 0.5, 0.25] and [line.score for line in other.lines] == [0.9]

@@ -113,7 +113,7 @@ class Task:
 
     def _codes_of(self, labels: pl.Series, path: Path) -> np.ndarray:
         """Return the place of each label among the classes, (rows, 1) float64; NaN where it is missing."""
-        distinct = labels.unique().drop_nulls()
+        distinct = labels.unique(maintain_order=True).drop_nulls()
         odd = [label for label in distinct.to_list() if str(label) not in self._codes]
         if odd:
             raise UserError(
@@ -126,13 +126,13 @@ class Task:
 
     def _flags(self, values: pl.Series, path: Path) -> np.ndarray:
         """Return 0 or 1 of each value, (rows,) float64; NaN where it is missing."""
-        odd = [value for value in values.unique().drop_nulls().to_list() if value not in FLAGS]
+        odd = [value for value in values.unique(maintain_order=True).drop_nulls().to_list() if value not in FLAGS]
         if odd:
             raise UserError(
                 f"{path}: {values.name!r} must hold 0 and 1, or false and true, because data.kind is 'multilabel', "
                 f"but holds {odd[0]!r}."
             )
-        distinct = values.unique().drop_nulls().to_list()
+        distinct = values.unique(maintain_order=True).drop_nulls().to_list()
         flags = [FLAGS[value] for value in distinct]
         found = values.replace_strict(distinct, flags, default=None, return_dtype=pl.Float64)
         return np.asarray(found.to_numpy())

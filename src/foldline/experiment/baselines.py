@@ -149,7 +149,7 @@ def _group_mean(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) ->
     count = np.bincount(answers.group[inside], minlength=size)[:, None]
 
     def table_of(statistic: pl.Expr) -> np.ndarray:
-        each = known.group_by("group").agg(statistic)
+        each = known.group_by("group", maintain_order=True).agg(statistic)
         values = np.tile(constant, (size, 1))
         values[each["group"].to_numpy()] = each.select(columns).to_numpy()
         return values

@@ -185,17 +185,22 @@ def write(
         "blend": result.blend.to_json(),
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
         "expected": [asdict(target) for target in expected],
-        "scores": [[name, values] for name, values in result.scores.items()],
-        "baselines": [[name, values] for name, values in result.baselines.items()],
+        "scores": [[name, _finite(values)] for name, values in result.scores.items()],
+        "baselines": [[name, _finite(values)] for name, values in result.baselines.items()],
         "best_baseline": result.best_baseline,
         "lost_to_baseline": result.lost,
         "higher_is_better": result.rows.metric.higher_is_better,
-        "interval": [None if np.isnan(end) else end for end in result.interval],
+        "interval": _finite(result.interval),
         "environment": environment(),
     }
     artefacts.write_json(folder / "experiment.json", value)
     files.write_text(folder / "config.toml", tomli_w.dumps(config.tables()))
     files.replace_symlink(folder.parent / "latest", folder)
+
+
+def _finite(values: Sequence[float]) -> list[float | None]:
+    """Return scores as JSON has them: null where a metric is not defined, as an AUC on a fold of one class."""
+    return [None if np.isnan(value) else value for value in values]
 
 
 def environment() -> dict[str, str]:

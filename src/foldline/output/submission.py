@@ -110,7 +110,7 @@ def _written(data: DataConfig, raw: bytes) -> pl.DataFrame:
 
 def _label_problems(task: Task, written: pl.Series, sample: pl.DataFrame | None) -> list[str]:
     known = {str(label) for label in task.classes}
-    odd = [label for label in written.cast(pl.String).unique().to_list() if label not in known]
+    odd = [label for label in written.cast(pl.String).unique(maintain_order=True).to_list() if label not in known]
     problems = [f"{written.name} must hold labels of the training table, but holds {odd[0]!r}"] if odd else []
     if sample is not None and written.cast(pl.String).equals(sample[written.name].cast(pl.String)):
         problems.append(f"{written.name} must not equal the sample submission")

@@ -50,7 +50,8 @@ def whole_groups(context: AuditContext) -> CheckResult:
     if not name:
         return CheckResult("clean", "no group is known: data.group is empty")
     pairs = pl.DataFrame({"group": table.groups, "fold": context.folds.assignment})
-    spread = pairs.group_by("group").agg(pl.col("fold").unique().sort()).filter(pl.col("fold").list.len() > 1)
+    each = pairs.group_by("group", maintain_order=True).agg(pl.col("fold").unique().sort())
+    spread = each.filter(pl.col("fold").list.len() > 1)
     if spread.height:
         first = spread.sort("group").row(0, named=True)
         shown = table.frame[name][int(table.starts[np.flatnonzero(table.groups == first["group"])[0]])]

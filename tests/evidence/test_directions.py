@@ -1,0 +1,153 @@
+"""Evidence follows the metric's direction, and takes metrics that are no mean of losses or lack a score in a fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import searches
+import tiny
+from optuna.trial import TrialState, create_trial
+from tiny_classes import Songs
+
+from foldline.core import files
+from foldline.data.metrics import METRICS, NotScorable, metric
+from foldline.evidence.ablation import bootstrap, significance
+from foldline.evidence.ablation.fold_values import either, fold_values
+from foldline.evidence.ablation.scored_answers import ScoredAnswers
+from foldline.evidence.ablation.significance import DecisionRule
+from foldline.evidence.tuning.final_check import ConfigScores, FinalCheck, gain_of
+from foldline.evidence.tuning.pruning import should_prune, step_of
+from foldline.evidence.tuning.tuning_file import TuneConfig
+from foldline.evidence.tuning.tuning_page import check_rows, verdict
+from foldline.experiment import loss_table
+
+AUC, MAE = metric("auc", kind="binary"), METRICS["mae"]
+
+
+def test_the_rule() -> None:
+    assert (AUC.gain(0.5, 0.75), MAE.gain(0.5, 0.75)) == (0.25, -0.25)
+    assert (AUC.better, AUC.worse, MAE.better, MAE.worse) == ("higher", "lower", "lower", "higher")
+    assert MAE.is_mean_of_losses and not AUC.is_mean_of_losses
+
+
+def test_a_higher_auc_helps() -> None:
+    deltas = 0.1 + 0.001 * np.array([[1.0], [-1.0], [0.5]])
+    (found,) = significance.judge(deltas[None], DecisionRule(delta=0.001), AUC.cost)
+    assert found.verdict == "helps" and found.effect > 0
+    assert significance.judge(deltas[None], DecisionRule(delta=0.001), MAE.cost)[0].verdict == "hurts"
+
+
+def test_a_low_auc_is_pruned() -> None:
+    step, peers = step_of(0), []
+    for number, value in enumerate((0.9, 0.8, 0.7, 0.5)):
+        trial = create_trial(state=TrialState.PRUNED, intermediate_values={step: value})
+        trial.number = number
+        peers.append(trial)
+    config = TuneConfig(startup=4)
+    assert should_prune(peers, 9, step, 0.6, config, AUC.cost) and not should_prune(
+        peers, 9, step, 0.75, config, AUC.cost
+    )
+
+
+def test_the_final_check_says_higher() -> None:
+    scores = ConfigScores(seen=(0.7,), unseen=(0.7, 0.7)), ConfigScores(seen=(0.9,), unseen=(0.8, 0.8))
+    check = FinalCheck((1, 2), (0,), *scores, gain_of(np.array([0.1, 0.1]), np.array([]), k=3), promised=0.2)
+    assert "better on folds 1, 2 with seeds 0: auc higher by 0.1000" in verdict(check, AUC)
+    assert [row[-1] for row in check_rows(check, AUC)] == ["0.2000", "0.1000", "0.1000"]
+
+
+def test_jackknife_values_of_a_mean_are_the_folds_means() -> None:
+    values, fold = np.array([1.0, 3.0, 4.0, 8.0, 5.0, 9.0]), np.array([0, 0, 1, 1, 2, 2])
+    found = fold_values(lambda some: float(values[some].mean()), fold, [0, 1, 2], pool=True)
+    np.testing.assert_allclose(found, [2.0, 6.0, 7.0])
+
+
+def binary(groups: int = 12) -> ScoredAnswers:
+    """Answers of groups of three, in three folds."""
+    rng, group = np.random.default_rng(0), np.repeat(np.arange(groups), 3)
+    return ScoredAnswers(AUC, rng.integers(2, size=(len(group), 1)).astype(float), group % 3, group)
+
+
+def test_a_fold_of_one_class_is_pooled() -> None:
+    answers = binary()
+    answers.truth[answers.fold == 1] = 1.0
+    predicted = np.random.default_rng(1).random((2, 2, len(answers.fold), 1))
+    with pytest.raises(NotScorable):
+        fold_values(lambda some: answers.score(predicted[0, 0], some), answers.fold, [0, 1, 2])
+    values, pooled = answers.fold_scores(predicted)
+    assert pooled and values.shape == (2, 3, 2)
+    assert values[0, :, 1].mean() == pytest.approx(AUC.score(answers.truth, predicted[0, 1]))
+    assert not either(lambda pool: np.zeros(1))[1]
+
+
+def test_resamples_are_paired_and_take_groups_whole() -> None:
+    """Two equal configs have no difference on any draw; a better one is always ahead."""
+    answers, rng = binary(), np.random.default_rng(2)
+    same = rng.random((1, 2, len(answers.fold), 1))
+    better = np.repeat(answers.truth[None, None], 2, axis=1)
+    seen = list[tuple[int, int]]()
+    found = answers.effect_intervals(np.concatenate([same, same, better]), 200, False, lambda *at: seen.append(at))
+    assert found.draws == 200 and seen[-1] == (200, 200)
+    np.testing.assert_array_equal(found.intervals[0], [0.0, 0.0])
+    assert found.intervals[1, 0] > 0
+
+
+def test_a_bootstrap_of_groups_is_that_of_their_sums() -> None:
+    """Drawing groups of two series is drawing series of their summed losses."""
+    rng = np.random.default_rng(0)
+    sums, counts = rng.random((2, 1, 12, 3, 2)), np.ones((12, 3, 2), dtype=np.int64)
+    groups, fold = np.arange(12) // 2, (np.arange(12) // 2) % 2
+    of = sums.reshape(2, 1, 6, 2, 3, 2).sum(axis=3)
+    whole, summed = loss_table.everything(counts), loss_table.everything(2 * counts[:6])
+    found = bootstrap.intervals(sums, counts, fold, [whole], float, 100, 0, groups)
+    np.testing.assert_allclose(found, bootstrap.intervals(of, 2 * counts[:6], fold[::2], [summed], float, 100, 0))
+
+
+@pytest.fixture
+def songs(home: Path, tmp_path: Path) -> Path:
+    """Songs of three birds, scored by macro-F1; recorded by six singers whose songs are never split."""
+    made = Songs(more='group = "singer"')
+    tables = made.frames()
+    singer = (pl.col("song").str.slice(1).cast(pl.Int64) // 4).alias("singer")
+    tables["train"] = tables["train"].with_columns(singer)
+    path = made.install(home, tmp_path / "songs")
+    tiny.write(tmp_path / "songs", tables)
+    return path.parents[1]
+
+
+ABLATION = """
+base = "songs.toml"
+[ablate]
+seeds = [0]
+bootstrap = 100
+[[variant]]
+name = "no boosting"
+drop = ["model.lightgbm"]
+"""
+
+
+def test_an_ablation_by_macro_f1(songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (songs / "configs" / "ablate-songs.toml").write_text(ABLATION)
+    tiny.run("ablate", "ablate-songs")
+    out = capsys.readouterr().out
+    assert "higher is better" in out
+    folder = songs / "runs" / "ablate-songs" / "latest"
+    value, page = files.read_json(folder / "ablation.json"), (folder / "ablation.html").read_text()
+    assert value["better"] == "higher" and value["resamples"] == 100
+    assert "f1 is no mean of losses" in page and "resamples singers inside their folds" in page
+    assert "right: better" in page
+
+
+def test_a_search_by_macro_f1_takes_the_highest(songs: Path) -> None:
+    text = searches.SEARCH.replace("rides.toml", "songs.toml").replace("model.0", "model.1")
+    (songs / "configs" / "search.toml").write_text(text)
+    tiny.run("tune", "search", "tune.trials=3", "tune.check_seeds=[1]", "train.epochs=1")
+    value = searches.found(songs)
+    scores = {trial["number"]: trial["score"] for trial in value["trials"]}
+    assert scores[value["best"]] == max(scores.values())
+    check = value["check"]
+    if check is not None:
+        assert check["promised"] == pytest.approx(np.mean(check["best"]["seen"]) - np.mean(check["baseline"]["seen"]))
