@@ -156,12 +156,15 @@ class Task:
         return pl.Series(self.data.target[0], list(self.classes)).gather(codes)
 
     def codes(self, values: np.ndarray) -> np.ndarray:
-        """Decide on a class for each answer, (A,) int64: the most probable, at 0.5, or the nearest rank."""
+        """Decide on a class for each answer, (A,) int64: the most probable, from 0.5 on, or the nearest rank.
+
+        Just as metrics of labels decide (metrics/labels.py).
+        """
         if self.data.kind == "multiclass":
             return np.asarray(values.argmax(axis=1))
         if self.data.kind == "binary":
-            return (values[:, 0] > 0.5).astype(np.int64)
-        return np.asarray(np.clip(np.rint(values[:, 0]), 0, len(self.classes) - 1).astype(np.int64))
+            return (values[:, 0] >= 0.5).astype(np.int64)
+        return np.asarray(np.clip(np.floor(values[:, 0] + 0.5), 0, len(self.classes) - 1).astype(np.int64))
 
     def to_json(self) -> dict[str, Any]:
         """Return what a store keeps of it: level, kind, the K columns' names, the number of classes."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldline import blend
-from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions, members, post_processing
+from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions, decisions, members, post_processing
+from foldline.blend.decisions import UNDECIDED, Decisions
 from foldline.blend.fitted_blend import method_in_words
 from foldline.blend.members import Member
 from foldline.blend.post_processing import PostConfig
@@ -28,7 +29,13 @@ from foldline.experiment.config import Config
 MOST_TARGETS = 6  # that have a column each in the score table
 SUMMARY_OF_TARGETS = ("mean of targets", "best", "worst")  # columns where there are more
 SNAPPED, CLIPPED, EXACT_ROWS = "snapped to the grid", "clipped", "exact rows in place"  # rows of the score table
-STEP_NAMES = {SNAPPED: "grid", CLIPPED: "clipping", EXACT_ROWS: "exact rows"}  # the same in sentences
+DECIDED = {step: f"{step} fitted" for step in decisions.STEPS.values()}  # what is decided by -> row of the score table
+STEP_NAMES = {  # the rows in sentences
+    SNAPPED: "grid",
+    CLIPPED: "clipping",
+    **{row: step for step, row in DECIDED.items()},
+    EXACT_ROWS: "exact rows",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Result:
     nested: NestedPredictions  # the blend before post-processing, each fold by weights fitted on the others
     comparison: MethodComparison | None  # of the candidates, where the method is "auto"
     interval: tuple[float, float]  # 95 % of the score, over series; NaN for a single one
+    decisions: Decisions = UNDECIDED  # on the labels of test predictions
 
     @property
     def score(self) -> float:
@@ -120,6 +128,7 @@ def combine(
         nested=nested,
         comparison=comparison,
         interval=metrics.score_interval(rows.metric, rows.y, final, rows.series)[:2],
+        decisions=decisions.helpful(rows, post_processing.clip(nested.values, config.post.clip), config.post),
     )
 
 
@@ -158,6 +167,9 @@ def _post_processed(
         done[SNAPPED] = values
     if not np.array_equal(post_processing.clip(values, config.post.clip), values):
         done[CLIPPED] = values = post_processing.clip(values, config.post.clip)
+    decided = decisions.by_fold(values, nested.fitted, rows, config.post)
+    if decided is not values:
+        done[DECIDED[decisions.step_of(rows, config.post)]] = values = decided
     if exact is not None:
         done[EXACT_ROWS] = post_processing.paste(values, exact.values[store.scored])
     return done
@@ -209,6 +221,7 @@ def predict(
     experiment_members: Sequence[Member],
     store: Store,
     exact: Exact | None,
+    decided: Decisions = UNDECIDED,
 ) -> np.ndarray:
     """Predict the test table, (A, K): mean over folds and seeds of each member, then blend and post-processing."""
     fitted = fitted.without_zero_weights()
@@ -216,5 +229,5 @@ def predict(
     predictions = np.stack([member.test(store) for member in used])
     spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
     snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
-    done = post_processing.clip(snapped, post.clip)
+    done = decided.apply(post_processing.clip(snapped, post.clip))
     return done if exact is None else post_processing.paste(done, exact.values)

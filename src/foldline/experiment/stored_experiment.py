@@ -16,6 +16,7 @@ import numpy as np
 import tomli_w
 
 from foldline.blend import Blend
+from foldline.blend.decisions import Decisions
 from foldline.blend.members import OUT_OF_FOLD, Member, of_plan, read_outside
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
@@ -184,6 +185,7 @@ def write(
         "classes": list(classes),
         "blend": result.blend.to_json(),
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
+        "decisions": result.decisions.to_json(),
         "expected": [asdict(target) for target in expected],
         "scores": [[name, values] for name, values in result.scores.items()],
         "interval": [None if np.isnan(end) else end for end in result.interval],
@@ -217,6 +219,7 @@ class StoredExperiment:
     classes: tuple[object, ...]  # labels of the target in training, where it has any
     blend: Blend
     grids: list[Grid | None]
+    decisions: Decisions  # on the labels of predictions
     expected: list[TargetRange]  # (K,) what the gate compares predictions with
     score: float  # out-of-fold
     folder: Path
@@ -258,6 +261,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         classes=tuple(value.get("classes", ())),  # an older record has none
         blend=Blend.from_json(value["blend"]),
         grids=[None if grid is None else Grid(**grid) for grid in value["grids"]],
+        decisions=Decisions.from_json(value.get("decisions")),
         expected=[TargetRange(**target) for target in value["expected"]],
         score=value["scores"][-1][1][-1],
         folder=folder,
