@@ -33,6 +33,3 @@ def test_a_threshold_is_recorded_shown_and_submitted(home: Path, tmp_path: Path)
     published.unlink()
     tiny.run("infer", "songs")
     assert published.read_bytes() == decided
-    tiny.run("train", "songs", "post.thresholds=false")
-    value = files.read_json(home / "runs" / "songs" / "latest" / "experiment.json")
-    assert value["decisions"]["step"] == "" and value["scores"][-1][0] != "thresholds fitted"

@@ -38,12 +38,12 @@ class Decisions:
     def apply(self, predictions: np.ndarray) -> np.ndarray:
         """Decide (A, K) predictions, in their form."""
         if self.step == "thresholds":
-            return (predictions >= np.asarray(self.values)).astype(np.float64)
+            return np.asarray(predictions >= np.asarray(self.values), dtype=np.float64)
         if self.step == "cut points":
-            return np.searchsorted(self.values, predictions, side="right").astype(np.float64)
+            return np.asarray(np.searchsorted(self.values, predictions, side="right"), dtype=np.float64)
         if self.step == "class factors":
             chosen = (predictions * np.asarray(self.values)).argmax(axis=1)
-            return (chosen[:, None] == np.arange(predictions.shape[1])).astype(np.float64)
+            return np.asarray(chosen[:, None] == np.arange(predictions.shape[1]), dtype=np.float64)
         return predictions
 
     def to_json(self) -> dict[str, Any]:
@@ -141,14 +141,14 @@ def _changes(decisions: Decisions, predictions: np.ndarray, place: int) -> np.nd
     """Return the values of one number at which some decision changes, (any,); the other numbers stay."""
     values = np.asarray(decisions.values)
     if decisions.step == "thresholds":
-        return predictions[:, place]
+        return np.asarray(predictions[:, place])
     if decisions.step == "cut points":
         low, high = np.concatenate([[-np.inf], values, [np.inf]])[[place, place + 2]]
         ranks = predictions[:, 0]
-        return ranks[(ranks > low) & (ranks < high)]
+        return np.asarray(ranks[(ranks > low) & (ranks < high)])
     own, others = predictions[:, place], np.delete(predictions * values, place, axis=1).max(axis=1)
     at = others[own > 0] / own[own > 0]
-    return at[(at > 0) & np.isfinite(at)]
+    return np.asarray(at[(at > 0) & np.isfinite(at)])
 
 
 def _quantiles(values: np.ndarray, count: int, offset: float) -> np.ndarray:
@@ -156,7 +156,7 @@ def _quantiles(values: np.ndarray, count: int, offset: float) -> np.ndarray:
     distinct = np.unique(values)
     middles = (distinct[1:] + distinct[:-1]) / 2
     if len(middles) <= count:
-        return middles
+        return np.asarray(middles)
     chosen = np.quantile(values, (np.arange(count) + offset) / count)  # of all values: where many lie, more is tried
     return np.unique(middles[np.minimum(np.searchsorted(middles, chosen), len(middles) - 1)])
 

@@ -40,7 +40,13 @@ class PostConfig:
             )
 
 
-def helpful_grids(truth: np.ndarray, predictions: np.ndarray, metric: Metric) -> list[Grid | None]:
+def helpful_grids(
+    truth: np.ndarray,
+    predictions: np.ndarray,
+    metric: Metric,
+    weight: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> list[Grid | None]:
     """Find the even grid of each target's true values, where rounding to it improves the metric on these rows.
 
     A squared error is least at the mean, which lies between grid values: rounding makes it worse more often than not.
@@ -49,16 +55,17 @@ def helpful_grids(truth: np.ndarray, predictions: np.ndarray, metric: Metric) ->
 
     Args:
         truth, predictions: (R, K) of the rows that decide.
+        weight, groups: (R,) as the metric takes them.
     """
     chosen: list[Grid | None] = [None] * truth.shape[1]
     if not len(truth):  # a single series: there are no others that could decide
         return chosen
-    best = metric(truth, predictions)
+    best = metric(truth, predictions, weight, groups)
     for target, grid in enumerate(detect_grids(truth)):
         if grid is None:
             continue
         tried = [*chosen[:target], grid, *chosen[target + 1 :]]
-        score = metric(truth, snap(predictions, tried))
+        score = metric(truth, snap(predictions, tried), weight, groups)
         if metric.is_better(score, best):
             chosen, best = tried, score
     return chosen

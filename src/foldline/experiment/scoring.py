@@ -121,13 +121,13 @@ def combine(
         blended=blended,
         scores={name: _by_fold(values, rows, folds.k) for name, values in steps.items()},
         by_target={name: _by_target(values, rows) for name, values in steps.items()},
-        targets=tuple(store.task.columns) if rows.kind in ("regression", "multilabel") else (),
+        targets=tuple(store.task.columns) if _has_targets(rows) else (),
         blend=fitted,
         grids=_grids_of_all_rows(config, nested, rows),
         rows=rows,
         nested=nested,
         comparison=comparison,
-        interval=metrics.score_interval(rows.metric, rows.y, final, rows.series)[:2],
+        interval=metrics.score_interval(rows.metric, rows.y, final, rows.series, rows.weight, rows.groups)[:2],
         decisions=decisions.helpful(rows, post_processing.clip(nested.values, config.post.clip), config.post),
     )
 
@@ -143,14 +143,17 @@ def blend_rows(
     if "lightgbm" in (config.blend.method_used, *config.blend.candidates):  # no other method uses them
         spreads = [member.spread(store) for member in experiment_members]
     predicted = [values[scored] for values in spreads if values is not None]
-    series = store.series_of_answer[scored]
+    series, scored_by = store.series_of_answer[scored], metrics.metric(*store.metric_choice(config.data))
+    weight, groups = store.beside(scored_by, np.flatnonzero(scored))
     rows = BlendRows(
         labels=tuple(member.label for member in experiment_members),
         predictions=predictions[:, scored],
         y=np.asarray(store.y[scored]),
         fold=folds.assignment[series],
         series=series,
-        metric=metrics.metric(*config.data.metric_choice(store.task.classes)),
+        metric=scored_by,
+        weight=weight,
+        groups=groups,
         kind=store.task.kind,
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
     )
@@ -188,9 +191,15 @@ def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
 
 def _by_target(values: np.ndarray, rows: BlendRows) -> list[float]:
     """(K,) score of each target over all rows; empty where the columns are not targets of their own."""
-    if rows.kind not in ("regression", "multilabel"):
+    if not _has_targets(rows):
         return []
-    return [rows.metric(rows.y[:, [target]], values[:, [target]]) for target in range(rows.y.shape[1])]
+    beside = (rows.weight, rows.groups)
+    return [rows.metric(rows.y[:, [target]], values[:, [target]], *beside) for target in range(rows.y.shape[1])]
+
+
+def _has_targets(rows: BlendRows) -> bool:
+    """Whether columns are targets that have scores of their own: not classes, nor those that a metric file takes."""
+    return rows.kind in ("regression", "multilabel") and not isinstance(rows.metric, metrics.FileMetric)
 
 
 def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
@@ -202,7 +211,8 @@ def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
     snapped, parts = np.empty_like(nested.values), rows.cv_parts
     for part, fitted in zip(np.unique(parts), nested.fitted, strict=True):
         others = rows.where(parts != part)
-        grids = post_processing.helpful_grids(others.y, blend.apply_blend(fitted, others), rows.metric)
+        blended = blend.apply_blend(fitted, others)
+        grids = post_processing.helpful_grids(others.y, blended, rows.metric, others.weight, others.groups)
         snapped[parts == part] = post_processing.snap(nested.values[parts == part], grids)
     return snapped
 
@@ -211,7 +221,7 @@ def _grids_of_all_rows(config: Config, nested: NestedPredictions, rows: BlendRow
     """(K,) grids for test predictions, decided on all out-of-fold rows, blended nested: they were not in the fit."""
     if not _snaps(config, rows):
         return [None] * rows.y.shape[1]
-    return post_processing.helpful_grids(rows.y, nested.values, rows.metric)
+    return post_processing.helpful_grids(rows.y, nested.values, rows.metric, rows.weight, rows.groups)
 
 
 def predict(
