@@ -20,6 +20,7 @@ from foldline import blend
 from foldline.blend import BlendConfig, BlendRows, NestedPredictions
 from foldline.blend.fitted_blend import WeightedSum
 from foldline.blend.members import Member
+from foldline.blend.post_processing import PostConfig
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
@@ -180,9 +181,7 @@ def test_test_predictions_are_rounded_to_the_grids_of_those_targets_that_have_on
     files.write_array(tmp_path / "test.npy", predictions)
     only = Member("only", tests={ready.test.fingerprint: tmp_path / "test.npy"})
     fitted = blend.Blend("best-member", ("only",), WeightedSum((1.0,)))
-    found = scoring.predict(
-        fitted, [None, Grid(offset=0.0, step=0.5, count=3)], ready.config.post, [only], ready.test, None
-    )
+    found = scoring.predict(fitted, [None, Grid(offset=0.0, step=0.5, count=3)], PostConfig(), [only], ready.test, None)
     assert np.array_equal(found[:, 0], predictions[:, 0])
     assert np.array_equal(found[:, 1], np.clip(np.round(2 * predictions[:, 1]) / 2, 0.0, 1.0))
 

@@ -105,7 +105,7 @@ def rows(body: str) -> list[list[str]]:
 def test_every_kind_and_level_has_its_sections(kind: str, level: str, trained_songs: Train) -> None:
     found = trained_songs(Songs(kind, level))
     some = OF_KIND[kind] if (kind, level) != ("regression", "step") else []
-    assert titles(found.text) == [*ALWAYS[:1], *some, *ALWAYS[1:], "How to reproduce it"]
+    assert titles(found.text) == [*ALWAYS[:1], "Baselines", *some, *ALWAYS[1:], "How to reproduce it"]
     body = found.text.split("</style>")[1]
     assert not re.search(r"\bnan\b|None|robin & co", body)
     assert ("phase: first third" in body) == ("by step" in body) == (level == "step")

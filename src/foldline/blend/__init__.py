@@ -9,6 +9,7 @@
 - members.py: what is blended: a model's cells, or predictions that were made elsewhere
 - outside_members.py: reads and checks predictions that were made elsewhere
 - post_processing.py: [post]: rounding to the targets' grid, exact rows
+- decisions.py: [post]: thresholds, cut points and class factors, where the metric counts labels
 """
 
 from foldline.blend.blend_config import BlendConfig, OutsideConfig

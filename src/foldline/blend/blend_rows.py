@@ -27,6 +27,8 @@ class BlendRows:
     metric: Metric
     kind: str = "regression"  # of the target
     spread: np.ndarray | None = None  # (M, R, K) expected absolute error, where every member's head predicts it
+    weight: np.ndarray | None = None  # (R,) how much a row counts, where the metric has weights; None: all alike
+    groups: np.ndarray | None = None  # (R,) what the metric needs to know of a row besides: its group, or its number
 
     def where(self, chosen: np.ndarray) -> BlendRows:
         """Select rows. chosen: (R,) bool, or indices."""
@@ -37,6 +39,8 @@ class BlendRows:
             fold=self.fold[chosen],
             series=self.series[chosen],
             spread=None if self.spread is None else self.spread[:, chosen],
+            weight=None if self.weight is None else self.weight[chosen],
+            groups=None if self.groups is None else self.groups[chosen],
         )
 
     def select_members(self, members: Sequence[int]) -> BlendRows:
@@ -58,7 +62,7 @@ class BlendRows:
 
     def score(self, values: np.ndarray) -> float:
         """Score predictions of these rows, (R, K), by the competition's metric."""
-        return self.metric(self.y, values)
+        return self.metric(self.y, values, self.weight, self.groups)
 
     def cost(self, values: np.ndarray) -> float:
         """Score them such that lower is better; infinite where the metric is not defined on these rows."""

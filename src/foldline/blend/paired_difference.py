@@ -22,10 +22,12 @@ def evidence(rows: BlendRows, values: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def series_losses(rows: BlendRows, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum losses over each series' rows, mean over targets: (S,), and count the rows: (S,). values: (R, K)."""
+    """Sum losses over each series' rows, mean over targets: (S,), and the rows, or weights: (S,). values: (R, K)."""
     assert rows.metric.loss is not None, "a metric that is a mean of losses"
     series = np.unique(rows.series, return_inverse=True)[1]
     losses = rows.metric.loss(rows.y, values).mean(axis=1)
+    if rows.weight is not None:
+        return np.bincount(series, losses * rows.weight), np.bincount(series, rows.weight)
     return np.bincount(series, losses), np.bincount(series)
 
 

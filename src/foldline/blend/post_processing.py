@@ -1,5 +1,7 @@
 """[post], steps after the blend: rounding to the targets' grid, and exact rows in place of predictions.
 
+Decisions on labels are fitted in decisions.py.
+
 Where a score is reported, a grid is fitted, and the choice to use it is made, without the fold that is scored
 (experiment/scoring.py). Exact rows are computed from the inputs and proven, so they need no such check.
 """
@@ -21,15 +23,30 @@ class PostConfig:
 
     clip: tuple[float, ...] = ()  # [low, high] that predictions are brought to, in the targets' unit; empty: none
     snap: bool = True  # round to the even grid of the training targets, where they lie on one and the score gains by it
+    thresholds: bool = True  # binary, multilabel: fit the probability from which on a label is 1, where the score gains
+    cut_points: bool = True  # ordinal: fit the values between which a rank is taken, where the score gains by it
+    class_factors: bool = True  # multiclass: fit factors of the probabilities before the largest is taken, likewise
+    evaluations: int = 200  # of the metric, that each search for these takes at most
+    seed: int = 0  # of these searches
     decode: bool = False  # put exact rows, read back from the inputs, in place of predictions (ventilator only)
     check_range: bool = True  # refuse a submission whose scored numbers lie far outside the training range
 
     def __post_init__(self) -> None:
         if self.clip and (len(self.clip) != 2 or not self.clip[0] < self.clip[1]):
             raise ValueError(f"clip must be [low, high], the first below the second, but is {list(self.clip)}")
+        if self.evaluations < 1 or self.seed < 0:
+            raise ValueError(
+                f"evaluations must be at least 1 and seed at least 0, but are {self.evaluations}, {self.seed}"
+            )
 
 
-def helpful_grids(truth: np.ndarray, predictions: np.ndarray, metric: Metric) -> list[Grid | None]:
+def helpful_grids(
+    truth: np.ndarray,
+    predictions: np.ndarray,
+    metric: Metric,
+    weight: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> list[Grid | None]:
     """Find the even grid of each target's true values, where rounding to it improves the metric on these rows.
 
     A squared error is least at the mean, which lies between grid values: rounding makes it worse more often than not.
@@ -38,16 +55,17 @@ def helpful_grids(truth: np.ndarray, predictions: np.ndarray, metric: Metric) ->
 
     Args:
         truth, predictions: (R, K) of the rows that decide.
+        weight, groups: (R,) as the metric takes them.
     """
     chosen: list[Grid | None] = [None] * truth.shape[1]
     if not len(truth):  # a single series: there are no others that could decide
         return chosen
-    best = metric(truth, predictions)
+    best = metric(truth, predictions, weight, groups)
     for target, grid in enumerate(detect_grids(truth)):
         if grid is None:
             continue
         tried = [*chosen[:target], grid, *chosen[target + 1 :]]
-        score = metric(truth, snap(predictions, tried))
+        score = metric(truth, snap(predictions, tried), weight, groups)
         if metric.is_better(score, best):
             chosen, best = tried, score
     return chosen

@@ -48,7 +48,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     command = arguments.command_line
     found = _findings(mixed, result, command, terminal)
     post = mixed.config.post
-    predictions = scoring.predict(result.blend, result.grids, post, mixed.members, mixed.test, exact[1])
+    used = (result.blend, result.grids, post, mixed.members)
+    predictions = scoring.predict(*used, mixed.test, exact[1], result.decisions)
     path, report_data = _write(mixed, found, predictions, terminal), _report_data(mixed, found, exact)
     written = report.write(mixed.folder, report_data)
     terminal.say(f"report: {short_path(written)}")

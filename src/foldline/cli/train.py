@@ -44,9 +44,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     with _timed(seconds, "blending"), terminal.bar("blend and baselines", "scored"):
         table = prepared.competition.train
         result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0], table)
-        predictions = scoring.predict(
-            result.blend, result.grids, config.post, prepared.members, prepared.test, exact[1]
-        )
+        used = (result.blend, result.grids, config.post, prepared.members)
+        predictions = scoring.predict(*used, prepared.test, exact[1], result.decisions)
     _record(folder, prepared, result)
     report_data = _report_data(prepared, result, exact, Provenance.here(arguments.command_line, seconds))
     changed = any(stages) or not (folder / "report.html").exists()

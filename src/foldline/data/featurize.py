@@ -19,7 +19,7 @@ import polars as pl
 from foldline import features
 from foldline.core import artefacts, checksums, files
 from foldline.core.errors import UserError, unknown
-from foldline.data.store import MARK, Store, open_store, pad
+from foldline.data.store import MARK, SOLUTION, Store, open_store, pad
 from foldline.data.table import Table
 from foldline.features import Columns, Family
 
@@ -153,6 +153,9 @@ def _write(
         known = ~np.isnan(table.y)
         arrays["y"] = np.where(known, table.y, 0.0)
         arrays |= {} if known.all() else {"known": known}
+        arrays |= {} if table.weight is None else {"weight": table.weight}
+        if table.data.metric_columns:
+            table.answers.select(table.data.metric_columns).write_parquet(folder / SOLUTION)
     elif table.start is not None:
         arrays |= {"y": table.start, "known": np.repeat(table.observed[:, None], len(table.data.target), axis=1)}
     for name, array in arrays.items():

@@ -188,6 +188,9 @@ def load_table(
     numbers = [data.order, *data.inputs]
     wanted: readers.Wanted = {data.id: None, data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
+    more = [name for name in data.metric_columns if labelled and name not in (*wanted, *data.static, *numbers)]
+    wanted |= dict.fromkeys(more, pl.String())
+    numbers += [data.weight] if labelled and data.weight and data.weight not in numbers else []
     wanted |= dict.fromkeys(data.static, pl.String()) | dict.fromkeys(numbers, pl.Float64())
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
@@ -200,6 +203,7 @@ def load_table(
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
+    frame = frame.with_columns(_as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
     table_checks.values(path, frame.drop(data.target, strict=False), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
@@ -211,6 +215,15 @@ def load_table(
     if labelled:
         table_checks.targets(table)
     return table
+
+
+def _as_read(column: pl.Series) -> pl.Series:
+    """Return texts as numbers where all of them are, as other readers of the file have them."""
+    for kind in (pl.Int64, pl.Float64):
+        cast = column.cast(kind, strict=False)
+        if cast.null_count() == column.null_count():
+            return cast
+    return column
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:

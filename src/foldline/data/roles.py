@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
-from foldline.data.metrics.options import MetricChoice, MetricOptions
+from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 
 FOLD = "fold"  # column of a fold file, beside the key
-NEWER = ("observed", "level", "kind", "classes", "group")  # keys that older versions did not have
+# Keys that older versions did not have.
+NEWER = ("observed", "level", "kind", "classes", "group", "weight", "metric_columns")
 HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
 
 
@@ -47,8 +50,14 @@ class DataConfig:
     group: str = ""  # what several series have in common (a subject, a patient): constant inside a series, never split
     scored: str = ""  # SQL condition on a row's own key, order, inputs and static: which rows count; empty: all
     answer: Literal["", "label", "probability"] = ""  # what is submitted for one label; empty: what the metric needs
-    metric: str = ""  # the competition's; the default loss of models follows it. Empty: "mae", for numbers only
+    weight: str = ""  # column of the training table: how much an answer counts, in training and in the metric
+    # The competition's, by its name or as its own file, "metric.py"; the default loss follows it. Empty: "mae".
+    metric: str = ""
     metric_options: MetricOptions = field(default_factory=MetricOptions)  # how it averages, and its parameters
+    higher_is_better: bool | None = None  # of a metric file; left out: the file says it itself
+    metric_arguments: dict[str, Any] = field(default_factory=dict)  # keywords of a metric file's score
+    metric_columns: tuple[str, ...] = ()  # of the training table, for a metric file to find in its solution
+    metric_folder: str = ""  # where the metric file lies; empty: beside the config, else in FOLDLINE_HOME
     # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
     # way to fill the mask `known` of (row, target): see known_start.py.
     observed: int = 0
@@ -60,12 +69,14 @@ class DataConfig:
         names = [self.id] if self.id != self.key else []
         names += [self.key, self.order, *self.target, *self.inputs, *self.static]
         names += [self.group] if self.group and self.group not in self.static else []
+        names += [self.weight] if self.weight and self.weight not in self.inputs else []
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
         if not self.target or not self.inputs:
             raise ValueError("target and inputs must each name at least one column")
-        self._check_names(names)
+        self._check_names([*names, *self.metric_columns])
+        self._check_metric_file()
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
 
@@ -96,6 +107,23 @@ class DataConfig:
         if self.scored and self.level == "series":
             raise ValueError('scored says which steps count: with level = "series" leave it out')
 
+    def _check_metric_file(self) -> None:
+        """Refuse keys of a metric file without one, and one for labels where nothing says what is submitted."""
+        if self.has_metric_file:
+            if self.metric_options.changed():
+                raise ValueError("metric_options are of named metrics: give a file's keywords as metric_arguments")
+            if self.kind in ("binary", "multiclass", "ordinal") and not self.answer:
+                raise ValueError(
+                    'a metric file does not say what is submitted to it: set answer = "label" or "probability"'
+                )
+            return
+        of_files = ("higher_is_better", "metric_arguments", "metric_columns", "metric_folder")
+        given = [name for name in of_files if getattr(self, name) not in (None, "", (), {})]
+        if given:
+            raise ValueError(f"{given[0]} is for a metric file, but metric is {self.metric!r}: leave it out")
+        if self.metric_options.groups != "pooled" and not self.group:
+            raise ValueError("metric_options.groups averages over groups: name their column as group")
+
     def _check_names(self, names: list[str]) -> None:
         """Refuse names that polars, a fold file or the features' helper columns read as something else."""
         for name in names:
@@ -121,9 +149,35 @@ class DataConfig:
         """Whether the data are simulated, not read from a folder or zip."""
         return self.source == "simulate"
 
-    def metric_choice(self, classes: int) -> MetricChoice:
-        """Return what the metric is made of. classes: number of labels that the target has; 0: none."""
-        return MetricChoice(self.metric, self.metric_options, self.kind, classes)
+    @property
+    def has_metric_file(self) -> bool:
+        """Whether the metric is the competition's own file."""
+        return self.metric.endswith(".py")
+
+    def metric_choice(self, classes: int, labels: tuple[object, ...] = (), solution: str = "") -> MetricChoice:
+        """Return what the metric is made of.
+
+        Args:
+            classes: number of labels that the target has; 0: none.
+            labels: these; only a metric file to which labels are submitted needs them.
+            solution: file with data.metric_columns of each answer of the training table.
+        """
+        return MetricChoice(self.metric, self.metric_options, self.kind, classes, self._file_choice(labels, solution))
+
+    def _file_choice(self, labels: tuple[object, ...], solution: str) -> FileChoice | None:
+        if not self.has_metric_file:
+            return None
+        columns = tuple(map(str, labels)) if self.kind == "multiclass" and self.answer != "label" else self.target
+        return FileChoice(
+            path=str(Path(self.metric_folder, self.metric)),
+            higher_is_better=self.higher_is_better,
+            arguments=json.dumps(self.metric_arguments, sort_keys=True),
+            row_id=self.id,
+            columns=columns,
+            labels=labels if self.answer == "label" else (),
+            decided=self.answer == "label",
+            solution=solution,
+        )
 
     def roles(self) -> dict[str, object]:
         """Return what a model's weights depend on: never where the files lie."""

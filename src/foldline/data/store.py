@@ -12,14 +12,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from foldline.core import artefacts, files
-from foldline.data.metrics import Kind
+from foldline.data.metrics import FileMetric, Kind, Metric, MetricChoice
+from foldline.data.roles import DataConfig
 
 MARK = "meta.json"  # says what is in a store, with the checksums of its files
+SOLUTION = "solution.parquet"  # data.metric_columns, a row an answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class StoredTask:
     kind: Kind = "regression"
     columns: tuple[str, ...] = ()  # (K,) names of the columns
     classes: int = 0  # number of labels of a target that has any
+    labels: tuple[object, ...] = ()  # these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class Store:
     of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
     task: StoredTask = StoredTask()  # what an answer is
     group_numbers: np.ndarray | None = None  # (N,) int64 group of each series (data.group); None: each is its own
+    weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
 
     @property
     def keys(self) -> np.ndarray:
@@ -93,6 +97,23 @@ class Store:
         if self.on_series:
             return self.lengths - 1
         return np.asarray(np.arange(len(self.scored)) - np.repeat(self.offsets, self.lengths))
+
+    def metric_choice(self, data: DataConfig) -> MetricChoice:
+        """Return what the metric that scores these answers is made of."""
+        solution = str(self.path / SOLUTION) if data.metric_columns else ""
+        return data.metric_choice(self.task.classes, self.task.labels, solution)
+
+    def beside(self, metric: Metric, answers: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return what a metric gets of some answers beside truth and prediction: weights, and groups or numbers.
+
+        answers: (a,) int64.
+        """
+        weight = self.weight[answers] if self.weight is not None and metric.weighted else None
+        if isinstance(metric, FileMetric):
+            return weight, answers
+        if self.group_numbers is None or metric.options.groups == "pooled":
+            return weight, None
+        return weight, self.group_numbers[self.series_of_answer[answers]]
 
     def answers(self, series: np.ndarray) -> np.ndarray:
         """Return the answers of some series, one series after the other: (a,) int64."""
@@ -162,11 +183,17 @@ def open_store(path: Path) -> Store:
         known=arrays.get("known", np.broadcast_to(meta["labelled"], shape)),
         labelled=meta["labelled"],
         observed=meta["observed"],
-        task=StoredTask(**{**meta["task"], "columns": tuple(meta["task"]["columns"])}),
+        task=_task_of(meta["task"]),
+        weight=arrays.get("weight"),
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),
         of_static=tuple(meta["of_static"]),
     )
+
+
+def _task_of(value: dict[str, Any]) -> StoredTask:
+    fields: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in value.items()}
+    return StoredTask(**fields)
 
 
 def pad(values: np.ndarray, lengths: np.ndarray, steps: int) -> np.ndarray:

@@ -59,6 +59,15 @@ class Table:
         return self.frame[self.data.group].gather(self.starts).rank("dense").to_numpy().astype(np.int64) - 1
 
     @cached_property
+    def weight(self) -> np.ndarray | None:
+        """How much each answer counts, (A,) float64; None: all scored ones count the same."""
+        if not self.data.weight or not self.labelled:
+            return None
+        weight = self.answers[self.data.weight].cast(pl.Float64).to_numpy()
+        scored = weight[self.scored]
+        return None if (scored == scored[0]).all() else weight
+
+    @cached_property
     def answers(self) -> pl.DataFrame:
         """The row of each answer, (A, columns): all rows, or the last one of each series."""
         return self.frame[self.starts + self.lengths - 1] if self.task.on_series else self.frame

@@ -65,8 +65,26 @@ def series(table: Table) -> None:
             "Sort or mend that series."
         )
     constant(table, data.static, "is static", "List it under inputs instead.")
+    if data.weight and data.weight in frame.columns:
+        _weights(table)
     if data.group and data.group in frame.columns:
         constant(table, [data.group], "is the group of a series", "Mend that series, or name another data.group.")
+
+
+def _weights(table: Table) -> None:
+    """Refuse weights below 0, or all 0; at the level "series" those that change inside a series."""
+    name, weight = table.data.weight, table.frame[table.data.weight]
+    if (weight < 0).any():
+        row = int((weight < 0).arg_true()[0])
+        key = f"{table.data.key} {table.frame[table.data.key][row]}"
+        raise UserError(
+            f"{table.path}: {name!r} is the weight of a row and must not be below 0, but is {weight[row]:g} in {key}; "
+            f"{int((weight < 0).sum())} such rows. Mend it, or drop data.weight."
+        )
+    if not (weight > 0).any():
+        raise UserError(f"{table.path}: {name!r} is 0 in all rows, so that none counts. Drop data.weight.")
+    if table.data.level == "series":
+        constant(table, [name], "is the weight of a series", "Take data.level = 'step', or mend that series.")
 
 
 def constant(table: Table, names: Sequence[str], why: str, way_out: str) -> None:

@@ -80,7 +80,7 @@ class Task:
     @property
     def metric(self) -> Metric:
         """The competition's metric."""
-        return metrics.metric(*self.data.metric_choice(len(self.classes)))
+        return metrics.metric(*self.data.metric_choice(len(self.classes), self.classes))
 
     @property
     def submits_labels(self) -> bool:
@@ -163,7 +163,8 @@ class Task:
     def to_json(self) -> dict[str, Any]:
         """Return what a store keeps of it: level, kind, the K columns' names, the number of classes."""
         names = list(self.columns)
-        return {"level": self.data.level, "kind": self.data.kind, "columns": names, "classes": len(self.classes)}
+        value = {"level": self.data.level, "kind": self.data.kind, "columns": names, "classes": len(self.classes)}
+        return value | ({"labels": list(self.classes)} if self.data.kind in WITH_LABELS else {})
 
 
 def _ordered(data: DataConfig, found: list[object], where: str) -> tuple[object, ...]:

@@ -85,7 +85,7 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
     try:
         return from_tables(path.stem, resolved, str(path))
     except UserError as error:
-        wrong = " ".join(_wrong_overrides(tables, texts))
+        wrong = " ".join(_wrong_overrides(tables, texts, str(path)))
         if not wrong:
             raise
         raise UserError(f"{str(error).rstrip('.')}. What is wrong is the override {wrong}, not the file.") from error
@@ -159,18 +159,19 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no valid TOML: {error}.") from error
 
 
-def _wrong_overrides(tables: dict[str, Any], texts: list[str]) -> list[str]:
+def _wrong_overrides(tables: dict[str, Any], texts: list[str], where: str) -> list[str]:
     """Find the overrides that make a config wrong: each without which the others pass.
 
     All of them where several are wrong; none where the file alone is wrong already.
     """
-    single = [text for number, text in enumerate(texts) if _passes(tables, [*texts[:number], *texts[number + 1 :]])]
-    return single or (texts if _passes(tables, []) else [])
+    without = [[*texts[:number], *texts[number + 1 :]] for number in range(len(texts))]
+    single = [text for text, others in zip(texts, without, strict=True) if _passes(tables, others, where)]
+    return single or (texts if _passes(tables, [], where) else [])
 
 
-def _passes(tables: dict[str, Any], texts: list[str]) -> bool:
+def _passes(tables: dict[str, Any], texts: list[str], where: str) -> bool:
     try:
-        from_tables("", with_overrides(tables, texts), "")
+        from_tables("", with_overrides(tables, texts), where)
     except UserError:
         return False
     return True
@@ -201,6 +202,7 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     made = {key: strict_tables.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
     if made["features"].scaler not in KINDS:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
+    made["data"] = _with_metric_folder(made["data"], where)
     try:
         metric(*made["data"].metric_choice(0))
     except UserError as error:  # unknown, or not for this kind of target
@@ -211,6 +213,18 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
         )
     models = model_tables.parse(tables["model"], made["train"], made["data"], where)
     return Config(name=name, models=models, **made)
+
+
+def _with_metric_folder(data: DataConfig, where: str) -> DataConfig:
+    """Find the metric's file, if it is one: beside the config, which is the record's copy in a record, else at home."""
+    if not data.has_metric_file:
+        return data
+    folders = [Path(data.metric_folder)] if data.metric_folder else [Path(where).parent, files.home()]
+    found = [folder for folder in folders if (folder / data.metric).is_file()]
+    if not found:
+        looked = " and ".join(str(folder.absolute()) for folder in folders)
+        raise UserError(f"{where}: data.metric = {data.metric!r} is not there; looked for in {looked}.")
+    return replace(data, metric_folder=str(found[0].absolute()))
 
 
 def without_outside_members(config: Config) -> Config:

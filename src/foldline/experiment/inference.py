@@ -65,4 +65,5 @@ def predict(task: InferenceTask, terminal: Terminal) -> np.ndarray:
             executors.execute(waiting, stored.config.executor, bars.event)
     with terminal.bar("decoding", "series") as update:
         exact = decoding.obtain(task.test, update) if stored.config.post.decode else None
-    return scoring.predict(stored.blend, stored.grids, stored.config.post, stored.members, task.stores[0], exact)
+    used = (stored.blend, stored.grids, stored.config.post, stored.members)
+    return scoring.predict(*used, task.stores[0], exact, stored.decisions)

@@ -21,7 +21,7 @@ from foldline.data import exact_rows, featurize, folds, loading, store, target_g
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
-from foldline.data.metrics import metric
+from foldline.data.metrics import chosen_file, metric
 from foldline.data.store import Store
 from foldline.experiment import runs_index
 from foldline.experiment.config import Config
@@ -99,6 +99,7 @@ def prepare(
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
+    _check_metric(config, train)
     weights = _check_networks(config, train)
     plan_inputs = _plan_inputs(config, competition, train, test, made_folds, terminal)
     with terminal.bar("speed of each precision", "models") as update:
@@ -119,6 +120,16 @@ def prepare(
     if newly_made and not dry:
         folds.write(made_folds, config.folds, competition.train)
     return prepared
+
+
+def _check_metric(config: Config, train: Store) -> None:
+    """Try a metric file on the training answers, before any training.
+
+    Raises:
+        UserError: it can't score them.
+    """
+    answers = np.flatnonzero(train.scored)
+    chosen_file.check(metric(*train.metric_choice(config.data)), np.asarray(train.y[answers]), answers)
 
 
 def _check_networks(config: Config, train: Store) -> dict[str, int]:
@@ -210,7 +221,7 @@ def run_cells(
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
             if kind == "done" and job.train is not None:
                 data = store.open_store(job.train)
-                scored_by = metric(*config.data.metric_choice(data.task.classes))
+                scored_by = metric(*data.metric_choice(config.data))
                 held_out = held_out_score(job.cell, data, scored_by)
                 values = {**values, "metric": config.data.metric, "held_out": held_out}
             tracker.event(job.cell, kind, values)

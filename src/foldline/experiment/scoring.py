@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from foldline import blend
-from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions, members, post_processing
+from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions, decisions, members, post_processing
+from foldline.blend.decisions import UNDECIDED, Decisions
 from foldline.blend.fitted_blend import method_in_words
 from foldline.blend.members import Member
 from foldline.blend.post_processing import PostConfig
@@ -31,7 +32,13 @@ MOST_TARGETS = 6  # that have a column each in the score table
 SUMMARY_OF_TARGETS = ("mean of targets", "best", "worst")  # columns where there are more
 SNAPPED, CLIPPED, EXACT_ROWS = "snapped to the grid", "clipped", "exact rows in place"  # rows of the score table
 BASELINE = "baseline: "  # before the name of one, in the score table
-STEP_NAMES = {SNAPPED: "grid", CLIPPED: "clipping", EXACT_ROWS: "exact rows"}  # the same in sentences
+DECIDED = {step: f"{step} fitted" for step in decisions.STEPS.values()}  # what is decided by -> row of the score table
+STEP_NAMES = {  # the rows in sentences
+    SNAPPED: "grid",
+    CLIPPED: "clipping",
+    **{row: step for step, row in DECIDED.items()},
+    EXACT_ROWS: "exact rows",
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Result:
     interval: tuple[float, float]  # 95 % of the score, over series; NaN for a single one
     baselines: dict[str, list[float]] = field(default_factory=dict)  # trivial ones -> scores, as `scores` has them
     baselines_by_target: dict[str, list[float]] = field(default_factory=dict)  # the same -> as `by_target` has them
+    decisions: Decisions = UNDECIDED  # on the labels of test predictions
 
     @property
     def score(self) -> float:
@@ -151,13 +159,14 @@ def combine(
         blended=blended,
         scores={name: _by_fold(values, rows, folds.k) for name, values in steps.items()},
         by_target={name: _by_target(values, rows) for name, values in steps.items()},
-        targets=tuple(store.task.columns) if rows.kind in ("regression", "multilabel") else (),
+        targets=tuple(store.task.columns) if _has_targets(rows) else (),
         blend=fitted,
         grids=_grids_of_all_rows(config, nested, rows),
         rows=rows,
         nested=nested,
         comparison=comparison,
-        interval=metrics.score_interval(rows.metric, rows.y, final, rows.series)[:2],
+        interval=metrics.score_interval(rows.metric, rows.y, final, rows.series, rows.weight, rows.groups)[:2],
+        decisions=decisions.helpful(rows, post_processing.clip(nested.values, config.post.clip), config.post),
         baselines={name: _by_fold(values, rows, folds.k) for name, values in trivial.items()},
         baselines_by_target={name: _by_target(values, rows) for name, values in trivial.items()},
     )
@@ -174,14 +183,17 @@ def blend_rows(
     if "lightgbm" in (config.blend.method_used, *config.blend.candidates):  # no other method uses them
         spreads = [member.spread(store) for member in experiment_members]
     predicted = [values[scored] for values in spreads if values is not None]
-    series = store.series_of_answer[scored]
+    series, scored_by = store.series_of_answer[scored], metrics.metric(*store.metric_choice(config.data))
+    weight, groups = store.beside(scored_by, np.flatnonzero(scored))
     rows = BlendRows(
         labels=tuple(member.label for member in experiment_members),
         predictions=predictions[:, scored],
         y=np.asarray(store.y[scored]),
         fold=folds.assignment[series],
         series=series,
-        metric=metrics.metric(*config.data.metric_choice(store.task.classes)),
+        metric=scored_by,
+        weight=weight,
+        groups=groups,
         kind=store.task.kind,
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
     )
@@ -198,6 +210,9 @@ def _post_processed(
         done[SNAPPED] = values
     if not np.array_equal(post_processing.clip(values, config.post.clip), values):
         done[CLIPPED] = values = post_processing.clip(values, config.post.clip)
+    decided = decisions.by_fold(values, nested.fitted, rows, config.post)
+    if decided is not values:
+        done[DECIDED[decisions.step_of(rows, config.post)]] = values = decided
     if exact is not None:
         done[EXACT_ROWS] = post_processing.paste(values, exact.values[store.scored])
     return done
@@ -216,9 +231,15 @@ def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
 
 def _by_target(values: np.ndarray, rows: BlendRows) -> list[float]:
     """(K,) score of each target over all rows; empty where the columns are not targets of their own."""
-    if rows.kind not in ("regression", "multilabel"):
+    if not _has_targets(rows):
         return []
-    return [rows.metric(rows.y[:, [target]], values[:, [target]]) for target in range(rows.y.shape[1])]
+    beside = (rows.weight, rows.groups)
+    return [rows.metric(rows.y[:, [target]], values[:, [target]], *beside) for target in range(rows.y.shape[1])]
+
+
+def _has_targets(rows: BlendRows) -> bool:
+    """Whether columns are targets that have scores of their own: not classes, nor those that a metric file takes."""
+    return rows.kind in ("regression", "multilabel") and not isinstance(rows.metric, metrics.FileMetric)
 
 
 def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
@@ -230,7 +251,8 @@ def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
     snapped, parts = np.empty_like(nested.values), rows.cv_parts
     for part, fitted in zip(np.unique(parts), nested.fitted, strict=True):
         others = rows.where(parts != part)
-        grids = post_processing.helpful_grids(others.y, blend.apply_blend(fitted, others), rows.metric)
+        blended = blend.apply_blend(fitted, others)
+        grids = post_processing.helpful_grids(others.y, blended, rows.metric, others.weight, others.groups)
         snapped[parts == part] = post_processing.snap(nested.values[parts == part], grids)
     return snapped
 
@@ -239,7 +261,7 @@ def _grids_of_all_rows(config: Config, nested: NestedPredictions, rows: BlendRow
     """(K,) grids for test predictions, decided on all out-of-fold rows, blended nested: they were not in the fit."""
     if not _snaps(config, rows):
         return [None] * rows.y.shape[1]
-    return post_processing.helpful_grids(rows.y, nested.values, rows.metric)
+    return post_processing.helpful_grids(rows.y, nested.values, rows.metric, rows.weight, rows.groups)
 
 
 def predict(
@@ -249,6 +271,7 @@ def predict(
     experiment_members: Sequence[Member],
     store: Store,
     exact: Exact | None,
+    decided: Decisions = UNDECIDED,
 ) -> np.ndarray:
     """Predict the test table, (A, K): mean over folds and seeds of each member, then blend and post-processing."""
     fitted = fitted.without_zero_weights()
@@ -256,5 +279,5 @@ def predict(
     predictions = np.stack([member.test(store) for member in used])
     spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
     snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
-    done = post_processing.clip(snapped, post.clip)
+    done = decided.apply(post_processing.clip(snapped, post.clip))
     return done if exact is None else post_processing.paste(done, exact.values)

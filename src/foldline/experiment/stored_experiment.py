@@ -16,9 +16,12 @@ import numpy as np
 import tomli_w
 
 from foldline.blend import Blend
+from foldline.blend.decisions import Decisions
 from foldline.blend.members import OUT_OF_FOLD, Member, of_plan, read_outside
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
+from foldline.data import metrics
+from foldline.data.metrics import UTILITIES_FILE
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
 from foldline.experiment import runs_index
@@ -47,7 +50,7 @@ def to_json(config_plans: Sequence[ConfigPlan], outside_members: Sequence[Member
     """Return what experiment.json says of configs, cells and members; `from_json` reads it back."""
     return {
         "parts": [
-            {"name": one.config.name, "prefix": one.prefix, "config": one.config.tables()} for one in config_plans
+            {"name": one.config.name, "prefix": one.prefix, "config": recorded(one.config)} for one in config_plans
         ],
         "cells": [
             {"part": number, "label": cell.model.label, "fold": cell.fold, "seed": cell.seed, "key": cell.key}
@@ -140,6 +143,8 @@ def folder_of(config: Config, plan: Sequence[Cell], test: str, outside_members: 
     """Return runs/NAME/HASH: the same experiment has the same folder. test: fingerprint of the test table."""
     tables = config.tables()
     hashed = [tables["blend"], tables["post"], config.data.metric, sorted(cell.key for cell in plan), test]
+    if config.data.has_metric_file or config.data.metric_options.changed():
+        hashed.append({**metrics.key_of(*config.data.metric_choice(0)), "sources": []})
     hashed += [sorted(member.source for member in outside_members)] if outside_members else []
     return files.runs() / config.name / files.digest(hashed)
 
@@ -148,7 +153,7 @@ def origin(config: Config, plan: Sequence[Cell], folder: Path, test: str, score:
     """Make the ledger's entry for a submission of this experiment. test: fingerprint of the test table."""
     return Origin(
         config=config.name,
-        config_hash=files.digest(config.tables()),
+        config_hash=files.digest(recorded(config)),
         experiment=folder.name,
         cells=files.digest(sorted(cell.key for cell in plan)),
         test=test,
@@ -178,12 +183,14 @@ def write(
     value = {
         "format": runs_index.FORMAT,
         "name": config.name,
-        "config": config.tables(),
+        "config": recorded(config),
+        **({"metric_file": _copy_metric(config, folder)} if config.data.has_metric_file else {}),
         **to_json(config_plans, outside_members),
         "levels": {name: list(values) for name, values in levels.items()},
         "classes": list(classes),
         "blend": result.blend.to_json(),
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
+        "decisions": result.decisions.to_json(),
         "expected": [asdict(target) for target in expected],
         "scores": [[name, _finite(values)] for name, values in result.scores.items()],
         "baselines": [[name, _finite(values)] for name, values in result.baselines.items()],
@@ -194,13 +201,46 @@ def write(
         "environment": environment(),
     }
     artefacts.write_json(folder / "experiment.json", value)
-    files.write_text(folder / "config.toml", tomli_w.dumps(config.tables()))
+    files.write_text(folder / "config.toml", tomli_w.dumps(recorded(config)))
     files.replace_symlink(folder.parent / "latest", folder)
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:
     """Return scores as JSON has them: null where a metric is not defined, as an AUC on a fold of one class."""
     return [None if np.isnan(value) else value for value in values]
+
+
+def recorded(config: Config) -> dict[str, Any]:
+    """Return a config's tables as a record has them: a metric file lies beside the record, not where it was."""
+    tables = config.tables()
+    if config.data.has_metric_file:
+        tables["data"] |= {"metric": Path(config.data.metric).name, "metric_folder": ""}
+    return tables
+
+
+def _copy_metric(config: Config, folder: Path) -> dict[str, Any]:
+    """Copy the metric file beside the record, and return what the record says of it."""
+    file = metrics.loaded(config.data.metric_choice(0))
+    files.write_text(folder / file.path.name, file.text)
+    if file.utilities.is_file():
+        files.write_text(folder / file.utilities.name, file.utilities.read_text(encoding="utf-8"))
+    return {"name": file.path.name, **file.key()}
+
+
+def metric_files(folder: Path) -> list[Path]:
+    """List the copies that a record has of its metric file, and of what that imports."""
+    named = artefacts.read_json(folder / "experiment.json").get("metric_file", {}).get("name")
+    return [path for path in (folder / named, folder / UTILITIES_FILE) if path.is_file()] if named else []
+
+
+def _refuse_changed_metric(value: dict[str, Any], folder: Path) -> None:
+    """Refuse a copy of a metric file that is not the one that the record was made with."""
+    said = value.get("metric_file")
+    if said is None:
+        return
+    path = folder / said["name"]
+    if not path.is_file() or metrics.hash_of(path.read_text(encoding="utf-8")) != said["file"]:
+        raise UserError(f"{path} is not the metric file that was used. Run `{runs_index.made_by(folder)}` again.")
 
 
 def environment() -> dict[str, str]:
@@ -226,6 +266,7 @@ class StoredExperiment:
     classes: tuple[object, ...]  # labels of the target in training, where it has any
     blend: Blend
     grids: list[Grid | None]
+    decisions: Decisions  # on the labels of predictions
     expected: list[TargetRange]  # (K,) what the gate compares predictions with
     score: float  # out-of-fold
     folder: Path
@@ -258,6 +299,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         )
     value = runs_index.read_record(folder)
     runs_index.refuse_other_format(value, folder)
+    _refuse_changed_metric(value, folder)
     config_plans, outside_members = from_json(value, folder, to_predict)
     return StoredExperiment(
         config=from_tables(value["name"], value["config"], str(folder / "config.toml")),
@@ -267,6 +309,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         classes=tuple(value.get("classes", ())),  # an older record has none
         blend=Blend.from_json(value["blend"]),
         grids=[None if grid is None else Grid(**grid) for grid in value["grids"]],
+        decisions=Decisions.from_json(value.get("decisions")),
         expected=[TargetRange(**target) for target in value["expected"]],
         score=value["scores"][-1][1][-1],
         folder=folder,

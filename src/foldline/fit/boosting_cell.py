@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from foldline import models
 from foldline.core.chunks import chunks
-from foldline.data.metrics import Metric
+from foldline.data.metrics import FileMetric, Metric
 from foldline.data.store import Store
 from foldline.fit.boosting_checks import lightgbm_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
@@ -39,18 +40,17 @@ class BoostingCell:
         rounds, threads = self.model.config.rounds, self.train.threads
         kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
         x, y = labelled(kept[0])  # (m, I), (m, K)
+        weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
             seen, truth = labelled(held[0])
+            metric, score = _watching(self.metric, held[0], self.model.config.objective == "multiclass")
             stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
-            better = self.metric.higher_is_better
-            watched = Watched(x=seen, y=truth, stop=stop, score=self.metric, higher_is_better=better)
+            watched = Watched(x=seen, y=truth, stop=stop, score=score, higher_is_better=metric.higher_is_better)
         with lightgbm_errors(f"model {self.name}"):
-            kind = data.task.kind
-            self.model.fit(
-                x, y, seed, threads, lambda done, of: emit("progress", done=done, of=of), watched=watched, kind=kind
-            )
+            kind, report = data.task.kind, lambda done, of: emit("progress", done=done, of=of)
+            self.model.fit(x, y, seed, threads, report, watched=watched, weight=weight, kind=kind)
         row = {"loss": float(np.abs(self.model.predict(x, threads) - y).mean())}
         if watched is not None:
             row["watched"] = watched.score(watched.y, self.model.predict(watched.x, threads))
@@ -72,6 +72,18 @@ class BoostingCell:
 def watched_share(train: TrainConfig) -> float:
     """Return the share of the training series that early stopping scores; 0 where it is off."""
     return train.watch.share if train.watch.stop or train.watch.best else 0.0
+
+
+def _watching(metric: Metric, held: LabelledSeries, of_all: bool) -> tuple[Metric, Callable[..., float]]:
+    """Return the metric that watched rows are scored by, and its score of (truth, prediction).
+
+    of_all: a booster predicts all columns at once. Else a metric file, which needs them all, gives way to a loss.
+    """
+    answers = held.store.answers(held.series)[held.weight > 0]
+    if isinstance(metric, FileMetric) and held.y.shape[1] > 1 and not of_all:
+        metric = metric.nearest_loss(1)
+    beside = held.store.beside(metric, answers)
+    return metric, lambda truth, prediction: metric(truth, prediction, *beside)
 
 
 def settings(train: TrainConfig) -> dict[str, Any]:

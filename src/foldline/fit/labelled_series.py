@@ -33,13 +33,23 @@ class LabelledSeries:
 
 
 def labelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
-    """Return series of a training table as they are: each scored answer counts 1. series: (n,) indices."""
+    """Return series of a training table as they are: scored answers count 1, or their weight by the mean of all.
+
+    series: (n,) indices.
+    """
     assert store.labelled, "labelled series are needed"
     answers = store.answers(series)
     scored = store.scored[answers]
-    return LabelledSeries(
-        store, series, np.asarray(store.y[answers]), store.known[answers], scored.astype(np.float32), scored
-    )
+    weight = scored.astype(np.float32) if store.weight is None else _mean_one(store.weight[answers], scored)
+    return LabelledSeries(store, series, np.asarray(store.y[answers]), store.known[answers], weight, scored)
+
+
+def _mean_one(weight: np.ndarray, scored: np.ndarray) -> np.ndarray:
+    """Divide weights by their mean over the scored answers: (a,) float32, 0 where not scored; equal ones are just 1."""
+    counted = weight[scored]
+    mean = counted.mean() if len(counted) and counted.any() else 1.0
+    mean = counted[0] if len(counted) and (counted == counted[0]).all() and counted[0] > 0 else mean
+    return np.asarray(np.where(scored, weight / mean, 0.0), dtype=np.float32)
 
 
 def unlabelled_series(store: Store, series: np.ndarray) -> LabelledSeries:

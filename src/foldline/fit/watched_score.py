@@ -28,11 +28,14 @@ class WatchedSeries:
     truth: np.ndarray  # (V, K) float64, in the targets' own units
     scaler: Scaler
     metric: Metric
+    beside: tuple[np.ndarray | None, np.ndarray | None] = (None, None)  # (V,) weights, and groups or numbers
 
 
 def watch(part: LabelledSeries, scaler: Scaler, metric: Metric, steps: int, device: torch.device) -> WatchedSeries:
     """Bring series to the device, to be scored after each epoch."""
-    return WatchedSeries(place([part], scaler, steps, device), part.y[part.weight > 0], scaler, metric)
+    dataset, scored = place([part], scaler, steps, device), part.weight > 0
+    beside = part.store.beside(metric, part.store.answers(part.series)[scored])
+    return WatchedSeries(dataset, part.y[scored], scaler, metric, beside)
 
 
 def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> float:
@@ -50,7 +53,7 @@ def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> 
     # 4 batches at once: without gradients a pass takes a fraction of the memory
     parts = out_of_memory.in_parts(scored_rows, len(dataset), 4 * config.batch, dataset.x.device)
     scaled = torch.cat(list(parts)).numpy().astype(np.float64)  # (V, K), in the order of the rows
-    score = watched.metric(watched.truth, scaled * watched.scaler.y_scale + watched.scaler.y_center)
+    score = watched.metric(watched.truth, scaled * watched.scaler.y_scale + watched.scaler.y_center, *watched.beside)
     if not math.isfinite(score):
         raise Diverged("watched score", state.counters.epoch)
     return score

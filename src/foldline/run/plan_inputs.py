@@ -28,4 +28,4 @@ class PlanInputs:
     @property
     def metric(self) -> MetricChoice:
         """What the competition's metric is made of."""
-        return self.data.metric_choice(self.train.task.classes)
+        return self.train.metric_choice(self.data)

@@ -72,6 +72,7 @@ def held_out_score(cell: Cell, store: Store, metric: Metric) -> float | None:
     if not scored.any():
         return None
     try:
-        return metric(store.y[answers[scored]], files.read_array(cell.folder / "out_of_fold.npy")[scored])
+        predicted = files.read_array(cell.folder / "out_of_fold.npy")[scored]
+        return metric(store.y[answers[scored]], predicted, *store.beside(metric, answers[scored]))
     except NotScorable:
         return None

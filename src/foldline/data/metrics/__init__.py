@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from foldline.core.errors import UserError, unknown
-from foldline.data.metrics import averages, labels, losses, probabilities, ranking, regression
+from foldline.data.metrics import averages, chosen_file, labels, losses, probabilities, ranking, regression
 from foldline.data.metrics.contract import Metric
 from foldline.data.metrics.intervals import Interval, bootstrap, interval, score_interval
-from foldline.data.metrics.kaggle_file import FileMetric, KaggleFile, from_file
+from foldline.data.metrics.kaggle_file import UTILITIES_FILE, FileMetric, KaggleFile, from_file, hash_of
 from foldline.data.metrics.kaggle_frames import frames
 from foldline.data.metrics.options import (
     DEFAULTS,
     NOT_SAID,
     Answers,
+    FileChoice,
     Kind,
     MetricChoice,
     MetricOptions,
@@ -33,7 +34,9 @@ from foldline.data.metrics.options import (
 
 __all__ = [
     "METRICS",
+    "UTILITIES_FILE",
     "Answers",
+    "FileChoice",
     "FileMetric",
     "Interval",
     "KaggleFile",
@@ -45,8 +48,10 @@ __all__ = [
     "bootstrap",
     "frames",
     "from_file",
+    "hash_of",
     "interval",
     "key_of",
+    "loaded",
     "metric",
     "names_for",
     "score_interval",
@@ -91,7 +96,13 @@ def _made(name: str, options: MetricOptions, answers: Answers) -> Metric:
 METRICS: dict[str, Metric] = {name: _made(name, DEFAULTS, NOT_SAID) for name in MAKERS}
 
 
-def metric(name: str, options: MetricOptions = DEFAULTS, kind: Kind | Literal[""] = "", classes: int = 0) -> Metric:
+def metric(
+    name: str,
+    options: MetricOptions = DEFAULTS,
+    kind: Kind | Literal[""] = "",
+    classes: int = 0,
+    file: FileChoice | None = None,
+) -> Metric:
     """Return the metric of that name, made for some options and answers.
 
     Args:
@@ -99,10 +110,13 @@ def metric(name: str, options: MetricOptions = DEFAULTS, kind: Kind | Literal[""
         options: how it averages, and its parameters.
         kind: of the target; "": see `Answers`.
         classes: number of ranks of an ordinal target; 0: decisions have no upper end.
+        file: what is needed where the name is that of a metric file.
 
     Raises:
         UserError: there is none, and it lists them; it does not score this kind; it does not read an option.
     """
+    if file is not None and kind:
+        return chosen_file.metric_of(file, kind, classes)
     if name not in METRICS:
         raise UserError(f"{unknown('metric', name, METRICS, 'data.metric')} {WAYS}.")
     if options == DEFAULTS and not kind and not classes:
@@ -119,15 +133,27 @@ def metric(name: str, options: MetricOptions = DEFAULTS, kind: Kind | Literal[""
     return made
 
 
+def loaded(choice: MetricChoice) -> KaggleFile:
+    """Return the metric file of a choice that is one."""
+    assert choice.file is not None, "a metric file"
+    return chosen_file.loaded(choice.file)
+
+
 def names_for(kind: Kind) -> list[str]:
     """List the metrics that score targets of this kind."""
     return [name for name, known in METRICS.items() if kind in known.kinds]
 
 
 def key_of(
-    name: str, options: MetricOptions = DEFAULTS, kind: Kind | Literal[""] = "", classes: int = 0
+    name: str,
+    options: MetricOptions = DEFAULTS,
+    kind: Kind | Literal[""] = "",
+    classes: int = 0,
+    file: FileChoice | None = None,
 ) -> dict[str, Any]:
     """Return what a cell's key holds of a metric that watches its training: what it was asked for, and its source."""
+    if file is not None:
+        return {"kind": kind, "classes": classes, "columns": list(file.columns), **chosen_file.loaded(file).key()}
     chosen = metric(name, options, kind, classes)
     functions = [_plain(each) for each in (chosen.loss, chosen.finish, chosen.compute, MAKERS[name])]
     sources = {Path(str(inspect.getsourcefile(each))) for each in (*functions, *SHARED) if each is not None}

@@ -33,6 +33,7 @@ from foldline.data.metrics.options import Array, NotScorable
 
 FIRST = ("solution", "submission", "row_id_column_name")  # of score's parameters, in this order
 UTILITIES = "kaggle_metric_utilities"
+UTILITIES_FILE = f"{UTILITIES}.py"
 DIRECTION = "higher_is_better"  # the key in [data], and a name that a metric file may set to True or False
 _RUNNING = threading.RLock()  # one metric file at a time: what it imports by name is in sys.modules meanwhile
 
@@ -118,10 +119,15 @@ class KaggleFile:
             )
         return count
 
+    @property
+    def utilities(self) -> Path:
+        """Return where the file's own kaggle_metric_utilities lies, if it has any."""
+        return self.path.parent / UTILITIES_FILE
+
     def key(self) -> dict[str, Any]:
         """Return what a cell's key holds of it: text, arguments, direction, and pandas' version, which may matter."""
         return {
-            "file": hashlib.sha256(self.text.encode()).hexdigest(),
+            "file": hash_of(self.text),
             "arguments": dict(self.arguments),
             DIRECTION: self.higher_is_better,
             "pandas": _pandas_version(),
@@ -170,6 +176,11 @@ def from_file(
     return KaggleFile(path, _direction(path, module, higher_is_better), given, text, module)
 
 
+def hash_of(text: str) -> str:
+    """Hash the text of a metric file."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -211,7 +222,7 @@ def _running(path: Path, module: ModuleType) -> Iterator[None]:
 
 def _utilities(path: Path, module: ModuleType) -> ModuleType | None:
     """Return the module that a metric file gets as kaggle_metric_utilities; None: the installed one."""
-    beside = path.parent / f"{UTILITIES}.py"
+    beside = path.parent / UTILITIES_FILE
     if beside.is_file() and module.__name__ != UTILITIES and path != beside:
         return _load(UTILITIES, beside, _text(beside))
     if UTILITIES in sys.modules or importlib.util.find_spec(UTILITIES) is not None:

@@ -26,6 +26,19 @@ class NotScorable(UserError):
     """
 
 
+class FileChoice(NamedTuple):
+    """What the competition's own metric file needs besides (chosen_file.py)."""
+
+    path: str
+    higher_is_better: bool | None
+    arguments: str  # keywords of score, as JSON
+    row_id: str  # name of the ids' column
+    columns: tuple[str, ...]  # (K,) of the submission, of labels one; empty: not known yet
+    labels: tuple[object, ...]  # where these are submitted
+    decided: bool  # whether labels are submitted
+    solution: str  # file with further columns of the solution, one row an answer; empty: none
+
+
 class MetricChoice(NamedTuple):
     """What a metric is made of, in the order of `metric`'s arguments; small enough to be sent to a worker."""
 
@@ -33,6 +46,7 @@ class MetricChoice(NamedTuple):
     options: MetricOptions
     kind: Kind
     classes: int  # number of labels; 0: the target has none
+    file: FileChoice | None = None  # where the metric is a file
 
 
 class Answers(NamedTuple):

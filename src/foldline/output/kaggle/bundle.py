@@ -28,7 +28,7 @@ import foldline
 import ventilator
 from foldline.core import artefacts, files, requirements
 from foldline.core.errors import UserError
-from foldline.experiment.stored_experiment import StoredExperiment
+from foldline.experiment.stored_experiment import StoredExperiment, metric_files, recorded
 from foldline.output.kaggle import kernel
 from foldline.run import cells
 from foldline.run.cells import Cell
@@ -36,6 +36,7 @@ from foldline.run.cells import Cell
 IMPORTED = ("torch", "numpy", "polars", "lightgbm", "safetensors", "rich", "tomli-w")  # by `infer`
 DECODING = ("numba",)  # by the decoder
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
+PANDAS = "pandas>=2.2"  # of a metric file: the extra `metric`
 NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
 DESCRIPTION = "dataset-metadata.json"
@@ -133,7 +134,9 @@ def _copy_runs(stored: StoredExperiment, target: Path) -> None:
     record = target / stored.config.name / stored.folder.name
     record.mkdir(parents=True)
     shutil.copy(stored.folder / "experiment.json", record)
-    files.write_text(record / "config.toml", tomli_w.dumps(stored.config.tables()))  # made from the checked record
+    for path in metric_files(stored.folder):
+        shutil.copy(path, record)
+    files.write_text(record / "config.toml", tomli_w.dumps(recorded(stored.config)))  # made from the checked record
     for cell in stored.plan:
         _copy_cell(cell, target / "cells" / cell.key)
 
@@ -173,15 +176,16 @@ def _manifest(stored: StoredExperiment, options: Options, dataset: Path) -> dict
         "experiment": stored.folder.name,
         "competition": options.competition,
         "out_of_fold": stored.score,
-        "requires": required(stored.config.post.decode),
+        "requires": required(stored.config.post.decode, stored.config.data.has_metric_file),
         "files": {path.relative_to(dataset).as_posix(): files.sha256(path) for path in paths},
     }
 
 
-def required(decodes: bool) -> list[str]:
+def required(decodes: bool, metric_file: bool = False) -> list[str]:
     """List the packages that `infer` imports, with the bounds of pyproject.toml."""
     names = {*IMPORTED, *(DECODING if decodes else ())}
-    return [line for line in requirements.own() if re.split("[<>=!]", line)[0].strip() in names]
+    own = [line for line in requirements.own() if re.split("[<>=!]", line)[0].strip() in names]
+    return [*own, *([PANDAS] if metric_file else [])]
 
 
 def _kernel_metadata(options: Options, slug: str, on_gpu: bool) -> dict[str, Any]:
