@@ -30,6 +30,7 @@ from foldline.models.ops.rocket_features import ARRAYS, Kernels
 
 MANY = 4000  # series
 AT_ONCE = 64  # series whose features are computed at once
+MOST_BORDER = 10_000
 LEAST_SPREAD = 1e-7  # of a feature; below, it is the same for all series, and left out
 FILE = "weights.safetensors"
 OWN = ("center", "scale", "mean", "spread", "weights", "intercept", "slopes")  # arrays of a fitted model
@@ -44,6 +45,7 @@ class Config:
     kernels: int = 6216  # biases for the series (84 kernels, each with several), and as many for its differences
     channels: tuple[str, ...] = ()  # features that it reads; left out: the inputs as they are, of the family raw
     scale: Literal["fold", "series"] = "fold"  # channels by the training series' mean and deviation, or by each one's
+    border: int = 8  # steps of 0 before and behind each scaled series: there kernels see its level, and where it ends
     head: Literal["auto", "ridge", "logistic"] = "auto"
 
     kind: ClassVar[str] = "series"
@@ -57,6 +59,8 @@ class Config:
             raise ValueError(
                 f"kernels must be at least {rocket_features.KERNELS}, one bias for each, but is {self.kernels}"
             )
+        if not 0 <= self.border <= MOST_BORDER:
+            raise ValueError(f"border must be from 0 to {MOST_BORDER:,} steps, but is {self.border}")
         if len(set(self.channels)) < len(self.channels):
             raise ValueError(f"channels must be different features, but is {list(self.channels)}")
 
@@ -115,7 +119,7 @@ class Rocket:
         self._fit_kernels(read, lengths, rng)
         x = self._features(read, len(lengths), threads, on_series)
         self._fit_features(x)
-        if self.head_of(len(lengths)) == "logistic":
+        if self.head_of(len(lengths), kind) == "logistic":
             weights, intercept = logistic.fit(x, y, kind, seed)
             self.arrays |= {"weights": weights, "intercept": intercept, "slopes": np.ones(y.shape[1])}
             return self._answer(ridge.predict(x, weights, intercept))
@@ -125,11 +129,21 @@ class Rocket:
         self.arrays |= {"weights": found.weights, "intercept": found.intercept, "slopes": slopes}
         return self._answer(found.left_out)
 
-    def head_of(self, series: int) -> str:
+    def head_of(self, series: int, kind: Kind) -> str:
         """Return the head that is fitted on so many series."""
         if self.config.head == "auto":
-            return "logistic" if series >= MANY and self.kind in logistic.SERVES else "ridge"
+            return "logistic" if series >= MANY and kind in logistic.SERVES else "ridge"
         return self.config.head
+
+    def memory(self, series: int, kind: Kind) -> int:
+        """Estimate the bytes that a fit on so many series needs."""
+        features = self.config.features
+        if self.head_of(series, kind) == "logistic":
+            return 3 * 4 * series * features  # scikit-learn copies the rows that are not held out
+        least = min(series, features)
+        primal = 16 * series * features if series > features else 0  # the rows in float64, and turned
+        return 4 * series * features + primal + 3 * 8 * least * least
+
 
     def predict(self, read: Read, count: int, threads: int) -> np.ndarray:
         """Predict `count` series: (count, K) float64. read: returns series by their numbers 0 .. count - 1."""
@@ -158,12 +172,13 @@ class Rocket:
         self.arrays |= {"center": first + mean, "scale": np.where(spread > 0, spread, 1.0)}
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
-        """Scale a series, (C, T)."""
+        """Scale a series, (C, T) to (C, T + 2 * border)."""
         center, scale = self.arrays["center"][:, None], self.arrays["scale"][:, None]
         if self.config.scale == "series":
             center, own = x.mean(axis=1, keepdims=True, dtype=np.float64), x.std(axis=1, keepdims=True, dtype=float)
             scale = np.where(own > 1e-6 * scale, own, scale)
-        return np.ascontiguousarray((x - center) / scale, dtype=np.float32)
+        scaled = ((x - center) / scale).astype(np.float32)
+        return np.pad(scaled, ((0, 0), (self.config.border, self.config.border)))
 
     def _fit_kernels(self, read: Read, lengths: np.ndarray, rng: np.random.Generator) -> None:
         """Draw kernels for the series and, of the form "multi", for its differences."""
@@ -174,7 +189,7 @@ class Rocket:
 
         self.kernels = []
         for place in range(2 if self.config.form == "multi" else 1):
-            steps = np.maximum(1, lengths - place)
+            steps = np.maximum(1, lengths + 2 * self.config.border - place)
             self.kernels.append(
                 rocket_features.fit(lambda n, p=place: forms(n)[p], steps, channels, self.config.biases, rng)
             )
