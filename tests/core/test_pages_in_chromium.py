@@ -9,6 +9,7 @@ import ablations
 import pytest
 import searches
 import tiny
+import tiny_classes
 
 from foldline.core.pages import chromium
 from foldline.core.pages.chromium import Chromium
@@ -36,7 +37,21 @@ def test_a_page_logs_nothing_requests_nothing_and_fits(page: str, trained: Path,
     ablations.install(trained)
     searches.install(trained)
     tiny.run(*PAGES[page])
-    path = trained / "runs" / page
+    check(trained / "runs" / page, browser)
+
+
+@pytest.mark.parametrize("level", tiny_classes.LEVELS)
+@pytest.mark.parametrize("kind", tiny_classes.KINDS)
+def test_reports_of_every_kind_and_level_do(
+    kind: str, level: str, home: Path, tmp_path: Path, browser: Chromium
+) -> None:
+    tiny_classes.Songs(kind, level).install(home, tmp_path / "songs")
+    tiny.run("train", "songs")
+    check(home / "runs" / "songs" / "latest" / "report.html", browser)
+
+
+def check(path: Path, browser: Chromium) -> None:
+    """Open a page wide and narrow, in light and in dark."""
     assert path.stat().st_size < 2_000_000
     grounds = set()
     for width in (1280, 400):

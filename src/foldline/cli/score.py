@@ -9,7 +9,9 @@ from pathlib import Path
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
+from foldline.data import metrics
 from foldline.experiment import config as configs
+from foldline.experiment import scoring
 from foldline.output import rescore
 
 
@@ -20,14 +22,14 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     submission, truth, *rest = arguments.words
     data = configs.load(Path(rest[0] if rest else "quickstart"), arguments.overrides).data
     found = rescore.score(data, Path(submission), Path(truth))
-    targets = data.target if len(data.target) > 1 else ()
+    scored_by = metrics.metric(*data.metric_choice(len(data.classes)))
     rows = [
         [each.part, f"{each.score:.5f}", _between(each.low, each.high)]
-        + [f"{score:.5f}" for score, _ in zip(each.by_target, targets, strict=False)]
+        + [f"{score:.5f}" for score in scoring.target_values(each.by_target, scored_by)]
         + [str(each.rows)]
         for each in found
     ]
-    terminal.table("", ["rows", data.metric, "95 % over series", *targets, "count"], rows)
+    terminal.table("", ["rows", data.metric, "95 % over series", *scoring.target_columns(data.target), "count"], rows)
     values = [{**asdict(each), **{end: _plain(getattr(each, end)) for end in ("low", "high")}} for each in found]
     terminal.result({"metric": data.metric, "scores": values}, f"{data.metric}: {found[0].score:.6f}")
     return 0

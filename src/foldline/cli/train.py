@@ -52,6 +52,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     page = report.write(folder, report_data)
     terminal.table("", *result.table(config.data))
     terminal.say(f"report: {short_path(page)}")
+    if len(result.targets) > scoring.MOST_TARGETS:
+        terminal.say(f"scores of all targets: {short_path(page.with_name(report.TARGETS_FILE))}")
     path = _publish(folder, prepared, result, predictions)
     if changed:
         tracker = WandbTracker(track, config.name, folder, "train")

@@ -90,7 +90,7 @@ def slices(
         Slice(group="exactness", name=name, series=whole.series, parts=whole.parts & (np.arange(2) == number))
         for number, name in enumerate(EXACTNESS)
     ]
-    shown = [*_combinations(store, whole, columns, levels), *phases]
+    shown = [*_combinations(store, whole, columns, levels), *([] if store.on_series else phases)]
     if counts[:, :, 1].any():
         shown += exactness
     return [each for each in shown if each.of(counts).any()]

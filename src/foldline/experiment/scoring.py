@@ -19,6 +19,7 @@ from foldline.blend.post_processing import PostConfig
 from foldline.data import metrics
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
+from foldline.data.metrics import Metric
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid
@@ -61,27 +62,29 @@ class Result:
         """Return the score table's columns and rows: by fold, by target where there are several, and over all rows."""
         folds = len(next(iter(self.scores.values()))) - 1
         columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
-        columns += [*self._target_columns, "all rows"]
+        columns += [*target_columns(self.targets), "all rows"]
         rows = []
         for name, (*each, whole) in self.scores.items():
-            values = [*each, *self._target_values(self.by_target[name]), whole]
+            values = [*each, *target_values(self.by_target[name], self.rows.metric), whole]
             rows.append([name, *(f"{value:.{digits}f}" for value in values)])
         return columns, rows
 
-    @property
-    def _target_columns(self) -> Sequence[str]:
-        """Columns of single targets: none of one target, three of many, which would be a letter wide."""
-        if len(self.targets) < 2:
-            return ()
-        return self.targets if len(self.targets) <= MOST_TARGETS else SUMMARY_OF_TARGETS
 
-    def _target_values(self, scores: list[float]) -> list[float]:
-        if len(self.targets) < 2:
-            return []
-        if len(self.targets) <= MOST_TARGETS:
-            return scores
-        ordered = sorted(scores, key=self.rows.metric.cost)
-        return [float(np.mean(scores)), ordered[0], ordered[-1]]
+def target_columns(targets: Sequence[str]) -> Sequence[str]:
+    """Name the columns of single targets: none of one target, three of many, which would be a letter wide."""
+    if len(targets) < 2:
+        return ()
+    return targets if len(targets) <= MOST_TARGETS else SUMMARY_OF_TARGETS
+
+
+def target_values(scores: Sequence[float], metric: Metric) -> Sequence[float]:
+    """Return what stands in the columns of single targets. scores: (K,) of each target."""
+    if len(scores) < 2:
+        return ()
+    if len(scores) <= MOST_TARGETS:
+        return scores
+    ordered = sorted(scores, key=metric.cost)
+    return [float(np.mean(scores)), ordered[0], ordered[-1]]
 
 
 def combine(

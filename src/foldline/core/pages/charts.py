@@ -69,14 +69,16 @@ def chart(
     log: bool = False,
     zero: bool = False,
     bare: bool = False,
+    holds: Sequence[float] = (),
 ) -> str:
     """Draw marks as an <svg>, later ones above earlier ones.
 
     Args:
         width, height: px of the whole picture where the page has that much room; it scales with the page.
         log: the y axis is logarithmic; zero: it begins at 0; bare: it has neither numbers nor grid lines.
+        holds: heights that the y axis reaches, whatever is drawn, such as 0 and 1 for probabilities.
     """
-    across, up = _range([mark.x for mark in marks]), _range([mark.y for mark in marks], log, zero)
+    across, up = _range([mark.x for mark in marks]), _range([*(mark.y for mark in marks), np.array(holds)], log, zero)
     bottom = BOTTOM if xlabel else BOTTOM - 14
     x = _scale(across, LEFT, width - RIGHT)
     y = _scale(up, height - bottom, TOP, log)

@@ -6,7 +6,7 @@ Arguments called `text` and the cells of tables are escaped here; arguments call
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -86,13 +86,21 @@ def _shaded(value: float, most: float, digits: int) -> str:
     return f"<td class='heat' style='--heat:{heat:.0f}%'>{value:.{digits}f}</td>"
 
 
-def bars(rows: Sequence[tuple[str, float, str]]) -> str:
-    """Make a bar chart, the largest bar as long as there is room. rows: (name, value >= 0, the value's text)."""
-    longest = max((value for _, value, _ in rows), default=0.0) or 1.0
+def bars(rows: Sequence[tuple[str, float, str]], longest: float = 0.0, marked: Collection[str] | None = None) -> str:
+    """Make a bar chart.
+
+    Args:
+        rows: (name, value >= 0, the value's text).
+        longest: the value whose bar would be as long as there is room; 0: the largest one.
+        marked: names of rows in the accent colour; None: the first row.
+    """
+    accents = {name for name, _, _ in rows[:1]} if marked is None else marked
+    longest = longest or max((value for _, value, _ in rows), default=0.0) or 1.0
     shown = "".join(
         f"<span title='{escape(name)}'>{escape(name)}</span>"
-        f"<i class='{'' if number else 'first'}' style='--share:{100 * value / longest:.1f}%'></i><b>{escape(text)}</b>"
-        for number, (name, value, text) in enumerate(rows)
+        f"<i class='{'first' if name in accents else ''}' style='--share:{100 * value / longest:.1f}%'></i>"
+        f"<b>{escape(text)}</b>"
+        for name, value, text in rows
     )
     return f"<div class='bars'>{shown}</div>"
 

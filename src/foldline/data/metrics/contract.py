@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -144,18 +145,21 @@ class Metric:
         return self.cost(score) < self.cost(other)
 
     def row_loss(self, truth: Array, prediction: Array) -> Array:
-        """Return a loss of each answer, (A,), for pictures: the metric's own, else the nearest thing that has one.
-
-        That is the log loss where predictions are probabilities, else the absolute error.
-        """
+        """Return a loss of each answer, (A,), for pictures: the metric's own, else that of `nearest_loss`."""
         truth, prediction = truth.astype(np.float64), prediction.astype(np.float64)
-        if self.loss is not None:
-            each = self.loss(truth, prediction)
-        elif self._of_classes(truth.shape[1]):
-            each = losses.cross_entropy(truth, prediction, self.answers.exclusive(truth.shape[1]), self.options.clip)
-        else:
-            each = losses.absolute(truth, prediction)
-        return np.asarray(each.mean(axis=1))
+        shown = self if self.loss is not None else self.nearest_loss(truth.shape[1])
+        return np.asarray(shown.loss(truth, prediction).mean(axis=1))
+
+    def nearest_loss(self, columns: int) -> Metric:
+        """Return the mean of a loss for pictures: the log loss where predictions are probabilities, else the error.
+
+        Its name says in words which one. columns: K.
+        """
+        name, loss = "absolute error", losses.absolute
+        if self._of_classes(columns):
+            exclusive, clip = self.answers.exclusive(columns), self.options.clip
+            name, loss = "log loss", partial(losses.cross_entropy, exclusive=exclusive, clip=clip)
+        return Metric(loss=loss, finish=float, trained_by=self.trained_by, name=name, answers=self.answers)
 
     def _of_classes(self, columns: int) -> bool:
         """Return whether predictions are probabilities."""

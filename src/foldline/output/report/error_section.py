@@ -13,27 +13,44 @@ LEAST = 1e-4  # of the largest error; smaller ones are left out of the logarithm
 
 
 def error_curves(report: ReportData) -> str:
-    """Draw the metric at each step, and that of all series, sorted."""
+    """Draw the metric, or the nearest loss, at each step where there are answers, and that of all series, sorted."""
     styles = styles_of(report)
-    time, kept = _time(report)
-    by_step: list[Mark] = []
     by_series: list[Mark] = []
     share = np.linspace(0, 100, POINTS + 1)
     for name, values in report.predictions.items():
-        by_step.append(Line(x=time, y=report.step_error(values)[kept], style=styles[name], label=name))
         known = report.series_error(values)
         curve = np.percentile(known[np.isfinite(known)], share)
         curve[curve < LEAST * curve[-1]] = np.nan
-        by_series.append(Line(x=share, y=curve, style=styles[name]))
-    order, metric = report.config.data.order, report.config.data.metric
+        by_series.append(Line(x=share, y=curve, style=styles[name], label=name))
+    loss = report.series_metric.name
     pictures = [
-        ("by step", chart(by_step, xlabel=order, ylabel=metric, width=500, height=250, zero=True)),
         (
             "by series, sorted",
-            chart(by_series, xlabel="% of the series", ylabel=f"{metric} of a series", width=500, height=250, log=True),
-        ),
+            chart(by_series, xlabel="% of the series", ylabel=f"{loss} of a series", width=500, height=250, log=True),
+        )
     ]
-    return f"{legend(by_step)}{figures(pictures, least=340)}"
+    if not report.train.on_series:
+        pictures.insert(0, ("by step", _by_step(report, styles)))
+    return f"{legend(by_series)}{figures(pictures, least=340)}{_remark(report)}"
+
+
+def _by_step(report: ReportData, styles: dict[str, str]) -> str:
+    time, kept = _time(report)
+    marks = [
+        Line(x=time, y=report.step_error(values)[kept], style=styles[name])
+        for name, values in report.predictions.items()
+    ]
+    shown = report.slice_metric.name
+    return chart(marks, xlabel=report.config.data.order, ylabel=shown, width=500, height=250, zero=True)
+
+
+def _remark(report: ReportData) -> str:
+    """Say which loss is shown where it is not the metric; empty where it is."""
+    metric, shown = report.config.data.metric, report.series_metric.name
+    if shown == report.metric.name:
+        return ""
+    why = "is no mean of losses" if report.metric.loss is None else "of a single series hardly tells them apart"
+    return note(f"{shown.capitalize()}, because {metric} {why}.")
 
 
 def styles_of(report: ReportData) -> dict[str, str]:
@@ -55,7 +72,7 @@ def _time(report: ReportData) -> tuple[np.ndarray, np.ndarray]:
 
 def calibration(report: ReportData) -> str:
     """Draw the members' expected errors against their errors; empty where no head predicts its error."""
-    if not report.spreads:
+    if not report.spreads or report.kind not in ("regression", "ordinal"):
         return ""
     styles, rows = styles_of(report), []
     curves: list[Mark] = []

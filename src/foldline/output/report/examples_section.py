@@ -1,4 +1,4 @@
-"""The best, the median and the worst series, and some between: truth, prediction, spread, exact rows and inputs."""
+"""The best, the median and the worst series, and some between: truth, prediction and inputs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,48 @@ from html import escape
 
 import numpy as np
 
-from foldline.core.pages import COLORS, Band, Dots, Line, Mark, chart, figures, legend, note
+from foldline.core.pages import COLORS, Line, Mark, chart, figures, legend, note
+from foldline.data.metrics.options import CLASSES
+from foldline.data.task import SHARES
+from foldline.output.report import example_answers
 from foldline.output.report.report_data import ReportData
 
 RANKS = {"best": 0.0, "better quarter": 0.25, "median": 0.5, "worse quarter": 0.75, "worst 5 %": 0.95, "worst": 1.0}
 MARGIN = 3  # steps that are drawn before the first and after the last scored one
-TARGETS = 3  # most targets that are drawn
 
 
 def examples(report: ReportData) -> str:
     """Draw six series, from the best to the worst by the error of the models before post-processing."""
-    errors = report.series_error(report.before_post)
-    order = np.argsort(errors, kind="stable")[: int(np.isfinite(errors).sum())]
-    chosen = {name: int(order[round(share * (len(order) - 1))]) for name, share in RANKS.items()}
-    marks = {name: _targets(report, number) for name, number in chosen.items()}
-    items = [
-        (_caption(report, name, number), _pictures(report, number, marks[name])) for name, number in chosen.items()
-    ]
-    every = [mark for one in marks.values() for target in one for mark in target]
-    return f"{legend([*every, *_inputs(report, chosen['best'])])}{figures(items)}{note(_remark(report))}"
+    chosen = _chosen(report)
+    marks: list[Mark] = []
+    items = []
+    for name, number in chosen.items():
+        shown, time = _window(report, number)
+        charts = [] if report.train.on_series else example_answers.over_time(report, shown, time)
+        marks += [mark for _, drawn in charts for mark in drawn]
+        items.append((_caption(report, name, number), _pictures(report, number, charts)))
+    inputs = _inputs(report, next(iter(chosen.values())))
+    return f"{legend([*marks, *inputs])}{figures(items)}{note(_remark(report))}"
+
+
+def _chosen(report: ReportData) -> dict[str, int]:
+    """Choose a series for each of the RANKS by `series_metric`, the best first."""
+    costs = np.array([report.series_metric.cost(error) for error in report.series_error(report.before_post)])
+    order = np.argsort(costs, kind="stable")[: int(np.isfinite(costs).sum())]
+    return {name: int(order[round(share * (len(order) - 1))]) for name, share in RANKS.items()}
 
 
 def _remark(report: ReportData) -> str:
-    text = f"Ranked by the {report.config.data.metric} of the {report.models}, out-of-fold, over the scored steps."
+    text = f"Ranked by the {report.series_metric.name} of the {report.models}, out-of-fold"
+    text += "." if report.train.on_series else ", over the scored steps."
     spread = next(iter(report.spreads), None)
-    if spread is not None:
-        text += f" Band: {spread} plus and minus its expected error."
+    if not report.train.on_series:
+        if report.kind == "multiclass":
+            text += " Dots above: the true class."
+        elif report.kind == "distribution":
+            text += " Thick: the true shares."
+        elif spread is not None:
+            text += f" Band: {spread} plus and minus its expected error."
     return f"{text} Below: the inputs, each from its least to its largest value in the series."
 
 
@@ -43,47 +59,20 @@ def _caption(report: ReportData, name: str, number: int) -> str:
     shown = f"{errors[0]:.3f}"
     if report.result.processed:
         shown += f" by the models, {errors[1]:.3f} submitted"
-    return (
-        f"<b>{escape(name)}</b>: {escape(f'{data.key} {row[data.key]}{statics}')}<small>{data.metric} {shown}</small>"
-    )
+    loss = escape(report.series_metric.name)
+    return f"<b>{escape(name)}</b>: {escape(f'{data.key} {row[data.key]}{statics}')}<small>{loss} {shown}</small>"
 
 
 def _window(report: ReportData, number: int) -> tuple[slice, np.ndarray]:
-    """Find the rows of a series that are drawn, and the order column there, (rows,)."""
+    """Find the rows of a series that are drawn, and the order column there, (rows,): all where it has one answer."""
     table, store = report.competition.train, report.train
     first, end = int(store.offsets[number]), int(store.offsets[number] + store.lengths[number])
-    rows = first + np.flatnonzero(store.scored[first:end])
-    shown = slice(max(int(rows[0]) - MARGIN, first), min(int(rows[-1]) + 1 + MARGIN, end))
+    shown = slice(first, end)
+    if not store.on_series:
+        rows = first + np.flatnonzero(store.scored[first:end])
+        shown = slice(max(int(rows[0]) - MARGIN, first), min(int(rows[-1]) + 1 + MARGIN, end))
     time = table.frame[report.config.data.order].slice(shown.start, shown.stop - shown.start)
     return shown, time.to_numpy().astype(float)
-
-
-def _targets(report: ReportData, number: int) -> list[list[Mark]]:
-    """Make the marks of each target: truth, prediction, expected error, exact rows."""
-    shown, time = _window(report, number)
-    scored = report.train.scored[shown]
-    exact = np.zeros(len(time), bool) if report.is_exact is None else report.is_exact[shown] & scored
-    found = []
-    for target in range(min(TARGETS, report.truth.shape[1])):
-        truth = report.truth[shown, target]
-        values = np.where(scored, report.before_post[shown, target], np.nan)
-        marks: list[Mark] = [*_band(report, shown, target, time, scored)]
-        marks.append(Line(x=time, y=truth, style="neutral thick", label="truth"))
-        marks.append(Line(x=time, y=values, label=report.models if len(report.members) > 1 else "prediction"))
-        if exact.any():
-            read = np.where(exact, truth, np.nan)
-            marks.append(Dots(x=time, y=read, style="ink", label="read back exactly"))
-        found.append(marks)
-    return found
-
-
-def _band(report: ReportData, shown: slice, target: int, time: np.ndarray, scored: np.ndarray) -> list[Band]:
-    """Make the band of the first member whose head predicts its error, if there is one."""
-    for label, spread in report.spreads.items():
-        center = report.predictions[label][shown, target]
-        half = np.where(scored, spread[shown, target], np.nan)
-        return [Band(x=time, low=center - half, high=center + half, label=f"{label}: expected error")]
-    return []
 
 
 def _inputs(report: ReportData, number: int) -> list[Mark]:
@@ -91,17 +80,20 @@ def _inputs(report: ReportData, number: int) -> list[Mark]:
     table, (shown, time) = report.competition.train, _window(report, number)
     rows = table.frame.slice(shown.start, len(time))
     lines: list[Mark] = []
+    taken = len(report.names) if report.kind in SHARES and not report.train.on_series else 0  # colours of classes
     for place, name in enumerate(report.config.data.inputs[: len(COLORS)]):
         values = rows[name].to_numpy().astype(float)
         height = (values - values.min()) / (np.ptp(values) or 1.0)
-        lines.append(Line(x=time, y=height, style=f"{COLORS[place]} thin", label=name))
+        lines.append(Line(x=time, y=height, style=f"{COLORS[(taken + place) % len(COLORS)]} thin", label=name))
     return lines
 
 
-def _pictures(report: ReportData, number: int, targets: list[list[Mark]]) -> str:
-    """Draw a chart for each target, and a flat one of the inputs."""
-    data = report.config.data
-    drawn = [
-        chart(marks, ylabel=name, height=190, width=340) for name, marks in zip(data.target, targets, strict=False)
-    ]
-    return "".join([*drawn, chart(_inputs(report, number), xlabel=data.order, height=80, width=340, bare=True)])
+def _pictures(report: ReportData, number: int, charts: list[example_answers.Chart]) -> str:
+    """Draw a chart for each target or the single answer, and a flat chart of the inputs."""
+    holds = (0.0, 1.0) if report.kind in CLASSES else ()
+    drawn = [chart(marks, ylabel=title, height=190, width=340, holds=holds) for title, marks in charts]
+    if report.train.on_series:
+        drawn = [example_answers.one_answer(report, number)]
+    height = 150 if report.train.on_series else 80
+    inputs = chart(_inputs(report, number), xlabel=report.config.data.order, height=height, width=340, bare=True)
+    return "".join([*drawn, inputs])

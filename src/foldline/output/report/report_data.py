@@ -1,6 +1,6 @@
 """What a report shows: an experiment's data, cells and predictions, and the errors computed from them.
 
-Letters: N training series, T steps of the longest of them, R training rows, K targets.
+Letters: N training series, T steps of the longest of them, R answers of the training table, K columns of each.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from foldline.blend.members import Member
 from foldline.core import files
 from foldline.data.exact_rows import Exact
 from foldline.data.loading import Competition
-from foldline.data.metrics import Metric, metric
+from foldline.data.metrics import Kind, Metric, metric
 from foldline.data.store import Store
 from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
@@ -85,11 +85,37 @@ class ReportData:
 
     @property
     def metric(self) -> Metric:
+        """The competition's metric."""
         return metric(*self.config.data.metric_choice(len(self.competition.train.classes)))
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of target."""
+        return self.config.data.kind
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name the K columns of truth and prediction."""
+        return self.competition.train.task.columns
+
+    @property
+    def slice_metric(self) -> Metric:
+        """What is shown of slices and steps: the metric, or where it is no mean of losses the nearest one that is."""
+        return self.metric if self.metric.loss is not None else self.metric.nearest_loss(self.truth.shape[1])
+
+    @property
+    def series_metric(self) -> Metric:
+        """What is shown of single series: that of slices, but no right or wrong: it would hardly tell them apart."""
+        own = self.metric.loss is not None and self.metric.needs != "labels"
+        return self.metric if own else self.metric.nearest_loss(self.truth.shape[1])
+
+    def known(self, values: np.ndarray) -> np.ndarray:
+        """Select the scored answers. values: (R, ...)."""
+        return np.asarray(values[self.train.scored])
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """Targets of all rows, (R, K)."""
+        """Truth of all answers, (R, K)."""
         return np.asarray(self.train.y)
 
     @cached_property
@@ -107,7 +133,7 @@ class ReportData:
 
     @cached_property
     def before_post(self) -> np.ndarray:
-        """The nested blend before post-processing, (R, K); 0 in rows that are not scored."""
+        """The nested blend before post-processing, (R, K); 0 where not scored."""
         values = np.zeros(self.truth.shape)
         values[self.train.scored] = self.result.nested.values
         return values
@@ -126,24 +152,24 @@ class ReportData:
 
     @cached_property
     def loss_table(self) -> LossTable:
-        """The table that sums the loss of every scored value by series, phase and exactness."""
+        """The table that sums losses of every scored value by series, phase and exactness."""
         return LossTable.of(self.train, self.is_exact)
 
     def series_error(self, values: np.ndarray) -> np.ndarray:
-        """Compute the metric over the scored rows of each series, (N,); NaN without any. values: (R, K)."""
-        return self._error(values, self.train.series_of_answer, len(self.train.lengths))
+        """Compute `series_metric` over the scored answers of each series, (N,); NaN without any. values: (R, K)."""
+        return self._error(self.series_metric, values, self.train.series_of_answer, len(self.train.lengths))
 
     def step_error(self, values: np.ndarray) -> np.ndarray:
-        """Compute the metric over all series at each step, (T,); NaN where none is scored. values: (R, K)."""
-        return self._error(values, self.train.step_of_answer, self.train.longest)
+        """Compute `slice_metric` over all series at each step, (T,); NaN where none is scored. values: (R, K)."""
+        return self._error(self.slice_metric, values, self.train.step_of_answer, self.train.longest)
 
-    def _error(self, values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-        """Compute the metric over the scored rows of each group. group: (R,) int64, below `groups`."""
+    def _error(self, shown: Metric, values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+        """Compute a metric over the scored answers of each group. group: (R,) int64, below `groups`."""
         scored = self.train.scored
-        loss = self.metric.row_loss(self.truth[scored], values[scored])
+        loss = shown.row_loss(self.truth[scored], values[scored])
         count = np.bincount(group[scored], minlength=groups)
         mean = np.where(count > 0, np.bincount(group[scored], loss, groups) / np.maximum(count, 1), np.nan)
-        return np.array([self.metric.finish(value) for value in mean])
+        return np.array([shown.finish(value) for value in mean])
 
     @cached_property
     def cells(self) -> list[Cell]:

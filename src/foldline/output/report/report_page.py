@@ -9,7 +9,15 @@ from pathlib import Path
 from foldline.core import artefacts, files, pages
 from foldline.core.console import Terminal
 from foldline.experiment import runs_index
-from foldline.output.report import blend_section, error_section, examples_section, score_section, training_section
+from foldline.output.report import (
+    blend_section,
+    classes_section,
+    curves_section,
+    error_section,
+    examples_section,
+    score_section,
+    training_section,
+)
 from foldline.output.report.report_data import Provenance, ReportData
 from foldline.output.tracking import Summary, WandbTracker
 
@@ -20,6 +28,12 @@ def html(report: ReportData) -> str:
     again = pages.reproduction(provenance.command, provenance.environment, {"resolved config": config.tables()})
     sections = [
         ("Scores", score_section.by_fold(report)),
+        ("Confusion", classes_section.confusions(report)),
+        ("Labels" if report.kind == "multilabel" else "Classes", classes_section.by_class(report)),
+        ("Thresholds", curves_section.thresholds(report)),
+        ("Reliability", curves_section.reliabilities(report)),
+        ("Shares", classes_section.by_share(report)),
+        ("Truth and prediction", classes_section.against_truth(report)),
         ("Best, median and worst", examples_section.examples(report)),
         ("Errors", error_section.error_curves(report)),
         (f"Error by {' × '.join(config.data.static)}", score_section.by_statics(report)),
@@ -44,6 +58,9 @@ def tracking_summary(report: ReportData, artifacts: Mapping[str, Path]) -> Summa
     blend = report.result.blend
     weights = [] if blend.weights is None else zip(blend.labels, blend.weights, strict=True)
     shown = {
+        "confusion": classes_section.confusions(report),
+        "thresholds": curves_section.thresholds(report),
+        "reliability": curves_section.reliabilities(report),
         "best, median and worst": examples_section.examples(report),
         "errors": error_section.error_curves(report),
         "calibration": error_section.calibration(report),
@@ -74,6 +91,8 @@ def track(tracker: WandbTracker, report: ReportData, artifacts: Mapping[str, Pat
 def write(folder: Path, report: ReportData) -> Path:
     """Write report.html and made.json, the experiment's provenance, and return the page's path.
 
+    Where there are many targets, targets.csv has the scores of each.
+
     A run that finds everything finished takes almost no time. So the longest time of each step so far is kept.
     """
     before, now = read_provenance(folder), dict(report.provenance.seconds)
@@ -81,6 +100,8 @@ def write(folder: Path, report: ReportData) -> Path:
         now = {name: max(now.get(name, 0.0), before.seconds.get(name, 0.0)) for name in {**before.seconds, **now}}
     provenance = replace(report.provenance, seconds=now)
     artefacts.write_json(folder / "made.json", asdict(provenance))
+    if targets := score_section.targets_csv(report):
+        files.write_text(folder / score_section.TARGETS_FILE, targets)
     files.write_text(folder / "report.html", html(replace(report, provenance=provenance)))
     return folder / "report.html"
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
+import polars as pl
 
 from foldline.blend.fitted_blend import method_in_words
 from foldline.core.durations import duration
 from foldline.core.pages import Facts, figures, matrix, note, table
 from foldline.experiment import loss_table
 from foldline.experiment.loss_table import Slice
-from foldline.experiment.scoring import SNAPPED
+from foldline.experiment.scoring import MOST_TARGETS, SNAPPED, SUMMARY_OF_TARGETS
 from foldline.output.report.report_data import SUBMITTED, ReportData
 from foldline.output.report.training_section import seconds_of
 
+TARGETS_FILE = "targets.csv"  # beside the page, where the score table has no room for all targets
 MATRIX_LEVELS = 12  # most values of a static column that a matrix has room for
 
 
@@ -32,7 +35,7 @@ def summary(report: ReportData) -> str:
     return f"{text} {share:.0%} of the test rows that count are read back exactly, not predicted."
 
 
-def _joined(names: tuple[str, ...]) -> str:
+def _joined(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -55,33 +58,63 @@ def by_fold(report: ReportData) -> str:
     fitted = ["the blend"] * (len(report.members) > 1) + ["the grid"] * (SNAPPED in report.result.scores)
     verb = "were" if len(fitted) > 1 else "was"
     others = f"; {' and '.join(fitted)} {verb} fitted on the other folds" if fitted else ""
-    targets = report.config.data.target
-    each = f" {_joined(targets)}: each target alone, over all rows; all else is of the mean loss over targets."
     return table(*report.result.table(report.config.data)) + note(
         f"Each fold is predicted by models that never saw its series{others}. The last row is what is submitted"
-        f"{between}.{each if len(targets) > 1 else ''}"
+        f"{between}.{_about_targets(report)}"
     )
 
 
+def _about_targets(report: ReportData) -> str:
+    """Explain the columns of single targets; empty where there are none."""
+    targets = report.result.targets
+    if len(targets) > MOST_TARGETS:
+        return (
+            f" {_joined(SUMMARY_OF_TARGETS)}: of the scores of the {len(targets)} targets alone, over all rows; all of "
+            f"them stand in {TARGETS_FILE} beside this page."
+        )
+    if len(targets) > 1:
+        return f" {_joined(targets)}: each target alone, over all rows; all else is of all targets together."
+    return ""
+
+
+def targets_csv(report: ReportData) -> str:
+    """Write each target's scores over all rows as CSV, a column a row of the score table; empty for few targets."""
+    result = report.result
+    if len(result.targets) <= MOST_TARGETS:
+        return ""
+    return pl.DataFrame({"target": result.targets, **result.by_target}).write_csv()
+
+
 def by_slice(report: ReportData) -> str:
-    """Make a table of slices: the score of what is submitted, of each member, and of what is submitted in each fold."""
-    data, counts = report.config.data, report.loss_table.counts
-    sums = {
-        name: report.loss_table.losses(report.truth, values, report.metric)
-        for name, values in report.predictions.items()
-    }
+    """Make a table of slices: what is submitted, each member, and what is submitted in each fold; empty without any."""
+    counts, every = report.loss_table.counts, slices(report)
+    if not every:
+        return ""
+    sums = {name: _sums(report, values) for name, values in report.predictions.items()}
     members, folds = report.result.labels, np.unique(report.fold[report.fold >= 0])
     rows = []
-    for each in slices(report):
+    for each in every:
         scores = [_score(report, each, sums[name]) for name in (SUBMITTED, *members)]
         scores += [_score(report, each, sums[SUBMITTED], report.fold == number) for number in folds]
         share = each.of(counts).sum() / counts.sum()
         rows.append([f"{each.group}: {each.name}", f"{share:.1%}", *(_text(score) for score in scores)])
     columns = ["slice", "values", SUBMITTED, *members, *(f"fold {number}" for number in folds)]
-    return table(columns, rows, plain=True) + note(
-        f"{data.metric}, out-of-fold; the columns of folds are of what is submitted. Phases are thirds of the scored "
-        "steps of a series" + ("." if report.is_exact is None else "; exact values are those that are read back.")
-    )
+    text = f"{_shown(report)}, out-of-fold; the columns of folds are of what is submitted."
+    if not report.train.on_series:
+        text += " Phases are thirds of the scored steps of a series"
+        text += "." if report.is_exact is None else "; exact values are those that are read back."
+    return table(columns, rows, plain=True) + note(text)
+
+
+def _shown(report: ReportData) -> str:
+    """Say what is shown of slices, in words: the metric, or a loss instead of it."""
+    shown, metric = report.slice_metric.name, report.config.data.metric
+    return metric if report.metric.loss is not None else f"{shown.capitalize()} ({metric} is no mean of losses)"
+
+
+def _sums(report: ReportData, values: np.ndarray) -> np.ndarray:
+    """Sum the losses that slices show, (N, P, E). values: (R, K)."""
+    return report.loss_table.losses(report.truth, values, report.slice_metric)
 
 
 def slices(report: ReportData) -> list[Slice]:
@@ -91,13 +124,17 @@ def slices(report: ReportData) -> list[Slice]:
 
 
 def values(report: ReportData) -> dict[str, float]:
-    """Collect all scores by name, for wandb: score, scores/ROW/fold N, slices/GROUP/NAME of what is submitted."""
+    """Collect all scores by name, for wandb: score, scores/ROW/fold N, slices/GROUP/NAME of what is submitted.
+
+    Where the metric is no mean of losses, the names of slices say which loss they show.
+    """
     found = {"score": report.result.score}
     for name, scores in report.result.scores.items():
         found |= {f"scores/{name}/fold {number}": score for number, score in enumerate(scores[:-1])}
         found[f"scores/{name}/all"] = scores[-1]
-    sums = report.loss_table.losses(report.truth, report.result.blended, report.metric)
-    return found | {f"slices/{each.group}/{each.name}": _score(report, each, sums) for each in slices(report)}
+    sums = _sums(report, report.result.blended)
+    head = "slices" if report.metric.loss is not None else f"slices, {report.slice_metric.name}"
+    return found | {f"{head}/{each.group}/{each.name}": _score(report, each, sums) for each in slices(report)}
 
 
 def _score(report: ReportData, part: Slice, sums: np.ndarray, series: np.ndarray | None = None) -> float:
@@ -110,7 +147,7 @@ def _score(report: ReportData, part: Slice, sums: np.ndarray, series: np.ndarray
     loss, count = part.of(sums), part.of(report.loss_table.counts)
     if series is not None:
         loss, count = loss[series], count[series]
-    return report.metric.finish(float(loss.sum() / count.sum())) if count.sum() else float("nan")
+    return report.slice_metric.finish(float(loss.sum() / count.sum())) if count.sum() else float("nan")
 
 
 def _text(score: float) -> str:
@@ -128,14 +165,14 @@ def by_statics(report: ReportData) -> str:
     same = np.array_equal(shown["models"], shown[SUBMITTED])
     pictures = [(escape(title[name]), _matrix(report, shown[name])) for name in ([SUBMITTED] if same else shown)]
     return figures(pictures) + note(
-        f"{report.config.data.metric} over all scored values of the series with these values of "
+        f"{_shown(report)} over all scored values of the series with these values of "
         f"{static[0]} (down) and {static[1]} (across); the stronger the shade, the larger."
     )
 
 
 def _matrix(report: ReportData, values: np.ndarray) -> str:
     """Make one: static column 0 down, static column 1 across. values: (R, K)."""
-    sums = report.loss_table.losses(report.truth, values, report.metric).sum(axis=(1, 2))
+    sums = _sums(report, values).sum(axis=(1, 2))
     counts, codes = report.loss_table.counts.sum(axis=(1, 2)), report.train.static
     down, across = (np.unique(codes[:, column]) for column in (0, 1))
     cells = [[_mean_score(report, sums, counts, (codes == (a, b)).all(axis=1)) for b in across] for a in down]
@@ -150,4 +187,4 @@ def _matrix(report: ReportData, values: np.ndarray) -> str:
 
 def _mean_score(report: ReportData, sums: np.ndarray, counts: np.ndarray, inside: np.ndarray) -> float:
     count = counts[inside].sum()
-    return report.metric.finish(float(sums[inside].sum() / count)) if count else float("nan")
+    return report.slice_metric.finish(float(sums[inside].sum() / count)) if count else float("nan")

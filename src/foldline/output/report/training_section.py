@@ -39,8 +39,10 @@ def learning_curves(report: ReportData) -> str:
         if histories:
             marks = [mark for place, rows in enumerate(histories) for mark in _curve(rows, place)]
             scored = any("watched" in row for rows in histories for row in rows)
-            ylabel = "loss, in scaled units" + (f"; watched {report.config.data.metric}" if scored else "")
-            picture = chart(marks, xlabel="epoch", ylabel=ylabel, log=True, width=500, height=250)
+            numbers = report.kind == "regression"
+            ylabel = "loss, in scaled units" if numbers else "loss"
+            ylabel += f"; watched {report.config.data.metric}" if scored else ""
+            picture = chart(marks, xlabel="epoch", ylabel=ylabel, log=numbers, width=500, height=250)
             pictures.append((f"<b>{escape(name)}</b>, {len(histories)} cell{'s' * (len(histories) > 1)}", picture))
             every += marks
     if not pictures:
