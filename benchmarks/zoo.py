@@ -68,7 +68,8 @@ LEAD = f"""# The zoo
 Made by `./run.sh bench zoo`; don't edit it. Sizes are those of the defaults on {FEATURES} features, a block being alone
 in a hybrid 64 wide. A step is one of training, on {SERIES} series of {STEPS} steps and one core: compare them with each
 other only. Scores come from finished studies, whose systems are equal in size: [how-to/study.md](how-to/study.md);
-LightGBM, ROCKET and the winners' networks have fixed sizes, and the generating WaveNet needs a known start: they have no score.
+LightGBM, ROCKET and the winners' networks have fixed sizes, and the generating WaveNet needs a known start: they have
+no score.
 """
 HEAD = ("system", "what it is", "source", "the test that only the real thing passes", "parameters", "ms a step")
 

@@ -56,7 +56,7 @@ def predict(x: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> np.nda
 def _dual(x: Tensor, y: Tensor, alike: bool, penalties: tuple[float, ...]) -> tuple[Tensor, Tensor, np.ndarray]:
     """Solve by X X', (n, n)."""
     gram = torch.zeros(len(x), len(x), dtype=torch.float64)
-    for part in x.split(COLUMNS, dim=1):
+    for part in torch.split(x, COLUMNS, dim=1):
         wide = part.double()
         gram += wide @ wide.T
     values, vectors = torch.linalg.eigh(gram / x.shape[1])
@@ -68,7 +68,7 @@ def _dual(x: Tensor, y: Tensor, alike: bool, penalties: tuple[float, ...]) -> tu
     left_out, best = _chosen(y, fitted, leverage, alike)
     factors = torch.stack([1 / (values + penalties[place]) for place in best], dim=1)  # (n, K)
     dual = vectors @ (factors * turned) / x.shape[1]
-    weights = torch.cat([part.double().T @ dual for part in x.split(COLUMNS, dim=1)])
+    weights = torch.cat([part.double().T @ dual for part in torch.split(x, COLUMNS, dim=1)])
     return weights, left_out, np.asarray(penalties)[best]
 
 

@@ -36,7 +36,7 @@ class Kernels:
         from foldline.models.ops import rocket_kernels
 
         def one(number: int) -> None:
-            arrays = (getattr(self, name) for name in ARRAYS)
+            arrays = (self.dilations, self.counts, self.channels, self.ends, self.biases)
             rocket_kernels.pooled(series[number], *arrays, pools > 1, out[number])
 
         with ThreadPoolExecutor(threads) as pool:  # each series by itself: threads change no bit

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -144,12 +145,11 @@ class Rocket:
         primal = 16 * series * features if series > features else 0  # the rows in float64, and turned
         return 4 * series * features + primal + 3 * 8 * least * least
 
-
     def predict(self, read: Read, count: int, threads: int) -> np.ndarray:
         """Predict `count` series: (count, K) float64. read: returns series by their numbers 0 .. count - 1."""
         found = []
         for numbers in _parts(count):
-            x = self._features(lambda which, first=numbers[0]: read(which + first), len(numbers), threads)
+            x = self._features(partial(_later, read, int(numbers[0])), len(numbers), threads)
             self._scale_features(x)
             found.append(ridge.predict(x, self.arrays["weights"], self.arrays["intercept"]))
         return self._answer(np.concatenate(found))
@@ -184,15 +184,14 @@ class Rocket:
         """Draw kernels for the series and, of the form "multi", for its differences."""
         channels = len(self.arrays["center"])
 
-        def forms(number: int) -> list[np.ndarray]:
-            return self._forms(read(np.array([number]))[0])
+        def form(place: int, number: int) -> np.ndarray:
+            return self._forms(read(np.array([number]))[0])[place]
 
         self.kernels = []
         for place in range(2 if self.config.form == "multi" else 1):
             steps = np.maximum(1, lengths + 2 * self.config.border - place)
-            self.kernels.append(
-                rocket_features.fit(lambda n, p=place: forms(n)[p], steps, channels, self.config.biases, rng)
-            )
+            drawn = rocket_features.fit(partial(form, place), steps, channels, self.config.biases, rng)
+            self.kernels.append(drawn)
 
     def _forms(self, x: np.ndarray) -> list[np.ndarray]:
         """Return the scaled series and, of the form "multi", its differences."""
@@ -258,3 +257,8 @@ class Rocket:
 def _parts(count: int) -> list[np.ndarray]:
     """Split 0 .. count - 1 into runs of AT_ONCE."""
     return np.split(np.arange(count), np.arange(AT_ONCE, count, AT_ONCE))
+
+
+def _later(read: Read, first: int, numbers: np.ndarray) -> Sequence[np.ndarray]:
+    """Read series whose numbers count from a later one."""
+    return read(numbers + first)

@@ -18,7 +18,10 @@ from foldline.models.systems import lightgbm, rocket
 from foldline.run.cells import ModelConfig
 
 COMMON_KEYS = ("name", "label", "train", "teacher", "pretrain")  # of every [[model]]; the others are parameters
-USED = {"rows": ("threads", "seeds", "watch"), "series": ("threads", "seeds")}  # keys of [train] that matter to them
+USED = {  # keys of [train] that matter to models that are no networks
+    "rows": ("threads", "seeds", "full_seeds", "watch"),
+    "series": ("threads", "seeds", "full_seeds"),
+}
 
 
 def parse(tables: Any, train: TrainConfig, data: DataConfig, where: str) -> tuple[ModelConfig, ...]:
@@ -128,7 +131,9 @@ def _refuse_impossible_training(model: ModelConfig, where: str) -> None:
     """Refuse pseudo-labels and pre-training for what is no network, and networks that no epoch trains."""
     if not model.is_network:
         if model.teacher or model.pretrain:
-            raise UserError(f"{where}: {model.name} learns from its fold's {model.fitted_as} only; leave out teacher and pretrain.")
+            raise UserError(
+                f"{where}: {model.name} learns from its fold's {model.fitted_as} only; leave out teacher and pretrain."
+            )
         return
     first, pretrain = model.train, model.pretrain  # the training that comes first
     if pretrain is not None:
