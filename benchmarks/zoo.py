@@ -56,6 +56,7 @@ SPECIAL = {  # file under models/ -> the test that only the real thing passes, u
     "systems/lightgbm": (
         "test_lightgbm.py::test_early_stopping_keeps_the_trees_up_to_the_best_round_on_rows_it_is_not_trained_on"
     ),
+    "systems/rocket": "test_rocket.py::test_the_features_are_their_definitions_step_by_step",
     "systems/seq2seq": "test_seq2seq.py::test_free_running_is_teacher_forced_by_its_own_outputs",
     "systems/tft": "test_tft.py::test_each_published_ablation_takes_its_part_away",
     "systems/third_place": "test_third_place.py::test_the_auxiliary_outputs_are_held_to_the_targets_differences",
@@ -67,7 +68,8 @@ LEAD = f"""# The zoo
 Made by `./run.sh bench zoo`; don't edit it. Sizes are those of the defaults on {FEATURES} features, a block being alone
 in a hybrid 64 wide. A step is one of training, on {SERIES} series of {STEPS} steps and one core: compare them with each
 other only. Scores come from finished studies, whose systems are equal in size: [how-to/study.md](how-to/study.md);
-LightGBM and the winners' networks have fixed sizes, and the generating WaveNet needs a known start: they have no score.
+LightGBM, ROCKET and the winners' networks have fixed sizes, and the generating WaveNet needs a known start: they have
+no score.
 """
 HEAD = ("system", "what it is", "source", "the test that only the real thing passes", "parameters", "ms a step")
 
@@ -124,7 +126,7 @@ def fixed(entry: Entry) -> list[str]:
     """Return the columns that follow from the source alone."""
     test = SPECIAL[entry.file]
     title = test.split("::test_")[1].replace("_", " ")
-    size = "-" if entry.model.on_rows else f"{parameters(entry.model):,}"
+    size = f"{parameters(entry.model):,}" if entry.model.is_network else "-"
     return [
         f"[{entry.name}](../models/{entry.file}.py)",
         re.split(r"[:.]", entry.about)[0],
@@ -135,8 +137,8 @@ def fixed(entry: Entry) -> list[str]:
 
 
 def milliseconds(entry: Entry) -> str:
-    """Measure a training step, ms: forward, backward, update; '-' for models on rows."""
-    if entry.model.on_rows:
+    """Measure a training step, ms: forward, backward, update; '-' for models that are no networks."""
+    if not entry.model.is_network:
         return "-"
     names = ("time_step", *(f"feature {number}" for number in range(1, FEATURES)))
     subject = MeasuredModel(model=entry.model, names=names, channels=FEATURES, levels=LEVELS, targets=TARGETS)

@@ -1,8 +1,9 @@
 """Registry of the models, and the files each one's weights depend on.
 
 A Config's `kind` is how a model is fitted: a "network" is made with (config, features, levels, Targets) and has a
-body's `forward` and a `head`; one on "rows" has the methods of `lightgbm.LightGBM`. `shares`, where a Config has it,
-names further files of this folder that its networks are made of. Nothing here imports the engine.
+body's `forward` and a `head`; one on "rows" has the methods of `lightgbm.LightGBM`, one on whole "series" those of
+`rocket.Rocket`. `shares`, where a Config has it, names further files of this folder that its models are made of.
+Nothing here imports the engine.
 """
 
 from pathlib import Path
@@ -19,6 +20,7 @@ from foldline.models.systems import (
     first_place,
     hybrid,
     lightgbm,
+    rocket,
     seq2seq,
     tft,
     tft_config,
@@ -31,6 +33,7 @@ MODELS: dict[str, Part] = {
     "first_place": Part(first_place.Config, first_place.FirstPlace),
     "hybrid": Part(hybrid.Config, hybrid.Hybrid),
     "lightgbm": Part(lightgbm.Config, lightgbm.LightGBM),
+    "rocket": Part(rocket.Config, rocket.Rocket),
     "seq2seq": Part(seq2seq.Config, seq2seq.Seq2Seq),
     "tft": Part(tft_config.Config, tft.TFT),
     "third_place": Part(third_place.Config, third_place.ThirdPlace),
@@ -49,5 +52,5 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
         used |= {
             Path(str(module.__file__)) for module in (attention, contract, initialisation, pooling, auxiliary, linear)
         }
-        used |= {Path(__file__).parent / f"{shared}.py" for shared in getattr(part.config, "shares", ())}
+    used |= {Path(__file__).parent / f"{shared}.py" for shared in getattr(part.config, "shares", ())}
     return sorted(used)

@@ -302,7 +302,7 @@ BAD_OVERRIDES = {
     "model.0.pretrain.calibrate=true": "pretrain.calibrate must be one of 'fold', 'test', 'no', but is True",
     "model.0.pretrain.train.epohcs=1": "pretrain.train: unknown key 'epohcs'. Did you mean 'epochs'?",
     "model.0.pretrain.train.ema=1": "pretrain.train: ema must be in [0, 1), but is 1.0",
-    "model.1.train.augment.mixup=0.5": "of [train] only threads, seeds and watch matter to lightgbm, but got augment",
+    "model.1.train.augment.mixup=0.5": "only threads, seeds, full_seeds and watch matter to lightgbm, but got augment",
     "folds.k=1": "k must be at least 2",
     "folds.k=13": "folds.k = 13 must not exceed the number of series",
     "folds.k=7": "needs a stratum of at least k = 7 series, but the largest has 6",

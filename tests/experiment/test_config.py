@@ -103,7 +103,7 @@ def test_training_settings_that_trees_ignore_are_refused(home: Path, tmp_path: P
     path.write_text(
         tiny.CONFIG.format(source="rides").replace("rounds = 5", "rounds = 5\ntrain = {lr = 0.1, seeds = [1]}")
     )
-    with pytest.raises(UserError, match=r"only threads, seeds and watch matter to lightgbm, but got lr\."):
+    with pytest.raises(UserError, match=r"only threads, seeds, full_seeds and watch matter to lightgbm, but got lr\."):
         config.load(path)
 
 

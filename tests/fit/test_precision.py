@@ -114,7 +114,7 @@ def test_what_was_trained_is_applied_as_it_was_trained_whatever_is_probed_later(
     for stored in (home / "runs" / "probes").glob("*.json"):
         stored.write_text(json.dumps({**json.loads(stored.read_text()), "precision": "fp32"}))
     read = stored_experiment.read("rides")
-    assert [cell.model.train.precision for cell in read.plan if not cell.model.on_rows] == ["bf16"] * 2
+    assert [cell.model.train.precision for cell in read.plan if cell.model.is_network] == ["bf16"] * 2
     assert read.config.train.precision == "auto"
     before = tiny.submission(home)
     for path in (home / "runs" / "cells").glob("*/test-*.npy"):

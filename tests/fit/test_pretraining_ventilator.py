@@ -36,7 +36,7 @@ def test_simulated_breaths_are_pretrained_on(home: Path, capsys: pytest.CaptureF
 
 def test_exact_test_rows_are_trained_on(home: Path, training_data: dict[tuple[str, str], TrainingData]) -> None:
     tiny.run("train", "quickstart", *VENTILATOR, "model.0.teacher={exact = true}")
-    networks = [cell for cell in stored_experiment.read("quickstart").plan if not cell.model.on_rows]
+    networks = [cell for cell in stored_experiment.read("quickstart").plan if cell.model.is_network]
     assert len(networks) == 3
     for cell in networks:
         _, labelled = training_data[str(home), cell.key].labelled_sets

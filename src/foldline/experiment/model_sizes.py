@@ -31,9 +31,11 @@ LARGEST: dict[str, tuple[float, str]] = {  # key of a model, block or head -> it
     "min_data_in_leaf": (2**31 - 1, "LightGBM allows no more"),
     "learning_rate": RATE,
 }
+KERNELS = 1_000_000, "each makes eight features"
 OF_KIND: dict[tuple[str, str], tuple[float, str]] = {  # the same for keys that mean something else in one kind
     ("wavenet", "layers"): DILATED,
     ("tcn", "levels"): DILATED,
+    ("rocket", "kernels"): KERNELS,
 }
 
 

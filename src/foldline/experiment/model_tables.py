@@ -14,11 +14,14 @@ from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
-from foldline.models.systems import lightgbm
+from foldline.models.systems import lightgbm, rocket
 from foldline.run.cells import ModelConfig
 
 COMMON_KEYS = ("name", "label", "train", "teacher", "pretrain")  # of every [[model]]; the others are parameters
-USED_BY_ROWS = {"threads", "seeds", "watch"}  # keys of [train] that matter to models of rows (LightGBM)
+USED = {  # keys of [train] that matter to models that are no networks
+    "rows": ("threads", "seeds", "full_seeds", "watch"),
+    "series": ("threads", "seeds", "full_seeds"),
+}
 
 
 def parse(tables: Any, train: TrainConfig, data: DataConfig, where: str) -> tuple[ModelConfig, ...]:
@@ -81,11 +84,14 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
             continue
         for number, inner in enumerate(value):
             _check_part(inner, registry, f"{where}.{part}[{number}]")
-    if kind.kind == "rows":
-        try:
+    try:
+        if kind.kind == "rows":
             lightgbm.check_kind(built, data.kind)
-        except ValueError as error:
-            raise UserError(f"{where}: {error}") from error
+        elif kind.kind == "series":
+            built = replace(built, channels=built.channels or data.inputs)
+            rocket.check_kind(built, data.kind, data.level)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
     plain: dict[str, Any] = strict_tables.plain(built)
     return plain
 
@@ -95,7 +101,7 @@ def _with_loss_of_metric(built: Any, table: dict[str, Any], data: DataConfig) ->
     chosen = metric(*data.metric_choice(0))
     if "objective" not in table and getattr(built, "objective", "") == "l1":
         return replace(built, objective=chosen.trained_by_objective(data.kind))
-    if "head" not in table and getattr(built, "head", {}).get("kind") == "l1":
+    if built.kind == "network" and "head" not in table and getattr(built, "head", {}).get("kind") == "l1":
         return replace(built, head={**built.head, "kind": chosen.trained_by_head(data.kind)})
     return built
 
@@ -113,19 +119,21 @@ def _own_train(changes: Any, name: str, train: TrainConfig, where: str) -> Train
     strict_tables.build(
         TrainConfig, changes, f"{where}.train"
     )  # by itself first: `changed` merges tables, and it may be none
-    ignored = sorted(set(changes) - USED_BY_ROWS)
-    if models.MODELS[name].config.kind == "rows" and ignored:
-        raise UserError(
-            f"{where}.train: of [train] only threads, seeds and watch matter to {name}, but got {', '.join(ignored)}."
-        )
+    used = USED.get(models.MODELS[name].config.kind, tuple(changes))
+    ignored = sorted(set(changes) - set(used))
+    if ignored:
+        listed = f"{', '.join(used[:-1])} and {used[-1]}"
+        raise UserError(f"{where}.train: of [train] only {listed} matter to {name}, but got {', '.join(ignored)}.")
     return strict_tables.changed(train, changes, f"{where}.train")
 
 
 def _refuse_impossible_training(model: ModelConfig, where: str) -> None:
-    """Refuse pseudo-labels and pre-training for models of rows, and networks that no epoch trains."""
-    if model.on_rows:
+    """Refuse pseudo-labels and pre-training for what is no network, and networks that no epoch trains."""
+    if not model.is_network:
         if model.teacher or model.pretrain:
-            raise UserError(f"{where}: {model.name} learns from its fold's rows only; leave out teacher and pretrain.")
+            raise UserError(
+                f"{where}: {model.name} learns from its fold's {model.fitted_as} only; leave out teacher and pretrain."
+            )
         return
     first, pretrain = model.train, model.pretrain  # the training that comes first
     if pretrain is not None:

@@ -25,7 +25,7 @@ from foldline.data.metrics import chosen_file, metric
 from foldline.data.store import Store
 from foldline.experiment import runs_index
 from foldline.experiment.config import Config
-from foldline.fit import boosting_checks, checkpoint, network_cell, network_size, pretraining, scaler
+from foldline.fit import boosting_checks, checkpoint, network_cell, network_size, pretraining, scaler, series_cell
 from foldline.fit.pretraining import PretrainConfig
 from foldline.run import executors, planning
 from foldline.run.cells import Cell, Job
@@ -93,7 +93,7 @@ def prepare(
     featurize.check(competition.test, config.features, competition.levels)
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
     for model in config.models:
-        if model.on_rows:
+        if model.fitted_as == "rows":
             boosting_checks.check_folds(model.label, model.params, competition.train, made_folds)
     from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     with terminal.bar("features", "series") as update:
@@ -101,6 +101,9 @@ def prepare(
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
     _check_metric(config, train)
     weights = _check_networks(config, train)
+    for model in config.models:
+        if model.fitted_as == "series":
+            series_cell.check(model.label, model.params, train)
     plan_inputs = _plan_inputs(config, competition, train, test, made_folds, terminal)
     with terminal.bar("speed of each precision", "models") as update:
         models = planning.resolve_precision(config.models, train, update)
@@ -143,7 +146,7 @@ def _check_networks(config: Config, train: Store) -> dict[str, int]:
     # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
     plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), train, grids)
     sizes = {}
-    for model in (model for model in config.models if not model.on_rows):
+    for model in (model for model in config.models if model.is_network):
         device = model.train.device_used
         sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
         network_cell.network_of(model.name, model.params, train, plain)

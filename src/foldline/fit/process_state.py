@@ -18,14 +18,19 @@ _END = object()
 
 def use_settings(config: TrainConfig, device: torch.device) -> None:
     """Set CPU threads, and which operations may be used on the device, for the process."""
-    if torch.get_num_threads() != config.threads:  # setting it restarts the thread pool
-        torch.set_num_threads(config.threads)
+    use_threads(config)
     # The CPU's operations give the same bits every time anyway. Switching them on imports the compiler: seconds.
     deterministic = config.is_deterministic and device.type != "cpu"
     if torch.are_deterministic_algorithms_enabled() != deterministic:
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
     if device.type == "cuda":  # cuDNN's search times its candidates: which one wins depends on the moment
         torch.backends.cudnn.benchmark = not config.is_deterministic
+
+
+def use_threads(config: TrainConfig) -> None:
+    """Set the CPU threads of the process."""
+    if torch.get_num_threads() != config.threads:  # setting it restarts the thread pool
+        torch.set_num_threads(config.threads)
 
 
 def with_settings(steps: Iterator[None], config: TrainConfig, device: torch.device) -> Iterator[None]:

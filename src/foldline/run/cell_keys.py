@@ -8,7 +8,7 @@ from typing import Any
 from foldline.core import files, strict_tables
 from foldline.data import metrics
 from foldline.data.store import Store
-from foldline.fit import boosting_cell
+from foldline.fit import boosting_cell, series_cell
 from foldline.fit.train_config import NOT_IN_KEY
 from foldline.run.cells import Cell, ModelConfig, engine_of, sources_of
 from foldline.run.plan_inputs import PlanInputs
@@ -54,13 +54,21 @@ def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, A
     The metric is among it where series are watched: their score chooses the epoch, ends training or lowers the rate,
     and tuning prunes by it.
     """
-    train = {name: value for name, value in strict_tables.plain(model.train).items() if name not in NOT_IN_KEY}
-    train |= {"device": model.train.device_used, "deterministic": model.train.is_deterministic}
     return {
         "model": {"name": model.name, "params": model.params, "sources": sources_of(model)},
-        "train": boosting_cell.settings(model.train) if model.on_rows else train,
-        "scaler": "none" if model.on_rows else inputs.features.scaler,
+        "train": _settings(model),
+        "scaler": inputs.features.scaler if model.is_network else "none",
         "engine": engine_of(model),
         "seed": seed,
         **({"metric": metrics.key_of(*inputs.metric)} if model.watched_share else {}),
     }
+
+
+def _settings(model: ModelConfig) -> dict[str, Any]:
+    """Return what a model's weights depend on of [train]."""
+    if model.fitted_as == "rows":
+        return boosting_cell.settings(model.train)
+    if model.fitted_as == "series":
+        return series_cell.settings(model.train)
+    train = {name: value for name, value in strict_tables.plain(model.train).items() if name not in NOT_IN_KEY}
+    return train | {"device": model.train.device_used, "deterministic": model.train.is_deterministic}

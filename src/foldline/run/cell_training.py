@@ -23,6 +23,7 @@ from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.pseudo_labels import PseudoLabels
 from foldline.fit.scaler import Scaler
+from foldline.fit.series_cell import SeriesCell
 from foldline.fit.trainer import Emit
 from foldline.run import cells
 from foldline.run.cells import Cell, Job
@@ -113,11 +114,11 @@ def _mark_as_finished(cell: Cell, seconds: float) -> None:
 
 def _fit(cell: Cell, job: Job, store: Store, outside: np.ndarray, emit: Emit) -> Generator[None, None, Estimator]:
     """Fit the cell's estimator on the series outside its fold, `outside` (n,), and on its pseudo-labels."""
-    if cell.model.on_rows:
-        trees = _new_estimator(cell, None)
-        assert isinstance(trees, BoostingCell)
-        trees.fit(store, outside, cell.seed, emit)
-        return trees
+    if not cell.model.is_network:
+        at_once = _new_estimator(cell, None)
+        assert isinstance(at_once, BoostingCell | SeriesCell)
+        at_once.fit(store, outside, cell.seed, emit)
+        return at_once
     start = None if cell.start is None else cell.start.folder
     if cell.start is not None:
         cell.start.refuse_damaged()
@@ -149,8 +150,10 @@ def _pseudo_labelled(cell: Cell, job: Job) -> list[LabelledSeries]:
 
 
 def _new_estimator(cell: Cell, fitted: Scaler | None) -> Estimator:
-    """Make the cell's estimator, not fitted yet. fitted: a network's scaler; None: trees, which need none."""
+    """Make the cell's estimator, not fitted yet. fitted: a network's scaler; None: for the others, which need none."""
     model, watched_by = cell.model, None if cell.metric is None else metric(*cell.metric)
+    if model.fitted_as == "series":
+        return SeriesCell(model.name, model.params, model.train)
     if fitted is None:
         return BoostingCell(model.name, model.params, model.train, watched_by)
     return NetworkCell(model.name, model.params, model.train, fitted, watched_by)

@@ -22,7 +22,7 @@ from foldline import models
 from foldline.core import artefacts, files
 from foldline.data.metrics import MetricChoice
 from foldline.data.store import open_store
-from foldline.fit import boosting_cell, trainer
+from foldline.fit import boosting_cell, series_cell, trainer
 from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
@@ -43,15 +43,21 @@ class ModelConfig:
     pretrain: PretrainConfig | None = None  # series that it is trained on first
 
     @property
-    def on_rows(self) -> bool:
-        """Whether it is fitted on flat rows, not as a network."""
+    def fitted_as(self) -> str:
+        """How it is fitted: as a "network", on flat "rows", or on whole "series" (models/__init__.py)."""
         kind: str = models.MODELS[self.name].config.kind
-        return kind == "rows"
+        return kind
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is trained step by step, as a network."""
+        return self.fitted_as == "network"
 
     @property
     def watched_share(self) -> float:
         """Share of a fold's training series whose score is watched, and which are not trained on."""
-        return boosting_cell.watched_share(self.train) if self.on_rows else self.train.watch.share
+        shares = {"rows": boosting_cell.watched_share(self.train), "series": 0.0}
+        return shares.get(self.fitted_as, self.train.watch.share)
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,8 @@ def has_no_checksums(folder: Path) -> bool:
 
 def engine_of(model: ModelConfig) -> dict[str, int]:
     """Return the version of the part of the engine that fits a model."""
-    return {"boosting": boosting_cell.VERSION} if model.on_rows else {"trainer": trainer.VERSION}
+    versions = {"rows": {"boosting": boosting_cell.VERSION}, "series": {"series": series_cell.VERSION}}
+    return versions.get(model.fitted_as, {"trainer": trainer.VERSION})
 
 
 def sources_of(model: ModelConfig) -> dict[str, str]:

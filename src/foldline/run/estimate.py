@@ -14,11 +14,12 @@ import numpy as np
 
 from foldline.data import metrics
 from foldline.data.store import Store, open_store
-from foldline.fit import boosting_cell, step_time
+from foldline.fit import boosting_cell, series_cell, step_time
 from foldline.run.cells import Cell, Job
 from foldline.run.executors import ExecutorConfig, workers_for
 
 ROUNDS, SERIES = 10, 2000  # of boosting: rounds that are measured, and on how many series at most
+WHOLE = 100  # series on which a model of whole series is measured at most
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def estimate(stages: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Es
         for label, jobs in groups.items():
             cell, path = jobs[0].cell, jobs[0].train
             assert path is not None, "a cell to train has series to train on"
-            epochs = 0 if cell.model.on_rows else cell.model.train.epochs
+            epochs = cell.model.train.epochs if cell.model.is_network else 0
             cell_s, at_a_time = _seconds(cell, open_store(path), jobs[0].assignment), min(workers, len(jobs))
             total_s = cell_s * math.ceil(len(jobs) / at_a_time)
             found.append(Estimate(label, len(jobs), epochs, cell_s, at_a_time, total_s))
@@ -63,7 +64,9 @@ def _seconds(cell: Cell, store: Store, assignment: np.ndarray | None) -> float:
     if assignment is not None and cell.fold is not None:
         count = int((assignment != cell.fold).sum())
     model = cell.model
-    if not model.on_rows:
+    if model.fitted_as == "series":
+        return _whole_series_s(cell, store, count)
+    if model.is_network:
         steps = math.ceil(count * (1 - model.train.watch.share) / model.train.batch)
         return model.train.epochs * steps * step_time.seconds_a_step(model.name, model.params, model.train, store)
     return _boosting_s(cell, store, count)
@@ -84,3 +87,15 @@ def _boosting_s(cell: Cell, store: Store, count: int) -> float:
     start, few = (min(measure(rounds) for _ in range(2)) for rounds in (1, 1 + ROUNDS))
     a_round = max(few - start, 0.0) / ROUNDS
     return (start + a_round * (int(model.params["rounds"]) - 1)) * count / len(series)
+
+
+def _whole_series_s(cell: Cell, store: Store, count: int) -> float:
+    """Estimate what a model of whole series takes on so many of them: their features, which it spends its time on."""
+    series, model = np.arange(min(count, WHOLE)), cell.model
+    seconds = []
+    for _ in range(2):  # the first time compiles
+        estimator = series_cell.SeriesCell(model.name, model.params, model.train)
+        began = time.perf_counter()
+        estimator.fit(store, series, 0, lambda kind, **values: None)
+        seconds.append(time.perf_counter() - began)
+    return seconds[1] * count / len(series)

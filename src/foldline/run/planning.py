@@ -46,7 +46,7 @@ def plan(inputs: PlanInputs, config: Sequence[ModelConfig]) -> list[Cell]:
 
 
 def _with_precision(model: ModelConfig, store: Store) -> ModelConfig:
-    if model.on_rows or model.train.precision != "auto":
+    if not model.is_network or model.train.precision != "auto":
         return model
     what = {"model": model.name, "params": model.params, "batch": model.train.batch, "micro": model.train.micro}
     what |= {"steps": kept_steps(model.train.margin, store), "features": store.channels, "engine": engine_of(model)}

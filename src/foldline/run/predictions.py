@@ -13,9 +13,10 @@ from foldline.data.metrics import Metric, NotScorable
 from foldline.data.store import Store
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.network_cell import NetworkCell
+from foldline.fit.series_cell import SeriesCell
 from foldline.run.cells import Cell
 
-Estimator = NetworkCell | BoostingCell
+Estimator = NetworkCell | BoostingCell | SeriesCell
 
 
 def write_predictions(cell: Cell, estimator: Estimator, store: Store, series: np.ndarray, path: Path) -> None:

@@ -30,7 +30,7 @@ from foldline.run.cells import Cell, ModelConfig
 from foldline.run.executors import ExecutorConfig
 from foldline.run.history import read_history
 
-FOLDS, EPOCHS, BATCH, ROUNDS, BREATHS = 3, 1, 16, 20, 16  # at most
+FOLDS, EPOCHS, BATCH, ROUNDS, KERNELS, BREATHS = 3, 1, 16, 20, 168, 16  # at most
 PARTS = {  # what a cell stores, each part before those that depend on it
     "center": "the scaler's centres",
     "scale": "the scaler's scales",
@@ -128,8 +128,10 @@ def small(config: Config, series: int) -> Config:
 
 def _small_model(model: ModelConfig) -> ModelConfig:
     params, pretrain = model.params, model.pretrain
-    if model.on_rows:
+    if model.fitted_as == "rows":
         params = {**params, "rounds": min(params["rounds"], ROUNDS)}
+    if model.fitted_as == "series":
+        params = {**params, "kernels": min(params["kernels"], KERNELS)}
     if pretrain is not None:
         few = replace(pretrain, breaths=min(pretrain.breaths, BREATHS), calibrate="no", train={"epochs": EPOCHS})
         pretrain = few if pretrain.source == "simulate" else None  # a folder may be large; `near_duplicates` checks it

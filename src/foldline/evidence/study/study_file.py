@@ -130,7 +130,7 @@ def load(path: Path, overrides: list[str]) -> StudyPlan:
     plan = StudyPlan(name=path.stem, settings=file.study, base=base, systems=file.system)
     for system in plan.systems:
         made = plan.config_of(system, 16 * system.multiple).models[0]
-        if made.on_rows:
+        if not made.is_network:
             raise UserError(f"{path}, system {system.name!r}: a study compares networks, but {made.name} is none.")
     return plan
 

@@ -1,0 +1,109 @@
+"""ROCKET on one fold: the same interface as a network, on whole series, each with its own length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foldline import models
+from foldline.core.errors import UserError, shortened
+from foldline.data.store import Store
+from foldline.fit import network_size
+from foldline.fit.process_state import use_threads
+from foldline.fit.train_config import TrainConfig
+from foldline.fit.trainer import Emit
+from foldline.models.systems.rocket import Read, Rocket
+
+VERSION = 1  # part of every cell's key: raise it when a change here changes what comes out
+
+
+class SeriesCell:
+    """A linear model on features of whole series. Of [train] it uses `threads`; it scales its channels itself."""
+
+    def __init__(self, name: str, params: dict[str, Any], train: TrainConfig) -> None:
+        self.name, self.train = name, train
+        self.model: Rocket = models.MODELS[name].make(models.MODELS[name].config(**params))
+
+    def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
+        """Fit on those of the given series whose answers are scored."""
+        assert data.on_series, "whole series have one answer each"
+        use_threads(self.train)
+        kept = series[data.scored[series]]
+        y = np.asarray(data.y[kept])
+        predicted = self.model.fit(
+            self._reader(data, kept),
+            data.lengths[kept],
+            y,
+            data.task.kind,
+            seed,
+            self.train.threads,
+            lambda done, of: emit("progress", done=done, of=of),
+        )
+        emit("epoch", epoch=1, loss=float(np.abs(predicted - y).mean()))
+
+    def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
+        """Predict every answer of some series: (a, K) float64; no spread is estimated."""
+        use_threads(self.train)
+        if not len(series):
+            return np.zeros((0, data.targets)), None
+        return self.model.predict(self._reader(data, series), len(series), self.train.threads), None
+
+    def _reader(self, data: Store, series: np.ndarray) -> Read:
+        """Return what reads some of the series: each the chosen channels' own steps, (C, T) float32."""
+        columns = columns_of(self.model.config.channels, data)
+
+        def read(numbers: np.ndarray) -> list[np.ndarray]:
+            lengths = data.lengths[series[numbers]]
+            rows = data.features(data.rows(series[numbers]))[:, columns]
+            return [np.ascontiguousarray(part.T) for part in np.split(rows, np.cumsum(lengths)[:-1])]
+
+        return read
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors."""
+        self.model.save(folder)
+
+    def load(self, folder: Path, data: Store) -> None:
+        """Read what `save` wrote."""
+        self.model.load(folder)
+
+
+def settings(train: TrainConfig) -> dict[str, Any]:
+    """Return what it depends on of [train], for its cells' keys: sums of matrix products depend on threads."""
+    return {"threads": train.threads}
+
+
+def columns_of(channels: tuple[str, ...], data: Store) -> list[int]:
+    """Return the places of channels among a store's features.
+
+    Raises:
+        UserError: one is no feature.
+    """
+    missing = [name for name in channels if name not in data.names]
+    if missing:
+        raise UserError(
+            f"channels must be features, but {missing[0]!r} is none of {shortened(list(data.names))}: add the family "
+            "raw to [features], or name other channels."
+        )
+    return [data.names.index(name) for name in channels]
+
+
+def check(label: str, params: dict[str, Any], data: Store) -> None:
+    """Refuse a model whose channels are no features, or whose features and matrices don't fit into memory.
+
+    Raises:
+        UserError
+    """
+    model = Rocket(models.MODELS["rocket"].config(**params))
+    try:
+        columns_of(model.config.channels, data)
+    except UserError as error:
+        raise UserError(f"model {label!r}: {error}") from error
+    size, there = model.memory(len(data.lengths), data.task.kind), network_size.memory("cpu")
+    if size > there:
+        raise UserError(
+            f"model {label!r}: {model.config.features:,} features of {len(data.lengths):,} series need "
+            f"{size / 2**30:,.1f} GiB, but this machine has {there / 2**30:,.1f} GiB. Take fewer kernels."
+        )

@@ -1,0 +1,74 @@
+"""ROCKET as a cell: it reads the chosen channels of its own series alone, each up to its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from lab import INSIDE, TRAIN, silent, small_store
+
+from foldline.core.errors import UserError
+from foldline.data.store import Store, StoredTask
+from foldline.fit import network_size, series_cell
+from foldline.fit.series_cell import SeriesCell
+
+PARAMS: dict[str, Any] = {"kernels": 84, "channels": ("f0", "f2")}
+
+
+def store(series: int = 10, labels: int = 3, **changes: Any) -> Store:
+    """Ten series of 1 to 6 steps, a class each."""
+    steps = small_store(series=series)
+    y = np.eye(labels)[np.arange(series) % labels]
+    task = StoredTask(level="series", kind="multiclass", columns=tuple("abc"), classes=labels)
+    answers = {"y": y, "known": np.ones_like(y, dtype=bool), "scored": np.ones(series, dtype=bool)}
+    return replace(steps, **{**answers, "task": task, **changes})
+
+
+def fitted(data: Store, series: np.ndarray = INSIDE) -> SeriesCell:
+    cell = SeriesCell("rocket", PARAMS, TRAIN)
+    cell.fit(data, series, 0, silent)
+    return cell
+
+
+def outside(data: Store, value: float) -> np.ndarray:
+    """The features with another channel, other series and the padding replaced."""
+    changed = data.dense.copy()
+    changed[:, :, 1] = value
+    changed[~data.mask()] = value
+    changed[np.setdiff1d(np.arange(len(changed)), INSIDE)] = value
+    return changed
+
+
+def test_it_depends_on_the_chosen_channels_of_its_series_and_nothing_else() -> None:
+    data = store()
+    other = store(dense=outside(data, 1e3), y=np.where(np.isin(np.arange(10), INSIDE)[:, None], data.y, 0.5))
+    expected = fitted(data).predict(data, INSIDE)[0]
+    assert expected.shape == (len(INSIDE), 3)
+    assert np.array_equal(fitted(other).predict(other, INSIDE)[0], expected)
+    moved = store(dense=data.dense + np.float32(3) * (np.arange(6)[:, None] % 2))
+    assert not np.array_equal(fitted(moved).predict(moved, INSIDE)[0], expected)
+
+
+def test_series_without_a_scored_answer_are_not_fitted_on() -> None:
+    scored = np.arange(10) != 4
+    data = store(scored=scored)
+    expected = fitted(data, np.setdiff1d(INSIDE, [4])).predict(data, INSIDE)[0]
+    assert np.array_equal(fitted(data).predict(data, INSIDE)[0], expected)
+
+
+def test_a_cell_that_holds_out_nothing_predicts_nothing() -> None:
+    data = store()
+    assert fitted(data).predict(data, np.arange(0))[0].shape == (0, 3)
+
+
+def test_channels_that_are_no_features_are_refused() -> None:
+    with pytest.raises(UserError, match=r"model 'r': channels must be features, but 'u' is none of f0, f1, f2"):
+        series_cell.check("r", {"channels": ("u",)}, store())
+
+
+def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_size, "memory", lambda device: 1 << 20)
+    with pytest.raises(UserError, match=r"model 'r': 49,728 features of 10 series need 0\.0 GiB, but this machine"):
+        series_cell.check("r", {"channels": ("f0",)}, store())
