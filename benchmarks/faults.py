@@ -16,6 +16,7 @@ import random
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -42,12 +43,15 @@ def tried(kind: Kind, seed: int, seconds: float, progress: Progress) -> list[Fau
         tempfile.TemporaryDirectory(prefix="foldline-faults-", ignore_cleanup_errors=True) as scratch,
         closing(kind.faults(seed, Path(scratch))) as faults,
     ):
-        for fault in faults:
-            found.append(fault)
-            spent = time.monotonic() - began
-            progress.update(task, completed=spent, description=f"{kind.name}: {len(found)}")
-            if spent > seconds:
-                break
+        try:
+            for fault in faults:
+                found.append(fault)
+                spent = time.monotonic() - began
+                progress.update(task, completed=spent, description=f"{kind.name}: {len(found)}")
+                if spent > seconds:
+                    break
+        except Exception:  # of the benchmark itself: it is shown, counts as bad, and the other kinds keep their results
+            found.append(Fault(f"seed {seed}, number {len(found)}", Outcome.TRACEBACK, traceback.format_exc()))
     return found
 
 

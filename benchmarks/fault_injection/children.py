@@ -21,6 +21,7 @@ from benchmarks.fault_injection import workers
 from benchmarks.fault_injection.fault import Outcome
 
 PATIENCE_S = 120.0  # a command that takes longer hangs: the commands here take a second or two
+SERVER_DIED = 255  # what multiprocessing says of a child whose server somebody else has ended: nothing is known of it
 PRELOADED = [  # torch imports _dynamo with the first optimizer, which takes seconds
     *("torch", "torch._dynamo", "lightgbm", "polars", "optuna", "foldline.cli.main"),
     *(f"foldline.cli.{verb}" for verb in ("train", "tune", "ablate", "study", "blend", "infer", "report", "bundle")),
@@ -134,6 +135,10 @@ def foldline(
 ) -> Ended:
     """Run one command line of foldline to its end."""
     with start_foldline(home, *words, environment=environment) as child:
+        ended = child.ended(patience_s)
+    if ended.code != SERVER_DIED:
+        return ended
+    with start_foldline(home, *words, environment=environment) as child:  # on a server of its own again
         return child.ended(patience_s)
 
 
