@@ -172,7 +172,8 @@ def test_the_list_of_known_configs_has_only_what_can_be_trained(home: Path, tmp_
     tiny.install(home, tmp_path)
     (home / "configs" / "broken.toml").write_text("[data")
     with pytest.raises(
-        UserError, match=r"Known: baseline, broken, gold, quickstart, rides, sample, sample-fast, tft\.$"
+        UserError,
+        match=r"Known: baseline, broken, gold, quickstart, quickstart-classes, rides, sample, sample-fast, tft\.$",
     ):
         load(Path("rieds-2"))
     with pytest.raises(UserError, match=r"Did you mean 'tune-sample'\?"):

@@ -10,7 +10,15 @@ from typing import Any, Literal
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 
 FOLD = "fold"  # column of a fold file, beside the key
-NEWER = ("observed", "level", "kind", "classes", "group", "weight", "metric_columns")  # keys that older versions did not have
+NEWER = (
+    "observed",
+    "level",
+    "kind",
+    "classes",
+    "group",
+    "weight",
+    "metric_columns",
+)  # keys that older versions did not have
 HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
 
 
@@ -55,7 +63,9 @@ class DataConfig:
     metric_options: MetricOptions = field(default_factory=MetricOptions)  # how it averages, and its parameters
     higher_is_better: bool | None = None  # of a metric file; left out: the file says it itself
     metric_arguments: dict[str, Any] = field(default_factory=dict)  # keywords of a metric file's score
-    metric_columns: tuple[str, ...] = ()  # of the training table, that a metric file finds in its solution: weight, group
+    metric_columns: tuple[
+        str, ...
+    ] = ()  # of the training table, that a metric file finds in its solution: weight, group
     metric_folder: str = ""  # where the metric file lies; empty: beside the config, else in FOLDLINE_HOME
     # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
     # way to fill the mask `known` of (row, target): see known_start.py.
@@ -110,7 +120,9 @@ class DataConfig:
         """Refuse keys of a metric file without one, and one for labels where nothing says what is submitted."""
         if self.has_metric_file:
             if self.metric_options.changed():
-                raise ValueError("metric_options are those of named metrics: give a file's keywords as metric_arguments")
+                raise ValueError(
+                    "metric_options are those of named metrics: give a file's keywords as metric_arguments"
+                )
             if self.kind in ("binary", "multiclass", "ordinal") and not self.answer:
                 raise ValueError(
                     'a metric file does not say what is submitted to it: set answer = "label" or "probability"'
