@@ -1,4 +1,4 @@
-"""Thresholds, cut points and class factors: found where they help, dropped where they don't, never from the own fold."""
+"""Thresholds, cut points and class factors: found where they help, else dropped, never from the own fold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""data.metric = "metric.py": the competition's own file scores everything, and is recorded; a bad one ends no training."""
+"""data.metric = "metric.py": the competition's own file scores everything and is recorded; a bad one is refused."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def score(solution, submission, row_id_column_name):
     assert set(solution["answer"]) | set(submission["answer"]) <= {"wren", "robin & co", "tit", "a"}
     return float((solution["answer"] == submission["answer"]).mean())
 '''
+WITHOUT_EXAMPLES = ACCURACY.replace(">>>", "").replace("    1.0\n", "")
 SQUARED = """
 higher_is_better = False
 
@@ -117,7 +118,7 @@ def test_the_choice_is_sent_to_workers_and_is_in_the_key_of_watched_cells(home: 
     [
         (LABELS, "def score(a, b):\n    return 1.0\n", "score(solution, submission, row_id_column_name, ...)"),
         (LABELS, ACCURACY.replace("    del", "    raise ValueError('no such bird')\n    del"), "examples"),
-        (LABELS, ACCURACY.replace(">>>", "").replace("    1.0\n", "").replace("    del", "    raise ValueError('no such bird')\n    del"), "no such bird"),
+        (LABELS, WITHOUT_EXAMPLES.replace("    del", "    raise ValueError('no such bird')\n    del"), "no such bird"),
         (LABELS, "def score(solution, submission, row_id_column_name):\n    return float('nan')\n", "finite number"),
         (LABELS, ACCURACY.replace("    1.0\n", "    0.5\n"), "1 of 2 examples"),
         ('answer = "label"', ACCURACY, "data.higher_is_better"),

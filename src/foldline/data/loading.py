@@ -87,7 +87,7 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
         more = [name for name in names if name not in sample.columns]
         raise UserError(
             f"{path} must have a column for each label of the training table, but has {len(more)} more: "
-            f"{shortened(more)}. A class that no training series has can't be learned; take both files from one download."
+            f"{shortened(more)}. No model can learn them: take both files from one download."
         )
     if len(names) != len(sample.columns):
         raise UserError(

@@ -182,8 +182,8 @@ def check_answer(data: DataConfig, metric: Metric) -> None:
     wrong = {"probability": ("labels",), "label": ("probabilities", "ranks")}.get(data.answer, ())
     if metric.needs in wrong and not (data.kind == "ordinal" and data.answer == "label"):
         raise UserError(
-            f"data.answer = {data.answer!r} is not what {metric.name} scores, which needs {metric.needs}: leave it out, "
-            "or name the competition's own metric."
+            f"data.answer = {data.answer!r} is not what {metric.name} scores, which needs {metric.needs}: leave it "
+            "out, or name the competition's own metric."
         )
 
 

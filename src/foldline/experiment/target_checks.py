@@ -1,4 +1,4 @@
-"""What the training answers must be for the metric, the folds and the heads of a config, checked before any training."""
+"""What training answers must be for the metric, the folds and the heads of a config, checked before any training."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def rare_classes(table: Table, made: Folds) -> list[str]:
         )
     if few:
         sentences.append(
-            f"{shortened(few)}: fewer {what} than the {made.k} folds, so that some folds have none to score. Take fewer "
+            f"{shortened(few)}: fewer {what} than the {made.k} folds, so that some have none to score. Take fewer "
             "folds (folds.k), or go by the score of all rows."
         )
     return sentences
@@ -92,8 +92,8 @@ def folds_without_score(scored_by: Metric, train: Store, made: Folds) -> list[st
         f"folds {', '.join(str(fold) for fold, _ in missing)} have" if missing[1:] else f"fold {missing[0][0]} has"
     )
     return [
-        f"{several} no {scored_by.name} of its own ({missing[0][1]}): the score of all rows pools the folds, and is the "
-        "one to go by. Folds of kind 'stratified-group', or fewer of them, spread the classes."
+        f"{several} no {scored_by.name} of its own ({missing[0][1]}): the score of all rows pools the folds, and is "
+        "the one to go by. Folds of kind 'stratified-group', or fewer of them, spread the classes."
     ]
 
 
