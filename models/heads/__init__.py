@@ -44,6 +44,7 @@ HEADS: dict[str, Part] = {
     "softmax": Part(softmax.Config, softmax.Softmax),
     "ordinal": Part(ordinal.Config, ordinal.Ordinal),
 }
+NONNEGATIVE = ("poisson", "tweedie")  # heads that learn the logarithm of a mean: targets must not be below 0
 
 
 def serving(targets: Targets) -> list[str]:

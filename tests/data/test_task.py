@@ -59,7 +59,7 @@ def test_flags_need_no_order(labels: list[Any]) -> None:
 
 def test_of_two_text_labels_the_second_is_meant() -> None:
     task, truth = encoded(config("binary", classes=("sick", "healthy")), y=["healthy", "sick"])
-    assert truth == [[1.0], [0.0]] and task.labels(np.array([[0.51], [0.49]])).to_list() == ["healthy", "sick"]
+    assert truth == [[1.0], [0.0]] and task.labels(np.array([[0.5], [0.49]])).to_list() == ["healthy", "sick"]
     with pytest.raises(UserError, match=r"say which one .* data.classes = \['healthy', 'sick'\]"):
         encoded(config("binary"), y=["healthy", "sick"])
 

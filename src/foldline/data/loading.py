@@ -81,12 +81,36 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
         raise UserError(
             f"{path} must name each row of {test.path} once, but {difference}. Take both files from one download."
         )
+    if layout.labels:
+        _refuse_unknown_labels(path, sample[layout.columns[0]], test.task)
+    if len(names) != len(sample.columns) and data.kind == "multiclass" and not layout.labels:
+        more = [name for name in names if name not in sample.columns]
+        raise UserError(
+            f"{path} must have a column for each label of the training table, but has {len(more)} more: "
+            f"{shortened(more)}. No model can learn them: take both files from one download."
+        )
     if len(names) != len(sample.columns):
         raise UserError(
             f"{path} must have the columns {shortened(sample.columns)}, but has {shortened(names)}. "
             "Name every wanted column in data.target."
         )
     return sample.with_columns(identity.whole(sample[data.id])).select(names)
+
+
+def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
+    """Refuse labels that training has not, unless all rows have the same one: that is to be filled in.
+
+    Raises:
+        UserError
+    """
+    known = {str(label) for label in task.classes}
+    found = identity.texts(labels)
+    odd = [label for label in found.unique().to_list() if label not in known]
+    if odd and found.n_unique() > 1:
+        raise UserError(
+            f"{path}: {labels.name!r} must hold labels of the training table ({shortened(sorted(known))}), but holds "
+            f"{odd[0]!r}, which no training series has and no model can learn. Take both files from one download."
+        )
 
 
 def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()) -> tuple[Table, pl.DataFrame | None]:

@@ -167,6 +167,20 @@ class Task:
         return value | ({"labels": list(self.classes)} if self.data.kind in WITH_LABELS else {})
 
 
+def check_answer(data: DataConfig, metric: Metric) -> None:
+    """Refuse to submit what the metric does not score: a label for a probability, or the other way round.
+
+    Raises:
+        UserError
+    """
+    wrong = {"probability": ("labels",), "label": ("probabilities", "ranks")}.get(data.answer, ())
+    if metric.needs in wrong and not (data.kind == "ordinal" and data.answer == "label"):
+        raise UserError(
+            f"data.answer = {data.answer!r} is not what {metric.name} scores, which needs {metric.needs}: leave it "
+            "out, or name the competition's own metric."
+        )
+
+
 def _ordered(data: DataConfig, found: list[object], where: str) -> tuple[object, ...]:
     """Bring labels into the order of data.classes; without it numbers, and classes without order, are sorted."""
     if data.classes:

@@ -16,7 +16,7 @@ from foldline.blend.post_processing import PostConfig
 from foldline.core import files, strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import with_overrides
-from foldline.data import featurize
+from foldline.data import featurize, task
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.metrics import metric
@@ -204,7 +204,8 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
     made["data"] = _with_metric_folder(made["data"], where)
     try:
-        metric(*made["data"].metric_choice(0))
+        chosen = metric(*made["data"].metric_choice(0))
+        task.check_answer(made["data"], chosen)
     except UserError as error:  # unknown, or not for this kind of target
         raise UserError(f"{where}: {error}") from error
     if made["post"].decode and len(made["data"].target) != 1:

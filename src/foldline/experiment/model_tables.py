@@ -14,6 +14,7 @@ from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
+from foldline.models.heads import HEADS
 from foldline.models.systems import lightgbm, rocket
 from foldline.run.cells import ModelConfig
 
@@ -76,7 +77,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
         if key not in known:
             raise unknown("key", key, known, where)
     model_sizes.check(table["name"], params, where)
-    built = _with_loss_of_metric(strict_tables.build(kind, params, where), params, data)
+    built = _with_loss_of_metric(strict_tables.build(kind, params, where), table, data, where)
     for part, registry in kind.parts.items():
         value = getattr(built, part)
         if isinstance(value, dict):
@@ -96,14 +97,29 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
     return plain
 
 
-def _with_loss_of_metric(built: Any, table: dict[str, Any], data: DataConfig) -> Any:
-    """Replace the default loss, L1, by that of the competition's metric, where the model's table names no loss."""
+def _with_loss_of_metric(built: Any, table: dict[str, Any], data: DataConfig, where: str) -> Any:
+    """Replace a default loss that is L1, or not for this kind of target, by that of the competition's metric.
+
+    Only where the model's table names no loss.
+    """
     chosen = metric(*data.metric_choice(0))
     if "objective" not in table and getattr(built, "objective", "") == "l1":
         return replace(built, objective=chosen.trained_by_objective(data.kind))
-    if built.kind == "network" and "head" not in table and getattr(built, "head", {}).get("kind") == "l1":
-        return replace(built, head={**built.head, "kind": chosen.trained_by_head(data.kind)})
-    return built
+    own = getattr(built, "head", None) if built.kind == "network" else None
+    if own is None or "head" in table:
+        return built
+    default = HEADS[own["kind"]].make
+    fits = data.kind in default.kinds and data.level in default.target_levels  # type: ignore[attr-defined]
+    if own["kind"] != "l1" and fits:
+        return built
+    numbers = data.kind == "regression" and data.level == "step"  # others have no auxiliary targets
+    head = {**(own if numbers else {}), "kind": chosen.trained_by_head(data.kind)}
+    if head["kind"] not in built.parts["head"]:
+        raise UserError(
+            f"{where}: {table['name']} predicts numbers only, by the head {own['kind']!r}, but the target is "
+            f"{data.kind}: take another model, such as hybrid or gru."
+        )
+    return replace(built, head=head)
 
 
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:

@@ -21,9 +21,9 @@ from foldline.data import exact_rows, featurize, folds, loading, store, target_g
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
-from foldline.data.metrics import chosen_file, metric
+from foldline.data.metrics import metric
 from foldline.data.store import Store
-from foldline.experiment import runs_index
+from foldline.experiment import runs_index, target_checks
 from foldline.experiment.config import Config
 from foldline.fit import boosting_checks, checkpoint, network_cell, network_size, pretraining, scaler, series_cell
 from foldline.fit.pretraining import PretrainConfig
@@ -99,7 +99,7 @@ def prepare(
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
-    _check_metric(config, train)
+    target_checks.check(config, competition.train, train, made_folds, terminal)
     weights = _check_networks(config, train)
     for model in config.models:
         if model.fitted_as == "series":
@@ -123,16 +123,6 @@ def prepare(
     if newly_made and not dry:
         folds.write(made_folds, config.folds, competition.train)
     return prepared
-
-
-def _check_metric(config: Config, train: Store) -> None:
-    """Try a metric file on the training answers, before any training.
-
-    Raises:
-        UserError: it can't score them.
-    """
-    answers = np.flatnonzero(train.scored)
-    chosen_file.check(metric(*train.metric_choice(config.data)), np.asarray(train.y[answers]), answers)
 
 
 def _check_networks(config: Config, train: Store) -> dict[str, int]:

@@ -1,0 +1,106 @@
+"""What training answers must be for the metric, the folds and the heads of a config, checked before any training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError, shortened
+from foldline.data.folds import Folds
+from foldline.data.metrics import Metric, NotScorable, chosen_file, metric
+from foldline.data.store import Store
+from foldline.data.table import Table
+from foldline.data.task import WITH_LABELS
+from foldline.experiment.config import Config
+from foldline.models.heads import NONNEGATIVE
+
+
+def check(config: Config, table: Table, train: Store, made: Folds, terminal: Terminal) -> None:
+    """Refuse answers that can't be learned or scored; say of which folds and classes little can be known.
+
+    Raises:
+        UserError
+    """
+    scored_by, answers = metric(*train.metric_choice(config.data)), np.flatnonzero(train.scored)
+    chosen_file.check(scored_by, np.asarray(train.y[answers]), answers)
+    refuse_negative(config, train)
+    for sentence in [*rare_classes(table, made), *folds_without_score(scored_by, train, made)]:
+        terminal.warn(sentence)
+
+
+def refuse_negative(config: Config, train: Store) -> None:
+    """Refuse targets below 0 under a head that learns the logarithm of a mean.
+
+    Raises:
+        UserError
+    """
+    y = np.asarray(train.y[train.scored])
+    for model in config.models:
+        kind = model.params.get("head", {}).get("kind", "")
+        if kind in NONNEGATIVE and y.min() < 0:
+            name = train.task.columns[int(y.min(axis=0).argmin())]
+            raise UserError(
+                f"model {model.label!r}: the head {kind!r} needs targets that are not below 0, but {name!r} goes down "
+                f"to {y.min():g}. Choose another head, such as 'l1' or 'l2'."
+            )
+
+
+def rare_classes(table: Table, made: Folds) -> list[str]:
+    """Say which classes have fewer series, or groups, than there are folds."""
+    data, task = table.data, table.task
+    if data.kind not in WITH_LABELS:
+        return []
+    of_answer = np.repeat(table.groups, table.answers_of_series)[table.scored]
+    codes = task.codes(table.y[table.scored])
+    what = f"{data.group}s" if data.group else "series"
+    counts = {str(label): len(np.unique(of_answer[codes == code])) for code, label in enumerate(task.classes)}
+    single = [name for name, count in counts.items() if count == 1]
+    few = [f"{name} ({count})" for name, count in counts.items() if 1 < count < made.k]
+    sentences = []
+    if single:
+        sentences.append(
+            f"{shortened(single)}: one of the {what} only, so that the fold that holds it out is predicted by models "
+            "that never saw the class. Merge it with another class, or expect its score to be that of chance."
+        )
+    if few:
+        sentences.append(
+            f"{shortened(few)}: fewer {what} than the {made.k} folds, so that some have none to score. Take fewer "
+            "folds (folds.k), or go by the score of all rows."
+        )
+    return sentences
+
+
+def folds_without_score(scored_by: Metric, train: Store, made: Folds) -> list[str]:
+    """Say in which folds the metric is not defined, whatever is predicted.
+
+    Raises:
+        UserError: it is not defined on all folds together.
+    """
+    answers = np.flatnonzero(train.scored)
+    _score_of_chance(scored_by, train, answers)
+    if scored_by.loss is not None and train.weight is None:  # a mean is defined on any answers
+        return []
+    of_answer, missing = made.assignment[train.series_of_answer[answers]], []
+    for fold in range(made.k):
+        try:
+            _score_of_chance(scored_by, train, answers[of_answer == fold])
+        except NotScorable as error:
+            missing.append((fold, str(error).rstrip(".")))
+    if not missing:
+        return []
+    several = (
+        f"folds {', '.join(str(fold) for fold, _ in missing)} have" if missing[1:] else f"fold {missing[0][0]} has"
+    )
+    return [
+        f"{several} no {scored_by.name} of its own ({missing[0][1]}): the score of all rows pools the folds, and is "
+        "the one to go by. Folds of kind 'stratified-group', or fewer of them, spread the classes."
+    ]
+
+
+def _score_of_chance(scored_by: Metric, train: Store, answers: np.ndarray) -> float:
+    """Score answers by predictions between their truth and its mean, in another order. answers: (a,) int64."""
+    truth = np.asarray(train.y[answers])
+    shuffled = truth[np.random.default_rng(0).permutation(len(truth))]
+    if scored_by.needs == "probabilities":
+        shuffled = (shuffled + truth.mean(axis=0)) / 2
+    return scored_by(truth, shuffled, *train.beside(scored_by, answers))

@@ -1,0 +1,119 @@
+"""Answers that can't be learned, submitted or scored are refused before training; what is only rare is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+import tiny
+from tiny_classes import Songs
+
+from foldline.cli.main import main
+from foldline.experiment import config as configs
+
+
+def refused(home: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["train", "songs", *words]) == 2
+    assert not (home / "runs" / "cells").exists()
+    return " ".join(capsys.readouterr().err.split())
+
+
+def changed(songs: Songs, home: Path, folder: Path, stem: str, *columns: pl.Expr) -> None:
+    songs.install(home, folder / "songs")
+    frames = songs.frames()
+    tiny.write(folder / "songs", {**frames, stem: frames[stem].with_columns(*columns)})
+
+
+def test_a_label_of_the_sample_that_training_has_not(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = pl.when(pl.col("song") == "s502").then(pl.lit("owl")).otherwise("answer").alias("answer")
+    changed(Songs("multiclass"), home, tmp_path, "sample_submission", odd)
+    assert "holds 'owl', which no training series has" in refused(home, capsys)
+    changed(Songs("multiclass"), home, tmp_path, "sample_submission", pl.lit("?").alias("answer"))
+    tiny.run("train", "songs")  # one label for all rows is to be filled in
+
+
+def test_a_class_of_the_sample_that_training_has_not(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    songs = Songs("multiclass", metric="log_loss", probabilities=True)
+    changed(songs, home, tmp_path, "sample_submission", pl.lit(0.0).alias("owl"))
+    assert "a column for each label of the training table, but has 1 more: owl" in refused(home, capsys)
+
+
+def test_a_class_of_one_series_and_one_of_fewer_than_folds(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rare = pl.col("song").replace_strict({"s1": "owl", "s4": "kite", "s7": "kite"}, default=pl.col("answer"))
+    songs = Songs("multiclass", metric="accuracy")
+    changed(songs, home, tmp_path, "train", rare.alias("answer"))
+    path = home / "configs" / "songs.toml"
+    path.write_text(path.read_text().replace('classes = ["wren", "robin & co", "tit"]\n', ""))
+    tiny.run("train", "songs", "folds.k=3", "model.0.label=net")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "owl: one of the series only" in said and "kite (2): fewer series than the 3 folds" in said
+
+
+def test_a_metric_that_is_not_defined_in_a_fold(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = pl.when(pl.col("song") == "s1").then(pl.lit("alarm")).otherwise(pl.lit("calm")).alias("answer")
+    changed(Songs("binary", metric="auc"), home, tmp_path, "train", one)
+    tiny.run("train", "songs")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no auc of its own (auc needs both classes" in said and "pools the folds" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "answer"),
+    [("binary", "f1", "probability"), ("multiclass", "log_loss", "label"), ("ordinal", "qwk", "probability")],
+)
+def test_an_answer_that_the_metric_does_not_score(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, metric: str, answer: str
+) -> None:
+    Songs(kind, metric=metric, more=f'answer = "{answer}"').install(home, tmp_path / "songs")
+    assert f"data.answer = '{answer}' is not what {metric} scores" in refused(home, capsys)
+
+
+@pytest.mark.parametrize("head", ["poisson", "tweedie"])
+def test_heads_of_counts_refuse_targets_below_0(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], head: str
+) -> None:
+    changed(Songs("regression"), home, tmp_path, "train", pl.col("answer") - 1.5)
+    said = refused(home, capsys, f'model.0.head={{kind = "{head}"}}')
+    assert f"the head '{head}' needs targets that are not below 0, but 'answer' goes down to -1." in said
+
+
+DEFAULTS = {
+    "binary": "bce",
+    "multilabel": "bce",
+    "multiclass": "softmax",
+    "distribution": "softmax",
+    "ordinal": "ordinal",
+}
+
+
+@pytest.mark.parametrize("kind", DEFAULTS)
+@pytest.mark.parametrize("name", ["third_place", "tft", "esrnn", "first_place"])
+def test_systems_get_the_head_of_the_kind(home: Path, tmp_path: Path, kind: str, name: str) -> None:
+    path = Songs(kind).install(home, tmp_path / "songs")
+    text = path.read_text()
+    path.write_text(f'{text.split("[[model]]")[0]}[[model]]\nname = "{name}"\n')
+    assert configs.load(path).models[0].params["head"] == {"kind": DEFAULTS[kind]}
+
+
+def test_numbers_keep_the_heads_of_systems(home: Path, tmp_path: Path) -> None:
+    path = Songs("regression", "step").install(home, tmp_path / "songs")
+    head = f"{path.read_text().split('[[model]]')[0]}[[model]]\nname = "
+    for name, kind in (("third_place", "l1"), ("tft", "quantile"), ("esrnn", "quantile"), ("deepar", "gaussian")):
+        path.write_text(f'{head}"{name}"\n')
+        assert configs.load(path).models[0].params["head"]["kind"] == kind
+    assert "aux" in configs.load(path, ["model.0.name=third_place"]).models[0].params["head"]
+
+
+def test_a_system_that_predicts_numbers_only_says_so(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Songs("binary").install(home, tmp_path / "songs")
+    path.write_text(f'{path.read_text().split("[[model]]")[0]}[[model]]\nname = "deepar"\n')
+    assert "deepar predicts numbers only" in refused(home, capsys)
