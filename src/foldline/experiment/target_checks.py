@@ -36,7 +36,8 @@ def refuse_negative(config: Config, train: Store) -> None:
     """
     y = np.asarray(train.y[train.scored])
     for model in config.models:
-        kind = model.params.get("head", {}).get("kind", "")
+        head = model.params.get("head", {})  # the linear model of a rocket is a name alone
+        kind = head.get("kind", "") if isinstance(head, dict) else ""
         if kind in NONNEGATIVE and y.min() < 0:
             name = train.task.columns[int(y.min(axis=0).argmin())]
             raise UserError(
