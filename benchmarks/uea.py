@@ -1,11 +1,11 @@
 """One default config on ten public sets beside aeon's classifiers. Run: ./run.sh bench uea [--only SET] [--page]
 
 The sets lie inside the wheel of aeon, which is installed, pinned, into an environment of its own below the cache
-folder: it cannot share our numba. Each set is written in Kaggle form; benchmarks/uea.toml is trained on it, its members
-blended by out-of-fold scores; the truth of the test part is read once, at the end. The rivals run in the same call, on
-one thread, as ours does. CPU minutes are those of the whole process, start and compilation included. --page writes the
-table to docs/uea.md. Exits 1 where the 95 % interval of the pooled difference in accuracy to the better rival does not
-exclude -0.01, or a set takes more than 10 CPU minutes.
+folder: it can't share our numba. Each set is written in Kaggle's form; benchmarks/uea.toml is trained on it, members
+are blended by out-of-fold scores; the truth of the test part is read once, at the end. The rivals run in the same
+call, on one thread, as ours does. CPU minutes are those of the whole process, start and compilation included. --page
+writes the table to docs/uea.md. Exits 1 where the 95 % interval of the pooled difference in accuracy to the better
+rival does not exclude -0.01, or a set takes more than 10 CPU minutes.
 """
 
 import argparse
