@@ -145,7 +145,9 @@ def _change(tables: dict[str, Any], draw: Random) -> str:
         tables.setdefault("data", {})[role] = draw.choice([name, [name], [name, draw.choice(NAMES)]])
         return f"data.{role} = {tables['data'][role]!r}"
     if how == "scored":
-        tables.setdefault("data", {})["scored"] = " ".join(draw.choice(WORDS) for _ in range(draw.randrange(1, 8)))
+        if not isinstance(tables.get("data"), dict):  # another change has made it something else
+        tables["data"] = {}
+    tables["data"]["scored"] = " ".join(draw.choice(WORDS) for _ in range(draw.randrange(1, 8)))
         return f"data.scored = {tables['data']['scored']!r}"
     if how == "drop":
         del parent[path[-1]]
