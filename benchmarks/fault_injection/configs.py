@@ -139,15 +139,15 @@ def _change(tables: dict[str, Any], draw: Random) -> str:
         _parent(tables, path),
         draw.choice(["value", "value", "drop", "key", "copy", "role", "scored", "twice"]),
     )
+    if how in ("role", "scored") and not isinstance(tables.get("data"), dict):
+        tables["data"] = {}  # another change has dropped it, or made it something else
     if how == "role":
         role = draw.choice(["id", "key", "order", "inputs", "static", "target"])
         name = draw.choice(NAMES)
-        tables.setdefault("data", {})[role] = draw.choice([name, [name], [name, draw.choice(NAMES)]])
+        tables["data"][role] = draw.choice([name, [name], [name, draw.choice(NAMES)]])
         return f"data.{role} = {tables['data'][role]!r}"
     if how == "scored":
-        if not isinstance(tables.get("data"), dict):  # another change has made it something else
-        tables["data"] = {}
-    tables["data"]["scored"] = " ".join(draw.choice(WORDS) for _ in range(draw.randrange(1, 8)))
+        tables["data"]["scored"] = " ".join(draw.choice(WORDS) for _ in range(draw.randrange(1, 8)))
         return f"data.scored = {tables['data']['scored']!r}"
     if how == "drop":
         del parent[path[-1]]
