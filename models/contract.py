@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -59,40 +59,20 @@ class Block(nn.Module, ABC):
         """x: (B, T, in) float; mask: (B, T) bool. The output at padded steps is undefined."""
 
 
-Kind = Literal["regression", "binary", "multiclass", "multilabel", "ordinal", "distribution"]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """The K targets of a head, all of one kind, and for each number the even grid that its training values lie on.
+    """The K targets of a head, scaled, and for each the even grid that its training values lie on.
 
-    Truth and prediction have the same K columns:
-
-    | kind | truth (..., K) | prediction (..., K) |
-    |---|---|---|
-    | regression | numbers, scaled | numbers, scaled |
-    | binary (K = 1), multilabel | each 0 or 1, between them where series are mixed | the probability of 1 |
-    | multiclass, distribution | the share of each class, not below 0; sum 1 (multiclass: one of them 1) | likewise |
-    | ordinal (K = 1) | the rank 0 .. classes - 1, between two where series are mixed | the expected rank |
-
-    Raises ValueError where a grid has no steps, where there are grids but not one (or None) for each target, or where
-    kind, count and classes don't go together.
+    Raises ValueError where a grid has no steps, or where there are grids but not one (or None) for each target.
     """
 
     count: int  # K
-    kind: Kind = "regression"
-    classes: int = 0  # ordinal: number of ranks; else 0
     grids: tuple[tuple[float, float, int] | None, ...] = ()  # (offset, step, count), scaled; None: no grid; (): none
     observed: int = 0  # leading steps at which the target is known, of test series too: see models/ops/known_target.py
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError(f"A head needs at least one target, but count is {self.count}.")
-        least, most = {"regression": (1, None), "binary": (1, 1), "ordinal": (1, 1)}.get(self.kind, (2, None))
-        if self.count < least or (most is not None and self.count > most):
-            raise ValueError(f"Targets of kind {self.kind} can't have {self.count} columns.")
-        if (self.classes >= 2) != (self.kind == "ordinal"):
-            raise ValueError(f"An ordinal target needs 2 ranks at least, others none, but classes is {self.classes}.")
         if self.observed < 0:
             raise ValueError(f"observed must not be below 0 steps, but is {self.observed}.")
         if len(self.grids) not in (0, self.count):

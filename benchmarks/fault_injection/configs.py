@@ -267,7 +267,8 @@ def _judged(one: Mutated, answer: Any) -> tuple[Outcome, str]:
 
 CONFIGS = Kind(
     name="configs",
-    promise="A config means what its TOML says, or one sentence names the key; nothing is trained or written then",
+    promise="A config means what its TOML says, or one sentence says what is wrong; nothing is trained then, and "
+    "nothing written but features under runs/",
     how="values, types, sizes, keys, roles, SQL words, lines and bytes changed; compared with tomllib",
     share=1.5,
     faults=config_faults,
