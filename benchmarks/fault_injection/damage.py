@@ -208,8 +208,8 @@ class Damaged:
     def _apart(self, now: Tree, wanted: Tree, words: list[str]) -> str:
         """Compare files, but for what these commands do not need.
 
-        A search that has ended reads few of its cells again: one may stay damaged, if it is listed. An ablation trains a
-        damaged cell again, and predicts no test table.
+        A search that has ended reads few of its cells again: one may stay damaged, if it is listed. An ablation trains
+        a damaged cell again, and predicts no test table.
         """
         if words[0] == "tune" and self._stays_known():
             now, wanted = ({name: each[name] for name in each if name != self.file} for each in (now, wanted))
