@@ -1,6 +1,6 @@
 """Faults of all kinds, injected into foldline and judged. Run: ./run.sh bench faults
 
-    ./run.sh bench faults                       three minutes of every kind, seeds drawn anew
+    ./run.sh bench faults                       three minutes, all kinds together, seeds drawn anew
     ./run.sh bench faults --minutes 60 --write  until the time is over; writes the table of docs/reliability.md
     ./run.sh bench faults --only damage --seed 7 --minutes 1
 
@@ -84,6 +84,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=[kind.name for kind in KINDS], help="kinds; without: all")
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
     given = parser.parse_args()
+    if given.write and given.only:
+        parser.error("--write needs all kinds: without --only")
     kinds = [kind for kind in KINDS if not given.only or kind.name in given.only]
     workers = os.cpu_count() or 1
     second = given.minutes * 60 * min(workers, len(kinds)) / sum(kind.share for kind in kinds)

@@ -139,13 +139,15 @@ def _change(tables: dict[str, Any], draw: Random) -> str:
         _parent(tables, path),
         draw.choice(["value", "value", "drop", "key", "copy", "role", "scored", "twice"]),
     )
+    if how in ("role", "scored") and not isinstance(tables.get("data"), dict):
+        tables["data"] = {}  # another change has dropped it, or made it something else
     if how == "role":
         role = draw.choice(["id", "key", "order", "inputs", "static", "target"])
         name = draw.choice(NAMES)
-        tables.setdefault("data", {})[role] = draw.choice([name, [name], [name, draw.choice(NAMES)]])
+        tables["data"][role] = draw.choice([name, [name], [name, draw.choice(NAMES)]])
         return f"data.{role} = {tables['data'][role]!r}"
     if how == "scored":
-        tables.setdefault("data", {})["scored"] = " ".join(draw.choice(WORDS) for _ in range(draw.randrange(1, 8)))
+        tables["data"]["scored"] = " ".join(draw.choice(WORDS) for _ in range(draw.randrange(1, 8)))
         return f"data.scored = {tables['data']['scored']!r}"
     if how == "drop":
         del parent[path[-1]]
@@ -265,7 +267,8 @@ def _judged(one: Mutated, answer: Any) -> tuple[Outcome, str]:
 
 CONFIGS = Kind(
     name="configs",
-    promise="A config means what its TOML says, or one sentence names the key; nothing is trained or written then",
+    promise="A config means what its TOML says, or one sentence says what is wrong; nothing is trained then, and "
+    "nothing written but features under runs/",
     how="values, types, sizes, keys, roles, SQL words, lines and bytes changed; compared with tomllib",
     share=1.5,
     faults=config_faults,

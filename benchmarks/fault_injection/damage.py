@@ -18,6 +18,7 @@ from benchmarks.fault_injection.results import Tree
 from benchmarks.fault_injection.undisturbed import Undisturbed
 
 HARMS = ("flip", "cut", "empty", "delete")
+TEST = re.compile(r"runs/cells/\w+/(spread-)?test-")  # predictions of a test table
 COMMAND = re.compile(r"`(\./run\.sh [^`]+)`")
 CLEAN = ["clean", "caches", "unused", "old", "bench", "--force"]
 MODELS = ("runs/cells/*/[!.t]*",)  # of cells, without the predictions of the test table: few commands read these
@@ -172,6 +173,8 @@ class Damaged:
             return Fault(self.what, ended.broken, ended.err)
         if self.words[0] == "doctor":
             return self._doctor(ended)
+        if ended.refused and self.words[0] == "board" and not self.path.exists():
+            return Fault(self.what, Outcome.FINE)  # the only record is gone: there is nothing to show
         if ended.refused:
             return self._way_out(ended)
         if ended.code != 0:
@@ -185,9 +188,10 @@ class Damaged:
         """Judge what a command that ended well has left."""
         if self.words == CLEAN:
             return self._next_run()
-        named = self.path.parent.name in ended.err or self.path.name in ended.err  # `board` names what it leaves out
+        if self.words[0] == "board" and self.path.parent.name in ended.err:  # it names what it leaves out
+            return Fault(self.what, Outcome.FINE)
         wrong = self._wrong(ended)
-        return Fault(self.what, Outcome.SILENT, wrong) if wrong and not named else Fault(self.what, Outcome.FINE)
+        return Fault(self.what, Outcome.SILENT, wrong) if wrong else Fault(self.what, Outcome.FINE)
 
     def _wrong(self, ended: Ended) -> str:
         """Say what is not as without the damage. What the maker makes is compared whole, of others their own files."""
@@ -199,9 +203,18 @@ class Damaged:
         now, makes = results.of(self.lab.homes.path), self.words == self.lab.scenes[self.name].maker
         wanted = self._without_texts(after if makes else new)
         now = {file: content for file, content in self._without_texts(now).items() if makes or file in wanted}
-        if self.words[0] == "tune" and self._stays_known():
-            now.pop(self.file, None)
-            wanted = {file: content for file, content in wanted.items() if file != self.file}
+        return self._apart(now, wanted, self.words)
+
+    def _apart(self, now: Tree, wanted: Tree, words: list[str]) -> str:
+        """Compare files, but for what these commands do not need.
+
+        A search that has ended reads few of its cells again: one may stay damaged, if it is listed. An ablation trains
+        a damaged cell again, and predicts no test table.
+        """
+        if words[0] == "tune" and self._stays_known():
+            now, wanted = ({name: each[name] for name in each if name != self.file} for each in (now, wanted))
+        if words[0] == "ablate":
+            wanted = {name: content for name, content in wanted.items() if name in now or not TEST.search(name)}
         return results.differences(now, wanted)
 
     @property
@@ -210,7 +223,7 @@ class Damaged:
         return self.path.relative_to(self.lab.homes.path).as_posix()
 
     def _stays_known(self) -> bool:
-        """Whether it is damaged still, and listed: a search that has ended reads few of its cells again."""
+        """Whether it is damaged still, and `doctor --verify` lists it."""
         listed = results.answer(self._run(["doctor", "--verify"]))["damaged"]
         return any(Path(each) in (self.path, *self.path.parents) for each in listed)
 
@@ -254,9 +267,12 @@ class Damaged:
             return Damaged(self.lab, self.name, maker, self.path, what)._way_out(ended)
         if ended.code != 0:
             return Fault(what, ended.broken or Outcome.UNCLEAR, f"exit code {ended.code}: {ended.err}")
+        if self.path.name == "study.journal":  # as in `_wrong`
+            wrong = self.lab.search.differences(self.lab.homes.path)
+            return Fault(what, Outcome.SILENT, wrong) if wrong else Fault(what, Outcome.FINE)
         answer, after, _ = self.lab.undamaged(self.name, maker)
         now, after = self._without_texts(results.of(self.lab.homes.path)), self._without_texts(after)
-        apart = results.differences(now, {file: content for file, content in after.items() if file in now})
+        apart = self._apart(now, {file: content for file, content in after.items() if file in now}, maker)
         wrong = apart if results.answer(ended) == answer else f"answered {results.answer(ended)}, not {answer}"
         return Fault(what, Outcome.SILENT, wrong) if wrong else Fault(what, Outcome.FINE)
 

@@ -17,7 +17,7 @@ from benchmarks.fault_injection import homes
 from benchmarks.fault_injection.children import Child, Ended, foldline, start_foldline
 from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 from benchmarks.fault_injection.homes import Homes
-from benchmarks.fault_injection.undisturbed import Undisturbed
+from benchmarks.fault_injection.undisturbed import Undisturbed, draws
 
 PROCESSES = ["executor.kind=process", "executor.workers=2"]
 ORPHAN_S = 60.0  # longest wait until a worker has noticed that its parent is gone
@@ -46,14 +46,10 @@ def faults(seed: int, scratch: Path) -> Generator[Fault, None, None]:
     made = Homes(scratch)
     known = commands(made)
     places = [place for place, each in enumerate(known) for _ in range(each.weight)]
-    number = 0
-    while True:
-        draw = random.Random(f"{seed} kills {number}")
-        place = draw.choice(places) if number else 0
+    for number, place, draw in draws(f"{seed} kills", places):
         command = known[place]
         command.prepare(made, f"kills-{place}")
         yield killed(made, command, draw, f"{number} of seed {seed}: {shlex.join(command.words)}")
-        number += 1
 
 
 def killed(made: Homes, command: Undisturbed, draw: random.Random, what: str) -> Fault:

@@ -11,7 +11,7 @@ from benchmarks.fault_injection import homes, stopping
 from benchmarks.fault_injection.children import foldline
 from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 from benchmarks.fault_injection.homes import Homes
-from benchmarks.fault_injection.undisturbed import Undisturbed
+from benchmarks.fault_injection.undisturbed import Undisturbed, draws
 
 MOST_KILLS = 3  # of one command, one after another
 
@@ -50,17 +50,13 @@ def faults(seed: int, scratch: Path) -> Generator[Fault, None, None]:
     made = Homes(scratch)
     known, operations = commands(made), dict[int, int]()
     places = [place for place, each in enumerate(known) for _ in range(each.weight)]
-    number = 0
-    while True:
-        draw = random.Random(f"{seed} stops {number}")
-        place = draw.choice(places) if number else 0
+    for number, place, draw in draws(f"{seed} stops", places):
         command = known[place]
         command.prepare(made, f"stops-{place}")
         if place not in operations:
             made.renew(command.template)
             operations[place] = stopping.operations(made.path, command.words)
         yield stopped(made, command, operations[place], draw, f"{number} of seed {seed}: {shlex.join(command.words)}")
-        number += 1
 
 
 def stopped(made: Homes, command: Undisturbed, operations: int, draw: random.Random, what: str) -> Fault:

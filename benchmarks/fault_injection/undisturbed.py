@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,13 @@ from benchmarks.fault_injection.homes import Homes
 
 MANY = 30  # trials that find every point of the search's space, of which there are POINTS
 POINTS, TRIALS = 6, 4
+
+
+def draws(seed: str, places: list[int]) -> Iterator[tuple[int, int, random.Random]]:
+    """Yield a fault's number, a drawn place (at first 0, the cheapest), and the generator of its other draws."""
+    for number in itertools.count():
+        draw = random.Random(f"{seed} {number}")
+        yield number, draw.choice(places) if number else 0, draw
 
 
 @dataclass
