@@ -11,8 +11,10 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ from benchmarks.fault_injection import workers
 from benchmarks.fault_injection.fault import Outcome
 
 PATIENCE_S = 120.0  # a command that takes longer hangs: the commands here take a second or two
-SERVER_DIED = 255  # what multiprocessing says of a child whose server somebody else has ended: nothing is known of it
+# Starting a process asks after all others of this Python, and of two threads that ask after one, one is told 255
+# (github.com/python/cpython/issues/130895; findings/multiprocessing-exit-code-of-threads.sh): the kinds are threads.
+_ASKING = threading.Lock()
 PRELOADED = [  # torch imports _dynamo with the first optimizer, which takes seconds
     *("torch", "torch._dynamo", "lightgbm", "polars", "optuna", "foldline.cli.main"),
     *(f"foldline.cli.{verb}" for verb in ("train", "tune", "ablate", "study", "blend", "infer", "report", "bundle")),
@@ -74,7 +78,7 @@ class Child:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        self.process.join()
+        self._code(None)
         self._folder.cleanup()
 
     @property
@@ -90,6 +94,12 @@ class Child:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(number, signal.SIGKILL)
 
+    def _code(self, patience_s: float | None) -> int | None:
+        """Wait for its end; None: it has not come yet."""
+        wait([self.process.sentinel], patience_s)
+        with _ASKING:
+            return self.process.exitcode
+
     def said(self) -> str:
         """What it has written to standard error so far."""
         return (Path(self._folder.name) / "err").read_text(errors="replace")
@@ -100,11 +110,10 @@ class Child:
 
     def ended(self, patience_s: float = PATIENCE_S) -> Ended:
         """Wait for its end, or kill it after `patience_s`."""
-        self.process.join(patience_s)
-        code = self.process.exitcode
+        code = self._code(patience_s)
         if code is None:
             self.kill()
-            self.process.join()
+            self._code(None)
         out, err = ((Path(self._folder.name) / name).read_text(errors="replace") for name in ("out", "err"))
         return Ended(code, out, err)
 
@@ -126,7 +135,8 @@ def start(
         (Path(folder.name) / name).touch()
     address = "" if spawned_workers else workers.server()
     process = context.Process(target=_called, args=(function, given, dict(environment or {}), folder.name, address))
-    process.start()
+    with _ASKING:
+        process.start()
     return Child(process, folder)
 
 
@@ -135,10 +145,6 @@ def foldline(
 ) -> Ended:
     """Run one command line of foldline to its end."""
     with start_foldline(home, *words, environment=environment) as child:
-        ended = child.ended(patience_s)
-    if ended.code != SERVER_DIED:
-        return ended
-    with start_foldline(home, *words, environment=environment) as child:  # on a server of its own again
         return child.ended(patience_s)
 
 
