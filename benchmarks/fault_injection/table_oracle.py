@@ -138,16 +138,32 @@ def difference(found: dict[str, Any], table: Columns, data: DataConfig, labelled
             return _first(column, got, expected)
     if len({name(value) for value in table[data.id]}) < len(places):
         raise Refused("two rows of one id")
-    for column in (data.order, *data.inputs, *(data.target if labelled else ())):
+    scored = [value == 0.0 for value in found["coasting"]]
+    for column in (data.order, *data.inputs):
         numbers = [number(table[column][row]) for row in places]
-        if len(found[column]) != len(numbers) or bits(found[column]) != bits(numbers):
-            return _first(column, found[column], numbers)
+        if text := _of_numbers(column, found[column], numbers):
+            return text
+    for column in data.target if labelled else ():
+        truth = [_truth(table[column][row], is_scored) for row, is_scored in zip(places, scored, strict=True)]
+        got = [math.nan if value is None else value for value in found[column]]
+        if text := _of_numbers(column, got, truth):
+            return text
     for column in data.static:
         if text := _of_static(column, found[column], [table[column][row] for row in places]):
             return text
     _refuse_bad_series(found, data)
-    scored = [value == 0.0 for value in found["coasting"]]
     return "" if found["scored"] == scored else _first("scored", found["scored"], scored)
+
+
+def _truth(value: Any, scored: bool) -> float:
+    """Return a target's value; one that nothing is scored by may be missing, and is NaN then."""
+    missing = value is None or (isinstance(value, str) and not value.strip()) or value != value
+    return math.nan if missing and not scored else number(value)
+
+
+def _of_numbers(column: str, got: list[float], held: list[float]) -> str:
+    """Compare two columns of numbers, bit by bit."""
+    return "" if len(got) == len(held) and bits(got) == bits(held) else _first(column, got, held)
 
 
 def _of_static(column: str, got: list[Any], held: list[Any]) -> str:

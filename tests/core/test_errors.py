@@ -9,7 +9,7 @@ import pytest
 
 from foldline import models
 from foldline.core import renamed_names, strict_tables
-from foldline.core.errors import UserError, shortened, unknown
+from foldline.core.errors import complain, UserError, shortened, unknown
 from foldline.core.renamed_names import RENAMED
 from foldline.experiment import config
 from foldline.models.blocks import BLOCKS
@@ -93,3 +93,20 @@ def test_no_names_at_all_are_said_in_a_word() -> None:
 
 def test_a_message_is_one_line_whatever_it_quotes() -> None:
     assert str(UserError("there is no 'a\r\nb'.")) == r"there is no 'a\r\nb'."
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_a_full_standard_error_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        complain("nobody can read this")
+        monkeypatch.undo()
+        full.buffer.raw.close()  # type: ignore[attr-defined]  # or closing would write the line again
+
+
+def test_a_closed_standard_error_leaves_standard_output_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    complain("nobody can read this")
+    assert capsys.readouterr().out == ""

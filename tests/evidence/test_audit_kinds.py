@@ -11,8 +11,11 @@ import pytest
 import tiny
 from tiny_classes import KINDS, LEVELS, Songs
 
+from foldline.blend import decisions
+from foldline.blend.blend_rows import BlendRows
+from foldline.blend.post_processing import PostConfig
 from foldline.evidence import audit
-from foldline.evidence.audit import perturbations, shuffled_targets, split_leaks, target_copies
+from foldline.evidence.audit import fitted_part_leaks, perturbations, shuffled_targets, split_leaks, target_copies
 from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config
 
@@ -76,3 +79,18 @@ def test_shuffled_classes_that_leak_are_found(home: Path, tmp_path: Path, monkey
     made = context(Songs(series=60), home, tmp_path)
     monkeypatch.setattr(shuffled_targets.predictions, "out_of_fold", lambda plan, store: np.asarray(store.y))
     assert shuffled_targets.check(made).verdict == "LEAK"
+
+
+@pytest.mark.learned
+def test_decisions_fitted_on_the_fold_they_are_scored_on(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_all(values: np.ndarray, fitted: object, rows: BlendRows, post: PostConfig) -> np.ndarray:
+        alone = replace(rows, labels=("blend",), predictions=values[None], spread=None)
+        return decisions.fit(alone, post).apply(values) if decisions.step_of(rows, post) else values
+
+    made = context(Songs("multiclass", series=60), home, tmp_path)
+    assert fitted_part_leaks.nesting(made).verdict == "clean"
+    monkeypatch.setattr(decisions, "by_fold", of_all)
+    found = fitted_part_leaks.nesting(made)
+    assert found.verdict == "LEAK" and "by decisions that its own targets have changed" in found.detail

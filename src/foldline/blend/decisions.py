@@ -104,8 +104,10 @@ def helpful(rows: BlendRows, predictions: np.ndarray, config: PostConfig) -> Dec
 
 
 def plain(rows: BlendRows, config: PostConfig) -> Decisions:
-    """Return the decisions that a metric makes by itself: 0.5, the nearest rank, the largest probability."""
+    """Return the decisions that a metric makes by itself: 0.5, the nearest rank, the largest probability; or none."""
     step, columns = step_of(rows, config), rows.y.shape[1]
+    if not step:
+        return UNDECIDED
     if step == "cut points":
         return Decisions(step, tuple((np.arange(rows.metric.answers.classes - 1) + 0.5).tolist()))
     return Decisions(step, (0.5 if step == "thresholds" else 1.0,) * columns)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from foldline import __version__
 from foldline.cli.verb_table import VERBS, Verb
-from foldline.core.errors import ExitCode, Finding, UserError, disk_full, too_many_files, unknown
+from foldline.core.errors import ExitCode, Finding, UserError, complain, disk_full, too_many_files, unknown
 
 COMMON = {
     "--json": "one JSON object on standard output, nothing else",
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         return _end(refused, ExitCode.USER_ERROR, debug)
     except KeyboardInterrupt:
         kept = "finished cells and checkpoints are kept; run the same command again to go on."
-        print(f"\ninterrupted: {kept}", file=sys.stderr)
+        complain(f"\ninterrupted: {kept}")
         return ExitCode.INTERRUPTED
     except (SystemExit, GeneratorExit):
         raise
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         if foreseen is not None:
             return _end(foreseen, ExitCode.USER_ERROR, debug)
         traceback.print_exception(error)
-        print("error: this is a bug in foldline; please report it with the traceback above.", file=sys.stderr)
+        complain("error: this is a bug in foldline; please report it with the traceback above.")
         return ExitCode.BUG
 
 
@@ -98,7 +98,7 @@ def _end(error: Exception, code: ExitCode, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
         return code
-    print(f"error: {error}", file=sys.stderr)
+    complain(f"error: {error}")
     return code
 
 

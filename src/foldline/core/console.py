@@ -7,7 +7,6 @@ NO_COLOR.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from foldline.core.errors import complain
 from foldline.core.text_columns import is_text
 
 PIPE_WIDTH = 200  # characters of a line where the output is no terminal: enough for the scores of twelve folds
@@ -46,7 +46,7 @@ class Terminal:
 
     def warn(self, text: str) -> None:
         """Print one line on standard error, also when quiet."""
-        print(f"warning: {text}", file=sys.stderr)
+        complain(f"warning: {text}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table: columns of text are aligned left, of numbers right."""

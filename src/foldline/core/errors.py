@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
+import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -86,6 +88,13 @@ def _known(name: str, choices: list[str]) -> str:
         return whole
     nearest = difflib.get_close_matches(name, choices, n=SHOWN_NAMES, cutoff=0.0)
     return f"Known, the nearest first: {shortened([*nearest, *(other for other in choices if other not in nearest)])}"
+
+
+def complain(text: str) -> None:
+    """Print a line on standard error. One that is full or gone ends nothing: the exit code and the results stand."""
+    if sys.stderr is not None:  # closed before Python began; print would take standard output then
+        with contextlib.suppress(OSError, ValueError):  # a full disk behind it; closed since
+            print(text, file=sys.stderr, flush=True)
 
 
 def shortened(names: Sequence[str]) -> str:

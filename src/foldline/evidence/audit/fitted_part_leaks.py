@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from foldline.blend import decisions
 from foldline.data import exact_rows
 from foldline.data.store import Store
 from foldline.evidence.audit import perturbations, small_run
@@ -76,10 +77,8 @@ def _compare(
 
 def nesting(context: AuditContext) -> CheckResult:
     """Blended and snapped rows of a fold do not depend on its targets: weights and grid come from the other folds."""
-    base, config = context.baseline, context.small_config
-    plain = replace(config, post=replace(config.post, snap=False))
-    snaps = config.post.snap and config.data.kind == "regression"  # only numbers have a grid
-    for variant, part in ((plain, "by weights"), *([(config, "to a grid")] if snaps else [])):
+    base = context.baseline
+    for part, variant in _fitted_after_training(context.small_config).items():
         before = _blended(base, variant, base.prepared.train)
         for fold in range(base.prepared.folds.k):
             held = base.prepared.folds.assignment == fold
@@ -96,10 +95,26 @@ def nesting(context: AuditContext) -> CheckResult:
     return CheckResult("clean", "blend and grid of a fold stay the same when its own targets change")
 
 
+def _fitted_after_training(config: Config) -> dict[str, Config]:
+    """What is fitted to out-of-fold predictions -> a config that fits it, and nothing that would cover it up."""
+    fixed = replace(config.post, snap=False, thresholds=False, cut_points=False, class_factors=False)
+    found = {"by weights": replace(config, post=fixed)}
+    if config.post.snap and config.data.kind == "regression":  # only numbers have a grid
+        found["to a grid"] = config
+    if config.data.kind in decisions.STEPS:
+        found["by decisions"] = config
+    return found
+
+
 def _blended(base: SmallRun, config: Config, store: Store) -> np.ndarray:
-    """(R, K) blended out-of-fold predictions of the small run's cells, fitted and scored on the targets in `store`."""
+    """(R, K) blended out-of-fold predictions of the small run's cells, fitted and scored on the targets in `store`.
+
+    Where a decision may be fitted they are decided, at least as the metric decides by itself: whether a fitted one
+    helps in any fold, of which the form of all rows hangs, is no leak.
+    """
     with small_run.at(base.home):
-        return scoring.combine(config, base.prepared.members, store, base.prepared.folds, None).blended
+        found = scoring.combine(config, base.prepared.members, store, base.prepared.folds, None)
+    return decisions.plain(found.rows, config.post).apply(found.blended)
 
 
 def _with_other_targets(store: Store, held: np.ndarray) -> Store:
