@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
 from foldline.data.store import Store, unpad
 from foldline.fit import out_of_memory
-from foldline.fit.device_dataset import Batch, DeviceDataset, kept_steps, place
+from foldline.fit.device_dataset import Block, kept_steps, place
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
+from foldline.fit.padded_lengths import chosen_lengths
 from foldline.fit.precision import autocast
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
@@ -45,7 +47,7 @@ class NetworkCell:
         """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
         self.name, self.params, self.train, self.scaler, self.metric = name, params, train, scaler, metric
         self.network: nn.Module | None = None
-        self.steps = 0  # T it was fitted on, after cropping
+        self.lengths: tuple[int, ...] = ()  # that its series were padded to, ascending; longer ones are cropped
 
     def fit(
         self, labelled_sets: Sequence[LabelledSeries], seed: int, emit: Emit, folder: Path, start: Path | None = None
@@ -64,13 +66,12 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        # Of all sets, those kept out of training included: T must not depend on which series are watched.
-        self.steps = max(kept_steps(config.margin, labelled.store) for labelled in labelled_sets)
-        fold = place(kept, self.scaler, self.steps, device)
+        self.lengths = _lengths(labelled_sets, config.margin)
+        fold = place(kept, self.scaler, self.lengths, device)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            watched = watch(held[0], self.scaler, self.metric, self.steps, device)
+            watched = watch(held[0], self.scaler, self.metric, self.lengths, device)
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = self._build(labelled_sets[0].store)
         if start is not None:
@@ -100,44 +101,49 @@ class NetworkCell:
         device = torch.device(self.train.device_used)
         use_settings(self.train, device)
         self.network.to(device).eval()
-        # T as in training, so that predictions do not depend on the longest series of a file; longer only where a
-        # later step is scored.
-        steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.longest)
-        fold = place([unlabelled_series(data, series)], self.scaler, steps, device)
-        spreads: list[Tensor] = []
+        fold = place([unlabelled_series(data, series)], self.scaler, self._lengths_for(data), device)
+        answers = np.repeat(fold.block_of, data.answers_of_series[series])  # block of each
+        found: np.ndarray | None = None
+        for number, block in enumerate(fold.blocks):
+            # 4 batches at once: without gradients a pass takes a fraction of the memory
+            passes = out_of_memory.in_parts(partial(self._pass, block), len(block), 4 * self.train.batch, device)
+            values = _answers(torch.cat(list(passes)), data.answers_of_series[series[block.places]])
+            found = np.empty((len(answers), values.shape[1])) if found is None else found
+            found[answers == number] = values
+        assert found is not None, "there are series"
+        scale, count = self.scaler.y_scale, data.targets
+        spread = found[:, count:] * scale if found.shape[1] > count else None
+        return found[:, :count] * scale + self.scaler.y_center, spread
 
-        def predicted(index: Tensor) -> Tensor:
-            raw, batch = self._raw(fold, index)
-            head: Any = self.network.head  # type: ignore[union-attr]
-            value: Tensor = head.predict(raw, batch.scored).cpu()
-            spread = head.spread(raw)
-            spreads.extend([] if spread is None else [spread.cpu()])
-            return value
+    def _lengths_for(self, data: Store) -> tuple[int, ...]:
+        """Return the lengths of training, so that predictions do not depend on a file's other series.
 
-        # 4 batches at once: without gradients a pass takes a fraction of the memory
-        values = list(out_of_memory.in_parts(predicted, len(series), 4 * self.train.batch, device))
-        counts, scaler = data.answers_of_series[series], self.scaler
-        value = _answers(values, counts) * scaler.y_scale + scaler.y_center
-        return value, _answers(spreads, counts) * scaler.y_scale if spreads else None
+        There is a longer one only where a later step is scored.
+        """
+        needed = kept_steps(self.train.margin, data)
+        return self.lengths if needed <= self.lengths[-1] else (*self.lengths, needed)
 
-    def _raw(self, fold: DeviceDataset, index: Tensor) -> tuple[Tensor, Batch]:
+    def _pass(self, block: Block, index: Tensor) -> Tensor:
+        """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
         assert self.network is not None
-        batch = fold.batch(index)
-        with autocast(self.train.precision, fold.x.device):
+        batch, head = block.batch(index), self.network.head
+        with autocast(self.train.precision, index.device):
             hidden = self.network(batch.x, batch.static, batch.mask)
-        return self.network.head(hidden.float(), batch.mask), batch  # type: ignore[operator]
+        raw = head(hidden.float(), batch.mask)  # type: ignore[operator]
+        value, spread = head.predict(raw, batch.scored), head.spread(raw)  # type: ignore[union-attr, operator]
+        return torch.cat([value] if spread is None else [value, spread], dim=-1).cpu()
 
     def save(self, folder: Path) -> None:
-        """Write weights.safetensors; its metadata holds `steps`."""
+        """Write weights.safetensors; its metadata holds the lengths that series are padded to."""
         assert self.network is not None, "fit or load first"
         tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with files.atomic(folder / "weights.safetensors") as stream:
-            stream.write(safetensors.torch.save(tensors, metadata={"steps": str(self.steps)}))
+            stream.write(safetensors.torch.save(tensors, metadata={"steps": " ".join(map(str, self.lengths))}))
 
     def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote. data: any series with the same features."""
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
-            self.steps = int(stored.metadata()["steps"])
+            self.lengths = tuple(map(int, stored.metadata()["steps"].split()))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
         self.network = self._build(data)
         self.network.load_state_dict(tensors)
@@ -222,12 +228,21 @@ def inner_split(
     return [first.subset(~inside[units]), *labelled_sets[1:]], [first.subset(inside[units])]
 
 
-def _answers(parts: list[Tensor], counts: np.ndarray) -> np.ndarray:
-    """Join (b, T, K) of batches to (a, K) float64, the last kept step repeated over the cropped ones of each series.
+def _lengths(labelled_sets: Sequence[LabelledSeries], margin: int) -> tuple[int, ...]:
+    """Choose the lengths that series are padded to.
+
+    Of whole stores: they must not depend on which series are watched, and those held out are predicted with them, too.
+    """
+    most = max(kept_steps(margin, part.store) for part in labelled_sets)
+    return chosen_lengths(np.minimum(np.concatenate([part.store.lengths for part in labelled_sets]), most))
+
+
+def _answers(values: Tensor, counts: np.ndarray) -> np.ndarray:
+    """Flatten (n, T, C) to (a, C) float64, the last kept step repeated over the cropped ones of each series.
 
     counts: (n,) answers of each series.
     """
-    kept = torch.cat(parts).numpy().astype(np.float64)
+    kept = values.numpy().astype(np.float64)
     last, longest = kept.shape[1], int(counts.max())
     if longest > last:
         kept = np.pad(kept, ((0, 0), (0, longest - last), (0, 0)), mode="edge")

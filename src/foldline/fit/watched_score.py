@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from foldline.data.metrics import Metric
 from foldline.fit import out_of_memory
-from foldline.fit.device_dataset import DeviceDataset, place
+from foldline.fit.device_dataset import Block, DeviceDataset, place
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.scaler import Scaler
@@ -26,16 +27,20 @@ class WatchedSeries:
 
     dataset: DeviceDataset
     truth: np.ndarray  # (V, K) float64, in the targets' own units
+    block_of: np.ndarray  # (V,) which block of the dataset a row lies in
     scaler: Scaler
     metric: Metric
     beside: tuple[np.ndarray | None, np.ndarray | None] = (None, None)  # (V,) weights, and groups or numbers
 
 
-def watch(part: LabelledSeries, scaler: Scaler, metric: Metric, steps: int, device: torch.device) -> WatchedSeries:
-    """Bring series to the device, to be scored after each epoch."""
-    dataset, scored = place([part], scaler, steps, device), part.weight > 0
+def watch(
+    part: LabelledSeries, scaler: Scaler, metric: Metric, lengths: tuple[int, ...], device: torch.device
+) -> WatchedSeries:
+    """Bring series to the device, to be scored after each epoch. lengths: that they are padded to."""
+    dataset, scored = place([part], scaler, lengths, device), part.weight > 0
     beside = part.store.beside(metric, part.store.answers(part.series)[scored])
-    return WatchedSeries(dataset, part.y[scored], scaler, metric, beside)
+    block_of = np.repeat(dataset.block_of, part.store.answers_of_series[part.series])[scored]
+    return WatchedSeries(dataset, part.y[scored], block_of, scaler, metric, beside)
 
 
 def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> float:
@@ -46,13 +51,15 @@ def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> 
     """
     network, dataset = state.predictor.eval(), watched.dataset
 
-    def scored_rows(index: Tensor) -> Tensor:
-        batch = dataset.batch(index)
+    def scored_rows(block: Block, index: Tensor) -> Tensor:
+        batch = block.batch(index)
         return predict_batch(network, config, batch)[batch.weight > 0].cpu()
 
-    # 4 batches at once: without gradients a pass takes a fraction of the memory
-    parts = out_of_memory.in_parts(scored_rows, len(dataset), 4 * config.batch, dataset.x.device)
-    scaled = torch.cat(list(parts)).numpy().astype(np.float64)  # (V, K), in the order of the rows
+    scaled = np.empty_like(watched.truth)
+    for number, block in enumerate(dataset.blocks):
+        # 4 batches at once: without gradients a pass takes a fraction of the memory
+        parts = out_of_memory.in_parts(partial(scored_rows, block), len(block), 4 * config.batch, dataset.device)
+        scaled[watched.block_of == number] = torch.cat(list(parts)).numpy()
     score = watched.metric(watched.truth, scaled * watched.scaler.y_scale + watched.scaler.y_center, *watched.beside)
     if not math.isfinite(score):
         raise Diverged("watched score", state.counters.epoch)

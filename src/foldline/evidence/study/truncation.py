@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from foldline.core.chunks import chunks
 from foldline.data.store import Store
 from foldline.experiment.preparation import PreparedExperiment
-from foldline.fit.device_dataset import place
+from foldline.fit.device_dataset import place_block
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.process_state import use_settings
@@ -61,7 +61,8 @@ def curve(prepared: PreparedExperiment) -> list[TruncationPoint]:
     estimator = load_estimator(cell, prepared.train)
     assert isinstance(estimator, NetworkCell) and estimator.network is not None, "a study's systems are networks"
     held = np.flatnonzero(prepared.folds.assignment == cell.fold)[:SERIES]
-    fold = place([labelled_series(prepared.train, held)], estimator.scaler, estimator.steps, device)
+    kept = estimator.lengths[-1]
+    fold = place_block([labelled_series(prepared.train, held)], estimator.scaler, kept, device)
     run = partial(_predict, estimator.network.to(device).eval(), fold.static)
     whole, scale = run(fold.x), torch.from_numpy(estimator.scaler.y_scale).to(fold.y)
 
@@ -69,7 +70,7 @@ def curve(prepared: PreparedExperiment) -> list[TruncationPoint]:
         return float(((one - other).abs() * scale)[fold.weight > 0].mean())
 
     points = []
-    for steps in (*(k for k in HISTORY if k < estimator.steps), estimator.steps):
+    for steps in (*(k for k in HISTORY if k < kept), kept):
         found = truncated(run, fold.x, steps)
         points.append(
             TruncationPoint(steps=steps, error=mean_distance(found, fold.y), distance=mean_distance(found, whole))
