@@ -360,7 +360,7 @@ def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkey
         return replace(original(config, rows), values=blend.fit(config, rows).apply(rows.predictions))
 
     monkeypatch.setattr(blend, "nested", not_nested)
-    leak(audits.found("nested blend", "blend.method=nnls"), "are fitted by weights that its own targets have changed")
+    leak(audits.found("nested blend", "blend.method=lad"), "are fitted by weights that its own targets have changed")
 
 
 @pytest.mark.learned
