@@ -33,7 +33,7 @@ NETWORK: dict[str, Any] = {"width": 4, "blocks": [{"kind": "conv"}]}
 def store(**changes: Any) -> Store:
     """Ten series of up to six steps, two targets above -1; the first two steps of each are known and not scored."""
     data = small_store()
-    y, observed = np.abs(data.y) + [0.0, 1e4], 2
+    y, observed = np.abs(data.y) + np.array([0.0, 1e4]), 2
     scored = data.scored & (data.step_of_answer >= observed)
     return replace(data, **{"y": y, "observed": observed, "scored": scored, **changes})
 
@@ -235,20 +235,21 @@ def test_weights_of_a_stored_cell_come_with_its_own_transform(home: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("line", "words", "expected"),
+    ("transform", "words", "expected"),
     [
-        ('target_transform = "standardise"', [], "observed must be at least 2, but is 0"),
-        ('target_transform = "log1p"', ["data.kind=ordinal", "data.metric=qwk"], "is for numbers, but kind is 'ordinal'"),
-        ('target_transform = "rank"', ['model.0.head={kind = "smape"}'], "head 'smape' needs the target in its own unit, but data.target_transform is 'rank': choose gaussian, huber, l1"),
-        ('target_transform = "log1p"', ['model.0.head={kind = "grid"}'], "head 'grid' needs the target in its own unit"),
-        ('target_transform = "log1p"', ["model.1.objective=tweedie"], "objective 'tweedie' needs the target in its own unit, but data.target_transform is 'log1p': choose l1, l2"),
-        ('target_transform = "log"', [], "must be one of '', 'log1p', 'standardise', 'rank', but is 'log'"),
+        ("standardise", "", "observed must be at least 2, but is 0"),
+        ("log1p", "data.kind=ordinal data.metric=qwk", "is for numbers, but kind is 'ordinal'"),
+        ("rank", "model.0.head.kind=smape", "head 'smape' needs the target in its own unit, but data.target_transform"),
+        ("rank", "model.0.head.kind=grid", "is 'rank': choose gaussian, huber, l1, l2, laplace, quantile, twophase"),
+        ("log1p", "model.1.objective=tweedie", "objective 'tweedie' needs the target in its own unit"),
+        ("log1p", "model.1.objective=mape", "is 'log1p': choose l1, l2, huber, fair, quantile, or drop the transform"),
+        ("log", "", "must be one of '', 'log1p', 'standardise', 'rank', but is 'log'"),
     ],
-)  # fmt: skip
+)
 def test_refusals_before_any_training(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, words: list[str], expected: str
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], transform: str, words: str, expected: str
 ) -> None:
-    Songs("regression", "step", more=line).install(home, tmp_path / "songs")
-    assert main(["train", "songs", *words]) == 2
+    Songs("regression", "step", more=f'target_transform = "{transform}"').install(home, tmp_path / "songs")
+    assert main(["train", "songs", *words.split()]) == 2
     assert expected in " ".join(capsys.readouterr().err.split())
     assert not (home / "runs" / "cells").exists()
