@@ -219,16 +219,20 @@ def load_table(
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, data)
-    if starts or (labelled and not data.labels):
+    if starts:
         wanted |= target_labels.wanted(data)
+    elif labelled and not data.labels:
+        wanted |= target_labels.of_training(data)
     frame = readers.read(path, wanted)
     if labelled and data.labels:
         frame = target_labels.joined(frame, path, data)
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
-    frame = frame.with_columns(_as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
-    table_checks.values(path, frame.drop(data.target, strict=False), data, numbers)
+    frame = frame.with_columns(
+        _as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
+    )
+    table_checks.values(path, frame.drop(*data.target, *data.auxiliary_columns, strict=False), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
     table = Table(path, data, *_by_series(frame, data.key), classes=classes or ())
