@@ -70,6 +70,7 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     data = test.data
     path = readers.find(source, "sample_submission")
     if path is None:
+        Layout.of(test.task, None)  # refuses what a submission without one can't hold
         return None
     names = readers.columns(path)
     layout = Layout.of(test.task, names, path)
