@@ -146,3 +146,18 @@ def test_a_class_called_like_the_row_id_needs_a_sample(
     assert "no column for the class 'song'" in refused(home, capsys, *words)
     (tmp_path / "songs" / "sample_submission.csv").unlink()
     assert "one class is called like the row id, 'song'" in refused(home, capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("blend.method=nnls", "it is the optimum of squared errors (mse, rmse, brier), and the metric is f1"),
+        ("blend.method=rank", "it keeps only the order of predictions, and f1 counts more than that"),
+        ("blend.per_target=true", "needs several targets with scores of their own"),
+    ],
+)
+def test_a_blend_that_is_not_for_the_metric(
+    override: str, message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Songs("multiclass").install(home, tmp_path / "songs")
+    assert message in refused(home, capsys, override)
