@@ -43,7 +43,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 def _best(group: Group, several: bool) -> str:
     """Write the last line, one for each table: scores of two tables can't be compared."""
     best = group.lines[0]
-    return f"best{f' on {group.source}' if several else ''}: {best.experiment}, {group.metric} {best.score:.5f}"
+    return f"best{f' on {group.title}' if several else ''}: {best.experiment}, {group.metric} {best.score:.5f}"
 
 
 def _table(group: Group, terminal: Terminal) -> None:
@@ -52,7 +52,7 @@ def _table(group: Group, terminal: Terminal) -> None:
     rows = [_row(line) for line in group.lines]
     kept = [n for n in range(len(columns)) if n < 2 or any(row[n] for row in rows)]
     shown = [[row[n] for n in kept] for row in rows]
-    terminal.table(f"{group.source} (training data {group.data or 'unknown'})", [columns[n] for n in kept], shown)
+    terminal.table(group.title, [columns[n] for n in kept], shown)
 
 
 def _row(line: Line) -> list[str]:
