@@ -154,7 +154,7 @@ def test_tables_say_what_simulated_data_are(house: Path, capsys: pytest.CaptureF
     titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("simulated", "rides"))]
     assert titles == [
         "rides",
-        "simulated ventilator, 1,500 breaths, seed 0 (training data print 6)",  # record 8 leaves its size to the defaults
+        "simulated ventilator, 1,500 breaths, seed 0 (training data print 6)",  # 1,500 are the default
         "simulated gestures, 600 series, seed 3",
         "simulated ventilator, 1,500 breaths, seed 0 (training data print 8)",
     ]

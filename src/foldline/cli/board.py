@@ -47,7 +47,7 @@ def _best(group: Group, several: bool) -> str:
 
 
 def _table(group: Group, terminal: Terminal) -> None:
-    columns = ["experiment", group.metric, "95 % over series", "cells", "minutes"]
+    columns = ["experiment", group.metric, "95 % over series", "models alone", "cells", "minutes"]
     columns += ["public", "private", "best baseline", "blend", "its config, unlike the best's"]
     rows = [_row(line) for line in group.lines]
     kept = [n for n in range(len(columns)) if n < 2 or any(row[n] for row in rows)]
@@ -61,6 +61,7 @@ def _row(line: Line) -> list[str]:
         " ".join([line.experiment, *_marks(line)]),
         f"{line.score:.5f}",
         "" if math.isnan(line.low) else f"{line.low:.4f} to {line.high:.4f}",
+        "" if line.models_alone is None else f"{line.models_alone:.5f}",
         str(line.cells),
         "" if math.isnan(line.minutes) else f"{line.minutes:.1f}",
         line.public,

@@ -25,7 +25,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     config = _moved(stored.config, arguments.overrides)
     report_data = gather(stored, config, terminal)
     page = report.write(stored.folder, report_data)
-    answer = {"report": str(page), "experiment": stored.folder.name, "score": report_data.result.score}
+    result = report_data.result
+    scores = {"score": result.score, "models_alone": result.models_alone}
+    answer = {"report": str(page), "experiment": stored.folder.name, **scores}
     terminal.result(answer, f"report: {short_path(page)}")
     return 0
 

@@ -26,6 +26,7 @@ class Line:
     latest: bool
     current: bool  # whether infer, report and bundle of this version of foldline take it
     score: float  # out-of-fold, of what was submitted
+    models_alone: float | None  # before exact rows took the place of predictions; None where none did
     low: float  # 95 % interval over series; NaN where none was recorded
     high: float
     blend: str
@@ -96,6 +97,7 @@ def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
         latest=record.latest,
         current=record.current,
         score=record.scores[-1],
+        models_alone=record.models_alone,
         low=low,
         high=high,
         blend=record.blend,
