@@ -51,7 +51,9 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
         UserError: other data than it was trained on, or out-of-fold rows from outside are gone.
     """
     _refuse_lost(stored)
-    first, competition = stored.config_plans[0], loading.load(config.data)
+    first = stored.config_plans[0]
+    with terminal.bar("reading", "MB") as update:
+        competition = loading.load(config.data, update)
     if competition.train.fingerprint != first.plan[0].depends["data"]["fingerprint"]:
         raise UserError(
             f"{competition.train.path} is not the table that {config.name!r} was trained on. Say where that one lies: "

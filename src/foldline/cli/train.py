@@ -49,7 +49,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     _record(folder, prepared, result)
     report_data = _report_data(prepared, result, exact, Provenance.here(arguments.command_line, seconds))
     changed = any(stages) or not (folder / "report.html").exists()
-    page = report.write(folder, report_data)
+    with terminal.bar("report", "pages"):
+        page = report.write(folder, report_data)
     terminal.table("", *result.table(config.data))
     if result.models_alone is not None:
         terminal.say(
