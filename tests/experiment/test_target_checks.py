@@ -117,3 +117,18 @@ def test_a_system_that_predicts_numbers_only_says_so(
     path = Songs("binary").install(home, tmp_path / "songs")
     path.write_text(f'{path.read_text().split("[[model]]")[0]}[[model]]\nname = "deepar"\n')
     assert "deepar predicts numbers only" in refused(home, capsys)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("blend.method=nnls", "it is the optimum of squared errors (mse, rmse, brier), and the metric is f1"),
+        ("blend.method=rank", "it keeps only the order of predictions, and f1 counts more than that"),
+        ("blend.per_target=true", "needs several targets with scores of their own"),
+    ],
+)
+def test_a_blend_that_is_not_for_the_metric(
+    override: str, message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Songs("multiclass").install(home, tmp_path / "songs")
+    assert message in refused(home, capsys, override)

@@ -53,6 +53,15 @@ class BlendRows:
             spread=None if self.spread is None else self.spread[chosen],
         )
 
+    def column(self, number: int) -> BlendRows:
+        """Select one column of the answers."""
+        return replace(
+            self,
+            predictions=self.predictions[..., [number]],
+            y=self.y[:, [number]],
+            spread=None if self.spread is None else self.spread[..., [number]],
+        )
+
     def sample(self, values: int, seed: int) -> BlendRows:
         """Draw at most that many values (rows x targets) without replacement, in their order; all rows if they fit."""
         count = max(1, values // self.y.shape[1])
@@ -85,6 +94,18 @@ class BlendRows:
         if len(np.unique(self.fold)) > 1:
             return self.fold
         return np.asarray(np.unique(self.series, return_inverse=True)[1] % PARTS)
+
+    @property
+    def row_weight(self) -> np.ndarray | None:
+        """Weights of rows, (R,) of mean 1; None: all alike, also where all have the same weight."""
+        if self.weight is None or not len(self.weight) or (self.weight == self.weight[0]).all():
+            return None
+        return np.asarray(self.weight / self.weight.mean())
+
+    @property
+    def value_weight(self) -> np.ndarray | None:
+        """Weights of values, (R * K,), in the order of `errors`; None: all alike."""
+        return None if self.row_weight is None else np.repeat(self.row_weight, self.y.shape[1])
 
     @property
     def errors(self) -> np.ndarray:
