@@ -51,7 +51,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     used = (result.blend, result.grids, post, mixed.members)
     predictions = scoring.predict(*used, mixed.test, exact[1], result.decisions)
     path, report_data = _write(mixed, found, predictions, terminal), _report_data(mixed, found, exact)
-    written = report.write(mixed.folder, report_data)
+    with terminal.bar("report", "pages"):
+        written = report.write(mixed.folder, report_data)
     terminal.say(f"report: {short_path(written)}")
     if changed:
         _track(mixed, report_data, WandbTracker(track, mixed.config.name, mixed.folder, "blend"), path, terminal)

@@ -49,8 +49,14 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     _record(folder, prepared, result)
     report_data = _report_data(prepared, result, exact, Provenance.here(arguments.command_line, seconds))
     changed = any(stages) or not (folder / "report.html").exists()
-    page = report.write(folder, report_data)
+    with terminal.bar("report", "pages"):
+        page = report.write(folder, report_data)
     terminal.table("", *result.table(config.data))
+    if result.models_alone is not None:
+        terminal.say(
+            f"{config.data.metric} {result.score:.4f} with exact rows in place; the models alone reach "
+            f"{result.models_alone:.4f}"
+        )
     if result.lost:
         terminal.warn(result.warning(config.data))
     terminal.say(f"report: {short_path(page)}")
@@ -63,6 +69,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     answer = {
         "submission": str(path),
         "report": str(page),
+        "score": result.score,
+        "models_alone": result.models_alone,
         "scores": result.scores,
         "by_target": result.by_target,
         "baselines": result.baselines,

@@ -24,6 +24,12 @@ class SimulateConfig:
     test_breaths: int = 300  # series of the test file
     seed: int = 0
 
+    @property
+    def title(self) -> str:
+        """Say what the data are: simulated ventilator, 1,500 breaths, seed 0."""
+        unit = "breaths" if self.competition == "ventilator" else "series"
+        return f"simulated {self.competition}, {self.breaths:,} {unit}, seed {self.seed}"
+
     def __post_init__(self) -> None:
         if self.breaths < 1 or self.test_breaths < 1:
             raise ValueError(

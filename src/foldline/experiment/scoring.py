@@ -27,10 +27,11 @@ from foldline.data.table import Table
 from foldline.data.target_grid import Grid
 from foldline.experiment import baselines
 from foldline.experiment.config import Config
+from foldline.experiment.runs_index import EXACT_ROWS
 
 MOST_TARGETS = 6  # that have a column each in the score table
 SUMMARY_OF_TARGETS = ("mean of targets", "best", "worst")  # columns where there are more
-SNAPPED, CLIPPED, EXACT_ROWS = "snapped to the grid", "clipped", "exact rows in place"  # rows of the score table
+SNAPPED, CLIPPED, MODELS_ALONE = "snapped to the grid", "clipped", "models alone"  # rows of the score table
 BASELINE = "baseline: "  # before the name of one, in the score table
 DECIDED = {step: f"{step} fitted" for step in decisions.STEPS.values()}  # what is decided by -> row of the score table
 STEP_NAMES = {  # the rows in sentences
@@ -65,6 +66,11 @@ class Result:
     def score(self) -> float:
         """Return the out-of-fold score of what is submitted."""
         return next(reversed(self.scores.values()))[-1]
+
+    @property
+    def models_alone(self) -> float | None:
+        """Return the out-of-fold score before exact rows took the place of predictions; None where none did."""
+        return self.scores[MODELS_ALONE][-1] if MODELS_ALONE in self.scores else None
 
     @property
     def processed(self) -> list[str]:
@@ -214,6 +220,7 @@ def _post_processed(
     if decided is not values:
         done[DECIDED[decisions.step_of(rows, config.post)]] = values = decided
     if exact is not None:
+        done[MODELS_ALONE] = values  # once more: the last row is mostly the decoder's
         done[EXACT_ROWS] = post_processing.paste(values, exact.values[store.scored])
     return done
 
