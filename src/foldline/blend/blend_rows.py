@@ -24,6 +24,7 @@ class BlendRows(TrueAnswers):
     predictions: np.ndarray  # (M, R, K) float64
     fold: np.ndarray  # (R,) the fold of each row's series
     spread: np.ndarray | None = None  # (M, R, K) expected absolute error, where every member's head predicts it
+    by: np.ndarray | None = None  # (R,) int64 code of the static value that has thresholds of its own (decisions.py)
 
     def where(self, chosen: np.ndarray) -> Self:
         """Select rows. chosen: (R,) bool, or indices."""
@@ -32,6 +33,7 @@ class BlendRows(TrueAnswers):
             predictions=self.predictions[:, chosen],
             fold=self.fold[chosen],
             spread=None if self.spread is None else self.spread[:, chosen],
+            by=None if self.by is None else self.by[chosen],
         )
 
     def select_members(self, members: Sequence[int]) -> Self:
@@ -42,6 +44,15 @@ class BlendRows(TrueAnswers):
             labels=tuple(self.labels[number] for number in chosen),
             predictions=self.predictions[chosen],
             spread=None if self.spread is None else self.spread[chosen],
+        )
+
+    def column(self, number: int) -> Self:
+        """Select one column of the answers."""
+        return replace(
+            self,
+            predictions=self.predictions[..., [number]],
+            y=self.y[:, [number]],
+            spread=None if self.spread is None else self.spread[..., [number]],
         )
 
     def sample(self, values: int, seed: int) -> Self:
@@ -60,6 +71,18 @@ class BlendRows(TrueAnswers):
         if len(np.unique(self.fold)) > 1:
             return self.fold
         return np.asarray(np.unique(self.units, return_inverse=True)[1] % PARTS)
+
+    @property
+    def row_weight(self) -> np.ndarray | None:
+        """Weights of rows, (R,) of mean 1; None: all alike, also where all have the same weight."""
+        if self.weight is None or not len(self.weight) or (self.weight == self.weight[0]).all():
+            return None
+        return np.asarray(self.weight / self.weight.mean())
+
+    @property
+    def value_weight(self) -> np.ndarray | None:
+        """Weights of values, (R * K,), in the order of `errors`; None: all alike."""
+        return None if self.row_weight is None else np.repeat(self.row_weight, self.y.shape[1])
 
     @property
     def errors(self) -> np.ndarray:

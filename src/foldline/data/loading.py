@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +43,20 @@ class Competition:
         return self.train.task
 
 
-def load(data: DataConfig) -> Competition:
+def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None) -> Competition:
     """Read and check a whole competition.
+
+    Args:
+        on_read: called with (MB that are read, MB in all) after the training table; tables in an archive have no size.
 
     Raises:
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
     train = load_table(readers.locate(source, "train"), data, labelled=True)
+    if on_read is not None and source.is_dir():
+        own = train.path.stat().st_size / 1e6
+        on_read(own, own + readers.locate(source, "test").stat().st_size / 1e6)
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
     test, sample = load_test(data, levels, train.classes)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
@@ -70,6 +77,7 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     data = test.data
     path = readers.find(source, "sample_submission")
     if path is None:
+        Layout.of(test.task, None)  # refuses what a submission without one can't hold
         return None
     names = readers.columns(path)
     layout = Layout.of(test.task, names, path)
@@ -105,7 +113,7 @@ def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
     """
     known = {str(label) for label in task.classes}
     found = identity.texts(labels)
-    odd = [label for label in found.unique().to_list() if label not in known]
+    odd = [label for label in found.unique(maintain_order=True).to_list() if label not in known]
     if odd and found.n_unique() > 1:
         raise UserError(
             f"{path}: {labels.name!r} must hold labels of the training table ({shortened(sorted(known))}), but holds "
