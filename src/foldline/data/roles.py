@@ -26,6 +26,12 @@ class SimulateConfig:
     test_breaths: int = 300  # series of the test file
     seed: int = 0
 
+    @property
+    def title(self) -> str:
+        """Say what the data are: simulated ventilator, 1,500 breaths, seed 0."""
+        unit = "breaths" if self.competition == "ventilator" else "series"
+        return f"simulated {self.competition}, {self.breaths:,} {unit}, seed {self.seed}"
+
     def __post_init__(self) -> None:
         if self.breaths < 1 or self.test_breaths < 1:
             raise ValueError(
@@ -179,6 +185,11 @@ class DataConfig:
     def simulated(self) -> bool:
         """Whether the data are simulated, not read from a folder or zip."""
         return self.source == "simulate"
+
+    @property
+    def units(self) -> str:
+        """Name in the plural what is drawn at random for intervals: whole groups where there are any, else series."""
+        return f"{self.group}s" if self.group else "series"
 
     @property
     def has_metric_file(self) -> bool:

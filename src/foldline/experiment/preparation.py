@@ -94,7 +94,9 @@ def prepare(
     Raises:
         UserError: whatever is wrong with config, data, folds, disk or members from outside.
     """
-    competition = loading.load(config.data) if competition is None else competition
+    if competition is None:
+        with terminal.bar("reading", "MB") as update:
+            competition = loading.load(config.data, update)
     assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
