@@ -109,11 +109,24 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, rows: n
     assignment = np.empty(len(strata), dtype=np.int64)
     for fold, (_, held) in enumerate(splits):
         assignment[held] = fold
+    _fill_empty(assignment, groups, config.k)
     if not fold_balance.is_uneven(assignment, rows, config.k):
         return assignment
     other = fold_balance.balanced(groups, codes, rows, config.k, config.seed)
     shares = [fold_balance.largest_share(each, rows, config.k) for each in (assignment, other)]
     return other if shares[1] < shares[0] else assignment
+
+
+def _fill_empty(assignment: np.ndarray, groups: np.ndarray, k: int) -> None:
+    """Give each empty fold the smallest group of the fold that has most of them, in place.
+
+    scikit-learn's StratifiedGroupKFold looks at the spread of strata alone: of few groups it may leave a fold without.
+    """
+    for fold in sorted(set(range(k)) - set(assignment.tolist())):
+        pairs = np.unique(np.stack([assignment, groups]), axis=1)
+        among = pairs[1, pairs[0] == np.bincount(pairs[0]).argmax()]
+        sizes = np.bincount(groups)[among]
+        assignment[groups == among[sizes.argmin()]] = fold
 
 
 def _without_small_class_warning(
