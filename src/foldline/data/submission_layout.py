@@ -37,7 +37,7 @@ class Layout:
         if sample is not None and not set(task.columns) <= set(sample):
             raise UserError(
                 f"{path} has the column {data.target[0]!r}, for labels, but {data.metric} scores probabilities, a "
-                "column for each class: name the metric that the competition has, or take the sample that belongs to it."
+                "column for each class: name the competition's own metric, or take the sample that belongs to this one."
             )
         if data.id in task.columns:
             raise UserError(
