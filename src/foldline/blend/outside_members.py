@@ -56,7 +56,8 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
     """
     where = f"member {config.name!r} from outside"
     train, test = competition.train, competition.test
-    train_rows = _read(Path(config.oof), train, where, config.fold)
+    held_out = np.repeat(folds.assignment >= 0, train.answers_of_series)
+    train_rows = _read(Path(config.oof), train, where, config.fold, held_out)
     if config.fold:
         _check_folds(train_rows[config.fold], train, folds, Path(config.oof))
     test_rows = _read(Path(config.test), test, where)
@@ -85,8 +86,13 @@ def parse(text: str, where: str) -> OutsideConfig:
     return OutsideConfig(name=name, oof=parts[0], test=parts[1], fold=parts[2] if len(parts) == 3 else "")
 
 
-def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
-    """Read the targets (and folds) of a file, in the order of the table's rows. where: the member, for messages."""
+def _read(path: Path, table: Table, where: str, fold: str = "", needed: np.ndarray | None = None) -> pl.DataFrame:
+    """Read the targets (and folds) of a file, in the order of the table's rows.
+
+    Args:
+        where: the member, for messages.
+        needed: (A,) bool, answers that must be predicted: those that a fold holds out. Others may be empty. None: all.
+    """
     data, ids, columns = table.data, table.answers[table.data.id], table.task.columns
     path = path.expanduser()
     if not path.exists():
@@ -99,16 +105,19 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
             f"{path} ({where}) must have each row of {table.path} once, but has {frame.height} rows against "
             f"{len(ids)}: it {difference}. Write one prediction for every row, scored or not."
         )
+    frame = frame[identity.places(ids, frame[data.id])]
+    asked = pl.repeat(True, frame.height, eager=True) if needed is None else pl.Series(needed)
     for name in columns:
-        bad = ~frame[name].is_finite().fill_null(False)
+        bad = asked & ~frame[name].is_finite().fill_null(False)
         if bad.any():
             row = frame[data.id][int(bad.arg_true()[0])]
+            which = "every row" if asked.all() else "every row that a fold holds out"
             raise UserError(
-                f"{path} ({where}): {name!r} must be a finite number in every row, but is not in {int(bad.sum())} "
+                f"{path} ({where}): {name!r} must be a finite number in {which}, but is not in {int(bad.sum())} "
                 f"(first: {data.id} {row})."
             )
-    _refuse_no_probabilities(frame.select(columns).to_numpy(), table, f"{path} ({where})")
-    return frame[identity.places(ids, frame[data.id])]
+    _refuse_no_probabilities(frame.filter(asked).select(columns).to_numpy(), table, f"{path} ({where})")
+    return frame.with_columns(pl.col(columns).fill_null(np.nan))
 
 
 def _refuse_no_probabilities(values: np.ndarray, table: Table, where: str) -> None:
@@ -130,6 +139,7 @@ def _check_folds(theirs: pl.Series, table: Table, folds: Folds, path: Path) -> N
     """Refuse predictions that were held out by other folds; the folds' names may differ from ours."""
     ours = np.repeat(folds.assignment, table.answers_of_series)
     rows = pl.DataFrame({"key": table.answers[table.data.key], "ours": ours, "theirs": theirs.cast(pl.String)})
+    rows = rows.filter(pl.col("ours") >= 0)  # of others, which no fold of ours holds out, nothing is used
     pairs = rows.unique(["ours", "theirs"], keep="first", maintain_order=True)
     # one fold of ours in two of theirs, or the reverse: not the same partition
     split = pairs.filter(pl.col("ours").is_duplicated() | pl.col("theirs").is_duplicated())

@@ -21,6 +21,8 @@ ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
 
 OTHER_SEPARATORS = (";", "\t", "|")
 
+TIME = pl.Datetime("us")  # wanted of a column of numbers, dates or texts, which is read as it is
+
 Wanted = dict[str, pl.DataType | type[pl.DataType] | None]  # column -> dtype; None: see `read`
 
 
@@ -82,8 +84,9 @@ def read(path: Path, wanted: Wanted) -> pl.DataFrame:
 
     Args:
         path: a file, or ARCHIVE/MEMBER.
-        wanted: column -> Float64 for numbers, String for text as it is printed, or None for names of series and rows,
-            which come in their normal form (identity.py). Flags and categories of Parquet are text.
+        wanted: column -> Float64 for numbers, String for text as it is printed, TIME for either or dates, or None for
+            names of series and rows, which come in their normal form (identity.py). Flags and categories of Parquet
+            are text.
 
     Raises:
         UserError: the file is not there, empty or damaged, a column is missing or there twice, or a value is not of its
@@ -171,6 +174,8 @@ def _type_of(
                 "number, a time for instance as the seconds since its series began."
             )
         return pl.Float64
+    if wanted == TIME and (kind.is_numeric() or isinstance(kind, pl.Date | pl.Datetime)):
+        return kind
     if not (kind.is_integer() or kind.is_float() or kind in (pl.String, pl.Boolean, pl.Categorical, pl.Enum)):
         raise UserError(f"{path}: column {name!r} must hold text or numbers, but holds {kind}. Write it as text.")
     return kind if wanted is None and kind.is_numeric() else pl.String
@@ -182,7 +187,8 @@ def _csv(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     _require(path, header, wanted)
     places = {header.index(name): name for name in header if name in wanted}
     raw = _raw_header(path, found)
-    kinds = {raw[place]: wanted[name] or pl.String() for place, name in places.items()}
+    texts = (None, TIME)
+    kinds = {raw[place]: pl.String() if (kind := wanted[name]) in texts else kind for place, name in places.items()}
     try:
         with guarded(path, rule="is no readable CSV", way_out=_MEND):
             # By place: patterns again, and polars leaves doubled quotes in names.

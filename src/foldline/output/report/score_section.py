@@ -60,10 +60,28 @@ def by_fold(report: ReportData) -> str:
     between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over {report.config.data.units}"
     fitted = ["the blend"] * (len(report.members) > 1) + ["the grid"] * (SNAPPED in report.result.scores)
     verb = "were" if len(fitted) > 1 else "was"
-    others = f"; {' and '.join(fitted)} {verb} fitted on the other folds" if fitted else ""
+    earlier = report.result.rows.known_from is not None
+    where = "earlier folds (in the first one it is the mean)" if earlier else "the other folds"
+    others = f"; {' and '.join(fitted)} {verb} fitted on {where}" if fitted else ""
     return table(*report.result.table(report.config.data)) + note(
         f"Each fold is predicted by models that never saw its series{others}. The last row is what is submitted"
-        f"{between}.{_about_exact(report)}{_about_targets(report)}"
+        f"{between}.{_about_rows(report)}{_about_exact(report)}{_about_targets(report)}"
+    )
+
+
+def _about_rows(report: ReportData) -> str:
+    """Say how many of the scored rows have a score; empty where all have."""
+    result, config = report.result, report.config.folds
+    count = len(result.rows.y)
+    if count == result.total:
+        return ""
+    text = f" {count:,} of {result.total:,} scored rows are held out by a fold, and only they have a score."
+    if config.kind != "time":
+        return text
+    by = config.by or report.config.data.order
+    return (
+        f"{text} Folds go by {by}: each is predicted from what ends more than {config.gap:g} before it, and test series "
+        "by models of all training series."
     )
 
 
