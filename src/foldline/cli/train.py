@@ -13,6 +13,7 @@ import numpy as np
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.durations import duration
+from foldline.data import loading
 from foldline.data.target_range import TargetRange
 from foldline.experiment import config as configs
 from foldline.experiment import preparation, scoring, stored_experiment
@@ -31,7 +32,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     config, dry = configs.load(Path(arguments.config), arguments.overrides), "--dry-run" in arguments.flags
     seconds: dict[str, float] = {}
     with _timed(seconds, "data, features, plan"):
-        prepared = preparation.prepare(config, terminal, dry)
+        competition = loading.load(config.data)
+        submission.rehearse(competition.test)
+        prepared = preparation.prepare(config, terminal, dry, competition)
     preparation.print_summary(prepared, terminal)
     stages = prepared.jobs("--force" in arguments.flags)
     if dry:

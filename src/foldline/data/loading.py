@@ -8,7 +8,7 @@ them.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,18 @@ import polars as pl
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
-from foldline.data import identity, known_start, readers, static_levels, table_checks, target_labels
+from foldline.data import (
+    assemble,
+    competition_file,
+    identity,
+    known_start,
+    readers,
+    static_levels,
+    table_checks,
+    target_labels,
+)
+from foldline.data.assemble import Source
+from foldline.data.file_table import Rows
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
@@ -49,7 +60,7 @@ def load(data: DataConfig) -> Competition:
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    train = load_table(readers.locate(source, "train"), data, labelled=True)
+    train = load_table(assemble.source_of(data, source, "train"), data, labelled=True)
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
     test, sample = load_test(data, levels, train.classes)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
@@ -68,14 +79,14 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
         UserError: its rows are not those of the test table, or a column of it has no role.
     """
     data = test.data
-    path = readers.find(source, "sample_submission")
-    if path is None:
+    found = assemble.sample_of(data, source)
+    if found is None or lays_out_itself(data):
         return None
-    names = readers.columns(path)
+    path, names = found.path, found.columns()
     layout = Layout.of(test.task, names, path)
     answers = dict.fromkeys(layout.columns, pl.String() if layout.labels else pl.Float64())
     # As printed: a submission copies the ids, so that it has 1.0 where the sample has.
-    sample = readers.read(path, {data.id: pl.String(), **answers})
+    sample = found.read({data.id: pl.String(), **answers}).frame
     difference = identity.difference(sample[data.id], test.answers[data.id])
     if difference:
         raise UserError(
@@ -95,6 +106,12 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
             "Name every wanted column in data.target."
         )
     return sample.with_columns(identity.whole(sample[data.id])).select(names)
+
+
+def lays_out_itself(data: DataConfig) -> bool:
+    """Return whether submission() of competition.py lays predictions out, so that the sample need not be like test."""
+    code = competition_file.of(data.code_path)
+    return code is not None and code.has("submission")
 
 
 def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
@@ -122,7 +139,7 @@ def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels, classes=classes)
+    test = load_table(assemble.source_of(data, source, "test"), data, labelled=False, levels=levels, classes=classes)
     return test, load_sample(source, test)
 
 
@@ -131,7 +148,10 @@ def print_notes(test: Table, sample: pl.DataFrame | None, levels: Levels, termin
 
     levels: of the training table.
     """
-    if sample is None:
+    if test.empty:
+        several = f"{len(test.empty)} files of {test.path} have" if test.empty[1:] else f"{test.empty[0]} has"
+        terminal.say(f"{several} a header but no rows, so that no series comes of {'them' if test.empty[1:] else 'it'}")
+    if sample is None and not lays_out_itself(test.data):
         rows = f"the rows of {test.path.name}, in its order, and the columns {test.data.id}"
         terminal.say(f"no sample_submission: the submission gets {', '.join([rows, *test.data.target])}")
     for sentence in unseen_levels(test, levels):
@@ -192,15 +212,16 @@ def simulator_code(competition: str = "ventilator") -> str:
 
 
 def load_table(
-    path: Path,
+    source: Source | Path,
     data: DataConfig,
     labelled: bool,
     levels: Levels | None = None,
     classes: tuple[object, ...] | None = None,
 ) -> Table:
-    """Read one file and check it (table_checks.py).
+    """Read a table and check it (table_checks.py).
 
     Args:
+        source: where it comes from (assemble.py), or the path of its only file.
         labelled: whether it must have the targets: a training table.
         levels: known values of the static columns, whose type they are read as: a test table may hold only the ward 7
             where the training table's wards are names, and then 7 is text. None: their type is that of their values.
@@ -209,7 +230,8 @@ def load_table(
     Raises:
         UserError: something is wrong with the file.
     """
-    numbers = [data.order, *data.inputs]
+    source = assemble.of_file(source) if isinstance(source, Path) else source
+    path, numbers = source.path, [data.order, *data.inputs]
     wanted: readers.Wanted = {data.id: None, data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
     more = [name for name in data.metric_columns if labelled and name not in (*wanted, *data.static, *numbers)]
@@ -218,20 +240,21 @@ def load_table(
     wanted |= dict.fromkeys(data.static, pl.String()) | dict.fromkeys(numbers, pl.Float64())
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
-        known_start.check(path, data)
+        known_start.check(path, source.columns(), data)
     if starts or (labelled and not data.labels):
         wanted |= target_labels.wanted(data)
-    frame = readers.read(path, wanted)
+    rows = source.read(wanted)
+    frame = rows.frame
     if labelled and data.labels:
-        frame = target_labels.joined(frame, path, data)
+        frame = target_labels.joined(frame, source, data)
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
     frame = frame.with_columns(_as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
-    table_checks.values(path, frame.drop(data.target, strict=False), data, numbers)
+    _check_values(path, replace(rows, frame=frame.drop(data.target, strict=False)), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    table = Table(path, data, *_by_series(frame, data.key), classes=classes or ())
+    table = Table(path, data, *_by_series(frame, data.key), classes=classes or (), source=source, empty=rows.empty)
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)
@@ -239,6 +262,16 @@ def load_table(
     if labelled:
         table_checks.targets(table)
     return table
+
+
+def _check_values(path: Path, rows: Rows, data: DataConfig, numbers: list[str]) -> None:
+    """Check values; of a table of several files the error names the file, and the row in it."""
+    try:
+        table_checks.values(path, rows.frame, data, numbers)
+    except UserError:
+        for file, part in rows.by_file():
+            table_checks.values(file, part, data, numbers)
+        raise
 
 
 def _as_read(column: pl.Series) -> pl.Series:

@@ -6,6 +6,7 @@ for each of its rows, or one for all of them together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.data import scored_rows
+from foldline.data.assemble import Source
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
 
@@ -30,6 +32,8 @@ class Table:
     file_rows: np.ndarray | None = None  # (rows,) place of each row in the file; None: they are in its order
     start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
+    source: Source | None = None  # what it was read from, where other columns can be found
+    empty: Sequence[Path] = ()  # files of it that have a header but no rows
 
     @property
     def keys(self) -> pl.Series:

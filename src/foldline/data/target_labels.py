@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
 from foldline.core.errors import UserError
 from foldline.data import identity, readers
+from foldline.data.assemble import Source
 from foldline.data.roles import DataConfig
 from foldline.data.task import WITH_LABELS
 
@@ -18,15 +17,15 @@ def wanted(data: DataConfig) -> readers.Wanted:
     return dict.fromkeys(data.target, None if labels else pl.Float64())
 
 
-def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
-    """Give each row of a training table the target of its series, from the file data.labels beside it.
+def joined(frame: pl.DataFrame, source: Source, data: DataConfig) -> pl.DataFrame:
+    """Give each row of a training table the target of its series, from the file data.labels in the same folder.
 
     A series that the file does not name has no target: it is unlabelled.
 
     Raises:
         UserError: the file is not there, names a series twice, or one that the table does not have.
     """
-    found = readers.locate(path.parent, data.labels)
+    path, found = source.path, readers.locate(source.folder, data.labels)
     labels = readers.read(found, {data.key: None, **wanted(data)})
     keys = identity.texts(labels[data.key])
     if keys.is_duplicated().any():

@@ -20,7 +20,7 @@ from foldline.blend.decisions import Decisions
 from foldline.blend.members import OUT_OF_FOLD, Member, of_plan, read_outside
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.data import metrics
+from foldline.data import competition_file, metrics
 from foldline.data.metrics import UTILITIES_FILE
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
@@ -145,6 +145,8 @@ def folder_of(config: Config, plan: Sequence[Cell], test: str, outside_members: 
     hashed = [tables["blend"], tables["post"], config.data.metric, sorted(cell.key for cell in plan), test]
     if config.data.has_metric_file or config.data.metric_options.changed():
         hashed.append({**metrics.key_of(*config.data.metric_choice(0)), "sources": []})
+    own = competition_file.of(config.data.code_path)
+    hashed += [{"code": files.digest(own.text)}] if own is not None else []
     hashed += [sorted(member.source for member in outside_members)] if outside_members else []
     return files.runs() / config.name / files.digest(hashed)
 
@@ -185,6 +187,7 @@ def write(
         "name": config.name,
         "config": recorded(config),
         **({"metric_file": _copy_metric(config, folder)} if config.data.has_metric_file else {}),
+        **({"competition_file": _copy_code(config, folder)} if config.data.code else {}),
         **to_json(config_plans, outside_members),
         "levels": {name: list(values) for name, values in levels.items()},
         "classes": list(classes),
@@ -211,10 +214,12 @@ def _finite(values: Sequence[float]) -> list[float | None]:
 
 
 def recorded(config: Config) -> dict[str, Any]:
-    """Return a config's tables as a record has them: a metric file lies beside the record, not where it was."""
+    """Return a config's tables as a record has them: its Python files lie beside the record, not where they were."""
     tables = config.tables()
     if config.data.has_metric_file:
         tables["data"] |= {"metric": Path(config.data.metric).name, "metric_folder": ""}
+    if config.data.code:
+        tables["data"] |= {"code": Path(config.data.code).name, "code_folder": ""}
     return tables
 
 
@@ -227,20 +232,31 @@ def _copy_metric(config: Config, folder: Path) -> dict[str, Any]:
     return {"name": file.path.name, **file.key()}
 
 
-def metric_files(folder: Path) -> list[Path]:
-    """List the copies that a record has of its metric file, and of what that imports."""
-    named = artefacts.read_json(folder / "experiment.json").get("metric_file", {}).get("name")
-    return [path for path in (folder / named, folder / UTILITIES_FILE) if path.is_file()] if named else []
+def _copy_code(config: Config, folder: Path) -> dict[str, str]:
+    """Copy competition.py beside the record, and return what the record says of it."""
+    path = config.data.code_path
+    assert path is not None
+    text = competition_file.load(path).text
+    files.write_text(folder / path.name, text)
+    return {"name": path.name, "file": metrics.hash_of(text)}
 
 
-def _refuse_changed_metric(value: dict[str, Any], folder: Path) -> None:
-    """Refuse a copy of a metric file that is not the one that the record was made with."""
-    said = value.get("metric_file")
-    if said is None:
-        return
-    path = folder / said["name"]
-    if not path.is_file() or metrics.hash_of(path.read_text(encoding="utf-8")) != said["file"]:
-        raise UserError(f"{path} is not the metric file that was used. Run `{runs_index.made_by(folder)}` again.")
+def python_files(folder: Path) -> list[Path]:
+    """List the copies that a record has of its metric file, of what that imports, and of competition.py."""
+    value = artefacts.read_json(folder / "experiment.json")
+    names = [value[key]["name"] for key in ("metric_file", "competition_file") if key in value]
+    names += [UTILITIES_FILE] if "metric_file" in value else []
+    return [folder / name for name in dict.fromkeys(names) if (folder / name).is_file()]
+
+
+def _refuse_changed_files(value: dict[str, Any], folder: Path) -> None:
+    """Refuse copies of a metric file or of competition.py that are not those that the record was made with."""
+    for key, what in (("metric_file", "the metric file"), ("competition_file", "the competition.py")):
+        if key not in value:
+            continue
+        path = folder / value[key]["name"]
+        if not path.is_file() or metrics.hash_of(path.read_text(encoding="utf-8")) != value[key]["file"]:
+            raise UserError(f"{path} is not {what} that was used. Run `{runs_index.made_by(folder)}` again.")
 
 
 def environment() -> dict[str, str]:
@@ -299,7 +315,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         )
     value = runs_index.read_record(folder)
     runs_index.refuse_other_format(value, folder)
-    _refuse_changed_metric(value, folder)
+    _refuse_changed_files(value, folder)
     config_plans, outside_members = from_json(value, folder, to_predict)
     return StoredExperiment(
         config=from_tables(value["name"], value["config"], str(folder / "config.toml")),

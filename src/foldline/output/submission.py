@@ -9,13 +9,14 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
-from foldline.core.errors import Finding, shortened
-from foldline.data import identity
+from foldline.core.errors import Finding, UserError, shortened
+from foldline.data import identity, loading
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.target_range import TargetRange, is_coarse
 from foldline.data.task import SHARES, Task
+from foldline.output import own_layout
 from foldline.run.ledger import Origin, add_entry, ledger_path
 
 SUM_SLACK = 1e-6  # from 1, of probabilities as they are printed
@@ -31,7 +32,7 @@ def build(test: Table, predictions: np.ndarray, sample: pl.DataFrame | None) -> 
     layout = Layout.of(task, None if sample is None else sample.columns)
     values = [task.labels(predictions)] if layout.labels else list(predictions.T)
     table = pl.DataFrame({test.data.id: ids} | dict(zip(layout.columns, values, strict=True)))
-    if sample is None:
+    if sample is None or loading.lays_out_itself(test.data):
         moved = None if task.on_series else test.file_rows
         return table if moved is None else table[np.argsort(moved)]
     rows = table[identity.places(sample[test.data.id], ids)].with_columns(sample[test.data.id])  # as it prints them
@@ -51,23 +52,54 @@ def check(
     Raises:
         Finding: naming each rule that is broken.
     """
+    if loading.lays_out_itself(test.data):
+        _refuse(path, own_layout.problems(test.data, path.read_bytes()))
+        return
     layout = Layout.of(test.task, None if sample is None else sample.columns)
     problems = _layout_problems(test.data, layout, path, sample)
     if not problems:
         table = _written(test.data, path.read_bytes())
-        if layout.labels:
-            problems = _label_problems(test.task, table[layout.columns[0]], sample)
-        elif test.task.is_numeric:
-            asked = _asked(test, table)
-            pairs = zip(layout.columns, expected, strict=True)
-            problems = [
-                text for name, near in pairs for text in _number_problems(table, name, sample, near, asked, check_range)
-            ]
-        else:
-            problems = _probability_problems(test.task, table.select(layout.columns), sample)
+        problems = _value_problems(test, layout, table, sample, expected, check_range)
+    _refuse(path, problems)
+
+
+def _refuse(path: Path, problems: list[str]) -> None:
     if problems:
         listed = "\n".join(f"  - {text}" for text in problems)
         raise Finding(f"{path} is refused by the submission gate:\n{listed}")
+
+
+def _value_problems(
+    test: Table,
+    layout: Layout,
+    table: pl.DataFrame,
+    sample: pl.DataFrame | None,
+    expected: list[TargetRange],
+    check_range: bool,
+) -> list[str]:
+    if layout.labels:
+        return _label_problems(test.task, table[layout.columns[0]], sample)
+    if not test.task.is_numeric:
+        return _probability_problems(test.task, table.select(layout.columns), sample)
+    asked, pairs = _asked(test, table), zip(layout.columns, expected, strict=True)
+    return [text for name, near in pairs for text in _number_problems(table, name, sample, near, asked, check_range)]
+
+
+def rehearse(test: Table) -> None:
+    """Try submission() of competition.py, where there is one, on predictions that are all alike: before any training.
+
+    Raises:
+        UserError: it raises, or what it returns is not laid out like the sample submission.
+    """
+    if not loading.lays_out_itself(test.data):
+        return
+    columns = len(test.task.columns)
+    trial = np.full((test.answers.height, columns), 1 / columns if columns > 1 else 0.5)
+    stream = io.BytesIO()
+    own_layout.laid_out(test, build(test, trial, None)).write_csv(stream)
+    problems = [text for text in own_layout.problems(test.data, stream.getvalue()) if text != own_layout.AS_SAMPLE]
+    if problems:
+        raise UserError(f"{test.data.code_path}: what submission() returns is no submission: {'; '.join(problems)}.")
 
 
 def _asked(test: Table, table: pl.DataFrame) -> np.ndarray:
@@ -178,6 +210,7 @@ def publish(
     Args:
         test: the table that it predicts.
         draft: where it is written; one of real data is then copied to submissions/.
+        table: predictions, as `build` lays them out; submission() of competition.py is called on them.
 
     Returns:
         its path: of the copy for real data, else of the draft.
@@ -187,6 +220,11 @@ def publish(
     """
     with files.atomic(draft) as stream:
         table.write_csv(stream)
+    if loading.lays_out_itself(test.data):
+        plain = _value_problems(test, Layout.of(test.task, None), table, None, expected, check_range)
+        _refuse(draft, plain)  # values are checked while it is known what they are
+        with files.atomic(draft) as stream:
+            own_layout.laid_out(test, table).write_csv(stream)
     check(test, draft, sample, expected, check_range)
     hashed, path = files.sha256(draft), draft
     if not origin.simulated:
