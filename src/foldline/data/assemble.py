@@ -74,6 +74,10 @@ class Source:
         """Return what messages call the table."""
         return self.table.path
 
+    def megabytes(self) -> float:
+        """Return the size of its own files, MB; 0 of a table that was made."""
+        return self.table.size() / 1e6 if isinstance(self.table, FileTable) else 0.0
+
     def columns(self) -> list[str]:
         """Return the names of all columns, joined ones behind its own."""
         own = self.table.columns()

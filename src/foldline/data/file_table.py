@@ -45,6 +45,10 @@ class FileTable:
     found: tuple[FoundFile, ...]  # at least one
     pattern: str = ""  # where one found them
 
+    def size(self) -> int:
+        """Return the bytes of its files, which lie in a folder."""
+        return sum(file.path.stat().st_size for file in self.found)
+
     def columns(self) -> list[str]:
         """Return the names of the columns: those of the first file, and those that paths give.
 
@@ -110,6 +114,7 @@ def _stacked(parts: Sequence[pl.Series], kind: object) -> pl.Series:
     filled = [part for part in parts if len(part)]
     if kind is not None or len({part.dtype for part in filled}) == 1:
         return pl.concat(filled)
-    if any(part.dtype.is_float() for part in filled):  # not finite, which a check will refuse
+    if any(part.dtype.is_float() and part.is_infinite().any() for part in filled):  # which a check will refuse
         return pl.concat([part.cast(pl.Float64, strict=False) for part in filled])
+    filled = [identity.normal(part.fill_nan(None)) if part.dtype.is_float() else part for part in filled]
     return identity.normal(pl.concat([part.cast(pl.String) for part in filled]))

@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from foldline.data.file_table import Rows
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
-from foldline.data.task import Task
+from foldline.data.task import WITH_LABELS, Task
 
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
 
@@ -53,14 +54,21 @@ class Competition:
         return self.train.task
 
 
-def load(data: DataConfig) -> Competition:
+def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None) -> Competition:
     """Read and check a whole competition.
+
+    Args:
+        on_read: called with (MB that are read, MB in all) after the training table; tables in an archive have no size.
 
     Raises:
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    train = load_table(assemble.source_of(data, source, "train"), data, labelled=True)
+    sources = [assemble.source_of(data, source, part) for part in ("train", "test")]
+    train = load_table(sources[0], data, labelled=True)
+    if on_read is not None and source.is_dir():
+        sizes = [each.megabytes() for each in sources]
+        on_read(sizes[0], sum(sizes))
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
     test, sample = load_test(data, levels, train.classes)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
@@ -79,8 +87,9 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
         UserError: its rows are not those of the test table, or a column of it has no role.
     """
     data = test.data
-    found = assemble.sample_of(data, source)
-    if found is None or lays_out_itself(data):
+    found = None if lays_out_itself(data) else assemble.sample_of(data, source)
+    if found is None:
+        Layout.of(test.task, None)  # refuses what a submission without one can't hold
         return None
     path, names = found.path, found.columns()
     layout = Layout.of(test.task, names, path)
@@ -122,7 +131,7 @@ def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
     """
     known = {str(label) for label in task.classes}
     found = identity.texts(labels)
-    odd = [label for label in found.unique().to_list() if label not in known]
+    odd = [label for label in found.unique(maintain_order=True).to_list() if label not in known]
     if odd and found.n_unique() > 1:
         raise UserError(
             f"{path}: {labels.name!r} must hold labels of the training table ({shortened(sorted(known))}), but holds "
@@ -241,17 +250,22 @@ def load_table(
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, source.columns(), data)
-    if starts or (labelled and not data.labels):
+    if starts:
         wanted |= target_labels.wanted(data)
+    elif labelled and not data.labels:
+        wanted |= target_labels.of_training(data)
     rows = source.read(wanted)
-    frame = rows.frame
+    frame = target_labels.in_normal_form(path, rows.frame, data)
     if labelled and data.labels:
         frame = target_labels.joined(frame, source, data)
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
-    frame = frame.with_columns(_as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
-    _check_values(path, replace(rows, frame=frame.drop(data.target, strict=False)), data, numbers)
+    frame = frame.with_columns(
+        as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
+    )
+    inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
+    _check_values(path, replace(rows, frame=inputs), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
     table = Table(path, data, *_by_series(frame, data.key), classes=classes or (), source=source, empty=rows.empty)
@@ -274,13 +288,32 @@ def _check_values(path: Path, rows: Rows, data: DataConfig, numbers: list[str]) 
         raise
 
 
-def _as_read(column: pl.Series) -> pl.Series:
+def as_read(column: pl.Series) -> pl.Series:
     """Return texts as numbers where all of them are, as other readers of the file have them."""
     for kind in (pl.Int64, pl.Float64):
         cast = column.cast(kind, strict=False)
         if cast.null_count() == column.null_count():
             return cast
     return column
+
+
+def classes(data: DataConfig) -> tuple[object, ...]:
+    """Return the labels of the target, where it has any: those of data.classes, else those that training files hold.
+
+    Raises:
+        UserError: a training file can't be read, or holds no labels as data.kind wants them.
+    """
+    if data.kind not in WITH_LABELS:
+        return ()
+    if data.classes:
+        return tuple(identity.normal(pl.Series(data.classes)).to_list())
+    folder, wanted = source_folder(data), target_labels.wanted(data)
+    if data.labels:
+        path = readers.locate(folder, data.labels)
+        return Task.of(data, target_labels.read(path, wanted, data), path).classes
+    source = assemble.source_of(data, folder, "train")
+    frame = target_labels.in_normal_form(source.path, source.read(wanted).frame, data)
+    return Task.of(data, frame, source.path).classes
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:

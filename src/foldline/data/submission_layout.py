@@ -24,7 +24,7 @@ class Layout:
         sample: its columns. path: of its file, for messages.
 
         Raises:
-            UserError: it has columns for some of the classes only.
+            UserError: it has columns for some of the classes only; without it, a class is called like the row id.
         """
         data = task.data
         if data.kind not in WITH_LABELS:
@@ -32,13 +32,26 @@ class Layout:
         if data.kind == "multiclass" and sample is not None and data.target[0] not in sample:
             return Layout(tuple(_column_of(name, sample, data.id, path) for name in task.columns), labels=False)
         labels = task.submits_labels
-        return Layout(data.target if labels or data.kind != "multiclass" else task.columns, labels)
+        if labels or data.kind != "multiclass":
+            return Layout(data.target, labels)
+        if sample is not None and not set(task.columns) <= set(sample):
+            raise UserError(
+                f"{path} has the column {data.target[0]!r}, for labels, but {data.metric} scores probabilities, a "
+                "column for each class: name the competition's own metric, or take the sample that belongs to this one."
+            )
+        if data.id in task.columns:
+            raise UserError(
+                f"A submission has a column for each class, but one class is called like the row id, {data.id!r}: put "
+                "the competition's sample_submission, which names its columns, beside the test table."
+            )
+        return Layout(task.columns, labels)
 
 
 def _column_of(name: str, sample: Sequence[str], row_id: str, path: Path | None) -> str:
     """Find the column of a class: called like it, or ending in it behind an underscore, as Status_C of the class C."""
-    found = [column for column in sample if column == name] or [
-        column for column in sample if column != row_id and column.endswith(f"_{name}")
+    others = [column for column in sample if column != row_id]
+    found = [column for column in others if column == name] or [
+        column for column in others if column.endswith(f"_{name}")
     ]
     if len(found) == 1:
         return found[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 
 from foldline.core.errors import UserError
@@ -17,8 +19,41 @@ def wanted(data: DataConfig) -> readers.Wanted:
     return dict.fromkeys(data.target, None if labels else pl.Float64())
 
 
+def of_training(data: DataConfig) -> readers.Wanted:
+    """Return the columns of the target and of auxiliary ones, likewise."""
+    found = wanted(data)
+    for each in data.auxiliary:
+        found |= wanted(data.of_auxiliary(each))
+    return found
+
+
+def read(path: Path, columns: readers.Wanted, data: DataConfig) -> pl.DataFrame:
+    """Read columns of a file, targets among them, whose labels come out in their normal form, NaN as missing.
+
+    Raises:
+        UserError: as `readers.read`; a label is infinite.
+    """
+    return in_normal_form(path, readers.read(path, columns), data)
+
+
+def in_normal_form(path: Path, frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
+    """Return a table as it was read with its labels, if it has any, in their normal form, NaN as missing.
+
+    path: of the table, for messages.
+
+    Raises:
+        UserError: a label is infinite.
+    """
+    for name in (name for name, kind in of_training(data).items() if name in frame.columns and kind is None):
+        if frame[name].dtype.is_float():  # it stays so where a value is not finite: pandas has NaN for no label
+            if frame[name].is_infinite().any():
+                raise UserError(f"{path}: {name!r} must hold labels, but holds inf. Mend it, or empty it: unlabelled.")
+            frame = frame.with_columns(identity.normal(frame[name].fill_nan(None)))
+    return frame
+
+
 def joined(frame: pl.DataFrame, source: Source, data: DataConfig) -> pl.DataFrame:
-    """Give each row of a training table the target of its series, from the file data.labels in the same folder.
+    """Give each row of a training table the targets of its series, from the file data.labels in the same folder.
 
     A series that the file does not name has no target: it is unlabelled.
 
@@ -26,7 +61,11 @@ def joined(frame: pl.DataFrame, source: Source, data: DataConfig) -> pl.DataFram
         UserError: the file is not there, names a series twice, or one that the table does not have.
     """
     path, found = source.path, readers.locate(source.folder, data.labels)
-    labels = readers.read(found, {data.key: None, **wanted(data)})
+    columns = of_training(data)
+    labels = read(found, {data.key: None, **columns}, data)
+    if labels[data.key].null_count():
+        row = int(labels[data.key].is_null().arg_true()[0])
+        raise UserError(f"{found} must name a series in each row, but {data.key!r} is empty in row {row + 1}.")
     keys = identity.texts(labels[data.key])
     if keys.is_duplicated().any():
         twice = labels[data.key].filter(keys.is_duplicated())[0]
@@ -39,4 +78,4 @@ def joined(frame: pl.DataFrame, source: Source, data: DataConfig) -> pl.DataFram
             f"{min(odd)}). Take both files from one download."
         )
     places = identity.places(rows, labels[data.key])
-    return frame.with_columns(labels[name].gather(places) for name in data.target)
+    return frame.with_columns(labels[name].gather(places) for name in columns)

@@ -6,7 +6,7 @@ The rig of the simulator is calibrated without the held-out fold, so that no pre
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
 from foldline.data.table import Table
+from foldline.fit import target_transform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +56,17 @@ def pretraining_data(
     Raises:
         UserError: the source is not there, is not of the competition's shape, or holds series of the competition.
     """
+    data = replace(competition.data, auxiliary=())  # a pre-trained network has no heads on them
     if config.source == "simulate":  # one file, however the competition's own are laid out
         source = assemble.of_file(readers.locate(_simulated(config, competition, inside), "train"))
     else:
         source = assemble.source_of(competition.data, Path(config.source), "train")
-    table = loading.load_table(source, competition.data, labelled=True, levels=competition.levels)
+    table = loading.load_table(source, data, labelled=True, levels=competition.levels)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
-    return featurize.obtain(table, features, competition.levels, on_progress)
+    store = featurize.obtain(table, features, competition.levels, on_progress)
+    target_transform.check(competition.data.target_transform, store, table.path)
+    return store
 
 
 def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndarray) -> Path:

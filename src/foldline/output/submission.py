@@ -58,7 +58,7 @@ def check(
     layout = Layout.of(test.task, None if sample is None else sample.columns)
     problems = _layout_problems(test.data, layout, path, sample)
     if not problems:
-        table = _written(test.data, path.read_bytes())
+        table = _written(test.data, layout, path.read_bytes())
         problems = _value_problems(test, layout, table, sample, expected, check_range)
     _refuse(path, problems)
 
@@ -116,7 +116,7 @@ def _layout_problems(data: DataConfig, layout: Layout, path: Path, sample: pl.Da
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
         return [f"it is not UTF-8 ({error.reason} at byte {error.start})"]
-    table = _written(data, raw)
+    table = _written(data, layout, raw)
     wanted = sample.columns if sample is not None else [data.id, *layout.columns]
     if table.columns != wanted:
         return [f"its columns must be {','.join(wanted)}, but are {','.join(table.columns)}"]
@@ -135,16 +135,19 @@ def _layout_problems(data: DataConfig, layout: Layout, path: Path, sample: pl.Da
     return problems
 
 
-def _written(data: DataConfig, raw: bytes) -> pl.DataFrame:
-    """Parse a submission; ids are texts, so that 0007 is not 7."""
-    return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides={data.id: pl.String})
+def _written(data: DataConfig, layout: Layout, raw: bytes) -> pl.DataFrame:
+    """Parse a submission; ids and labels are texts, so that 0007 is not 7, and False stays as it is printed."""
+    texts = dict.fromkeys((data.id, *(layout.columns if layout.labels else ())), pl.String())
+    return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides=texts)
 
 
 def _label_problems(task: Task, written: pl.Series, sample: pl.DataFrame | None) -> list[str]:
+    """written: (rows,) text. A sample of one label is filled in alike everywhere: a rare class may be predicted so."""
     known = {str(label) for label in task.classes}
-    odd = [label for label in written.cast(pl.String).unique(maintain_order=True).to_list() if label not in known]
+    odd = [label for label in written.unique(maintain_order=True).to_list() if label not in known]
     problems = [f"{written.name} must hold labels of the training table, but holds {odd[0]!r}"] if odd else []
-    if sample is not None and written.cast(pl.String).equals(sample[written.name].cast(pl.String)):
+    filled_in = None if sample is None else sample[written.name].cast(pl.String)
+    if filled_in is not None and filled_in.n_unique() > 1 and written.equals(filled_in):
         problems.append(f"{written.name} must not equal the sample submission")
     return problems
 

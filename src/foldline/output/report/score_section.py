@@ -32,7 +32,9 @@ def summary(report: ReportData) -> str:
         return text
     scored = report.competition.test.scored
     share = (exact.known & scored).sum() / max(1, scored.sum())
-    return f"{text} {share:.0%} of the test rows that count are read back exactly, not predicted."
+    text += f" {share:.0%} of the test rows that count are read back exactly, not predicted"
+    alone = report.result.models_alone
+    return f"{text}: without such rows the models alone reach {report.config.data.metric} {alone:.4f}."
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -41,9 +43,10 @@ def _joined(names: Sequence[str]) -> str:
 
 def facts(report: ReportData) -> Facts:
     """Collect the numbers of the head."""
-    config, tested = report.config, report.competition.test
+    config, tested, alone = report.config, report.competition.test, report.result.models_alone
     return [
         (f"{report.result.score:.4f}", f"{config.data.metric}, out-of-fold"),
+        *([(f"{alone:.4f}", f"{config.data.metric}, models alone")] if alone is not None else []),
         (f"{len(report.train.lengths):,}", "training series"),
         (f"{len(tested.lengths):,}", "test series"),
         (str(len(report.cells)), "cells trained"),
@@ -54,14 +57,21 @@ def facts(report: ReportData) -> Facts:
 def by_fold(report: ReportData) -> str:
     """Make the score table: members, blend and post-processing steps, in each fold and over all rows."""
     low, high = report.result.interval
-    between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over series"
+    between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over {report.config.data.units}"
     fitted = ["the blend"] * (len(report.members) > 1) + ["the grid"] * (SNAPPED in report.result.scores)
     verb = "were" if len(fitted) > 1 else "was"
     others = f"; {' and '.join(fitted)} {verb} fitted on the other folds" if fitted else ""
     return table(*report.result.table(report.config.data)) + note(
         f"Each fold is predicted by models that never saw its series{others}. The last row is what is submitted"
-        f"{between}.{_about_targets(report)}"
+        f"{between}.{_about_exact(report)}{_about_targets(report)}"
     )
+
+
+def _about_exact(report: ReportData) -> str:
+    """Explain the row of the models alone; empty where no rows are read back."""
+    if report.result.models_alone is None:
+        return ""
+    return " Models alone: all rows as predicted, before those that are read back exactly take their place."
 
 
 def _about_targets(report: ReportData) -> str:
@@ -109,7 +119,10 @@ def by_slice(report: ReportData) -> str:
 def _shown(report: ReportData) -> str:
     """Say what is shown of slices, in words: the metric, or a loss instead of it."""
     shown, metric = report.slice_metric.name, report.config.data.metric
-    return metric if report.metric.loss is not None else f"{shown.capitalize()} ({metric} is no mean of losses)"
+    why = report.metric.why_resampled
+    if report.metric.loss is None:
+        return f"{shown.capitalize()} ({metric} {why})"
+    return f"{metric} of all answers of a slice together (the score {why})" if why else metric
 
 
 def _sums(report: ReportData, values: np.ndarray) -> np.ndarray:
@@ -120,7 +133,7 @@ def _sums(report: ReportData, values: np.ndarray) -> np.ndarray:
 def slices(report: ReportData) -> list[Slice]:
     """Slice the scored values by combinations of static values, by phase, and by exactness."""
     known, static = report.competition.levels, report.config.data.static
-    return loss_table.slices(report.train, report.loss_table.counts, static, known)
+    return loss_table.slices(report.train, report.loss_table.weights, static, known)
 
 
 def values(report: ReportData) -> dict[str, float]:
@@ -129,6 +142,8 @@ def values(report: ReportData) -> dict[str, float]:
     Where the metric is no mean of losses, the names of slices say which loss they show.
     """
     found = {"score": report.result.score}
+    if report.result.models_alone is not None:
+        found["models alone"] = report.result.models_alone
     for name, scores in report.result.scores.items():
         found |= {f"scores/{name}/fold {number}": score for number, score in enumerate(scores[:-1])}
         found[f"scores/{name}/all"] = scores[-1]
@@ -144,7 +159,7 @@ def _score(report: ReportData, part: Slice, sums: np.ndarray, series: np.ndarray
         sums: (N, P, E) summed losses of the LossTable.
         series: (N,) bool, series to score; None: all.
     """
-    loss, count = part.of(sums), part.of(report.loss_table.counts)
+    loss, count = part.of(sums), part.of(report.loss_table.weights)
     if series is not None:
         loss, count = loss[series], count[series]
     return report.slice_metric.finish(float(loss.sum() / count.sum())) if count.sum() else float("nan")
@@ -173,9 +188,9 @@ def by_statics(report: ReportData) -> str:
 def _matrix(report: ReportData, values: np.ndarray) -> str:
     """Make one: static column 0 down, static column 1 across. values: (R, K)."""
     sums = _sums(report, values).sum(axis=(1, 2))
-    counts, codes = report.loss_table.counts.sum(axis=(1, 2)), report.train.static
+    weights, codes = report.loss_table.weights.sum(axis=(1, 2)), report.train.static
     down, across = (np.unique(codes[:, column]) for column in (0, 1))
-    cells = [[_mean_score(report, sums, counts, (codes == (a, b)).all(axis=1)) for b in across] for a in down]
+    cells = [[_mean_score(report, sums, weights, (codes == (a, b)).all(axis=1)) for b in across] for a in down]
     names = report.config.data.static
     levels = [report.competition.levels[name] for name in names]
     heads, sides = (
@@ -185,6 +200,6 @@ def _matrix(report: ReportData, values: np.ndarray) -> str:
     return matrix(heads, sides, np.array(cells))
 
 
-def _mean_score(report: ReportData, sums: np.ndarray, counts: np.ndarray, inside: np.ndarray) -> float:
-    count = counts[inside].sum()
+def _mean_score(report: ReportData, sums: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> float:
+    count = weights[inside].sum()
     return report.slice_metric.finish(float(sums[inside].sum() / count)) if count else float("nan")
