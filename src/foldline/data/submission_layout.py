@@ -34,6 +34,11 @@ class Layout:
         labels = task.submits_labels
         if labels or data.kind != "multiclass":
             return Layout(data.target, labels)
+        if sample is not None and not set(task.columns) <= set(sample):
+            raise UserError(
+                f"{path} has the column {data.target[0]!r}, for labels, but {data.metric} scores probabilities, a "
+                "column for each class: name the competition's own metric, or take the sample that belongs to this one."
+            )
         if data.id in task.columns:
             raise UserError(
                 f"A submission has a column for each class, but one class is called like the row id, {data.id!r}: put "

@@ -34,7 +34,7 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
     wanted: readers.Wanted = dict.fromkeys(names) | dict.fromkeys(more, pl.String())
     usage = {USAGE: pl.String()} if USAGE in there else {}
     wanted = wanted | {data.id: None} | statics | numbers | usage | target_labels.wanted(data)
-    frame = identified(data, path, readers.read(path, wanted))
+    frame = identified(data, path, target_labels.read(path, wanted, data))
     frame = frame.with_columns(static_levels.typed(frame[name], None, path) for name in statics)
     frame = frame.with_columns(loading.as_read(frame[name]) for name in more)
     if data.observed:
