@@ -9,7 +9,7 @@ import pytest
 
 from foldline import models
 from foldline.core import renamed_names, strict_tables
-from foldline.core.errors import complain, UserError, shortened, unknown
+from foldline.core.errors import UserError, complain, shortened, unknown
 from foldline.core.renamed_names import RENAMED
 from foldline.experiment import config
 from foldline.models.blocks import BLOCKS

@@ -2,8 +2,8 @@
 
     [[blend.outside]]                      or   ./run.sh blend sample --outside friend=oof.csv,test.csv
     name = "friend"
-    oof = "friend/oof.csv"                 # row id and target columns, one row for each training row
-    test = "friend/test.parquet"           # the same for each test row
+    oof = "friend/oof.csv"                 # laid out as a submission: ids and numbers, here of all training answers
+    test = "friend/test.parquet"           # the same of all test answers
     fold = "fold"                          # a column of oof: which fold held the row out; may be left out
 
 Predictions that pass are copied to runs/outside, under the hash of their values: `infer` and `report` read the copies.
@@ -23,9 +23,10 @@ from foldline.blend.members import Member
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import identity, readers
+from foldline.data import readers
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
+from foldline.data.submission_layout import Addresses, Layout
 from foldline.data.table import Table
 
 
@@ -50,11 +51,10 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
     """
     where = f"member {config.name!r} from outside"
     train, test = competition.train, competition.test
-    train_rows = _read(Path(config.oof), train, where, config.fold)
-    if config.fold:
-        _check_folds(train_rows[config.fold], train, folds, Path(config.oof))
-    test_rows = _read(Path(config.test), test, where)
-    values = [frame.select(competition.data.target).to_numpy() for frame in (train_rows, test_rows)]
+    oof, theirs = _read(Path(config.oof), train, where, config.fold)
+    if theirs is not None:
+        _check_folds(theirs, train, folds, Path(config.oof))
+    values = [oof, _read(Path(config.test), test, where)[0]]
     source = files.digest_arrays(*values)
     folder = files.runs() / "outside" / f"{source}-{test.fingerprint}"
     mark = folder / artefacts.CHECKSUMS
@@ -79,21 +79,25 @@ def parse(text: str, where: str) -> OutsideConfig:
     return OutsideConfig(name=name, oof=parts[0], test=parts[1], fold=parts[2] if len(parts) == 3 else "")
 
 
-def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
-    """Read the targets (and folds) of a file, in the order of the table's rows. where: the member, for messages."""
-    data, ids = table.data, table.frame[table.data.id]
-    path = path.expanduser()
+def _read(path: Path, table: Table, where: str, fold: str = "") -> tuple[np.ndarray, pl.Series | None]:
+    """Read the predictions of a table's answers, (A, K), and the fold of each, (A,), where a column has it.
+
+    where: the member, for messages.
+    """
+    data, path = table.data, path.expanduser()
     if not path.exists():
         raise UserError(f"{where}: {path} does not exist. Give the path from where you are, or an absolute one.")
-    wanted: readers.Wanted = {data.id: None, **dict.fromkeys(data.target, pl.Float64())}
+    columns = Addresses.of(table, readers.columns(path), path, as_numbers=True).known_columns
+    wanted: readers.Wanted = {data.id: None, **dict.fromkeys(columns, pl.Float64())}
     frame = readers.read(path, wanted | ({fold: None} if fold else {}))
-    difference = identity.difference(frame[data.id], ids)
+    layout = Layout.of(table, frame, path, as_numbers=True)
+    difference = layout.difference(every=True)
     if difference:
         raise UserError(
             f"{path} ({where}) must have each row of {table.path} once, but has {frame.height} rows against "
-            f"{len(ids)}: it {difference}. Write one prediction for every row, scored or not."
+            f"{layout.addresses.answers}: it {difference}. Write one prediction for every row, scored or not."
         )
-    for name in data.target:
+    for name in columns:
         bad = ~frame[name].is_finite().fill_null(False)
         if bad.any():
             row = frame[data.id][int(bad.arg_true()[0])]
@@ -101,13 +105,13 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
                 f"{path} ({where}): {name!r} must be a finite number in every row, but is not in {int(bad.sum())} "
                 f"(first: {data.id} {row})."
             )
-    return frame[identity.places(ids, frame[data.id])]
+    return layout.parsed(frame), frame[fold].gather(layout.rows_of_answers()) if fold else None
 
 
 def _check_folds(theirs: pl.Series, table: Table, folds: Folds, path: Path) -> None:
     """Refuse predictions that were held out by other folds; the folds' names may differ from ours."""
-    ours = np.repeat(folds.assignment, table.lengths)
-    rows = pl.DataFrame({"key": table.frame[table.data.key], "ours": ours, "theirs": theirs.cast(pl.String)})
+    ours = np.repeat(folds.assignment, table.answers_of_series)
+    rows = pl.DataFrame({"key": table.answers[table.data.key], "ours": ours, "theirs": theirs.cast(pl.String)})
     pairs = rows.unique(["ours", "theirs"], keep="first", maintain_order=True)
     # one fold of ours in two of theirs, or the reverse: not the same partition
     split = pairs.filter(pl.col("ours").is_duplicated() | pl.col("theirs").is_duplicated())

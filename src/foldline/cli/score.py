@@ -22,14 +22,16 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     submission, truth, *rest = arguments.words
     data = configs.load(Path(rest[0] if rest else "quickstart"), arguments.overrides).data
     found = rescore.score(data, Path(submission), Path(truth))
-    scored_by = metrics.metric(*data.metric_choice(len(data.classes)))
+    several = found[0].by_target  # where the columns are targets of their own
+    scored_by = metrics.metric(*data.metric_choice(0)) if several else None
     rows = [
         [each.part, f"{each.score:.5f}", _between(each.low, each.high)]
-        + [f"{score:.5f}" for score in scoring.target_values(each.by_target, scored_by)]
+        + [f"{score:.5f}" for score in (scoring.target_values(each.by_target, scored_by) if scored_by else ())]
         + [str(each.rows)]
         for each in found
     ]
-    terminal.table("", ["rows", data.metric, "95 % over series", *scoring.target_columns(data.target), "count"], rows)
+    targets = scoring.target_columns(data.target if several else ())
+    terminal.table("", ["rows", data.metric, "95 % over series", *targets, "count"], rows)
     values = [{**asdict(each), **{end: _plain(getattr(each, end)) for end in ("low", "high")}} for each in found]
     terminal.result({"metric": data.metric, "scores": values}, f"{data.metric}: {found[0].score:.6f}")
     return 0

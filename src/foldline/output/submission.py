@@ -10,7 +10,6 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import Finding, shortened
-from foldline.data import identity
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
@@ -23,19 +22,11 @@ RANGE_SLACK = 0.5  # of the training range: predictions may leave it by that muc
 
 
 def build(test: Table, predictions: np.ndarray, sample: pl.DataFrame | None) -> pl.DataFrame:
-    """Lay predictions out as a submission: columns and row order of the sample, or of the test file without a sample.
+    """Lay predictions out as a submission: rows and columns of the sample, or in the test file's order without one.
 
     predictions: (A, K), in the order of the table's answers.
     """
-    task, ids = test.task, test.answers[test.data.id]
-    layout = Layout.of(task, None if sample is None else sample.columns)
-    values = [task.labels(predictions)] if layout.labels else list(predictions.T)
-    table = pl.DataFrame({test.data.id: ids} | dict(zip(layout.columns, values, strict=True)))
-    if sample is None:
-        moved = None if task.on_series else test.file_rows
-        return table if moved is None else table[np.argsort(moved)]
-    rows = table[identity.places(sample[test.data.id], ids)].with_columns(sample[test.data.id])  # as it prints them
-    return rows.select(rows[name] for name in sample.columns)
+    return Layout.of(test, sample).laid_out(predictions)
 
 
 def check(
@@ -51,33 +42,39 @@ def check(
     Raises:
         Finding: naming each rule that is broken.
     """
-    layout = Layout.of(test.task, None if sample is None else sample.columns)
-    problems = _layout_problems(test.data, layout, path, sample)
+    layout = Layout.of(test, sample)
+    problems = _layout_problems(layout, path, sample)
     if not problems:
-        table = _written(test.data, path.read_bytes())
-        if layout.labels:
-            problems = _label_problems(test.task, table[layout.columns[0]], sample)
-        elif test.task.is_numeric:
-            asked = _asked(test, table)
-            pairs = zip(layout.columns, expected, strict=True)
-            problems = [
-                text for name, near in pairs for text in _number_problems(table, name, sample, near, asked, check_range)
-            ]
-        else:
-            problems = _probability_problems(test.task, table.select(layout.columns), sample)
+        problems = _value_problems(layout, _written(test.data, path.read_bytes()), sample, expected, check_range)
     if problems:
         listed = "\n".join(f"  - {text}" for text in problems)
         raise Finding(f"{path} is refused by the submission gate:\n{listed}")
 
 
-def _asked(test: Table, table: pl.DataFrame) -> np.ndarray:
-    """Return which rows of a submission the metric counts, (rows,) bool."""
-    places = identity.places(table[test.data.id], test.answers[test.data.id])
-    return np.asarray(test.scored[places.to_numpy()])
+def _value_problems(
+    layout: Layout, written: pl.DataFrame, sample: pl.DataFrame | None, expected: list[TargetRange], check_range: bool
+) -> list[str]:
+    """Check labels or numbers, as the task has them."""
+    names, test = layout.addresses.names, layout.addresses.table
+    if layout.addresses.labels:
+        return [text for name in layout.columns for text in _label_problems(test.task, written[name], sample)]
+    values, copied = layout.parsed(written)[layout.answered], None
+    if sample is not None:
+        copied = layout.parsed(sample)[layout.answered]
+    if not test.task.is_numeric:
+        return _probability_problems(test.task, layout, values, copied)
+    counted = test.scored[layout.answered]
+    return [
+        text
+        for number, (name, near) in enumerate(zip(names, expected, strict=True))
+        for text in _number_problems(
+            name, values[:, number], None if copied is None else copied[:, number], near, counted, check_range
+        )
+    ]
 
 
-def _layout_problems(data: DataConfig, layout: Layout, path: Path, sample: pl.DataFrame | None) -> list[str]:
-    raw = path.read_bytes()
+def _layout_problems(layout: Layout, path: Path, sample: pl.DataFrame | None) -> list[str]:
+    raw, data = path.read_bytes(), layout.addresses.table.data
     if raw.startswith(b"\xef\xbb\xbf"):
         return ["it starts with a byte order mark; write plain UTF-8"]
     try:
@@ -85,7 +82,7 @@ def _layout_problems(data: DataConfig, layout: Layout, path: Path, sample: pl.Da
     except UnicodeDecodeError as error:
         return [f"it is not UTF-8 ({error.reason} at byte {error.start})"]
     table = _written(data, raw)
-    wanted = sample.columns if sample is not None else [data.id, *layout.columns]
+    wanted = list(layout.order)
     if table.columns != wanted:
         return [f"its columns must be {','.join(wanted)}, but are {','.join(table.columns)}"]
     problems = []
@@ -95,7 +92,7 @@ def _layout_problems(data: DataConfig, layout: Layout, path: Path, sample: pl.Da
         problems.append(
             f"its {data.id}s must be the sample's {sample.height}, in the sample's order, but are {table.height} others"
         )
-    for name in () if layout.labels else layout.columns:
+    for name in () if layout.addresses.labels else layout.columns:
         if not table[name].dtype.is_numeric():
             problems.append(f"{name} must be numeric, but is {table[name].dtype}")
         elif table[name].null_count() or not table[name].cast(pl.Float64).is_finite().all():
@@ -117,12 +114,10 @@ def _label_problems(task: Task, written: pl.Series, sample: pl.DataFrame | None)
     return problems
 
 
-def _probability_problems(task: Task, table: pl.DataFrame, sample: pl.DataFrame | None) -> list[str]:
-    values, names = table.cast(pl.Float64).to_numpy(), shortened(table.columns)
-    if task.data.kind == "ordinal":
-        low, high = 0.0, float(len(task.classes) - 1)
-    else:
-        low, high = 0.0, 1.0
+def _probability_problems(task: Task, layout: Layout, values: np.ndarray, copied: np.ndarray | None) -> list[str]:
+    """Check probabilities, or expected ranks. values, copied: (answers, C) of the file and of the sample."""
+    names = shortened(layout.addresses.names)
+    low, high = 0.0, float(len(task.classes) - 1) if task.data.kind == "ordinal" else 1.0
     problems = []
     if values.min() < low or values.max() > high:
         problems.append(f"{names} must lie in [{low:g}, {high:g}], but reach {values.min():g} and {values.max():g}")
@@ -131,27 +126,31 @@ def _probability_problems(task: Task, table: pl.DataFrame, sample: pl.DataFrame 
     decided = task.metric.needs == "labels"  # rare labels are decided alike in all rows
     if len(values) > 1 and not decided and (values == values[0]).all():
         problems.append(f"{names} must not be constant")
-    if sample is not None and np.array_equal(values, sample.select(table.columns).cast(pl.Float64).to_numpy()):
+    if copied is not None and np.array_equal(values, copied):
         problems.append(f"{names} must not equal the sample submission")
     return problems
 
 
 def _number_problems(
-    table: pl.DataFrame,
     name: str,
-    sample: pl.DataFrame | None,
+    values: np.ndarray,
+    copied: np.ndarray | None,
     target: TargetRange,
     asked: np.ndarray,
     check_range: bool,
 ) -> list[str]:
-    """asked: (rows,) bool, which of them the metric counts: of the others only layout and digits are checked."""
-    values = table[name].cast(pl.Float64).to_numpy()
+    """Check the numbers of one target.
+
+    Args:
+        values: (answers,) of the file. copied: (answers,) of the sample.
+        asked: (answers,) bool, which of them the metric counts: of the others only layout and digits are checked.
+    """
     slack, counted = RANGE_SLACK * (target.high - target.low), values[asked]
     lowest, highest = float(counted.min(initial=np.inf)), float(counted.max(initial=-np.inf))
     problems = []
     if lowest == highest and len(counted) > 1 and target.low < target.high:
         problems.append(f"{name} must not be constant, but is {lowest:g} in every row")
-    if sample is not None and np.array_equal(values, sample[name].cast(pl.Float64).to_numpy()):
+    if copied is not None and np.array_equal(values, copied):
         problems.append(f"{name} must not equal the sample submission")
     if check_range and (lowest < target.low - slack or highest > target.high + slack):
         known = f"[{target.low:g}, {target.high:g}]"
