@@ -208,7 +208,7 @@ def load_table(
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
     frame, lengths, file_rows = by_series(frame, data.key)
-    names = frame.select(naming) if naming else None
+    names = frame.select(list(naming)) if naming else None
     frame = frame.drop(name for name in naming if name not in wanted)
     table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names)
     table = submission_ids.with_row_ids(table)

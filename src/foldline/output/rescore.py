@@ -95,7 +95,7 @@ def _truth(data: DataConfig, path: Path) -> tuple[Table, np.ndarray | None]:
         frame, lengths, places = loading.by_series(frame, data.key)
     rows = frame.drop(USAGE, *(name for name in naming if name not in wanted), strict=False)
     table = Table(path, data, rows, lengths, places, classes=_classes(data))
-    table = replace(table, naming=frame.select(naming) if naming else None)
+    table = replace(table, naming=frame.select(list(naming)) if naming else None)
     table = submission_ids.with_id_file(submission_ids.with_row_ids(table), loading.source_folder(data))
     if not data.id_template and not table.task.on_series:
         _refuse_repeated(path, frame[data.id], data.column_template != "")

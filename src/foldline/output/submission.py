@@ -19,13 +19,18 @@ from foldline.run.ledger import Origin, add_entry, ledger_path
 
 SUM_SLACK = 1e-6  # from 1, of probabilities as they are printed
 RANGE_SLACK = 0.5  # of the training range: predictions may leave it by that much; beyond, something is wrong
+REFUSED = ".refused"  # ending of the file beside a refused one that says why
+LET_PASS = "post.check_range = false lets it pass"
 
 
 def build(test: Table, predictions: np.ndarray, sample: pl.DataFrame | None) -> pl.DataFrame:
     """Lay predictions out as a submission: rows and columns of the sample, or in the test file's order without one.
 
-    predictions: (A, K), in the order of the table's answers.
+    predictions: (A, K), in the order of the table's answers. Shares are divided by their sum: those of networks are
+    sums of float32, and a clipped or foreign one need not be 1 at all.
     """
+    if test.data.kind in SHARES:
+        predictions = predictions / predictions.sum(axis=1, keepdims=True)
     return Layout.of(test, sample).laid_out(predictions)
 
 
@@ -37,7 +42,7 @@ def check(
     Args:
         test: the table that it predicts.
         expected: (K,) range and digits of each target in training.
-        check_range: whether numbers must lie near the training range (post.check_range).
+        check_range: whether numbers must look like those of training (post.check_range).
 
     Raises:
         Finding: naming each rule that is broken.
@@ -62,7 +67,7 @@ def _value_problems(
     if sample is not None:
         copied = layout.parsed(sample)[layout.answered]
     if not test.task.is_numeric:
-        return _probability_problems(test.task, layout, values, copied)
+        return _probability_problems(test.task, layout, values, copied, check_range)
     counted = test.scored[layout.answered]
     return [
         text
@@ -109,23 +114,29 @@ def _label_problems(task: Task, written: pl.Series, sample: pl.DataFrame | None)
     known = {str(label) for label in task.classes}
     odd = [label for label in written.cast(pl.String).unique(maintain_order=True).to_list() if label not in known]
     problems = [f"{written.name} must hold labels of the training table, but holds {odd[0]!r}"] if odd else []
-    if sample is not None and written.cast(pl.String).equals(sample[written.name].cast(pl.String)):
+    filled = sample is not None and sample[written.name].n_unique() > 1  # else a model may well say the same of all
+    if sample is not None and filled and written.cast(pl.String).equals(sample[written.name].cast(pl.String)):
         problems.append(f"{written.name} must not equal the sample submission")
     return problems
 
 
-def _probability_problems(task: Task, layout: Layout, values: np.ndarray, copied: np.ndarray | None) -> list[str]:
+def _probability_problems(
+    task: Task, layout: Layout, values: np.ndarray, copied: np.ndarray | None, check_range: bool
+) -> list[str]:
     """Check probabilities, or expected ranks. values, copied: (answers, C) of the file and of the sample."""
     names = shortened(layout.addresses.names)
     low, high = 0.0, float(len(task.classes) - 1) if task.data.kind == "ordinal" else 1.0
     problems = []
     if values.min() < low or values.max() > high:
-        problems.append(f"{names} must lie in [{low:g}, {high:g}], but reach {values.min():g} and {values.max():g}")
+        problems.append(
+            f"{names} must lie in [{low:g}, {high:g}], but reach {values.min():g} and {values.max():g}; "
+            f"post.clip = [{low:g}, {high:g}] brings them there"
+        )
     if task.data.kind in SHARES and np.abs(values.sum(axis=1) - 1).max() > SUM_SLACK:
         problems.append(f"{names} must have the sum 1 in each row, but one has {values.sum(axis=1).min():g}")
     decided = task.metric.needs == "labels"  # rare labels are decided alike in all rows
-    if len(values) > 1 and not decided and (values == values[0]).all():
-        problems.append(f"{names} must not be constant")
+    if check_range and len(values) > 1 and not decided and (values == values[0]).all():
+        problems.append(f"{names} must not be constant; {LET_PASS}")
     if copied is not None and np.array_equal(values, copied):
         problems.append(f"{names} must not equal the sample submission")
     return problems
@@ -144,22 +155,25 @@ def _number_problems(
     Args:
         values: (answers,) of the file. copied: (answers,) of the sample.
         asked: (answers,) bool, which of them the metric counts: of the others only layout and digits are checked.
+        target: what training had. A target that was constant there says nothing about what may be predicted.
     """
+    varies, problems = target.low < target.high, []
+    if copied is not None and varies and np.array_equal(values, copied):
+        problems.append(f"{name} must not equal the sample submission")
+    if not check_range:
+        return problems
     slack, counted = RANGE_SLACK * (target.high - target.low), values[asked]
     lowest, highest = float(counted.min(initial=np.inf)), float(counted.max(initial=-np.inf))
-    problems = []
-    if lowest == highest and len(counted) > 1 and target.low < target.high:
-        problems.append(f"{name} must not be constant, but is {lowest:g} in every row")
-    if copied is not None and np.array_equal(values, copied):
-        problems.append(f"{name} must not equal the sample submission")
-    if check_range and (lowest < target.low - slack or highest > target.high + slack):
+    if lowest == highest and len(counted) > 1 and varies:
+        problems.append(f"{name} must not be constant, but is {lowest:g} in every row; {LET_PASS}")
+    if varies and (lowest < target.low - slack or highest > target.high + slack):
         known = f"[{target.low:g}, {target.high:g}]"
         problems.append(
             f"{name} must lie near the training range {known}, but goes from {lowest:g} to {highest:g}; "
-            "post.clip = [low, high] brings it back, post.check_range = false lets it pass"
+            f"post.clip = [low, high] brings it back, {LET_PASS}"
         )
     if is_coarse(values) and not target.coarse:
-        problems.append(f"{name} must have enough digits, but three print every value")
+        problems.append(f"{name} must have enough digits, but three print every value; {LET_PASS}")
     return problems
 
 
@@ -182,11 +196,17 @@ def publish(
         its path: of the copy for real data, else of the draft.
 
     Raises:
-        Finding: the gate refused it; the draft stays for inspection, nothing else is written.
+        Finding: the gate refused it; the draft stays for inspection, and beside it the reasons, for the board.
     """
     with files.atomic(draft) as stream:
         table.write_csv(stream)
-    check(test, draft, sample, expected, check_range)
+    reasons = draft.with_suffix(REFUSED)
+    try:
+        check(test, draft, sample, expected, check_range)
+    except Finding as finding:
+        files.write_text(reasons, f"{finding}\n")
+        raise
+    reasons.unlink(missing_ok=True)
     hashed, path = files.sha256(draft), draft
     if not origin.simulated:
         path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"
