@@ -45,6 +45,7 @@ HEADS: dict[str, Part] = {
     "ordinal": Part(ordinal.Config, ordinal.Ordinal),
 }
 NONNEGATIVE = ("poisson", "tweedie")  # heads that learn the logarithm of a mean: targets must not be below 0
+ANY_SCALE = ("gaussian", "huber", "l1", "l2", "laplace", "quantile", "twophase")  # of numbers, in whatever unit
 
 
 def serving(targets: Targets) -> list[str]:

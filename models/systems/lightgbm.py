@@ -42,14 +42,14 @@ Objective = Literal[
     "cross_entropy",
 ]
 HEAD = 4096  # characters, the first of a booster's text, that name its objective
-ON_RANKS = ("l1", "l2", "huber", "fair", "quantile")
+OF_ANY_NUMBERS = ("l1", "l2", "huber", "fair", "quantile")
 SERVES: dict[Kind, tuple[str, ...]] = {
-    "regression": (*ON_RANKS, "mape", "poisson", "gamma", "tweedie"),
+    "regression": (*OF_ANY_NUMBERS, "mape", "poisson", "gamma", "tweedie"),
     "binary": ("binary",),
     "multilabel": ("binary",),
     "multiclass": ("multiclass", "cross_entropy"),
     "distribution": ("cross_entropy",),
-    "ordinal": ON_RANKS,
+    "ordinal": OF_ANY_NUMBERS,
 }
 
 
@@ -157,6 +157,8 @@ class Watched:
     # scored by it, but each class by its own cross entropy: one class alone has no score.
     score: Callable[[np.ndarray, np.ndarray], float]
     higher_is_better: bool = False
+    # Maps predictions to the unit of y, where boosters learn on another scale: (W, k) of some of the K columns.
+    in_own_units: Callable[[np.ndarray, slice], np.ndarray] = lambda values, columns: values
 
 
 class LightGBM:
@@ -203,9 +205,9 @@ class LightGBM:
             if watched is not None and held is not None:
                 callbacks.append(lightgbm.early_stopping(watched.stop, verbose=False))
                 params["metric"] = "None"  # else the objective's own metric may stop it, too
-                truth = watched.y if self.config.objective == "multiclass" else watched.y[:, [number]]
-                held.set_label(next(self._labels(truth)))
-                stopping = {"valid_sets": [held], "feval": _scored_by(watched, truth, own=self.sums_to_one)}
+                columns = slice(None) if self.config.objective == "multiclass" else slice(number, number + 1)
+                held.set_label(next(self._labels(watched.y[:, columns])))
+                stopping = {"valid_sets": [held], "feval": _scored_by(watched, columns, own=self.sums_to_one)}
             rows = self._row_weights(label, weight)
             data.set_label(label).set_weight(rows)
             if rows is None and weighted:
@@ -277,14 +279,15 @@ class LightGBM:
         self.boosters = [_library().Booster(model_str=text) for text in texts]
 
 
-def _scored_by(watched: Watched, truth: np.ndarray, own: bool) -> Callable[[np.ndarray, Any], tuple[str, float, bool]]:
+def _scored_by(watched: Watched, columns: slice, own: bool) -> Callable[[np.ndarray, Any], tuple[str, float, bool]]:
     """Return LightGBM's evaluation of a booster: the score's name, its value, whether higher is better.
 
-    truth: (W, 1), or (W, K), not rounded: LightGBM's own copy of a label is float32; own: cross entropy, not the score.
+    columns: of y that it predicts; own: cross entropy, not the score.
     """
+    truth = np.ascontiguousarray(watched.y[:, columns])  # not rounded: LightGBM's own copy of a label is float32
 
     def evaluate(predicted: np.ndarray, _: Any) -> tuple[str, float, bool]:
-        predicted = predicted.reshape(truth.shape)
+        predicted = watched.in_own_units(predicted.reshape(truth.shape), columns)
         if own:
             return "cross entropy", cross_entropy(truth, predicted), False
         return "score", watched.score(truth, predicted), watched.higher_is_better

@@ -180,6 +180,16 @@ def test_every_fold_has_scored_rows(kind: Literal["group", "stratified-group"], 
     assert np.array_equal(folds.read(tmp_path / "f.csv", config, partly_scored()).assignment, made.assignment)
 
 
+def test_no_fold_is_left_empty_where_there_are_few_groups(tmp_path: Path) -> None:
+    """scikit-learn's stratified group folds of just these series are three, though four are asked for."""
+    groups, strata = [0, 1, 2, 3, 1, 0, 0, 0, 2], [1, 1, 1, 0, 1, 0, 1, 0, 1]
+    frame = pl.DataFrame({"k": np.arange(1, 10), "s": strata, "g": groups})
+    few = Table(Path("train.csv"), replace(DATA, group="g"), frame, np.ones(9, dtype=np.int64))
+    made = folds.make(tmp_path / "f.csv", replace(BALANCED, k=4), few)
+    pairs = set(zip(groups, made.assignment.tolist(), strict=True))
+    assert len(pairs) == 4 and {fold for _, fold in pairs} == {0, 1, 2, 3}
+
+
 def test_more_folds_than_series_with_scored_rows_are_refused_and_leave_no_file(tmp_path: Path) -> None:
     message = r"k = 4 must not exceed .* train\.csv has 12 series, 3 of them with scored rows\."
     with pytest.raises(UserError, match=message):

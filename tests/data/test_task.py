@@ -52,6 +52,15 @@ def test_a_missing_label_is_nan() -> None:
     np.testing.assert_array_equal(flags, [[1, 1], [np.nan, 0]])
 
 
+def test_grades_of_half_a_point_are_in_the_order_of_numbers() -> None:
+    """Where one grade is no whole number all are text, and "10.5" is before "9" there."""
+    task, truth = encoded(config("ordinal", metric="qwk"), y=["9", "10.5", "0.5"])
+    assert task.classes == ("0.5", "9", "10.5") and truth == [[1], [2], [0]]
+    for labels in (["9", "10+"], ["1.5", "1.50"], ["1.5", "inf"]):
+        with pytest.raises(UserError, match="whose order only you know"):
+            encoded(config("ordinal", metric="qwk"), y=labels)
+
+
 @pytest.mark.parametrize("labels", [[0, 1], ["false", "true"], ["False", "True"]])
 def test_flags_need_no_order(labels: list[Any]) -> None:
     task, truth = encoded(config("binary"), y=[labels[1], labels[0]])

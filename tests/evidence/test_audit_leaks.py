@@ -24,7 +24,7 @@ from foldline.data.store import Store
 from foldline.evidence.audit.audit_check import CheckResult
 from foldline.experiment import scoring
 from foldline.features.family import Columns, Family
-from foldline.fit import boosting_cell, network_cell, pretraining, scaler
+from foldline.fit import boosting_cell, network_cell, pretraining, scaler, target_transform
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.run import cell_training, planning
 from foldline.run.cells import Cell
@@ -280,6 +280,15 @@ def test_a_scaler_fitted_on_all_series(check: str, rides: Path, monkeypatch: Pat
     leak(audits.found(check), f"hybrid fold 0 seed 0: {named}")
 
 
+def test_ranks_of_targets_fitted_on_all_series(rides: Path, monkeypatch: Patch) -> None:
+    original, word = target_transform.fit, "data.target_transform=rank"
+    assert audits.found("held-out targets", word).verdict == "clean"
+    monkeypatch.setattr(
+        target_transform, "fit", lambda kind, data, _, seed: original(kind, data, everything(data), seed)
+    )
+    leak(audits.found("held-out targets", word), "fold 0 seed 0: the target's transform, ")
+
+
 def on_a_grid() -> dict[str, pl.DataFrame]:
     """The rides with a speed that is read off in steps of 0.05."""
     made = audits.tables()
@@ -351,7 +360,7 @@ def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkey
         return replace(original(config, rows), values=blend.fit(config, rows).apply(rows.predictions))
 
     monkeypatch.setattr(blend, "nested", not_nested)
-    leak(audits.found("nested blend", "blend.method=nnls"), "are fitted by weights that its own targets have changed")
+    leak(audits.found("nested blend", "blend.method=lad"), "are fitted by weights that its own targets have changed")
 
 
 @pytest.mark.learned

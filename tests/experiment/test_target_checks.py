@@ -10,6 +10,7 @@ import tiny
 from tiny_classes import Songs
 
 from foldline.cli.main import main
+from foldline.data import loading
 from foldline.experiment import config as configs
 
 
@@ -117,3 +118,46 @@ def test_a_system_that_predicts_numbers_only_says_so(
     path = Songs("binary").install(home, tmp_path / "songs")
     path.write_text(f'{path.read_text().split("[[model]]")[0]}[[model]]\nname = "deepar"\n')
     assert "deepar predicts numbers only" in refused(home, capsys)
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "distribution", "regression"])
+def test_a_series_of_which_only_some_targets_are_given(
+    kind: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not unlabelled: what is given would not be learned, and nobody told."""
+    songs = Songs(kind, targets=("calls", "rests") if kind == "regression" else ())
+    missing = songs.target[1]
+    empty = pl.when(pl.col("song") != "s3").then(missing).alias(missing)
+    changed(songs, home, tmp_path, "train", empty)
+    said = refused(home, capsys)
+    assert f"song s3: '{missing}' must" in said and "in a series that has a target, but is empty; 1 such series" in said
+    changed(songs, home, tmp_path, "train", *(empty.alias(name) for name in songs.target))
+    source = configs.load(Path("songs")).data
+    assert not loading.load(source).train.scored[2]  # all of them empty: unlabelled
+
+
+def test_a_class_called_like_the_row_id_needs_a_sample(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    songs = Songs("multiclass", metric="log_loss", probabilities=True)
+    named = pl.col("answer").replace({"tit": "song"})
+    changed(songs, home, tmp_path, "train", named)
+    words = ('data.classes=["wren", "robin & co", "song"]',)
+    assert "no column for the class 'song'" in refused(home, capsys, *words)
+    (tmp_path / "songs" / "sample_submission.csv").unlink()
+    assert "one class is called like the row id, 'song'" in refused(home, capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("blend.method=nnls", "it is the optimum of squared errors (mse, rmse, brier), and the metric is f1"),
+        ("blend.method=rank", "it keeps only the order of predictions, and f1 counts more than that"),
+        ("blend.per_target=true", "needs several targets with scores of their own"),
+    ],
+)
+def test_a_blend_that_is_not_for_the_metric(
+    override: str, message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Songs("multiclass").install(home, tmp_path / "songs")
+    assert message in refused(home, capsys, override)

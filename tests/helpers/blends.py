@@ -38,5 +38,7 @@ def probabilities(members: int = 3, count: int = 240, targets: int = 1, seed: in
 
 
 def fitting(method: str, targets: int = 1) -> BlendRows:
-    """Rows that a method can blend: probabilities for one that averages log odds, else numbers."""
+    """Rows that a method can blend: probabilities for one that averages log odds, ranks for ranks, else numbers."""
+    if method == "rank":
+        return noisy(targets=targets, metric="spearman")
     return probabilities(targets=targets) if method == "logit" else noisy(targets=targets)

@@ -170,3 +170,35 @@ def test_ids_are_written_as_the_sample_prints_them() -> None:
     got = submission.build(test, np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]), sample)
     assert got.rows() == [(30.0, "3.0", 3.0), (10.0, " 1", 1.0), (20.0, "2", 2.0)]
     assert got.columns == ["z", "id", "y"]
+
+
+LABELS: dict[str, list[object]] = {
+    "flags as text": ["False", "True"],
+    "numbers of which one is not whole": ["0.5", "1", "10"],
+    "commas, quotes and other scripts": ['a,b "q"', "ünï\u2028cødé", "'x'"],
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize("predicted", [[0, 1, 1], [0, 0, 0]])
+def test_labels_pass_in_any_form_and_also_where_all_are_those_of_the_sample(
+    labels: list[object], predicted: list[int], tmp_path: Path
+) -> None:
+    """A sample of one label is filled in: that all series get it is bad luck, not a file that was left as it came."""
+    data = DataConfig(
+        level="series", key="k", order="t", target=("y",), inputs=("x",), kind="multiclass", metric="accuracy"
+    )
+    frame = pl.DataFrame({"k": [1, 2, 3], "t": 0.0, "x": 0.0})
+    test = Table(Path("test.csv"), data, frame, np.ones(3, dtype=np.int64), classes=tuple(labels))
+    sample = pl.DataFrame({"k": ["1", "2", "3"], "y": [labels[0]] * 3})
+    made = submission.build(test, np.eye(len(labels))[predicted], sample)
+    made.write_csv(tmp_path / "s.csv")
+    submission.check(test, tmp_path / "s.csv", sample, [])
+    assert made["y"].to_list() == [labels[place] for place in predicted]
+    different = pl.DataFrame({"k": ["1", "2", "3"], "y": [labels[0], labels[1], labels[1]]})
+    different.write_csv(tmp_path / "s.csv")
+    with pytest.raises(Finding, match="must not equal the sample"):
+        submission.check(test, tmp_path / "s.csv", different, [])
+    different.with_columns(y=pl.lit("owl")).write_csv(tmp_path / "s.csv")
+    with pytest.raises(Finding, match="must hold labels of the training table, but holds 'owl'"):
+        submission.check(test, tmp_path / "s.csv", sample, [])

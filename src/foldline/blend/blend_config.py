@@ -10,10 +10,12 @@ Method = Literal[
     "best-member",
     "mean",
     "logit",
+    "rank",
     "median",
     "trimmed-mean",
     "spread",
     "hill-climb",
+    "simplex",
     "nnls",
     "lad",
     "optuna",
@@ -21,11 +23,12 @@ Method = Literal[
     "lightgbm",
 ]
 
-CANDIDATES: tuple[Method, ...] = (  # all but optuna: it searches for what lad (and nnls, of squares) find exactly
+CANDIDATES: tuple[Method, ...] = (  # all but simplex and optuna: slower searches for weights such as hill-climb finds
     *(
         "best-member",
         "mean",
         "logit",
+        "rank",
         "median",
         "trimmed-mean",
         "spread",
@@ -64,6 +67,10 @@ class BlendConfig:
     bags: int = 1  # hill-climb: climbs whose weights are averaged; above 1 each uses a random part of the members
     bag_share: float = 0.5  # hill-climb: share of the members in a bag, two at least
     trials: int = 100  # optuna: weight vectors that are tried
+    # Of the metric, at most, in one search of hill-climb (whole picks, one at least), simplex or optuna. Left out: 50 a
+    # member, 100 a member, and `trials`.
+    evaluations: int | None = None
+    per_target: bool = False  # give a target column weights of its own, where that gains on the other folds
     rounds: int = 50  # lightgbm: trees
     values: int = 200_000  # most values (rows x targets) that a fit uses, drawn at random; scores are of all rows
     seed: int = 0  # of random draws
@@ -75,6 +82,8 @@ class BlendConfig:
                 f"trim must lie between 0 and 0.5 and bag_share between 0 and 1, but they are {self.trim} and "
                 f"{self.bag_share}"
             )
+        if self.evaluations is not None and self.evaluations < 1:
+            raise ValueError(f"evaluations must be at least 1, but is {self.evaluations}")
         if min(self.bags, self.trials, self.rounds) < 1 or self.values < 100:
             counts = f"{self.bags}, {self.trials}, {self.rounds}, {self.values}"
             raise ValueError(f"bags, trials and rounds must be at least 1 and values at least 100, but are {counts}")

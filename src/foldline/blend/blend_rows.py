@@ -28,6 +28,7 @@ class BlendRows:
     kind: str = "regression"  # of the target
     spread: np.ndarray | None = None  # (M, R, K) expected absolute error, where every member's head predicts it
     weight: np.ndarray | None = None  # (R,) how much a row counts, where the metric has weights; None: all alike
+    by: np.ndarray | None = None  # (R,) int64 code of the static value that has thresholds of its own (decisions.py)
     groups: np.ndarray | None = None  # (R,) what the metric needs to know of a row besides: its group, or its number
 
     def where(self, chosen: np.ndarray) -> BlendRows:
@@ -41,6 +42,7 @@ class BlendRows:
             spread=None if self.spread is None else self.spread[:, chosen],
             weight=None if self.weight is None else self.weight[chosen],
             groups=None if self.groups is None else self.groups[chosen],
+            by=None if self.by is None else self.by[chosen],
         )
 
     def select_members(self, members: Sequence[int]) -> BlendRows:
@@ -51,6 +53,15 @@ class BlendRows:
             labels=tuple(self.labels[number] for number in chosen),
             predictions=self.predictions[chosen],
             spread=None if self.spread is None else self.spread[chosen],
+        )
+
+    def column(self, number: int) -> BlendRows:
+        """Select one column of the answers."""
+        return replace(
+            self,
+            predictions=self.predictions[..., [number]],
+            y=self.y[:, [number]],
+            spread=None if self.spread is None else self.spread[..., [number]],
         )
 
     def sample(self, values: int, seed: int) -> BlendRows:
@@ -85,6 +96,18 @@ class BlendRows:
         if len(np.unique(self.fold)) > 1:
             return self.fold
         return np.asarray(np.unique(self.series, return_inverse=True)[1] % PARTS)
+
+    @property
+    def row_weight(self) -> np.ndarray | None:
+        """Weights of rows, (R,) of mean 1; None: all alike, also where all have the same weight."""
+        if self.weight is None or not len(self.weight) or (self.weight == self.weight[0]).all():
+            return None
+        return np.asarray(self.weight / self.weight.mean())
+
+    @property
+    def value_weight(self) -> np.ndarray | None:
+        """Weights of values, (R * K,), in the order of `errors`; None: all alike."""
+        return None if self.row_weight is None else np.repeat(self.row_weight, self.y.shape[1])
 
     @property
     def errors(self) -> np.ndarray:

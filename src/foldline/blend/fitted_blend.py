@@ -7,7 +7,6 @@ a rule is what experiment.json calls it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -33,6 +32,20 @@ class WeightedSum:
     def apply(self, predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
         summed: np.ndarray = np.tensordot(np.asarray(self.weights), predictions, axes=1)
         return summed + np.asarray(self.offset) if self.offset else summed
+
+
+@dataclass(frozen=True)
+class ColumnWeights:
+    """A weighted sum for each target, with weights of its own."""
+
+    kind: ClassVar[str] = "weighted by target"
+    weights: tuple[tuple[float, ...], ...]  # (K, M); those of a target sum to 1
+    offset: tuple[float, ...] = ()  # (K,), in the targets' units; empty: none
+
+    def apply(self, predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+        shares: np.ndarray = np.asarray(self.weights)
+        summed = sum(shares[:, number] * member for number, member in enumerate(predictions))
+        return np.asarray(summed + np.asarray(self.offset) if self.offset else summed)
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,29 @@ class LogitMean:
 
 
 @dataclass(frozen=True)
+class RankMean:
+    """The mean of the members' ranks, brought back to their scale: to the mean of their values at that rank.
+
+    A prediction's rank is its place among the member's out-of-fold predictions, so that a single series has one, too:
+    interpolated between knots, at each of which as many lie below as above (ties have the mean of their ranks).
+    """
+
+    kind: ClassVar[str] = "ranks"
+    values: tuple[tuple[tuple[float, ...], ...], ...]  # (M, K, knots) increasing predictions
+    ranks: tuple[tuple[tuple[float, ...], ...], ...]  # (M, K, knots) their ranks, increasing, from 0 to 1
+
+    def apply(self, predictions: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+        blended: np.ndarray = np.empty(predictions.shape[1:])
+        for column in range(blended.shape[1]):
+            knots = [(of[column], at[column]) for of, at in zip(self.values, self.ranks, strict=True)]
+            members = zip(predictions[..., column], knots, strict=True)
+            rank = sum(np.interp(member, values, ranks) for member, (values, ranks) in members) / len(knots)
+            rank = np.round(rank, 12)  # ties stay ties: sums of the same ranks in another order differ in last bits
+            blended[:, column] = sum(np.interp(rank, ranks, values) for values, ranks in knots) / len(knots)
+        return blended
+
+
+@dataclass(frozen=True)
 class BoostedStack:
     """The mean plus a correction by boosted trees: one LightGBM model a target, as text."""
 
@@ -102,8 +138,8 @@ class BoostedStack:
         return corrected
 
 
-Rule = WeightedSum | TrimmedMean | MeanOrMedian | LogitMean | BoostedStack
-RULES = (WeightedSum, TrimmedMean, MeanOrMedian, LogitMean, BoostedStack)
+Rule = WeightedSum | ColumnWeights | TrimmedMean | MeanOrMedian | LogitMean | RankMean | BoostedStack
+RULES = (WeightedSum, ColumnWeights, TrimmedMean, MeanOrMedian, LogitMean, RankMean, BoostedStack)
 KINDS: dict[str, type[Any]] = {kind.kind: kind for kind in RULES}
 
 
@@ -138,7 +174,9 @@ class Blend:
 
     @property
     def weights(self) -> tuple[float, ...] | None:
-        """Return the weights (M,) where the blend is a weighted sum, else None."""
+        """Return the weights (M,) where the blend is a weighted sum, the mean of those of the targets; else None."""
+        if isinstance(self.rule, ColumnWeights):
+            return tuple(np.mean(self.rule.weights, axis=0).tolist())
         return self.rule.weights if isinstance(self.rule, WeightedSum) else None
 
     @property
@@ -152,11 +190,14 @@ class Blend:
 
     def without_zero_weights(self) -> Blend:
         """Return the same blend without the members whose weight is 0: they need not predict."""
-        if not isinstance(self.rule, WeightedSum):
+        if not isinstance(self.rule, WeightedSum | ColumnWeights):
             return self
-        kept = [number for number, weight in enumerate(self.rule.weights) if weight != 0]
-        weights = tuple(self.rule.weights[number] for number in kept)
-        return Blend(self.method, tuple(self.labels[number] for number in kept), WeightedSum(weights, self.rule.offset))
+        shares = np.atleast_2d(self.rule.weights)  # (1 or K, M)
+        kept = np.flatnonzero((shares != 0).any(axis=0))
+        rule: Rule = WeightedSum(tuple(shares[0, kept].tolist()), self.rule.offset)
+        if isinstance(self.rule, ColumnWeights):
+            rule = ColumnWeights(tuple(map(tuple, shares[:, kept].tolist())), self.rule.offset)
+        return Blend(self.method, tuple(self.labels[number] for number in kept), rule)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` reads them back, to the last bit."""
@@ -166,6 +207,10 @@ class Blend:
     def from_json(value: dict[str, Any]) -> Blend:
         """Read what `to_json` returned."""
         own = {name: item for name, item in value.items() if name not in ("method", "labels", "rule")}
-        # JSON has lists where the rules have tuples; no item is a text, which would be a Sequence, too
-        fields = {name: tuple(item) if isinstance(item, Sequence) else item for name, item in own.items()}
+        fields = {name: _tuples(item) for name, item in own.items()}
         return Blend(value["method"], tuple(value["labels"]), KINDS[value["rule"]](**fields))
+
+
+def _tuples(value: Any) -> Any:
+    """Turn lists, which JSON has, into the tuples of the rules, inside other ones, too."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value

@@ -12,17 +12,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldline.blend import stacking, weights
+from foldline.blend import stacking, target_weights, weights
+from foldline.blend.applicability import applicable, impossible, refusal
 from foldline.blend.blend_config import BlendConfig
 from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import Blend, LogitMean, MeanOrMedian, Rule, TrimmedMean, WeightedSum, sorted_median
+from foldline.blend.fitted_blend import (
+    Blend,
+    LogitMean,
+    MeanOrMedian,
+    RankMean,
+    Rule,
+    TrimmedMean,
+    WeightedSum,
+    sorted_median,
+)
 from foldline.blend.paired_difference import difference, evidence, series_losses
-from foldline.core.errors import UserError
 from foldline.data.task import SHARES
 
 EQUAL = 1e-6  # of the mean loss: a smaller difference is rounding, which no standard error covers
-FOR_ALL_KINDS = ("best-member", "mean", "logit", "hill-climb", "optuna")  # methods of probabilities and ranks, too
 LIMITS = 21  # limits that the spread rule tries: even quantiles of the members' range
+KNOTS = 1000  # of a member's ranks, at most
+ALL_KNOTS = 200_000  # of all members and columns together: a record of some megabytes
 
 
 def _weighted(found: np.ndarray) -> WeightedSum:
@@ -48,6 +58,8 @@ def _mean_or_median(rows: BlendRows, config: BlendConfig) -> MeanOrMedian:
     reach = ordered[-1] - ordered[0]
     # loss of the mean above that of the median, (R, K): the sum of it over the rows below a limit is to be least
     excess = rows.metric.loss(rows.y, rows.predictions.mean(axis=0)) - rows.metric.loss(rows.y, sorted_median(ordered))
+    if rows.row_weight is not None:
+        excess = excess * rows.row_weight[:, None]
     limits = []
     for target in range(rows.y.shape[1]):
         tried = np.quantile(reach[:, target], np.linspace(0, 1, LIMITS))
@@ -56,31 +68,40 @@ def _mean_or_median(rows: BlendRows, config: BlendConfig) -> MeanOrMedian:
     return MeanOrMedian(tuple(limits))
 
 
+def _rank_mean(rows: BlendRows, config: BlendConfig) -> RankMean:
+    """Take as knots even ranks of each member's predictions, and all different ones where they are few."""
+    most = min(KNOTS, max(50, ALL_KNOTS // (len(rows.labels) * rows.y.shape[1])))
+    found = [[_knots(column, most) for column in member.T] for member in rows.predictions]
+    values, ranks = (tuple(tuple(knots[part] for knots in member) for member in found) for part in (0, 1))
+    return RankMean(values, ranks)
+
+
+def _knots(values: np.ndarray, most: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return at most so many increasing values of (R,), and the share that lies below each, half of ties counted."""
+    distinct, counts = np.unique(values, return_counts=True)
+    ranks = (np.cumsum(counts) - counts / 2) / len(values)
+    if len(distinct) > most:
+        chosen = np.unique(np.searchsorted(ranks, np.linspace(ranks[0], ranks[-1], most)).clip(0, len(ranks) - 1))
+        distinct, ranks = distinct[chosen], ranks[chosen]
+    return tuple(distinct.tolist()), tuple(ranks.tolist())
+
+
 FITS: dict[str, Callable[[BlendRows, BlendConfig], Rule]] = {  # from simple to complex: the order of "auto"
     "best-member": lambda rows, config: _weighted(weights.best_member(rows)),
     "mean": _mean,  # nothing is fitted
     "logit": lambda rows, config: LogitMean(rows.kind in SHARES),
+    "rank": _rank_mean,  # quantiles of each member, no truth
     "median": _median,
     "trimmed-mean": _trimmed,
     "spread": _mean_or_median,  # one number a target
     "hill-climb": lambda rows, config: _weighted(weights.climb(rows, config)),  # M weights, none negative, of sum 1
+    "simplex": lambda rows, config: _weighted(weights.simplex(rows, config)),
     "nnls": lambda rows, config: _weighted(weights.nnls(rows)),
     "lad": lambda rows, config: _weighted(weights.lad(rows)),
     "optuna": lambda rows, config: _weighted(weights.optuna(rows, config)),
     "ridge": lambda rows, config: stacking.ridge(rows),  # M weights of any sign, and offsets
     "lightgbm": lambda rows, config: stacking.boosted(rows, config),  # trees
 }
-
-
-def unfit(name: str, rows: BlendRows) -> str:
-    """Say why a method can't blend these rows; empty where it can."""
-    if name == "logit" and rows.kind in ("regression", "ordinal"):
-        return "it averages probabilities"
-    if rows.kind != "regression" and name not in FOR_ALL_KINDS:
-        return f"it is for numbers, and the target is {rows.kind}"
-    if name == "spread" and rows.metric.loss is None:
-        return "it needs a metric that is a mean of losses"
-    return ""
 
 
 def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
@@ -92,9 +113,13 @@ def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
         name = "mean"
     if name == "auto":
         name = choose_method(config, rows).chosen
-    if why := unfit(name, rows):
-        raise UserError(f"blend.method = {name!r} does not fit: {why}. Choose one of {', '.join(FOR_ALL_KINDS)}.")
-    return Blend(name, rows.labels, FITS[name](rows.sample(config.values, config.seed), config))
+    if why := impossible(name, rows.metric, rows.kind):  # nnls and lad of another metric: older records have such
+        raise refusal(name, why, rows.metric, rows.kind, rows.y.shape[1])
+    used = rows.sample(config.values, config.seed)
+    rule = FITS[name](used, config)
+    if config.per_target and isinstance(rule, WeightedSum):
+        rule = target_weights.helpful(used, rule, lambda some: FITS[name](some, config))
+    return Blend(name, rows.labels, rule)
 
 
 @dataclass(frozen=True)
@@ -160,7 +185,7 @@ def choose_method(config: BlendConfig, rows: BlendRows) -> MethodComparison:
 
 def score_methods(config: BlendConfig, rows: BlendRows, names: Sequence[str]) -> Iterator[MethodScore]:
     """Score methods nested, one by one, from simple to complex; those that don't fit the target are left out."""
-    for name in (known for known in FITS if known in names and not unfit(known, rows)):
+    for name in applicable(names, rows.metric, rows.kind, rows.y.shape[1]):
         found = nested(config, rows, name)
         yield MethodScore(name, found, rows.score(found.values), evidence(rows, found.values)[0])
 

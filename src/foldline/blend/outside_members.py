@@ -2,9 +2,12 @@
 
     [[blend.outside]]                      or   ./run.sh blend sample --outside friend=oof.csv,test.csv
     name = "friend"
-    oof = "friend/oof.csv"                 # laid out as a submission: ids and numbers, here of all training answers
-    test = "friend/test.parquet"           # the same of all test answers
+    oof = "friend/oof.csv"                 # laid out as a submission: ids and numbers, of all training rows (or series)
+    test = "friend/test.parquet"           # the same of all test rows
     fold = "fold"                          # a column of oof: which fold held the row out; may be left out
+
+Of several classes there is a column for each, named by its label, with its probability; of binary and of ordinal
+targets one by the name of the target, with the probability of the second class, or the expected rank.
 
 Predictions that pass are copied to runs/outside, under the hash of their values: `infer` and `report` read the copies.
 """
@@ -26,8 +29,11 @@ from foldline.core.errors import UserError
 from foldline.data import readers
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
+from foldline.data.metrics.losses import SLACK
+from foldline.data.metrics.options import CLASSES
 from foldline.data.submission_layout import Addresses, Layout
 from foldline.data.table import Table
+from foldline.data.task import SHARES
 
 
 def load_all(
@@ -105,7 +111,24 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> tuple[np.ndar
                 f"{path} ({where}): {name!r} must be a finite number in every row, but is not in {int(bad.sum())} "
                 f"(first: {data.id} {row})."
             )
-    return layout.parsed(frame), frame[fold].gather(layout.rows_of_answers()) if fold else None
+    predicted = layout.parsed(frame)
+    _refuse_no_probabilities(predicted, table, f"{path} ({where})")
+    return predicted, frame[fold].gather(layout.rows_of_answers()) if fold else None
+
+
+def _refuse_no_probabilities(values: np.ndarray, table: Table, where: str) -> None:
+    """Refuse predictions of classes that are no probabilities, or no shares of sum one. values: (A, K)."""
+    kind, columns = table.data.kind, ", ".join(table.task.columns)
+    if kind in CLASSES and ((values < 0) | (values > 1)).any():
+        raise UserError(
+            f"{where}: {columns} must be probabilities, as the target is {kind}, but reach from {values.min():g} to "
+            f"{values.max():g}. Write the probability of each."
+        )
+    if kind in SHARES and np.abs(values.sum(axis=1) - 1).max() > SLACK:
+        raise UserError(
+            f"{where}: {columns} must sum to one in each row, but one sums to {values.sum(axis=1).max():g}. Divide "
+            "each row by its sum."
+        )
 
 
 def _check_folds(theirs: pl.Series, table: Table, folds: Folds, path: Path) -> None:

@@ -30,7 +30,9 @@ def ridge(rows: BlendRows) -> WeightedSum:
     mean = rows.predictions.mean(axis=0)  # (R, K)
     x, y = np.moveaxis(rows.predictions - mean, 0, -1), rows.y - mean  # (R, K, M), (R, K)
     # sums of squares are enough to fit and to score all penalties: the rows are read once
-    of_parts = [_moments(x[rows.cv_parts == part], y[rows.cv_parts == part]) for part in np.unique(rows.cv_parts)]
+    weight, parts = rows.row_weight, rows.cv_parts
+    insides = [parts == part for part in np.unique(parts)]
+    of_parts = [_moments(x[some], y[some], None if weight is None else weight[some]) for some in insides]
     whole: Moments = tuple(sum(sums) for sums in zip(*of_parts, strict=True))
     slopes, offset = _solve(whole, _best_penalty(of_parts, whole))
     weights = 1 / len(slopes) + slopes - slopes.mean()  # the mean's weights, and what is added to them: sum 0
@@ -48,9 +50,13 @@ def _best_penalty(of_parts: list[Moments], whole: Moments) -> float:
     return PENALTIES[int(np.argmin(losses))]
 
 
-def _moments(x: np.ndarray, y: np.ndarray) -> Moments:
-    """x: (R, K, M), y: (R, K)."""
+def _moments(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Moments:
+    """x: (R, K, M), y: (R, K), weight: (R,), or None."""
     flat = x.reshape(-1, x.shape[-1])
+    if weight is not None:
+        weighed, truth = x * weight[:, None, None], y * weight[:, None]
+        inside, along = flat.T @ weighed.reshape(flat.shape), flat.T @ truth.reshape(-1)
+        return weight.sum(), weighed.sum(axis=0), truth.sum(axis=0), inside, along, (y * truth).sum()
     return np.array(len(y)), x.sum(axis=0), y.sum(axis=0), flat.T @ flat, flat.T @ y.reshape(-1), (y**2).sum()
 
 
@@ -97,6 +103,7 @@ def boosted(rows: BlendRows, config: BlendConfig) -> BoostedStack:
         spread = None if rows.spread is None else rows.spread[..., target]
         features = tree_features(rows.predictions[..., target], spread)
         with lightgbm_errors("blend.method = 'lightgbm'"):
-            data = lightgbm.Dataset(features, rows.y[:, target] - mean[:, target], params={"verbosity": -1})
+            error, quiet = rows.y[:, target] - mean[:, target], {"verbosity": -1}
+            data = lightgbm.Dataset(features, error, weight=rows.row_weight, params=quiet)
             texts.append(lightgbm.train(params, data, config.rounds).model_to_string())
     return BoostedStack(tuple(texts), rows.spread is not None)

@@ -1,4 +1,4 @@
-"""Weights of a weighted sum: five ways to fit them. Each takes rows and returns (M,) weights, none negative, of sum 1.
+"""Weights of a weighted sum: six ways to fit them. Each takes rows and returns (M,) weights, none negative, of sum 1.
 
 All are fitted on out-of-fold predictions only, and on no more of them than `values` of [blend] allows.
 """
@@ -13,7 +13,9 @@ from foldline.blend.blend_config import BlendConfig
 from foldline.blend.blend_rows import BlendRows
 
 PICKS = 50  # of the hill climb: weights are multiples of 1/50, or of 1 / a smaller number of picks
+LARGEST = 1e300  # cost of weights whose score is not defined: differences of it stay finite
 CUTS = 500  # most cutting planes of least absolute deviations
+STEPS = 100  # of the simplex search, a member
 TOLERANCE = 1e-5  # of the score: how far from the optimum it may be, by a lower bound; scores show five digits
 
 
@@ -31,26 +33,63 @@ def climb(rows: BlendRows, config: BlendConfig) -> np.ndarray:
     """
     count = len(rows.labels)
     if config.bags == 1:
-        return _climb(rows)
+        return _climb(rows, _picks(count, config.evaluations))
     size = min(count, max(2, math.ceil(config.bag_share * count)))
     generator, total = np.random.default_rng(config.seed), np.zeros(count)
     for _ in range(config.bags):
         chosen = np.sort(generator.choice(count, size, replace=False))
-        total[chosen] += _climb(rows.select_members(chosen.tolist()))
+        budget = None if config.evaluations is None else config.evaluations // config.bags
+        total[chosen] += _climb(rows.select_members(chosen.tolist()), _picks(size, budget))
     return total / config.bags
 
 
-def _climb(rows: BlendRows) -> np.ndarray:
+def _picks(members: int, evaluations: int | None) -> int:
+    """Return how many picks a climb may take: each evaluates the metric once a member. One at least."""
+    return PICKS if evaluations is None else min(PICKS, max(1, evaluations // members))
+
+
+def _climb(rows: BlendRows, most: int) -> np.ndarray:
     picks: list[int] = []
     costs: list[float] = []
     total = np.zeros_like(rows.y, dtype=np.float64)
-    for size in range(1, PICKS + 1):
+    for size in range(1, most + 1):
         tried = [rows.cost((total + member) / size) for member in rows.predictions]
         picks.append(int(np.argmin(tried)))
         costs.append(tried[picks[-1]])
         total += rows.predictions[picks[-1]]
     length = int(np.argmin(costs)) + 1
     return np.bincount(picks[:length], minlength=len(rows.labels)) / length
+
+
+def simplex(rows: BlendRows, config: BlendConfig) -> np.ndarray:
+    """Search for weights by the downhill simplex: any metric, no derivatives; a point's weights are its shares |z|.
+
+    The first points are equal weights, each member alone, and those half-way, from which it starts. The best of all
+    points is taken, so that no member alone is better. Source: Nelder & Mead 1965,
+    https://doi.org/10.1093/comjnl/7.4.308; step sizes by Gao & Han 2012, https://doi.org/10.1007/s10589-010-9329-3.
+    """
+    from scipy.optimize import minimize
+
+    count = len(rows.labels)
+    equal, budget = np.full(count, 1 / count), config.evaluations or STEPS * count
+    best, lowest = equal, math.inf
+
+    def cost(point: np.ndarray) -> float:
+        nonlocal best, lowest
+        total = np.abs(point).sum()
+        shares = np.abs(point) / total if total > 0 else equal
+        found = rows.cost(np.tensordot(shares, rows.predictions, axes=1))
+        if found < lowest:
+            best, lowest = shares, found
+        return min(found, LARGEST)
+
+    for alone in np.eye(count)[: budget - 1]:
+        cost(alone)
+    start = np.vstack([equal, (equal + np.eye(count)) / 2])
+    left = budget - min(count, budget - 1)
+    options = {"initial_simplex": start, "maxfev": left, "xatol": 1e-4, "fatol": 0.0, "adaptive": True}
+    minimize(cost, equal, method="Nelder-Mead", options=options)
+    return best
 
 
 def nnls(rows: BlendRows) -> np.ndarray:
@@ -65,7 +104,9 @@ def nnls(rows: BlendRows) -> np.ndarray:
     """
     from scipy.optimize import nnls as solve
 
-    triangle = np.linalg.qr(rows.errors, mode="r")
+    weight = rows.value_weight
+    errors = rows.errors if weight is None else rows.errors * np.sqrt(weight)[:, None]
+    triangle = np.linalg.qr(errors, mode="r")
     scale = float(np.abs(triangle).max()) or 1.0  # s: any value does; one of the size of E keeps the digits
     stacked = np.vstack([triangle, np.full(len(rows.labels), scale)])
     weights = solve(stacked, np.append(np.zeros(len(triangle)), scale))[0]
@@ -83,7 +124,8 @@ def lad(rows: BlendRows) -> np.ndarray:
     Sources: Kelley 1960, The cutting-plane method, https://doi.org/10.1137/0108053; Wagner 1959, Linear programming
     techniques for regression analysis, https://doi.org/10.1080/01621459.1959.10501506.
     """
-    errors = rows.errors
+    weight = rows.value_weight
+    errors = rows.errors if weight is None else rows.errors * weight[:, None]
     above, below = (errors >= 0).all(axis=1), (errors <= 0).all(axis=1)
     fixed = errors[above & ~below].sum(axis=0) - errors[below].sum(axis=0)  # (M,)
     return _cutting_planes(fixed, np.ascontiguousarray(errors[~above & ~below]))
@@ -138,5 +180,5 @@ def optuna(rows: BlendRows, config: BlendConfig) -> np.ndarray:
     study = library.create_study(sampler=library.samplers.TPESampler(seed=config.seed))
     for start in (np.ones(len(names)), *np.clip(np.eye(len(names)), 1e-6, 1)):
         study.enqueue_trial(dict(zip(names, start.tolist(), strict=True)))
-    study.optimize(cost, n_trials=config.trials)
+    study.optimize(cost, n_trials=min(config.trials, config.evaluations or config.trials))
     return normed(study.best_params)

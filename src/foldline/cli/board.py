@@ -46,17 +46,17 @@ def _best(group: Group, several: bool) -> str:
     """Write the last line, one for each table: scores of two tables can't be compared."""
     best = group.lines[0]
     refused = ", whose submission was refused" if best.refused else ""
-    where = f" on {group.source}" if several else ""
+    where = f" on {group.title}" if several else ""
     return f"best{where}: {best.experiment}, {group.metric} {best.score:.5f}{refused}"
 
 
 def _table(group: Group, terminal: Terminal) -> None:
-    columns = ["experiment", group.metric, "95 % over series", "cells", "minutes"]
+    columns = ["experiment", group.metric, "95 % over series", "models alone", "cells", "minutes"]
     columns += ["public", "private", "best baseline", "blend", "its config, unlike the best's"]
     rows = [_row(line) for line in group.lines]
     kept = [n for n in range(len(columns)) if n < 2 or any(row[n] for row in rows)]
     shown = [[row[n] for n in kept] for row in rows]
-    terminal.table(f"{group.source} (training data {group.data or 'unknown'})", [columns[n] for n in kept], shown)
+    terminal.table(group.title, [columns[n] for n in kept], shown)
 
 
 def _row(line: Line) -> list[str]:
@@ -65,6 +65,7 @@ def _row(line: Line) -> list[str]:
         " ".join([line.experiment, *_marks(line)]),
         f"{line.score:.5f}",
         "" if math.isnan(line.low) else f"{line.low:.4f} to {line.high:.4f}",
+        "" if line.models_alone is None else f"{line.models_alone:.5f}",
         str(line.cells),
         "" if math.isnan(line.minutes) else f"{line.minutes:.1f}",
         line.public,

@@ -190,7 +190,7 @@ Shows what takes space under runs/, by what it is needed for. Deletes the kinds 
   ./run.sh clean                                       the table only
   ./run.sh clean caches unused                         features, simulated data; cells that nothing recorded needs
   ./run.sh clean old                                   experiments before the latest of their name
-  ./run.sh clean ledger                                what only lines of the committed ledger need
+  ./run.sh clean ledger                                what only lines of the ledger need
 
 The latest experiment, search, ablation or study of each name is always kept, with its cells. While another command
 uses runs/, nothing is deleted (exit code 2); a command that begins during a deletion waits for its end."""

@@ -101,7 +101,20 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, table: 
     assignment = np.empty(len(strata), dtype=np.int64)
     for fold, (_, held) in enumerate(splits):
         assignment[held] = fold
+    _fill_empty(assignment, groups, config.k)
     return assignment
+
+
+def _fill_empty(assignment: np.ndarray, groups: np.ndarray, k: int) -> None:
+    """Give each empty fold the smallest group of the fold that has most of them, in place.
+
+    scikit-learn's StratifiedGroupKFold looks at the spread of strata alone: of few groups it may leave a fold without.
+    """
+    for fold in sorted(set(range(k)) - set(assignment.tolist())):
+        pairs = np.unique(np.stack([assignment, groups]), axis=1)
+        among = pairs[1, pairs[0] == np.bincount(pairs[0]).argmax()]
+        sizes = np.bincount(groups)[among]
+        assignment[groups == among[sizes.argmin()]] = fold
 
 
 def _without_small_class_warning(

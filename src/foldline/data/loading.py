@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,14 +52,20 @@ class Competition:
         return self.train.task
 
 
-def load(data: DataConfig) -> Competition:
+def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None) -> Competition:
     """Read and check a whole competition.
+
+    Args:
+        on_read: called with (MB that are read, MB in all) after the training table; tables in an archive have no size.
 
     Raises:
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
     train = load_table(readers.locate(source, "train"), data, labelled=True)
+    if on_read is not None and source.is_dir():
+        own = train.path.stat().st_size / 1e6
+        on_read(own, own + readers.locate(source, "test").stat().st_size / 1e6)
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
     test, sample = load_test(data, levels, train.classes)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))

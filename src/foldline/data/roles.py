@@ -25,6 +25,12 @@ class SimulateConfig:
     test_breaths: int = 300  # series of the test file
     seed: int = 0
 
+    @property
+    def title(self) -> str:
+        """Say what the data are: simulated ventilator, 1,500 breaths, seed 0."""
+        unit = "breaths" if self.competition == "ventilator" else "series"
+        return f"simulated {self.competition}, {self.breaths:,} {unit}, seed {self.seed}"
+
     def __post_init__(self) -> None:
         if self.breaths < 1 or self.test_breaths < 1:
             raise ValueError(
@@ -51,6 +57,8 @@ class DataConfig:
     # What a target is: numbers; a label of two classes, of several, of several that have an order; several columns of
     # 0 and 1; several columns of shares or votes.
     kind: Literal["regression", "binary", "multiclass", "multilabel", "ordinal", "distribution"] = "regression"
+    # The scale that numbers are learned on (fit/target_transform.py); scores and submissions keep the target's own.
+    target_transform: Literal["", "log1p", "standardise", "rank"] = ""
     classes: tuple[str, ...] = ()  # labels in their order: ordinal from low to high, binary the one that is meant last
     labels: str = ""  # file (without its ending) with key and target of the training series, where train has no target
     inputs: tuple[str, ...]  # known at every step, of test series too
@@ -114,6 +122,7 @@ class DataConfig:
             raise ValueError(f"answer is for one label, but kind is {self.kind!r}: leave it out")
         if self.observed and (self.level != "step" or self.kind != "regression"):
             raise ValueError("observed is for numbers at every step: leave it out")
+        self._check_transform()
         if self.labels and self.level != "series":
             raise ValueError('labels is a file with one row a series: it needs level = "series"')
         if self.scored and self.level == "series":
@@ -138,6 +147,16 @@ class DataConfig:
             raise ValueError(f"column_template must hold {{target}}, because there are {len(self.target)} targets")
         if self.level == "series" and STEP in self.naming:
             raise ValueError('{step} is the number of a row: with level = "series" leave it out')
+
+    def _check_transform(self) -> None:
+        """Refuse a transform of what is no number, and one by known steps where there are none, or too few."""
+        if self.target_transform and self.kind != "regression":
+            raise ValueError(f"target_transform is for numbers, but kind is {self.kind!r}: leave it out")
+        if self.target_transform == "standardise" and self.observed < 2:
+            raise ValueError(
+                "target_transform = 'standardise' takes mean and deviation of each series' known steps, so observed "
+                f"must be at least 2, but is {self.observed}: take 'log1p' or 'rank', or leave it out"
+            )
 
     def _check_metric_file(self) -> None:
         """Refuse keys of a metric file without one, and one for labels where nothing says what is submitted."""

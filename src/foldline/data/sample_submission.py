@@ -95,7 +95,7 @@ def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
     """
     known = {str(label) for label in task.classes}
     found = identity.texts(labels)
-    odd = [label for label in found.unique().to_list() if label not in known]
+    odd = [label for label in found.unique(maintain_order=True).to_list() if label not in known]
     if odd and found.n_unique() > 1:
         raise UserError(
             f"{path}: {labels.name!r} must hold labels of the training table ({shortened(sorted(known))}), but holds "

@@ -18,6 +18,7 @@ import polars as pl
 
 from foldline.core.errors import UserError, shortened
 from foldline.data import identity, submission_ids
+from foldline.data.name_template import NameTemplate
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS, Task
@@ -50,7 +51,9 @@ class Addresses:
         labels = not as_numbers and _submits_labels(task, sample)
         names = data.target if labels else task.columns
         columns = data.templates[1]
-        _refuse_one_column(data, names)
+        if as_numbers and len(names) > 1 and not _names_target(data):
+            columns = NameTemplate("")  # the one column is that of labels
+        _refuse_one_column(columns, data, names)
         rows = submission_ids.naming_rows(table)
         made = Addresses(
             table=table,
@@ -59,7 +62,7 @@ class Addresses:
             ids=submission_ids.of_answers(table, rows, names),
             columns=tuple(
                 columns.names(rows, name) if columns.columns else column
-                for name, column in zip(names, _columns(task, names, sample, path), strict=True)
+                for name, column in zip(names, _columns(task, names, columns, sample, path), strict=True)
             ),
         )
         made._refuse_shared()
@@ -87,8 +90,14 @@ class Addresses:
         return found
 
     def _refuse_shared(self) -> None:
-        """Refuse two predictions with one address; ids of rows have been checked where they were read."""
+        """Refuse a column that is called as the id, and two predictions with one address; a file's ids are checked."""
         data = self.table.data
+        if data.id in self.known_columns:
+            way_out = "put the competition's sample_submission, which names its columns, beside the test table"
+            raise UserError(
+                f"A submission can't have two columns of one name, but a prediction's column is called like the row "
+                f"id, {data.id!r}: {way_out}, or give data.column_template."
+            )
         if not (data.id_template or data.column_template or self.table.task.on_series):
             return
         for name in self.known_columns:
@@ -197,9 +206,14 @@ class Layout:
         return ""
 
 
-def _refuse_one_column(data: DataConfig, names: Sequence[str]) -> None:
+def _names_target(data: DataConfig) -> bool:
+    """Whether ids or columns tell the numbers of an answer apart."""
+    return any(template.names_target for template in data.templates)
+
+
+def _refuse_one_column(columns: NameTemplate, data: DataConfig, names: Sequence[str]) -> None:
     """Refuse one column of the submission for several numbers of an answer."""
-    if len(names) > 1 and data.column_template and not any(template.names_target for template in data.templates):
+    if len(names) > 1 and columns.text and not _names_target(data):
         raise UserError(
             f"data.column_template = {data.column_template!r} must hold {{target}}, because an answer has "
             f"{len(names)} numbers: {shortened(names)}."
@@ -212,18 +226,20 @@ def _submits_labels(task: Task, sample: Sequence[str] | None) -> bool:
     if data.kind not in WITH_LABELS:
         return False
     if data.kind == "multiclass":
-        if any(template.names_target for template in data.templates):
+        if _names_target(data):
             return False
         if not data.column_template and sample is not None and data.target[0] not in sample:
             return False
     return task.submits_labels
 
 
-def _columns(task: Task, names: Sequence[str], sample: Sequence[str] | None, path: Path | None) -> Sequence[str]:
+def _columns(
+    task: Task, names: Sequence[str], template: NameTemplate, sample: Sequence[str] | None, path: Path | None
+) -> Sequence[str]:
     """Find the column of each number of an answer where it is the same for all answers."""
     data = task.data
-    if data.column_template:
-        return [data.templates[1].constant(name) for name in names]
+    if template.text:
+        return [template.constant(name) for name in names]
     if sample is None or data.kind != "multiclass" or data.target[0] in sample:
         return names
     return [_column_of(name, sample, data.id, path) for name in names]
@@ -231,8 +247,9 @@ def _columns(task: Task, names: Sequence[str], sample: Sequence[str] | None, pat
 
 def _column_of(name: str, sample: Sequence[str], row_id: str, path: Path | None) -> str:
     """Find the column of a class: called like it, or ending in it behind an underscore, as Status_C of the class C."""
-    found = [column for column in sample if column == name] or [
-        column for column in sample if column != row_id and column.endswith(f"_{name}")
+    others = [column for column in sample if column != row_id]
+    found = [column for column in others if column == name] or [
+        column for column in others if column.endswith(f"_{name}")
     ]
     if len(found) == 1:
         return found[0]

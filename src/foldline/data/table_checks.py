@@ -114,8 +114,8 @@ def constant(table: Table, names: Sequence[str], why: str, way_out: str) -> None
 def targets(table: Table) -> None:
     """Refuse targets of a training table that are missing where they are scored, infinite, or all missing.
 
-    A series without any target is unlabelled: it is read, and not learned from. At the level "series" a target must not
-    change inside a series.
+    A series without any target is unlabelled: it is read, and not learned from; one that has some of its targets is
+    not. At the level "series" a target must not change inside a series.
 
     Raises:
         UserError
@@ -123,7 +123,8 @@ def targets(table: Table) -> None:
     data, missing = table.data, np.isnan(table.y).any(axis=1)
     if np.isinf(table.y).any():
         _refuse_target(table, np.isinf(table.y).any(axis=1), "be a finite number")
-    labelled = np.add.reduceat(~missing & table.asked, _first_answers(table), dtype=np.int64) > 0
+    given = np.logical_or.reduce([~_empty(table.answers[name]) for name in data.target])
+    labelled = np.add.reduceat(given & table.asked, _first_answers(table), dtype=np.int64) > 0
     gaps = missing & table.asked & np.repeat(labelled, table.answers_of_series)
     if gaps.any():
         _refuse_target(table, gaps, "be a finite number" if table.task.is_numeric else "have a value")
@@ -138,18 +139,27 @@ def _first_answers(table: Table) -> np.ndarray:
     return np.asarray(np.cumsum(table.answers_of_series) - table.answers_of_series)
 
 
+def _empty(column: pl.Series) -> np.ndarray:
+    """Return where a target is missing, (A,) bool."""
+    empty = column.is_null() | column.is_nan() if column.dtype.is_float() else column.is_null()
+    return np.asarray(empty.to_numpy())
+
+
 def _refuse_target(table: Table, bad: np.ndarray, rule: str) -> None:
     """Refuse the target of the first bad answer. bad: (A,) bool."""
-    data, row = table.data, int(np.flatnonzero(bad)[0])
-    name = next(name for name, value in zip(table.task.columns, table.y[row], strict=True) if not np.isfinite(value))
-    name, count = (name if name in data.target else data.target[0]), int(bad.sum())
-    value = table.answers[name][row]
-    shown = "empty" if value is None else value
-    rows = "1 such row" if count == 1 else f"{count} such rows"
+    data, row, count = table.data, int(np.flatnonzero(bad)[0]), int(bad.sum())
+    found = {name: table.answers[name][row] for name in data.target}
+    name = next(name for name, value in found.items() if value is None or value in (np.inf, -np.inf) or value != value)
+    shown = "empty" if found[name] is None else found[name]
+    if table.task.on_series:
+        where, what, left_out = "in a series that has a target", "series", ""
+    else:
+        where, what, left_out = "where the row is scored", "row", ", leave these rows out of data.scored"
+    rows = f"1 such {what}" if count == 1 else f"{count} such {what}" + ("" if what == "series" else "s")
     raise UserError(
-        f"{table.path}, {data.id} {table.answers[data.id][row]}: {name!r} must {rule} where the row is scored, but is "
-        f"{shown}; {rows}. Fill {'it' if count == 1 else 'them'}, leave these rows out of data.scored, or empty the "
-        "target of the whole series: it is then unlabelled."
+        f"{table.path}, {data.id} {table.answers[data.id][row]}: {name!r} must {rule} {where}, but is {shown}; {rows}. "
+        f"Fill {'it' if count == 1 else 'them'}{left_out}, or empty all targets of the whole series: it is then "
+        "unlabelled."
     )
 
 

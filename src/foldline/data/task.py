@@ -199,6 +199,8 @@ def _ordered(data: DataConfig, found: list[object], where: str) -> tuple[object,
         order = [str(label) for label in given]
         return tuple(sorted(found, key=lambda label: order.index(str(label))))
     if data.kind == "ordinal" and isinstance(found[0], str):
+        if (numbers := _as_numbers(found)) is not None:
+            return numbers
         raise UserError(
             f"{where} holds text, {shortened([str(label) for label in found])}, whose order only you know: give it, "
             "from low to high, as data.classes."
@@ -210,3 +212,11 @@ def _ordered(data: DataConfig, found: list[object], where: str) -> tuple[object,
             f"of, by naming it second: data.classes = [{found[0]!r}, {found[1]!r}]."
         )
     return tuple(sorted(found, key=lambda label: FLAGS[label]) if flags else found)
+
+
+def _as_numbers(labels: list[object]) -> tuple[object, ...] | None:
+    """Sort labels such as 0.5, 1 and 10.5 as numbers; None where one is no finite number, or two are the same."""
+    values = pl.Series(labels, dtype=pl.String).cast(pl.Float64, strict=False)
+    if values.null_count() or not values.is_finite().all() or values.n_unique() < len(labels):
+        return None
+    return tuple(labels[place] for place in values.arg_sort())

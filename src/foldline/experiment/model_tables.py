@@ -14,7 +14,7 @@ from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
-from foldline.models.heads import HEADS
+from foldline.models.heads import ANY_SCALE, HEADS
 from foldline.models.systems import lightgbm, rocket
 from foldline.run.cells import ModelConfig
 
@@ -85,6 +85,8 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
             continue
         for number, inner in enumerate(value):
             _check_part(inner, registry, f"{where}.{part}[{number}]")
+    if data.target_transform:
+        _refuse_loss_in_own_unit(built, data, where)
     try:
         if kind.kind == "rows":
             lightgbm.check_kind(built, data.kind)
@@ -120,6 +122,24 @@ def _with_loss_of_metric(built: Any, table: dict[str, Any], data: DataConfig, wh
             f"{data.kind}: take another model, such as hybrid or gru."
         )
     return replace(built, head=head)
+
+
+def _refuse_loss_in_own_unit(built: Any, data: DataConfig, where: str) -> None:
+    """Refuse a loss that has no meaning on a transformed scale: of relative errors, counts, or points of a grid.
+
+    Raises:
+        UserError
+    """
+    used, allowed = {"rows": ("objective", lightgbm.OF_ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
+        built.kind, ("", ())
+    )
+    table = getattr(built, used, None)
+    name = table["kind"] if isinstance(table, dict) else table
+    if name is not None and name not in allowed:
+        raise UserError(
+            f"{where}: {used} {name!r} needs the target in its own unit, but data.target_transform is "
+            f"{data.target_transform!r}: choose {', '.join(allowed)}, or drop the transform."
+        )
 
 
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:

@@ -23,6 +23,7 @@ from foldline.run import ledger
 # out-of-fold and test arrays are padded, (series, steps, targets); in format 2 they are flat, (rows, targets).
 FORMAT = 2
 REFUSED = "submission.refused"  # beside a submission that the gate refused: why
+EXACT_ROWS = "exact rows in place"  # row of the score table: the last one, where a decoder has read rows back
 CELLS_FILE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
 
 
@@ -61,6 +62,14 @@ class ExperimentRecord:
         """Return the out-of-fold score of what was submitted: in each fold, then over all rows."""
         values: list[float] = self.value["scores"][-1][1]
         return values
+
+    @property
+    def models_alone(self) -> float | None:
+        """Return the score before exact rows took the place of predictions; None where none did."""
+        if self.value["scores"][-1][0] != EXACT_ROWS:
+            return None
+        before: float | None = self.value["scores"][-2][1][-1]
+        return before
 
     @property
     def cost(self) -> float:

@@ -15,6 +15,7 @@ from foldline.data.store import Store
 from foldline.fit.boosting_checks import lightgbm_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import inner_split
+from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
 from foldline.models.systems.lightgbm import LightGBM, Watched
@@ -26,9 +27,16 @@ VERSION = 2  # part of every cell's key: raise it when a change here changes wha
 class BoostingCell:
     """Boosted trees on the rows of a fold. Of [train] they use `threads` and `watch`; they need no scaler."""
 
-    def __init__(self, name: str, params: dict[str, Any], train: TrainConfig, metric: Metric | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        params: dict[str, Any],
+        train: TrainConfig,
+        metric: Metric | None = None,
+        transform: TargetTransform = PLAIN,
+    ) -> None:
         """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
-        self.name, self.train, self.metric = name, train, metric
+        self.name, self.train, self.metric, self.transform = name, train, metric, transform
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
@@ -38,27 +46,40 @@ class BoostingCell:
             UserError: LightGBM refuses its parameters, or these rows.
         """
         rounds, threads = self.model.config.rounds, self.train.threads
-        kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
+        learned = self.transform.view(data)
+        kept, held = inner_split([labelled_series(learned, series)], watched_share(self.train), seed)
         x, y = labelled(kept[0])  # (m, I), (m, K)
         weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            seen, truth = labelled(held[0])
+            seen, answers = labelled(held[0])[0], _counted(held[0])
             metric, score = _watching(self.metric, held[0], self.model.config.objective == "multiclass")
             stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
-            watched = Watched(x=seen, y=truth, stop=stop, score=score, higher_is_better=metric.higher_is_better)
+            watched = Watched(
+                x=seen,
+                y=np.asarray(data.y[answers]),
+                stop=stop,
+                score=score,
+                higher_is_better=metric.higher_is_better,
+                in_own_units=lambda values, columns: self.transform.inverse(values, data, answers, columns),
+            )
         with lightgbm_errors(f"model {self.name}"):
             kind, report = data.task.kind, lambda done, of: emit("progress", done=done, of=of)
             self.model.fit(x, y, seed, threads, report, watched=watched, weight=weight, kind=kind)
         row = {"loss": float(np.abs(self.model.predict(x, threads) - y).mean())}
         if watched is not None:
-            row["watched"] = watched.score(watched.y, self.model.predict(watched.x, threads))
+            row["watched"] = watched.score(watched.y, self._predicted(data, watched.x, answers))
         emit("epoch", epoch=rounds, **row)
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every answer of some series: (a, K) float64; trees estimate no spread."""
-        return self.model.predict(inputs(data, data.answers(series)), self.train.threads), None
+        answers = data.answers(series)
+        return self._predicted(data, inputs(self.transform.view(data), answers), answers), None
+
+    def _predicted(self, data: Store, x: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Predict answers (a,) by their rows of features x (a, I), in the targets' own units."""
+        return self.transform.inverse(self.model.predict(x, self.train.threads), data, answers)
 
     def save(self, folder: Path) -> None:
         """Write booster-K.txt, one a target."""
@@ -79,7 +100,7 @@ def _watching(metric: Metric, held: LabelledSeries, of_all: bool) -> tuple[Metri
 
     of_all: a booster predicts all columns at once. Else a metric file, which needs them all, gives way to a loss.
     """
-    answers = held.store.answers(held.series)[held.weight > 0]
+    answers = _counted(held)
     if isinstance(metric, FileMetric) and held.y.shape[1] > 1 and not of_all:
         metric = metric.nearest_loss(1)
     beside = held.store.beside(metric, answers)
@@ -94,8 +115,12 @@ def settings(train: TrainConfig) -> dict[str, Any]:
 
 def labelled(part: LabelledSeries) -> tuple[np.ndarray, np.ndarray]:
     """Return the answers that count, as (m, I) inputs and (m, K) targets."""
-    counts = part.weight > 0
-    return inputs(part.store, part.store.answers(part.series)[counts]), part.y[counts]
+    return inputs(part.store, _counted(part)), part.y[part.weight > 0]
+
+
+def _counted(part: LabelledSeries) -> np.ndarray:
+    """Return the places of the answers that count, (m,) int64."""
+    return part.store.answers(part.series)[part.weight > 0]
 
 
 def inputs(store: Store, answers: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.precision import autocast
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
+from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit, train
 from foldline.fit.training_state import State
@@ -37,13 +38,25 @@ from foldline.models.ops import covariates
 
 
 class NetworkCell:
-    """A network with its fold's scaler: fit, predict, save, load."""
+    """A network with its fold's scaler and transform of the targets: fit, predict, save, load."""
 
     def __init__(
-        self, name: str, params: dict[str, Any], train: TrainConfig, scaler: Scaler, metric: Metric | None = None
+        self,
+        name: str,
+        params: dict[str, Any],
+        train: TrainConfig,
+        scaler: Scaler,
+        metric: Metric | None = None,
+        transform: TargetTransform = PLAIN,
     ) -> None:
-        """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
+        """Make it, not fitted yet.
+
+        Args:
+            scaler: of features and of transformed targets.
+            metric: what [train.watch] scores by; only needed where it keeps series out of training.
+        """
         self.name, self.params, self.train, self.scaler, self.metric = name, params, train, scaler, metric
+        self.transform = transform
         self.network: nn.Module | None = None
         self.steps = 0  # T it was fitted on, after cropping
 
@@ -66,11 +79,11 @@ class NetworkCell:
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
         # Of all sets, those kept out of training included: T must not depend on which series are watched.
         self.steps = max(kept_steps(config.margin, labelled.store) for labelled in labelled_sets)
-        fold = place(kept, self.scaler, self.steps, device)
+        fold = place([self.transform.labelled(part) for part in kept], self.scaler, self.steps, device)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            watched = watch(held[0], self.scaler, self.metric, self.steps, device)
+            watched = watch(held[0], self.scaler, self.transform, self.metric, self.steps, device)
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = self._build(labelled_sets[0].store)
         if start is not None:
@@ -103,7 +116,7 @@ class NetworkCell:
         # T as in training, so that predictions do not depend on the longest series of a file; longer only where a
         # later step is scored.
         steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.longest)
-        fold = place([unlabelled_series(data, series)], self.scaler, steps, device)
+        fold = place([self.transform.labelled(unlabelled_series(data, series))], self.scaler, steps, device)
         spreads: list[Tensor] = []
 
         def predicted(index: Tensor) -> Tensor:
@@ -116,9 +129,12 @@ class NetworkCell:
 
         # 4 batches at once: without gradients a pass takes a fraction of the memory
         values = list(out_of_memory.in_parts(predicted, len(series), 4 * self.train.batch, device))
-        counts, scaler = data.answers_of_series[series], self.scaler
+        counts, answers, scaler = data.answers_of_series[series], data.answers(series), self.scaler
         value = _answers(values, counts) * scaler.y_scale + scaler.y_center
-        return value, _answers(spreads, counts) * scaler.y_scale if spreads else None
+        own = self.transform.inverse(value, data, answers)
+        if not spreads:
+            return own, None
+        return own, self.transform.spread(value, _answers(spreads, counts) * scaler.y_scale, data, answers)
 
     def _raw(self, fold: DeviceDataset, index: Tensor) -> tuple[Tensor, Batch]:
         assert self.network is not None

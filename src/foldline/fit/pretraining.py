@@ -20,6 +20,7 @@ from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
 from foldline.data.table import Table
+from foldline.fit import target_transform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,9 @@ def pretraining_data(
     )
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
-    return featurize.obtain(table, features, competition.levels, on_progress)
+    store = featurize.obtain(table, features, competition.levels, on_progress)
+    target_transform.check(competition.data.target_transform, store, table.path)
+    return store
 
 
 def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndarray) -> Path:

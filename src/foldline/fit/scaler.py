@@ -100,7 +100,7 @@ def fit(kind: str, data: Store, series: np.ndarray, seed: int) -> Scaler:
     del x
     if data.task.kind != "regression":
         return unscaled_targets(center, scale, data)
-    targets = np.asarray(data.y[_sampled_answers(data, series, max(1, SAMPLE_TARGETS // data.targets), rng)])
+    targets = np.asarray(data.y[sampled_answers(data, series, max(1, SAMPLE_TARGETS // data.targets), rng)])
     y_center = np.median(targets, axis=0)
     y_scale = np.abs(targets - y_center).mean(axis=0)
     y_scale, grids = np.where(y_scale > 0, y_scale, 1.0), tuple(detect_grids(targets))
@@ -116,7 +116,7 @@ def unscaled_targets(
     return Scaler(center, scale, np.zeros(count), np.ones(count), grids, task.kind, task.classes, task.level)
 
 
-def _sampled_answers(data: Store, series: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+def sampled_answers(data: Store, series: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     """Draw at most `most` scored answers of some series, in their order: (a,) int64; all where there are no more."""
     if not data.on_series:
         return _sampled_rows(data, series, data.scored, most, rng)

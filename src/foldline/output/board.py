@@ -7,10 +7,12 @@ Intervals are those of each score by itself, over series; to compare two configs
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from foldline.data.metrics.options import DEFAULTS
+from foldline.data.roles import SimulateConfig
 from foldline.experiment.runs_index import ExperimentRecord
 
 IGNORED = ("data.source", "track", "executor", "folds.file")  # keys that change no score
@@ -24,6 +26,7 @@ class Line:
     latest: bool
     current: bool  # whether infer, report and bundle of this version of foldline take it
     score: float  # out-of-fold, of what was submitted
+    models_alone: float | None  # before exact rows took the place of predictions; None where none did
     low: float  # 95 % interval over series; NaN where none was recorded
     high: float
     blend: str
@@ -42,6 +45,7 @@ class Line:
 class Group:
     """Experiments that can be compared, best first."""
 
+    title: str  # what the data are: source or simulation; with the fingerprint where two groups would be called alike
     metric: str
     source: str  # of the best one
     data: str  # fingerprint of the training data; empty where its cells are gone
@@ -55,7 +59,14 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
         data = record.config["data"]
         scoring = (str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
         comparable.setdefault((*_measure(data), *scoring), []).append(record)
-    return sorted((_group(found) for found in comparable.values()), key=lambda group: -len(group.lines))
+    found = sorted(map(_group, comparable.values()), key=lambda group: -len(group.lines))
+    alike = Counter(group.title for group in found)
+    return [
+        replace(group, title=f"{group.title} (training data {group.data or 'unknown'})")
+        if alike[group.title] > 1
+        else group
+        for group in found
+    ]
 
 
 def _measure(data: dict[str, Any]) -> tuple[object, ...]:
@@ -69,7 +80,14 @@ def _group(records: list[ExperimentRecord]) -> Group:
     ranked = sorted(records, key=lambda record: record.cost)
     data, best = ranked[0].config["data"], flat(ranked[0].config)
     lines = [_line(record, best) for record in ranked]
-    return Group(data["metric"], data.get("source", "simulate"), ranked[0].data, lines)
+    source = data.get("source", "simulate")
+    return Group(_title(source, data.get("simulate", {})), data["metric"], source, ranked[0].data, lines)
+
+
+def _title(source: str, simulate: dict[str, Any]) -> str:
+    """Say what data are. simulate: the recorded [data.simulate], which a later version may have given more keys."""
+    known = {field.name: simulate[field.name] for field in fields(SimulateConfig) if field.name in simulate}
+    return SimulateConfig(**known).title if source == "simulate" else source
 
 
 def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
@@ -80,6 +98,7 @@ def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
         latest=record.latest,
         current=record.current,
         score=record.scores[-1],
+        models_alone=record.models_alone,
         low=low,
         high=high,
         blend=record.blend,

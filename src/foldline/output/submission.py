@@ -10,7 +10,6 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import Finding, shortened
-from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.target_range import TargetRange, is_coarse
@@ -30,7 +29,8 @@ def build(test: Table, predictions: np.ndarray, sample: pl.DataFrame | None) -> 
     sums of float32, and a clipped or foreign one need not be 1 at all.
     """
     if test.data.kind in SHARES:
-        predictions = predictions / predictions.sum(axis=1, keepdims=True)
+        sums = predictions.sum(axis=1, keepdims=True)
+        predictions = np.divide(predictions, sums, out=predictions.copy(), where=sums > 0)
     return Layout.of(test, sample).laid_out(predictions)
 
 
@@ -50,7 +50,8 @@ def check(
     layout = Layout.of(test, sample)
     problems = _layout_problems(layout, path, sample)
     if not problems:
-        problems = _value_problems(layout, _written(test.data, path.read_bytes()), sample, expected, check_range)
+        written = _written(layout, path.read_bytes())
+        problems = _value_problems(layout, written, sample, expected, check_range)
     if problems:
         listed = "\n".join(f"  - {text}" for text in problems)
         raise Finding(f"{path} is refused by the submission gate:\n{listed}")
@@ -86,7 +87,7 @@ def _layout_problems(layout: Layout, path: Path, sample: pl.DataFrame | None) ->
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
         return [f"it is not UTF-8 ({error.reason} at byte {error.start})"]
-    table = _written(data, raw)
+    table = _written(layout, raw)
     wanted = list(layout.order)
     if table.columns != wanted:
         return [f"its columns must be {','.join(wanted)}, but are {','.join(table.columns)}"]
@@ -105,17 +106,20 @@ def _layout_problems(layout: Layout, path: Path, sample: pl.DataFrame | None) ->
     return problems
 
 
-def _written(data: DataConfig, raw: bytes) -> pl.DataFrame:
-    """Parse a submission; ids are texts, so that 0007 is not 7."""
-    return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides={data.id: pl.String})
+def _written(layout: Layout, raw: bytes) -> pl.DataFrame:
+    """Parse a submission; ids and labels are texts, so that 0007 is not 7, and False stays as it is printed."""
+    addresses = layout.addresses
+    texts = [addresses.table.data.id, *(layout.columns if addresses.labels else ())]
+    return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides=dict.fromkeys(texts, pl.String()))
 
 
 def _label_problems(task: Task, written: pl.Series, sample: pl.DataFrame | None) -> list[str]:
+    """written: (rows,) text. A sample of one label is filled in alike everywhere: a rare class may be predicted so."""
     known = {str(label) for label in task.classes}
-    odd = [label for label in written.cast(pl.String).unique(maintain_order=True).to_list() if label not in known]
+    odd = [label for label in written.unique(maintain_order=True).to_list() if label not in known]
     problems = [f"{written.name} must hold labels of the training table, but holds {odd[0]!r}"] if odd else []
-    filled = sample is not None and sample[written.name].n_unique() > 1  # else a model may well say the same of all
-    if sample is not None and filled and written.cast(pl.String).equals(sample[written.name].cast(pl.String)):
+    filled_in = None if sample is None else sample[written.name].cast(pl.String)
+    if filled_in is not None and filled_in.n_unique() > 1 and written.equals(filled_in):
         problems.append(f"{written.name} must not equal the sample submission")
     return problems
 

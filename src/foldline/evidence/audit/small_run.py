@@ -34,6 +34,7 @@ FOLDS, EPOCHS, BATCH, ROUNDS, KERNELS, BREATHS = 3, 1, 16, 20, 168, 16  # at mos
 PARTS = {  # what a cell stores, each part before those that depend on it
     "center": "the scaler's centres",
     "scale": "the scaler's scales",
+    "transform.json": "the target's transform",
     "y_center": "the target's centre",
     "y_scale": "the target's scale",
     "grids": "the target's grid",

@@ -156,6 +156,7 @@ class BlendComparison:
             "verdict": self.verdict,
             "score": self.score,
             "optimism": self.optimism,
+            "models_alone": self.result.models_alone,
             "scores": self.result.scores,
             "by_target": self.result.by_target,
             "baselines": self.result.baselines,

@@ -32,7 +32,9 @@ def summary(report: ReportData) -> str:
         return text
     scored = report.competition.test.scored
     share = (exact.known & scored).sum() / max(1, scored.sum())
-    return f"{text} {share:.0%} of the test rows that count are read back exactly, not predicted."
+    text += f" {share:.0%} of the test rows that count are read back exactly, not predicted"
+    alone = report.result.models_alone
+    return f"{text}: without such rows the models alone reach {report.config.data.metric} {alone:.4f}."
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -41,9 +43,10 @@ def _joined(names: Sequence[str]) -> str:
 
 def facts(report: ReportData) -> Facts:
     """Collect the numbers of the head."""
-    config, tested = report.config, report.competition.test
+    config, tested, alone = report.config, report.competition.test, report.result.models_alone
     return [
         (f"{report.result.score:.4f}", f"{config.data.metric}, out-of-fold"),
+        *([(f"{alone:.4f}", f"{config.data.metric}, models alone")] if alone is not None else []),
         (f"{len(report.train.lengths):,}", "training series"),
         (f"{len(tested.lengths):,}", "test series"),
         (str(len(report.cells)), "cells trained"),
@@ -60,8 +63,15 @@ def by_fold(report: ReportData) -> str:
     others = f"; {' and '.join(fitted)} {verb} fitted on the other folds" if fitted else ""
     return table(*report.result.table(report.config.data)) + note(
         f"Each fold is predicted by models that never saw its series{others}. The last row is what is submitted"
-        f"{between}.{_about_targets(report)}"
+        f"{between}.{_about_exact(report)}{_about_targets(report)}"
     )
+
+
+def _about_exact(report: ReportData) -> str:
+    """Explain the row of the models alone; empty where no rows are read back."""
+    if report.result.models_alone is None:
+        return ""
+    return " Models alone: all rows as predicted, before those that are read back exactly take their place."
 
 
 def _about_targets(report: ReportData) -> str:
@@ -129,6 +139,8 @@ def values(report: ReportData) -> dict[str, float]:
     Where the metric is no mean of losses, the names of slices say which loss they show.
     """
     found = {"score": report.result.score}
+    if report.result.models_alone is not None:
+        found["models alone"] = report.result.models_alone
     for name, scores in report.result.scores.items():
         found |= {f"scores/{name}/fold {number}": score for number, score in enumerate(scores[:-1])}
         found[f"scores/{name}/all"] = scores[-1]
