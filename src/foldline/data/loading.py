@@ -31,7 +31,7 @@ from foldline.data import (
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
-from foldline.data.task import Task
+from foldline.data.task import WITH_LABELS, Task
 
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
 
@@ -210,11 +210,11 @@ def load_table(
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
-    frame = frame.with_columns(_as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
+    frame = frame.with_columns(as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
     table_checks.values(path, frame.drop(data.target, strict=False), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    frame, lengths, file_rows = by_series(frame, data.key)
+    frame, lengths, file_rows = _by_series(frame, data.key)
     names = frame.select(list(naming)) if naming else None
     frame = frame.drop(name for name in naming if name not in wanted)
     table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names)
@@ -228,7 +228,7 @@ def load_table(
     return table
 
 
-def _as_read(column: pl.Series) -> pl.Series:
+def as_read(column: pl.Series) -> pl.Series:
     """Return texts as numbers where all of them are, as other readers of the file have them."""
     for kind in (pl.Int64, pl.Float64):
         cast = column.cast(kind, strict=False)
@@ -237,7 +237,21 @@ def _as_read(column: pl.Series) -> pl.Series:
     return column
 
 
-def by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:
+def classes(data: DataConfig) -> tuple[object, ...]:
+    """Return the labels of the target, where it has any: those of data.classes, else those that training files hold.
+
+    Raises:
+        UserError: a training file can't be read, or holds no labels as data.kind wants them.
+    """
+    if data.kind not in WITH_LABELS:
+        return ()
+    if data.classes:
+        return tuple(identity.normal(pl.Series(data.classes)).to_list())
+    path = readers.locate(source_folder(data), data.labels or "train")
+    return Task.of(data, readers.read(path, target_labels.wanted(data)), path).classes
+
+
+def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:
     """Bring the rows of each series together, in order of first appearance; the order inside a series is kept.
 
     Returns:

@@ -213,6 +213,11 @@ class DataConfig:
         return self.source == "simulate"
 
     @property
+    def units(self) -> str:
+        """Name in the plural what is drawn at random for intervals: whole groups where there are any, else series."""
+        return f"{self.group}s" if self.group else "series"
+
+    @property
     def has_metric_file(self) -> bool:
         """Whether the metric is the competition's own file."""
         return self.metric.endswith(".py")

@@ -12,6 +12,7 @@ from foldline.data.metrics import Metric, NotScorable, chosen_file, metric
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
+from foldline.experiment import chance, watch_checks
 from foldline.experiment.config import Config
 from foldline.models.heads import NONNEGATIVE
 
@@ -30,6 +31,7 @@ def check(config: Config, table: Table, train: Store, made: Folds, terminal: Ter
     decisions.check(config.post, scored_by, config.data)
     for sentence in [*rare_classes(table, made), *folds_without_score(scored_by, train, made)]:
         terminal.warn(sentence)
+    watch_checks.refuse_undefined(config, scored_by, train, made)
 
 
 def refuse_negative(config: Config, train: Store) -> None:
@@ -82,13 +84,13 @@ def folds_without_score(scored_by: Metric, train: Store, made: Folds) -> list[st
         UserError: it is not defined on all folds together.
     """
     answers = np.flatnonzero(train.scored)
-    _score_of_chance(scored_by, train, answers)
+    chance.score(scored_by, train, answers)
     if scored_by.loss is not None and train.weight is None:  # a mean is defined on any answers
         return []
     of_answer, missing = made.assignment[train.series_of_answer[answers]], []
     for fold in range(made.k):
         try:
-            _score_of_chance(scored_by, train, answers[of_answer == fold])
+            chance.score(scored_by, train, answers[of_answer == fold])
         except NotScorable as error:
             missing.append((fold, str(error).rstrip(".")))
     if not missing:
@@ -100,12 +102,3 @@ def folds_without_score(scored_by: Metric, train: Store, made: Folds) -> list[st
         f"{several} no {scored_by.name} of its own ({missing[0][1]}): the score of all rows pools the folds, and is "
         "the one to go by. Folds of kind 'stratified-group', or fewer of them, spread the classes."
     ]
-
-
-def _score_of_chance(scored_by: Metric, train: Store, answers: np.ndarray) -> float:
-    """Score answers by predictions between their truth and its mean, in another order. answers: (a,) int64."""
-    truth = np.asarray(train.y[answers])
-    shuffled = truth[np.random.default_rng(0).permutation(len(truth))]
-    if scored_by.needs == "probabilities":
-        shuffled = (shuffled + truth.mean(axis=0)) / 2
-    return scored_by(truth, shuffled, *train.beside(scored_by, answers))

@@ -49,7 +49,8 @@ def mask_static(batch: Batch, share: float, hidden: Tensor) -> Batch:
 def shuffle(batch: Batch, share: float, distance: int) -> Batch:
     """Shuffle the steps of some series, none further than `distance` from its place; padding stays behind.
 
-    Each step's place gets a uniform number from [0, distance + 1) added, and the steps are sorted by that.
+    Each step's place gets a uniform number from [0, distance + 1) added, and the steps are sorted by that. Targets,
+    weights and masks of steps go with them; those of whole series stay.
     """
     series, steps = batch.x.shape[:2]
     place = torch.arange(steps, device=batch.x.device, dtype=torch.float32)
@@ -59,9 +60,11 @@ def shuffle(batch: Batch, share: float, distance: int) -> Batch:
         key = torch.where(batch.mask, key, 2.0 * steps + distance + place)
     order = key.argsort(dim=1, stable=True)  # (B, T)
     wide = order.unsqueeze(-1)
+    shuffled = replace(batch, x=batch.x.gather(1, wide.expand_as(batch.x)))
+    if batch.weight.shape[1] != steps:  # (B, 1): an answer of a whole series has no step to go with
+        return shuffled
     return replace(
-        batch,
-        x=batch.x.gather(1, wide.expand_as(batch.x)),
+        shuffled,
         y=batch.y.gather(1, wide.expand_as(batch.y)),
         weight=batch.weight.gather(1, order),
         scored=batch.scored.gather(1, order),

@@ -10,7 +10,7 @@ import numpy as np
 
 from foldline import models
 from foldline.core.chunks import chunks
-from foldline.data.metrics import FileMetric, Metric
+from foldline.data.metrics import FileMetric, Metric, NotScorable
 from foldline.data.store import Store
 from foldline.fit.boosting_checks import lightgbm_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
@@ -98,13 +98,28 @@ def watched_share(train: TrainConfig) -> float:
 def _watching(metric: Metric, held: LabelledSeries, of_all: bool) -> tuple[Metric, Callable[..., float]]:
     """Return the metric that watched rows are scored by, and its score of (truth, prediction).
 
-    of_all: a booster predicts all columns at once. Else a metric file, which needs them all, gives way to a loss.
+    of_all: a booster predicts all columns at once. Else a metric gives way to a loss where it needs them all, as a
+    metric file does, or is not defined on the watched rows of one alone: a rare label may be there nowhere.
     """
     answers = _counted(held)
-    if isinstance(metric, FileMetric) and held.y.shape[1] > 1 and not of_all:
-        metric = metric.nearest_loss(1)
     beside = held.store.beside(metric, answers)
+    if held.y.shape[1] > 1 and not of_all:
+        truth = held.y[held.weight > 0]
+        if isinstance(metric, FileMetric) or not all(_defined(metric, part, beside) for part in truth.T[:, :, None]):
+            metric = metric.nearest_loss(1)
+            beside = held.store.beside(metric, answers)
     return metric, lambda truth, prediction: metric(truth, prediction, *beside)
+
+
+def _defined(metric: Metric, truth: np.ndarray, beside: tuple[np.ndarray | None, np.ndarray | None]) -> bool:
+    """Return whether a metric has a score on the answers of one column, (a, 1); a mean of losses always has."""
+    if metric.is_mean_of_losses:
+        return True
+    try:
+        metric(truth, truth, *beside)
+    except NotScorable:
+        return False
+    return True
 
 
 def settings(train: TrainConfig) -> dict[str, Any]:
