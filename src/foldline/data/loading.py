@@ -201,8 +201,10 @@ def load_table(
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, data)
-    if starts or (labelled and not data.labels):
+    if starts:
         wanted |= target_labels.wanted(data)
+    elif labelled and not data.labels:
+        wanted |= target_labels.of_training(data)
     naming = submission_ids.wanted(path, data, labelled)
     frame = readers.read(path, naming | wanted)
     if labelled and data.labels:
@@ -210,8 +212,10 @@ def load_table(
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
-    frame = frame.with_columns(as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
-    table_checks.values(path, frame.drop(data.target, strict=False), data, numbers)
+    frame = frame.with_columns(
+        as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
+    )
+    table_checks.values(path, frame.drop(*data.target, *data.auxiliary_columns, strict=False), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
     frame, lengths, file_rows = _by_series(frame, data.key)
