@@ -181,3 +181,24 @@ def test_a_group_is_constant_inside_a_series(tmp_path: Path) -> None:
 def test_the_page_names_the_metrics_of_each_kind(kind: str) -> None:
     (row,) = re.findall(rf"^\| {kind} \|.*\| ([a-z0-9_, ]+) \|$", PAGE.read_text(), re.M)
     assert row.split(", ") == metrics.names_for(kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+def test_labels_stored_as_floats_are_missing_where_they_are_nan(kind: str, tmp_path: Path) -> None:
+    """So pandas writes whole numbers of which some are missing; NaN must not become a class."""
+    target = ("y", "z") if kind == "multilabel" else ("y",)
+    data, stored = config(kind, target, metric="f1"), tmp_path / "train.parquet"
+    floats = {name: [1.0, 1.0, float("nan"), 0.0] for name in target}
+    pl.DataFrame({**ROWS, **floats}).write_parquet(stored)
+    table = loading.load_table(stored, data, labelled=True)
+    assert table.classes == ((0, 1) if kind == "multiclass" else ()) and table.scored.tolist() == [True, False, True]
+    pl.DataFrame({**ROWS, **floats, "y": [1.0, 1.0, float("inf"), 0.0]}).write_parquet(stored)
+    with pytest.raises(UserError, match="'y' must hold labels, but holds inf"):
+        loading.load_table(stored, data, labelled=True)
+
+
+def test_a_file_of_labels_names_a_series_in_each_row(tmp_path: Path) -> None:
+    pl.DataFrame({"s": ["1", None, "odd"], "y": [0, 1, 1]}).write_csv(tmp_path / "given.csv")
+    pl.DataFrame(ROWS).write_csv(tmp_path / "train.csv")
+    with pytest.raises(UserError, match="must name a series in each row, but 's' is empty in row 2"):
+        loading.load_table(tmp_path / "train.csv", config("multiclass", labels="given"), labelled=True)

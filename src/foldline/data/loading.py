@@ -206,7 +206,7 @@ def load_table(
     elif labelled and not data.labels:
         wanted |= target_labels.of_training(data)
     naming = submission_ids.wanted(path, data, labelled)
-    frame = readers.read(path, naming | wanted)
+    frame = target_labels.read(path, naming | wanted, data)
     if labelled and data.labels:
         frame = target_labels.joined(frame, path, data)
     frame = frame.with_columns(
@@ -252,7 +252,7 @@ def classes(data: DataConfig) -> tuple[object, ...]:
     if data.classes:
         return tuple(identity.normal(pl.Series(data.classes)).to_list())
     path = readers.locate(source_folder(data), data.labels or "train")
-    return Task.of(data, readers.read(path, target_labels.wanted(data)), path).classes
+    return Task.of(data, target_labels.read(path, target_labels.wanted(data), data), path).classes
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:

@@ -240,8 +240,15 @@ def _columns(
     data = task.data
     if template.text:
         return [template.constant(name) for name in names]
-    if sample is None or data.kind != "multiclass" or data.target[0] in sample:
+    if sample is None or data.kind != "multiclass" or tuple(names) == data.target:
         return names
+    if data.target[0] in sample:
+        if set(names) <= set(sample):
+            return names
+        raise UserError(
+            f"{path} has the column {data.target[0]!r}, for labels, but {data.metric} scores probabilities, a "
+            "column for each class: name the metric that the competition has, or take the sample that belongs to it."
+        )
     return [_column_of(name, sample, data.id, path) for name in names]
 
 

@@ -152,7 +152,7 @@ class Task:
             shown = ", ".join(f"{value:g}" for value in values[row])
             raise UserError(
                 f"{path}, row {row + 1} ({self.data.id} {frame[self.data.id][row]}): shares of a distribution must not "
-                f"be below 0, nor all 0, but are {shown}; {int(bad.sum())} such rows."
+                f"be below 0, nor all 0, but are {shown}; {int(bad.sum())} such row{'s' if bad.sum() > 1 else ''}."
             )
         return np.asarray(values / sums)
 

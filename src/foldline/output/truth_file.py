@@ -44,7 +44,7 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
     usage = {USAGE: pl.String()} if USAGE in there else {}
     wanted = wanted | statics | numbers | usage | target_labels.wanted(data)
     wanted |= {} if data.id_template else {data.id: None}
-    frame = _with_ids(data, path, readers.read(path, wanted))
+    frame = _with_ids(data, path, target_labels.read(path, wanted, data))
     frame = frame.with_columns(static_levels.typed(frame[name], None, path) for name in statics)
     frame = frame.with_columns(loading.as_read(frame[name]) for name in more)
     if STEP in data.naming:
