@@ -247,7 +247,7 @@ def _columns(
             return names
         raise UserError(
             f"{path} has the column {data.target[0]!r}, for labels, but {data.metric} scores probabilities, a "
-            "column for each class: name the metric that the competition has, or take the sample that belongs to it."
+            "column for each class: name the competition's own metric, or take the sample that belongs to this one."
         )
     return [_column_of(name, sample, data.id, path) for name in names]
 
