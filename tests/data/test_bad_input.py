@@ -306,7 +306,7 @@ BAD_OVERRIDES = {
     "folds.k=1": "k must be at least 2",
     "folds.k=13": "folds.k = 13 must not exceed the number of series",
     "folds.k=7": "needs a stratum of at least k = 7 series, but the largest has 6",
-    'folds.strata=["power"]': "folds.strata must name static columns, but has 'power'",
+    'folds.strata=["power"]': "folds.strata must name static columns or targets, but has 'power'",
     "folds.kind=random": "folds.kind must be one of 'group', 'stratified-group'",
     "data.metric=maee": "unknown metric 'maee'. Did you mean 'mae'?",
     "data.target=[]": "target and inputs must each name at least one column",
