@@ -102,6 +102,10 @@ class LightGBM:
         The leaves of l1 and quantile depend on the size of weights, even of equal ones.
         """
         weights = np.ones(len(label)) if weight is None else np.asarray(weight, dtype=np.float64)
+        if self.config.objective == "rmspe":
+            if not label.all():
+                raise ValueError("objective = 'rmspe' needs targets other than 0.")
+            weights = weights / np.square(label)
         if not (len(weights) == len(label) and np.isfinite(weights).all() and (weights > 0).all()):
             raise ValueError(f"weight must hold a finite number above 0 for each of the {len(label)} rows.")
         if self.config.balanced or self.config.class_weights:
@@ -128,6 +132,7 @@ class LightGBM:
         """Return LightGBM's parameters, without what is not one of them."""
         table, ours = asdict(self.config), ("rounds", "balanced", "class_weights")
         params: dict[str, Any] = {k: value for k, value in table.items() if k not in ours and value is not None}
+        params |= {"objective": "l2"} if self.config.objective == "rmspe" else {}
         params |= {"bagging_freq": 1, "seed": seed, "num_threads": threads, "verbosity": -1}
         # both are needed for the same bits: the layout of histograms would else be chosen by a timing
         return params | {"deterministic": True, "force_row_wise": True}

@@ -8,7 +8,8 @@
     distribution                          cross_entropy: a booster a class, on shares, which it takes as they are
     ordinal                               l1, l2, huber, fair, quantile on ranks
 
-What cross_entropy's boosters predict is divided by its sum over the classes.
+What cross_entropy's boosters predict is divided by its sum over the classes. rmspe is not LightGBM's own: it is l2 with
+rows weighed by 1 / y^2, so that errors count by their share of the truth.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Objective = Literal[
     "fair",
     "quantile",
     "mape",
+    "rmspe",
     "poisson",
     "gamma",
     "tweedie",
@@ -35,7 +37,7 @@ Objective = Literal[
 ]
 OF_ANY_NUMBERS = ("l1", "l2", "huber", "fair", "quantile")
 SERVES: dict[Kind, tuple[str, ...]] = {
-    "regression": (*OF_ANY_NUMBERS, "mape", "poisson", "gamma", "tweedie"),
+    "regression": (*OF_ANY_NUMBERS, "mape", "rmspe", "poisson", "gamma", "tweedie"),
     "binary": ("binary",),
     "multilabel": ("binary",),
     "multiclass": ("multiclass", "cross_entropy"),

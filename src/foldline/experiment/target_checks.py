@@ -14,7 +14,7 @@ from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
 from foldline.experiment import chance, watch_checks
 from foldline.experiment.config import Config
-from foldline.models.heads import NONNEGATIVE
+from foldline.models.heads import NONNEGATIVE, joint
 
 
 def check(config: Config, table: Table, train: Store, made: Folds, terminal: Terminal) -> None:
@@ -35,21 +35,29 @@ def check(config: Config, table: Table, train: Store, made: Folds, terminal: Ter
 
 
 def refuse_negative(config: Config, train: Store) -> None:
-    """Refuse targets below 0 under a head that learns the logarithm of a mean.
+    """Refuse targets below 0, auxiliary ones too, under a head that learns the logarithm of a mean.
 
     Raises:
         UserError
     """
     y = np.asarray(train.y[train.scored])
+    own, beside = dict(zip(train.task.columns, y.min(axis=0).tolist(), strict=True)), train.auxiliary_columns
     for model in config.models:
-        head = model.params.get("head", {})  # the linear model of a rocket is a name alone
-        kind = head.get("kind", "") if isinstance(head, dict) else ""
-        if kind in NONNEGATIVE and y.min() < 0:
-            name = train.task.columns[int(y.min(axis=0).argmin())]
-            raise UserError(
-                f"model {model.label!r}: the head {kind!r} needs targets that are not below 0, but {name!r} goes down "
-                f"to {y.min():g}. Choose another head, such as 'l1' or 'l2'."
-            )
+        table = model.params.get("head", {})  # the linear model of a rocket is a name alone
+        head, entries = joint.split_table(table) if isinstance(table, dict) else ({}, [])
+        learned = [(head.get("kind", ""), name, low) for name, low in own.items()]
+        learned += [(each["kind"], each["target"], _lowest(beside[each["target"]])) for each in entries]
+        for kind, name, low in sorted(learned, key=lambda each: each[2]):
+            if kind in NONNEGATIVE and low < 0:
+                raise UserError(
+                    f"model {model.label!r}: the head {kind!r} needs targets that are not below 0, but {name!r} goes "
+                    f"down to {low:g}. Choose another head, such as 'l1' or 'l2'."
+                )
+
+
+def _lowest(values: np.ndarray) -> float:
+    """Return the smallest known one of some values; infinite where none is known."""
+    return float(np.where(np.isnan(values), np.inf, values).min())
 
 
 def rare_classes(table: Table, made: Folds) -> list[str]:

@@ -69,6 +69,7 @@ def shuffle(batch: Batch, share: float, distance: int) -> Batch:
         weight=batch.weight.gather(1, order),
         scored=batch.scored.gather(1, order),
         known=None if batch.known is None else batch.known.gather(1, wide.expand_as(batch.known)),
+        auxiliary=None if batch.auxiliary is None else batch.auxiliary.gather(1, wide.expand_as(batch.auxiliary)),
     )
 
 
@@ -97,5 +98,8 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
         share_of = weight.view(-1, *[1] * (value.dim() - 1))
         return share_of * value + (1 - share_of) * value[other]
 
+    if batch.auxiliary is not None:  # NaN, not known, stays where both are mixed, and only there
+        mixture = torch.where(mixed[:, None, None], mix(batch.auxiliary), batch.auxiliary)
+        batch = replace(batch, auxiliary=mixture)
     batch = replace(batch, x=mix(batch.x), static=mix(static), y=mix(batch.y))
     return replace(batch, mask=mask, weight=counts, scored=scored, known=known)

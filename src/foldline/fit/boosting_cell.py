@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +47,19 @@ class BoostingCell:
             UserError: LightGBM refuses its parameters, or these rows.
         """
         rounds, threads = self.model.config.rounds, self.train.threads
+        kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
         learned = self.transform.view(data)
-        kept, held = inner_split([labelled_series(learned, series)], watched_share(self.train), seed)
-        x, y = labelled(kept[0])  # (m, I), (m, K)
+        x, y = labelled(replace(self.transform.labelled(kept[0]), store=learned))  # (m, I), (m, K)
         weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            seen, answers = labelled(held[0])[0], _counted(held[0])
+            answers = _counted(held[0])
             metric, score = _watching(self.metric, held[0], self.model.config.objective == "multiclass")
             stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
             watched = Watched(
-                x=seen,
-                y=np.asarray(data.y[answers]),
+                x=inputs(learned, answers),
+                y=held[0].y[held[0].weight > 0],
                 stop=stop,
                 score=score,
                 higher_is_better=metric.higher_is_better,

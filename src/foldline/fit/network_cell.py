@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
 from foldline.data.store import Store, unpad
 from foldline.fit import out_of_memory
-from foldline.fit.device_dataset import Batch, DeviceDataset, kept_steps, place
+from foldline.fit.device_dataset import Block, kept_steps, place
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
+from foldline.fit.padded_lengths import chosen_lengths
 from foldline.fit.precision import autocast
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
@@ -34,6 +36,8 @@ from foldline.fit.trainer import Emit, train
 from foldline.fit.training_state import State
 from foldline.fit.watched_score import watch
 from foldline.models.contract import Targets
+from foldline.models.heads import joint
+from foldline.models.heads.joint import JointHead
 from foldline.models.ops import covariates
 
 
@@ -58,7 +62,7 @@ class NetworkCell:
         self.name, self.params, self.train, self.scaler, self.metric = name, params, train, scaler, metric
         self.transform = transform
         self.network: nn.Module | None = None
-        self.steps = 0  # T it was fitted on, after cropping
+        self.lengths: tuple[int, ...] = ()  # that its series were padded to, ascending; longer ones are cropped
 
     def fit(
         self, labelled_sets: Sequence[LabelledSeries], seed: int, emit: Emit, folder: Path, start: Path | None = None
@@ -77,15 +81,14 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        # Of all sets, those kept out of training included: T must not depend on which series are watched.
-        self.steps = max(kept_steps(config.margin, labelled.store) for labelled in labelled_sets)
-        fold = place([self.transform.labelled(part) for part in kept], self.scaler, self.steps, device)
+        self.lengths = _lengths(labelled_sets, config.margin)
+        fold = place([self.transform.labelled(part) for part in kept], self.scaler, self.lengths, device)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            watched = watch(held[0], self.scaler, self.transform, self.metric, self.steps, device)
+            watched = watch(held[0], self.scaler, self.transform, self.metric, self.lengths, device)
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
-        network = self._build(labelled_sets[0].store)
+        network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
         if start is not None:
             network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
         state = State(network, config, device)
@@ -97,7 +100,7 @@ class NetworkCell:
             yield from with_settings(train(state, config, seed, fold, watched, emit, folder), config, device)
         except Diverged as error:
             raise UserError(error.message(self.name, kept)) from error
-        self.network = state.final
+        self.network = without_heads_beside(state.final)
 
     @torch.no_grad()
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -113,53 +116,57 @@ class NetworkCell:
         device = torch.device(self.train.device_used)
         use_settings(self.train, device)
         self.network.to(device).eval()
-        # T as in training, so that predictions do not depend on the longest series of a file; longer only where a
-        # later step is scored.
-        steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.longest)
-        fold = place([self.transform.labelled(unlabelled_series(data, series))], self.scaler, steps, device)
-        spreads: list[Tensor] = []
-
-        def predicted(index: Tensor) -> Tensor:
-            raw, batch = self._raw(fold, index)
-            head: Any = self.network.head  # type: ignore[union-attr]
-            value: Tensor = head.predict(raw, batch.scored).cpu()
-            spread = head.spread(raw)
-            spreads.extend([] if spread is None else [spread.cpu()])
-            return value
-
-        # 4 batches at once: without gradients a pass takes a fraction of the memory
-        values = list(out_of_memory.in_parts(predicted, len(series), 4 * self.train.batch, device))
-        counts, answers, scaler = data.answers_of_series[series], data.answers(series), self.scaler
-        value = _answers(values, counts) * scaler.y_scale + scaler.y_center
+        fold = place(
+            [self.transform.labelled(unlabelled_series(data, series))], self.scaler, self._lengths_for(data), device
+        )
+        blocks = np.repeat(fold.block_of, data.answers_of_series[series])  # of each answer
+        found: np.ndarray | None = None
+        for number, block in enumerate(fold.blocks):
+            # 4 batches at once: without gradients a pass takes a fraction of the memory
+            passes = out_of_memory.in_parts(partial(self._pass, block), len(block), 4 * self.train.batch, device)
+            values = _answers(torch.cat(list(passes)), data.answers_of_series[series[block.places]])
+            found = np.empty((len(blocks), values.shape[1])) if found is None else found
+            found[blocks == number] = values
+        assert found is not None, "there are series"
+        scale, count, answers = self.scaler.y_scale, data.targets, data.answers(series)
+        value = found[:, :count] * scale + self.scaler.y_center
         own = self.transform.inverse(value, data, answers)
-        if not spreads:
+        if found.shape[1] == count:
             return own, None
-        return own, self.transform.spread(value, _answers(spreads, counts) * scaler.y_scale, data, answers)
+        return own, self.transform.spread(value, found[:, count:] * scale, data, answers)
 
-    def _raw(self, fold: DeviceDataset, index: Tensor) -> tuple[Tensor, Batch]:
+    def _lengths_for(self, data: Store) -> tuple[int, ...]:
+        """Return the lengths of training, so that predictions do not depend on a file's other series.
+
+        There is a longer one only where a later step is scored.
+        """
+        needed = kept_steps(self.train.margin, data)
+        return self.lengths if needed <= self.lengths[-1] else (*self.lengths, needed)
+
+    def _pass(self, block: Block, index: Tensor) -> Tensor:
+        """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
         assert self.network is not None
-        batch = fold.batch(index)
-        with autocast(self.train.precision, fold.x.device):
+        batch, head = block.batch(index), self.network.head
+        with autocast(self.train.precision, index.device):
             hidden = self.network(batch.x, batch.static, batch.mask)
-        return self.network.head(hidden.float(), batch.mask), batch  # type: ignore[operator]
+        raw = head(hidden.float(), batch.mask)  # type: ignore[operator]
+        value, spread = head.predict(raw, batch.scored), head.spread(raw)  # type: ignore[union-attr, operator]
+        return torch.cat([value] if spread is None else [value, spread], dim=-1).cpu()
 
     def save(self, folder: Path) -> None:
-        """Write weights.safetensors; its metadata holds `steps`."""
+        """Write weights.safetensors; its metadata holds the lengths that series are padded to."""
         assert self.network is not None, "fit or load first"
         tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with files.atomic(folder / "weights.safetensors") as stream:
-            stream.write(safetensors.torch.save(tensors, metadata={"steps": str(self.steps)}))
+            stream.write(safetensors.torch.save(tensors, metadata={"steps": " ".join(map(str, self.lengths))}))
 
     def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote. data: any series with the same features."""
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
-            self.steps = int(stored.metadata()["steps"])
+            self.lengths = tuple(map(int, stored.metadata()["steps"].split()))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
-        self.network = self._build(data)
+        self.network = network_of(self.name, without_beside(self.params), data, self.scaler)
         self.network.load_state_dict(tensors)
-
-    def _build(self, data: Store) -> nn.Module:
-        return network_of(self.name, self.params, data, self.scaler)
 
 
 def with_known_start(targets: Targets, store: Store) -> Targets:
@@ -192,6 +199,23 @@ def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, .
         network: nn.Module = part.make(part.config(**params), features, levels, targets)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
+    if without_beside(params) != params and not isinstance(network.head, JointHead):
+        raise UserError(
+            f"model {name}: its head has a form of its own, which takes no head beside it: leave out beside."
+        )
+    return network
+
+
+def without_beside(params: dict[str, Any]) -> dict[str, Any]:
+    """Return a network's table without heads on auxiliary targets: as it predicts."""
+    head = params.get("head")
+    return {**params, "head": joint.split_table(head)[0]} if isinstance(head, dict) else params
+
+
+def without_heads_beside(network: nn.Module) -> nn.Module:
+    """Drop, in place, a trained network's heads on auxiliary targets: nothing that predicts needs them."""
+    if isinstance(network.head, JointHead):
+        network.head = network.head.main
     return network
 
 
@@ -238,12 +262,21 @@ def inner_split(
     return [first.subset(~inside[units]), *labelled_sets[1:]], [first.subset(inside[units])]
 
 
-def _answers(parts: list[Tensor], counts: np.ndarray) -> np.ndarray:
-    """Join (b, T, K) of batches to (a, K) float64, the last kept step repeated over the cropped ones of each series.
+def _lengths(labelled_sets: Sequence[LabelledSeries], margin: int) -> tuple[int, ...]:
+    """Choose the lengths that series are padded to.
+
+    Of whole stores: they must not depend on which series are watched, and those held out are predicted with them, too.
+    """
+    most = max(kept_steps(margin, part.store) for part in labelled_sets)
+    return chosen_lengths(np.minimum(np.concatenate([part.store.lengths for part in labelled_sets]), most))
+
+
+def _answers(values: Tensor, counts: np.ndarray) -> np.ndarray:
+    """Flatten (n, T, C) to (a, C) float64, the last kept step repeated over the cropped ones of each series.
 
     counts: (n,) answers of each series.
     """
-    kept = torch.cat(parts).numpy().astype(np.float64)
+    kept = values.numpy().astype(np.float64)
     last, longest = kept.shape[1], int(counts.max())
     if longest > last:
         kept = np.pad(kept, ((0, 0), (0, longest - last), (0, 0)), mode="edge")
