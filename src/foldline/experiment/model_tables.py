@@ -106,16 +106,17 @@ def _with_loss_of_metric(built: Any, table: dict[str, Any], data: DataConfig, wh
     """
     chosen = metric(*data.metric_choice(0))
     if "objective" not in table and getattr(built, "objective", "") == "l1":
-        return replace(built, objective=chosen.trained_by_objective(data.kind))
+        return replace(built, **chosen.objective_table(data.kind))
     own = getattr(built, "head", None) if built.kind == "network" else None
     if own is None or "head" in table:
         return built
     default = HEADS[own["kind"]].make
     fits = data.kind in default.kinds and data.level in default.target_levels  # type: ignore[attr-defined]
-    if own["kind"] != "l1" and fits:
+    wanted = chosen.head_table(data.kind)
+    if own["kind"] not in ("l1", wanted["kind"]) and fits:
         return built
     numbers = data.kind == "regression" and data.level == "step"  # others have no auxiliary targets
-    head = {**(own if numbers else {}), "kind": chosen.trained_by_head(data.kind)}
+    head = {**(own if numbers else {}), **wanted}
     if head["kind"] not in built.parts["head"]:
         raise UserError(
             f"{where}: {table['name']} predicts numbers only, by the head {own['kind']!r}, but the target is "
