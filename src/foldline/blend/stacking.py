@@ -88,7 +88,7 @@ def boosted(rows: BlendRows, config: BlendConfig) -> BoostedStack:
 
     mean = rows.predictions.mean(axis=0)
     params: dict[str, Any] = {
-        **rows.metric.objective_table("regression"),
+        "objective": rows.metric.trained_by,
         "num_leaves": 15,
         "learning_rate": 0.1,
         "min_data_in_leaf": max(20, len(rows.y) // 200),  # at least half a percent of the rows: leaves are no noise

@@ -40,7 +40,6 @@ from foldline.data.metrics.resampling import Draw
 CALL, LOSS_CALL = 3000, 100  # answers that take as long to score as a call: of scikit-learn's functions, of a loss
 Needs = Literal["values", "probabilities", "labels", "ranks"]  # ranks: only the order of predictions counts
 
-QUANTILE = "quantile"  # the head, and LightGBM's objective, that have a level
 HEADS: dict[str, str] = {
     "binary": "bce",
     "multilabel": "bce",
@@ -214,13 +213,3 @@ class Metric:
     def trained_by_objective(self, kind: Kind) -> str:
         """Return LightGBM's objective for targets of this kind, unless the model names one."""
         return OBJECTIVES.get(kind, self.trained_by)
-
-    def head_table(self, kind: Kind) -> dict[str, Any]:
-        """Return the table of that head: its kind, and of a quantile its level, which is predicted."""
-        name, level = self.trained_by_head(kind), self.options.level
-        return {"kind": name} | ({"levels": [level], "predict": level} if name == QUANTILE else {})
-
-    def objective_table(self, kind: Kind) -> dict[str, Any]:
-        """Return LightGBM's parameters of that objective: its name, and of a quantile its level."""
-        name = self.trained_by_objective(kind)
-        return {"objective": name} | ({"alpha": self.options.level} if name == QUANTILE else {})

@@ -15,8 +15,6 @@ from foldline.data.metrics import averages, losses
 from foldline.data.metrics.contract import Metric
 from foldline.data.metrics.options import Answers, Array, Compute, Kind, Loss, MetricOptions, NotScorable
 
-MEDIAN = 0.5  # the quantile whose pinball loss is half the absolute error
-
 
 def _root(mean: float) -> float:
     return float(np.sqrt(mean))
@@ -64,8 +62,7 @@ def smape(options: MetricOptions, answers: Answers) -> Metric:
 
 def pinball(options: MetricOptions, answers: Answers) -> Metric:
     """Mean loss of a quantile (Koenker and Bassett 1978, Econometrica 46); options.level says which."""
-    learned = "l1" if options.level == MEDIAN else "quantile"
-    return Metric(functools.partial(_pinball, level=options.level), float, learned, takes=("level",))
+    return Metric(functools.partial(_pinball, level=options.level), float, "l1", takes=("level",))
 
 
 def medae(options: MetricOptions, answers: Answers) -> Metric:
