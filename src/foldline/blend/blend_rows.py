@@ -28,6 +28,7 @@ class BlendRows:
     kind: str = "regression"  # of the target
     spread: np.ndarray | None = None  # (M, R, K) expected absolute error, where every member's head predicts it
     weight: np.ndarray | None = None  # (R,) how much a row counts, where the metric has weights; None: all alike
+    by: np.ndarray | None = None  # (R,) int64 code of the static value that has thresholds of its own (decisions.py)
     groups: np.ndarray | None = None  # (R,) what the metric needs to know of a row besides: its group, or its number
 
     def where(self, chosen: np.ndarray) -> BlendRows:
@@ -41,6 +42,7 @@ class BlendRows:
             spread=None if self.spread is None else self.spread[:, chosen],
             weight=None if self.weight is None else self.weight[chosen],
             groups=None if self.groups is None else self.groups[chosen],
+            by=None if self.by is None else self.by[chosen],
         )
 
     def select_members(self, members: Sequence[int]) -> BlendRows:

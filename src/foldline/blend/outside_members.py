@@ -2,9 +2,12 @@
 
     [[blend.outside]]                      or   ./run.sh blend sample --outside friend=oof.csv,test.csv
     name = "friend"
-    oof = "friend/oof.csv"                 # row id and target columns, one row for each training row
+    oof = "friend/oof.csv"                 # id and target columns, one row for each training row (or series)
     test = "friend/test.parquet"           # the same for each test row
     fold = "fold"                          # a column of oof: which fold held the row out; may be left out
+
+Of several classes there is a column for each, named by its label, with its probability; of binary and of ordinal
+targets one by the name of the target, with the probability of the second class, or the expected rank.
 
 Predictions that pass are copied to runs/outside, under the hash of their values: `infer` and `report` read the copies.
 """
@@ -26,7 +29,10 @@ from foldline.core.errors import UserError
 from foldline.data import identity, readers
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
+from foldline.data.metrics.losses import SLACK
+from foldline.data.metrics.options import CLASSES
 from foldline.data.table import Table
+from foldline.data.task import SHARES
 
 
 def load_all(
@@ -54,7 +60,7 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
     if config.fold:
         _check_folds(train_rows[config.fold], train, folds, Path(config.oof))
     test_rows = _read(Path(config.test), test, where)
-    values = [frame.select(competition.data.target).to_numpy() for frame in (train_rows, test_rows)]
+    values = [frame.select(train.task.columns).to_numpy() for frame in (train_rows, test_rows)]
     source = files.digest_arrays(*values)
     folder = files.runs() / "outside" / f"{source}-{test.fingerprint}"
     mark = folder / artefacts.CHECKSUMS
@@ -81,11 +87,11 @@ def parse(text: str, where: str) -> OutsideConfig:
 
 def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
     """Read the targets (and folds) of a file, in the order of the table's rows. where: the member, for messages."""
-    data, ids = table.data, table.frame[table.data.id]
+    data, ids, columns = table.data, table.answers[table.data.id], table.task.columns
     path = path.expanduser()
     if not path.exists():
         raise UserError(f"{where}: {path} does not exist. Give the path from where you are, or an absolute one.")
-    wanted: readers.Wanted = {data.id: None, **dict.fromkeys(data.target, pl.Float64())}
+    wanted: readers.Wanted = {data.id: None, **dict.fromkeys(columns, pl.Float64())}
     frame = readers.read(path, wanted | ({fold: None} if fold else {}))
     difference = identity.difference(frame[data.id], ids)
     if difference:
@@ -93,7 +99,7 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
             f"{path} ({where}) must have each row of {table.path} once, but has {frame.height} rows against "
             f"{len(ids)}: it {difference}. Write one prediction for every row, scored or not."
         )
-    for name in data.target:
+    for name in columns:
         bad = ~frame[name].is_finite().fill_null(False)
         if bad.any():
             row = frame[data.id][int(bad.arg_true()[0])]
@@ -101,13 +107,29 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
                 f"{path} ({where}): {name!r} must be a finite number in every row, but is not in {int(bad.sum())} "
                 f"(first: {data.id} {row})."
             )
+    _refuse_no_probabilities(frame.select(columns).to_numpy(), table, f"{path} ({where})")
     return frame[identity.places(ids, frame[data.id])]
+
+
+def _refuse_no_probabilities(values: np.ndarray, table: Table, where: str) -> None:
+    """Refuse predictions of classes that are no probabilities, or no shares of sum one. values: (A, K)."""
+    kind, columns = table.data.kind, ", ".join(table.task.columns)
+    if kind in CLASSES and ((values < 0) | (values > 1)).any():
+        raise UserError(
+            f"{where}: {columns} must be probabilities, as the target is {kind}, but reach from {values.min():g} to "
+            f"{values.max():g}. Write the probability of each."
+        )
+    if kind in SHARES and np.abs(values.sum(axis=1) - 1).max() > SLACK:
+        raise UserError(
+            f"{where}: {columns} must sum to one in each row, but one sums to {values.sum(axis=1).max():g}. Divide "
+            "each row by its sum."
+        )
 
 
 def _check_folds(theirs: pl.Series, table: Table, folds: Folds, path: Path) -> None:
     """Refuse predictions that were held out by other folds; the folds' names may differ from ours."""
-    ours = np.repeat(folds.assignment, table.lengths)
-    rows = pl.DataFrame({"key": table.frame[table.data.key], "ours": ours, "theirs": theirs.cast(pl.String)})
+    ours = np.repeat(folds.assignment, table.answers_of_series)
+    rows = pl.DataFrame({"key": table.answers[table.data.key], "ours": ours, "theirs": theirs.cast(pl.String)})
     pairs = rows.unique(["ours", "theirs"], keep="first", maintain_order=True)
     # one fold of ours in two of theirs, or the reverse: not the same partition
     split = pairs.filter(pl.col("ours").is_duplicated() | pl.col("theirs").is_duplicated())

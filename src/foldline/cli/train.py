@@ -13,7 +13,6 @@ import numpy as np
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.durations import duration
-from foldline.data.target_range import TargetRange
 from foldline.experiment import config as configs
 from foldline.experiment import preparation, scoring, stored_experiment
 from foldline.experiment.preparation import PreparedExperiment, short_path
@@ -45,7 +44,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         table = prepared.competition.train
         result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0], table)
         used = (result.blend, result.grids, config.post, prepared.members)
-        predictions = scoring.predict(*used, prepared.test, exact[1], result.decisions)
+        predictions = scoring.predict(*used, prepared.test, exact[1], result.decisions, result.tidied)
     _record(folder, prepared, result)
     report_data = _report_data(prepared, result, exact, Provenance.here(arguments.command_line, seconds))
     changed = any(stages) or not (folder / "report.html").exists()
@@ -91,9 +90,9 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 def _record(folder: Path, prepared: PreparedExperiment, result: Result) -> None:
     parts, competition = [ConfigPlan(prepared.config, prepared.plan)], prepared.competition
-    classes, expected = competition.train.classes, TargetRange.of(result.rows.y)
+    levels, classes = competition.levels, competition.train.classes
     stored_experiment.write(
-        folder, prepared.config, parts, prepared.outside_members, result, competition.levels, classes, expected
+        folder, prepared.config, parts, prepared.outside_members, result, levels, classes, result.expected
     )
 
 
@@ -118,9 +117,8 @@ def _publish(folder: Path, prepared: PreparedExperiment, result: Result, predict
     tested, test = competition.test, prepared.test.fingerprint
     table = submission.build(tested, predictions, competition.sample)
     origin = stored_experiment.origin(config, prepared.plan, folder, test, result.score)
-    expected = TargetRange.of(result.rows.y)
     draft, check_range = folder / "submission.csv", config.post.check_range
-    return submission.publish(tested, origin, draft, table, competition.sample, expected, check_range)
+    return submission.publish(tested, origin, draft, table, competition.sample, result.expected, check_range)
 
 
 def _dry_run(prepared: PreparedExperiment, stages: list[list[Job]], terminal: Terminal) -> None:

@@ -7,16 +7,26 @@ changed at no cost. Every reported score is nested: what is fitted for a fold's 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from foldline import blend
-from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions, decisions, members, post_processing
+from foldline.blend import (
+    Blend,
+    BlendRows,
+    MethodComparison,
+    NestedPredictions,
+    decisions,
+    members,
+    post_processing,
+    tidying,
+)
 from foldline.blend.decisions import UNDECIDED, Decisions
 from foldline.blend.fitted_blend import method_in_words
 from foldline.blend.members import Member
 from foldline.blend.post_processing import PostConfig
+from foldline.blend.tidying import UNTIDIED, Tidying
 from foldline.data import metrics
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
@@ -25,6 +35,8 @@ from foldline.data.roles import DataConfig
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.target_grid import Grid
+from foldline.data.target_range import TargetRange
+from foldline.data.task import SHARES
 from foldline.experiment import baselines
 from foldline.experiment.config import Config
 from foldline.experiment.runs_index import EXACT_ROWS
@@ -33,10 +45,13 @@ MOST_TARGETS = 6  # that have a column each in the score table
 SUMMARY_OF_TARGETS = ("mean of targets", "best", "worst")  # columns where there are more
 SNAPPED, CLIPPED, MODELS_ALONE = "snapped to the grid", "clipped", "models alone"  # rows of the score table
 BASELINE = "baseline: "  # before the name of one, in the score table
+TIDIED: dict[tidying.Step, str] = {"decimals": "rounded", "renormalise": "divided by the sum"}  # likewise
 DECIDED = {step: f"{step} fitted" for step in decisions.STEPS.values()}  # what is decided by -> row of the score table
 STEP_NAMES = {  # the rows in sentences
     SNAPPED: "grid",
     CLIPPED: "clipping",
+    TIDIED["decimals"]: "rounding",
+    TIDIED["renormalise"]: "renormalising",
     **{row: step for step, row in DECIDED.items()},
     EXACT_ROWS: "exact rows",
 }
@@ -60,7 +75,13 @@ class Result:
     interval: tuple[float, float]  # 95 % of the score, over series; NaN for a single one
     baselines: dict[str, list[float]] = field(default_factory=dict)  # trivial ones -> scores, as `scores` has them
     baselines_by_target: dict[str, list[float]] = field(default_factory=dict)  # the same -> as `by_target` has them
+    tidied: Tidying = UNTIDIED  # what test predictions are rounded to, and whether they are renormalised
     decisions: Decisions = UNDECIDED  # on the labels of test predictions
+
+    @property
+    def expected(self) -> list[TargetRange]:
+        """Return range and digits of each target, (K,), as the gate expects them of a submission."""
+        return TargetRange.of(self.tidied.apply(self.rows.y))
 
     @property
     def score(self) -> float:
@@ -162,6 +183,8 @@ def combine(
     steps |= _post_processed(config, nested, rows, store, exact)
     final = next(reversed(steps.values()))
     trivial = {} if table is None else baselines.predictions(table, rows)
+    grids = _grids_of_all_rows(config, nested, rows)
+    clipped = post_processing.clip(post_processing.snap(nested.values, grids), config.post.clip)
     blended = np.zeros((len(store.scored), final.shape[1]))
     blended[store.scored] = final
     return Result(
@@ -172,12 +195,13 @@ def combine(
         by_target={name: _by_target(values, rows) for name, values in steps.items()},
         targets=tuple(store.task.columns) if _has_targets(rows) else (),
         blend=fitted,
-        grids=_grids_of_all_rows(config, nested, rows),
+        grids=grids,
         rows=rows,
         nested=nested,
         comparison=comparison,
         interval=metrics.score_interval(rows.metric, rows.y, final, rows.series, rows.weight, rows.groups)[:2],
-        decisions=decisions.helpful(rows, post_processing.clip(nested.values, config.post.clip), config.post),
+        tidied=tidying.helpful(rows, clipped, config.post),
+        decisions=_decisions(config, rows, clipped),
         baselines={name: _by_fold(values, rows, folds.k) for name, values in trivial.items()},
         baselines_by_target={name: _by_target(values, rows) for name, values in trivial.items()},
     )
@@ -205,10 +229,22 @@ def blend_rows(
         metric=scored_by,
         weight=weight,
         groups=groups,
+        by=_codes(store, config.data.static.index(by), scored) if (by := config.post.thresholds_by) else None,
         kind=store.task.kind,
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
     )
     return rows, predictions
+
+
+def _codes(store: Store, column: int, answers: np.ndarray) -> np.ndarray:
+    """Return the code of a static column of some answers, (a,) int64. answers: (A,) bool."""
+    return np.asarray(store.static[store.series_of_answer[answers], column])
+
+
+def _decisions(config: Config, rows: BlendRows, clipped: np.ndarray) -> Decisions:
+    """Decisions on test predictions, fitted to all out-of-fold rows; clipped: (R, K), as for grids."""
+    found, by = decisions.helpful(rows, clipped, config.post), config.post.thresholds_by
+    return replace(found, column=config.data.static.index(by)) if found.own else found
 
 
 def _post_processed(
@@ -220,7 +256,14 @@ def _post_processed(
     if not np.array_equal(values, nested.values):
         done[SNAPPED] = values
     if not np.array_equal(post_processing.clip(values, config.post.clip), values):
-        done[CLIPPED] = values = post_processing.clip(values, config.post.clip)
+        values = post_processing.clip(values, config.post.clip)
+        if not (config.post.renormalise and rows.kind in SHARES):  # else they have a score after the next step only
+            done[CLIPPED] = values
+    clipped = values
+    for step in tidying.asked(config.post):
+        tidied = tidying.by_fold(clipped, nested.fitted, rows, config.post, step)
+        if not np.array_equal(tidied, values):
+            done[TIDIED[step]] = values = tidied
     decided = decisions.by_fold(values, nested.fitted, rows, config.post)
     if decided is not values:
         done[DECIDED[decisions.step_of(rows, config.post)]] = values = decided
@@ -284,6 +327,7 @@ def predict(
     store: Store,
     exact: Exact | None,
     decided: Decisions = UNDECIDED,
+    tidied: Tidying = UNTIDIED,
 ) -> np.ndarray:
     """Predict the test table, (A, K): mean over folds and seeds of each member, then blend and post-processing."""
     fitted = fitted.without_zero_weights()
@@ -291,5 +335,7 @@ def predict(
     predictions = np.stack([member.test(store) for member in used])
     spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
     snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
-    done = decided.apply(post_processing.clip(snapped, post.clip))
+    clipped = tidied.apply(post_processing.clip(snapped, post.clip))
+    by = None if decided.column < 0 else _codes(store, decided.column, np.ones(len(clipped), dtype=bool))
+    done = decided.apply(clipped, by)
     return done if exact is None else post_processing.paste(done, exact.values)

@@ -18,6 +18,7 @@ import tomli_w
 from foldline.blend import Blend
 from foldline.blend.decisions import Decisions
 from foldline.blend.members import OUT_OF_FOLD, Member, of_plan, read_outside
+from foldline.blend.tidying import Tidying
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import metrics
@@ -190,6 +191,7 @@ def write(
         "classes": list(classes),
         "blend": result.blend.to_json(),
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
+        "tidied": result.tidied.to_json(),
         "decisions": result.decisions.to_json(),
         "expected": [asdict(target) for target in expected],
         "scores": [[name, _finite(values)] for name, values in result.scores.items()],
@@ -266,6 +268,7 @@ class StoredExperiment:
     classes: tuple[object, ...]  # labels of the target in training, where it has any
     blend: Blend
     grids: list[Grid | None]
+    tidied: Tidying  # what predictions are rounded to, and whether they are renormalised
     decisions: Decisions  # on the labels of predictions
     expected: list[TargetRange]  # (K,) what the gate compares predictions with
     score: float  # out-of-fold
@@ -309,6 +312,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         classes=tuple(value.get("classes", ())),  # an older record has none
         blend=Blend.from_json(value["blend"]),
         grids=[None if grid is None else Grid(**grid) for grid in value["grids"]],
+        tidied=Tidying.from_json(value.get("tidied")),
         decisions=Decisions.from_json(value.get("decisions")),
         expected=[TargetRange(**target) for target in value["expected"]],
         score=value["scores"][-1][1][-1],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foldline.blend import applicability
+from foldline.blend import applicability, decisions, tidying
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
 from foldline.data.folds import Folds
@@ -26,6 +26,8 @@ def check(config: Config, table: Table, train: Store, made: Folds, terminal: Ter
     chosen_file.check(scored_by, np.asarray(train.y[answers]), answers)
     refuse_negative(config, train)
     applicability.check(config.blend, scored_by, train.task.kind, train.targets)
+    tidying.check(config.post, scored_by, train.task.kind, np.asarray(train.y[answers]))
+    decisions.check(config.post, scored_by, config.data)
     for sentence in [*rare_classes(table, made), *folds_without_score(scored_by, train, made)]:
         terminal.warn(sentence)
 
