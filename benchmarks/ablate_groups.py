@@ -21,6 +21,7 @@ from scipy import stats
 
 from foldline.core.console import Terminal
 from foldline.data.metrics import Metric, MetricOptions, metric
+from foldline.data.true_answers import TrueAnswers
 from foldline.evidence.ablation import significance, statistical_power
 from foldline.evidence.ablation.scored_answers import ScoredAnswers
 from foldline.evidence.ablation.statistical_power import DecisionRule, DeltaVariance
@@ -63,7 +64,8 @@ class Lab:
     def answers(self, measure: Metric) -> ScoredAnswers:
         """The truth as a metric takes it."""
         one_hot = (self.label[:, None] == np.arange(self.classes)).astype(np.float64)
-        return ScoredAnswers(measure, one_hot[:, 1:] if self.classes == 2 else one_hot, self.fold, self.group)
+        truth = one_hot[:, 1:] if self.classes == 2 else one_hot
+        return ScoredAnswers(TrueAnswers(metric=measure, y=truth, series=self.group), self.fold)
 
     def side(self, sensor: int, first_seed: int, noise: float) -> Array:
         """(S, A, K) probabilities of one side. sensor: numbers its noise."""

@@ -289,6 +289,17 @@ def test_ranks_of_targets_fitted_on_all_series(rides: Path, monkeypatch: Patch) 
     leak(audits.found("held-out targets", word), "fold 0 seed 0: the target's transform, ")
 
 
+def test_scales_of_auxiliary_targets_fitted_on_all_series(home: Path, monkeypatch: Patch) -> None:
+    made = audits.tables()
+    audits.rides(home, made | {"train": made["train"].with_columns(heat=pl.col("power") * 7)})
+    head = 'model.0.head={kind = "l1", beside = [{target = "heat", kind = "l2"}]}'
+    words = ('data.auxiliary=[{target = ["heat"]}]', head)
+    assert audits.found("held-out targets", *words).verdict == "clean"
+    original = scaler._auxiliary_scales
+    monkeypatch.setattr(scaler, "_auxiliary_scales", lambda data, _: original(data, everything(data)))
+    leak(audits.found("held-out targets", *words), "hybrid fold 0 seed 0: the auxiliary targets' scales, ")
+
+
 def on_a_grid() -> dict[str, pl.DataFrame]:
     """The rides with a speed that is read off in steps of 0.05."""
     made = audits.tables()

@@ -109,6 +109,8 @@ def test_weights_of_each_target_are_recorded_and_applied(home: Path, tmp_path: P
     tiny.run("train", "songs", f"blend.outside=[{', '.join(tables)}]", "blend.per_target=true")
     blended = files.read_json(home / "runs" / "songs" / "latest" / "experiment.json")["blend"]
     weights = dict(zip(blended["labels"], np.transpose(blended["weights"]).tolist(), strict=True))
-    assert blended["rule"] == "weighted by target" and weights["tall"][0] > 0.9 and weights["wide"][1] > 0.9
+    page = (home / "runs" / "songs" / "latest" / "report.html").read_text()
+    assert "Weights of each target" in page and blended["rule"] == "weighted by target"
+    assert weights["tall"][0] > 0.9 and weights["wide"][1] > 0.9
     submitted = tiny.submission(home, "songs")
     assert inferred(home) == submitted

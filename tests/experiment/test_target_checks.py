@@ -161,3 +161,21 @@ def test_a_blend_that_is_not_for_the_metric(
 ) -> None:
     Songs("multiclass").install(home, tmp_path / "songs")
     assert message in refused(home, capsys, override)
+
+
+@pytest.mark.parametrize(("kind", "metric"), [("binary", "auc"), ("multiclass", "auc"), ("ordinal", "qwk")])
+def test_watched_series_on_which_the_metric_is_not_defined(
+    kind: str, metric: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Songs(kind, metric=metric, probabilities=True).install(home, tmp_path / "songs")
+    said = refused(home, capsys, "train.watch.share=0.05", "train.watch.stop=1")
+    assert f"keeps 1 of the series outside fold 0 out of training (seed 0), and they have no {metric} to be" in said
+    tiny.run("train", "songs", "train.watch.share=0.5", "train.watch.stop=1", "--dry-run")
+
+
+def test_trees_of_a_label_that_no_watched_series_has_are_stopped_by_the_log_loss(home: Path, tmp_path: Path) -> None:
+    """Its auc is not defined, though that of the others is, which the networks' series are watched by."""
+    songs = Songs("multilabel", metric="auc")
+    rare = (pl.col("song") == "s1").cast(pl.Int64).alias("trill")
+    changed(songs, home, tmp_path, "train", rare)
+    tiny.run("train", "songs", "data.metric_options={average = 'micro'}", "train.watch.share=0.3", "train.watch.stop=1")

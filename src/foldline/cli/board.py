@@ -47,7 +47,8 @@ def _best(group: Group, several: bool) -> str:
 
 
 def _table(group: Group, terminal: Terminal) -> None:
-    columns = ["experiment", group.metric, "95 % over series", "models alone", "cells", "minutes"]
+    drawn = " or ".join(sorted({line.drawn for line in group.lines}))
+    columns = ["experiment", group.metric, f"95 % over {drawn}", "models alone", "cells", "minutes"]
     columns += ["public", "private", "best baseline", "blend", "its config, unlike the best's"]
     rows = [_row(line) for line in group.lines]
     kept = [n for n in range(len(columns)) if n < 2 or any(row[n] for row in rows)]

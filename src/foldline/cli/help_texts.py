@@ -175,10 +175,10 @@ lists what is damaged: then the exit code is 1. What is damaged counts as not fi
 it again."""
 
 BOARD = """\
-Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series, cells, minutes of
-training, the leaderboard's scores, the blend, and which keys differ from the best config's. Experiments on other
-training data, or scored in another way, stand in tables of their own. * marks the latest of its name, † one of another
-version of foldline.
+Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series (or data.group, where that
+is set), cells, minutes of training, the leaderboard's scores, the blend, and which keys differ from the best config's.
+Experiments on other training data, or scored in another way, stand in tables of their own. * marks the latest of its
+name, † one of another version of foldline.
 
   ./run.sh board                                       all of them
   ./run.sh board sample sample-fast --json             those of two configs, all digits and all differences"""

@@ -22,7 +22,7 @@ from foldline.data import identity, known_start, readers, static_levels, table_c
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
-from foldline.data.task import Task
+from foldline.data.task import WITH_LABELS, Task
 
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
 
@@ -227,16 +227,20 @@ def load_table(
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, data)
-    if starts or (labelled and not data.labels):
+    if starts:
         wanted |= target_labels.wanted(data)
+    elif labelled and not data.labels:
+        wanted |= target_labels.of_training(data)
     frame = readers.read(path, wanted)
     if labelled and data.labels:
         frame = target_labels.joined(frame, path, data)
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
-    frame = frame.with_columns(_as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
-    table_checks.values(path, frame.drop(data.target, strict=False), data, numbers)
+    frame = frame.with_columns(
+        as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
+    )
+    table_checks.values(path, frame.drop(*data.target, *data.auxiliary_columns, strict=False), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
     table = Table(path, data, *_by_series(frame, data.key), classes=classes or ())
@@ -249,13 +253,27 @@ def load_table(
     return table
 
 
-def _as_read(column: pl.Series) -> pl.Series:
+def as_read(column: pl.Series) -> pl.Series:
     """Return texts as numbers where all of them are, as other readers of the file have them."""
     for kind in (pl.Int64, pl.Float64):
         cast = column.cast(kind, strict=False)
         if cast.null_count() == column.null_count():
             return cast
     return column
+
+
+def classes(data: DataConfig) -> tuple[object, ...]:
+    """Return the labels of the target, where it has any: those of data.classes, else those that training files hold.
+
+    Raises:
+        UserError: a training file can't be read, or holds no labels as data.kind wants them.
+    """
+    if data.kind not in WITH_LABELS:
+        return ()
+    if data.classes:
+        return tuple(identity.normal(pl.Series(data.classes)).to_list())
+    path = readers.locate(source_folder(data), data.labels or "train")
+    return Task.of(data, readers.read(path, target_labels.wanted(data)), path).classes
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:

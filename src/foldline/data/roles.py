@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from foldline.core import strict_tables
+from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 
 FOLD = "fold"  # column of a fold file, beside the key
 # Keys that older versions did not have.
-NEWER = ("observed", "level", "kind", "classes", "group", "weight", "metric_columns")
+NEWER = ("observed", "level", "kind", "classes", "group", "weight", "metric_columns", "auxiliary")
 HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
 
 
@@ -52,6 +54,7 @@ class DataConfig:
     # The scale that numbers are learned on (fit/target_transform.py); scores and submissions keep the target's own.
     target_transform: Literal["", "log1p", "standardise", "rank"] = ""
     classes: tuple[str, ...] = ()  # labels in their order: ordinal from low to high, binary the one that is meant last
+    auxiliary: tuple[AuxiliaryTarget, ...] = ()  # further targets of the training table, only learned beside the target
     labels: str = ""  # file (without its ending) with key and target of the training series, where train has no target
     inputs: tuple[str, ...]  # known at every step, of test series too
     static: tuple[str, ...] = ()  # constant inside a series, categorical; "1.1" and "1.10" are two values
@@ -76,6 +79,7 @@ class DataConfig:
         self._check_task()
         names = [self.id] if self.id != self.key else []
         names += [self.key, self.order, *self.target, *self.inputs, *self.static]
+        names += self.auxiliary_columns
         names += [self.group] if self.group and self.group not in self.static else []
         names += [self.weight] if self.weight and self.weight not in self.inputs else []
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -96,17 +100,12 @@ class DataConfig:
             object.__setattr__(self, "id", self.key)
         if self.id == self.key and self.level == "step":
             raise ValueError('id can only be the key with level = "series", where an answer is a series')
-        one, several = ("binary", "multiclass", "ordinal"), ("multilabel", "distribution")
-        if (self.kind in one and len(self.target) > 1) or (self.kind in several and len(self.target) < 2):
-            wanted = "one column" if self.kind in one else "two columns or more"
-            raise ValueError(f"kind = {self.kind!r} needs {wanted} as target, but target is {list(self.target)}")
-        if self.classes and self.kind not in one:
-            raise ValueError(f"classes are labels of one column, but kind is {self.kind!r}: leave them out")
+        check_columns(self.kind, self.target, self.classes)
         if not self.metric:
             if self.kind != "regression":
                 raise ValueError(f"metric must be given for kind = {self.kind!r}")
             object.__setattr__(self, "metric", "mae")
-        if self.answer and self.kind not in one:
+        if self.answer and self.kind not in ONE:
             raise ValueError(f"answer is for one label, but kind is {self.kind!r}: leave it out")
         if self.observed and (self.level != "step" or self.kind != "regression"):
             raise ValueError("observed is for numbers at every step: leave it out")
@@ -164,9 +163,33 @@ class DataConfig:
             )
 
     @property
+    def auxiliary_columns(self) -> tuple[str, ...]:
+        """Columns of all auxiliary targets."""
+        return tuple(name for each in self.auxiliary for name in each.target)
+
+    def of_auxiliary(self, auxiliary: AuxiliaryTarget) -> DataConfig:
+        """Return the roles of a task whose target is an auxiliary one, to read, check and encode it by."""
+        return DataConfig(
+            id=self.id,
+            key=self.key,
+            order=self.order,
+            inputs=self.inputs,
+            level=self.level,
+            target=auxiliary.target,
+            kind=auxiliary.kind,
+            classes=auxiliary.classes,
+            metric="mae",  # never asked
+        )
+
+    @property
     def simulated(self) -> bool:
         """Whether the data are simulated, not read from a folder or zip."""
         return self.source == "simulate"
+
+    @property
+    def units(self) -> str:
+        """Name in the plural what is drawn at random for intervals: whole groups where there are any, else series."""
+        return f"{self.group}s" if self.group else "series"
 
     @property
     def has_metric_file(self) -> bool:
@@ -204,7 +227,7 @@ class DataConfig:
         # Newer keys only where they are used: older cells keep their keys.
         newer = [name for name in NEWER if getattr(self, name) != _DEFAULTS[name]]
         values = {name: getattr(self, name) for name in (*names, *newer)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {name: strict_tables.plain(value) for name, value in values.items()}
 
 
 _DEFAULTS: dict[str, Any] = {entry.name: entry.default for entry in fields(DataConfig)}

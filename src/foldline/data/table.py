@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
+from foldline.core.errors import UserError
 from foldline.data import scored_rows
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
@@ -81,6 +82,22 @@ class Table:
     def y(self) -> np.ndarray:
         """The truth of each answer of a training table, (A, K) float64; NaN where a target is missing."""
         return self.task.encode(self.answers, self.path)
+
+    @cached_property
+    def auxiliary(self) -> tuple[tuple[Task, np.ndarray], ...]:
+        """Auxiliary targets of a training table: task and truth of each, (A, columns) float64; NaN where missing.
+
+        Raises:
+            UserError: a label or a number that its kind does not have.
+        """
+        found = []
+        for each in self.data.auxiliary if self.labelled else ():
+            try:
+                task = Task.of(self.data.of_auxiliary(each), self.frame, self.path)
+                found.append((task, task.encode(self.answers, self.path)))
+            except UserError as error:
+                raise UserError(f"auxiliary target {each.name!r}: {error}") from error
+        return tuple(found)
 
     @cached_property
     def observed(self) -> np.ndarray:

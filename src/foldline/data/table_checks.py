@@ -125,8 +125,18 @@ def targets(table: Table) -> None:
         _refuse_target(table, gaps, "be a finite number" if table.task.is_numeric else "have a value")
     if not labelled.any():
         raise UserError(f"{table.path}: no series has a target at a scored row: there is nothing to learn from.")
+    for task, values in table.auxiliary:
+        if np.isinf(values).any():
+            raise UserError(
+                f"{table.path}: {task.data.target[0]!r} must be a finite number or missing, but is infinite."
+            )
     if table.task.on_series:
-        constant(table, data.target, "is the answer of a series", "Take data.level = 'step', or mend that series.")
+        constant(
+            table,
+            [*data.target, *data.auxiliary_columns],
+            "is the answer of a series",
+            "Take data.level = 'step', or mend that series.",
+        )
 
 
 def _first_answers(table: Table) -> np.ndarray:

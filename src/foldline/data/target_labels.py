@@ -18,8 +18,16 @@ def wanted(data: DataConfig) -> readers.Wanted:
     return dict.fromkeys(data.target, None if labels else pl.Float64())
 
 
+def of_training(data: DataConfig) -> readers.Wanted:
+    """Return the columns of the target and of auxiliary ones, likewise."""
+    found = wanted(data)
+    for each in data.auxiliary:
+        found |= wanted(data.of_auxiliary(each))
+    return found
+
+
 def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
-    """Give each row of a training table the target of its series, from the file data.labels beside it.
+    """Give each row of a training table the targets of its series, from the file data.labels beside it.
 
     A series that the file does not name has no target: it is unlabelled.
 
@@ -27,7 +35,8 @@ def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
         UserError: the file is not there, names a series twice, or one that the table does not have.
     """
     found = readers.locate(path.parent, data.labels)
-    labels = readers.read(found, {data.key: None, **wanted(data)})
+    columns = of_training(data)
+    labels = readers.read(found, {data.key: None, **columns})
     keys = identity.texts(labels[data.key])
     if keys.is_duplicated().any():
         twice = labels[data.key].filter(keys.is_duplicated())[0]
@@ -40,4 +49,4 @@ def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
             f"{min(odd)}). Take both files from one download."
         )
     places = identity.places(rows, labels[data.key])
-    return frame.with_columns(labels[name].gather(places) for name in data.target)
+    return frame.with_columns(labels[name].gather(places) for name in columns)

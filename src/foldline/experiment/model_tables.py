@@ -14,7 +14,7 @@ from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
-from foldline.models.heads import ANY_SCALE, HEADS
+from foldline.models.heads import ANY_SCALE, HEADS, joint
 from foldline.models.systems import lightgbm, rocket
 from foldline.run.cells import ModelConfig
 
@@ -81,7 +81,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
     for part, registry in kind.parts.items():
         value = getattr(built, part)
         if isinstance(value, dict):
-            _check_part(value, registry, f"{where}.{part}")
+            _check_head(value, registry, data, f"{where}.{part}")
             continue
         for number, inner in enumerate(value):
             _check_part(inner, registry, f"{where}.{part}[{number}]")
@@ -142,6 +142,29 @@ def _refuse_loss_in_own_unit(built: Any, data: DataConfig, where: str) -> None:
         )
 
 
+def _check_head(table: dict[str, Any], registry: dict[str, Any], data: DataConfig, where: str) -> None:
+    """Check the table of a head, and those of the heads beside it."""
+    own, entries = joint.split_table(table)
+    _check_part(own, registry, where)
+    names = {each.name: each.kind for each in data.auxiliary}
+    for number, entry in enumerate(strict_tables.convert(tuple[dict[str, Any], ...], entries, f"{where}.beside")):
+        place = f"{where}.beside[{number}]"
+        own_fields, inner = joint.split_entry(entry)
+        target = strict_tables.build(joint.BesideConfig, own_fields, place).target
+        if target not in names:
+            raise UserError(
+                f"{place}: target = {target!r} must be the first column of a [[data.auxiliary]], but these are "
+                f"{', '.join(names) or 'none'}."
+            )
+        _check_part(inner, HEADS, place)
+        fitting = [kind for kind, part in HEADS.items() if names[target] in part.make.kinds]  # type: ignore[attr-defined]
+        if inner["kind"] not in fitting:
+            raise UserError(
+                f"{place}: the {inner['kind']} head does not serve {target!r}, which is {names[target]}: choose "
+                f"{', '.join(fitting)}."
+            )
+
+
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
     """Check the table of a block or a head: its kind, and the kind's keys."""
     kind = strict_tables.convert(str, table.get("kind", ""), f"{where}.kind")
@@ -172,6 +195,10 @@ def _refuse_impossible_training(model: ModelConfig, where: str) -> None:
             )
         return
     first, pretrain = model.train, model.pretrain  # the training that comes first
+    if pretrain is not None and joint.KEY in model.params.get("head", {}):
+        raise UserError(
+            f"{where}: series to pre-train on have no auxiliary targets: leave out pretrain or head.beside."
+        )
     if pretrain is not None:
         first = strict_tables.changed(model.train, pretrain.train, f"{where}.pretrain.train")
     if first.epochs == 0:

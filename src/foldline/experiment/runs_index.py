@@ -88,9 +88,14 @@ class ExperimentRecord:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the last score, over series; NaN for a single one, and in older records."""
+        """Return the 95 % interval of the last score, over `drawn`; NaN for a single one, and in older records."""
         low, high = (math.nan if end is None else float(end) for end in self.value.get("interval", (None, None)))
         return low, high
+
+    @property
+    def drawn(self) -> str:
+        """Name what the interval is over: series, also in older records, or their groups."""
+        return str(self.value.get("interval_over", "series"))
 
     @property
     def blend(self) -> str:

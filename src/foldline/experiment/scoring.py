@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from foldline.blend.fitted_blend import method_in_words
 from foldline.blend.members import Member
 from foldline.blend.post_processing import PostConfig
 from foldline.blend.tidying import UNTIDIED, Tidying
-from foldline.data import metrics
+from foldline.data import true_answers
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.metrics import Metric
@@ -64,6 +65,7 @@ class Result:
     labels: tuple[str, ...]  # (M,)
     member_predictions: np.ndarray  # (M, R, K) out of fold
     blended: np.ndarray  # (R, K) nested out-of-fold blend after post-processing, 0 where not scored: has the score
+    scored: np.ndarray  # (R,) bool, the answers in `rows`
     scores: dict[str, list[float]]  # row of the score table -> its score in each fold, then over all rows
     by_target: dict[str, list[float]]  # the same rows -> (K,) scores over all rows; empty where columns are classes
     targets: tuple[str, ...]  # (K,) names of these
@@ -72,7 +74,6 @@ class Result:
     rows: BlendRows  # what the blend was fitted on
     nested: NestedPredictions  # the blend before post-processing, each fold by weights fitted on the others
     comparison: MethodComparison | None  # of the candidates, where the method is "auto"
-    interval: tuple[float, float]  # 95 % of the score, over series; NaN for a single one
     baselines: dict[str, list[float]] = field(default_factory=dict)  # trivial ones -> scores, as `scores` has them
     baselines_by_target: dict[str, list[float]] = field(default_factory=dict)  # the same -> as `by_target` has them
     tidied: Tidying = UNTIDIED  # what test predictions are rounded to, and whether they are renormalised
@@ -87,6 +88,12 @@ class Result:
     def score(self) -> float:
         """Return the out-of-fold score of what is submitted."""
         return next(reversed(self.scores.values()))[-1]
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Return the ends of the 95 % interval of the score, over series or their groups; NaN for a single one."""
+        found = self.rows.interval(self.blended[self.scored])
+        return found.low, found.high
 
     @property
     def models_alone(self) -> float | None:
@@ -191,19 +198,19 @@ def combine(
         labels=rows.labels,
         member_predictions=predictions,
         blended=blended,
+        scored=store.scored,
         scores={name: _by_fold(values, rows, folds.k) for name, values in steps.items()},
-        by_target={name: _by_target(values, rows) for name, values in steps.items()},
-        targets=tuple(store.task.columns) if _has_targets(rows) else (),
+        by_target={name: rows.by_target(values) for name, values in steps.items()},
+        targets=tuple(store.task.columns) if rows.has_targets else (),
         blend=fitted,
         grids=grids,
         rows=rows,
         nested=nested,
         comparison=comparison,
-        interval=metrics.score_interval(rows.metric, rows.y, final, rows.series, rows.weight, rows.groups)[:2],
         tidied=tidying.helpful(rows, clipped, config.post),
         decisions=_decisions(config, rows, clipped),
         baselines={name: _by_fold(values, rows, folds.k) for name, values in trivial.items()},
-        baselines_by_target={name: _by_target(values, rows) for name, values in trivial.items()},
+        baselines_by_target={name: rows.by_target(values) for name, values in trivial.items()},
     )
 
 
@@ -218,19 +225,13 @@ def blend_rows(
     if "lightgbm" in (config.blend.method_used, *config.blend.candidates):  # no other method uses them
         spreads = [member.spread(store) for member in experiment_members]
     predicted = [values[scored] for values in spreads if values is not None]
-    series, scored_by = store.series_of_answer[scored], metrics.metric(*store.metric_choice(config.data))
-    weight, groups = store.beside(scored_by, np.flatnonzero(scored))
+    answers = true_answers.of_store(store, config.data)
     rows = BlendRows(
+        **vars(answers),
         labels=tuple(member.label for member in experiment_members),
         predictions=predictions[:, scored],
-        y=np.asarray(store.y[scored]),
-        fold=folds.assignment[series],
-        series=series,
-        metric=scored_by,
-        weight=weight,
-        groups=groups,
+        fold=folds.assignment[answers.series],
         by=_codes(store, config.data.static.index(by), scored) if (by := config.post.thresholds_by) else None,
-        kind=store.task.kind,
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
     )
     return rows, predictions
@@ -282,19 +283,6 @@ def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
     """Score in each of the k folds, each of which has scored rows, then over all rows."""
     each = [rows.where(rows.fold == number).score_or_nan(values[rows.fold == number]) for number in range(k)]
     return [*each, rows.score(values)]
-
-
-def _by_target(values: np.ndarray, rows: BlendRows) -> list[float]:
-    """(K,) score of each target over all rows; empty where the columns are not targets of their own."""
-    if not _has_targets(rows):
-        return []
-    beside = (rows.weight, rows.groups)
-    return [rows.metric(rows.y[:, [target]], values[:, [target]], *beside) for target in range(rows.y.shape[1])]
-
-
-def _has_targets(rows: BlendRows) -> bool:
-    """Whether columns are targets that have scores of their own: not classes, nor those that a metric file takes."""
-    return rows.kind in ("regression", "multilabel") and not isinstance(rows.metric, metrics.FileMetric)
 
 
 def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:

@@ -200,6 +200,7 @@ def write(
         "lost_to_baseline": result.lost,
         "higher_is_better": result.rows.metric.higher_is_better,
         "interval": _finite(result.interval),
+        **({"interval_over": config.data.units} if config.data.group else {}),
         "environment": environment(),
     }
     artefacts.write_json(folder / "experiment.json", value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from foldline import models
 from foldline.core.chunks import chunks
-from foldline.data.metrics import FileMetric, Metric
+from foldline.data.metrics import FileMetric, Metric, NotScorable
 from foldline.data.store import Store
 from foldline.fit.boosting_checks import lightgbm_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
@@ -46,19 +47,19 @@ class BoostingCell:
             UserError: LightGBM refuses its parameters, or these rows.
         """
         rounds, threads = self.model.config.rounds, self.train.threads
+        kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
         learned = self.transform.view(data)
-        kept, held = inner_split([labelled_series(learned, series)], watched_share(self.train), seed)
-        x, y = labelled(kept[0])  # (m, I), (m, K)
+        x, y = labelled(replace(self.transform.labelled(kept[0]), store=learned))  # (m, I), (m, K)
         weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            seen, answers = labelled(held[0])[0], _counted(held[0])
+            answers = _counted(held[0])
             metric, score = _watching(self.metric, held[0], self.model.config.objective == "multiclass")
             stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
             watched = Watched(
-                x=seen,
-                y=np.asarray(data.y[answers]),
+                x=inputs(learned, answers),
+                y=held[0].y[held[0].weight > 0],
                 stop=stop,
                 score=score,
                 higher_is_better=metric.higher_is_better,
@@ -98,13 +99,28 @@ def watched_share(train: TrainConfig) -> float:
 def _watching(metric: Metric, held: LabelledSeries, of_all: bool) -> tuple[Metric, Callable[..., float]]:
     """Return the metric that watched rows are scored by, and its score of (truth, prediction).
 
-    of_all: a booster predicts all columns at once. Else a metric file, which needs them all, gives way to a loss.
+    of_all: a booster predicts all columns at once. Else a metric gives way to a loss where it needs them all, as a
+    metric file does, or is not defined on the watched rows of one alone: a rare label may be there nowhere.
     """
     answers = _counted(held)
-    if isinstance(metric, FileMetric) and held.y.shape[1] > 1 and not of_all:
-        metric = metric.nearest_loss(1)
     beside = held.store.beside(metric, answers)
+    if held.y.shape[1] > 1 and not of_all:
+        truth = held.y[held.weight > 0]
+        if isinstance(metric, FileMetric) or not all(_defined(metric, part, beside) for part in truth.T[:, :, None]):
+            metric = metric.nearest_loss(1)
+            beside = held.store.beside(metric, answers)
     return metric, lambda truth, prediction: metric(truth, prediction, *beside)
+
+
+def _defined(metric: Metric, truth: np.ndarray, beside: tuple[np.ndarray | None, np.ndarray | None]) -> bool:
+    """Return whether a metric has a score on the answers of one column, (a, 1); a mean of losses always has."""
+    if metric.is_mean_of_losses:
+        return True
+    try:
+        metric(truth, truth, *beside)
+    except NotScorable:
+        return False
+    return True
 
 
 def settings(train: TrainConfig) -> dict[str, Any]:

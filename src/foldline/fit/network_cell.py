@@ -34,6 +34,8 @@ from foldline.fit.trainer import Emit, train
 from foldline.fit.training_state import State
 from foldline.fit.watched_score import watch
 from foldline.models.contract import Targets
+from foldline.models.heads import joint
+from foldline.models.heads.joint import JointHead
 from foldline.models.ops import covariates
 
 
@@ -85,7 +87,7 @@ class NetworkCell:
             assert self.metric is not None, "watching needs a metric"
             watched = watch(held[0], self.scaler, self.transform, self.metric, self.steps, device)
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
-        network = self._build(labelled_sets[0].store)
+        network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
         if start is not None:
             network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
         state = State(network, config, device)
@@ -97,7 +99,7 @@ class NetworkCell:
             yield from with_settings(train(state, config, seed, fold, watched, emit, folder), config, device)
         except Diverged as error:
             raise UserError(error.message(self.name, kept)) from error
-        self.network = state.final
+        self.network = without_heads_beside(state.final)
 
     @torch.no_grad()
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -155,11 +157,8 @@ class NetworkCell:
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
             self.steps = int(stored.metadata()["steps"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
-        self.network = self._build(data)
+        self.network = network_of(self.name, without_beside(self.params), data, self.scaler)
         self.network.load_state_dict(tensors)
-
-    def _build(self, data: Store) -> nn.Module:
-        return network_of(self.name, self.params, data, self.scaler)
 
 
 def with_known_start(targets: Targets, store: Store) -> Targets:
@@ -192,6 +191,23 @@ def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, .
         network: nn.Module = part.make(part.config(**params), features, levels, targets)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
+    if without_beside(params) != params and not isinstance(network.head, JointHead):
+        raise UserError(
+            f"model {name}: its head has a form of its own, which takes no head beside it: leave out beside."
+        )
+    return network
+
+
+def without_beside(params: dict[str, Any]) -> dict[str, Any]:
+    """Return a network's table without heads on auxiliary targets: as it predicts."""
+    head = params.get("head")
+    return {**params, "head": joint.split_table(head)[0]} if isinstance(head, dict) else params
+
+
+def without_heads_beside(network: nn.Module) -> nn.Module:
+    """Drop, in place, a trained network's heads on auxiliary targets: nothing that predicts needs them."""
+    if isinstance(network.head, JointHead):
+        network.head = network.head.main
     return network
 
 

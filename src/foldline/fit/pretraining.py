@@ -6,7 +6,7 @@ The rig of the simulator is calibrated without the held-out fold, so that no pre
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,9 +57,8 @@ def pretraining_data(
         UserError: the source is not there, is not of the competition's shape, or holds series of the competition.
     """
     source = _simulated(config, competition, inside) if config.source == "simulate" else Path(config.source)
-    table = loading.load_table(
-        readers.locate(source, "train"), competition.data, labelled=True, levels=competition.levels
-    )
+    data = replace(competition.data, auxiliary=())  # a pre-trained network has no heads on them
+    table = loading.load_table(readers.locate(source, "train"), data, labelled=True, levels=competition.levels)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
     store = featurize.obtain(table, features, competition.levels, on_progress)

@@ -18,6 +18,7 @@ from foldline.fit.device_dataset import Batch
 from foldline.fit.precision import autocast
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
+from foldline.models.heads.joint import JointHead
 
 LEAST_WEIGHT = 1e-6  # stands for the weight of a batch without scored steps, whose loss is 0: 0 / 0 would be NaN
 
@@ -85,10 +86,18 @@ def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
         head: Any = state.network.head
         # head and loss in fp32: a mean over many steps loses digits in half precision
         raw = head(hidden.float(), part.mask)
-        loss = head.loss_sum(raw, part.y, part.weight, _labels(part)) * share
+        loss = head.loss_sum(raw, _truth(head, part), part.weight, _labels(part)) * share
         state.loss_scale.scale(loss).backward()
         total += loss.detach()
     return total
+
+
+def _truth(head: nn.Module, batch: Batch) -> Tensor:
+    """Return what a head learns, (B, T, K): behind the target, of a joint head, the auxiliary ones."""
+    if not isinstance(head, JointHead):
+        return batch.y
+    assert batch.auxiliary is not None, "a joint head has auxiliary targets"
+    return torch.cat([batch.y, batch.auxiliary], dim=-1)
 
 
 def _labels(batch: Batch) -> Tensor | None:

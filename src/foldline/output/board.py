@@ -1,7 +1,7 @@
 """The board: recorded experiments ranked by out-of-fold score, with their cost, leaderboard scores and configs.
 
 Only experiments that are scored in the same way on the same training data can be compared: each such group is a table.
-Intervals are those of each score by itself, over series; to compare two configs, `ablate` pairs them instead.
+Intervals are those of each score by itself, over series or their groups; to compare two configs, `ablate` pairs them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class Line:
     current: bool  # whether infer, report and bundle of this version of foldline take it
     score: float  # out-of-fold, of what was submitted
     models_alone: float | None  # before exact rows took the place of predictions; None where none did
-    low: float  # 95 % interval over series; NaN where none was recorded
+    low: float  # 95 % interval over `drawn`; NaN where none was recorded
     high: float
+    drawn: str  # series, or what they are grouped by
     blend: str
     cells: int
     minutes: float  # training time of all cells, added up; NaN where one is gone
@@ -57,7 +58,7 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
     for record in records:
         data = record.config["data"]
         scoring = (str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
-        comparable.setdefault((*_measure(data), *scoring), []).append(record)
+        comparable.setdefault((*_measure(data), *_file(record), *scoring), []).append(record)
     found = sorted(map(_group, comparable.values()), key=lambda group: -len(group.lines))
     alike = Counter(group.title for group in found)
     return [
@@ -69,10 +70,18 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
 
 
 def _measure(data: dict[str, Any]) -> tuple[object, ...]:
-    """Return what a score measures: the metric with the options that are not the default, level and kind."""
+    """Return what a score measures: the metric with the options that are not the default, weights, level and kind."""
     given = data.get("metric_options", {})
     options = tuple(sorted((name, value) for name, value in given.items() if value != getattr(DEFAULTS, name, None)))
-    return data["metric"], options, data.get("level", "step"), data.get("kind", "regression")
+    group = data.get("group", "") if "groups" in dict(options) else ""
+    names = (data["metric"], data.get("weight", ""), group, data.get("level", "step"), data.get("kind", "regression"))
+    return options, *names
+
+
+def _file(record: ExperimentRecord) -> tuple[object, ...]:
+    """Return what a metric file's score hangs on besides; empty for named metrics: their options say all."""
+    file = record.value.get("metric_file", {})
+    return tuple(str(each) for each in (file.get("file", ""), file.get("arguments"))) if file else ()
 
 
 def _group(records: list[ExperimentRecord]) -> Group:
@@ -100,6 +109,7 @@ def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
         models_alone=record.models_alone,
         low=low,
         high=high,
+        drawn=record.drawn,
         blend=record.blend,
         cells=len(record.keys),
         minutes=record.minutes,

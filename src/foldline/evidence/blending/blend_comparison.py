@@ -49,7 +49,7 @@ class BlendComparison:
     def unit(self) -> str:
         """What differences of methods and members are measured in."""
         metric = self.result.rows.metric
-        return metric.name if metric.loss is None else "mean loss"
+        return "mean loss" if metric.is_mean_of_losses else metric.name
 
     @property
     def verdict(self) -> str:
@@ -85,10 +85,10 @@ class BlendComparison:
     def _units(self) -> list[str]:
         """Say what “behind the best” and “gain” are measured in, where that is not the score."""
         metric = self.result.rows.metric
-        if metric.loss is None:
+        if not metric.is_mean_of_losses:
             return [
                 f"“behind the best” and “gain” are in {metric.name}, turned so that lower is better; their errors come "
-                "from series drawn again"
+                f"from {self.config.data.units} drawn again"
             ]
         if metric.name == "rmse":
             return ["“behind the best” and “gain” are in the mean squared error, not its root"]

@@ -59,7 +59,7 @@ def facts(report: ReportData) -> Facts:
 def by_fold(report: ReportData) -> str:
     """Make the score table: members, blend and post-processing steps, in each fold and over all rows."""
     low, high = report.result.interval
-    between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over series"
+    between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over {report.config.data.units}"
     fitted = ["the blend"] * (len(report.members) > 1) + ["the grid"] * (SNAPPED in report.result.scores)
     verb = "were" if len(fitted) > 1 else "was"
     others = f"; {' and '.join(fitted)} {verb} fitted on the other folds" if fitted else ""
@@ -121,7 +121,10 @@ def by_slice(report: ReportData) -> str:
 def _shown(report: ReportData) -> str:
     """Say what is shown of slices, in words: the metric, or a loss instead of it."""
     shown, metric = report.slice_metric.name, report.config.data.metric
-    return metric if report.metric.loss is not None else f"{shown.capitalize()} ({metric} is no mean of losses)"
+    why = report.metric.why_resampled
+    if report.metric.loss is None:
+        return f"{shown.capitalize()} ({metric} {why})"
+    return f"{metric} of all answers of a slice together (the score {why})" if why else metric
 
 
 def _sums(report: ReportData, values: np.ndarray) -> np.ndarray:
@@ -132,7 +135,7 @@ def _sums(report: ReportData, values: np.ndarray) -> np.ndarray:
 def slices(report: ReportData) -> list[Slice]:
     """Slice the scored values by combinations of static values, by phase, and by exactness."""
     known, static = report.competition.levels, report.config.data.static
-    return loss_table.slices(report.train, report.loss_table.counts, static, known)
+    return loss_table.slices(report.train, report.loss_table.weights, static, known)
 
 
 def values(report: ReportData) -> dict[str, float]:
@@ -158,7 +161,7 @@ def _score(report: ReportData, part: Slice, sums: np.ndarray, series: np.ndarray
         sums: (N, P, E) summed losses of the LossTable.
         series: (N,) bool, series to score; None: all.
     """
-    loss, count = part.of(sums), part.of(report.loss_table.counts)
+    loss, count = part.of(sums), part.of(report.loss_table.weights)
     if series is not None:
         loss, count = loss[series], count[series]
     return report.slice_metric.finish(float(loss.sum() / count.sum())) if count.sum() else float("nan")
@@ -187,9 +190,9 @@ def by_statics(report: ReportData) -> str:
 def _matrix(report: ReportData, values: np.ndarray) -> str:
     """Make one: static column 0 down, static column 1 across. values: (R, K)."""
     sums = _sums(report, values).sum(axis=(1, 2))
-    counts, codes = report.loss_table.counts.sum(axis=(1, 2)), report.train.static
+    weights, codes = report.loss_table.weights.sum(axis=(1, 2)), report.train.static
     down, across = (np.unique(codes[:, column]) for column in (0, 1))
-    cells = [[_mean_score(report, sums, counts, (codes == (a, b)).all(axis=1)) for b in across] for a in down]
+    cells = [[_mean_score(report, sums, weights, (codes == (a, b)).all(axis=1)) for b in across] for a in down]
     names = report.config.data.static
     levels = [report.competition.levels[name] for name in names]
     heads, sides = (
@@ -199,6 +202,6 @@ def _matrix(report: ReportData, values: np.ndarray) -> str:
     return matrix(heads, sides, np.array(cells))
 
 
-def _mean_score(report: ReportData, sums: np.ndarray, counts: np.ndarray, inside: np.ndarray) -> float:
-    count = counts[inside].sum()
+def _mean_score(report: ReportData, sums: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> float:
+    count = weights[inside].sum()
     return report.slice_metric.finish(float(sums[inside].sum() / count)) if count else float("nan")
