@@ -55,7 +55,7 @@ def report(page: Path) -> None:
     """The top of a report, as a browser shows it."""
     with Chromium() as browser:
         for name, dark in (("report.png", False), ("report-dark.png", True)):
-            browser.open(page, width=1180, height=1500, dark=dark)
+            browser.open(page, width=1180, height=1800, dark=dark)
             picture = Image.open(io.BytesIO(browser.screenshot())).convert("RGB").quantize(COLORS)
             picture.save(HERE / name, optimize=True)
 

@@ -27,16 +27,21 @@ def summary(report: ReportData) -> str:
     text = f"{labels[0]}, scored on series that its models have not seen."
     if len(labels) > 1:
         text = f"A blend ({way}) of {_joined(labels)}, scored on series that neither models nor blend have seen."
-    if report.config.data.simulated:
-        text += f" The data: {report.config.data.simulate.title}."
-    exact = report.exact[1]
-    if exact is None:
-        return text
-    scored = report.competition.test.scored
+    if report.result.models_alone is not None:
+        text = f"{text} {_exact(report, report.result.models_alone)}"
+    data = report.config.data
+    return f"{text} The data: {data.simulate.title}." if data.simulated else text
+
+
+def _exact(report: ReportData, alone: float) -> str:
+    """Say how much is read back exactly, and what the models alone reach."""
+    exact, scored = report.exact[1], report.competition.test.scored
+    assert exact is not None, "both tables are decoded, or none"
     share = (exact.known & scored).sum() / max(1, scored.sum())
-    text += f" {share:.0%} of the test rows that count are read back exactly, not predicted"
-    alone = report.result.models_alone
-    return f"{text}: without such rows the models alone reach {report.config.data.metric} {alone:.4f}."
+    return (
+        f"{share:.0%} of the test rows that count are read back exactly, not predicted: without such rows the models "
+        f"alone reach {report.config.data.metric} {alone:.4f}."
+    )
 
 
 def _joined(names: Sequence[str]) -> str:
