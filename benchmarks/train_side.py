@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import train_rival
 from benchmarks.measured import peak_bytes
 from foldline.fit import network_cell, trainer
-from foldline.fit.device_dataset import DeviceDataset
+from foldline.fit.device_dataset import Block, DeviceDataset
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
@@ -114,20 +114,23 @@ def _cell(task: Task, config: TrainConfig, seed: int) -> Iterator[None]:
     device = torch.device(task.device)
     use_settings(config, device)
     x, y, scored = breaths(4 * task.batch, seed)
-    fold = DeviceDataset(
+    counted = torch.from_numpy(scored[:, : task.kept].copy()).to(device)
+    block = Block(
+        places=np.arange(len(x)),
         x=torch.from_numpy(x[:, : task.kept].copy()).to(device),
         static=torch.zeros(len(x), 0, dtype=torch.long, device=device),
         mask=None,
         known=None,
         has_unknown=False,
         y=torch.from_numpy(y[:, : task.kept, None].copy()).to(device),
-        weight=torch.from_numpy(scored[:, : task.kept].astype(np.float32)).to(device),
+        weight=counted.float(),
+        scored=counted.bool(),
         hidden=torch.full((FEATURES,), math.nan, device=device),
         codes=1,
     )
     torch.manual_seed(seed)
     state = State(network_of(task).to(device), config, device)
-    steps = trainer.train(state, config, seed, fold, None, _silent, Path(tempfile.gettempdir()))
+    steps = trainer.train(state, config, seed, DeviceDataset((block,)), None, _silent, Path(tempfile.gettempdir()))
     return with_settings(steps, config, device)
 
 

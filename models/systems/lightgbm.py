@@ -12,7 +12,8 @@ where early stopping on `Watched` rows ends them. Weights are LightGBM's text.
     distribution                          cross_entropy: a booster a class, on shares, which it takes as they are
     ordinal                               l1, l2, huber, fair, quantile on ranks
 
-What cross_entropy's boosters predict is divided by its sum over the classes.
+What cross_entropy's boosters predict is divided by its sum over the classes. rmspe is not LightGBM's own: it is l2 with
+rows weighed by 1 / y^2, so that errors count by their share of the truth.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ Objective = Literal[
     "fair",
     "quantile",
     "mape",
+    "rmspe",
     "poisson",
     "gamma",
     "tweedie",
@@ -44,7 +46,7 @@ Objective = Literal[
 HEAD = 4096  # characters, the first of a booster's text, that name its objective
 OF_ANY_NUMBERS = ("l1", "l2", "huber", "fair", "quantile")
 SERVES: dict[Kind, tuple[str, ...]] = {
-    "regression": (*OF_ANY_NUMBERS, "mape", "poisson", "gamma", "tweedie"),
+    "regression": (*OF_ANY_NUMBERS, "mape", "rmspe", "poisson", "gamma", "tweedie"),
     "binary": ("binary",),
     "multilabel": ("binary",),
     "multiclass": ("multiclass", "cross_entropy"),
@@ -228,6 +230,10 @@ class LightGBM:
         The leaves of l1 and quantile depend on the size of weights, even of equal ones.
         """
         weights = np.ones(len(label)) if weight is None else np.asarray(weight, dtype=np.float64)
+        if self.config.objective == "rmspe":
+            if not label.all():
+                raise ValueError("objective = 'rmspe' needs targets other than 0.")
+            weights = weights / np.square(label)
         if not (len(weights) == len(label) and np.isfinite(weights).all() and (weights > 0).all()):
             raise ValueError(f"weight must hold a finite number above 0 for each of the {len(label)} rows.")
         if self.config.balanced or self.config.class_weights:
@@ -254,6 +260,7 @@ class LightGBM:
         """Return LightGBM's parameters, without what is not one of them."""
         table, ours = asdict(self.config), ("rounds", "balanced", "class_weights")
         params: dict[str, Any] = {k: value for k, value in table.items() if k not in ours and value is not None}
+        params |= {"objective": "l2"} if self.config.objective == "rmspe" else {}
         params |= {"bagging_freq": 1, "seed": seed, "num_threads": threads, "verbosity": -1}
         # both are needed for the same bits: the layout of histograms would else be chosen by a timing
         return params | {"deterministic": True, "force_row_wise": True}

@@ -73,8 +73,8 @@ def test_it_is_opened_and_not_made_again(home: Path) -> None:
     progress: list[tuple[int, int]] = []
     first = featurize.obtain(table(), CONFIG, LEVELS, lambda *done: progress.append(done))
     again = featurize.obtain(table(), CONFIG, LEVELS, lambda *done: progress.append(done))
-    assert progress == [(3, 3)] and again.path == first.path and np.array_equal(again.dense, first.dense)
-    assert not again.dense.flags.writeable
+    assert progress == [(3, 3)] and again.path == first.path and np.array_equal(again.x, first.x)
+    assert not again.x.flags.writeable
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_the_scaler_is_no_part_of_it(home: Path) -> None:
 def test_chunks_change_no_bit(home: Path, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = (3, 1, 2, 5, 1, 1, 4)
     config = FeaturesConfig(families=("raw", "integral", "lags", "stats", "static"))
-    whole = np.array(featurize.obtain(table(lengths), config, LEVELS).dense)
+    whole = np.array(featurize.obtain(table(lengths), config, LEVELS).x)
     monkeypatch.setattr(featurize, "CHUNK_ROWS", rows)
     monkeypatch.setenv("FOLDLINE_HOME", str(home / "other"))
-    assert np.array_equal(featurize.obtain(table(lengths), config, LEVELS).dense, whole)
+    assert np.array_equal(featurize.obtain(table(lengths), config, LEVELS).x, whole)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 10, 54, 100])

@@ -179,3 +179,10 @@ def test_trees_of_a_label_that_no_watched_series_has_are_stopped_by_the_log_loss
     rare = (pl.col("song") == "s1").cast(pl.Int64).alias("trill")
     changed(songs, home, tmp_path, "train", rare)
     tiny.run("train", "songs", "data.metric_options={average = 'micro'}", "train.watch.share=0.3", "train.watch.stop=1")
+
+
+def test_a_sample_of_labels_for_a_metric_of_probabilities(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Songs("multiclass", metric="log_loss").install(home, tmp_path / "songs")
+    assert "has the column 'answer', for labels, but log_loss scores probabilities" in refused(home, capsys)

@@ -14,7 +14,7 @@ from lab import INSIDE, TRAIN, fitted, small_store, weights
 from foldline.data.store import Store, StoredAuxiliary
 from foldline.fit import scaler
 from foldline.fit.augment import augment
-from foldline.fit.device_dataset import Batch, place
+from foldline.fit.device_dataset import Batch, place_block
 from foldline.fit.labelled_series import labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.scaler import Scaler
@@ -105,7 +105,7 @@ def test_numbers_are_scaled_by_the_known_values_of_the_training_series() -> None
 
 
 def batch(data: Store) -> Batch:
-    fold = place([labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu"))
+    fold = place_block([labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu"))
     return fold.batch(torch.arange(len(INSIDE)))
 
 
@@ -115,7 +115,7 @@ def test_what_is_missing_or_padding_is_not_known_on_the_device() -> None:
     assert found is not None and found.shape == (len(INSIDE), 6, 4)
     missing = ~torch.from_numpy(data.mask(INSIDE, 6)) | torch.from_numpy(INSIDE == 4)[:, None]
     assert torch.equal(found.isnan().all(dim=-1), missing) and torch.equal(found.isnan().any(dim=-1), missing)
-    both = place(
+    both = place_block(
         [labelled_series(data, INSIDE), unlabelled_series(small_store(seed=3), INSIDE)],
         scaler.fit("robust", data, INSIDE, 0),
         6,
@@ -130,7 +130,7 @@ def test_mixing_keeps_a_missing_value_to_the_series_that_are_mixed() -> None:
     before = batch(data)
     torch.manual_seed(1)
     config = AugmentConfig(mixup=0.5, mixup_alpha=0.4)
-    fold = place([labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu"))
+    fold = place_block([labelled_series(data, INSIDE)], scaler.fit("robust", data, INSIDE, 0), 6, torch.device("cpu"))
     after = augment(before, config, fold)
     assert before.auxiliary is not None and after.auxiliary is not None
     alone = (before.x == after.x).all(dim=-1).all(dim=-1)  # (B,) not mixed

@@ -10,7 +10,7 @@ import torch
 from lab import INSIDE, small_store
 
 from foldline.fit import device_dataset, scaler
-from foldline.fit.device_dataset import place
+from foldline.fit.device_dataset import place_block
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.scaler import Scaler
 
@@ -27,7 +27,7 @@ def test_labelled_series_have_their_labels_and_a_weight_of_1_for_each_scored_row
 
 def test_a_fold_by_hand() -> None:
     data = small_store(static=True)
-    fold = place([labelled_series(data, np.array([5, 2]))], PLAIN, 4, CPU)
+    fold = place_block([labelled_series(data, np.array([5, 2]))], PLAIN, 4, CPU)
     assert fold.mask is not None and len(fold) == 2
     for row, series in enumerate((5, 2)):  # of 6 and 3 steps, cropped to 4
         real = min(4, int(data.lengths[series]))
@@ -46,9 +46,9 @@ def test_a_fold_by_hand() -> None:
 
 def test_there_is_no_mask_where_all_steps_are_real() -> None:
     data, long = small_store(), np.array([5, 3, 4])
-    assert place([labelled_series(data, long)], PLAIN, 4, CPU).mask is None
-    assert place([labelled_series(data, long)], PLAIN, 4, CPU).known is None
-    assert place([labelled_series(data, long)], PLAIN, 5, CPU).mask is not None
+    assert place_block([labelled_series(data, long)], PLAIN, 4, CPU).mask is None
+    assert place_block([labelled_series(data, long)], PLAIN, 4, CPU).known is None
+    assert place_block([labelled_series(data, long)], PLAIN, 5, CPU).mask is not None
 
 
 def test_sets_of_different_lengths_stand_one_after_the_other() -> None:
@@ -56,12 +56,12 @@ def test_sets_of_different_lengths_stand_one_after_the_other() -> None:
     rows = short.rows(np.array([1]))
     half = np.full(2, 0.5, dtype=np.float32)
     pseudo = LabelledSeries(short, np.array([1]), short.y[rows], np.ones((2, 2), dtype=bool), half, half > 0)
-    fold = place([labelled_series(data, np.array([3, 5])), pseudo], PLAIN, 6, CPU)
+    fold = place_block([labelled_series(data, np.array([3, 5])), pseudo], PLAIN, 6, CPU)
     assert fold.mask is not None and fold.mask.sum(dim=1).tolist() == [4, 6, 2]
     assert fold.weight[2].tolist() == [0.5, 0.5, 0, 0, 0, 0]
     np.testing.assert_allclose(fold.x[2, :2], (short.features(rows) - PLAIN.center) / PLAIN.scale, rtol=1e-5, atol=1e-6)
     assert (fold.x[2, 2:] == 0).all() and (fold.y[2, 2:] == 0).all()
-    alone = place([pseudo], PLAIN, 6, CPU)
+    alone = place_block([pseudo], PLAIN, 6, CPU)
     assert torch.equal(fold.x[2], alone.x[0]) and torch.equal(fold.y[2], alone.y[0])
 
 
@@ -69,13 +69,13 @@ def test_sets_of_different_lengths_stand_one_after_the_other() -> None:
 def test_pieces_of_any_size_make_the_same_fold(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     data = small_store()
     fitted = scaler.fit("robust", data, INSIDE, 0)
-    whole = place([labelled_series(data, INSIDE)], fitted, 5, CPU)
+    whole = place_block([labelled_series(data, INSIDE)], fitted, 5, CPU)
     monkeypatch.setattr(device_dataset, "BYTES_PER_CHUNK", size)
-    assert torch.equal(place([labelled_series(data, INSIDE)], fitted, 5, CPU).x, whole.x)
+    assert torch.equal(place_block([labelled_series(data, INSIDE)], fitted, 5, CPU).x, whole.x)
 
 
 def test_a_batch_is_an_index() -> None:
-    fold = place([labelled_series(small_store(static=True), INSIDE)], PLAIN, 6, CPU)
+    fold = place_block([labelled_series(small_store(static=True), INSIDE)], PLAIN, 6, CPU)
     index = torch.tensor([4, 0, 4])
     batch = fold.batch(index)
     for name in ("x", "static", "mask", "y", "weight", "scored", "known"):
@@ -95,6 +95,6 @@ def test_the_crop_follows_the_last_step_that_any_series_scores() -> None:
 def test_what_is_not_known_is_0_and_says_so() -> None:
     known = np.array([[True, False]] * 4)
     some = replace(labelled_series(small_store(series=6, steps=6), np.array([3])), known=known)
-    fold = place([some], PLAIN, 4, CPU)
+    fold = place_block([some], PLAIN, 4, CPU)
     assert fold.known is not None and torch.equal(fold.known[0], torch.from_numpy(known))
     assert (fold.y[0, :, 1] == 0).all() and (fold.y[0, :, 0] != 0).all()

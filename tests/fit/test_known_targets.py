@@ -24,7 +24,7 @@ from foldline.data import featurize, loading
 from foldline.data.store import Store
 from foldline.experiment import config
 from foldline.fit import device_dataset, network_cell, scaler, trainer
-from foldline.fit.device_dataset import DeviceDataset
+from foldline.fit.device_dataset import Block, DeviceDataset
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.pseudo_labels import PseudoLabels
@@ -139,7 +139,7 @@ def test_on_the_device_only_the_known_start_is_an_input(rides: Path, tmp_path: P
     train, test = stores(START)
     fitted = scaler.fit("robust", train, np.arange(12), 0)
     labelled = pseudo_labels(test, tmp_path, (3.0,))
-    fold = device_dataset.place([labelled], fitted, STEPS, CPU)
+    fold = device_dataset.place_block([labelled], fitted, STEPS, CPU)
     assert fold.known is not None and torch.equal(fold.known[..., 0], torch.from_numpy(test.pad(labelled.known[:, 0])))
     start = torch.arange(STEPS) < START
     assert (fold.x[..., -1] == start.float()).all() and not fold.x[:, START:, -2].any()
@@ -149,21 +149,21 @@ def test_on_the_device_only_the_known_start_is_an_input(rides: Path, tmp_path: P
 # ---------------------------------------------------------------- training
 
 
-def placed(folder: Path) -> tuple[Store, Scaler, DeviceDataset]:
+def placed(folder: Path) -> tuple[Store, Scaler, Block]:
     """The rides' labelled series and their test series with exact rows, on the device."""
     train, test = stores()
     fitted = scaler.fit("robust", train, np.arange(12), 0)
     sets = [labelled_series(train, np.arange(12)), pseudo_labels(test, folder)]
-    return train, fitted, device_dataset.place(sets, fitted, STEPS, CPU)
+    return train, fitted, device_dataset.place_block(sets, fitted, STEPS, CPU)
 
 
-def trained(name: str, train: TrainConfig, data: Store, fitted: Scaler, fold: DeviceDataset, folder: Path) -> Tensor:
-    """All weights after a training on `fold`, in one row."""
+def trained(name: str, train: TrainConfig, data: Store, fitted: Scaler, block: Block, folder: Path) -> Tensor:
+    """All weights after a training on one block, in one row."""
     system, params = NETWORKS[name]
     torch.manual_seed(0)
     state = State(network_cell.network_of(system, params, data, fitted), train, CPU)
     folder.mkdir()
-    exhaust(trainer.train(state, train, 0, fold, None, silent, folder))
+    exhaust(trainer.train(state, train, 0, DeviceDataset((block,)), None, silent, folder))
     return torch.cat([weight.detach().flatten() for weight in state.final.parameters()])
 
 

@@ -254,7 +254,7 @@ def test_series_that_don_t_fit_at_all_are_a_users_error(monkeypatch: pytest.Monk
     with pytest.raises(
         UserError, match=r"full before the first pass: 1000 series of 6 steps .* take \d+\.\d KiB\. Crop"
     ):
-        device_dataset.place(labelled_sets, fitted_to, 6, torch.device("cpu"))
+        device_dataset.place_block(labelled_sets, fitted_to, 6, torch.device("cpu"))
 
 
 # ---------------------------------------------------------------- outside of a pass
@@ -352,14 +352,15 @@ def gradients(head: str, train: TrainConfig) -> tuple[float, dict[str, torch.Ten
     data = small_store(series=60)
     gridded = replace(data, y=np.round(2 * np.array(data.y)) / 2)
     fit = scaler.fit("robust", gridded, np.arange(60), 0)
-    fold = device_dataset.place([labelled_series.labelled_series(gridded, np.arange(60))], fit, 6, torch.device("cpu"))
+    every = labelled_series.labelled_series(gridded, np.arange(60))
+    fold = device_dataset.place_block([every], fit, 6, torch.device("cpu"))
     torch.manual_seed(0)
     network = network_cell.build("hybrid", {**CALM, "head": {"kind": head}}, 3, (), fit.targets)
     state = State(network, train, torch.device("cpu"))
     whole = fold.batch(torch.arange(11))
     torch.manual_seed(1)
     batch: Batch = replace(whole, weight=whole.weight * torch.randint(1, 3, whole.weight.shape) / 2)
-    loss = training_step.backward(state, train, batch)
+    loss = training_step.backward(state, train, [batch])
     return float(loss), {name: value.grad for name, value in network.named_parameters() if value.grad is not None}
 
 

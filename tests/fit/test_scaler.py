@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lab import small_store
+from lab import padded, small_store, with_features
 
 from foldline.core.errors import UserError
 from foldline.data.store import Store
@@ -21,33 +21,33 @@ from foldline.fit.scaler import Scaler
 def test_it_looks_at_the_given_series_only(kind: str) -> None:
     data, given = small_store(), np.array([0, 2, 5])
     before = scaler.fit(kind, data, given, seed=0)
-    x, y = data.dense.copy(), np.array(data.y)
+    x, y = padded(data), np.array(data.y)
     others = np.setdiff1d(np.arange(10), given)
     x[others], y[data.rows(others)] = 1e6, -1e6
-    after = scaler.fit(kind, replace(data, dense=x, y=y), given, seed=0)
+    after = scaler.fit(kind, with_features(data, x, y=y), given, seed=0)
     assert before.to_json() == after.to_json()
 
 
 @pytest.mark.parametrize("kind", scaler.KINDS)
 def test_padding_and_unscored_steps_count_nowhere(kind: str) -> None:
     data = small_store()
-    x = np.where(data.mask()[..., None], data.dense, np.float32(1e6))
+    x = np.where(data.mask()[..., None], padded(data), np.float32(1e6))
     y = np.where(data.scored[..., None], np.array(data.y), 1e6)
-    before, after = (scaler.fit(kind, some, np.arange(10), seed=0) for some in (data, replace(data, dense=x, y=y)))
+    before, after = (scaler.fit(kind, some, np.arange(10), seed=0) for some in (data, with_features(data, x, y=y)))
     assert before.to_json() == after.to_json()
 
 
 def column(values: list[float]) -> Store:
     """One series, one feature, one target of the same values."""
-    x = np.array(values, dtype=np.float32)[None, :, None]
+    x = np.array(values, dtype=np.float32)[:, None]
     return Store(
         path=Path("s"),
         names=("f",),
-        dense=x,
+        x=x,
         static=np.zeros((1, 0), dtype=np.int64),
         lengths=np.array([len(values)]),
         scored=np.ones(len(values), dtype=bool),
-        y=x[0].astype(float),
+        y=x.astype(float),
         known=np.ones((len(values), 1), dtype=bool),
         labelled=True,
         observed=0,
@@ -129,7 +129,7 @@ def test_it_takes_200_mib_at_most_whatever_the_number_of_rows(kind: str, tmp_pat
         small_store(),
         names=tuple(f"f{number}" for number in range(features)),
         # holes in a file: they take no disk, and read as 0
-        dense=np.memmap(tmp_path / "x.npy", np.float32, "w+", shape=(len(lengths), int(lengths.max()), features)),
+        x=np.memmap(tmp_path / "x.npy", np.float32, "w+", shape=(rows, features)),
         static=np.zeros((len(lengths), 0), dtype=np.int64),
         lengths=lengths,
         scored=np.ones(rows, dtype=bool),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lab import INSIDE, TRAIN, silent, small_store
+from lab import INSIDE, TRAIN, padded, silent, small_store, with_features
 
 from foldline.core.errors import UserError
 from foldline.data.store import Store, StoredTask
@@ -34,7 +34,7 @@ def fitted(data: Store, series: np.ndarray = INSIDE) -> SeriesCell:
 
 def outside(data: Store, value: float) -> np.ndarray:
     """The features with another channel, other series and the padding replaced."""
-    changed = data.dense.copy()
+    changed = padded(data)
     changed[:, :, 1] = value
     changed[~data.mask()] = value
     changed[np.setdiff1d(np.arange(len(changed)), INSIDE)] = value
@@ -43,11 +43,11 @@ def outside(data: Store, value: float) -> np.ndarray:
 
 def test_it_depends_on_the_chosen_channels_of_its_series_and_nothing_else() -> None:
     data = store()
-    other = store(dense=outside(data, 1e3), y=np.where(np.isin(np.arange(10), INSIDE)[:, None], data.y, 0.5))
+    other = with_features(data, outside(data, 1e3), y=np.where(np.isin(np.arange(10), INSIDE)[:, None], data.y, 0.5))
     expected = fitted(data).predict(data, INSIDE)[0]
     assert expected.shape == (len(INSIDE), 3)
     assert np.array_equal(fitted(other).predict(other, INSIDE)[0], expected)
-    moved = store(dense=data.dense + np.float32(3) * (np.arange(6)[:, None] % 2))
+    moved = with_features(data, padded(data) + np.float32(3) * (np.arange(6)[:, None] % 2))
     assert not np.array_equal(fitted(moved).predict(moved, INSIDE)[0], expected)
 
 

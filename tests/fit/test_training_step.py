@@ -34,7 +34,7 @@ def set_up(
     """A network before its first step, and a batch."""
     data = small_store() if data is None else data
     fit = scaler.fit("robust", data, INSIDE, 0)
-    fold = device_dataset.place([labelled_series.labelled_series(data, INSIDE)], fit, 6, CPU)
+    fold = device_dataset.place_block([labelled_series.labelled_series(data, INSIDE)], fit, 6, CPU)
     torch.manual_seed(0)
     state = State(network_cell.network_of(name, params, data, fit), train, CPU)
     state.network.train()
@@ -50,12 +50,12 @@ def gradients(state: State) -> Tensor:
 def test_the_true_gradients_are_clipped_at_every_precision(share: float, precision: Any) -> None:
     """At fp16 the gradients of the scaled loss are some 65,536 times as long: it is not their norm that counts."""
     reference, batch = set_up(replace(TRAIN, clip=0.0))
-    training_step.backward(reference, replace(TRAIN, clip=0.0), batch)
+    training_step.backward(reference, replace(TRAIN, clip=0.0), [batch])
     full = gradients(reference)
     clip = share * float(full.norm())
     config = replace(TRAIN, precision=precision, clip=clip)
     state, batch = set_up(config)
-    training_step.training_step(state, config, batch, 1e-3)
+    training_step.training_step(state, config, [batch], 1e-3)
     torch.testing.assert_close(
         gradients(state), full * min(1.0, share), rtol=0.1, atol=0.05 * float(full.norm()) * share
     )
@@ -65,8 +65,8 @@ def test_the_true_gradients_are_clipped_at_every_precision(share: float, precisi
 def test_nothing_is_clipped_where_that_is_off() -> None:
     config = replace(TRAIN, clip=0.0)
     (one, batch), (other, _) = (set_up(config) for _ in range(2))
-    training_step.training_step(one, config, batch, 1e-3)
-    training_step.backward(other, config, batch)
+    training_step.training_step(one, config, [batch], 1e-3)
+    training_step.backward(other, config, [batch])
     assert torch.equal(gradients(one), gradients(other))
 
 
@@ -158,6 +158,6 @@ def test_a_target_that_is_not_known_changes_no_gradient(name: str) -> None:
         assert batch.has_unknown and batch.known is not None and not batch.known.all()
         batch = replace(batch, y=torch.where(batch.known, batch.y, value))
         torch.manual_seed(3)  # of the sampled paths
-        training_step.backward(state, TRAIN, batch)
+        training_step.backward(state, TRAIN, [batch])
         found.append(gradients(state))
     assert torch.equal(*found) and bool(found[0].isfinite().all()) and bool((found[0] != 0).any())

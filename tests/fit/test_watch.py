@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lab import INSIDE, PARAMS, TRAIN, exhaust, fitted, small_store, weights
+from lab import INSIDE, PARAMS, TRAIN, exhaust, fitted, padded, small_store, weights, with_features
 from test_trainer import history
 
 from foldline.core.errors import UserError
@@ -78,9 +78,9 @@ def test_a_watched_score_that_is_not_finite_is_no_reason_to_keep_the_first_weigh
 def test_what_is_watched_is_never_trained_on(tmp_path: Path) -> None:
     data = small_store()
     watched = inner(data)
-    x, y = data.dense.copy(), np.array(data.y)
+    x, y = padded(data), np.array(data.y)
     x[watched], y[data.rows(watched)] = 7.0, -7.0
-    lied = replace(data, dense=x, y=y)
+    lied = with_features(data, x, y=y)
     honest = scaler.fit("robust", data, INSIDE, 0)  # the scaler sees the whole training part, these series too
     cells = [NetworkCell("hybrid", PARAMS, LOOKS, honest, METRICS["mae"]) for _ in range(2)]
     scores: list[list[float]] = [[], []]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def small_store(series: int = 10, steps: int = 6, features: int = 3, seed: int =
     return Store(
         path=Path("store"),
         names=tuple(f"f{number}" for number in range(features)),
-        dense=x,
+        x=x[real],
         static=1 + np.arange(series)[:, None] % 2 if static else np.zeros((series, 0), dtype=np.int64),
         lengths=lengths,
         scored=(real & (np.arange(steps) < 4))[real],
@@ -74,6 +75,16 @@ def small_store(series: int = 10, steps: int = 6, features: int = 3, seed: int =
         levels=(2,) if static else (),
         of_static=tuple(static and number == 0 for number in range(features)),
     )
+
+
+def padded(data: Store) -> np.ndarray:
+    """(N, longest, F) float32 features of all series, 0 behind their ends: a copy."""
+    return np.array(data.features_padded(np.arange(len(data.lengths)), data.longest))
+
+
+def with_features(data: Store, x: np.ndarray, **changed: Any) -> Store:
+    """The same series with other features (N, longest, F); what is behind a series' end has no place."""
+    return replace(data, x=x[data.mask()], **changed)
 
 
 def silent(kind: str, **values: Any) -> None:

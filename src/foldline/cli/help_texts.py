@@ -89,6 +89,14 @@ they are missing and refuses them when they were made for other data.
   ./run.sh folds sample data.source=PATH               make or check folds/sample-....csv
   ./run.sh folds sample data.source=PATH --force       rebuild it"""
 
+INIT = """\
+Looks at train, test and the sample submission in FOLDER (or a zip), and writes configs/FOLDER.toml: what names a
+series, what orders its rows, the target and its kind, groups, inputs and static columns, each with the evidence for it.
+The metric is left open, and what the files do not tell stands in lines that begin with a ?. Nothing is trained.
+
+  ./run.sh init data/rides                             writes configs/rides.toml
+  ./run.sh init data/rides out=configs/mine.toml       another file; an existing one is never overwritten"""
+
 SIMULATE = """\
 Writes a simulated competition into the folder OUT: train.csv, test.csv, sample_submission.csv, in Kaggle's layout.
 

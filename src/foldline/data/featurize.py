@@ -19,7 +19,7 @@ import polars as pl
 from foldline import features
 from foldline.core import artefacts, checksums, files
 from foldline.core.errors import UserError, unknown
-from foldline.data.store import MARK, SOLUTION, Store, open_store, pad
+from foldline.data.store import MARK, SOLUTION, Store, open_store
 from foldline.data.table import Table
 from foldline.data.task import Task
 from foldline.features import Columns, Family
@@ -119,7 +119,7 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "roles": table.data.roles(),
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
-            "layout": 4,  # raise it when the files of a store change
+            "layout": 5,  # raise it when the files of a store change
         }
     )
     return files.runs() / "store" / key
@@ -133,9 +133,8 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
     """
     names = names_of(config.built, columns_of(table, levels))
     if not _path(table, config, levels).is_dir():
-        rows = len(table.lengths) * int(table.lengths.max())
         # Features in float32; targets and masks take some 16 bytes a row.
-        files.require_space(rows * (4 * len(names) + 16), f"the features of {table.path}")
+        files.require_space(table.frame.height * (4 * len(names) + 16), f"the features of {table.path}")
 
 
 def _write(
@@ -193,34 +192,34 @@ def _write_features(
     columns: Columns,
     on_progress: Callable[[int, int], None] | None,
 ) -> artefacts.Entry:
-    """Compute and write the features, (N, T, F) float32, chunk by chunk; return the file's checksums."""
-    series, steps, count = len(table.lengths), int(table.lengths.max()), len(names_of(families, columns))
+    """Compute and write the features, (R, F) float32, chunk by chunk; return the file's checksums."""
+    series, count = len(table.lengths), len(names_of(families, columns))
+    starts = np.append(table.starts, table.frame.height)  # (N + 1,)
     with path.open("wb") as stream:  # written, not mapped: on a full disk a map ends the process
-        shape = (series, steps, count)
+        shape = (table.frame.height, count)
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
         stream.flush()
-        head, size = stream.tell(), 4 * steps * count  # bytes: of the header, of a series
+        head, size = stream.tell(), 4 * count  # bytes: of the header, of a row
         sums = [(head, checksums.of_bytes(memoryview(path.read_bytes())))]
 
         def write(part: tuple[int, int]) -> tuple[int, str]:
-            values = _chunk(table, families, columns, *part, steps)
-            files.write_at(stream.fileno(), values.data, head + size * part[0])
+            begin, end = (int(starts[series]) for series in part)
+            values = _chunk(table, families, columns, table.frame[begin:end])
+            files.write_at(stream.fileno(), values.data, head + size * begin)
             return part[1], checksums.of_bytes(values.data)  # it is still in the core's cache
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # polars hardly spreads one small chunk over the cores
             first = 0
             for last, checksum in pool.map(write, features.series_chunks(table.lengths, CHUNK_ROWS)):
-                sums.append((size * (last - first), checksum))
+                sums.append((size * int(starts[last] - starts[first]), checksum))
                 first = last
                 if on_progress:
                     on_progress(last, series)
     return checksums.of_chunks(sums)
 
 
-def _chunk(table: Table, families: list[Family], columns: Columns, first: int, last: int, steps: int) -> np.ndarray:
-    """Compute the features of series first .. last - 1: (last - first, steps, F) float32, 0 behind a series' end."""
-    lengths = table.lengths[first:last]
-    rows = table.frame.slice(int(table.starts[first]), int(lengths.sum()))
+def _chunk(table: Table, families: list[Family], columns: Columns, rows: pl.DataFrame) -> np.ndarray:
+    """Compute the features of the rows of some whole series of the table: (rows, F) float32."""
     values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
     fine = np.abs(values) < LARGEST  # not so for NaN
     if not fine.all():
@@ -232,7 +231,7 @@ def _chunk(table: Table, families: list[Family], columns: Columns, first: int, l
             "Look for an extreme input there, "
             "or leave that family out of features.families."
         )
-    return pad(values, lengths, steps)
+    return np.asarray(values)
 
 
 def static_codes(table: Table, levels: Any) -> np.ndarray:

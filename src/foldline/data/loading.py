@@ -17,8 +17,17 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
-from foldline.core.errors import UserError, shortened
-from foldline.data import identity, known_start, readers, static_levels, table_checks, target_labels
+from foldline.core.errors import UserError
+from foldline.data import (
+    identity,
+    known_start,
+    readers,
+    sample_submission,
+    static_levels,
+    submission_ids,
+    table_checks,
+    target_labels,
+)
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
@@ -74,51 +83,11 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     Raises:
         UserError: its rows are not those of the test table, or a column of it has no role.
     """
-    data = test.data
     path = readers.find(source, "sample_submission")
-    if path is None:
-        Layout.of(test.task, None)  # refuses what a submission without one can't hold
-        return None
-    names = readers.columns(path)
-    layout = Layout.of(test.task, names, path)
-    answers = dict.fromkeys(layout.columns, pl.String() if layout.labels else pl.Float64())
-    # As printed: a submission copies the ids, so that it has 1.0 where the sample has.
-    sample = readers.read(path, {data.id: pl.String(), **answers})
-    difference = identity.difference(sample[data.id], test.answers[data.id])
-    if difference:
-        raise UserError(
-            f"{path} must name each row of {test.path} once, but {difference}. Take both files from one download."
-        )
-    if layout.labels:
-        _refuse_unknown_labels(path, sample[layout.columns[0]], test.task)
-    if len(names) != len(sample.columns) and data.kind == "multiclass" and not layout.labels:
-        more = [name for name in names if name not in sample.columns]
-        raise UserError(
-            f"{path} must have a column for each label of the training table, but has {len(more)} more: "
-            f"{shortened(more)}. No model can learn them: take both files from one download."
-        )
-    if len(names) != len(sample.columns):
-        raise UserError(
-            f"{path} must have the columns {shortened(sample.columns)}, but has {shortened(names)}. "
-            "Name every wanted column in data.target."
-        )
-    return sample.with_columns(identity.whole(sample[data.id])).select(names)
-
-
-def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
-    """Refuse labels that training has not, unless all rows have the same one: that is to be filled in.
-
-    Raises:
-        UserError
-    """
-    known = {str(label) for label in task.classes}
-    found = identity.texts(labels)
-    odd = [label for label in found.unique(maintain_order=True).to_list() if label not in known]
-    if odd and found.n_unique() > 1:
-        raise UserError(
-            f"{path}: {labels.name!r} must hold labels of the training table ({shortened(sorted(known))}), but holds "
-            f"{odd[0]!r}, which no training series has and no model can learn. Take both files from one download."
-        )
+    if path is not None:
+        return sample_submission.read(path, test)
+    sample_submission.check_without(test)
+    return None
 
 
 def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()) -> tuple[Table, pl.DataFrame | None]:
@@ -131,6 +100,7 @@ def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()
     """
     source = source_folder(data)
     test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels, classes=classes)
+    test = submission_ids.with_id_file(test, source)
     return test, load_sample(source, test)
 
 
@@ -140,8 +110,11 @@ def print_notes(test: Table, sample: pl.DataFrame | None, levels: Levels, termin
     levels: of the training table.
     """
     if sample is None:
-        rows = f"the rows of {test.path.name}, in its order, and the columns {test.data.id}"
-        terminal.say(f"no sample_submission: the submission gets {', '.join([rows, *test.data.target])}")
+        columns = ", ".join(Layout.of(test, None).order)
+        terminal.say(
+            f"no sample_submission: the submission gets the rows of {test.path.name}, in its order, and the columns "
+            f"{columns}"
+        )
     for sentence in unseen_levels(test, levels):
         terminal.warn(sentence)
 
@@ -218,7 +191,8 @@ def load_table(
         UserError: something is wrong with the file.
     """
     numbers = [data.order, *data.inputs]
-    wanted: readers.Wanted = {data.id: None, data.key: None}
+    wanted: readers.Wanted = {} if data.id_template else {data.id: None}
+    wanted |= {data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
     more = [name for name in data.metric_columns if labelled and name not in (*wanted, *data.static, *numbers)]
     wanted |= dict.fromkeys(more, pl.String())
@@ -231,7 +205,8 @@ def load_table(
         wanted |= target_labels.wanted(data)
     elif labelled and not data.labels:
         wanted |= target_labels.of_training(data)
-    frame = readers.read(path, wanted)
+    naming = submission_ids.wanted(path, data, labelled)
+    frame = target_labels.read(path, naming | wanted, data)
     if labelled and data.labels:
         frame = target_labels.joined(frame, path, data)
     frame = frame.with_columns(
@@ -243,7 +218,11 @@ def load_table(
     table_checks.values(path, frame.drop(*data.target, *data.auxiliary_columns, strict=False), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    table = Table(path, data, *_by_series(frame, data.key), classes=classes or ())
+    frame, lengths, file_rows = _by_series(frame, data.key)
+    names = frame.select(list(naming)) if naming else None
+    frame = frame.drop(name for name in naming if name not in wanted)
+    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names)
+    table = submission_ids.with_row_ids(table)
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)
@@ -273,7 +252,7 @@ def classes(data: DataConfig) -> tuple[object, ...]:
     if data.classes:
         return tuple(identity.normal(pl.Series(data.classes)).to_list())
     path = readers.locate(source_folder(data), data.labels or "train")
-    return Task.of(data, readers.read(path, target_labels.wanted(data)), path).classes
+    return Task.of(data, target_labels.read(path, target_labels.wanted(data), data), path).classes
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:

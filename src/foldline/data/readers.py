@@ -106,6 +106,21 @@ def columns(path: Path) -> list[str]:
     return list(_schema(path, found)) if _is_parquet(path) else _header(path, found)
 
 
+def look(path: Path) -> pl.DataFrame:
+    """Read all columns of a table, of the types that the file has or its texts suggest: to look at, not to train on.
+
+    Raises:
+        UserError: it is not there, or damaged, or has two columns of one name.
+    """
+    names, found = columns(path), content(path)
+    with guarded(path, rule="is no readable table", way_out=_MEND):
+        if _is_parquet(path):
+            return pl.read_parquet(found, glob=False, hive_partitioning=False)
+        frame = pl.read_csv(found, infer_schema_length=None, try_parse_dates=True, glob=False)
+    frame.columns = names
+    return frame
+
+
 def _is_parquet(path: Path) -> bool:
     return ".parquet" in path.suffixes
 

@@ -1,10 +1,10 @@
 """The store: series of one table as arrays that a model can be fitted on.
 
-All access to rows goes through (series: offset, length). What has a value per answer (targets, masks, predictions) is a
-flat array of A answers, series after series; `answers` leads from series to theirs. At the level "step" an answer is a
-row, and A = R; at the level "series" it is a series, and trees see the features of its last row. Only this file and
-featurize.py know how the features lie on the disk: today as one memory-mapped (N, T, F) array, padded at the end to the
-longest series. Workers open the same files, so that nothing big is sent between processes.
+It is ragged: the rows of all series lie one series after the other, whatever their lengths, so that memory follows
+rows; all access goes through (series: offset, length). What has a value per answer (targets, masks, predictions) is a
+flat array of A answers, series after series, too; `answers` leads from series to theirs. At the level "step" an answer
+is a row, and A = R; at the level "series" it is a series, and trees see the features of its last row. The features are
+memory-mapped: workers open the same file, and nothing big is sent between processes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Store:
 
     path: Path
     names: tuple[str, ...]  # (F,)
-    dense: np.ndarray  # (N, longest, F) float32, 0 behind a series' end: for this file and for featurize.py only
+    x: np.ndarray  # (R, F) float32 features, memory-mapped: `features` and `features_padded` read what is needed
     static: np.ndarray  # (N, S) int64 codes: 1 + place among the known values; 0: a value not in the training table
     lengths: np.ndarray  # (N,) int64, rows of each series
     scored: np.ndarray  # (A,) bool, answers that the metric counts
@@ -144,20 +144,23 @@ class Store:
 
     def rows(self, series: np.ndarray) -> np.ndarray:
         """Return the rows of some series, one series after the other: (r,) int64."""
-        lengths = self.lengths[series]
-        first = np.cumsum(lengths) - lengths  # where each of them begins in the result
-        return np.asarray(np.arange(lengths.sum()) + np.repeat(self.offsets[series] - first, lengths))
+        return consecutive(self.offsets[series], self.lengths[series])
 
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Return the features of some rows, (r, F) float32: one copy of just these."""
-        flat = self.dense.reshape(-1, len(self.names))  # a view: nothing is read yet
-        series = np.searchsorted(self.offsets, rows, side="right") - 1  # np.repeat would be as long as the table
-        return np.asarray(flat[series * self.dense.shape[1] + rows - self.offsets[series]])
+        return np.asarray(self.x[rows])
 
     def features_padded(self, series: np.ndarray, steps: int) -> np.ndarray:
         """Return the features of the first `steps` rows of some series, (n, steps, F) float32; 0 in padding."""
-        kept = np.ascontiguousarray(self.dense[series, :steps])
-        return kept if kept.shape[1] == steps else np.pad(kept, ((0, 0), (0, steps - kept.shape[1]), (0, 0)))
+        lengths = np.minimum(self.lengths[series], steps)
+        if self._equal_length:  # a view side by side: series are read whole, without a list of their rows
+            kept = np.asarray(self.x.reshape(len(self.lengths), self.longest, -1)[series, :steps])
+            return kept if kept.shape[1] == steps else np.pad(kept, ((0, 0), (0, steps - kept.shape[1]), (0, 0)))
+        return pad(self.features(consecutive(self.offsets[series], lengths)), lengths, steps)
+
+    @cached_property
+    def _equal_length(self) -> bool:
+        return bool((self.lengths == self.lengths[0]).all())
 
     def pad(self, values: np.ndarray, series: np.ndarray | None = None, steps: int | None = None) -> np.ndarray:
         """Lay answers side by side: (A, ...) of all -> (n, steps, ...) of some series.
@@ -193,7 +196,7 @@ def open_store(path: Path) -> Store:
     return Store(
         path=path,
         names=tuple(meta["names"]),
-        dense=arrays["x"],
+        x=arrays["x"],
         static=arrays["static"],
         lengths=arrays["lengths"],
         scored=arrays["scored"],
@@ -215,6 +218,12 @@ def open_store(path: Path) -> Store:
 def _task_of(value: dict[str, Any]) -> StoredTask:
     fields: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in value.items()}
     return StoredTask(**fields)
+
+
+def consecutive(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """List first[0], first[0] + 1, ... for counts[0] numbers, then those from first[1], and so on: (sum,) int64."""
+    begins = np.cumsum(counts) - counts  # where each of them begins in the result
+    return np.asarray(np.arange(counts.sum()) + np.repeat(first - begins, counts))
 
 
 def pad(values: np.ndarray, lengths: np.ndarray, steps: int) -> np.ndarray:

@@ -26,6 +26,21 @@ def of_training(data: DataConfig) -> readers.Wanted:
     return found
 
 
+def read(path: Path, columns: readers.Wanted, data: DataConfig) -> pl.DataFrame:
+    """Read columns of a table, targets among them, whose labels come out in their normal form, NaN as missing.
+
+    Raises:
+        UserError: as `readers.read`; a label is infinite.
+    """
+    frame = readers.read(path, columns)
+    for name in (name for name, kind in of_training(data).items() if name in frame.columns and kind is None):
+        if frame[name].dtype.is_float():  # it stays so where a value is not finite: pandas has NaN for no label
+            if frame[name].is_infinite().any():
+                raise UserError(f"{path}: {name!r} must hold labels, but holds inf. Mend it, or empty it: unlabelled.")
+            frame = frame.with_columns(identity.normal(frame[name].fill_nan(None)))
+    return frame
+
+
 def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
     """Give each row of a training table the targets of its series, from the file data.labels beside it.
 
@@ -36,7 +51,10 @@ def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
     """
     found = readers.locate(path.parent, data.labels)
     columns = of_training(data)
-    labels = readers.read(found, {data.key: None, **columns})
+    labels = read(found, {data.key: None, **columns}, data)
+    if labels[data.key].null_count():
+        row = int(labels[data.key].is_null().arg_true()[0])
+        raise UserError(f"{found} must name a series in each row, but {data.key!r} is empty in row {row + 1}.")
     keys = identity.texts(labels[data.key])
     if keys.is_duplicated().any():
         twice = labels[data.key].filter(keys.is_duplicated())[0]

@@ -1,5 +1,9 @@
 """Whole series on the device, scaled and cropped: a batch is an index, there is no DataLoader.
 
+Series that are padded to the same length (padded_lengths.py) lie side by side in a *block*: series of one length make
+one block without padding, and memory follows rows where lengths differ. A batch has a part in each block that holds
+some of its series. All sizes are known on the host.
+
 Letters as in models/contract.py: N series, T steps (cropped), F features (those of a known start, if any, behind all
 others), S static columns, K targets. At the level "series" there is one answer a series: y, weight, scored and known
 have one step then, T = 1.
@@ -7,9 +11,10 @@ have one step then, T = 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +27,7 @@ from foldline.core.errors import UserError
 from foldline.data.store import Store, pad
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.out_of_memory import attempt
+from foldline.fit.padded_lengths import place_of
 from foldline.fit.scaler import Scaler
 
 BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once: small beside any device's memory
@@ -38,7 +44,7 @@ class Batch:
     weight: Tensor  # (B, T) float32, how much a step counts in the loss
     scored: Tensor  # (B, T) bool, steps that the metric counts, whether or not they have a label here
     known: Tensor | None  # (B, T, K) bool, targets whose value is given; None where all are, and all steps are real
-    has_unknown: bool  # whether a real step of the dataset has an unknown target; reading `known` waits for a GPU
+    has_unknown: bool  # whether a real step of its block has an unknown target; reading `known` waits for a GPU
     auxiliary: Tensor | None = None  # (B, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
 
     def parts(self, size: int) -> list[Batch]:
@@ -53,9 +59,10 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class DeviceDataset:
-    """N series on the device."""
+class Block:
+    """N series of the dataset, padded to one length."""
 
+    places: np.ndarray  # (N,) int64, ascending: which series of the dataset they are
     x: Tensor  # (N, T, F) float32, scaled; known target behind the features (models/ops/known_target.py)
     static: Tensor  # (N, S) int64
     mask: Tensor | None  # (N, T) bool; None where all steps are real
@@ -80,13 +87,106 @@ class DeviceDataset:
         return len(self.x)
 
 
-def place(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int, device: torch.device) -> DeviceDataset:
-    """Copy labelled series to the device, one set after the other, as one dataset of T = `steps` steps.
+@dataclass(frozen=True)
+class DeviceDataset:
+    """N series on the device, each in the block of its padded length."""
+
+    blocks: tuple[Block, ...]
+
+    def __len__(self) -> int:
+        return sum(len(block) for block in self.blocks)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the series are."""
+        return self.blocks[0].x.device
+
+    @cached_property
+    def block_of(self) -> np.ndarray:
+        """Number of each series' block, (N,) int64."""
+        return self._of_series([np.full(len(block), number) for number, block in enumerate(self.blocks)])
+
+    @cached_property
+    def _place_in_block(self) -> np.ndarray:
+        return self._of_series([np.arange(len(block)) for block in self.blocks])
+
+    def _of_series(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        found = np.empty(len(self), dtype=np.int64)
+        for block, each in zip(self.blocks, values, strict=True):
+            found[block.places] = each
+        return found
+
+    @property
+    def hidden(self) -> Tensor:
+        """Scaled value of each feature whose static columns are hidden, (F,) float32; NaN: made from none."""
+        return self.blocks[0].hidden
+
+    @property
+    def codes(self) -> int:
+        """L, number of codes of the static column with most of them."""
+        return self.blocks[0].codes
+
+    def batches(self, order: np.ndarray, size: int, first: int = 0) -> Iterator[list[Batch]]:
+        """Cut series in some order into batches of `size`, each in parts: one for each block that it has series of.
+
+        The order goes to the device here, once for all batches.
+
+        Args:
+            order: (n,) int64, of all series or of some.
+            first: number of batches to leave out.
+        """
+        blocks = self.block_of[order]
+        inside = [blocks == number for number in range(len(self.blocks))]
+        places = [torch.from_numpy(self._place_in_block[order[of]]).to(self.device) for of in inside]
+        ends = [np.cumsum(of) for of in inside]
+        for part in islice(chunks(len(order), size), first, None):
+            cuts = [slice(0 if not part.start else int(end[part.start - 1]), int(end[part.stop - 1])) for end in ends]
+            yield [
+                block.batch(place[cut])
+                for block, place, cut in zip(self.blocks, places, cuts, strict=True)
+                if cut.stop > cut.start
+            ]
+
+
+def place(
+    labelled_sets: Sequence[LabelledSeries], scaler: Scaler, lengths: tuple[int, ...], device: torch.device
+) -> DeviceDataset:
+    """Copy labelled series to the device, one set after the other, as one dataset.
+
+    lengths: ascending, that series are padded to; longer ones are cropped to the last one.
 
     Raises:
         UserError: the device's memory is full.
     """
-    placed = attempt(partial(_placed, labelled_sets, scaler, steps, device))
+    own = np.concatenate([part.store.lengths[part.series] for part in labelled_sets])
+    of_series = place_of(own, lengths)
+    cuts = np.cumsum([len(part.series) for part in labelled_sets])[:-1]
+    blocks = []
+    for number in np.unique(of_series):
+        inside = of_series == number
+        sets = labelled_sets
+        if not inside.all():
+            chosen = np.split(inside, cuts)
+            sets = [part.subset(some) for part, some in zip(labelled_sets, chosen, strict=True)]
+        blocks.append(place_block(sets, scaler, lengths[number], device, np.flatnonzero(inside)))
+    return DeviceDataset(tuple(blocks))
+
+
+def place_block(
+    labelled_sets: Sequence[LabelledSeries],
+    scaler: Scaler,
+    steps: int,
+    device: torch.device,
+    places: np.ndarray | None = None,
+) -> Block:
+    """Copy labelled series to the device as one block of T = `steps` steps.
+
+    places: which series of a dataset they are; None: all of it.
+
+    Raises:
+        UserError: the device's memory is full.
+    """
+    placed = attempt(partial(_placed, labelled_sets, scaler, steps, device, places))
     if placed is not None:
         return placed
     count = sum(len(part.series) for part in labelled_sets)
@@ -98,7 +198,13 @@ def place(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int, d
     )
 
 
-def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int, device: torch.device) -> DeviceDataset:
+def _placed(
+    labelled_sets: Sequence[LabelledSeries],
+    scaler: Scaler,
+    steps: int,
+    device: torch.device,
+    places: np.ndarray | None,
+) -> Block:
     count = sum(len(part.series) for part in labelled_sets)
     store = labelled_sets[0].store
     features, channels, targets = len(store.names), store.channels, labelled_sets[0].y.shape[1]
@@ -131,7 +237,8 @@ def _placed(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, steps: int,
     of_static = torch.tensor(store.of_static, device=device)
     hidden = torch.full((channels,), torch.nan, device=device)
     hidden[:features] = torch.where(of_static, -center * inverse, torch.nan)
-    return DeviceDataset(
+    return Block(
+        places=np.arange(count) if places is None else places,
         x=x,
         static=static,
         mask=None if bool(mask.all()) else mask,
@@ -166,11 +273,17 @@ def _auxiliary(
 
 
 def _fill(x: Tensor, part: LabelledSeries, center: Tensor, inverse: Tensor) -> None:
-    """Scale features into their place, x (n, T, F), some series at a time, so that no second copy of all is made."""
-    steps, features = min(x.shape[1], part.store.longest), x.shape[2]
+    """Scale features into their place, x (n, T, F), some series at a time, so that no second copy of all is made.
+
+    Padding is 0 like the mean of a feature, whatever it is scaled by.
+    """
+    steps, features = x.shape[1], x.shape[2]
     for chunk in chunks(len(part.series), max(1, BYTES_PER_CHUNK // (4 * steps * features))):
         values = torch.from_numpy(part.store.features_padded(part.series[chunk], steps))
-        x[chunk, :steps] = (values.to(x.device) - center) * inverse
+        x[chunk] = (values.to(x.device) - center) * inverse
+        real = part.store.mask(part.series[chunk], steps)
+        if not real.all():
+            x[chunk].masked_fill_(torch.from_numpy(~real).to(x.device).unsqueeze(-1), 0.0)
 
 
 def _tensor(values: np.ndarray, device: torch.device) -> Tensor:

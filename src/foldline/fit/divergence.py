@@ -39,7 +39,7 @@ class Diverged(Exception):
 
 
 def refuse_failed(
-    failed: Tensor, parameters: list[nn.Parameter], order: Tensor, batch: int, counters: Counters
+    failed: Tensor, parameters: list[nn.Parameter], order: np.ndarray, batch: int, counters: Counters
 ) -> None:
     """Stop at a loss that was not finite, before a checkpoint could hold what it made of the weights.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
 from foldline.data.store import Store, unpad
 from foldline.fit import out_of_memory
-from foldline.fit.device_dataset import Batch, DeviceDataset, kept_steps, place
+from foldline.fit.device_dataset import Block, kept_steps, place
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
+from foldline.fit.padded_lengths import chosen_lengths
 from foldline.fit.precision import autocast
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
@@ -60,7 +62,7 @@ class NetworkCell:
         self.name, self.params, self.train, self.scaler, self.metric = name, params, train, scaler, metric
         self.transform = transform
         self.network: nn.Module | None = None
-        self.steps = 0  # T it was fitted on, after cropping
+        self.lengths: tuple[int, ...] = ()  # that its series were padded to, ascending; longer ones are cropped
 
     def fit(
         self, labelled_sets: Sequence[LabelledSeries], seed: int, emit: Emit, folder: Path, start: Path | None = None
@@ -79,13 +81,12 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        # Of all sets, those kept out of training included: T must not depend on which series are watched.
-        self.steps = max(kept_steps(config.margin, labelled.store) for labelled in labelled_sets)
-        fold = place([self.transform.labelled(part) for part in kept], self.scaler, self.steps, device)
+        self.lengths = _lengths(labelled_sets, config.margin)
+        fold = place([self.transform.labelled(part) for part in kept], self.scaler, self.lengths, device)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            watched = watch(held[0], self.scaler, self.transform, self.metric, self.steps, device)
+            watched = watch(held[0], self.scaler, self.transform, self.metric, self.lengths, device)
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
         if start is not None:
@@ -115,47 +116,54 @@ class NetworkCell:
         device = torch.device(self.train.device_used)
         use_settings(self.train, device)
         self.network.to(device).eval()
-        # T as in training, so that predictions do not depend on the longest series of a file; longer only where a
-        # later step is scored.
-        steps = min(max(self.steps, kept_steps(self.train.margin, data)), data.longest)
-        fold = place([self.transform.labelled(unlabelled_series(data, series))], self.scaler, steps, device)
-        spreads: list[Tensor] = []
-
-        def predicted(index: Tensor) -> Tensor:
-            raw, batch = self._raw(fold, index)
-            head: Any = self.network.head  # type: ignore[union-attr]
-            value: Tensor = head.predict(raw, batch.scored).cpu()
-            spread = head.spread(raw)
-            spreads.extend([] if spread is None else [spread.cpu()])
-            return value
-
-        # 4 batches at once: without gradients a pass takes a fraction of the memory
-        values = list(out_of_memory.in_parts(predicted, len(series), 4 * self.train.batch, device))
-        counts, answers, scaler = data.answers_of_series[series], data.answers(series), self.scaler
-        value = _answers(values, counts) * scaler.y_scale + scaler.y_center
+        fold = place(
+            [self.transform.labelled(unlabelled_series(data, series))], self.scaler, self._lengths_for(data), device
+        )
+        blocks = np.repeat(fold.block_of, data.answers_of_series[series])  # of each answer
+        found: np.ndarray | None = None
+        for number, block in enumerate(fold.blocks):
+            # 4 batches at once: without gradients a pass takes a fraction of the memory
+            passes = out_of_memory.in_parts(partial(self._pass, block), len(block), 4 * self.train.batch, device)
+            values = _answers(torch.cat(list(passes)), data.answers_of_series[series[block.places]])
+            found = np.empty((len(blocks), values.shape[1])) if found is None else found
+            found[blocks == number] = values
+        assert found is not None, "there are series"
+        scale, count, answers = self.scaler.y_scale, data.targets, data.answers(series)
+        value = found[:, :count] * scale + self.scaler.y_center
         own = self.transform.inverse(value, data, answers)
-        if not spreads:
+        if found.shape[1] == count:
             return own, None
-        return own, self.transform.spread(value, _answers(spreads, counts) * scaler.y_scale, data, answers)
+        return own, self.transform.spread(value, found[:, count:] * scale, data, answers)
 
-    def _raw(self, fold: DeviceDataset, index: Tensor) -> tuple[Tensor, Batch]:
+    def _lengths_for(self, data: Store) -> tuple[int, ...]:
+        """Return the lengths of training, so that predictions do not depend on a file's other series.
+
+        There is a longer one only where a later step is scored.
+        """
+        needed = kept_steps(self.train.margin, data)
+        return self.lengths if needed <= self.lengths[-1] else (*self.lengths, needed)
+
+    def _pass(self, block: Block, index: Tensor) -> Tensor:
+        """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
         assert self.network is not None
-        batch = fold.batch(index)
-        with autocast(self.train.precision, fold.x.device):
+        batch, head = block.batch(index), self.network.head
+        with autocast(self.train.precision, index.device):
             hidden = self.network(batch.x, batch.static, batch.mask)
-        return self.network.head(hidden.float(), batch.mask), batch  # type: ignore[operator]
+        raw = head(hidden.float(), batch.mask)  # type: ignore[operator]
+        value, spread = head.predict(raw, batch.scored), head.spread(raw)  # type: ignore[union-attr, operator]
+        return torch.cat([value] if spread is None else [value, spread], dim=-1).cpu()
 
     def save(self, folder: Path) -> None:
-        """Write weights.safetensors; its metadata holds `steps`."""
+        """Write weights.safetensors; its metadata holds the lengths that series are padded to."""
         assert self.network is not None, "fit or load first"
         tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with files.atomic(folder / "weights.safetensors") as stream:
-            stream.write(safetensors.torch.save(tensors, metadata={"steps": str(self.steps)}))
+            stream.write(safetensors.torch.save(tensors, metadata={"steps": " ".join(map(str, self.lengths))}))
 
     def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote. data: any series with the same features."""
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
-            self.steps = int(stored.metadata()["steps"])
+            self.lengths = tuple(map(int, stored.metadata()["steps"].split()))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
         self.network = network_of(self.name, without_beside(self.params), data, self.scaler)
         self.network.load_state_dict(tensors)
@@ -254,12 +262,21 @@ def inner_split(
     return [first.subset(~inside[units]), *labelled_sets[1:]], [first.subset(inside[units])]
 
 
-def _answers(parts: list[Tensor], counts: np.ndarray) -> np.ndarray:
-    """Join (b, T, K) of batches to (a, K) float64, the last kept step repeated over the cropped ones of each series.
+def _lengths(labelled_sets: Sequence[LabelledSeries], margin: int) -> tuple[int, ...]:
+    """Choose the lengths that series are padded to.
+
+    Of whole stores: they must not depend on which series are watched, and those held out are predicted with them, too.
+    """
+    most = max(kept_steps(margin, part.store) for part in labelled_sets)
+    return chosen_lengths(np.minimum(np.concatenate([part.store.lengths for part in labelled_sets]), most))
+
+
+def _answers(values: Tensor, counts: np.ndarray) -> np.ndarray:
+    """Flatten (n, T, C) to (a, C) float64, the last kept step repeated over the cropped ones of each series.
 
     counts: (n,) answers of each series.
     """
-    kept = torch.cat(parts).numpy().astype(np.float64)
+    kept = values.numpy().astype(np.float64)
     last, longest = kept.shape[1], int(counts.max())
     if longest > last:
         kept = np.pad(kept, ((0, 0), (0, longest - last), (0, 0)), mode="edge")

@@ -48,11 +48,11 @@ def _seconds_a_step(
     series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, count)
     fitted = scaler.fit("standard", store, np.arange(min(SCALED_BY, count)), 0)
     part = labelled_series(store, np.arange(series))
-    fold = place([part], fitted, kept_steps(config.margin, store), device)
+    fold = place([part], fitted, (kept_steps(config.margin, store),), device)
     torch.manual_seed(0)
     network = network_cell.network_of(name, params, store, fitted)
     state = State(network, config, device)
-    batch = augment(fold.batch(torch.arange(len(fold), device=device)), config.augment, fold)
+    batch = [augment(part, config.augment, fold) for part in next(fold.batches(np.arange(len(fold)), len(fold)))]
     state.network.train()
     step = partial(training_step, state, config, batch, config.lr)
     step()  # the first one warms up

@@ -15,19 +15,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from foldline.core import interrupt
+from foldline.core.chunks import chunks
 from foldline.fit.augment import augment
-from foldline.fit.device_dataset import Batch, DeviceDataset
+from foldline.fit.device_dataset import DeviceDataset
 from foldline.fit.divergence import refuse_failed
 from foldline.fit.out_of_memory import STEP_IS_TOO_MUCH, reporting_full_memory
 from foldline.fit.train_config import TrainConfig, lr_factor
 from foldline.fit.training_state import Counters, State
-from foldline.fit.training_step import training_step
+from foldline.fit.training_step import training_step, weight_of
 from foldline.fit.watched_score import WatchedSeries, watched_score
 
-VERSION = 3  # part of a cell's key: raise it when a change here or in what it imports changes what comes out
+VERSION = 4  # part of a cell's key: raise it when a change here or in what it imports changes what comes out
+
+POOL = 16  # batches whose series are sorted by length: few enough that long series come at any time of an epoch
 
 Emit = Callable[..., None]  # emit("epoch", epoch=3, of=20, loss=0.1): progress and history
 
@@ -53,21 +55,22 @@ def train(
         UserError: the device's memory is full.
         KeyboardInterrupt: interrupted; the step was finished and a checkpoint written.
     """
-    counters, device = state.counters, fold.x.device
+    counters, device = state.counters, fold.device
     per_epoch = math.ceil(len(fold) / config.batch)
     steps = config.epochs * per_epoch
     saved = began = time.perf_counter()
     while counters.epoch < config.epochs and not _stops_early(config, counters):
-        order = shuffled(len(fold), seed, counters.epoch).to(device)
+        order = shuffled(fold.block_of, config.batch, seed, counters.epoch)
         failed = torch.full((), -1, device=device)  # first step whose loss was not finite; read once an epoch
-        for step in range(counters.step, per_epoch):
+        for step, parts in enumerate(fold.batches(order, config.batch, counters.step), counters.step):
             # Each step has a seed of its own: one generator's state would depend on the cells that take turns here.
             reseed(device, seed, counters.epoch, step)
             state.network.train()
-            batch = _augmented_batch(fold, order[step * config.batch : (step + 1) * config.batch], config)
+            with reporting_full_memory(STEP_IS_TOO_MUCH):
+                batch = [augment(part, config.augment, fold) for part in parts]
             loss = training_step(state, config, batch, _rate(config, counters, step, steps))
             failed = torch.where((failed < 0) & ~loss.isfinite(), step, failed)
-            state.add_loss(loss, batch.weight.sum())
+            state.add_loss(loss, weight_of(batch))
             counters.step, now = step + 1, time.perf_counter()
             emit("progress", done=counters.epoch + (step + 1) / per_epoch, of=config.epochs)
             if interrupt.requested() or now - saved > config.checkpoint_s:
@@ -84,11 +87,6 @@ def train(
 
 def _stops_early(config: TrainConfig, counters: Counters) -> bool:
     return config.watch.stop > 0 and counters.epoch - counters.best_epoch >= config.watch.stop
-
-
-def _augmented_batch(fold: DeviceDataset, index: Tensor, config: TrainConfig) -> Batch:
-    with reporting_full_memory(STEP_IS_TOO_MUCH):
-        return augment(fold.batch(index), config.augment, fold)
 
 
 def _rate(config: TrainConfig, counters: Counters, step: int, steps: int) -> float:
@@ -131,9 +129,25 @@ def _follow_score(state: State, config: TrainConfig, watched: WatchedSeries, sco
         counters.rate, counters.lowered = counters.rate * config.watch.factor, counters.epoch
 
 
-def shuffled(count: int, seed: int, epoch: int) -> Tensor:
-    """Draw the order of the series in an epoch: (count,) int64."""
-    return torch.from_numpy(np.random.default_rng([seed, 2, epoch]).permutation(count))
+def shuffled(blocks: np.ndarray, batch: int, seed: int, epoch: int) -> np.ndarray:
+    """Draw the order of the series in an epoch, (N,) int64, such that most batches are padded to one or two lengths.
+
+    Among each `POOL` batches of a random order those of like length are put together, and the batches shuffled again:
+    what a batch holds stays random. With one block it is the random order itself.
+
+    Args:
+        blocks: (N,) block of each series, the shortest first.
+    """
+    rng = np.random.default_rng([seed, 2, epoch])
+    order = rng.permutation(len(blocks))
+    if (blocks == blocks[0]).all():
+        return order
+    for pool in chunks(len(order), POOL * batch):
+        kept = order[pool]
+        kept = kept[np.argsort(blocks[kept], kind="stable")]
+        whole = len(kept) // batch * batch  # what is left, at the end of the epoch, makes a smaller batch
+        order[pool] = np.concatenate([rng.permutation(kept[:whole].reshape(-1, batch)).ravel(), kept[whole:]])
+    return order
 
 
 def reseed(device: torch.device, *numbers: int) -> None:

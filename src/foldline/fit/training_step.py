@@ -6,6 +6,7 @@ trains.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -23,10 +24,11 @@ from foldline.models.heads.joint import JointHead
 LEAST_WEIGHT = 1e-6  # stands for the weight of a batch without scored steps, whose loss is 0: 0 / 0 would be NaN
 
 
-def training_step(state: State, config: TrainConfig, batch: Batch, rate: float) -> Tensor:
+def training_step(state: State, config: TrainConfig, batch: Sequence[Batch], rate: float) -> Tensor:
     """Change the weights once; return the batch's loss, (), as it was before.
 
     Args:
+        batch: its parts, one for each length that its series are padded to.
         rate: learning rate.
 
     Raises:
@@ -38,7 +40,7 @@ def training_step(state: State, config: TrainConfig, batch: Batch, rate: float) 
     return loss
 
 
-def backward_within_memory(state: State, config: TrainConfig, batch: Batch) -> Tensor:
+def backward_within_memory(state: State, config: TrainConfig, batch: Sequence[Batch]) -> Tensor:
     """Run `backward`; where memory is full do what `train.on_oom` says, and never change the batch in silence.
 
     Raises:
@@ -48,7 +50,7 @@ def backward_within_memory(state: State, config: TrainConfig, batch: Batch) -> T
     loss = out_of_memory.attempt(run)
     if loss is not None:
         return loss
-    tried = min(state.counters.micro or config.micro or config.batch, len(batch.x))
+    tried = min(state.counters.micro or config.micro or config.batch, max(len(part.x) for part in batch))
     size = _find_micro(state, config, batch, tried)
     if config.on_oom == "stop":
         raise UserError(
@@ -58,30 +60,31 @@ def backward_within_memory(state: State, config: TrainConfig, batch: Batch) -> T
     return run()
 
 
-def _find_micro(state: State, config: TrainConfig, batch: Batch, size: int) -> int:
+def _find_micro(state: State, config: TrainConfig, batch: Sequence[Batch], size: int) -> int:
     """Find how many series fit into a pass by halving `size`, which does not; leave it in the state's counters."""
     while size > 1:
         size //= 2
         state.counters.micro = size
         state.optimiser.zero_grad(set_to_none=True)
-        out_of_memory.free_cache(batch.x.device)
+        out_of_memory.free_cache(batch[0].x.device)
         if out_of_memory.attempt(partial(backward, state, config, batch)) is not None:
             return size
     raise UserError(out_of_memory.ONE_IS_TOO_MUCH)
 
 
-def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
+def backward(state: State, config: TrainConfig, batch: Sequence[Batch]) -> Tensor:
     """Return the batch's loss, (), and leave its gradients in the parameters.
 
     A batch in parts has the same gradients: the parts' sums of losses are divided by the weight of the whole batch.
     """
     state.optimiser.zero_grad(set_to_none=True)
-    whole = batch.weight.sum()
+    whole = weight_of(batch)
     share = (whole > LEAST_WEIGHT) / whole.clamp(min=LEAST_WEIGHT)  # of a unit of weight; 0 where no step counts
-    total = torch.zeros((), device=batch.x.device)
-    for part in batch.parts(state.counters.micro or config.micro):
+    total = torch.zeros((), device=whole.device)
+    micro = state.counters.micro or config.micro
+    for part in (smaller for each in batch for smaller in each.parts(micro)):
         past = _past_target(state.network, config, part)
-        with autocast(config.precision, batch.x.device):
+        with autocast(config.precision, whole.device):
             hidden = state.network(part.x, part.static, part.mask, **past)
         head: Any = state.network.head
         # head and loss in fp32: a mean over many steps loses digits in half precision
@@ -90,6 +93,11 @@ def backward(state: State, config: TrainConfig, batch: Batch) -> Tensor:
         state.loss_scale.scale(loss).backward()
         total += loss.detach()
     return total
+
+
+def weight_of(batch: Sequence[Batch]) -> Tensor:
+    """Sum up how much the steps of a batch's parts count, ()."""
+    return torch.stack([part.weight.sum() for part in batch]).sum()
 
 
 def _truth(head: nn.Module, batch: Batch) -> Tensor:

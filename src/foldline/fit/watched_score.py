@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from foldline.data.metrics import Metric
 from foldline.fit import out_of_memory
-from foldline.fit.device_dataset import DeviceDataset, place
+from foldline.fit.device_dataset import Block, DeviceDataset, place
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.scaler import Scaler
@@ -28,6 +29,7 @@ class WatchedSeries:
 
     dataset: DeviceDataset
     truth: np.ndarray  # (V, K) float64, in the targets' own units
+    block_of: np.ndarray  # (V,) which block of the dataset a row lies in
     in_own_units: Callable[[np.ndarray], np.ndarray]  # of scaled predictions, (V, K)
     metric: Metric
     beside: tuple[np.ndarray | None, np.ndarray | None] = (None, None)  # (V,) weights, and groups or numbers
@@ -38,17 +40,18 @@ def watch(
     scaler: Scaler,
     transform: TargetTransform,
     metric: Metric,
-    steps: int,
+    lengths: tuple[int, ...],
     device: torch.device,
 ) -> WatchedSeries:
-    """Bring series to the device, to be scored after each epoch."""
-    dataset, scored = place([transform.labelled(part)], scaler, steps, device), part.weight > 0
+    """Bring series to the device, to be scored after each epoch. lengths: that they are padded to."""
+    dataset, scored = place([transform.labelled(part)], scaler, lengths, device), part.weight > 0
     answers = part.store.answers(part.series)[scored]
 
     def in_own_units(scaled: np.ndarray) -> np.ndarray:
         return transform.inverse(scaled * scaler.y_scale + scaler.y_center, part.store, answers)
 
-    return WatchedSeries(dataset, part.y[scored], in_own_units, metric, part.store.beside(metric, answers))
+    block_of = np.repeat(dataset.block_of, part.store.answers_of_series[part.series])[scored]
+    return WatchedSeries(dataset, part.y[scored], block_of, in_own_units, metric, part.store.beside(metric, answers))
 
 
 def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> float:
@@ -59,13 +62,15 @@ def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> 
     """
     network, dataset = state.predictor.eval(), watched.dataset
 
-    def scored_rows(index: Tensor) -> Tensor:
-        batch = dataset.batch(index)
+    def scored_rows(block: Block, index: Tensor) -> Tensor:
+        batch = block.batch(index)
         return predict_batch(network, config, batch)[batch.weight > 0].cpu()
 
-    # 4 batches at once: without gradients a pass takes a fraction of the memory
-    parts = out_of_memory.in_parts(scored_rows, len(dataset), 4 * config.batch, dataset.x.device)
-    scaled = torch.cat(list(parts)).numpy().astype(np.float64)  # (V, K), in the order of the rows
+    scaled = np.empty_like(watched.truth)
+    for number, block in enumerate(dataset.blocks):
+        # 4 batches at once: without gradients a pass takes a fraction of the memory
+        parts = out_of_memory.in_parts(partial(scored_rows, block), len(block), 4 * config.batch, dataset.device)
+        scaled[watched.block_of == number] = torch.cat(list(parts)).numpy()
     score = watched.metric(watched.truth, watched.in_own_units(scaled), *watched.beside)
     if not math.isfinite(score):
         raise Diverged("watched score", state.counters.epoch)

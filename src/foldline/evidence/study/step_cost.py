@@ -101,7 +101,7 @@ def _cost(state: State, shape: MeasuredModel, batch: Batch, taken: int) -> Cost:
     seconds: list[float] = []
     for _ in range(1 + TRIALS):  # the first one warms up: it is never the fastest
         began = time.perf_counter()
-        training_step(state, config, batch, config.lr)
+        training_step(state, config, [batch], config.lr)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - began)

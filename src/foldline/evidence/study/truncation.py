@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from foldline.core.chunks import chunks
 from foldline.data.store import Store
 from foldline.experiment.preparation import PreparedExperiment
-from foldline.fit.device_dataset import place
+from foldline.fit.device_dataset import place_block
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.process_state import use_settings
@@ -61,8 +61,9 @@ def curve(prepared: PreparedExperiment) -> list[TruncationPoint]:
     estimator = load_estimator(cell, prepared.train)
     assert isinstance(estimator, NetworkCell) and estimator.network is not None, "a study's systems are networks"
     held = np.flatnonzero(prepared.folds.assignment == cell.fold)[:SERIES]
+    kept = estimator.lengths[-1]
     part, transform, scaler = labelled_series(prepared.train, held), estimator.transform, estimator.scaler
-    fold = place([transform.labelled(part)], scaler, estimator.steps, device)
+    fold = place_block([transform.labelled(part)], scaler, kept, device)
     answers = prepared.train.answers(held)[part.weight > 0]
     run = partial(_predict, estimator.network.to(device).eval(), fold.static)
     whole = run(fold.x)
@@ -76,7 +77,7 @@ def curve(prepared: PreparedExperiment) -> list[TruncationPoint]:
         return float(np.abs(in_own_units(one) - in_own_units(other)).mean())
 
     points = []
-    for steps in (*(k for k in HISTORY if k < estimator.steps), estimator.steps):
+    for steps in (*(k for k in HISTORY if k < kept), kept):
         found = truncated(run, fold.x, steps)
         points.append(
             TruncationPoint(steps=steps, error=mean_distance(found, fold.y), distance=mean_distance(found, whole))
