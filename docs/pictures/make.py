@@ -18,7 +18,7 @@ from foldline.core.pages.chromium import Chromium
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parents[1]
-COLORS = 96  # of a PNG: enough for text and thin lines, and a third of the bytes
+COLORS = 224  # of a PNG: enough for text and thin lines, and a third of the bytes
 LINE_PX, CHARACTER_PX, MARGIN_PX = 19, 7.85, 22  # of the terminal's picture
 TERMINAL = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}">
