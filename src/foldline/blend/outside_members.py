@@ -2,8 +2,8 @@
 
     [[blend.outside]]                      or   ./run.sh blend sample --outside friend=oof.csv,test.csv
     name = "friend"
-    oof = "friend/oof.csv"                 # id and target columns, one row for each training row (or series)
-    test = "friend/test.parquet"           # the same for each test row
+    oof = "friend/oof.csv"                 # laid out as a submission: ids and numbers, of all training rows (or series)
+    test = "friend/test.parquet"           # the same of all test rows
     fold = "fold"                          # a column of oof: which fold held the row out; may be left out
 
 Of several classes there is a column for each, named by its label, with its probability; of binary and of ordinal
@@ -26,11 +26,12 @@ from foldline.blend.members import Member
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import identity, readers
+from foldline.data import readers
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics.losses import SLACK
 from foldline.data.metrics.options import CLASSES
+from foldline.data.submission_layout import Addresses, Layout
 from foldline.data.table import Table
 from foldline.data.task import SHARES
 
@@ -56,11 +57,10 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
     """
     where = f"member {config.name!r} from outside"
     train, test = competition.train, competition.test
-    train_rows = _read(Path(config.oof), train, where, config.fold)
-    if config.fold:
-        _check_folds(train_rows[config.fold], train, folds, Path(config.oof))
-    test_rows = _read(Path(config.test), test, where)
-    values = [frame.select(train.task.columns).to_numpy() for frame in (train_rows, test_rows)]
+    oof, theirs = _read(Path(config.oof), train, where, config.fold)
+    if theirs is not None:
+        _check_folds(theirs, train, folds, Path(config.oof))
+    values = [oof, _read(Path(config.test), test, where)[0]]
     source = files.digest_arrays(*values)
     folder = files.runs() / "outside" / f"{source}-{test.fingerprint}"
     mark = folder / artefacts.CHECKSUMS
@@ -85,19 +85,23 @@ def parse(text: str, where: str) -> OutsideConfig:
     return OutsideConfig(name=name, oof=parts[0], test=parts[1], fold=parts[2] if len(parts) == 3 else "")
 
 
-def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
-    """Read the targets (and folds) of a file, in the order of the table's rows. where: the member, for messages."""
-    data, ids, columns = table.data, table.answers[table.data.id], table.task.columns
-    path = path.expanduser()
+def _read(path: Path, table: Table, where: str, fold: str = "") -> tuple[np.ndarray, pl.Series | None]:
+    """Read the predictions of a table's answers, (A, K), and the fold of each, (A,), where a column has it.
+
+    where: the member, for messages.
+    """
+    data, path = table.data, path.expanduser()
     if not path.exists():
         raise UserError(f"{where}: {path} does not exist. Give the path from where you are, or an absolute one.")
+    columns = Addresses.of(table, readers.columns(path), path, as_numbers=True).known_columns
     wanted: readers.Wanted = {data.id: None, **dict.fromkeys(columns, pl.Float64())}
     frame = readers.read(path, wanted | ({fold: None} if fold else {}))
-    difference = identity.difference(frame[data.id], ids)
+    layout = Layout.of(table, frame, path, as_numbers=True)
+    difference = layout.difference(every=True)
     if difference:
         raise UserError(
             f"{path} ({where}) must have each row of {table.path} once, but has {frame.height} rows against "
-            f"{len(ids)}: it {difference}. Write one prediction for every row, scored or not."
+            f"{layout.addresses.answers}: it {difference}. Write one prediction for every row, scored or not."
         )
     for name in columns:
         bad = ~frame[name].is_finite().fill_null(False)
@@ -107,8 +111,9 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
                 f"{path} ({where}): {name!r} must be a finite number in every row, but is not in {int(bad.sum())} "
                 f"(first: {data.id} {row})."
             )
-    _refuse_no_probabilities(frame.select(columns).to_numpy(), table, f"{path} ({where})")
-    return frame[identity.places(ids, frame[data.id])]
+    predicted = layout.parsed(frame)
+    _refuse_no_probabilities(predicted, table, f"{path} ({where})")
+    return predicted, frame[fold].gather(layout.rows_of_answers()) if fold else None
 
 
 def _refuse_no_probabilities(values: np.ndarray, table: Table, where: str) -> None:

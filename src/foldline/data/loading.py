@@ -17,14 +17,16 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
-from foldline.core.errors import UserError, shortened
+from foldline.core.errors import UserError
 from foldline.data import (
     assemble,
     competition_file,
     identity,
     known_start,
     readers,
+    sample_submission,
     static_levels,
+    submission_ids,
     table_checks,
     target_labels,
 )
@@ -86,57 +88,19 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     Raises:
         UserError: its rows are not those of the test table, or a column of it has no role.
     """
-    data = test.data
-    found = None if lays_out_itself(data) else assemble.sample_of(data, source)
-    if found is None:
-        Layout.of(test.task, None)  # refuses what a submission without one can't hold
+    if lays_out_itself(test.data):
         return None
-    path, names = found.path, found.columns()
-    layout = Layout.of(test.task, names, path)
-    answers = dict.fromkeys(layout.columns, pl.String() if layout.labels else pl.Float64())
-    # As printed: a submission copies the ids, so that it has 1.0 where the sample has.
-    sample = found.read({data.id: pl.String(), **answers}).frame
-    difference = identity.difference(sample[data.id], test.answers[data.id])
-    if difference:
-        raise UserError(
-            f"{path} must name each row of {test.path} once, but {difference}. Take both files from one download."
-        )
-    if layout.labels:
-        _refuse_unknown_labels(path, sample[layout.columns[0]], test.task)
-    if len(names) != len(sample.columns) and data.kind == "multiclass" and not layout.labels:
-        more = [name for name in names if name not in sample.columns]
-        raise UserError(
-            f"{path} must have a column for each label of the training table, but has {len(more)} more: "
-            f"{shortened(more)}. No model can learn them: take both files from one download."
-        )
-    if len(names) != len(sample.columns):
-        raise UserError(
-            f"{path} must have the columns {shortened(sample.columns)}, but has {shortened(names)}. "
-            "Name every wanted column in data.target."
-        )
-    return sample.with_columns(identity.whole(sample[data.id])).select(names)
+    found = assemble.sample_of(test.data, source)
+    if found is not None:
+        return sample_submission.read(found, test)
+    sample_submission.check_without(test)
+    return None
 
 
 def lays_out_itself(data: DataConfig) -> bool:
     """Return whether submission() of competition.py lays predictions out, so that the sample need not be like test."""
     code = competition_file.of(data.code_path)
     return code is not None and code.has("submission")
-
-
-def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
-    """Refuse labels that training has not, unless all rows have the same one: that is to be filled in.
-
-    Raises:
-        UserError
-    """
-    known = {str(label) for label in task.classes}
-    found = identity.texts(labels)
-    odd = [label for label in found.unique(maintain_order=True).to_list() if label not in known]
-    if odd and found.n_unique() > 1:
-        raise UserError(
-            f"{path}: {labels.name!r} must hold labels of the training table ({shortened(sorted(known))}), but holds "
-            f"{odd[0]!r}, which no training series has and no model can learn. Take both files from one download."
-        )
 
 
 def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()) -> tuple[Table, pl.DataFrame | None]:
@@ -149,6 +113,7 @@ def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()
     """
     source = source_folder(data)
     test = load_table(assemble.source_of(data, source, "test"), data, labelled=False, levels=levels, classes=classes)
+    test = submission_ids.with_id_file(test, source)
     return test, load_sample(source, test)
 
 
@@ -161,8 +126,11 @@ def print_notes(test: Table, sample: pl.DataFrame | None, levels: Levels, termin
         several = f"{len(test.empty)} files of {test.path} have" if test.empty[1:] else f"{test.empty[0]} has"
         terminal.say(f"{several} a header but no rows, so that no series comes of {'them' if test.empty[1:] else 'it'}")
     if sample is None and not lays_out_itself(test.data):
-        rows = f"the rows of {test.path.name}, in its order, and the columns {test.data.id}"
-        terminal.say(f"no sample_submission: the submission gets {', '.join([rows, *test.data.target])}")
+        columns = ", ".join(Layout.of(test, None).order)
+        terminal.say(
+            f"no sample_submission: the submission gets the rows of {test.path.name}, in its order, and the columns "
+            f"{columns}"
+        )
     for sentence in unseen_levels(test, levels):
         terminal.warn(sentence)
 
@@ -241,7 +209,8 @@ def load_table(
     """
     source = assemble.of_file(source) if isinstance(source, Path) else source
     path, numbers = source.path, [data.order, *data.inputs]
-    wanted: readers.Wanted = {data.id: None, data.key: None}
+    wanted: readers.Wanted = {} if data.id_template else {data.id: None}
+    wanted |= {data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
     more = [name for name in data.metric_columns if labelled and name not in (*wanted, *data.static, *numbers)]
     wanted |= dict.fromkeys(more, pl.String())
@@ -254,7 +223,8 @@ def load_table(
         wanted |= target_labels.wanted(data)
     elif labelled and not data.labels:
         wanted |= target_labels.of_training(data)
-    rows = source.read(wanted)
+    naming = submission_ids.wanted(source, data, labelled)
+    rows = source.read(naming | wanted)
     frame = target_labels.in_normal_form(path, rows.frame, data)
     if labelled and data.labels:
         frame = target_labels.joined(frame, source, data)
@@ -268,7 +238,11 @@ def load_table(
     _check_values(path, replace(rows, frame=inputs), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    table = Table(path, data, *_by_series(frame, data.key), classes=classes or (), source=source, empty=rows.empty)
+    frame, lengths, file_rows = _by_series(frame, data.key)
+    names = frame.select(list(naming)) if naming else None
+    frame = frame.drop(name for name in naming if name not in wanted)
+    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names)
+    table = submission_ids.with_row_ids(replace(table, source=source, empty=rows.empty))
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
@@ -18,26 +19,29 @@ from foldline.data.table import Table
 AS_SAMPLE = "it must not equal the sample submission"
 
 
+def plain(test: Table, predictions: np.ndarray) -> pl.DataFrame:
+    """Return predictions as submission() gets them: key, order (of steps), id, and a column a number or the label.
+
+    predictions: (A, K), in the order of the table's answers, as the frame is.
+    """
+    task, data = test.task, test.data
+    names = dict.fromkeys([data.key, *([] if task.on_series else [data.order]), data.id])
+    if task.submits_labels:
+        values = [task.labels(predictions)]
+    else:
+        values = [pl.Series(name, column) for name, column in zip(task.columns, predictions.T, strict=True)]
+    return pl.DataFrame([*(test.answers[name] for name in names), *values])
+
+
 def laid_out(test: Table, table: pl.DataFrame) -> pl.DataFrame:
-    """Call submission() on predictions.
-
-    Args:
-        test: the table that they predict.
-        table: (A, 1 + columns) ids and predictions, rows in any order.
-
-    Returns:
-        What it returns: any shape.
+    """Call submission() on what `plain` returned; any shape comes back.
 
     Raises:
         UserError: it raises, or returns no frame.
     """
-    data = test.data
-    code = competition_file.of(data.code_path)
+    code = competition_file.of(test.data.code_path)
     assert code is not None
-    names = [data.key, *([] if test.task.on_series else [data.order])]
-    beside = test.answers[identity.places(table[data.id], test.answers[data.id])]
-    predictions = pl.DataFrame([*(beside[name] for name in names if name != data.id), *table.get_columns()])
-    found = code.call("submission", predictions, loading.source_folder(data))
+    found = code.call("submission", table, loading.source_folder(test.data))
     if isinstance(found, pl.LazyFrame):
         with competition_file.explained(code.path, "what submission() returned"):
             found = found.collect()

@@ -30,7 +30,8 @@ from foldline.core import artefacts, files, requirements
 from foldline.core.errors import UserError
 from foldline.data import file_patterns, readers
 from foldline.data.roles import DataConfig
-from foldline.experiment.stored_experiment import StoredExperiment, python_files, recorded
+from foldline.experiment import python_copies
+from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output.kaggle import kernel
 from foldline.run import cells
 from foldline.run.cells import Cell
@@ -136,9 +137,11 @@ def _copy_runs(stored: StoredExperiment, target: Path) -> None:
     record = target / stored.config.name / stored.folder.name
     record.mkdir(parents=True)
     shutil.copy(stored.folder / "experiment.json", record)
-    for path in python_files(stored.folder):
+    for path in python_copies.files_of(stored.folder):
         shutil.copy(path, record)
-    files.write_text(record / "config.toml", tomli_w.dumps(recorded(stored.config)))  # made from the checked record
+    files.write_text(
+        record / "config.toml", tomli_w.dumps(python_copies.recorded(stored.config))
+    )  # made from the checked record
     for cell in stored.plan:
         _copy_cell(cell, target / "cells" / cell.key)
 
