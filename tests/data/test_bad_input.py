@@ -462,6 +462,11 @@ def test_an_extreme_input_is_refused_before_training_and_leaves_no_fold_file(
         ("poisson", pl.col("speed") - 100, "objective = 'poisson' needs targets not below 0, nor all 0, but 'speed' g"),
         ("tweedie", pl.col("speed") * 0, "'speed' goes from 0 to 0 outside fold 0"),
         ("gamma", pl.col("speed").clip(0.0, 1.0) - 0.5, "objective = 'gamma' needs targets above 0, but"),
+        (
+            "rmspe",
+            (pl.col("speed") > 1) * 1.0,
+            "objective = 'rmspe' needs targets other than 0, but 'speed' goes from 0",
+        ),
         ("gamma", pl.col("speed") * 0 + 1e-60, "objective = 'gamma' needs targets above 0"),
         (
             "l1",

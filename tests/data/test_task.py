@@ -13,7 +13,8 @@ import pytest
 from foldline.core.errors import UserError
 from foldline.data import loading, metrics, readers
 from foldline.data.roles import DataConfig
-from foldline.data.submission_layout import Layout
+from foldline.data.submission_layout import Addresses
+from foldline.data.table import Table
 from foldline.data.task import Task
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "tasks.md"
@@ -124,12 +125,20 @@ def test_a_layout_follows_the_sample_then_the_metric() -> None:
     frame = pl.DataFrame({"y": ["C", "D"]})
     by_f1 = Task.of(config("multiclass", metric="f1"), frame, PATH)
     by_log_loss = Task.of(config("multiclass"), frame, PATH)
-    assert Layout.of(by_f1, None) == Layout(("y",), labels=True)
-    assert Layout.of(by_log_loss, None) == Layout(("C", "D"), labels=False)
-    assert Layout.of(by_f1, ["s", "Status_D", "Status_C"]) == Layout(("Status_C", "Status_D"), labels=False)
+    assert layout(by_f1, None) == (("y",), True)
+    assert layout(by_log_loss, None) == (("C", "D"), False)
+    assert layout(by_f1, ["s", "Status_D", "Status_C"]) == (("Status_C", "Status_D"), False)
     with pytest.raises(UserError, match="no column for the class 'D'"):
-        Layout.of(by_f1, ["s", "C"], Path("sample_submission.csv"))
-    assert Layout.of(Task.of(config("binary", metric="auc"), pl.DataFrame({"y": [0, 1]}), PATH), None).labels is False
+        layout(by_f1, ["s", "C"])
+    assert not layout(Task.of(config("binary", metric="auc"), pl.DataFrame({"y": [0, 1]}), PATH), None)[1]
+
+
+def layout(task: Task, sample: list[str] | None) -> tuple[tuple[Any, ...], bool]:
+    """The columns of a submission, and whether they hold labels."""
+    frame = pl.DataFrame({"s": [1], "t": [0.0], "x": [0.0]})
+    table = Table(Path("test.csv"), task.data, frame, np.array([1]), classes=task.classes)
+    found = Addresses.of(table, sample, Path("sample_submission.csv"))
+    return found.columns, found.labels
 
 
 ROWS = {"s": [1, 1, 2, 3], "t": [0.0, 1.0, 0.0, 0.0], "x": [0.1, 0.2, 0.3, 0.4]}

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from foldline.core.errors import UserError
-from foldline.data import folds, time_spans
+from foldline.data import assemble, folds, time_spans
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.folds import Folds
 from foldline.data.roles import DataConfig
@@ -30,7 +30,7 @@ def table(
     count = len(first)
     frame = pl.DataFrame({"k": np.repeat(np.arange(1, count + 1), 2), "t": np.stack([first, last], axis=1).ravel()})
     frame = frame.with_columns(pl.Series(name, np.repeat(values, 2)) for name, values in columns.items())
-    return Table(path, data, frame, np.full(count, 2))
+    return Table(path, data, frame, np.full(count, 2), source=assemble.of_file(path))
 
 
 def make(config: FoldsConfig, some: Table, tmp_path: Path) -> Folds:

@@ -65,6 +65,20 @@ def test_thresholds_of_each_site_are_recorded_and_applied(home: Path, tmp_path: 
     assert inferred(home) == before
 
 
+def test_ranks_learned_as_numbers_are_cut_into_ranks(home: Path, tmp_path: Path) -> None:
+    """After one round of squared errors all are near the middle rank: cut points, not rounding, tell them apart."""
+    path = Songs("ordinal", series=60).install(home, tmp_path / "songs")
+    head, tail = path.read_text().split("[[model]]", 1)[0], path.read_text().split("[track]")[1]
+    path.write_text(head + ONE_ROUND + tail)
+    tiny.run("train", "songs", "model.0.objective=l2")
+    value = files.read_json(home / "runs" / "songs" / "latest" / "experiment.json")
+    low, high = value["decisions"]["values"]
+    assert value["decisions"]["step"] == "cut points" and 0.5 < low < high < 1.5
+    assert value["scores"][-1][1][-1] > value["scores"][-2][1][-1] + 0.3
+    before = tiny.submission(home, "songs")
+    assert all(label in before for label in (b"low", b"middle", b"high")) and inferred(home) == before
+
+
 def test_shares_that_were_clipped_sum_to_one_again(home: Path, tmp_path: Path, capsys: Capture) -> None:
     Songs("multiclass", metric="log_loss", probabilities=True).install(home, tmp_path / "songs")
     assert main(["train", "songs", "post.clip=[0.2, 0.7]"]) == 2

@@ -2,8 +2,8 @@
 
     [[blend.outside]]                      or   ./run.sh blend sample --outside friend=oof.csv,test.csv
     name = "friend"
-    oof = "friend/oof.csv"                 # id and target columns, one row for each training row (or series)
-    test = "friend/test.parquet"           # the same for each test row
+    oof = "friend/oof.csv"                 # laid out as a submission: ids and numbers, of all training rows (or series)
+    test = "friend/test.parquet"           # the same of all test rows
     fold = "fold"                          # a column of oof: which fold held the row out; may be left out
 
 Of several classes there is a column for each, named by its label, with its probability; of binary and of ordinal
@@ -26,11 +26,12 @@ from foldline.blend.members import Member
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import identity, readers
+from foldline.data import readers
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics.losses import SLACK
 from foldline.data.metrics.options import CLASSES
+from foldline.data.submission_layout import NOWHERE, Addresses, Layout
 from foldline.data.table import Table
 from foldline.data.task import SHARES
 
@@ -57,11 +58,10 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
     where = f"member {config.name!r} from outside"
     train, test = competition.train, competition.test
     held_out = np.repeat(folds.assignment >= 0, train.answers_of_series)
-    train_rows = _read(Path(config.oof), train, where, config.fold, held_out)
-    if config.fold:
-        _check_folds(train_rows[config.fold], train, folds, Path(config.oof))
-    test_rows = _read(Path(config.test), test, where)
-    values = [frame.select(train.task.columns).to_numpy() for frame in (train_rows, test_rows)]
+    oof, theirs = _read(Path(config.oof), train, where, config.fold, held_out)
+    if theirs is not None:
+        _check_folds(theirs, train, folds, Path(config.oof))
+    values = [oof, _read(Path(config.test), test, where)[0]]
     source = files.digest_arrays(*values)
     folder = files.runs() / "outside" / f"{source}-{test.fingerprint}"
     mark = folder / artefacts.CHECKSUMS
@@ -86,38 +86,51 @@ def parse(text: str, where: str) -> OutsideConfig:
     return OutsideConfig(name=name, oof=parts[0], test=parts[1], fold=parts[2] if len(parts) == 3 else "")
 
 
-def _read(path: Path, table: Table, where: str, fold: str = "", needed: np.ndarray | None = None) -> pl.DataFrame:
-    """Read the targets (and folds) of a file, in the order of the table's rows.
+def _read(
+    path: Path, table: Table, where: str, fold: str = "", needed: np.ndarray | None = None
+) -> tuple[np.ndarray, pl.Series | None]:
+    """Read the predictions of a table's answers, (A, K), and the fold of each, (A,), where a column has it.
 
     Args:
         where: the member, for messages.
         needed: (A,) bool, answers that must be predicted: those that a fold holds out. Others may be empty. None: all.
     """
-    data, ids, columns = table.data, table.answers[table.data.id], table.task.columns
-    path = path.expanduser()
+    data, path = table.data, path.expanduser()
     if not path.exists():
         raise UserError(f"{where}: {path} does not exist. Give the path from where you are, or an absolute one.")
+    columns = Addresses.of(table, readers.columns(path), path, as_numbers=True).known_columns
     wanted: readers.Wanted = {data.id: None, **dict.fromkeys(columns, pl.Float64())}
     frame = readers.read(path, wanted | ({fold: None} if fold else {}))
-    difference = identity.difference(frame[data.id], ids)
+    layout = Layout.of(table, frame, path, as_numbers=True)
+    difference = layout.difference(every=True)
     if difference:
         raise UserError(
             f"{path} ({where}) must have each row of {table.path} once, but has {frame.height} rows against "
-            f"{len(ids)}: it {difference}. Write one prediction for every row, scored or not."
+            f"{layout.addresses.answers}: it {difference}. Write one prediction for every row, scored or not."
         )
-    frame = frame[identity.places(ids, frame[data.id])]
-    asked = pl.repeat(True, frame.height, eager=True) if needed is None else pl.Series(needed)
+    needed = np.ones(layout.addresses.answers, dtype=bool) if needed is None else needed
+    asked = pl.Series(_rows_of(layout, needed))
     for name in columns:
         bad = asked & ~frame[name].is_finite().fill_null(False)
         if bad.any():
             row = frame[data.id][int(bad.arg_true()[0])]
-            which = "every row" if asked.all() else "every row that a fold holds out"
+            which = "every row" if needed.all() else "every row that a fold holds out"
             raise UserError(
                 f"{path} ({where}): {name!r} must be a finite number in {which}, but is not in {int(bad.sum())} "
                 f"(first: {data.id} {row})."
             )
-    _refuse_no_probabilities(frame.filter(asked).select(columns).to_numpy(), table, f"{path} ({where})")
-    return frame.with_columns(pl.col(columns).fill_null(np.nan))
+    predicted = layout.parsed(frame)
+    _refuse_no_probabilities(predicted[needed], table, f"{path} ({where})")
+    return predicted, frame[fold].gather(layout.rows_of_answers()) if fold else None
+
+
+def _rows_of(layout: Layout, needed: np.ndarray) -> np.ndarray:
+    """Say which rows of a file hold predictions of some answers, (rows,) bool. needed: (A,) bool."""
+    if needed.all():
+        return np.ones(len(layout.ids), dtype=bool)
+    known = layout.cells != NOWHERE
+    answer = np.where(known, layout.cells, 0) // len(layout.addresses.names)
+    return np.asarray((known & needed[answer]).any(axis=1))
 
 
 def _refuse_no_probabilities(values: np.ndarray, table: Table, where: str) -> None:

@@ -35,7 +35,8 @@ class PostConfig:
     evaluations: int = 200  # of the metric, that each search for these takes at most
     seed: int = 0  # of these searches
     decode: bool = False  # put exact rows, read back from the inputs, in place of predictions (ventilator only)
-    check_range: bool = True  # refuse a submission whose scored numbers lie far outside the training range
+    # Refuse a submission whose scored numbers are unlike training's: far outside, all the same, or of too few digits.
+    check_range: bool = True
 
     def __post_init__(self) -> None:
         if self.clip and (len(self.clip) != 2 or not self.clip[0] < self.clip[1]):

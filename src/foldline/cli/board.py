@@ -14,7 +14,7 @@ from foldline.output import board
 from foldline.output.board import Group, Line
 
 SHOWN = 3  # differences of a config that the table has room for
-LATEST, OTHER_VERSION, LOST = "*", "†", "‡"  # marks behind the name of an experiment
+LATEST, OTHER_VERSION, LOST, REFUSED = "*", "†", "‡", "✗"  # marks behind the name of an experiment
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -35,6 +35,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         )
     if any(line.lost for group in groups for line in group.lines):
         terminal.say(f"{LOST} loses to a trivial baseline, or one of its models does")
+    if any(line.refused for group in groups for line in group.lines):
+        terminal.say(f"{REFUSED} its submission was refused: {runs_index.REFUSED} in its folder says why")
     values = [{**asdict(group), "lines": [_plain(line) for line in group.lines]} for group in groups]
     terminal.result({"groups": values}, "\n".join(_best(group, len(groups) > 1) for group in groups))
     return 0
@@ -43,7 +45,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 def _best(group: Group, several: bool) -> str:
     """Write the last line, one for each table: scores of two tables can't be compared."""
     best = group.lines[0]
-    return f"best{f' on {group.title}' if several else ''}: {best.experiment}, {group.metric} {best.score:.5f}"
+    refused = ", whose submission was refused" if best.refused else ""
+    where = f" on {group.title}" if several else ""
+    return f"best{where}: {best.experiment}, {group.metric} {best.score:.5f}{refused}"
 
 
 def _table(group: Group, terminal: Terminal) -> None:
@@ -74,7 +78,7 @@ def _row(line: Line) -> list[str]:
 
 
 def _marks(line: Line) -> list[str]:
-    marks = {LATEST: line.latest, OTHER_VERSION: not line.current, LOST: bool(line.lost)}
+    marks = {LATEST: line.latest, OTHER_VERSION: not line.current, LOST: bool(line.lost), REFUSED: line.refused}
     return [mark for mark, applies in marks.items() if applies]
 
 

@@ -27,6 +27,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         data = replace(data, source=str(value))
     with terminal.bar("reading", "MB"):
         test, sample = loading.load_test(data, stored.levels, stored.classes)
+    submission.rehearse(test)
     task = inference.prepare(stored, test, terminal)
     jobs = task.jobs
     terminal.say(f"from {runs_index.describe(stored.folder)}")

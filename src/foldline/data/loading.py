@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,21 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
-from foldline.core.errors import UserError, shortened
-from foldline.data import identity, known_start, readers, static_levels, table_checks, target_labels
+from foldline.core.errors import UserError
+from foldline.data import (
+    assemble,
+    competition_file,
+    identity,
+    known_start,
+    readers,
+    sample_submission,
+    static_levels,
+    submission_ids,
+    table_checks,
+    target_labels,
+)
+from foldline.data.assemble import Source
+from foldline.data.file_table import Rows
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
@@ -53,10 +66,11 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    train = load_table(readers.locate(source, "train"), data, labelled=True)
+    sources = [assemble.source_of(data, source, part) for part in ("train", "test")]
+    train = load_table(sources[0], data, labelled=True)
     if on_read is not None and source.is_dir():
-        own = train.path.stat().st_size / 1e6
-        on_read(own, own + readers.locate(source, "test").stat().st_size / 1e6)
+        sizes = [each.megabytes() for each in sources]
+        on_read(sizes[0], sum(sizes))
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
     test, sample = load_test(data, levels, train.classes)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
@@ -74,51 +88,19 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     Raises:
         UserError: its rows are not those of the test table, or a column of it has no role.
     """
-    data = test.data
-    path = readers.find(source, "sample_submission")
-    if path is None:
-        Layout.of(test.task, None)  # refuses what a submission without one can't hold
+    if lays_out_itself(test.data):
         return None
-    names = readers.columns(path)
-    layout = Layout.of(test.task, names, path)
-    answers = dict.fromkeys(layout.columns, pl.String() if layout.labels else pl.Float64())
-    # As printed: a submission copies the ids, so that it has 1.0 where the sample has.
-    sample = readers.read(path, {data.id: pl.String(), **answers})
-    difference = identity.difference(sample[data.id], test.answers[data.id])
-    if difference:
-        raise UserError(
-            f"{path} must name each row of {test.path} once, but {difference}. Take both files from one download."
-        )
-    if layout.labels:
-        _refuse_unknown_labels(path, sample[layout.columns[0]], test.task)
-    if len(names) != len(sample.columns) and data.kind == "multiclass" and not layout.labels:
-        more = [name for name in names if name not in sample.columns]
-        raise UserError(
-            f"{path} must have a column for each label of the training table, but has {len(more)} more: "
-            f"{shortened(more)}. No model can learn them: take both files from one download."
-        )
-    if len(names) != len(sample.columns):
-        raise UserError(
-            f"{path} must have the columns {shortened(sample.columns)}, but has {shortened(names)}. "
-            "Name every wanted column in data.target."
-        )
-    return sample.with_columns(identity.whole(sample[data.id])).select(names)
+    found = assemble.sample_of(test.data, source)
+    if found is not None:
+        return sample_submission.read(found, test)
+    sample_submission.check_without(test)
+    return None
 
 
-def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
-    """Refuse labels that training has not, unless all rows have the same one: that is to be filled in.
-
-    Raises:
-        UserError
-    """
-    known = {str(label) for label in task.classes}
-    found = identity.texts(labels)
-    odd = [label for label in found.unique(maintain_order=True).to_list() if label not in known]
-    if odd and found.n_unique() > 1:
-        raise UserError(
-            f"{path}: {labels.name!r} must hold labels of the training table ({shortened(sorted(known))}), but holds "
-            f"{odd[0]!r}, which no training series has and no model can learn. Take both files from one download."
-        )
+def lays_out_itself(data: DataConfig) -> bool:
+    """Return whether submission() of competition.py lays predictions out, so that the sample need not be like test."""
+    code = competition_file.of(data.code_path)
+    return code is not None and code.has("submission")
 
 
 def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()) -> tuple[Table, pl.DataFrame | None]:
@@ -130,7 +112,8 @@ def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels, classes=classes)
+    test = load_table(assemble.source_of(data, source, "test"), data, labelled=False, levels=levels, classes=classes)
+    test = submission_ids.with_id_file(test, source)
     return test, load_sample(source, test)
 
 
@@ -139,9 +122,15 @@ def print_notes(test: Table, sample: pl.DataFrame | None, levels: Levels, termin
 
     levels: of the training table.
     """
-    if sample is None:
-        rows = f"the rows of {test.path.name}, in its order, and the columns {test.data.id}"
-        terminal.say(f"no sample_submission: the submission gets {', '.join([rows, *test.data.target])}")
+    if test.empty:
+        several = f"{len(test.empty)} files of {test.path} have" if test.empty[1:] else f"{test.empty[0]} has"
+        terminal.say(f"{several} a header but no rows, so that no series comes of {'them' if test.empty[1:] else 'it'}")
+    if sample is None and not lays_out_itself(test.data):
+        columns = ", ".join(Layout.of(test, None).order)
+        terminal.say(
+            f"no sample_submission: the submission gets the rows of {test.path.name}, in its order, and the columns "
+            f"{columns}"
+        )
     for sentence in unseen_levels(test, levels):
         terminal.warn(sentence)
 
@@ -200,15 +189,16 @@ def simulator_code(competition: str = "ventilator") -> str:
 
 
 def load_table(
-    path: Path,
+    source: Source | Path,
     data: DataConfig,
     labelled: bool,
     levels: Levels | None = None,
     classes: tuple[object, ...] | None = None,
 ) -> Table:
-    """Read one file and check it (table_checks.py).
+    """Read a table and check it (table_checks.py).
 
     Args:
+        source: where it comes from (assemble.py), or the path of its only file.
         labelled: whether it must have the targets: a training table.
         levels: known values of the static columns, whose type they are read as: a test table may hold only the ward 7
             where the training table's wards are names, and then 7 is text. None: their type is that of their values.
@@ -217,8 +207,10 @@ def load_table(
     Raises:
         UserError: something is wrong with the file.
     """
-    numbers = [data.order, *data.inputs]
-    wanted: readers.Wanted = {data.id: None, data.key: None}
+    source = assemble.of_file(source) if isinstance(source, Path) else source
+    path, numbers = source.path, [data.order, *data.inputs]
+    wanted: readers.Wanted = {} if data.id_template else {data.id: None}
+    wanted |= {data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
     more = [name for name in data.metric_columns if labelled and name not in (*wanted, *data.static, *numbers)]
     wanted |= dict.fromkeys(more, pl.String())
@@ -226,24 +218,31 @@ def load_table(
     wanted |= dict.fromkeys(data.static, pl.String()) | dict.fromkeys(numbers, pl.Float64())
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
-        known_start.check(path, data)
+        known_start.check(path, source.columns(), data)
     if starts:
         wanted |= target_labels.wanted(data)
     elif labelled and not data.labels:
         wanted |= target_labels.of_training(data)
-    frame = target_labels.read(path, wanted, data)
+    naming = submission_ids.wanted(source, data, labelled)
+    rows = source.read(naming | wanted)
+    frame = target_labels.in_normal_form(path, rows.frame, data)
     if labelled and data.labels:
-        frame = target_labels.joined(frame, path, data)
+        frame = target_labels.joined(frame, source, data)
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
     frame = frame.with_columns(
         as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
     )
-    table_checks.values(path, frame.drop(*data.target, *data.auxiliary_columns, strict=False), data, numbers)
+    inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
+    _check_values(path, replace(rows, frame=inputs), data, numbers)
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    table = Table(path, data, *_by_series(frame, data.key), classes=classes or ())
+    frame, lengths, file_rows = _by_series(frame, data.key)
+    names = frame.select(list(naming)) if naming else None
+    frame = frame.drop(name for name in naming if name not in wanted)
+    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names)
+    table = submission_ids.with_row_ids(replace(table, source=source, empty=rows.empty))
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)
@@ -251,6 +250,16 @@ def load_table(
     if labelled:
         table_checks.targets(table)
     return table
+
+
+def _check_values(path: Path, rows: Rows, data: DataConfig, numbers: list[str]) -> None:
+    """Check values; of a table of several files the error names the file, and the row in it."""
+    try:
+        table_checks.values(path, rows.frame, data, numbers)
+    except UserError:
+        for file, part in rows.by_file():
+            table_checks.values(file, part, data, numbers)
+        raise
 
 
 def as_read(column: pl.Series) -> pl.Series:
@@ -272,8 +281,13 @@ def classes(data: DataConfig) -> tuple[object, ...]:
         return ()
     if data.classes:
         return tuple(identity.normal(pl.Series(data.classes)).to_list())
-    path = readers.locate(source_folder(data), data.labels or "train")
-    return Task.of(data, target_labels.read(path, target_labels.wanted(data), data), path).classes
+    folder, wanted = source_folder(data), target_labels.wanted(data)
+    if data.labels:
+        path = readers.locate(folder, data.labels)
+        return Task.of(data, target_labels.read(path, wanted, data), path).classes
+    source = assemble.source_of(data, folder, "train")
+    frame = target_labels.in_normal_form(source.path, source.read(wanted).frame, data)
+    return Task.of(data, frame, source.path).classes
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:

@@ -64,8 +64,8 @@ def _start_of(source: Path) -> str:
     return f" (looked for at {source.absolute()}: relative paths start at the folder that the command is called in)"
 
 
-def locate(source: Path, stem: str) -> Path:
-    """Find the file of a table, as `find` does.
+def locate(source: Path, stem: str, key: str = "") -> Path:
+    """Find the file of a table, as `find` does. key: of [data] that can name other files, for messages.
 
     Raises:
         UserError: it is not there.
@@ -75,11 +75,12 @@ def locate(source: Path, stem: str) -> Path:
         raise UserError(
             f"{source}: no {stem} with one of the endings {', '.join(ENDINGS)}; "
             f"it holds {shortened(sorted(_names_in(source)))}."
+            + (f' Files of other names are named by {key}, such as "{stem}/*.csv".' if key else "")
         )
     return path
 
 
-def read(path: Path, wanted: Wanted) -> pl.DataFrame:
+def read(path: Path, wanted: Wanted, may_be_empty: bool = False) -> pl.DataFrame:
     """Read the wanted columns of a table.
 
     Args:
@@ -87,6 +88,7 @@ def read(path: Path, wanted: Wanted) -> pl.DataFrame:
         wanted: column -> Float64 for numbers, String for text as it is printed, TIME for either or dates, or None for
             names of series and rows, which come in their normal form (identity.py). Flags and categories of Parquet
             are text.
+        may_be_empty: whether it may have no rows: one file of many.
 
     Raises:
         UserError: the file is not there, empty or damaged, a column is missing or there twice, or a value is not of its
@@ -94,7 +96,7 @@ def read(path: Path, wanted: Wanted) -> pl.DataFrame:
     """
     found = content(path)
     frame = _parquet(path, found, wanted) if _is_parquet(path) else _csv(path, found, wanted)
-    if frame.height == 0:
+    if frame.height == 0 and not may_be_empty:
         raise UserError(f"{path} has a header but no rows.")
     return frame
 
@@ -156,6 +158,26 @@ def _parquet(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
         places = [list(schema).index(name) for name in wanted]  # by place: polars takes ^x$ and * for patterns
         frame = pl.read_parquet(found, columns=places, glob=False, hive_partitioning=False)
         parquet_checksums.check(found, places)
+    return _cast(path, frame, types, wanted)
+
+
+def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
+    """Collect the wanted columns of a frame that did not come from a file of ours, with the types that `read` gives.
+
+    path: for messages.
+
+    Raises:
+        UserError: a column is missing, or a value is not of its type.
+    """
+    schema = frame.collect_schema()
+    _require(path, list(schema), wanted)
+    types = {name: _type_of(path, name, schema[name], kind) for name, kind in wanted.items()}
+    return _cast(path, frame.select(list(wanted)).collect(), types, wanted)
+
+
+def _cast(
+    path: Path, frame: pl.DataFrame, types: dict[str, pl.DataType | type[pl.DataType]], wanted: Wanted
+) -> pl.DataFrame:
     try:
         cast = [frame[name].cast(kind) for name, kind in types.items()]
     except pl.exceptions.InvalidOperationError as error:

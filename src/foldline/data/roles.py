@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from foldline.core import strict_tables
+from foldline.data import file_patterns
 from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
+from foldline.data.join_tables import PART, JoinConfig
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
+from foldline.data.name_template import STEP, NameTemplate
 
 FOLD = "fold"  # column of a fold file, beside the key
 # Keys that older versions did not have.
@@ -43,7 +46,14 @@ class SimulateConfig:
 class DataConfig:
     """[data]: which column plays which role, and where the files are."""
 
-    id: str = ""  # names a row in the submission; at the level "series" the key, if left out
+    id: str = ""  # column of the submission that names its rows; at the level "series" the key, if left out
+    # Makes ids where train and test have no such column: "{ride}_{second}". In braces stand a column, `step` (the row's
+    # number in its series, from 0), `target` (the name of a prediction's column), or SQL on these: "{first_id + step}".
+    id_template: str = ""
+    id_file: str = ""  # file (without its ending) with the ids that stand for such names: two columns, one called as id
+    # Makes the name of the submission's column for a prediction, where it is not the target's: "Visits",
+    # "{target}_vote"; "F{step + 1}" where a series is one row and has a column a step. As id_template does.
+    column_template: str = ""
     key: str  # names the series a row belongs to; never split across folds
     order: str  # time inside the series, strictly increasing (s for the ventilator)
     target: tuple[str, ...]  # to be predicted: one column, or several alike
@@ -73,10 +83,20 @@ class DataConfig:
     # way to fill the mask `known` of (row, target): see known_start.py.
     observed: int = 0
     source: str = "simulate"  # "simulate", a folder, or a zip with train, test and sample_submission in it
+    # Which files in source a table is made of: a name without its ending, the path of a file or of a folder of Parquet
+    # parts, or a pattern: `*`, `**` and `?`, and `{name}` for a text that becomes a column, "train/{series}.csv".
+    train: str = "train"
+    test: str = "test"  # likewise
+    sample: str = "sample_submission"  # likewise
+    join: tuple[JoinConfig, ...] = ()  # tables whose columns are joined to train and test
+    code: str = ""  # "competition.py": functions for what no config says; see docs/how-to/layouts.md
+    code_folder: str = ""  # where that file lies; empty: beside the config, else in FOLDLINE_HOME
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
 
     def __post_init__(self) -> None:
         self._check_task()
+        self._check_layout()
+        self._check_templates()
         names = [self.id] if self.id != self.key else []
         names += [self.key, self.order, *self.target, *self.inputs, *self.static]
         names += self.auxiliary_columns
@@ -98,8 +118,11 @@ class DataConfig:
             if self.level == "step":
                 raise ValueError('id must name the column of row ids; only with level = "series" may it be left out')
             object.__setattr__(self, "id", self.key)
-        if self.id == self.key and self.level == "step":
-            raise ValueError('id can only be the key with level = "series", where an answer is a series')
+        if self.id == self.key and self.level == "step" and not self.column_template:
+            raise ValueError(
+                'id can only be the key where a series has one row in the submission: with level = "series", or with '
+                "columns of steps (column_template)"
+            )
         check_columns(self.kind, self.target, self.classes)
         if not self.metric:
             if self.kind != "regression":
@@ -114,6 +137,38 @@ class DataConfig:
             raise ValueError('labels is a file with one row a series: it needs level = "series"')
         if self.scored and self.level == "series":
             raise ValueError('scored says which steps count: with level = "series" leave it out')
+
+    def _check_layout(self) -> None:
+        """Refuse patterns that read two ways, and joins on columns that can't be named."""
+        for text in (self.train, self.test, self.sample, *(join.file for join in self.join)):
+            if not text:
+                raise ValueError("train, test and sample must name files")
+            file_patterns.check(text.replace(PART, "train"))
+        self._check_names([name for join in self.join for name in join.keys])
+        if self.code and not self.code.endswith(".py"):
+            raise ValueError(f"code is a Python file, such as competition.py, but is {self.code!r}")
+        if self.code_folder and not self.code:
+            raise ValueError("code_folder says where the file of code lies, but there is no code: leave it out")
+
+    def _check_templates(self) -> None:
+        """Refuse templates of ids and columns that can't be read, or don't tell predictions apart."""
+        ids, columns = self.templates
+        if self.id_template and not (ids.columns or ids.names_target):
+            raise ValueError(f"id_template must name a column in braces, but is {self.id_template!r}")
+        if self.id_template and self.id == self.key:
+            raise ValueError("id_template makes ids, but id is the key: name the submission's own column of ids as id")
+        if self.id_file and not self.id_template:
+            raise ValueError("id_file gives the ids of names that id_template makes: give that, too")
+        if ids.names_target and (not self.column_template or columns.names_target):
+            raise ValueError(
+                "id_template names {target}, so that all predictions stand in one column of the submission: name it "
+                "as column_template"
+            )
+        several = len(self.target) > 1 and self.column_template
+        if several and not (ids.names_target or columns.names_target):
+            raise ValueError(f"column_template must hold {{target}}, because there are {len(self.target)} targets")
+        if self.level == "series" and STEP in self.naming:
+            raise ValueError('{step} is the number of a row: with level = "series" leave it out')
 
     def _check_transform(self) -> None:
         """Refuse a transform of what is no number, and one by known steps where there are none, or too few."""
@@ -163,6 +218,18 @@ class DataConfig:
             )
 
     @property
+    def templates(self) -> tuple[NameTemplate, NameTemplate]:
+        """How ids are made, and the columns of the submission; empty ones where the config gives none."""
+        return NameTemplate(self.id_template), NameTemplate(self.column_template)
+
+    @property
+    def naming(self) -> tuple[str, ...]:
+        """List the columns that only templates need; `step` stands for the row's number in its series."""
+        roles = {self.key, self.order, *self.inputs, *self.static} | ({self.id} if not self.id_template else set())
+        names = [name for template in self.templates for name in template.columns]
+        return tuple(dict.fromkeys(name for name in names if name not in roles))
+
+    @property
     def auxiliary_columns(self) -> tuple[str, ...]:
         """Columns of all auxiliary targets."""
         return tuple(name for each in self.auxiliary for name in each.target)
@@ -185,6 +252,11 @@ class DataConfig:
     def simulated(self) -> bool:
         """Whether the data are simulated, not read from a folder or zip."""
         return self.source == "simulate"
+
+    @property
+    def code_path(self) -> Path | None:
+        """The file of functions for this competition; None: there is none."""
+        return Path(self.code_folder, self.code) if self.code else None
 
     @property
     def units(self) -> str:

@@ -6,6 +6,7 @@ for each of its rows, or one for all of them together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ import polars as pl
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data import scored_rows
+from foldline.data.assemble import Source
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
 
@@ -31,6 +33,10 @@ class Table:
     file_rows: np.ndarray | None = None  # (rows,) place of each row in the file; None: they are in its order
     start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
+    source: Source | None = None  # what it was read from, where other columns can be found
+    empty: Sequence[Path] = ()  # files of it that have a header but no rows
+    naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
+    id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
 
     @property
     def keys(self) -> pl.Series:
@@ -71,7 +77,16 @@ class Table:
     @cached_property
     def answers(self) -> pl.DataFrame:
         """The row of each answer, (A, columns): all rows, or the last one of each series."""
-        return self.frame[self.starts + self.lengths - 1] if self.task.on_series else self.frame
+        return self.of_answers(self.frame)
+
+    def of_answers(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the row of each answer, (A, columns). rows: (rows, columns)."""
+        return rows[self.starts + self.lengths - 1] if self.task.on_series else rows
+
+    @property
+    def step(self) -> np.ndarray:
+        """The number of each row in its series, from 0, (rows,) int64."""
+        return np.asarray(np.arange(self.frame.height) - np.repeat(self.starts, self.lengths))
 
     @property
     def answers_of_series(self) -> np.ndarray:
@@ -102,8 +117,7 @@ class Table:
     @cached_property
     def observed(self) -> np.ndarray:
         """Rows in the known start of their series, (rows,) bool: the first data.observed steps."""
-        step = np.arange(self.frame.height) - np.repeat(self.starts, self.lengths)
-        return np.asarray(step < self.data.observed)
+        return np.asarray(self.step < self.data.observed)
 
     @cached_property
     def scored(self) -> np.ndarray:

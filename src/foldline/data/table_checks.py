@@ -24,6 +24,7 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
     Raises:
         UserError
     """
+    named = data.id if data.id in frame.columns else data.key  # ids may yet have to be made
     for name in frame.columns:
         column = frame[name]
         number = name in numbers or column.dtype.is_float()
@@ -36,10 +37,12 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
             rows = "1 such row" if count == 1 else f"{count} such rows"
             way_out = "Fill or drop" if set(data.target) <= set(frame.columns) else "A submission needs all rows: fill"
             raise UserError(
-                f"{path}, row {row + 1} ({data.id} {frame[data.id][row]}): {name!r} must {rule}, but is {shown}; "
+                f"{path}, row {row + 1} ({named} {frame[named][row]}): {name!r} must {rule}, but is {shown}; "
                 f"{rows}. {way_out} {'it' if count == 1 else 'them'}: the pipeline never guesses."
             )
-    if data.id != data.key and frame[data.id].n_unique() < frame.height:
+    if named == data.key or data.column_template or data.level == "series":
+        return  # a series has one row in the submission
+    if frame[data.id].n_unique() < frame.height:
         value = frame[data.id].filter(frame[data.id].is_duplicated())[0]
         times = int((frame[data.id] == value).sum())
         raise UserError(
@@ -65,6 +68,8 @@ def series(table: Table) -> None:
             "Sort or mend that series."
         )
     constant(table, data.static, "is static", "List it under inputs instead.")
+    if table.task.on_series and not data.id_template:
+        constant(table, [data.id], "is the id of a series", "Take data.level = 'step', or mend that series.")
     if data.weight and data.weight in frame.columns:
         _weights(table)
     if data.group and data.group in frame.columns:

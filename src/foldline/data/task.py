@@ -103,7 +103,7 @@ class Task:
         """
         kind, names = self.data.kind, self.data.target
         if kind in WITH_LABELS:
-            codes = self._codes_of(frame[names[0]], path)
+            codes = self.codes_of(frame[names[0]], path)
             one_hot = np.where(np.isnan(codes), np.nan, codes == np.arange(len(self.classes)))
             return one_hot if kind == "multiclass" else codes
         if kind == "multilabel":
@@ -111,8 +111,14 @@ class Task:
         values = frame.select(names).to_numpy(order="c").astype(np.float64)
         return self._shares(frame, values, path) if kind == "distribution" else values
 
-    def _codes_of(self, labels: pl.Series, path: Path) -> np.ndarray:
-        """Return the place of each label among the classes, (rows, 1) float64; NaN where it is missing."""
+    def codes_of(self, labels: pl.Series, path: Path) -> np.ndarray:
+        """Return the place of each label among the classes, (rows, 1) float64; NaN where it is missing.
+
+        path: of its file, for messages.
+
+        Raises:
+            UserError: a label that training has not.
+        """
         distinct = labels.unique(maintain_order=True).drop_nulls()
         odd = [label for label in distinct.to_list() if str(label) not in self._codes]
         if odd:

@@ -79,11 +79,12 @@ def _column(name: str, table: Table) -> pl.Series:
     """Return a column of the table's rows; one without a role is read from its file."""
     if name in table.frame.columns:
         return table.frame[name]
-    there = readers.columns(table.path)
+    assert table.source is not None, "a table that was read knows its files"
+    there = table.source.columns()
     if name not in there:
         raise unknown("column", name, there, f"{table.path} lacks the column of folds.by")
     key = table.data.key
-    frame = readers.read(table.path, {key: None, name: readers.TIME})
+    frame = table.source.read({key: None, name: readers.TIME}).frame
     # Rows of a series stand together in a table, perhaps not in its file; inside it their order means nothing here.
     order = pl.DataFrame({"key": identity.texts(table.keys), "place": np.arange(len(table.lengths))})
     rows = pl.DataFrame({"key": identity.texts(frame[key]), "time": frame[name]})

@@ -8,14 +8,14 @@ from typing import Any
 from foldline import models
 from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
-from foldline.data.metrics import metric
+from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
 from foldline.models.heads import ANY_SCALE, HEADS, joint
-from foldline.models.systems import lightgbm, rocket
+from foldline.models.systems import lightgbm_config, rocket
 from foldline.run.cells import ModelConfig
 
 COMMON_KEYS = ("name", "label", "train", "teacher", "pretrain")  # of every [[model]]; the others are parameters
@@ -89,7 +89,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
         _refuse_loss_in_own_unit(built, data, where)
     try:
         if kind.kind == "rows":
-            lightgbm.check_kind(built, data.kind)
+            lightgbm_config.check_kind(built, data.kind)
         elif kind.kind == "series":
             built = replace(built, channels=built.channels or data.inputs)
             rocket.check_kind(built, data.kind, data.level)
@@ -104,18 +104,19 @@ def _with_loss_of_metric(built: Any, table: dict[str, Any], data: DataConfig, wh
 
     Only where the model's table names no loss.
     """
-    chosen = metric(*data.metric_choice(0))
+    chosen, own_unit = metric(*data.metric_choice(0)), not data.target_transform
     if "objective" not in table and getattr(built, "objective", "") == "l1":
-        return replace(built, objective=chosen.trained_by_objective(data.kind))
+        return replace(built, **default_losses.objective_of(chosen, data.kind, own_unit))
     own = getattr(built, "head", None) if built.kind == "network" else None
     if own is None or "head" in table:
         return built
     default = HEADS[own["kind"]].make
     fits = data.kind in default.kinds and data.level in default.target_levels  # type: ignore[attr-defined]
-    if own["kind"] != "l1" and fits:
+    wanted = default_losses.head_of(chosen, data.kind, own_unit)
+    if own["kind"] not in ("l1", wanted["kind"]) and fits:
         return built
     numbers = data.kind == "regression" and data.level == "step"  # others have no auxiliary targets
-    head = {**(own if numbers else {}), "kind": chosen.trained_by_head(data.kind)}
+    head = {**(own if numbers else {}), **wanted}
     if head["kind"] not in built.parts["head"]:
         raise UserError(
             f"{where}: {table['name']} predicts numbers only, by the head {own['kind']!r}, but the target is "
@@ -130,7 +131,7 @@ def _refuse_loss_in_own_unit(built: Any, data: DataConfig, where: str) -> None:
     Raises:
         UserError
     """
-    used, allowed = {"rows": ("objective", lightgbm.OF_ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
+    used, allowed = {"rows": ("objective", lightgbm_config.OF_ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
         built.kind, ("", ())
     )
     table = getattr(built, used, None)

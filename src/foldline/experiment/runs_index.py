@@ -22,6 +22,7 @@ from foldline.run import ledger
 # The format of experiment.json and of the arrays in its cells' folders. Records without a number are of format 1, whose
 # out-of-fold and test arrays are padded, (series, steps, targets); in format 2 they are flat, (rows, targets).
 FORMAT = 2
+REFUSED = "submission.refused"  # beside a submission that the gate refused: why
 EXACT_ROWS = "exact rows in place"  # row of the score table: the last one, where a decoder has read rows back
 CELLS_FILE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
 
@@ -85,6 +86,11 @@ class ExperimentRecord:
     def lost(self) -> tuple[str, ...]:
         """Name the models and steps that lose to it, as the rows of the score table; none in older records."""
         return tuple(self.value.get("lost_to_baseline", ()))
+
+    @property
+    def refused(self) -> bool:
+        """Whether the gate refused its submission."""
+        return (self.folder / REFUSED).is_file()
 
     @property
     def interval(self) -> tuple[float, float]:

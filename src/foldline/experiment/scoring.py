@@ -100,11 +100,12 @@ class Result:
         """Return the training table's store with just the answers as scored that have a score here."""
         return replace(store, scored=self.scored)
 
-    @property
-    def all_rows(self) -> str:
-        """Say which rows the last column of the score table is of: not all where folds don't hold each out."""
+    def counted_answers(self, data: DataConfig) -> str:
+        """Name what a score is computed over, the folds together: not all answers where folds don't hold each out."""
         count = len(self.rows.y)
-        return "all rows" if count == self.total else f"{count:,} of {self.total:,} rows"
+        if count == self.total:
+            return all_answers(data)
+        return f"{count:,} of {self.total:,} {'series' if data.level == 'series' else 'rows'}"
 
     @property
     def models_alone(self) -> float | None:
@@ -144,7 +145,7 @@ class Result:
         """
         folds = len(next(iter(self.scores.values()))) - 1
         columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
-        columns += [*target_columns(self.targets), self.all_rows]
+        columns += [*target_columns(self.targets), self.counted_answers(data)]
         rows = []
         named = {BASELINE + name: values for name, values in self.baselines.items()} | self.scores
         by_target = {BASELINE + name: values for name, values in self.baselines_by_target.items()} | self.by_target
@@ -152,6 +153,11 @@ class Result:
             values = [*each, *target_values(by_target[name], self.rows.metric), whole]
             rows.append([name, *(f"{value:.{digits}f}" for value in values)])
         return columns, rows
+
+
+def all_answers(data: DataConfig) -> str:
+    """Name what a score is computed over, the folds together."""
+    return "all series" if data.level == "series" else "all rows"
 
 
 def target_columns(targets: Sequence[str]) -> Sequence[str]:

@@ -38,6 +38,7 @@ class Line:
     baseline: str  # the best trivial one and its score; empty: none was recorded
     lost: tuple[str, ...]  # models and steps that lose to it
     submitted_lost: bool  # what is submitted loses to it
+    refused: bool  # the gate refused its submission
     differs: tuple[str, ...]  # key=value that the best of the group does not have; `without key=value` that only it has
 
 
@@ -118,6 +119,7 @@ def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
         baseline=record.baseline,
         lost=record.lost,
         submitted_lost=record.value["scores"][-1][0] in record.lost,
+        refused=record.refused,
         differs=differences(best, flat(record.config)),
     )
 

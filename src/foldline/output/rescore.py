@@ -14,10 +14,11 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import loading, readers
+from foldline.data import loading, readers, submission_ids
 from foldline.data.metrics import FileMetric, Metric, chosen_file
 from foldline.data.roles import DataConfig
-from foldline.data.submission_layout import Layout
+from foldline.data.submission_layout import Addresses, Layout
+from foldline.data.table import Table
 from foldline.data.task import Task
 from foldline.data.true_answers import TrueAnswers
 from foldline.output import truth_file
@@ -51,13 +52,14 @@ def score(data: DataConfig, submission: Path, truth: Path) -> Rescored:
         UserError: a file can't be read, a row of the truth is not in the submission, or the truth lacks a column or a
             value.
     """
+    data = truth_file.with_its_ids(data, truth)
     task = Task(data, loading.classes(data))
     known = truth_file.read(data, task.metric, truth)
     values = _predictions(task, known, submission, truth)
     answers = _true_answers(task, known, truth)
     found = [_scored("all", answers, values)]
     if USAGE in known.columns:
-        for name in sorted(known[USAGE].drop_nulls().unique().to_list()):
+        for name in known[USAGE].drop_nulls().unique().sort().to_list():
             part = (known[USAGE] == name).fill_null(False).to_numpy()
             found.append(_scored(str(name), answers.where(part), values[part]))
     return Rescored(answers.metric, found)
@@ -66,21 +68,23 @@ def score(data: DataConfig, submission: Path, truth: Path) -> Rescored:
 def _predictions(task: Task, known: pl.DataFrame, path: Path, truth: Path) -> np.ndarray:
     """Read what a submission predicts for the rows of the truth: (A, K), in the form of `Task.encode`."""
     data, there = task.data, readers.columns(path)
-    layout = Layout.of(task, there, path)
-    kind = None if layout.labels else pl.Float64()
-    frame = truth_file.identified(
-        data, path, readers.read(path, {data.id: None, **dict.fromkeys(layout.columns, kind)})
-    )
-    rows = known.select(data.id).join(frame, on=data.id, how="left", maintain_order="left")
-    missing = rows.filter(truth_file.empty(rows, layout.columns))
-    if missing.height:
+    rows = Table(truth, data, known, np.ones(known.height, dtype=np.int64), classes=task.classes)
+    rows = submission_ids.with_id_file(rows, loading.source_folder(data))
+    addresses = Addresses.of(rows, there, path)
+    columns = [name for name in addresses.known_columns if name in there or not data.column_template]
+    kind = None if addresses.labels else pl.Float64()
+    frame = truth_file.identified(data, path, readers.read(path, {data.id: None, **dict.fromkeys(columns, kind)}))
+    if addresses.labels:
+        frame = frame.with_columns(pl.Series(name, task.codes_of(frame[name], path)[:, 0]) for name in columns)
+    found = Layout.of(rows, frame, path).parsed(frame)
+    missing = ~np.isfinite(found).all(axis=1)
+    if missing.any():
         raise UserError(
-            f"{path} must predict every row of {truth}, but {missing.height} are missing or empty "
-            f"(first {data.id}: {missing[data.id][0]})."
+            f"{path} must predict every row of {truth}, but {int(missing.sum())} are missing or empty "
+            f"(first {data.id}: {addresses.ids[0][int(np.flatnonzero(missing)[0])]})."
         )
-    if layout.labels:
-        return task.encode(rows, path)
-    return np.asarray(rows.select(layout.columns).to_numpy(order="c"), dtype=np.float64)
+    one_hot = addresses.labels and data.kind == "multiclass"
+    return (found == np.arange(len(task.classes))).astype(np.float64) if one_hot else found
 
 
 def _true_answers(task: Task, known: pl.DataFrame, path: Path) -> TrueAnswers:

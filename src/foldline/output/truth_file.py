@@ -1,12 +1,14 @@
 """The truth of a submission: a table of the rows that count, with all that the metric needs to know of them.
 
-It has the row ids, the targets, the columns of data.scored, and key and order for data.observed; data.weight where the
-metric has weights, data.group where it averages over groups, and data.metric_columns for a metric file.
+It has the row ids or the columns that they are made of (data.id_template), the targets, the columns of data.scored, and
+key and order for data.observed; data.weight where the metric has weights, data.group where it averages over groups, and
+data.metric_columns for a metric file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,9 +16,16 @@ import polars as pl
 from foldline.core.errors import UserError
 from foldline.data import identity, loading, readers, scored_rows, static_levels, target_labels
 from foldline.data.metrics import Metric
+from foldline.data.name_template import STEP
 from foldline.data.roles import DataConfig
 
 USAGE = "Usage"  # column of a solution file: the leaderboard that a row counts for
+
+
+def with_its_ids(data: DataConfig, path: Path) -> DataConfig:
+    """Leave out how ids are made, where the truth has them itself."""
+    made = data.id_template and not data.column_template
+    return replace(data, id_template="", id_file="") if made and data.id in readers.columns(path) else data
 
 
 def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
@@ -33,10 +42,13 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
     names = [name for name in (data.key, data.group, *needed) if name in there and name not in (*numbers, *statics)]
     wanted: readers.Wanted = dict.fromkeys(names) | dict.fromkeys(more, pl.String())
     usage = {USAGE: pl.String()} if USAGE in there else {}
-    wanted = wanted | {data.id: None} | statics | numbers | usage | target_labels.wanted(data)
-    frame = identified(data, path, target_labels.read(path, wanted, data))
+    wanted = wanted | statics | numbers | usage | target_labels.wanted(data)
+    wanted |= {} if data.id_template else {data.id: None}
+    frame = _with_ids(data, path, target_labels.read(path, wanted, data))
     frame = frame.with_columns(static_levels.typed(frame[name], None, path) for name in statics)
     frame = frame.with_columns(loading.as_read(frame[name]) for name in more)
+    if STEP in data.naming:
+        frame = frame.with_columns((pl.col(data.order).rank("ordinal").over(data.key) - 1).alias(STEP))
     if data.observed:
         frame = frame.filter(pl.col(data.order).rank("ordinal").over(data.key) > data.observed)
     if data.scored:
@@ -52,7 +64,8 @@ def _needed_columns(data: DataConfig, metric: Metric, path: Path, there: list[st
     Raises:
         UserError: the truth lacks one.
     """
-    options = metric.options
+    options, templates = metric.options, [name for template in data.templates for name in template.columns]
+    by_step = [data.key, data.order] if STEP in data.naming else []
     weight = [data.weight] if data.weight and metric.weighted else []
     needs = (
         (
@@ -64,6 +77,11 @@ def _needed_columns(data: DataConfig, metric: Metric, path: Path, there: list[st
             [data.key, data.order] if data.observed else [],
             f"data.observed = {data.observed}",
             "`data.observed=0` where no known start is among its rows",
+        ),
+        (
+            [*(name for name in templates if name != STEP or not by_step), *by_step],
+            "data.id_template or data.column_template",
+            "one with the ids",
         ),
         (weight, f"data.weight = {data.weight!r}", "`data.weight=` where all of its rows count alike"),
         (
@@ -84,6 +102,13 @@ def _needed_columns(data: DataConfig, metric: Metric, path: Path, there: list[st
                 f"{path} lacks {', '.join(lacking)}, which {option} needs. Give a truth with it, or {otherwise}."
             )
     return list(dict.fromkeys(name for names, *_ in needs for name in names))
+
+
+def _with_ids(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    """Give rows the names that messages call them by: their ids, or their numbers where ids are yet to be made."""
+    if data.id_template:
+        return frame.with_row_index(data.id)
+    return frame if data.templates[1].columns else identified(data, path, frame)
 
 
 def identified(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:

@@ -102,7 +102,7 @@ class BlendComparison:
 
     def methods(self) -> Table:
         """Every method, from simple to complex."""
-        columns = ["method", "all rows", "behind the best", "remark", *self._folds()]
+        columns = ["method", self.result.counted_answers(self.config.data), "behind the best", "remark", *self._folds()]
         rows = []
         for each in self.compared.methods:
             *folds, score = self._by_fold(each.nested.values)

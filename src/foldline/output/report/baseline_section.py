@@ -17,6 +17,7 @@ def comparison(report: ReportData) -> str:
         for step, scores in result.scores.items()
     ]
     return table(["", f"out-of-fold {name}", "beside the baselines"], rows) + note(
-        f"The best trivial baseline is {best!r}: {name} {result.baselines[best][-1]:.4f} over all rows. Baselines are "
-        "fitted outside each fold, as the models are, and take no part in the blend."
+        f"The best trivial baseline is {best!r}: {name} {result.baselines[best][-1]:.4f} over "
+        f"{result.counted_answers(report.config.data)}. Baselines are fitted outside each fold, as the models are, and "
+        "take no part in the blend."
     )
