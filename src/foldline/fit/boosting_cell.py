@@ -50,7 +50,7 @@ class BoostingCell:
             UserError: LightGBM refuses its parameters, or these rows.
         """
         rounds, threads = self.model.config.rounds, self.train.threads
-        kept, held = inner_split([labelled_series(data, series, spans)], watched_share(self.train), seed)
+        kept, held = inner_split([labelled_series(data, series).at(spans)], watched_share(self.train), seed)
         learned = self.transform.view(data)
         x, y = labelled(replace(self.transform.labelled(kept[0]), store=learned))  # (m, I), (m, K)
         weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]

@@ -147,7 +147,7 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
         if start is None
         else Scaler.from_json(files.read_json(start / "scaler.json"))
     )
-    labelled_sets = [labelled_series(store, series, spans), *_pseudo_labelled(cell, job)]
+    labelled_sets = [labelled_series(store, series).at(spans), *_pseudo_labelled(cell, job)]
     network = _new_estimator(cell, fitted, transform)
     assert isinstance(network, NetworkCell)
     yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start)
