@@ -56,15 +56,21 @@ BAD_TABLES: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     "misspelt column": (changed("train", lambda t: t.rename({"power": "powr"})), "Did you mean 'powr'?"),
     "missing column of test": (changed("test", lambda t: t.drop("bike")), "test.csv lacks a column"),
     "text in a number": (changed("train", lambda t: at_row(t, "power", 13, "strong")), "line 15: column 'power' must"),
-    "null": (changed("train", lambda t: at_row(t, "power", 4, None)), "row 5 (row 1004): 'power' must be a finite"),
-    "NaN": (changed("test", lambda t: at_row(t, "power", 0, "NaN")), "test.csv, row 1 (row 501000): 'power' must be"),
+    "inf in an input": (
+        changed("train", lambda t: at_row(t, "power", 4, "inf")),
+        "row 5 (row 1004): 'power' must be a finite number, but is inf; 1 such row. Write the right number, or leave",
+    ),
+    "null in the order": (
+        changed("train", lambda t: at_row(t, "second", 4, None)),
+        "row 5 (row 1004): 'second' must be a finite number, but is empty; 1 such row. Write it: only inputs may",
+    ),
+    "a condition on a missing input": (
+        changed("test", lambda t: at_row(t, "coasting", 0, "NaN")),
+        "is neither true nor false in 1 rows (first: row 1). Say what counts there, for instance by coalesce",
+    ),
     "inf in the target": (
         changed("train", lambda t: at_row(t, "speed", 7, "inf")),
         "'speed' must be a finite number where the row is scored, but is inf; 1 such row. Fill it, leave",
-    ),
-    "several of test": (
-        changed("test", lambda t: t.with_columns(power=pl.lit(None, pl.Float64))),
-        "must be a finite number, but is empty; 40 such rows. A submission needs all rows: fill them: the",
     ),
     "null in the key": (
         changed("train", lambda t: at_row(t, "ride", 2, None)),

@@ -35,6 +35,7 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "differences": [{"steps": [2, 5], "columns": ["valve"]}],
     "stats": [{"columns": ["valve", "flow"]}],
     "static": [{"pairs": False}],
+    "missing": [{"columns": ["valve"]}],
     "compartment": [{"flow": ["flow", "valve"]}],
     "summary": [{"inputs": ["valve"], "last": [0, 1, 2, 7, 40]}],
     "quantiles": [{"inputs": ["valve", "flow"], "levels": [0, 0.1, 1], "last": [5, 0]}],
@@ -113,6 +114,11 @@ def static(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
         for one in roles.levels[a]:
             for other in roles.levels[b]:
                 yield [float(v == one and w == other) for v, w in zip(s[a], s[b], strict=True)]
+
+
+def missing(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    for x in family.columns or roles.inputs:
+        yield [float(v != v) for v in s[x]]
 
 
 def compartment(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
@@ -244,6 +250,7 @@ REFERENCES: dict[str, Callable[[Series, Any, Columns], Iterator[Feature]]] = {
     "stats": stats,
     "static": static,
     "compartment": compartment,
+    "missing": missing,
     "summary": summary,
     "quantiles": quantiles,
     "trend": trend,

@@ -82,10 +82,9 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def _record(folder: Path, prepared: PreparedExperiment, result: Result) -> None:
-    parts, competition = [ConfigPlan(prepared.config, prepared.plan)], prepared.competition
-    classes, expected = competition.train.classes, TargetRange.of(result.rows.y)
+    parts, expected = [ConfigPlan(prepared.config, prepared.plan)], TargetRange.of(result.rows.y)
     stored_experiment.write(
-        folder, prepared.config, parts, prepared.outside_members, result, competition.levels, classes, expected
+        folder, prepared.config, parts, prepared.outside_members, result, prepared.competition, expected
     )
 
 

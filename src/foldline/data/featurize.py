@@ -19,6 +19,7 @@ import polars as pl
 from foldline import features
 from foldline.core import artefacts, checksums, files
 from foldline.core.errors import UserError, unknown
+from foldline.data import column_facts
 from foldline.data.store import MARK, SOLUTION, Store, open_store
 from foldline.data.table import Table
 from foldline.features import Columns, Family
@@ -72,6 +73,13 @@ def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
     return {name: value for name, value in table.items() if name in own} | {"tables": gathered}
 
 
+def families_of(table: Table, config: FeaturesConfig) -> list[Family]:
+    """Return the families of a table's features: those of [features], and what its missing inputs need."""
+    if table.facts.missing and "missing" not in config.families:
+        return [*config.built, features.build("missing", {"columns": table.facts.missing})]
+    return config.built
+
+
 def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
     """Return the roles of a table's columns, as features use them."""
     data = table.data
@@ -107,7 +115,8 @@ def obtain(
     """
     path = _path(table, config, levels)
     columns = columns_of(table, levels)
-    artefacts.make_folder(path, lambda draft: _write(draft, table, config.built, columns, on_progress), MARK)
+    families = families_of(table, config)
+    artefacts.make_folder(path, lambda draft: _write(draft, table, families, columns, on_progress), MARK)
     return open_store(path)
 
 
@@ -119,9 +128,18 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
             "layout": 5,  # raise it when the files of a store change
+            **_of_facts(table),
         }
     )
     return files.runs() / "store" / key
+
+
+def _of_facts(table: Table) -> dict[str, Any]:
+    """Return what a store depends on of the training table's facts: nothing where they are the defaults."""
+    facts = table.facts.to_json()
+    paths = [Path(str(column_facts.__file__)), *features.source_of("missing")]
+    code = files.digest([path.read_text(encoding="utf-8") for path in paths])
+    return {"facts": {**facts, "code": code}} if facts else {}
 
 
 def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> None:
@@ -130,7 +148,7 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
     Raises:
         UserError
     """
-    names = names_of(config.built, columns_of(table, levels))
+    names = names_of(families_of(table, config), columns_of(table, levels))
     if not _path(table, config, levels).is_dir():
         # Features in float32; targets and masks take some 16 bytes a row.
         files.require_space(table.frame.height * (4 * len(names) + 16), f"the features of {table.path}")
@@ -171,6 +189,8 @@ def _write(
         "labelled": table.labelled,
         "observed": table.data.observed,
         "of_static": [not set(columns.static).isdisjoint(names) for names in roots],
+        **({"missing": True} if table.missing else {}),
+        **_of_facts(table),
     }
     return meta, {"x.npy": features_entry}
 
@@ -184,7 +204,7 @@ def _write_features(
 ) -> artefacts.Entry:
     """Compute and write the features, (R, F) float32, chunk by chunk; return the file's checksums."""
     series, count = len(table.lengths), len(names_of(families, columns))
-    starts = np.append(table.starts, table.frame.height)  # (N + 1,)
+    starts, frame = np.append(table.starts, table.frame.height), table.for_features  # (N + 1,)
     with path.open("wb") as stream:  # written, not mapped: on a full disk a map ends the process
         shape = (table.frame.height, count)
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
@@ -194,7 +214,7 @@ def _write_features(
 
         def write(part: tuple[int, int]) -> tuple[int, str]:
             begin, end = (int(starts[series]) for series in part)
-            values = _chunk(table, families, columns, table.frame[begin:end])
+            values = _chunk(table, families, columns, frame[begin:end])
             files.write_at(stream.fileno(), values.data, head + size * begin)
             return part[1], checksums.of_bytes(values.data)  # it is still in the core's cache
 
@@ -212,6 +232,8 @@ def _chunk(table: Table, families: list[Family], columns: Columns, rows: pl.Data
     """Compute the features of the rows of some whole series of the table: (rows, F) float32."""
     values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
     fine = np.abs(values) < LARGEST  # not so for NaN
+    if table.missing:
+        fine |= np.isnan(values)
     if not fine.all():
         row, place = np.argwhere(~fine)[0]
         key = rows[table.data.key][int(row)]

@@ -17,12 +17,14 @@ import polars as pl
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
-from foldline.data import identity, known_start, readers, static_levels, table_checks, target_labels
+from foldline.data import identity, known_start, readers, static_levels, table_checks, target_labels, times
+from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.task import Task
 
+SHOWN = 5  # columns or values that a note lists, at most
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
 
 
@@ -51,7 +53,7 @@ def load(data: DataConfig) -> Competition:
     source = source_folder(data)
     train = load_table(readers.locate(source, "train"), data, labelled=True)
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
-    test, sample = load_test(data, levels, train.classes)
+    test, sample = load_test(data, levels, train.classes, train.facts)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
     if shared:
         raise UserError(
@@ -113,29 +115,46 @@ def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
         )
 
 
-def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()) -> tuple[Table, pl.DataFrame | None]:
+def load_test(
+    data: DataConfig, levels: Levels, classes: tuple[object, ...] = (), facts: ColumnFacts = COMPLETE
+) -> tuple[Table, pl.DataFrame | None]:
     """Read and check only the test table and the sample submission: what inference needs.
 
-    levels, classes: of the training table.
+    levels, classes, facts: of the training table.
 
     Raises:
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    test = load_table(readers.locate(source, "test"), data, labelled=False, levels=levels, classes=classes)
+    path = readers.locate(source, "test")
+    test = load_table(path, data, labelled=False, levels=levels, classes=classes, facts=facts)
     return test, load_sample(source, test)
 
 
-def print_notes(test: Table, sample: pl.DataFrame | None, levels: Levels, terminal: Terminal) -> None:
-    """Print what is no mistake but good to know: no sample submission, values that no training series has.
+def print_notes(
+    test: Table, sample: pl.DataFrame | None, levels: Levels, terminal: Terminal, train: Table | None = None
+) -> None:
+    """Print what is no mistake but good to know: no sample submission, values that no training series has, or none.
 
-    levels: of the training table.
+    levels: of the training table. train: that table; None: it was not read.
     """
+    for table in (train, test):
+        if table is not None and table.missing:
+            terminal.say(missing_inputs(table))
     if sample is None:
         rows = f"the rows of {test.path.name}, in its order, and the columns {test.data.id}"
         terminal.say(f"no sample_submission: the submission gets {', '.join([rows, *test.data.target])}")
     for sentence in unseen_levels(test, levels):
         terminal.warn(sentence)
+
+
+def missing_inputs(table: Table) -> str:
+    """Say in which inputs values are missing, and how many."""
+    rows = table.frame.height
+    most = sorted(table.missing.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{name} {count:,}" for name, count in most[:SHOWN])
+    more = f" and {len(most) - SHOWN} more columns" if len(most) > SHOWN else ""
+    return f"missing inputs of {table.path.name}, of {rows:,} rows: {shown}{more}"
 
 
 def unseen_levels(test: Table, levels: Levels) -> list[str]:
@@ -197,6 +216,7 @@ def load_table(
     labelled: bool,
     levels: Levels | None = None,
     classes: tuple[object, ...] | None = None,
+    facts: ColumnFacts | None = None,
 ) -> Table:
     """Read one file and check it (table_checks.py).
 
@@ -205,33 +225,38 @@ def load_table(
         levels: known values of the static columns, whose type they are read as: a test table may hold only the ward 7
             where the training table's wards are names, and then 7 is text. None: their type is that of their values.
         classes: labels of the target in the training table, where it has any. None: those that this table holds.
+        facts: of the training table. None: this is it.
 
     Raises:
         UserError: something is wrong with the file.
     """
-    numbers = [data.order, *data.inputs]
+    numbers = list(data.inputs)
     wanted: readers.Wanted = {data.id: None, data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
-    more = [name for name in data.metric_columns if labelled and name not in (*wanted, *data.static, *numbers)]
+    more = [name for name in data.metric_columns if labelled and name not in (*wanted, *data.static, data.order, *numbers)]
     wanted |= dict.fromkeys(more, pl.String())
     numbers += [data.weight] if labelled and data.weight and data.weight not in numbers else []
-    wanted |= dict.fromkeys(data.static, pl.String()) | dict.fromkeys(numbers, pl.Float64())
+    wanted |= dict.fromkeys(data.static, pl.String()) | {data.order: readers.ORDER}
+    wanted |= dict.fromkeys(numbers, pl.Float64())
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, data)
     if starts or (labelled and not data.labels):
         wanted |= target_labels.wanted(data)
-    frame = readers.read(path, wanted)
+    frame = readers.read(path, wanted, data.markers)
+    frame = frame.with_columns(pl.col(data.inputs).fill_null(float("nan")))  # one form of what is missing
     if labelled and data.labels:
         frame = target_labels.joined(frame, path, data)
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
     frame = frame.with_columns(_as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
-    table_checks.values(path, frame.drop(data.target, strict=False), data, numbers)
+    table_checks.values(path, frame.drop(data.target, strict=False), data, [data.order, *numbers])
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    table = Table(path, data, *_by_series(frame, data.key), classes=classes or ())
+    frame, lengths, places = _by_series(times.since_start(frame, data.order, data.key), data.key)
+    facts = ColumnFacts.of(data, frame, lengths) if facts is None else facts
+    table = Table(path, data, frame, lengths, places, classes=classes or (), facts=facts)
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)

@@ -15,6 +15,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.data import scored_rows
+from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
 
@@ -25,11 +26,12 @@ class Table:
 
     path: Path  # for messages
     data: DataConfig
-    frame: pl.DataFrame  # columns with a role; targets only in a training table
+    frame: pl.DataFrame  # columns with a role; targets only in a training table; a missing input is NaN
     lengths: np.ndarray  # (N,) int64, rows per series
     file_rows: np.ndarray | None = None  # (rows,) place of each row in the file; None: they are in its order
     start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
+    facts: ColumnFacts = COMPLETE  # of the training table
 
     @property
     def keys(self) -> pl.Series:
@@ -50,6 +52,18 @@ class Table:
     def task(self) -> Task:
         """What an answer of it is."""
         return Task(self.data, self.classes)
+
+    @cached_property
+    def missing(self) -> dict[str, int]:
+        """Number of rows in which an input is missing, of each that has any."""
+        there = [name for name in self.data.inputs if name in self.frame.columns]
+        counts = {name: int(np.isnan(self.frame[name].to_numpy()).sum()) for name in there}
+        return {name: count for name, count in counts.items() if count}
+
+    @cached_property
+    def for_features(self) -> pl.DataFrame:
+        """The frame as features see it: less what float32 would lose (column_facts.py)."""
+        return self.facts.for_features(self.frame, self.data, self.lengths)
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -100,7 +114,9 @@ class Table:
             return np.ones(len(self.lengths), dtype=bool)
         if not self.data.scored:
             return ~self.observed
-        fulfilled = scored_rows.fulfilled(self.data, self.frame, self.path)
+        # Null, not NaN, which SQL takes for a large number: the condition must say what a missing value means.
+        frame = self.frame.with_columns(pl.col(name).fill_nan(None) for name in self.missing)
+        fulfilled = scored_rows.fulfilled(self.data, frame, self.path)
         return np.asarray(fulfilled & ~self.observed) if self.data.observed else fulfilled
 
     @cached_property

@@ -245,7 +245,7 @@ def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:
     just_now = f", {made}" if prepared.folds_made else ""
     terminal.say(f"folds: {short_path(chosen_folds.path)} ({chosen_folds.k} {config.folds.kind} folds{just_now})")
     competition = prepared.competition
-    loading.print_notes(competition.test, competition.sample, competition.levels, terminal)
+    loading.print_notes(competition.test, competition.sample, competition.levels, terminal, competition.train)
     waiting = [cell for cell in plan if not cell.done]
     paths = [cell.folder / checkpoint.CHECKPOINT for cell in waiting]
     begun = sum(path.exists() and not checkpoint.damage(path) for path in paths)

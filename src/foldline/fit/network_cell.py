@@ -45,7 +45,8 @@ class NetworkCell:
         self, name: str, params: dict[str, Any], train: TrainConfig, scaler: Scaler, metric: Metric | None = None
     ) -> None:
         """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
-        self.name, self.params, self.train, self.scaler, self.metric = name, params, train, scaler, metric
+        self.name, self.params, self.train, self.metric = name, params, train, metric
+        self.scaler = replace(scaler, fill=train.fill)
         self.network: nn.Module | None = None
         self.lengths: tuple[int, ...] = ()  # that its series were padded to, ascending; longer ones are cropped
 

@@ -56,9 +56,8 @@ def pretraining_data(
         UserError: the source is not there, is not of the competition's shape, or holds series of the competition.
     """
     source = _simulated(config, competition, inside) if config.source == "simulate" else Path(config.source)
-    table = loading.load_table(
-        readers.locate(source, "train"), competition.data, labelled=True, levels=competition.levels
-    )
+    path, facts = readers.locate(source, "train"), competition.train.facts
+    table = loading.load_table(path, competition.data, labelled=True, levels=competition.levels, facts=facts)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
     return featurize.obtain(table, features, competition.levels, on_progress)

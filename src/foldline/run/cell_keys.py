@@ -9,7 +9,7 @@ from foldline.core import files, strict_tables
 from foldline.data import metrics
 from foldline.data.store import Store
 from foldline.fit import boosting_cell, series_cell
-from foldline.fit.train_config import NOT_IN_KEY
+from foldline.fit.train_config import NEWER, NOT_IN_KEY, TrainConfig
 from foldline.run.cells import Cell, ModelConfig, engine_of, sources_of
 from foldline.run.plan_inputs import PlanInputs
 
@@ -20,7 +20,7 @@ def of_fold(
     """Return what the weights of a fold's cell depend on, JSON-able. fold: None: fitted on all series."""
     held_out = [] if fold is None else inputs.folds.held_out(fold).tolist()
     depends = {
-        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles()},
+        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles(), **_facts(inputs.train)},
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
         "fold": {"number": fold, "held_out": files.digest(held_out)},
@@ -41,7 +41,7 @@ def of_pretraining(inputs: PlanInputs, model: ModelConfig, store: Store, seed: i
     """Return what the weights of a pre-training cell depend on. store: of the series that it is trained on."""
     return {
         # The store's name hashes the levels of static columns, too: the same series may have other codes.
-        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles()},
+        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles(), **_facts(store)},
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
         "fold": {"number": None, "held_out": files.digest([])},
@@ -64,6 +64,11 @@ def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, A
     }
 
 
+def _facts(store: Store) -> dict[str, Any]:
+    """Return what was done to values before features (column_facts.py): nothing for a complete table, as ever."""
+    return {"facts": files.digest(store.facts)} if store.facts else {}
+
+
 def _settings(model: ModelConfig) -> dict[str, Any]:
     """Return what a model's weights depend on of [train]."""
     if model.fitted_as == "rows":
@@ -71,4 +76,5 @@ def _settings(model: ModelConfig) -> dict[str, Any]:
     if model.fitted_as == "series":
         return series_cell.settings(model.train)
     train = {name: value for name, value in strict_tables.plain(model.train).items() if name not in NOT_IN_KEY}
+    train = {name: value for name, value in train.items() if name not in NEWER or value != getattr(TrainConfig(), name)}
     return train | {"device": model.train.device_used, "deterministic": model.train.is_deterministic}

@@ -1,0 +1,25 @@
+"""missing: whether an input is missing. The store adds it by itself for the inputs that lack a value in training."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from foldline.features.family import Columns, Family, check_names, number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing(Family):
+    """Features `missing(x)`, 1 where input x is NaN, for each column."""
+
+    columns: tuple[str, ...] = ()  # empty: all inputs
+
+    def __post_init__(self) -> None:
+        check_names("missing.columns", self.columns)
+
+    @property
+    def lookahead(self) -> bool:
+        return False
+
+    def expressions(self, columns: Columns) -> list[pl.Expr]:
+        chosen = columns.chosen(self.columns or columns.inputs)
+        return [number(x).is_nan().cast(pl.UInt8).alias(f"missing({x})") for x in chosen]
