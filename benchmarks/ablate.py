@@ -17,7 +17,6 @@ foldline.evidence.ablation.significance:
 """
 
 import argparse
-import sys
 import time
 
 import numpy as np
@@ -27,10 +26,13 @@ from scipy import special, stats
 from torch import Tensor
 
 from foldline import features
+from foldline.core.console import Terminal
 from foldline.evidence.ablation import significance, statistical_power
 from foldline.evidence.ablation.statistical_power import DecisionRule, DeltaVariance
 from foldline.experiment.loss_table import fold_scores
 from ventilator.simulator import frame, simulate
+
+TERMINAL = Terminal()  # of this process: its minutes run from here
 
 Array = np.ndarray
 POOL, BREATHS = 4000, 200  # simulated breaths, and how many of them an ablation draws
@@ -140,13 +142,12 @@ class Lab:
         return fold_scores(sums, np.bincount(series, minlength=BREATHS), fold, float)
 
     def ablations(self, title: str, count: int, x: Array, first_seed: int, hidden: int = HIDDEN) -> Array:
-        """(count, k, S) scores of one side of as many ablations; progress goes to standard error."""
-        began, found = time.perf_counter(), []
-        for number in range(count):
-            found.append(self.scores(number, x, first_seed, hidden))
-            seconds = time.perf_counter() - began
-            print(f"\r  {title}: {number + 1}/{count}, {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
+        """(count, k, S) scores of one side of as many ablations."""
+        found = []
+        with TERMINAL.bar(title, "ablations") as update:
+            for number in range(count):
+                found.append(self.scores(number, x, first_seed, hidden))
+                update(number + 1, count)
         return np.stack(found)
 
 

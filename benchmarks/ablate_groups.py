@@ -15,16 +15,18 @@ they exclude it more often than verdicts do, and decide nothing.
 """
 
 import argparse
-import sys
-import time
 
 import numpy as np
 from scipy import stats
 
+from foldline.core.console import Terminal
 from foldline.data.metrics import Metric, MetricOptions, metric
+from foldline.data.true_answers import TrueAnswers
 from foldline.evidence.ablation import significance, statistical_power
 from foldline.evidence.ablation.scored_answers import ScoredAnswers
 from foldline.evidence.ablation.statistical_power import DecisionRule, DeltaVariance
+
+TERMINAL = Terminal()  # of this process: its minutes run from here
 
 Array = np.ndarray
 GROUPS, SERIES, INPUTS = 40, 8, 6  # of an ablation, in each group, of each series
@@ -62,7 +64,8 @@ class Lab:
     def answers(self, measure: Metric) -> ScoredAnswers:
         """The truth as a metric takes it."""
         one_hot = (self.label[:, None] == np.arange(self.classes)).astype(np.float64)
-        return ScoredAnswers(measure, one_hot[:, 1:] if self.classes == 2 else one_hot, self.fold, self.group)
+        truth = one_hot[:, 1:] if self.classes == 2 else one_hot
+        return ScoredAnswers(TrueAnswers(metric=measure, y=truth, series=self.group), self.fold)
 
     def side(self, sensor: int, first_seed: int, noise: float) -> Array:
         """(S, A, K) probabilities of one side. sensor: numbers its noise."""
@@ -87,19 +90,18 @@ class Lab:
 def compared(name: str, title: str, asked: argparse.Namespace, other: tuple[int, int, float]) -> None:
     """Judge as many ablations, and print a line. other: sensor, first seed, noise of the second side."""
     (measure, classes), count = METRICS[name], asked.ablations
-    began, deltas, excluded, score = time.perf_counter(), list[Array](), 0, 0.0
-    for number in range(count):
-        lab = Lab(number, classes, asked.folds, asked.seeds)
-        answers, predicted = lab.answers(measure), np.stack([lab.side(0, 0, NOISE), lab.side(*other)])
-        values, pooled = answers.fold_scores(predicted)
-        deltas.append(values[1] - values[0])
-        score += values[0].mean() / count
-        if number < asked.intervals:
-            found = answers.effect_intervals(predicted, asked.draws, pooled, lambda *_: None, number)
-            excluded += bool(found.intervals[0, 0] > 0 or found.intervals[0, 1] < 0)
-        seconds = time.perf_counter() - began
-        print(f"\r  {name}, {title}: {number + 1}/{count}, {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+    deltas, excluded, score = list[Array](), 0, 0.0
+    with TERMINAL.bar(f"{name}, {title}", "ablations") as update:
+        for number in range(count):
+            lab = Lab(number, classes, asked.folds, asked.seeds)
+            answers, predicted = lab.answers(measure), np.stack([lab.side(0, 0, NOISE), lab.side(*other)])
+            values, pooled = answers.fold_scores(predicted)
+            deltas.append(values[1] - values[0])
+            score += values[0].mean() / count
+            if number < asked.intervals:
+                found = answers.effect_intervals(predicted, asked.draws, pooled, lambda *_: None, number)
+                excluded += bool(found.intervals[0, 0] > 0 or found.intervals[0, 1] < 0)
+            update(number + 1, count)
     report(name, title, np.stack(deltas), interval(excluded, min(count, asked.intervals)), score, measure)
 
 

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))  # tiny.py, the small competition
 from benchmarks.fault_injection import KINDS, Fault, Kind, Outcome  # noqa: E402
+from foldline.core.console import Terminal  # noqa: E402
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- ./run.sh bench faults --write: from here -->", "<!-- to here -->"
@@ -38,7 +39,7 @@ LONGEST_DETAIL = 600  # characters of what a bad fault printed
 def tried(kind: Kind, seed: int, seconds: float, progress: Progress) -> list[Fault]:
     """Inject faults of one kind for some seconds, and at least one."""
     task = progress.add_task(kind.name, total=seconds)
-    found, began = list[Fault](), time.monotonic()
+    found, began, counted = list[Fault](), time.monotonic(), 0.0
     with (
         tempfile.TemporaryDirectory(prefix="foldline-faults-", ignore_cleanup_errors=True) as scratch,
         closing(kind.faults(seed, Path(scratch))) as faults,
@@ -48,6 +49,8 @@ def tried(kind: Kind, seed: int, seconds: float, progress: Progress) -> list[Fau
                 found.append(fault)
                 spent = time.monotonic() - began
                 progress.update(task, completed=spent, description=f"{kind.name}: {len(found)}")
+                progress.update(progress.task_ids[0], advance=min(spent, seconds) - counted)
+                counted = min(spent, seconds)
                 if spent > seconds:
                     break
         except Exception:  # of the benchmark itself: it is shown, counts as bad, and the other kinds keep their results
@@ -90,7 +93,8 @@ def main() -> int:
     workers = os.cpu_count() or 1
     second = given.minutes * 60 * min(workers, len(kinds)) / sum(kind.share for kind in kinds)
     print(f"seed {given.seed}: {len(kinds)} kinds of faults, {given.minutes:g} minutes")
-    with Progress() as progress, ThreadPoolExecutor(workers) as pool:
+    with Terminal().progress() as progress, ThreadPoolExecutor(workers) as pool:
+        progress.add_task("all kinds (s of work)", total=second * sum(kind.share for kind in kinds))
         jobs = {
             kind.name: pool.submit(tried, kind, given.seed, second * kind.share, progress)
             for kind in sorted(kinds, key=lambda kind: -kind.share)

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from foldline.core.console import Terminal
+
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "runs" / "bench"
 RIVAL = ("pandas==2.2.3", "numpy==2.2.6", "scikit-learn==1.6.1")
@@ -127,16 +129,18 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if min(options.breaths, options.runs) < 1:
         parser.error(f"--breaths and --runs must be at least 1, but are {options.breaths} and {options.runs}")
-    csv = breaths_csv(options.breaths)
+    csv, terminal = breaths_csv(options.breaths), Terminal()
     pythons = {OURS: sys.executable, ANCHOR: rival_python()}
     difference, values = largest_difference(pythons, csv)
     print(f"{options.breaths:,} breaths, {options.breaths * STEPS:,} rows, {csv.stat().st_size / 1e6:,.0f} MB of CSV")
     print(f"largest difference over all {values:,} values: {difference:.1e} (at most {TOLERANCE:.0e})", flush=True)
     for job, stages in JOBS.items():
         runs: dict[str, list[Run]] = {OURS: [], ANCHOR: []}
-        for _ in range(options.runs):
-            for module, python in pythons.items():
-                runs[module].append(json.loads(child(python, module, job, str(csv))))
+        with terminal.bar(job, "runs") as update:
+            for number in range(options.runs):
+                for module, python in pythons.items():
+                    runs[module].append(json.loads(child(python, module, job, str(csv))))
+                update(number + 1, options.runs)
         print(report(job, stages, runs), flush=True)
     print(f"{options.runs} runs each, alternating: {'; '.join(side[0]['versions'] for side in runs.values())}")
     return 0 if difference <= TOLERANCE else 1

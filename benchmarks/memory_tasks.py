@@ -23,7 +23,6 @@ steps (figure 2): the TCN is soon near 0, the GRU later, the LSTM stays far wors
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,8 +31,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foldline.core.console import Terminal
 from foldline.models.blocks import build, configure
 from foldline.models.probes import path_length
+
+TERMINAL = Terminal()  # of this process: its minutes run from here
 
 BATCH, TEST, RATE = 32, 1000, 2e-3
 HEADS = 2  # of attention; few, so that a width can be found for any number of weights
@@ -177,18 +179,14 @@ def train(network: Network, task: Task, steps: int, seed: int, rate: float) -> f
     optimiser, series = torch.optim.Adam(network.parameters(), lr=rate), batches(task, seed)
     network.train()
     began = time.perf_counter()
-    for step in range(steps):
-        x, y = next(series)
-        optimiser.zero_grad()
-        loss = task.loss(network(x), y)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        if step % 50 == 0 or step == steps - 1:
-            print(
-                f"\r  {task.name}: step {step + 1} of {steps}, {loss.item():.2g} ", end="", file=sys.stderr, flush=True
-            )
-    print(file=sys.stderr)
+    with TERMINAL.bar(task.name, "steps") as update:
+        for step in range(steps):
+            x, y = next(series)
+            optimiser.zero_grad()
+            task.loss(network(x), y).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            update(step + 1, steps)
     return (time.perf_counter() - began) / steps
 
 

@@ -15,7 +15,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from benchmarks.train_side import NETWORKS, STEPS, Task, gflop_a_breath
+from foldline.core.console import Terminal
 from foldline.fit import precision
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,7 +75,7 @@ def _row(title: str, results: list[Result], rivals: list[Result], ceilings: dict
     print(f"{title:32}{rate:10.1f}{spread}{memory:7.2f}{share:16.0%}", flush=True)
 
 
-def each_network(common: dict[str, Any], names: Iterable[str], together: int, runs: int) -> None:
+def each_network(common: dict[str, Any], names: Sequence[str], together: int, runs: int) -> None:
     """Seconds per epoch of every network: one cell, and several that take turns."""
     formats = precision.candidates(torch.device(common["device"]))
     kept = Task(side="ours", margin=MARGIN).kept
@@ -86,13 +87,20 @@ def each_network(common: dict[str, Any], names: Iterable[str], together: int, ru
         + "".join(f"{kind:>10}" for kind in formats)
         + f"{f'{together} at once, a cell':>24}{'gain':>8}"
     )
-    for name in names:
-        alone: dict[str, float] = {kind: _epoch(common, name, kind, 1, runs) for kind in formats}
-        best = min(alone, key=lambda kind: alone[kind])
-        shared = _epoch(common, name, best, together, runs)
-        work = gflop_a_breath(Task(side="ours", network=name, margin=MARGIN))
-        seconds = "".join(f"{alone[kind]:10.1f}" for kind in formats)
-        print(f"{name:20}{work:7.2f}{seconds}{shared:18.1f} {best:5}{alone[best] / shared:8.2f}", flush=True)
+    with Terminal().bar("networks", "measured") as update:
+        for number, name in enumerate(names):
+            update(number, len(names))
+            _network(common, name, formats, together, runs)
+
+
+def _network(common: dict[str, Any], name: str, formats: Sequence[str], together: int, runs: int) -> None:
+    """Measure one network, and print its line."""
+    alone: dict[str, float] = {kind: _epoch(common, name, kind, 1, runs) for kind in formats}
+    best = min(alone, key=lambda kind: alone[kind])
+    shared = _epoch(common, name, best, together, runs)
+    work = gflop_a_breath(Task(side="ours", network=name, margin=MARGIN))
+    seconds = "".join(f"{alone[kind]:10.1f}" for kind in formats)
+    print(f"{name:20}{work:7.2f}{seconds}{shared:18.1f} {best:5}{alone[best] / shared:8.2f}", flush=True)
 
 
 def _epoch(common: dict[str, Any], network: str, kind: str, together: int, runs: int) -> float:

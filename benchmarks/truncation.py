@@ -13,7 +13,6 @@ feed-forward net that is trained on the last k inputs alone, gated convolutions 
 """
 
 import argparse
-import sys
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import partial
@@ -22,10 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from foldline.core.console import Terminal
 from foldline.models.contract import Targets
 from foldline.models.probes import truncated
 from foldline.models.systems.hybrid import Config, Hybrid
 from ventilator.simulator import frame, simulate
+
+TERMINAL = Terminal()  # of this process: its minutes run from here
 
 STEPS, BATCH, RATE = 80, 64, 3e-3  # of a breath; breaths a training step; Adam's peak rate
 HELD_OUT = 200  # breaths the curve is measured on
@@ -85,15 +87,15 @@ def train(network: Hybrid, x: Tensor, y: Tensor, scored: Tensor, epochs: int) ->
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     order = torch.cat([torch.randperm(len(x))[: len(x) // BATCH * BATCH] for _ in range(epochs)]).split(BATCH)
-    for number, chosen in enumerate(order, start=1):
-        optimiser.zero_grad()
-        loss = network.head.loss(predict(network, x[chosen]), y[chosen, :, None], scored[chosen].float(), None)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        print(f"\r  step {number} of {steps}, loss {loss.item():.3g} ", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+    with TERMINAL.bar("training", "steps") as update:
+        for number, chosen in enumerate(order, start=1):
+            optimiser.zero_grad()
+            loss = network.head.loss(predict(network, x[chosen]), y[chosen, :, None], scored[chosen].float(), None)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            update(number, steps)
 
 
 def curve(

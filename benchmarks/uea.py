@@ -23,6 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from foldline.core.console import Terminal
+
 ROOT = Path(__file__).resolve().parents[1]
 RIVALS = ROOT / "benchmarks" / "uea_aeon.py"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foldline" / "uea"
@@ -168,10 +170,12 @@ def main() -> int:
     python, scratch = environment(), CACHE / "run"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    found = {}
-    for name in (given.only,) if given.only else (*LABELS, *NUMBERS):
-        found[name] = measure(name, python, scratch)
-        print(name, {each: round(score(name, values), 4) for each, (values, _) in found[name].items()}, flush=True)
+    found, names = {}, (given.only,) if given.only else (*LABELS, *NUMBERS)
+    with Terminal().bar("uea", "sets") as update:
+        for name in names:
+            found[name] = measure(name, python, scratch)
+            print(name, {each: round(score(name, values), 4) for each, (values, _) in found[name].items()}, flush=True)
+            update(len(found), len(names))
     labels, numbers = (tuple(name for name in names if name in found) for names in (LABELS, NUMBERS))
     lines, bound = ([], 0.0) if not labels else pooled(found, labels)
     text = ["Accuracy, higher is better:", "", *table(found, labels), "", *lines, ""] if labels else []

@@ -5,9 +5,10 @@ series. `SeriesFamily` makes polars expressions of them, one for each statistic 
 whole series, `mean(x)@last10` over its last 10 steps, or all of them where it has fewer.
 
 A statistic is 0.0 where it is not defined (the slope of one step, the correlation of a constant): for finite inputs
-every value is finite. Steps at which one of its columns is missing (NaN) are left out, as if the series had been shorter;
-where none is left, it is NaN. A series' value has the same bits whatever other series are in the frame, because sums are taken
-series by series (`np.add.reduceat`, or along the rows of a block), and never by a matrix product.
+every value is finite. Steps at which one of its columns is missing (NaN) are left out, as if the series had been
+shorter; where none is left, it is NaN. A series' value has the same bits whatever other series are in the frame,
+because sums are taken series by series (`np.add.reduceat`, or along the rows of a block), and never by a matrix
+product.
 """
 
 from abc import abstractmethod

@@ -11,7 +11,7 @@ from typing import Any
 
 from foldline.models import contract
 from foldline.models.contract import Part
-from foldline.models.heads import auxiliary, linear
+from foldline.models.heads import HEADS, auxiliary, joint, linear
 from foldline.models.ops import attention, initialisation, pooling
 from foldline.models.systems import (
     autoregressive_wavenet,
@@ -20,6 +20,7 @@ from foldline.models.systems import (
     first_place,
     hybrid,
     lightgbm,
+    lightgbm_config,
     rocket,
     seq2seq,
     tft,
@@ -32,7 +33,7 @@ MODELS: dict[str, Part] = {
     "esrnn": Part(esrnn.Config, esrnn.ESRNN),
     "first_place": Part(first_place.Config, first_place.FirstPlace),
     "hybrid": Part(hybrid.Config, hybrid.Hybrid),
-    "lightgbm": Part(lightgbm.Config, lightgbm.LightGBM),
+    "lightgbm": Part(lightgbm_config.Config, lightgbm.LightGBM),
     "rocket": Part(rocket.Config, rocket.Rocket),
     "seq2seq": Part(seq2seq.Config, seq2seq.Seq2Seq),
     "tft": Part(tft_config.Config, tft.TFT),
@@ -48,6 +49,8 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
     for field, registry in part.config.parts.items():
         tables = params.get(field, getattr(part.config(), field))
         used |= {registry[table["kind"]].source for table in ([tables] if isinstance(tables, dict) else tables)}
+        if isinstance(tables, dict) and joint.KEY in tables:
+            used |= {HEADS[entry["kind"]].source for entry in tables[joint.KEY]} | {Path(str(joint.__file__))}
     if part.config.kind == "network":
         used |= {
             Path(str(module.__file__)) for module in (attention, contract, initialisation, pooling, auxiliary, linear)

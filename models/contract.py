@@ -88,6 +88,7 @@ class Targets:
     grids: tuple[tuple[float, float, int] | None, ...] = ()  # (offset, step, count), scaled; None: no grid; (): none
     observed: int = 0  # leading steps at which the target is known, of test series too: see models/ops/known_target.py
     level: Level = "step"  # whether each step has a row of targets, or each series has one
+    auxiliary: tuple[tuple[str, Targets], ...] = ()  # by name, that a head may learn beside these: see heads/joint.py
     center: tuple[float, ...] = ()  # (K,), own unit = scaled * scale + center; (): 0
     scale: tuple[float, ...] = ()  # (K,), above 0; (): 1
 

@@ -10,6 +10,7 @@ from foldline.models.heads import (
     gaussian,
     grid,
     huber,
+    joint,
     l1,
     l2,
     laplace,
@@ -24,6 +25,7 @@ from foldline.models.heads import (
     twophase,
 )
 from foldline.models.heads.auxiliary import Aux
+from foldline.models.heads.joint import Beside, BesideConfig, JointHead
 from foldline.models.ops.pooling import DEFAULT, PooledHead, Pooling
 
 HEADS: dict[str, Part] = {
@@ -45,6 +47,7 @@ HEADS: dict[str, Part] = {
     "ordinal": Part(ordinal.Config, ordinal.Ordinal),
 }
 NONNEGATIVE = ("poisson", "tweedie")  # heads that learn the logarithm of a mean: targets must not be below 0
+ANY_SCALE = ("gaussian", "huber", "l1", "l2", "laplace", "quantile", "twophase")  # of numbers, in whatever unit
 
 
 def serving(targets: Targets) -> list[str]:
@@ -58,11 +61,36 @@ def _serves(head: Any, targets: Targets) -> bool:
 
 
 def build(table: dict[str, Any], hidden: int, targets: Targets) -> Head:
-    """Make the head of a config's table, on a body of width `hidden`; for targets of whole series behind a pooling.
+    """Make the head of a config's table, on a body of width `hidden`, and those that it has beside it.
 
     Raises:
         ValueError: a field's value is impossible, or the head cannot serve these targets.
     """
+    own, entries = joint.split_table(table)
+    head = _single(own, hidden, targets)
+    return (
+        JointHead(head, targets.count, [_beside(each, hidden, targets) for each in entries], hidden)
+        if entries
+        else head
+    )
+
+
+def _beside(entry: dict[str, Any], hidden: int, targets: Targets) -> Beside:
+    """Make the head of an entry of `beside`."""
+    fields, table = joint.split_entry(entry)
+    config, known, first = BesideConfig(**fields), dict(targets.auxiliary), 0
+    if config.target not in known:
+        raise ValueError(f"beside names {config.target!r}, but the auxiliary targets are {list(known)}.")
+    for name, each in targets.auxiliary:
+        if name == config.target:
+            break
+        first += each.count
+    chosen = known[config.target]
+    return Beside(_single(table, hidden, chosen), config.weight, slice(first, first + chosen.count))
+
+
+def _single(table: dict[str, Any], hidden: int, targets: Targets) -> Head:
+    """Make one head; for targets of whole series behind a pooling."""
     fields = dict(table)
     kind = fields.pop("kind")
     part = HEADS[kind]

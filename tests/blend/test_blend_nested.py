@@ -10,7 +10,7 @@ import pytest
 
 from foldline.blend import BlendConfig, BlendRows, MethodScore, NestedPredictions, choose_method, fit, nested
 from foldline.blend.methods import FITS, compare_methods
-from foldline.blend.paired_difference import difference, series_losses
+from foldline.blend.paired_difference import difference, unit_losses
 from foldline.evidence.blending import member_contributions
 
 QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill-climb", "nnls"))
@@ -52,9 +52,7 @@ def test_rows_of_one_fold_are_split_by_series() -> None:
 
 def scored(rows: BlendRows, method: str, values: np.ndarray) -> MethodScore:
     """Score a method with those nested predictions. values: (R, K)."""
-    return MethodScore(
-        method, NestedPredictions(values, ()), rows.metric(rows.y, values), series_losses(rows, values)[0]
-    )
+    return MethodScore(method, NestedPredictions(values, ()), rows.metric(rows.y, values), unit_losses(rows, values)[0])
 
 
 def test_the_simplest_that_none_beats_by_one_standard_error_is_chosen() -> None:
@@ -120,7 +118,7 @@ def test_the_error_of_a_difference_is_that_of_resampled_series() -> None:
     y = rng.normal(size=(len(series), 1))
     one, other = (y + np.repeat(rng.gamma(2.0, size=150), lengths)[:, None] * scale for scale in (1.0, 0.7))
     rows = replace(blends.rows(np.stack([one, other]), y), series=series)
-    (sums, counts), others = series_losses(rows, one), series_losses(rows, other)[0]
+    (sums, counts), others = unit_losses(rows, one), unit_losses(rows, other)[0]
     assert counts.tolist() == lengths.tolist() and sums[3] == pytest.approx(np.abs(one - y)[series == 3].sum())
     drawn = rng.integers(150, size=(4000, 150))
     bootstrap = (sums - others)[drawn].sum(axis=1) / lengths[drawn].sum(axis=1)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
+from tiny_classes import Songs
 
 from foldline.blend import OutsideConfig, outside_members
 from foldline.blend.members import Member
@@ -126,3 +127,29 @@ def test_ids_are_ours_whatever_their_type(kind: type[pl.DataType], inputs: tuple
 
     member, expected = load(inputs, cast, lambda table: cast(table).reverse()), load(inputs)
     assert member.source == expected.source
+
+
+@pytest.fixture
+def songs(home: Path, tmp_path: Path) -> tuple[Competition, Folds]:
+    """One class of each series."""
+    Songs("multiclass").install(home, tmp_path / "songs")
+    chosen = config.load(Path("songs"))
+    competition = loading.load(chosen.data)
+    return competition, folds.obtain(chosen.folds, chosen.name, competition.train)[0]
+
+
+def test_a_series_has_one_row_and_a_class_one_column(songs: tuple[Competition, Folds]) -> None:
+    competition, our_folds = songs
+    rng, labels = np.random.default_rng(0), competition.train.task.columns
+    frames = []
+    for stem, table in (("oof", competition.train), ("test", competition.test)):
+        shares = pl.DataFrame(rng.dirichlet([1, 1, 1], size=len(table.keys)), schema=list(labels))
+        frames.append(shares.with_columns(song=table.keys))
+        frames[-1].sample(fraction=1, shuffle=True, seed=0).write_csv(f"{stem}.csv")
+    options = OutsideConfig(name="friend", oof="oof.csv", test="test.csv")
+    member = outside_members.load(options, competition, our_folds)
+    np.testing.assert_array_equal(member.rows, frames[0].select(labels).to_numpy())
+    for changed, message in (((0.5 * pl.col("tit")), "must sum to one"), (-pl.col("tit"), "must be probabilities")):
+        frames[0].with_columns(changed.alias("tit")).write_csv("oof.csv")
+        with pytest.raises(UserError, match=message):
+            outside_members.load(options, competition, our_folds)

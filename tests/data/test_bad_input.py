@@ -312,7 +312,7 @@ BAD_OVERRIDES = {
     "folds.k=1": "k must be at least 2",
     "folds.k=13": "folds.k = 13 must not exceed the number of series",
     "folds.k=7": "needs a stratum of at least k = 7 series, but the largest has 6",
-    'folds.strata=["power"]': "folds.strata must name static columns, but has 'power'",
+    'folds.strata=["power"]': "folds.strata must name static columns or targets, but has 'power'",
     "folds.kind=random": "folds.kind must be one of 'group', 'stratified-group'",
     "data.metric=maee": "unknown metric 'maee'. Did you mean 'mae'?",
     "data.target=[]": "target and inputs must each name at least one column",
@@ -468,6 +468,11 @@ def test_an_extreme_input_is_refused_before_training_and_leaves_no_fold_file(
         ("poisson", pl.col("speed") - 100, "objective = 'poisson' needs targets not below 0, nor all 0, but 'speed' g"),
         ("tweedie", pl.col("speed") * 0, "'speed' goes from 0 to 0 outside fold 0"),
         ("gamma", pl.col("speed").clip(0.0, 1.0) - 0.5, "objective = 'gamma' needs targets above 0, but"),
+        (
+            "rmspe",
+            (pl.col("speed") > 1) * 1.0,
+            "objective = 'rmspe' needs targets other than 0, but 'speed' goes from 0",
+        ),
         ("gamma", pl.col("speed") * 0 + 1e-60, "objective = 'gamma' needs targets above 0"),
         (
             "l1",

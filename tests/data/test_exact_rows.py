@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,8 +74,31 @@ def test_without_decoding_nothing_is_trained_again_and_another_file_is_submitted
     assert "exact rows in place" in capsys.readouterr().out
     tiny.run("train", *arguments, "post.decode=false")
     out = capsys.readouterr().out
-    assert "nothing to train" in out and "exact rows" not in out
+    assert "nothing to train" in out and "exact rows" not in out and "models alone" not in out
     assert len(list((home / "submissions").glob("quickstart-*.csv"))) == 2
+
+
+def test_what_the_models_alone_reach_is_said_beside_the_decoders_score(
+    breaths: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["quickstart", f"data.source={breaths}", *SMOKE]
+    tiny.run("train", *arguments, "--json")
+    found = json.loads(capsys.readouterr().out)
+    alone = found["scores"]["models alone"][-1]
+    assert (found["models_alone"], found["score"]) == (alone, found["scores"]["exact rows in place"][-1])
+    assert found["score"] < alone
+    tiny.run("train", *arguments)
+    assert f"mae {found['score']:.4f} with exact rows in place; the models alone reach {alone:.4f}" in (
+        capsys.readouterr().out
+    )
+    page = (home / "runs" / "quickstart" / "latest" / "report.html").read_text()
+    assert f"the models alone reach mae {alone:.4f}" in page and "mae, models alone" in page
+    tiny.run("board", "--json")
+    (line,) = json.loads(capsys.readouterr().out)["groups"][0]["lines"]
+    assert (line["score"], line["models_alone"]) == (found["score"], alone)
+    tiny.run("train", *arguments, "post.decode=false", "--json")
+    without = json.loads(capsys.readouterr().out)
+    assert (without["score"], without["models_alone"]) == (alone, None)
 
 
 def test_the_verb_writes_the_exact_rows(breaths: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from foldline.core.errors import UserError
-from foldline.data import folds
+from foldline.data import fold_strata, folds
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
@@ -180,6 +180,16 @@ def test_every_fold_has_scored_rows(kind: Literal["group", "stratified-group"], 
     assert np.array_equal(folds.read(tmp_path / "f.csv", config, partly_scored()).assignment, made.assignment)
 
 
+def test_no_fold_is_left_empty_where_there_are_few_groups(tmp_path: Path) -> None:
+    """scikit-learn's stratified group folds of just these series are three, though four are asked for."""
+    groups, strata = [0, 1, 2, 3, 1, 0, 0, 0, 2], [1, 1, 1, 0, 1, 0, 1, 0, 1]
+    frame = pl.DataFrame({"k": np.arange(1, 10), "s": strata, "g": groups})
+    few = Table(Path("train.csv"), replace(DATA, group="g"), frame, np.ones(9, dtype=np.int64))
+    made = folds.make(tmp_path / "f.csv", replace(BALANCED, k=4), few)
+    pairs = set(zip(groups, made.assignment.tolist(), strict=True))
+    assert len(pairs) == 4 and {fold for _, fold in pairs} == {0, 1, 2, 3}
+
+
 def test_more_folds_than_series_with_scored_rows_are_refused_and_leave_no_file(tmp_path: Path) -> None:
     message = r"k = 4 must not exceed .* train\.csv has 12 series, 3 of them with scored rows\."
     with pytest.raises(UserError, match=message):
@@ -198,3 +208,93 @@ def test_a_file_with_a_fold_that_is_not_scored_any_more_is_refused(tmp_path: Pat
 def test_folds_of_scored_series_alone_are_those_of_earlier_versions(tmp_path: Path) -> None:
     made = folds.make(tmp_path / "f.csv", BALANCED, table())
     assert made.assignment.tolist() == [0, 0, 0, 1, 2, 2, 2, 2, 1, 0, 1, 1]
+
+
+# ---------------------------------------------------------------- rows, strata by the target, plain files
+
+
+def of_lengths(lengths: np.ndarray, **changes: object) -> Table:
+    """Series of these lengths; y is the series' number, s its number modulo 2."""
+    number = np.repeat(np.arange(len(lengths)), lengths)
+    frame = pl.DataFrame({"k": number, "s": number % 2, "y": number.astype(float)})
+    return Table(Path("train.csv"), replace(DATA, **changes), frame, lengths)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["group", "stratified-group"])
+def test_folds_of_very_unequal_series_have_as_many_rows(
+    kind: Literal["group", "stratified-group"], tmp_path: Path
+) -> None:
+    lengths = np.random.default_rng(0).permutation(np.concatenate([np.full(95, 10), np.full(5, 1000)]))
+    made = folds.make(tmp_path / "f.csv", FoldsConfig(kind=kind, k=5), of_lengths(lengths))
+    rows = np.bincount(made.assignment, lengths)
+    assert rows.max() < 1.1 * rows.min() and np.bincount(made.assignment).tolist() == [20] * 5
+    if kind == "stratified-group":
+        odd = np.bincount(made.assignment, np.arange(100) % 2)
+        assert odd.max() - odd.min() <= 2
+
+
+def test_a_group_of_most_rows_stands_alone_and_no_group_is_split(tmp_path: Path) -> None:
+    data = of_lengths(np.concatenate([np.full(30, 100), np.full(60, 1)]), group="s")
+    rider = np.where(np.arange(90) < 30, 0, np.arange(90) // 3)
+    frame = data.frame.with_columns(s=pl.Series(np.repeat(rider, data.lengths)))
+    made = folds.make(tmp_path / "f.csv", FoldsConfig(k=3), replace(data, frame=frame))
+    assert all(len(set(made.assignment[rider == number])) == 1 for number in set(rider.tolist()))
+    assert set(rider[made.assignment == made.assignment[0]].tolist()) == {0}
+
+
+def test_strata_by_a_number_are_tenths_of_the_series_means(tmp_path: Path) -> None:
+    config = FoldsConfig(kind="stratified-group", k=5, strata=("y",))
+    made = folds.make(tmp_path / "f.csv", config, of_lengths(np.full(100, 2)))
+    tenth = np.arange(100) // 10
+    counts = np.zeros((10, 5), dtype=int)
+    np.add.at(counts, (tenth, made.assignment), 1)
+    assert (counts == 2).all()
+    assert folds.read(tmp_path / "f.csv", config, of_lengths(np.full(100, 2))).k == 5
+
+
+def test_strata_by_a_label_at_every_step_are_the_most_frequent_ones() -> None:
+    labels = ["a", "b", "b", "c", "a", "a", "c", "c"]
+    data = replace(DATA, kind="multiclass", metric="accuracy")
+    frame = pl.DataFrame({"k": [0, 0, 0, 1, 2, 2, 2, 2], "s": 0, "y": labels})
+    table = Table(Path("train.csv"), data, frame, np.array([3, 1, 4]), classes=("a", "b", "c"))
+    assert fold_strata.strata_of(("y",), table) == ["b", "c", "a"]  # of a and c, equally frequent, the first
+
+
+def test_another_column_is_no_stratum() -> None:
+    with pytest.raises(UserError, match=r"folds\.strata must name static columns or targets, but has 'x'"):
+        fold_strata.strata_of(("x",), table())
+
+
+def plain(path: Path, text: str) -> FoldsConfig:
+    path.write_text(text)
+    return FoldsConfig(k=3, file=str(path))
+
+
+def test_a_plain_file_of_key_and_fold_is_taken(tmp_path: Path) -> None:
+    rows = [f"{number % 3}, {number}.0" for number in range(12, 0, -1)]
+    config = plain(tmp_path / "mine.csv", "\n".join(["fold,k", *rows]))
+    found, fresh = folds.obtain(config, "name", table())
+    assert not fresh and found.assignment.tolist() == [number % 3 for number in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("k,fold\n1,0\n", r"mine\.csv must have the folds 0 to 2, because folds\.k is 3, but has 0\. Set folds\.k"),
+        ("k,fold\n1,0\n2,1\n3,2\n", r"9 series of train\.csv are not in it, and 0 .* Name another one"),
+        ("k,part\n1,0\n", r"must have the columns k,fold, but has k, part\. Name another one"),
+        ("k,fold\n" + "".join(f"{n},{n % 3}\n" for n in (*range(1, 13), 1, 1)), r"k 1 is in folds 1 and 1"),
+        ("k,fold\n" + "".join(f"{n},{n}\n" for n in range(1, 13)), r"must have the folds 0 to 2"),
+    ],
+)
+def test_a_plain_file_that_does_not_fit_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    config = plain(tmp_path / "mine.csv", text)
+    with pytest.raises(UserError, match=message):
+        folds.obtain(config, "name", table())
+    assert (tmp_path / "mine.csv").read_text() == text
+
+
+def test_a_plain_file_that_splits_a_group_is_refused(tmp_path: Path) -> None:
+    config = plain(tmp_path / "mine.csv", "k,fold\n" + "".join(f"{number},{number % 3}\n" for number in range(1, 13)))
+    with pytest.raises(UserError, match=r"mine\.csv: s 0 is in folds"):
+        folds.obtain(config, "name", table(data=replace(DATA, group="s")))

@@ -51,7 +51,7 @@ def stores(competition: Competition) -> tuple[Store, Store]:
 def inputs(store: Store, fitted: scaler.Scaler) -> torch.Tensor:
     """What a network is given of the first series."""
     unlabelled = unlabelled_series(store, EVERY)
-    return device_dataset.place([unlabelled], fitted, STEPS, CPU).x
+    return device_dataset.place_block([unlabelled], fitted, STEPS, CPU).x
 
 
 def test_the_start_is_known_in_both_tables_and_not_scored(home: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_parquet_comes_before_csv_and_nothing_is_none(tmp_path: Path) -> None:
 
 def test_text_in_a_parquet_number_is_refused(tmp_path: Path) -> None:
     TABLE.with_columns(x=pl.lit("strong")).write_parquet(tmp_path / "train.parquet")
-    with pytest.raises(UserError, match="row 1: column 'x' must hold numbers, but holds 'strong'. Write a number"):
+    with pytest.raises(UserError, match=r"row 1: column 'x' must hold numbers, but holds 'strong'\. Write a number"):
         readers.read(tmp_path / "train.parquet", WANTED)
 
 

@@ -13,7 +13,8 @@ import pytest
 from foldline.core.errors import UserError
 from foldline.data import loading, metrics, readers
 from foldline.data.roles import DataConfig
-from foldline.data.submission_layout import Layout
+from foldline.data.submission_layout import Addresses
+from foldline.data.table import Table
 from foldline.data.task import Task
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "tasks.md"
@@ -49,6 +50,15 @@ def test_a_missing_label_is_nan() -> None:
     np.testing.assert_array_equal(truth, [[0, 1], [np.nan, np.nan], [1, 0]])
     _, flags = encoded(config("multilabel", ("y", "z")), y=[1, None], z=["true", "false"])
     np.testing.assert_array_equal(flags, [[1, 1], [np.nan, 0]])
+
+
+def test_grades_of_half_a_point_are_in_the_order_of_numbers() -> None:
+    """Where one grade is no whole number all are text, and "10.5" is before "9" there."""
+    task, truth = encoded(config("ordinal", metric="qwk"), y=["9", "10.5", "0.5"])
+    assert task.classes == ("0.5", "9", "10.5") and truth == [[1], [2], [0]]
+    for labels in (["9", "10+"], ["1.5", "1.50"], ["1.5", "inf"]):
+        with pytest.raises(UserError, match="whose order only you know"):
+            encoded(config("ordinal", metric="qwk"), y=labels)
 
 
 @pytest.mark.parametrize("labels", [[0, 1], ["false", "true"], ["False", "True"]])
@@ -115,12 +125,20 @@ def test_a_layout_follows_the_sample_then_the_metric() -> None:
     frame = pl.DataFrame({"y": ["C", "D"]})
     by_f1 = Task.of(config("multiclass", metric="f1"), frame, PATH)
     by_log_loss = Task.of(config("multiclass"), frame, PATH)
-    assert Layout.of(by_f1, None) == Layout(("y",), labels=True)
-    assert Layout.of(by_log_loss, None) == Layout(("C", "D"), labels=False)
-    assert Layout.of(by_f1, ["s", "Status_D", "Status_C"]) == Layout(("Status_C", "Status_D"), labels=False)
+    assert layout(by_f1, None) == (("y",), True)
+    assert layout(by_log_loss, None) == (("C", "D"), False)
+    assert layout(by_f1, ["s", "Status_D", "Status_C"]) == (("Status_C", "Status_D"), False)
     with pytest.raises(UserError, match="no column for the class 'D'"):
-        Layout.of(by_f1, ["s", "C"], Path("sample_submission.csv"))
-    assert Layout.of(Task.of(config("binary", metric="auc"), pl.DataFrame({"y": [0, 1]}), PATH), None).labels is False
+        layout(by_f1, ["s", "C"])
+    assert not layout(Task.of(config("binary", metric="auc"), pl.DataFrame({"y": [0, 1]}), PATH), None)[1]
+
+
+def layout(task: Task, sample: list[str] | None) -> tuple[tuple[Any, ...], bool]:
+    """The columns of a submission, and whether they hold labels."""
+    frame = pl.DataFrame({"s": [1], "t": [0.0], "x": [0.0]})
+    table = Table(Path("test.csv"), task.data, frame, np.array([1]), classes=task.classes)
+    found = Addresses.of(table, sample, Path("sample_submission.csv"))
+    return found.columns, found.labels
 
 
 ROWS = {"s": [1, 1, 2, 3], "t": [0.0, 1.0, 0.0, 0.0], "x": [0.1, 0.2, 0.3, 0.4]}
@@ -163,3 +181,24 @@ def test_a_group_is_constant_inside_a_series(tmp_path: Path) -> None:
 def test_the_page_names_the_metrics_of_each_kind(kind: str) -> None:
     (row,) = re.findall(rf"^\| {kind} \|.*\| ([a-z0-9_, ]+) \|$", PAGE.read_text(), re.M)
     assert row.split(", ") == metrics.names_for(kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+def test_labels_stored_as_floats_are_missing_where_they_are_nan(kind: str, tmp_path: Path) -> None:
+    """So pandas writes whole numbers of which some are missing; NaN must not become a class."""
+    target = ("y", "z") if kind == "multilabel" else ("y",)
+    data, stored = config(kind, target, metric="f1"), tmp_path / "train.parquet"
+    floats = {name: [1.0, 1.0, float("nan"), 0.0] for name in target}
+    pl.DataFrame({**ROWS, **floats}).write_parquet(stored)
+    table = loading.load_table(stored, data, labelled=True)
+    assert table.classes == ((0, 1) if kind == "multiclass" else ()) and table.scored.tolist() == [True, False, True]
+    pl.DataFrame({**ROWS, **floats, "y": [1.0, 1.0, float("inf"), 0.0]}).write_parquet(stored)
+    with pytest.raises(UserError, match="'y' must hold labels, but holds inf"):
+        loading.load_table(stored, data, labelled=True)
+
+
+def test_a_file_of_labels_names_a_series_in_each_row(tmp_path: Path) -> None:
+    pl.DataFrame({"s": ["1", None, "odd"], "y": [0, 1, 1]}).write_csv(tmp_path / "given.csv")
+    pl.DataFrame(ROWS).write_csv(tmp_path / "train.csv")
+    with pytest.raises(UserError, match="must name a series in each row, but 's' is empty in row 2"):
+        loading.load_table(tmp_path / "train.csv", config("multiclass", labels="given"), labelled=True)

@@ -268,7 +268,7 @@ def test_an_outside_member_can_be_dropped_and_the_tables_are_read_once(
     tables["train"].select("row", "speed").write_csv("oof.csv")
     tables["sample_submission"].write_csv("test.csv")
     ablations.install(home, OUTSIDE_MEMBER)
-    monkeypatch.setattr(loading, "load", lambda data: read.append(data) or original(data))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(loading, "load", lambda data, *more: read.append(data) or original(data, *more))  # type: ignore[func-returns-value]
     tiny.run("ablate", "ablate-rides", "--quiet")
     value = found(home)
     alone, _ = value["variants"]

@@ -11,8 +11,9 @@ import pytest
 import tiny
 from tiny_classes import KINDS, LEVELS, Songs
 
-from foldline.blend import decisions
+from foldline.blend import decisions, target_weights, tidying
 from foldline.blend.blend_rows import BlendRows
+from foldline.blend.fitted_blend import ColumnWeights, Rule, WeightedSum
 from foldline.blend.post_processing import PostConfig
 from foldline.evidence import audit
 from foldline.evidence.audit import fitted_part_leaks, perturbations, shuffled_targets, split_leaks, target_copies
@@ -94,3 +95,52 @@ def test_decisions_fitted_on_the_fold_they_are_scored_on(
     monkeypatch.setattr(decisions, "by_fold", of_all)
     found = fitted_part_leaks.nesting(made)
     assert found.verdict == "LEAK" and "by decisions that its own targets have changed" in found.detail
+
+
+def prepared(songs: Songs, home: Path, tmp_path: Path, *overrides: str) -> AuditContext:
+    """The context of some songs as they are, with some keys of the config changed."""
+    songs.install(home, tmp_path / "songs")
+    return AuditContext.of(config.load(Path("songs"), list(overrides)), tmp_path / "scratch")
+
+
+def leaks(made: AuditContext, what: str) -> bool:
+    found = fitted_part_leaks.nesting(made)
+    return found.verdict == "LEAK" and f"{what} that its own targets have changed" in found.detail
+
+
+def test_weights_of_each_target_fitted_on_the_fold_they_are_scored_on(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    songs = Songs("regression", targets=("height", "width"), series=60)
+    made = prepared(songs, home, tmp_path, "blend.per_target=true", "blend.method=lad")
+    assert fitted_part_leaks.nesting(made).verdict == "clean"
+    whole: list[BlendRows] = []
+
+    def of_all(rows: BlendRows, common: WeightedSum, fit: target_weights.Fit) -> Rule:
+        """Fit the first target's own weights on the rows of all folds, which `combine` fits first."""
+        if not whole or len(rows.y) >= len(whole[0].y):
+            whole[:] = [rows]
+        own = fit(whole[0].column(0))
+        assert isinstance(own, WeightedSum)
+        return ColumnWeights((own.weights, common.weights))
+
+    monkeypatch.setattr(target_weights, "helpful", of_all)
+    assert leaks(made, "by weights")
+
+
+def test_rounding_decided_by_the_fold_itself(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = prepared(Songs("regression", series=60), home, tmp_path, "post.decimals=0")
+    assert fitted_part_leaks.nesting(made).verdict == "clean"
+
+    def of_itself(values: np.ndarray, fitted: object, rows: BlendRows, post: PostConfig, step: object) -> np.ndarray:
+        """Round each row where its own error gets smaller."""
+        rounded = np.round(values, post.decimals or 0)
+        return np.where(np.abs(rounded - rows.y) < np.abs(values - rows.y), rounded, values)
+
+    monkeypatch.setattr(tidying, "by_fold", of_itself)
+    assert leaks(made, "by rounding or renormalising")
+
+
+def test_thresholds_of_a_static_value_are_fitted_on_the_other_folds(home: Path, tmp_path: Path) -> None:
+    songs = Songs("binary", metric="f1", series=60)
+    assert fitted_part_leaks.nesting(prepared(songs, home, tmp_path, "post.thresholds_by=site")).verdict == "clean"

@@ -24,7 +24,7 @@ from foldline.data.store import Store
 from foldline.evidence.audit.audit_check import CheckResult
 from foldline.experiment import scoring
 from foldline.features.family import Columns, Family
-from foldline.fit import boosting_cell, network_cell, pretraining, scaler
+from foldline.fit import boosting_cell, network_cell, pretraining, scaler, target_transform
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.run import cell_training, planning
 from foldline.run.cells import Cell
@@ -278,6 +278,26 @@ def test_a_scaler_fitted_on_all_series(check: str, rides: Path, monkeypatch: Pat
     monkeypatch.setattr(scaler, "fit", lambda kind, data, _, seed: original(kind, data, everything(data), seed))
     named = "the target's centre" if check == "held-out targets" else "the scaler's centres, the scaler's scales"
     leak(audits.found(check), f"hybrid fold 0 seed 0: {named}")
+
+
+def test_ranks_of_targets_fitted_on_all_series(rides: Path, monkeypatch: Patch) -> None:
+    original, word = target_transform.fit, "data.target_transform=rank"
+    assert audits.found("held-out targets", word).verdict == "clean"
+    monkeypatch.setattr(
+        target_transform, "fit", lambda kind, data, _, seed: original(kind, data, everything(data), seed)
+    )
+    leak(audits.found("held-out targets", word), "fold 0 seed 0: the target's transform, ")
+
+
+def test_scales_of_auxiliary_targets_fitted_on_all_series(home: Path, monkeypatch: Patch) -> None:
+    made = audits.tables()
+    audits.rides(home, made | {"train": made["train"].with_columns(heat=pl.col("power") * 7)})
+    head = 'model.0.head={kind = "l1", beside = [{target = "heat", kind = "l2"}]}'
+    words = ('data.auxiliary=[{target = ["heat"]}]', head)
+    assert audits.found("held-out targets", *words).verdict == "clean"
+    original = scaler._auxiliary_scales
+    monkeypatch.setattr(scaler, "_auxiliary_scales", lambda data, _: original(data, everything(data)))
+    leak(audits.found("held-out targets", *words), "hybrid fold 0 seed 0: the auxiliary targets' scales, ")
 
 
 def on_a_grid() -> dict[str, pl.DataFrame]:

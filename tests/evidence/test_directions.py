@@ -14,6 +14,7 @@ from tiny_classes import Songs
 
 from foldline.core import files
 from foldline.data.metrics import METRICS, NotScorable, metric
+from foldline.data.true_answers import TrueAnswers
 from foldline.evidence.ablation import bootstrap, significance
 from foldline.evidence.ablation.fold_values import either, fold_values
 from foldline.evidence.ablation.scored_answers import ScoredAnswers
@@ -68,18 +69,19 @@ def test_jackknife_values_of_a_mean_are_the_folds_means() -> None:
 def binary(groups: int = 12) -> ScoredAnswers:
     """Answers of groups of three, in three folds."""
     rng, group = np.random.default_rng(0), np.repeat(np.arange(groups), 3)
-    return ScoredAnswers(AUC, rng.integers(2, size=(len(group), 1)).astype(float), group % 3, group)
+    truth = rng.integers(2, size=(len(group), 1)).astype(float)
+    return ScoredAnswers(TrueAnswers(metric=AUC, y=truth, series=group), group % 3)
 
 
 def test_a_fold_of_one_class_is_pooled() -> None:
     answers = binary()
-    answers.truth[answers.fold == 1] = 1.0
+    answers.true.y[answers.fold == 1] = 1.0
     predicted = np.random.default_rng(1).random((2, 2, len(answers.fold), 1))
     with pytest.raises(NotScorable):
         fold_values(lambda some: answers.score(predicted[0, 0], some), answers.fold, [0, 1, 2])
     values, pooled = answers.fold_scores(predicted)
     assert pooled and values.shape == (2, 3, 2)
-    assert values[0, :, 1].mean() == pytest.approx(AUC.score(answers.truth, predicted[0, 1]))
+    assert values[0, :, 1].mean() == pytest.approx(AUC.score(answers.true.y, predicted[0, 1]))
     assert not either(lambda pool: np.zeros(1))[1]
 
 
@@ -87,7 +89,7 @@ def test_resamples_are_paired_and_take_groups_whole() -> None:
     """Two equal configs have no difference on any draw; a better one is always ahead."""
     answers, rng = binary(), np.random.default_rng(2)
     same = rng.random((1, 2, len(answers.fold), 1))
-    better = np.repeat(answers.truth[None, None], 2, axis=1)
+    better = np.repeat(answers.true.y[None, None], 2, axis=1)
     seen = list[tuple[int, int]]()
     found = answers.effect_intervals(np.concatenate([same, same, better]), 200, False, lambda *at: seen.append(at))
     assert found.draws == 200 and seen[-1] == (200, 200)

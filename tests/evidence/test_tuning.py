@@ -83,7 +83,7 @@ def test_the_tables_are_read_once_in_each_process(
 ) -> None:
     """Once for preparation and final check, once by the worker, here in one process; not for each of six trials."""
     original, read = loading.load, []
-    monkeypatch.setattr(loading, "load", lambda data: read.append(data) or original(data))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(loading, "load", lambda data, *more: read.append(data) or original(data, *more))  # type: ignore[func-returns-value]
     tiny.run(*TUNE, "--quiet")
     assert len(read) == 2
 

@@ -15,7 +15,7 @@ from foldline.cli.main import main
 from foldline.core import files
 from foldline.data.metrics import metric
 from foldline.experiment import config as configs
-from foldline.experiment import stored_experiment
+from foldline.experiment import metric_copies, stored_experiment
 
 pytest.importorskip("pandas")
 
@@ -74,7 +74,7 @@ def test_a_record_keeps_its_own_copy(home: Path, tmp_path: Path) -> None:
     (path.parent / "metric.py").unlink()
     stored = stored_experiment.read("songs")
     assert Path(stored.config.data.metric_folder) == record(home)
-    assert stored_experiment.metric_files(record(home)) == [record(home) / "metric.py"]
+    assert metric_copies.files_of(record(home)) == [record(home) / "metric.py"]
     tiny.run("infer", "songs")
     tiny.run("bundle", "songs", f"out={tmp_path / 'bundle'}")
     packed = tmp_path / "bundle" / "dataset" / "runs" / "songs" / record(home).name / "metric.py"
@@ -146,3 +146,21 @@ def test_a_file_that_is_nowhere_and_keys_without_a_file(
     assert main(["train", "songs"]) == 2 and "looked for in" in " ".join(capsys.readouterr().err.split())
     Songs("multiclass", more="higher_is_better = true").install(home, tmp_path / "songs")
     assert main(["train", "songs"]) == 2 and "is for a metric file" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_file_is_what_a_blend_is_searched_by(home: Path, tmp_path: Path) -> None:
+    installed(home, tmp_path, Songs("regression", metric="metric.py", more=VOLUME), SQUARED)
+    for method in ("hill-climb", "simplex", "rank"):
+        tiny.run("train", "songs", f"blend.method={method}", "blend.evaluations=20")
+        value = files.read_json(record(home) / "experiment.json")
+        assert value["blend"]["method"] == method
+        scores = {name: values[-1] for name, values in value["scores"]}
+        assert method == "rank" or scores[f"blend ({method})"] <= 1.05 * max(scores["hybrid"], scores["lightgbm"])
+
+
+def test_least_squares_are_not_for_a_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed(home, tmp_path, Songs("regression", metric="metric.py", more=VOLUME), SQUARED)
+    assert main(["train", "songs", "blend.method=nnls"]) == 2
+    assert "the metric is metric.py. Choose one of best-member, mean, median" in capsys.readouterr().err
+    assert main(["blend", "songs", "blend.candidates=['nnls', 'lad']"]) == 2
+    assert "none of them fits" in capsys.readouterr().err and not (home / "runs" / "cells").exists()

@@ -10,6 +10,7 @@ import tiny
 from tiny_classes import Songs
 
 from foldline.cli.main import main
+from foldline.data import loading
 from foldline.experiment import config as configs
 
 
@@ -119,6 +120,34 @@ def test_a_system_that_predicts_numbers_only_says_so(
     assert "deepar predicts numbers only" in refused(home, capsys)
 
 
+@pytest.mark.parametrize("kind", ["multilabel", "distribution", "regression"])
+def test_a_series_of_which_only_some_targets_are_given(
+    kind: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not unlabelled: what is given would not be learned, and nobody told."""
+    songs = Songs(kind, targets=("calls", "rests") if kind == "regression" else ())
+    missing = songs.target[1]
+    empty = pl.when(pl.col("song") != "s3").then(missing).alias(missing)
+    changed(songs, home, tmp_path, "train", empty)
+    said = refused(home, capsys)
+    assert f"song s3: '{missing}' must" in said and "in a series that has a target, but is empty; 1 such series" in said
+    changed(songs, home, tmp_path, "train", *(empty.alias(name) for name in songs.target))
+    source = configs.load(Path("songs")).data
+    assert not loading.load(source).train.scored[2]  # all of them empty: unlabelled
+
+
+def test_a_class_called_like_the_row_id_needs_a_sample(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    songs = Songs("multiclass", metric="log_loss", probabilities=True)
+    named = pl.col("answer").replace({"tit": "song"})
+    changed(songs, home, tmp_path, "train", named)
+    words = ('data.classes=["wren", "robin & co", "song"]',)
+    assert "no column for the class 'song'" in refused(home, capsys, *words)
+    (tmp_path / "songs" / "sample_submission.csv").unlink()
+    assert "one class is called like the row id, 'song'" in refused(home, capsys, *words)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -132,3 +161,28 @@ def test_a_blend_that_is_not_for_the_metric(
 ) -> None:
     Songs("multiclass").install(home, tmp_path / "songs")
     assert message in refused(home, capsys, override)
+
+
+@pytest.mark.parametrize(("kind", "metric"), [("binary", "auc"), ("multiclass", "auc"), ("ordinal", "qwk")])
+def test_watched_series_on_which_the_metric_is_not_defined(
+    kind: str, metric: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Songs(kind, metric=metric, probabilities=True).install(home, tmp_path / "songs")
+    said = refused(home, capsys, "train.watch.share=0.05", "train.watch.stop=1")
+    assert f"keeps 1 of the series outside fold 0 out of training (seed 0), and they have no {metric} to be" in said
+    tiny.run("train", "songs", "train.watch.share=0.5", "train.watch.stop=1", "--dry-run")
+
+
+def test_trees_of_a_label_that_no_watched_series_has_are_stopped_by_the_log_loss(home: Path, tmp_path: Path) -> None:
+    """Its auc is not defined, though that of the others is, which the networks' series are watched by."""
+    songs = Songs("multilabel", metric="auc")
+    rare = (pl.col("song") == "s1").cast(pl.Int64).alias("trill")
+    changed(songs, home, tmp_path, "train", rare)
+    tiny.run("train", "songs", "data.metric_options={average = 'micro'}", "train.watch.share=0.3", "train.watch.stop=1")
+
+
+def test_a_sample_of_labels_for_a_metric_of_probabilities(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Songs("multiclass", metric="log_loss").install(home, tmp_path / "songs")
+    assert "has the column 'answer', for labels, but log_loss scores probabilities" in refused(home, capsys)

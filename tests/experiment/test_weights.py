@@ -11,7 +11,7 @@ import pytest
 import tiny
 from tiny_classes import Songs
 
-from foldline.blend.paired_difference import series_losses
+from foldline.blend.paired_difference import unit_losses
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
@@ -60,7 +60,7 @@ def test_scores_and_models_are_weighted(home: Path, tmp_path: Path) -> None:
     for number, label in enumerate(result.labels):
         error = np.abs(result.member_predictions[number][:, 0] - frame["answer"].to_numpy())
         assert dict(weighted["scores"])[label][-1] == pytest.approx(np.average(error, weights=weight))
-    sums, counts = series_losses(result.rows, result.rows.y + 1.0)
+    sums, counts = unit_losses(result.rows, result.rows.y + 1.0)
     np.testing.assert_allclose(sums, counts)
     np.testing.assert_allclose(counts.sum(), weight.sum())
     tiny.run("train", "songs", WATCH, 'data.weight=""')

@@ -168,6 +168,14 @@ def test_padding_stays_where_it_is_and_nothing_moves_into_it() -> None:
     assert moved.mask is mask
 
 
+def test_what_a_whole_series_is_asked_stays_while_its_steps_are_shuffled() -> None:
+    steps = numbered(8, 20)
+    answers = replace(steps, y=torch.eye(8)[:, None], weight=torch.ones(8, 1), scored=torch.ones(8, 1) > 0)
+    moved = drawn(augment.shuffle, answers, 1.0, 3)
+    assert torch.equal(moved.x, drawn(augment.shuffle, steps, 1.0, 3).x) and not torch.equal(moved.x, steps.x)
+    assert all(getattr(moved, name) is getattr(answers, name) for name in ("y", "weight", "scored", "known"))
+
+
 def test_only_the_share_is_shuffled() -> None:
     moved = drawn(augment.shuffle, numbered(2000, 20), 0.25, 3)
     assert abs(float((moved.weight != torch.arange(20)).any(dim=1).float().mean()) - 0.25) < 0.04

@@ -10,7 +10,8 @@ import pytest
 from sklearn import metrics
 
 from foldline.models.contract import Kind
-from foldline.models.systems.lightgbm import SERVES, Config, LightGBM, Objective, Watched, check_kind, cross_entropy
+from foldline.models.systems.lightgbm import LightGBM, Watched, cross_entropy
+from foldline.models.systems.lightgbm_config import SERVES, Config, Objective, check_kind
 
 ROWS = 400
 
@@ -102,6 +103,17 @@ def test_a_row_of_twice_the_weight_is_that_row_twice() -> None:
     model = LightGBM(Config(rounds=5, objective="l2", bagging_fraction=1.0))
     model.fit(x, y, 0, 1, weight=1 + 3 * (y[:, 0] >= 50))
     assert model.predict(x, 1)[0, 0] == pytest.approx((24.5 + 4 * 74.5) / 5, rel=1e-5)
+
+
+def test_rmspe_is_the_squared_error_weighed_by_the_truth() -> None:
+    """Of rows with equal inputs the prediction with the smallest relative errors is sum(w / y) / sum(w / y^2)."""
+    x, y, w = np.zeros((90, 1), dtype=np.float32), 1 + np.arange(90.0)[:, None] % 3, 1 + np.arange(90.0) % 2
+    model = LightGBM(Config(rounds=200, objective="rmspe", bagging_fraction=1.0))
+    model.fit(x, np.hstack([y, -y]), 0, 1, weight=w)
+    expected = (w / y[:, 0]).sum() / (w / y[:, 0] ** 2).sum()
+    np.testing.assert_allclose(model.predict(x, 1)[0], [expected, -expected], rtol=1e-5)
+    with pytest.raises(ValueError, match="objective = 'rmspe' needs targets other than 0"):
+        model.fit(x, y - 1, 0, 1)
 
 
 @pytest.mark.learned

@@ -53,7 +53,7 @@ def cell(key: str, **depends: Any) -> Path:
 
 
 def submitted(name: str, number: int, **scores: str) -> None:
-    """Enter an experiment's submission into the committed ledger."""
+    """Enter an experiment's submission into the ledger of real data."""
     sha256 = files.sha256(files.runs() / name / f"{number:016x}" / "submission.csv")
     entry = {"sha256": sha256, "config": name, "experiment": f"{number:016x}"}
     ledger.add_entry(ledger.ledger_path(simulated=False), entry)
@@ -141,6 +141,22 @@ def test_each_table_has_a_best_of_its_own(house: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.splitlines() == [
         f"best on rides: rides/{2:016x}, mae 0.50000",
         f"best on walks: walks/{6:016x}, rmse 0.10000",
+    ]
+
+
+def test_tables_say_what_simulated_data_are(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    breaths = {"competition": "ventilator", "breaths": 1500, "test_breaths": 300, "seed": 0}
+    for number, changes in ((6, breaths), (7, {"competition": "gestures", "breaths": 600, "seed": 3}), (8, {})):
+        cell(f"cell {number}", data={"fingerprint": f"print {number}"})
+        data = {**DATA, "source": "simulate", "simulate": changes}
+        experiment("toy", number, [0.1], [f"cell {number}"], data=data)
+    tiny.run("board")
+    titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("simulated", "rides"))]
+    assert titles == [
+        "rides",
+        "simulated ventilator, 1,500 breaths, seed 0 (training data print 6)",  # 1,500 are the default
+        "simulated gestures, 600 series, seed 3",
+        "simulated ventilator, 1,500 breaths, seed 0 (training data print 8)",
     ]
 
 

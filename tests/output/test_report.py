@@ -15,6 +15,7 @@ from foldline.cli import report as verb
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
+from foldline.data.metrics import METRICS
 from foldline.experiment import stored_experiment
 from foldline.output import report
 from foldline.output.report import Provenance, ReportData, score_section
@@ -71,7 +72,8 @@ def test_errors_of_series_are_means_over_their_scored_steps(trained: Path) -> No
     errors = np.abs(found.predictions["hybrid"] - found.truth).reshape(12, 10)[:, :8]  # the last two are coasting
     np.testing.assert_allclose(found.series_error(found.predictions["hybrid"]), errors.mean(axis=1))
     assert list(found.predictions) == ["hybrid", "lightgbm", SUBMITTED]
-    rooted = replace(found, config=replace(found.config, data=replace(found.config.data, metric="rmse")))
+    rows = replace(found.result.rows, metric=METRICS["rmse"])
+    rooted = replace(found, result=replace(found.result, rows=rows))
     squares = errors**2
     np.testing.assert_allclose(rooted.series_error(found.predictions["hybrid"]), np.sqrt(squares.mean(axis=1)))
     np.testing.assert_allclose(rooted.step_error(found.predictions["hybrid"])[:8], np.sqrt(squares.mean(axis=0)))

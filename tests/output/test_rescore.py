@@ -13,6 +13,8 @@ import tiny
 from foldline.cli.main import main
 from foldline.data import metrics
 from foldline.data.metrics import metric
+from foldline.data.roles import DataConfig
+from foldline.output import rescore
 
 TRUTH = pl.DataFrame(
     {
@@ -152,3 +154,32 @@ def test_a_condition_on_other_rows_or_on_ids_is_refused(folder: Path, capsys: py
 def test_a_static_of_the_truth_is_compared_as_a_number(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     TRUTH.with_columns(bike=pl.Series([20, 20, 28, 28, 28])).write_csv(folder / "truth.csv")
     assert answer(capsys, "data.scored=bike < 25")["all"] == 1.25
+
+
+@pytest.mark.parametrize(
+    ("template", "submission"),
+    [
+        ("is_{target}", {"ride": ["b", "a"], "is_tit": [0.25, 0.5], "is_wren": [0.75, 0.5]}),
+        ("p", {"id": ["a:wren", "b:wren", "a:tit", "b:tit"], "p": [0.5, 0.75, 0.5, 0.25]}),
+    ],
+)
+def test_probabilities_of_any_layout_are_scored(
+    template: str, submission: dict[str, list[object]], tmp_path: Path
+) -> None:
+    data = DataConfig(
+        level="series",
+        id="id" if template == "p" else "ride",
+        key="ride",
+        order="t",
+        inputs=("x",),
+        target=("bird",),
+        kind="multiclass",
+        classes=("tit", "wren"),
+        metric="log_loss",
+        id_template="{ride}:{target}" if template == "p" else "",
+        column_template=template,
+    )
+    pl.DataFrame({"ride": ["a", "b"], "bird": ["tit", "wren"]}).write_csv(tmp_path / "truth.csv")
+    pl.DataFrame(submission).write_csv(tmp_path / "s.csv")
+    found = rescore.score(data, tmp_path / "s.csv", tmp_path / "truth.csv")
+    assert found.parts[0].score == pytest.approx(-np.log([0.5, 0.75]).mean())

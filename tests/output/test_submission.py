@@ -170,3 +170,101 @@ def test_ids_are_written_as_the_sample_prints_them() -> None:
     got = submission.build(test, np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]), sample)
     assert got.rows() == [(30.0, "3.0", 3.0), (10.0, " 1", 1.0), (20.0, "2", 2.0)]
     assert got.columns == ["z", "id", "y"]
+
+
+LABELS: dict[str, list[object]] = {
+    "flags as text": ["False", "True"],
+    "numbers of which one is not whole": ["0.5", "1", "10"],
+    "commas, quotes and other scripts": ['a,b "q"', "ünï\u2028cødé", "'x'"],
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize("predicted", [[0, 1, 1], [0, 0, 0]])
+def test_labels_pass_in_any_form_and_also_where_all_are_those_of_the_sample(
+    labels: list[object], predicted: list[int], tmp_path: Path
+) -> None:
+    """A sample of one label is filled in: that all series get it is bad luck, not a file that was left as it came."""
+    data = DataConfig(
+        level="series", key="k", order="t", target=("y",), inputs=("x",), kind="multiclass", metric="accuracy"
+    )
+    frame = pl.DataFrame({"k": [1, 2, 3], "t": 0.0, "x": 0.0})
+    test = Table(Path("test.csv"), data, frame, np.ones(3, dtype=np.int64), classes=tuple(labels))
+    sample = pl.DataFrame({"k": ["1", "2", "3"], "y": [labels[0]] * 3})
+    made = submission.build(test, np.eye(len(labels))[predicted], sample)
+    made.write_csv(tmp_path / "s.csv")
+    submission.check(test, tmp_path / "s.csv", sample, [])
+    assert made["y"].to_list() == [labels[place] for place in predicted]
+    different = pl.DataFrame({"k": ["1", "2", "3"], "y": [labels[0], labels[1], labels[1]]})
+    different.write_csv(tmp_path / "s.csv")
+    with pytest.raises(Finding, match="must not equal the sample"):
+        submission.check(test, tmp_path / "s.csv", different, [])
+    different.with_columns(y=pl.lit("owl")).write_csv(tmp_path / "s.csv")
+    with pytest.raises(Finding, match="must hold labels of the training table, but holds 'owl'"):
+        submission.check(test, tmp_path / "s.csv", sample, [])
+
+
+BIRDS = DataConfig(
+    level="series", key="k", order="t", target=("y",), inputs=("x",), kind="multiclass", metric="log_loss"
+)
+
+
+def birds(shares: list[list[float]]) -> tuple[Table, pl.DataFrame]:
+    """A test table of series with two classes, and the submission of these shares."""
+    frame = pl.DataFrame({"k": np.arange(len(shares)), "t": 0.0, "x": 0.0})
+    test = Table(Path("test.csv"), BIRDS, frame, np.ones(len(shares), dtype=np.int64), classes=("tit", "wren"))
+    return test, submission.build(test, np.array(shares), None)
+
+
+def test_shares_are_normalised() -> None:
+    """Of a network they are float32, and a clipped row may sum to anything."""
+    _, made = birds([[0.2, 0.2], [0.3, 0.9]])
+    assert made.rows() == [(0, 0.5, 0.5), (1, 0.3 / 1.2, 0.9 / 1.2)]
+
+
+def test_probabilities_out_of_range_are_refused_and_constant_ones_unless_they_may_pass(tmp_path: Path) -> None:
+    test, made = birds([[0.5, 0.5], [0.5, 0.5]])
+    made.write_csv(tmp_path / "s.csv")
+    with pytest.raises(Finding, match=r"tit, wren must not be constant; post\.check_range = false lets it pass"):
+        submission.check(test, tmp_path / "s.csv", None, [])
+    submission.check(test, tmp_path / "s.csv", None, [], check_range=False)
+    made.with_columns(tit=pl.Series([-0.5, 0.5]), wren=pl.Series([1.5, 0.6])).write_csv(tmp_path / "s.csv")
+    with pytest.raises(Finding) as found:
+        submission.check(test, tmp_path / "s.csv", None, [], check_range=False)
+    assert "must lie in [0, 1], but reach -0.5 and 1.5; post.clip = [0, 1] brings them" in str(found.value)
+    assert "tit, wren must have the sum 1 in each row" in str(found.value)
+
+
+def test_what_looks_odd_may_pass_but_nothing_that_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    for rule in ("constant", "below the range", "above the range", "few digits"):
+        content = BROKEN[rule][0]
+        assert isinstance(content, pl.DataFrame) and verdict(tmp_path, content)[0].endswith("lets it pass")
+        content.write_csv(path)
+        submission.check(table(SAMPLE["id"]), path, SAMPLE, EXPECTED, check_range=False)
+    with_values("y", [1.2345, None, 3.5]).write_csv(path)
+    with pytest.raises(Finding, match="y must be finite"):
+        submission.check(table(SAMPLE["id"]), path, SAMPLE, EXPECTED, check_range=False)
+
+
+def test_a_target_that_training_had_constant_has_no_range(tmp_path: Path) -> None:
+    with_values("y", [0.0, 0.0, 0.0]).write_csv(tmp_path / "s.csv")  # as the sample has it
+    constant = [TargetRange(0.0, 0.0, True), EXPECTED[1]]
+    submission.check(table(SAMPLE["id"]), tmp_path / "s.csv", SAMPLE, constant)
+
+
+def test_a_wide_submission_is_checked_by_target_not_by_column(tmp_path: Path) -> None:
+    """One column may well be constant: it is one step of all series. What is not scored is not compared."""
+    data = DataConfig(
+        id="k", key="k", order="t", target=("y",), inputs=("x",), column_template="F{step}", scored="t < 2"
+    )
+    frame = pl.DataFrame({"k": [1, 1, 1, 2, 2, 2], "t": [0.0, 1.0, 2.0] * 2, "x": 0.0})
+    test = Table(Path("test.csv"), data, frame, np.array([3, 3]))
+    values = np.array([[1.2345], [2.5], [99.0], [1.2345], [3.5], [-99.0]])
+    made = submission.build(test, values, None)
+    assert made.rows() == [(1, 1.2345, 2.5, 99.0), (2, 1.2345, 3.5, -99.0)]
+    made.write_csv(tmp_path / "s.csv")
+    submission.check(test, tmp_path / "s.csv", None, EXPECTED[:1])
+    made.with_columns(F1=pl.Series([2.5, 44.0])).write_csv(tmp_path / "s.csv")
+    with pytest.raises(Finding, match=r"y must lie near the training range \[0, 4\], but goes from 1.2345 to 44"):
+        submission.check(test, tmp_path / "s.csv", None, EXPECTED[:1])

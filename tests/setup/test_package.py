@@ -50,6 +50,14 @@ def test_git_ignores_nothing_of_the_source() -> None:
     assert [path for path in done.stdout.splitlines() if "__pycache__/" not in path and ".egg-info/" not in path] == []
 
 
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="no git checkout")
+def test_a_clone_begins_without_submissions_and_no_submission_changes_a_committed_file() -> None:
+    committed = run("git", "ls-files", "--", "submissions", cwd=REPOSITORY)
+    assert (committed.returncode, committed.stdout) == (0, "")
+    written = ["submissions/ledger.csv", "submissions/ledger.csv.damaged", "submissions/rides-0123456789ab.csv"]
+    assert run("git", "check-ignore", *written, cwd=REPOSITORY).stdout.split() == written
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist, the wheel built from it, and direct/ with the wheel built from the checkout."""

@@ -30,7 +30,7 @@ def impossible(name: str, metric: Metric, kind: str) -> str:
     """Say why a method can't be fitted to such answers at all; empty where it can."""
     if name == "logit" and kind in ("regression", "ordinal"):
         return "it averages probabilities"
-    if name == "rank" and metric.needs != "ranks":
+    if name == "rank" and metric.needs != "ranks" and not isinstance(metric, FileMetric):  # of a file the user knows
         return f"it keeps only the order of predictions, and {metric.name} counts more than that"
     if name == "rank" and kind in SHARES:
         return "means of ranks are no shares that sum to one"
@@ -56,8 +56,12 @@ def _is_of_absolutes(metric: Metric) -> bool:
 
 
 def applicable(names: Collection[str], metric: Metric, kind: str, columns: int) -> list[str]:
-    """List the methods among these that can blend such answers, from simple to complex."""
-    return [name for name in METHODS if name in names and not unfit(name, metric, kind, columns)]
+    """List the methods among these that can blend such answers, from simple to complex.
+
+    Nothing says of a metric file that it counts ranks alone: "rank" is for those who name it.
+    """
+    named = [name for name in METHODS if name in names and not (name == "rank" and isinstance(metric, FileMetric))]
+    return [name for name in named if not unfit(name, metric, kind, columns)]
 
 
 def refusal(name: str, why: str, metric: Metric, kind: str, columns: int) -> UserError:

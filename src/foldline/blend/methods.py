@@ -26,7 +26,7 @@ from foldline.blend.fitted_blend import (
     WeightedSum,
     sorted_median,
 )
-from foldline.blend.paired_difference import difference, evidence, series_losses
+from foldline.blend.paired_difference import difference, evidence
 from foldline.data.task import SHARES
 
 EQUAL = 1e-6  # of the mean loss: a smaller difference is rounding, which no standard error covers
@@ -173,9 +173,9 @@ class MethodComparison:
 def choose_method(config: BlendConfig, rows: BlendRows) -> MethodComparison:
     """Score the candidates nested, and choose the simplest that no other one beats by more than one standard error.
 
-    The error is that of the paired difference of two methods' mean losses, with series drawn at random: the methods
-    share their rows, and most of what makes a series hard is hard for all. The rule of one standard error is that of
-    Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, https://doi.org/10.1201/9781315139470.
+    The error is that of the paired difference of two methods' mean losses, with series (or their groups) drawn at
+    random: the methods share their rows, and most of what makes a series hard is hard for all. The rule of one standard
+    error is that of Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, https://doi.org/10.1201/9781315139470.
     It is applied to every pair, as in a model confidence set (Hansen, Lunde & Nason 2011,
     https://doi.org/10.3982/ECTA5771). Compared with the best alone, a method could pass for undecided only because
     the best one's errors are unlike all others', which makes the standard error large.
@@ -195,7 +195,7 @@ def compare_methods(config: BlendConfig, rows: BlendRows, scored: Sequence[Metho
     scored = sorted(scored, key=lambda each: list(FITS).index(each.method))
     candidates = [each for each in scored if each.method in config.candidates]
     best = min(candidates, key=lambda each: rows.metric.cost(each.score))
-    counts = None if rows.metric.loss is None else series_losses(rows, rows.y)[1]
+    counts = evidence(rows, rows.y)[1] if rows.metric.is_mean_of_losses else None
     compared = []
     for each in scored:
         behind, error = difference(each.losses, best.losses, counts)

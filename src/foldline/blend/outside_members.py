@@ -2,9 +2,12 @@
 
     [[blend.outside]]                      or   ./run.sh blend sample --outside friend=oof.csv,test.csv
     name = "friend"
-    oof = "friend/oof.csv"                 # row id and target columns, one row for each training row
-    test = "friend/test.parquet"           # the same for each test row
+    oof = "friend/oof.csv"                 # laid out as a submission: ids and numbers, of all training rows (or series)
+    test = "friend/test.parquet"           # the same of all test rows
     fold = "fold"                          # a column of oof: which fold held the row out; may be left out
+
+Of several classes there is a column for each, named by its label, with its probability; of binary and of ordinal
+targets one by the name of the target, with the probability of the second class, or the expected rank.
 
 Predictions that pass are copied to runs/outside, under the hash of their values: `infer` and `report` read the copies.
 """
@@ -23,10 +26,14 @@ from foldline.blend.members import Member
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import identity, readers
+from foldline.data import readers
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
+from foldline.data.metrics.losses import SLACK
+from foldline.data.metrics.options import CLASSES
+from foldline.data.submission_layout import Addresses, Layout
 from foldline.data.table import Table
+from foldline.data.task import SHARES
 
 
 def load_all(
@@ -50,11 +57,10 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
     """
     where = f"member {config.name!r} from outside"
     train, test = competition.train, competition.test
-    train_rows = _read(Path(config.oof), train, where, config.fold)
-    if config.fold:
-        _check_folds(train_rows[config.fold], train, folds, Path(config.oof))
-    test_rows = _read(Path(config.test), test, where)
-    values = [frame.select(competition.data.target).to_numpy() for frame in (train_rows, test_rows)]
+    oof, theirs = _read(Path(config.oof), train, where, config.fold)
+    if theirs is not None:
+        _check_folds(theirs, train, folds, Path(config.oof))
+    values = [oof, _read(Path(config.test), test, where)[0]]
     source = files.digest_arrays(*values)
     folder = files.runs() / "outside" / f"{source}-{test.fingerprint}"
     mark = folder / artefacts.CHECKSUMS
@@ -79,21 +85,25 @@ def parse(text: str, where: str) -> OutsideConfig:
     return OutsideConfig(name=name, oof=parts[0], test=parts[1], fold=parts[2] if len(parts) == 3 else "")
 
 
-def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
-    """Read the targets (and folds) of a file, in the order of the table's rows. where: the member, for messages."""
-    data, ids = table.data, table.frame[table.data.id]
-    path = path.expanduser()
+def _read(path: Path, table: Table, where: str, fold: str = "") -> tuple[np.ndarray, pl.Series | None]:
+    """Read the predictions of a table's answers, (A, K), and the fold of each, (A,), where a column has it.
+
+    where: the member, for messages.
+    """
+    data, path = table.data, path.expanduser()
     if not path.exists():
         raise UserError(f"{where}: {path} does not exist. Give the path from where you are, or an absolute one.")
-    wanted: readers.Wanted = {data.id: None, **dict.fromkeys(data.target, pl.Float64())}
+    columns = Addresses.of(table, readers.columns(path), path, as_numbers=True).known_columns
+    wanted: readers.Wanted = {data.id: None, **dict.fromkeys(columns, pl.Float64())}
     frame = readers.read(path, wanted | ({fold: None} if fold else {}))
-    difference = identity.difference(frame[data.id], ids)
+    layout = Layout.of(table, frame, path, as_numbers=True)
+    difference = layout.difference(every=True)
     if difference:
         raise UserError(
             f"{path} ({where}) must have each row of {table.path} once, but has {frame.height} rows against "
-            f"{len(ids)}: it {difference}. Write one prediction for every row, scored or not."
+            f"{layout.addresses.answers}: it {difference}. Write one prediction for every row, scored or not."
         )
-    for name in data.target:
+    for name in columns:
         bad = ~frame[name].is_finite().fill_null(False)
         if bad.any():
             row = frame[data.id][int(bad.arg_true()[0])]
@@ -101,13 +111,30 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> pl.DataFrame:
                 f"{path} ({where}): {name!r} must be a finite number in every row, but is not in {int(bad.sum())} "
                 f"(first: {data.id} {row})."
             )
-    return frame[identity.places(ids, frame[data.id])]
+    predicted = layout.parsed(frame)
+    _refuse_no_probabilities(predicted, table, f"{path} ({where})")
+    return predicted, frame[fold].gather(layout.rows_of_answers()) if fold else None
+
+
+def _refuse_no_probabilities(values: np.ndarray, table: Table, where: str) -> None:
+    """Refuse predictions of classes that are no probabilities, or no shares of sum one. values: (A, K)."""
+    kind, columns = table.data.kind, ", ".join(table.task.columns)
+    if kind in CLASSES and ((values < 0) | (values > 1)).any():
+        raise UserError(
+            f"{where}: {columns} must be probabilities, as the target is {kind}, but reach from {values.min():g} to "
+            f"{values.max():g}. Write the probability of each."
+        )
+    if kind in SHARES and np.abs(values.sum(axis=1) - 1).max() > SLACK:
+        raise UserError(
+            f"{where}: {columns} must sum to one in each row, but one sums to {values.sum(axis=1).max():g}. Divide "
+            "each row by its sum."
+        )
 
 
 def _check_folds(theirs: pl.Series, table: Table, folds: Folds, path: Path) -> None:
     """Refuse predictions that were held out by other folds; the folds' names may differ from ours."""
-    ours = np.repeat(folds.assignment, table.lengths)
-    rows = pl.DataFrame({"key": table.frame[table.data.key], "ours": ours, "theirs": theirs.cast(pl.String)})
+    ours = np.repeat(folds.assignment, table.answers_of_series)
+    rows = pl.DataFrame({"key": table.answers[table.data.key], "ours": ours, "theirs": theirs.cast(pl.String)})
     pairs = rows.unique(["ours", "theirs"], keep="first", maintain_order=True)
     # one fold of ours in two of theirs, or the reverse: not the same partition
     split = pairs.filter(pl.col("ours").is_duplicated() | pl.col("theirs").is_duplicated())

@@ -1,6 +1,6 @@
 """[post], steps after the blend: rounding to the targets' grid, and exact rows in place of predictions.
 
-Decisions on labels are fitted in decisions.py.
+Rounding to decimals and sums of one are in tidying.py, decisions on labels in decisions.py.
 
 Where a score is reported, a grid is fitted, and the choice to use it is made, without the fold that is scored
 (experiment/scoring.py). Exact rows are computed from the inputs and proven, so they need no such check.
@@ -23,17 +23,28 @@ class PostConfig:
 
     clip: tuple[float, ...] = ()  # [low, high] that predictions are brought to, in the targets' unit; empty: none
     snap: bool = True  # round to the even grid of the training targets, where they lie on one and the score gains by it
+    decimals: int | None = None  # numbers: round to so many, where the score gains; 0: to whole numbers; left out: no
+    renormalise: bool = (
+        False  # divide each row by its sum: shares always, numbers that sum to one where the score gains
+    )
+    always: bool = False  # take these two steps whether or not the score gains by them
     thresholds: bool = True  # binary, multilabel: fit the probability from which on a label is 1, where the score gains
+    thresholds_by: str = ""  # static column: a threshold for each of its values, for which the score gains by it
     cut_points: bool = True  # ordinal: fit the values between which a rank is taken, where the score gains by it
     class_factors: bool = True  # multiclass: fit factors of the probabilities before the largest is taken, likewise
     evaluations: int = 200  # of the metric, that each search for these takes at most
     seed: int = 0  # of these searches
     decode: bool = False  # put exact rows, read back from the inputs, in place of predictions (ventilator only)
-    check_range: bool = True  # refuse a submission whose scored numbers lie far outside the training range
+    # Refuse a submission whose scored numbers are unlike training's: far outside, all the same, or of too few digits.
+    check_range: bool = True
 
     def __post_init__(self) -> None:
         if self.clip and (len(self.clip) != 2 or not self.clip[0] < self.clip[1]):
             raise ValueError(f"clip must be [low, high], the first below the second, but is {list(self.clip)}")
+        if self.always and self.decimals is None and not self.renormalise:
+            raise ValueError("always is about decimals and renormalise, but neither is given")
+        if self.thresholds_by and not self.thresholds:
+            raise ValueError(f"thresholds_by = {self.thresholds_by!r} needs thresholds, which are switched off")
         if self.evaluations < 1 or self.seed < 0:
             raise ValueError(
                 f"evaluations must be at least 1 and seed at least 0, but are {self.evaluations}, {self.seed}"

@@ -13,7 +13,6 @@ from foldline.blend.methods import FITS
 from foldline.cli.main import Arguments
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
-from foldline.data.target_range import TargetRange
 from foldline.evidence.blending import blend_page, member_contributions
 from foldline.evidence.blending.blend_comparison import BlendComparison
 from foldline.experiment import config as configs
@@ -49,9 +48,10 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     found = _findings(mixed, result, command, terminal)
     post = mixed.config.post
     used = (result.blend, result.grids, post, mixed.members)
-    predictions = scoring.predict(*used, mixed.test, exact[1], result.decisions)
+    predictions = scoring.predict(*used, mixed.test, exact[1], result.decisions, result.tidied)
     path, report_data = _write(mixed, found, predictions, terminal), _report_data(mixed, found, exact)
-    written = report.write(mixed.folder, report_data)
+    with terminal.bar("report", "pages"):
+        written = report.write(mixed.folder, report_data)
     terminal.say(f"report: {short_path(written)}")
     if changed:
         _track(mixed, report_data, WandbTracker(track, mixed.config.name, mixed.folder, "blend"), path, terminal)
@@ -112,10 +112,9 @@ def _findings(mixed: MultiConfigExperiment, result: Result, command: str, termin
 def _write(mixed: MultiConfigExperiment, found: BlendComparison, predictions: np.ndarray, terminal: Terminal) -> Path:
     """Write tables, record, page and submission, check it at the gate, and return its path."""
     config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
-    expected = TargetRange.of(result.rows.y)
     stored_experiment.write(
         *(folder, config, mixed.config_plans, mixed.outside_members, result),
-        *(competition, expected),
+        *(competition, result.expected),
     )
     artefacts.write_json(folder / "blend.json", found.to_json())
     files.write_text(folder / "blend.html", blend_page.page(found))
@@ -130,7 +129,7 @@ def _write(mixed: MultiConfigExperiment, found: BlendComparison, predictions: np
     table = submission.build(tested, predictions, competition.sample)
     origin = stored_experiment.origin(config, mixed.plan, folder, mixed.test.fingerprint, result.score)
     draft, check_range = folder / "submission.csv", config.post.check_range
-    return submission.publish(tested, origin, draft, table, competition.sample, expected, check_range)
+    return submission.publish(tested, origin, draft, table, competition.sample, result.expected, check_range)
 
 
 def _report_data(mixed: MultiConfigExperiment, found: BlendComparison, exact: ExactTables) -> ReportData:

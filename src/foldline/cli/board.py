@@ -14,7 +14,7 @@ from foldline.output import board
 from foldline.output.board import Group, Line
 
 SHOWN = 3  # differences of a config that the table has room for
-LATEST, OTHER_VERSION, LOST = "*", "†", "‡"  # marks behind the name of an experiment
+LATEST, OTHER_VERSION, LOST, REFUSED = "*", "†", "‡", "✗"  # marks behind the name of an experiment
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -35,6 +35,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         )
     if any(line.lost for group in groups for line in group.lines):
         terminal.say(f"{LOST} loses to a trivial baseline, or one of its models does")
+    if any(line.refused for group in groups for line in group.lines):
+        terminal.say(f"{REFUSED} its submission was refused: {runs_index.REFUSED} in its folder says why")
     values = [{**asdict(group), "lines": [_plain(line) for line in group.lines]} for group in groups]
     terminal.result({"groups": values}, "\n".join(_best(group, len(groups) > 1) for group in groups))
     return 0
@@ -43,16 +45,19 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 def _best(group: Group, several: bool) -> str:
     """Write the last line, one for each table: scores of two tables can't be compared."""
     best = group.lines[0]
-    return f"best{f' on {group.source}' if several else ''}: {best.experiment}, {group.metric} {best.score:.5f}"
+    refused = ", whose submission was refused" if best.refused else ""
+    where = f" on {group.title}" if several else ""
+    return f"best{where}: {best.experiment}, {group.metric} {best.score:.5f}{refused}"
 
 
 def _table(group: Group, terminal: Terminal) -> None:
-    columns = ["experiment", group.metric, "95 % over series", "cells", "minutes"]
+    drawn = " or ".join(sorted({line.drawn for line in group.lines}))
+    columns = ["experiment", group.metric, f"95 % over {drawn}", "models alone", "cells", "minutes"]
     columns += ["public", "private", "best baseline", "blend", "its config, unlike the best's"]
     rows = [_row(line) for line in group.lines]
     kept = [n for n in range(len(columns)) if n < 2 or any(row[n] for row in rows)]
     shown = [[row[n] for n in kept] for row in rows]
-    terminal.table(f"{group.source} (training data {group.data or 'unknown'})", [columns[n] for n in kept], shown)
+    terminal.table(group.title, [columns[n] for n in kept], shown)
 
 
 def _row(line: Line) -> list[str]:
@@ -61,6 +66,7 @@ def _row(line: Line) -> list[str]:
         " ".join([line.experiment, *_marks(line)]),
         f"{line.score:.5f}",
         "" if math.isnan(line.low) else f"{line.low:.4f} to {line.high:.4f}",
+        "" if line.models_alone is None else f"{line.models_alone:.5f}",
         str(line.cells),
         "" if math.isnan(line.minutes) else f"{line.minutes:.1f}",
         line.public,
@@ -72,7 +78,7 @@ def _row(line: Line) -> list[str]:
 
 
 def _marks(line: Line) -> list[str]:
-    marks = {LATEST: line.latest, OTHER_VERSION: not line.current, LOST: bool(line.lost)}
+    marks = {LATEST: line.latest, OTHER_VERSION: not line.current, LOST: bool(line.lost), REFUSED: line.refused}
     return [mark for mark, applies in marks.items() if applies]
 
 

@@ -30,6 +30,7 @@ from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.models.blocks import BLOCKS
 from foldline.models.contract import Part
 from foldline.models.heads import HEADS
+from foldline.models.heads.joint import BesideConfig
 
 PAGE = Path(foldline.__path__[0]).parents[1] / "docs" / "reference.md"
 NAMES = {int: "whole number", float: "number", str: "text", bool: "true, false", Any: "any"}
@@ -63,6 +64,7 @@ def page() -> str:
     parts += _registry("Models: `name` of a [[model]]", models.MODELS)
     parts += _registry("Blocks: `kind` in `blocks`", BLOCKS)
     parts += _registry("Heads: `kind` in `head`", HEADS)
+    parts += _sections("Entries of `beside` in `head`", BesideConfig)
     parts += ["## Tables of other files\n", *_sections("[tune] of a search", TuneConfig)]
     parts += _sections("[ablate] of an ablation", AblateConfig)
     parts += [*_sections("[study] of a study", StudyConfig), *_sections("[[system]] of a study", SystemConfig)]

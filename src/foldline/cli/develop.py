@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     name = arguments.words[0] if arguments.words else ""
     if name not in benchmarks:
         raise unknown("benchmark", name, benchmarks, "./run.sh bench")
-    return subprocess.call([sys.executable, "-P", str(benchmarks[name]), *arguments.words[1:]])
+    command = [sys.executable, "-P", str(benchmarks[name]), *arguments.words[1:]]
+    unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}  # else a file has its rows at the end only
+    return subprocess.call(command, env=unbuffered)
 
 
 def checkout_of(verb: str) -> Path:

@@ -16,7 +16,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     """Make or check the file, and show how many series each fold has."""
     config = configs.load(Path(arguments.config), arguments.overrides)
     source = loading.source_folder(config.data)
-    table = loading.load_table(readers.locate(source, "train"), config.data, labelled=True)
+    with terminal.bar("reading", "MB"):
+        table = loading.load_table(readers.locate(source, "train"), config.data, labelled=True)
     path = Path(config.folds.file) if config.folds.file else folds.committed_path(config.folds, config.name, table)
     made = "--force" in arguments.flags or not path.exists()
     assigned = folds.make(path, config.folds, table) if made else folds.read(path, config.folds, table, config.name)

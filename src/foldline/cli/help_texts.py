@@ -89,6 +89,14 @@ they are missing and refuses them when they were made for other data.
   ./run.sh folds sample data.source=PATH               make or check folds/sample-....csv
   ./run.sh folds sample data.source=PATH --force       rebuild it"""
 
+INIT = """\
+Looks at train, test and the sample submission in FOLDER (or a zip), and writes configs/FOLDER.toml: what names a
+series, what orders its rows, the target and its kind, groups, inputs and static columns, each with the evidence for it.
+The metric is left open, and what the files do not tell stands in lines that begin with a ?. Nothing is trained.
+
+  ./run.sh init data/rides                             writes configs/rides.toml
+  ./run.sh init data/rides out=configs/mine.toml       another file; an existing one is never overwritten"""
+
 SIMULATE = """\
 Writes a simulated competition into the folder OUT: train.csv, test.csv, sample_submission.csv, in Kaggle's layout.
 
@@ -175,10 +183,10 @@ lists what is damaged: then the exit code is 1. What is damaged counts as not fi
 it again."""
 
 BOARD = """\
-Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series, cells, minutes of
-training, the leaderboard's scores, the blend, and which keys differ from the best config's. Experiments on other
-training data, or scored in another way, stand in tables of their own. * marks the latest of its name, † one of another
-version of foldline.
+Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series (or data.group, where that
+is set), cells, minutes of training, the leaderboard's scores, the blend, and which keys differ from the best config's.
+Experiments on other training data, or scored in another way, stand in tables of their own. * marks the latest of its
+name, † one of another version of foldline.
 
   ./run.sh board                                       all of them
   ./run.sh board sample sample-fast --json             those of two configs, all digits and all differences"""
@@ -190,7 +198,7 @@ Shows what takes space under runs/, by what it is needed for. Deletes the kinds 
   ./run.sh clean                                       the table only
   ./run.sh clean caches unused                         features, simulated data; cells that nothing recorded needs
   ./run.sh clean old                                   experiments before the latest of their name
-  ./run.sh clean ledger                                what only lines of the committed ledger need
+  ./run.sh clean ledger                                what only lines of the ledger need
 
 The latest experiment, search, ablation or study of each name is always kept, with its cells. While another command
 uses runs/, nothing is deleted (exit code 2); a command that begins during a deletion waits for its end."""

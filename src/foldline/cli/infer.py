@@ -25,7 +25,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
                 f"`infer` uses the config as it was trained; only data.source=DIR can be given, but got {text!r}."
             )
         data = replace(data, source=str(value))
-    test, sample = loading.load_test(data, stored.levels, stored.classes, stored.facts)
+    with terminal.bar("reading", "MB"):
+        test, sample = loading.load_test(data, stored.levels, stored.classes, stored.facts)
     task = inference.prepare(stored, test, terminal)
     jobs = task.jobs
     terminal.say(f"from {runs_index.describe(stored.folder)}")

@@ -25,7 +25,9 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     config = _moved(stored.config, arguments.overrides)
     report_data = gather(stored, config, terminal)
     page = report.write(stored.folder, report_data)
-    answer = {"report": str(page), "experiment": stored.folder.name, "score": report_data.result.score}
+    result = report_data.result
+    scores = {"score": result.score, "models_alone": result.models_alone}
+    answer = {"report": str(page), "experiment": stored.folder.name, **scores}
     terminal.result(answer, f"report: {short_path(page)}")
     return 0
 
@@ -49,7 +51,9 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
         UserError: other data than it was trained on, or out-of-fold rows from outside are gone.
     """
     _refuse_lost(stored)
-    first, competition = stored.config_plans[0], loading.load(config.data)
+    first = stored.config_plans[0]
+    with terminal.bar("reading", "MB") as update:
+        competition = loading.load(config.data, update)
     if competition.train.fingerprint != first.plan[0].depends["data"]["fingerprint"]:
         raise UserError(
             f"{competition.train.path} is not the table that {config.name!r} was trained on. Say where that one lies: "

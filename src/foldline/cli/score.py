@@ -9,7 +9,6 @@ from pathlib import Path
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import metrics
 from foldline.experiment import config as configs
 from foldline.experiment import scoring
 from foldline.output import rescore
@@ -22,17 +21,23 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     submission, truth, *rest = arguments.words
     data = configs.load(Path(rest[0] if rest else "quickstart"), arguments.overrides).data
     found = rescore.score(data, Path(submission), Path(truth))
-    scored_by = metrics.metric(*data.metric_choice(len(data.classes)))
     rows = [
-        [each.part, f"{each.score:.5f}", _between(each.low, each.high)]
-        + [f"{score:.5f}" for score in scoring.target_values(each.by_target, scored_by)]
+        [each.part, _five(each.score), _between(each.low, each.high)]
+        + [_five(score) for score in scoring.target_values(each.by_target, found.metric)]
         + [str(each.rows)]
-        for each in found
+        for each in found.parts
     ]
-    terminal.table("", ["rows", data.metric, "95 % over series", *scoring.target_columns(data.target), "count"], rows)
-    values = [{**asdict(each), **{end: _plain(getattr(each, end)) for end in ("low", "high")}} for each in found]
-    terminal.result({"metric": data.metric, "scores": values}, f"{data.metric}: {found[0].score:.6f}")
+    targets = scoring.target_columns(data.target if found.parts[0].by_target else ())
+    terminal.table("", ["rows", data.metric, f"95 % over {data.units}", *targets, "count"], rows)
+    ends = ("score", "low", "high")
+    values = [{**asdict(each), **{end: _plain(getattr(each, end)) for end in ends}} for each in found.parts]
+    answer = {"metric": data.metric, "over": data.units, "scores": values}
+    terminal.result(answer, f"{data.metric}: {found.parts[0].score:.6f}")
     return 0
+
+
+def _five(score: float) -> str:
+    return "" if math.isnan(score) else f"{score:.5f}"
 
 
 def _between(low: float, high: float) -> str:

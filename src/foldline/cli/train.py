@@ -13,12 +13,11 @@ import numpy as np
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.durations import duration
-from foldline.data.target_range import TargetRange
 from foldline.experiment import config as configs
 from foldline.experiment import preparation, scoring, stored_experiment
+from foldline.experiment.config_plans import ConfigPlan
 from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.experiment.scoring import Result
-from foldline.experiment.stored_experiment import ConfigPlan
 from foldline.output import report, submission
 from foldline.output.report import ExactTables, Provenance, ReportData
 from foldline.output.tracking import WandbTracker
@@ -45,12 +44,18 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         table = prepared.competition.train
         result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0], table)
         used = (result.blend, result.grids, config.post, prepared.members)
-        predictions = scoring.predict(*used, prepared.test, exact[1], result.decisions)
+        predictions = scoring.predict(*used, prepared.test, exact[1], result.decisions, result.tidied)
     _record(folder, prepared, result)
     report_data = _report_data(prepared, result, exact, Provenance.here(arguments.command_line, seconds))
     changed = any(stages) or not (folder / "report.html").exists()
-    page = report.write(folder, report_data)
+    with terminal.bar("report", "pages"):
+        page = report.write(folder, report_data)
     terminal.table("", *result.table(config.data))
+    if result.models_alone is not None:
+        terminal.say(
+            f"{config.data.metric} {result.score:.4f} with exact rows in place; the models alone reach "
+            f"{result.models_alone:.4f}"
+        )
     if result.lost:
         terminal.warn(result.warning(config.data))
     terminal.say(f"report: {short_path(page)}")
@@ -63,6 +68,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     answer = {
         "submission": str(path),
         "report": str(page),
+        "score": result.score,
+        "models_alone": result.models_alone,
         "scores": result.scores,
         "by_target": result.by_target,
         "baselines": result.baselines,
@@ -82,9 +89,9 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def _record(folder: Path, prepared: PreparedExperiment, result: Result) -> None:
-    parts, expected = [ConfigPlan(prepared.config, prepared.plan)], TargetRange.of(result.rows.y)
+    parts = [ConfigPlan(prepared.config, prepared.plan)]
     stored_experiment.write(
-        folder, prepared.config, parts, prepared.outside_members, result, prepared.competition, expected
+        folder, prepared.config, parts, prepared.outside_members, result, prepared.competition, result.expected
     )
 
 
@@ -109,9 +116,8 @@ def _publish(folder: Path, prepared: PreparedExperiment, result: Result, predict
     tested, test = competition.test, prepared.test.fingerprint
     table = submission.build(tested, predictions, competition.sample)
     origin = stored_experiment.origin(config, prepared.plan, folder, test, result.score)
-    expected = TargetRange.of(result.rows.y)
     draft, check_range = folder / "submission.csv", config.post.check_range
-    return submission.publish(tested, origin, draft, table, competition.sample, expected, check_range)
+    return submission.publish(tested, origin, draft, table, competition.sample, result.expected, check_range)
 
 
 def _dry_run(prepared: PreparedExperiment, stages: list[list[Job]], terminal: Terminal) -> None:

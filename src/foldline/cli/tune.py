@@ -34,7 +34,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     """Search, run the final check, write best.toml and the page."""
     began = time.time()
     unplaced = tuning_file.load(Path(arguments.words[0] if arguments.words else "tune-quickstart"), arguments.overrides)
-    ready = trial_evaluation.prepare(unplaced.config({}), unplaced.tune.seeds)
+    with terminal.bar("reading, folds and features", "tables"):
+        ready = trial_evaluation.prepare(unplaced.config({}), unplaced.tune.seeds)
     search = replace(unplaced, folder=folder_of(unplaced, ready))
     count = search.workers(ready.config)
     _summary(search, ready, count, terminal)

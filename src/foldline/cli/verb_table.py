@@ -133,6 +133,13 @@ VERBS: dict[str, Verb] = {
         help_texts.FOLDS,
         {"--force": "make it again where it exists"},
     ),
+    "init": Verb(
+        "init",
+        "Prepare",
+        "look at a competition's files, and write a config for them",
+        "FOLDER [out=CONFIG.toml]",
+        help_texts.INIT,
+    ),
     "simulate": Verb(
         "simulate",
         "Prepare",

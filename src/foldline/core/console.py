@@ -1,4 +1,4 @@
-"""Terminal output: lines, tables, and progress bars with an ETA where the output is a terminal.
+"""Terminal output: lines, tables, and progress bars with an ETA; a line a minute where the output is no terminal.
 
 With `quiet` only errors and the last line are shown; with `as_json` only one JSON object at the end. rich respects
 NO_COLOR.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from foldline.core.errors import complain
+from foldline.core.heartbeat import Heartbeat
 from foldline.core.text_columns import is_text
 
 PIPE_WIDTH = 200  # characters of a line where the output is no terminal: enough for the scores of twelve folds
@@ -39,6 +40,7 @@ class Terminal:
         self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True)
         if not self.console.is_terminal:
             self.console.width = PIPE_WIDTH
+        self.heartbeat = Heartbeat(self.say)
 
     def say(self, text: str) -> None:
         """Print one line, unless quiet."""
@@ -66,10 +68,17 @@ class Terminal:
         """Show a progress bar for one long step; yields update(done, total). unit: what is counted."""
         with self.progress() as progress:
             task = progress.add_task(f"{title} ({unit})", total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
 
-    def progress(self) -> Progress:
-        """Make progress bars, shown in a terminal only and removed when they end."""
+            def update(done: float, total: float) -> None:
+                if done < progress.tasks[0].completed:  # of the next of several tables: its time begins anew
+                    progress.reset(task, before=done)
+                progress.update(task, completed=done, total=total)
+
+            yield update
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Show progress bars in a terminal, removed when they end; elsewhere a line a minute says how far they are."""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -77,7 +86,13 @@ class Terminal:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        shown = self.console.is_terminal and not self.silent
-        return Progress(
-            *columns, TextColumn("ETA"), TimeRemainingColumn(), console=self.console, transient=True, disable=not shown
+        watched = self.console.is_terminal
+        bars = Progress(
+            *(*columns, TextColumn("ETA"), TimeRemainingColumn()),
+            console=self.console,
+            transient=True,
+            disable=self.silent or not watched,
+            get_time=self.heartbeat.clock,
         )
+        with bars, nullcontext() if self.silent or watched else self.heartbeat.during(bars):
+            yield bars

@@ -16,7 +16,7 @@ from foldline.data.wanted_columns import ORDER, Kind, Wanted, require
 
 OTHER_SEPARATORS = (";", "\t", "|")
 _LONG = 16  # digits of a whole number that float64 may not hold
-_MEND = "Check it for a broken line, and save it as UTF-8."
+MEND = "Check it for a broken line, and save it as UTF-8."
 
 
 def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
@@ -36,13 +36,13 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     kinds = {raw[place]: _kind_of(wanted[name], first.get(raw[place])) for place, name in places.items()}
     # By place: patterns again, and polars leaves doubled quotes in names.
     try:
-        with guarded(path, rule="is no readable CSV", way_out=_MEND):
+        with guarded(path, rule="is no readable CSV", way_out=MEND):
             frame = pl.read_csv(found, columns=list(places), schema_overrides=kinds, glob=False)
     except UserError as error:
         if not isinstance(error.__cause__, pl.exceptions.ComputeError):
             raise
         frame = _as_text(found, places, error)
-    with guarded(path, rule="is no readable CSV", way_out=_MEND), _opened(found) as stream:
+    with guarded(path, rule="is no readable CSV", way_out=MEND), _opened(found) as stream:
         row_lengths.check(path, stream, len(names), frame.height)
     frame.columns = list(places.values())
     return frame
@@ -76,7 +76,7 @@ def _as_text(found: Path | bytes, places: dict[int, str], cause: UserError) -> p
 
 def _raw_header(path: Path, found: Path | bytes) -> list[str]:
     """Return polars' names of the columns: a second `x` is x_duplicated_0, and doubled quotes stay doubled."""
-    with guarded(path, rule="is no readable CSV", way_out=_MEND):
+    with guarded(path, rule="is no readable CSV", way_out=MEND):
         return pl.read_csv(found, n_rows=0, infer_schema=False, glob=False).columns
 
 
@@ -87,12 +87,12 @@ def header(path: Path, found: Path | bytes) -> list[str]:
         UserError: two have one name.
     """
     raw = _raw_header(path, found)
-    with guarded(path, rule="is no readable CSV", way_out=_MEND), _opened(found) as stream:
+    with guarded(path, rule="is no readable CSV", way_out=MEND), _opened(found) as stream:
         # The name of a column that nobody uses need not be UTF-8.
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="backslashreplace", newline="")
         header = next((row for row in csv.reader(text) if row), [])
     if len(header) != len(raw):
-        raise UserError(f"{path} is no readable CSV (its header breaks off). {_MEND}")
+        raise UserError(f"{path} is no readable CSV (its header breaks off). {MEND}")
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise UserError(

@@ -22,6 +22,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.data import column_facts
 from foldline.data.store import MARK, SOLUTION, Store, open_store
 from foldline.data.table import Table
+from foldline.data.task import Task
 from foldline.features import Columns, Family
 
 LARGEST = 1.8e19  # of a feature: its square is still a number in float32, as networks and scalers need
@@ -171,6 +172,8 @@ def _write(
         arrays["y"] = np.where(known, table.y, 0.0)
         arrays |= {} if known.all() else {"known": known}
         arrays |= {} if table.weight is None else {"weight": table.weight}
+        if table.auxiliary:
+            arrays["auxiliary"] = np.concatenate([values for _, values in table.auxiliary], axis=1)
         if table.data.metric_columns:
             table.answers.select(table.data.metric_columns).write_parquet(folder / SOLUTION)
     elif table.start is not None:
@@ -188,11 +191,18 @@ def _write(
         "task": table.task.to_json(),
         "labelled": table.labelled,
         "observed": table.data.observed,
+        **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
         "of_static": [not set(columns.static).isdisjoint(names) for names in roots],
         **({"missing": True} if table.missing else {}),
         **_of_facts(table),
     }
     return meta, {"x.npy": features_entry}
+
+
+def _auxiliary(task: Task, values: np.ndarray) -> dict[str, Any]:
+    """Return what a store's mark says of an auxiliary target."""
+    name, kind = task.data.target[0], task.data.kind
+    return {"name": name, "kind": kind, "count": values.shape[1], "classes": len(task.classes)}
 
 
 def _write_features(

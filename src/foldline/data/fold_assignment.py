@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import polars as pl
 
-from foldline.core.errors import UserError, shortened
+from foldline.core.errors import UserError
+from foldline.data import fold_balance, fold_strata
 from foldline.data.table import Table
-from foldline.data.task import WITH_LABELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +20,8 @@ class FoldsConfig:
     k: int = 5
     seed: int = 0
     file: str = ""  # path of the fold file; empty: under folds/, named after the config and the keys above
-    # Static columns; empty: the label of a series where that is the target, else all static columns (stratified-group).
+    # Static columns, or the target (its label, or the tenth that a series' mean lies in); empty: the label of a series
+    # where that is the target, else all static columns (stratified-group).
     strata: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -39,7 +39,8 @@ def assign(config: FoldsConfig, table: Table) -> np.ndarray:
     Raises:
         UserError: there are fewer series with scored rows, or groups, than folds, or no stratum is large enough.
     """
-    keys, strata, has_scored = table.keys, np.asarray(strata_of(config, table)), has_scored_rows(table)
+    keys, has_scored = table.keys, has_scored_rows(table)
+    strata = np.asarray(fold_strata.strata_of(config.strata, table))
     scored = np.count_nonzero(has_scored)
     if config.k > scored:
         only = "" if scored == len(keys) else f", {scored} of them with scored rows"
@@ -48,7 +49,8 @@ def assign(config: FoldsConfig, table: Table) -> np.ndarray:
             f"{len(keys)} series{only}."
         )
     assignment = np.empty(len(keys), dtype=np.int64)
-    assignment[has_scored] = _assign(config, strata[has_scored], table.groups[has_scored], table)
+    rows = table.lengths[has_scored]
+    assignment[has_scored] = _assign(config, strata[has_scored], table.groups[has_scored], rows, table)
     assignment[~has_scored] = _in_turn(config, strata[~has_scored])
     if table.data.group:
         _keep_groups_together(assignment, has_scored, table.groups)
@@ -77,8 +79,14 @@ def _keep_groups_together(assignment: np.ndarray, has_scored: np.ndarray, groups
         assignment[place] = fold_of_group.setdefault(int(groups[place]), int(assignment[place]))
 
 
-def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, table: Table) -> np.ndarray:
-    """Draw the fold of each series, (n,) int64. strata: (n,) texts; groups: (n,) numbers, none of which is split."""
+def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, rows: np.ndarray, table: Table) -> np.ndarray:
+    """Draw the fold of each series, (n,) int64.
+
+    Folds have as many series each; where that leaves one with far more rows, as many rows.
+
+    Args:
+        strata: (n,) texts. groups: (n,) numbers, none of which is split. rows: (n,) of each series.
+    """
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # slow import, and only making folds needs it
 
     count = len(np.unique(groups))
@@ -87,10 +95,10 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, table: 
             f"folds.k = {config.k} must not exceed the number of groups with scored rows, but {table.path} has {count} "
             f"{table.data.group}s. Take fewer folds."
         )
+    codes = np.unique(strata, return_inverse=True)[1] if config.kind == "stratified-group" else np.zeros_like(groups)
     if config.kind == "group":
         splits = GroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed).split(groups, groups=groups)
     else:
-        codes = np.unique(strata, return_inverse=True)[1]
         if np.bincount(codes).max() < config.k:
             raise UserError(
                 f"folds.kind = 'stratified-group' needs a stratum of at least k = {config.k} series, but the largest "
@@ -101,7 +109,24 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, table: 
     assignment = np.empty(len(strata), dtype=np.int64)
     for fold, (_, held) in enumerate(splits):
         assignment[held] = fold
-    return assignment
+    _fill_empty(assignment, groups, config.k)
+    if not fold_balance.is_uneven(assignment, rows, config.k):
+        return assignment
+    other = fold_balance.balanced(groups, codes, rows, config.k, config.seed)
+    shares = [fold_balance.largest_share(each, rows, config.k) for each in (assignment, other)]
+    return other if shares[1] < shares[0] else assignment
+
+
+def _fill_empty(assignment: np.ndarray, groups: np.ndarray, k: int) -> None:
+    """Give each empty fold the smallest group of the fold that has most of them, in place.
+
+    scikit-learn's StratifiedGroupKFold looks at the spread of strata alone: of few groups it may leave a fold without.
+    """
+    for fold in sorted(set(range(k)) - set(assignment.tolist())):
+        pairs = np.unique(np.stack([assignment, groups]), axis=1)
+        among = pairs[1, pairs[0] == np.bincount(pairs[0]).argmax()]
+        sizes = np.bincount(groups)[among]
+        assignment[groups == among[sizes.argmin()]] = fold
 
 
 def _without_small_class_warning(
@@ -113,23 +138,3 @@ def _without_small_class_warning(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
         return list(splitter.split(groups, codes, groups))  # type: ignore[attr-defined]
-
-
-def strata_of(config: FoldsConfig, table: Table) -> list[str]:
-    """Join the values of the strata columns to one text per series.
-
-    Raises:
-        UserError: one of them is no static column.
-    """
-    if table.task.on_series and table.data.kind in WITH_LABELS and not config.strata:
-        return table.answers[table.data.target[0]].cast(pl.String).fill_null("").to_list()
-    names = config.strata or table.data.static
-    for name in names:
-        if name not in table.data.static:
-            raise UserError(
-                f"folds.strata must name static columns, but has {name!r}; "
-                f"static columns: {shortened(table.data.static) or 'none'}."
-            )
-    if not names:
-        return [""] * len(table.keys)
-    return table.frame[table.starts].select(pl.concat_str(list(names), separator="|")).to_series().to_list()

@@ -4,7 +4,8 @@ Every fold has scored rows, else it had no score and its models nothing to be co
 assigned first, those without any (all rows known, or none fulfils data.scored) by themselves.
 
 A fold file is a CSV of (key, fold) below one comment line with the checksums of its rows, and of the series and strata
-that it was made for. It is checked against the table at hand, so that a fold file of other data is never used.
+that it was made for. It is checked against the table at hand, so that a fold file of other data is never used. A plain
+CSV of (key, fold) is taken, too, where folds.file names it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import polars as pl
 
 from foldline.core import files, own_files
 from foldline.core.errors import UserError, shortened
-from foldline.data import fold_assignment
+from foldline.data import fold_assignment, fold_strata, identity
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.table import Table
 
@@ -106,7 +107,7 @@ def write(made: Folds, config: FoldsConfig, table: Table) -> None:
     """
     require_own(made.path, config)
     body = pl.DataFrame({table.data.key: _texts(table.keys), "fold": made.assignment}).write_csv()
-    series = _series_hash(table.keys, fold_assignment.strata_of(config, table))
+    series = _series_hash(table.keys, fold_strata.strata_of(config.strata, table))
     head = f"{MARK} kind={config.kind} k={config.k} seed={config.seed} series={series}"
     files.write_text(made.path, f"{head} rows={_text_hash(body)}\n{body}")
 
@@ -127,27 +128,58 @@ def require_own(path: Path, config: FoldsConfig) -> None:
 def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") -> Folds:
     """Read a fold file and refuse it unless it is whole and made for just these series. name: of the config.
 
+    A plain one, of somebody else, has no checksums: its rows are checked.
+
     Raises:
         UserError
     """
     way_out = f"Rebuild it with `{_command(config, table, name)}`, or name another one with folds.file=PATH."
-    if config.file and not own_files.begins_with(path, MARK.encode()):  # --force would refuse it, too
+    plain = bool(config.file) and not own_files.begins_with(path, MARK.encode())
+    if plain:  # --force would refuse it, too
         way_out = "Name another one with folds.file=PATH, which is made if it is not there."
     try:
         facts, body = _parts(path)
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
+    if plain:
+        return _checked(path, _plain_rows(path, config, table, way_out), config, table, way_out)
     if facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
     saved = pl.read_csv(io.StringIO(body), infer_schema=False)
-    _check_series(path, saved, table, way_out)
-    if facts.get("series") != _series_hash(table.keys, fold_assignment.strata_of(config, table)):
+    _check_series(path, saved, table, way_out)  # first: it says more than that a checksum differs
+    if facts.get("series") != _series_hash(table.keys, fold_strata.strata_of(config.strata, table)):
         raise UserError(f"{path}: the strata of its series are not those of {table.path}. {way_out}")
     for name in ("kind", "k", "seed"):
         if facts.get(name) != str(getattr(config, name)):
             raise UserError(
                 f"{path} was made with {name}={facts.get(name)}, but folds.{name} is {getattr(config, name)}. {way_out}"
             )
+    return _checked(path, saved, config, table, way_out)
+
+
+def _plain_rows(path: Path, config: FoldsConfig, table: Table, way_out: str) -> pl.DataFrame:
+    """Read a CSV of key and fold that is not foldline's: (key, fold) texts in their normal form."""
+    key = table.data.key
+    try:
+        saved = pl.read_csv(path, infer_schema=False, glob=False)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{path} is no fold file: {str(error).splitlines()[0]}. {way_out}") from error
+    if sorted(saved.columns) != sorted([key, "fold"]):
+        raise UserError(f"{path} must have the columns {key},fold, but has {shortened(saved.columns)}. {way_out}")
+    saved = saved.select(identity.texts(saved[key]).alias(key), identity.texts(saved["fold"]).alias("fold"))
+    found, wanted = set(saved["fold"].to_list()), {str(number) for number in range(config.k)}
+    if found != wanted:
+        odd = shortened(sorted(map(str, found)))
+        raise UserError(
+            f"{path} must have the folds 0 to {config.k - 1}, because folds.k is {config.k}, but has {odd}. Set "
+            "folds.k to the number of its folds, and count them from 0."
+        )
+    return saved
+
+
+def _checked(path: Path, saved: pl.DataFrame, config: FoldsConfig, table: Table, way_out: str) -> Folds:
+    """Check rows of (key, fold) against a table, and bring them into its order."""
+    _check_series(path, saved, table, way_out)
     keys = pl.DataFrame({table.data.key: _texts(table.keys)})
     order = keys.join(saved, on=table.data.key, how="left", maintain_order="left")
     assignment = order["fold"].cast(pl.Int64).to_numpy()

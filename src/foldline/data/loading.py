@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +17,23 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
-from foldline.core.errors import UserError, shortened
-from foldline.data import identity, known_start, readers, static_levels, table_checks, target_labels, times
+from foldline.core.errors import UserError
+from foldline.data import (
+    identity,
+    known_start,
+    readers,
+    sample_submission,
+    static_levels,
+    submission_ids,
+    table_checks,
+    target_labels,
+    times,
+)
 from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
-from foldline.data.task import Task
+from foldline.data.task import WITH_LABELS, Task
 
 SHOWN = 5  # columns or values that a note lists, at most
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
@@ -44,14 +55,20 @@ class Competition:
         return self.train.task
 
 
-def load(data: DataConfig) -> Competition:
+def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None) -> Competition:
     """Read and check a whole competition.
+
+    Args:
+        on_read: called with (MB that are read, MB in all) after the training table; tables in an archive have no size.
 
     Raises:
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
     train = load_table(readers.locate(source, "train"), data, labelled=True)
+    if on_read is not None and source.is_dir():
+        own = train.path.stat().st_size / 1e6
+        on_read(own, own + readers.locate(source, "test").stat().st_size / 1e6)
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
     test, sample = load_test(data, levels, train.classes, train.facts)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
@@ -69,50 +86,11 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     Raises:
         UserError: its rows are not those of the test table, or a column of it has no role.
     """
-    data = test.data
     path = readers.find(source, "sample_submission")
-    if path is None:
-        return None
-    names = readers.columns(path)
-    layout = Layout.of(test.task, names, path)
-    answers = dict.fromkeys(layout.columns, pl.String() if layout.labels else pl.Float64())
-    # As printed: a submission copies the ids, so that it has 1.0 where the sample has.
-    sample = readers.read(path, {data.id: pl.String(), **answers})
-    difference = identity.difference(sample[data.id], test.answers[data.id])
-    if difference:
-        raise UserError(
-            f"{path} must name each row of {test.path} once, but {difference}. Take both files from one download."
-        )
-    if layout.labels:
-        _refuse_unknown_labels(path, sample[layout.columns[0]], test.task)
-    if len(names) != len(sample.columns) and data.kind == "multiclass" and not layout.labels:
-        more = [name for name in names if name not in sample.columns]
-        raise UserError(
-            f"{path} must have a column for each label of the training table, but has {len(more)} more: "
-            f"{shortened(more)}. No model can learn them: take both files from one download."
-        )
-    if len(names) != len(sample.columns):
-        raise UserError(
-            f"{path} must have the columns {shortened(sample.columns)}, but has {shortened(names)}. "
-            "Name every wanted column in data.target."
-        )
-    return sample.with_columns(identity.whole(sample[data.id])).select(names)
-
-
-def _refuse_unknown_labels(path: Path, labels: pl.Series, task: Task) -> None:
-    """Refuse labels that training has not, unless all rows have the same one: that is to be filled in.
-
-    Raises:
-        UserError
-    """
-    known = {str(label) for label in task.classes}
-    found = identity.texts(labels)
-    odd = [label for label in found.unique().to_list() if label not in known]
-    if odd and found.n_unique() > 1:
-        raise UserError(
-            f"{path}: {labels.name!r} must hold labels of the training table ({shortened(sorted(known))}), but holds "
-            f"{odd[0]!r}, which no training series has and no model can learn. Take both files from one download."
-        )
+    if path is not None:
+        return sample_submission.read(path, test)
+    sample_submission.check_without(test)
+    return None
 
 
 def load_test(
@@ -128,6 +106,7 @@ def load_test(
     source = source_folder(data)
     path = readers.locate(source, "test")
     test = load_table(path, data, labelled=False, levels=levels, classes=classes, facts=facts)
+    test = submission_ids.with_id_file(test, source)
     return test, load_sample(source, test)
 
 
@@ -142,8 +121,11 @@ def print_notes(
         if table is not None and table.missing:
             terminal.say(missing_inputs(table))
     if sample is None:
-        rows = f"the rows of {test.path.name}, in its order, and the columns {test.data.id}"
-        terminal.say(f"no sample_submission: the submission gets {', '.join([rows, *test.data.target])}")
+        columns = ", ".join(Layout.of(test, None).order)
+        terminal.say(
+            f"no sample_submission: the submission gets the rows of {test.path.name}, in its order, and the columns "
+            f"{columns}"
+        )
     for sentence in unseen_levels(test, levels):
         terminal.warn(sentence)
 
@@ -231,9 +213,11 @@ def load_table(
         UserError: something is wrong with the file.
     """
     numbers = list(data.inputs)
-    wanted: readers.Wanted = {data.id: None, data.key: None}
+    wanted: readers.Wanted = {} if data.id_template else {data.id: None}
+    wanted |= {data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
-    more = [name for name in data.metric_columns if labelled and name not in (*wanted, *data.static, data.order, *numbers)]
+    others = (*wanted, *data.static, data.order, *numbers)
+    more = [name for name in data.metric_columns if labelled and name not in others]
     wanted |= dict.fromkeys(more, pl.String())
     numbers += [data.weight] if labelled and data.weight and data.weight not in numbers else []
     wanted |= dict.fromkeys(data.static, pl.String()) | {data.order: readers.ORDER}
@@ -241,22 +225,31 @@ def load_table(
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, data)
-    if starts or (labelled and not data.labels):
+    if starts:
         wanted |= target_labels.wanted(data)
-    frame = readers.read(path, wanted, data.markers)
+    elif labelled and not data.labels:
+        wanted |= target_labels.of_training(data)
+    naming = submission_ids.wanted(path, data, labelled)
+    frame = target_labels.read(path, naming | wanted, data)
     frame = frame.with_columns(pl.col(data.inputs).fill_null(float("nan")))  # one form of what is missing
     if labelled and data.labels:
         frame = target_labels.joined(frame, path, data)
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
-    frame = frame.with_columns(_as_read(frame[name]) for name in more if name not in (*data.target, data.weight))
-    table_checks.values(path, frame.drop(data.target, strict=False), data, [data.order, *numbers])
+    frame = frame.with_columns(
+        as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
+    )
+    checked = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
+    table_checks.values(path, checked, data, [data.order, *numbers])
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    frame, lengths, places = _by_series(times.since_start(frame, data.order, data.key), data.key)
+    frame, lengths, file_rows = _by_series(frame, data.key)
+    names = frame.select(times.printed(frame[name]) for name in naming) if naming else None
+    frame = times.since_start(frame.drop(name for name in naming if name not in wanted), data.order, data.key)
     facts = ColumnFacts.of(data, frame, lengths) if facts is None else facts
-    table = Table(path, data, frame, lengths, places, classes=classes or (), facts=facts)
+    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=facts)
+    table = submission_ids.with_row_ids(table)
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)
@@ -266,13 +259,27 @@ def load_table(
     return table
 
 
-def _as_read(column: pl.Series) -> pl.Series:
+def as_read(column: pl.Series) -> pl.Series:
     """Return texts as numbers where all of them are, as other readers of the file have them."""
     for kind in (pl.Int64, pl.Float64):
         cast = column.cast(kind, strict=False)
         if cast.null_count() == column.null_count():
             return cast
     return column
+
+
+def classes(data: DataConfig) -> tuple[object, ...]:
+    """Return the labels of the target, where it has any: those of data.classes, else those that training files hold.
+
+    Raises:
+        UserError: a training file can't be read, or holds no labels as data.kind wants them.
+    """
+    if data.kind not in WITH_LABELS:
+        return ()
+    if data.classes:
+        return tuple(identity.normal(pl.Series(data.classes)).to_list())
+    path = readers.locate(source_folder(data), data.labels or "train")
+    return Task.of(data, target_labels.read(path, target_labels.wanted(data), data), path).classes
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:

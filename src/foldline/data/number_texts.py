@@ -47,7 +47,7 @@ class NotANumber(ValueError):
 
 def without_markers(values: pl.Series, markers: Collection[Marker]) -> pl.Series:
     """Return Float64 values with null where one is a marker that is a number."""
-    numbers = [marker for marker in markers if not isinstance(marker, str)]
+    numbers = [float(marker) for marker in markers if not isinstance(marker, str)]
     if not numbers:
         return values
     found = values.is_in(numbers).fill_null(False)

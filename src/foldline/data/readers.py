@@ -133,8 +133,8 @@ def _converted(path: Path, column: pl.Series, wanted: Kind, markers: Collection[
 def _no_number(path: Path, name: str, error: number_texts.NotANumber) -> UserError:
     where = f"row {error.row + 1}" if _is_parquet(path) else f"line {error.row + 2}"
     return UserError(
-        f"{path}, {where}: column {name!r} must hold numbers, but holds {error.text!r}. Write a number there, or, where "
-        "it stands for a missing input, name it in data.missing_values."
+        f"{path}, {where}: column {name!r} must hold numbers, but holds {error.text!r}. Write a number there, or, "
+        "where it stands for a missing input, name it in data.missing_values."
     )
 
 
@@ -146,6 +146,21 @@ def columns(path: Path) -> list[str]:
     """
     found = content(path)
     return list(parquet_tables.schema(path, found)) if _is_parquet(path) else csv_tables.header(path, found)
+
+
+def look(path: Path) -> pl.DataFrame:
+    """Read all columns of a table, of the types that the file has or its texts suggest: to look at, not to train on.
+
+    Raises:
+        UserError: it is not there, or damaged, or has two columns of one name.
+    """
+    names, found = columns(path), content(path)
+    with guarded(path, rule="is no readable table", way_out=csv_tables.MEND):
+        if _is_parquet(path):
+            return pl.read_parquet(found, glob=False, hive_partitioning=False)
+        frame = pl.read_csv(found, infer_schema_length=None, try_parse_dates=True, glob=False)
+    frame.columns = names
+    return frame
 
 
 def _is_parquet(path: Path) -> bool:

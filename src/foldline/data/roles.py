@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from foldline.core import strict_tables
+from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
+from foldline.data.name_template import STEP, NameTemplate
 
 FOLD = "fold"  # column of a fold file, beside the key
 # Keys that older versions did not have.
-NEWER = ("observed", "level", "kind", "classes", "group", "weight", "metric_columns", "missing_values")
+NEWER = ("observed", "level", "kind", "classes", "group", "weight", "metric_columns", "auxiliary", "missing_values")
 HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
 
 
@@ -24,6 +27,12 @@ class SimulateConfig:
     test_breaths: int = 300  # series of the test file
     seed: int = 0
 
+    @property
+    def title(self) -> str:
+        """Say what the data are: simulated ventilator, 1,500 breaths, seed 0."""
+        unit = "breaths" if self.competition == "ventilator" else "series"
+        return f"simulated {self.competition}, {self.breaths:,} {unit}, seed {self.seed}"
+
     def __post_init__(self) -> None:
         if self.breaths < 1 or self.test_breaths < 1:
             raise ValueError(
@@ -35,7 +44,14 @@ class SimulateConfig:
 class DataConfig:
     """[data]: which column plays which role, and where the files are."""
 
-    id: str = ""  # names a row in the submission; at the level "series" the key, if left out
+    id: str = ""  # column of the submission that names its rows; at the level "series" the key, if left out
+    # Makes ids where train and test have no such column: "{ride}_{second}". In braces stand a column, `step` (the row's
+    # number in its series, from 0), `target` (the name of a prediction's column), or SQL on these: "{first_id + step}".
+    id_template: str = ""
+    id_file: str = ""  # file (without its ending) with the ids that stand for such names: two columns, one called as id
+    # Makes the name of the submission's column for a prediction, where it is not the target's: "Visits",
+    # "{target}_vote"; "F{step + 1}" where a series is one row and has a column a step. As id_template does.
+    column_template: str = ""
     key: str  # names the series a row belongs to; never split across folds
     order: str  # time inside the series, strictly increasing (s for the ventilator)
     target: tuple[str, ...]  # to be predicted: one column, or several alike
@@ -43,7 +59,10 @@ class DataConfig:
     # What a target is: numbers; a label of two classes, of several, of several that have an order; several columns of
     # 0 and 1; several columns of shares or votes.
     kind: Literal["regression", "binary", "multiclass", "multilabel", "ordinal", "distribution"] = "regression"
+    # The scale that numbers are learned on (fit/target_transform.py); scores and submissions keep the target's own.
+    target_transform: Literal["", "log1p", "standardise", "rank"] = ""
     classes: tuple[str, ...] = ()  # labels in their order: ordinal from low to high, binary the one that is meant last
+    auxiliary: tuple[AuxiliaryTarget, ...] = ()  # further targets of the training table, only learned beside the target
     labels: str = ""  # file (without its ending) with key and target of the training series, where train has no target
     inputs: tuple[str, ...]  # known at every step, of test series too
     static: tuple[str, ...] = ()  # constant inside a series, categorical; "1.1" and "1.10" are two values
@@ -69,8 +88,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         self._check_task()
+        self._check_templates()
         names = [self.id] if self.id != self.key else []
         names += [self.key, self.order, *self.target, *self.inputs, *self.static]
+        names += self.auxiliary_columns
         names += [self.group] if self.group and self.group not in self.static else []
         names += [self.weight] if self.weight and self.weight not in self.inputs else []
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -93,26 +114,55 @@ class DataConfig:
             if self.level == "step":
                 raise ValueError('id must name the column of row ids; only with level = "series" may it be left out')
             object.__setattr__(self, "id", self.key)
-        if self.id == self.key and self.level == "step":
-            raise ValueError('id can only be the key with level = "series", where an answer is a series')
-        one, several = ("binary", "multiclass", "ordinal"), ("multilabel", "distribution")
-        if (self.kind in one and len(self.target) > 1) or (self.kind in several and len(self.target) < 2):
-            wanted = "one column" if self.kind in one else "two columns or more"
-            raise ValueError(f"kind = {self.kind!r} needs {wanted} as target, but target is {list(self.target)}")
-        if self.classes and self.kind not in one:
-            raise ValueError(f"classes are labels of one column, but kind is {self.kind!r}: leave them out")
+        if self.id == self.key and self.level == "step" and not self.column_template:
+            raise ValueError(
+                'id can only be the key where a series has one row in the submission: with level = "series", or with '
+                "columns of steps (column_template)"
+            )
+        check_columns(self.kind, self.target, self.classes)
         if not self.metric:
             if self.kind != "regression":
                 raise ValueError(f"metric must be given for kind = {self.kind!r}")
             object.__setattr__(self, "metric", "mae")
-        if self.answer and self.kind not in one:
+        if self.answer and self.kind not in ONE:
             raise ValueError(f"answer is for one label, but kind is {self.kind!r}: leave it out")
         if self.observed and (self.level != "step" or self.kind != "regression"):
             raise ValueError("observed is for numbers at every step: leave it out")
+        self._check_transform()
         if self.labels and self.level != "series":
             raise ValueError('labels is a file with one row a series: it needs level = "series"')
         if self.scored and self.level == "series":
             raise ValueError('scored says which steps count: with level = "series" leave it out')
+
+    def _check_templates(self) -> None:
+        """Refuse templates of ids and columns that can't be read, or don't tell predictions apart."""
+        ids, columns = self.templates
+        if self.id_template and not (ids.columns or ids.names_target):
+            raise ValueError(f"id_template must name a column in braces, but is {self.id_template!r}")
+        if self.id_template and self.id == self.key:
+            raise ValueError("id_template makes ids, but id is the key: name the submission's own column of ids as id")
+        if self.id_file and not self.id_template:
+            raise ValueError("id_file gives the ids of names that id_template makes: give that, too")
+        if ids.names_target and (not self.column_template or columns.names_target):
+            raise ValueError(
+                "id_template names {target}, so that all predictions stand in one column of the submission: name it "
+                "as column_template"
+            )
+        several = len(self.target) > 1 and self.column_template
+        if several and not (ids.names_target or columns.names_target):
+            raise ValueError(f"column_template must hold {{target}}, because there are {len(self.target)} targets")
+        if self.level == "series" and STEP in self.naming:
+            raise ValueError('{step} is the number of a row: with level = "series" leave it out')
+
+    def _check_transform(self) -> None:
+        """Refuse a transform of what is no number, and one by known steps where there are none, or too few."""
+        if self.target_transform and self.kind != "regression":
+            raise ValueError(f"target_transform is for numbers, but kind is {self.kind!r}: leave it out")
+        if self.target_transform == "standardise" and self.observed < 2:
+            raise ValueError(
+                "target_transform = 'standardise' takes mean and deviation of each series' known steps, so observed "
+                f"must be at least 2, but is {self.observed}: take 'log1p' or 'rank', or leave it out"
+            )
 
     def _check_metric_file(self) -> None:
         """Refuse keys of a metric file without one, and one for labels where nothing says what is submitted."""
@@ -152,9 +202,45 @@ class DataConfig:
             )
 
     @property
+    def templates(self) -> tuple[NameTemplate, NameTemplate]:
+        """How ids are made, and the columns of the submission; empty ones where the config gives none."""
+        return NameTemplate(self.id_template), NameTemplate(self.column_template)
+
+    @property
+    def naming(self) -> tuple[str, ...]:
+        """List the columns that only templates need; `step` stands for the row's number in its series."""
+        roles = {self.key, self.order, *self.inputs, *self.static} | ({self.id} if not self.id_template else set())
+        names = [name for template in self.templates for name in template.columns]
+        return tuple(dict.fromkeys(name for name in names if name not in roles))
+
+    @property
+    def auxiliary_columns(self) -> tuple[str, ...]:
+        """Columns of all auxiliary targets."""
+        return tuple(name for each in self.auxiliary for name in each.target)
+
+    def of_auxiliary(self, auxiliary: AuxiliaryTarget) -> DataConfig:
+        """Return the roles of a task whose target is an auxiliary one, to read, check and encode it by."""
+        return DataConfig(
+            id=self.id,
+            key=self.key,
+            order=self.order,
+            inputs=self.inputs,
+            level=self.level,
+            target=auxiliary.target,
+            kind=auxiliary.kind,
+            classes=auxiliary.classes,
+            metric="mae",  # never asked
+        )
+
+    @property
     def simulated(self) -> bool:
         """Whether the data are simulated, not read from a folder or zip."""
         return self.source == "simulate"
+
+    @property
+    def units(self) -> str:
+        """Name in the plural what is drawn at random for intervals: whole groups where there are any, else series."""
+        return f"{self.group}s" if self.group else "series"
 
     @property
     def has_metric_file(self) -> bool:
@@ -199,7 +285,7 @@ class DataConfig:
         # Newer keys only where they are used: older cells keep their keys.
         newer = [name for name in NEWER if getattr(self, name) != _DEFAULTS[name]]
         values = {name: getattr(self, name) for name in (*names, *newer)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {name: strict_tables.plain(value) for name, value in values.items()}
 
 
 _DEFAULTS: dict[str, Any] = {entry.name: entry.default for entry in fields(DataConfig)}

@@ -36,6 +36,16 @@ class StoredTask:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredAuxiliary:
+    """What a store knows of an auxiliary target (auxiliary.py)."""
+
+    name: str
+    kind: Kind
+    count: int  # of its columns, as its kind encodes them
+    classes: int  # number of labels, if it has any
+
+
+@dataclass(frozen=True, kw_only=True)
 class Store:
     """Series of one table. N series, R rows in all, A answers, F features, S static columns, K columns of an answer."""
 
@@ -57,6 +67,15 @@ class Store:
     weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
     missing: bool = False  # whether a feature is missing somewhere (NaN)
     facts: dict[str, Any] = field(default_factory=dict)  # of the training table, and what uses them; see featurize.py
+    auxiliary: tuple[StoredAuxiliary, ...] = ()  # targets of a training table that are only learned beside these
+    auxiliary_y: np.ndarray | None = None  # (A, all their columns) float64, NaN where not known; None: there are none
+
+    @cached_property
+    def auxiliary_columns(self) -> dict[str, np.ndarray]:
+        """Known and missing (NaN) values of each auxiliary target by its name, (A, its columns)."""
+        ends = np.cumsum([each.count for each in self.auxiliary])
+        values = np.zeros((0, 0)) if self.auxiliary_y is None else self.auxiliary_y
+        return {each.name: values[:, end - each.count : end] for each, end in zip(self.auxiliary, ends, strict=True)}
 
     @property
     def keys(self) -> np.ndarray:
@@ -190,6 +209,8 @@ def open_store(path: Path) -> Store:
         observed=meta["observed"],
         task=_task_of(meta["task"]),
         weight=arrays.get("weight"),
+        auxiliary=tuple(StoredAuxiliary(**each) for each in meta.get("auxiliary", ())),
+        auxiliary_y=arrays.get("auxiliary"),
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),
         of_static=tuple(meta["of_static"]),

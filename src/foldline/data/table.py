@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
+from foldline.core.errors import UserError
 from foldline.data import scored_rows
 from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
@@ -32,6 +33,8 @@ class Table:
     start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
     facts: ColumnFacts = COMPLETE  # of the training table
+    naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
+    id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
 
     @property
     def keys(self) -> pl.Series:
@@ -84,7 +87,16 @@ class Table:
     @cached_property
     def answers(self) -> pl.DataFrame:
         """The row of each answer, (A, columns): all rows, or the last one of each series."""
-        return self.frame[self.starts + self.lengths - 1] if self.task.on_series else self.frame
+        return self.of_answers(self.frame)
+
+    def of_answers(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the row of each answer, (A, columns). rows: (rows, columns)."""
+        return rows[self.starts + self.lengths - 1] if self.task.on_series else rows
+
+    @property
+    def step(self) -> np.ndarray:
+        """The number of each row in its series, from 0, (rows,) int64."""
+        return np.asarray(np.arange(self.frame.height) - np.repeat(self.starts, self.lengths))
 
     @property
     def answers_of_series(self) -> np.ndarray:
@@ -97,10 +109,25 @@ class Table:
         return self.task.encode(self.answers, self.path)
 
     @cached_property
+    def auxiliary(self) -> tuple[tuple[Task, np.ndarray], ...]:
+        """Auxiliary targets of a training table: task and truth of each, (A, columns) float64; NaN where missing.
+
+        Raises:
+            UserError: a label or a number that its kind does not have.
+        """
+        found = []
+        for each in self.data.auxiliary if self.labelled else ():
+            try:
+                task = Task.of(self.data.of_auxiliary(each), self.frame, self.path)
+                found.append((task, task.encode(self.answers, self.path)))
+            except UserError as error:
+                raise UserError(f"auxiliary target {each.name!r}: {error}") from error
+        return tuple(found)
+
+    @cached_property
     def observed(self) -> np.ndarray:
         """Rows in the known start of their series, (rows,) bool: the first data.observed steps."""
-        step = np.arange(self.frame.height) - np.repeat(self.starts, self.lengths)
-        return np.asarray(step < self.data.observed)
+        return np.asarray(self.step < self.data.observed)
 
     @cached_property
     def scored(self) -> np.ndarray:

@@ -24,11 +24,13 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
     Raises:
         UserError
     """
+    named = data.id if data.id in frame.columns else data.key  # ids may yet have to be made
     for name in frame.columns:
         column = frame[name]
-        number = name in numbers or column.dtype.is_float()
+        number = (name in numbers or column.dtype.is_float()) and not column.dtype.is_temporal()
         if name in data.inputs and name != data.weight:
-            bad, way_out = column.is_infinite(), "Write the right number, or leave the cell empty: inputs may be missing."
+            bad = column.is_infinite()
+            way_out = "Write the right number, or leave the cell empty: inputs may be missing."
         else:
             bad = column.is_null() | ~column.is_finite() if number else column.is_null()
             way_out = "Write it: only inputs may be missing, and the pipeline never guesses."
@@ -39,10 +41,12 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
             count = int(bad.sum())
             rows = "1 such row" if count == 1 else f"{count} such rows"
             raise UserError(
-                f"{path}, row {row + 1} ({data.id} {frame[data.id][row]}): {name!r} must {rule}, but is {shown}; "
+                f"{path}, row {row + 1} ({named} {frame[named][row]}): {name!r} must {rule}, but is {shown}; "
                 f"{rows}. {way_out}"
             )
-    if data.id != data.key and frame[data.id].n_unique() < frame.height:
+    if named == data.key or data.column_template or data.level == "series":
+        return  # a series has one row in the submission
+    if frame[data.id].n_unique() < frame.height:
         value = frame[data.id].filter(frame[data.id].is_duplicated())[0]
         times = int((frame[data.id] == value).sum())
         raise UserError(
@@ -68,6 +72,8 @@ def series(table: Table) -> None:
             "Sort or mend that series."
         )
     constant(table, data.static, "is static", "List it under inputs instead.")
+    if table.task.on_series and not data.id_template:
+        constant(table, [data.id], "is the id of a series", "Take data.level = 'step', or mend that series.")
     if data.weight and data.weight in frame.columns:
         _weights(table)
     if data.group and data.group in frame.columns:
@@ -112,8 +118,8 @@ def constant(table: Table, names: Sequence[str], why: str, way_out: str) -> None
 def targets(table: Table) -> None:
     """Refuse targets of a training table that are missing where they are scored, infinite, or all missing.
 
-    A series without any target is unlabelled: it is read, and not learned from. At the level "series" a target must not
-    change inside a series.
+    A series without any target is unlabelled: it is read, and not learned from; one that has some of its targets is
+    not. At the level "series" a target must not change inside a series.
 
     Raises:
         UserError
@@ -121,14 +127,25 @@ def targets(table: Table) -> None:
     data, missing = table.data, np.isnan(table.y).any(axis=1)
     if np.isinf(table.y).any():
         _refuse_target(table, np.isinf(table.y).any(axis=1), "be a finite number")
-    labelled = np.add.reduceat(~missing & table.asked, _first_answers(table), dtype=np.int64) > 0
+    given = np.logical_or.reduce([~_empty(table.answers[name]) for name in data.target])
+    labelled = np.add.reduceat(given & table.asked, _first_answers(table), dtype=np.int64) > 0
     gaps = missing & table.asked & np.repeat(labelled, table.answers_of_series)
     if gaps.any():
         _refuse_target(table, gaps, "be a finite number" if table.task.is_numeric else "have a value")
     if not labelled.any():
         raise UserError(f"{table.path}: no series has a target at a scored row: there is nothing to learn from.")
+    for task, values in table.auxiliary:
+        if np.isinf(values).any():
+            raise UserError(
+                f"{table.path}: {task.data.target[0]!r} must be a finite number or missing, but is infinite."
+            )
     if table.task.on_series:
-        constant(table, data.target, "is the answer of a series", "Take data.level = 'step', or mend that series.")
+        constant(
+            table,
+            [*data.target, *data.auxiliary_columns],
+            "is the answer of a series",
+            "Take data.level = 'step', or mend that series.",
+        )
 
 
 def _first_answers(table: Table) -> np.ndarray:
@@ -136,18 +153,27 @@ def _first_answers(table: Table) -> np.ndarray:
     return np.asarray(np.cumsum(table.answers_of_series) - table.answers_of_series)
 
 
+def _empty(column: pl.Series) -> np.ndarray:
+    """Return where a target is missing, (A,) bool."""
+    empty = column.is_null() | column.is_nan() if column.dtype.is_float() else column.is_null()
+    return np.asarray(empty.to_numpy())
+
+
 def _refuse_target(table: Table, bad: np.ndarray, rule: str) -> None:
     """Refuse the target of the first bad answer. bad: (A,) bool."""
-    data, row = table.data, int(np.flatnonzero(bad)[0])
-    name = next(name for name, value in zip(table.task.columns, table.y[row], strict=True) if not np.isfinite(value))
-    name, count = (name if name in data.target else data.target[0]), int(bad.sum())
-    value = table.answers[name][row]
-    shown = "empty" if value is None else value
-    rows = "1 such row" if count == 1 else f"{count} such rows"
+    data, row, count = table.data, int(np.flatnonzero(bad)[0]), int(bad.sum())
+    found = {name: table.answers[name][row] for name in data.target}
+    name = next(name for name, value in found.items() if value is None or value in (np.inf, -np.inf) or value != value)
+    shown = "empty" if found[name] is None else found[name]
+    if table.task.on_series:
+        where, what, left_out = "in a series that has a target", "series", ""
+    else:
+        where, what, left_out = "where the row is scored", "row", ", leave these rows out of data.scored"
+    rows = f"1 such {what}" if count == 1 else f"{count} such {what}" + ("" if what == "series" else "s")
     raise UserError(
-        f"{table.path}, {data.id} {table.answers[data.id][row]}: {name!r} must {rule} where the row is scored, but is "
-        f"{shown}; {rows}. Fill {'it' if count == 1 else 'them'}, leave these rows out of data.scored, or empty the "
-        "target of the whole series: it is then unlabelled."
+        f"{table.path}, {data.id} {table.answers[data.id][row]}: {name!r} must {rule} {where}, but is {shown}; {rows}. "
+        f"Fill {'it' if count == 1 else 'them'}{left_out}, or empty all targets of the whole series: it is then "
+        "unlabelled."
     )
 
 

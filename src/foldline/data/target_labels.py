@@ -18,8 +18,31 @@ def wanted(data: DataConfig) -> readers.Wanted:
     return dict.fromkeys(data.target, None if labels else pl.Float64())
 
 
+def of_training(data: DataConfig) -> readers.Wanted:
+    """Return the columns of the target and of auxiliary ones, likewise."""
+    found = wanted(data)
+    for each in data.auxiliary:
+        found |= wanted(data.of_auxiliary(each))
+    return found
+
+
+def read(path: Path, columns: readers.Wanted, data: DataConfig) -> pl.DataFrame:
+    """Read columns of a table, targets among them, whose labels come out in their normal form, NaN as missing.
+
+    Raises:
+        UserError: as `readers.read`; a label is infinite.
+    """
+    frame = readers.read(path, columns, data.markers)
+    for name in (name for name, kind in of_training(data).items() if name in frame.columns and kind is None):
+        if frame[name].dtype.is_float():  # it stays so where a value is not finite: pandas has NaN for no label
+            if frame[name].is_infinite().any():
+                raise UserError(f"{path}: {name!r} must hold labels, but holds inf. Mend it, or empty it: unlabelled.")
+            frame = frame.with_columns(identity.normal(frame[name].fill_nan(None)))
+    return frame
+
+
 def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
-    """Give each row of a training table the target of its series, from the file data.labels beside it.
+    """Give each row of a training table the targets of its series, from the file data.labels beside it.
 
     A series that the file does not name has no target: it is unlabelled.
 
@@ -27,7 +50,11 @@ def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
         UserError: the file is not there, names a series twice, or one that the table does not have.
     """
     found = readers.locate(path.parent, data.labels)
-    labels = readers.read(found, {data.key: None, **wanted(data)})
+    columns = of_training(data)
+    labels = read(found, {data.key: None, **columns}, data)
+    if labels[data.key].null_count():
+        row = int(labels[data.key].is_null().arg_true()[0])
+        raise UserError(f"{found} must name a series in each row, but {data.key!r} is empty in row {row + 1}.")
     keys = identity.texts(labels[data.key])
     if keys.is_duplicated().any():
         twice = labels[data.key].filter(keys.is_duplicated())[0]
@@ -40,4 +67,4 @@ def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
             f"{min(odd)}). Take both files from one download."
         )
     places = identity.places(rows, labels[data.key])
-    return frame.with_columns(labels[name].gather(places) for name in data.target)
+    return frame.with_columns(labels[name].gather(places) for name in columns)

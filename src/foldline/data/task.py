@@ -103,7 +103,7 @@ class Task:
         """
         kind, names = self.data.kind, self.data.target
         if kind in WITH_LABELS:
-            codes = self._codes_of(frame[names[0]], path)
+            codes = self.codes_of(frame[names[0]], path)
             one_hot = np.where(np.isnan(codes), np.nan, codes == np.arange(len(self.classes)))
             return one_hot if kind == "multiclass" else codes
         if kind == "multilabel":
@@ -111,8 +111,14 @@ class Task:
         values = frame.select(names).to_numpy(order="c").astype(np.float64)
         return self._shares(frame, values, path) if kind == "distribution" else values
 
-    def _codes_of(self, labels: pl.Series, path: Path) -> np.ndarray:
-        """Return the place of each label among the classes, (rows, 1) float64; NaN where it is missing."""
+    def codes_of(self, labels: pl.Series, path: Path) -> np.ndarray:
+        """Return the place of each label among the classes, (rows, 1) float64; NaN where it is missing.
+
+        path: of its file, for messages.
+
+        Raises:
+            UserError: a label that training has not.
+        """
         distinct = labels.unique(maintain_order=True).drop_nulls()
         odd = [label for label in distinct.to_list() if str(label) not in self._codes]
         if odd:
@@ -146,7 +152,7 @@ class Task:
             shown = ", ".join(f"{value:g}" for value in values[row])
             raise UserError(
                 f"{path}, row {row + 1} ({self.data.id} {frame[self.data.id][row]}): shares of a distribution must not "
-                f"be below 0, nor all 0, but are {shown}; {int(bad.sum())} such rows."
+                f"be below 0, nor all 0, but are {shown}; {int(bad.sum())} such row{'s' if bad.sum() > 1 else ''}."
             )
         return np.asarray(values / sums)
 
@@ -193,6 +199,8 @@ def _ordered(data: DataConfig, found: list[object], where: str) -> tuple[object,
         order = [str(label) for label in given]
         return tuple(sorted(found, key=lambda label: order.index(str(label))))
     if data.kind == "ordinal" and isinstance(found[0], str):
+        if (numbers := _as_numbers(found)) is not None:
+            return numbers
         raise UserError(
             f"{where} holds text, {shortened([str(label) for label in found])}, whose order only you know: give it, "
             "from low to high, as data.classes."
@@ -204,3 +212,11 @@ def _ordered(data: DataConfig, found: list[object], where: str) -> tuple[object,
             f"of, by naming it second: data.classes = [{found[0]!r}, {found[1]!r}]."
         )
     return tuple(sorted(found, key=lambda label: FLAGS[label]) if flags else found)
+
+
+def _as_numbers(labels: list[object]) -> tuple[object, ...] | None:
+    """Sort labels such as 0.5, 1 and 10.5 as numbers; None where one is no finite number, or two are the same."""
+    values = pl.Series(labels, dtype=pl.String).cast(pl.Float64, strict=False)
+    if values.null_count() or not values.is_finite().all() or values.n_unique() < len(labels):
+        return None
+    return tuple(labels[place] for place in values.arg_sort())

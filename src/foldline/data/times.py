@@ -52,6 +52,14 @@ def of_temporal(column: pl.Series) -> pl.Series:
     return column.cast(pl.Int64).cast(pl.Float64) / 1e9  # nanoseconds since midnight
 
 
+def printed(column: pl.Series) -> pl.Series:
+    """Return dates and times as text, as ids name them: 2017-03-01, with the time of day where any has one."""
+    if not isinstance(column.dtype, pl.Datetime):
+        return column
+    whole_days = bool((column == column.dt.truncate("1d")).all())
+    return column.dt.strftime("%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M:%S")
+
+
 def is_exact(column: pl.Series) -> bool:
     """Return whether whole numbers of any type are the same as float64."""
     least, most = column.min(), column.max()

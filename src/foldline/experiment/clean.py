@@ -3,10 +3,10 @@
 caches     features, simulated data, decoded rows, precision probes: made again in seconds or minutes
 unused     cells, and predictions from outside, that no record needs: of interrupted runs, and of one that still goes
            on, which is recorded when it ends (until then nothing can be deleted)
-old        experiments, searches and ablations that are neither the latest of their name nor in the committed ledger,
+old        experiments, searches and ablations that are neither the latest of their name nor in the ledger of real data,
            and the cells that only they need
 bench      data of benchmarks
-ledger     what is kept for lines of the committed ledger only: without it a submission can't be made again from its
+ledger     what is kept for lines of that ledger only: without it a submission can't be made again from its
            cells. Deleted only when this name is given
 kept       the latest of each name, with its cells, and its audit: never deleted
 """
@@ -72,7 +72,7 @@ def _experiments(recorded: list[ExperimentRecord]) -> Iterator[tuple[Path, str]]
 
 
 def in_ledger(record: ExperimentRecord) -> bool:
-    """Return whether one of its submissions is in the committed ledger, that of real data."""
+    """Return whether one of its submissions is in the ledger of real data."""
     return bool(record.lines) and not record.simulated
 
 

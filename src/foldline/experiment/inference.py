@@ -66,4 +66,4 @@ def predict(task: InferenceTask, terminal: Terminal) -> np.ndarray:
     with terminal.bar("decoding", "series") as update:
         exact = decoding.obtain(task.test, update) if stored.config.post.decode else None
     used = (stored.blend, stored.grids, stored.config.post, stored.members)
-    return scoring.predict(*used, task.stores[0], exact, stored.decisions)
+    return scoring.predict(*used, task.stores[0], exact, stored.decisions, stored.tidied)

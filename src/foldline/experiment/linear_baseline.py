@@ -157,5 +157,6 @@ def _logistic(values: np.ndarray, labels: np.ndarray, weight: np.ndarray | None)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")
+        warnings.filterwarnings("ignore", message="The number of unique classes")  # few series a class are no mistake
         fitted = LogisticRegression(max_iter=ITERATIONS).fit(values, labels, sample_weight=weight)
     return fitted.coef_, fitted.intercept_

@@ -27,10 +27,17 @@ class LossTable:
     scored: np.ndarray  # (all rows,) bool
     place: np.ndarray  # (R,) index of each scored row's (series, phase, exactness) in a flat (N, P, E) array
     counts: np.ndarray  # (N, P, E) scored values: rows times targets
+    weights: np.ndarray  # (N, P, E) what sums of losses are divided by: the sum of the values' weights, else `counts`
+    weight: np.ndarray | None  # (R,) of each scored row; None: all alike
 
     @classmethod
-    def of(cls, store: Store, exact: np.ndarray | None) -> LossTable:
-        """Assign the scored rows. exact: (all rows,) bool, rows that are read back exactly; None: none is decoded."""
+    def of(cls, store: Store, exact: np.ndarray | None, weight: np.ndarray | None = None) -> LossTable:
+        """Assign the scored rows.
+
+        Args:
+            exact: (all rows,) bool, rows that are read back exactly; None: none is decoded.
+            weight: (R,) how much a scored row counts, as `TrueAnswers` has it.
+        """
         assert store.labelled, "losses are those of labelled series"
         series = store.series_of_answer[store.scored]
         counted = np.bincount(series, minlength=len(store.lengths))  # scored rows of each series
@@ -39,15 +46,18 @@ class LossTable:
         is_exact = np.zeros(len(series), dtype=np.int64) if exact is None else exact[store.scored].astype(np.int64)
         shape = (len(store.lengths), len(PHASES), len(EXACTNESS))
         place = np.ravel_multi_index((series, phase, is_exact), shape)
-        counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape) * store.targets
-        return cls(store.scored, place, counts)
+        size, targets = int(np.prod(shape)), store.targets
+        counts = np.bincount(place, minlength=size).reshape(shape) * targets
+        weights = counts if weight is None else np.bincount(place, weight, size).reshape(shape) * targets
+        return cls(store.scored, place, counts, weights, weight)
 
     def losses(self, truth: np.ndarray, predicted: np.ndarray, metric: Metric) -> np.ndarray:
-        """Sum losses: (N, P, E). truth, predicted: (all rows, K)."""
+        """Sum losses, by their weights: (N, P, E). truth, predicted: (all rows, K)."""
         if metric.loss is None:  # the nearest thing to a loss, for pictures and slices
             each = metric.row_loss(truth[self.scored], predicted[self.scored]) * truth.shape[1]
         else:
             each = metric.loss(truth[self.scored], predicted[self.scored]).sum(axis=-1)  # (R,)
+        each = each if self.weight is None else each * self.weight
         return np.bincount(self.place, weights=each, minlength=self.counts.size).reshape(self.counts.shape)
 
 
@@ -77,7 +87,7 @@ def slices(
     """Make the slices that an ablation and a report show, none of them empty.
 
     Args:
-        counts: (N, P, E) of the loss table.
+        counts: (N, P, E) of the loss table; its weights, where values have any: a slice of weight 0 has no score.
         columns: static columns; their COMBINATIONS commonest combinations are slices.
         levels: the values of each in training; code 0 is an unknown value, code 1 the first of these.
     """
@@ -120,7 +130,7 @@ def _shown(value: object) -> str:
 
 
 def fold_scores(sums: np.ndarray, counts: np.ndarray, fold: np.ndarray, finish: Finish) -> np.ndarray:
-    """Compute (..., k, S) scores of each fold and seed. sums: (..., S, N); counts, fold: (N,)."""
+    """Compute (..., k, S) scores of each fold and seed. sums: (..., S, N); counts (or weights), fold: (N,)."""
     numbers = np.unique(fold)
     means = [sums[..., fold == number].sum(axis=-1) / counts[fold == number].sum() for number in numbers]
     scores: np.ndarray = np.vectorize(finish, otypes=[float])(np.stack(means, axis=-2))

@@ -8,14 +8,14 @@ from typing import Any
 from foldline import models
 from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
-from foldline.data.metrics import metric
+from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
-from foldline.models.heads import HEADS
-from foldline.models.systems import lightgbm, rocket
+from foldline.models.heads import ANY_SCALE, HEADS, joint
+from foldline.models.systems import lightgbm_config, rocket
 from foldline.run.cells import ModelConfig
 
 COMMON_KEYS = ("name", "label", "train", "teacher", "pretrain")  # of every [[model]]; the others are parameters
@@ -81,13 +81,15 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
     for part, registry in kind.parts.items():
         value = getattr(built, part)
         if isinstance(value, dict):
-            _check_part(value, registry, f"{where}.{part}")
+            _check_head(value, registry, data, f"{where}.{part}")
             continue
         for number, inner in enumerate(value):
             _check_part(inner, registry, f"{where}.{part}[{number}]")
+    if data.target_transform:
+        _refuse_loss_in_own_unit(built, data, where)
     try:
         if kind.kind == "rows":
-            lightgbm.check_kind(built, data.kind)
+            lightgbm_config.check_kind(built, data.kind)
         elif kind.kind == "series":
             built = replace(built, channels=built.channels or data.inputs)
             rocket.check_kind(built, data.kind, data.level)
@@ -102,24 +104,66 @@ def _with_loss_of_metric(built: Any, table: dict[str, Any], data: DataConfig, wh
 
     Only where the model's table names no loss.
     """
-    chosen = metric(*data.metric_choice(0))
+    chosen, own_unit = metric(*data.metric_choice(0)), not data.target_transform
     if "objective" not in table and getattr(built, "objective", "") == "l1":
-        return replace(built, objective=chosen.trained_by_objective(data.kind))
+        return replace(built, **default_losses.objective_of(chosen, data.kind, own_unit))
     own = getattr(built, "head", None) if built.kind == "network" else None
     if own is None or "head" in table:
         return built
     default = HEADS[own["kind"]].make
     fits = data.kind in default.kinds and data.level in default.target_levels  # type: ignore[attr-defined]
-    if own["kind"] != "l1" and fits:
+    wanted = default_losses.head_of(chosen, data.kind, own_unit)
+    if own["kind"] not in ("l1", wanted["kind"]) and fits:
         return built
     numbers = data.kind == "regression" and data.level == "step"  # others have no auxiliary targets
-    head = {**(own if numbers else {}), "kind": chosen.trained_by_head(data.kind)}
+    head = {**(own if numbers else {}), **wanted}
     if head["kind"] not in built.parts["head"]:
         raise UserError(
             f"{where}: {table['name']} predicts numbers only, by the head {own['kind']!r}, but the target is "
             f"{data.kind}: take another model, such as hybrid or gru."
         )
     return replace(built, head=head)
+
+
+def _refuse_loss_in_own_unit(built: Any, data: DataConfig, where: str) -> None:
+    """Refuse a loss that has no meaning on a transformed scale: of relative errors, counts, or points of a grid.
+
+    Raises:
+        UserError
+    """
+    used, allowed = {"rows": ("objective", lightgbm_config.OF_ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
+        built.kind, ("", ())
+    )
+    table = getattr(built, used, None)
+    name = table["kind"] if isinstance(table, dict) else table
+    if name is not None and name not in allowed:
+        raise UserError(
+            f"{where}: {used} {name!r} needs the target in its own unit, but data.target_transform is "
+            f"{data.target_transform!r}: choose {', '.join(allowed)}, or drop the transform."
+        )
+
+
+def _check_head(table: dict[str, Any], registry: dict[str, Any], data: DataConfig, where: str) -> None:
+    """Check the table of a head, and those of the heads beside it."""
+    own, entries = joint.split_table(table)
+    _check_part(own, registry, where)
+    names = {each.name: each.kind for each in data.auxiliary}
+    for number, entry in enumerate(strict_tables.convert(tuple[dict[str, Any], ...], entries, f"{where}.beside")):
+        place = f"{where}.beside[{number}]"
+        own_fields, inner = joint.split_entry(entry)
+        target = strict_tables.build(joint.BesideConfig, own_fields, place).target
+        if target not in names:
+            raise UserError(
+                f"{place}: target = {target!r} must be the first column of a [[data.auxiliary]], but these are "
+                f"{', '.join(names) or 'none'}."
+            )
+        _check_part(inner, HEADS, place)
+        fitting = [kind for kind, part in HEADS.items() if names[target] in part.make.kinds]  # type: ignore[attr-defined]
+        if inner["kind"] not in fitting:
+            raise UserError(
+                f"{place}: the {inner['kind']} head does not serve {target!r}, which is {names[target]}: choose "
+                f"{', '.join(fitting)}."
+            )
 
 
 def _check_part(table: dict[str, Any], registry: dict[str, Any], where: str) -> None:
@@ -152,6 +196,10 @@ def _refuse_impossible_training(model: ModelConfig, where: str) -> None:
             )
         return
     first, pretrain = model.train, model.pretrain  # the training that comes first
+    if pretrain is not None and joint.KEY in model.params.get("head", {}):
+        raise UserError(
+            f"{where}: series to pre-train on have no auxiliary targets: leave out pretrain or head.beside."
+        )
     if pretrain is not None:
         first = strict_tables.changed(model.train, pretrain.train, f"{where}.pretrain.train")
     if first.epochs == 0:

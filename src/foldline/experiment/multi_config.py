@@ -11,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from foldline.blend import members, outside_members
+from foldline.blend import applicability, members, outside_members
 from foldline.blend.members import Member
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
+from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.experiment import preparation, stored_experiment
 from foldline.experiment.config import Config, without_outside_members
+from foldline.experiment.config_plans import ConfigPlan
 from foldline.experiment.preparation import PreparedExperiment
-from foldline.experiment.stored_experiment import ConfigPlan
 from foldline.run.cells import Cell
 
 
@@ -107,6 +108,7 @@ def prepare(
     prepared = _prepared([without_outside_members(each) for each in configs], terminal, dry)
     one = prepared[0]
     from_outside = outside_members.load_all(table.outside, one.competition, one.folds, terminal)
+    applicability.check(table, metric(*one.train.metric_choice(config.data)), one.train.task.kind, one.train.targets)
     experiment = MultiConfigExperiment(config, prepared, from_outside)
     members.refuse_same_names(experiment.members)
     _refuse_one(experiment)

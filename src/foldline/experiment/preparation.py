@@ -25,7 +25,16 @@ from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.experiment import runs_index, target_checks
 from foldline.experiment.config import Config
-from foldline.fit import boosting_checks, checkpoint, network_cell, network_size, pretraining, scaler, series_cell
+from foldline.fit import (
+    boosting_checks,
+    checkpoint,
+    network_cell,
+    network_size,
+    pretraining,
+    scaler,
+    series_cell,
+    target_transform,
+)
 from foldline.fit.pretraining import PretrainConfig
 from foldline.run import executors, planning
 from foldline.run.cells import Cell, Job
@@ -85,7 +94,9 @@ def prepare(
     Raises:
         UserError: whatever is wrong with config, data, folds, disk or members from outside.
     """
-    competition = loading.load(config.data) if competition is None else competition
+    if competition is None:
+        with terminal.bar("reading", "MB") as update:
+            competition = loading.load(config.data, update)
     assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
@@ -99,6 +110,8 @@ def prepare(
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
+    for store_of, table in ((train, competition.train), (test, competition.test)):
+        target_transform.check(config.data.target_transform, store_of, table.path)
     target_checks.check(config, competition.train, train, made_folds, terminal)
     weights = _check_networks(config, train)
     for model in config.models:
@@ -131,8 +144,8 @@ def _check_networks(config: Config, train: Store) -> dict[str, int]:
     Returns:
         label -> bytes of a cell's weights.
     """
-    features, numbers = len(train.names), train.task.kind == "regression"
-    grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if numbers else None
+    features, gridded = len(train.names), train.task.kind == "regression" and not config.data.target_transform
+    grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if gridded else None
     # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
     plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), train, grids)
     sizes = {}

@@ -22,6 +22,8 @@ from foldline.run import ledger
 # The format of experiment.json and of the arrays in its cells' folders. Records without a number are of format 1, whose
 # out-of-fold and test arrays are padded, (series, steps, targets); in format 2 they are flat, (rows, targets).
 FORMAT = 2
+REFUSED = "submission.refused"  # beside a submission that the gate refused: why
+EXACT_ROWS = "exact rows in place"  # row of the score table: the last one, where a decoder has read rows back
 CELLS_FILE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
 
 
@@ -62,6 +64,14 @@ class ExperimentRecord:
         return values
 
     @property
+    def models_alone(self) -> float | None:
+        """Return the score before exact rows took the place of predictions; None where none did."""
+        if self.value["scores"][-1][0] != EXACT_ROWS:
+            return None
+        before: float | None = self.value["scores"][-2][1][-1]
+        return before
+
+    @property
     def cost(self) -> float:
         """Return the last score, or minus it, so that lower is better; in older records it always was."""
         return -self.scores[-1] if self.value.get("higher_is_better", False) else self.scores[-1]
@@ -78,10 +88,20 @@ class ExperimentRecord:
         return tuple(self.value.get("lost_to_baseline", ()))
 
     @property
+    def refused(self) -> bool:
+        """Whether the gate refused its submission."""
+        return (self.folder / REFUSED).is_file()
+
+    @property
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the last score, over series; NaN for a single one, and in older records."""
+        """Return the 95 % interval of the last score, over `drawn`; NaN for a single one, and in older records."""
         low, high = (math.nan if end is None else float(end) for end in self.value.get("interval", (None, None)))
         return low, high
+
+    @property
+    def drawn(self) -> str:
+        """Name what the interval is over: series, also in older records, or their groups."""
+        return str(self.value.get("interval_over", "series"))
 
     @property
     def blend(self) -> str:

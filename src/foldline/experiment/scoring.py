@@ -7,17 +7,28 @@ changed at no cost. Every reported score is nested: what is fitted for a fold's 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from foldline import blend
-from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions, decisions, members, post_processing
+from foldline.blend import (
+    Blend,
+    BlendRows,
+    MethodComparison,
+    NestedPredictions,
+    decisions,
+    members,
+    post_processing,
+    tidying,
+)
 from foldline.blend.decisions import UNDECIDED, Decisions
 from foldline.blend.fitted_blend import method_in_words
 from foldline.blend.members import Member
 from foldline.blend.post_processing import PostConfig
-from foldline.data import metrics
+from foldline.blend.tidying import UNTIDIED, Tidying
+from foldline.data import true_answers
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.metrics import Metric
@@ -25,17 +36,23 @@ from foldline.data.roles import DataConfig
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.target_grid import Grid
+from foldline.data.target_range import TargetRange
+from foldline.data.task import SHARES
 from foldline.experiment import baselines
 from foldline.experiment.config import Config
+from foldline.experiment.runs_index import EXACT_ROWS
 
 MOST_TARGETS = 6  # that have a column each in the score table
 SUMMARY_OF_TARGETS = ("mean of targets", "best", "worst")  # columns where there are more
-SNAPPED, CLIPPED, EXACT_ROWS = "snapped to the grid", "clipped", "exact rows in place"  # rows of the score table
+SNAPPED, CLIPPED, MODELS_ALONE = "snapped to the grid", "clipped", "models alone"  # rows of the score table
 BASELINE = "baseline: "  # before the name of one, in the score table
+TIDIED: dict[tidying.Step, str] = {"decimals": "rounded", "renormalise": "divided by the sum"}  # likewise
 DECIDED = {step: f"{step} fitted" for step in decisions.STEPS.values()}  # what is decided by -> row of the score table
 STEP_NAMES = {  # the rows in sentences
     SNAPPED: "grid",
     CLIPPED: "clipping",
+    TIDIED["decimals"]: "rounding",
+    TIDIED["renormalise"]: "renormalising",
     **{row: step for step, row in DECIDED.items()},
     EXACT_ROWS: "exact rows",
 }
@@ -48,6 +65,7 @@ class Result:
     labels: tuple[str, ...]  # (M,)
     member_predictions: np.ndarray  # (M, R, K) out of fold
     blended: np.ndarray  # (R, K) nested out-of-fold blend after post-processing, 0 where not scored: has the score
+    scored: np.ndarray  # (R,) bool, the answers in `rows`
     scores: dict[str, list[float]]  # row of the score table -> its score in each fold, then over all rows
     by_target: dict[str, list[float]]  # the same rows -> (K,) scores over all rows; empty where columns are classes
     targets: tuple[str, ...]  # (K,) names of these
@@ -56,15 +74,31 @@ class Result:
     rows: BlendRows  # what the blend was fitted on
     nested: NestedPredictions  # the blend before post-processing, each fold by weights fitted on the others
     comparison: MethodComparison | None  # of the candidates, where the method is "auto"
-    interval: tuple[float, float]  # 95 % of the score, over series; NaN for a single one
     baselines: dict[str, list[float]] = field(default_factory=dict)  # trivial ones -> scores, as `scores` has them
     baselines_by_target: dict[str, list[float]] = field(default_factory=dict)  # the same -> as `by_target` has them
+    tidied: Tidying = UNTIDIED  # what test predictions are rounded to, and whether they are renormalised
     decisions: Decisions = UNDECIDED  # on the labels of test predictions
+
+    @property
+    def expected(self) -> list[TargetRange]:
+        """Return range and digits of each target, (K,), as the gate expects them of a submission."""
+        return TargetRange.of(self.tidied.apply(self.rows.y))
 
     @property
     def score(self) -> float:
         """Return the out-of-fold score of what is submitted."""
         return next(reversed(self.scores.values()))[-1]
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Return the ends of the 95 % interval of the score, over series or their groups; NaN for a single one."""
+        found = self.rows.interval(self.blended[self.scored])
+        return found.low, found.high
+
+    @property
+    def models_alone(self) -> float | None:
+        """Return the out-of-fold score before exact rows took the place of predictions; None where none did."""
+        return self.scores[MODELS_ALONE][-1] if MODELS_ALONE in self.scores else None
 
     @property
     def processed(self) -> list[str]:
@@ -99,7 +133,7 @@ class Result:
         """
         folds = len(next(iter(self.scores.values()))) - 1
         columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
-        columns += [*target_columns(self.targets), "all rows"]
+        columns += [*target_columns(self.targets), all_answers(data)]
         rows = []
         named = {BASELINE + name: values for name, values in self.baselines.items()} | self.scores
         by_target = {BASELINE + name: values for name, values in self.baselines_by_target.items()} | self.by_target
@@ -107,6 +141,11 @@ class Result:
             values = [*each, *target_values(by_target[name], self.rows.metric), whole]
             rows.append([name, *(f"{value:.{digits}f}" for value in values)])
         return columns, rows
+
+
+def all_answers(data: DataConfig) -> str:
+    """Name what a score is computed over, the folds together."""
+    return "all series" if data.level == "series" else "all rows"
 
 
 def target_columns(targets: Sequence[str]) -> Sequence[str]:
@@ -151,24 +190,27 @@ def combine(
     steps |= _post_processed(config, nested, rows, store, exact)
     final = next(reversed(steps.values()))
     trivial = {} if table is None else baselines.predictions(table, rows)
+    grids = _grids_of_all_rows(config, nested, rows)
+    clipped = post_processing.clip(post_processing.snap(nested.values, grids), config.post.clip)
     blended = np.zeros((len(store.scored), final.shape[1]))
     blended[store.scored] = final
     return Result(
         labels=rows.labels,
         member_predictions=predictions,
         blended=blended,
+        scored=store.scored,
         scores={name: _by_fold(values, rows, folds.k) for name, values in steps.items()},
-        by_target={name: _by_target(values, rows) for name, values in steps.items()},
-        targets=tuple(store.task.columns) if _has_targets(rows) else (),
+        by_target={name: rows.by_target(values) for name, values in steps.items()},
+        targets=tuple(store.task.columns) if rows.has_targets else (),
         blend=fitted,
-        grids=_grids_of_all_rows(config, nested, rows),
+        grids=grids,
         rows=rows,
         nested=nested,
         comparison=comparison,
-        interval=metrics.score_interval(rows.metric, rows.y, final, rows.series, rows.weight, rows.groups)[:2],
-        decisions=decisions.helpful(rows, post_processing.clip(nested.values, config.post.clip), config.post),
+        tidied=tidying.helpful(rows, clipped, config.post),
+        decisions=_decisions(config, rows, clipped),
         baselines={name: _by_fold(values, rows, folds.k) for name, values in trivial.items()},
-        baselines_by_target={name: _by_target(values, rows) for name, values in trivial.items()},
+        baselines_by_target={name: rows.by_target(values) for name, values in trivial.items()},
     )
 
 
@@ -183,21 +225,27 @@ def blend_rows(
     if "lightgbm" in (config.blend.method_used, *config.blend.candidates):  # no other method uses them
         spreads = [member.spread(store) for member in experiment_members]
     predicted = [values[scored] for values in spreads if values is not None]
-    series, scored_by = store.series_of_answer[scored], metrics.metric(*store.metric_choice(config.data))
-    weight, groups = store.beside(scored_by, np.flatnonzero(scored))
+    answers = true_answers.of_store(store, config.data)
     rows = BlendRows(
+        **vars(answers),
         labels=tuple(member.label for member in experiment_members),
         predictions=predictions[:, scored],
-        y=np.asarray(store.y[scored]),
-        fold=folds.assignment[series],
-        series=series,
-        metric=scored_by,
-        weight=weight,
-        groups=groups,
-        kind=store.task.kind,
+        fold=folds.assignment[answers.series],
+        by=_codes(store, config.data.static.index(by), scored) if (by := config.post.thresholds_by) else None,
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
     )
     return rows, predictions
+
+
+def _codes(store: Store, column: int, answers: np.ndarray) -> np.ndarray:
+    """Return the code of a static column of some answers, (a,) int64. answers: (A,) bool."""
+    return np.asarray(store.static[store.series_of_answer[answers], column])
+
+
+def _decisions(config: Config, rows: BlendRows, clipped: np.ndarray) -> Decisions:
+    """Decisions on test predictions, fitted to all out-of-fold rows; clipped: (R, K), as for grids."""
+    found, by = decisions.helpful(rows, clipped, config.post), config.post.thresholds_by
+    return replace(found, column=config.data.static.index(by)) if found.own else found
 
 
 def _post_processed(
@@ -209,11 +257,19 @@ def _post_processed(
     if not np.array_equal(values, nested.values):
         done[SNAPPED] = values
     if not np.array_equal(post_processing.clip(values, config.post.clip), values):
-        done[CLIPPED] = values = post_processing.clip(values, config.post.clip)
+        values = post_processing.clip(values, config.post.clip)
+        if not (config.post.renormalise and rows.kind in SHARES):  # else they have a score after the next step only
+            done[CLIPPED] = values
+    clipped = values
+    for step in tidying.asked(config.post):
+        tidied = tidying.by_fold(clipped, nested.fitted, rows, config.post, step)
+        if not np.array_equal(tidied, values):
+            done[TIDIED[step]] = values = tidied
     decided = decisions.by_fold(values, nested.fitted, rows, config.post)
     if decided is not values:
         done[DECIDED[decisions.step_of(rows, config.post)]] = values = decided
     if exact is not None:
+        done[MODELS_ALONE] = values  # once more: the last row is mostly the decoder's
         done[EXACT_ROWS] = post_processing.paste(values, exact.values[store.scored])
     return done
 
@@ -227,19 +283,6 @@ def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
     """Score in each of the k folds, each of which has scored rows, then over all rows."""
     each = [rows.where(rows.fold == number).score_or_nan(values[rows.fold == number]) for number in range(k)]
     return [*each, rows.score(values)]
-
-
-def _by_target(values: np.ndarray, rows: BlendRows) -> list[float]:
-    """(K,) score of each target over all rows; empty where the columns are not targets of their own."""
-    if not _has_targets(rows):
-        return []
-    beside = (rows.weight, rows.groups)
-    return [rows.metric(rows.y[:, [target]], values[:, [target]], *beside) for target in range(rows.y.shape[1])]
-
-
-def _has_targets(rows: BlendRows) -> bool:
-    """Whether columns are targets that have scores of their own: not classes, nor those that a metric file takes."""
-    return rows.kind in ("regression", "multilabel") and not isinstance(rows.metric, metrics.FileMetric)
 
 
 def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
@@ -272,6 +315,7 @@ def predict(
     store: Store,
     exact: Exact | None,
     decided: Decisions = UNDECIDED,
+    tidied: Tidying = UNTIDIED,
 ) -> np.ndarray:
     """Predict the test table, (A, K): mean over folds and seeds of each member, then blend and post-processing."""
     fitted = fitted.without_zero_weights()
@@ -279,5 +323,7 @@ def predict(
     predictions = np.stack([member.test(store) for member in used])
     spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
     snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
-    done = decided.apply(post_processing.clip(snapped, post.clip))
+    clipped = tidied.apply(post_processing.clip(snapped, post.clip))
+    by = None if decided.column < 0 else _codes(store, decided.column, np.ones(len(clipped), dtype=bool))
+    done = decided.apply(clipped, by)
     return done if exact is None else post_processing.paste(done, exact.values)

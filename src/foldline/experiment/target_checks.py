@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foldline.blend import applicability
+from foldline.blend import applicability, decisions, tidying
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
 from foldline.data.folds import Folds
@@ -12,8 +12,9 @@ from foldline.data.metrics import Metric, NotScorable, chosen_file, metric
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
+from foldline.experiment import chance, watch_checks
 from foldline.experiment.config import Config
-from foldline.models.heads import NONNEGATIVE
+from foldline.models.heads import NONNEGATIVE, joint
 
 
 def check(config: Config, table: Table, train: Store, made: Folds, terminal: Terminal) -> None:
@@ -26,26 +27,37 @@ def check(config: Config, table: Table, train: Store, made: Folds, terminal: Ter
     chosen_file.check(scored_by, np.asarray(train.y[answers]), answers)
     refuse_negative(config, train)
     applicability.check(config.blend, scored_by, train.task.kind, train.targets)
+    tidying.check(config.post, scored_by, train.task.kind, np.asarray(train.y[answers]))
+    decisions.check(config.post, scored_by, config.data)
     for sentence in [*rare_classes(table, made), *folds_without_score(scored_by, train, made)]:
         terminal.warn(sentence)
+    watch_checks.refuse_undefined(config, scored_by, train, made)
 
 
 def refuse_negative(config: Config, train: Store) -> None:
-    """Refuse targets below 0 under a head that learns the logarithm of a mean.
+    """Refuse targets below 0, auxiliary ones too, under a head that learns the logarithm of a mean.
 
     Raises:
         UserError
     """
     y = np.asarray(train.y[train.scored])
+    own, beside = dict(zip(train.task.columns, y.min(axis=0).tolist(), strict=True)), train.auxiliary_columns
     for model in config.models:
-        head = model.params.get("head", {})  # the linear model of a rocket is a name alone
-        kind = head.get("kind", "") if isinstance(head, dict) else ""
-        if kind in NONNEGATIVE and y.min() < 0:
-            name = train.task.columns[int(y.min(axis=0).argmin())]
-            raise UserError(
-                f"model {model.label!r}: the head {kind!r} needs targets that are not below 0, but {name!r} goes down "
-                f"to {y.min():g}. Choose another head, such as 'l1' or 'l2'."
-            )
+        table = model.params.get("head", {})  # the linear model of a rocket is a name alone
+        head, entries = joint.split_table(table) if isinstance(table, dict) else ({}, [])
+        learned = [(head.get("kind", ""), name, low) for name, low in own.items()]
+        learned += [(each["kind"], each["target"], _lowest(beside[each["target"]])) for each in entries]
+        for kind, name, low in sorted(learned, key=lambda each: each[2]):
+            if kind in NONNEGATIVE and low < 0:
+                raise UserError(
+                    f"model {model.label!r}: the head {kind!r} needs targets that are not below 0, but {name!r} goes "
+                    f"down to {low:g}. Choose another head, such as 'l1' or 'l2'."
+                )
+
+
+def _lowest(values: np.ndarray) -> float:
+    """Return the smallest known one of some values; infinite where none is known."""
+    return float(np.where(np.isnan(values), np.inf, values).min())
 
 
 def rare_classes(table: Table, made: Folds) -> list[str]:
@@ -80,13 +92,13 @@ def folds_without_score(scored_by: Metric, train: Store, made: Folds) -> list[st
         UserError: it is not defined on all folds together.
     """
     answers = np.flatnonzero(train.scored)
-    _score_of_chance(scored_by, train, answers)
+    chance.score(scored_by, train, answers)
     if scored_by.loss is not None and train.weight is None:  # a mean is defined on any answers
         return []
     of_answer, missing = made.assignment[train.series_of_answer[answers]], []
     for fold in range(made.k):
         try:
-            _score_of_chance(scored_by, train, answers[of_answer == fold])
+            chance.score(scored_by, train, answers[of_answer == fold])
         except NotScorable as error:
             missing.append((fold, str(error).rstrip(".")))
     if not missing:
@@ -98,12 +110,3 @@ def folds_without_score(scored_by: Metric, train: Store, made: Folds) -> list[st
         f"{several} no {scored_by.name} of its own ({missing[0][1]}): the score of all rows pools the folds, and is "
         "the one to go by. Folds of kind 'stratified-group', or fewer of them, spread the classes."
     ]
-
-
-def _score_of_chance(scored_by: Metric, train: Store, answers: np.ndarray) -> float:
-    """Score answers by predictions between their truth and its mean, in another order. answers: (a,) int64."""
-    truth = np.asarray(train.y[answers])
-    shuffled = truth[np.random.default_rng(0).permutation(len(truth))]
-    if scored_by.needs == "probabilities":
-        shuffled = (shuffled + truth.mean(axis=0)) / 2
-    return scored_by(truth, shuffled, *train.beside(scored_by, answers))

@@ -49,7 +49,8 @@ def mask_static(batch: Batch, share: float, hidden: Tensor) -> Batch:
 def shuffle(batch: Batch, share: float, distance: int) -> Batch:
     """Shuffle the steps of some series, none further than `distance` from its place; padding stays behind.
 
-    Each step's place gets a uniform number from [0, distance + 1) added, and the steps are sorted by that.
+    Each step's place gets a uniform number from [0, distance + 1) added, and the steps are sorted by that. Targets,
+    weights and masks of steps go with them; those of whole series stay.
     """
     series, steps = batch.x.shape[:2]
     place = torch.arange(steps, device=batch.x.device, dtype=torch.float32)
@@ -59,13 +60,16 @@ def shuffle(batch: Batch, share: float, distance: int) -> Batch:
         key = torch.where(batch.mask, key, 2.0 * steps + distance + place)
     order = key.argsort(dim=1, stable=True)  # (B, T)
     wide = order.unsqueeze(-1)
+    shuffled = replace(batch, x=batch.x.gather(1, wide.expand_as(batch.x)))
+    if batch.weight.shape[1] != steps:  # (B, 1): an answer of a whole series has no step to go with
+        return shuffled
     return replace(
-        batch,
-        x=batch.x.gather(1, wide.expand_as(batch.x)),
+        shuffled,
         y=batch.y.gather(1, wide.expand_as(batch.y)),
         weight=batch.weight.gather(1, order),
         scored=batch.scored.gather(1, order),
         known=None if batch.known is None else batch.known.gather(1, wide.expand_as(batch.known)),
+        auxiliary=None if batch.auxiliary is None else batch.auxiliary.gather(1, wide.expand_as(batch.auxiliary)),
     )
 
 
@@ -94,5 +98,8 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
         share_of = weight.view(-1, *[1] * (value.dim() - 1))
         return share_of * value + (1 - share_of) * value[other]
 
+    if batch.auxiliary is not None:  # NaN, not known, stays where both are mixed, and only there
+        mixture = torch.where(mixed[:, None, None], mix(batch.auxiliary), batch.auxiliary)
+        batch = replace(batch, auxiliary=mixture)
     batch = replace(batch, x=mix(batch.x), static=mix(static), y=mix(batch.y))
     return replace(batch, mask=mask, weight=counts, scored=scored, known=known)

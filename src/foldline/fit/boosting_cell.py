@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 
 from foldline import models
 from foldline.core.chunks import chunks
-from foldline.data.metrics import FileMetric, Metric
+from foldline.data.metrics import FileMetric, Metric, NotScorable
 from foldline.data.store import Store
 from foldline.fit.boosting_checks import lightgbm_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import inner_split
+from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
 from foldline.models.systems.lightgbm import LightGBM, Watched
@@ -26,9 +28,16 @@ VERSION = 2  # part of every cell's key: raise it when a change here changes wha
 class BoostingCell:
     """Boosted trees on the rows of a fold. Of [train] they use `threads` and `watch`; they need no scaler."""
 
-    def __init__(self, name: str, params: dict[str, Any], train: TrainConfig, metric: Metric | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        params: dict[str, Any],
+        train: TrainConfig,
+        metric: Metric | None = None,
+        transform: TargetTransform = PLAIN,
+    ) -> None:
         """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
-        self.name, self.train, self.metric = name, train, metric
+        self.name, self.train, self.metric, self.transform = name, train, metric, transform
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
@@ -39,26 +48,39 @@ class BoostingCell:
         """
         rounds, threads = self.model.config.rounds, self.train.threads
         kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
-        x, y = labelled(kept[0])  # (m, I), (m, K)
+        learned = self.transform.view(data)
+        x, y = labelled(replace(self.transform.labelled(kept[0]), store=learned))  # (m, I), (m, K)
         weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            seen, truth = labelled(held[0])
+            answers = _counted(held[0])
             metric, score = _watching(self.metric, held[0], self.model.config.objective == "multiclass")
             stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
-            watched = Watched(x=seen, y=truth, stop=stop, score=score, higher_is_better=metric.higher_is_better)
+            watched = Watched(
+                x=inputs(learned, answers),
+                y=held[0].y[held[0].weight > 0],
+                stop=stop,
+                score=score,
+                higher_is_better=metric.higher_is_better,
+                in_own_units=lambda values, columns: self.transform.inverse(values, data, answers, columns),
+            )
         with lightgbm_errors(f"model {self.name}"):
             kind, report = data.task.kind, lambda done, of: emit("progress", done=done, of=of)
             self.model.fit(x, y, seed, threads, report, watched=watched, weight=weight, kind=kind)
         row = {"loss": float(np.abs(self.model.predict(x, threads) - y).mean())}
         if watched is not None:
-            row["watched"] = watched.score(watched.y, self.model.predict(watched.x, threads))
+            row["watched"] = watched.score(watched.y, self._predicted(data, watched.x, answers))
         emit("epoch", epoch=rounds, **row)
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every answer of some series: (a, K) float64; trees estimate no spread."""
-        return self.model.predict(inputs(data, data.answers(series)), self.train.threads), None
+        answers = data.answers(series)
+        return self._predicted(data, inputs(self.transform.view(data), answers), answers), None
+
+    def _predicted(self, data: Store, x: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Predict answers (a,) by their rows of features x (a, I), in the targets' own units."""
+        return self.transform.inverse(self.model.predict(x, self.train.threads), data, answers)
 
     def save(self, folder: Path) -> None:
         """Write booster-K.txt, one a target."""
@@ -77,13 +99,28 @@ def watched_share(train: TrainConfig) -> float:
 def _watching(metric: Metric, held: LabelledSeries, of_all: bool) -> tuple[Metric, Callable[..., float]]:
     """Return the metric that watched rows are scored by, and its score of (truth, prediction).
 
-    of_all: a booster predicts all columns at once. Else a metric file, which needs them all, gives way to a loss.
+    of_all: a booster predicts all columns at once. Else a metric gives way to a loss where it needs them all, as a
+    metric file does, or is not defined on the watched rows of one alone: a rare label may be there nowhere.
     """
-    answers = held.store.answers(held.series)[held.weight > 0]
-    if isinstance(metric, FileMetric) and held.y.shape[1] > 1 and not of_all:
-        metric = metric.nearest_loss(1)
+    answers = _counted(held)
     beside = held.store.beside(metric, answers)
+    if held.y.shape[1] > 1 and not of_all:
+        truth = held.y[held.weight > 0]
+        if isinstance(metric, FileMetric) or not all(_defined(metric, part, beside) for part in truth.T[:, :, None]):
+            metric = metric.nearest_loss(1)
+            beside = held.store.beside(metric, answers)
     return metric, lambda truth, prediction: metric(truth, prediction, *beside)
+
+
+def _defined(metric: Metric, truth: np.ndarray, beside: tuple[np.ndarray | None, np.ndarray | None]) -> bool:
+    """Return whether a metric has a score on the answers of one column, (a, 1); a mean of losses always has."""
+    if metric.is_mean_of_losses:
+        return True
+    try:
+        metric(truth, truth, *beside)
+    except NotScorable:
+        return False
+    return True
 
 
 def settings(train: TrainConfig) -> dict[str, Any]:
@@ -94,8 +131,12 @@ def settings(train: TrainConfig) -> dict[str, Any]:
 
 def labelled(part: LabelledSeries) -> tuple[np.ndarray, np.ndarray]:
     """Return the answers that count, as (m, I) inputs and (m, K) targets."""
-    counts = part.weight > 0
-    return inputs(part.store, part.store.answers(part.series)[counts]), part.y[counts]
+    return inputs(part.store, _counted(part)), part.y[part.weight > 0]
+
+
+def _counted(part: LabelledSeries) -> np.ndarray:
+    """Return the places of the answers that count, (m,) int64."""
+    return part.store.answers(part.series)[part.weight > 0]
 
 
 def inputs(store: Store, answers: np.ndarray) -> np.ndarray:

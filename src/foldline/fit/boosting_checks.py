@@ -15,9 +15,10 @@ from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.table import Table
 
-POSITIVE, COUNT, SHARE = "above 0", "not below 0, nor all 0", "from 0 to 1"
+POSITIVE, COUNT, SHARE, OTHER = "above 0", "not below 0, nor all 0", "from 0 to 1", "other than 0"
 NEEDED = {  # objective -> what targets must be; others: any
     "gamma": POSITIVE,
+    "rmspe": OTHER,
     "poisson": COUNT,
     "tweedie": COUNT,
     **dict.fromkeys(("binary", "multiclass", "cross_entropy"), SHARE),
@@ -75,6 +76,8 @@ def _fits(objective: str, values: np.ndarray) -> bool:
     needed = NEEDED.get(objective)
     if needed is None:
         return True
+    if needed == OTHER:
+        return bool(values.all())
     if needed == SHARE:
         return bool(values.min() >= 0 and values.max() <= 1)
     return bool(values.min() > 0 if needed == POSITIVE else values.min() >= 0 and values.any())

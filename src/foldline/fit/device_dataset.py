@@ -2,11 +2,9 @@
 
 Series that are padded to the same length (padded_lengths.py) lie side by side in a *block*: series of one length make
 one block without padding, and memory follows rows where lengths differ. A batch has a part in each block that holds
-some of its series. All sizes are known on the host.
-
-Letters as in models/contract.py: N series, T steps (cropped), F features (those of a known start, if any, behind all
-others), S static columns, K targets. At the level "series" there is one answer a series: y, weight, scored and known
-have one step then, T = 1.
+some of its series. All sizes are known on the host. Letters as in models/contract.py: N series, T steps (cropped), F
+features (those of a known start, if any, behind all others), S static columns, K targets. At the level "series" there
+is one answer a series: y, weight, scored and known have one step then, T = 1.
 """
 
 from __future__ import annotations
@@ -46,6 +44,7 @@ class Batch:
     scored: Tensor  # (B, T) bool, steps that the metric counts, whether or not they have a label here
     known: Tensor | None  # (B, T, K) bool, targets whose value is given; None where all are, and all steps are real
     has_unknown: bool  # whether a real step of its block has an unknown target; reading `known` waits for a GPU
+    auxiliary: Tensor | None = None  # (B, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
 
     def parts(self, size: int) -> list[Batch]:
         """Cut the batch into parts of at most `size` series; 0: one part."""
@@ -73,13 +72,15 @@ class Block:
     has_unknown: bool  # whether a real step's target is unknown
     hidden: Tensor  # (F,) float32, scaled value of each feature whose static columns are hidden; NaN: made from none
     codes: int  # L, number of codes of the static column with most of them
+    auxiliary: Tensor | None = None  # (N, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
 
     def batch(self, index: Tensor) -> Batch:
         """Return some series. index: (B,) int64 on the device."""
         mask = None if self.mask is None else self.mask[index]
         known = None if self.known is None else self.known[index]
         tensors = {name: getattr(self, name)[index] for name in ("x", "static", "y", "weight", "scored")}
-        return Batch(**tensors, mask=mask, known=known, has_unknown=self.has_unknown)
+        auxiliary = None if self.auxiliary is None else self.auxiliary[index]
+        return Batch(**tensors, mask=mask, known=known, has_unknown=self.has_unknown, auxiliary=auxiliary)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -247,20 +248,38 @@ def _placed(
         has_unknown=bool((mask[:, :answers].unsqueeze(-1) & ~known).any()),
         hidden=hidden,
         codes=1 + max(store.levels, default=0),
+        auxiliary=_auxiliary(labelled_sets, scaler, answers, device),
     )
+
+
+def _auxiliary(
+    labelled_sets: Sequence[LabelledSeries], scaler: Scaler, answers: int, device: torch.device
+) -> Tensor | None:
+    """Scale auxiliary targets into one tensor, (N, answers, columns); series of a table without them know none."""
+    if all(part.store.auxiliary_y is None for part in labelled_sets):
+        return None
+    center, scale = (np.concatenate([getattr(each, name) for each in scaler.auxiliary]) for name in ("center", "scale"))
+    parts = []
+    for part in labelled_sets:
+        shape = (len(part.series), answers, len(center))
+        values = np.full(shape, np.nan)
+        if part.store.auxiliary_y is not None:
+            places, counts = part.store.answers(part.series), part.store.answers_of_series[part.series]
+            values = pad((part.store.auxiliary_y[places] - center) / scale, counts, answers)
+            values[~pad(np.ones(len(places), dtype=bool), counts, answers)] = np.nan  # padding is not known
+        parts.append(_tensor(values, device))
+    return torch.cat(parts)
 
 
 def _fill(x: Tensor, part: LabelledSeries, center: Tensor, inverse: Tensor, fill: str) -> None:
     """Scale features into their place, x (n, T, F), some series at a time, so that no second copy of all is made.
 
-    Padding is 0 like the mean of a feature, whatever it is scaled by; so is a missing value, unless it is filled
-    before. fill: "zero" or "forward".
+    Padding is 0 like the mean of a feature; so is what is missing, unless filled before. fill: "zero" or "forward".
     """
     steps, features = x.shape[1], x.shape[2]
     for chunk in chunks(len(part.series), max(1, BYTES_PER_CHUNK // (4 * steps * features))):
         values = part.store.features_padded(part.series[chunk], steps)
-        if part.store.missing and fill == "forward":
-            values = forward_filled(values)
+        values = forward_filled(values) if part.store.missing and fill == "forward" else values
         x[chunk] = (torch.from_numpy(values).to(x.device) - center) * inverse
         if part.store.missing:
             x[chunk].nan_to_num_(nan=0.0)

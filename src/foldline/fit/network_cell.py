@@ -30,23 +30,37 @@ from foldline.fit.padded_lengths import chosen_lengths
 from foldline.fit.precision import autocast
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
+from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit, train
 from foldline.fit.training_state import State
 from foldline.fit.watched_score import watch
 from foldline.models.contract import Targets
+from foldline.models.heads import joint
+from foldline.models.heads.joint import JointHead
 from foldline.models.ops import covariates
 
 
 class NetworkCell:
-    """A network with its fold's scaler: fit, predict, save, load."""
+    """A network with its fold's scaler and transform of the targets: fit, predict, save, load."""
 
     def __init__(
-        self, name: str, params: dict[str, Any], train: TrainConfig, scaler: Scaler, metric: Metric | None = None
+        self,
+        name: str,
+        params: dict[str, Any],
+        train: TrainConfig,
+        scaler: Scaler,
+        metric: Metric | None = None,
+        transform: TargetTransform = PLAIN,
     ) -> None:
-        """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
+        """Make it, not fitted yet.
+
+        Args:
+            scaler: of features and of transformed targets.
+            metric: what [train.watch] scores by; only needed where it keeps series out of training.
+        """
         self.name, self.params, self.train, self.metric = name, params, train, metric
-        self.scaler = replace(scaler, fill=train.fill)
+        self.scaler, self.transform = replace(scaler, fill=train.fill), transform
         self.network: nn.Module | None = None
         self.lengths: tuple[int, ...] = ()  # that its series were padded to, ascending; longer ones are cropped
 
@@ -68,13 +82,13 @@ class NetworkCell:
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
         self.lengths = _lengths(labelled_sets, config.margin)
-        fold = place(kept, self.scaler, self.lengths, device)
+        fold = place([self.transform.labelled(part) for part in kept], self.scaler, self.lengths, device)
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            watched = watch(held[0], self.scaler, self.metric, self.lengths, device)
+            watched = watch(held[0], self.scaler, self.transform, self.metric, self.lengths, device)
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
-        network = self._build(labelled_sets[0].store)
+        network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
         if start is not None:
             network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
         state = State(network, config, device)
@@ -86,7 +100,7 @@ class NetworkCell:
             yield from with_settings(train(state, config, seed, fold, watched, emit, folder), config, device)
         except Diverged as error:
             raise UserError(error.message(self.name, kept)) from error
-        self.network = state.final
+        self.network = without_heads_beside(state.final)
 
     @torch.no_grad()
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -102,19 +116,24 @@ class NetworkCell:
         device = torch.device(self.train.device_used)
         use_settings(self.train, device)
         self.network.to(device).eval()
-        fold = place([unlabelled_series(data, series)], self.scaler, self._lengths_for(data), device)
-        answers = np.repeat(fold.block_of, data.answers_of_series[series])  # block of each
+        fold = place(
+            [self.transform.labelled(unlabelled_series(data, series))], self.scaler, self._lengths_for(data), device
+        )
+        blocks = np.repeat(fold.block_of, data.answers_of_series[series])  # of each answer
         found: np.ndarray | None = None
         for number, block in enumerate(fold.blocks):
             # 4 batches at once: without gradients a pass takes a fraction of the memory
             passes = out_of_memory.in_parts(partial(self._pass, block), len(block), 4 * self.train.batch, device)
             values = _answers(torch.cat(list(passes)), data.answers_of_series[series[block.places]])
-            found = np.empty((len(answers), values.shape[1])) if found is None else found
-            found[answers == number] = values
+            found = np.empty((len(blocks), values.shape[1])) if found is None else found
+            found[blocks == number] = values
         assert found is not None, "there are series"
-        scale, count = self.scaler.y_scale, data.targets
-        spread = found[:, count:] * scale if found.shape[1] > count else None
-        return found[:, :count] * scale + self.scaler.y_center, spread
+        scale, count, answers = self.scaler.y_scale, data.targets, data.answers(series)
+        value = found[:, :count] * scale + self.scaler.y_center
+        own = self.transform.inverse(value, data, answers)
+        if found.shape[1] == count:
+            return own, None
+        return own, self.transform.spread(value, found[:, count:] * scale, data, answers)
 
     def _lengths_for(self, data: Store) -> tuple[int, ...]:
         """Return the lengths of training, so that predictions do not depend on a file's other series.
@@ -146,11 +165,8 @@ class NetworkCell:
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
             self.lengths = tuple(map(int, stored.metadata()["steps"].split()))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
-        self.network = self._build(data)
+        self.network = network_of(self.name, without_beside(self.params), data, self.scaler)
         self.network.load_state_dict(tensors)
-
-    def _build(self, data: Store) -> nn.Module:
-        return network_of(self.name, self.params, data, self.scaler)
 
 
 def with_known_start(targets: Targets, store: Store) -> Targets:
@@ -183,6 +199,23 @@ def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, .
         network: nn.Module = part.make(part.config(**params), features, levels, targets)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
+    if without_beside(params) != params and not isinstance(network.head, JointHead):
+        raise UserError(
+            f"model {name}: its head has a form of its own, which takes no head beside it: leave out beside."
+        )
+    return network
+
+
+def without_beside(params: dict[str, Any]) -> dict[str, Any]:
+    """Return a network's table without heads on auxiliary targets: as it predicts."""
+    head = params.get("head")
+    return {**params, "head": joint.split_table(head)[0]} if isinstance(head, dict) else params
+
+
+def without_heads_beside(network: nn.Module) -> nn.Module:
+    """Drop, in place, a trained network's heads on auxiliary targets: nothing that predicts needs them."""
+    if isinstance(network.head, JointHead):
+        network.head = network.head.main
     return network
 
 

@@ -6,7 +6,7 @@ The rig of the simulator is calibrated without the held-out fold, so that no pre
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
 from foldline.data.table import Table
+from foldline.fit import target_transform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +57,14 @@ def pretraining_data(
         UserError: the source is not there, is not of the competition's shape, or holds series of the competition.
     """
     source = _simulated(config, competition, inside) if config.source == "simulate" else Path(config.source)
-    path, facts = readers.locate(source, "train"), competition.train.facts
-    table = loading.load_table(path, competition.data, labelled=True, levels=competition.levels, facts=facts)
+    data = replace(competition.data, auxiliary=())  # a pre-trained network has no heads on them
+    path, known = readers.locate(source, "train"), competition.train.facts
+    table = loading.load_table(path, data, labelled=True, levels=competition.levels, facts=known)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
-    return featurize.obtain(table, features, competition.levels, on_progress)
+    store = featurize.obtain(table, features, competition.levels, on_progress)
+    target_transform.check(competition.data.target_transform, store, table.path)
+    return store
 
 
 def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndarray) -> Path:

@@ -7,7 +7,7 @@ every worker fits a scaler at the same time. However many rows, series and featu
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,25 @@ ARRAYS = ("center", "scale", "y_center", "y_scale")
 
 
 @dataclass(frozen=True)
+class AuxiliaryScale:
+    """An auxiliary target and its scale: (y - center) / scale; of what is no number 0 and 1."""
+
+    name: str
+    kind: Kind
+    count: int  # of its columns
+    classes: int  # number of labels, if it has any
+    center: tuple[float, ...]
+    scale: tuple[float, ...]  # never 0
+
+    def targets(self, level: Level) -> Targets:
+        """The scaled columns, as a head sees them."""
+        classes = self.classes if self.kind == "ordinal" else 0
+        return Targets(
+            count=self.count, kind=self.kind, classes=classes, level=level, center=self.center, scale=self.scale
+        )
+
+
+@dataclass(frozen=True)
 class Scaler:
     """x -> (x - center) / scale, for F features and K targets (float64)."""
 
@@ -39,6 +58,7 @@ class Scaler:
     kind: Kind = "regression"  # of the targets; those of other kinds are not scaled
     classes: int = 0  # of the targets' labels
     level: Level = "step"
+    auxiliary: tuple[AuxiliaryScale, ...] = ()  # targets that a network may learn beside these
     fill: Literal["zero", "forward"] = "zero"  # what stands for a missing feature (train.fill); not stored
 
     @property
@@ -55,6 +75,7 @@ class Scaler:
             classes=self.classes if self.kind == "ordinal" else 0,
             level=self.level,
             grids=tuple(scaled),
+            auxiliary=tuple((each.name, each.targets(self.level)) for each in self.auxiliary),
             center=centers,
             scale=scales,
         )
@@ -63,7 +84,8 @@ class Scaler:
         """Return the content of scaler.json."""
         grids = [None if grid is None else asdict(grid) for grid in self.grids]
         task = {"kind": self.kind, "classes": self.classes, "level": self.level}
-        return {name: getattr(self, name).tolist() for name in ARRAYS} | {"grids": grids, **task}
+        auxiliary = {"auxiliary": [asdict(each) for each in self.auxiliary]} if self.auxiliary else {}
+        return {name: getattr(self, name).tolist() for name in ARRAYS} | {"grids": grids, **task, **auxiliary}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> Scaler:
@@ -71,7 +93,11 @@ class Scaler:
         grids = tuple(None if grid is None else Grid(**grid) for grid in value["grids"])
         fields: dict[str, Any] = {name: np.asarray(value[name], dtype=np.float64) for name in ARRAYS}
         fields |= {name: value[name] for name in ("kind", "classes", "level") if name in value}  # older ones have none
-        return Scaler(**fields, grids=grids)
+        auxiliary = tuple(
+            AuxiliaryScale(**each | {name: tuple(each[name]) for name in ("center", "scale")})
+            for each in value.get("auxiliary", ())
+        )
+        return Scaler(**fields, grids=grids, auxiliary=auxiliary)
 
 
 def fit(kind: str, data: Store, series: np.ndarray, seed: int) -> Scaler:
@@ -100,12 +126,14 @@ def fit(kind: str, data: Store, series: np.ndarray, seed: int) -> Scaler:
     center, scale = _statistics(kind, x)
     del x
     if data.task.kind != "regression":
-        return unscaled_targets(center, scale, data)
-    targets = np.asarray(data.y[_sampled_answers(data, series, max(1, SAMPLE_TARGETS // data.targets), rng)])
+        return replace(unscaled_targets(center, scale, data), auxiliary=_auxiliary_scales(data, series))
+    targets = np.asarray(data.y[sampled_answers(data, series, max(1, SAMPLE_TARGETS // data.targets), rng)])
     y_center = np.median(targets, axis=0)
     y_scale = np.abs(targets - y_center).mean(axis=0)
     y_scale, grids = np.where(y_scale > 0, y_scale, 1.0), tuple(detect_grids(targets))
-    return Scaler(center, scale, y_center, y_scale, grids, level=data.task.level)
+    return Scaler(
+        center, scale, y_center, y_scale, grids, level=data.task.level, auxiliary=_auxiliary_scales(data, series)
+    )
 
 
 def unscaled_targets(
@@ -114,10 +142,32 @@ def unscaled_targets(
     """Make a scaler that leaves targets as they are. center, scale: (F,) of the features; grids: (K,), None: none."""
     task, count = data.task, data.targets
     grids = (None,) * count if grids is None else grids
-    return Scaler(center, scale, np.zeros(count), np.ones(count), grids, task.kind, task.classes, task.level)
+    auxiliary = _auxiliary_scales(data, np.arange(0))
+    return Scaler(center, scale, np.zeros(count), np.ones(count), grids, task.kind, task.classes, task.level, auxiliary)
 
 
-def _sampled_answers(data: Store, series: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+def _auxiliary_scales(data: Store, series: np.ndarray) -> tuple[AuxiliaryScale, ...]:
+    """Fit the scales of auxiliary numbers, like those of targets, on the known values of some series' answers."""
+    made, answers = [], data.answers(series)
+    for each in data.auxiliary:
+        scales = [(0.0, 1.0)] * each.count
+        if each.kind == "regression":
+            scales = [_scale_of(column) for column in data.auxiliary_columns[each.name][answers].T]
+        center, scale = zip(*scales, strict=True)
+        made.append(AuxiliaryScale(each.name, each.kind, each.count, each.classes, center, scale))
+    return tuple(made)
+
+
+def _scale_of(values: np.ndarray) -> tuple[float, float]:
+    """Return median and mean absolute deviation of the known ones of some values (m,), NaN where not known."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 0.0, 1.0
+    center = float(np.median(known))
+    return center, float(np.abs(known - center).mean()) or 1.0
+
+
+def sampled_answers(data: Store, series: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     """Draw at most `most` scored answers of some series, in their order: (a,) int64; all where there are no more."""
     if not data.on_series:
         return _sampled_rows(data, series, data.scored, most, rng)

@@ -12,6 +12,7 @@ from foldline.core.errors import UserError, shortened
 from foldline.data.store import Store
 from foldline.fit import missing_steps, network_size
 from foldline.fit.process_state import use_threads
+from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
 from foldline.models.systems.rocket import Read, Rocket
@@ -22,8 +23,10 @@ VERSION = 1  # part of every cell's key: raise it when a change here changes wha
 class SeriesCell:
     """A linear model on features of whole series. Of [train] it uses `threads`; it scales its channels itself."""
 
-    def __init__(self, name: str, params: dict[str, Any], train: TrainConfig) -> None:
-        self.name, self.train = name, train
+    def __init__(
+        self, name: str, params: dict[str, Any], train: TrainConfig, transform: TargetTransform = PLAIN
+    ) -> None:
+        self.name, self.train, self.transform = name, train, transform
         self.model: Rocket = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
@@ -31,7 +34,7 @@ class SeriesCell:
         assert data.on_series, "whole series have one answer each"
         use_threads(self.train)
         kept = series[data.scored[series]]
-        y = np.asarray(data.y[kept])
+        y = self.transform.forward(np.asarray(data.y[kept]), data, kept)
         predicted = self.model.fit(
             self._reader(data, kept),
             data.lengths[kept],
@@ -48,7 +51,8 @@ class SeriesCell:
         use_threads(self.train)
         if not len(series):
             return np.zeros((0, data.targets)), None
-        return self.model.predict(self._reader(data, series), len(series), self.train.threads), None
+        found = self.model.predict(self._reader(data, series), len(series), self.train.threads)
+        return self.transform.inverse(found, data, series), None
 
     def _reader(self, data: Store, series: np.ndarray) -> Read:
         """Return what reads some of the series: each the chosen channels' own steps, (C, T) float32.

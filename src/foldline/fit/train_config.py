@@ -115,7 +115,7 @@ class TrainConfig:
     average: int = 0  # last epochs, also before an early end, whose weights are averaged for prediction; 0: none
     margin: int = -1  # steps kept behind the last scored one, the rest is cropped; -1: nothing is cropped
     # What networks see where an input is missing: "zero", its mean or median (0 once scaled), or "forward", the value
-    # before it in its series, if there is one. A channel missing(x) says where, for inputs that lack values in training.
+    # before it in its series, if there is one. A channel missing(x) says where: of inputs with gaps in training.
     fill: Literal["zero", "forward"] = "zero"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)

@@ -19,6 +19,7 @@ from foldline.fit.device_dataset import Batch
 from foldline.fit.precision import autocast
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
+from foldline.models.heads.joint import JointHead
 
 LEAST_WEIGHT = 1e-6  # stands for the weight of a batch without scored steps, whose loss is 0: 0 / 0 would be NaN
 
@@ -88,7 +89,7 @@ def backward(state: State, config: TrainConfig, batch: Sequence[Batch]) -> Tenso
         head: Any = state.network.head
         # head and loss in fp32: a mean over many steps loses digits in half precision
         raw = head(hidden.float(), part.mask)
-        loss = head.loss_sum(raw, part.y, part.weight, _labels(part)) * share
+        loss = head.loss_sum(raw, _truth(head, part), part.weight, _labels(part)) * share
         state.loss_scale.scale(loss).backward()
         total += loss.detach()
     return total
@@ -97,6 +98,14 @@ def backward(state: State, config: TrainConfig, batch: Sequence[Batch]) -> Tenso
 def weight_of(batch: Sequence[Batch]) -> Tensor:
     """Sum up how much the steps of a batch's parts count, ()."""
     return torch.stack([part.weight.sum() for part in batch]).sum()
+
+
+def _truth(head: nn.Module, batch: Batch) -> Tensor:
+    """Return what a head learns, (B, T, K): behind the target, of a joint head, the auxiliary ones."""
+    if not isinstance(head, JointHead):
+        return batch.y
+    assert batch.auxiliary is not None, "a joint head has auxiliary targets"
+    return torch.cat([batch.y, batch.auxiliary], dim=-1)
 
 
 def _labels(batch: Batch) -> Tensor | None:

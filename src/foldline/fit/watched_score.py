@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +17,7 @@ from foldline.fit.device_dataset import Block, DeviceDataset, place
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.scaler import Scaler
+from foldline.fit.target_transform import TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
 from foldline.fit.training_step import predict_batch
@@ -28,19 +30,28 @@ class WatchedSeries:
     dataset: DeviceDataset
     truth: np.ndarray  # (V, K) float64, in the targets' own units
     block_of: np.ndarray  # (V,) which block of the dataset a row lies in
-    scaler: Scaler
+    in_own_units: Callable[[np.ndarray], np.ndarray]  # of scaled predictions, (V, K)
     metric: Metric
     beside: tuple[np.ndarray | None, np.ndarray | None] = (None, None)  # (V,) weights, and groups or numbers
 
 
 def watch(
-    part: LabelledSeries, scaler: Scaler, metric: Metric, lengths: tuple[int, ...], device: torch.device
+    part: LabelledSeries,
+    scaler: Scaler,
+    transform: TargetTransform,
+    metric: Metric,
+    lengths: tuple[int, ...],
+    device: torch.device,
 ) -> WatchedSeries:
     """Bring series to the device, to be scored after each epoch. lengths: that they are padded to."""
-    dataset, scored = place([part], scaler, lengths, device), part.weight > 0
-    beside = part.store.beside(metric, part.store.answers(part.series)[scored])
+    dataset, scored = place([transform.labelled(part)], scaler, lengths, device), part.weight > 0
+    answers = part.store.answers(part.series)[scored]
+
+    def in_own_units(scaled: np.ndarray) -> np.ndarray:
+        return transform.inverse(scaled * scaler.y_scale + scaler.y_center, part.store, answers)
+
     block_of = np.repeat(dataset.block_of, part.store.answers_of_series[part.series])[scored]
-    return WatchedSeries(dataset, part.y[scored], block_of, scaler, metric, beside)
+    return WatchedSeries(dataset, part.y[scored], block_of, in_own_units, metric, part.store.beside(metric, answers))
 
 
 def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> float:
@@ -60,7 +71,7 @@ def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> 
         # 4 batches at once: without gradients a pass takes a fraction of the memory
         parts = out_of_memory.in_parts(partial(scored_rows, block), len(block), 4 * config.batch, dataset.device)
         scaled[watched.block_of == number] = torch.cat(list(parts)).numpy()
-    score = watched.metric(watched.truth, scaled * watched.scaler.y_scale + watched.scaler.y_center, *watched.beside)
+    score = watched.metric(watched.truth, watched.in_own_units(scaled), *watched.beside)
     if not math.isfinite(score):
         raise Diverged("watched score", state.counters.epoch)
     return score

@@ -1,16 +1,18 @@
 """The board: recorded experiments ranked by out-of-fold score, with their cost, leaderboard scores and configs.
 
 Only experiments that are scored in the same way on the same training data can be compared: each such group is a table.
-Intervals are those of each score by itself, over series; to compare two configs, `ablate` pairs them instead.
+Intervals are those of each score by itself, over series or their groups; to compare two configs, `ablate` pairs them.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from foldline.data.metrics.options import DEFAULTS
+from foldline.data.roles import SimulateConfig
 from foldline.experiment.runs_index import ExperimentRecord
 
 IGNORED = ("data.source", "track", "executor", "folds.file")  # keys that change no score
@@ -24,8 +26,10 @@ class Line:
     latest: bool
     current: bool  # whether infer, report and bundle of this version of foldline take it
     score: float  # out-of-fold, of what was submitted
-    low: float  # 95 % interval over series; NaN where none was recorded
+    models_alone: float | None  # before exact rows took the place of predictions; None where none did
+    low: float  # 95 % interval over `drawn`; NaN where none was recorded
     high: float
+    drawn: str  # series, or what they are grouped by
     blend: str
     cells: int
     minutes: float  # training time of all cells, added up; NaN where one is gone
@@ -34,6 +38,7 @@ class Line:
     baseline: str  # the best trivial one and its score; empty: none was recorded
     lost: tuple[str, ...]  # models and steps that lose to it
     submitted_lost: bool  # what is submitted loses to it
+    refused: bool  # the gate refused its submission
     differs: tuple[str, ...]  # key=value that the best of the group does not have; `without key=value` that only it has
 
 
@@ -41,6 +46,7 @@ class Line:
 class Group:
     """Experiments that can be compared, best first."""
 
+    title: str  # what the data are: source or simulation; with the fingerprint where two groups would be called alike
     metric: str
     source: str  # of the best one
     data: str  # fingerprint of the training data; empty where its cells are gone
@@ -53,22 +59,44 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
     for record in records:
         data = record.config["data"]
         scoring = (str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
-        comparable.setdefault((*_measure(data), *scoring), []).append(record)
-    return sorted((_group(found) for found in comparable.values()), key=lambda group: -len(group.lines))
+        comparable.setdefault((*_measure(data), *_file(record), *scoring), []).append(record)
+    found = sorted(map(_group, comparable.values()), key=lambda group: -len(group.lines))
+    alike = Counter(group.title for group in found)
+    return [
+        replace(group, title=f"{group.title} (training data {group.data or 'unknown'})")
+        if alike[group.title] > 1
+        else group
+        for group in found
+    ]
 
 
 def _measure(data: dict[str, Any]) -> tuple[object, ...]:
-    """Return what a score measures: the metric with the options that are not the default, level and kind."""
+    """Return what a score measures: the metric with the options that are not the default, weights, level and kind."""
     given = data.get("metric_options", {})
     options = tuple(sorted((name, value) for name, value in given.items() if value != getattr(DEFAULTS, name, None)))
-    return data["metric"], options, data.get("level", "step"), data.get("kind", "regression")
+    group = data.get("group", "") if "groups" in dict(options) else ""
+    names = (data["metric"], data.get("weight", ""), group, data.get("level", "step"), data.get("kind", "regression"))
+    return options, *names
+
+
+def _file(record: ExperimentRecord) -> tuple[object, ...]:
+    """Return what a metric file's score hangs on besides; empty for named metrics: their options say all."""
+    file = record.value.get("metric_file", {})
+    return tuple(str(each) for each in (file.get("file", ""), file.get("arguments"))) if file else ()
 
 
 def _group(records: list[ExperimentRecord]) -> Group:
     ranked = sorted(records, key=lambda record: record.cost)
     data, best = ranked[0].config["data"], flat(ranked[0].config)
     lines = [_line(record, best) for record in ranked]
-    return Group(data["metric"], data.get("source", "simulate"), ranked[0].data, lines)
+    source = data.get("source", "simulate")
+    return Group(_title(source, data.get("simulate", {})), data["metric"], source, ranked[0].data, lines)
+
+
+def _title(source: str, simulate: dict[str, Any]) -> str:
+    """Say what data are. simulate: the recorded [data.simulate], which a later version may have given more keys."""
+    known = {field.name: simulate[field.name] for field in fields(SimulateConfig) if field.name in simulate}
+    return SimulateConfig(**known).title if source == "simulate" else source
 
 
 def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
@@ -79,8 +107,10 @@ def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
         latest=record.latest,
         current=record.current,
         score=record.scores[-1],
+        models_alone=record.models_alone,
         low=low,
         high=high,
+        drawn=record.drawn,
         blend=record.blend,
         cells=len(record.keys),
         minutes=record.minutes,
@@ -89,6 +119,7 @@ def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
         baseline=record.baseline,
         lost=record.lost,
         submitted_lost=record.value["scores"][-1][0] in record.lost,
+        refused=record.refused,
         differs=differences(best, flat(record.config)),
     )
 

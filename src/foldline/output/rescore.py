@@ -1,13 +1,12 @@
 """Score a submission against the truth: for re-splits of finished competitions, whose test labels are known.
 
-The truth is a table with the row ids, the targets, the columns of data.scored, and key and order for data.observed.
-Where it has a column `Usage` (Public, Private, Ignored), as Kaggle's solution files have, each part gets its own score,
-as on the leaderboard, and ignored rows count nowhere.
+Scores are those of training's table (data/true_answers.py): by the same metric, weights, groups and columns of a metric
+file's solution. Where the truth (truth_file.py) has a column `Usage` (Public, Private, Ignored), as Kaggle's solution
+files have, each part gets its own score, as on the leaderboard, and ignored rows count nowhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +14,15 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import identity, readers, scored_rows, static_levels
-from foldline.data.metrics import metric, score_interval
+from foldline.data import loading, readers, submission_ids
+from foldline.data.metrics import FileMetric, Metric, chosen_file
 from foldline.data.roles import DataConfig
-
-USAGE = "Usage"  # column of a solution file: the leaderboard that a row counts for
+from foldline.data.submission_layout import Addresses, Layout
+from foldline.data.table import Table
+from foldline.data.task import Task
+from foldline.data.true_answers import TrueAnswers
+from foldline.output import truth_file
+from foldline.output.truth_file import USAGE
 
 
 @dataclass(frozen=True)
@@ -28,112 +31,89 @@ class Scored:
 
     part: str  # all, or a value of Usage
     rows: int
-    score: float
-    low: float  # 95 % interval over series; NaN where the truth has no series column, or one series only
+    score: float  # NaN where the metric is not defined on a part
+    low: float  # 95 % interval; NaN where the truth does not say what is drawn, or has one of these only
     high: float
-    by_target: tuple[float, ...]  # (K,)
+    by_target: tuple[float, ...]  # (K,), of several columns of numbers or labels; empty: they have no scores
 
 
-def score(data: DataConfig, submission: Path, truth: Path) -> list[Scored]:
+@dataclass(frozen=True)
+class Rescored:
+    """The scores of a submission."""
+
+    metric: Metric
+    parts: list[Scored]  # all rows first
+
+
+def score(data: DataConfig, submission: Path, truth: Path) -> Rescored:
     """Score a submission: over all rows that count, then over each part.
 
     Raises:
         UserError: a file can't be read, a row of the truth is not in the submission, or the truth lacks a column or a
             value.
     """
-    known = _truth(data, truth)
-    predicted = readers.read(submission, {data.id: None, **dict.fromkeys(data.target, pl.Float64())})
-    predicted = _identified(data, submission, predicted)
-    renamed = {name: f"predicted {name}" for name in data.target}
-    rows = known.join(predicted.rename(renamed), on=data.id, how="left", maintain_order="left")
-    missing = rows.filter(_not_finite(renamed.values()))
-    if missing.height:
+    data = truth_file.with_its_ids(data, truth)
+    task = Task(data, loading.classes(data))
+    known = truth_file.read(data, task.metric, truth)
+    values = _predictions(task, known, submission, truth)
+    answers = _true_answers(task, known, truth)
+    found = [_scored("all", answers, values)]
+    if USAGE in known.columns:
+        for name in known[USAGE].drop_nulls().unique().sort().to_list():
+            part = (known[USAGE] == name).fill_null(False).to_numpy()
+            found.append(_scored(str(name), answers.where(part), values[part]))
+    return Rescored(answers.metric, found)
+
+
+def _predictions(task: Task, known: pl.DataFrame, path: Path, truth: Path) -> np.ndarray:
+    """Read what a submission predicts for the rows of the truth: (A, K), in the form of `Task.encode`."""
+    data, there = task.data, readers.columns(path)
+    rows = Table(truth, data, known, np.ones(known.height, dtype=np.int64), classes=task.classes)
+    rows = submission_ids.with_id_file(rows, loading.source_folder(data))
+    addresses = Addresses.of(rows, there, path)
+    columns = [name for name in addresses.known_columns if name in there or not data.column_template]
+    kind = None if addresses.labels else pl.Float64()
+    frame = truth_file.identified(data, path, readers.read(path, {data.id: None, **dict.fromkeys(columns, kind)}))
+    if addresses.labels:
+        frame = frame.with_columns(pl.Series(name, task.codes_of(frame[name], path)[:, 0]) for name in columns)
+    found = Layout.of(rows, frame, path).parsed(frame)
+    missing = ~np.isfinite(found).all(axis=1)
+    if missing.any():
         raise UserError(
-            f"{submission} must predict every row of {truth}, but {missing.height} are missing or empty "
-            f"(first {data.id}: {missing[data.id][0]})."
+            f"{path} must predict every row of {truth}, but {int(missing.sum())} are missing or empty "
+            f"(first {data.id}: {addresses.ids[0][int(np.flatnonzero(missing)[0])]})."
         )
-    found = [_scored(data, "all", rows)]
-    if USAGE in rows.columns:
-        parts = rows.drop_nulls(USAGE).partition_by(USAGE, as_dict=True)
-        found += [_scored(data, str(name[0]), part) for name, part in sorted(parts.items())]
-    return found
+    one_hot = addresses.labels and data.kind == "multiclass"
+    return (found == np.arange(len(task.classes))).astype(np.float64) if one_hot else found
 
 
-def _truth(data: DataConfig, path: Path) -> pl.DataFrame:
-    """Read the rows that count: id (text), targets, and key and Usage where they are there."""
-    there = readers.columns(path)
-    needed = _needed_columns(data, path, there)
-    numbers = {name: pl.Float64() for name in needed if name in (*data.inputs, data.order)}
-    names: readers.Wanted = {name: pl.String() for name in needed if name in data.static}
-    names |= {name: None for name in (data.key, *needed) if name in there and name not in (*numbers, *names)}
-    usage = {USAGE: pl.String()} if USAGE in there else {}
-    wanted: readers.Wanted = {data.id: None, **names, **numbers, **usage, **dict.fromkeys(data.target, pl.Float64())}
-    frame = _identified(data, path, readers.read(path, wanted))
-    frame = frame.with_columns(
-        static_levels.typed(frame[name], None, path) for name in data.static if name in frame.columns
+def _true_answers(task: Task, known: pl.DataFrame, path: Path) -> TrueAnswers:
+    """Take the truth of all rows, with what the metric needs to know of them."""
+    data, file = task.data, task.data.metric_choice(len(task.classes), task.classes).file
+    metric = task.metric
+    if file is not None:
+        metric = chosen_file.metric_of(file, data.kind, len(task.classes), known.select(data.metric_columns))
+    groups = _numbers(known, data.group) if metric.options.groups != "pooled" else None
+    return TrueAnswers(
+        metric=metric,
+        y=task.encode(known, path),
+        series=_numbers(known, data.key),
+        subject=_numbers(known, data.group) if data.group else None,
+        kind=data.kind,
+        weight=known[data.weight].to_numpy() if data.weight and metric.weighted else None,
+        groups=np.arange(known.height) if isinstance(metric, FileMetric) else groups,
     )
-    if data.observed:
-        frame = frame.filter(pl.col(data.order).rank("ordinal").over(data.key) > data.observed)
-    if data.scored:
-        frame = frame.filter(pl.Series(scored_rows.fulfilled(data, frame, path)))
-    if usage:
-        frame = frame.filter(pl.col(USAGE).ne_missing("Ignored"))
-    return _checked(data, path, frame)
 
 
-def _needed_columns(data: DataConfig, path: Path, there: list[str]) -> list[str]:
-    """List the columns that decide which rows count.
-
-    Raises:
-        UserError: the truth lacks one.
-    """
-    by_step = [data.key, data.order] if data.observed else []
-    condition = scored_rows.names(data)
-    for names, option, otherwise in (
-        (condition, f"data.scored = {data.scored!r}", "`data.scored=` where all of its rows count"),
-        (by_step, f"data.observed = {data.observed}", "`data.observed=0` where no known start is among its rows"),
-    ):
-        lacking = sorted({*names} - {*there})
-        if lacking:
-            raise UserError(
-                f"{path} lacks {', '.join(lacking)}, which {option} needs. Give a truth with it, or {otherwise}."
-            )
-    return [*by_step, *condition]
+def _numbers(known: pl.DataFrame, name: str) -> np.ndarray:
+    """Number what a column names, (A,) int64; without the column all rows are one."""
+    if name not in known.columns:
+        return np.zeros(known.height, dtype=np.int64)
+    return known[name].rank("dense").to_numpy().astype(np.int64) - 1
 
 
-def _identified(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:
-    """Cast the ids to text, and check that each occurs once."""
-    frame = frame.with_columns(identity.texts(frame[data.id]))
-    if frame[data.id].is_duplicated().any():
-        raise UserError(f"{path}: {data.id} must be unique, but some rows repeat one.")
-    return frame
-
-
-def _checked(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:
-    """Check that there are rows that count, and that their targets are finite."""
-    if frame.height == 0:
-        condition = f"data.scored = {data.scored!r}, data.observed = {data.observed}"
-        raise UserError(f"{path}: no row counts by {condition}, so there is nothing to score.")
-    unknown = frame.filter(_not_finite(data.target))
-    if unknown.height:
-        raise UserError(
-            f"{path}: the truth must be a finite number in every row that counts, but is not in {unknown.height} "
-            f"(first {data.id}: {unknown[data.id][0]}). Fill them, or leave these rows out."
-        )
-    return frame
-
-
-def _not_finite(names: Iterable[str]) -> pl.Expr:
-    return pl.any_horizontal(~pl.col(name).is_finite().fill_null(False) for name in names)
-
-
-def _scored(data: DataConfig, part: str, rows: pl.DataFrame) -> Scored:
-    chosen = metric(data.metric)
-    truth = rows.select(data.target).to_numpy()
-    predicted = rows.select(f"predicted {name}" for name in data.target).to_numpy()
-    low = high = float("nan")
-    if data.key in rows.columns:
-        series = rows[data.key].rank("dense").to_numpy().astype(np.int64) - 1
-        low, high, *_ = score_interval(chosen, truth, predicted, series)
-    each = tuple(chosen(truth[:, [target]], predicted[:, [target]]) for target in range(truth.shape[1]))
-    return Scored(part, rows.height, chosen(truth, predicted), low, high, each)
+def _scored(part: str, answers: TrueAnswers, values: np.ndarray) -> Scored:
+    """Score a part. values: (A, K)."""
+    score = answers.score(values) if part == "all" else answers.score_or_nan(values)
+    interval = answers.interval(values)
+    return Scored(part, len(values), score, interval.low, interval.high, tuple(answers.by_target(values)))

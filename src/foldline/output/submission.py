@@ -10,8 +10,6 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import Finding, shortened
-from foldline.data import identity
-from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.target_range import TargetRange, is_coarse
@@ -20,22 +18,20 @@ from foldline.run.ledger import Origin, add_entry, ledger_path
 
 SUM_SLACK = 1e-6  # from 1, of probabilities as they are printed
 RANGE_SLACK = 0.5  # of the training range: predictions may leave it by that much; beyond, something is wrong
+REFUSED = ".refused"  # ending of the file beside a refused one that says why
+LET_PASS = "post.check_range = false lets it pass"
 
 
 def build(test: Table, predictions: np.ndarray, sample: pl.DataFrame | None) -> pl.DataFrame:
-    """Lay predictions out as a submission: columns and row order of the sample, or of the test file without a sample.
+    """Lay predictions out as a submission: rows and columns of the sample, or in the test file's order without one.
 
-    predictions: (A, K), in the order of the table's answers.
+    predictions: (A, K), in the order of the table's answers. Shares are divided by their sum: those of networks are
+    sums of float32, and a clipped or foreign one need not be 1 at all.
     """
-    task, ids = test.task, test.answers[test.data.id]
-    layout = Layout.of(task, None if sample is None else sample.columns)
-    values = [task.labels(predictions)] if layout.labels else list(predictions.T)
-    table = pl.DataFrame({test.data.id: ids} | dict(zip(layout.columns, values, strict=True)))
-    if sample is None:
-        moved = None if task.on_series else test.file_rows
-        return table if moved is None else table[np.argsort(moved)]
-    rows = table[identity.places(sample[test.data.id], ids)].with_columns(sample[test.data.id])  # as it prints them
-    return rows.select(rows[name] for name in sample.columns)
+    if test.data.kind in SHARES:
+        sums = predictions.sum(axis=1, keepdims=True)
+        predictions = np.divide(predictions, sums, out=predictions.copy(), where=sums > 0)
+    return Layout.of(test, sample).laid_out(predictions)
 
 
 def check(
@@ -46,46 +42,53 @@ def check(
     Args:
         test: the table that it predicts.
         expected: (K,) range and digits of each target in training.
-        check_range: whether numbers must lie near the training range (post.check_range).
+        check_range: whether numbers must look like those of training (post.check_range).
 
     Raises:
         Finding: naming each rule that is broken.
     """
-    layout = Layout.of(test.task, None if sample is None else sample.columns)
-    problems = _layout_problems(test.data, layout, path, sample)
+    layout = Layout.of(test, sample)
+    problems = _layout_problems(layout, path, sample)
     if not problems:
-        table = _written(test.data, path.read_bytes())
-        if layout.labels:
-            problems = _label_problems(test.task, table[layout.columns[0]], sample)
-        elif test.task.is_numeric:
-            asked = _asked(test, table)
-            pairs = zip(layout.columns, expected, strict=True)
-            problems = [
-                text for name, near in pairs for text in _number_problems(table, name, sample, near, asked, check_range)
-            ]
-        else:
-            problems = _probability_problems(test.task, table.select(layout.columns), sample)
+        written = _written(layout, path.read_bytes())
+        problems = _value_problems(layout, written, sample, expected, check_range)
     if problems:
         listed = "\n".join(f"  - {text}" for text in problems)
         raise Finding(f"{path} is refused by the submission gate:\n{listed}")
 
 
-def _asked(test: Table, table: pl.DataFrame) -> np.ndarray:
-    """Return which rows of a submission the metric counts, (rows,) bool."""
-    places = identity.places(table[test.data.id], test.answers[test.data.id])
-    return np.asarray(test.scored[places.to_numpy()])
+def _value_problems(
+    layout: Layout, written: pl.DataFrame, sample: pl.DataFrame | None, expected: list[TargetRange], check_range: bool
+) -> list[str]:
+    """Check labels or numbers, as the task has them."""
+    names, test = layout.addresses.names, layout.addresses.table
+    if layout.addresses.labels:
+        return [text for name in layout.columns for text in _label_problems(test.task, written[name], sample)]
+    values, copied = layout.parsed(written)[layout.answered], None
+    if sample is not None:
+        copied = layout.parsed(sample)[layout.answered]
+    if not test.task.is_numeric:
+        return _probability_problems(test.task, layout, values, copied, check_range)
+    counted = test.scored[layout.answered]
+    return [
+        text
+        for number, (name, near) in enumerate(zip(names, expected, strict=True))
+        for text in _number_problems(
+            name, values[:, number], None if copied is None else copied[:, number], near, counted, check_range
+        )
+    ]
 
 
-def _layout_problems(data: DataConfig, layout: Layout, path: Path, sample: pl.DataFrame | None) -> list[str]:
-    raw = path.read_bytes()
+def _layout_problems(layout: Layout, path: Path, sample: pl.DataFrame | None) -> list[str]:
+    raw, data = path.read_bytes(), layout.addresses.table.data
     if raw.startswith(b"\xef\xbb\xbf"):
         return ["it starts with a byte order mark; write plain UTF-8"]
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
         return [f"it is not UTF-8 ({error.reason} at byte {error.start})"]
-    table = _written(data, raw)
-    wanted = sample.columns if sample is not None else [data.id, *layout.columns]
+    table = _written(layout, raw)
+    wanted = list(layout.order)
     if table.columns != wanted:
         return [f"its columns must be {','.join(wanted)}, but are {','.join(table.columns)}"]
     problems = []
@@ -95,7 +98,7 @@ def _layout_problems(data: DataConfig, layout: Layout, path: Path, sample: pl.Da
         problems.append(
             f"its {data.id}s must be the sample's {sample.height}, in the sample's order, but are {table.height} others"
         )
-    for name in () if layout.labels else layout.columns:
+    for name in () if layout.addresses.labels else layout.columns:
         if not table[name].dtype.is_numeric():
             problems.append(f"{name} must be numeric, but is {table[name].dtype}")
         elif table[name].null_count() or not table[name].cast(pl.Float64).is_finite().all():
@@ -103,64 +106,78 @@ def _layout_problems(data: DataConfig, layout: Layout, path: Path, sample: pl.Da
     return problems
 
 
-def _written(data: DataConfig, raw: bytes) -> pl.DataFrame:
-    """Parse a submission; ids are texts, so that 0007 is not 7."""
-    return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides={data.id: pl.String})
+def _written(layout: Layout, raw: bytes) -> pl.DataFrame:
+    """Parse a submission; ids and labels are texts, so that 0007 is not 7, and False stays as it is printed."""
+    addresses = layout.addresses
+    texts = [addresses.table.data.id, *(layout.columns if addresses.labels else ())]
+    return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides=dict.fromkeys(texts, pl.String()))
 
 
 def _label_problems(task: Task, written: pl.Series, sample: pl.DataFrame | None) -> list[str]:
+    """written: (rows,) text. A sample of one label is filled in alike everywhere: a rare class may be predicted so."""
     known = {str(label) for label in task.classes}
-    odd = [label for label in written.cast(pl.String).unique(maintain_order=True).to_list() if label not in known]
+    odd = [label for label in written.unique(maintain_order=True).to_list() if label not in known]
     problems = [f"{written.name} must hold labels of the training table, but holds {odd[0]!r}"] if odd else []
-    if sample is not None and written.cast(pl.String).equals(sample[written.name].cast(pl.String)):
+    filled_in = None if sample is None else sample[written.name].cast(pl.String)
+    if filled_in is not None and filled_in.n_unique() > 1 and written.equals(filled_in):
         problems.append(f"{written.name} must not equal the sample submission")
     return problems
 
 
-def _probability_problems(task: Task, table: pl.DataFrame, sample: pl.DataFrame | None) -> list[str]:
-    values, names = table.cast(pl.Float64).to_numpy(), shortened(table.columns)
-    if task.data.kind == "ordinal":
-        low, high = 0.0, float(len(task.classes) - 1)
-    else:
-        low, high = 0.0, 1.0
+def _probability_problems(
+    task: Task, layout: Layout, values: np.ndarray, copied: np.ndarray | None, check_range: bool
+) -> list[str]:
+    """Check probabilities, or expected ranks. values, copied: (answers, C) of the file and of the sample."""
+    names = shortened(layout.addresses.names)
+    low, high = 0.0, float(len(task.classes) - 1) if task.data.kind == "ordinal" else 1.0
     problems = []
     if values.min() < low or values.max() > high:
-        problems.append(f"{names} must lie in [{low:g}, {high:g}], but reach {values.min():g} and {values.max():g}")
+        problems.append(
+            f"{names} must lie in [{low:g}, {high:g}], but reach {values.min():g} and {values.max():g}; "
+            f"post.clip = [{low:g}, {high:g}] brings them there"
+        )
     if task.data.kind in SHARES and np.abs(values.sum(axis=1) - 1).max() > SUM_SLACK:
         problems.append(f"{names} must have the sum 1 in each row, but one has {values.sum(axis=1).min():g}")
     decided = task.metric.needs == "labels"  # rare labels are decided alike in all rows
-    if len(values) > 1 and not decided and (values == values[0]).all():
-        problems.append(f"{names} must not be constant")
-    if sample is not None and np.array_equal(values, sample.select(table.columns).cast(pl.Float64).to_numpy()):
+    if check_range and len(values) > 1 and not decided and (values == values[0]).all():
+        problems.append(f"{names} must not be constant; {LET_PASS}")
+    if copied is not None and np.array_equal(values, copied):
         problems.append(f"{names} must not equal the sample submission")
     return problems
 
 
 def _number_problems(
-    table: pl.DataFrame,
     name: str,
-    sample: pl.DataFrame | None,
+    values: np.ndarray,
+    copied: np.ndarray | None,
     target: TargetRange,
     asked: np.ndarray,
     check_range: bool,
 ) -> list[str]:
-    """asked: (rows,) bool, which of them the metric counts: of the others only layout and digits are checked."""
-    values = table[name].cast(pl.Float64).to_numpy()
+    """Check the numbers of one target.
+
+    Args:
+        values: (answers,) of the file. copied: (answers,) of the sample.
+        asked: (answers,) bool, which of them the metric counts: of the others only layout and digits are checked.
+        target: what training had. A target that was constant there says nothing about what may be predicted.
+    """
+    varies, problems = target.low < target.high, []
+    if copied is not None and varies and np.array_equal(values, copied):
+        problems.append(f"{name} must not equal the sample submission")
+    if not check_range:
+        return problems
     slack, counted = RANGE_SLACK * (target.high - target.low), values[asked]
     lowest, highest = float(counted.min(initial=np.inf)), float(counted.max(initial=-np.inf))
-    problems = []
-    if lowest == highest and len(counted) > 1 and target.low < target.high:
-        problems.append(f"{name} must not be constant, but is {lowest:g} in every row")
-    if sample is not None and np.array_equal(values, sample[name].cast(pl.Float64).to_numpy()):
-        problems.append(f"{name} must not equal the sample submission")
-    if check_range and (lowest < target.low - slack or highest > target.high + slack):
+    if lowest == highest and len(counted) > 1 and varies:
+        problems.append(f"{name} must not be constant, but is {lowest:g} in every row; {LET_PASS}")
+    if varies and (lowest < target.low - slack or highest > target.high + slack):
         known = f"[{target.low:g}, {target.high:g}]"
         problems.append(
             f"{name} must lie near the training range {known}, but goes from {lowest:g} to {highest:g}; "
-            "post.clip = [low, high] brings it back, post.check_range = false lets it pass"
+            f"post.clip = [low, high] brings it back, {LET_PASS}"
         )
     if is_coarse(values) and not target.coarse:
-        problems.append(f"{name} must have enough digits, but three print every value")
+        problems.append(f"{name} must have enough digits, but three print every value; {LET_PASS}")
     return problems
 
 
@@ -183,11 +200,17 @@ def publish(
         its path: of the copy for real data, else of the draft.
 
     Raises:
-        Finding: the gate refused it; the draft stays for inspection, nothing else is written.
+        Finding: the gate refused it; the draft stays for inspection, and beside it the reasons, for the board.
     """
     with files.atomic(draft) as stream:
         table.write_csv(stream)
-    check(test, draft, sample, expected, check_range)
+    reasons = draft.with_suffix(REFUSED)
+    try:
+        check(test, draft, sample, expected, check_range)
+    except Finding as finding:
+        files.write_text(reasons, f"{finding}\n")
+        raise
+    reasons.unlink(missing_ok=True)
     hashed, path = files.sha256(draft), draft
     if not origin.simulated:
         path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"

@@ -60,6 +60,7 @@ def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, A
         "scaler": inputs.features.scaler if model.is_network else "none",
         "engine": engine_of(model),
         "seed": seed,
+        **({"transform": inputs.data.target_transform} if inputs.data.target_transform else {}),
         **({"metric": metrics.key_of(*inputs.metric)} if model.watched_share else {}),
     }
 

@@ -16,7 +16,7 @@ import numpy as np
 from foldline.core import artefacts, files, interrupt
 from foldline.data.metrics import metric
 from foldline.data.store import Store, open_store
-from foldline.fit import scaler
+from foldline.fit import scaler, target_transform
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
@@ -24,11 +24,14 @@ from foldline.fit.network_cell import NetworkCell
 from foldline.fit.pseudo_labels import PseudoLabels
 from foldline.fit.scaler import Scaler
 from foldline.fit.series_cell import SeriesCell
+from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.trainer import Emit
 from foldline.run import cells
 from foldline.run.cells import Cell, Job
 from foldline.run.history import recording
 from foldline.run.predictions import Estimator, spread_path, write_predictions
+
+TRANSFORM = "transform.json"  # of a cell: the scale that its targets were learned on, where they are transformed
 
 
 def run(job: Job, emit: Emit) -> Iterator[None]:
@@ -60,8 +63,12 @@ def load_estimator(cell: Cell, store: Store) -> Estimator:
         Damaged: a file of the cell is not what was written; no library has read it.
     """
     cell.refuse_damaged()
-    stored = cell.folder / "scaler.json"
-    estimator = _new_estimator(cell, Scaler.from_json(files.read_json(stored)) if stored.exists() else None)
+    stored, transform = cell.folder / "scaler.json", cell.folder / TRANSFORM
+    estimator = _new_estimator(
+        cell,
+        Scaler.from_json(files.read_json(stored)) if stored.exists() else None,
+        target_transform.from_json(files.read_json(transform)) if transform.exists() else PLAIN,
+    )
     estimator.load(cell.folder, store)
     return estimator
 
@@ -92,6 +99,8 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
     estimator.save(cell.folder)
     if isinstance(estimator, NetworkCell):
         files.write_json(cell.folder / "scaler.json", estimator.scaler.to_json())
+    if cell.transform:
+        files.write_json(cell.folder / TRANSFORM, estimator.transform.to_json())
     # Again: what may have changed on the disk during training would else be summed up as it is now.
     files.write_json(cell.folder / "depends.json", cell.depends)
     files.write_array(cell.folder / "held_out.npy", inside)
@@ -114,22 +123,24 @@ def _mark_as_finished(cell: Cell, seconds: float) -> None:
 
 def _fit(cell: Cell, job: Job, store: Store, outside: np.ndarray, emit: Emit) -> Generator[None, None, Estimator]:
     """Fit the cell's estimator on the series outside its fold, `outside` (n,), and on its pseudo-labels."""
+    transform = target_transform.fit(cell.transform, store, outside, cell.seed)
     if not cell.model.is_network:
-        at_once = _new_estimator(cell, None)
+        at_once = _new_estimator(cell, None, transform)
         assert isinstance(at_once, BoostingCell | SeriesCell)
         at_once.fit(store, outside, cell.seed, emit)
         return at_once
     start = None if cell.start is None else cell.start.folder
     if cell.start is not None:
         cell.start.refuse_damaged()
-    # Pre-trained weights fit only the scale that they were trained at.
+    # Pre-trained weights fit only the scale that they were trained at. But a transform is that of the fold's own
+    # targets: ranks and standardised values of other series mean the same.
     fitted = (
-        scaler.fit(cell.scaler, store, outside, cell.seed)
+        scaler.fit(cell.scaler, transform.view(store), outside, cell.seed)
         if start is None
         else Scaler.from_json(files.read_json(start / "scaler.json"))
     )
     labelled_sets = [labelled_series(store, outside), *_pseudo_labelled(cell, job)]
-    network = _new_estimator(cell, fitted)
+    network = _new_estimator(cell, fitted, transform)
     assert isinstance(network, NetworkCell)
     yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start)
     return network
@@ -149,14 +160,14 @@ def _pseudo_labelled(cell: Cell, job: Job) -> list[LabelledSeries]:
     return [labels.labelled_series()]
 
 
-def _new_estimator(cell: Cell, fitted: Scaler | None) -> Estimator:
+def _new_estimator(cell: Cell, fitted: Scaler | None, transform: TargetTransform) -> Estimator:
     """Make the cell's estimator, not fitted yet. fitted: a network's scaler; None: for the others, which need none."""
     model, watched_by = cell.model, None if cell.metric is None else metric(*cell.metric)
     if model.fitted_as == "series":
-        return SeriesCell(model.name, model.params, model.train)
+        return SeriesCell(model.name, model.params, model.train, transform)
     if fitted is None:
-        return BoostingCell(model.name, model.params, model.train, watched_by)
-    return NetworkCell(model.name, model.params, model.train, fitted, watched_by)
+        return BoostingCell(model.name, model.params, model.train, watched_by, transform)
+    return NetworkCell(model.name, model.params, model.train, fitted, watched_by, transform)
 
 
 def _predict_test(cell: Cell, table: Path) -> None:

@@ -5,8 +5,9 @@ whichever experiment needs it. cell_training.py says what happens when one runs,
 it leaves:
 
     runs/cells/KEY/   depends.json (what the key hashes), history.jsonl, checkpoint.safetensors (until it is finished),
-                      scaler.json, weights, held_out.npy, out_of_fold.npy, done.json (written last, with the checksums
-                      of all these: the cell is finished), test-DATA.npy, test-DATA.json (the checksums of those);
+                      scaler.json, transform.json (where there is one), weights, held_out.npy, out_of_fold.npy,
+                      done.json (written last, with the checksums of all these: the cell is finished),
+                      test-DATA.npy, test-DATA.json (the checksums of those);
                       spread-*.npy beside predictions whose head estimates its error
 """
 
@@ -73,6 +74,7 @@ class Cell:
     teachers: tuple[Cell, ...] = ()  # whose test predictions are its pseudo-labels; of the same fold
     pretraining_store: Path | None = None  # the store of a pre-training cell's own series; such a cell predicts nothing
     metric: MetricChoice | None = None  # the competition's, by which watched series are scored, if there are any
+    transform: str = ""  # data.target_transform
 
     @property
     def key(self) -> str:

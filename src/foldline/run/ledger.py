@@ -1,4 +1,8 @@
-"""The ledger: a CSV with one line a submission, its out-of-fold score and, once known, its leaderboard scores."""
+"""The ledger: a CSV with one line a submission, its out-of-fold score and, once known, its leaderboard scores.
+
+It is the user's: git ignores submissions/, so that no submission changes a committed file. It is not under runs/, which
+can be deleted at any time: scores of a leaderboard can't be made again.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ class Origin:
 
 
 def ledger_path(simulated: bool) -> Path:
-    """Return the committed ledger, or that of simulated runs, which lies under runs/."""
+    """Return the ledger of real data, or that of simulated runs, which lies under runs/."""
     return files.runs() / "ledger.csv" if simulated else files.home() / "submissions" / "ledger.csv"
 
 

@@ -68,7 +68,8 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
                 "need full_seeds where the student has them."
             )
     depends = cell_keys.of_fold(inputs, model, fold, seed, start, teachers)
-    return Cell(model, inputs.features.scaler, fold, seed, depends, start, teachers, metric=inputs.metric)
+    metric, transform = inputs.metric, inputs.data.target_transform
+    return Cell(model, inputs.features.scaler, fold, seed, depends, start, teachers, metric=metric, transform=transform)
 
 
 def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
@@ -77,7 +78,17 @@ def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig,
     train = strict_tables.changed(model.train, config.train, f"{model.label}.pretrain.train")
     first = _with_precision(replace(model, train=train, teacher=None, pretrain=None), store)
     depends = cell_keys.of_pretraining(inputs, first, store, seed)
-    return Cell(first, inputs.features.scaler, None, seed, depends, pretraining_store=store.path, metric=inputs.metric)
+    metric, transform = inputs.metric, inputs.data.target_transform
+    return Cell(
+        first,
+        inputs.features.scaler,
+        None,
+        seed,
+        depends,
+        pretraining_store=store.path,
+        metric=metric,
+        transform=transform,
+    )
 
 
 def jobs(

@@ -28,6 +28,8 @@ class CellBars:
         self.share = dict.fromkeys((job.key for job in jobs), 0.0)  # how much of each cell is done, 0 to 1
         self.total = progress.add_task("all cells", total=float(len(jobs)))
         self.running: dict[str, TaskID] = {}
+        self.resumed: set[str] = set()  # cells that go on from a checkpoint and have not said yet how much was done
+        self.before = 0.0  # how much of all cells was done then: no time of this run went into it
         self.finished = 0
 
     def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
@@ -37,9 +39,13 @@ class CellBars:
         elif kind == "progress":
             self.progress.update(self.running[job.key], completed=values["done"], total=values["of"])
             self.share[job.key] = values["done"] / values["of"]
+            if job.key in self.resumed:
+                self.resumed.remove(job.key)
+                self.before += self.share[job.key]
         elif kind == "waiting":
             self.terminal.say(f"  {job.cell.name}: another run is training it; waiting for that one")
         elif kind == "resumed":
+            self.resumed.add(job.key)
             self.terminal.say(f"  {job.cell.name}: goes on after {values['epoch']} epochs and {values['step']} steps")
         elif kind == "done":
             self.share[job.key] = 1.0
@@ -48,4 +54,4 @@ class CellBars:
             held_out = values.get("held_out")
             score = f", {values['metric']} {held_out:.4f} on the series it held out" if held_out is not None else ""
             self.terminal.say(f"  [{self.finished}/{self.count}] {job.cell.name} done{score}")
-        self.progress.update(self.total, completed=sum(self.share.values()))
+        self.progress.update(self.total, completed=sum(self.share.values()), before=self.before)

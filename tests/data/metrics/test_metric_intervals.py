@@ -8,6 +8,7 @@ from targets import drawn
 
 from foldline.data import metrics
 from foldline.data.metrics import MetricOptions, bootstrap, intervals, metric, score_interval
+from foldline.data.metrics.resampling import Draw
 
 
 def test_the_formula_is_the_one_it_was() -> None:
@@ -51,7 +52,7 @@ def test_the_bootstrap_agrees_with_the_formula_where_both_apply() -> None:
     series, truth = np.repeat(np.arange(400), 5), rng.normal(size=(2000, 1))
     prediction = truth + rng.normal(size=(400, 1))[series]
     chosen = metric("rmse")
-    found = bootstrap(lambda rows: chosen(truth[rows], prediction[rows]), series)
+    found = bootstrap(lambda draw: chosen(truth[draw.rows], prediction[draw.rows]), series)
     assert found.resamples == 1000 and found.undefined == 0
     assert found[:2] == pytest.approx(metrics.interval(chosen, chosen.loss(truth, prediction), series), rel=0.02)
 
@@ -59,9 +60,9 @@ def test_the_bootstrap_agrees_with_the_formula_where_both_apply() -> None:
 def test_series_are_drawn_whole_and_the_seed_decides() -> None:
     series, seen = np.array([7, 3, 7, 3, 9]), list[tuple[int, ...]]()
 
-    def score(rows: np.ndarray) -> float:
-        seen.append(tuple(rows))
-        return float(rows.sum())
+    def score(draw: Draw) -> float:
+        seen.append(tuple(draw.rows))
+        return float(draw.rows.sum())
 
     first = bootstrap(score, series, seed=1)
     of_series = {3: (1, 3), 7: (0, 2), 9: (4,)}

@@ -40,6 +40,8 @@ def over_parts(
             places.append(place)
         except NotScorable as error:
             missing.append(error)
+    if len(missing) == 1 and not found:
+        raise missing[0]
     if missing and undefined == "refuse":
         raise NotScorable(
             f"{len(missing)} of {len(missing) + len(found)} {what} have no score ({missing[0]}): score all folds "

@@ -19,8 +19,14 @@ from foldline.data.metrics.options import CLASSES, Answers, Array, FileChoice, K
 WHOLE: tuple[Kind, ...] = ("binary", "multilabel", "multiclass", "ordinal")  # whose truth a file holds as integers
 
 
-def metric_of(choice: FileChoice, kind: Kind, classes: int) -> FileMetric:
+def metric_of(choice: FileChoice, kind: Kind, classes: int, solution: pl.DataFrame | None = None) -> FileMetric:
     """Make the metric.
+
+    Args:
+        choice: the file, and how it is fed.
+        kind: of the target.
+        classes: number of its labels.
+        solution: further columns of the solution, one row an answer, where they are in no file.
 
     Raises:
         UserError: the file can't be loaded, or its score has another signature.
@@ -31,7 +37,8 @@ def metric_of(choice: FileChoice, kind: Kind, classes: int) -> FileMetric:
     def build(
         truth: Array, prediction: Array, weight: Array | None, groups: Array | None
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        return _frames(choice, answers, truth, prediction, groups)
+        more = solution if solution is not None or not choice.solution else _solution(choice.solution)
+        return _frames(choice, answers, truth, prediction, more, groups)
 
     return loaded(choice).as_metric(build, choice.row_id, kinds=(kind,), needs=needs, answers=answers)
 
@@ -49,17 +56,22 @@ def _loaded(path: str, higher_is_better: bool | None, arguments: str, changed: i
 
 
 def _frames(
-    choice: FileChoice, answers: Answers, truth: Array, prediction: Array, numbers: Array | None
+    choice: FileChoice,
+    answers: Answers,
+    truth: Array,
+    prediction: Array,
+    solution: pl.DataFrame | None,
+    numbers: Array | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Lay answers out as the solution and the submission. numbers: (A,) of the training table's answers."""
+    """Lay answers out as the solution and the submission. numbers: (A,) their rows in `solution`."""
     both = [_columns(choice, answers, truth, True), _columns(choice, answers, prediction, False)]
     if len(choice.columns) != both[0].shape[1]:
         raise ValueError(f"{choice.path}: columns {choice.columns} do not name {both[0].shape[1]} values of an answer")
     extra = None
-    if choice.solution:
+    if solution is not None and solution.width:
         if numbers is None:
             raise ValueError(f"{choice.path}: data.metric_columns need the number of each answer")
-        extra = _solution(choice.solution)[numbers]
+        extra = solution[numbers]
     return kaggle_frames.frames(np.arange(len(truth)), both[0], both[1], choice.columns, choice.row_id, extra)
 
 

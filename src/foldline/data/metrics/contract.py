@@ -35,7 +35,9 @@ from foldline.data.metrics.options import (
     MetricOptions,
     NotScorable,
 )
+from foldline.data.metrics.resampling import Draw
 
+CALL, LOSS_CALL = 3000, 100  # answers that take as long to score as a call: of scikit-learn's functions, of a loss
 Needs = Literal["values", "probabilities", "labels", "ranks"]  # ranks: only the order of predictions counts
 
 HEADS: dict[str, str] = {
@@ -136,6 +138,17 @@ class Metric:
             return self.finish(float(np.mean(each)))
         return self.finish(averages.weighted_mean(each.mean(axis=1), weight))
 
+    def drawn_groups(self, groups: Array | None, draw: Draw) -> Array | None:
+        """Return the groups of drawn rows, (r,): a group that is drawn twice counts as two. groups: (A,) of all."""
+        if groups is None:
+            return None
+        return np.asarray(np.unique(groups, return_inverse=True)[1][draw.rows] * (draw.number.max() + 1) + draw.number)
+
+    def effort(self, answers: int, groups: Array | None = None) -> int:
+        """Return how long a score takes, as a number of answers; bounds resamples. groups: (A,) as `score` has them."""
+        calls = 0 if self.options.groups == "pooled" or groups is None else len(np.unique(groups))
+        return answers + calls * (LOSS_CALL if self.compute is None else CALL)
+
     def cost(self, score: float) -> float:
         """Return the score, or minus it, so that lower is better."""
         return -score if self.higher_is_better else score
@@ -162,6 +175,13 @@ class Metric:
     def is_mean_of_losses(self) -> bool:
         """Whether a score is finish(mean loss), so that sums of losses are all that scores and intervals need."""
         return self.loss is not None and self.options.groups == "pooled"
+
+    @property
+    def why_resampled(self) -> str:
+        """Say as the end of a sentence why a score is no mean of losses; empty where it is one."""
+        if self.loss is None:
+            return "is no mean of losses"
+        return "" if self.options.groups == "pooled" else "is a mean over groups"
 
     def row_loss(self, truth: Array, prediction: Array) -> Array:
         """Return a loss of each answer, (A,), for pictures: the metric's own, else that of `nearest_loss`."""

@@ -12,11 +12,12 @@ import numpy as np
 
 from foldline.data.metrics.contract import Metric
 from foldline.data.metrics.options import Array, NotScorable
+from foldline.data.metrics.resampling import Draw, draws
 
 NORMAL = 1.96  # standard errors on either side of a 95 % interval
 RESAMPLES = 1000  # of a bootstrap, at most
-LARGEST_COST = 20_000_000  # answers times resamples; of more answers fewer resamples are drawn
-FEWEST = 40  # resamples, however many answers: of fewer the 2.5 % percentile would be the lowest
+LARGEST_COST = 20_000_000  # effort of a score (Metric.effort) times resamples; of more effort fewer are drawn
+FEWEST = 40  # resamples, whatever they cost: of fewer the 2.5 % percentile would be the lowest
 ENDS = (2.5, 97.5)  # percentiles
 
 
@@ -70,41 +71,36 @@ def score_interval(
 
     Args:
         truth: (R, K), as `Metric.score` takes them; prediction, weight and groups too.
-        series: (R,) int64, the number of what was drawn at random: each row's series, or its group.
+        series: (R,) int64, the number of what is drawn at random: each row's series, or its group.
         seed: of the bootstrap's draws.
     """
     if chosen.is_mean_of_losses:
         loss = chosen.loss(truth.astype(np.float64), prediction.astype(np.float64))
         return Interval(*interval(chosen, loss, series, weight))
 
-    def score(rows: Array) -> float:
-        return chosen.score(truth[rows], prediction[rows], *(None if x is None else x[rows] for x in (weight, groups)))
+    def score(draw: Draw) -> float:
+        rows, of_group = draw.rows, chosen.drawn_groups(groups, draw)
+        return chosen.score(truth[rows], prediction[rows], None if weight is None else weight[rows], of_group)
 
-    return bootstrap(score, series, seed)
+    return bootstrap(score, series, seed, chosen.effort(len(truth), groups))
 
 
-def bootstrap(score: Callable[[Array], float], series: Array, seed: int = 0) -> Interval:
+def bootstrap(score: Callable[[Draw], float], series: Array, seed: int = 0, effort: int | None = None) -> Interval:
     """Return the percentiles of a score over series drawn with replacement: Efron and Tibshirani 1993, ch. 13.
 
     Args:
-        score: of some rows, given their places, (any,) int64; a row is there as often as its series was drawn.
+        score: of the rows that were drawn.
         series: (R,) int64, the number of each row's series.
         seed: the same seed, series and score give the same interval.
+        effort: of one score, as `Metric.effort` has it; None: that of a plain metric of R rows.
     """
-    order = np.argsort(series, kind="stable")
-    counts = np.bincount(series)
-    counts = counts[counts > 0]
-    if len(counts) < 2:
+    if len(np.unique(series)) < 2:
         return Interval(float("nan"), float("nan"))
-    first = np.cumsum(counts) - counts
-    resamples, random = count_of_resamples(len(series)), np.random.default_rng(seed)
+    resamples, random = count_of_resamples(len(series) if effort is None else effort), np.random.default_rng(seed)
     found, undefined = list[float](), 0
-    for _ in range(resamples):
-        drawn = random.integers(len(counts), size=len(counts))
-        length = counts[drawn]
-        within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    for draw in draws(series, resamples, random):
         try:
-            found.append(score(order[np.repeat(first[drawn], length) + within]))
+            found.append(score(draw))
         except NotScorable:
             undefined += 1
     if not found:
@@ -113,6 +109,6 @@ def bootstrap(score: Callable[[Array], float], series: Array, seed: int = 0) -> 
     return Interval(float(low), float(high), resamples, undefined)
 
 
-def count_of_resamples(answers: int) -> int:
-    """Return how many resamples a bootstrap of so many answers draws."""
-    return min(RESAMPLES, max(FEWEST, LARGEST_COST // max(answers, 1)))
+def count_of_resamples(effort: int) -> int:
+    """Return how many resamples a bootstrap draws. effort: of one score, in answers, as `Metric.effort` has it."""
+    return min(RESAMPLES, max(FEWEST, LARGEST_COST // max(effort, 1)))

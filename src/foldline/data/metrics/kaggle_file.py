@@ -28,13 +28,15 @@ import polars as pl
 
 from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import kaggle_frames, kaggle_utilities
-from foldline.data.metrics.contract import Metric
+from foldline.data.metrics.contract import CALL, Metric
 from foldline.data.metrics.options import Array, NotScorable
+from foldline.data.metrics.resampling import Draw
 
 FIRST = ("solution", "submission", "row_id_column_name")  # of score's parameters, in this order
 UTILITIES = "kaggle_metric_utilities"
 UTILITIES_FILE = f"{UTILITIES}.py"
 DIRECTION = "higher_is_better"  # the key in [data], and a name that a metric file may set to True or False
+A_ROW, FRAMES = 3, 5  # effort of an answer's place in two frames, in answers, and of a call, in calls of others
 _RUNNING = threading.RLock()  # one metric file at a time: what it imports by name is in sys.modules meanwhile
 
 
@@ -146,6 +148,14 @@ class FileMetric(Metric):
         if not np.isfinite(prediction).all():
             return float("nan")
         return self.file.score(*self.build(truth, prediction, weight, groups), self.row_id)
+
+    def drawn_groups(self, groups: Array | None, draw: Draw) -> Array | None:
+        """Return what the file's solution is made of for drawn rows: the same as for the rows themselves."""
+        return None if groups is None else groups[draw.rows]
+
+    def effort(self, answers: int, groups: Array | None = None) -> int:
+        """Return how long a score takes, as a number of answers: frames are made of them, and pandas computes."""
+        return A_ROW * answers + FRAMES * CALL
 
 
 def from_file(

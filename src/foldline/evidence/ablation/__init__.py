@@ -6,7 +6,7 @@ ablation_run.py       prepare and train the cells of the baseline and of all var
 ablation_results.py   from finished cells to effects, intervals and verdicts
 significance.py       corrected t, Holm, equivalence test: the verdict
 statistical_power.py  variance components, power, detectable effect, seeds needed
-bootstrap.py          intervals over series and seeds; they describe and do not decide
+bootstrap.py          intervals over series (or their groups) and seeds; they describe and do not decide
 ablation_wording.py   rows of the table and remarks, as text
 ablation_page.py      the HTML page; forest_plot.py draws its figure
 """

@@ -16,8 +16,10 @@ from foldline.blend import members
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import exact_rows as decoding
+from foldline.data import true_answers
 from foldline.data.exact_rows import Exact
 from foldline.data.metrics import Metric
+from foldline.data.true_answers import TrueAnswers
 from foldline.evidence.ablation import bootstrap, significance
 from foldline.evidence.ablation.ablation_file import AblateConfig
 from foldline.evidence.ablation.ablation_run import PreparedAblation
@@ -93,18 +95,24 @@ def evaluate(ablation: PreparedAblation, terminal: Terminal) -> AblationResult:
     failed, ablation = ablation.failed, ablation.trained
     base, settings = ablation.base, ablation.plan.settings
     exact = _exact(ablation, terminal)
-    table = LossTable.of(base.train, None if exact is None else exact.known)
-    measured = base.competition.train.task.metric
+    true = true_answers.of_store(base.train, base.config.data)
+    table = LossTable.of(base.train, None if exact is None else exact.known, true.weight)
+    by_sums = true.metric.is_mean_of_losses and _every_fold_counts(table, base.folds.assignment)
     sums, predicted = [], []
     with terminal.bar("scoring", "variants") as update:
         for prepared in ablation.prepared:
             blended = _blended(prepared, settings.seeds, exact)
-            sums.append(np.stack([table.losses(np.asarray(prepared.train.y), each, measured) for each in blended]))
-            if not measured.is_mean_of_losses:
+            sums.append(np.stack([table.losses(np.asarray(prepared.train.y), each, true.metric) for each in blended]))
+            if not by_sums:
                 predicted.append(np.stack([each[table.scored] for each in blended]))
             update(len(sums), len(ablation.prepared))
-    found = _compare(ablation, table, np.stack(sums), np.stack(predicted) if predicted else None, terminal)
+    found = _compare(ablation, true, table, np.stack(sums), np.stack(predicted) if predicted else None, terminal)
     return replace(found, failed=failed)
+
+
+def _every_fold_counts(table: LossTable, fold: np.ndarray) -> bool:
+    """Whether no fold has only answers of weight 0, which have no score. fold: (N,)."""
+    return bool((np.bincount(fold, table.weights.sum(axis=(1, 2))) > 0).all())
 
 
 def _exact(ablation: PreparedAblation, terminal: Terminal) -> Exact | None:
@@ -141,18 +149,19 @@ class _Scores:
 
 
 def _scores(
-    ablation: PreparedAblation, table: LossTable, sums: np.ndarray, predicted: np.ndarray | None, terminal: Terminal
+    ablation: PreparedAblation,
+    true: TrueAnswers,
+    table: LossTable,
+    sums: np.ndarray,
+    predicted: np.ndarray | None,
+    terminal: Terminal,
 ) -> _Scores:
     """Score folds and seeds: from sums of losses, or by the metric itself. predicted: (1 + V, S, scored answers, K)."""
-    base = ablation.base
-    tables, fold = base.competition.train, base.folds.assignment
+    fold = ablation.base.folds.assignment
     if predicted is None:
-        whole = loss_table.everything(table.counts)
-        finish = tables.task.metric.finish
-        return _Scores(loss_table.fold_scores(whole.of(sums), whole.of(table.counts), fold, finish))
-    series = base.train.series_of_answer[table.scored]
-    truth = np.asarray(base.train.y[table.scored])
-    answers = ScoredAnswers(tables.task.metric, truth, fold[series], tables.groups[series])
+        whole = loss_table.everything(table.weights)
+        return _Scores(loss_table.fold_scores(whole.of(sums), whole.of(table.weights), fold, true.metric.finish))
+    answers = ScoredAnswers(true, fold[true.series])
     values, pooled = answers.fold_scores(predicted)
     with terminal.bar("bootstrap", "resamples") as update:
         resampled = answers.effect_intervals(predicted, ablation.plan.settings.bootstrap, pooled, update)
@@ -160,7 +169,12 @@ def _scores(
 
 
 def _compare(
-    ablation: PreparedAblation, table: LossTable, sums: np.ndarray, predicted: np.ndarray | None, terminal: Terminal
+    ablation: PreparedAblation,
+    true: TrueAnswers,
+    table: LossTable,
+    sums: np.ndarray,
+    predicted: np.ndarray | None,
+    terminal: Terminal,
 ) -> AblationResult:
     """Compute tests, intervals and slices.
 
@@ -169,16 +183,15 @@ def _compare(
         predicted: (1 + V, S, scored answers, K), None where sums are all that the metric needs.
     """
     base, settings = ablation.base, ablation.plan.settings
-    measured, fold = base.competition.train.task.metric, base.folds.assignment
+    measured, fold = true.metric, base.folds.assignment
     finish = measured.finish if measured.loss is not None else float
-    groups = base.competition.train.groups if base.config.data.group else None
-    whole = loss_table.everything(table.counts)
-    slices = loss_table.slices(base.train, table.counts, base.config.data.static, base.competition.levels)
-    scored = _scores(ablation, table, sums, predicted, terminal)
+    whole = loss_table.everything(table.weights)
+    slices = loss_table.slices(base.train, table.weights, base.config.data.static, base.competition.levels)
+    scored = _scores(ablation, true, table, sums, predicted, terminal)
     scores = scored.values
     sliced = np.stack([_slice_scores(each, sums, table, finish) for each in [whole, *slices]])[1:]  # (G, 1 + V)
     intervals = bootstrap.intervals(
-        sums, table.counts, fold, [whole, *slices], finish, settings.bootstrap, seed=0, groups=groups
+        sums, table.weights, fold, [whole, *slices], finish, settings.bootstrap, 0, base.train.group_numbers
     )
     if scored.resampled is not None:
         intervals[0] = scored.resampled.intervals
@@ -207,7 +220,7 @@ def _compare(
         slice_baseline=sliced[:, 0],
         rule=rule,
         variants=found,
-        drawn=f"{base.config.data.group}s" if groups is not None else "series",
+        drawn=base.config.data.units,
         pooled=scored.pooled,
         resampled=scored.resampled,
     )
@@ -227,7 +240,7 @@ def _rule(settings: AblateConfig, score: float, variants: int) -> DecisionRule:
 
 def _slice_scores(each: Slice, sums: np.ndarray, table: LossTable, finish: Finish) -> np.ndarray:
     """(1 + V,) scores over all values of a slice, mean over seeds."""
-    means = each.of(sums).sum(axis=-1) / each.of(table.counts).sum()  # (1 + V, S)
+    means = each.of(sums).sum(axis=-1) / each.of(table.weights).sum()  # (1 + V, S)
     return np.asarray(np.vectorize(finish, otypes=[float])(means).mean(axis=-1))
 
 

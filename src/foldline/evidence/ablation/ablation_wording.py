@@ -110,10 +110,11 @@ def _of_the_metric(result: AblationResult) -> list[str]:
     draws, undefined = result.resampled.draws, result.resampled.undefined
     left_out = f"; {undefined} of them have no score, and are left out" if undefined else ""
     sentences = [POOLED] if result.pooled else []
-    sentences.append(
-        f"{result.metric.name} is no mean of losses: the bootstrap computes it again on {draws:,} resamples{left_out}."
-    )
-    if result.metric.loss is None:
+    why = result.metric.why_resampled or "has no score in a fold of weight 0"
+    sentences.append(f"{result.metric.name} {why}: the bootstrap computes it again on {draws:,} resamples{left_out}.")
+    if result.metric.loss is not None:
+        sentences.append(f"Slices show {result.metric.name} of all their answers together.")
+    else:
         sentences.append(
             f"Slices show losses of rows instead of {result.metric.name} (log loss of probabilities, else absolute "
             "error): there lower is better."

@@ -34,7 +34,7 @@ def intervals(
 
     Args:
         sums: (1 + V, S, N, P, E) summed losses, the baseline's first.
-        counts: (N, P, E) number of values in each sum.
+        counts: (N, P, E) number of values in each sum, or the sum of their weights.
         fold: (N,) fold of each series.
         slices: the first is scored as the effect is, mean over folds; the others over all their values at once.
         finish: makes a score of a mean loss (the root, for rmse).

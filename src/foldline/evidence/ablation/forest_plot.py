@@ -19,8 +19,8 @@ TOO_WIDE, LINEAR = 30, 5  # in margins: an axis wider than the first is logarith
 def forest(findings: AblationResult) -> str:
     """Draw <svg>: effects in % of the baseline's score, the best variant on top.
 
-    Thin line: 95 % interval of the corrected t (of one variant, before Holm). Thick line: bootstrap over series and
-    seeds. Rings: folds. Shaded: within the margin.
+    Thin line: 95 % interval of the corrected t (of one variant, before Holm). Thick line: bootstrap over
+    series (or their groups) and seeds. Rings: folds. Shaded: within the margin.
     """
     cost = findings.metric.cost
     order = sorted(findings.variants, key=lambda found: cost(found.significance.effect), reverse=True)

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foldline.data.metrics import Metric, NotScorable
+from foldline.data.metrics import NotScorable
+from foldline.data.metrics.resampling import Draw
+from foldline.data.true_answers import TrueAnswers
 from foldline.evidence.ablation.bootstrap import draws_of
 from foldline.evidence.ablation.fold_values import either, fold_values
 
@@ -32,15 +34,12 @@ class Resampled(NamedTuple):
 class ScoredAnswers:
     """The answers that a metric counts, in any order."""
 
-    metric: Metric
-    truth: np.ndarray  # (A, K)
-    fold: np.ndarray  # (A,)
-    group: np.ndarray  # (A,) int64 from 0, what is drawn: the series, or its group; a group is in one fold
+    true: TrueAnswers
+    fold: np.ndarray  # (A,); a unit, which is drawn whole, is in one fold
 
-    def score(self, predicted: np.ndarray, answers: np.ndarray, group: np.ndarray | None = None) -> float:
-        """Score some answers. predicted: (A, K); answers: (A,) bool or places; group: theirs, where it is another."""
-        group = self.group[answers] if group is None else group
-        return self.metric.score(self.truth[answers], predicted[answers], groups=group)
+    def score(self, predicted: np.ndarray, answers: np.ndarray) -> float:
+        """Score some answers. predicted: (A, K); answers: (A,) bool, or places."""
+        return self.true.where(answers).score(predicted[answers])
 
     def fold_scores(self, predicted: np.ndarray) -> tuple[np.ndarray, bool]:
         """Compute (1 + V, k, S) values of folds (fold_values.py), and whether folds are pooled; the same for all.
@@ -70,8 +69,8 @@ class ScoredAnswers:
             update: of a progress bar, (done, of).
         """
         draws, done, effects = self._affordable(predicted, draws, pooled), 0, list[np.ndarray]()
-        fold_of_group = np.zeros(int(self.group.max()) + 1, dtype=np.int64)
-        fold_of_group[self.group] = self.fold
+        fold_of_group = np.zeros(int(self.true.units.max()) + 1, dtype=np.int64)
+        fold_of_group[self.true.units] = self.fold
         for weights, picks in draws_of(fold_of_group, predicted.shape[1], draws, seed):
             for weight, pick in zip(weights.astype(np.int64), picks, strict=True):
                 done += 1
@@ -88,19 +87,21 @@ class ScoredAnswers:
     def _affordable(self, predicted: np.ndarray, draws: int, pooled: bool) -> int:
         """Bound the number of resamples."""
         calls = 1 if pooled else len(np.unique(self.fold))
-        cost = predicted.shape[0] * predicted.shape[1] * (len(self.fold) + calls * A_CALL)
+        cost = predicted.shape[0] * predicted.shape[1] * (self.true.effort + calls * A_CALL)
         return min(draws, max(FEWEST, int(MOST_ANSWERS // cost)))
 
     def _resampled(self, predicted: np.ndarray, weight: np.ndarray, picks: np.ndarray, pooled: bool) -> np.ndarray:
         """Compute (1 + V,) scores of a resample. weight: (G,) how often each group is drawn; picks: (S,) seeds."""
-        times = weight[self.group]
-        chosen = np.repeat(np.arange(len(times)), times)
-        copy = np.arange(len(chosen)) - np.repeat(np.cumsum(times) - times, times)
-        group = self.group[chosen] + copy * len(weight)  # a group that is drawn twice counts as two
-        parts = [np.ones(len(chosen), bool)] if pooled else [self.fold[chosen] == each for each in np.unique(self.fold)]
+        units = self.true.units
+        times = weight[units]
+        rows = np.repeat(np.arange(len(times)), times)
+        copy = np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
+        drawn = self.true.drawn(Draw(rows, units[rows] + copy * len(weight)))
+        parts = [np.ones(len(rows), bool)] if pooled else [self.fold[rows] == each for each in np.unique(self.fold)]
         found = np.zeros(len(predicted))
-        for seed, count in zip(*np.unique(picks, return_counts=True), strict=True):
-            for part in parts:
-                scores = [self.score(one[seed], chosen[part], group[part]) for one in predicted]
+        for part in parts:
+            answers, places = drawn.where(part), rows[part]
+            for seed, count in zip(*np.unique(picks, return_counts=True), strict=True):
+                scores = [answers.score(one[seed][places]) for one in predicted]
                 found += count / len(picks) / len(parts) * np.array(scores)
         return found

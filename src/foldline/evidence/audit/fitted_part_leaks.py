@@ -7,13 +7,15 @@ boosting, watched score, blend and post-processing must not change when only hel
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from foldline.blend import decisions
+from foldline.blend import decisions, tidying
 from foldline.data import exact_rows
 from foldline.data.store import Store
+from foldline.data.task import SHARES
 from foldline.evidence.audit import perturbations, small_run
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext
@@ -76,7 +78,7 @@ def _compare(
 
 
 def nesting(context: AuditContext) -> CheckResult:
-    """Blended and snapped rows of a fold do not depend on its targets: weights and grid come from the other folds."""
+    """Blended and post-processed rows of a fold do not depend on its targets: what is fitted comes from the others."""
     base = context.baseline
     for part, variant in _fitted_after_training(context.small_config).items():
         before = _blended(base, variant, base.prepared.train)
@@ -92,15 +94,26 @@ def nesting(context: AuditContext) -> CheckResult:
                 return CheckResult(
                     "LEAK", f"the rows of fold {fold} are fitted {part} that its own targets have changed"
                 )
-    return CheckResult("clean", "blend and grid of a fold stay the same when its own targets change")
+    return CheckResult("clean", "blend and post-processing of a fold stay the same when its own targets change")
 
 
 def _fitted_after_training(config: Config) -> dict[str, Config]:
     """What is fitted to out-of-fold predictions -> a config that fits it, and nothing that would cover it up."""
-    fixed = replace(config.post, snap=False, thresholds=False, cut_points=False, class_factors=False)
-    found = {"by weights": replace(config, post=fixed)}
-    if config.post.snap and config.data.kind == "regression":  # only numbers have a grid
-        found["to a grid"] = config
+    post = config.post
+    alike = config.data.kind in SHARES and post.renormalise  # whatever helps: nothing is fitted
+    untidied = replace(post, decimals=None, renormalise=alike, always=alike and post.always)
+    unfitted: dict[str, Any] = {
+        "snap": False,
+        "thresholds": False,
+        "thresholds_by": "",
+        "cut_points": False,
+        "class_factors": False,
+    }
+    found = {"by weights": replace(config, post=replace(untidied, **unfitted))}
+    if post.snap and config.data.kind == "regression":  # only numbers have a grid
+        found["to a grid"] = replace(config, post=untidied)
+    if tidying.asked(post):
+        found["by rounding or renormalising"] = replace(config, post=replace(post, **unfitted))
     if config.data.kind in decisions.STEPS:
         found["by decisions"] = config
     return found

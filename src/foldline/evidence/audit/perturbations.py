@@ -22,7 +22,19 @@ from foldline.data.task import SHARES
 
 
 def targets(table: Table, chosen: np.ndarray) -> pl.DataFrame:
-    """Change the targets of some series in the table's frame. chosen: (N,) bool. Known starts stay: they are inputs."""
+    """Change the targets of some series in the table's frame, auxiliary ones too: those of a known start stay.
+
+    chosen: (N,) bool.
+    """
+    frame = _own_targets(table, chosen)
+    for each in table.data.auxiliary:
+        alone = replace(table, data=table.data.of_auxiliary(each), frame=frame)
+        frame = _own_targets(alone, chosen)
+    return frame
+
+
+def _own_targets(table: Table, chosen: np.ndarray) -> pl.DataFrame:
+    """Change the columns of data.target of some series in the table's frame. chosen: (N,) bool."""
     data, names = table.data, list(table.data.target)
     rows = np.repeat(chosen, table.lengths) & ~table.observed
     if data.kind == "distribution":  # the same values, so that no row sums to 0
@@ -73,7 +85,8 @@ def everything(table: Table, chosen: np.ndarray) -> pl.DataFrame:
     frame, rows = _warped(table, of_chosen, numbers), pl.lit(pl.Series(of_chosen))
     there = [name for name in data.target if name in table.frame.columns and name not in kept]
     if table.labelled:
-        frame = frame.with_columns(targets(_all_to_be_changed(table), chosen).select(there))
+        every = [*there, *data.auxiliary_columns]
+        frame = frame.with_columns(targets(_all_to_be_changed(table), chosen).select(every))
     elif there:  # the known start of a test table
         frame = frame.with_columns(_warped_column(frame[name], of_chosen) for name in there)
     if data.order not in kept:

@@ -34,9 +34,11 @@ FOLDS, EPOCHS, BATCH, ROUNDS, KERNELS, BREATHS = 3, 1, 16, 20, 168, 16  # at mos
 PARTS = {  # what a cell stores, each part before those that depend on it
     "center": "the scaler's centres",
     "scale": "the scaler's scales",
+    "transform.json": "the target's transform",
     "y_center": "the target's centre",
     "y_scale": "the target's scale",
     "grids": "the target's grid",
+    "auxiliary": "the auxiliary targets' scales",
     "watched": "the watched score (early stopping)",
     "loss": "the training loss",
     "weights.safetensors": "the network's weights",
@@ -104,12 +106,17 @@ def run(
 
 def _data(data: DataConfig, train: pl.DataFrame, source: str) -> DataConfig:
     """Read a table that has its targets already, and perhaps not all classes."""
-    classes = data.classes
-    if classes:
-        there = set(identity.texts(train[data.target[0]].drop_nulls()))
-        known = identity.texts(pl.Series(classes))
-        classes = tuple(given for given, name in zip(classes, known, strict=True) if name in there)
-    return replace(data, source=source, labels="", classes=classes)
+    auxiliary = tuple(replace(each, classes=_there(each.classes, train[each.name])) for each in data.auxiliary)
+    classes = _there(data.classes, train[data.target[0]])
+    return replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary)
+
+
+def _there(classes: tuple[str, ...], column: pl.Series) -> tuple[str, ...]:
+    """Return those of the classes that a column has."""
+    if not classes:
+        return ()
+    there, known = set(identity.texts(column.drop_nulls())), identity.texts(pl.Series(classes))
+    return tuple(given for given, name in zip(classes, known, strict=True) if name in there)
 
 
 def small(config: Config, series: int) -> Config:

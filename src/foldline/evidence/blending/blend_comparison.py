@@ -13,7 +13,7 @@ from foldline.blend.methods import MethodComparison, MethodScore
 from foldline.evidence.blending import member_contributions
 from foldline.evidence.blending.member_contributions import MemberContribution
 from foldline.experiment.config import Config
-from foldline.experiment.scoring import Result
+from foldline.experiment.scoring import Result, all_answers
 
 Table = tuple[str, list[str], list[list[str]]]  # title, columns, rows
 SECONDS = "s for 1,000 series"
@@ -49,7 +49,7 @@ class BlendComparison:
     def unit(self) -> str:
         """What differences of methods and members are measured in."""
         metric = self.result.rows.metric
-        return metric.name if metric.loss is None else "mean loss"
+        return "mean loss" if metric.is_mean_of_losses else metric.name
 
     @property
     def verdict(self) -> str:
@@ -85,10 +85,10 @@ class BlendComparison:
     def _units(self) -> list[str]:
         """Say what “behind the best” and “gain” are measured in, where that is not the score."""
         metric = self.result.rows.metric
-        if metric.loss is None:
+        if not metric.is_mean_of_losses:
             return [
                 f"“behind the best” and “gain” are in {metric.name}, turned so that lower is better; their errors come "
-                "from series drawn again"
+                f"from {self.config.data.units} drawn again"
             ]
         if metric.name == "rmse":
             return ["“behind the best” and “gain” are in the mean squared error, not its root"]
@@ -102,7 +102,7 @@ class BlendComparison:
 
     def methods(self) -> Table:
         """Every method, from simple to complex."""
-        columns = ["method", "all rows", "behind the best", "remark", *self._folds()]
+        columns = ["method", all_answers(self.config.data), "behind the best", "remark", *self._folds()]
         rows = []
         for each in self.compared.methods:
             *folds, score = self._by_fold(each.nested.values)
@@ -156,6 +156,7 @@ class BlendComparison:
             "verdict": self.verdict,
             "score": self.score,
             "optimism": self.optimism,
+            "models_alone": self.result.models_alone,
             "scores": self.result.scores,
             "by_target": self.result.by_target,
             "baselines": self.result.baselines,

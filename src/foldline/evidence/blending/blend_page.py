@@ -46,11 +46,11 @@ def _table(table: Table, plain: bool = False) -> str:
 
 def _methods(found: BlendComparison) -> str:
     remark = (
-        "Every fold is scored with weights fitted on the other folds. Behind the best: difference of mean losses, "
-        "or of the score where it is no mean of losses (above 0: worse), and its standard error over series, paired. "
-        "Beaten: another method is better by more than one standard error of "
-        "their difference. The simplest method that is not beaten is chosen. In a config the stacks are called "
-        "ridge and lightgbm."
+        "Every fold is scored with weights fitted on the other folds. Behind the best: difference of mean losses, or "
+        "of the score where it is no mean of losses (above 0: worse), and its standard error over "
+        f"{found.config.data.units}, paired. Beaten: another method is better by more than one standard error of their "
+        "difference. The simplest method that is not beaten is chosen. In a config the stacks are called ridge and "
+        "lightgbm."
     )
     picture = blend_plots.methods(found.compared, found.result.blend.method, found.unit)
     return f"{picture}{_table(found.methods(), plain=True)}{note(remark)}"
@@ -59,8 +59,8 @@ def _methods(found: BlendComparison) -> str:
 def _members(found: BlendComparison) -> str:
     remark = (
         "Gain: by how much the mean loss (or the score) is better than that of the blend without the member, its "
-        "weights fitted again, and its standard error over series. Seconds: all cells of the member on this machine, "
-        "loading left out."
+        f"weights fitted again, and its standard error over {found.config.data.units}. Seconds: all cells of the "
+        "member on this machine, loading left out."
     )
     plain = next(each for each in found.compared.methods if each.method == found.result.blend.method)
     picture = blend_plots.members(found.contributions, member_contributions.refitted(plain.nested), found.unit)

@@ -32,7 +32,7 @@ class MemberContribution:
     weight: float | None  # in the blend of all rows; None: the blend is no weighted sum
     without: float  # the blend's score without it, weights fitted again
     gain: float  # by how much the blend's mean loss, or score, is better with it: above 0 it helps
-    error: float  # standard error of that, over series
+    error: float  # standard error of that, over series or their groups
     seconds: float | None  # to predict 1,000 series with all its cells; None: it came from outside
 
 

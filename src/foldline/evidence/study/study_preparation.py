@@ -50,7 +50,8 @@ def prepare(plan: StudyPlan, terminal: Terminal, dry: bool = False) -> PreparedS
     Raises:
         UserError: whatever is wrong with the data or with a system, before anything is trained.
     """
-    competition = loading.load(plan.base.data)
+    with terminal.bar("reading", "MB") as update:
+        competition = loading.load(plan.base.data, update)
     featurize.check(competition.train, plan.base.features, competition.levels)
     with terminal.bar("features", "series") as update:
         store = featurize.obtain(competition.train, plan.base.features, competition.levels, update)

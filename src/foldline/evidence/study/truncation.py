@@ -62,12 +62,19 @@ def curve(prepared: PreparedExperiment) -> list[TruncationPoint]:
     assert isinstance(estimator, NetworkCell) and estimator.network is not None, "a study's systems are networks"
     held = np.flatnonzero(prepared.folds.assignment == cell.fold)[:SERIES]
     kept = estimator.lengths[-1]
-    fold = place_block([labelled_series(prepared.train, held)], estimator.scaler, kept, device)
+    part, transform, scaler = labelled_series(prepared.train, held), estimator.transform, estimator.scaler
+    fold = place_block([transform.labelled(part)], scaler, kept, device)
+    answers = prepared.train.answers(held)[part.weight > 0]
     run = partial(_predict, estimator.network.to(device).eval(), fold.static)
-    whole, scale = run(fold.x), torch.from_numpy(estimator.scaler.y_scale).to(fold.y)
+    whole = run(fold.x)
+
+    def in_own_units(scaled: Tensor) -> np.ndarray:
+        """Map (N, T, K) to the scored answers' values, (a, K)."""
+        values = scaled[fold.weight > 0].cpu().numpy().astype(np.float64)
+        return transform.inverse(values * scaler.y_scale + scaler.y_center, prepared.train, answers)
 
     def mean_distance(one: Tensor, other: Tensor) -> float:
-        return float(((one - other).abs() * scale)[fold.weight > 0].mean())
+        return float(np.abs(in_own_units(one) - in_own_units(other)).mean())
 
     points = []
     for steps in (*(k for k in HISTORY if k < kept), kept):

@@ -88,9 +88,8 @@ def fold_scores(
     nested = blend.nested(config.blend, rows)
     snaps = config.post.snap and rows.kind == "regression"  # only numbers have a grid
     values = scoring.snapped_by_fold(nested, rows) if snaps else nested.values
-    groups = ready.competition.train.groups[rows.series]
 
     def score(some: np.ndarray) -> float:
-        return rows.metric(rows.y[some], values[some], groups=groups[some])
+        return rows.where(some).score(values[some])
 
     return dict(zip(folds, fold_values(score, rows.fold, folds, pool).tolist(), strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from foldline.blend.fitted_blend import method_in_words
+from foldline.blend.target_weights import described
 from foldline.core.pages import bars, note, table
 from foldline.output.report.report_data import ReportData
 
@@ -19,10 +20,22 @@ def weights(report: ReportData) -> str:
         (label, float(weight), f"{weight:.2f} · {scores[label][-1]:.4f} alone")
         for label, weight in zip(blend.labels, blend.weights, strict=True)
     ]
-    return bars(sorted(((name, max(0.0, w), text) for name, w, text in shown), key=lambda row: -row[1])) + note(
-        f"Weights by {method_in_words(blend.method)}, of all out-of-fold rows: test predictions get these. "
-        "Scores above are of weights fitted without the fold they are scored on."
+    return (
+        bars(sorted(((name, max(0.0, w), text) for name, w, text in shown), key=lambda row: -row[1]))
+        + note(
+            f"Weights by {method_in_words(blend.method)}, of all out-of-fold rows: test predictions get these. "
+            "Scores above are of weights fitted without the fold they are scored on."
+        )
+        + _of_targets(report)
     )
+
+
+def _of_targets(report: ReportData) -> str:
+    """Make a table of the weights of each target; empty where all have the same."""
+    blend, targets = report.result.blend, report.config.data.target
+    rows = [[name, *(f"{weight:.2f}" for weight in own)] for name, own in described(blend.rule, targets).items()]
+    text = "Weights of each target, where own ones help on the other folds; the bars are their means."
+    return table(["target", *blend.labels], rows) + note(text) if rows else ""
 
 
 def exact_rows(report: ReportData) -> str:

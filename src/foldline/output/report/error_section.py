@@ -49,7 +49,7 @@ def _remark(report: ReportData) -> str:
     metric, shown = report.config.data.metric, report.series_metric.name
     if shown == report.metric.name:
         return ""
-    why = "is no mean of losses" if report.metric.loss is None else "of a single series hardly tells them apart"
+    why = report.metric.why_resampled if report.metric.loss is None else "of a single series hardly tells them apart"
     return note(f"{shown.capitalize()}, because {metric} {why}.")
 
 

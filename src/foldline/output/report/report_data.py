@@ -19,7 +19,7 @@ from foldline.blend.members import Member
 from foldline.core import files
 from foldline.data.exact_rows import Exact
 from foldline.data.loading import Competition
-from foldline.data.metrics import Kind, Metric, metric
+from foldline.data.metrics import Kind, Metric
 from foldline.data.store import Store
 from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
@@ -86,7 +86,7 @@ class ReportData:
     @property
     def metric(self) -> Metric:
         """The competition's metric."""
-        return metric(*self.config.data.metric_choice(len(self.competition.train.classes)))
+        return self.result.rows.metric
 
     @property
     def kind(self) -> Kind:
@@ -153,7 +153,7 @@ class ReportData:
     @cached_property
     def loss_table(self) -> LossTable:
         """The table that sums losses of every scored value by series, phase and exactness."""
-        return LossTable.of(self.train, self.is_exact)
+        return LossTable.of(self.train, self.is_exact, self.result.rows.weight)
 
     def series_error(self, values: np.ndarray) -> np.ndarray:
         """Compute `series_metric` over the scored answers of each series, (N,); NaN without any. values: (R, K)."""
@@ -164,11 +164,12 @@ class ReportData:
         return self._error(self.slice_metric, values, self.train.step_of_answer, self.train.longest)
 
     def _error(self, shown: Metric, values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-        """Compute a metric over the scored answers of each group. group: (R,) int64, below `groups`."""
-        scored = self.train.scored
+        """Compute a metric over the scored answers of each group, as they weigh. group: (R,) int64, below `groups`."""
+        scored, weight = self.train.scored, self.result.rows.weight
         loss = shown.row_loss(self.truth[scored], values[scored])
-        count = np.bincount(group[scored], minlength=groups)
-        mean = np.where(count > 0, np.bincount(group[scored], loss, groups) / np.maximum(count, 1), np.nan)
+        count = np.bincount(group[scored], weight, groups)
+        loss = loss if weight is None else loss * weight
+        mean = np.where(count > 0, np.bincount(group[scored], loss, groups) / np.where(count > 0, count, 1), np.nan)
         return np.array([shown.finish(value) for value in mean])
 
     @cached_property

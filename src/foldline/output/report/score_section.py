@@ -13,7 +13,7 @@ from foldline.core.durations import duration
 from foldline.core.pages import Facts, figures, matrix, note, table
 from foldline.experiment import loss_table
 from foldline.experiment.loss_table import Slice
-from foldline.experiment.scoring import MOST_TARGETS, SNAPPED, SUMMARY_OF_TARGETS
+from foldline.experiment.scoring import MOST_TARGETS, SNAPPED, SUMMARY_OF_TARGETS, all_answers
 from foldline.output.report.report_data import SUBMITTED, ReportData
 from foldline.output.report.training_section import seconds_of
 
@@ -22,17 +22,26 @@ MATRIX_LEVELS = 12  # most values of a static column that a matrix has room for
 
 
 def summary(report: ReportData) -> str:
-    """Describe the experiment in two sentences."""
+    """Describe the experiment in a few sentences."""
     labels, way = report.result.labels, method_in_words(report.result.blend.method)
     text = f"{labels[0]}, scored on series that its models have not seen."
     if len(labels) > 1:
         text = f"A blend ({way}) of {_joined(labels)}, scored on series that neither models nor blend have seen."
-    exact = report.exact[1]
-    if exact is None:
-        return text
-    scored = report.competition.test.scored
+    if report.result.models_alone is not None:
+        text = f"{text} {_exact(report, report.result.models_alone)}"
+    data = report.config.data
+    return f"{text} The data: {data.simulate.title}." if data.simulated else text
+
+
+def _exact(report: ReportData, alone: float) -> str:
+    """Say how much is read back exactly, and what the models alone reach."""
+    exact, scored = report.exact[1], report.competition.test.scored
+    assert exact is not None, "both tables are decoded, or none"
     share = (exact.known & scored).sum() / max(1, scored.sum())
-    return f"{text} {share:.0%} of the test rows that count are read back exactly, not predicted."
+    return (
+        f"{share:.0%} of the test rows that count are read back exactly, not predicted: without such rows the models "
+        f"alone reach {report.config.data.metric} {alone:.4f}."
+    )
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -41,9 +50,10 @@ def _joined(names: Sequence[str]) -> str:
 
 def facts(report: ReportData) -> Facts:
     """Collect the numbers of the head."""
-    config, tested = report.config, report.competition.test
+    config, tested, alone = report.config, report.competition.test, report.result.models_alone
     return [
         (f"{report.result.score:.4f}", f"{config.data.metric}, out-of-fold"),
+        *([(f"{alone:.4f}", f"{config.data.metric}, models alone")] if alone is not None else []),
         (f"{len(report.train.lengths):,}", "training series"),
         (f"{len(tested.lengths):,}", "test series"),
         (str(len(report.cells)), "cells trained"),
@@ -54,26 +64,33 @@ def facts(report: ReportData) -> Facts:
 def by_fold(report: ReportData) -> str:
     """Make the score table: members, blend and post-processing steps, in each fold and over all rows."""
     low, high = report.result.interval
-    between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over series"
+    between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over {report.config.data.units}"
     fitted = ["the blend"] * (len(report.members) > 1) + ["the grid"] * (SNAPPED in report.result.scores)
     verb = "were" if len(fitted) > 1 else "was"
     others = f"; {' and '.join(fitted)} {verb} fitted on the other folds" if fitted else ""
     return table(*report.result.table(report.config.data)) + note(
         f"Each fold is predicted by models that never saw its series{others}. The last row is what is submitted"
-        f"{between}.{_about_targets(report)}"
+        f"{between}.{_about_exact(report)}{_about_targets(report)}"
     )
+
+
+def _about_exact(report: ReportData) -> str:
+    """Explain the row of the models alone; empty where no rows are read back."""
+    if report.result.models_alone is None:
+        return ""
+    return " Models alone: all rows as predicted, before those that are read back exactly take their place."
 
 
 def _about_targets(report: ReportData) -> str:
     """Explain the columns of single targets; empty where there are none."""
-    targets = report.result.targets
+    targets, over = report.result.targets, all_answers(report.config.data)
     if len(targets) > MOST_TARGETS:
         return (
-            f" {_joined(SUMMARY_OF_TARGETS)}: of the scores of the {len(targets)} targets alone, over all rows; all of "
+            f" {_joined(SUMMARY_OF_TARGETS)}: of the scores of the {len(targets)} targets alone, over {over}; all of "
             f"them stand in {TARGETS_FILE} beside this page."
         )
     if len(targets) > 1:
-        return f" {_joined(targets)}: each target alone, over all rows; all else is of all targets together."
+        return f" {_joined(targets)}: each target alone, over {over}; all else is of all targets."
     return ""
 
 
@@ -109,7 +126,10 @@ def by_slice(report: ReportData) -> str:
 def _shown(report: ReportData) -> str:
     """Say what is shown of slices, in words: the metric, or a loss instead of it."""
     shown, metric = report.slice_metric.name, report.config.data.metric
-    return metric if report.metric.loss is not None else f"{shown.capitalize()} ({metric} is no mean of losses)"
+    why = report.metric.why_resampled
+    if report.metric.loss is None:
+        return f"{shown.capitalize()} ({metric} {why})"
+    return f"{metric} of all answers of a slice together (the score {why})" if why else metric
 
 
 def _sums(report: ReportData, values: np.ndarray) -> np.ndarray:
@@ -120,7 +140,7 @@ def _sums(report: ReportData, values: np.ndarray) -> np.ndarray:
 def slices(report: ReportData) -> list[Slice]:
     """Slice the scored values by combinations of static values, by phase, and by exactness."""
     known, static = report.competition.levels, report.config.data.static
-    return loss_table.slices(report.train, report.loss_table.counts, static, known)
+    return loss_table.slices(report.train, report.loss_table.weights, static, known)
 
 
 def values(report: ReportData) -> dict[str, float]:
@@ -129,6 +149,8 @@ def values(report: ReportData) -> dict[str, float]:
     Where the metric is no mean of losses, the names of slices say which loss they show.
     """
     found = {"score": report.result.score}
+    if report.result.models_alone is not None:
+        found["models alone"] = report.result.models_alone
     for name, scores in report.result.scores.items():
         found |= {f"scores/{name}/fold {number}": score for number, score in enumerate(scores[:-1])}
         found[f"scores/{name}/all"] = scores[-1]
@@ -144,7 +166,7 @@ def _score(report: ReportData, part: Slice, sums: np.ndarray, series: np.ndarray
         sums: (N, P, E) summed losses of the LossTable.
         series: (N,) bool, series to score; None: all.
     """
-    loss, count = part.of(sums), part.of(report.loss_table.counts)
+    loss, count = part.of(sums), part.of(report.loss_table.weights)
     if series is not None:
         loss, count = loss[series], count[series]
     return report.slice_metric.finish(float(loss.sum() / count.sum())) if count.sum() else float("nan")
@@ -173,9 +195,9 @@ def by_statics(report: ReportData) -> str:
 def _matrix(report: ReportData, values: np.ndarray) -> str:
     """Make one: static column 0 down, static column 1 across. values: (R, K)."""
     sums = _sums(report, values).sum(axis=(1, 2))
-    counts, codes = report.loss_table.counts.sum(axis=(1, 2)), report.train.static
+    weights, codes = report.loss_table.weights.sum(axis=(1, 2)), report.train.static
     down, across = (np.unique(codes[:, column]) for column in (0, 1))
-    cells = [[_mean_score(report, sums, counts, (codes == (a, b)).all(axis=1)) for b in across] for a in down]
+    cells = [[_mean_score(report, sums, weights, (codes == (a, b)).all(axis=1)) for b in across] for a in down]
     names = report.config.data.static
     levels = [report.competition.levels[name] for name in names]
     heads, sides = (
@@ -185,6 +207,6 @@ def _matrix(report: ReportData, values: np.ndarray) -> str:
     return matrix(heads, sides, np.array(cells))
 
 
-def _mean_score(report: ReportData, sums: np.ndarray, counts: np.ndarray, inside: np.ndarray) -> float:
-    count = counts[inside].sum()
+def _mean_score(report: ReportData, sums: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> float:
+    count = weights[inside].sum()
     return report.slice_metric.finish(float(sums[inside].sum() / count)) if count else float("nan")

@@ -1,0 +1,245 @@
+"""What the files of a competition say of themselves: the role of each column, with the evidence for it.
+
+Nothing is guessed in silence: where the files leave two readings, the likelier one is taken and a sentence says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from foldline.data import target_kind
+
+FEW_LEVELS = 50  # different values of a static column at most; of more, it is none
+CLOCKS = {"time", "timestamp", "date", "second", "seconds", "sec", "step", "t", "seq", "frame", "minute", "day"}
+
+
+@dataclass
+class Findings:
+    """Roles of columns and what else a config says of the data; evidence and open questions as sentences."""
+
+    key: str = ""
+    order: str = ""
+    id: str = ""
+    group: str = ""
+    level: str = "step"
+    kind: str = "regression"
+    labels: str = ""  # file with the targets of the training series, without its ending
+    target: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    static: list[str] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)
+    asks_labels: bool = False  # the sample submission has a column called like the target
+    evidence: dict[str, str] = field(default_factory=dict)  # role and column, or key of the config -> why
+    unclear: list[str] = field(default_factory=list)
+
+
+def inspect(
+    train: pl.DataFrame, test: pl.DataFrame, sample: pl.DataFrame | None, labels: tuple[str, pl.DataFrame] | None = None
+) -> Findings:
+    """Find the roles of the columns.
+
+    Args:
+        train, test: the tables with all their columns. sample: the sample submission, if there is one.
+        labels: name and content of a file with the targets of the training series, if there is one.
+    """
+    found = Findings()
+    shared = [name for name in train.columns if name in test.columns]
+    _find_series(found, train, test, shared)
+    targets = _find_targets(found, train, test, sample, labels)
+    _find_answers(found, test, sample, shared)
+    if targets is not None and found.target:
+        _find_kind(found, targets, sample)
+    _find_inputs(found, train, test, shared)
+    return found
+
+
+# ---------------------------------------------------------------- series
+
+
+def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> None:
+    """Find what names a series, and what orders its rows."""
+    pairs = {key: orders for key in shared if _may_be_key(train, key) and (orders := _orders_in(train, key, shared))}
+    if not pairs:
+        found.unclear.append(
+            "No two columns fit as key and order: a column whose values name series, and a number or time that "
+            "increases from row to row inside each. Write both into the config, or make them from others."
+        )
+        return
+    found.key = max(pairs, key=lambda name: train[name].n_unique())
+    orders = sorted(pairs[found.key], key=lambda name: _order_rank(train, name))
+    found.order, series = orders[0], train[found.key].n_unique()
+    found.evidence["key"] = (
+        f"{series:,} values in train, the rows of each stand together, and {found.order} increases inside each"
+    )
+    known = train[found.key].unique().is_in(test[found.key].unique().implode()).sum()
+    found.evidence["key"] += ", none of them in test" if not known else ""
+    if known:
+        found.unclear.append(
+            f"{known:,} of the {series:,} values of {found.key} are in test, too: foldline wants other series there. "
+            "If test goes on where train ends, this is a forecast."
+        )
+    lengths = train.group_by(found.key).len()["len"]
+    found.evidence["order"] = f"increases in every series; {lengths.min()!s} to {lengths.max()!s} rows each"
+    if len(orders) > 1:
+        found.unclear.append(f"{', '.join(orders[1:])} would do as order, too.")
+
+
+def _may_be_key(train: pl.DataFrame, name: str) -> bool:
+    """Whether a column may name series: text or whole numbers, each value in one run, of two rows on average."""
+    column = train[name]
+    if not (column.dtype.is_integer() or column.dtype in (pl.String, pl.Categorical)) or column.null_count():
+        return False
+    values, runs = column.n_unique(), 1 + int((column != column.shift(1)).sum())
+    return 1 < values <= train.height / 2 and runs == values
+
+
+def _orders_in(train: pl.DataFrame, key: str, shared: list[str]) -> list[str]:
+    """List the columns that strictly increase inside each series."""
+    first = (train[key] != train[key].shift(1)).fill_null(True)
+    found = []
+    for name in shared:
+        column = train[name]
+        ordered = column.dtype.is_numeric() or column.dtype.is_temporal()
+        if name != key and ordered and not column.null_count() and bool(((column > column.shift(1)) | first).all()):
+            found.append(name)
+    return found
+
+
+def _order_rank(train: pl.DataFrame, name: str) -> tuple[bool, bool, int]:
+    """Rank candidates for the order: a name of a clock first; what differs in every row of the file may be its id."""
+    words = name.lower().replace("-", "_").split("_")
+    different = train[name].n_unique()
+    return (not any(word in CLOCKS for word in words), different == train.height, different)
+
+
+# ---------------------------------------------------------------- answers
+
+
+def _find_targets(
+    found: Findings,
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    sample: pl.DataFrame | None,
+    labels: tuple[str, pl.DataFrame] | None,
+) -> pl.DataFrame | None:
+    """Find the targets; return the frame that holds them."""
+    if labels is not None and found.key in labels[1].columns:
+        name, frame = labels
+        found.labels, found.level = name, "series"
+        found.target = [column for column in frame.columns if column != found.key]
+        found.evidence["labels"] = f"{name} has {frame.height:,} rows, one a series"
+        found.evidence["target"] = f"what {name} has beside {found.key}"
+        return frame
+    only = [name for name in train.columns if name not in test.columns]
+    wanted = [] if sample is None else [name for name in only if name in sample.columns]
+    if wanted:
+        found.target = wanted
+        found.evidence["target"] = "in train and in the sample submission, not in test"
+    elif len(only) == 1:
+        found.target = only
+        found.evidence["target"] = "the only column of train that test has not"
+    else:
+        named = [] if sample is None else [name for name in only if target_kind.names_classes(train[name], sample)]
+        found.target = named[:1]
+        if named:
+            found.evidence["target"] = "the sample submission has a column for each of its labels"
+    left = [name for name in only if name not in found.target]
+    if not found.target:
+        found.unclear.append(f"Which column is the target? Only train has: {', '.join(only) or 'none'}.")
+    elif left:
+        found.unclear.append(f"Only train has {', '.join(left)}, which the sample does not ask for: not used.")
+    return train if found.target else None
+
+
+def _find_kind(found: Findings, frame: pl.DataFrame, sample: pl.DataFrame | None) -> None:
+    """Find the kind of the targets in a frame."""
+    if found.level == "series" and not found.labels and found.key:
+        for name in _changing(frame, found.key, found.target):
+            found.unclear.append(f"{name} changes inside a series, though one answer is asked for each.")
+    seen = target_kind.of(frame.select(found.target), sample)
+    found.kind, found.classes, found.evidence["kind"] = seen.kind, list(seen.classes), seen.why
+    found.unclear += seen.unclear
+
+
+def _find_answers(found: Findings, test: pl.DataFrame, sample: pl.DataFrame | None, shared: list[str]) -> None:
+    """Find the level, and what names a row of the submission."""
+    series = test[found.key].n_unique() if found.key else 0
+    if sample is None:
+        unique = [name for name in shared if test[name].n_unique() == test.height and test[name].dtype.is_integer()]
+        found.id = next((name for name in unique if name not in (found.key, found.order)), "")
+        found.unclear.append("There is no sample submission, which would show its columns and rows.")
+        return
+    first, found.asks_labels = sample.columns[0], bool(found.target) and found.target[0] in sample.columns
+    if first == found.key or (first not in test.columns and series and sample.height == series):
+        found.level = "series"
+        found.evidence["level"] = f"the sample submission has {sample.height:,} rows, one for each {found.key} of test"
+    if first in test.columns:
+        found.id = first
+        found.evidence["id"] = "the first column of the sample submission"
+    else:
+        found.unclear.append(
+            f"The ids of the sample submission ({first}, such as {sample[first][0]!r}) are no column of test."
+        )
+    if found.level == "step":
+        found.evidence["level"] = f"the sample submission has {sample.height:,} rows, test {test.height:,}"
+        if sample.height < test.height:
+            found.unclear.append(
+                "The sample submission asks for some rows only: if a condition on the inputs says which, write it as "
+                "scored."
+            )
+
+
+# ---------------------------------------------------------------- inputs
+
+
+def _find_inputs(found: Findings, train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> None:
+    """Find groups, static columns and inputs among the columns that both tables have."""
+    left = [name for name in shared if name not in (found.key, found.order, found.id, *found.target)]
+    changing = set(_changing(train, found.key, left)) if found.key else set(left)
+    groups = [name for name in left if name not in changing and _is_group(train, test, name, found.key)]
+    if groups:
+        found.group = max(groups, key=lambda name: train[name].n_unique())
+        found.evidence["group"] = (
+            f"constant in a series, {train[found.group].n_unique():,} values in train, several series each, none of "
+            "them in test"
+        )
+    for name in left:
+        if name != found.group:
+            missing = train[name].null_count() + test[name].null_count()
+            _add(found, train[name], constant=name not in changing, missing=missing)
+    only_test = [name for name in test.columns if name not in train.columns]
+    if only_test:
+        found.unclear.append(f"Only test has {', '.join(only_test)}: not used.")
+
+
+def _add(found: Findings, column: pl.Series, constant: bool, missing: int) -> None:
+    """Take a column as input or as static. constant: inside each series. missing: values, in both tables."""
+    name, numeric = column.name, column.dtype.is_numeric() or column.dtype == pl.Boolean
+    few = column.n_unique() <= FEW_LEVELS and not column.dtype.is_float()
+    if constant and few:
+        found.static.append(name)
+        found.evidence[f"static {name}"] = f"constant in a series: {target_kind.values_of(column)}"
+    elif numeric:
+        found.inputs.append(name)
+        gaps = f", {missing:,} missing" if missing else ""
+        found.evidence[f"inputs {name}"] = f"{column.dtype}{', constant in a series' if constant else ''}{gaps}"
+    else:
+        how = f"with {column.n_unique():,} values" if constant else "that changes inside a series"
+        found.unclear.append(f"{name} holds {column.dtype} {how}: not used.")
+
+
+def _is_group(train: pl.DataFrame, test: pl.DataFrame, name: str, key: str) -> bool:
+    """Whether a column that is constant in a series names groups: several series each, and others in test."""
+    column = train[name]
+    if column.dtype.is_float() or column.null_count() or not key:
+        return False
+    several = 1 < column.n_unique() < train[key].n_unique()
+    return several and not column.unique().is_in(test[name].unique().implode()).any()
+
+
+def _changing(frame: pl.DataFrame, key: str, names: list[str]) -> list[str]:
+    """List the columns that change inside a series, whose rows stand together."""
+    inside = (frame[key] == frame[key].shift(1)).fill_null(False)
+    return [name for name in names if bool((inside & frame[name].ne_missing(frame[name].shift(1))).any())]

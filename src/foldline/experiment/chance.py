@@ -1,0 +1,21 @@
+"""Predictions that know nothing, to see whether a metric is defined on some answers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from foldline.data.metrics import Metric
+from foldline.data.store import Store
+
+
+def score(scored_by: Metric, train: Store, answers: np.ndarray) -> float:
+    """Score answers by predictions between their truth and its mean, in another order. answers: (a,) int64.
+
+    Raises:
+        NotScorable: the metric is not defined on them.
+    """
+    truth = np.asarray(train.y[answers])
+    shuffled = truth[np.random.default_rng(0).permutation(len(truth))]
+    if scored_by.needs == "probabilities":
+        shuffled = (shuffled + truth.mean(axis=0)) / 2
+    return scored_by(truth, shuffled, *train.beside(scored_by, answers))

@@ -1,0 +1,221 @@
+"""The scale that targets are learned on (data.target_transform), and the way back from it.
+
+Models are fitted on transformed targets, and what they predict is turned back before anything else sees it: watched
+scores, out-of-fold rows, blends and submissions are in the targets' own units.
+
+    ""           as they are
+    log1p        log(1 + y): y above -1
+    standardise  (y - mean) / deviation of its own series' known steps (data.observed), each target by itself
+    rank         the share of the training values that are smaller, half of the equal ones included, linear between
+                 quantiles: from 0 to 1; what lies beyond the training values is taken for the last of them
+
+Only `rank` and the deviation that stands for that of a start which does not move are fitted: on the scored answers, or
+the known starts, of the cell's own training series. Letters: A answers of a store, a of them, K columns.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foldline.core.errors import UserError
+from foldline.data.store import Store
+from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit.scaler import SAMPLE_TARGETS, sampled_answers
+
+ABOVE = np.nextafter(-1.0, 0.0)  # the smallest number that has a log1p; a prediction near -1 is rounded to -1
+KNOTS = 513  # quantiles of `rank` at most
+LEAST_MOVE = 1e-3  # of the usual deviation of a known start: one that moves less is no measure of its series
+ALL = slice(None)
+
+
+class TargetTransform(ABC):
+    """A rising map of each target, and its inverse. Stores are those in the targets' own units, never a view."""
+
+    kind = ""
+
+    @abstractmethod
+    def forward(self, y: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
+        """Map targets (a, K) to the learned scale; NaN stays. answers: (a,) their places in the store."""
+
+    @abstractmethod
+    def inverse(self, z: np.ndarray, store: Store, answers: np.ndarray, columns: slice = ALL) -> np.ndarray:
+        """Map back, (a, k). columns: which k of the K targets these are."""
+
+    def spread(self, z: np.ndarray, spread: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
+        """Map back expected absolute errors (a, K) of predictions z (a, K): half of what lies between z -+ spread."""
+        low, high = (self.inverse(z + sign * spread, store, answers) for sign in (-1, 1))
+        return np.asarray((high - low) / 2)
+
+    def view(self, store: Store) -> Store:
+        """Return the same store with targets on the learned scale."""
+        if not store.labelled and not store.observed:  # no target is given
+            return store
+        return replace(store, y=self.forward(np.asarray(store.y), store, np.arange(len(store.y))))
+
+    def labelled(self, part: LabelledSeries) -> LabelledSeries:
+        """Return the same series with labels on the learned scale."""
+        return replace(part, y=self.forward(part.y, part.store, part.store.answers(part.series)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of transform.json."""
+        return {"kind": self.kind}
+
+
+class AsTheyAre(TargetTransform):
+    """No transform: targets are learned in their own units."""
+
+    def forward(self, y: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
+        return y
+
+    def inverse(self, z: np.ndarray, store: Store, answers: np.ndarray, columns: slice = ALL) -> np.ndarray:
+        return z
+
+    def spread(self, z: np.ndarray, spread: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
+        return spread  # (z + s) - (z - s) would change last bits
+
+    def view(self, store: Store) -> Store:
+        return store
+
+    def labelled(self, part: LabelledSeries) -> LabelledSeries:
+        return part
+
+
+PLAIN = AsTheyAre()
+
+
+class Log1p(TargetTransform):
+    """log(1 + y)."""
+
+    kind = "log1p"
+
+    def forward(self, y: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
+        return np.asarray(np.log1p(np.maximum(y, ABOVE)))
+
+    def inverse(self, z: np.ndarray, store: Store, answers: np.ndarray, columns: slice = ALL) -> np.ndarray:
+        with np.errstate(over="ignore"):  # a prediction that is not finite is refused by name
+            return np.asarray(np.expm1(z))
+
+
+@dataclass(frozen=True)
+class Standardise(TargetTransform):
+    """(y - mean) / deviation of the known steps of its series."""
+
+    usual: np.ndarray  # (K,) deviation that stands for that of a start which does not move
+
+    kind = "standardise"
+
+    def forward(self, y: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
+        center, scale = self._of(store, answers)
+        return np.asarray((y - center) / scale)
+
+    def inverse(self, z: np.ndarray, store: Store, answers: np.ndarray, columns: slice = ALL) -> np.ndarray:
+        center, scale = self._of(store, answers)
+        return np.asarray(z * scale[:, columns] + center[:, columns])
+
+    def _of(self, store: Store, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and deviation of each answer's series, (a, K) each; the deviation above 0."""
+        mean, deviation = _of_known_starts(store)
+        scale = np.where(deviation > LEAST_MOVE * self.usual, deviation, self.usual)
+        series = store.series_of_answer[answers]
+        return mean[series], scale[series]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "usual": self.usual.tolist()}
+
+
+@dataclass(frozen=True)
+class Rank(TargetTransform):
+    """The share of the training values below y."""
+
+    values: tuple[np.ndarray, ...]  # of each target: (q,) training values, rising
+    shares: tuple[np.ndarray, ...]  # of each target: (q,) their ranks, rising from 0 to 1
+
+    kind = "rank"
+
+    def forward(self, y: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
+        columns = zip(y.T, self.values, self.shares, strict=True)
+        return np.stack([np.interp(column, values, shares) for column, values, shares in columns], axis=1)
+
+    def inverse(self, z: np.ndarray, store: Store, answers: np.ndarray, columns: slice = ALL) -> np.ndarray:
+        both = zip(z.T, self.shares[columns], self.values[columns], strict=True)
+        return np.stack([np.interp(column, shares, values) for column, shares, values in both], axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        lists = {name: [column.tolist() for column in getattr(self, name)] for name in ("values", "shares")}
+        return {"kind": self.kind, **lists}
+
+
+def fit(kind: str, store: Store, series: np.ndarray, seed: int) -> TargetTransform:
+    """Fit a transform on some series of a training table only.
+
+    Args:
+        kind: data.target_transform.
+        series: (n,) indices into the store; some of their answers are scored.
+        seed: of the sample of values that stands for very many.
+    """
+    if kind == "log1p":
+        return Log1p()
+    if kind == "standardise":
+        return Standardise(_usual(_of_known_starts(store)[1][series]))
+    if kind == "rank":
+        answers = sampled_answers(store, series, max(1, SAMPLE_TARGETS // store.targets), np.random.default_rng(seed))
+        values, shares = zip(*(_quantiles(column) for column in np.asarray(store.y[answers]).T), strict=True)
+        return Rank(values, shares)
+    return PLAIN
+
+
+def from_json(value: dict[str, Any]) -> TargetTransform:
+    """Read what `to_json` returned."""
+    if value["kind"] == "rank":
+        return Rank(*(tuple(np.asarray(column) for column in value[name]) for name in ("values", "shares")))
+    if value["kind"] == "standardise":
+        return Standardise(np.asarray(value["usual"]))
+    return Log1p() if value["kind"] == "log1p" else PLAIN
+
+
+def check(kind: str, store: Store, path: Path) -> None:
+    """Refuse given targets that have no logarithm. path: of their file, for messages.
+
+    Raises:
+        UserError
+    """
+    if kind != "log1p" or not (store.labelled or store.observed):
+        return
+    lowest = np.where(store.known, store.y, np.inf).min(axis=0)
+    if lowest.min() <= -1:
+        name = store.task.columns[int(lowest.argmin())]
+        raise UserError(
+            f"{path}: data.target_transform = 'log1p' needs targets above -1, but {name!r} goes down to "
+            f"{lowest.min():g}. Take 'rank', or leave it out."
+        )
+
+
+def _of_known_starts(store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of each series' known steps, (N, K) each; 0 where nothing is known."""
+    steps = min(store.observed, store.longest)
+    known = (store.pad(store.known, steps=steps) & store.mask(steps=steps)[..., None]).astype(np.float64)
+    y, count = store.pad(np.asarray(store.y), steps=steps), np.maximum(known.sum(axis=1), 1)  # (N, steps, K), (N, K)
+    mean = (y * known).sum(axis=1) / count
+    return mean, np.sqrt((np.square(y - mean[:, None]) * known).sum(axis=1) / count)
+
+
+def _usual(deviation: np.ndarray) -> np.ndarray:
+    """Return the median over series (n, K) of the deviations above 0, (K,); 1 where there is none."""
+    moving = [column[column > 0] for column in deviation.T]
+    return np.array([np.median(column) if len(column) else 1.0 for column in moving])
+
+
+def _quantiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return at most KNOTS of the values (m,), rising, and their ranks, 0 to 1; equal values have their mean one."""
+    ordered = np.sort(values)
+    places = np.unique(np.linspace(0, len(ordered) - 1, KNOTS).round().astype(np.int64))
+    knots = np.unique(ordered[places])
+    low, high = np.searchsorted(ordered, knots), np.searchsorted(ordered, knots, side="right") - 1
+    shares = (low + high) / 2
+    span = shares[-1] - shares[0]
+    return knots, (shares - shares[0]) / span if span else np.full(1, 0.5)

@@ -1,0 +1,53 @@
+"""`init`: a config that trains once its metric is named, written beside nothing that was there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+from tiny_classes import Songs
+
+from foldline.cli.main import main
+from foldline.core.errors import UserError
+from foldline.data import loading
+from foldline.experiment import config
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_the_config_is_taken_once_the_metric_is_named(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    tiny.write(tmp_path / "rides", tiny.frames())
+    tiny.run("init", str(tmp_path / "rides"))
+    out = capsys.readouterr().out
+    path = home / "configs" / "rides.toml"
+    assert "because" in out and "name the metric" in out and str(path) in out
+    made = config.load(path, ["data.metric=mae"])
+    assert loading.load(made.data).train.data.key == "ride" and not (home / "runs").exists()
+    with pytest.raises(UserError, match=r"unknown metric '\?'"):
+        config.load(path, [])
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
+def test_classes_of_whole_series_too(kind: str, home: Path, tmp_path: Path, capsys: Capture) -> None:
+    tiny.write(tmp_path / "songs", Songs(kind).frames())
+    tiny.run("init", str(tmp_path / "songs"), f"out={tmp_path / 'mine.toml'}", "--json")
+    said = json.loads(capsys.readouterr().out)
+    assert said["problem"] == ""
+    assert config.load(tmp_path / "mine.toml", ["data.metric=accuracy"]).data.kind == kind
+
+
+def test_what_is_there_is_not_overwritten(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    tiny.write(tmp_path / "rides", tiny.frames())
+    mine = tmp_path / "mine.toml"
+    mine.write_text("# mine")
+    assert main(["init", str(tmp_path / "rides"), f"out={mine}"]) == 2
+    assert "is there already" in capsys.readouterr().err and mine.read_text() == "# mine"
+
+
+def test_a_folder_without_a_test_table_is_refused(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    tiny.write(tmp_path / "rides", {"train": tiny.frames()["train"]})
+    assert main(["init", str(tmp_path / "rides")]) == 2
+    assert "no test with one of the endings" in capsys.readouterr().err
+    assert not (home / "configs" / "rides.toml").exists()

@@ -1,0 +1,109 @@
+"""What files say of themselves: roles with evidence, and questions where there are two readings."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from tiny_classes import KINDS, LEVELS, Songs
+
+from foldline.data.inspection import Findings, inspect
+
+
+def rides() -> dict[str, pl.DataFrame]:
+    return dict(tiny.frames())
+
+
+def found(frames: dict[str, pl.DataFrame]) -> Findings:
+    return inspect(frames["train"], frames["test"], frames.get("sample_submission"))
+
+
+def test_roles_of_a_competition_of_steps() -> None:
+    seen = found(rides())
+    assert (seen.id, seen.key, seen.order, seen.target) == ("row", "ride", "second", ["speed"])
+    assert (seen.level, seen.kind, seen.group, seen.static) == ("step", "regression", "", ["bike"])
+    assert seen.inputs == ["power", "coasting"]
+    assert "none of them in test" in seen.evidence["key"] and "not in test" in seen.evidence["target"]
+    assert seen.unclear == ["row would do as order, too."]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", LEVELS)
+def test_level_and_kind_of_classes(level: str, kind: str) -> None:
+    seen = found(Songs(kind, level).frames())
+    assert seen.key == "song" and seen.level == level
+    asked = {
+        "ordinal": ("multiclass", "in an order (kind = ordinal"),
+        "distribution": ("regression", "or votes for one"),
+    }
+    written, question = asked.get(kind, (kind, ""))
+    assert seen.kind == written and seen.evidence["kind"]
+    assert not question or any(question in line for line in seen.unclear)
+
+
+def test_few_whole_numbers_may_be_three_things() -> None:
+    frames = rides()
+    frames["train"] = frames["train"].with_columns(speed=pl.col("speed").round().cast(pl.Int64))
+    seen = found(frames)
+    assert seen.kind == "multiclass" and any("grades (kind = ordinal), or numbers" in line for line in seen.unclear)
+
+
+def test_what_several_series_share_and_test_has_not_is_a_group() -> None:
+    frames = rides()
+    rider = pl.col("ride") // 3
+    frames["train"] = frames["train"].with_columns(rider=rider)
+    frames["test"] = frames["test"].with_columns(rider=rider + 1000)
+    assert found(frames).group == "rider"
+    frames["test"] = frames["test"].with_columns(rider=pl.lit(0, pl.Int64))
+    frames["train"] = frames["train"].with_columns(rider=rider * 0)
+    seen = found(frames)
+    assert seen.group == "" and "rider" in seen.static
+
+
+def test_a_name_of_a_clock_is_preferred_as_order() -> None:
+    frames = rides()
+    for stem in ("train", "test"):
+        frames[stem] = frames[stem].with_columns(odometer=pl.col("second") * 2)
+    seen = found(frames)
+    assert seen.order == "second" and "odometer, row would do as order, too." in seen.unclear
+
+
+def test_what_is_left_open_is_said() -> None:
+    frames = rides()
+    frames["train"] = frames["train"].with_columns(heart=pl.lit(1.0))
+    frames["test"] = frames["test"].with_columns(only=pl.lit(1), note=pl.col("row").cast(pl.String))
+    frames["train"] = frames["train"].with_columns(note=pl.col("row").cast(pl.String))
+    text = " ".join(found(frames).unclear)
+    assert "Only train has heart, which the sample does not ask for" in text
+    assert "Only test has only" in text and "note holds String that changes inside a series" in text
+
+
+def test_without_a_sample_several_columns_could_be_the_target() -> None:
+    frames = rides()
+    del frames["sample_submission"]
+    assert found(frames).target == ["speed"] and found(frames).id == "row"
+    frames["train"] = frames["train"].with_columns(heart=pl.lit(1.0))
+    seen = found(frames)
+    assert seen.target == [] and any(
+        "Which column is the target? Only train has: speed, heart." in x for x in seen.unclear
+    )
+
+
+def test_rows_that_belong_to_nothing_have_no_key() -> None:
+    train = pl.DataFrame({"a": np.random.default_rng(0).normal(size=50), "y": np.arange(50.0)})
+    seen = inspect(train, train.drop("y"), None)
+    assert seen.key == "" and seen.unclear[0].startswith("No two columns fit as key and order")
+
+
+def test_series_of_train_in_test_look_like_a_forecast() -> None:
+    frames = rides()
+    frames["test"] = frames["test"].with_columns(ride=pl.col("ride") - frames["test"]["ride"].min() + 1)
+    assert any("are in test, too" in line and "forecast" in line for line in found(frames).unclear)
+
+
+def test_targets_in_a_file_of_their_own() -> None:
+    frames = rides()
+    labels = frames["train"].group_by("ride", maintain_order=True).agg(pl.col("speed").mean())
+    seen = inspect(frames["train"].drop("speed"), frames["test"], None, ("train_labels", labels))
+    assert (seen.labels, seen.level, seen.target) == ("train_labels", "series", ["speed"])
