@@ -17,6 +17,7 @@ import tiny
 
 from foldline.cli.main import main
 from foldline.core import files
+from foldline.data.roles import DataConfig
 from foldline.output.kaggle import bundle, kernel
 
 NO_NETWORK = ["unshare", "--map-root-user", "--net"]
@@ -162,3 +163,25 @@ def test_what_the_image_lacks_is_listed(kaggle: Path) -> None:
     kept = {name: digest for name, digest in manifest["files"].items() if not name.startswith("wheels/")}
     files.write_json(place, manifest | {"files": kept})
     assert "This image lacks polars>=99 (" in run_notebook(kaggle).stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "there"),
+    [
+        ({}, "test.csv"),
+        ({"test": "test[1]/{ride}.csv"}, "test[1]/a.csv"),
+        ({"test": "hidden"}, "hidden.parquet"),
+        ({"test": "*.csv", "sample": "answers"}, "answers.csv"),
+        ({"code": "competition.py"}, "sample_submission.csv"),
+    ],
+)
+def test_the_notebook_finds_the_competition_by_what_its_config_names(
+    keys: dict[str, str], there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DataConfig(id="row", key="ride", order="second", target=("speed",), inputs=("power",), **keys)  # type: ignore[arg-type]
+    (tmp_path / "in" / "rides" / there).parent.mkdir(parents=True)
+    (tmp_path / "in" / "rides" / there).write_text("x")
+    (tmp_path / "in" / "other").mkdir()
+    (tmp_path / "in" / "other" / "notes.csv").write_text("x")
+    monkeypatch.setattr(kernel, "INPUT", tmp_path / "in")
+    assert kernel.data(tmp_path / "bundle", "", tuple(bundle.marks(data))) == tmp_path / "in" / "rides"

@@ -34,6 +34,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     dry = "--dry-run" in arguments.flags
     chosen = [configs.load(Path(word), overrides) for word in arguments.words or ["quickstart"]]
     mixed = multi_config.prepare(chosen, outside, terminal, dry)
+    submission.rehearse(mixed.competition.test)
     for prepared in mixed.prepared:
         preparation.print_summary(prepared, terminal)
     if dry:

@@ -8,7 +8,7 @@ import numpy as np
 
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
-from foldline.data import folds, loading, readers
+from foldline.data import assemble, folds, loading
 from foldline.experiment import config as configs
 
 
@@ -17,7 +17,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     config = configs.load(Path(arguments.config), arguments.overrides)
     source = loading.source_folder(config.data)
     with terminal.bar("reading", "MB"):
-        table = loading.load_table(readers.locate(source, "train"), config.data, labelled=True)
+        table = loading.load_table(assemble.source_of(config.data, source, "train"), config.data, labelled=True)
     path = Path(config.folds.file) if config.folds.file else folds.committed_path(config.folds, config.name, table)
     made = "--force" in arguments.flags or not path.exists()
     assigned = folds.make(path, config.folds, table) if made else folds.read(path, config.folds, table, config.name)

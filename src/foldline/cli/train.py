@@ -13,6 +13,7 @@ import numpy as np
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.durations import duration
+from foldline.data import loading
 from foldline.experiment import config as configs
 from foldline.experiment import preparation, scoring, stored_experiment
 from foldline.experiment.config_plans import ConfigPlan
@@ -30,7 +31,10 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     config, dry = configs.load(Path(arguments.config), arguments.overrides), "--dry-run" in arguments.flags
     seconds: dict[str, float] = {}
     with _timed(seconds, "data, features, plan"):
-        prepared = preparation.prepare(config, terminal, dry)
+        with terminal.bar("reading", "MB") as update:
+            competition = loading.load(config.data, update)
+        submission.rehearse(competition.test)
+        prepared = preparation.prepare(config, terminal, dry, competition)
     preparation.print_summary(prepared, terminal)
     stages = prepared.jobs("--force" in arguments.flags)
     if dry:

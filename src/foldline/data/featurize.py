@@ -19,13 +19,15 @@ import polars as pl
 from foldline import features
 from foldline.core import artefacts, checksums, files
 from foldline.core.errors import UserError, unknown
-from foldline.data import column_facts
+from foldline.data import column_facts, competition_file
+from foldline.data.competition_file import FAMILY
 from foldline.data.store import MARK, SOLUTION, Store, open_store
 from foldline.data.table import Table
 from foldline.data.task import Task
 from foldline.features import Columns, Family
 
 LARGEST = 1.8e19  # of a feature: its square is still a number in float32, as networks and scalers need
+SERIES_TRIED = 4  # on which features() of competition.py is tried before anything is written
 CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough that the allocator reuses their memory
 
 
@@ -36,24 +38,33 @@ class FeaturesConfig:
     families: tuple[str, ...] = ("raw", "time", "integral", "lags", "differences", "stats", "static")
     scaler: str = "robust"  # "robust", "standard", "none"; fitted inside the fold: fit/scaler.py
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # family -> its parameters
+    competition_file: str = ""  # path of the file with features(), where families names that: from data.code
 
     def __post_init__(self) -> None:
         if not self.families:
             raise ValueError("families must name at least one feature family")
         if len(set(self.families)) < len(self.families):
             raise ValueError(f"families must not name one twice, but is {', '.join(self.families)}")
-        for name in {*self.families, *self.tables}:
+        for name in {*self.families, *self.tables} - {FAMILY}:
             features.build(name, self.tables.get(name, {}))  # raises for unknown families and parameters
 
     @property
     def built(self) -> list[Family]:
         """The families, made with their parameters, in order."""
-        return [features.build(name, self.tables.get(name, {})) for name in self.families]
+        own = competition_file.of(Path(self.competition_file)) if self.competition_file else None
+        return [
+            own.family() if own is not None and name == FAMILY else features.build(name, self.tables.get(name, {}))
+            for name in self.families
+        ]
 
     def weights_depend_on(self) -> dict[str, Any]:
         """Return what the values of the features depend on: families, parameters and the hash of their sources."""
-        paths = sorted({path for name in self.families for path in features.source_of(name)})
+        known = [name for name in self.families if name != FAMILY]
+        paths = sorted({path for name in known for path in features.source_of(name)})
         sources = {path.name: files.digest(path.read_text(encoding="utf-8")) for path in paths}
+        if self.competition_file:
+            own = competition_file.load(Path(self.competition_file))
+            sources[FAMILY] = files.digest(own.text_of_features)
         return {"families": [[name, self.tables.get(name, {})] for name in self.families], "sources": sources}
 
 
@@ -149,7 +160,13 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
     Raises:
         UserError
     """
-    names = names_of(families_of(table, config), columns_of(table, levels))
+    columns = columns_of(table, levels)
+    names = names_of(families_of(table, config), columns)
+    if config.competition_file:
+        first = int(table.lengths[:SERIES_TRIED].sum())
+        competition_file.check_inside_series(
+            config.built[config.families.index(FAMILY)], table.for_features[:first], columns
+        )
     if not _path(table, config, levels).is_dir():
         # Features in float32; targets and masks take some 16 bytes a row.
         files.require_space(table.frame.height * (4 * len(names) + 16), f"the features of {table.path}")

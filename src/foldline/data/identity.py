@@ -61,7 +61,7 @@ def _of_floats(column: pl.Series) -> pl.Series:
 
 def difference(names: pl.Series, expected: pl.Series) -> str:
     """Say how row ids differ from the expected ones, as a set; empty where they are the same, each once."""
-    ours, theirs = _alike(names, expected)
+    ours, theirs = alike(names, expected)
     if ours.sort().equals(theirs.sort()) and not theirs.is_duplicated().any():
         return ""
     ours, theirs = ours.cast(pl.String), theirs.cast(pl.String)
@@ -77,7 +77,7 @@ def difference(names: pl.Series, expected: pl.Series) -> str:
     return " and ".join(parts)
 
 
-def _alike(names: pl.Series, others: pl.Series) -> tuple[pl.Series, pl.Series]:
+def alike(names: pl.Series, others: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Return two columns in their normal form, of one type: whole numbers are text where others are not whole."""
     one, two = normal(names), normal(others)
     return (one, two) if one.dtype == two.dtype else (one.cast(pl.String), two.cast(pl.String))
@@ -89,6 +89,6 @@ def _first(names: set[str | None]) -> str | None:
 
 def places(names: pl.Series, of: pl.Series) -> pl.Series:
     """Return the place in `of` of each name, (n,) UInt32; null: it is not there. `of` names each once."""
-    ours, theirs = _alike(names, of)
+    ours, theirs = alike(names, of)
     table = pl.DataFrame({"name": theirs}).with_row_index("place")
     return pl.DataFrame({"name": ours}).join(table, on="name", how="left", maintain_order="left")["place"]

@@ -8,6 +8,7 @@ labelled series and of batches. A known start is one way to fill it in a test ta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,18 +16,19 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import readers
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 
 
-def check(path: Path, data: DataConfig) -> None:
-    """Refuse a test file without the target's columns.
+def check(path: Path, columns: Sequence[str], data: DataConfig) -> None:
+    """Refuse a test table without the target's columns.
+
+    path: for messages. columns: of the table.
 
     Raises:
         UserError
     """
-    missing = [name for name in data.target if name not in readers.columns(path)]
+    missing = [name for name in data.target if name not in columns]
     if missing:
         raise UserError(
             f"{path}: data.observed = {data.observed} says that the target is known at the first {data.observed} steps "

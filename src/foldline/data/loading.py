@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from foldline.core import artefacts, files
-from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import (
+    assemble,
+    competition_file,
     identity,
     known_start,
     readers,
@@ -29,13 +30,13 @@ from foldline.data import (
     target_labels,
     times,
 )
+from foldline.data.assemble import Source
 from foldline.data.column_facts import COMPLETE, ColumnFacts
+from foldline.data.file_table import Rows
 from foldline.data.roles import DataConfig
-from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS, Task
 
-SHOWN = 5  # columns or values that a note lists, at most
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
 
 
@@ -65,10 +66,11 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    train = load_table(readers.locate(source, "train"), data, labelled=True)
+    sources = [assemble.source_of(data, source, part) for part in ("train", "test")]
+    train = load_table(sources[0], data, labelled=True)
     if on_read is not None and source.is_dir():
-        own = train.path.stat().st_size / 1e6
-        on_read(own, own + readers.locate(source, "test").stat().st_size / 1e6)
+        sizes = [each.megabytes() for each in sources]
+        on_read(sizes[0], sum(sizes))
     levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
     test, sample = load_test(data, levels, train.classes, train.facts)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
@@ -86,11 +88,19 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     Raises:
         UserError: its rows are not those of the test table, or a column of it has no role.
     """
-    path = readers.find(source, "sample_submission")
-    if path is not None:
-        return sample_submission.read(path, test)
+    if lays_out_itself(test.data):
+        return None
+    found = assemble.sample_of(test.data, source)
+    if found is not None:
+        return sample_submission.read(found, test)
     sample_submission.check_without(test)
     return None
+
+
+def lays_out_itself(data: DataConfig) -> bool:
+    """Return whether submission() of competition.py lays predictions out, so that the sample need not be like test."""
+    code = competition_file.of(data.code_path)
+    return code is not None and code.has("submission")
 
 
 def load_test(
@@ -104,55 +114,10 @@ def load_test(
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    path = readers.locate(source, "test")
-    test = load_table(path, data, labelled=False, levels=levels, classes=classes, facts=facts)
+    found = assemble.source_of(data, source, "test")
+    test = load_table(found, data, labelled=False, levels=levels, classes=classes, facts=facts)
     test = submission_ids.with_id_file(test, source)
     return test, load_sample(source, test)
-
-
-def print_notes(
-    test: Table, sample: pl.DataFrame | None, levels: Levels, terminal: Terminal, train: Table | None = None
-) -> None:
-    """Print what is no mistake but good to know: no sample submission, values that no training series has, or none.
-
-    levels: of the training table. train: that table; None: it was not read.
-    """
-    for table in (train, test):
-        if table is not None and table.missing:
-            terminal.say(missing_inputs(table))
-    if sample is None:
-        columns = ", ".join(Layout.of(test, None).order)
-        terminal.say(
-            f"no sample_submission: the submission gets the rows of {test.path.name}, in its order, and the columns "
-            f"{columns}"
-        )
-    for sentence in unseen_levels(test, levels):
-        terminal.warn(sentence)
-
-
-def missing_inputs(table: Table) -> str:
-    """Say in which inputs values are missing, and how many."""
-    rows = table.frame.height
-    most = sorted(table.missing.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{name} {count:,}" for name, count in most[:SHOWN])
-    more = f" and {len(most) - SHOWN} more columns" if len(most) > SHOWN else ""
-    return f"missing inputs of {table.path.name}, of {rows:,} rows: {shown}{more}"
-
-
-def unseen_levels(test: Table, levels: Levels) -> list[str]:
-    """Say for each static column which values of test series no training series has, a sentence each."""
-    sentences = []
-    for name, known in levels.items():
-        familiar = set(known)
-        new = [value for value in test.frame[name].gather(test.starts).to_list() if value not in familiar]
-        if new:
-            several = [f"{value:.15g}" if isinstance(value, float) else str(value) for value in sorted(set(new))]
-            shown = ", ".join(several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")
-            sentences.append(
-                f"{len(new)} of {len(test.lengths)} test series have a {name} that no training series has: {shown}; "
-                "it is treated as unknown."
-            )
-    return sentences
 
 
 def source_folder(data: DataConfig) -> Path:
@@ -193,16 +158,17 @@ def simulator_code(competition: str = "ventilator") -> str:
 
 
 def load_table(
-    path: Path,
+    source: Source | Path,
     data: DataConfig,
     labelled: bool,
     levels: Levels | None = None,
     classes: tuple[object, ...] | None = None,
     facts: ColumnFacts | None = None,
 ) -> Table:
-    """Read one file and check it (table_checks.py).
+    """Read a table and check it (table_checks.py).
 
     Args:
+        source: where it comes from (assemble.py), or the path of its only file.
         labelled: whether it must have the targets: a training table.
         levels: known values of the static columns, whose type they are read as: a test table may hold only the ward 7
             where the training table's wards are names, and then 7 is text. None: their type is that of their values.
@@ -212,7 +178,8 @@ def load_table(
     Raises:
         UserError: something is wrong with the file.
     """
-    numbers = list(data.inputs)
+    source = assemble.of_file(source) if isinstance(source, Path) else source
+    path, numbers = source.path, list(data.inputs)
     wanted: readers.Wanted = {} if data.id_template else {data.id: None}
     wanted |= {data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
@@ -221,27 +188,28 @@ def load_table(
     wanted |= dict.fromkeys(more, pl.String())
     numbers += [data.weight] if labelled and data.weight and data.weight not in numbers else []
     wanted |= dict.fromkeys(data.static, pl.String()) | {data.order: readers.ORDER}
-    wanted |= dict.fromkeys(numbers, pl.Float64())
+    wanted |= dict.fromkeys(numbers, pl.Float64()) | {name: readers.Numbers(of) for name, of in data.markers.items()}
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
-        known_start.check(path, data)
+        known_start.check(path, source.columns(), data)
     if starts:
         wanted |= target_labels.wanted(data)
     elif labelled and not data.labels:
         wanted |= target_labels.of_training(data)
-    naming = submission_ids.wanted(path, data, labelled)
-    frame = target_labels.read(path, naming | wanted, data)
+    naming = submission_ids.wanted(source, data, labelled)
+    rows = source.read(naming | wanted)
+    frame = target_labels.in_normal_form(path, rows.frame, data)
     frame = frame.with_columns(pl.col(data.inputs).fill_null(float("nan")))  # one form of what is missing
     if labelled and data.labels:
-        frame = target_labels.joined(frame, path, data)
+        frame = target_labels.joined(frame, source, data)
     frame = frame.with_columns(
         static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
     )
     frame = frame.with_columns(
         as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
     )
-    checked = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
-    table_checks.values(path, checked, data, [data.order, *numbers])
+    inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
+    _check_values(path, replace(rows, frame=inputs), data, [data.order, *numbers])
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
     frame, lengths, file_rows = _by_series(frame, data.key)
@@ -249,7 +217,7 @@ def load_table(
     frame = times.since_start(frame.drop(name for name in naming if name not in wanted), data.order, data.key)
     facts = ColumnFacts.of(data, frame, lengths) if facts is None else facts
     table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=facts)
-    table = submission_ids.with_row_ids(table)
+    table = submission_ids.with_row_ids(replace(table, source=source, empty=rows.empty))
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)
@@ -257,6 +225,16 @@ def load_table(
     if labelled:
         table_checks.targets(table)
     return table
+
+
+def _check_values(path: Path, rows: Rows, data: DataConfig, numbers: list[str]) -> None:
+    """Check values; of a table of several files the error names the file, and the row in it."""
+    try:
+        table_checks.values(path, rows.frame, data, numbers)
+    except UserError:
+        for file, part in rows.by_file():
+            table_checks.values(file, part, data, numbers)
+        raise
 
 
 def as_read(column: pl.Series) -> pl.Series:
@@ -278,8 +256,13 @@ def classes(data: DataConfig) -> tuple[object, ...]:
         return ()
     if data.classes:
         return tuple(identity.normal(pl.Series(data.classes)).to_list())
-    path = readers.locate(source_folder(data), data.labels or "train")
-    return Task.of(data, target_labels.read(path, target_labels.wanted(data), data), path).classes
+    folder, wanted = source_folder(data), target_labels.wanted(data)
+    if data.labels:
+        path = readers.locate(folder, data.labels)
+        return Task.of(data, target_labels.read(path, wanted, data), path).classes
+    source = assemble.source_of(data, folder, "train")
+    frame = target_labels.in_normal_form(source.path, source.read(wanted).frame, data)
+    return Task.of(data, frame, source.path).classes
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:

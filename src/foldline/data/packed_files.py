@@ -85,9 +85,9 @@ def content(path: Path) -> Path | bytes:
     Raises:
         UserError: it is not there, no file, or damaged.
     """
-    archive = path.parent
-    if archive.is_file():
-        return _unpacked(path, _member(path, archive, path.name))
+    archive = next((folder for folder in path.parents if folder.is_file()), None)
+    if archive is not None:
+        return _unpacked(path, _member(path, archive, path.relative_to(archive).as_posix()))
     if path.is_dir():
         raise UserError(f"{path} is a directory, but a file is needed. Rename it, or give the path of a file.")
     with guarded(path):

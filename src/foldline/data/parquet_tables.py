@@ -9,7 +9,7 @@ import polars as pl
 from foldline.core.errors import UserError
 from foldline.data import parquet_checksums, times
 from foldline.data.packed_files import guarded, reason
-from foldline.data.wanted_columns import ORDER, Kind, Wanted, require
+from foldline.data.wanted_columns import ORDER, Kind, Wanted, is_number, require
 
 
 def schema(path: Path, found: Path | bytes) -> dict[str, pl.DataType]:
@@ -41,8 +41,24 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
         places = [list(types_there).index(name) for name in wanted]  # by place: polars takes ^x$ and * for patterns
         frame = pl.read_parquet(found, columns=places, glob=False, hive_partitioning=False)
         parquet_checksums.check(found, places)
+    return _cast(path, frame, types)
+
+
+def collected(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
+    """Collect the wanted columns of a frame, as `read` does of a file. path: for messages.
+
+    Raises:
+        UserError: it lacks a column, or one is of a type that its use does not allow.
+    """
+    there = frame.collect_schema()
+    require(path, list(there), wanted)
+    types = {name: _type_of(path, name, there[name], kind) for name, kind in wanted.items()}
+    return _cast(path, frame.select(list(wanted)).collect(), types)
+
+
+def _cast(path: Path, frame: pl.DataFrame, types: dict[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
     try:
-        return pl.DataFrame([_cast(frame[name], kind) for name, kind in types.items()])
+        return pl.DataFrame([_cast_column(frame[name], kind) for name, kind in types.items()])
     except pl.exceptions.InvalidOperationError as error:
         raise UserError(f"{path}: a column holds something else than its type says ({reason(error)}).") from error
 
@@ -55,7 +71,7 @@ def _type_of(path: Path, name: str, kind: pl.DataType, wanted: Kind) -> pl.DataT
     texts = kind in (pl.String, pl.Categorical, pl.Enum)
     if wanted == ORDER and kind.is_temporal():
         return kind
-    if wanted in (pl.Float64, ORDER):
+    if is_number(wanted):
         if not (kind.is_numeric() or texts or kind in (pl.Boolean, pl.Null)):
             raise UserError(
                 f"{path}: column {name!r} must hold numbers, but holds {kind}. Write what it stands for as a "
@@ -70,7 +86,7 @@ def _type_of(path: Path, name: str, kind: pl.DataType, wanted: Kind) -> pl.DataT
     return kind if wanted is None and kind.is_numeric() else pl.String
 
 
-def _cast(column: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
+def _cast_column(column: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
     if column.dtype.is_temporal():
         return times.of_temporal(column)
     # A decimal of two places prints 1.10, but it is the number 1.1.

@@ -7,22 +7,18 @@ take and refuse the same values. A file that is broken in any way is refused wit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
 from foldline.data import csv_tables, identity, number_texts, parquet_tables, times
-from foldline.data.number_texts import Marker
 from foldline.data.packed_files import content, guarded, members
-from foldline.data.wanted_columns import ORDER, Kind, Wanted
+from foldline.data.wanted_columns import ORDER, Kind, Numbers, Wanted
 
-__all__ = ["ENDINGS", "ORDER", "Wanted", "columns", "find", "locate", "read"]
+__all__ = ["ENDINGS", "ORDER", "Numbers", "Wanted", "columns", "find", "locate", "look", "read", "typed"]
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
-
-NONE: Mapping[str, Collection[Marker]] = {}  # no marker of missing values
 
 
 def find(source: Path, stem: str) -> Path | None:
@@ -63,8 +59,8 @@ def _start_of(source: Path) -> str:
     return f" (looked for at {source.absolute()}: relative paths start at the folder that the command is called in)"
 
 
-def locate(source: Path, stem: str) -> Path:
-    """Find the file of a table, as `find` does.
+def locate(source: Path, stem: str, key: str = "") -> Path:
+    """Find the file of a table, as `find` does. key: of [data] that can name other files, for messages.
 
     Raises:
         UserError: it is not there.
@@ -74,19 +70,20 @@ def locate(source: Path, stem: str) -> Path:
         raise UserError(
             f"{source}: no {stem} with one of the endings {', '.join(ENDINGS)}; "
             f"it holds {shortened(sorted(_names_in(source)))}."
+            + (f' Files of other names are named by {key}, such as "{stem}/*.csv".' if key else "")
         )
     return path
 
 
-def read(path: Path, wanted: Wanted, markers: Mapping[str, Collection[Marker]] = NONE) -> pl.DataFrame:
+def read(path: Path, wanted: Wanted, may_be_empty: bool = False) -> pl.DataFrame:
     """Read the wanted columns of a table.
 
     Args:
         path: a file, or ARCHIVE/MEMBER.
-        wanted: column -> Float64 for numbers, ORDER for numbers or times, String for text as it is printed, or None for
-            names of series and rows, which come in their normal form (identity.py). Flags and categories of Parquet
-            are text, or the numbers 1 and 0 where those are wanted.
-        markers: column -> what stands for a missing number there, beside an empty cell.
+        wanted: column -> Float64 for numbers (Numbers, where some stand for a missing one), ORDER for numbers or times,
+            String for text as it is printed, or None for names of series and rows, which come in their normal form
+            (identity.py). Flags and categories of Parquet are text, or the numbers 1 and 0 where those are wanted.
+        may_be_empty: whether it may have no rows: one file of many.
 
     Returns:
         The columns in the order of `wanted`; missing values are null. Those of ORDER are Float64, Datetime, or Int64
@@ -98,25 +95,37 @@ def read(path: Path, wanted: Wanted, markers: Mapping[str, Collection[Marker]] =
     """
     found = content(path)
     raw = parquet_tables.read(path, found, wanted) if _is_parquet(path) else csv_tables.read(path, found, wanted)
-    if raw.height == 0:
+    if raw.height == 0 and not may_be_empty:
         raise UserError(f"{path} has a header but no rows.")
-    typed = [_typed(path, raw[name], kind, markers.get(name, ())) for name, kind in wanted.items()]
-    return pl.DataFrame(typed)
+    return pl.DataFrame([_typed(path, raw[name], kind) for name, kind in wanted.items()])
 
 
-def _typed(path: Path, column: pl.Series, wanted: Kind, markers: Collection[Marker]) -> pl.Series:
+def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
+    """Collect the wanted columns of a frame that did not come from a file of ours, with the types that `read` gives.
+
+    path: for messages.
+
+    Raises:
+        UserError: a column is missing, or a value is not of its type.
+    """
+    raw = parquet_tables.collected(path, frame, wanted)
+    return pl.DataFrame([_typed(path, raw[name], kind) for name, kind in wanted.items()])
+
+
+def _typed(path: Path, column: pl.Series, wanted: Kind) -> pl.Series:
     """Return a column of a file, text or not, as it is wanted."""
     name = column.name
     column = column.alias("column")  # many methods of a series take ^x$ and * for patterns
     try:
-        return _converted(path, column, wanted, markers).alias(name)
+        return _converted(column, wanted).alias(name)
     except number_texts.NotANumber as error:
         raise _no_number(path, name, error) from error
     except times.NotATime as error:
         raise UserError(f"{path}: column {name!r} must hold {error}.") from error
 
 
-def _converted(path: Path, column: pl.Series, wanted: Kind, markers: Collection[Marker]) -> pl.Series:
+def _converted(column: pl.Series, wanted: Kind) -> pl.Series:
+    markers = wanted.markers if isinstance(wanted, Numbers) else ()
     if wanted is None:
         return identity.normal(column)
     if wanted == pl.String or column.dtype.is_temporal():

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from foldline.core import strict_tables
+from foldline.data import file_patterns
 from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
+from foldline.data.join_tables import PART, JoinConfig
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 from foldline.data.name_template import STEP, NameTemplate
 
@@ -84,10 +86,19 @@ class DataConfig:
     # way to fill the mask `known` of (row, target): see known_start.py.
     observed: int = 0
     source: str = "simulate"  # "simulate", a folder, or a zip with train, test and sample_submission in it
+    # Which files in source a table is made of: a name without its ending, the path of a file or of a folder of Parquet
+    # parts, or a pattern: `*`, `**` and `?`, and `{name}` for a text that becomes a column, "train/{series}.csv".
+    train: str = "train"
+    test: str = "test"  # likewise
+    sample: str = "sample_submission"  # likewise
+    join: tuple[JoinConfig, ...] = ()  # tables whose columns are joined to train and test
+    code: str = ""  # "competition.py": functions for what no config says; see docs/how-to/layouts.md
+    code_folder: str = ""  # where that file lies; empty: beside the config, else in FOLDLINE_HOME
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
 
     def __post_init__(self) -> None:
         self._check_task()
+        self._check_layout()
         self._check_templates()
         names = [self.id] if self.id != self.key else []
         names += [self.key, self.order, *self.target, *self.inputs, *self.static]
@@ -133,6 +144,18 @@ class DataConfig:
             raise ValueError('labels is a file with one row a series: it needs level = "series"')
         if self.scored and self.level == "series":
             raise ValueError('scored says which steps count: with level = "series" leave it out')
+
+    def _check_layout(self) -> None:
+        """Refuse patterns that read two ways, and joins on columns that can't be named."""
+        for text in (self.train, self.test, self.sample, *(join.file for join in self.join)):
+            if not text:
+                raise ValueError("train, test and sample must name files")
+            file_patterns.check(text.replace(PART, "train"))
+        self._check_names([name for join in self.join for name in join.keys])
+        if self.code and not self.code.endswith(".py"):
+            raise ValueError(f"code is a Python file, such as competition.py, but is {self.code!r}")
+        if self.code_folder and not self.code:
+            raise ValueError("code_folder says where the file of code lies, but there is no code: leave it out")
 
     def _check_templates(self) -> None:
         """Refuse templates of ids and columns that can't be read, or don't tell predictions apart."""
@@ -236,6 +259,11 @@ class DataConfig:
     def simulated(self) -> bool:
         """Whether the data are simulated, not read from a folder or zip."""
         return self.source == "simulate"
+
+    @property
+    def code_path(self) -> Path | None:
+        """The file of functions for this competition; None: there is none."""
+        return Path(self.code_folder, self.code) if self.code else None
 
     @property
     def units(self) -> str:

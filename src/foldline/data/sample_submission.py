@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import identity, readers
+from foldline.data import assemble, identity
+from foldline.data.assemble import Source
 from foldline.data.submission_layout import NOWHERE, Addresses, Layout
 from foldline.data.table import Table
 from foldline.data.task import Task
@@ -15,19 +16,22 @@ from foldline.data.task import Task
 SHOWN = 2  # ids in messages
 
 
-def read(path: Path, table: Table) -> pl.DataFrame:
+def read(source: Source | Path, table: Table) -> pl.DataFrame:
     """Read a sample submission, whose columns and row order a submission copies, and check that it asks for answers.
+
+    source: where it comes from, or the path of its only file.
 
     Raises:
         UserError: its rows are not those of the table, a column of it has no role, or a label is unknown.
     """
-    data, names = table.data, readers.columns(path)
+    source = assemble.of_file(source) if isinstance(source, Path) else source
+    data, path, names = table.data, source.path, source.columns()
     addresses = Addresses.of(table, names, path)
     known = addresses.known_columns
     columns = known if not data.column_template else [name for name in names if name in known] or known[:1]
     answers = dict.fromkeys(columns, pl.String() if addresses.labels else pl.Float64())
     # As printed: a submission copies the ids, so that it has 1.0 where the sample has.
-    sample = readers.read(path, {data.id: pl.String(), **answers})
+    sample = source.read({data.id: pl.String(), **answers}).frame
     difference = Layout.of(table, sample, path).difference()
     if data.column_template:
         _refuse_other_columns(path, names, sample.columns, addresses)

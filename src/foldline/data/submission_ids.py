@@ -11,18 +11,19 @@ import polars as pl
 
 from foldline.core.errors import UserError, shortened
 from foldline.data import identity, readers
+from foldline.data.assemble import Source
 from foldline.data.name_template import STEP
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 
 
-def wanted(path: Path, data: DataConfig, labelled: bool) -> readers.Wanted:
+def wanted(source: Source, data: DataConfig, labelled: bool) -> readers.Wanted:
     """Return the columns that only ids are made of: of a training table, whose rows nobody asks for, where it has them.
 
-    path: of the table.
+    source: of the table.
     """
     names = [name for name in data.naming if name != STEP]
-    if not names or (labelled and not set(names) <= set(readers.columns(path))):
+    if not names or (labelled and not set(names) <= set(source.columns())):
         return {}
     return dict.fromkeys(names, None)
 

@@ -6,6 +6,7 @@ for each of its rows, or one for all of them together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ import polars as pl
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data import scored_rows
+from foldline.data.assemble import Source
 from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
@@ -33,6 +35,8 @@ class Table:
     start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
     facts: ColumnFacts = COMPLETE  # of the training table
+    source: Source | None = None  # what it was read from, where other columns can be found
+    empty: Sequence[Path] = ()  # files of it that have a header but no rows
     naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from foldline.core.errors import UserError
 from foldline.data import identity, readers
+from foldline.data.assemble import Source
 from foldline.data.roles import DataConfig
 from foldline.data.task import WITH_LABELS
 
@@ -27,12 +28,22 @@ def of_training(data: DataConfig) -> readers.Wanted:
 
 
 def read(path: Path, columns: readers.Wanted, data: DataConfig) -> pl.DataFrame:
-    """Read columns of a table, targets among them, whose labels come out in their normal form, NaN as missing.
+    """Read columns of a file, targets among them, whose labels come out in their normal form, NaN as missing.
 
     Raises:
         UserError: as `readers.read`; a label is infinite.
     """
-    frame = readers.read(path, columns, data.markers)
+    return in_normal_form(path, readers.read(path, columns), data)
+
+
+def in_normal_form(path: Path, frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
+    """Return a table as it was read with its labels, if it has any, in their normal form, NaN as missing.
+
+    path: of the table, for messages.
+
+    Raises:
+        UserError: a label is infinite.
+    """
     for name in (name for name, kind in of_training(data).items() if name in frame.columns and kind is None):
         if frame[name].dtype.is_float():  # it stays so where a value is not finite: pandas has NaN for no label
             if frame[name].is_infinite().any():
@@ -41,15 +52,15 @@ def read(path: Path, columns: readers.Wanted, data: DataConfig) -> pl.DataFrame:
     return frame
 
 
-def joined(frame: pl.DataFrame, path: Path, data: DataConfig) -> pl.DataFrame:
-    """Give each row of a training table the targets of its series, from the file data.labels beside it.
+def joined(frame: pl.DataFrame, source: Source, data: DataConfig) -> pl.DataFrame:
+    """Give each row of a training table the targets of its series, from the file data.labels in the same folder.
 
     A series that the file does not name has no target: it is unlabelled.
 
     Raises:
         UserError: the file is not there, names a series twice, or one that the table does not have.
     """
-    found = readers.locate(path.parent, data.labels)
+    path, found = source.path, readers.locate(source.folder, data.labels)
     columns = of_training(data)
     labels = read(found, {data.key: None, **columns}, data)
     if labels[data.key].null_count():

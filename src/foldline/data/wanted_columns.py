@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from foldline.core.errors import unknown
 
-Kind = pl.DataType | type[pl.DataType] | None
+
+@dataclass(frozen=True)
+class Numbers:
+    """Float64, of which some stand for a missing value."""
+
+    markers: tuple[str | float, ...]  # these, or texts that do
+
+
+Kind = pl.DataType | type[pl.DataType] | Numbers | None
 Wanted = dict[str, Kind]  # column -> dtype; None, ORDER: see `readers.read`
 ORDER = pl.Datetime  # numbers, or dates and times
+
+
+def is_number(kind: Kind) -> bool:
+    """Return whether a column of numbers is wanted, or an order, which mostly holds some."""
+    return isinstance(kind, Numbers) or kind in (pl.Float64, ORDER)
 
 
 def require(path: Path, present: list[str], wanted: Wanted) -> None:

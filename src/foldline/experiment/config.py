@@ -16,7 +16,7 @@ from foldline.blend.post_processing import PostConfig
 from foldline.core import files, strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import with_overrides
-from foldline.data import featurize, task
+from foldline.data import competition_file, featurize, task
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.metrics import metric
@@ -65,6 +65,7 @@ class Config:
         """Return the resolved config as TOML tables; `from_tables` reads them back."""
         tables = {name: strict_tables.plain(getattr(self, name)) for name in TABLES}
         tables["features"] |= tables["features"].pop("tables")
+        tables["features"].pop("competition_file")  # data.code says it
         tables["model"] = [model_tables.to_table(model, self.train) for model in self.models]
         return tables
 
@@ -202,7 +203,8 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     made = {key: strict_tables.build(kind, tables.get(key, {}), f"{where}: {key}") for key, kind in TABLES.items()}
     if made["features"].scaler not in KINDS:
         raise unknown("scaler", made["features"].scaler, KINDS, f"{where}: features.scaler")
-    made["data"] = _with_metric_folder(made["data"], where)
+    made["data"] = _with_folders(made["data"], where)
+    made["features"] = _with_code(made["features"], made["data"], where)
     try:
         chosen = metric(*made["data"].metric_choice(0))
         task.check_answer(made["data"], chosen)
@@ -216,16 +218,37 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     return Config(name=name, models=models, **made)
 
 
-def _with_metric_folder(data: DataConfig, where: str) -> DataConfig:
-    """Find the metric's file, if it is one: beside the config, which is the record's copy in a record, else at home."""
-    if not data.has_metric_file:
-        return data
-    folders = [Path(data.metric_folder)] if data.metric_folder else [Path(where).parent, files.home()]
-    found = [folder for folder in folders if (folder / data.metric).is_file()]
+def _with_folders(data: DataConfig, where: str) -> DataConfig:
+    """Find the metric's file and competition.py: beside the config, in a record their copies there, else at home."""
+    if data.has_metric_file:
+        data = replace(data, metric_folder=_folder_of(data.metric, data.metric_folder, "metric", where))
+    if data.code:
+        data = replace(data, code_folder=_folder_of(data.code, data.code_folder, "code", where))
+        competition_file.of(data.code_path)  # refuses one that does not run
+    return data
+
+
+def _folder_of(name: str, folder: str, key: str, where: str) -> str:
+    folders = [Path(folder)] if folder else [Path(where).parent, files.home()]
+    found = [folder for folder in folders if (folder / name).is_file()]
     if not found:
         looked = " and ".join(str(folder.absolute()) for folder in folders)
-        raise UserError(f"{where}: data.metric = {data.metric!r} is not there; looked for in {looked}.")
-    return replace(data, metric_folder=str(found[0].absolute()))
+        raise UserError(f"{where}: data.{key} = {name!r} is not there; looked for in {looked}.")
+    return str(found[0].absolute())
+
+
+def _with_code(features: FeaturesConfig, data: DataConfig, where: str) -> FeaturesConfig:
+    """Give [features] the file with features(), if it names that family."""
+    if competition_file.FAMILY not in features.families:
+        return features
+    if data.code_path is None:
+        raise UserError(
+            f"{where}: features.families names {competition_file.FAMILY!r}, which is features() of competition.py, but "
+            'data.code names no such file. Set code = "competition.py" in [data].'
+        )
+    features = replace(features, competition_file=str(data.code_path))
+    features.built  # noqa: B018  (refuses a file without features())
+    return features
 
 
 def without_outside_members(config: Config) -> Config:

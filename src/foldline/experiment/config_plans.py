@@ -13,7 +13,7 @@ from typing import Any
 from foldline.blend.members import OUT_OF_FOLD, Member, of_plan, read_outside
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.experiment import metric_copies, runs_index
+from foldline.experiment import python_copies, runs_index
 from foldline.experiment.config import Config, from_tables
 from foldline.run import cells
 from foldline.run.cells import Cell, ModelConfig
@@ -37,7 +37,7 @@ def to_json(config_plans: Sequence[ConfigPlan], outside_members: Sequence[Member
     """Return what experiment.json says of configs, cells and members; `from_json` reads it back."""
     return {
         "parts": [
-            {"name": one.config.name, "prefix": one.prefix, "config": metric_copies.recorded(one.config)}
+            {"name": one.config.name, "prefix": one.prefix, "config": python_copies.recorded(one.config)}
             for one in config_plans
         ],
         "cells": [

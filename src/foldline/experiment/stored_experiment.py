@@ -1,7 +1,7 @@
 """One experiment's record under runs/NAME/HASH: written when it ends, read back to predict or to make its report.
 
 experiment.json holds the configs with the keys of their cells (config_plans.py), the fitted blend, grids and scores;
-config.toml reproduces it. A metric file is copied beside them (metric_copies.py).
+config.toml reproduces it. Its Python files are copied beside them (python_copies.py).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from foldline.blend.members import Member
 from foldline.blend.tidying import Tidying
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.data import metrics
+from foldline.data import competition_file, metrics
 from foldline.data.column_facts import ColumnFacts
 from foldline.data.loading import Competition
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
-from foldline.experiment import config_plans, metric_copies, runs_index
+from foldline.experiment import config_plans, python_copies, runs_index
 from foldline.experiment.config import Config, from_tables
 from foldline.experiment.config_plans import ConfigPlan
 from foldline.experiment.scoring import Result
@@ -39,6 +39,8 @@ def folder_of(config: Config, plan: Sequence[Cell], test: str, outside_members: 
     hashed = [tables["blend"], tables["post"], config.data.metric, sorted(cell.key for cell in plan), test]
     if config.data.has_metric_file or config.data.metric_options.changed():
         hashed.append({**metrics.key_of(*config.data.metric_choice(0)), "sources": []})
+    own = competition_file.of(config.data.code_path)
+    hashed += [{"code": files.digest(own.text)}] if own is not None else []
     hashed += [sorted(member.source for member in outside_members)] if outside_members else []
     return files.runs() / config.name / files.digest(hashed)
 
@@ -47,7 +49,7 @@ def origin(config: Config, plan: Sequence[Cell], folder: Path, test: str, score:
     """Make the ledger's entry for a submission of this experiment. test: fingerprint of the test table."""
     return Origin(
         config=config.name,
-        config_hash=files.digest(metric_copies.recorded(config)),
+        config_hash=files.digest(python_copies.recorded(config)),
         experiment=folder.name,
         cells=files.digest(sorted(cell.key for cell in plan)),
         test=test,
@@ -75,8 +77,8 @@ def write(
     value = {
         "format": runs_index.FORMAT,
         "name": config.name,
-        "config": metric_copies.recorded(config),
-        **({"metric_file": metric_copies.copy(config, folder)} if config.data.has_metric_file else {}),
+        "config": python_copies.recorded(config),
+        **python_copies.copy(config, folder),
         **config_plans.to_json(plans, outside_members),
         "levels": {name: list(values) for name, values in competition.levels.items()},
         "classes": list(competition.train.classes),
@@ -96,7 +98,7 @@ def write(
         "environment": environment(),
     }
     artefacts.write_json(folder / "experiment.json", value)
-    files.write_text(folder / "config.toml", tomli_w.dumps(metric_copies.recorded(config)))
+    files.write_text(folder / "config.toml", tomli_w.dumps(python_copies.recorded(config)))
     files.replace_symlink(folder.parent / "latest", folder)
 
 
@@ -163,7 +165,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         )
     value = runs_index.read_record(folder)
     runs_index.refuse_other_format(value, folder)
-    metric_copies.refuse_changed(value, folder)
+    python_copies.refuse_changed(value, folder)
     plans, outside_members = config_plans.from_json(value, folder, to_predict)
     return StoredExperiment(
         config=from_tables(value["name"], value["config"], str(folder / "config.toml")),

@@ -15,7 +15,7 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.data import exact_rows, featurize, identity, loading, readers
+from foldline.data import assemble, exact_rows, featurize, identity, loading, readers
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
@@ -56,10 +56,13 @@ def pretraining_data(
     Raises:
         UserError: the source is not there, is not of the competition's shape, or holds series of the competition.
     """
-    source = _simulated(config, competition, inside) if config.source == "simulate" else Path(config.source)
     data = replace(competition.data, auxiliary=())  # a pre-trained network has no heads on them
-    path, known = readers.locate(source, "train"), competition.train.facts
-    table = loading.load_table(path, data, labelled=True, levels=competition.levels, facts=known)
+    if config.source == "simulate":  # one file, however the competition's own are laid out
+        source = assemble.of_file(readers.locate(_simulated(config, competition, inside), "train"))
+    else:
+        source = assemble.source_of(competition.data, Path(config.source), "train")
+    levels, facts = competition.levels, competition.train.facts
+    table = loading.load_table(source, data, labelled=True, levels=levels, facts=facts)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
     store = featurize.obtain(table, features, competition.levels, on_progress)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from foldline.core import files
-from foldline.core.errors import Finding, shortened
+from foldline.core.errors import Finding, UserError, shortened
+from foldline.data import loading
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.target_range import TargetRange, is_coarse
 from foldline.data.task import SHARES, Task
+from foldline.output import own_layout
 from foldline.run.ledger import Origin, add_entry, ledger_path
 
 SUM_SLACK = 1e-6  # from 1, of probabilities as they are printed
@@ -31,6 +34,8 @@ def build(test: Table, predictions: np.ndarray, sample: pl.DataFrame | None) -> 
     if test.data.kind in SHARES:
         sums = predictions.sum(axis=1, keepdims=True)
         predictions = np.divide(predictions, sums, out=predictions.copy(), where=sums > 0)
+    if loading.lays_out_itself(test.data):
+        return own_layout.plain(test, predictions)
     return Layout.of(test, sample).laid_out(predictions)
 
 
@@ -47,11 +52,35 @@ def check(
     Raises:
         Finding: naming each rule that is broken.
     """
+    if loading.lays_out_itself(test.data):
+        _refuse(path, own_layout.problems(test.data, path.read_bytes()))
+        return
     layout = Layout.of(test, sample)
     problems = _layout_problems(layout, path, sample)
     if not problems:
         written = _written(layout, path.read_bytes())
         problems = _value_problems(layout, written, sample, expected, check_range)
+    _refuse(path, problems)
+
+
+def rehearse(test: Table) -> None:
+    """Try submission() of competition.py, where there is one, on predictions that are all alike: before any training.
+
+    Raises:
+        UserError: it raises, or what it returns is not laid out like the sample submission.
+    """
+    if not loading.lays_out_itself(test.data):
+        return
+    columns = len(test.task.columns)
+    trial = np.full((test.answers.height, columns), 1 / columns if columns > 1 else 0.5)
+    stream = io.BytesIO()
+    own_layout.laid_out(test, own_layout.plain(test, trial)).write_csv(stream)
+    problems = [text for text in own_layout.problems(test.data, stream.getvalue()) if text != own_layout.AS_SAMPLE]
+    if problems:
+        raise UserError(f"{test.data.code_path}: what submission() returns is no submission: {'; '.join(problems)}.")
+
+
+def _refuse(path: Path, problems: list[str]) -> None:
     if problems:
         listed = "\n".join(f"  - {text}" for text in problems)
         raise Finding(f"{path} is refused by the submission gate:\n{listed}")
@@ -67,9 +96,33 @@ def _value_problems(
     values, copied = layout.parsed(written)[layout.answered], None
     if sample is not None:
         copied = layout.parsed(sample)[layout.answered]
-    if not test.task.is_numeric:
-        return _probability_problems(test.task, layout, values, copied, check_range)
     counted = test.scored[layout.answered]
+    return _problems_of_numbers(test.task, names, values, copied, counted, expected, check_range)
+
+
+def _plain_problems(test: Table, plain: pl.DataFrame, expected: list[TargetRange], check_range: bool) -> list[str]:
+    """Check predictions that submission() has yet to lay out. plain: (A, ...), as own_layout.plain returns them."""
+    task = test.task
+    if task.submits_labels:
+        return _label_problems(task, plain[task.data.target[0]].cast(pl.String), None)
+    values = plain.select(task.columns).cast(pl.Float64).to_numpy()
+    if not np.isfinite(values).all():
+        return [f"{shortened(task.columns)} must be finite in every row"]
+    return _problems_of_numbers(task, task.columns, values, None, test.scored, expected, check_range)
+
+
+def _problems_of_numbers(
+    task: Task,
+    names: Sequence[str],
+    values: np.ndarray,
+    copied: np.ndarray | None,
+    counted: np.ndarray,
+    expected: list[TargetRange],
+    check_range: bool,
+) -> list[str]:
+    """Check numbers. values, copied: (answers, C) of the file and of the sample; counted: (answers,) by the metric."""
+    if not task.is_numeric:
+        return _probability_problems(task, names, values, copied, check_range)
     return [
         text
         for number, (name, near) in enumerate(zip(names, expected, strict=True))
@@ -125,10 +178,10 @@ def _label_problems(task: Task, written: pl.Series, sample: pl.DataFrame | None)
 
 
 def _probability_problems(
-    task: Task, layout: Layout, values: np.ndarray, copied: np.ndarray | None, check_range: bool
+    task: Task, names: Sequence[str], values: np.ndarray, copied: np.ndarray | None, check_range: bool
 ) -> list[str]:
     """Check probabilities, or expected ranks. values, copied: (answers, C) of the file and of the sample."""
-    names = shortened(layout.addresses.names)
+    names = shortened(names)
     low, high = 0.0, float(len(task.classes) - 1) if task.data.kind == "ordinal" else 1.0
     problems = []
     if values.min() < low or values.max() > high:
@@ -195,6 +248,7 @@ def publish(
     Args:
         test: the table that it predicts.
         draft: where it is written; one of real data is then copied to submissions/.
+        table: predictions, as `build` lays them out; submission() of competition.py is called on them.
 
     Returns:
         its path: of the copy for real data, else of the draft.
@@ -206,6 +260,10 @@ def publish(
         table.write_csv(stream)
     reasons = draft.with_suffix(REFUSED)
     try:
+        if loading.lays_out_itself(test.data):
+            _refuse(draft, _plain_problems(test, table, expected, check_range))  # while it is known which value is what
+            with files.atomic(draft) as stream:
+                own_layout.laid_out(test, table).write_csv(stream)
         check(test, draft, sample, expected, check_range)
     except Finding as finding:
         files.write_text(reasons, f"{finding}\n")

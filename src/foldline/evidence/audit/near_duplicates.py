@@ -22,7 +22,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from foldline.core.chunks import chunks
-from foldline.data import loading, readers
+from foldline.data import assemble, loading
 from foldline.data.table import Table
 from foldline.evidence.audit import audit_plots
 from foldline.evidence.audit.audit_check import CheckResult, counted, listed
@@ -123,9 +123,9 @@ def _gathered(context: AuditContext) -> ComparedSeries:
     sides = [context.folds.assignment, np.full(len(competition.test.lengths), -1)]
     for number, model in enumerate(context.config.models):
         if model.pretrain is not None and model.pretrain.source != "simulate":
-            path = readers.locate(Path(model.pretrain.source), "train")
+            source = assemble.source_of(competition.data, Path(model.pretrain.source), "train")
             levels, facts = competition.levels, competition.train.facts
-            tables.append(loading.load_table(path, competition.data, labelled=True, levels=levels, facts=facts))
+            tables.append(loading.load_table(source, competition.data, labelled=True, levels=levels, facts=facts))
             sides.append(np.full(len(tables[-1].lengths), -2 - number))
     lengths = np.concatenate([table.lengths for table in tables])
     steps = min(STEPS, max(2, int(np.quantile(lengths, 0.1))))

@@ -12,7 +12,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.data import identity, readers
+from foldline.data import identity
 from foldline.data.table import Table
 from foldline.evidence.audit import small_run
 from foldline.evidence.audit.audit_check import CheckResult, listed
@@ -88,15 +88,22 @@ def _other_columns(train: Table, test: Table) -> list[str]:
     """Columns of both files that have no role."""
     data = train.data
     roles = {data.id, data.key, data.order, data.group, *data.inputs, *data.static, *data.target}
-    there = readers.columns(test.path)
-    return [name for name in readers.columns(train.path) if name in there and name not in roles]
+    there = _columns(test)
+    return [name for name in _columns(train) if name in there and name not in roles]
+
+
+def _columns(table: Table) -> list[str]:
+    return table.source.columns() if table.source is not None else table.frame.columns
 
 
 def _values(table: Table, name: str) -> pl.Series | None:
     """(N,) a column's value of each series, as text, in the table's order; None if it cannot name groups."""
     key = table.data.key
     try:
-        frame = table.frame if name in table.frame.columns else readers.read(table.path, {key: None, name: pl.String()})
+        if name in table.frame.columns or table.source is None:
+            frame = table.frame
+        else:
+            frame = table.source.read({key: None, name: pl.String()}).frame
     except UserError:  # dates and lists cannot be read here
         return None
     rows = pl.DataFrame({"key": identity.texts(frame[key]), "value": frame[name]})

@@ -28,7 +28,9 @@ import foldline
 import ventilator
 from foldline.core import artefacts, files, requirements
 from foldline.core.errors import UserError
-from foldline.experiment import metric_copies
+from foldline.data import file_patterns, readers
+from foldline.data.roles import DataConfig
+from foldline.experiment import python_copies
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output.kaggle import kernel
 from foldline.run import cells
@@ -135,10 +137,10 @@ def _copy_runs(stored: StoredExperiment, target: Path) -> None:
     record = target / stored.config.name / stored.folder.name
     record.mkdir(parents=True)
     shutil.copy(stored.folder / "experiment.json", record)
-    for path in metric_copies.files_of(stored.folder):
+    for path in python_copies.files_of(stored.folder):
         shutil.copy(path, record)
     files.write_text(
-        record / "config.toml", tomli_w.dumps(metric_copies.recorded(stored.config))
+        record / "config.toml", tomli_w.dumps(python_copies.recorded(stored.config))
     )  # made from the checked record
     for cell in stored.plan:
         _copy_cell(cell, target / "cells" / cell.key)
@@ -178,10 +180,23 @@ def _manifest(stored: StoredExperiment, options: Options, dataset: Path) -> dict
         "name": stored.config.name,
         "experiment": stored.folder.name,
         "competition": options.competition,
+        "marks": marks(stored.config.data),
         "out_of_fold": stored.score,
         "requires": required(stored.config.post.decode, stored.config.data.has_metric_file),
         "files": {path.relative_to(dataset).as_posix(): files.sha256(path) for path in paths},
     }
+
+
+def marks(data: DataConfig) -> list[str]:
+    """Name the files or folders of which the competition's folder has one: what the notebook finds it by."""
+    first = data.test.split("/")[0]
+    if data.code:  # tables() may read anything; a sample submission is there whatever it reads
+        return [*kernel.TABLES, *(f"{data.sample}{ending}" for ending in readers.ENDINGS), data.sample]
+    if data.test == "test":
+        return list(kernel.TABLES)
+    if file_patterns.is_pattern(first):  # any file's name might match, elsewhere too
+        return [f"{data.sample}{ending}" for ending in readers.ENDINGS] + [data.sample]
+    return [first, *(f"{first}{ending}" for ending in readers.ENDINGS)]
 
 
 def required(decodes: bool, metric_file: bool = False) -> list[str]:

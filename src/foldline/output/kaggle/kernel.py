@@ -7,6 +7,7 @@ data set and the competition's files somewhere below the first folder.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -46,14 +47,15 @@ def main() -> Path:
         path = [str(bundle / "code" / "src"), str(bundle / "code")]
         path += packages(bundle, manifest["requires"], Path(scratch) / "packages", path)
         home = prepare(bundle, manifest, Path(scratch) / "home")
-        submission = infer(manifest["name"], data(bundle, manifest["competition"]), path, home)
+        source = data(bundle, manifest["competition"], tuple(manifest.get("marks", TABLES)))
+        submission = infer(manifest["name"], source, path, home)
         OUTPUT.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copyfile(submission, OUTPUT / "submission.csv"))
 
 
 def search(folder: Path, names: tuple[str, ...]) -> list[Path]:
     """Find files by name, at most DEPTH levels down: a competition's own folders may hold millions of files."""
-    patterns = ["/".join(["*"] * depth + [name]) for depth in range(DEPTH) for name in names]
+    patterns = ["/".join(["*"] * depth + [glob.escape(name)]) for depth in range(DEPTH) for name in names]
     return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
@@ -126,9 +128,9 @@ def prepare(bundle: Path, manifest: dict[str, Any], home: Path) -> Path:
     return home
 
 
-def data(bundle: Path, competition: str) -> Path:
-    """Find the folder of the competition's test file."""
-    folders = {path.parent for path in search(INPUT, TABLES) if not path.is_relative_to(bundle)}
+def data(bundle: Path, competition: str, marks: tuple[str, ...] = TABLES) -> Path:
+    """Find the folder of the competition's files. marks: names of files or folders, of which it has one."""
+    folders = {path.parent for path in search(INPUT, marks) if not path.is_relative_to(bundle)}
     named = {folder for folder in folders if competition in folder.parts}
     return exactly_one(sorted(named or folders), "a folder with a test file")
 

@@ -106,13 +106,18 @@ def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmis
         sha256=sha256,
         entry=entry,
         folder=folder,
-        data=strict_tables.build(DataConfig, value["config"]["data"], f"{record}: data"),
+        data=_at(folder, strict_tables.build(DataConfig, value["config"]["data"], f"{record}: data")),
         levels={column: tuple(values) for column, values in value["levels"].items()},
         classes=tuple(value.get("classes", ())),  # an older record has none
         facts=ColumnFacts.from_json(value.get("columns", {})),
         expected=[TargetRange(**target) for target in value["expected"]],
         check_range=value["config"].get("post", {}).get("check_range", True),
     )
+
+
+def _at(folder: Path, data: DataConfig) -> DataConfig:
+    """Return [data] of a record with its competition.py at the record's copy."""
+    return replace(data, code_folder=str(folder)) if data.code else data
 
 
 def submitted(service: Service, chosen: LedgerSubmission) -> Submission | None:

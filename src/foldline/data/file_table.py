@@ -1,0 +1,121 @@
+"""A table of one file, or of several with the same columns, one after the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.core.errors import UserError
+from foldline.data import identity, readers
+from foldline.data.file_patterns import FoundFile
+from foldline.data.readers import Wanted
+from foldline.data.wanted_columns import Kind, is_number
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What was read of a table."""
+
+    frame: pl.DataFrame
+    pieces: tuple[tuple[Path, int], ...] = ()  # of a table of several files: each with its number of rows
+
+    def by_file(self) -> Iterator[tuple[Path, pl.DataFrame]]:
+        """Cut the frame into the rows of each file; nothing for a table of one file."""
+        start = 0
+        for path, height in self.pieces:
+            yield path, self.frame.slice(start, height)
+            start += height
+
+    @property
+    def empty(self) -> list[Path]:
+        """List the files that have a header but no rows."""
+        return [path for path, height in self.pieces if not height]
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """The files of a table."""
+
+    path: Path  # for messages: the file, or data.source and the pattern
+    found: tuple[FoundFile, ...]  # at least one
+    pattern: str = ""  # where one found them
+
+    def size(self) -> int:
+        """Return the bytes of its files, which lie in a folder."""
+        return sum(file.path.stat().st_size for file in self.found)
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns: those of the first file, and those that paths give.
+
+        Raises:
+            UserError: a file and the pattern both give one.
+        """
+        own, of_path = self._own_columns(), list(self.found[0].columns)
+        both = [name for name in of_path if name in own]
+        if both and self.pattern:
+            raise UserError(
+                f"{self.found[0].path} has a column {both[0]!r} of its own, but the pattern {self.pattern!r} takes it "
+                f"from the path. Write * instead of {{{both[0]}}}, or another name there."
+            )
+        return own + [name for name in of_path if name not in own]
+
+    def read(self, wanted: Wanted) -> Rows:
+        """Read the wanted columns, files in the order of their paths.
+
+        Raises:
+            UserError: as readers.read, of the file that is wrong; no file has any row.
+        """
+        if len(self.found) == 1 and not self.found[0].columns:
+            return Rows(readers.read(self.found[0].path, wanted))
+        there = self.columns()
+        of_path = [name for name in there[len(self._own_columns()) :] if name in wanted]
+        inside = {name: kind for name, kind in wanted.items() if name not in of_path}
+        frames = self._read_each(inside or {there[0]: pl.String()})  # any column says how many rows there are
+        heights = np.array([frame.height for frame in frames])
+        if not heights.any():
+            raise UserError(f"{self.path}: its {len(frames)} files have a header but no rows.")
+        columns = {name: _stacked([frame[name] for frame in frames], kind) for name, kind in inside.items()}
+        columns |= {name: self._of_paths(name, wanted[name], heights) for name in of_path}
+        frame = pl.DataFrame([columns[name] for name in wanted])
+        return Rows(frame, tuple(zip([file.path for file in self.found], heights.tolist(), strict=True)))
+
+    def _own_columns(self) -> list[str]:
+        return readers.columns(self.found[0].path)
+
+    def _read_each(self, wanted: Wanted) -> list[pl.DataFrame]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # map keeps the files' order, of errors too
+            return list(pool.map(lambda file: readers.read(file.path, wanted, may_be_empty=True), self.found))
+
+    def _of_paths(self, name: str, kind: Kind, heights: np.ndarray) -> pl.Series:
+        """Return a column that paths give, (rows,). heights: (files,) rows of each file."""
+        values = pl.Series(name, [file.columns[name] for file in self.found], dtype=pl.String)
+        if is_number(kind):
+            numbers = values.cast(pl.Float64, strict=False)
+            odd = numbers.is_null() & values.is_not_null()
+            if odd.any():
+                place = int(odd.arg_true()[0])
+                raise UserError(
+                    f"{self.found[place].path}: {name!r}, which its path gives, must be a number, but is "
+                    f"{values[place]!r}. Rename that file or folder, or give the column another role."
+                )
+            values = numbers
+        elif kind is None:
+            values = identity.normal(values)
+        return values.gather(np.repeat(np.arange(len(values)), heights))
+
+
+def _stacked(parts: Sequence[pl.Series], kind: object) -> pl.Series:
+    """Put the columns of several files one below the other; names get one form over all of them."""
+    filled = [part for part in parts if len(part)]
+    if kind is not None or len({part.dtype for part in filled}) == 1:
+        return pl.concat(filled)
+    if any(part.dtype.is_float() and part.is_infinite().any() for part in filled):  # which a check will refuse
+        return pl.concat([part.cast(pl.Float64, strict=False) for part in filled])
+    filled = [identity.normal(part.fill_nan(None)) if part.dtype.is_float() else part for part in filled]
+    return identity.normal(pl.concat([part.cast(pl.String) for part in filled]))
