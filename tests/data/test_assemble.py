@@ -53,6 +53,12 @@ def hive(folder: Path) -> dict[str, object]:
     return {}
 
 
+def hive_of_another_name(folder: Path) -> dict[str, object]:
+    hive(folder)
+    (folder / "train.parquet").rename(folder / "series[1]")
+    return {"train": "series[1]"}
+
+
 def several(folder: Path) -> dict[str, object]:
     TRAIN[:33].write_parquet(folder / "a.parquet")  # it cuts a series in two
     TRAIN[33:].write_parquet(folder / "b.parquet")
@@ -93,14 +99,14 @@ def made(folder: Path) -> dict[str, object]:
     return {"code": "competition.py", "code_folder": str(folder)}
 
 
-@pytest.mark.parametrize("layout", [a_file_a_series, hive, several, joined, made])
+@pytest.mark.parametrize("layout", [a_file_a_series, hive, hive_of_another_name, several, joined, made])
 def test_every_layout_gives_the_same_table(layout: Callable[[Path], dict[str, object]], tmp_path: Path) -> None:
     plain = roles(tiny.write(tmp_path / "plain", {"train": TRAIN}))
     folder = tmp_path / "rides[1]"
     folder.mkdir()
     more = layout(folder)
     # names of files are text: 001 stays that, as everywhere
-    if layout in (a_file_a_series, hive):
+    if layout in (a_file_a_series, hive, hive_of_another_name):
         changed = TRAIN.with_columns(ride=pl.col("ride").cast(pl.String).str.zfill(3))
         tiny.write(tmp_path / "plain", {"train": changed})
     assert fingerprint(roles(folder, **more)) == fingerprint(plain)
@@ -114,6 +120,28 @@ def test_a_bad_value_is_named_by_its_file_and_its_row_there(tmp_path: Path) -> N
     ).write_csv(path)
     with pytest.raises(UserError, match=r"train/007.csv, row 3 \(row 1062\): 'power' must be a finite"):
         fingerprint(roles(tmp_path, **more))
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ([pl.Series([1, 2]), pl.Series(["a", "007"])], ["1", "2", "a", "007"]),
+        ([pl.Series([1.0]), pl.Series([2, 3])], [1, 2, 3]),
+        ([pl.Series([1.0, None]), pl.Series([float("nan")]), pl.Series(["b"])], ["1", None, None, "b"]),
+    ],
+)
+def test_names_have_one_form_over_all_files(columns: list[pl.Series], expected: list[object], tmp_path: Path) -> None:
+    for number, column in enumerate(columns):
+        pl.DataFrame({"k": column}).write_parquet(tmp_path / f"{number}.parquet")
+    table = assemble.located(tmp_path, "*.parquet", "data.train")
+    assert table.read({"k": None}).frame["k"].to_list() == expected
+
+
+def test_a_partitions_own_column_is_the_one_that_is_read(tmp_path: Path) -> None:
+    (tmp_path / "train.parquet" / "ride=1").mkdir(parents=True)
+    TRAIN[:10].write_parquet(tmp_path / "train.parquet" / "ride=1" / "a.parquet")
+    table = assemble.located(tmp_path, "train", "data.train")
+    assert table.read({"ride": None, "power": pl.Float64()}).frame["ride"].to_list() == [1] * 10
 
 
 def test_a_file_without_rows_is_passed_over_and_said(tmp_path: Path) -> None:
@@ -172,6 +200,12 @@ def test_a_folder_of_csv_files_where_a_file_belongs_says_how_it_is_named(tmp_pat
     with pytest.raises(UserError, match=r'a file is needed. .* by a pattern: data.train = "train.csv/\*.csv"'):
         fingerprint(roles(tmp_path))
     assert fingerprint(roles(tmp_path, train="train.csv/*.csv"))
+
+
+def test_a_folder_of_csv_files_where_nothing_is_named_says_how_it_is(tmp_path: Path) -> None:
+    a_file_a_series(tmp_path)
+    with pytest.raises(UserError, match=r'without Parquet files. Name .* by a pattern: data.train = "train/\*.csv"'):
+        fingerprint(roles(tmp_path))
 
 
 def test_train_and_test_may_be_laid_out_differently(home: Path, tmp_path: Path) -> None:

@@ -137,6 +137,12 @@ def test_features_that_can_not_be_used_are_refused(home: Path, expression: str, 
     assert message in str(error.value)
 
 
+def test_features_that_fail_on_later_series_are_refused(home: Path, tmp_path: Path) -> None:
+    code = "pl.when(pl.col('ride') > 8).then(pl.lit('x')).otherwise(pl.lit('1')).cast(pl.Float64).alias('f')"
+    with pytest.raises(UserError, match=r"competition.py: a feature of features\(\) raised InvalidOperationError"):
+        checked(tmp_path, f"[{code}]")
+
+
 def test_features_are_a_family_like_others(home: Path, tmp_path: Path) -> None:
     checked(tmp_path, "[shifted(pl.col('power'), 1).alias('f')]")
 

@@ -181,6 +181,8 @@ def _made(data: DataConfig, folder: Path, name: str) -> MadeTable | None:
 def located(folder: Path, text: str, key: str) -> FileTable:
     """Find the files that a key names: a name without its ending, a path inside the folder, or a pattern.
 
+    A folder has Parquet parts.
+
     Args:
         folder: or archive, data.source. text: as the config has it. key: for messages.
 
@@ -191,7 +193,8 @@ def located(folder: Path, text: str, key: str) -> FileTable:
         _require_source(folder)
         return FileTable(folder / text, tuple(file_patterns.matching(folder, text, key)), text)
     if "/" not in text and not text.endswith(readers.ENDINGS):
-        path = readers.locate(folder, text, key)
+        found = readers.find(folder, text)
+        path = found or (folder / text if (folder / text).is_dir() else readers.locate(folder, text, key))
     else:
         path = folder / text
         _require_source(folder)

@@ -21,7 +21,7 @@ import difflib
 import functools
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -182,6 +182,17 @@ class OwnFeatures(Family):
         return list(found)
 
 
+@contextlib.contextmanager
+def explained_features(families: Sequence[Family]) -> Iterator[None]:
+    """Turn what features() of a competition.py raises while features are computed into one UserError.
+
+    families: with its family among them, or not: nothing is caught then.
+    """
+    own = [family.code.path for family in families if isinstance(family, OwnFeatures)]
+    with explained(own[0], "a feature of features()") if own else contextlib.nullcontext():
+        yield
+
+
 def check_inside_series(family: Family, rows: pl.DataFrame, columns: Columns) -> None:
     """Refuse features of an own family that can't be computed, or that look beyond their series.
 
@@ -192,7 +203,7 @@ def check_inside_series(family: Family, rows: pl.DataFrame, columns: Columns) ->
     """
     assert isinstance(family, OwnFeatures)
     path = family.code.path
-    with explained(path, "a feature of features()"):
+    with explained_features([family]):
         together = compute(rows, columns, [family])
         alone = pl.concat(
             compute(one, columns, [family]) for one in rows.partition_by(columns.key, maintain_order=True)

@@ -257,7 +257,8 @@ def _write_features(
 
 def _chunk(table: Table, families: list[Family], columns: Columns, rows: pl.DataFrame) -> np.ndarray:
     """Compute the features of the rows of some whole series of the table: (rows, F) float32."""
-    values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
+    with competition_file.explained_features(families):
+        values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
     fine = np.abs(values) < LARGEST  # not so for NaN
     if table.missing:
         fine |= np.isnan(values)

@@ -5,9 +5,12 @@ Whatever a library raises on a damaged file leaves here as one UserError that na
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
+import os
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -109,11 +112,13 @@ def _member(path: Path, packed: Path | bytes, name: str = "") -> bytes:
     """Unpack one file of a zip archive. name: empty: its only one. Two may have one name."""
     source = io.BytesIO(packed) if isinstance(packed, bytes) else packed
     try:
-        with guarded(path, way_out="Download it again."), zipfile.ZipFile(source) as archive:
-            names = [other for other in _files_in(archive) if name in ("", other)]
-            if len(names) != 1:
-                raise UserError(f"{path} must hold one file, but holds {len(names)}: {', '.join(names[:5])}.")
-            return archive.read(names[0])
+        with guarded(path, way_out="Download it again."):
+            if isinstance(source, Path):
+                state = source.stat()
+                opened = _opened(source, os.getpid(), state.st_ino, state.st_size, state.st_mtime_ns)
+                return _read(path, *opened, name)
+            with zipfile.ZipFile(source) as archive:
+                return _read(path, archive, Counter(_files_in(archive)), name)
     except UserError as error:
         # zipfile raises it for an encrypted member, and for an unknown compression
         if not isinstance(error.__cause__, RuntimeError):
@@ -121,6 +126,25 @@ def _member(path: Path, packed: Path | bytes, name: str = "") -> bytes:
         raise UserError(
             f"{path} can't be unpacked ({reason(error.__cause__)}). Unpack it by hand into a folder."
         ) from error.__cause__
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(archive: Path, *state: int) -> tuple[zipfile.ZipFile, Counter[str]]:
+    """Open a competition's archive, and count the files of each name; once, because it may have thousands.
+
+    state: of the file, and the process: one that was forked must not read from the same place.
+    """
+    opened = zipfile.ZipFile(archive)
+    return opened, Counter(_files_in(opened))
+
+
+def _read(path: Path, archive: zipfile.ZipFile, names: Counter[str], name: str) -> bytes:
+    """Read a member. name: empty: the only one. path: for messages."""
+    count = names[name] if name else names.total()
+    if count != 1:
+        shown = [name] * count if name else list(names.elements())
+        raise UserError(f"{path} must hold one file, but holds {count}: {', '.join(shown[:5])}.")
+    return archive.read(name or next(iter(names)))
 
 
 def _files_in(archive: zipfile.ZipFile) -> list[str]:

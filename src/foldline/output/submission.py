@@ -262,8 +262,9 @@ def publish(
     try:
         if loading.lays_out_itself(test.data):
             _refuse(draft, _plain_problems(test, table, expected, check_range))  # while it is known which value is what
+            table = own_layout.laid_out(test, table)
             with files.atomic(draft) as stream:
-                own_layout.laid_out(test, table).write_csv(stream)
+                table.write_csv(stream)
         check(test, draft, sample, expected, check_range)
     except Finding as finding:
         files.write_text(reasons, f"{finding}\n")
