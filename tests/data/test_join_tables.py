@@ -95,6 +95,12 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path: Path) -> None:
+    about = pl.DataFrame({"k": ["a"], "age": [1]})
+    message = refused(tmp_path, about, JoinConfig(file="{part}_about.csv", on="k"))
+    assert "train_about.csv, which data.join.file names, does not exist" in message and "holds about.csv" in message
+
+
 def test_a_join_that_gives_nothing_is_not_read(tmp_path: Path) -> None:
     labels = pl.DataFrame({"k": ["a", "a"], "y": [1, 2]})  # a key twice would be refused
     found = source(tmp_path, ROWS, JoinConfig(file="y.csv", on="k"), y=labels)

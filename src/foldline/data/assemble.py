@@ -116,7 +116,7 @@ class Source:
         for join in self.joins:
             name = join.name(self.part)
             if self.part != "test" or _is_there(self.folder, name):
-                table = located(self.folder, name, "file of a data.join")
+                table = located(self.folder, name, "data.join.file")
                 found.append(JoinedFile(join, table, table.columns()))
         return found
 
