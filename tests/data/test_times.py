@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from foldline.core.errors import UserError
-from foldline.data import loading
+from foldline.data import loading, time_spans
+from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 
 DATA = DataConfig(id="row", key="ride", order="when", inputs=("power",), target=("speed",))
@@ -71,3 +72,12 @@ def test_a_date_is_no_number_of_an_input(tmp_path: Path) -> None:
         frame.write_csv(path) if csv else frame.write_parquet(path)
         with pytest.raises(UserError, match="column 'power' must hold numbers"):
             loading.load_table(path, DATA, labelled=True)
+
+
+@pytest.mark.parametrize("csv", [True, False])
+def test_time_folds_by_the_order_still_know_the_dates(csv: bool, tmp_path: Path) -> None:
+    shifted = [day + timedelta(days=400) for day in DAYS]
+    order(pl.Series([*DAYS, *shifted]), tmp_path, csv)
+    path = tmp_path / ("train.csv" if csv else "train.parquet")
+    spans = time_spans.read(FoldsConfig(kind="time", k=2), loading.load_table(path, DATA, labelled=True))
+    assert [spans.shown(value)[:10] for value in spans.first.tolist()] == ["2020-02-28", "2021-04-03"]

@@ -21,6 +21,7 @@ from foldline.blend import BlendRows, NestedPredictions, post_processing
 from foldline.core import artefacts, files
 from foldline.data import exact_rows, loading, target_grid
 from foldline.data.store import Store
+from foldline.data.time_folds import TimeSplit
 from foldline.evidence.audit.audit_check import CheckResult
 from foldline.experiment import scoring
 from foldline.features.family import Columns, Family
@@ -66,6 +67,72 @@ def test_a_series_in_two_folds(rides: Path, monkeypatch: Patch) -> None:
     caught = [outcome for outcome in outcomes if outcome.verdict == "LEAK"]
     assert caught  # with some seeds both halves are in one fold
     leak(caught[0], "ride 1 is in folds 0 and 1")
+
+
+def by_day(home: Path, **columns: np.ndarray) -> str:
+    """The rides, a day each, with folds that go by it."""
+    day = np.repeat(np.arange(audits.SERIES + audits.TEST_SERIES), audits.STEPS)
+    audits.rides(home, audits.tables(day=day, **columns))
+    return 'folds={kind = "time", k = 3, by = "day", gap = 2}'
+
+
+def test_a_training_series_after_the_origin(home: Path, monkeypatch: Patch) -> None:
+    time = by_day(home)
+    assert audits.found("folds: order of time", time).verdict == "clean"
+    own = TimeSplit.inside
+    for late, what in ((16, "ends at 16"), (13, "ends at 13")):  # fold 0 begins at 15: in it, and in the gap before it
+
+        def leaking(split: TimeSplit, fold: int, held_out: np.ndarray, late: int = late) -> np.ndarray:
+            return own(split, fold, held_out) | ((np.arange(audits.SERIES) == late) & (fold == 0))
+
+        monkeypatch.setattr(TimeSplit, "inside", leaking)
+        leak(
+            audits.found("folds: order of time", time), "fold 0 begins at 15, less a gap of 2", f"ride {late + 1}", what
+        )
+
+
+def test_a_group_on_both_sides_of_a_time_fold(home: Path, monkeypatch: Patch) -> None:
+    rider = np.repeat(np.arange(audits.SERIES + audits.TEST_SERIES) % 50, audits.STEPS)  # some ride early and late
+    time = by_day(home, rider=rider)
+    assert audits.found("folds: whole groups", time, "data.group=rider").verdict == "clean"
+    own = TimeSplit.inside
+    monkeypatch.setattr(TimeSplit, "inside", lambda split, fold, held: own(replace(split, groups=None), fold, held))
+    leak(audits.found("folds: whole groups", time, "data.group=rider"), "is on both sides of fold 2")
+
+
+def test_a_scaler_that_is_fitted_on_later_series_too(home: Path, monkeypatch: Patch) -> None:
+    time = by_day(home)
+    assert audits.found("held-out rows", time, WATCH).verdict == "clean"
+    own = scaler.fit
+
+    def leaking(kind: str, data: Store, series: np.ndarray, seed: int) -> Any:
+        return own(kind, data, np.arange(len(data.lengths)), seed)
+
+    monkeypatch.setattr(scaler, "fit", leaking)
+    leak(audits.found("held-out rows", time, WATCH), "hybrid fold 0 seed 0")
+
+
+def test_watched_series_that_are_not_the_latest(home: Path, monkeypatch: Patch) -> None:
+    time = by_day(home)
+    assert audits.found("inner split", time, WATCH).verdict == "clean"
+    own = network_cell.inner_split
+
+    def drawn(sets: Any, share: float, seed: int) -> Any:
+        return own([replace(part, spans=None) for part in sets], share, seed)
+
+    monkeypatch.setattr(network_cell, "inner_split", drawn)
+    leak(audits.found("inner split", time, WATCH), "watched series begin before others are over")
+
+
+def test_a_blend_that_learns_from_later_folds(home: Path, monkeypatch: Patch) -> None:
+    time = by_day(home)
+    assert audits.found("nested blend", time).verdict == "clean"
+
+    def leaking(rows: BlendRows) -> Any:
+        return [(rows.fold == fold, rows.fold != fold) for fold in np.unique(rows.fold)]
+
+    monkeypatch.setattr(BlendRows, "splits", property(leaking))
+    leak(audits.found("nested blend", time), "the rows of fold 0 are fitted")
 
 
 @pytest.mark.parametrize("role", ["none", "static"])

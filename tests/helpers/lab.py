@@ -151,5 +151,5 @@ def jobs(*overrides: str) -> list[Job]:
     """The rides' cells that are still to do; nothing is to be predicted."""
     chosen = config.load(Path("rides"), list(overrides))
     shared = plan_inputs(chosen)
-    stages = planning.jobs(planning.plan(shared, chosen.models), shared.train.path, shared.folds.assignment, None)
+    stages = planning.jobs(planning.plan(shared, chosen.models), shared.train.path, shared.folds, None)
     return [job for stage in stages for job in stage]

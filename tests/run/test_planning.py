@@ -253,7 +253,7 @@ def finish(*some: Cell) -> None:
 
 def stages(*plan: Cell, force: bool = False) -> list[list[str]]:
     """The names of the cells in each stage."""
-    found = planning.jobs(plan, Path("train"), np.zeros(4), None, force=force)
+    found = planning.jobs(plan, Path("train"), Folds(Path("folds.csv"), np.zeros(4), 1), None, force=force)
     return [[job.cell.depends["name"] for job in stage] for stage in found]
 
 

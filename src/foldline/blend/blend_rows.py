@@ -24,6 +24,7 @@ class BlendRows(TrueAnswers):
     predictions: np.ndarray  # (M, R, K) float64
     fold: np.ndarray  # (R,) the fold of each row's series
     spread: np.ndarray | None = None  # (M, R, K) expected absolute error, where every member's head predicts it
+    known_from: np.ndarray | None = None  # (R,) int64, time folds: first fold before whose gap the row's series ends
     by: np.ndarray | None = None  # (R,) int64 code of the static value that has thresholds of its own (decisions.py)
 
     def where(self, chosen: np.ndarray) -> Self:
@@ -33,6 +34,7 @@ class BlendRows(TrueAnswers):
             predictions=self.predictions[:, chosen],
             fold=self.fold[chosen],
             spread=None if self.spread is None else self.spread[:, chosen],
+            known_from=None if self.known_from is None else self.known_from[chosen],
             by=None if self.by is None else self.by[chosen],
         )
 
@@ -63,12 +65,31 @@ class BlendRows(TrueAnswers):
         return self.where(np.sort(np.random.default_rng(seed).choice(len(self.y), count, replace=False)))
 
     @property
+    def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """List for each part of the rows which these are, and which rows may fit what is applied to them: (R,) bool.
+
+        Those are all other parts; with time folds what is known before the fold's gap, of other groups: none of the
+        first fold.
+        """
+        if self.known_from is None:
+            parts = self.cv_parts
+            return [(parts == part, parts != part) for part in np.unique(parts)]
+        found = []
+        for fold in np.unique(self.fold):
+            held, others = self.fold == fold, self.known_from <= fold
+            if self.subject is not None:
+                others &= ~np.isin(self.subject, self.subject[held])
+            found.append((held, others))
+        return found
+
+    @property
     def cv_parts(self) -> np.ndarray:
         """Assign each row to a part of a cross-validation, (R,): parts share no unit.
 
-        They are the folds; where there is one fold only, its series, or groups, are assigned to five parts in turn.
+        They are the folds; where there is one fold only, or time folds share groups, series or groups are assigned to
+        five parts in turn. It is for choices inside a fit: what is scored comes from `splits`.
         """
-        if len(np.unique(self.fold)) > 1:
+        if len(np.unique(self.fold)) > 1 and (self.known_from is None or self.subject is None):
             return self.fold
         return np.asarray(np.unique(self.units, return_inverse=True)[1] % PARTS)
 

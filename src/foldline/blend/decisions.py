@@ -119,16 +119,16 @@ def by_fold(values: np.ndarray, fitted: tuple[Blend, ...], rows: BlendRows, conf
 
     Args:
         values: (R, K) nested predictions, clipped.
-        fitted: one blend for each part of `BlendRows.cv_parts`, fitted on the others.
+        fitted: one blend for each of `BlendRows.splits`.
     """
     if not step_of(rows, config):
         return values
-    decided, parts, helped = plain(rows, config).apply(values), rows.cv_parts, False
-    for part, blend in zip(np.unique(parts), fitted, strict=True):
-        others = rows.where(parts != part)
+    decided, helped = plain(rows, config).apply(values), False
+    for (held, known), blend in zip(rows.splits, fitted, strict=True):
+        others = rows.where(known)
         found = helpful(others, clip(blend.apply(others.predictions, others.spread), config.clip), config)
         if found.step:
-            decided[parts == part], helped = found.apply(values[parts == part], _by(rows, parts == part)), True
+            decided[held], helped = found.apply(values[held], _by(rows, held)), True
     return decided if helped else values
 
 

@@ -19,7 +19,7 @@ OUT_OF_FOLD = "out_of_fold.npy"  # of a member from outside, beside its test pre
 
 @dataclass(frozen=True)
 class Member:
-    """One input of a blend: it predicts all training rows out of fold, and all test rows. R rows, K targets."""
+    """One input of a blend: it predicts all training rows that are held out, and all test rows. R rows, K targets."""
 
     label: str
     cells: tuple[Cell, ...] = ()
@@ -28,7 +28,10 @@ class Member:
     tests: Mapping[str, Path] = field(default_factory=dict)  # test table's fingerprint -> predictions from outside
 
     def out_of_fold(self, store: Store) -> np.ndarray:
-        """Return (R, K) predictions of the training rows, each by models that were not trained on its series."""
+        """Return (R, K) predictions of the training rows, each by models that were not trained on its series.
+
+        NaN where no fold holds a row out.
+        """
         if self.rows is not None:
             return self.rows
         return predictions.out_of_fold(self.cells, store)
@@ -37,17 +40,22 @@ class Member:
         """Return the (R, K) expected absolute error of these, mean over seeds; None: the head does not predict it."""
         return predictions.out_of_fold_spread(self.cells, store)
 
+    @property
+    def test_cells(self) -> tuple[Cell, ...]:
+        """Cells that predict test series: all, or with time folds those that have seen all the past."""
+        return tuple(cell for cell in self.cells if not cell.only_past)
+
     def test(self, store: Store, spread: bool = False) -> np.ndarray:
-        """Return (R, K) test predictions, or their spread: mean over folds and seeds.
+        """Return (R, K) test predictions, or their spread: mean over the cells.
 
         Raises:
             UserError: they were made elsewhere, and not for this file.
         """
         if not self.cells:
             return self._from_outside(store.fingerprint)
-        for cell in self.cells:
+        for cell in self.test_cells:
             cell.refuse_damaged(store.fingerprint)
-        paths = [cell.test_path(store.fingerprint) for cell in self.cells]
+        paths = [cell.test_path(store.fingerprint) for cell in self.test_cells]
         paths = [predictions.spread_path(path) for path in paths] if spread else paths
         # one file at a time, added up in the order of the cells: little memory, and the same last bits every time
         total = files.read_array(paths[0]).astype(np.float64)

@@ -109,7 +109,9 @@ def fit(config: BlendConfig, rows: BlendRows, name: str | None = None) -> Blend:
     if len(rows.labels) == 1:
         return Blend("best-member", rows.labels, WeightedSum((1.0,)))
     name = name or config.method_used
-    if len(np.unique(rows.cv_parts)) < 2:  # a single series: no weight can be fitted that is not fitted to it alone
+    if (
+        len(np.unique(rows.cv_parts)) < 2
+    ):  # a single series, or none: no weight can be fitted that is not fitted to it alone
         name = "mean"
     if name == "auto":
         name = choose_method(config, rows).chosen
@@ -127,19 +129,18 @@ class NestedPredictions:
     """Out-of-fold rows, each blended by a blend that was not fitted on its fold."""
 
     values: np.ndarray  # (R, K)
-    fitted: tuple[Blend, ...]  # one for each part of `BlendRows.cv_parts`: fitted on all the others
+    fitted: tuple[Blend, ...]  # one for each of `BlendRows.splits`: fitted without the rows that it is applied to
 
 
 def nested(config: BlendConfig, rows: BlendRows, name: str | None = None) -> NestedPredictions:
-    """Blend the rows of each fold by a blend that is fitted on the other folds. name: as in `fit`."""
-    values, fitted, parts = np.empty(rows.y.shape), [], rows.cv_parts
-    if len(np.unique(parts)) < 2:
-        alone = fit(config, rows, name)  # the mean of the members, which is fitted to nothing
-        return NestedPredictions(apply_blend(alone, rows), (alone,))
-    for part in np.unique(parts):
-        inside = parts == part
-        fitted.append(fit(config, rows.where(~inside), name))
-        values[inside] = apply_blend(fitted[-1], rows.where(inside))
+    """Blend the rows of each fold by a blend that is fitted on the other folds, or on those before. name: as in `fit`.
+
+    Where no rows are left to fit on, it is the mean of the members.
+    """
+    values, fitted = np.empty(rows.y.shape), []
+    for held, others in rows.splits:
+        fitted.append(fit(config, rows.where(others), name))
+        values[held] = apply_blend(fitted[-1], rows.where(held))
     return NestedPredictions(values, tuple(fitted))
 
 

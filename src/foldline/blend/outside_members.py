@@ -31,7 +31,7 @@ from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics.losses import SLACK
 from foldline.data.metrics.options import CLASSES
-from foldline.data.submission_layout import Addresses, Layout
+from foldline.data.submission_layout import NOWHERE, Addresses, Layout
 from foldline.data.table import Table
 from foldline.data.task import SHARES
 
@@ -57,7 +57,8 @@ def load(config: OutsideConfig, competition: Competition, folds: Folds) -> Membe
     """
     where = f"member {config.name!r} from outside"
     train, test = competition.train, competition.test
-    oof, theirs = _read(Path(config.oof), train, where, config.fold)
+    held_out = np.repeat(folds.assignment >= 0, train.answers_of_series)
+    oof, theirs = _read(Path(config.oof), train, where, config.fold, held_out)
     if theirs is not None:
         _check_folds(theirs, train, folds, Path(config.oof))
     values = [oof, _read(Path(config.test), test, where)[0]]
@@ -85,10 +86,14 @@ def parse(text: str, where: str) -> OutsideConfig:
     return OutsideConfig(name=name, oof=parts[0], test=parts[1], fold=parts[2] if len(parts) == 3 else "")
 
 
-def _read(path: Path, table: Table, where: str, fold: str = "") -> tuple[np.ndarray, pl.Series | None]:
+def _read(
+    path: Path, table: Table, where: str, fold: str = "", needed: np.ndarray | None = None
+) -> tuple[np.ndarray, pl.Series | None]:
     """Read the predictions of a table's answers, (A, K), and the fold of each, (A,), where a column has it.
 
-    where: the member, for messages.
+    Args:
+        where: the member, for messages.
+        needed: (A,) bool, answers that must be predicted: those that a fold holds out. Others may be empty. None: all.
     """
     data, path = table.data, path.expanduser()
     if not path.exists():
@@ -103,17 +108,29 @@ def _read(path: Path, table: Table, where: str, fold: str = "") -> tuple[np.ndar
             f"{path} ({where}) must have each row of {table.path} once, but has {frame.height} rows against "
             f"{layout.addresses.answers}: it {difference}. Write one prediction for every row, scored or not."
         )
+    needed = np.ones(layout.addresses.answers, dtype=bool) if needed is None else needed
+    asked = pl.Series(_rows_of(layout, needed))
     for name in columns:
-        bad = ~frame[name].is_finite().fill_null(False)
+        bad = asked & ~frame[name].is_finite().fill_null(False)
         if bad.any():
             row = frame[data.id][int(bad.arg_true()[0])]
+            which = "every row" if needed.all() else "every row that a fold holds out"
             raise UserError(
-                f"{path} ({where}): {name!r} must be a finite number in every row, but is not in {int(bad.sum())} "
+                f"{path} ({where}): {name!r} must be a finite number in {which}, but is not in {int(bad.sum())} "
                 f"(first: {data.id} {row})."
             )
     predicted = layout.parsed(frame)
-    _refuse_no_probabilities(predicted, table, f"{path} ({where})")
+    _refuse_no_probabilities(predicted[needed], table, f"{path} ({where})")
     return predicted, frame[fold].gather(layout.rows_of_answers()) if fold else None
+
+
+def _rows_of(layout: Layout, needed: np.ndarray) -> np.ndarray:
+    """Say which rows of a file hold predictions of some answers, (rows,) bool. needed: (A,) bool."""
+    if needed.all():
+        return np.ones(len(layout.ids), dtype=bool)
+    known = layout.cells != NOWHERE
+    answer = np.where(known, layout.cells, 0) // len(layout.addresses.names)
+    return np.asarray((known & needed[answer]).any(axis=1))
 
 
 def _refuse_no_probabilities(values: np.ndarray, table: Table, where: str) -> None:
@@ -135,6 +152,7 @@ def _check_folds(theirs: pl.Series, table: Table, folds: Folds, path: Path) -> N
     """Refuse predictions that were held out by other folds; the folds' names may differ from ours."""
     ours = np.repeat(folds.assignment, table.answers_of_series)
     rows = pl.DataFrame({"key": table.answers[table.data.key], "ours": ours, "theirs": theirs.cast(pl.String)})
+    rows = rows.filter(pl.col("ours") >= 0)  # of others, which no fold of ours holds out, nothing is used
     pairs = rows.unique(["ours", "theirs"], keep="first", maintain_order=True)
     # one fold of ours in two of theirs, or the reverse: not the same partition
     split = pairs.filter(pl.col("ours").is_duplicated() | pl.col("theirs").is_duplicated())

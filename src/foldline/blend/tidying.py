@@ -94,14 +94,14 @@ def by_fold(
 
     Args:
         values: (R, K) nested predictions, snapped and clipped.
-        fitted: one blend for each part of `BlendRows.cv_parts`, fitted on the others.
+        fitted: one blend for each of `BlendRows.splits`.
         step: the last one that is taken.
     """
-    tidied, parts = values.copy(), rows.cv_parts
-    for part, blend in zip(np.unique(parts), fitted, strict=True):
-        others, inside = rows.where(parts != part), parts == part
+    tidied = values.copy()
+    for (held, known), blend in zip(rows.splits, fitted, strict=True):
+        others = rows.where(known)
         before = _snapped_and_clipped(others, blend.apply(others.predictions, others.spread), config)
-        tidied[inside] = helpful(others, before, config, step).apply(values[inside])
+        tidied[held] = helpful(others, before, config, step).apply(values[held])
     return tidied
 
 

@@ -140,7 +140,7 @@ def _report_data(mixed: MultiConfigExperiment, found: BlendComparison, exact: Ex
         plan=mixed.plan,
         members=mixed.members,
         result=found.result,
-        train=mixed.train,
+        train=found.result.counted(mixed.train),
         competition=mixed.competition,
         exact=exact,
         provenance=Provenance.here(found.command),

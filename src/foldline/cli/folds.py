@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.data import assemble, folds, loading
@@ -21,11 +19,12 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     path = Path(config.folds.file) if config.folds.file else folds.committed_path(config.folds, config.name, table)
     made = "--force" in arguments.flags or not path.exists()
     assigned = folds.make(path, config.folds, table) if made else folds.read(path, config.folds, table, config.name)
-    sizes = np.bincount(assigned.assignment, minlength=assigned.k).tolist()
-    terminal.table(
-        f"{'made' if made else 'checked'} {path.name}",
-        ["fold", "series"],
-        [[str(k), str(n)] for k, n in enumerate(sizes)],
-    )
+    sizes = [len(assigned.held_out(fold)) for fold in range(assigned.k)]
+    columns, rows = ["fold", "series"], [[str(k), str(n)] for k, n in enumerate(sizes)]
+    if assigned.time is not None:
+        columns += ["from", "trained on"]
+        origins = map(assigned.time.spans.shown, assigned.time.origins.tolist())
+        rows = [[*row, at, str(len(assigned.inside(k)))] for k, (row, at) in enumerate(zip(rows, origins, strict=True))]
+    terminal.table(f"{'made' if made else 'checked'} {path.name}", columns, rows)
     terminal.result({"path": str(path), "made": made, "series": sizes}, f"folds: {path}")
     return 0

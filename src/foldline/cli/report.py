@@ -65,12 +65,13 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
     exact = preparation.exact_tables(config, competition, terminal)
     own = members.without_duplicates([member for part in stored.config_plans for member in part.members])
     every = [*own, *stored.outside_members]
+    result = scoring.combine(config, every, train, assigned, exact[0], competition.train)
     return ReportData(
         config=config,
         plan=stored.plan,
         members=every,
-        result=scoring.combine(config, every, train, assigned, exact[0], competition.train),
-        train=train,
+        result=result,
+        train=result.counted(train),
         competition=competition,
         exact=exact,
         provenance=_provenance(stored),

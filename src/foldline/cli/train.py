@@ -107,7 +107,7 @@ def _report_data(
         plan=prepared.plan,
         members=prepared.members,
         result=result,
-        train=prepared.train,
+        train=result.counted(prepared.train),
         competition=prepared.competition,
         exact=exact,
         provenance=provenance,

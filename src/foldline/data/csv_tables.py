@@ -12,7 +12,7 @@ import polars as pl
 from foldline.core.errors import UserError, shortened
 from foldline.data import row_lengths
 from foldline.data.packed_files import guarded
-from foldline.data.wanted_columns import ORDER, Kind, Wanted, require
+from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, require
 
 OTHER_SEPARATORS = (";", "\t", "|")
 _LONG = 16  # digits of a whole number that float64 may not hold
@@ -58,7 +58,7 @@ def _first_row(found: Path | bytes, places: list[int]) -> dict[str, str | None]:
 
 def _kind_of(wanted: Kind, first: str | None) -> pl.DataType | type[pl.DataType]:
     """Return the type that polars shall read a column as; text where its first cell is no number."""
-    if wanted is None or wanted == pl.String:
+    if wanted is None or wanted in (pl.String, TIME):
         return pl.String
     text = (first or "0").strip()
     if wanted == ORDER and text.removeprefix("-").isdecimal() and len(text) >= _LONG:

@@ -16,21 +16,41 @@ from foldline.data.table import Table
 class FoldsConfig:
     """[folds]: how series are assigned to folds."""
 
-    kind: Literal["group", "stratified-group"] = "group"
-    k: int = 5
+    kind: Literal["group", "stratified-group", "time"] = "group"
+    k: int = 5  # folds; kind "time": origins
     seed: int = 0
     file: str = ""  # path of the fold file; empty: under folds/, named after the config and the keys above
     # Static columns, or the target (its label, or the tenth that a series' mean lies in); empty: the label of a series
     # where that is the target, else all static columns (stratified-group).
     strata: tuple[str, ...] = ()
+    by: str = ""  # kind "time": column of numbers or dates that says when a series is; empty: data.order
+    gap: float = 0.0  # kind "time": left out of training before an origin, in the unit of `by`; days of dates
+    window: Literal["expanding", "sliding"] = "expanding"  # kind "time": trained on all before, or on the latest part
+    train_length: float | None = None  # window "sliding": how far back that part reaches, as `gap`
 
     def __post_init__(self) -> None:
+        self._check_time()
         if self.k < 2:
             raise ValueError(
                 f"k must be at least 2, because a fold is scored by models fitted on the others, but is {self.k}"
             )
         if not 0 <= self.seed < 2**32:  # as scikit-learn takes them
             raise ValueError(f"seed must be at least 0 and below 2^32, but is {self.seed}")
+
+    def _check_time(self) -> None:
+        """Refuse keys that don't go together."""
+        if self.kind == "time" and self.strata:
+            raise ValueError('strata are for folds of other kinds, but kind is "time": leave them out')
+        used = {"by": self.by, "gap": self.gap, "window": self.window != "expanding", "train_length": self.train_length}
+        odd = [name for name, value in used.items() if value not in ("", 0, False, None)]
+        if self.kind != "time" and odd:
+            raise ValueError(f'{odd[0]} is for kind = "time", but kind is {self.kind!r}: leave it out')
+        if self.gap < 0:
+            raise ValueError(f"gap must be at least 0, but is {self.gap:g}")
+        if (self.window == "sliding") != (self.train_length is not None):
+            raise ValueError('window = "sliding" needs train_length, and only that takes it')
+        if self.train_length is not None and not self.train_length > 0:
+            raise ValueError(f"train_length must be above 0, but is {self.train_length:g}")
 
 
 def assign(config: FoldsConfig, table: Table) -> np.ndarray:

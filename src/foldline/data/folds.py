@@ -5,7 +5,7 @@ assigned first, those without any (all rows known, or none fulfils data.scored) 
 
 A fold file is a CSV of (key, fold) below one comment line with the checksums of its rows, and of the series and strata
 that it was made for. It is checked against the table at hand, so that a fold file of other data is never used. A plain
-CSV of (key, fold) is taken, too, where folds.file names it.
+CSV of (key, fold) is taken, too, where folds.file names it. Fold -1: never held out, as the first block of time folds.
 """
 
 from __future__ import annotations
@@ -14,30 +14,53 @@ import io
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import polars as pl
 
 from foldline.core import files, own_files
 from foldline.core.errors import UserError, shortened
-from foldline.data import fold_assignment, fold_strata, identity
+from foldline.data import fold_assignment, fold_strata, identity, time_folds, time_spans
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.table import Table
+from foldline.data.time_folds import TimeSplit
+from foldline.data.time_spans import TimeSpans
 
 MARK = "# foldline folds:"  # a fold file begins with it
 
 
 @dataclass(frozen=True)
 class Folds:
-    """A checked assignment."""
+    """A checked assignment: which series each fold holds out, and which its cells are fitted on."""
 
     path: Path
-    assignment: np.ndarray  # (N,) int64, the fold of each series, in the table's order
+    assignment: np.ndarray  # (N,) int64, the fold of each series, in the table's order; -1: never held out
     k: int
+    time: TimeSplit | None = None  # of time folds
 
-    def held_out(self, fold: int) -> np.ndarray:
-        """Return the indices of a fold's series, (n,) int64; models fitted on all others predict them."""
-        return np.flatnonzero(self.assignment == fold)
+    def held_out(self, fold: int | None) -> np.ndarray:
+        """Return the indices of a fold's series, (n,) int64; models that were not fitted on them predict them.
+
+        fold: None: no fold, of cells that are fitted on all series.
+        """
+        return np.flatnonzero(np.zeros_like(self.assignment) if fold is None else self.assignment == fold)
+
+    def inside(self, fold: int | None) -> np.ndarray:
+        """Return the indices of the series that a fold's cells are fitted on, (n,) int64. fold: None: all series."""
+        if fold is None:
+            return np.arange(len(self.assignment))
+        if self.time is None:
+            return np.flatnonzero(self.assignment != fold)
+        return np.flatnonzero(self.time.inside(fold, self.held_out(fold)))
+
+    def not_known(self, fold: int) -> np.ndarray:
+        """Return the indices of the series whose targets nothing of a fold may know, (n,) int64."""
+        return self.held_out(fold) if self.time is None else np.flatnonzero(self.time.known_from > fold)
+
+    def spans_of(self, series: np.ndarray) -> TimeSpans | None:
+        """Return when some series are, by which those to be watched are chosen; None: they are drawn."""
+        return None if self.time is None else self.time.spans.of(series)
 
 
 def default_path(config: FoldsConfig, name: str, table: Table) -> Path:
@@ -61,7 +84,20 @@ def committed_path(config: FoldsConfig, name: str, table: Table) -> Path:
 
 
 def _tail(config: FoldsConfig) -> str:
-    return f"{config.kind}-k{config.k}-seed{config.seed}.csv"
+    kind: str = config.kind
+    if kind == "time":
+        length = "" if config.train_length is None else f"{config.train_length:g}"
+        kind = f"time-gap{config.gap:g}-{config.window}{length}"
+    return f"{kind}-k{config.k}-seed{config.seed}.csv"
+
+
+def _facts(config: FoldsConfig) -> dict[str, str]:
+    """Return what a fold file's first line says of [folds]; a column's name may have spaces."""
+    facts = {"kind": config.kind, "k": str(config.k), "seed": str(config.seed)}
+    if config.kind != "time":
+        return facts
+    length = "" if config.train_length is None else repr(config.train_length)
+    return facts | {"gap": repr(config.gap), "window": config.window, "train_length": length, "by": quote(config.by)}
 
 
 def obtain(config: FoldsConfig, name: str, table: Table, save: bool = True) -> tuple[Folds, bool]:
@@ -92,8 +128,12 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
     """
     if save:  # before the work, and once more when it is written
         require_own(path, config)
-    assignment = fold_assignment.assign(config, table)
-    made = Folds(path, assignment, config.k)
+    if config.kind == "time":
+        spans = time_spans.read(config, table)
+        assignment = time_folds.assign(config, table, spans)
+        made = Folds(path, assignment, config.k, time_folds.split(config, table, spans, assignment, str(path)))
+    else:
+        made = Folds(path, fold_assignment.assign(config, table), config.k)
     if save:
         write(made, config, table)
     return made
@@ -107,8 +147,9 @@ def write(made: Folds, config: FoldsConfig, table: Table) -> None:
     """
     require_own(made.path, config)
     body = pl.DataFrame({table.data.key: _texts(table.keys), "fold": made.assignment}).write_csv()
-    series = _series_hash(table.keys, fold_strata.strata_of(config.strata, table))
-    head = f"{MARK} kind={config.kind} k={config.k} seed={config.seed} series={series}"
+    series = _series_hash(table.keys, _strata(config, table, None if made.time is None else made.time.spans))
+    said = " ".join(f"{name}={value}" for name, value in _facts(config).items())
+    head = f"{MARK} {said} series={series}"
     files.write_text(made.path, f"{head} rows={_text_hash(body)}\n{body}")
 
 
@@ -137,24 +178,33 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
     plain = bool(config.file) and not own_files.begins_with(path, MARK.encode())
     if plain:  # --force would refuse it, too
         way_out = "Name another one with folds.file=PATH, which is made if it is not there."
+    spans = time_spans.read(config, table) if config.kind == "time" else None
     try:
         facts, body = _parts(path)
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
     if plain:
-        return _checked(path, _plain_rows(path, config, table, way_out), config, table, way_out)
+        return _checked(path, _plain_rows(path, config, table, way_out), config, table, spans, way_out)
     if facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
     saved = pl.read_csv(io.StringIO(body), infer_schema=False)
     _check_series(path, saved, table, way_out)  # first: it says more than that a checksum differs
-    if facts.get("series") != _series_hash(table.keys, fold_strata.strata_of(config.strata, table)):
-        raise UserError(f"{path}: the strata of its series are not those of {table.path}. {way_out}")
-    for name in ("kind", "k", "seed"):
-        if facts.get(name) != str(getattr(config, name)):
+    for name, value in _facts(config).items():
+        if facts.get(name) != value:
             raise UserError(
                 f"{path} was made with {name}={facts.get(name)}, but folds.{name} is {getattr(config, name)}. {way_out}"
             )
-    return _checked(path, saved, config, table, way_out)
+    if facts.get("series") != _series_hash(table.keys, _strata(config, table, spans)):
+        what = "strata" if spans is None else "times"
+        raise UserError(f"{path}: the {what} of its series are not those of {table.path}. {way_out}")
+    return _checked(path, saved, config, table, spans, way_out)
+
+
+def _strata(config: FoldsConfig, table: Table, spans: TimeSpans | None) -> list[str]:
+    """Return what an assignment depends on besides keys, a text a series: strata, or the span of time."""
+    if spans is None:
+        return fold_strata.strata_of(config.strata, table)
+    return [f"{first}..{last}" for first, last in zip(spans.first.tolist(), spans.last.tolist(), strict=True)]
 
 
 def _plain_rows(path: Path, config: FoldsConfig, table: Table, way_out: str) -> pl.DataFrame:
@@ -168,29 +218,33 @@ def _plain_rows(path: Path, config: FoldsConfig, table: Table, way_out: str) -> 
         raise UserError(f"{path} must have the columns {key},fold, but has {shortened(saved.columns)}. {way_out}")
     saved = saved.select(identity.texts(saved[key]).alias(key), identity.texts(saved["fold"]).alias("fold"))
     found, wanted = set(saved["fold"].to_list()), {str(number) for number in range(config.k)}
-    if found != wanted:
+    if found - {"-1"} != wanted:
         odd = shortened(sorted(map(str, found)))
         raise UserError(
             f"{path} must have the folds 0 to {config.k - 1}, because folds.k is {config.k}, but has {odd}. Set "
-            "folds.k to the number of its folds, and count them from 0."
+            "folds.k to the number of its folds, and count them from 0; -1 is for what none holds out."
         )
     return saved
 
 
-def _checked(path: Path, saved: pl.DataFrame, config: FoldsConfig, table: Table, way_out: str) -> Folds:
+def _checked(
+    path: Path, saved: pl.DataFrame, config: FoldsConfig, table: Table, spans: TimeSpans | None, way_out: str
+) -> Folds:
     """Check rows of (key, fold) against a table, and bring them into its order."""
     _check_series(path, saved, table, way_out)
     keys = pl.DataFrame({table.data.key: _texts(table.keys)})
     order = keys.join(saved, on=table.data.key, how="left", maintain_order="left")
     assignment = order["fold"].cast(pl.Int64).to_numpy()
-    _refuse_split_groups(path, assignment, table, way_out)
+    if spans is None:  # time folds leave the groups of a held-out block out of training
+        _refuse_split_groups(path, assignment, table, way_out)
     unscored = set(range(config.k)) - set(assignment[fold_assignment.has_scored_rows(table)].tolist())
     if unscored:
         raise UserError(
             f"{path}: every fold needs scored rows, but no series of fold {min(unscored)} has any in {table.path}: "
             f"data.scored or data.observed was another one when the file was made. {way_out}"
         )
-    return Folds(path, assignment, config.k)
+    time = None if spans is None else time_folds.split(config, table, spans, assignment, str(path))
+    return Folds(path, assignment, config.k, time)
 
 
 def _refuse_split_groups(path: Path, assignment: np.ndarray, table: Table, way_out: str) -> None:

@@ -214,10 +214,11 @@ def load_table(
         classes = Task.of(data, frame, path).classes
     frame, lengths, file_rows = _by_series(frame, data.key)
     names = frame.select(times.printed(frame[name]) for name in naming) if naming else None
+    moved = frame[data.order].dtype != pl.Float64
     frame = times.since_start(frame.drop(name for name in naming if name not in wanted), data.order, data.key)
     facts = ColumnFacts.of(data, frame, lengths) if facts is None else facts
     table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=facts)
-    table = submission_ids.with_row_ids(replace(table, source=source, empty=rows.empty))
+    table = submission_ids.with_row_ids(replace(table, source=source, empty=rows.empty, since_start=moved))
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)

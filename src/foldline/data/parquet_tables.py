@@ -9,7 +9,7 @@ import polars as pl
 from foldline.core.errors import UserError
 from foldline.data import parquet_checksums, times
 from foldline.data.packed_files import guarded, reason
-from foldline.data.wanted_columns import ORDER, Kind, Wanted, is_number, require
+from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, is_number, require
 
 
 def schema(path: Path, found: Path | bytes) -> dict[str, pl.DataType]:
@@ -69,8 +69,10 @@ def _type_of(path: Path, name: str, kind: pl.DataType, wanted: Kind) -> pl.DataT
     A date or a duration is no number, whatever it is stored as.
     """
     texts = kind in (pl.String, pl.Categorical, pl.Enum)
-    if wanted == ORDER and kind.is_temporal():
+    if wanted == TIME and (kind.is_numeric() or isinstance(kind, pl.Date | pl.Datetime)):
         return kind
+    if wanted == ORDER and kind.is_temporal():
+        return ORDER
     if is_number(wanted):
         if not (kind.is_numeric() or texts or kind in (pl.Boolean, pl.Null)):
             raise UserError(
@@ -88,6 +90,6 @@ def _type_of(path: Path, name: str, kind: pl.DataType, wanted: Kind) -> pl.DataT
 
 def _cast_column(column: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
     if column.dtype.is_temporal():
-        return times.of_temporal(column)
+        return times.of_temporal(column) if kind == ORDER else column
     # A decimal of two places prints 1.10, but it is the number 1.1.
     return column.cast(pl.Float64).cast(kind) if column.dtype.is_decimal() else column.cast(kind)

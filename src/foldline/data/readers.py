@@ -14,9 +14,9 @@ import polars as pl
 from foldline.core.errors import UserError, shortened
 from foldline.data import csv_tables, identity, number_texts, parquet_tables, times
 from foldline.data.packed_files import content, guarded, members
-from foldline.data.wanted_columns import ORDER, Kind, Numbers, Wanted
+from foldline.data.wanted_columns import ORDER, TIME, Kind, Numbers, Wanted
 
-__all__ = ["ENDINGS", "ORDER", "Numbers", "Wanted", "columns", "find", "locate", "look", "read", "typed"]
+__all__ = ["ENDINGS", "ORDER", "TIME", "Numbers", "Wanted", "columns", "find", "locate", "look", "read", "typed"]
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
 
@@ -81,8 +81,9 @@ def read(path: Path, wanted: Wanted, may_be_empty: bool = False) -> pl.DataFrame
     Args:
         path: a file, or ARCHIVE/MEMBER.
         wanted: column -> Float64 for numbers (Numbers, where some stand for a missing one), ORDER for numbers or times,
-            String for text as it is printed, or None for names of series and rows, which come in their normal form
-            (identity.py). Flags and categories of Parquet are text, or the numbers 1 and 0 where those are wanted.
+            TIME for those or text, as it is, String for text as it is printed, or None for names of series and rows,
+            which come in their normal form (identity.py). Flags and categories of Parquet are text, or the numbers 1
+            and 0 where those are wanted.
         may_be_empty: whether it may have no rows: one file of many.
 
     Returns:
@@ -128,7 +129,7 @@ def _converted(column: pl.Series, wanted: Kind) -> pl.Series:
     markers = wanted.markers if isinstance(wanted, Numbers) else ()
     if wanted is None:
         return identity.normal(column)
-    if wanted == pl.String or column.dtype.is_temporal():
+    if wanted in (pl.String, TIME) or column.dtype.is_temporal():
         return column
     if wanted == ORDER and column.dtype.is_integer() and not times.is_exact(column):
         return column.cast(pl.Int64)

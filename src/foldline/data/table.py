@@ -36,6 +36,7 @@ class Table:
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
     facts: ColumnFacts = COMPLETE  # of the training table
     source: Source | None = None  # what it was read from, where other columns can be found
+    since_start: bool = False  # whether its order counts from the start of each series: dates do (times.py)
     empty: Sequence[Path] = ()  # files of it that have a header but no rows
     naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids

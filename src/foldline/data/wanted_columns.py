@@ -19,7 +19,8 @@ class Numbers:
 
 Kind = pl.DataType | type[pl.DataType] | Numbers | None
 Wanted = dict[str, Kind]  # column -> dtype; None, ORDER: see `readers.read`
-ORDER = pl.Datetime  # numbers, or dates and times
+ORDER = pl.Datetime("ns")  # numbers, or dates and times
+TIME = pl.Datetime("us")  # numbers, dates or texts, which are read as they are
 
 
 def is_number(kind: Kind) -> bool:

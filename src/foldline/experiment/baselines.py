@@ -1,8 +1,9 @@
 """Trivial baselines: what a model must beat. A constant, the last known value, one season ago, a line, a group's mean.
 
 They stand in every score table, from the same folds as the models: what a baseline fits for a fold's answers, it fits
-on the scored answers of the other folds. Each reads the table itself, not the features of a config, so that scores of
-two configs are compared with the same baselines. Nothing is stored but the scores; they take no part in the blend.
+on the scored answers of the other folds; with time folds on those of the series that the fold's models are fitted on.
+Each reads the table itself, not the features of a config, so that scores of two configs are compared with the same
+baselines. Nothing is stored but the scores; they take no part in the blend.
 
 Letters: R scored answers, K columns of an answer, h held-out answers, N series.
 """
@@ -18,6 +19,7 @@ import polars as pl
 
 from foldline.blend import BlendRows
 from foldline.core.errors import UserError
+from foldline.data.folds import Folds
 from foldline.data.metrics import Metric
 from foldline.data.table import Table
 from foldline.experiment import linear_baseline
@@ -34,7 +36,7 @@ class ScoredAnswers:
     """The scored answers of a training table, with all that a baseline may read."""
 
     table: Table
-    rows: BlendRows  # its truth, folds and metric are used, not its predictions
+    rows: BlendRows  # its truth, folds and metric are used, not its predictions; all scored answers of the table
 
     @cached_property
     def answer(self) -> np.ndarray:
@@ -200,20 +202,38 @@ BASELINES: dict[str, Baseline] = {
 }
 
 
-def out_of_fold(baseline: Baseline, answers: ScoredAnswers) -> np.ndarray:
-    """Predict all scored answers, (R, K), those of each fold by what is fitted on the others."""
-    values, parts = np.empty(answers.rows.y.shape), answers.rows.cv_parts
-    for part in np.unique(parts):
-        held = np.flatnonzero(parts == part)
-        values[held] = baseline.predict(answers, np.flatnonzero(parts != part), held)
+def out_of_fold(baseline: Baseline, answers: ScoredAnswers, folds: Folds | None = None) -> np.ndarray:
+    """Predict scored answers, (R, K), those of each fold by what is fitted on the others; NaN where none holds one out.
+
+    folds: say what a fold is fitted on where that is not all other folds; None: it is.
+    """
+    values = np.full(answers.rows.y.shape, np.nan)
+    for held, inside in answers.rows.splits if folds is None else _splits(folds, answers.rows.series):
+        at = np.flatnonzero(held)
+        values[at] = baseline.predict(answers, np.flatnonzero(inside), at)
     return values
 
 
-def predictions(table: Table, rows: BlendRows) -> dict[str, np.ndarray]:
-    """Predict the scored answers of a training table by all baselines that apply: name -> (R, K).
+def _splits(folds: Folds, series: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """List for each fold which answers it holds out, and which it is fitted on, (R,) bool. series: (R,) of each."""
+    sides = [(folds.held_out(fold), folds.inside(fold)) for fold in range(folds.k)]
+    return [(np.isin(series, held), np.isin(series, inside)) for held, inside in sides]
+
+
+def predictions(
+    table: Table, rows: BlendRows, folds: Folds | None = None, kept: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Predict the scored answers of a training table by all baselines that apply: name -> (r, K).
 
     Those are left out that the metric can't score, as the correlation of a constant.
+
+    Args:
+        rows: all R scored answers.
+        folds: as `out_of_fold` takes them.
+        kept: (R,) bool, the r answers that are held out, where not all are; None: all.
     """
-    answers = ScoredAnswers(table, rows)
-    found = {name: out_of_fold(each, answers) for name, each in BASELINES.items() if each.applies(table)}
+    answers, rows = ScoredAnswers(table, rows), rows if kept is None else rows.where(kept)
+    found = {name: out_of_fold(each, answers, folds) for name, each in BASELINES.items() if each.applies(table)}
+    if kept is not None:
+        found = {name: values[kept] for name, values in found.items()}
     return {name: values for name, values in found.items() if np.isfinite(_cost(rows, values))}

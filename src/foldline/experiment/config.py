@@ -215,7 +215,21 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
             f"{where}: post.decode = true needs one target, but data.target has {len(made['data'].target)}."
         )
     models = model_tables.parse(tables["model"], made["train"], made["data"], where)
+    if made["folds"].kind == "time":
+        models = tuple(map(_with_full_cells, models))
     return Config(name=name, models=models, **made)
+
+
+def _with_full_cells(model: ModelConfig) -> ModelConfig:
+    """Give a model cells on all series unless it has some: with time folds only they have seen all the past."""
+    full = model.train.full_seeds or model.train.seeds
+    return replace(model, train=replace(model.train, full_seeds=full))
+
+
+def without_full_cells(config: Config) -> Config:
+    """Return the config without cells on all series: they predict test series only, and have no score."""
+    models = tuple(replace(model, train=replace(model.train, full_seeds=())) for model in config.models)
+    return replace(config, train=replace(config.train, full_seeds=()), models=models)
 
 
 def _with_folders(data: DataConfig, where: str) -> DataConfig:

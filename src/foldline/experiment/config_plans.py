@@ -100,7 +100,8 @@ def _stored_cell(model: ModelConfig, config: Config, entry: dict[str, Any], fold
     used = inputs["train"].get("precision", model.train.precision)
     model = replace(model, train=replace(model.train, precision=used))
     start = _pretrained(model, config, inputs["start"], entry["seed"]) if "start" in inputs else None
-    return Cell(model, config.features.scaler, entry["fold"], entry["seed"], inputs, start)
+    only_past = config.folds.kind == "time" and entry["fold"] is not None
+    return Cell(model, config.features.scaler, entry["fold"], entry["seed"], inputs, start, only_past=only_past)
 
 
 def _pretrained(model: ModelConfig, config: Config, key: str, seed: int) -> Cell | None:

@@ -39,7 +39,7 @@ class InferenceTask:
             for config_plan, store in zip(self.stored.config_plans, self.stores, strict=True)
             for member in config_plan.members
             if member.label in needed
-            for cell in member.cells
+            for cell in member.test_cells
         }
         return list(jobs.values())
 

@@ -131,7 +131,7 @@ def _shown(value: object) -> str:
 
 def fold_scores(sums: np.ndarray, counts: np.ndarray, fold: np.ndarray, finish: Finish) -> np.ndarray:
     """Compute (..., k, S) scores of each fold and seed. sums: (..., S, N); counts (or weights), fold: (N,)."""
-    numbers = np.unique(fold)
+    numbers = np.unique(fold[fold >= 0])  # -1: of no fold
     means = [sums[..., fold == number].sum(axis=-1) / counts[fold == number].sum() for number in numbers]
     scores: np.ndarray = np.vectorize(finish, otypes=[float])(np.stack(means, axis=-2))
     return scores

@@ -167,3 +167,15 @@ def _refuse_different(one: PreparedExperiment, other: PreparedExperiment) -> Non
             f"{names} have different folds: {moved} of {len(one.folds.assignment)} series lie in other ones in "
             f"{one.folds.path} than in {other.folds.path}. {what}"
         )
+    if not _know_the_same(one.folds, other.folds):
+        raise UserError(
+            f"{names} have different time folds: their gaps differ, so that a blend would be fitted for one on what "
+            f"the other may not know. Give both the same folds.by and folds.gap. {what}"
+        )
+
+
+def _know_the_same(one: Folds, other: Folds) -> bool:
+    """Whether the same series lie before the gap of each fold; how far back models look (the window) may differ."""
+    if one.time is None or other.time is None:
+        return one.time is other.time
+    return np.array_equal(one.time.known_from, other.time.known_from)

@@ -73,7 +73,7 @@ class PreparedExperiment:
         force: finished cells, too.
         """
         exact = exact_rows.path_of(self.competition.test) if self.plan_inputs.exact else None
-        return planning.jobs(self.plan, self.train.path, self.folds.assignment, self.test.path, exact, force)
+        return planning.jobs(self.plan, self.train.path, self.folds, self.test.path, exact, force)
 
     def disk_bytes(self, jobs: Sequence[Job]) -> int:
         """Estimate the bytes that jobs leave on the disk: predictions and networks' weights."""
@@ -174,8 +174,7 @@ def _plan_inputs(
         what = (table.source, table.breaths, table.seed, table.calibrate, calibrated_on)
         if what not in made:
             with terminal.bar("series to pre-train on", "series") as update:
-                # -1 is no fold: every series is inside
-                inside = np.flatnonzero(made_folds.assignment != (-1 if fold is None else fold))
+                inside = made_folds.inside(fold)
                 made[what] = pretraining.pretraining_data(table, config.features, competition, inside, update)
         return made[what]
 

@@ -65,7 +65,8 @@ class Result:
     labels: tuple[str, ...]  # (M,)
     member_predictions: np.ndarray  # (M, R, K) out of fold
     blended: np.ndarray  # (R, K) nested out-of-fold blend after post-processing, 0 where not scored: has the score
-    scored: np.ndarray  # (R,) bool, the answers in `rows`
+    scored: np.ndarray  # (R,) bool, the answers in `rows`: scored ones that every member has predicted out of fold
+    total: int  # scored answers of the training table, whether or not a fold holds them out
     scores: dict[str, list[float]]  # row of the score table -> its score in each fold, then over all rows
     by_target: dict[str, list[float]]  # the same rows -> (K,) scores over all rows; empty where columns are classes
     targets: tuple[str, ...]  # (K,) names of these
@@ -94,6 +95,17 @@ class Result:
         """Return the ends of the 95 % interval of the score, over series or their groups; NaN for a single one."""
         found = self.rows.interval(self.blended[self.scored])
         return found.low, found.high
+
+    def counted(self, store: Store) -> Store:
+        """Return the training table's store with just the answers as scored that have a score here."""
+        return replace(store, scored=self.scored)
+
+    def counted_answers(self, data: DataConfig) -> str:
+        """Name what a score is computed over, the folds together: not all answers where folds don't hold each out."""
+        count = len(self.rows.y)
+        if count == self.total:
+            return all_answers(data)
+        return f"{count:,} of {self.total:,} {'series' if data.level == 'series' else 'rows'}"
 
     @property
     def models_alone(self) -> float | None:
@@ -133,7 +145,7 @@ class Result:
         """
         folds = len(next(iter(self.scores.values()))) - 1
         columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
-        columns += [*target_columns(self.targets), all_answers(data)]
+        columns += [*target_columns(self.targets), self.counted_answers(data)]
         rows = []
         named = {BASELINE + name: values for name, values in self.baselines.items()} | self.scores
         by_target = {BASELINE + name: values for name, values in self.baselines_by_target.items()} | self.by_target
@@ -180,6 +192,7 @@ def combine(
         table: of the training series, for the trivial baselines; None: these are not wanted.
     """
     rows, predictions = blend_rows(experiment_members, config, store, folds)
+    whole, store = store, counting(store, folds, predictions)
     several = len(experiment_members) > 1
     comparison = blend.choose_method(config.blend, rows) if config.blend.method_used == "auto" and several else None
     fitted = blend.fit(config.blend, rows, comparison.chosen if comparison else None)
@@ -189,7 +202,7 @@ def combine(
         steps[f"blend ({'auto: ' if comparison else ''}{method_in_words(fitted.method)})"] = nested.values
     steps |= _post_processed(config, nested, rows, store, exact)
     final = next(reversed(steps.values()))
-    trivial = {} if table is None else baselines.predictions(table, rows)
+    trivial = {} if table is None else _baselines(table, rows, whole, store, folds, config)
     grids = _grids_of_all_rows(config, nested, rows)
     clipped = post_processing.clip(post_processing.snap(nested.values, grids), config.post.clip)
     blended = np.zeros((len(store.scored), final.shape[1]))
@@ -199,6 +212,7 @@ def combine(
         member_predictions=predictions,
         blended=blended,
         scored=store.scored,
+        total=int(whole.scored.sum()),
         scores={name: _by_fold(values, rows, folds.k) for name, values in steps.items()},
         by_target={name: rows.by_target(values) for name, values in steps.items()},
         targets=tuple(store.task.columns) if rows.has_targets else (),
@@ -214,27 +228,61 @@ def combine(
     )
 
 
+def counting(store: Store, folds: Folds, predictions: np.ndarray | None = None) -> Store:
+    """Return a training table's store with the answers as scored that folds hold out and every member has predicted.
+
+    predictions: (M, R, K) out of fold; None: of members that have predicted all that is held out.
+    """
+    counted = store.scored & (folds.assignment >= 0)[store.series_of_answer]
+    if predictions is not None:
+        counted = counted & np.isfinite(predictions).all(axis=(0, 2))
+    return replace(store, scored=counted)
+
+
 def blend_rows(
     experiment_members: Sequence[Member], config: Config, store: Store, folds: Folds
 ) -> tuple[BlendRows, np.ndarray]:
-    """Gather the scored rows that a blend of these members is fitted on, and (M, R, K) all out-of-fold predictions."""
+    """Gather the scored rows that a blend of these members is fitted on, and (M, R, K) all out-of-fold predictions.
+
+    These are NaN where no fold holds an answer out.
+    """
     assert store.labelled, "an experiment is scored on labelled series"
-    scored = store.scored
     predictions = np.stack([member.out_of_fold(store) for member in experiment_members])
+    store = counting(store, folds, predictions)
+    scored = store.scored
     spreads: list[np.ndarray | None] = []
     if "lightgbm" in (config.blend.method_used, *config.blend.candidates):  # no other method uses them
         spreads = [member.spread(store) for member in experiment_members]
     predicted = [values[scored] for values in spreads if values is not None]
     answers = true_answers.of_store(store, config.data)
+    known_from = None if folds.time is None else folds.time.known_from[answers.series]
     rows = BlendRows(
         **vars(answers),
         labels=tuple(member.label for member in experiment_members),
         predictions=predictions[:, scored],
         fold=folds.assignment[answers.series],
+        known_from=known_from,
         by=_codes(store, config.data.static.index(by), scored) if (by := config.post.thresholds_by) else None,
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
     )
     return rows, predictions
+
+
+def _baselines(
+    table: Table, rows: BlendRows, whole: Store, counted: Store, folds: Folds, config: Config
+) -> dict[str, np.ndarray]:
+    """Predict `rows` by the trivial baselines; what no fold holds out is fitted on, too.
+
+    Args:
+        whole: the training series as they are; counted: with `rows` as the scored ones.
+    """
+    kept = np.asarray(counted.scored[whole.scored])
+    if kept.all():
+        return baselines.predictions(table, rows)
+    true = true_answers.of_store(whole, config.data)
+    none = np.empty((0, *true.y.shape))
+    every = BlendRows(**vars(true), labels=(), predictions=none, fold=folds.assignment[true.series])
+    return baselines.predictions(table, every, folds, kept)
 
 
 def _codes(store: Store, column: int, answers: np.ndarray) -> np.ndarray:
@@ -291,12 +339,12 @@ def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
     The predictions of the other folds that decide come from the blend that was fitted without the fold. Their own
     nested predictions would not do: the weights of these were fitted on the fold's targets, too.
     """
-    snapped, parts = np.empty_like(nested.values), rows.cv_parts
-    for part, fitted in zip(np.unique(parts), nested.fitted, strict=True):
-        others = rows.where(parts != part)
+    snapped = np.empty_like(nested.values)
+    for (held, known), fitted in zip(rows.splits, nested.fitted, strict=True):
+        others = rows.where(known)
         blended = blend.apply_blend(fitted, others)
         grids = post_processing.helpful_grids(others.y, blended, rows.metric, others.weight, others.groups)
-        snapped[parts == part] = post_processing.snap(nested.values[parts == part], grids)
+        snapped[held] = post_processing.snap(nested.values[held], grids)
     return snapped
 
 

@@ -91,7 +91,7 @@ def folds_without_score(scored_by: Metric, train: Store, made: Folds) -> list[st
     Raises:
         UserError: it is not defined on all folds together.
     """
-    answers = np.flatnonzero(train.scored)
+    answers = np.flatnonzero(train.scored & (made.assignment >= 0)[train.series_of_answer])
     chance.score(scored_by, train, answers)
     if scored_by.loss is not None and train.weight is None:  # a mean is defined on any answers
         return []

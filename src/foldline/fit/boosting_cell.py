@@ -13,6 +13,7 @@ from foldline import models
 from foldline.core.chunks import chunks
 from foldline.data.metrics import FileMetric, Metric, NotScorable
 from foldline.data.store import Store
+from foldline.data.time_spans import TimeSpans
 from foldline.fit.boosting_checks import lightgbm_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import inner_split
@@ -40,14 +41,16 @@ class BoostingCell:
         self.name, self.train, self.metric, self.transform = name, train, metric, transform
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
-    def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
+    def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit, spans: TimeSpans | None = None) -> None:
         """Fit on the scored rows of the given series; early stopping scores some of them, which are left out.
+
+        spans: of the series, where folds go by time.
 
         Raises:
             UserError: LightGBM refuses its parameters, or these rows.
         """
         rounds, threads = self.model.config.rounds, self.train.threads
-        kept, held = inner_split([labelled_series(data, series)], watched_share(self.train), seed)
+        kept, held = inner_split([labelled_series(data, series, spans)], watched_share(self.train), seed)
         learned = self.transform.view(data)
         x, y = labelled(replace(self.transform.labelled(kept[0]), store=learned))  # (m, I), (m, K)
         weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]

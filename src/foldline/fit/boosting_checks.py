@@ -26,7 +26,7 @@ NEEDED = {  # objective -> what targets must be; others: any
 
 
 def check_folds(label: str, params: dict[str, Any], table: Table, folds: Folds) -> None:
-    """Refuse a model of rows that can't be fitted on the scored rows outside one of the folds.
+    """Refuse a model of rows that can't be fitted on the scored rows that one of the folds trains on.
 
     Args:
         label: of the model, for messages.
@@ -36,11 +36,12 @@ def check_folds(label: str, params: dict[str, Any], table: Table, folds: Folds) 
     Raises:
         UserError
     """
-    fold_of_answer = np.repeat(folds.assignment, table.answers_of_series)[table.scored]
+    series = np.repeat(np.arange(len(table.lengths)), table.answers_of_series)[table.scored]
     y = table.y[table.scored]
     for fold in range(folds.k):
-        outside = fold_of_answer != fold
-        check(label, params, y[outside], table.task.columns, f"outside fold {fold} of {table.path}")
+        inside = np.isin(series, folds.inside(fold))
+        place = f"{'outside' if folds.time is None else 'before'} fold {fold} of {table.path}"
+        check(label, params, y[inside], table.task.columns, place)
 
 
 def check(label: str, params: dict[str, Any], y: np.ndarray, targets: tuple[str, ...], place: str) -> None:

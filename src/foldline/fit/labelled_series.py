@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldline.data.store import Store
+from foldline.data.time_spans import TimeSpans
 
 
 @dataclass(frozen=True)
@@ -24,24 +25,26 @@ class LabelledSeries:
     known: np.ndarray  # (a, K) bool, whether a target's value is given
     weight: np.ndarray  # (a,) float32, how much one counts in the loss; above 0 all its targets must be known
     scored: np.ndarray  # (a,) bool, those that the metric counts, whether or not they have a label here
+    spans: TimeSpans | None = None  # when each series is, where folds go by time: the latest ones are watched
 
     def subset(self, chosen: np.ndarray) -> LabelledSeries:
         """Return some of the series. chosen: (n,) bool."""
         answers = np.repeat(chosen, self.store.answers_of_series[self.series])
         values = (self.y[answers], self.known[answers], self.weight[answers], self.scored[answers])
-        return LabelledSeries(self.store, self.series[chosen], *values)
+        spans = None if self.spans is None else self.spans.of(chosen)
+        return LabelledSeries(self.store, self.series[chosen], *values, spans)
 
 
-def labelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
+def labelled_series(store: Store, series: np.ndarray, spans: TimeSpans | None = None) -> LabelledSeries:
     """Return series of a training table as they are: scored answers count 1, or their weight by the mean of all.
 
-    series: (n,) indices.
+    series: (n,) indices. spans: of these, where folds go by time.
     """
     assert store.labelled, "labelled series are needed"
     answers = store.answers(series)
     scored = store.scored[answers]
     weight = scored.astype(np.float32) if store.weight is None else _mean_one(store.weight[answers], scored)
-    return LabelledSeries(store, series, np.asarray(store.y[answers]), store.known[answers], weight, scored)
+    return LabelledSeries(store, series, np.asarray(store.y[answers]), store.known[answers], weight, scored, spans)
 
 
 def _mean_one(weight: np.ndarray, scored: np.ndarray) -> np.ndarray:

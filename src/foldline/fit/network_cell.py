@@ -26,6 +26,7 @@ from foldline.fit import out_of_memory
 from foldline.fit.device_dataset import Block, kept_steps, place
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
+from foldline.fit.latest_watched import latest_watched
 from foldline.fit.padded_lengths import chosen_lengths
 from foldline.fit.precision import autocast
 from foldline.fit.process_state import use_settings, with_settings
@@ -231,7 +232,8 @@ def inner_split(
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
     """Draw whole series of the first set, whose score is watched; return the sets to train on, and those series.
 
-    Series of one group (data.group) stay together: whole groups are drawn.
+    Series of one group (data.group) stay together: whole groups are drawn. Where folds go by time, nothing is drawn:
+    the latest series are watched.
 
     Args:
         share: of the first set's series (or groups), above 0 and below 1; 0: none.
@@ -242,6 +244,9 @@ def inner_split(
     if not share:
         return list(labelled_sets), []
     first = labelled_sets[0]
+    if first.spans is not None:
+        kept, held = latest_watched(first, first.spans, share)
+        return [first.subset(kept), *labelled_sets[1:]], [first.subset(held)]
     groups = first.store.group_numbers
     units = np.arange(len(first.series))  # (n,) what is drawn of each series: itself, or its group
     if groups is not None:

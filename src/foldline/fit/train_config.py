@@ -125,7 +125,9 @@ class TrainConfig:
     threads: int = 1  # CPU threads a cell uses; part of the key, because sums depend on it
     deterministic: Literal["auto", "on", "off"] = "auto"  # auto: on the CPU, where it costs nothing
     seeds: tuple[int, ...] = (0,)  # a cell for each, in each fold
-    full_seeds: tuple[int, ...] = ()  # a cell for each that holds out nothing: only for the test series
+    full_seeds: tuple[
+        int, ...
+    ] = ()  # a cell for each that holds out nothing: only for the test series. Time folds: `seeds`
     checkpoint_s: float = 30.0  # seconds between two checkpoints
     on_oom: Literal["stop", "halve"] = "stop"  # device memory full: say what fits, or train on with smaller `micro`
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from foldline.core import files, strict_tables
 from foldline.data import metrics
+from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import boosting_cell, series_cell
 from foldline.fit.train_config import NEWER, NOT_IN_KEY, TrainConfig
@@ -18,13 +19,14 @@ def of_fold(
     inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, start: Cell | None, teachers: Sequence[Cell]
 ) -> dict[str, Any]:
     """Return what the weights of a fold's cell depend on, JSON-able. fold: None: fitted on all series."""
-    held_out = [] if fold is None else inputs.folds.held_out(fold).tolist()
     depends = {
         "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles(), **_facts(inputs.train)},
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
-        "fold": {"number": fold, "held_out": files.digest(held_out)},
+        "fold": _split(inputs.folds, fold),
     }
+    if inputs.folds.time is not None and model.watched_share:
+        depends["watched_by"] = inputs.folds.time.spans.fingerprint
     if start is not None:
         depends["start"] = start.key
     if model.teacher is not None:
@@ -35,6 +37,14 @@ def of_fold(
             "cells": sorted(teacher.key for teacher in teachers),
         }
     return depends
+
+
+def _split(folds: Folds, fold: int | None) -> dict[str, Any]:
+    """Return what weights depend on of a split; of time folds it is more than what is held out."""
+    split = {"number": fold, "held_out": files.digest(folds.held_out(fold).tolist())}
+    if folds.time is not None and fold is not None:
+        split["inside"] = files.digest(folds.inside(fold).tolist())
+    return split
 
 
 def of_pretraining(inputs: PlanInputs, model: ModelConfig, store: Store, seed: int) -> dict[str, Any]:

@@ -81,9 +81,7 @@ def _remove_leftovers(cell: Cell) -> None:
 
 def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
     """Fit the cell, predict its held-out series, and mark it as finished."""
-    assert job.train is not None and job.assignment is not None, (
-        f"{cell.name} is not finished and there is nothing to train on"
-    )
+    assert job.train is not None, f"{cell.name} is not finished and there is nothing to train on"
     if not job.force and (cell.folder / cells.DONE).exists():
         artefacts.say(cell.folder, cells.damage(cell.folder), f"{cell.name} is trained again")
     if cell.done or not (cell.folder / CHECKPOINT).exists():
@@ -91,11 +89,10 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
     cell.folder.mkdir(parents=True, exist_ok=True)
     files.write_json(cell.folder / "depends.json", cell.depends)
     store = open_store(job.train)
-    held = np.zeros(len(store.lengths), dtype=bool) if cell.fold is None else job.assignment == cell.fold
-    outside, inside = np.flatnonzero(~held), np.flatnonzero(held)
+    fitted_on, held_out = _sides(cell, job, store)
     began = time.perf_counter()
     with (cell.folder / "history.jsonl").open("w", encoding="utf-8") as stream:  # a resumed cell sends all its epochs
-        estimator = yield from _fit(cell, job, store, outside, recording(emit, stream))
+        estimator = yield from _fit(cell, job, store, fitted_on, recording(emit, stream))
     estimator.save(cell.folder)
     if isinstance(estimator, NetworkCell):
         files.write_json(cell.folder / "scaler.json", estimator.scaler.to_json())
@@ -103,11 +100,18 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
         files.write_json(cell.folder / TRANSFORM, estimator.transform.to_json())
     # Again: what may have changed on the disk during training would else be summed up as it is now.
     files.write_json(cell.folder / "depends.json", cell.depends)
-    files.write_array(cell.folder / "held_out.npy", inside)
-    write_predictions(cell, estimator, store, inside, cell.folder / "out_of_fold.npy")
+    files.write_array(cell.folder / "held_out.npy", held_out)
+    write_predictions(cell, estimator, store, held_out, cell.folder / "out_of_fold.npy")
     _mark_as_finished(cell, time.perf_counter() - began)
     # After done.json: a cell that is killed before it is finished goes on from its checkpoint.
     (cell.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _sides(cell: Cell, job: Job, store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """Return the series that a cell is fitted on, and those that it holds out, (n,) int64 each."""
+    if job.folds is None:
+        return np.arange(len(store.lengths)), np.arange(0)
+    return job.folds.inside(cell.fold), job.folds.held_out(cell.fold)
 
 
 def _mark_as_finished(cell: Cell, seconds: float) -> None:
@@ -121,13 +125,17 @@ def _mark_as_finished(cell: Cell, seconds: float) -> None:
     artefacts.seal(cell.folder / cells.DONE, stored, {"time.train_s": seconds})
 
 
-def _fit(cell: Cell, job: Job, store: Store, outside: np.ndarray, emit: Emit) -> Generator[None, None, Estimator]:
-    """Fit the cell's estimator on the series outside its fold, `outside` (n,), and on its pseudo-labels."""
-    transform = target_transform.fit(cell.transform, store, outside, cell.seed)
+def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> Generator[None, None, Estimator]:
+    """Fit the cell's estimator on its training series, (n,), and on its pseudo-labels."""
+    transform = target_transform.fit(cell.transform, store, series, cell.seed)
+    spans = None if job.folds is None else job.folds.spans_of(series)
     if not cell.model.is_network:
         at_once = _new_estimator(cell, None, transform)
-        assert isinstance(at_once, BoostingCell | SeriesCell)
-        at_once.fit(store, outside, cell.seed, emit)
+        if isinstance(at_once, SeriesCell):
+            at_once.fit(store, series, cell.seed, emit)
+        else:
+            assert isinstance(at_once, BoostingCell)
+            at_once.fit(store, series, cell.seed, emit, spans)
         return at_once
     start = None if cell.start is None else cell.start.folder
     if cell.start is not None:
@@ -135,11 +143,11 @@ def _fit(cell: Cell, job: Job, store: Store, outside: np.ndarray, emit: Emit) ->
     # Pre-trained weights fit only the scale that they were trained at. But a transform is that of the fold's own
     # targets: ranks and standardised values of other series mean the same.
     fitted = (
-        scaler.fit(cell.scaler, transform.view(store), outside, cell.seed)
+        scaler.fit(cell.scaler, transform.view(store), series, cell.seed)
         if start is None
         else Scaler.from_json(files.read_json(start / "scaler.json"))
     )
-    labelled_sets = [labelled_series(store, outside), *_pseudo_labelled(cell, job)]
+    labelled_sets = [labelled_series(store, series, spans), *_pseudo_labelled(cell, job)]
     network = _new_estimator(cell, fitted, transform)
     assert isinstance(network, NetworkCell)
     yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start)

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from foldline import models
 from foldline.core import artefacts, files
+from foldline.data.folds import Folds
 from foldline.data.metrics import MetricChoice
 from foldline.data.store import open_store
 from foldline.fit import boosting_cell, series_cell, trainer
@@ -75,6 +74,7 @@ class Cell:
     pretraining_store: Path | None = None  # the store of a pre-training cell's own series; such a cell predicts nothing
     metric: MetricChoice | None = None  # the competition's, by which watched series are scored, if there are any
     transform: str = ""  # data.target_transform
+    only_past: bool = False  # it knows no more than the past of its fold: test series are predicted by full cells
 
     @property
     def key(self) -> str:
@@ -133,7 +133,7 @@ class Job:
 
     cell: Cell
     train: Path | None  # the training table's store; None: the cell is finished, only predict
-    assignment: np.ndarray | None  # (N,) fold of each training series
+    folds: Folds | None  # of the training series; None: they have none, and the cell is fitted on all of them
     test: Path | None  # the test table's store
     force: bool = False  # train it although it is finished
     exact: Path | None = None  # exact rows of the test table, for a cell that is trained on them

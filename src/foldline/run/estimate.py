@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldline.data import metrics
+from foldline.data.folds import Folds
 from foldline.data.store import Store, open_store
 from foldline.fit import boosting_cell, series_cell, step_time
 from foldline.run.cells import Cell, Job
@@ -52,17 +53,15 @@ def estimate(stages: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Es
             cell, path = jobs[0].cell, jobs[0].train
             assert path is not None, "a cell to train has series to train on"
             epochs = cell.model.train.epochs if cell.model.is_network else 0
-            cell_s, at_a_time = _seconds(cell, open_store(path), jobs[0].assignment), min(workers, len(jobs))
+            cell_s, at_a_time = _seconds(cell, open_store(path), jobs[0].folds), min(workers, len(jobs))
             total_s = cell_s * math.ceil(len(jobs) / at_a_time)
             found.append(Estimate(label, len(jobs), epochs, cell_s, at_a_time, total_s))
     return found
 
 
-def _seconds(cell: Cell, store: Store, assignment: np.ndarray | None) -> float:
+def _seconds(cell: Cell, store: Store, folds: Folds | None) -> float:
     """Estimate the seconds that the training of a cell takes."""
-    count = len(store.lengths)
-    if assignment is not None and cell.fold is not None:
-        count = int((assignment != cell.fold).sum())
+    count = len(store.lengths) if folds is None else len(folds.inside(cell.fold))
     model = cell.model
     if model.fitted_as == "series":
         return _whole_series_s(cell, store, count)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from foldline.core import strict_tables
 from foldline.core.errors import UserError
+from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import precision, step_time
 from foldline.fit.device_dataset import kept_steps
@@ -68,8 +67,18 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
                 "need full_seeds where the student has them."
             )
     depends = cell_keys.of_fold(inputs, model, fold, seed, start, teachers)
-    metric, transform = inputs.metric, inputs.data.target_transform
-    return Cell(model, inputs.features.scaler, fold, seed, depends, start, teachers, metric=metric, transform=transform)
+    return Cell(
+        model,
+        inputs.features.scaler,
+        fold,
+        seed,
+        depends,
+        start,
+        teachers,
+        metric=inputs.metric,
+        transform=inputs.data.target_transform,
+        only_past=fold is not None and inputs.folds.time is not None,
+    )
 
 
 def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
@@ -94,7 +103,7 @@ def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig,
 def jobs(
     plan: Sequence[Cell],
     train: Path,
-    assignment: np.ndarray,
+    folds: Folds,
     test: Path | None,
     exact: Path | None = None,
     force: bool = False,
@@ -107,9 +116,9 @@ def jobs(
         while len(stages) <= stage:
             stages.append({})
         if cell.pretraining_store is not None:
-            job = Job(cell, cell.pretraining_store, np.zeros(0), None, force)
+            job = Job(cell, cell.pretraining_store, None, None, force)
         else:
-            job = Job(cell, train, assignment, test, force, exact)
+            job = Job(cell, train, folds, test, force, exact)
         stages[stage].setdefault(cell.key, job)
         return stage
 

@@ -45,7 +45,10 @@ def spread_path(path: Path) -> Path:
 
 
 def out_of_fold(cells: Sequence[Cell], store: Store) -> np.ndarray:
-    """Gather one model's out-of-fold predictions, (A, K): of each answer, the mean over the cells that held it out."""
+    """Gather one model's out-of-fold predictions, (A, K): of each answer, the mean over the cells that held it out.
+
+    NaN where none did, as of the first block of time folds.
+    """
     return _mean_of_held_out(store, [(cell, cell.folder / "out_of_fold.npy") for cell in cells])
 
 
@@ -62,7 +65,7 @@ def _mean_of_held_out(store: Store, stored: Sequence[tuple[Cell, Path]]) -> np.n
         answers = store.answers(files.read_array(cell.folder / "held_out.npy"))
         total[answers] += files.read_array(path)
         count[answers] += 1
-    return total / count[:, None]
+    return np.divide(total, count[:, None], out=np.full_like(total, np.nan), where=count[:, None] > 0)
 
 
 def held_out_score(cell: Cell, store: Store, metric: Metric) -> float | None:

@@ -95,8 +95,9 @@ def evaluate(ablation: PreparedAblation, terminal: Terminal) -> AblationResult:
     failed, ablation = ablation.failed, ablation.trained
     base, settings = ablation.base, ablation.plan.settings
     exact = _exact(ablation, terminal)
-    true = true_answers.of_store(base.train, base.config.data)
-    table = LossTable.of(base.train, None if exact is None else exact.known, true.weight)
+    counted = scoring.counting(base.train, base.folds)
+    true = _drawn_together(true_answers.of_store(counted, base.config.data), base)
+    table = LossTable.of(counted, None if exact is None else exact.known, true.weight)
     by_sums = true.metric.is_mean_of_losses and _every_fold_counts(table, base.folds.assignment)
     sums, predicted = [], []
     with terminal.bar("scoring", "variants") as update:
@@ -112,7 +113,23 @@ def evaluate(ablation: PreparedAblation, terminal: Terminal) -> AblationResult:
 
 def _every_fold_counts(table: LossTable, fold: np.ndarray) -> bool:
     """Whether no fold has only answers of weight 0, which have no score. fold: (N,)."""
-    return bool((np.bincount(fold, table.weights.sum(axis=(1, 2))) > 0).all())
+    held = fold >= 0
+    return bool((np.bincount(fold[held], table.weights.sum(axis=(1, 2))[held]) > 0).all())
+
+
+def _drawn_together(true: TrueAnswers, base: PreparedExperiment) -> TrueAnswers:
+    """Return answers whose units, which a bootstrap draws whole inside a fold, lie in one fold each."""
+    units = _units(base)
+    return true if units is None else replace(true, subject=units[true.series])
+
+
+def _units(base: PreparedExperiment) -> np.ndarray | None:
+    """Number what is drawn whole, (N,) int64: groups, with time folds the part of a group in each; None: series."""
+    groups = base.train.group_numbers
+    if groups is None or base.folds.time is None:
+        return groups
+    pairs = np.stack([groups, base.folds.assignment])
+    return np.asarray(np.unique(pairs, axis=1, return_inverse=True)[1].ravel())
 
 
 def _exact(ablation: PreparedAblation, terminal: Terminal) -> Exact | None:
@@ -191,7 +208,7 @@ def _compare(
     scores = scored.values
     sliced = np.stack([_slice_scores(each, sums, table, finish) for each in [whole, *slices]])[1:]  # (G, 1 + V)
     intervals = bootstrap.intervals(
-        sums, table.weights, fold, [whole, *slices], finish, settings.bootstrap, 0, base.train.group_numbers
+        sums, table.weights, fold, [whole, *slices], finish, settings.bootstrap, 0, _units(base)
     )
     if scored.resampled is not None:
         intervals[0] = scored.resampled.intervals

@@ -72,7 +72,7 @@ class PreparedAblation:
         has_teacher = any(model.teacher for each in self.prepared for model in each.config.models)
         known = decoding.path_of(prepared.competition.test) if prepared.plan_inputs.exact else None
         test = prepared.test.path if has_teacher else None
-        return planning.jobs(prepared.plan, prepared.train.path, prepared.folds.assignment, test, known, force)
+        return planning.jobs(prepared.plan, prepared.train.path, prepared.folds, test, known, force)
 
     def needed(self, prepared: PreparedExperiment) -> dict[str, Cell]:
         """Return all cells that the baseline or a variant needs, by key, those that come first included."""

@@ -35,7 +35,7 @@ def intervals(
     Args:
         sums: (1 + V, S, N, P, E) summed losses, the baseline's first.
         counts: (N, P, E) number of values in each sum, or the sum of their weights.
-        fold: (N,) fold of each series.
+        fold: (N,) fold of each series; -1: of none, never drawn.
         slices: the first is scored as the effect is, mean over folds; the others over all their values at once.
         finish: makes a score of a mean loss (the root, for rmse).
         draws: resamples. seed: of their random numbers.
@@ -67,7 +67,7 @@ def draws_of(fold: np.ndarray, seeds: int, draws: int, seed: int) -> Iterator[tu
     for chunk in chunks(draws, size):
         count = chunk.stop - chunk.start
         weights = np.zeros((count, len(fold)))
-        for number in np.unique(fold):
+        for number in np.unique(fold[fold >= 0]):
             inside = np.flatnonzero(fold == number)
             # Places of the drawn series, shifted by draw, so that one bincount counts all draws.
             chosen = rng.integers(len(inside), size=(count, len(inside))) + len(inside) * np.arange(count)[:, None]
@@ -85,7 +85,7 @@ def _effects(
     pooled: bool,
 ) -> np.ndarray:
     """Compute (b, V) effects of b draws. sums: (1 + V, S, N); counts: (N,)."""
-    groups = [counts > 0] if pooled else [fold == number for number in np.unique(fold)]
+    groups = [counts > 0] if pooled else [fold == number for number in np.unique(fold[fold >= 0])]
     flat = sums.reshape(-1, sums.shape[-1])  # (1 + V) * S rows
     total = np.zeros((len(weights), *sums.shape[:2]))
     with np.errstate(invalid="ignore"):  # 0 / 0: a draw without any series of the slice

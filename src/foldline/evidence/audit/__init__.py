@@ -26,6 +26,11 @@ from foldline.evidence.audit.audit_context import AuditContext
 
 CHECKS: tuple[AuditCheck, ...] = (
     AuditCheck("folds: whole series", "the key on each row against the fold file", split_leaks.whole_series),
+    AuditCheck(
+        "folds: order of time",
+        "the end of what a time fold is trained on, its gap and its beginning",
+        split_leaks.order_of_time,
+    ),
     AuditCheck("folds: whole groups", "data.group of each series against the fold file", split_leaks.whole_groups),
     AuditCheck(
         "folds: groups of test",

@@ -14,6 +14,7 @@ from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.store import Store
 from foldline.data.table import Table
+from foldline.data.time_spans import TimeSpans
 from foldline.evidence.audit import small_run
 from foldline.evidence.audit.small_run import SmallRun
 from foldline.experiment.config import Config
@@ -45,8 +46,25 @@ class AuditContext:
 
     @cached_property
     def small(self) -> tuple[Table, Table]:
-        """Training and test series of the small runs, evenly spaced over the files."""
-        return some(self.competition.train, SMALL), some(self.competition.test, SMALL_TEST)
+        """Training and test series of the small runs, evenly spaced over the files; over time where folds go by it."""
+        return some(self.train, SMALL), some(self.competition.test, SMALL_TEST)
+
+    @cached_property
+    def train(self) -> Table:
+        """The training table; where folds go by time in its order, and with the column that says when."""
+        table, time = self.competition.train, self.folds.time
+        if time is None:
+            return table
+        by = self.config.folds.by or table.data.order
+        if by not in table.frame.columns:
+            table = replace(table, frame=table.frame.with_columns(_times(table, time.spans).alias(by)))
+        return taken(table, np.argsort(time.spans.first, kind="stable"))
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """Columns that a fold may depend on, which are given, not learnt: when a series is."""
+        by = self.config.folds.by or self.competition.data.order
+        return frozenset() if self.folds.time is None else frozenset([by])
 
     @cached_property
     def small_config(self) -> Config:
@@ -80,6 +98,15 @@ class AuditContext:
         """Make the store of a table in the scratch folder."""
         with small_run.at(self.scratch / "features"):
             return featurize.obtain(table, self.config.features, self.competition.levels)
+
+
+def _times(table: Table, spans: TimeSpans) -> pl.Series:
+    """Return a column of all rows with the span of their series: its end in the last row, its beginning before."""
+    times = np.repeat(spans.first, table.lengths)
+    times[table.starts + table.lengths - 1] = spans.last
+    single = table.lengths == 1
+    times[table.starts[single]] = spans.first[single]
+    return pl.Series(times).cast(pl.Datetime("us")) if spans.of_dates else pl.Series(times)
 
 
 def some(table: Table, count: int) -> Table:

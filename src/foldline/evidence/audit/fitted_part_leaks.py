@@ -29,8 +29,7 @@ FOLD = 0  # the fold whose cells are fitted again
 
 def held_out_targets(context: AuditContext) -> CheckResult:
     """Weights and out-of-fold predictions do not depend on the held-out targets."""
-    held = context.baseline.prepared.folds.assignment == FOLD
-    train = perturbations.targets(context.small[0], held)
+    train = perturbations.targets(context.small[0], _not_fitted_on(context))
     if train.equals(context.small[0].frame):
         return CheckResult("not checked", "the held-out fold has one label only: there is nothing to change")
     return _compare(context, "the targets of the held-out fold", train=train)
@@ -38,15 +37,22 @@ def held_out_targets(context: AuditContext) -> CheckResult:
 
 def held_out_rows(context: AuditContext) -> CheckResult:
     """Weights do not depend on the held-out rows, inputs included."""
-    held = context.baseline.prepared.folds.assignment == FOLD
-    train = perturbations.everything(context.small[0], held)
+    train = perturbations.everything(context.small[0], _not_fitted_on(context), context.kept)
     return _compare(context, "the rows of the held-out fold", train=train, leave_out=("out_of_fold.npy",))
+
+
+def _not_fitted_on(context: AuditContext) -> np.ndarray:
+    """Say which series the cells of a fold must not depend on, (N,) bool: held out ones, and later ones."""
+    folds = context.baseline.prepared.folds
+    outside = np.ones(len(folds.assignment), dtype=bool)
+    outside[folds.inside(FOLD)] = False
+    return outside
 
 
 def test_rows(context: AuditContext) -> CheckResult:
     """Weights do not depend on the test table; except those of students, which learn from pseudo-labels."""
     table = context.small[1]
-    test = perturbations.everything(table, np.ones(len(table.lengths), dtype=bool))
+    test = perturbations.everything(table, np.ones(len(table.lengths), dtype=bool), context.kept)
     students = tuple(name for name, cell in context.baseline.cells(FOLD).items() if _learns_from_test(cell))
     return _compare(context, "the rows of the test table", test=test, leave_out=students)
 
@@ -83,9 +89,10 @@ def nesting(context: AuditContext) -> CheckResult:
     for part, variant in _fitted_after_training(context.small_config).items():
         before = _blended(base, variant, base.prepared.train)
         for fold in range(base.prepared.folds.k):
-            held = base.prepared.folds.assignment == fold
-            rows = held[base.prepared.train.series_of_answer]
-            changed = _blended(base, variant, _with_other_targets(base.prepared.train, held))
+            rows = (base.prepared.folds.assignment == fold)[base.prepared.train.series_of_answer]
+            not_known = np.zeros(len(base.prepared.train.lengths), dtype=bool)
+            not_known[base.prepared.folds.not_known(fold)] = True
+            changed = _blended(base, variant, _with_other_targets(base.prepared.train, not_known))
             if not np.array_equal(changed[rows], before[rows]):
                 if not np.array_equal(_blended(base, variant, base.prepared.train), before):
                     return CheckResult(

@@ -120,7 +120,9 @@ def _gathered(context: AuditContext) -> ComparedSeries:
     """Collect training, test and pre-training series."""
     competition = context.competition
     tables = [competition.train, competition.test]
-    sides = [context.folds.assignment, np.full(len(competition.test.lengths), -1)]
+    assigned = context.folds.assignment
+    # what no fold holds out is trained on: a side of its own
+    sides = [np.where(assigned < 0, context.folds.k, assigned), np.full(len(competition.test.lengths), -1)]
     for number, model in enumerate(context.config.models):
         if model.pretrain is not None and model.pretrain.source != "simulate":
             source = assemble.source_of(competition.data, Path(model.pretrain.source), "train")

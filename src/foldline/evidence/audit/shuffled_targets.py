@@ -36,7 +36,7 @@ TREES = lightgbm_config.Config(rounds=40, num_leaves=31, min_data_in_leaf=10)
 
 def check(context: AuditContext) -> CheckResult:
     """The out-of-fold score on shuffled targets is that of chance."""
-    table = some(_all_known(context.competition.train), SERIES)
+    table = some(_all_known(context.train), SERIES)
     count = len(table.lengths)
     if count < FEWEST:
         return CheckResult("not checked", f"{count} series are too few: {FEWEST} are needed")
@@ -100,10 +100,11 @@ def _scores(
     Of numbers and ranks the absolute error, in standard deviations; of probabilities the squared one.
     """
     squared, rng, score, permuted = table.data.kind in CLASSES, np.random.default_rng(1), 0.0, np.zeros(PERMUTATIONS)
-    scored, predicted = store.pad(store.scored), store.pad(predicted)  # (N, T), (N, T, K)
+    held_out = (assignment >= 0)[store.series_of_answer]  # not the first block of time folds
+    scored, predicted = store.pad(store.scored & held_out), store.pad(predicted)  # (N, T), (N, T, K)
     truth = _trajectories(table, scored.shape[1])  # (N, T, K), of each series' own
     scale = 1.0 if squared else truth[scored].std(axis=0) + 1e-12
-    for fold in np.unique(assignment):
+    for fold in np.unique(assignment[assignment >= 0]):
         held = np.flatnonzero(assignment == fold)
         donated = truth[donors[held]]
         losses = np.stack(

@@ -126,9 +126,13 @@ def small(config: Config, series: int) -> Config:
 
     Members from outside are left out: they predict other rows, and cannot be fitted again.
     """
+    k = max(2, min(config.folds.k, FOLDS, series))
+    folds = FoldsConfig(kind="group", k=k, seed=config.folds.seed)
+    if config.folds.kind == "time":
+        folds = replace(config.folds, k=k, file="")
     return replace(
         without_outside_members(config),
-        folds=FoldsConfig(kind="group", k=max(2, min(config.folds.k, FOLDS, series)), seed=config.folds.seed),
+        folds=folds,
         models=tuple(_small_model(model) for model in config.models),
     )
 

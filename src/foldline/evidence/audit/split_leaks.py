@@ -12,7 +12,8 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.data import identity
+from foldline.data import identity, time_spans
+from foldline.data.folds import Folds
 from foldline.data.table import Table
 from foldline.evidence.audit import small_run
 from foldline.evidence.audit.audit_check import CheckResult, listed
@@ -36,19 +37,47 @@ def whole_series(context: AuditContext) -> CheckResult:
     if spread.height:
         folds = " and ".join(map(str, spread["fold"][0].to_list()))
         return CheckResult("LEAK", f"{key} {spread[key][0]} is in folds {folds}; {spread.height} such series")
-    missing = np.flatnonzero((assigned.assignment < 0) | (assigned.assignment >= assigned.k))
+    missing = np.flatnonzero((assigned.assignment < -1) | (assigned.assignment >= assigned.k))
     if len(missing):
         return CheckResult(
-            "LEAK", f"{key} {table.keys[int(missing[0])]} is held out by no fold; {len(missing)} such series"
+            "LEAK", f"{key} {table.keys[int(missing[0])]} is in no fold that there is; {len(missing)} such series"
         )
-    return CheckResult("clean", f"{len(table.lengths)} series, each in one of {assigned.k} folds")
+    for fold in range(assigned.k):
+        both = np.intersect1d(assigned.held_out(fold), assigned.inside(fold))
+        if len(both):
+            return CheckResult(
+                "LEAK", f"{key} {table.keys[int(both[0])]} is trained on by fold {fold}, which holds it out"
+            )
+    never = int((assigned.assignment < 0).sum())
+    others = f"; {never} are never held out" if never else ""
+    return CheckResult("clean", f"{len(table.lengths) - never} series, each in one of {assigned.k} folds{others}")
+
+
+def order_of_time(context: AuditContext) -> CheckResult:
+    """With time folds, what a fold's cells are fitted on ends before the gap ahead of what the fold holds out."""
+    config, assigned, table = context.config.folds, context.folds, context.competition.train
+    if config.kind != "time":
+        return CheckResult("clean", "folds do not go by time")
+    spans, key = time_spans.read(config, table), table.data.key
+    for fold in range(assigned.k):
+        begins, inside = spans.first[assigned.held_out(fold)].min(), assigned.inside(fold)
+        late = inside[spans.last[inside] >= begins - spans.gap]
+        if len(late):
+            return CheckResult(
+                "LEAK",
+                f"fold {fold} begins at {spans.shown(begins)}, less a gap of {config.gap:g}, but is trained on {key} "
+                f"{table.keys[int(late[0])]}, which ends at {spans.shown(spans.last[late[0]])}; {len(late)} such",
+            )
+    return CheckResult("clean", f"{assigned.k} folds are trained on what ends before their gap ({config.gap:g})")
 
 
 def whole_groups(context: AuditContext) -> CheckResult:
-    """Every known group (data.group) is in one fold."""
+    """Every known group (data.group) is in one fold; with time folds no group is on both sides of one."""
     table, name = context.competition.train, context.config.data.group
     if not name:
         return CheckResult("clean", "no group is known: data.group is empty")
+    if context.folds.time is not None:
+        return _groups_by_time(context)
     pairs = pl.DataFrame({"group": table.groups, "fold": context.folds.assignment})
     each = pairs.group_by("group", maintain_order=True).agg(pl.col("fold").unique().sort())
     spread = each.filter(pl.col("fold").list.len() > 1)
@@ -60,6 +89,31 @@ def whole_groups(context: AuditContext) -> CheckResult:
     return CheckResult("clean", f"{table.groups.max() + 1} groups of {name!r}, each in one fold")
 
 
+def _groups_by_time(context: AuditContext) -> CheckResult:
+    """No group of a held-out block is trained on."""
+    table, assigned, name = context.competition.train, context.folds, context.config.data.group
+    for fold in range(assigned.k):
+        inside = assigned.inside(fold)
+        both = inside[np.isin(table.groups[inside], table.groups[assigned.held_out(fold)])]
+        if len(both):
+            shown = table.frame[name][int(table.starts[both[0]])]
+            return CheckResult("LEAK", f"{name} {shown} is on both sides of fold {fold}; {len(both)} such series")
+    return CheckResult("clean", f"{table.groups.max() + 1} groups of {name!r}, none on both sides of a time fold")
+
+
+def _in_several(context: AuditContext, values: pl.Series) -> float:
+    """Return the share of series whose value is in several folds, or on both sides of a time fold. values: (N,)."""
+    assigned = context.folds
+    if assigned.time is None:
+        groups = pl.DataFrame({"value": values, "fold": assigned.assignment})
+        alone = groups.select(pl.col("fold").n_unique().over("value") == 1).to_series()
+        return 1 - float(alone.mean())  # type: ignore[arg-type]
+    seen = [
+        values[assigned.held_out(fold)].is_in(values[assigned.inside(fold)].implode()) for fold in range(assigned.k)
+    ]
+    return float(pl.concat(seen).mean())  # type: ignore[arg-type]
+
+
 def groups_of_test(context: AuditContext) -> CheckResult:
     """No column groups series such that its groups are never in both files, but in several folds."""
     train, test = context.competition.train, context.competition.test
@@ -69,9 +123,7 @@ def groups_of_test(context: AuditContext) -> CheckResult:
         if known is None or new is None or new.n_unique() < GROUPS:
             continue
         unseen = 1 - float(new.is_in(known.implode()).mean())  # type: ignore[arg-type]
-        groups = pl.DataFrame({"value": known, "fold": context.folds.assignment})
-        in_one_fold = groups.select(pl.col("fold").n_unique().over("value") == 1).to_series()
-        seen = 1 - float(in_one_fold.mean())  # type: ignore[arg-type]
+        seen = _in_several(context, known)
         if unseen >= UNSEEN and seen >= SEEN:
             return CheckResult(
                 "LEAK",
@@ -120,9 +172,10 @@ def inner_split(context: AuditContext) -> CheckResult:
     """Series that early stopping and the like watch are outside the fold, and not trained on."""
     prepared = context.baseline.prepared
     watching = [model for model in context.small_config.models if model.watched_share]
-    outside = np.flatnonzero(prepared.folds.assignment != 0)
+    outside = prepared.folds.inside(0)
+    spans = prepared.folds.spans_of(outside)
     for model in watching:
-        labelled_sets = [labelled_series.labelled_series(prepared.train, outside)]
+        labelled_sets = [labelled_series.labelled_series(prepared.train, outside, spans)]
         trained, watched = network_cell.inner_split(labelled_sets, model.watched_share, model.train.seeds[0])
         trained_series, watched_series = (
             np.concatenate([part.series for part in parts]) for parts in (trained, watched)
@@ -138,9 +191,19 @@ def inner_split(context: AuditContext) -> CheckResult:
             return CheckResult(
                 "LEAK", f"{model.label}: {key} {keys[held[0]]} of the held-out fold is in the inner split"
             )
+        if early := _before_trained(prepared.folds, trained_series, watched_series):
+            return CheckResult("LEAK", f"{model.label}: {early} watched series begin before others are over")
     if not watching:
         return CheckResult("clean", "no model watches a score while it is fitted")
     return CheckResult("clean", f"{listed([model.label for model in watching])}: watched series are not trained on")
+
+
+def _before_trained(folds: Folds, trained: np.ndarray, watched: np.ndarray) -> int:
+    """Count the watched series that begin before all that is trained on is over, where folds go by time."""
+    if folds.time is None:
+        return 0
+    spans = folds.time.spans
+    return int((spans.first[watched] <= spans.last[trained].max() + spans.gap).sum())
 
 
 def teachers(context: AuditContext) -> CheckResult:
@@ -178,7 +241,8 @@ def _held_out_labels_of_simulator(context: AuditContext, model: ModelConfig) -> 
 
     assert model.pretrain is not None, "only for pre-trained models"
     prepared, few = context.baseline.prepared, replace(model.pretrain, breaths=1)
-    outside = prepared.folds.assignment != 0
+    outside = np.zeros(len(prepared.folds.assignment), dtype=bool)
+    outside[prepared.folds.inside(0)] = True
     with small_run.at(context.scratch / "rig"), patch.object(calibrate, "calibrate", return_value=Rig.load()) as spy:
         pretraining.pretraining_data(few, context.config.features, prepared.competition, np.flatnonzero(outside))
     held, data = prepared.competition.train.keys.filter(pl.Series(~outside)), context.config.data
@@ -205,6 +269,12 @@ def stored_cells(context: AuditContext) -> CheckResult:
             return CheckResult(
                 "LEAK", f"{name} predicts series out of fold that it has not held out (cell {folder.name})"
             )
+        if context.folds.time is not None and np.array_equal(places, context.folds.held_out(entry["fold"])):
+            inside = files.digest(context.folds.inside(entry["fold"]).tolist())
+            if depends["fold"].get("inside") != inside:
+                return CheckResult(
+                    "LEAK", f"{name} was fitted on other series than lie before its fold (cell {folder.name})"
+                )
         if teacher := _unfit_teacher(folder, depends):
             return CheckResult("LEAK", f"{name} learnt from cell {teacher}, which has not held out the same series")
         held.setdefault((entry["label"], entry["seed"]), []).append(places)
@@ -221,6 +291,6 @@ def _unfit_teacher(folder: Path, depends: dict[str, Any]) -> str:
     """Find the key of a teacher that held out other series than its student; empty if there is none."""
     for key in depends.get("teacher", {}).get("cells", []):
         other = folder.with_name(key) / "depends.json"
-        if other.exists() and files.read_json(other)["fold"]["held_out"] != depends["fold"]["held_out"]:
+        if other.exists() and files.read_json(other)["fold"] != depends["fold"]:
             return str(key)
     return ""

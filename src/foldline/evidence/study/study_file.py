@@ -110,7 +110,7 @@ class StudyPlan:
         tables["train"] |= {"seeds": list(self.settings.seeds), "full_seeds": []}
         tables["model"] = [{**system.model, "width": width, "label": system.name}]
         with error_context(f"{self.name}, system {system.name!r}"):
-            return configs.from_tables(self.base.name, tables, "model")
+            return configs.without_full_cells(configs.from_tables(self.base.name, tables, "model"))
 
 
 def load(path: Path, overrides: list[str]) -> StudyPlan:

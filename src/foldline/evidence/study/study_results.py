@@ -120,7 +120,7 @@ def _system_result(
     settings, model = study.plan.settings, prepared.plan[0].model
     shape = MeasuredModel.of(model, prepared.train)
     batch, steps = min(model.train.batch, len(prepared.train.lengths)), kept_steps(model.train.margin, prepared.train)
-    trained_series = len(prepared.train.lengths) * (1 - 1 / prepared.folds.k)  # outside one fold, on average
+    trained_series = np.mean([len(prepared.folds.inside(fold)) for fold in range(prepared.folds.k)])
     step = measured(shape, batch, [steps])[0]
     truncates = truncation.applies(prepared.train) and truncation.is_causal(model)
     return SystemResult(

@@ -60,7 +60,7 @@ def curve(prepared: PreparedExperiment) -> list[TruncationPoint]:
     use_settings(cell.model.train, device)
     estimator = load_estimator(cell, prepared.train)
     assert isinstance(estimator, NetworkCell) and estimator.network is not None, "a study's systems are networks"
-    held = np.flatnonzero(prepared.folds.assignment == cell.fold)[:SERIES]
+    held = prepared.folds.held_out(cell.fold)[:SERIES]
     kept = estimator.lengths[-1]
     part, transform, scaler = labelled_series(prepared.train, held), estimator.transform, estimator.scaler
     fold = place_block([transform.labelled(part)], scaler, kept, device)

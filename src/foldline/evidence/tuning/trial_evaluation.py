@@ -47,7 +47,7 @@ def jobs(ready: PreparedExperiment, plan: Sequence[Cell]) -> list[list[Job]]:
     """List the jobs that are left for some cells, in stages. Test series are predicted only for pseudo-labels."""
     test = ready.test.path if any(model.teacher for model in ready.config.models) else None
     exact = exact_rows.path_of(ready.competition.test) if ready.plan_inputs.exact else None
-    return planning.jobs(plan, ready.train.path, ready.folds.assignment, test, exact)
+    return planning.jobs(plan, ready.train.path, ready.folds, test, exact)
 
 
 def train_fold(ready: PreparedExperiment, fold: int, on_event: OnEvent) -> None:
@@ -82,9 +82,8 @@ def fold_scores(
         NotScorable: a fold has no score.
     """
     config = ready.config
-    with np.errstate(invalid="ignore"):  # series of other folds come out as NaN, and are left out
-        everything, _ = scoring.blend_rows(members.of_plan(plan), config, ready.train, ready.folds)
-    rows = everything.where(np.isin(everything.fold, folds))
+    predicted, _ = scoring.blend_rows(members.of_plan(plan), config, ready.train, ready.folds)
+    rows = predicted.where(np.isin(predicted.fold, folds))
     nested = blend.nested(config.blend, rows)
     snaps = config.post.snap and rows.kind == "regression"  # only numbers have a grid
     values = scoring.snapped_by_fold(nested, rows) if snaps else nested.values

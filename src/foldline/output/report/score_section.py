@@ -13,7 +13,7 @@ from foldline.core.durations import duration
 from foldline.core.pages import Facts, figures, matrix, note, table
 from foldline.experiment import loss_table
 from foldline.experiment.loss_table import Slice
-from foldline.experiment.scoring import MOST_TARGETS, SNAPPED, SUMMARY_OF_TARGETS, all_answers
+from foldline.experiment.scoring import MOST_TARGETS, SNAPPED, SUMMARY_OF_TARGETS
 from foldline.output.report.report_data import SUBMITTED, ReportData
 from foldline.output.report.training_section import seconds_of
 
@@ -67,10 +67,29 @@ def by_fold(report: ReportData) -> str:
     between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over {report.config.data.units}"
     fitted = ["the blend"] * (len(report.members) > 1) + ["the grid"] * (SNAPPED in report.result.scores)
     verb = "were" if len(fitted) > 1 else "was"
-    others = f"; {' and '.join(fitted)} {verb} fitted on the other folds" if fitted else ""
+    earlier = report.result.rows.known_from is not None
+    where = "earlier folds (in the first one it is the mean)" if earlier else "the other folds"
+    others = f"; {' and '.join(fitted)} {verb} fitted on {where}" if fitted else ""
     return table(*report.result.table(report.config.data)) + note(
         f"Each fold is predicted by models that never saw its series{others}. The last row is what is submitted"
-        f"{between}.{_about_exact(report)}{_about_targets(report)}"
+        f"{between}.{_about_rows(report)}{_about_exact(report)}{_about_targets(report)}"
+    )
+
+
+def _about_rows(report: ReportData) -> str:
+    """Say how many of the scored rows have a score; empty where all have."""
+    result, folds = report.result, report.config.folds
+    count = len(result.rows.y)
+    if count == result.total:
+        return ""
+    what = "scored series" if report.config.data.level == "series" else "scored rows"
+    text = f" {count:,} of {result.total:,} {what} are held out by a fold, and only they have a score."
+    if folds.kind != "time":
+        return text
+    by = folds.by or report.config.data.order
+    return (
+        f"{text} Folds go by {by}: each is predicted from what ends more than {folds.gap:g} before it, and test series "
+        "by models of all training series."
     )
 
 
@@ -83,7 +102,7 @@ def _about_exact(report: ReportData) -> str:
 
 def _about_targets(report: ReportData) -> str:
     """Explain the columns of single targets; empty where there are none."""
-    targets, over = report.result.targets, all_answers(report.config.data)
+    targets, over = report.result.targets, report.result.counted_answers(report.config.data)
     if len(targets) > MOST_TARGETS:
         return (
             f" {_joined(SUMMARY_OF_TARGETS)}: of the scores of the {len(targets)} targets alone, over {over}; all of "
