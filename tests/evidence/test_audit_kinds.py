@@ -114,14 +114,13 @@ def test_weights_of_each_target_fitted_on_the_fold_they_are_scored_on(
     songs = Songs("regression", targets=("height", "width"), series=60)
     made = prepared(songs, home, tmp_path, "blend.per_target=true", "blend.method=lad")
     assert fitted_part_leaks.nesting(made).verdict == "clean"
-    everything: list[BlendRows] = []
+    whole: list[BlendRows] = []
 
     def of_all(rows: BlendRows, common: WeightedSum, fit: target_weights.Fit) -> Rule:
-        """Fit the first target's own weights on the rows of all folds; the first call in `combine` has them."""
-        if not everything or len(rows.y) > len(everything[-1].y):
-            everything.append(rows)
-        own = fit(everything[-1].column(0))
-        everything[-1] = rows if len(rows.y) >= len(everything[-1].y) else everything[-1]
+        """Fit the first target's own weights on the rows of all folds, which `combine` fits first."""
+        if not whole or len(rows.y) >= len(whole[0].y):
+            whole[:] = [rows]
+        own = fit(whole[0].column(0))
         assert isinstance(own, WeightedSum)
         return ColumnWeights((own.weights, common.weights))
 
@@ -129,9 +128,7 @@ def test_weights_of_each_target_fitted_on_the_fold_they_are_scored_on(
     assert leaks(made, "by weights")
 
 
-def test_rounding_and_thresholds_decided_by_the_fold_itself(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rounding_decided_by_the_fold_itself(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = prepared(Songs("regression", series=60), home, tmp_path, "post.decimals=0")
     assert fitted_part_leaks.nesting(made).verdict == "clean"
 

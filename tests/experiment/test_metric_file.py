@@ -15,7 +15,7 @@ from foldline.cli.main import main
 from foldline.core import files
 from foldline.data.metrics import metric
 from foldline.experiment import config as configs
-from foldline.experiment import stored_experiment
+from foldline.experiment import metric_copies, stored_experiment
 
 pytest.importorskip("pandas")
 
@@ -74,7 +74,7 @@ def test_a_record_keeps_its_own_copy(home: Path, tmp_path: Path) -> None:
     (path.parent / "metric.py").unlink()
     stored = stored_experiment.read("songs")
     assert Path(stored.config.data.metric_folder) == record(home)
-    assert stored_experiment.metric_files(record(home)) == [record(home) / "metric.py"]
+    assert metric_copies.files_of(record(home)) == [record(home) / "metric.py"]
     tiny.run("infer", "songs")
     tiny.run("bundle", "songs", f"out={tmp_path / 'bundle'}")
     packed = tmp_path / "bundle" / "dataset" / "runs" / "songs" / record(home).name / "metric.py"

@@ -10,7 +10,8 @@ import pytest
 from sklearn import metrics
 
 from foldline.models.contract import Kind
-from foldline.models.systems.lightgbm import SERVES, Config, LightGBM, Objective, Watched, check_kind, cross_entropy
+from foldline.models.systems.lightgbm import LightGBM, Watched, cross_entropy
+from foldline.models.systems.lightgbm_config import SERVES, Config, Objective, check_kind
 
 ROWS = 400
 

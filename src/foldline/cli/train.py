@@ -15,9 +15,9 @@ from foldline.core.console import Terminal
 from foldline.core.durations import duration
 from foldline.experiment import config as configs
 from foldline.experiment import preparation, scoring, stored_experiment
+from foldline.experiment.config_plans import ConfigPlan
 from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.experiment.scoring import Result
-from foldline.experiment.stored_experiment import ConfigPlan
 from foldline.output import report, submission
 from foldline.output.report import ExactTables, Provenance, ReportData
 from foldline.output.tracking import WandbTracker

@@ -7,6 +7,7 @@
 - baselines.py, linear_baseline.py: trivial baselines, rows of every score table
 - loss_table.py: losses of each series, by phase and by exactness
 - stored_experiment.py: one experiment's record under runs/: writing it, reading it back to predict or to report
+- config_plans.py, metric_copies.py: parts of a record: configs with their cells; the metric file's copy
 - inference.py: a stored experiment predicts new series
 - runs_index.py: all records under runs/, and the cells they need; clean.py: what can be deleted
 """

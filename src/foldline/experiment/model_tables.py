@@ -15,7 +15,7 @@ from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
 from foldline.models.heads import ANY_SCALE, HEADS, joint
-from foldline.models.systems import lightgbm, rocket
+from foldline.models.systems import lightgbm_config, rocket
 from foldline.run.cells import ModelConfig
 
 COMMON_KEYS = ("name", "label", "train", "teacher", "pretrain")  # of every [[model]]; the others are parameters
@@ -89,7 +89,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
         _refuse_loss_in_own_unit(built, data, where)
     try:
         if kind.kind == "rows":
-            lightgbm.check_kind(built, data.kind)
+            lightgbm_config.check_kind(built, data.kind)
         elif kind.kind == "series":
             built = replace(built, channels=built.channels or data.inputs)
             rocket.check_kind(built, data.kind, data.level)
@@ -131,7 +131,7 @@ def _refuse_loss_in_own_unit(built: Any, data: DataConfig, where: str) -> None:
     Raises:
         UserError
     """
-    used, allowed = {"rows": ("objective", lightgbm.OF_ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
+    used, allowed = {"rows": ("objective", lightgbm_config.OF_ANY_NUMBERS), "network": ("head", ANY_SCALE)}.get(
         built.kind, ("", ())
     )
     table = getattr(built, used, None)

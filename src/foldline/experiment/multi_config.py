@@ -21,8 +21,8 @@ from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.experiment import preparation, stored_experiment
 from foldline.experiment.config import Config, without_outside_members
+from foldline.experiment.config_plans import ConfigPlan
 from foldline.experiment.preparation import PreparedExperiment
-from foldline.experiment.stored_experiment import ConfigPlan
 from foldline.run.cells import Cell
 
 

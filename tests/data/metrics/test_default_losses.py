@@ -11,7 +11,7 @@ from tiny_classes import Songs
 from foldline.data.metrics import METRICS, default_losses
 from foldline.experiment import config
 from foldline.models.heads import ANY_SCALE, HEADS
-from foldline.models.systems import lightgbm
+from foldline.models.systems import lightgbm_config
 
 QUANTILE = {"kind": "quantile", "levels": [0.9], "predict": 0.9}
 LEVEL = "metric_options = {level = 0.9}"
@@ -55,6 +55,6 @@ def test_a_default_is_one_that_serves(name: str, own_unit: bool) -> None:
     for kind in METRICS[name].kinds:
         head = default_losses.head_of(METRICS[name], kind, own_unit)["kind"]
         objective = default_losses.objective_of(METRICS[name], kind, own_unit)["objective"]
-        assert kind in HEADS[head].make.kinds and objective in lightgbm.SERVES[kind]  # type: ignore[attr-defined]
+        assert kind in HEADS[head].make.kinds and objective in lightgbm_config.SERVES[kind]  # type: ignore[attr-defined]
         if kind == "regression" and not own_unit:
-            assert head in ANY_SCALE and objective in lightgbm.OF_ANY_NUMBERS
+            assert head in ANY_SCALE and objective in lightgbm_config.OF_ANY_NUMBERS

@@ -65,7 +65,9 @@ CHECKS: tuple[AuditCheck, ...] = (
     ),
     AuditCheck("test rows", "everything fitted, when the test table changes", fitted_part_leaks.test_rows),
     AuditCheck(
-        "nested blend", "blended and snapped rows of a fold, when its own targets change", fitted_part_leaks.nesting
+        "nested blend",
+        "blended and post-processed rows of a fold, when its own targets change",
+        fitted_part_leaks.nesting,
     ),
     AuditCheck("exact rows", "decoded rows, when the targets change", fitted_part_leaks.decoded_rows),
     AuditCheck("shuffled targets", "the score of boosted trees on the targets of other series", shuffled_targets.check),

@@ -94,7 +94,7 @@ def nesting(context: AuditContext) -> CheckResult:
                 return CheckResult(
                     "LEAK", f"the rows of fold {fold} are fitted {part} that its own targets have changed"
                 )
-    return CheckResult("clean", "blend and grid of a fold stay the same when its own targets change")
+    return CheckResult("clean", "blend and post-processing of a fold stay the same when its own targets change")
 
 
 def _fitted_after_training(config: Config) -> dict[str, Config]:

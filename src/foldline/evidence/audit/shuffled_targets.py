@@ -23,7 +23,7 @@ from foldline.evidence.audit.audit_check import CheckResult
 from foldline.evidence.audit.audit_context import AuditContext, some, taken
 from foldline.experiment.config import Config
 from foldline.fit.train_config import TrainConfig
-from foldline.models.systems import lightgbm
+from foldline.models.systems import lightgbm_config
 from foldline.run import predictions
 from foldline.run.cells import ModelConfig
 
@@ -31,7 +31,7 @@ SERIES = 600  # at most; those whose targets are all known
 FEWEST = 30  # of fewer series the test has hardly any power
 PERMUTATIONS = 4999  # of the targets inside a fold; with the real one 5,000, so p has steps of 0.0002
 LEAK = 0.001  # p value of a leak: the rate of false alarms
-TREES = lightgbm.Config(rounds=40, num_leaves=31, min_data_in_leaf=10)
+TREES = lightgbm_config.Config(rounds=40, num_leaves=31, min_data_in_leaf=10)
 
 
 def check(context: AuditContext) -> CheckResult:

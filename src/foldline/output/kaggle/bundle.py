@@ -28,7 +28,8 @@ import foldline
 import ventilator
 from foldline.core import artefacts, files, requirements
 from foldline.core.errors import UserError
-from foldline.experiment.stored_experiment import StoredExperiment, metric_files, recorded
+from foldline.experiment import metric_copies
+from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output.kaggle import kernel
 from foldline.run import cells
 from foldline.run.cells import Cell
@@ -134,9 +135,11 @@ def _copy_runs(stored: StoredExperiment, target: Path) -> None:
     record = target / stored.config.name / stored.folder.name
     record.mkdir(parents=True)
     shutil.copy(stored.folder / "experiment.json", record)
-    for path in metric_files(stored.folder):
+    for path in metric_copies.files_of(stored.folder):
         shutil.copy(path, record)
-    files.write_text(record / "config.toml", tomli_w.dumps(recorded(stored.config)))  # made from the checked record
+    files.write_text(
+        record / "config.toml", tomli_w.dumps(metric_copies.recorded(stored.config))
+    )  # made from the checked record
     for cell in stored.plan:
         _copy_cell(cell, target / "cells" / cell.key)
 
