@@ -12,7 +12,7 @@ import polars as pl
 from foldline.data import target_kind
 
 FEW_LEVELS = 50  # different values of a static column at most; of more, it is none
-CLOCKS = frozenset(["time", "timestamp", "date", "second", "seconds", "sec", "step", "t", "seq", "frame", "counter", "minute", "day"])
+CLOCKS = {"time", "timestamp", "date", "second", "seconds", "sec", "step", "t", "seq", "frame", "minute", "day"}
 
 
 @dataclass
