@@ -297,7 +297,7 @@ def test_fifty_two_targets_are_folded_and_filed(tmp_path: Path, capsys: pytest.C
         "scores of all targets: home/runs/songs/latest/targets.csv" in out and "target_07" not in out.split("cells:")[1]
     )
     table = rows(found.text)[0]
-    assert table == ["out-of-fold rmse", "fold 0", "fold 1", "mean of targets", "best", "worst", "all rows"]
+    assert table == ["out-of-fold rmse", "fold 0", "fold 1", "mean of targets", "best", "worst", "all series"]
     each = [float(np.sqrt(np.square(found.submitted[:, k] - found.truth[:, k]).mean())) for k in range(52)]
     last = next(row for row in rows(found.text) if row[0].startswith("blend ("))
     assert last[3:6] == [f"{value:.4f}" for value in (np.mean(each), min(each), max(each))]

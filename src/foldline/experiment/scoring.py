@@ -133,7 +133,7 @@ class Result:
         """
         folds = len(next(iter(self.scores.values()))) - 1
         columns = [f"out-of-fold {data.metric}", *(f"fold {number}" for number in range(folds))]
-        columns += [*target_columns(self.targets), "all rows"]
+        columns += [*target_columns(self.targets), all_answers(data)]
         rows = []
         named = {BASELINE + name: values for name, values in self.baselines.items()} | self.scores
         by_target = {BASELINE + name: values for name, values in self.baselines_by_target.items()} | self.by_target
@@ -141,6 +141,11 @@ class Result:
             values = [*each, *target_values(by_target[name], self.rows.metric), whole]
             rows.append([name, *(f"{value:.{digits}f}" for value in values)])
         return columns, rows
+
+
+def all_answers(data: DataConfig) -> str:
+    """Name what a score is computed over, the folds together."""
+    return "all series" if data.level == "series" else "all rows"
 
 
 def target_columns(targets: Sequence[str]) -> Sequence[str]:

@@ -59,7 +59,7 @@ def score(data: DataConfig, submission: Path, truth: Path) -> Rescored:
     answers = _true_answers(task, known, truth)
     found = [_scored("all", answers, values)]
     if USAGE in known.columns:
-        for name in sorted(known[USAGE].drop_nulls().unique().to_list()):
+        for name in known[USAGE].drop_nulls().unique().sort().to_list():
             part = (known[USAGE] == name).fill_null(False).to_numpy()
             found.append(_scored(str(name), answers.where(part), values[part]))
     return Rescored(answers.metric, found)

@@ -13,7 +13,7 @@ from foldline.blend.methods import MethodComparison, MethodScore
 from foldline.evidence.blending import member_contributions
 from foldline.evidence.blending.member_contributions import MemberContribution
 from foldline.experiment.config import Config
-from foldline.experiment.scoring import Result
+from foldline.experiment.scoring import Result, all_answers
 
 Table = tuple[str, list[str], list[list[str]]]  # title, columns, rows
 SECONDS = "s for 1,000 series"
@@ -102,7 +102,7 @@ class BlendComparison:
 
     def methods(self) -> Table:
         """Every method, from simple to complex."""
-        columns = ["method", "all rows", "behind the best", "remark", *self._folds()]
+        columns = ["method", all_answers(self.config.data), "behind the best", "remark", *self._folds()]
         rows = []
         for each in self.compared.methods:
             *folds, score = self._by_fold(each.nested.values)

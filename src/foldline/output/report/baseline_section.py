@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foldline.core.pages import note, table
+from foldline.experiment.scoring import all_answers
 from foldline.output.report.report_data import ReportData
 
 
@@ -17,6 +18,7 @@ def comparison(report: ReportData) -> str:
         for step, scores in result.scores.items()
     ]
     return table(["", f"out-of-fold {name}", "beside the baselines"], rows) + note(
-        f"The best trivial baseline is {best!r}: {name} {result.baselines[best][-1]:.4f} over all rows. Baselines are "
-        "fitted outside each fold, as the models are, and take no part in the blend."
+        f"The best trivial baseline is {best!r}: {name} {result.baselines[best][-1]:.4f} over "
+        f"{all_answers(report.config.data)}. Baselines are fitted outside each fold, as the models are, and take no "
+        "part in the blend."
     )

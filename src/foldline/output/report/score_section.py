@@ -13,7 +13,7 @@ from foldline.core.durations import duration
 from foldline.core.pages import Facts, figures, matrix, note, table
 from foldline.experiment import loss_table
 from foldline.experiment.loss_table import Slice
-from foldline.experiment.scoring import MOST_TARGETS, SNAPPED, SUMMARY_OF_TARGETS
+from foldline.experiment.scoring import MOST_TARGETS, SNAPPED, SUMMARY_OF_TARGETS, all_answers
 from foldline.output.report.report_data import SUBMITTED, ReportData
 from foldline.output.report.training_section import seconds_of
 
@@ -22,19 +22,26 @@ MATRIX_LEVELS = 12  # most values of a static column that a matrix has room for
 
 
 def summary(report: ReportData) -> str:
-    """Describe the experiment in two sentences."""
+    """Describe the experiment in a few sentences."""
     labels, way = report.result.labels, method_in_words(report.result.blend.method)
     text = f"{labels[0]}, scored on series that its models have not seen."
     if len(labels) > 1:
         text = f"A blend ({way}) of {_joined(labels)}, scored on series that neither models nor blend have seen."
-    exact = report.exact[1]
-    if exact is None:
-        return text
-    scored = report.competition.test.scored
+    if report.result.models_alone is not None:
+        text = f"{text} {_exact(report, report.result.models_alone)}"
+    data = report.config.data
+    return f"{text} The data: {data.simulate.title}." if data.simulated else text
+
+
+def _exact(report: ReportData, alone: float) -> str:
+    """Say how much is read back exactly, and what the models alone reach."""
+    exact, scored = report.exact[1], report.competition.test.scored
+    assert exact is not None, "both tables are decoded, or none"
     share = (exact.known & scored).sum() / max(1, scored.sum())
-    text += f" {share:.0%} of the test rows that count are read back exactly, not predicted"
-    alone = report.result.models_alone
-    return f"{text}: without such rows the models alone reach {report.config.data.metric} {alone:.4f}."
+    return (
+        f"{share:.0%} of the test rows that count are read back exactly, not predicted: without such rows the models "
+        f"alone reach {report.config.data.metric} {alone:.4f}."
+    )
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -76,14 +83,14 @@ def _about_exact(report: ReportData) -> str:
 
 def _about_targets(report: ReportData) -> str:
     """Explain the columns of single targets; empty where there are none."""
-    targets = report.result.targets
+    targets, over = report.result.targets, all_answers(report.config.data)
     if len(targets) > MOST_TARGETS:
         return (
-            f" {_joined(SUMMARY_OF_TARGETS)}: of the scores of the {len(targets)} targets alone, over all rows; all of "
+            f" {_joined(SUMMARY_OF_TARGETS)}: of the scores of the {len(targets)} targets alone, over {over}; all of "
             f"them stand in {TARGETS_FILE} beside this page."
         )
     if len(targets) > 1:
-        return f" {_joined(targets)}: each target alone, over all rows; all else is of all targets together."
+        return f" {_joined(targets)}: each target alone, over {over}; all else is of all targets."
     return ""
 
 
