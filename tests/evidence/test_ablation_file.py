@@ -56,6 +56,16 @@ def test_variants_are_the_baseline_with_their_changes(file: Path) -> None:
         assert all(model.train.seeds == (0, 1) and model.train.epochs == 1 for model in each.models)
 
 
+def test_heads_on_auxiliary_targets_can_be_dropped(rides: Path, home: Path) -> None:
+    heat = [
+        'data.auxiliary=[{target = ["heat"]}]',
+        'model.0.head={kind = "l2", beside = [{target = "heat", kind = "l1"}]}',
+    ]
+    found = variant(home, 'drop = ["head.beside"]', *heat)
+    assert found.models[0].params["head"] == {"kind": "l2"} and found.data.auxiliary
+    assert "drop: unknown" in refused(home, f'{HEAD}[[variant]]\nname = "it"\ndrop = ["head.beside"]\n')
+
+
 def test_an_untouched_part_keeps_its_cells(file: Path) -> None:
     """Dropping goes by the tables of the resolved config, which must make the same model again."""
     base, conv = (ablation_file.load(file, []).base, ablation_file.load(file, []).variants[0].config)

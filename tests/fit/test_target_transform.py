@@ -202,17 +202,20 @@ def test_trees_see_a_standardised_start() -> None:
     np.testing.assert_allclose(one, other)  # the series 1 looks the same on any scale
 
 
+@pytest.mark.parametrize("kind", ["log1p", "rank"])
 @pytest.mark.parametrize("made", ["network", "trees"])
-def test_what_is_watched_is_scored_in_the_targets_own_unit(made: str, tmp_path: Path) -> None:
+def test_what_is_watched_is_scored_in_the_targets_own_unit(made: str, kind: str, tmp_path: Path) -> None:
+    """The targets are near 10,000 and 20,000: the learned scale, or the way back of the other, gives another error."""
     far, watch = store(observed=0), WatchConfig(share=0.4, best=True)
     far = replace(far, y=far.y + 1e4)
-    transform, scores = fit("log1p", far), list[float]()
+    transform, scores = fit(kind, far), list[float]()
     if made == "network":
         scores = network(far, transform, tmp_path, watch)[1]
     else:
         cell = BoostingCell("lightgbm", TREES, replace(TRAIN, watch=watch), METRICS["mae"], transform)
         cell.fit(far, INSIDE, 0, lambda kind, **row: scores.append(row["watched"]) if "watched" in row else None)
-    assert scores and all(0.1 < score < 5e3 for score in scores)  # of logarithms it would be 1e-4, of 1e4 and 9 1e4
+    limit = 4e3 if kind == "log1p" and made == "network" else 5.0  # a network is not at 10,000 at once
+    assert scores and all(0.1 < score < limit for score in scores)
 
 
 def test_weights_of_a_stored_cell_come_with_its_own_transform(home: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
     features.FAMILY   a feature family
     block.KIND        all blocks of that kind, from every hybrid
-    head.aux          the auxiliary targets of all heads (differences of the target, ...)
+    head.aux          what all heads learn of the target besides itself (differences of it, ...)
+    head.beside       the heads on auxiliary targets, of all models
     recipe.PART       a part of [train] in all models, see RECIPE; also recipe.teacher and recipe.pretrain
     post.STEP         a step after the blend: snap, decode
     model.LABEL       a member of the blend
@@ -30,6 +31,7 @@ RECIPE: dict[str, tuple[tuple[str, ...], Any]] = {  # part -> (its path in [trai
     "weight_decay": (("weight_decay",), 0.0),
     "schedule": (("schedule",), "constant"),
 }
+OF_A_HEAD = ("aux", "beside")  # keys of a network's head
 OF_A_MODEL = ("teacher", "pretrain")  # parts of the recipe that are tables of a [[model]]
 
 
@@ -44,8 +46,9 @@ def parts_of(tables: Tables) -> dict[str, Callable[[Tables], None]]:
     found |= {f"features.{name}": partial(_without_family, name) for name in tables["features"]["families"]}
     kinds = sorted({block["kind"] for model in models for block in model.get("blocks", [])})
     found |= {f"block.{kind}": partial(_without_block, kind) for kind in kinds}
-    if any("aux" in head for head in _heads(tables)):
-        found["head.aux"] = _without_aux
+    for key in OF_A_HEAD:
+        if any(key in head for head in _heads(tables)):
+            found[f"head.{key}"] = partial(_without_key_of_heads, key)
     for name, (path, off) in RECIPE.items():
         if any(_inner(train, path, off) != off for train in _trains(tables)):
             found[f"recipe.{name}"] = partial(_switched_off, path, off)
@@ -71,12 +74,12 @@ def _without_block(kind: str, tables: Tables) -> None:
 
 
 def _heads(tables: Tables) -> Iterator[Tables]:
-    return (model["head"] for model in tables["model"] if "head" in model)
+    return (model["head"] for model in tables["model"] if isinstance(model.get("head"), dict))
 
 
-def _without_aux(tables: Tables) -> None:
+def _without_key_of_heads(key: str, tables: Tables) -> None:
     for head in _heads(tables):
-        head.pop("aux", None)
+        head.pop(key, None)
 
 
 def _trains(tables: Tables) -> Iterator[Tables]:
