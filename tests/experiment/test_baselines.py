@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,26 @@ def test_the_constant_follows_the_metric(metric: str, statistic: Any) -> None:
     values, fold = baselines.out_of_fold(BASELINES["constant"], found), found.rows.fold
     for number in range(FOLDS):
         np.testing.assert_allclose(values[fold == number], statistic(found.rows.y[fold != number]))
+
+
+def test_the_constant_of_a_metric_that_does_not_count_errors_alike_is_another_quantile() -> None:
+    """Of pinball that of its level, in each group, too; where errors are divided by the truth a small one."""
+    skewed = np.exp(np.random.default_rng(1).normal(size=SERIES * STEPS))
+    found = answers(a=skewed)
+    pinball = metrics.metric("pinball", metrics.MetricOptions(level=0.9), "regression")
+    found = replace(found, rows=replace(found.rows, metric=pinball))
+    inside, held = np.flatnonzero(found.rows.fold != 0), np.flatnonzero(found.rows.fold == 0)
+    truth = found.rows.y[inside]
+    constant = BASELINES["constant"].predict(found, inside, held)
+    np.testing.assert_allclose(constant, np.quantile(truth, 0.9))
+    of_group = BASELINES["group mean"].predict(found, inside, held)
+    mine = found.group[inside] == found.group[held[0]]
+    np.testing.assert_allclose(of_group[0], np.quantile(truth[mine], 0.9))
+    for name in ("mape", "rmspe"):
+        relative = replace(found, rows=replace(found.rows, metric=metrics.METRICS[name]))
+        value = BASELINES["constant"].predict(relative, inside, held)[0, 0]
+        score = partial(metrics.METRICS[name], truth)
+        assert value < np.median(truth) and score(np.full_like(truth, value)) < score(np.full_like(truth, truth.mean()))
 
 
 def test_a_period_is_found_and_repeated() -> None:

@@ -120,6 +120,19 @@ def test_the_loss_follows_the_metric_unless_a_model_names_its_own(
     assert (network.params["head"], trees.params["objective"]) == ({"kind": "l1"}, "huber")
 
 
+def test_a_pinball_metric_is_learned_at_its_level(home: Path, tmp_path: Path) -> None:
+    """The absolute error would learn the median, whatever quantile is scored."""
+    tiny.install(home, tmp_path)
+    models = ", ".join(f'{{name = "{name}"}}' for name in ("hybrid", "tft", "third_place", "lightgbm"))
+    at = ["data.metric=pinball", "data.metric_options={level = 0.9}"]
+    *networks, trees = (model.params for model in load(Path("rides"), [*at, f"model=[{models}]"]).models)
+    assert all(own["head"].items() >= {"kind": "quantile", "levels": [0.9], "predict": 0.9}.items() for own in networks)
+    assert "aux" in networks[2]["head"] and (trees["objective"], trees["alpha"]) == ("quantile", 0.9)
+    own = 'model=[{name = "hybrid", head = {kind = "l1"}}, {name = "lightgbm", objective = "l2"}]'
+    network, named = load(Path("rides"), [*at, own]).models
+    assert (network.params["head"], named.params["objective"]) == ({"kind": "l1"}, "l2")
+
+
 def refused(*overrides: str) -> str:
     """Why the rides' config with overrides is refused."""
     with pytest.raises(UserError) as error:

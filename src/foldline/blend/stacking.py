@@ -13,6 +13,7 @@ import numpy as np
 from foldline.blend.blend_config import BlendConfig
 from foldline.blend.blend_rows import BlendRows
 from foldline.blend.fitted_blend import BoostedStack, WeightedSum, tree_features
+from foldline.data.metrics import default_losses
 from foldline.fit.boosting_checks import lightgbm_errors
 
 PENALTIES = tuple(10.0**power for power in range(-6, 3))  # times the mean square of the members' distance from the mean
@@ -88,7 +89,7 @@ def boosted(rows: BlendRows, config: BlendConfig) -> BoostedStack:
 
     mean = rows.predictions.mean(axis=0)
     params: dict[str, Any] = {
-        "objective": rows.metric.trained_by,
+        **default_losses.objective_of(rows.metric, "regression", own_unit=False),
         "num_leaves": 15,
         "learning_rate": 0.1,
         "min_data_in_leaf": max(20, len(rows.y) // 200),  # at least half a percent of the rows: leaves are no noise

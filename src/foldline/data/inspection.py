@@ -7,26 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import polars as pl
 
+from foldline.data import target_kind
+
 FEW_LEVELS = 50  # different values of a static column at most; of more, it is none
-FEW_CLASSES = 30  # different whole numbers of a target at most that may be classes
-CLOCKS = (
-    "time",
-    "timestamp",
-    "date",
-    "second",
-    "seconds",
-    "sec",
-    "step",
-    "t",
-    "seq",
-    "frame",
-    "counter",
-    "minute",
-    "day",
-)
+CLOCKS = {"time", "timestamp", "date", "second", "seconds", "sec", "step", "t", "seq", "frame", "minute", "day"}
 
 
 @dataclass
@@ -155,7 +141,7 @@ def _find_targets(
         found.target = only
         found.evidence["target"] = "the only column of train that test has not"
     else:
-        named = [] if sample is None else [name for name in only if _names_classes(train[name], sample)]
+        named = [] if sample is None else [name for name in only if target_kind.names_classes(train[name], sample)]
         found.target = named[:1]
         if named:
             found.evidence["target"] = "the sample submission has a column for each of its labels"
@@ -167,12 +153,14 @@ def _find_targets(
     return train if found.target else None
 
 
-def _names_classes(column: pl.Series, sample: pl.DataFrame) -> bool:
-    """Whether a sample submission has a column for each value of a column, as C or Status_C."""
-    values = column.unique().drop_nulls().cast(pl.String).to_list()
-    if not 2 <= len(values) <= len(sample.columns):
-        return False
-    return all(any(name == value or name.endswith(f"_{value}") for name in sample.columns) for value in values)
+def _find_kind(found: Findings, frame: pl.DataFrame, sample: pl.DataFrame | None) -> None:
+    """Find the kind of the targets in a frame."""
+    if found.level == "series" and not found.labels and found.key:
+        for name in _changing(frame, found.key, found.target):
+            found.unclear.append(f"{name} changes inside a series, though one answer is asked for each.")
+    seen = target_kind.of(frame.select(found.target), sample)
+    found.kind, found.classes, found.evidence["kind"] = seen.kind, list(seen.classes), seen.why
+    found.unclear += seen.unclear
 
 
 def _find_answers(found: Findings, test: pl.DataFrame, sample: pl.DataFrame | None, shared: list[str]) -> None:
@@ -201,77 +189,6 @@ def _find_answers(found: Findings, test: pl.DataFrame, sample: pl.DataFrame | No
                 "The sample submission asks for some rows only: if a condition on the inputs says which, write it as "
                 "scored."
             )
-
-
-# ---------------------------------------------------------------- kind
-
-
-def _find_kind(found: Findings, frame: pl.DataFrame, sample: pl.DataFrame | None) -> None:
-    """Find the kind of the target."""
-    if found.level == "series" and not found.labels and found.key:
-        changing = _changing(frame, found.key, found.target)
-        if changing:
-            found.unclear.append(f"{changing[0]} changes inside a series, though one answer is asked for each.")
-    columns = [frame[name].drop_nulls() for name in found.target]
-    found.kind, why = _kind_of_several(frame.select(found.target)) if len(columns) > 1 else _kind_of(columns[0])
-    whole = columns[0].dtype.is_integer()
-    if len(columns) == 1 and sample is not None and found.kind != "binary" and _names_classes(columns[0], sample):
-        found.kind, why = "multiclass", "the sample submission has a column for each label"
-    elif len(columns) > 1 and found.kind == "regression" and _may_be_votes(columns):
-        found.unclear.append(
-            f"{', '.join(found.target)} hold whole numbers, none below 0: numbers, as written here, or votes for one "
-            "of them (kind = distribution)?"
-        )
-    elif len(columns) == 1 and whole and found.kind == "multiclass":
-        found.unclear.append(
-            f"{found.target[0]} holds few whole numbers: classes, as written here, or grades (kind = ordinal), or "
-            "numbers (kind = regression)?"
-        )
-    if found.kind == "multiclass" and columns[0].dtype == pl.String:
-        found.unclear.append(
-            f"Are the labels of {found.target[0]} in an order (kind = ordinal, with data.classes from low to high)?"
-        )
-    if found.kind == "binary" and columns[0].dtype == pl.String:
-        found.classes = columns[0].unique().sort().to_list()
-        found.unclear.append(
-            f"A prediction is taken as the probability of {found.classes[1]!r}: swap data.classes if it is the other's."
-        )
-    found.evidence["kind"] = why
-
-
-def _may_be_votes(columns: list[pl.Series]) -> bool:
-    return all(column.dtype.is_integer() and bool((column >= 0).all()) for column in columns)
-
-
-def _kind_of(column: pl.Series) -> tuple[str, str]:
-    different = column.n_unique()
-    if column.dtype == pl.Boolean or different == 2:
-        return "binary", _values(column)
-    if column.dtype in (pl.String, pl.Categorical):
-        return "multiclass", f"{different:,} texts: {_values(column)}"
-    if column.dtype.is_integer() and different <= FEW_CLASSES:
-        return "multiclass", f"{different:,} whole numbers: {_values(column)}"
-    return "regression", f"numbers from {column.min()!s} to {column.max()!s}"
-
-
-def _values(column: pl.Series) -> str:
-    """List a column's first few values, in order."""
-    values = column.unique().sort().to_list()
-    return ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
-
-
-def _kind_of_several(frame: pl.DataFrame) -> tuple[str, str]:
-    numbers = all(column.dtype.is_numeric() or column.dtype == pl.Boolean for column in frame)
-    values = frame.cast(pl.Float64).to_numpy() if numbers else np.empty((0, 1))
-    values = values[np.isfinite(values).all(axis=1)]
-    if not len(values):
-        return "regression", "nothing that says more"
-    if np.isin(values, (0.0, 1.0)).all():
-        return "multilabel", f"{frame.width} columns of 0 and 1"
-    sums = values.sum(axis=1)
-    if (values >= 0).all() and np.allclose(sums, 1.0, atol=1e-3):
-        return "distribution", f"{frame.width} columns of shares that sum to one"
-    return "regression", f"{frame.width} columns of numbers"
 
 
 # ---------------------------------------------------------------- inputs
@@ -303,7 +220,7 @@ def _add(found: Findings, column: pl.Series, constant: bool, missing: int) -> No
     few = column.n_unique() <= FEW_LEVELS and not column.dtype.is_float()
     if constant and few:
         found.static.append(name)
-        found.evidence[f"static {name}"] = f"constant in a series: {_values(column)}"
+        found.evidence[f"static {name}"] = f"constant in a series: {target_kind.values_of(column)}"
     elif numeric:
         found.inputs.append(name)
         gaps = f", {missing:,} missing" if missing else ""

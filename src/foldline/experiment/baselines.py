@@ -18,12 +18,14 @@ import polars as pl
 
 from foldline.blend import BlendRows
 from foldline.core.errors import UserError
+from foldline.data.metrics import Metric
 from foldline.data.table import Table
 from foldline.experiment import linear_baseline
 from foldline.experiment.linear_baseline import Inputs
 
 MOST_ROWS = 20_000  # that a choice between two candidates is scored on, drawn at random
-MOST_RANKS = 21  # constants that are tried for an ordinal target
+MOST_RANKS = 21  # constants that are tried for an ordinal target, and where errors count by their size
+RELATIVE = ("mape", "smape", "rmspe")  # metrics that divide by the truth: small answers count more
 PERIODS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 30, 48, 52, 60, 90, 96, 144, 168, 288, 336, 365, 672, 1440)
 
 
@@ -100,17 +102,24 @@ def _cost(rows: BlendRows, values: np.ndarray) -> float:
 
 
 def fitted_constant(answers: ScoredAnswers, inside: np.ndarray) -> np.ndarray:
-    """Return the best constant outside the fold, (K,): mean or median, shares of classes, a rank."""
+    """Return the best constant outside the fold, (K,): mean, median or another quantile, shares of classes, a rank."""
     truth = answers.rows.y[inside]
     candidates = [np.asarray(truth.mean(axis=0))]
     if answers.rows.kind == "regression":
-        candidates.append(np.median(truth, axis=0))
+        candidates += [np.quantile(truth, level, axis=0) for level in _levels(answers.rows.metric)]
     elif answers.rows.kind == "ordinal":
         candidates += list(np.unique(np.quantile(truth, np.linspace(0, 1, MOST_RANKS), method="nearest"))[:, None])
     elif answers.rows.kind in ("binary", "multilabel") and answers.rows.metric.needs == "labels":
         candidates.append(np.ones(truth.shape[1]))  # an F1 rewards to call all of them positive
     chosen = answers.best(inside, [partial(_repeat, value) for value in candidates])
     return np.asarray(candidates[chosen])
+
+
+def _levels(metric: Metric) -> list[float]:
+    """Return the quantiles that may be the best constant: the median; where errors don't count alike, others, too."""
+    if metric.name == "pinball":
+        return [0.5, metric.options.level]
+    return [0.5, *np.linspace(0, 1, MOST_RANKS).tolist()] if metric.name in RELATIVE else [0.5]
 
 
 def _constant(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -141,7 +150,7 @@ def _seasonal(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> n
 
 
 def _group_mean(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Mean of the answers with the same static values, of numbers also the median; of an unknown group the constant."""
+    """Mean of the answers with the same static values, of numbers also quantiles; of an unknown group the constant."""
     constant, truth = fitted_constant(answers, inside), answers.rows.y[inside]
     columns = [str(column) for column in range(truth.shape[1])]
     known = pl.DataFrame(truth, schema=columns).with_columns(pl.Series("group", answers.group[inside]))
@@ -159,7 +168,8 @@ def _group_mean(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) ->
         prior = truth.mean(axis=0)
         tables = [np.where(count > 0, (count * means + prior) / (count + 1), constant)]
     else:
-        tables = [means, table_of(pl.col(columns).median())]
+        levels = _levels(answers.rows.metric)
+        tables = [means, *(table_of(pl.col(columns).quantile(level, "linear")) for level in levels)]
     chosen = answers.best(inside, [partial(_look_up, values, answers.group) for values in tables])
     return _look_up(tables[chosen], answers.group, held)
 
