@@ -103,6 +103,7 @@ class Rocket:
         seed: int,
         threads: int,
         on_series: Callable[[int, int], None] | None = None,
+        weight: np.ndarray | None = None,
     ) -> np.ndarray:
         """Fit on n series.
 
@@ -112,6 +113,7 @@ class Rocket:
             y: (n, K) float64 truth (models/contract.py).
             threads: that compute features; they change no bit.
             on_series: called with (series done, series in all).
+            weight: (n,) how much a series counts, above 0 and 1 in the mean; None: all alike.
 
         Returns:
             (n, K) predictions of series that were left out one by one; with a logistic head of the series themselves.
@@ -122,12 +124,12 @@ class Rocket:
         x = self._features(read, len(lengths), threads, on_series)
         self._fit_features(x)
         if self.head_of(len(lengths), kind) == "logistic":
-            weights, intercept = logistic.fit(x, y, kind, seed)
+            weights, intercept = logistic.fit(x, y, kind, seed, weight)
             self.arrays |= {"weights": weights, "intercept": intercept, "slopes": np.ones(y.shape[1])}
             return self._answer(ridge.predict(x, weights, intercept))
         numbers = kind in ("regression", "ordinal")
-        found = ridge.fit(x, y if numbers else 2 * y - 1, kind in calibration.SHARES)
-        slopes = np.ones(y.shape[1]) if numbers else calibration.slopes_of(found.left_out, y, kind)
+        found = ridge.fit(x, y if numbers else 2 * y - 1, kind in calibration.SHARES, weight=weight)
+        slopes = np.ones(y.shape[1]) if numbers else calibration.slopes_of(found.left_out, y, kind, weight)
         self.arrays |= {"weights": found.weights, "intercept": found.intercept, "slopes": slopes}
         return self._answer(found.left_out)
 

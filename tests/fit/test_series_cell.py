@@ -58,6 +58,16 @@ def test_series_without_a_scored_answer_are_not_fitted_on() -> None:
     assert np.array_equal(fitted(data).predict(data, INSIDE)[0], expected)
 
 
+def test_a_series_that_does_not_count_is_not_fitted_on_and_equal_weights_are_none() -> None:
+    nothing, equal = np.where(np.arange(10) == 4, 0.0, 3.0), np.full(10, 3.0)
+    data = store()
+    expected = fitted(data, np.setdiff1d(INSIDE, [4])).predict(data, INSIDE)[0]
+    assert np.array_equal(fitted(store(weight=nothing)).predict(data, INSIDE)[0], expected)
+    assert np.array_equal(fitted(store(weight=equal)).predict(data, INSIDE)[0], fitted(data).predict(data, INSIDE)[0])
+    unequal = fitted(store(weight=1.0 + np.arange(10))).predict(data, INSIDE)[0]
+    assert not np.allclose(unequal, fitted(data).predict(data, INSIDE)[0])
+
+
 def test_a_cell_that_holds_out_nothing_predicts_nothing() -> None:
     data = store()
     assert fitted(data).predict(data, np.arange(0))[0].shape == (0, 3)

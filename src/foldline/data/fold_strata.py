@@ -43,9 +43,9 @@ def _of_target(table: Table, name: str) -> pl.Series:
     answers = pl.DataFrame({"series": series, "answer": table.answers[name]}).filter(table.scored).drop_nulls()
     if table.data.kind in NUMBERS:
         place = (BINS * (pl.col("answer").rank("min") - 1) / pl.len()).floor().cast(pl.Int64)
-        found = answers.group_by("series").agg(pl.col("answer").mean()).with_columns(answer=place)
+        found = answers.group_by("series", maintain_order=True).agg(pl.col("answer").mean()).with_columns(answer=place)
     else:  # of equally frequent ones the first by name
-        counted = answers.group_by("series", "answer").len()
+        counted = answers.group_by("series", "answer", maintain_order=True).len()
         ordered = counted.sort("series", "len", "answer", descending=[False, True, False])
         found = ordered.unique("series", keep="first", maintain_order=True).select("series", "answer")
     every = pl.DataFrame({"series": np.arange(len(table.lengths))})

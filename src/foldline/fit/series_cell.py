@@ -17,7 +17,7 @@ from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
 from foldline.models.systems.rocket import Read, Rocket
 
-VERSION = 1  # part of every cell's key: raise it when a change here changes what comes out
+VERSION = 2  # part of every cell's key: raise it when a change here changes what comes out
 
 
 class SeriesCell:
@@ -30,10 +30,13 @@ class SeriesCell:
         self.model: Rocket = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
-        """Fit on those of the given series whose answers are scored."""
+        """Fit on those of the given series whose answers are scored, and count (data.weight)."""
         assert data.on_series, "whole series have one answer each"
         use_threads(self.train)
         kept = series[data.scored[series]]
+        weight = None if data.weight is None else data.weight[kept]
+        if weight is not None:
+            kept, weight = kept[weight > 0], _mean_one(weight[weight > 0])
         y = self.transform.forward(np.asarray(data.y[kept]), data, kept)
         predicted = self.model.fit(
             self._reader(data, kept),
@@ -43,6 +46,7 @@ class SeriesCell:
             seed,
             self.train.threads,
             lambda done, of: emit("progress", done=done, of=of),
+            weight,
         )
         emit("epoch", epoch=1, loss=float(np.abs(predicted - y).mean()))
 
@@ -76,6 +80,11 @@ class SeriesCell:
     def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote."""
         self.model.load(folder)
+
+
+def _mean_one(weight: np.ndarray) -> np.ndarray | None:
+    """Divide weights by their mean; equal ones are none, so that they change no bit."""
+    return None if (weight == weight[0]).all() else weight / weight.mean()
 
 
 def settings(train: TrainConfig) -> dict[str, Any]:
