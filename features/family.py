@@ -49,6 +49,7 @@ class Columns:
     inputs: tuple[str, ...]  # known at every step
     static: tuple[str, ...] = ()  # constant within a series
     levels: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    static_numbers: tuple[str, ...] = ()  # constant within a series, and numbers, not categories
 
     def __post_init__(self) -> None:
         for name in self.static:

@@ -103,7 +103,7 @@ def test_trees_and_networks_train_and_infer_with_gaps(
     assert ("missing inputs of train.csv, of 120 rows: power" in said) is not absent_in_test
     assert f"missing inputs of test.csv, of 40 rows: power {40 if absent_in_test else 25}" in said
     record = json.loads((home / "runs" / "rides" / "latest" / "experiment.json").read_text())
-    facts = {"missing": ["power"], "offsets": {}, "from_start": False}
+    facts = {"missing": ["power"], "offsets": {}, "numbers": [], "from_start": False}
     assert record.get("columns") == (None if absent_in_test else facts)
     before = tiny.submission(home)
     assert np.isfinite(pl.read_csv(before)["speed"].to_numpy()).all()

@@ -37,7 +37,7 @@ from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS, Task
 
-Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
+Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted; none where it is a number
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
     if on_read is not None and source.is_dir():
         sizes = [each.megabytes() for each in sources]
         on_read(sizes[0], sum(sizes))
-    levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
+    levels = static_levels.of(train.frame, data.static, train.facts.numbers)
     test, sample = load_test(data, levels, train.classes, train.facts)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
     if shared:
@@ -202,9 +202,7 @@ def load_table(
     frame = frame.with_columns(pl.col(data.inputs).fill_null(float("nan")))  # one form of what is missing
     if labelled and data.labels:
         frame = target_labels.joined(frame, source, data)
-    frame = frame.with_columns(
-        static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
-    )
+    frame = frame.with_columns(static_levels.typed_all(frame, data, levels, path))
     frame = frame.with_columns(
         as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
     )

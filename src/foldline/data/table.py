@@ -68,6 +68,16 @@ class Table:
         counts = {name: int(np.isnan(self.frame[name].to_numpy()).sum()) for name in there}
         return {name: count for name, count in counts.items() if count}
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Static columns that are categories."""
+        return tuple(name for name in self.data.static if name not in self.facts.numbers)
+
+    @cached_property
+    def has_gaps(self) -> bool:
+        """Whether an input, or a static column that is a number, is missing somewhere."""
+        return bool(self.missing) or any(self.frame[name].null_count() for name in self.facts.numbers)
+
     @cached_property
     def for_features(self) -> pl.DataFrame:
         """The frame as features see it: less what float32 would lose (column_facts.py)."""
