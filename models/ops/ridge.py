@@ -7,6 +7,7 @@ is decomposed: min(n, F)^2 numbers of float64. Nothing here is random.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,20 +29,65 @@ class Fit:
     penalties: np.ndarray  # (K,)
 
 
-def fit(x: np.ndarray, y: np.ndarray, alike: bool, penalties: tuple[float, ...] = PENALTIES) -> Fit:
+def fit(
+    x: np.ndarray,
+    y: np.ndarray,
+    alike: bool,
+    penalties: tuple[float, ...] = PENALTIES,
+    weight: np.ndarray | None = None,
+) -> Fit:
     """Fit on rows x, (n, F) float32 with columns of mean 0, and targets y, (n, K) float64.
 
-    alike: one penalty for all targets, which are classes of one label; else each has its own.
+    Args:
+        alike: one penalty for all targets, which are classes of one label; else each has its own.
+        weight: (n,) how much a row counts, above 0 and 1 in the mean; None: all alike.
     """
-    center = y.mean(axis=0)
-    rest = torch.from_numpy(y - center)
-    features = torch.from_numpy(x)
-    if len(x) <= x.shape[1]:
-        found = _dual(features, rest, alike, penalties)
-    else:
-        found = _primal(features, rest, alike, penalties)
-    weights, left_out, chosen = found
-    return Fit(weights.numpy(), center, left_out.numpy() + center, chosen)
+    rows = _Rows.of(torch.from_numpy(x), weight)
+    center = y.mean(axis=0) if weight is None else np.average(y, axis=0, weights=weight)
+    rest = rows.scaled(torch.from_numpy(y - center))
+    solve = _dual if len(x) <= x.shape[1] else _primal
+    weights, left_out, chosen = solve(rows, rest, alike, penalties)
+    intercept = center if rows.center is None else center - (rows.center @ weights).numpy()
+    return Fit(weights.numpy(), intercept, rows.unscaled(left_out).numpy() + center, chosen)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows as least squares sees them: of unequal weight, less their weighted mean and times the weight's root."""
+
+    x: Tensor  # (n, F) float32
+    center: Tensor | None = None  # (F,) float64
+    root: Tensor | None = None  # (n, 1) float64
+
+    @staticmethod
+    def of(x: Tensor, weight: np.ndarray | None) -> _Rows:
+        """Find mean and roots; with equal weights, None, there are none: columns have mean 0."""
+        if weight is None:
+            return _Rows(x)
+        shares = torch.from_numpy(weight / weight.sum())
+        center = torch.cat([shares @ part.double() for part in torch.split(x, COLUMNS, dim=1)])
+        return _Rows(x, center, torch.from_numpy(np.sqrt(weight))[:, None])
+
+    def parts(self) -> Iterator[Tensor]:
+        """Yield the columns, some at a time: (n, up to COLUMNS) float64."""
+        for first, part in enumerate(torch.split(self.x, COLUMNS, dim=1)):
+            wide = part.double()
+            if self.center is not None:
+                wide = wide - self.center[first * COLUMNS : first * COLUMNS + wide.shape[1]]
+            yield self.scaled(wide)
+
+    def scaled(self, values: Tensor) -> Tensor:
+        """Multiply (n, any) by the roots."""
+        return values if self.root is None else values * self.root
+
+    def unscaled(self, values: Tensor) -> Tensor:
+        """Divide (n, any) by the roots."""
+        return values if self.root is None else values / self.root
+
+    @property
+    def intercept_leverage(self) -> Tensor | float:
+        """Leverage by the intercept, (n,): a row's share of the weight."""
+        return 1 / len(self.x) if self.root is None else self.root[:, 0].square() / self.root.square().sum()
 
 
 def predict(x: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> np.ndarray:
@@ -53,49 +99,51 @@ def predict(x: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> np.nda
     return total
 
 
-def _dual(x: Tensor, y: Tensor, alike: bool, penalties: tuple[float, ...]) -> tuple[Tensor, Tensor, np.ndarray]:
+def _dual(rows: _Rows, y: Tensor, alike: bool, penalties: tuple[float, ...]) -> tuple[Tensor, Tensor, np.ndarray]:
     """Solve by X X', (n, n)."""
-    gram = torch.zeros(len(x), len(x), dtype=torch.float64)
-    for part in torch.split(x, COLUMNS, dim=1):
-        wide = part.double()
+    count, features = rows.x.shape
+    gram = torch.zeros(count, count, dtype=torch.float64)
+    for wide in rows.parts():
         gram += wide @ wide.T
-    values, vectors = torch.linalg.eigh(gram / x.shape[1])
+    values, vectors = torch.linalg.eigh(gram / features)
     values.clamp_(min=0)
     turned = vectors.T @ y
     shrunk = [values / (values + penalty) for penalty in penalties]
     fitted = [vectors @ (share[:, None] * turned) for share in shrunk]
     leverage = [vectors.square() @ share for share in shrunk]
-    left_out, best = _chosen(y, fitted, leverage, alike)
+    left_out, best = _chosen(rows, y, fitted, leverage, alike)
     factors = torch.stack([1 / (values + penalties[place]) for place in best], dim=1)  # (n, K)
-    dual = vectors @ (factors * turned) / x.shape[1]
-    weights = torch.cat([part.double().T @ dual for part in torch.split(x, COLUMNS, dim=1)])
+    dual = vectors @ (factors * turned) / features
+    weights = torch.cat([wide.T @ dual for wide in rows.parts()])
     return weights, left_out, np.asarray(penalties)[best]
 
 
-def _primal(x: Tensor, y: Tensor, alike: bool, penalties: tuple[float, ...]) -> tuple[Tensor, Tensor, np.ndarray]:
+def _primal(rows: _Rows, y: Tensor, alike: bool, penalties: tuple[float, ...]) -> tuple[Tensor, Tensor, np.ndarray]:
     """Solve by X' X, (F, F)."""
-    wide = x.double()
-    values, vectors = torch.linalg.eigh(wide.T @ wide / x.shape[1])
+    wide, features = torch.cat(list(rows.parts()), dim=1), rows.x.shape[1]
+    values, vectors = torch.linalg.eigh(wide.T @ wide / features)
     values.clamp_(min=0)
     seen = wide @ vectors  # (n, F)
-    turned = seen.T @ y / x.shape[1]
+    turned = seen.T @ y / features
     inverse = [1 / (values + penalty) for penalty in penalties]
     fitted = [seen @ (each[:, None] * turned) for each in inverse]
-    leverage = [seen.square() @ each / x.shape[1] for each in inverse]
-    left_out, best = _chosen(y, fitted, leverage, alike)
+    leverage = [seen.square() @ each / features for each in inverse]
+    left_out, best = _chosen(rows, y, fitted, leverage, alike)
     factors = torch.stack([inverse[place] for place in best], dim=1)
     return vectors @ (factors * turned), left_out, np.asarray(penalties)[best]
 
 
-def _chosen(y: Tensor, fitted: list[Tensor], leverage: list[Tensor], alike: bool) -> tuple[Tensor, list[int]]:
+def _chosen(
+    rows: _Rows, y: Tensor, fitted: list[Tensor], leverage: list[Tensor], alike: bool
+) -> tuple[Tensor, list[int]]:
     """Choose the penalty of each target by the squared error of left-out rows; of equals the larger one.
 
-    fitted: (n, K) of each penalty; leverage: (n,) of each, without the intercept's 1 / n.
+    fitted: (n, K) of each penalty, y likewise; leverage: (n,) of each, without the intercept's.
 
     Returns:
         (n, K) predictions of left-out rows, and the place of each target's penalty.
     """
-    remaining = [(1 - (each + 1 / len(y)).clamp(max=LEVERAGE))[:, None] for each in leverage]
+    remaining = [(1 - (each + rows.intercept_leverage).clamp(max=LEVERAGE))[:, None] for each in leverage]
     residual = torch.stack([(y - each) / rest for each, rest in zip(fitted, remaining, strict=True)])  # (P, n, K)
     errors = residual.square().mean(dim=1)  # (P, K)
     if alike:

@@ -35,7 +35,8 @@ MOST_BORDER = 10_000
 LEAST_SPREAD = 1e-7  # of a feature; below, it is the same for all series, and left out
 FILE = "weights.safetensors"
 OWN = ("center", "scale", "mean", "spread", "weights", "intercept", "slopes")  # arrays of a fitted model
-Read = Callable[[np.ndarray], Sequence[np.ndarray]]  # numbers of series -> the series, each (C, T) float32
+# Numbers of series -> the series, each (C, T) float32; a channel that a series lacks is NaN, and 0 once scaled.
+Read = Callable[[np.ndarray], Sequence[np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,7 @@ class Rocket:
         seed: int,
         threads: int,
         on_series: Callable[[int, int], None] | None = None,
+        weight: np.ndarray | None = None,
     ) -> np.ndarray:
         """Fit on n series.
 
@@ -111,6 +113,7 @@ class Rocket:
             y: (n, K) float64 truth (models/contract.py).
             threads: that compute features; they change no bit.
             on_series: called with (series done, series in all).
+            weight: (n,) how much a series counts, above 0 and 1 in the mean; None: all alike.
 
         Returns:
             (n, K) predictions of series that were left out one by one; with a logistic head of the series themselves.
@@ -121,12 +124,12 @@ class Rocket:
         x = self._features(read, len(lengths), threads, on_series)
         self._fit_features(x)
         if self.head_of(len(lengths), kind) == "logistic":
-            weights, intercept = logistic.fit(x, y, kind, seed)
+            weights, intercept = logistic.fit(x, y, kind, seed, weight)
             self.arrays |= {"weights": weights, "intercept": intercept, "slopes": np.ones(y.shape[1])}
             return self._answer(ridge.predict(x, weights, intercept))
         numbers = kind in ("regression", "ordinal")
-        found = ridge.fit(x, y if numbers else 2 * y - 1, kind in calibration.SHARES)
-        slopes = np.ones(y.shape[1]) if numbers else calibration.slopes_of(found.left_out, y, kind)
+        found = ridge.fit(x, y if numbers else 2 * y - 1, kind in calibration.SHARES, weight=weight)
+        slopes = np.ones(y.shape[1]) if numbers else calibration.slopes_of(found.left_out, y, kind, weight)
         self.arrays |= {"weights": found.weights, "intercept": found.intercept, "slopes": slopes}
         return self._answer(found.left_out)
 
@@ -162,13 +165,17 @@ class Rocket:
 
     def _fit_channels(self, read: Read, lengths: np.ndarray) -> None:
         """Find mean and deviation of each channel over all steps, (C,)."""
-        total, square = 0.0, 0.0
+        total, square, count = 0.0, 0.0, 0
         first = read(np.arange(1))[0].mean(axis=1, dtype=np.float64)  # near the mean: squares lose no digits
+        first = np.nan_to_num(first, nan=0.0)
         for numbers in _parts(len(lengths)):
             together = np.concatenate(list(read(numbers)), axis=1) - first[:, None]
+            known = ~np.isnan(together)
+            together, count = np.where(known, together, 0.0), count + known.sum(axis=1)
             total, square = total + together.sum(axis=1), square + np.square(together).sum(axis=1)
-        mean = total / lengths.sum()
-        spread = np.sqrt(np.maximum(square / lengths.sum() - mean**2, 0))
+        count = np.maximum(count, 1)
+        mean = total / count
+        spread = np.sqrt(np.maximum(square / count - mean**2, 0))
         self.arrays |= {"center": first + mean, "scale": np.where(spread > 0, spread, 1.0)}
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
@@ -177,7 +184,7 @@ class Rocket:
         if self.config.scale == "series":
             center, own = x.mean(axis=1, keepdims=True, dtype=np.float64), x.std(axis=1, keepdims=True, dtype=float)
             scale = np.where(own > 1e-6 * scale, own, scale)
-        scaled = ((x - center) / scale).astype(np.float32)
+        scaled = np.nan_to_num((x - center) / scale, nan=0.0).astype(np.float32)
         return np.pad(scaled, ((0, 0), (self.config.border, self.config.border)))
 
     def _fit_kernels(self, read: Read, lengths: np.ndarray, rng: np.random.Generator) -> None:

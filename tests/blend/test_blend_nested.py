@@ -10,7 +10,8 @@ import pytest
 
 from foldline.blend import BlendConfig, BlendRows, MethodScore, NestedPredictions, choose_method, fit, nested
 from foldline.blend.methods import FITS, compare_methods
-from foldline.blend.paired_difference import difference, unit_losses
+from foldline.blend.paired_difference import difference, evidence, unit_losses
+from foldline.data.metrics import metric
 from foldline.evidence.blending import member_contributions
 
 QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill-climb", "nnls"))
@@ -160,3 +161,14 @@ def test_weights_of_each_nested_fit_are_shown() -> None:
     assert member_contributions.refitted(nested(QUICK, rows, "median")) is None
     shown = member_contributions.refitted(nested(QUICK, rows, "nnls"))
     assert shown is not None and shown.shape == (4, 3) and shown.sum(axis=1) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ["mae", "medae"])
+def test_groups_are_drawn_and_split_whole(name: str) -> None:
+    rng = np.random.default_rng(4)
+    y, series = rng.normal(size=(60, 1)), np.arange(60) // 2
+    values = y + rng.normal(size=y.shape)
+    rows = replace(blends.rows(values[None], y), series=series, fold=np.zeros(60, np.int64), metric=metric(name))
+    grouped, of_groups = replace(rows, subject=series // 3), replace(rows, series=series // 3)
+    np.testing.assert_array_equal(evidence(grouped, values)[0], evidence(of_groups, values)[0])
+    assert all(len(np.unique(grouped.cv_parts[series // 3 == group])) == 1 for group in range(10))

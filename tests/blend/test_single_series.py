@@ -11,7 +11,7 @@ from foldline import blend
 from foldline.blend import BlendConfig, BlendRows, post_processing
 from foldline.blend.methods import FITS
 from foldline.data.metrics import METRICS
-from foldline.experiment import scoring
+from foldline.experiment import after_blend
 
 RNG = np.random.default_rng(0)
 ROWS = BlendRows(
@@ -31,7 +31,7 @@ def test_where_nothing_can_be_held_out_members_count_alike(method: str, folds: i
     rows = replace(ROWS, fold=halves, series=halves)
     nested = blend.nested(BlendConfig(method=method, trials=5, rounds=5), rows)
     np.testing.assert_allclose(nested.values, rows.predictions.mean(axis=0))
-    np.testing.assert_array_equal(scoring.snapped_by_fold(nested, rows), nested.values)
+    np.testing.assert_array_equal(after_blend.snapped_by_fold(nested, rows), nested.values)
 
 
 def test_no_rows_at_all_decide_for_no_grid() -> None:

@@ -13,7 +13,7 @@ import pytest
 from foldline.core.errors import UserError
 from foldline.data import loading, metrics, readers
 from foldline.data.roles import DataConfig
-from foldline.data.submission_layout import Addresses
+from foldline.data.submission_addresses import Addresses
 from foldline.data.table import Table
 from foldline.data.task import Task
 

@@ -23,7 +23,7 @@ from foldline.data import exact_rows, loading, target_grid
 from foldline.data.store import Store
 from foldline.data.time_folds import TimeSplit
 from foldline.evidence.audit.audit_check import CheckResult
-from foldline.experiment import scoring
+from foldline.experiment import after_blend
 from foldline.features.family import Columns, Family
 from foldline.fit import boosting_cell, network_cell, pretraining, scaler, target_transform
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
@@ -449,7 +449,7 @@ def test_rows_snapped_to_a_grid_of_their_own_fold(home: Path, monkeypatch: Patch
         return post_processing.snap(nested.values, target_grid.detect_grids(rows.y))
 
     assert audits.found("nested blend").verdict == "clean"
-    monkeypatch.setattr(scoring, "snapped_by_fold", of_all)
+    monkeypatch.setattr(after_blend, "snapped_by_fold", of_all)
     leak(audits.found("nested blend"), "fitted to a grid that its own targets have changed")
 
 

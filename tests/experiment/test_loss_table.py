@@ -126,3 +126,15 @@ def test_a_variant_that_is_the_baseline_has_an_interval_of_no_width() -> None:
         np.stack([sums, sums]), table.counts, FOLD, [loss_table.everything(table.counts)], float, 100, seed=0
     )
     assert (found == 0).all()
+
+
+def test_weights_are_summed_beside_their_losses() -> None:
+    truth, rng = np.asarray(DATA.y), np.random.default_rng(3)
+    predicted = truth + rng.normal(size=truth.shape)
+    weight = rng.uniform(size=int(DATA.scored.sum()))
+    table = LossTable.of(DATA, None, weight)
+    whole = loss_table.everything(table.weights)
+    sums = table.losses(truth, predicted, METRICS["mae"])
+    expected = METRICS["mae"](truth[DATA.scored], predicted[DATA.scored], weight)
+    assert whole.of(sums).sum() / whole.of(table.weights).sum() == pytest.approx(expected)
+    np.testing.assert_array_equal(table.counts, LossTable.of(DATA, None).weights)

@@ -25,7 +25,7 @@ from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data.target_grid import Grid
-from foldline.experiment import config, preparation, scoring
+from foldline.experiment import after_blend, config, preparation, scoring
 from foldline.experiment.scoring import Result
 
 
@@ -157,11 +157,11 @@ def integers(metric: str = "mae") -> tuple[BlendRows, NestedPredictions]:
 @pytest.mark.parametrize("change", [lambda y: y + 0.37, lambda y: -50.0 * y], ids=["off the grid", "far off"])
 def test_a_folds_own_targets_do_not_decide_how_it_is_snapped(change: Callable[[np.ndarray], np.ndarray]) -> None:
     rows, nested = integers()
-    before = scoring.snapped_by_fold(nested, rows)
+    before = after_blend.snapped_by_fold(nested, rows)
     np.testing.assert_allclose(before, np.round(before), atol=1e-9)
     inside = rows.fold == 1
     changed = replace(rows, y=np.where(inside[:, None], change(rows.y), rows.y))
-    after = scoring.snapped_by_fold(blend.nested(BlendConfig(), changed), changed)
+    after = after_blend.snapped_by_fold(blend.nested(BlendConfig(), changed), changed)
     assert np.array_equal(after[inside], before[inside]) and not np.array_equal(after[~inside], before[~inside])
 
 
@@ -170,7 +170,7 @@ def test_weights_that_were_fitted_on_a_fold_do_not_decide_how_it_is_snapped() ->
     rows, nested = integers()
     inside = rows.fold == 1
     others_right = replace(nested, values=np.where(inside[:, None], nested.values, rows.y))
-    before, after = (scoring.snapped_by_fold(each, rows)[inside] for each in (nested, others_right))
+    before, after = (after_blend.snapped_by_fold(each, rows)[inside] for each in (nested, others_right))
     assert np.array_equal(after, before) and not np.array_equal(after, nested.values[inside])
 
 

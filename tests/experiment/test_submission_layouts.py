@@ -15,6 +15,7 @@ import tiny
 from foldline.blend import OutsideConfig, outside_members
 from foldline.cli.main import main
 from foldline.data import folds, loading
+from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config as configs
 from foldline.output.kaggle import upload
 
@@ -139,6 +140,15 @@ def test_a_sample_that_does_not_fit_is_refused_before_training(
     assert main(["train", "other", MODEL]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1 and tiny.tree(home) == before
+
+
+@pytest.mark.parametrize("layout", [by_template, wide])
+def test_an_audit_makes_its_small_runs(
+    layout: Callable[[], tuple[str, pl.DataFrame]], home: Path, tmp_path: Path
+) -> None:
+    install(home, tmp_path / "other", *layout(), "other")
+    context = AuditContext.of(configs.load(Path("other"), [MODEL]), tmp_path / "scratch")
+    assert context.baseline.cells(0) and context.variant("again", 0).cells(0)
 
 
 def test_members_from_outside_are_laid_out_as_a_submission(home: Path, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_class_called_like_the_row_id_needs_a_sample(
     words = ('data.classes=["wren", "robin & co", "song"]',)
     assert "no column for the class 'song'" in refused(home, capsys, *words)
     (tmp_path / "songs" / "sample_submission.csv").unlink()
-    assert "one class is called like the row id, 'song'" in refused(home, capsys, *words)
+    assert "is called like the row id, 'song'" in refused(home, capsys, *words)
 
 
 @pytest.mark.parametrize(

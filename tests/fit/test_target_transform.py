@@ -194,12 +194,19 @@ def test_a_cell_learns_what_it_would_of_transformed_targets(kind: str, made: str
     assert (found[:, 1] > 5e3).all()  # the target's own unit
 
 
-def test_trees_see_a_standardised_start() -> None:
+@pytest.mark.parametrize("made", ["network", "trees"])
+def test_standardised_predictions_follow_the_unit_of_a_test_series(made: str, tmp_path: Path) -> None:
+    """A test series in another unit, and from another zero, looks the same: its prediction is in that unit."""
     data = store()
-    shifted = np.where((data.series_of_answer == 1)[:, None], 100 * data.y + 3, data.y)
-    moved, transform = replace(data, y=shifted), fit("standardise", data)
-    one, other = (trees(each, transform).predict(each, np.array([7]))[0] for each in (data, moved))
-    np.testing.assert_allclose(one, other)  # the series 1 looks the same on any scale
+    transform = fit("standardise", data)
+    cell = trees(data, transform) if made == "trees" else network(data, transform, tmp_path)[0]
+    start = np.repeat((data.step_of_answer < 2)[:, None], 2, axis=1)
+    tests = replace(data, labelled=False, known=start, y=np.where(start, data.y, 0.0))
+    other = replace(tests, y=np.where(start, 40 * data.y - 700, 0.0))
+    some = np.flatnonzero(data.lengths > 2)
+    before, after = (cell.predict(each, some)[0] for each in (tests, other))
+    np.testing.assert_allclose(after, 40 * before - 700, rtol=1e-4)
+    assert len(np.unique(before[:, 0])) > 2
 
 
 @pytest.mark.parametrize("kind", ["log1p", "rank"])

@@ -111,6 +111,53 @@ def test_left_out_predictions_are_those_of_refitting_without_the_row(rows: int, 
             assert found.left_out[row, target] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize(("rows", "features"), [(12, 40), (40, 12)])
+def test_a_row_of_weight_two_is_there_twice(rows: int, features: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, features)).astype(np.float32)
+    x -= x.mean(axis=0)
+    y, times = x[:, :1] + rng.normal(size=(rows, 1)), 1 + np.arange(rows) % 2
+    found = ridge.fit(x, y, False, (0.3,), times / times.mean())
+    # the weights' mean is 1: the penalty of the rows themselves is as many times as strong
+    twice = np.repeat(x, times, axis=0)
+    center, level = twice.mean(axis=0, dtype=float), np.repeat(y, times, axis=0).mean(axis=0)
+    inner = (twice - center) / np.sqrt(times.mean())
+    square = inner.T @ inner + 0.3 * features * np.eye(features)
+    weights = np.linalg.solve(square, inner.T @ (np.repeat(y, times, axis=0) - level) / np.sqrt(times.mean()))
+    np.testing.assert_allclose(found.weights, weights, atol=1e-5)
+    np.testing.assert_allclose(
+        ridge.predict(x, found.weights, found.intercept), level + (x - center) @ weights, atol=1e-5
+    )
+
+
+def test_left_out_predictions_of_unequal_rows_are_those_of_refitting() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(15, 6)).astype(np.float32)
+    y, weight = x[:, :1] + rng.normal(size=(15, 1)), rng.uniform(0.2, 3.0, 15)
+    found = ridge.fit(x, y, False, (0.1,), weight)
+    for row in range(15):
+        others = np.arange(15) != row
+        own = weight[others]
+        center, level = np.average(x[others], axis=0, weights=own), np.average(y[others, 0], weights=own)
+        inner = (x[others] - center) * np.sqrt(own)[:, None]
+        square = inner.T @ inner + 0.1 * 6 * np.eye(6)
+        weights = np.linalg.solve(square, inner.T @ ((y[others, 0] - level) * np.sqrt(own)))
+        assert found.left_out[row, 0] == pytest.approx(level + (x[row] - center) @ weights, abs=1e-5)
+
+
+@pytest.mark.parametrize("head", ["ridge", "logistic"])
+def test_weights_change_what_is_learned_of_series_alike(head: Any) -> None:
+    """Every series twice, with two labels: the heavier one's is predicted."""
+    x = [each for each in series(15, 20) for _ in range(2)]
+    y, heavy = np.tile([[0.0], [1.0]], (15, 1)), np.where(np.arange(30) % 2, 1.9, 0.1)
+    found = []
+    for weight in (heavy, 2 - heavy):
+        model = Rocket(Config(kernels=84, head=head))
+        model.fit(lambda which: [x[n] for n in which], lengths(x), y, "binary", 0, 1, None, weight)
+        found.append(predict(model, x).mean())
+    assert found[0] > 0.7 and found[1] < 0.3
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_learned_and_predictions_are_of_its_kind(kind: Kind) -> None:
     model, y = fit(kind, shortest=20, count=60), truth(kind, 30)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
+from tiny_classes import Songs
 
 from foldline.cli.main import main
 from foldline.data import metrics
@@ -183,3 +184,29 @@ def test_probabilities_of_any_layout_are_scored(
     pl.DataFrame(submission).write_csv(tmp_path / "s.csv")
     found = rescore.score(data, tmp_path / "s.csv", tmp_path / "truth.csv")
     assert found.parts[0].score == pytest.approx(-np.log([0.5, 0.75]).mean())
+
+
+def test_weights_count_and_a_truth_without_them_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "predicted.csv", "truth.csv", "rides", "data.weight=w"]) == 2
+    assert "lacks w, which data.weight = 'w' needs" in capsys.readouterr().err
+    TRUTH.with_columns(w=pl.Series([4.0, 1.0, 0.0, 9.0, 9.0])).write_csv(folder / "truth.csv")
+    assert answer(capsys, "data.weight=w") == {"all": pytest.approx(4 / 5), "Private": 2.0, "Public": 0.5}
+
+
+def test_labels_and_probabilities_of_classes(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without data.classes the labels are those of the training table; a part of one class has no AUC."""
+    Songs("multiclass", metric="accuracy").install(home, tmp_path / "songs")
+    truth = pl.DataFrame({"song": ["a", "b", "c"], "answer": ["tit", "wren", "wren"], "Usage": ["x", "y", "y"]})
+    truth.write_csv("truth.csv")
+    truth.with_columns(answer=pl.Series(["tit", "wren", "robin & co"])).write_csv("labels.csv")
+    shares = {"tit": [0.5, 0.2, 0.1], "wren": [0.3, 0.7, 0.2], "robin & co": [0.2, 0.1, 0.7]}
+    pl.DataFrame({"song": ["a", "b", "c"], **shares}).write_csv("shares.csv")
+    for name in ("labels.csv", "shares.csv"):
+        for word in ("data.classes=['wren', 'robin & co', 'tit']", "data.classes=[]"):
+            tiny.run("score", name, "truth.csv", "songs", word, "--json")
+            found = {each["part"]: each["score"] for each in json.loads(capsys.readouterr().out)["scores"]}
+            assert found == {"all": pytest.approx(2 / 3), "x": 1.0, "y": 0.5}
+    skip = "data.metric_options={undefined = 'skip'}"
+    tiny.run("score", "shares.csv", "truth.csv", "songs", "data.metric=auc", skip, "--json")
+    found = {each["part"]: each["score"] for each in json.loads(capsys.readouterr().out)["scores"]}
+    assert found["all"] == 0.75 and found["x"] is None  # tit 1, wren 1/2

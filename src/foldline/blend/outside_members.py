@@ -31,7 +31,8 @@ from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics.losses import SLACK
 from foldline.data.metrics.options import CLASSES
-from foldline.data.submission_layout import NOWHERE, Addresses, Layout
+from foldline.data.submission_addresses import Addresses
+from foldline.data.submission_layout import NOWHERE, Layout
 from foldline.data.table import Table
 from foldline.data.task import SHARES
 

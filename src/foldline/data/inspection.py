@@ -73,14 +73,14 @@ def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
     found.evidence["key"] = (
         f"{series:,} values in train, the rows of each stand together, and {found.order} increases inside each"
     )
-    known = train[found.key].unique().is_in(test[found.key].unique().implode()).sum()
+    known = train[found.key].unique().sort().is_in(test[found.key].unique().sort().implode()).sum()
     found.evidence["key"] += ", none of them in test" if not known else ""
     if known:
         found.unclear.append(
             f"{known:,} of the {series:,} values of {found.key} are in test, too: foldline wants other series there. "
             "If test goes on where train ends, this is a forecast."
         )
-    lengths = train.group_by(found.key).len()["len"]
+    lengths = train.group_by(found.key, maintain_order=True).len()["len"]
     found.evidence["order"] = f"increases in every series; {lengths.min()!s} to {lengths.max()!s} rows each"
     if len(orders) > 1:
         found.unclear.append(f"{', '.join(orders[1:])} would do as order, too.")
@@ -236,7 +236,7 @@ def _is_group(train: pl.DataFrame, test: pl.DataFrame, name: str, key: str) -> b
     if column.dtype.is_float() or column.null_count() or not key:
         return False
     several = 1 < column.n_unique() < train[key].n_unique()
-    return several and not column.unique().is_in(test[name].unique().implode()).any()
+    return several and not column.unique().is_in(test[name].unique().sort().implode()).any()
 
 
 def _changing(frame: pl.DataFrame, key: str, names: list[str]) -> list[str]:

@@ -9,7 +9,8 @@ import polars as pl
 from foldline.core.errors import UserError, shortened
 from foldline.data import assemble, identity
 from foldline.data.assemble import Source
-from foldline.data.submission_layout import NOWHERE, Addresses, Layout
+from foldline.data.submission_addresses import Addresses
+from foldline.data.submission_layout import NOWHERE, Layout
 from foldline.data.table import Table
 from foldline.data.task import Task
 

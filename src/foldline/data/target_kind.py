@@ -36,7 +36,7 @@ def of(targets: pl.DataFrame, sample: pl.DataFrame | None) -> TargetKind:
 
 def names_classes(column: pl.Series, sample: pl.DataFrame) -> bool:
     """Return whether a sample submission has a column for each value of a column, called like it, or Status_C of C."""
-    values = column.unique().drop_nulls().cast(pl.String).to_list()
+    values = column.unique().sort().drop_nulls().cast(pl.String).to_list()
     if not 2 <= len(values) <= len(sample.columns):
         return False
     return all(any(name == value or name.endswith(f"_{value}") for name in sample.columns) for value in values)

@@ -18,7 +18,6 @@ from foldline.blend import (
     BlendRows,
     MethodComparison,
     NestedPredictions,
-    decisions,
     members,
     post_processing,
     tidying,
@@ -37,25 +36,13 @@ from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
-from foldline.data.task import SHARES
-from foldline.experiment import baselines
+from foldline.experiment import after_blend, baselines
+from foldline.experiment.after_blend import MODELS_ALONE, STEP_NAMES
 from foldline.experiment.config import Config
-from foldline.experiment.runs_index import EXACT_ROWS
 
 MOST_TARGETS = 6  # that have a column each in the score table
 SUMMARY_OF_TARGETS = ("mean of targets", "best", "worst")  # columns where there are more
-SNAPPED, CLIPPED, MODELS_ALONE = "snapped to the grid", "clipped", "models alone"  # rows of the score table
 BASELINE = "baseline: "  # before the name of one, in the score table
-TIDIED: dict[tidying.Step, str] = {"decimals": "rounded", "renormalise": "divided by the sum"}  # likewise
-DECIDED = {step: f"{step} fitted" for step in decisions.STEPS.values()}  # what is decided by -> row of the score table
-STEP_NAMES = {  # the rows in sentences
-    SNAPPED: "grid",
-    CLIPPED: "clipping",
-    TIDIED["decimals"]: "rounding",
-    TIDIED["renormalise"]: "renormalising",
-    **{row: step for step, row in DECIDED.items()},
-    EXACT_ROWS: "exact rows",
-}
 
 
 @dataclass(frozen=True)
@@ -200,10 +187,10 @@ def combine(
     steps = dict(zip(rows.labels, rows.predictions, strict=True))  # row of the score table -> (R scored, K)
     if several:
         steps[f"blend ({'auto: ' if comparison else ''}{method_in_words(fitted.method)})"] = nested.values
-    steps |= _post_processed(config, nested, rows, store, exact)
+    steps |= after_blend.steps(config, nested, rows, store, exact)
     final = next(reversed(steps.values()))
     trivial = {} if table is None else _baselines(table, rows, whole, store, folds, config)
-    grids = _grids_of_all_rows(config, nested, rows)
+    grids = after_blend.grids_for_test(config, nested, rows)
     clipped = post_processing.clip(post_processing.snap(nested.values, grids), config.post.clip)
     blended = np.zeros((len(store.scored), final.shape[1]))
     blended[store.scored] = final
@@ -222,7 +209,7 @@ def combine(
         nested=nested,
         comparison=comparison,
         tidied=tidying.helpful(rows, clipped, config.post),
-        decisions=_decisions(config, rows, clipped),
+        decisions=after_blend.decisions_for_test(config, rows, clipped),
         baselines={name: _by_fold(values, rows, folds.k) for name, values in trivial.items()},
         baselines_by_target={name: rows.by_target(values) for name, values in trivial.items()},
     )
@@ -290,69 +277,10 @@ def _codes(store: Store, column: int, answers: np.ndarray) -> np.ndarray:
     return np.asarray(store.static[store.series_of_answer[answers], column])
 
 
-def _decisions(config: Config, rows: BlendRows, clipped: np.ndarray) -> Decisions:
-    """Decisions on test predictions, fitted to all out-of-fold rows; clipped: (R, K), as for grids."""
-    found, by = decisions.helpful(rows, clipped, config.post), config.post.thresholds_by
-    return replace(found, column=config.data.static.index(by)) if found.own else found
-
-
-def _post_processed(
-    config: Config, nested: NestedPredictions, rows: BlendRows, store: Store, exact: Exact | None
-) -> dict[str, np.ndarray]:
-    """Step -> scored rows after it, in order, where it changed any."""
-    done: dict[str, np.ndarray] = {}
-    values = snapped_by_fold(nested, rows) if _snaps(config, rows) else nested.values
-    if not np.array_equal(values, nested.values):
-        done[SNAPPED] = values
-    if not np.array_equal(post_processing.clip(values, config.post.clip), values):
-        values = post_processing.clip(values, config.post.clip)
-        if not (config.post.renormalise and rows.kind in SHARES):  # else they have a score after the next step only
-            done[CLIPPED] = values
-    clipped = values
-    for step in tidying.asked(config.post):
-        tidied = tidying.by_fold(clipped, nested.fitted, rows, config.post, step)
-        if not np.array_equal(tidied, values):
-            done[TIDIED[step]] = values = tidied
-    decided = decisions.by_fold(values, nested.fitted, rows, config.post)
-    if decided is not values:
-        done[DECIDED[decisions.step_of(rows, config.post)]] = values = decided
-    if exact is not None:
-        done[MODELS_ALONE] = values  # once more: the last row is mostly the decoder's
-        done[EXACT_ROWS] = post_processing.paste(values, exact.values[store.scored])
-    return done
-
-
-def _snaps(config: Config, rows: BlendRows) -> bool:
-    """Whether predictions may be rounded to the grid of the targets: only numbers have one."""
-    return config.post.snap and rows.kind == "regression"
-
-
 def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
     """Score in each of the k folds, each of which has scored rows, then over all rows."""
     each = [rows.where(rows.fold == number).score_or_nan(values[rows.fold == number]) for number in range(k)]
     return [*each, rows.score(values)]
-
-
-def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
-    """Round each fold's rows to the grid of the other folds' targets, where that improves those folds' score: (R, K).
-
-    The predictions of the other folds that decide come from the blend that was fitted without the fold. Their own
-    nested predictions would not do: the weights of these were fitted on the fold's targets, too.
-    """
-    snapped = np.empty_like(nested.values)
-    for (held, known), fitted in zip(rows.splits, nested.fitted, strict=True):
-        others = rows.where(known)
-        blended = blend.apply_blend(fitted, others)
-        grids = post_processing.helpful_grids(others.y, blended, rows.metric, others.weight, others.groups)
-        snapped[held] = post_processing.snap(nested.values[held], grids)
-    return snapped
-
-
-def _grids_of_all_rows(config: Config, nested: NestedPredictions, rows: BlendRows) -> list[Grid | None]:
-    """(K,) grids for test predictions, decided on all out-of-fold rows, blended nested: they were not in the fit."""
-    if not _snaps(config, rows):
-        return [None] * rows.y.shape[1]
-    return post_processing.helpful_grids(rows.y, nested.values, rows.metric, rows.weight, rows.groups)
 
 
 def predict(

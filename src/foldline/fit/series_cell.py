@@ -10,14 +10,14 @@ import numpy as np
 from foldline import models
 from foldline.core.errors import UserError, shortened
 from foldline.data.store import Store
-from foldline.fit import network_size
+from foldline.fit import missing_steps, network_size
 from foldline.fit.process_state import use_threads
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit
 from foldline.models.systems.rocket import Read, Rocket
 
-VERSION = 1  # part of every cell's key: raise it when a change here changes what comes out
+VERSION = 2  # part of every cell's key: raise it when a change here changes what comes out
 
 
 class SeriesCell:
@@ -30,10 +30,13 @@ class SeriesCell:
         self.model: Rocket = models.MODELS[name].make(models.MODELS[name].config(**params))
 
     def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
-        """Fit on those of the given series whose answers are scored."""
+        """Fit on those of the given series whose answers are scored, and count (data.weight)."""
         assert data.on_series, "whole series have one answer each"
         use_threads(self.train)
         kept = series[data.scored[series]]
+        weight = None if data.weight is None else data.weight[kept]
+        if weight is not None:
+            kept, weight = kept[weight > 0], _mean_one(weight[weight > 0])
         y = self.transform.forward(np.asarray(data.y[kept]), data, kept)
         predicted = self.model.fit(
             self._reader(data, kept),
@@ -43,6 +46,7 @@ class SeriesCell:
             seed,
             self.train.threads,
             lambda done, of: emit("progress", done=done, of=of),
+            weight,
         )
         emit("epoch", epoch=1, loss=float(np.abs(predicted - y).mean()))
 
@@ -55,13 +59,17 @@ class SeriesCell:
         return self.transform.inverse(found, data, series), None
 
     def _reader(self, data: Store, series: np.ndarray) -> Read:
-        """Return what reads some of the series: each the chosen channels' own steps, (C, T) float32."""
+        """Return what reads some of the series: each the chosen channels' own steps, (C, T) float32.
+
+        Missing steps are filled from the others; a channel without any is NaN.
+        """
         columns = columns_of(self.model.config.channels, data)
 
         def read(numbers: np.ndarray) -> list[np.ndarray]:
             lengths = data.lengths[series[numbers]]
             rows = data.features(data.rows(series[numbers]))[:, columns]
-            return [np.ascontiguousarray(part.T) for part in np.split(rows, np.cumsum(lengths)[:-1])]
+            parts = np.split(rows, np.cumsum(lengths)[:-1])
+            return [np.ascontiguousarray(missing_steps.filled(part).T) for part in parts]
 
         return read
 
@@ -72,6 +80,11 @@ class SeriesCell:
     def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote."""
         self.model.load(folder)
+
+
+def _mean_one(weight: np.ndarray) -> np.ndarray | None:
+    """Divide weights by their mean; equal ones are none, so that they change no bit."""
+    return None if (weight == weight[0]).all() else weight / weight.mean()
 
 
 def settings(train: TrainConfig) -> dict[str, Any]:

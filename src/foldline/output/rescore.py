@@ -17,7 +17,8 @@ from foldline.core.errors import UserError
 from foldline.data import loading, readers, submission_ids
 from foldline.data.metrics import FileMetric, Metric, chosen_file
 from foldline.data.roles import DataConfig
-from foldline.data.submission_layout import Addresses, Layout
+from foldline.data.submission_addresses import Addresses
+from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.task import Task
 from foldline.data.true_answers import TrueAnswers

@@ -45,6 +45,7 @@ PARTS = {  # what a cell stores, each part before those that depend on it
     "booster-0.txt": "the boosted trees",
     "out_of_fold.npy": "the out-of-fold predictions",
 }
+ROW = "__row__"  # column of row ids, where the config has them made (data.id_template)
 NOT_FITTED = ("depends.json", "done.json", "held_out.npy", "scaler.json", "history.jsonl")
 
 
@@ -89,15 +90,14 @@ def run(
     Raises:
         UserError: as training does.
     """
-    source = home / "data"
+    source, data = home / "data", _data(config.data, train, str(home / "data"))
     source.mkdir(parents=True)
-    train.write_parquet(source / "train.parquet")
     shown = test if start is None else known_start.shown(test, config.data, start)
-    shown.write_parquet(source / "test.parquet")
+    for name, frame in (("train", train), ("test", shown)):
+        named = frame if data.id in frame.columns else frame.with_row_index(data.id)
+        named.write_parquet(source / f"{name}.parquet")
     with at(home):
-        prepared = preparation.prepare(
-            replace(config, data=_data(config.data, train, str(source))), Terminal(quiet=True)
-        )
+        prepared = preparation.prepare(replace(config, data=data), Terminal(quiet=True))
         plan = [cell for cell in prepared.plan if fold in (None, cell.fold)]
         for stage in replace(prepared, plan=plan).jobs():
             executors.execute(stage, ExecutorConfig(kind="serial"), lambda *_: None)
@@ -105,10 +105,14 @@ def run(
 
 
 def _data(data: DataConfig, train: pl.DataFrame, source: str) -> DataConfig:
-    """Read a table that has its targets already, and perhaps not all classes."""
+    """Read a table that has its targets already, and perhaps not all classes; no submission is made of it."""
     auxiliary = tuple(replace(each, classes=_there(each.classes, train[each.name])) for each in data.auxiliary)
     classes = _there(data.classes, train[data.target[0]])
-    return replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary)
+    data = replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary)
+    if not (data.id_template or data.column_template):
+        return data
+    row_id = data.key if data.level == "series" else ROW
+    return replace(data, id=row_id, id_template="", id_file="", column_template="")
 
 
 def _there(classes: tuple[str, ...], column: pl.Series) -> tuple[str, ...]:

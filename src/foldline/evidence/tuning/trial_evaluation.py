@@ -18,7 +18,7 @@ from foldline.core.console import Terminal
 from foldline.data import exact_rows
 from foldline.data.loading import Competition
 from foldline.evidence.ablation.fold_values import either, fold_values
-from foldline.experiment import preparation, scoring
+from foldline.experiment import after_blend, preparation, scoring
 from foldline.experiment.config import Config, without_outside_members
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run import executors, planning
@@ -86,7 +86,7 @@ def fold_scores(
     rows = predicted.where(np.isin(predicted.fold, folds))
     nested = blend.nested(config.blend, rows)
     snaps = config.post.snap and rows.kind == "regression"  # only numbers have a grid
-    values = scoring.snapped_by_fold(nested, rows) if snaps else nested.values
+    values = after_blend.snapped_by_fold(nested, rows) if snaps else nested.values
 
     def score(some: np.ndarray) -> float:
         return rows.where(some).score(values[some])

@@ -12,8 +12,9 @@ from foldline.blend.fitted_blend import method_in_words
 from foldline.core.durations import duration
 from foldline.core.pages import Facts, figures, matrix, note, table
 from foldline.experiment import loss_table
+from foldline.experiment.after_blend import SNAPPED
 from foldline.experiment.loss_table import Slice
-from foldline.experiment.scoring import MOST_TARGETS, SNAPPED, SUMMARY_OF_TARGETS
+from foldline.experiment.scoring import MOST_TARGETS, SUMMARY_OF_TARGETS
 from foldline.output.report.report_data import SUBMITTED, ReportData
 from foldline.output.report.training_section import seconds_of
 
@@ -220,7 +221,7 @@ def _matrix(report: ReportData, values: np.ndarray) -> str:
     names = report.config.data.static
     levels = [report.competition.levels[name] for name in names]
     heads, sides = (
-        [f"{names[column]} {levels[column][code - 1]}" for code in codes_]
+        [f"{names[column]} {levels[column][code - 1] if code else 'missing'}" for code in codes_]
         for column, codes_ in ((1, across), (0, down))
     )
     return matrix(heads, sides, np.array(cells))
