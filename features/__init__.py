@@ -22,6 +22,7 @@ from foldline.features.differences import Differences
 from foldline.features.family import Columns, Family, unknown_name
 from foldline.features.integral import Integral
 from foldline.features.lags import Lags
+from foldline.features.missing import Missing
 from foldline.features.quantiles import Quantiles
 from foldline.features.raw import Raw
 from foldline.features.shape import Shape
@@ -43,6 +44,7 @@ FAMILIES: dict[str, type[Family]] = {
     "stats": Stats,
     "static": Static,
     "compartment": Compartment,
+    "missing": Missing,
     # One value a series, on each of its rows:
     "summary": Summary,
     "quantiles": Quantiles,

@@ -8,7 +8,9 @@ three helper columns to that frame, so that an expression can stay inside its se
     STEP    0-based step inside the series
     LENGTH  number of steps of the series
 
-Null policy: outside a series every value is FILL = 0.0; a feature is never null, and never NaN for finite inputs.
+Null policy: outside a series every value is FILL = 0.0; a feature is never null, and never NaN for finite inputs. A
+missing value of an input arrives as NaN. A feature of one step is then NaN too (raw, lags, differences); a running sum
+adds nothing there; what is said of a whole series is said of the steps that are there, and is NaN where there are none.
 To add a family: copy the smallest file here (time.py; correlation.py where it says one thing about a series), register
 it in __init__.py, and add a slow version of it to REFERENCES in tests/features/test_contract.py.
 """
@@ -47,6 +49,7 @@ class Columns:
     inputs: tuple[str, ...]  # known at every step
     static: tuple[str, ...] = ()  # constant within a series
     levels: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    static_numbers: tuple[str, ...] = ()  # constant within a series, and numbers, not categories
 
     def __post_init__(self) -> None:
         for name in self.static:
@@ -104,7 +107,7 @@ def duration(order: str) -> pl.Expr:
 
 
 def cumulated(values: pl.Expr) -> pl.Expr:
-    """Return the running sum of `values` from the first step of the series, this step included.
+    """Return the running sum of `values` from the first step of the series, this step included; a NaN adds nothing.
 
     Summed series by series: one sum over the frame, less its value at each start, would lose digits on every row.
     numpy adds up all series of one length at once: four times as fast as `cum_sum().over(...)`.
@@ -114,6 +117,8 @@ def cumulated(values: pl.Expr) -> pl.Expr:
 
 def _running_sums(columns: Sequence[pl.Series]) -> pl.Series:
     values, step = columns[0].to_numpy(), columns[1].to_numpy()
+    missing = np.isnan(values)
+    values = np.where(missing, 0.0, values) if missing.any() else values
     starts = np.flatnonzero(step == 0)
     lengths = np.diff(starts, append=len(step))
     if len(set(lengths.tolist())) == 1:
@@ -123,6 +128,12 @@ def _running_sums(columns: Sequence[pl.Series]) -> pl.Series:
         rows = starts[lengths == length, None] + np.arange(length)  # (series of this length, length)
         sums[rows] = values[rows].cumsum(axis=1)
     return pl.Series(sums)
+
+
+def known_mean(values: pl.Expr) -> pl.Expr:
+    """Return the mean of `values` over the steps of the series at which they are not NaN; NaN where there are none."""
+    # Summed step by step: the last bits of polars' own mean depend on where in the frame a series lies.
+    return at_end(cumulated(values)) / values.is_not_nan().sum().over(SERIES)
 
 
 def at_end(values: pl.Expr) -> pl.Expr:

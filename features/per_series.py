@@ -5,8 +5,10 @@ series. `SeriesFamily` makes polars expressions of them, one for each statistic 
 whole series, `mean(x)@last10` over its last 10 steps, or all of them where it has fewer.
 
 A statistic is 0.0 where it is not defined (the slope of one step, the correlation of a constant): for finite inputs
-every value is finite. A series' value has the same bits whatever other series are in the frame, because sums are taken
-series by series (`np.add.reduceat`, or along the rows of a block), and never by a matrix product.
+every value is finite. Steps at which one of its columns is missing (NaN) are left out, as if the series had been
+shorter; where none is left, it is NaN. A series' value has the same bits whatever other series are in the frame,
+because sums are taken series by series (`np.add.reduceat`, or along the rows of a block), and never by a matrix
+product.
 """
 
 from abc import abstractmethod
@@ -148,12 +150,25 @@ def over_series(statistic: Statistic, last: int = 0) -> pl.Expr:
         if last:
             inside = rows.step >= rows.spread(lengths - last)
             values, rows = [column[inside] for column in values], Rows(np.minimum(lengths, last))
-        with np.errstate(over="ignore", invalid="ignore"):  # infinite and missing inputs: the store refuses what comes
-            result = statistic.of(rows, *values)
-        return pl.Series(np.repeat(result.astype(np.float64), lengths))
+        return pl.Series(np.repeat(_of_known(statistic, rows, values), lengths))
 
     columns = [pl.col(name).cast(pl.Float64) for name in statistic.columns]
     return pl.map_batches([*columns, pl.col(STEP)], of, return_dtype=pl.Float64)
+
+
+def _of_known(statistic: Statistic, rows: Rows, values: list[Array]) -> Array:
+    """Return a statistic of each series' steps at which all columns are known, (S,); NaN where there are none."""
+    found = np.full(len(rows.lengths), np.nan)
+    known = ~np.any([np.isnan(column) for column in values], axis=0)
+    some = np.ones(len(found), dtype=bool)
+    if not known.all():
+        counts = rows.sum(known).astype(np.int64)
+        some = counts > 0
+        values, rows = [column[known] for column in values], Rows(counts[some])
+    if some.any():
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite inputs: the store refuses what comes of them
+            found[some] = statistic.of(rows, *values)
+    return found
 
 
 def ratio(top: Array, bottom: Array) -> Array:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from foldline.features.family import LENGTH, SERIES, Columns, Family, at_end, check_names, cumulated, number
+from foldline.features.family import SERIES, Columns, Family, check_names, known_mean, number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,7 @@ class Stats(Family):
         for x in columns.chosen(self.columns):
             values = number(x)
             largest = values.max().over(SERIES)
-            # Summed step by step: the last bits of polars' own mean depend on where in the frame a series lies.
-            mean = at_end(cumulated(values)) / pl.col(LENGTH)
+            mean = known_mean(values)
             features.append(largest.alias(f"max({x})"))
             features.append((largest - values).alias(f"max({x})-{x}"))
             features.append((mean - values).alias(f"mean({x})-{x}"))

@@ -35,7 +35,8 @@ MOST_BORDER = 10_000
 LEAST_SPREAD = 1e-7  # of a feature; below, it is the same for all series, and left out
 FILE = "weights.safetensors"
 OWN = ("center", "scale", "mean", "spread", "weights", "intercept", "slopes")  # arrays of a fitted model
-Read = Callable[[np.ndarray], Sequence[np.ndarray]]  # numbers of series -> the series, each (C, T) float32
+# Numbers of series -> the series, each (C, T) float32; a channel that a series lacks is NaN, and 0 once scaled.
+Read = Callable[[np.ndarray], Sequence[np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,13 +165,17 @@ class Rocket:
 
     def _fit_channels(self, read: Read, lengths: np.ndarray) -> None:
         """Find mean and deviation of each channel over all steps, (C,)."""
-        total, square = 0.0, 0.0
+        total, square, count = 0.0, 0.0, 0
         first = read(np.arange(1))[0].mean(axis=1, dtype=np.float64)  # near the mean: squares lose no digits
+        first = np.nan_to_num(first, nan=0.0)
         for numbers in _parts(len(lengths)):
             together = np.concatenate(list(read(numbers)), axis=1) - first[:, None]
+            known = ~np.isnan(together)
+            together, count = np.where(known, together, 0.0), count + known.sum(axis=1)
             total, square = total + together.sum(axis=1), square + np.square(together).sum(axis=1)
-        mean = total / lengths.sum()
-        spread = np.sqrt(np.maximum(square / lengths.sum() - mean**2, 0))
+        count = np.maximum(count, 1)
+        mean = total / count
+        spread = np.sqrt(np.maximum(square / count - mean**2, 0))
         self.arrays |= {"center": first + mean, "scale": np.where(spread > 0, spread, 1.0)}
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
@@ -179,7 +184,7 @@ class Rocket:
         if self.config.scale == "series":
             center, own = x.mean(axis=1, keepdims=True, dtype=np.float64), x.std(axis=1, keepdims=True, dtype=float)
             scale = np.where(own > 1e-6 * scale, own, scale)
-        scaled = ((x - center) / scale).astype(np.float32)
+        scaled = np.nan_to_num((x - center) / scale, nan=0.0).astype(np.float32)
         return np.pad(scaled, ((0, 0), (self.config.border, self.config.border)))
 
     def _fit_kernels(self, read: Read, lengths: np.ndarray, rng: np.random.Generator) -> None:

@@ -115,7 +115,9 @@ def test_every_layout_gives_the_same_table(layout: Callable[[Path], dict[str, ob
 def test_a_bad_value_is_named_by_its_file_and_its_row_there(tmp_path: Path) -> None:
     more = a_file_a_series(tmp_path)
     path = tmp_path / "train" / "007.csv"
-    pl.read_csv(path).with_columns(power=pl.when(pl.col("second") == 1).then(None).otherwise("power")).write_csv(path)
+    pl.read_csv(path).with_columns(
+        power=pl.when(pl.col("second") == 1).then(float("inf")).otherwise("power")
+    ).write_csv(path)
     with pytest.raises(UserError, match=r"train/007.csv, row 3 \(row 1062\): 'power' must be a finite"):
         fingerprint(roles(tmp_path, **more))
 

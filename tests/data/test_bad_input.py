@@ -56,15 +56,21 @@ BAD_TABLES: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     "misspelt column": (changed("train", lambda t: t.rename({"power": "powr"})), "Did you mean 'powr'?"),
     "missing column of test": (changed("test", lambda t: t.drop("bike")), "test.csv lacks a column"),
     "text in a number": (changed("train", lambda t: at_row(t, "power", 13, "strong")), "line 15: column 'power' must"),
-    "null": (changed("train", lambda t: at_row(t, "power", 4, None)), "row 5 (row 1004): 'power' must be a finite"),
-    "NaN": (changed("test", lambda t: at_row(t, "power", 0, "NaN")), "test.csv, row 1 (row 501000): 'power' must be"),
+    "inf in an input": (
+        changed("train", lambda t: at_row(t, "power", 4, "inf")),
+        "row 5 (row 1004): 'power' must be a finite number, but is inf; 1 such row. Write the right number, or leave",
+    ),
+    "null in the order": (
+        changed("train", lambda t: at_row(t, "second", 4, None)),
+        "row 5 (row 1004): 'second' must be a finite number, but is empty; 1 such row. Write it: only inputs may",
+    ),
+    "a condition on a missing input": (
+        changed("test", lambda t: at_row(t, "coasting", 0, "NaN")),
+        "is neither true nor false in 1 rows (first: row 1). Say what counts there, for instance by coalesce",
+    ),
     "inf in the target": (
         changed("train", lambda t: at_row(t, "speed", 7, "inf")),
         "'speed' must be a finite number where the row is scored, but is inf; 1 such row. Fill it, leave",
-    ),
-    "several of test": (
-        changed("test", lambda t: t.with_columns(power=pl.lit(None, pl.Float64))),
-        "must be a finite number, but is empty; 40 such rows. A submission needs all rows: fill them: the",
     ),
     "null in the key": (
         changed("train", lambda t: at_row(t, "ride", 2, None)),
@@ -72,7 +78,7 @@ BAD_TABLES: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     ),
     "NaN in a static": (
         changed("train", lambda t: at_row(t, "bike", 2, "NaN").with_columns(pl.col("bike").cast(pl.Float64))),
-        "'bike' must be a finite number, but is nan",
+        "'bike' is static, so it must be constant inside a series, but in ride 1 it changes from 20.0 to None",
     ),
     "duplicated id": (changed("train", lambda t: at_row(t, "row", 5, 1004)), "'row' must name each row once, but 1004"),
     "time goes back": (changed("train", lambda t: at_row(t, "second", 12, 0.2)), "in ride 2 it goes from 0.5 to 0.2"),

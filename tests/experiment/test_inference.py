@@ -109,6 +109,6 @@ def test_bad_new_data_is_refused_and_leaves_nothing(
 ) -> None:
     before = tiny.tree(trained)
     test = tiny.frames()["test"]
-    folder = tiny.write(tmp_path / "bad", {"test": test.with_columns(power=float("nan"))})
+    folder = tiny.write(tmp_path / "bad", {"test": test.with_columns(power=float("inf"))})
     assert "'power' must be a finite number" in refusal(["infer", "rides", f"data.source={folder}"], capsys)
     assert tiny.tree(trained) == before

@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from foldline.features import FAMILIES, Columns, Family, build, compute
+from foldline.features.per_series import SeriesFamily
 
 ROLES = Columns(
     key="patient",
@@ -35,6 +36,7 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "differences": [{"steps": [2, 5], "columns": ["valve"]}],
     "stats": [{"columns": ["valve", "flow"]}],
     "static": [{"pairs": False}],
+    "missing": [{"columns": ["valve"]}],
     "compartment": [{"flow": ["flow", "valve"]}],
     "summary": [{"inputs": ["valve"], "last": [0, 1, 2, 7, 40]}],
     "quantiles": [{"inputs": ["valve", "flow"], "levels": [0, 0.1, 1], "last": [5, 0]}],
@@ -113,6 +115,11 @@ def static(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
         for one in roles.levels[a]:
             for other in roles.levels[b]:
                 yield [float(v == one and w == other) for v, w in zip(s[a], s[b], strict=True)]
+
+
+def missing(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    for x in family.columns or roles.inputs:
+        yield [float(v != v) for v in s[x]]
 
 
 def compartment(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
@@ -244,6 +251,7 @@ REFERENCES: dict[str, Callable[[Series, Any, Columns], Iterator[Feature]]] = {
     "stats": stats,
     "static": static,
     "compartment": compartment,
+    "missing": missing,
     "summary": summary,
     "quantiles": quantiles,
     "trend": trend,
@@ -370,3 +378,60 @@ def test_real_breaths_equal_the_slow_reference_on_every_row(name: str) -> None:
     breaths = Columns(key="breath_id", order="time_step", inputs=("u_in", "u_out"), static=("R", "C"), levels=levels)
     got = compute(frame, breaths, [build(name)]).to_numpy()
     np.testing.assert_allclose(got, reference(name, build(name), frame, breaths), rtol=0.0, atol=TOLERANCE)
+
+
+def with_gaps() -> pl.DataFrame:
+    """Series with missing steps of both inputs, and some in which all steps of one are missing."""
+    rng = np.random.default_rng(5)
+    frame = ragged().filter(pl.col("patient").rle_id() < 12)
+    absent = pl.col("patient").rank("dense") % 5
+    return frame.with_columns(
+        pl.when(pl.Series(rng.random(frame.height) < 0.3) | (absent == number))
+        .then(float("nan"))
+        .otherwise(pl.col(name).cast(pl.Float64))
+        .alias(name)
+        for number, name in enumerate(ROLES.inputs)
+    )
+
+
+@each_family
+def test_missing_steps_leave_the_others_as_they_were(name: str, table: dict[str, Any]) -> None:
+    """Of one step: NaN where it is missing. A sum adds nothing there; a statistic is one of the steps that remain."""
+    family, frame = build(name, table), with_gaps()
+    got = compute(frame, ROLES, [family]).cast(pl.Float64).to_numpy()
+    if name in ("raw", "time", "lags", "differences", "static", "missing"):  # the reference's arithmetic carries NaN
+        np.testing.assert_allclose(got, reference(name, family, frame, ROLES), rtol=0.0, atol=TOLERANCE)
+        return
+    if name in ("integral", "compartment"):
+        zeros = frame.with_columns(pl.col(ROLES.inputs).fill_nan(0.0))
+        expected = compute(zeros, ROLES, [family]).to_numpy()
+        sums = [feature.startswith("sum(") for feature in family.names(ROLES)]
+        np.testing.assert_allclose(got[:, sums], expected[:, sums], rtol=0.0, atol=TOLERANCE)
+        products = ~np.array(sums)
+        assert np.isnan(got[:, products]).any() or not products.any()
+        return
+    _of_known_steps(frame, family, got)
+
+
+def _of_known_steps(frame: pl.DataFrame, family: Family, got: np.ndarray) -> None:
+    """Compare features of whole series, each with that of its series without the steps that its columns lack."""
+    names, begin = family.names(ROLES), 0
+    for series in alone(frame, "patient"):
+        for place, feature in enumerate(names):
+            columns = [x for x in ROLES.inputs if x in feature]
+            last = int(feature.split("@last")[1]) if "@last" in feature else series.height
+            window = series.tail(last) if isinstance(family, SeriesFamily) else series
+            known = window.filter(pl.all_horizontal(pl.col(x).is_not_nan() for x in columns)) if columns else window
+            values = got[begin : begin + series.height, place]
+            if known.is_empty():
+                assert np.isnan(values).all()
+            elif isinstance(family, SeriesFamily):
+                # The window is cut already: its statistic over the last `last` steps is over all of them.
+                expected = compute(known, ROLES, [family])[0, place]
+                np.testing.assert_allclose(values, expected, rtol=1e-9, atol=TOLERANCE)
+            else:  # stats: of each step, beside one value of the series
+                expected = compute(known, ROLES, [family]).to_numpy()[:, place]
+                there = series[columns[0]].is_not_nan().to_numpy()
+                np.testing.assert_allclose(values[there], expected, rtol=1e-9, atol=TOLERANCE)
+                assert np.isnan(values[~there]).all() or feature == f"max({columns[0]})"
+        begin += series.height

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
-from lab import INSIDE, small_store
+from lab import INSIDE, padded, small_store, with_features
 
 from foldline.fit import device_dataset, scaler
 from foldline.fit.device_dataset import place_block
@@ -98,3 +99,19 @@ def test_what_is_not_known_is_0_and_says_so() -> None:
     fold = place_block([some], PLAIN, 4, CPU)
     assert fold.known is not None and torch.equal(fold.known[0], torch.from_numpy(known))
     assert (fold.y[0, :, 1] == 0).all() and (fold.y[0, :, 0] != 0).all()
+
+
+@pytest.mark.parametrize("fill", ["zero", "forward"])
+def test_missing_features_are_filled_and_padding_stays_0(fill: Literal["zero", "forward"]) -> None:
+    data = small_store()
+    x = padded(data)
+    x[5, [0, 2, 3], 0] = np.nan  # of 6 steps; the first has none before it
+    x[5, :, 2] = np.nan
+    fold = place_block(
+        [labelled_series(with_features(data, x, missing=True), np.array([5, 2]))], replace(PLAIN, fill=fill), 6, CPU
+    )
+    got, scaled = fold.x[0].numpy(), (x[5] - PLAIN.center) / PLAIN.scale
+    np.testing.assert_allclose(got[[1, 4, 5], 0], scaled[[1, 4, 5], 0], rtol=1e-6)
+    np.testing.assert_allclose(got[:, 1], scaled[:, 1], rtol=1e-6)
+    assert got[0, 0] == 0 and not got[:, 2].any() and not fold.x[1, 3:].any()
+    assert got[2:4, 0].tolist() == ([0, 0] if fill == "zero" else [got[1, 0]] * 2)

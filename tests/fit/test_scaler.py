@@ -182,3 +182,17 @@ def test_grids_are_found_scaled_and_survive_json() -> None:
 def test_an_unknown_kind_is_answered_with_the_list() -> None:
     with pytest.raises(UserError, match=r"unknown scaler 'robus'. Did you mean 'robust'"):
         scaler.fit("robus", small_store(), np.arange(10), seed=0)
+
+
+@pytest.mark.parametrize("kind", scaler.KINDS)
+def test_missing_values_are_left_out(kind: str) -> None:
+    data, gaps = small_store(), small_store()
+    x = padded(gaps)
+    x[3, 1:, 0] = np.nan
+    x[:, :, 2] = np.nan  # a channel that is nowhere
+    fitted, complete = (scaler.fit(kind, some, np.arange(10), 0) for some in (with_features(gaps, x), data))
+    known = x[..., 0][data.mask() & ~np.isnan(x[..., 0])].astype(float).tolist()
+    alone = scaler.fit(kind, column(known), np.array([0]), 0)
+    assert (fitted.center[0], fitted.scale[0]) == (alone.center[0], alone.scale[0])
+    assert fitted.center[1] == pytest.approx(complete.center[1]) and fitted.scale[1] == pytest.approx(complete.scale[1])
+    assert (fitted.center[2], fitted.scale[2]) == (0.0, 1.0)

@@ -82,3 +82,27 @@ def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(network_size, "memory", lambda device: 1 << 20)
     with pytest.raises(UserError, match=r"model 'r': 49,728 features of 10 series need 0\.0 GiB, but this machine"):
         series_cell.check("r", {"channels": ("f0",)}, store())
+
+
+def test_missing_steps_are_filled_and_a_channel_that_a_series_lacks_is_the_mean() -> None:
+    data = store()
+    x = padded(data)
+    lengths = data.lengths[:, None]
+    x[:, 1:, 0] = np.where(np.arange(1, 6) % 2, x[:, :1, 0], x[:, 1:, 0])  # steps that repeat the one before
+    gaps = x.copy()
+    gaps[:, 1::2, 0] = np.nan
+    x[:, 1::2, 0] = x[:, 0::2, 0]
+    complete, missing = with_features(data, x), with_features(data, gaps, missing=True)
+    expected = fitted(complete).predict(complete, INSIDE)[0]
+    assert np.array_equal(fitted(missing).predict(missing, INSIDE)[0], expected)
+    absent = x.copy()
+    absent[3, :, 2] = np.nan
+    cell = fitted(with_features(data, absent, missing=True))
+    center = float(cell.model.arrays["center"][1])
+    mean = np.concatenate([absent[n, : lengths[n, 0], 2] for n in INSIDE if n != 3]).mean(dtype=np.float64)
+    assert center == pytest.approx(mean, rel=1e-6)
+    absent[3, :, 2] = center
+    assert np.allclose(
+        cell.predict(with_features(data, absent), np.array([3]))[0],
+        cell.predict(with_features(data, np.where(np.isnan(absent), np.nan, absent), missing=True), np.array([3]))[0],
+    )

@@ -40,6 +40,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "ema": 0.9,
         "average": 3,
         "margin": 2,
+        "fill": "forward",
         "precision": "bf16",
         "threads": 2,
         "compile": True,

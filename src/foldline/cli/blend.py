@@ -115,7 +115,7 @@ def _write(mixed: MultiConfigExperiment, found: BlendComparison, predictions: np
     config, competition, folder, result = mixed.config, mixed.competition, mixed.folder, found.result
     stored_experiment.write(
         *(folder, config, mixed.config_plans, mixed.outside_members, result),
-        *(competition.levels, competition.train.classes, result.expected),
+        *(competition, result.expected),
     )
     artefacts.write_json(folder / "blend.json", found.to_json())
     files.write_text(folder / "blend.html", blend_page.page(found))

@@ -9,7 +9,7 @@ from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override
-from foldline.data import loading
+from foldline.data import loading, table_notes
 from foldline.experiment import inference, runs_index, stored_experiment
 from foldline.output import submission
 
@@ -26,13 +26,13 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
             )
         data = replace(data, source=str(value))
     with terminal.bar("reading", "MB"):
-        test, sample = loading.load_test(data, stored.levels, stored.classes)
+        test, sample = loading.load_test(data, stored.levels, stored.classes, stored.facts)
     submission.rehearse(test)
     task = inference.prepare(stored, test, terminal)
     jobs = task.jobs
     terminal.say(f"from {runs_index.describe(stored.folder)}")
     terminal.say(f"{stored.config.name}: {len(jobs)} cells on {len(test.lengths)} series of {test.path}")
-    loading.print_notes(test, sample, stored.levels, terminal)
+    table_notes.print_notes(test, sample, stored.levels, terminal)
     if "--dry-run" in arguments.flags:
         waiting = sum(not job.finished for job in jobs)
         last = f"dry run: {waiting} of {len(jobs)} cells have yet to predict this file"

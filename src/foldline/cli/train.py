@@ -93,10 +93,9 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def _record(folder: Path, prepared: PreparedExperiment, result: Result) -> None:
-    parts, competition = [ConfigPlan(prepared.config, prepared.plan)], prepared.competition
-    levels, classes = competition.levels, competition.train.classes
+    parts = [ConfigPlan(prepared.config, prepared.plan)]
     stored_experiment.write(
-        folder, prepared.config, parts, prepared.outside_members, result, levels, classes, result.expected
+        folder, prepared.config, parts, prepared.outside_members, result, prepared.competition, result.expected
     )
 
 

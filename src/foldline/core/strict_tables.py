@@ -1,7 +1,7 @@
 """Strict conversion of TOML tables to frozen dataclasses; an error names the file and the key.
 
 A config table is a frozen keyword-only dataclass beside its owner; its annotations are the schema. Understood:
-bool, int, float, str, Literal, tuple[X, ...], dict[str, X], X | None, nested dataclasses.
+bool, int, float, str, Literal, tuple[X, ...], dict[str, X], X | Y, X | None, nested dataclasses.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def _convert_optional(kind: Any, value: Any, where: str) -> Any:
         return None
     if len(choices) == 1:
         return convert(choices[0], value, where)
-    exact = [choice for choice in choices if type(value) is choice]
+    container = dict if isinstance(value, dict) else tuple if isinstance(value, list | tuple) else type(value)
+    exact = [choice for choice in choices if (get_origin(choice) or choice) is container]
     return convert(exact[0] if exact else choices[-1], value, where)
 
 

@@ -19,7 +19,7 @@ import polars as pl
 from foldline import features
 from foldline.core import artefacts, checksums, files
 from foldline.core.errors import UserError, unknown
-from foldline.data import competition_file
+from foldline.data import column_facts, competition_file
 from foldline.data.competition_file import FAMILY
 from foldline.data.store import MARK, SOLUTION, Store, open_store
 from foldline.data.table import Table
@@ -85,10 +85,22 @@ def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
     return {name: value for name, value in table.items() if name in own} | {"tables": gathered}
 
 
+def families_of(table: Table, config: FeaturesConfig) -> list[Family]:
+    """Return the families of a table's features: those of [features], and what its missing inputs need."""
+    if table.facts.missing and "missing" not in config.families:
+        return [*config.built, features.build("missing", {"columns": table.facts.missing})]
+    return config.built
+
+
 def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
     """Return the roles of a table's columns, as features use them."""
     data = table.data
-    return Columns(key=data.key, order=data.order, inputs=data.inputs, static=data.static, levels=levels)
+    numbers = tuple(name for name in data.static if not levels[name])
+    static = tuple(name for name in data.static if name not in numbers)
+    known = {name: levels[name] for name in static}
+    return Columns(
+        key=data.key, order=data.order, inputs=data.inputs, static=static, levels=known, static_numbers=numbers
+    )
 
 
 def names_of(families: list[Family], columns: Columns) -> list[str]:
@@ -120,7 +132,8 @@ def obtain(
     """
     path = _path(table, config, levels)
     columns = columns_of(table, levels)
-    artefacts.make_folder(path, lambda draft: _write(draft, table, config.built, columns, on_progress), MARK)
+    families = families_of(table, config)
+    artefacts.make_folder(path, lambda draft: _write(draft, table, families, columns, on_progress), MARK)
     return open_store(path)
 
 
@@ -132,9 +145,18 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
             "layout": 5,  # raise it when the files of a store change
+            **_of_facts(table),
         }
     )
     return files.runs() / "store" / key
+
+
+def _of_facts(table: Table) -> dict[str, Any]:
+    """Return what a store depends on of the training table's facts: nothing where they are the defaults."""
+    facts = table.facts.to_json()
+    paths = [Path(str(column_facts.__file__)), *features.source_of("missing")]
+    code = files.digest([path.read_text(encoding="utf-8") for path in paths])
+    return {"facts": {**facts, "code": code}} if facts else {}
 
 
 def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> None:
@@ -144,10 +166,12 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
         UserError
     """
     columns = columns_of(table, levels)
-    names = names_of(config.built, columns)
+    names = names_of(families_of(table, config), columns)
     if config.competition_file:
         first = int(table.lengths[:SERIES_TRIED].sum())
-        competition_file.check_inside_series(config.built[config.families.index(FAMILY)], table.frame[:first], columns)
+        competition_file.check_inside_series(
+            config.built[config.families.index(FAMILY)], table.for_features[:first], columns
+        )
     if not _path(table, config, levels).is_dir():
         # Features in float32; targets and masks take some 16 bytes a row.
         files.require_space(table.frame.height * (4 * len(names) + 16), f"the features of {table.path}")
@@ -184,13 +208,15 @@ def _write(
         "names": names_of(families, columns),
         "arrays": ["x", *arrays],
         "fingerprint": table.fingerprint,
-        "levels": [len(columns.levels[name]) for name in columns.static],
+        "levels": [len(columns.levels.get(name, ())) for name in table.data.static],
         "targets": len(table.task.columns),
         "task": table.task.to_json(),
         "labelled": table.labelled,
         "observed": table.data.observed,
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
-        "of_static": [not set(columns.static).isdisjoint(names) for names in roots],
+        "of_static": [not set(table.data.static).isdisjoint(names) for names in roots],
+        **({"missing": True} if table.has_gaps else {}),
+        **_of_facts(table),
     }
     return meta, {"x.npy": features_entry}
 
@@ -210,7 +236,7 @@ def _write_features(
 ) -> artefacts.Entry:
     """Compute and write the features, (R, F) float32, chunk by chunk; return the file's checksums."""
     series, count = len(table.lengths), len(names_of(families, columns))
-    starts = np.append(table.starts, table.frame.height)  # (N + 1,)
+    starts, frame = np.append(table.starts, table.frame.height), table.for_features  # (N + 1,)
     with path.open("wb") as stream:  # written, not mapped: on a full disk a map ends the process
         shape = (table.frame.height, count)
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
@@ -220,7 +246,7 @@ def _write_features(
 
         def write(part: tuple[int, int]) -> tuple[int, str]:
             begin, end = (int(starts[series]) for series in part)
-            values = _chunk(table, families, columns, table.frame[begin:end])
+            values = _chunk(table, families, columns, frame[begin:end])
             files.write_at(stream.fileno(), values.data, head + size * begin)
             return part[1], checksums.of_bytes(values.data)  # it is still in the core's cache
 
@@ -239,6 +265,8 @@ def _chunk(table: Table, families: list[Family], columns: Columns, rows: pl.Data
     with competition_file.explained_features(families):
         values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
     fine = np.abs(values) < LARGEST  # not so for NaN
+    if table.has_gaps:
+        fine |= np.isnan(values)
     if not fine.all():
         row, place = np.argwhere(~fine)[0]
         key = rows[table.data.key][int(row)]
@@ -256,6 +284,6 @@ def static_codes(table: Table, levels: Any) -> np.ndarray:
     first = table.frame[table.starts]
     codes = np.zeros((len(table.lengths), len(table.data.static)), dtype=np.int64)
     for column, name in enumerate(table.data.static):
-        place = {value: position for position, value in enumerate(levels[name], start=1)}
+        place = {value: position for position, value in enumerate(levels.get(name, ()), start=1)}
         codes[:, column] = [place.get(value, 0) for value in first[name].to_list()]
     return codes

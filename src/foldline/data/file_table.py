@@ -15,6 +15,7 @@ from foldline.core.errors import UserError
 from foldline.data import identity, readers
 from foldline.data.file_patterns import FoundFile
 from foldline.data.readers import Wanted
+from foldline.data.wanted_columns import Kind, is_number
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ class FileTable:
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # map keeps the files' order, of errors too
             return list(pool.map(lambda file: readers.read(file.path, wanted, may_be_empty=True), self.found))
 
-    def _of_paths(self, name: str, kind: object, heights: np.ndarray) -> pl.Series:
+    def _of_paths(self, name: str, kind: Kind, heights: np.ndarray) -> pl.Series:
         """Return a column that paths give, (rows,). heights: (files,) rows of each file."""
         values = pl.Series(name, [file.columns[name] for file in self.found], dtype=pl.String)
-        if kind == pl.Float64:
+        if is_number(kind):
             numbers = values.cast(pl.Float64, strict=False)
             odd = numbers.is_null() & values.is_not_null()
             if odd.any():

@@ -16,7 +16,6 @@ import numpy as np
 import polars as pl
 
 from foldline.core import artefacts, files
-from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import (
     assemble,
@@ -29,15 +28,16 @@ from foldline.data import (
     submission_ids,
     table_checks,
     target_labels,
+    times,
 )
 from foldline.data.assemble import Source
+from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.file_table import Rows
 from foldline.data.roles import DataConfig
-from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS, Task
 
-Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
+Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted; none where it is a number
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
     if on_read is not None and source.is_dir():
         sizes = [each.megabytes() for each in sources]
         on_read(sizes[0], sum(sizes))
-    levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
-    test, sample = load_test(data, levels, train.classes)
+    levels = static_levels.of(train.frame, data.static, train.facts.numbers)
+    test, sample = load_test(data, levels, train.classes, train.facts)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
     if shared:
         raise UserError(
@@ -103,52 +103,21 @@ def lays_out_itself(data: DataConfig) -> bool:
     return code is not None and code.has("submission")
 
 
-def load_test(data: DataConfig, levels: Levels, classes: tuple[object, ...] = ()) -> tuple[Table, pl.DataFrame | None]:
+def load_test(
+    data: DataConfig, levels: Levels, classes: tuple[object, ...] = (), facts: ColumnFacts = COMPLETE
+) -> tuple[Table, pl.DataFrame | None]:
     """Read and check only the test table and the sample submission: what inference needs.
 
-    levels, classes: of the training table.
+    levels, classes, facts: of the training table.
 
     Raises:
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    test = load_table(assemble.source_of(data, source, "test"), data, labelled=False, levels=levels, classes=classes)
+    found = assemble.source_of(data, source, "test")
+    test = load_table(found, data, labelled=False, levels=levels, classes=classes, facts=facts)
     test = submission_ids.with_id_file(test, source)
     return test, load_sample(source, test)
-
-
-def print_notes(test: Table, sample: pl.DataFrame | None, levels: Levels, terminal: Terminal) -> None:
-    """Print what is no mistake but good to know: no sample submission, values that no training series has.
-
-    levels: of the training table.
-    """
-    if test.empty:
-        several = f"{len(test.empty)} files of {test.path} have" if test.empty[1:] else f"{test.empty[0]} has"
-        terminal.say(f"{several} a header but no rows, so that no series comes of {'them' if test.empty[1:] else 'it'}")
-    if sample is None and not lays_out_itself(test.data):
-        columns = ", ".join(Layout.of(test, None).order)
-        terminal.say(
-            f"no sample_submission: the submission gets the rows of {test.path.name}, in its order, and the columns "
-            f"{columns}"
-        )
-    for sentence in unseen_levels(test, levels):
-        terminal.warn(sentence)
-
-
-def unseen_levels(test: Table, levels: Levels) -> list[str]:
-    """Say for each static column which values of test series no training series has, a sentence each."""
-    sentences = []
-    for name, known in levels.items():
-        familiar = set(known)
-        new = [value for value in test.frame[name].gather(test.starts).to_list() if value not in familiar]
-        if new:
-            several = [f"{value:.15g}" if isinstance(value, float) else str(value) for value in sorted(set(new))]
-            shown = ", ".join(several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")
-            sentences.append(
-                f"{len(new)} of {len(test.lengths)} test series have a {name} that no training series has: {shown}; "
-                "it is treated as unknown."
-            )
-    return sentences
 
 
 def source_folder(data: DataConfig) -> Path:
@@ -194,6 +163,7 @@ def load_table(
     labelled: bool,
     levels: Levels | None = None,
     classes: tuple[object, ...] | None = None,
+    facts: ColumnFacts | None = None,
 ) -> Table:
     """Read a table and check it (table_checks.py).
 
@@ -203,19 +173,22 @@ def load_table(
         levels: known values of the static columns, whose type they are read as: a test table may hold only the ward 7
             where the training table's wards are names, and then 7 is text. None: their type is that of their values.
         classes: labels of the target in the training table, where it has any. None: those that this table holds.
+        facts: of the training table. None: this is it.
 
     Raises:
         UserError: something is wrong with the file.
     """
     source = assemble.of_file(source) if isinstance(source, Path) else source
-    path, numbers = source.path, [data.order, *data.inputs]
+    path, numbers = source.path, list(data.inputs)
     wanted: readers.Wanted = {} if data.id_template else {data.id: None}
     wanted |= {data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
-    more = [name for name in data.metric_columns if labelled and name not in (*wanted, *data.static, *numbers)]
+    others = (*wanted, *data.static, data.order, *numbers)
+    more = [name for name in data.metric_columns if labelled and name not in others]
     wanted |= dict.fromkeys(more, pl.String())
     numbers += [data.weight] if labelled and data.weight and data.weight not in numbers else []
-    wanted |= dict.fromkeys(data.static, pl.String()) | dict.fromkeys(numbers, pl.Float64())
+    wanted |= dict.fromkeys(data.static, pl.String()) | {data.order: readers.ORDER}
+    wanted |= dict.fromkeys(numbers, pl.Float64()) | {name: readers.Numbers(of) for name, of in data.markers.items()}
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, source.columns(), data)
@@ -226,23 +199,24 @@ def load_table(
     naming = submission_ids.wanted(source, data, labelled)
     rows = source.read(naming | wanted)
     frame = target_labels.in_normal_form(path, rows.frame, data)
+    frame = frame.with_columns(pl.col(data.inputs).fill_null(float("nan")))  # one form of what is missing
     if labelled and data.labels:
         frame = target_labels.joined(frame, source, data)
-    frame = frame.with_columns(
-        static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
-    )
+    frame = frame.with_columns(static_levels.typed_all(frame, data, levels, path))
     frame = frame.with_columns(
         as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
     )
     inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
-    _check_values(path, replace(rows, frame=inputs), data, numbers)
+    _check_values(path, replace(rows, frame=inputs), data, [data.order, *numbers])
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
     frame, lengths, file_rows = _by_series(frame, data.key)
-    names = frame.select(list(naming)) if naming else None
-    frame = frame.drop(name for name in naming if name not in wanted)
-    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names)
-    table = submission_ids.with_row_ids(replace(table, source=source, empty=rows.empty))
+    names = frame.select(times.printed(frame[name]) for name in naming) if naming else None
+    moved = frame[data.order].dtype != pl.Float64
+    frame = times.since_start(frame.drop(name for name in naming if name not in wanted), data.order, data.key)
+    facts = ColumnFacts.of(data, frame, lengths) if facts is None else facts
+    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=facts)
+    table = submission_ids.with_row_ids(replace(table, source=source, empty=rows.empty, since_start=moved))
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)

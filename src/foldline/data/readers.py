@@ -1,29 +1,24 @@
 """Files in, frames out: CSV and Parquet, plain, gzipped, zipped, or inside one competition archive.
 
-Only columns with a role are read: numbers as float64, names (ids, keys) in their normal form (identity.py), other text
-as it is printed, so that 007 stays 007. A file that is broken in any way is refused with one sentence.
+Only columns with a role are read: numbers as float64 (number_texts.py), the order as numbers or times (times.py), names
+(ids, keys) in their normal form (identity.py), other text as it is printed, so that 007 stays 007. Both kinds of files
+take and refuse the same values. A file that is broken in any way is refused with one sentence.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
-from typing import BinaryIO
 
 import polars as pl
 
-from foldline.core.errors import UserError, shortened, unknown
-from foldline.data import identity, parquet_checksums, row_lengths
-from foldline.data.packed_files import content, guarded, members, reason
+from foldline.core.errors import UserError, shortened
+from foldline.data import csv_tables, identity, number_texts, parquet_tables, times
+from foldline.data.packed_files import content, guarded, members
+from foldline.data.wanted_columns import ORDER, TIME, Kind, Numbers, Wanted
+
+__all__ = ["ENDINGS", "ORDER", "TIME", "Numbers", "Wanted", "columns", "find", "locate", "look", "read", "typed"]
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
-
-OTHER_SEPARATORS = (";", "\t", "|")
-
-TIME = pl.Datetime("us")  # wanted of a column of numbers, dates or texts, which is read as it is
-
-Wanted = dict[str, pl.DataType | type[pl.DataType] | None]  # column -> dtype; None: see `read`
 
 
 def find(source: Path, stem: str) -> Path | None:
@@ -85,80 +80,25 @@ def read(path: Path, wanted: Wanted, may_be_empty: bool = False) -> pl.DataFrame
 
     Args:
         path: a file, or ARCHIVE/MEMBER.
-        wanted: column -> Float64 for numbers, String for text as it is printed, TIME for either or dates, or None for
-            names of series and rows, which come in their normal form (identity.py). Flags and categories of Parquet
-            are text.
+        wanted: column -> Float64 for numbers (Numbers, where some stand for a missing one), ORDER for numbers or times,
+            TIME for those or text, as it is, String for text as it is printed, or None for names of series and rows,
+            which come in their normal form (identity.py). Flags and categories of Parquet are text, or the numbers 1
+            and 0 where those are wanted.
         may_be_empty: whether it may have no rows: one file of many.
+
+    Returns:
+        The columns in the order of `wanted`; missing values are null. Those of ORDER are Float64, Datetime, or Int64
+        where float64 does not hold them.
 
     Raises:
         UserError: the file is not there, empty or damaged, a column is missing or there twice, or a value is not of its
             type.
     """
     found = content(path)
-    frame = _parquet(path, found, wanted) if _is_parquet(path) else _csv(path, found, wanted)
-    if frame.height == 0 and not may_be_empty:
+    raw = parquet_tables.read(path, found, wanted) if _is_parquet(path) else csv_tables.read(path, found, wanted)
+    if raw.height == 0 and not may_be_empty:
         raise UserError(f"{path} has a header but no rows.")
-    return frame
-
-
-def columns(path: Path) -> list[str]:
-    """Return the names of a table's columns, in the file's order.
-
-    Raises:
-        UserError: it is not there, or damaged, or has two columns of one name.
-    """
-    found = content(path)
-    return list(_schema(path, found)) if _is_parquet(path) else _header(path, found)
-
-
-def look(path: Path) -> pl.DataFrame:
-    """Read all columns of a table, of the types that the file has or its texts suggest: to look at, not to train on.
-
-    Raises:
-        UserError: it is not there, or damaged, or has two columns of one name.
-    """
-    names, found = columns(path), content(path)
-    with guarded(path, rule="is no readable table", way_out=_MEND):
-        if _is_parquet(path):
-            return pl.read_parquet(found, glob=False, hive_partitioning=False)
-        frame = pl.read_csv(found, infer_schema_length=None, try_parse_dates=True, glob=False)
-    frame.columns = names
-    return frame
-
-
-def _is_parquet(path: Path) -> bool:
-    return ".parquet" in path.suffixes
-
-
-def _require(path: Path, present: list[str], wanted: Wanted) -> None:
-    for name in wanted:
-        if name not in present:
-            raise unknown("column", name, present, f"{path} lacks a column that [data] names")
-
-
-def _schema(path: Path, found: Path | bytes) -> dict[str, pl.DataType]:
-    """Return the columns of a Parquet file and their types."""
-    try:
-        with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
-            # glob=False: a path may hold [ or *. read_parquet_schema has no such switch.
-            return dict(pl.scan_parquet(found, glob=False, hive_partitioning=False).collect_schema())
-    except UserError as error:
-        if isinstance(error.__cause__, pl.exceptions.DuplicateError):
-            raise UserError(
-                f"{path} has two columns of one name ({reason(error.__cause__)}). Rename one of them."
-            ) from error.__cause__
-        raise
-
-
-def _parquet(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
-    schema = _schema(path, found)
-    _require(path, list(schema), wanted)
-    types = {name: _type_of(path, name, schema[name], kind) for name, kind in wanted.items()}
-    with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
-        places = [list(schema).index(name) for name in wanted]  # by place: polars takes ^x$ and * for patterns
-        frame = pl.read_parquet(found, columns=places, glob=False, hive_partitioning=False)
-        parquet_checksums.check(found, places)
-    return _cast(path, frame, types, wanted)
+    return pl.DataFrame([_typed(path, raw[name], kind) for name, kind in wanted.items()])
 
 
 def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
@@ -169,126 +109,69 @@ def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
     Raises:
         UserError: a column is missing, or a value is not of its type.
     """
-    schema = frame.collect_schema()
-    _require(path, list(schema), wanted)
-    types = {name: _type_of(path, name, schema[name], kind) for name, kind in wanted.items()}
-    return _cast(path, frame.select(list(wanted)).collect(), types, wanted)
+    raw = parquet_tables.collected(path, frame, wanted)
+    return pl.DataFrame([_typed(path, raw[name], kind) for name, kind in wanted.items()])
 
 
-def _cast(
-    path: Path, frame: pl.DataFrame, types: dict[str, pl.DataType | type[pl.DataType]], wanted: Wanted
-) -> pl.DataFrame:
+def _typed(path: Path, column: pl.Series, wanted: Kind) -> pl.Series:
+    """Return a column of a file, text or not, as it is wanted."""
+    name = column.name
+    column = column.alias("column")  # many methods of a series take ^x$ and * for patterns
     try:
-        cast = [frame[name].cast(kind) for name, kind in types.items()]
-    except pl.exceptions.InvalidOperationError as error:
-        raise UserError(f"{path}: a numeric column holds something else ({reason(error)}).") from error
-    return pl.DataFrame([identity.normal(column) if wanted[column.name] is None else column for column in cast])
+        return _converted(column, wanted).alias(name)
+    except number_texts.NotANumber as error:
+        raise _no_number(path, name, error) from error
+    except times.NotATime as error:
+        raise UserError(f"{path}: column {name!r} must hold {error}.") from error
 
 
-def _type_of(
-    path: Path, name: str, kind: pl.DataType, wanted: pl.DataType | type[pl.DataType] | None
-) -> pl.DataType | type[pl.DataType]:
-    """Return the type to cast a Parquet column to; a date or a duration is no number, whatever it is stored as."""
-    if wanted == pl.Float64:
-        if not (kind.is_numeric() or kind in (pl.Boolean, pl.String, pl.Null)):
-            raise UserError(
-                f"{path}: column {name!r} must hold numbers, but holds {kind}. Write what it stands for as a "
-                "number, a time for instance as the seconds since its series began."
-            )
-        return pl.Float64
-    if wanted == TIME and (kind.is_numeric() or isinstance(kind, pl.Date | pl.Datetime)):
-        return kind
-    if not (kind.is_integer() or kind.is_float() or kind in (pl.String, pl.Boolean, pl.Categorical, pl.Enum)):
-        raise UserError(f"{path}: column {name!r} must hold text or numbers, but holds {kind}. Write it as text.")
-    return kind if wanted is None and kind.is_numeric() else pl.String
+def _converted(column: pl.Series, wanted: Kind) -> pl.Series:
+    markers = wanted.markers if isinstance(wanted, Numbers) else ()
+    if wanted is None:
+        return identity.normal(column)
+    if wanted in (pl.String, TIME) or column.dtype.is_temporal():
+        return column
+    if wanted == ORDER and column.dtype.is_integer() and not times.is_exact(column):
+        return column.cast(pl.Int64)
+    if column.dtype != pl.String:
+        return number_texts.without_markers(column.cast(pl.Float64), markers)
+    if wanted == ORDER and times.is_date(column.drop_nulls().first()):
+        return times.parsed(column)
+    return number_texts.parsed(column, markers)
 
 
-def _csv(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
-    header = _header(path, found)
-    _refuse_other_separators(path, header)
-    _require(path, header, wanted)
-    places = {header.index(name): name for name in header if name in wanted}
-    raw = _raw_header(path, found)
-    texts = (None, TIME)
-    kinds = {raw[place]: pl.String() if (kind := wanted[name]) in texts else kind for place, name in places.items()}
-    try:
-        with guarded(path, rule="is no readable CSV", way_out=_MEND):
-            # By place: patterns again, and polars leaves doubled quotes in names.
-            frame = pl.read_csv(found, columns=list(places), schema_overrides=kinds, glob=False)
-    except UserError as error:
-        if not isinstance(error.__cause__, pl.exceptions.ComputeError):
-            raise
-        raise _bad_cell(path, found, places, wanted, error) from error.__cause__
-    with guarded(path, rule="is no readable CSV", way_out=_MEND), _opened(found) as stream:
-        row_lengths.check(path, stream, len(header), frame.height)
-    frame.columns = list(places.values())
-    named = [frame[name] for name in wanted]
-    return pl.DataFrame([identity.normal(column) if wanted[column.name] is None else column for column in named])
+def _no_number(path: Path, name: str, error: number_texts.NotANumber) -> UserError:
+    where = f"row {error.row + 1}" if _is_parquet(path) else f"line {error.row + 2}"
+    return UserError(
+        f"{path}, {where}: column {name!r} must hold numbers, but holds {error.text!r}. Write a number there, or, "
+        "where it stands for a missing input, name it in data.missing_values."
+    )
 
 
-_MEND = "Check it for a broken line, and save it as UTF-8."
-
-
-def _raw_header(path: Path, found: Path | bytes) -> list[str]:
-    """Return polars' names of the columns: a second `x` is x_duplicated_0, and doubled quotes stay doubled."""
-    with guarded(path, rule="is no readable CSV", way_out=_MEND):
-        return pl.read_csv(found, n_rows=0, infer_schema=False, glob=False).columns
-
-
-def _header(path: Path, found: Path | bytes) -> list[str]:
-    """Return the columns' names as they are meant.
+def columns(path: Path) -> list[str]:
+    """Return the names of a table's columns, in the file's order.
 
     Raises:
-        UserError: two have one name.
+        UserError: it is not there, or damaged, or has two columns of one name.
     """
-    raw = _raw_header(path, found)
-    with guarded(path, rule="is no readable CSV", way_out=_MEND), _opened(found) as stream:
-        # The name of a column that nobody uses need not be UTF-8.
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="backslashreplace", newline="")
-        header = next((row for row in csv.reader(text) if row), [])
-    if len(header) != len(raw):
-        raise UserError(f"{path} is no readable CSV (its header breaks off). {_MEND}")
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise UserError(
-            f"{path} has more than one column called {shortened([repr(name) for name in twice])}. "
-            "Rename all but one of them."
-        )
-    return header
+    found = content(path)
+    return list(parquet_tables.schema(path, found)) if _is_parquet(path) else csv_tables.header(path, found)
 
 
-def _opened(found: Path | bytes) -> BinaryIO:
-    return io.BytesIO(found) if isinstance(found, bytes) else found.open("rb")
+def look(path: Path) -> pl.DataFrame:
+    """Read all columns of a table, of the types that the file has or its texts suggest: to look at, not to train on.
 
-
-def _refuse_other_separators(path: Path, header: list[str]) -> None:
-    """Refuse a header that is one column to a comma, but several to another separator."""
-    found = next((sign for sign in OTHER_SEPARATORS if len(header) == 1 and sign in header[0]), None)
-    if found:
-        raise UserError(
-            f"{path} seems to be separated by {found!r}, but columns must be separated by ','. Write it again, for "
-            f"instance by polars: `pl.read_csv(FILE, separator={found!r}).write_csv(FILE)`, with decimal_comma=True "
-            "where numbers are written 1,5."
-        )
-
-
-def _bad_cell(path: Path, found: Path | bytes, places: dict[int, str], wanted: Wanted, cause: UserError) -> UserError:
-    """Find the first value that is not of its type, in a file that polars refused: read it again as text.
-
-    places: of the wanted columns in the file.
+    Raises:
+        UserError: it is not there, or damaged, or has two columns of one name.
     """
-    try:
-        text = pl.read_csv(found, columns=list(places), infer_schema=False, glob=False)
-    except pl.exceptions.PolarsError:
-        return cause
-    text.columns = list(places.values())
-    for name, kind in wanted.items():
-        parsed = text[name].str.strip_chars().cast(kind or pl.String(), strict=False)
-        wrong = text[name].is_not_null() & parsed.is_null()
-        if wrong.any():
-            row = int(wrong.arg_true()[0])
-            value = text[name][row]
-            return UserError(
-                f"{path}, line {row + 2}: column {name!r} must hold numbers, but holds {value!r}. Write a number there."
-            )
-    return cause
+    names, found = columns(path), content(path)
+    with guarded(path, rule="is no readable table", way_out=csv_tables.MEND):
+        if _is_parquet(path):
+            return pl.read_parquet(found, glob=False, hive_partitioning=False)
+        frame = pl.read_csv(found, infer_schema_length=None, try_parse_dates=True, glob=False)
+    frame.columns = names
+    return frame
+
+
+def _is_parquet(path: Path) -> bool:
+    return ".parquet" in path.suffixes

@@ -9,7 +9,7 @@ memory-mapped: workers open the same file, and nothing big is sent between proce
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +65,8 @@ class Store:
     task: StoredTask = StoredTask()  # what an answer is
     group_numbers: np.ndarray | None = None  # (N,) int64 group of each series (data.group); None: each is its own
     weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
+    missing: bool = False  # whether a feature is missing somewhere (NaN)
+    facts: dict[str, Any] = field(default_factory=dict)  # of the training table, and what uses them; see featurize.py
     auxiliary: tuple[StoredAuxiliary, ...] = ()  # targets of a training table that are only learned beside these
     auxiliary_y: np.ndarray | None = None  # (A, all their columns) float64, NaN where not known; None: there are none
 
@@ -212,6 +214,8 @@ def open_store(path: Path) -> Store:
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),
         of_static=tuple(meta["of_static"]),
+        missing=meta.get("missing", False),  # a store of complete tables says nothing
+        facts=meta.get("facts", {}),
     )
 
 

@@ -18,6 +18,7 @@ from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data import scored_rows
 from foldline.data.assemble import Source
+from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
 
@@ -28,12 +29,14 @@ class Table:
 
     path: Path  # for messages
     data: DataConfig
-    frame: pl.DataFrame  # columns with a role; targets only in a training table
+    frame: pl.DataFrame  # columns with a role; targets only in a training table; a missing input is NaN
     lengths: np.ndarray  # (N,) int64, rows per series
     file_rows: np.ndarray | None = None  # (rows,) place of each row in the file; None: they are in its order
     start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
+    facts: ColumnFacts = COMPLETE  # of the training table
     source: Source | None = None  # what it was read from, where other columns can be found
+    since_start: bool = False  # whether its order counts from the start of each series: dates do (times.py)
     empty: Sequence[Path] = ()  # files of it that have a header but no rows
     naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
@@ -57,6 +60,28 @@ class Table:
     def task(self) -> Task:
         """What an answer of it is."""
         return Task(self.data, self.classes)
+
+    @cached_property
+    def missing(self) -> dict[str, int]:
+        """Number of rows in which an input is missing, of each that has any."""
+        there = [name for name in self.data.inputs if name in self.frame.columns]
+        counts = {name: int(np.isnan(self.frame[name].to_numpy()).sum()) for name in there}
+        return {name: count for name, count in counts.items() if count}
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Static columns that are categories."""
+        return tuple(name for name in self.data.static if name not in self.facts.numbers)
+
+    @cached_property
+    def has_gaps(self) -> bool:
+        """Whether an input, or a static column that is a number, is missing somewhere."""
+        return bool(self.missing) or any(self.frame[name].null_count() for name in self.facts.numbers)
+
+    @cached_property
+    def for_features(self) -> pl.DataFrame:
+        """The frame as features see it: less what float32 would lose (column_facts.py)."""
+        return self.facts.for_features(self.frame, self.data, self.lengths)
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -131,7 +156,9 @@ class Table:
             return np.ones(len(self.lengths), dtype=bool)
         if not self.data.scored:
             return ~self.observed
-        fulfilled = scored_rows.fulfilled(self.data, self.frame, self.path)
+        # Null, not NaN, which SQL takes for a large number: the condition must say what a missing value means.
+        frame = self.frame.with_columns(pl.col(name).fill_nan(None) for name in self.missing)
+        fulfilled = scored_rows.fulfilled(self.data, frame, self.path)
         return np.asarray(fulfilled & ~self.observed) if self.data.observed else fulfilled
 
     @cached_property

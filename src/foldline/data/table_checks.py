@@ -14,7 +14,7 @@ from foldline.data.table import Table
 
 
 def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]) -> None:
-    """Refuse values that are missing or not finite, and row ids that are not unique.
+    """Refuse values that are missing or not finite, and row ids that are not unique. Inputs may be missing (NaN).
 
     Args:
         path: for messages.
@@ -27,18 +27,24 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
     named = data.id if data.id in frame.columns else data.key  # ids may yet have to be made
     for name in frame.columns:
         column = frame[name]
-        number = name in numbers or column.dtype.is_float()
-        bad = column.is_null() | ~column.is_finite() if number else column.is_null()
+        if name in data.static:
+            continue  # static_levels.py: it may be missing
+        number = (name in numbers or column.dtype.is_float()) and not column.dtype.is_temporal()
+        if name in data.inputs and name != data.weight:
+            bad = column.is_infinite()
+            way_out = "Write the right number, or leave the cell empty: inputs may be missing."
+        else:
+            bad = column.is_null() | ~column.is_finite() if number else column.is_null()
+            way_out = "Write it: only inputs may be missing, and the pipeline never guesses."
         if bad.any():
             row = int(bad.arg_true()[0])
             rule = "be a finite number" if number else "have a value"
             shown = "empty" if column[row] is None else column[row]
             count = int(bad.sum())
             rows = "1 such row" if count == 1 else f"{count} such rows"
-            way_out = "Fill or drop" if set(data.target) <= set(frame.columns) else "A submission needs all rows: fill"
             raise UserError(
                 f"{path}, row {row + 1} ({named} {frame[named][row]}): {name!r} must {rule}, but is {shown}; "
-                f"{rows}. {way_out} {'it' if count == 1 else 'them'}: the pipeline never guesses."
+                f"{rows}. {way_out}"
             )
     if named == data.key or data.templates[1].columns or data.level == "series":
         return  # a series has one row in the submission

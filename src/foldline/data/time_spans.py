@@ -76,8 +76,8 @@ def read(config: FoldsConfig, table: Table) -> TimeSpans:
 
 
 def _column(name: str, table: Table) -> pl.Series:
-    """Return a column of the table's rows; one without a role is read from its file."""
-    if name in table.frame.columns:
+    """Return a column of the table's rows; one without a role is read from its file, and so are dates of the order."""
+    if name in table.frame.columns and not (name == table.data.order and table.since_start):
         return table.frame[name]
     assert table.source is not None, "a table that was read knows its files"
     there = table.source.columns()

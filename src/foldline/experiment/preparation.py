@@ -17,7 +17,7 @@ from foldline.blend import members, outside_members
 from foldline.blend.members import Member
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import exact_rows, featurize, folds, loading, store, target_grid
+from foldline.data import exact_rows, featurize, folds, loading, store, table_notes, target_grid
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
@@ -257,7 +257,7 @@ def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:
     just_now = f", {made}" if prepared.folds_made else ""
     terminal.say(f"folds: {short_path(chosen_folds.path)} ({chosen_folds.k} {config.folds.kind} folds{just_now})")
     competition = prepared.competition
-    loading.print_notes(competition.test, competition.sample, competition.levels, terminal)
+    table_notes.print_notes(competition.test, competition.sample, competition.levels, terminal, competition.train)
     waiting = [cell for cell in plan if not cell.done]
     paths = [cell.folder / checkpoint.CHECKPOINT for cell in waiting]
     begun = sum(path.exists() and not checkpoint.damage(path) for path in paths)

@@ -10,7 +10,6 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tomli_w
@@ -22,6 +21,8 @@ from foldline.blend.tidying import Tidying
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import competition_file, metrics
+from foldline.data.column_facts import ColumnFacts
+from foldline.data.loading import Competition
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
 from foldline.experiment import config_plans, python_copies, runs_index
@@ -63,16 +64,14 @@ def write(
     plans: Sequence[ConfigPlan],
     outside_members: Sequence[Member],
     result: Result,
-    levels: dict[str, Any],
-    classes: Sequence[object],
+    competition: Competition,
     expected: list[TargetRange],
 ) -> None:
     """Write experiment.json, which `read` reads, and config.toml, which reproduces it; point `latest` to the folder.
 
     Args:
         config: has the experiment's name, [data], [blend] and [post].
-        levels: values of each static column in training.
-        classes: labels of the target in training, where it has any.
+        competition: its tables: what training says of columns and labels is kept, for test tables to follow.
         expected: (K,) range and digits of each target, for the gate of later submissions.
     """
     value = {
@@ -81,8 +80,9 @@ def write(
         "config": python_copies.recorded(config),
         **python_copies.copy(config, folder),
         **config_plans.to_json(plans, outside_members),
-        "levels": {name: list(values) for name, values in levels.items()},
-        "classes": list(classes),
+        "levels": {name: list(values) for name, values in competition.levels.items()},
+        "classes": list(competition.train.classes),
+        **({"columns": competition.train.facts.to_json()} if competition.train.facts.to_json() else {}),
         "blend": result.blend.to_json(),
         "grids": [None if grid is None else asdict(grid) for grid in result.grids],
         "tidied": result.tidied.to_json(),
@@ -128,6 +128,7 @@ class StoredExperiment:
     outside_members: list[Member]
     levels: dict[str, tuple[object, ...]]  # values of each static column in training
     classes: tuple[object, ...]  # labels of the target in training, where it has any
+    facts: ColumnFacts  # of the columns in training
     blend: Blend
     grids: list[Grid | None]
     tidied: Tidying  # what predictions are rounded to, and whether they are renormalised
@@ -172,6 +173,7 @@ def read(name: str, to_predict: bool = True) -> StoredExperiment:
         outside_members=outside_members,
         levels={column: tuple(values) for column, values in value["levels"].items()},
         classes=tuple(value.get("classes", ())),  # an older record has none
+        facts=ColumnFacts.from_json(value.get("columns", {})),
         blend=Blend.from_json(value["blend"]),
         grids=[None if grid is None else Grid(**grid) for grid in value["grids"]],
         tidied=Tidying.from_json(value.get("tidied")),

@@ -2,11 +2,9 @@
 
 Series that are padded to the same length (padded_lengths.py) lie side by side in a *block*: series of one length make
 one block without padding, and memory follows rows where lengths differ. A batch has a part in each block that holds
-some of its series. All sizes are known on the host.
-
-Letters as in models/contract.py: N series, T steps (cropped), F features (those of a known start, if any, behind all
-others), S static columns, K targets. At the level "series" there is one answer a series: y, weight, scored and known
-have one step then, T = 1.
+some of its series. All sizes are known on the host. Letters as in models/contract.py: N series, T steps (cropped), F
+features (those of a known start, if any, behind all others), S static columns, K targets. At the level "series" there
+is one answer a series: y, weight, scored and known have one step then, T = 1.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.store import Store, pad
 from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit.missing_steps import forward_filled
 from foldline.fit.out_of_memory import attempt
 from foldline.fit.padded_lengths import place_of
 from foldline.fit.scaler import Scaler
@@ -220,7 +219,7 @@ def _placed(
     first = 0
     for part in labelled_sets:
         last, counts = first + len(part.series), part.store.answers_of_series[part.series]
-        _fill(x[first:last, :, :features], part, center, inverse)
+        _fill(x[first:last, :, :features], part, center, inverse, scaler.fill)
         # In float64, before the cast: the difference of two large close numbers loses digits in float32.
         scaled = np.where(part.known, (part.y - scaler.y_center) / scaler.y_scale, 0.0)
         y[first:last] = _tensor(pad(scaled, counts, answers), device)
@@ -272,15 +271,18 @@ def _auxiliary(
     return torch.cat(parts)
 
 
-def _fill(x: Tensor, part: LabelledSeries, center: Tensor, inverse: Tensor) -> None:
+def _fill(x: Tensor, part: LabelledSeries, center: Tensor, inverse: Tensor, fill: str) -> None:
     """Scale features into their place, x (n, T, F), some series at a time, so that no second copy of all is made.
 
-    Padding is 0 like the mean of a feature, whatever it is scaled by.
+    Padding is 0 like the mean of a feature; so is what is missing, unless filled before. fill: "zero" or "forward".
     """
     steps, features = x.shape[1], x.shape[2]
     for chunk in chunks(len(part.series), max(1, BYTES_PER_CHUNK // (4 * steps * features))):
-        values = torch.from_numpy(part.store.features_padded(part.series[chunk], steps))
-        x[chunk] = (values.to(x.device) - center) * inverse
+        values = part.store.features_padded(part.series[chunk], steps)
+        values = forward_filled(values) if part.store.missing and fill == "forward" else values
+        x[chunk] = (torch.from_numpy(values).to(x.device) - center) * inverse
+        if part.store.missing:
+            x[chunk].nan_to_num_(nan=0.0)
         real = part.store.mask(part.series[chunk], steps)
         if not real.all():
             x[chunk].masked_fill_(torch.from_numpy(~real).to(x.device).unsqueeze(-1), 0.0)

@@ -60,8 +60,8 @@ class NetworkCell:
             scaler: of features and of transformed targets.
             metric: what [train.watch] scores by; only needed where it keeps series out of training.
         """
-        self.name, self.params, self.train, self.scaler, self.metric = name, params, train, scaler, metric
-        self.transform = transform
+        self.name, self.params, self.train, self.metric = name, params, train, metric
+        self.scaler, self.transform = replace(scaler, fill=train.fill), transform
         self.network: nn.Module | None = None
         self.lengths: tuple[int, ...] = ()  # that its series were padded to, ascending; longer ones are cropped
 

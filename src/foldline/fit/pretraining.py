@@ -61,7 +61,8 @@ def pretraining_data(
         source = assemble.of_file(readers.locate(_simulated(config, competition, inside), "train"))
     else:
         source = assemble.source_of(competition.data, Path(config.source), "train")
-    table = loading.load_table(source, data, labelled=True, levels=competition.levels)
+    levels, facts = competition.levels, competition.train.facts
+    table = loading.load_table(source, data, labelled=True, levels=levels, facts=facts)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
     store = featurize.obtain(table, features, competition.levels, on_progress)

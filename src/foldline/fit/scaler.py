@@ -8,7 +8,7 @@ every worker fits a scaler at the same time. However many rows, series and featu
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,6 +59,7 @@ class Scaler:
     classes: int = 0  # of the targets' labels
     level: Level = "step"
     auxiliary: tuple[AuxiliaryScale, ...] = ()  # targets that a network may learn beside these
+    fill: Literal["zero", "forward"] = "zero"  # what stands for a missing feature (train.fill); not stored
 
     @property
     def targets(self) -> Targets:
@@ -220,10 +221,25 @@ def _statistics(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _column_statistics(kind: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return center and scale, each (f,), of the columns of rows, (r, f); a constant column has scale 1."""
+    """Return center and scale, each (f,), of the columns of rows, (r, f); a constant column has scale 1.
+
+    Missing values (NaN) are left out; a column without any other has center 0.
+    """
+    known = ~np.isnan(rows)
+    if not known.all():
+        each = [_known_statistics(kind, column[of]) for column, of in zip(rows.T, known.T, strict=True)]
+        return np.array([center for center, _ in each]), np.array([scale for _, scale in each])
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     if kind == "robust":
         low, center, high = np.quantile(rows, [0.1, 0.5, 0.9], axis=0)
         wide = high - low > 1e-3 * deviation  # else it hardly ever moves, as a rare flag does: mean and deviation
         mean, deviation = np.where(wide, center, mean), np.where(wide, (high - low) / 2.56, deviation)
     return mean, np.where(deviation > 0, deviation, 1.0)
+
+
+def _known_statistics(kind: str, values: np.ndarray) -> tuple[float, float]:
+    """Return center and scale of the known values of one column, (k,)."""
+    if not len(values):
+        return 0.0, 1.0
+    center, scale = _column_statistics(kind, values[:, None])
+    return float(center[0]), float(scale[0])

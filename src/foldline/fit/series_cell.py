@@ -10,7 +10,7 @@ import numpy as np
 from foldline import models
 from foldline.core.errors import UserError, shortened
 from foldline.data.store import Store
-from foldline.fit import network_size
+from foldline.fit import missing_steps, network_size
 from foldline.fit.process_state import use_threads
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
@@ -59,13 +59,17 @@ class SeriesCell:
         return self.transform.inverse(found, data, series), None
 
     def _reader(self, data: Store, series: np.ndarray) -> Read:
-        """Return what reads some of the series: each the chosen channels' own steps, (C, T) float32."""
+        """Return what reads some of the series: each the chosen channels' own steps, (C, T) float32.
+
+        Missing steps are filled from the others; a channel without any is NaN.
+        """
         columns = columns_of(self.model.config.channels, data)
 
         def read(numbers: np.ndarray) -> list[np.ndarray]:
             lengths = data.lengths[series[numbers]]
             rows = data.features(data.rows(series[numbers]))[:, columns]
-            return [np.ascontiguousarray(part.T) for part in np.split(rows, np.cumsum(lengths)[:-1])]
+            parts = np.split(rows, np.cumsum(lengths)[:-1])
+            return [np.ascontiguousarray(missing_steps.filled(part).T) for part in parts]
 
         return read
 

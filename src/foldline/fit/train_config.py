@@ -16,6 +16,7 @@ from foldline.core.errors import UserError
 # Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom")
+NEWER = ("fill",)  # keys that older versions did not have: part of a cell's key only where they are set
 MANY = 1_000_000
 LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only slips are refused, before any training
     "epochs": MANY,
@@ -113,6 +114,9 @@ class TrainConfig:
     ema: float = 0.0  # decay of the weights' moving average, which then predicts; 0: none
     average: int = 0  # last epochs, also before an early end, whose weights are averaged for prediction; 0: none
     margin: int = -1  # steps kept behind the last scored one, the rest is cropped; -1: nothing is cropped
+    # What networks see where an input is missing: "zero", its mean or median (0 once scaled), or "forward", the value
+    # before it in its series, if there is one. A channel missing(x) says where: of inputs with gaps in training.
+    fill: Literal["zero", "forward"] = "zero"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # of the body; head and loss are always fp32

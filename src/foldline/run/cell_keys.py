@@ -10,7 +10,7 @@ from foldline.data import metrics
 from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import boosting_cell, series_cell
-from foldline.fit.train_config import NOT_IN_KEY
+from foldline.fit.train_config import NEWER, NOT_IN_KEY, TrainConfig
 from foldline.run.cells import Cell, ModelConfig, engine_of, sources_of
 from foldline.run.plan_inputs import PlanInputs
 
@@ -20,7 +20,7 @@ def of_fold(
 ) -> dict[str, Any]:
     """Return what the weights of a fold's cell depend on, JSON-able. fold: None: fitted on all series."""
     depends = {
-        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles()},
+        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles(), **_facts(inputs.train)},
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
         "fold": _split(inputs.folds, fold),
@@ -51,7 +51,7 @@ def of_pretraining(inputs: PlanInputs, model: ModelConfig, store: Store, seed: i
     """Return what the weights of a pre-training cell depend on. store: of the series that it is trained on."""
     return {
         # The store's name hashes the levels of static columns, too: the same series may have other codes.
-        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles()},
+        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles(), **_facts(store)},
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
         "fold": {"number": None, "held_out": files.digest([])},
@@ -75,6 +75,11 @@ def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, A
     }
 
 
+def _facts(store: Store) -> dict[str, Any]:
+    """Return what was done to values before features (column_facts.py): nothing for a complete table, as ever."""
+    return {"facts": files.digest(store.facts)} if store.facts else {}
+
+
 def _settings(model: ModelConfig) -> dict[str, Any]:
     """Return what a model's weights depend on of [train]."""
     if model.fitted_as == "rows":
@@ -82,4 +87,5 @@ def _settings(model: ModelConfig) -> dict[str, Any]:
     if model.fitted_as == "series":
         return series_cell.settings(model.train)
     train = {name: value for name, value in strict_tables.plain(model.train).items() if name not in NOT_IN_KEY}
+    train = {name: value for name, value in train.items() if name not in NEWER or value != getattr(TrainConfig(), name)}
     return train | {"device": model.train.device_used, "deterministic": model.train.is_deterministic}

@@ -68,13 +68,17 @@ class _Snapshot:
 
     def __init__(self, store: Store, series: np.ndarray) -> None:
         self.names, self.x = store.names, _padded(store, series).astype(np.float64)
+        self.missing = np.isnan(self.x)
+        self.x = np.where(self.missing, 0.0, self.x)
         self.tolerance = TOLERANCE * self.x.std(axis=(0, 1)) + 1e-9
 
     def changed(self, other: np.ndarray) -> list[str]:
         """Names of the features that differ. other: (n, T, F); T may be shorter."""
         steps = min(self.x.shape[1], other.shape[1])
-        gap = np.abs(self.x[:, :steps] - other[:, :steps]).max(axis=(0, 1))
-        return [name for name, differs in zip(self.names, gap > self.tolerance, strict=True) if differs]
+        missing = np.isnan(other[:, :steps])
+        gap = np.abs(self.x[:, :steps] - np.where(missing, 0.0, other[:, :steps])).max(axis=(0, 1))
+        changed = (gap > self.tolerance) | (missing != self.missing[:, :steps]).any(axis=(0, 1))
+        return [name for name, differs in zip(self.names, changed, strict=True) if differs]
 
 
 def _padded(store: Store, series: np.ndarray | None = None) -> np.ndarray:

@@ -69,7 +69,7 @@ class ComparedSeries:
         times = np.concatenate([table.frame[data.order].to_numpy() for table in self.tables]).astype(np.float64)
         gaps = np.diff(times, prepend=0.0)
         gaps[np.cumsum(self.lengths) - self.lengths] = 0.0
-        inputs = (np.concatenate([table.frame[name].to_numpy() for table in self.tables]) for name in data.inputs)
+        inputs = (np.concatenate([_values(table, name) for table in self.tables]) for name in data.inputs)
         for values in (gaps, *inputs):
             if scale := _scale(values, values):
                 yield values / scale
@@ -125,8 +125,9 @@ def _gathered(context: AuditContext) -> ComparedSeries:
     sides = [np.where(assigned < 0, context.folds.k, assigned), np.full(len(competition.test.lengths), -1)]
     for number, model in enumerate(context.config.models):
         if model.pretrain is not None and model.pretrain.source != "simulate":
-            path = assemble.source_of(competition.data, Path(model.pretrain.source), "train")
-            tables.append(loading.load_table(path, competition.data, labelled=True, levels=competition.levels))
+            source = assemble.source_of(competition.data, Path(model.pretrain.source), "train")
+            levels, facts = competition.levels, competition.train.facts
+            tables.append(loading.load_table(source, competition.data, labelled=True, levels=levels, facts=facts))
             sides.append(np.full(len(tables[-1].lengths), -2 - number))
     lengths = np.concatenate([table.lengths for table in tables])
     steps = min(STEPS, max(2, int(np.quantile(lengths, 0.1))))
@@ -135,7 +136,18 @@ def _gathered(context: AuditContext) -> ComparedSeries:
 
 def _steps(table: Table, name: str, steps: int) -> np.ndarray:
     """(n, steps) a column's first steps in each series; the last value is repeated in shorter series."""
-    return _first(table, table.frame[name].to_numpy(), steps)
+    return _first(table, _values(table, name), steps)
+
+
+def _values(table: Table, name: str) -> np.ndarray:
+    """(rows,) a column; where it is missing, a value far from all others: copies lack the same steps."""
+    values = table.frame[name].to_numpy()
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    known = values[~missing]
+    apart = known.mean() + 3 * (known.std() or 1.0) if len(known) else 0.0
+    return np.where(missing, apart, values)
 
 
 def _first(table: Table, values: np.ndarray, steps: int) -> np.ndarray:

@@ -115,6 +115,7 @@ def _warped(table: Table, rows: np.ndarray, names: list[str]) -> pl.DataFrame:
 
 def _warped_column(column: pl.Series, rows: np.ndarray) -> pl.Series:
     values = column.to_numpy().copy()
+    rows = rows & ~np.isnan(values)  # what is missing stays so
     values[rows] = warp(values[rows])
     return pl.Series(column.name, values)
 

@@ -16,6 +16,7 @@ in nearly noiseless data, or the integral of an input that is the target's diffe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -81,13 +82,15 @@ def _comparisons(y: np.ndarray, x: np.ndarray, store: Store) -> Iterator[tuple[T
             yield replace(each, nominal=nominal and (kind == "multiclass" or not each.of_series)), x
         return
     inside, last = np.where(store.mask()[..., None], x, np.nan), store.lengths - 1
-    summaries = {
-        "": x[:, 0],
-        "last value: ": x[np.arange(len(x)), last],
-        "mean: ": np.nanmean(inside, axis=1),
-        "largest value: ": np.nanmax(inside, axis=1),
-        "smallest value: ": np.nanmin(inside, axis=1),
-    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Mean of empty|All-NaN")  # a series may lack a column
+        summaries = {
+            "": x[:, 0],
+            "last value: ": x[np.arange(len(x)), last],
+            "mean: ": np.nanmean(inside, axis=1),
+            "largest value: ": np.nanmax(inside, axis=1),
+            "smallest value: ": np.nanmin(inside, axis=1),
+        }
     for name, values in summaries.items():
         target = TransformedTarget(f"{name}the target", y[:, None], store.scored[:, None], nominal=nominal)
         yield target, values[:, None, :]
@@ -153,14 +156,25 @@ def _strength(x: np.ndarray, transformed: TransformedTarget, mask: np.ndarray) -
         return np.zeros(x.shape[-1])
     places = np.random.default_rng(0).permutation(places)[:ROWS]
     columns, values = x.reshape(-1, x.shape[-1])[places], transformed.values.ravel()[places]
-    if transformed.nominal:
-        strength = _ratio(columns, values)
-    else:
-        ranks = _correlation(rankdata(columns, axis=0), rankdata(values))
-        strength = np.maximum(_correlation(columns, values), ranks)
+    known = ~np.isnan(columns)
+    if known.all():
+        strength = _of_columns(columns, values, transformed.nominal)
+    else:  # each where it is there
+        strength = np.zeros(columns.shape[1])
+        for number, there in enumerate(known.T):
+            if there.sum() >= FEWEST:
+                strength[number] = _of_columns(columns[there, number, None], values[there], transformed.nominal)[0]
     if transformed.of_series:
         strength = strength * ((x == x[:, :1]) | ~mask[..., None]).all(axis=(0, 1))
     return np.asarray(strength)
+
+
+def _of_columns(columns: np.ndarray, values: np.ndarray, nominal: bool) -> np.ndarray:
+    """(C,) strength of the relation of columns, (n, C), to a target, (n,). nominal: it is numbers of classes."""
+    if nominal:
+        return _ratio(columns, values)
+    ranks = _correlation(rankdata(columns, axis=0), rankdata(values))
+    return np.asarray(np.maximum(_correlation(columns, values), ranks))
 
 
 def _ratio(columns: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 from foldline.core import files, strict_tables
 from foldline.core.errors import Finding, UserError
 from foldline.data import loading
+from foldline.data.column_facts import ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.target_range import TargetRange
 from foldline.experiment import runs_index
@@ -36,6 +37,7 @@ class LedgerSubmission:
     data: DataConfig  # of the experiment
     levels: loading.Levels
     classes: tuple[object, ...]  # labels of its target, where it has any
+    facts: ColumnFacts  # of its training table's columns
     expected: list[TargetRange]
     check_range: bool  # post.check_range
 
@@ -58,7 +60,7 @@ class LedgerSubmission:
             Finding: it is refused.
         """
         data = replace(self.data, source=source or self.data.source)
-        test, sample = loading.load_test(data, self.levels, self.classes)
+        test, sample = loading.load_test(data, self.levels, self.classes, self.facts)
         submission.check(test, self.path, sample, self.expected, self.check_range)
 
 
@@ -107,6 +109,7 @@ def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmis
         data=_at(folder, strict_tables.build(DataConfig, value["config"]["data"], f"{record}: data")),
         levels={column: tuple(values) for column, values in value["levels"].items()},
         classes=tuple(value.get("classes", ())),  # an older record has none
+        facts=ColumnFacts.from_json(value.get("columns", {})),
         expected=[TargetRange(**target) for target in value["expected"]],
         check_range=value["config"].get("post", {}).get("check_range", True),
     )

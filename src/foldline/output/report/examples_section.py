@@ -83,7 +83,10 @@ def _inputs(report: ReportData, number: int) -> list[Mark]:
     taken = len(report.names) if report.kind in SHARES and not report.train.on_series else 0  # colours of classes
     for place, name in enumerate(report.config.data.inputs[: len(COLORS)]):
         values = rows[name].to_numpy().astype(float)
-        height = (values - values.min()) / (np.ptp(values) or 1.0)
+        known = values[np.isfinite(values)]
+        if not len(known):  # missing in the whole series
+            continue
+        height = (values - known.min()) / (np.ptp(known) or 1.0)
         lines.append(Line(x=time, y=height, style=f"{COLORS[(taken + place) % len(COLORS)]} thin", label=name))
     return lines
 

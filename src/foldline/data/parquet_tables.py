@@ -1,0 +1,95 @@
+"""Parquet files: their columns as they are stored, each of a type that its use allows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from foldline.core.errors import UserError
+from foldline.data import parquet_checksums, times
+from foldline.data.packed_files import guarded, reason
+from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, is_number, require
+
+
+def schema(path: Path, found: Path | bytes) -> dict[str, pl.DataType]:
+    """Return the columns of a Parquet file and their types."""
+    try:
+        with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
+            # glob=False: a path may hold [ or *. read_parquet_schema has no such switch.
+            return dict(pl.scan_parquet(found, glob=False, hive_partitioning=False).collect_schema())
+    except UserError as error:
+        if isinstance(error.__cause__, pl.exceptions.DuplicateError):
+            raise UserError(
+                f"{path} has two columns of one name ({reason(error.__cause__)}). Rename one of them."
+            ) from error.__cause__
+        raise
+
+
+def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
+    """Read the wanted columns: numbers as Float64, names as they are, else as text; an order also as Datetime.
+
+    path: for messages. found: the file, or its bytes.
+
+    Raises:
+        UserError: the file is broken, lacks a column, or one is of a type that its use does not allow.
+    """
+    types_there = schema(path, found)
+    require(path, list(types_there), wanted)
+    types = {name: _type_of(path, name, types_there[name], kind) for name, kind in wanted.items()}
+    with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
+        places = [list(types_there).index(name) for name in wanted]  # by place: polars takes ^x$ and * for patterns
+        frame = pl.read_parquet(found, columns=places, glob=False, hive_partitioning=False)
+        parquet_checksums.check(found, places)
+    return _cast(path, frame, types)
+
+
+def collected(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
+    """Collect the wanted columns of a frame, as `read` does of a file. path: for messages.
+
+    Raises:
+        UserError: it lacks a column, or one is of a type that its use does not allow.
+    """
+    there = frame.collect_schema()
+    require(path, list(there), wanted)
+    types = {name: _type_of(path, name, there[name], kind) for name, kind in wanted.items()}
+    return _cast(path, frame.select(list(wanted)).collect(), types)
+
+
+def _cast(path: Path, frame: pl.DataFrame, types: dict[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+    try:
+        return pl.DataFrame([_cast_column(frame[name], kind) for name, kind in types.items()])
+    except pl.exceptions.InvalidOperationError as error:
+        raise UserError(f"{path}: a column holds something else than its type says ({reason(error)}).") from error
+
+
+def _type_of(path: Path, name: str, kind: pl.DataType, wanted: Kind) -> pl.DataType | type[pl.DataType]:
+    """Return the type to cast a Parquet column to: a number, text, or of the order a time.
+
+    A date or a duration is no number, whatever it is stored as.
+    """
+    texts = kind in (pl.String, pl.Categorical, pl.Enum)
+    if wanted == TIME and (kind.is_numeric() or isinstance(kind, pl.Date | pl.Datetime)):
+        return kind
+    if wanted == ORDER and kind.is_temporal():
+        return ORDER
+    if is_number(wanted):
+        if not (kind.is_numeric() or texts or kind in (pl.Boolean, pl.Null)):
+            raise UserError(
+                f"{path}: column {name!r} must hold numbers, but holds {kind}. Write what it stands for as a "
+                "number, a time for instance as the seconds since its series began."
+            )
+        whole = wanted == ORDER and kind.is_integer()
+        return kind if whole else pl.String if texts else pl.Float64
+    if not (kind.is_numeric() or texts or kind in (pl.Boolean, pl.Null)):
+        raise UserError(f"{path}: column {name!r} must hold text or numbers, but holds {kind}. Write it as text.")
+    if kind.is_decimal() and wanted is None:
+        return pl.Float64
+    return kind if wanted is None and kind.is_numeric() else pl.String
+
+
+def _cast_column(column: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
+    if column.dtype.is_temporal():
+        return times.of_temporal(column) if kind == ORDER else column
+    # A decimal of two places prints 1.10, but it is the number 1.1.
+    return column.cast(pl.Float64).cast(kind) if column.dtype.is_decimal() else column.cast(kind)

@@ -1,0 +1,80 @@
+"""What is no mistake in the tables, but good to know: missing inputs, values that training has not, no sample."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from foldline.core.console import Terminal
+from foldline.data.loading import Levels, lays_out_itself
+from foldline.data.submission_layout import Layout
+from foldline.data.table import Table
+
+SHOWN = 5  # columns or values that a note lists, at most
+
+
+def print_notes(
+    test: Table, sample: pl.DataFrame | None, levels: Levels, terminal: Terminal, train: Table | None = None
+) -> None:
+    """Print what is no mistake but good to know: no sample submission, values that no training series has, or none.
+
+    levels: of the training table. train: that table; None: it was not read.
+    """
+    if train is not None and (sentence := static_columns(train, levels)):
+        terminal.say(sentence)
+    for table in (train, test):
+        if table is not None and table.missing:
+            terminal.say(missing_inputs(table))
+    if test.empty:
+        several = f"{len(test.empty)} files of {test.path} have" if test.empty[1:] else f"{test.empty[0]} has"
+        terminal.say(f"{several} a header but no rows, so that no series comes of {'them' if test.empty[1:] else 'it'}")
+    if sample is None and not lays_out_itself(test.data):
+        columns = ", ".join(Layout.of(test, None).order)
+        terminal.say(
+            f"no sample_submission: the submission gets the rows of {test.path.name}, in its order, and the columns "
+            f"{columns}"
+        )
+    for sentence in unseen_levels(test, levels):
+        terminal.warn(sentence)
+
+
+def static_columns(table: Table, levels: Levels) -> str:
+    """Say which static columns are numbers and which are categories; empty where all are text.
+
+    table: the training table.
+    """
+    if not any(table.frame[name].dtype.is_numeric() for name in table.data.static):
+        return ""
+    numbers = [f"{name} ({table.frame[name].n_unique():,} values)" for name in table.facts.numbers]
+    codes = [f"{name} ({len(levels[name]):,})" for name in table.categories]
+    kinds = [f"numbers: {', '.join(numbers)}"] if numbers else []
+    kinds += [f"categories: {', '.join(codes)}"] if codes else []
+    lacking = [f"{name} {table.frame[name].null_count():,}" for name in table.data.static]
+    gaps = [text for text in lacking if not text.endswith(" 0")]
+    return "static " + "; ".join(kinds) + (f"; rows without a value: {', '.join(gaps)}" if gaps else "")
+
+
+def missing_inputs(table: Table) -> str:
+    """Say in which inputs values are missing, and how many."""
+    rows = table.frame.height
+    most = sorted(table.missing.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{name} {count:,}" for name, count in most[:SHOWN])
+    more = f" and {len(most) - SHOWN} more columns" if len(most) > SHOWN else ""
+    return f"missing inputs of {table.path.name}, of {rows:,} rows: {shown}{more}"
+
+
+def unseen_levels(test: Table, levels: Levels) -> list[str]:
+    """Say for each static column which values of test series no training series has, a sentence each."""
+    sentences = []
+    for name, known in levels.items():
+        if not known:  # a number: each value is itself
+            continue
+        familiar = {None, *known}
+        new = [value for value in test.frame[name].gather(test.starts).to_list() if value not in familiar]
+        if new:
+            several = [f"{value:.15g}" if isinstance(value, float) else str(value) for value in sorted(set(new))]
+            shown = ", ".join(several[:5]) + (f" and {len(several) - 5} more" if len(several) > 5 else "")
+            sentences.append(
+                f"{len(new)} of {len(test.lengths)} test series have a {name} that no training series has: {shown}; "
+                "it is treated as unknown."
+            )
+    return sentences

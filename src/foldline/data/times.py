@@ -1,0 +1,80 @@
+"""Dates and times as the order of a series: seconds since the series' first row, as float64.
+
+A date in text is 2017-03-01, a time 2017-03-01 12:30, with seconds and their parts, and with Z or +02:00 at its end
+where it has a zone; zones are turned into moments, so that an hour that a clock repeats is two hours.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+ISO = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?$"  # year first: 01/02/2017 is another day in another country
+EXACT = 1 << 53  # whole numbers above may be none as float64
+PER_SECOND = {"ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+def is_date(cell: object) -> bool:
+    """Return whether a cell is text that looks like a date."""
+    return isinstance(cell, str) and bool(pl.Series([cell.strip()]).str.contains(ISO)[0])
+
+
+class NotATime(ValueError):
+    """Text that is no date or time: what there must be, and what there is."""
+
+
+def parsed(column: pl.Series) -> pl.Series:
+    """Return texts as Datetime of nanoseconds; null where one is missing.
+
+    Raises:
+        NotATime: one is no date as above, or only some have a zone.
+    """
+    texts = column.str.strip_chars()
+    texts = texts.set(texts == "", None) if (texts == "").any() else texts
+    found = texts.str.to_datetime(time_unit="ns", strict=False)
+    odd = texts.is_not_null() & (found.is_null() | ~texts.str.contains(ISO).fill_null(True))
+    if odd.any():
+        row = int(odd.arg_true()[0])
+        raise NotATime(
+            "dates and times like 2017-03-01 12:30:00, all with a zone (+02:00) or all without, but row "
+            f"{row + 1} holds {column[row]!r}"
+        )
+    return found
+
+
+def of_temporal(column: pl.Series) -> pl.Series:
+    """Return dates and times of any type as Datetime, durations and times of a day as Float64 seconds."""
+    if isinstance(column.dtype, pl.Datetime):
+        return column
+    if column.dtype == pl.Date:
+        return column.cast(pl.Datetime("us"))
+    if column.dtype == pl.Duration:
+        return column.dt.total_nanoseconds().cast(pl.Float64) / 1e9
+    return column.cast(pl.Int64).cast(pl.Float64) / 1e9  # nanoseconds since midnight
+
+
+def printed(column: pl.Series) -> pl.Series:
+    """Return dates and times as text, as ids name them: 2017-03-01, with the time of day where any has one."""
+    if not isinstance(column.dtype, pl.Datetime):
+        return column
+    whole_days = bool((column == column.dt.truncate("1d")).all())
+    return column.dt.strftime("%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M:%S")
+
+
+def is_exact(column: pl.Series) -> bool:
+    """Return whether whole numbers of any type are the same as float64."""
+    least, most = column.min(), column.max()
+    return least is None or max(abs(int(least)), abs(int(most))) <= EXACT  # type: ignore[arg-type]
+
+
+def since_start(frame: pl.DataFrame, order: str, key: str) -> pl.DataFrame:
+    """Return a frame whose order column counts from the first row of its series, as Float64.
+
+    Dates and times become seconds; whole numbers that float64 can't hold keep their unit. Other numbers stay.
+    """
+    kind = frame[order].dtype
+    if kind == pl.Float64:
+        return frame
+    whole = pl.col(order).cast(pl.Int64)
+    per_second = PER_SECOND[kind.time_unit or "us"] if isinstance(kind, pl.Datetime) else 1.0
+    seconds = (whole - whole.min().over(key)).cast(pl.Float64)
+    return frame.with_columns((seconds / per_second if per_second != 1.0 else seconds).alias(order))

@@ -1,0 +1,83 @@
+"""Dates and times as the order of a series."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from foldline.core.errors import UserError
+from foldline.data import loading, time_spans
+from foldline.data.fold_assignment import FoldsConfig
+from foldline.data.roles import DataConfig
+
+DATA = DataConfig(id="row", key="ride", order="when", inputs=("power",), target=("speed",))
+DAYS = [date(2020, 2, 28), date(2020, 2, 29), date(2020, 3, 1)]
+
+
+def order(when: pl.Series | list[str], folder: Path, csv: bool) -> list[float]:
+    """The order column as a training table has it: two series of three steps."""
+    frame = pl.DataFrame({"row": range(6), "ride": [1, 1, 1, 2, 2, 2], "when": when}).with_columns(power=1.0, speed=1.0)
+    path = folder / ("train.csv" if csv else "train.parquet")
+    frame.write_csv(path) if csv else frame.write_parquet(path)
+    return loading.load_table(path, DATA, labelled=True).frame["when"].to_list()
+
+
+@pytest.mark.parametrize("csv", [True, False])
+def test_dates_become_seconds_since_the_start_of_their_series(csv: bool, tmp_path: Path) -> None:
+    shifted = [day + timedelta(days=400) for day in DAYS]
+    assert order(pl.Series([*DAYS, *shifted]), tmp_path, csv) == [0, 86400, 172800] * 2
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["2020-10-25 02:30:00+02:00", "2020-10-25 02:30:00+01:00", "2020-10-25 02:30:00.250+01:00"],
+        ["2020-10-25T00:30Z", "2020-10-25T01:30Z", "2020-10-25T01:30:00.250Z"],
+    ],
+)
+@pytest.mark.parametrize("csv", [True, False])
+def test_zones_are_moments(texts: list[str], csv: bool, tmp_path: Path) -> None:
+    if "T00:30Z" in texts[0]:
+        texts = [text.replace("30Z", "30:00Z") for text in texts]
+    assert order(texts * 2, tmp_path, csv) == [0, 3600, 3600.25] * 2
+
+
+def test_parquet_times_of_every_unit_and_zone_are_seconds(tmp_path: Path) -> None:
+    times = pl.Series([datetime(2020, 1, 1, 0, 0, second) for second in (0, 1, 3)] * 2)
+    for kind in (pl.Datetime("ms"), pl.Datetime("ns"), pl.Datetime("us", "Asia/Tokyo")):
+        assert order(times.cast(kind), tmp_path, csv=False) == [0, 1, 3] * 2
+    assert order((times - times[0]), tmp_path, csv=False) == [0, 1, 3] * 2  # a duration
+
+
+@pytest.mark.parametrize("csv", [True, False])
+def test_nanoseconds_beyond_float64_keep_their_steps(csv: bool, tmp_path: Path) -> None:
+    first = 1_600_000_000_123_456_789
+    assert order(pl.Series([first, first + 7, first + 20] * 2), tmp_path, csv) == [0, 7, 20] * 2
+
+
+@pytest.mark.parametrize("csv", [True, False])
+@pytest.mark.parametrize("odd", ["01/02/2020", "2020-02-30", "soon"])
+def test_what_is_no_date_is_refused(odd: str, csv: bool, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"'when' must hold dates and times like 2017-03-01 .* row 2 holds '{odd}'"):
+        order(["2020-02-01", odd, "2020-02-03"] * 2, tmp_path, csv)
+
+
+def test_a_date_is_no_number_of_an_input(tmp_path: Path) -> None:
+    for csv in (True, False):
+        path = tmp_path / ("train.csv" if csv else "train.parquet")
+        frame = pl.DataFrame({"row": [1], "ride": [1], "when": [1.0], "power": [DAYS[0]], "speed": [1.0]})
+        frame.write_csv(path) if csv else frame.write_parquet(path)
+        with pytest.raises(UserError, match="column 'power' must hold numbers"):
+            loading.load_table(path, DATA, labelled=True)
+
+
+@pytest.mark.parametrize("csv", [True, False])
+def test_time_folds_by_the_order_still_know_the_dates(csv: bool, tmp_path: Path) -> None:
+    shifted = [day + timedelta(days=400) for day in DAYS]
+    order(pl.Series([*DAYS, *shifted]), tmp_path, csv)
+    path = tmp_path / ("train.csv" if csv else "train.parquet")
+    spans = time_spans.read(FoldsConfig(kind="time", k=2), loading.load_table(path, DATA, labelled=True))
+    assert [spans.shown(value)[:10] for value in spans.first.tolist()] == ["2020-02-28", "2021-04-03"]
