@@ -8,7 +8,7 @@ from itertools import combinations
 
 import polars as pl
 
-from foldline.features.family import Columns, Family, number
+from foldline.features.family import Columns, Family, number, place_among
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,5 @@ class Static(Family):
                 if len(one) * len(other) <= 10 * self.most:
                     hits |= {f"{a}*{b}": one[a] & other[b] for a in one for b in other}
         flags = [hit.cast(pl.UInt8).alias(label) for label, hit in hits.items()]
-        places = [_place(name, columns.levels[name]) for name in columns.static if name not in single]
+        places = [place_among(name, columns.levels[name]) for name in columns.static if name not in single]
         return flags + places + [number(name).alias(name) for name in columns.static_numbers]
-
-
-def _place(name: str, levels: tuple[object, ...]) -> pl.Expr:
-    """Return the place of a column's values among the known ones, from 1 on; 0.0 for others."""
-    places = list(range(1, len(levels) + 1))
-    found = pl.col(name).replace_strict(list(levels), places, default=0, return_dtype=pl.Float64)
-    return found.alias(f"place({name})")

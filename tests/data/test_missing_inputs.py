@@ -61,7 +61,7 @@ def test_markers_are_missing(markers: object, tmp_path: Path) -> None:
 def test_a_marker_that_is_not_named_is_refused_and_one_of_no_input_too(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"line 3: column 'power' must hold numbers, but holds 'NA'.*missing_values"):
         read(tmp_path, ["4", "NA"])
-    with pytest.raises(ValueError, match="missing_values must name inputs, but has 'second'"):
+    with pytest.raises(ValueError, match="missing_values must name inputs that are numbers, but has 'second'"):
         replace(DATA, missing_values={"second": (-1,)})
     with pytest.raises(UserError, match="'power' must be a finite number, but is inf"):
         read(tmp_path, ["4", "inf"])

@@ -38,7 +38,7 @@ class ColumnFacts:
         inner = np.ones(frame.height, dtype=bool)  # rows with one before them in their series
         inner[np.cumsum(lengths) - lengths] = False
         numbers = tuple(name for name in data.static if _is_number(frame[name], name, data))
-        columns = {name: frame[name].to_numpy() for name in data.inputs}
+        columns = {name: frame[name].to_numpy() for name in data.numeric_inputs}
         offsets = {name: _offset(values, inner) for name, values in columns.items()}
         starts = np.flatnonzero(~inner)  # a static column has one value a series
         columns |= {name: frame[name].cast(pl.Float64).gather(starts).to_numpy() for name in numbers}

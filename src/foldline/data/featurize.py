@@ -87,9 +87,12 @@ def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
 
 def families_of(table: Table, config: FeaturesConfig) -> list[Family]:
     """Return the families of a table's features: those of [features], and what its missing inputs need."""
+    found = list(config.built)
+    if table.data.categorical_inputs and "categories" not in config.families:
+        found.append(features.build("categories", config.tables.get("categories", {})))
     if table.facts.missing and "missing" not in config.families:
-        return [*config.built, features.build("missing", {"columns": table.facts.missing})]
-    return config.built
+        found.append(features.build("missing", {"columns": table.facts.missing}))
+    return found
 
 
 def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
@@ -97,9 +100,15 @@ def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
     data = table.data
     numbers = tuple(name for name in data.static if not levels[name])
     static = tuple(name for name in data.static if name not in numbers)
-    known = {name: levels[name] for name in static}
+    known = {name: levels[name] for name in (*static, *data.categorical_inputs)}
     return Columns(
-        key=data.key, order=data.order, inputs=data.inputs, static=static, levels=known, static_numbers=numbers
+        key=data.key,
+        order=data.order,
+        inputs=data.numeric_inputs,
+        static=static,
+        levels=known,
+        static_numbers=numbers,
+        categories=data.categorical_inputs,
     )
 
 

@@ -36,16 +36,16 @@ def typed_all(
         UserError: a value is no number where there must be one, or infinite; a column has none at all.
     """
     found = []
-    for name in data.static:
+    for name in (*data.static, *data.categorical_inputs):
         if name in data.static_numeric or (levels is not None and not levels[name]):
             found.append(_number(frame[name], path))
         else:
             found.append(typed(frame[name], levels[name] if levels else None, path))
         column = found[-1]
         if levels is None and column.null_count() == len(column):
-            raise UserError(f"{path}: static column {name!r} is empty in all rows. Leave it out of data.static.")
+            raise UserError(f"{path}: column {name!r} is empty in all rows. Leave it out of [data].")
         if column.dtype.is_float() and column.is_infinite().any():
-            raise UserError(f"{path}: static column {name!r} must hold finite numbers, but holds inf. Mend it.")
+            raise UserError(f"{path}: column {name!r} must hold finite numbers, but holds inf. Mend it.")
     return found
 
 

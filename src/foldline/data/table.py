@@ -64,7 +64,7 @@ class Table:
     @cached_property
     def missing(self) -> dict[str, int]:
         """Number of rows in which an input is missing, of each that has any."""
-        there = [name for name in self.data.inputs if name in self.frame.columns]
+        there = [name for name in self.data.numeric_inputs if name in self.frame.columns]
         counts = {name: int(np.isnan(self.frame[name].to_numpy()).sum()) for name in there}
         return {name: count for name, count in counts.items() if count}
 

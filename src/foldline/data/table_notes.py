@@ -69,6 +69,12 @@ def unseen_levels(test: Table, levels: Levels) -> list[str]:
         if not known:  # a number: each value is itself
             continue
         familiar = {None, *known}
+        if name in test.data.categorical:
+            rows = test.frame[name].is_in(list(known)).fill_null(True)
+            if name in test.data.inputs and not rows.all():
+                count = int((~rows).sum())
+                sentences.append(f"{count} test rows have a {name} that training has not; it is treated as unknown.")
+                continue
         new = [value for value in test.frame[name].gather(test.starts).to_list() if value not in familiar]
         if new:
             several = [f"{value:.15g}" if isinstance(value, float) else str(value) for value in sorted(set(new))]

@@ -35,7 +35,7 @@ class Inputs:
     @staticmethod
     def of(table: Table) -> Inputs:
         """Read the inputs of a table."""
-        numbers = [*table.data.inputs, *table.facts.numbers]
+        numbers = [*table.data.numeric_inputs, *table.facts.numbers]
         frame = table.frame.select(pl.col(numbers).cast(pl.Float64).fill_nan(None))
         series = np.repeat(np.arange(len(table.lengths)), table.lengths)
         if table.task.on_series:
