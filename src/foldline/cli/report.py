@@ -11,23 +11,41 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override
 from foldline.data import featurize, folds, loading
-from foldline.experiment import preparation, runs_index, scoring, stored_experiment
+from foldline.experiment import preparation, runs_index, scoring, several_targets
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import short_path
+from foldline.experiment.scoring import Result
+from foldline.experiment.several_targets import JoinedResult, StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
-from foldline.output import report
+from foldline.output import report, targets_page
 from foldline.output.report import Provenance, ReportData
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Write report.html into the experiment's folder."""
-    stored = stored_experiment.read(Path(arguments.config).name.removesuffix(".toml"), to_predict=False)
-    config = _moved(stored.config, arguments.overrides)
-    report_data = gather(stored, config, terminal)
-    page = report.write(stored.folder, report_data)
-    result = report_data.result
+    stored = several_targets.read(Path(arguments.config).name.removesuffix(".toml"), to_predict=False)
+    if isinstance(stored, StoredTargets):
+        return _of_targets(stored, arguments.overrides, terminal)
+    page, result = _written(stored, arguments.overrides, terminal)
     scores = {"score": result.score, "models_alone": result.models_alone}
     answer = {"report": str(page), "experiment": stored.folder.name, **scores}
+    terminal.result(answer, f"report: {short_path(page)}")
+    return 0
+
+
+def _written(stored: StoredExperiment, overrides: list[str], terminal: Terminal) -> tuple[Path, Result]:
+    """Write the page of an experiment of one target."""
+    report_data = gather(stored, _moved(stored.config, overrides), terminal)
+    return report.write(stored.folder, report_data), report_data.result
+
+
+def _of_targets(stored: StoredTargets, overrides: list[str], terminal: Terminal) -> int:
+    """Write the page of each target, and that of all."""
+    results = [_written(each, overrides, terminal)[1] for each in stored.parts.values()]
+    joined = JoinedResult(stored.several, results)
+    provenance = _provenance(stored.folder)
+    page = targets_page.write(stored.folder, joined, provenance)
+    answer = {"report": str(page), "experiment": stored.folder.name, "score": joined.score}
     terminal.result(answer, f"report: {short_path(page)}")
     return 0
 
@@ -73,7 +91,7 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
         train=train,
         competition=competition,
         exact=exact,
-        provenance=_provenance(stored),
+        provenance=_provenance(stored.folder),
     )
 
 
@@ -87,10 +105,10 @@ def _refuse_lost(stored: StoredExperiment) -> None:
             )
 
 
-def _provenance(stored: StoredExperiment) -> Provenance:
-    """Read how the experiment was made: from made.json, else from the record."""
-    known = report.read_provenance(stored.folder)
+def _provenance(folder: Path) -> Provenance:
+    """Read how an experiment was made: from made.json, else from the record."""
+    known = report.read_provenance(folder)
     if known is not None:
         return known
-    environment = runs_index.read_record(stored.folder)["environment"]
-    return Provenance(command=f"./run.sh train {short_path(stored.folder / 'config.toml')}", environment=environment)
+    environment = runs_index.read_record(folder)["environment"]
+    return Provenance(command=f"./run.sh train {short_path(folder / 'config.toml')}", environment=environment)

@@ -202,8 +202,25 @@ def publish(
     Raises:
         Finding: the gate refused it; the draft stays for inspection, and beside it the reasons, for the board.
     """
+    write(draft, table)
+    pass_gate(test, draft, sample, expected, check_range)
+    return enter(origin, draft, test.data.metric, table.height)
+
+
+def write(draft: Path, table: pl.DataFrame) -> None:
+    """Write a submission that the gate has yet to see."""
     with files.atomic(draft) as stream:
         table.write_csv(stream)
+
+
+def pass_gate(
+    test: Table, draft: Path, sample: pl.DataFrame | None, expected: list[TargetRange], check_range: bool = True
+) -> None:
+    """Check a written submission, as `check` does; the reasons of a refusal are written beside it.
+
+    Raises:
+        Finding: it is refused.
+    """
     reasons = draft.with_suffix(REFUSED)
     try:
         check(test, draft, sample, expected, check_range)
@@ -211,6 +228,10 @@ def publish(
         files.write_text(reasons, f"{finding}\n")
         raise
     reasons.unlink(missing_ok=True)
+
+
+def enter(origin: Origin, draft: Path, metric: str, rows: int) -> Path:
+    """Enter a submission that has passed the gate into the ledger, and return its path, as `publish` does."""
     hashed, path = files.sha256(draft), draft
     if not origin.simulated:
         path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"
@@ -225,9 +246,9 @@ def publish(
             "experiment": origin.experiment,
             "cells": origin.cells,
             "test": origin.test,
-            "metric": test.data.metric,
+            "metric": metric,
             "out_of_fold": f"{origin.out_of_fold:.6g}",
-            "rows": str(table.height),
+            "rows": str(rows),
         },
     )
     return path

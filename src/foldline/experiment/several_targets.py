@@ -1,0 +1,251 @@
+"""An experiment of several targets: one experiment a target, the mean of their scores, and one record of all.
+
+    runs/NAME/HASH/experiment.json    what `board`, `clean` and `infer` ask: targets, shares, cells, score
+    runs/NAME/HASH/TARGET/            the record of a target's experiment, as stored_experiment.py writes it
+
+See target_tables.py for why a target can be blended and decided on by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from foldline.core import artefacts, files
+from foldline.core.errors import UserError
+from foldline.data.metrics import Interval, NotScorable, bootstrap
+from foldline.data.metrics.resampling import Draw
+from foldline.experiment import runs_index, stored_experiment, target_tables
+from foldline.experiment.config import SeveralTargets, TargetPart
+from foldline.experiment.preparation import PreparedExperiment
+from foldline.experiment.scoring import Result
+from foldline.experiment.stored_experiment import StoredExperiment
+from foldline.run.cells import Cell
+from foldline.run.ledger import Origin
+
+TARGETS = "targets"  # key of a record of several
+MEAN, BEST_OF_EACH = "mean of targets", "the best of each target"  # the score; its baseline
+
+
+@dataclass(frozen=True)
+class JoinedResult:
+    """The targets' results as one."""
+
+    several: SeveralTargets
+    results: Sequence[Result]  # one a target
+
+    @property
+    def shares(self) -> list[float]:
+        """Return the weight of each target's score; their sum is 1."""
+        return [part.share for part in self.several.parts]
+
+    @property
+    def score(self) -> float:
+        """Return the mean of the targets' out-of-fold scores, weighted by share."""
+        return self._mean([result.score for result in self.results])
+
+    @property
+    def baseline(self) -> float | None:
+        """Return the mean of the scores of each target's best trivial baseline; None where one has none."""
+        if not all(result.best_baseline for result in self.results):
+            return None
+        return self._mean([result.baselines[result.best_baseline][-1] for result in self.results])
+
+    @property
+    def lost(self) -> list[str]:
+        """Name what loses to the best trivial baseline of its target, and the mean where it loses to that of these."""
+        found = [f"{part.name}: {name}" for part, result in self._pairs for name in result.lost]
+        metric = self.results[0].rows.metric
+        return found + [MEAN] * (self.baseline is not None and metric.is_better(self.baseline, self.score))
+
+    @cached_property
+    def interval(self) -> Interval:
+        """Return the 95 % interval of the score: the same series, or their groups, are drawn for all targets."""
+        rows = [result.rows for result in self.results]
+        values = [result.blended[result.scored] for result in self.results]
+        ends = np.cumsum([len(each.y) for each in rows])
+
+        def score(draw: Draw) -> float:
+            found = []
+            for answers, predicted, end in zip(rows, values, ends, strict=True):
+                own = (draw.rows >= end - len(answers.y)) & (draw.rows < end)
+                if not own.any():
+                    raise NotScorable("a target has no answer among the drawn ones")
+                drawn = Draw(draw.rows[own] - (end - len(answers.y)), draw.number[own])
+                found.append(answers.drawn(drawn).score(predicted[drawn.rows]))
+            return self._mean(found)
+
+        units = np.concatenate([each.units for each in rows])
+        return bootstrap(score, units, effort=sum(each.effort for each in rows))
+
+    @property
+    def _pairs(self) -> list[tuple[Any, Result]]:
+        return list(zip(self.several.parts, self.results, strict=True))
+
+    def _mean(self, scores: Sequence[float]) -> float:
+        return float(np.dot(self.shares, scores))
+
+    def table(self, digits: int = 4) -> tuple[list[str], list[list[str]]]:
+        """Return columns and rows of the table of targets; the last row is the mean of all."""
+        rows = [
+            [
+                part.name,
+                data.kind,
+                data.metric,
+                f"{part.share:.3g}",
+                f"{result.score:.{digits}f}",
+                _best(result, digits),
+            ]
+            for part, result in self._pairs
+            for data in [part.config.data]
+        ]
+        mean = "" if self.baseline is None else f"{self.baseline:.{digits}f}"
+        columns = ["target", "kind", "metric", "share", "out-of-fold", "best baseline"]
+        return columns, [*rows, [MEAN, "", "", "1", f"{self.score:.{digits}f}", mean]]
+
+
+def _best(result: Result, digits: int) -> str:
+    name = result.best_baseline
+    return f"{name} {result.baselines[name][-1]:.{digits}f}" if name else ""
+
+
+def metric_in_words(several: SeveralTargets) -> str:
+    """Name the score: mean of mae and f1."""
+    *first, last = (part.config.data.metric for part in several.parts)
+    return f"mean of {', '.join(first)} and {last}"
+
+
+def folder_of(several: SeveralTargets, prepared: Sequence[PreparedExperiment]) -> Path:
+    """Return runs/NAME/HASH: the same experiment has the same folder."""
+    parts = [
+        [part.name, part.share, stored_experiment.folder_of(*_identity(each)).name]
+        for part, each in zip(several.parts, prepared, strict=True)
+    ]
+    return files.runs() / several.name / files.digest(parts)
+
+
+def _identity(prepared: PreparedExperiment) -> tuple[Any, ...]:
+    return prepared.config, prepared.plan, prepared.test.fingerprint, prepared.outside_members
+
+
+def write(folder: Path, joined: JoinedResult) -> None:
+    """Write experiment.json, after those of the targets, and point `latest` to the folder."""
+    records = [runs_index.read_record(folder / part.name) for part in joined.several.parts]
+    baseline, several = joined.baseline, joined.several
+    value = {
+        "format": runs_index.FORMAT,
+        "name": several.name,
+        "config": _shown_config(several),
+        "given": several.given,
+        TARGETS: [{"name": part.name, "share": part.share} for part in several.parts],
+        "cells": [cell for record in records for cell in record["cells"]],
+        "outside": [member for record in records for member in record["outside"]],
+        "blend": {"method": MEAN, "labels": [part.name for part in several.parts], "weights": joined.shares},
+        "scores": [[MEAN, [joined.score]]],
+        "baselines": [] if baseline is None else [[BEST_OF_EACH, [baseline]]],
+        "best_baseline": "" if baseline is None else BEST_OF_EACH,
+        "lost_to_baseline": joined.lost,
+        "higher_is_better": joined.results[0].rows.metric.higher_is_better,
+        "interval": [None if np.isnan(end) else end for end in (joined.interval.low, joined.interval.high)],
+        **({"interval_over": data.units} if (data := several.parts[0].config.data).group else {}),
+        "environment": stored_experiment.environment(),
+    }
+    artefacts.write_json(folder / "experiment.json", value)
+    files.write_text(folder / "config.toml", tomli_w.dumps(several.given))
+    files.replace_symlink(folder.parent / "latest", folder)
+
+
+def _shown_config(several: SeveralTargets) -> dict[str, Any]:
+    """Return the tables that `board` compares: [data] resolved, without what is said of each target."""
+    tables = several.parts[0].config.tables()
+    own = (*target_tables.MOVED, *target_tables.OF_FILES, "auxiliary", "partial", "metric_folder")
+    data = {key: value for key, value in tables["data"].items() if key not in own}
+    data["target"] = [name for part in several.parts for name in part.config.data.target]
+    data["metric"] = metric_in_words(several)
+    given = {key: value for key, value in several.given.items() if key in (target_tables.TABLE, "model")}
+    return {**tables, "data": data, **given}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTargets:
+    """An experiment of several targets that was read back."""
+
+    name: str  # the config's
+    parts: dict[str, StoredExperiment]  # by the target's name
+    shares: list[float]  # of the targets' scores; their sum is 1
+    given: dict[str, Any]  # the config's tables, as they stood in its file
+    score: float  # out-of-fold
+    metric: str  # in words
+    folder: Path
+
+    @property
+    def several(self) -> SeveralTargets:
+        """Return the config, as it was trained."""
+        pairs = zip(self.parts.items(), self.shares, strict=True)
+        parts = [TargetPart(name=name, share=share, config=each.config) for (name, each), share in pairs]
+        return SeveralTargets(name=self.name, parts=tuple(parts), given=self.given)
+
+    @property
+    def experiments(self) -> list[StoredExperiment]:
+        """Return the targets' experiments."""
+        return list(self.parts.values())
+
+    @property
+    def plan(self) -> list[Cell]:
+        """Return all cells of all targets."""
+        return [cell for each in self.experiments for cell in each.plan]
+
+    def origin(self, test: str) -> Origin:
+        """Make the ledger's entry for a submission of this experiment. test: fingerprint of the test table."""
+        origins = [
+            stored_experiment.origin(each.config, each.plan, self.folder, test, each.score) for each in self.experiments
+        ]
+        return Origin(
+            config=self.name,
+            config_hash=files.digest([each.config_hash for each in origins]),
+            experiment=self.folder.name,
+            cells=files.digest([each.cells for each in origins]),
+            test=test,
+            out_of_fold=self.score,
+            simulated=origins[0].simulated,
+        )
+
+
+def read(name: str, to_predict: bool = True) -> StoredTargets | StoredExperiment:
+    """Read the latest experiment of a config, of several targets or of one.
+
+    Args:
+        name: the config's.
+        to_predict: as of `stored_experiment.read_folder`.
+
+    Raises:
+        UserError: never trained, recorded by another version, a cell is gone, or (to_predict) the code has changed.
+    """
+    whole, dot, target = name.rpartition(".")
+    if dot and not (files.runs() / name).exists() and (files.runs() / whole / "latest" / target).is_dir():
+        raise UserError(f"{target!r} is one of the targets of {whole!r}: name that.")
+    return read_folder(stored_experiment.latest_folder(name), to_predict)
+
+
+def read_folder(folder: Path, to_predict: bool = True) -> StoredTargets | StoredExperiment:
+    """Read the experiment of a folder, as `read` does."""
+    value = runs_index.read_record(folder)
+    if TARGETS not in value:
+        return stored_experiment.read_folder(folder, to_predict)
+    runs_index.refuse_other_format(value, folder)
+    names = [each["name"] for each in value[TARGETS]]
+    return StoredTargets(
+        name=value["name"],
+        parts={each: stored_experiment.read_folder(folder / each, to_predict) for each in names},
+        shares=[each["share"] for each in value[TARGETS]],
+        given=value["given"],
+        score=value["scores"][-1][1][-1],
+        metric=value["config"]["data"]["metric"],
+        folder=folder,
+    )
