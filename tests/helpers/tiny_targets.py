@@ -1,8 +1,8 @@
 """A competition of two targets of two kinds, the birds' songs of tiny_classes: which bird it is, and how loud.
 
-    birds = Birds()                       # or Birds("step"), Birds(probabilities=True), Birds(long=True)
-    birds.install(home, tmp_path / "birds")
-    tiny.run("train", "birds")
+birds = Birds()                       # or Birds("step"), Birds(probabilities=True), Birds(long=True)
+birds.install(home, tmp_path / "birds")
+tiny.run("train", "birds")
 """
 
 from __future__ import annotations

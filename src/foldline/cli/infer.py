@@ -19,6 +19,7 @@ from foldline.experiment.inference import InferenceTask
 from foldline.experiment.several_targets import StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output import joined_submission, submission
+from foldline.output.submission import Gate
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Prepared:
         with terminal.bar("reading", "MB"):
             test, sample = loading.load_test(data, stored.levels, stored.classes)
         return Prepared(inference.prepare(stored, test, terminal), sample)
+
+    @property
+    def gate(self) -> Gate:
+        """Return what its submission is checked by."""
+        stored = self.task.stored
+        return Gate(self.task.test, self.sample, stored.expected, stored.config.post.check_range)
 
     def announce(self, terminal: Terminal) -> None:
         """Say what is about to be done."""
@@ -89,14 +96,13 @@ def _published(
     draft = stored.folder / f"infer-{test.fingerprint}.csv"
     if isinstance(stored, StoredExperiment):
         origin = stored_experiment.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
-        (one,), (table,), check_range = prepared.values(), tables.values(), stored.config.post.check_range
-        path = submission.publish(test, origin, draft, table, one.sample, stored.expected, check_range)
-        return path, table.height
+        return submission.publish(origin, draft, tables[""], prepared[""].gate), tables[""].height
     parts = {
         name: joined_submission.Part(
-            *(stored.folder / name / draft.name, prepared[name].task.test, prepared[name].sample, tables[name]),
-            *(each.expected, each.config.post.check_range),
+            stored.folder / name / draft.name,
+            tables[name],
+            prepared[name].gate,
         )
-        for name, each in stored.parts.items()
+        for name in stored.parts
     }
     return joined_submission.publish(draft, parts, stored.origin(test.fingerprint), stored.metric)

@@ -43,10 +43,6 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 def _publish(trained: Trained) -> Path:
     """Write the submission, check it at the gate, and return its path."""
-    prepared, result = trained.prepared, trained.result
-    config, competition = prepared.config, prepared.competition
-    origin = stored_experiment.origin(config, prepared.plan, trained.folder, prepared.test.fingerprint, result.score)
-    sample, check_range = competition.sample, config.post.check_range
-    return submission.publish(
-        competition.test, origin, trained.draft, trained.submission(), sample, result.expected, check_range
-    )
+    prepared, folder, score = trained.prepared, trained.folder, trained.result.score
+    origin = stored_experiment.origin(prepared.config, prepared.plan, folder, prepared.test.fingerprint, score)
+    return submission.publish(origin, folder / "submission.csv", trained.submission(), trained.gate)

@@ -18,6 +18,7 @@ from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.experiment.scoring import Result
 from foldline.output import report, submission
 from foldline.output.report import Provenance, ReportData
+from foldline.output.submission import Gate
 from foldline.output.tracking import TrackConfig, WandbTracker
 from foldline.run.cells import Job
 
@@ -89,9 +90,10 @@ class Trained:
         )
 
     @property
-    def draft(self) -> Path:
-        """Return where its submission is written."""
-        return self.folder / "submission.csv"
+    def gate(self) -> Gate:
+        """Return what its submission is checked by."""
+        competition, check_range = self.prepared.competition, self.prepared.config.post.check_range
+        return Gate(competition.test, competition.sample, self.result.expected, check_range)
 
     def submission(self) -> pl.DataFrame:
         """Lay its predictions out as the sample has them."""

@@ -133,8 +133,15 @@ def _target_of(path: Path) -> tuple[Path, str]:
     known, single = named_configs(), path.name.removesuffix(".toml")
     if not dot or name == "toml" or path.is_file() or single in known:
         return path, ""
-    file = path.with_name(stem)
-    return (file, name) if stem in known or file.with_name(f"{stem}.toml").is_file() else (path, "")
+    file = path.with_name(f"{stem}.toml")
+    return (file, name) if file.is_file() else (path.with_name(stem), name) if stem in known else (path, "")
+
+
+def locate_base(path: Path) -> Path:
+    """Find the file of a config that `load` takes, as `locate` does; of CONFIG.NAME the path that means that target."""
+    file, name = _target_of(path)
+    found = locate(file)
+    return found.with_name(f"{found.stem}.{name}") if name else found
 
 
 def _made(name: str, tables: dict[str, Any], where: str) -> Config | SeveralTargets:
@@ -157,8 +164,8 @@ def _refuse_mixed_directions(parts: Sequence[TargetPart], where: str) -> None:
     if len(set(better.values())) > 1:
         said = ", ".join(f"{part.config.data.metric} of {part.name} ({better[part.name]} is better)" for part in parts)
         raise UserError(
-            f"{where}: the score is the mean of the targets' scores, so that all must go one way, but there are {said}: "
-            "take a metric of the other direction for some, such as log_loss for accuracy, r2 for mae; or a metric file."
+            f"{where}: the score is the mean of the targets' scores, so that all must go one way, but there are "
+            f"{said}: take a metric of the other direction for some, such as log_loss for accuracy or r2 for mae."
         )
 
 
@@ -169,10 +176,9 @@ def refuse_partial(config: Config, verb: str) -> None:
         UserError
     """
     if config.data.partial:
-        whole = config.name.rpartition(".")[0] or config.name
-        raise UserError(
-            f"{config.name} is one of several targets, and a submission has them all: ./run.sh {verb} {whole}"
-        )
+        whole = config.name.rpartition(".")[0]
+        way_out = f"./run.sh {verb} {whole}" if whole else "move its [[model]] tables into the config with [[target]]"
+        raise UserError(f"{config.name} is one of several targets, and a submission has them all: {way_out}.")
 
 
 def _extended(path: Path) -> dict[str, Any]:

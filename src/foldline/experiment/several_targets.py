@@ -23,7 +23,6 @@ from foldline.data.metrics import Interval, NotScorable, bootstrap
 from foldline.data.metrics.resampling import Draw
 from foldline.experiment import runs_index, stored_experiment, target_tables
 from foldline.experiment.config import SeveralTargets, TargetPart
-from foldline.experiment.preparation import PreparedExperiment
 from foldline.experiment.scoring import Result
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.run.cells import Cell
@@ -121,17 +120,13 @@ def metric_in_words(several: SeveralTargets) -> str:
     return f"mean of {', '.join(first)} and {last}"
 
 
-def folder_of(several: SeveralTargets, prepared: Sequence[PreparedExperiment]) -> Path:
-    """Return runs/NAME/HASH: the same experiment has the same folder."""
-    parts = [
-        [part.name, part.share, stored_experiment.folder_of(*_identity(each)).name]
-        for part, each in zip(several.parts, prepared, strict=True)
-    ]
+def folder_of(several: SeveralTargets, alone: Sequence[Path]) -> Path:
+    """Return runs/NAME/HASH: the same experiment has the same folder.
+
+    alone: where the experiment of each target would be recorded if there were no other.
+    """
+    parts = [[part.name, part.share, folder.name] for part, folder in zip(several.parts, alone, strict=True)]
     return files.runs() / several.name / files.digest(parts)
-
-
-def _identity(prepared: PreparedExperiment) -> tuple[Any, ...]:
-    return prepared.config, prepared.plan, prepared.test.fingerprint, prepared.outside_members
 
 
 def write(folder: Path, joined: JoinedResult) -> None:
@@ -233,13 +228,17 @@ def read(name: str, to_predict: bool = True) -> StoredTargets | StoredExperiment
     return read_folder(stored_experiment.latest_folder(name), to_predict)
 
 
+def names_of(folder: Path) -> list[str]:
+    """Name the targets of a recorded experiment; none where it has one alone. Each has a folder of its name there."""
+    return [each["name"] for each in runs_index.read_record(folder).get(TARGETS, [])]
+
+
 def read_folder(folder: Path, to_predict: bool = True) -> StoredTargets | StoredExperiment:
     """Read the experiment of a folder, as `read` does."""
     value = runs_index.read_record(folder)
-    if TARGETS not in value:
+    if not (names := names_of(folder)):
         return stored_experiment.read_folder(folder, to_predict)
     runs_index.refuse_other_format(value, folder)
-    names = [each["name"] for each in value[TARGETS]]
     return StoredTargets(
         name=value["name"],
         parts={each: stored_experiment.read_folder(folder / each, to_predict) for each in names},

@@ -163,6 +163,12 @@ class StoredExperiment:
         return [member for one in self.config_plans for member in one.members] + self.outside_members
 
 
+def latest_of(config: Config) -> Path:
+    """Return where the latest experiment of a config is recorded; one of several targets, below that of all."""
+    whole, _, target = config.name.rpartition(".")
+    return files.runs() / whole / "latest" / target if config.data.partial else files.runs() / config.name / "latest"
+
+
 def latest_folder(name: str) -> Path:
     """Return the folder of the latest experiment of a config.
 

@@ -6,6 +6,7 @@ before anything is trained.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from foldline.data import identity, loading, readers
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
-from foldline.data.target_range import TargetRange
 from foldline.output import submission
+from foldline.output.submission import Gate
 from foldline.run.ledger import Origin
 
 
@@ -96,11 +97,13 @@ def check(parts: Mapping[str, tuple[Table, pl.DataFrame | None]]) -> None:
     Raises:
         UserError: as `Frame.of` does.
     """
-    tables = {}
-    for name, (test, sample) in parts.items():
-        layout = Layout.of(test, sample)
-        tables[name] = pl.DataFrame({test.data.id: layout.ids, **dict.fromkeys(layout.columns)})
-    Frame.of(next(iter(parts.values()))[0].data, tables)
+    asked = {name: _asked(Layout.of(*part)) for name, part in parts.items()}
+    Frame.of(next(iter(parts.values()))[0].data, asked)
+
+
+def _asked(layout: Layout) -> pl.DataFrame:
+    """Return the rows and columns of a target's part, without values."""
+    return pl.DataFrame({layout.addresses.table.data.id: layout.ids, **dict.fromkeys(layout.columns)})
 
 
 def join(data: DataConfig, parts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -114,14 +117,11 @@ def join(data: DataConfig, parts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Part:
-    """One target's part of a submission, and what the gate needs to check it."""
+    """One target's part of a submission, and the gate that checks it."""
 
     draft: Path  # where it is written
-    test: Table
-    sample: pl.DataFrame | None
     table: pl.DataFrame
-    expected: list[TargetRange]
-    check_range: bool
+    gate: Gate
 
 
 def publish(draft: Path, parts: Mapping[str, Part], origin: Origin, metric: str) -> tuple[Path, int]:
@@ -142,11 +142,11 @@ def publish(draft: Path, parts: Mapping[str, Part], origin: Origin, metric: str)
     reasons, refused = draft.with_suffix(submission.REFUSED), []
     for part in parts.values():
         submission.write(part.draft, part.table)
-    table = join(next(iter(parts.values())).test.data, {name: part.table for name, part in parts.items()})
+    table = join(next(iter(parts.values())).gate.test.data, {name: part.table for name, part in parts.items()})
     submission.write(draft, table)
     for part in parts.values():
         try:
-            submission.pass_gate(part.test, part.draft, part.sample, part.expected, part.check_range)
+            part.gate.admit(part.draft)
         except Finding as finding:
             refused.append(str(finding))
     if refused:
@@ -154,3 +154,23 @@ def publish(draft: Path, parts: Mapping[str, Part], origin: Origin, metric: str)
         raise Finding("\n".join(refused))
     reasons.unlink(missing_ok=True)
     return submission.enter(origin, draft, metric, table.height), table.height
+
+
+def check_written(path: Path, gates: Mapping[str, Gate]) -> None:
+    """Check a written submission of several targets, each target's part of it at its own gate.
+
+    Raises:
+        Finding: it has other columns than the sample, or a part is refused.
+    """
+    layouts = {name: Layout.of(gate.test, gate.sample) for name, gate in gates.items()}
+    data = next(iter(gates.values())).test.data
+    wanted = Frame.of(data, {name: _asked(layout) for name, layout in layouts.items()}).order
+    whole = pl.read_csv(path, infer_schema=False)
+    if tuple(whole.columns) != wanted:
+        raise Finding(f"{path}: its columns must be {','.join(wanted)}, but are {','.join(whole.columns)}")
+    for name, layout in layouts.items():
+        own = whole.filter(identity.texts(whole[data.id]).is_in(identity.texts(layout.ids).implode()))
+        with tempfile.TemporaryDirectory() as scratch:
+            draft = Path(scratch) / f"{name}.csv"
+            submission.write(draft, own.select(layout.order))
+            gates[name].check(draft)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -181,19 +182,38 @@ def _number_problems(
     return problems
 
 
-def publish(
-    test: Table,
-    origin: Origin,
-    draft: Path,
-    table: pl.DataFrame,
-    sample: pl.DataFrame | None,
-    expected: list[TargetRange],
-    check_range: bool = True,
-) -> Path:
+@dataclass(frozen=True)
+class Gate:
+    """What a submission is checked by."""
+
+    test: Table  # that it predicts
+    sample: pl.DataFrame | None
+    expected: list[TargetRange]  # (K,) range and digits of each target in training
+    check_range: bool = True  # post.check_range
+
+    def check(self, path: Path) -> None:
+        """Check a written submission; see `check`."""
+        check(self.test, path, self.sample, self.expected, self.check_range)
+
+    def admit(self, draft: Path) -> None:
+        """Check a draft; the reasons of a refusal are written beside it.
+
+        Raises:
+            Finding: it is refused.
+        """
+        reasons = draft.with_suffix(REFUSED)
+        try:
+            self.check(draft)
+        except Finding as finding:
+            files.write_text(reasons, f"{finding}\n")
+            raise
+        reasons.unlink(missing_ok=True)
+
+
+def publish(origin: Origin, draft: Path, table: pl.DataFrame, gate: Gate) -> Path:
     """Write a submission, check it at the gate, and enter it into the ledger.
 
     Args:
-        test: the table that it predicts.
         draft: where it is written; one of real data is then copied to submissions/.
 
     Returns:
@@ -203,31 +223,14 @@ def publish(
         Finding: the gate refused it; the draft stays for inspection, and beside it the reasons, for the board.
     """
     write(draft, table)
-    pass_gate(test, draft, sample, expected, check_range)
-    return enter(origin, draft, test.data.metric, table.height)
+    gate.admit(draft)
+    return enter(origin, draft, gate.test.data.metric, table.height)
 
 
 def write(draft: Path, table: pl.DataFrame) -> None:
     """Write a submission that the gate has yet to see."""
     with files.atomic(draft) as stream:
         table.write_csv(stream)
-
-
-def pass_gate(
-    test: Table, draft: Path, sample: pl.DataFrame | None, expected: list[TargetRange], check_range: bool = True
-) -> None:
-    """Check a written submission, as `check` does; the reasons of a refusal are written beside it.
-
-    Raises:
-        Finding: it is refused.
-    """
-    reasons = draft.with_suffix(REFUSED)
-    try:
-        check(test, draft, sample, expected, check_range)
-    except Finding as finding:
-        files.write_text(reasons, f"{finding}\n")
-        raise
-    reasons.unlink(missing_ok=True)
 
 
 def enter(origin: Origin, draft: Path, metric: str, rows: int) -> Path:
