@@ -8,6 +8,7 @@ See target_tables.py for why a target can be blended and decided on by itself.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +29,7 @@ from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.run.cells import Cell
 from foldline.run.ledger import Origin
 
-TARGETS = "targets"  # key of a record of several
+TARGETS, GIVEN = "targets", "given"  # keys of a record of several: these; the config's tables as text, in their order
 MEAN, BEST_OF_EACH = "mean of targets", "the best of each target"  # the score; its baseline
 
 
@@ -137,7 +138,7 @@ def write(folder: Path, joined: JoinedResult) -> None:
         "format": runs_index.FORMAT,
         "name": several.name,
         "config": _shown_config(several),
-        "given": several.given,
+        GIVEN: tomli_w.dumps(several.given),
         TARGETS: [{"name": part.name, "share": part.share} for part in several.parts],
         "cells": [cell for record in records for cell in record["cells"]],
         "outside": [member for record in records for member in record["outside"]],
@@ -243,7 +244,7 @@ def read_folder(folder: Path, to_predict: bool = True) -> StoredTargets | Stored
         name=value["name"],
         parts={each: stored_experiment.read_folder(folder / each, to_predict) for each in names},
         shares=[each["share"] for each in value[TARGETS]],
-        given=value["given"],
+        given=tomllib.loads(value[GIVEN]),
         score=value["scores"][-1][1][-1],
         metric=value["config"]["data"]["metric"],
         folder=folder,
