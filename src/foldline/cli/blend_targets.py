@@ -12,7 +12,6 @@ from foldline.core.errors import UserError
 from foldline.experiment import multi_config, preparation, several_targets
 from foldline.experiment.config import Config, SeveralTargets
 from foldline.experiment.multi_config import MultiConfigExperiment
-from foldline.output import joined_submission
 
 
 def run(
@@ -38,7 +37,7 @@ def run(
     several = _blended_config(chosen, prepared)
     by_name = {part.name: mixed for part, mixed in zip(several.parts, prepared, strict=True)}
     competitions = {name: mixed.competition for name, mixed in by_name.items()}
-    joined_submission.check({name: (each.test, each.sample) for name, each in competitions.items()})
+    joined.check(several, competitions, [mixed.train for mixed in prepared])
     for mixed in prepared:
         for each in mixed.prepared:
             preparation.print_summary(each, terminal)
@@ -58,19 +57,23 @@ def _alike(named: Sequence[Config | SeveralTargets]) -> list[SeveralTargets]:
     first = [(part.name, part.share) for part in chosen[0].parts]
     for each in named:
         own = [(part.name, part.share) for part in each.parts] if isinstance(each, SeveralTargets) else []
-        if own != first:
+        if own != first or (isinstance(each, SeveralTargets) and each.metric != chosen[0].metric):
             raise UserError(
-                f"{chosen[0].name} and {each.name} differ: configs that are blended have the same [[target]] tables, "
-                f"in one order and with the same shares, but the first has {', '.join(name for name, _ in first)}."
+                f"{chosen[0].name} and {each.name} differ: configs that are blended have the same [[target]] tables "
+                f"in one order, with the same shares and metric file; the first has {_listed(chosen[0])}."
             )
     return chosen
+
+
+def _listed(several: SeveralTargets) -> str:
+    return ", ".join(f"{part.name} ({part.share:.3g})" for part in several.parts)
 
 
 def _blended_config(chosen: Sequence[SeveralTargets], prepared: Sequence[MultiConfigExperiment]) -> SeveralTargets:
     """Return the config of the blend: the first one's, called by all names."""
     parts = [replace(part, config=mixed.config) for part, mixed in zip(chosen[0].parts, prepared, strict=True)]
     name = "+".join(dict.fromkeys(each.name for each in chosen))
-    return SeveralTargets(name=name, parts=tuple(parts), given=chosen[0].given)
+    return SeveralTargets(name=name, parts=tuple(parts), given=chosen[0].given, metric=chosen[0].metric)
 
 
 def dry_run(prepared: Sequence[MultiConfigExperiment], terminal: Terminal) -> int:

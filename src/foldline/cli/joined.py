@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
 from foldline.core.console import Terminal
+from foldline.data.loading import Competition
+from foldline.data.store import Store
 from foldline.experiment import several_targets
 from foldline.experiment.config import SeveralTargets
 from foldline.experiment.preparation import short_path
-from foldline.experiment.scoring import Result
 from foldline.experiment.several_targets import JoinedResult
+from foldline.experiment.whole_metric import WholeMetric
 from foldline.output import joined_submission, targets_page
-from foldline.output.report import Provenance
+from foldline.output.report import Provenance, ReportData
 from foldline.output.submission import Gate
 
 
@@ -23,8 +25,8 @@ class Made(Protocol):
     """A target's experiment, recorded below the folder of all."""
 
     @property
-    def result(self) -> Result:
-        """Return its scores."""
+    def report(self) -> ReportData:
+        """Return its data and results."""
         ...
 
     @property
@@ -52,7 +54,9 @@ def conclude(several: SeveralTargets, folder: Path, made: Mapping[str, Made], co
         made: by the target's name.
         command: as it was typed.
     """
-    joined = JoinedResult(several, [each.result for each in made.values()])
+    reports = [each.report for each in made.values()]
+    whole = WholeMetric.of(several, [each.competition for each in reports], [each.train for each in reports])
+    joined = JoinedResult(several, [each.result for each in reports], whole)
     several_targets.write(folder, joined)
     page = targets_page.write(folder, joined, Provenance.here(command))
     terminal.table("", *joined.table())
@@ -71,6 +75,22 @@ def conclude(several: SeveralTargets, folder: Path, made: Mapping[str, Made], co
     }
     terminal.result(answer, f"submission: {short_path(path)}")
     return 0
+
+
+def check(several: SeveralTargets, competitions: Mapping[str, Competition], stores: Sequence[Store]) -> None:
+    """Check, before any training, the sample and the metric file against all targets.
+
+    Args:
+        competitions: by the target's name.
+        stores: of the training series, one a target.
+
+    Raises:
+        UserError: the sample asks for what no target predicts; the metric file does not score the targets.
+    """
+    joined_submission.check({name: (each.test, each.sample) for name, each in competitions.items()})
+    whole = WholeMetric.of(several, list(competitions.values()), stores)
+    if whole is not None:
+        whole.check()
 
 
 def _publish(folder: Path, made: Mapping[str, Made]) -> Path:

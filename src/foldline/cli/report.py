@@ -14,9 +14,9 @@ from foldline.data import featurize, folds, loading
 from foldline.experiment import preparation, runs_index, scoring, several_targets
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import short_path
-from foldline.experiment.scoring import Result
 from foldline.experiment.several_targets import JoinedResult, StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
+from foldline.experiment.whole_metric import WholeMetric
 from foldline.output import report, targets_page
 from foldline.output.report import Provenance, ReportData
 
@@ -26,23 +26,25 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     stored = several_targets.read(Path(arguments.config).name.removesuffix(".toml"), to_predict=False)
     if isinstance(stored, StoredTargets):
         return _of_targets(stored, arguments.overrides, terminal)
-    page, result = _written(stored, arguments.overrides, terminal)
+    page, shown = _written(stored, arguments.overrides, terminal)
+    result = shown.result
     scores = {"score": result.score, "models_alone": result.models_alone}
     answer = {"report": str(page), "experiment": stored.folder.name, **scores}
     terminal.result(answer, f"report: {short_path(page)}")
     return 0
 
 
-def _written(stored: StoredExperiment, overrides: list[str], terminal: Terminal) -> tuple[Path, Result]:
+def _written(stored: StoredExperiment, overrides: list[str], terminal: Terminal) -> tuple[Path, ReportData]:
     """Write the page of an experiment of one target."""
     report_data = gather(stored, _moved(stored.config, overrides), terminal)
-    return report.write(stored.folder, report_data), report_data.result
+    return report.write(stored.folder, report_data), report_data
 
 
 def _of_targets(stored: StoredTargets, overrides: list[str], terminal: Terminal) -> int:
     """Write the page of each target, and that of all."""
-    results = [_written(each, overrides, terminal)[1] for each in stored.parts.values()]
-    joined = JoinedResult(stored.several, results)
+    shown = [_written(each, overrides, terminal)[1] for each in stored.parts.values()]
+    whole = WholeMetric.of(stored.several, [each.competition for each in shown], [each.train for each in shown])
+    joined = JoinedResult(stored.several, [each.result for each in shown], whole)
     provenance = _provenance(stored.folder)
     page = targets_page.write(stored.folder, joined, provenance)
     answer = {"report": str(page), "experiment": stored.folder.name, "score": joined.score}

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
@@ -39,6 +41,12 @@ def _of_targets(several: SeveralTargets, submission: Path, truth: Path, terminal
     scored = {part.name: rescore.score(part.config.data, submission, truth) for part in several.parts}
     for part in several.parts:
         _show(part.name, scored[part.name], part.config.data, terminal)
+    if several.metric is not None:
+        row_id = several.parts[0].config.data.id
+        score = several.metric.loaded().score(pl.read_csv(truth), pl.read_csv(submission), row_id)
+        name = several_targets.metric_in_words(several)
+        terminal.result({"metric": name, "scores": [{"part": "all", "score": score}]}, f"{name}: {score:.6f}")
+        return 0
     metric, columns = (
         several_targets.metric_in_words(several),
         zip(*(each.parts for each in scored.values()), strict=True),

@@ -8,7 +8,6 @@ from foldline.cli.trained import Trained, timed
 from foldline.core.console import Terminal
 from foldline.experiment import preparation, several_targets, stored_experiment
 from foldline.experiment.config import SeveralTargets
-from foldline.output import joined_submission
 
 
 def run(several: SeveralTargets, dry: bool, force: bool, command: str, terminal: Terminal) -> int:
@@ -22,7 +21,7 @@ def run(several: SeveralTargets, dry: bool, force: bool, command: str, terminal:
         with timed(seconds[part.name], "data, features, plan"):
             prepared[part.name] = preparation.prepare(part.config, terminal, dry)
     competitions = {name: each.competition for name, each in prepared.items()}
-    joined_submission.check({name: (each.test, each.sample) for name, each in competitions.items()})
+    joined.check(several, competitions, [each.train for each in prepared.values()])
     for each in prepared.values():
         preparation.print_summary(each, terminal)
     stages = {name: each.jobs(force) for name, each in prepared.items()}

@@ -86,6 +86,7 @@ class SeveralTargets:
     name: str  # the file's
     parts: tuple[TargetPart, ...]
     given: dict[str, Any]  # the tables as they stand in the file, with overrides
+    metric: target_tables.WholeChoice | None = None  # the file that scores all targets; None: the mean of their scores
 
 
 def load(path: Path, overrides: list[str] | None = None) -> Config:
@@ -154,8 +155,10 @@ def _made(name: str, tables: dict[str, Any], where: str) -> Config | SeveralTarg
         first = from_tables(called, each.tables, place)
         config = from_tables(called, each.with_beside(first.tables(), first.data), place)
         parts.append(TargetPart(name=each.target.called, share=each.share, config=config))
-    _refuse_mixed_directions(parts, where)
-    return SeveralTargets(name=name, parts=tuple(parts), given=tables)
+    whole = target_tables.whole_choice(tables, [Path(where).parent, files.home()], where)
+    if whole is None:
+        _refuse_mixed_directions(parts, where)
+    return SeveralTargets(name=name, parts=tuple(parts), given=tables, metric=whole)
 
 
 def _refuse_mixed_directions(parts: Sequence[TargetPart], where: str) -> None:
@@ -165,7 +168,8 @@ def _refuse_mixed_directions(parts: Sequence[TargetPart], where: str) -> None:
         said = ", ".join(f"{part.config.data.metric} of {part.name} ({better[part.name]} is better)" for part in parts)
         raise UserError(
             f"{where}: the score is the mean of the targets' scores, so that all must go one way, but there are "
-            f"{said}: take a metric of the other direction for some, such as log_loss for accuracy or r2 for mae."
+            f"{said}: take a metric of the other direction for some, such as log_loss for accuracy or r2 for mae, "
+            "or give the competition's metric file as data.metric."
         )
 
 

@@ -20,12 +20,14 @@ import tomli_w
 
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.data.metrics import Interval, NotScorable, bootstrap
+from foldline.data.metrics import Interval, KaggleFile, NotScorable, bootstrap
 from foldline.data.metrics.resampling import Draw
-from foldline.experiment import runs_index, stored_experiment, target_tables
+from foldline.experiment import metric_copies, runs_index, stored_experiment, target_tables
 from foldline.experiment.config import SeveralTargets, TargetPart
 from foldline.experiment.scoring import Result
 from foldline.experiment.stored_experiment import StoredExperiment
+from foldline.experiment.target_tables import WholeChoice
+from foldline.experiment.whole_metric import WholeMetric
 from foldline.run.cells import Cell
 from foldline.run.ledger import Origin
 
@@ -39,21 +41,34 @@ class JoinedResult:
 
     several: SeveralTargets
     results: Sequence[Result]  # one a target
+    whole: WholeMetric | None = None  # the metric file of all targets
+
+    @property
+    def name(self) -> str:
+        """Name the score, as a row of tables: the mean, or the metric file's."""
+        return MEAN if self.whole is None else self.whole.file.path.name
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher score is better."""
+        return self.results[0].rows.metric.higher_is_better if self.whole is None else self.whole.file.higher_is_better
 
     @property
     def shares(self) -> list[float]:
         """Return the weight of each target's score; their sum is 1."""
         return [part.share for part in self.several.parts]
 
-    @property
+    @cached_property
     def score(self) -> float:
-        """Return the mean of the targets' out-of-fold scores, weighted by share."""
+        """Return the mean of the targets' out-of-fold scores, weighted by share, or the score of the metric file."""
+        if self.whole is not None:
+            return self.whole.score([result.blended for result in self.results])
         return self._mean([result.score for result in self.results])
 
     @property
     def baseline(self) -> float | None:
-        """Return the mean of the scores of each target's best trivial baseline; None where one has none."""
-        if not all(result.best_baseline for result in self.results):
+        """Return the mean score of the targets' best trivial baselines; None: one has none, or a file scores."""
+        if self.whole is not None or not all(result.best_baseline for result in self.results):
             return None
         return self._mean([result.baselines[result.best_baseline][-1] for result in self.results])
 
@@ -62,11 +77,13 @@ class JoinedResult:
         """Name what loses to the best trivial baseline of its target, and the mean where it loses to that of these."""
         found = [f"{part.name}: {name}" for part, result in self._pairs for name in result.lost]
         metric = self.results[0].rows.metric
-        return found + [MEAN] * (self.baseline is not None and metric.is_better(self.baseline, self.score))
+        return found + [self.name] * (self.baseline is not None and metric.is_better(self.baseline, self.score))
 
     @cached_property
     def interval(self) -> Interval:
         """Return the 95 % interval of the score: the same series, or their groups, are drawn for all targets."""
+        if self.whole is not None:
+            return self.whole.interval([result.blended for result in self.results])
         rows = [result.rows for result in self.results]
         values = [result.blended[result.scored] for result in self.results]
         ends = np.cumsum([len(each.y) for each in rows])
@@ -107,7 +124,7 @@ class JoinedResult:
         ]
         mean = "" if self.baseline is None else f"{self.baseline:.{digits}f}"
         columns = ["target", "kind", "metric", "share", "out-of-fold", "best baseline"]
-        return columns, [*rows, [MEAN, "", "", "1", f"{self.score:.{digits}f}", mean]]
+        return columns, [*rows, [self.name, "", "", "", f"{self.score:.{digits}f}", mean]]
 
 
 def _best(result: Result, digits: int) -> str:
@@ -116,7 +133,9 @@ def _best(result: Result, digits: int) -> str:
 
 
 def metric_in_words(several: SeveralTargets) -> str:
-    """Name the score: mean of mae and f1."""
+    """Name the score: mean of mae and f1, or the metric file's name."""
+    if several.metric is not None:
+        return Path(several.metric.metric).name
     *first, last = (part.config.data.metric for part in several.parts)
     return f"mean of {', '.join(first)} and {last}"
 
@@ -126,7 +145,9 @@ def folder_of(several: SeveralTargets, alone: Sequence[Path]) -> Path:
 
     alone: where the experiment of each target would be recorded if there were no other.
     """
-    parts = [[part.name, part.share, folder.name] for part, folder in zip(several.parts, alone, strict=True)]
+    parts: list[Any] = [[part.name, part.share, folder.name] for part, folder in zip(several.parts, alone, strict=True)]
+    if several.metric is not None:
+        parts += [several.metric.loaded().key(), list(several.metric.columns)]
     return files.runs() / several.name / files.digest(parts)
 
 
@@ -138,23 +159,39 @@ def write(folder: Path, joined: JoinedResult) -> None:
         "format": runs_index.FORMAT,
         "name": several.name,
         "config": _shown_config(several),
-        GIVEN: tomli_w.dumps(several.given),
+        GIVEN: tomli_w.dumps(_recorded(several.given)),
         TARGETS: [{"name": part.name, "share": part.share} for part in several.parts],
         "cells": [cell for record in records for cell in record["cells"]],
         "outside": [member for record in records for member in record["outside"]],
+        **({"metric_file": _copied(joined.whole.file, folder)} if joined.whole else {}),
         "blend": {"method": MEAN, "labels": [part.name for part in several.parts], "weights": joined.shares},
-        "scores": [[MEAN, [joined.score]]],
+        "scores": [[joined.name, [joined.score]]],
         "baselines": [] if baseline is None else [[BEST_OF_EACH, [baseline]]],
         "best_baseline": "" if baseline is None else BEST_OF_EACH,
         "lost_to_baseline": joined.lost,
-        "higher_is_better": joined.results[0].rows.metric.higher_is_better,
+        "higher_is_better": joined.higher_is_better,
         "interval": [None if np.isnan(end) else end for end in (joined.interval.low, joined.interval.high)],
         **({"interval_over": data.units} if (data := several.parts[0].config.data).group else {}),
         "environment": stored_experiment.environment(),
     }
     artefacts.write_json(folder / "experiment.json", value)
-    files.write_text(folder / "config.toml", tomli_w.dumps(several.given))
+    files.write_text(folder / "config.toml", tomli_w.dumps(_recorded(several.given)))
     files.replace_symlink(folder.parent / "latest", folder)
+
+
+def _recorded(given: dict[str, Any]) -> dict[str, Any]:
+    """Return a config's tables as a record has them: a metric file lies beside it, not where it was."""
+    data = given.get("data", {})
+    named = str(data.get("metric", ""))
+    return {**given, "data": {**data, "metric": Path(named).name}} if named.endswith(".py") else given
+
+
+def _copied(file: KaggleFile, folder: Path) -> dict[str, Any]:
+    """Copy a metric file beside the record, and return what the record says of it."""
+    for path in (file.path, file.utilities):
+        if path.is_file():
+            files.write_text(folder / path.name, path.read_text(encoding="utf-8"))
+    return {"name": file.path.name, **file.key()}
 
 
 def _shown_config(several: SeveralTargets) -> dict[str, Any]:
@@ -176,6 +213,7 @@ class StoredTargets:
     parts: dict[str, StoredExperiment]  # by the target's name
     shares: list[float]  # of the targets' scores; their sum is 1
     given: dict[str, Any]  # the config's tables, as they stood in its file
+    whole: WholeChoice | None  # the metric file of all targets
     score: float  # out-of-fold
     metric: str  # in words
     folder: Path
@@ -185,7 +223,7 @@ class StoredTargets:
         """Return the config, as it was trained."""
         pairs = zip(self.parts.items(), self.shares, strict=True)
         parts = [TargetPart(name=name, share=share, config=each.config) for (name, each), share in pairs]
-        return SeveralTargets(name=self.name, parts=tuple(parts), given=self.given)
+        return SeveralTargets(name=self.name, parts=tuple(parts), given=self.given, metric=self.whole)
 
     @property
     def experiments(self) -> list[StoredExperiment]:
@@ -240,11 +278,14 @@ def read_folder(folder: Path, to_predict: bool = True) -> StoredTargets | Stored
     if not (names := names_of(folder)):
         return stored_experiment.read_folder(folder, to_predict)
     runs_index.refuse_other_format(value, folder)
+    metric_copies.refuse_changed(value, folder)
+    given = tomllib.loads(value[GIVEN])
     return StoredTargets(
         name=value["name"],
         parts={each: stored_experiment.read_folder(folder / each, to_predict) for each in names},
         shares=[each["share"] for each in value[TARGETS]],
-        given=tomllib.loads(value[GIVEN]),
+        given=given,
+        whole=target_tables.whole_choice(given, [folder], str(folder / "config.toml")),
         score=value["scores"][-1][1][-1],
         metric=value["config"]["data"]["metric"],
         folder=folder,

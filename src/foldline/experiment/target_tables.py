@@ -18,11 +18,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
-from foldline.data.metrics import metric
+from foldline.data.metrics import KaggleFile, from_file, metric
 from foldline.data.metrics.default_losses import head_of
 from foldline.data.metrics.options import Kind, MetricOptions
 from foldline.data.roles import DataConfig
@@ -70,6 +71,20 @@ class TargetConfig:
         return self.name or self.columns[0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class WholeChoice:
+    """A metric file in [data] beside [[target]] tables: it scores all targets together."""
+
+    metric: str  # its path
+    higher_is_better: bool | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()  # of the training table
+
+    def loaded(self) -> KaggleFile:
+        """Load the file."""
+        return from_file(Path(self.metric), higher_is_better=self.higher_is_better, arguments=self.arguments)
+
+
 @dataclass(frozen=True)
 class TargetTables:
     """A target, and the tables of its experiment's config."""
@@ -113,12 +128,36 @@ def expanded(tables: dict[str, Any], where: str) -> list[TargetTables]:
     return made
 
 
+def whole_choice(tables: dict[str, Any], folders: Sequence[Path], where: str) -> WholeChoice | None:
+    """Read the metric file of all targets, if [data] has one. folders: where it may lie.
+
+    Raises:
+        UserError: it is not there, or a key has another type.
+    """
+    data = tables.get("data", {})
+    if not _has_file(data):
+        return None
+    found = [folder / data["metric"] for folder in folders if (folder / data["metric"]).is_file()]
+    if not found:
+        looked = " and ".join(str(folder.absolute()) for folder in folders)
+        raise UserError(f"{where}: data.metric = {data['metric']!r} is not there; looked for in {looked}.")
+    names = {"higher_is_better": "higher_is_better", "metric_arguments": "arguments", "metric_columns": "columns"}
+    given = {name: data[key] for key, name in names.items() if key in data}
+    return strict_tables.build(WholeChoice, {"metric": str(found[0].absolute()), **given}, f"{where}: data")
+
+
+def _has_file(data: dict[str, Any]) -> bool:
+    return str(data.get("metric", "")).endswith(".py")
+
+
 def _check(chosen: Sequence[TargetConfig], tables: dict[str, Any], where: str) -> None:
     """Refuse names that are given twice, unknown ones, and what [data] can't say of several targets."""
     names = [each.called for each in chosen]
     if len({name.lower() for name in names}) < len(names):
         raise UserError(f"{where}: every [[target]] needs a name of its own, but they are {', '.join(names)}.")
-    moved = [key for key in (*MOVED, *OF_FILES) if key in tables.get("data", {})]
+    data = tables.get("data", {})
+    allowed = ("metric", *OF_FILES) if _has_file(data) else ()
+    moved = [key for key in (*MOVED, *OF_FILES) if key in data and key not in allowed]
     if moved:
         raise UserError(
             f"{where}: data.{moved[0]} is said of each target where there are several: move it into [[target]]"
@@ -136,7 +175,7 @@ def _single(tables: dict[str, Any], own: dict[str, Any], others: Sequence[Target
     """Make the tables of one target's config. own: its [[target]], as it stands."""
     said = {key: own[key] for key in (*MOVED, *OF_FILES) if key in own}
     beside = [{"target": list(each.columns), "kind": each.kind, "classes": list(each.classes)} for each in others]
-    data = tables.get("data", {})
+    data = {key: value for key, value in tables.get("data", {}).items() if key not in ("metric", *OF_FILES)}
     auxiliary = [*data.get("auxiliary", []), *beside]
     single = {key: value for key, value in tables.items() if key != TABLE}
     single["data"] = {**data, **said, "target": own["columns"], "auxiliary": auxiliary, "partial": True}

@@ -26,18 +26,26 @@ def html(joined: JoinedResult, provenance: Provenance) -> str:
     links = "".join(
         f"<li><a href='{escape(part.name)}/report.html'>{escape(part.name)}</a></li>" for part in several.parts
     )
+    environment = dict(sorted(provenance.environment.items()))
     sections = [
-        ("Targets", pages.table(*joined.table()) + pages.note(f"The mean is weighted by share.{between}")),
+        ("Targets", pages.table(*joined.table()) + pages.note(f"{_about(joined)}{between}")),
         ("Report of each target", f"<ul>{links}</ul>{pages.note(OWN_REPORT)}"),
         (
             "How to reproduce it",
-            pages.reproduction(provenance.command, provenance.environment, {"config": several.given}),
+            pages.reproduction(provenance.command, environment, {"config": several.given}),
         ),
     ]
     lost = f" Worse than a trivial baseline: {', '.join(joined.lost)}." if joined.lost else ""
     lead = f"{metric_in_words(several)[0].upper()}{metric_in_words(several)[1:]}: {joined.score:.4f}.{lost}"
     facts = [(f"{joined.score:.4f}", f"out-of-fold {metric_in_words(several)}"), (str(len(several.parts)), "targets")]
     return pages.page(several.name, "experiment", lead, facts, sections)
+
+
+def _about(joined: JoinedResult) -> str:
+    """Say what the last row is."""
+    if joined.whole is None:
+        return "The mean is weighted by share."
+    return f"{joined.name} scores all targets together; each is blended and decided on by its own metric."
 
 
 def write(folder: Path, joined: JoinedResult, provenance: Provenance) -> Path:

@@ -141,7 +141,8 @@ def _copy_code(target: Path) -> None:
 def _copy_runs(stored: Stored, target: Path) -> None:
     record = target / stored.name / stored.folder.name
     record.mkdir(parents=True)
-    shutil.copy(stored.folder / "experiment.json", record)
+    for path in (stored.folder / "experiment.json", *metric_copies.files_of(stored.folder)):
+        shutil.copy(path, record)
     for each in stored.experiments:
         _copy_record(each, record / each.folder.relative_to(stored.folder))
     for cell in stored.plan:
