@@ -53,7 +53,7 @@ def test_git_ignores_nothing_of_the_source() -> None:
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="no git checkout")
 def test_a_clone_begins_without_submissions_and_no_submission_changes_a_committed_file() -> None:
     committed = run("git", "ls-files", "--", "submissions", cwd=REPOSITORY)
-    assert (committed.returncode, committed.stdout) == (0, "")
+    assert (committed.returncode, committed.stdout) == (0, "submissions/README.md\n")
     written = ["submissions/ledger.csv", "submissions/ledger.csv.damaged", "submissions/rides-0123456789ab.csv"]
     assert run("git", "check-ignore", *written, cwd=REPOSITORY).stdout.split() == written
 
