@@ -288,7 +288,16 @@ def test_a_refused_target_refuses_the_submission(
         ('order = "second"', 'order = "second"\nmetric = "mae"', "data.metric is said of each target"),
         ('order = "second"', 'order = "second"\ntarget = ["bird"]', "move it into [[target]], as columns"),
         ("rounds = 20", 'rounds = 20\ntargets = ["birds"]', "unknown target 'birds'"),
-        ('metric = "mae"', 'metric = "f1"', "f1 scores"),
+        ('metric = "mae"', 'metric = "f1"', "(target 'loudness'): data.metric: f1 scores"),
+        ('metric = "mae"', 'kind = "binary"', "(target 'loudness'): data: metric must be given for kind = 'binary'"),
+        (
+            'metric = "mae"',
+            'metric = "mae"\nmetric_options = {groups = "mean"}',
+            "(target 'loudness'): data: metric_options",
+        ),
+        ('metric = "mae"', 'metric = "mae"\nkind = "multilabel"', "'multilabel' needs two columns or more"),
+        ("[features]", "[post]\ndecode = true\n[features]", "post.decode reads one target back"),
+        ("[[target]]", "[[targets]]", "unknown table 'targets'. Did you mean 'target'?"),
     ],
 )
 def test_a_config_that_does_not_go_together_is_refused(

@@ -149,12 +149,17 @@ def _made(name: str, tables: dict[str, Any], where: str) -> Config | SeveralTarg
     """Check tables, and make the Config, or one for each [[target]]."""
     if target_tables.TABLE not in tables:
         return from_tables(name, tables, where)
-    parts = []
+    alone = {}
     for each in target_tables.expanded(tables, where):
-        called, place = f"{name}.{each.target.called}", f"{where} (target {each.target.called!r})"
-        first = from_tables(called, each.tables, place)
-        config = from_tables(called, each.with_beside(first.tables(), first.data), place)
-        parts.append(TargetPart(name=each.target.called, share=each.share, config=config))
+        called = each.target.called
+        alone[called] = each, from_tables(f"{name}.{called}", each.tables, f"{where} (target {called!r})")
+    beside = {called: each.head_beside(config.data) for called, (each, config) in alone.items() if each.target.beside}
+    parts = []
+    for called, (each, config) in alone.items():
+        others = [entry for other, entry in beside.items() if other != called]
+        learning = target_tables.with_beside(config.tables(), others)
+        joint = from_tables(config.name, learning, f"{where} (target {called!r})")
+        parts.append(TargetPart(name=called, share=each.share, config=joint))
     whole = target_tables.whole_choice(tables, [Path(where).parent, files.home()], where)
     if whole is None:
         _refuse_mixed_directions(parts, where)
@@ -283,7 +288,7 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     """
     for key in tables:
         if key not in TABLES and key != "model":
-            raise unknown("table", key, [*TABLES, "model", "extends"], where)
+            raise unknown("table", key, [*TABLES, target_tables.TABLE, "model", "extends"], where)
     for needed in ("data", "model"):
         if needed not in tables:
             raise UserError(

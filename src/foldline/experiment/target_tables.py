@@ -92,15 +92,22 @@ class TargetTables:
     target: TargetConfig
     share: float  # of all targets together 1
     tables: dict[str, Any]
-    others: tuple[TargetConfig, ...]
 
-    def with_beside(self, resolved: dict[str, Any], data: DataConfig) -> dict[str, Any]:
-        """Return a resolved config's tables with heads on the other targets in all networks that can have them.
+    def head_beside(self, data: DataConfig) -> dict[str, Any]:
+        """Return the entry of `beside` on this target in the others' networks: the head that its metric would have.
 
-        One that names its own `beside`, an empty one too, keeps it. data: of the resolved config.
+        data: of its resolved config. Its numbers are scaled there, so that no loss in their own unit will do.
         """
-        entries = [_head_beside(each, data) for each in self.others if each.beside]
-        return {**resolved, "model": [_learning(table, entries) for table in resolved["model"]]}
+        chosen = head_of(metric(*data.metric_choice(0)), data.kind, own_unit=False)
+        return {"target": data.target[0], "weight": self.target.beside, **chosen}
+
+
+def with_beside(resolved: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a resolved config's tables with heads on other targets in all networks that can have them.
+
+    One that names its own `beside`, an empty one too, keeps it. entries: of `beside`.
+    """
+    return {**resolved, "model": [_learning(table, entries) for table in resolved["model"]]}
 
 
 def expanded(tables: dict[str, Any], where: str) -> list[TargetTables]:
@@ -113,6 +120,10 @@ def expanded(tables: dict[str, Any], where: str) -> list[TargetTables]:
     Raises:
         UserError: a key that stands in the wrong table, or targets that do not go together.
     """
+    for key in ("data", *OWN_TABLES):
+        strict_tables.convert(dict[str, Any], tables.get(key, {}), f"{where}: {key}")
+    if not isinstance(tables.get("model", []), list):
+        raise UserError(f"{where}: model must be a list of tables: write [[model]], with two brackets.")
     raw = tables[TABLE]
     if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw) or len(raw) < 2:
         raise UserError(f"{where}: target must be a list of two tables or more: write [[target]], with two brackets.")
@@ -124,7 +135,7 @@ def expanded(tables: dict[str, Any], where: str) -> list[TargetTables]:
         single = _single(tables, table, others, own.called)
         if not single["model"]:
             raise UserError(f"{where}: no [[model]] is for target[{number}], {own.called!r}: see their {ONLY}.")
-        made.append(TargetTables(own, own.share / total, single, others))
+        made.append(TargetTables(own, own.share / total, single))
     return made
 
 
@@ -185,25 +196,6 @@ def _single(tables: dict[str, Any], own: dict[str, Any], others: Sequence[Target
     meant = [model for model in tables.get("model", []) if name in model.get(ONLY, [name])]
     single["model"] = [{key: value for key, value in model.items() if key != ONLY} for model in meant]
     return single
-
-
-def _head_beside(target: TargetConfig, data: DataConfig) -> dict[str, Any]:
-    """Make the entry of `beside` on another target: the head that its metric would have, on its scaled values."""
-    shape = DataConfig(
-        id=data.id,
-        key=data.key,
-        order=data.order,
-        inputs=data.inputs,
-        level=data.level,
-        target=target.columns,
-        kind=target.kind,
-        classes=target.classes,
-        metric="mae" if target.metric.endswith(".py") or not target.metric else target.metric,
-        metric_options=target.metric_options,
-        group=data.group,
-    )
-    chosen = metric(shape.metric) if target.metric.endswith(".py") else metric(*shape.metric_choice(0))
-    return {"target": target.columns[0], "weight": target.beside, **head_of(chosen, target.kind, own_unit=False)}
 
 
 def _learning(table: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
