@@ -23,6 +23,8 @@ from foldline.experiment import config, scoring, several_targets, stored_experim
 from foldline.experiment.several_targets import StoredTargets
 from foldline.output.kaggle import kernel
 
+RESAMPLES = "foldline.data.metrics.intervals.RESAMPLES"
+
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -112,7 +114,7 @@ def test_infer_report_and_board_take_all_targets(birds: Path, capsys: pytest.Cap
     assert {path.name: path.read_bytes() for path in latest.glob("report.html")} == before
     assert {path.parent.name: path.stat().st_size for path in latest.glob("*/report.html")} == pages
     (group,) = as_json(capsys, "board")["groups"]
-    assert group["metric"] == "mean of log_loss and mae" and len(group["lines"]) == 1
+    assert group["metric"] == "0.75 log_loss + 0.25 mae" and len(group["lines"]) == 1
     assert group["lines"][0]["score"] == score and group["lines"][0]["blend"] == "bird 0.75 + loudness 0.25"
     as_json(capsys, "clean", "unused", "old")
     assert as_json(capsys, "train", "birds", "--dry-run")["to_train"] == 0
@@ -163,17 +165,18 @@ def test_the_interval_draws_the_same_series_for_all_targets(birds: Path) -> None
     assert (joined.interval.low, joined.interval.high) == pytest.approx((low, high), abs=1e-12)
 
 
-@pytest.mark.parametrize("labels", [True, False])
-def test_a_target_at_every_step_and_labels_beside_numbers(labels: bool, home: Path, tmp_path: Path) -> None:
-    metric = '"accuracy"' if labels else '"auc"'
-    frames = Birds("step", labels=labels).frames()
-    path = Birds("step", labels=labels, loudness='metric = "r2"').install(home, tmp_path / "data", frames)
-    path.write_text(path.read_text().replace('metric = "mae"\n', "").replace('"log_loss"', metric))
+def test_a_target_at_every_step_and_labels_beside_numbers(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RESAMPLES, 40)
+    frames = Birds("step", labels=True).frames()
+    path = Birds("step", labels=True, loudness='metric = "r2"').install(home, tmp_path / "data", frames)
+    path.write_text(path.read_text().replace('metric = "mae"\n', "").replace('"log_loss"', '"accuracy"'))
     tiny.run("train", "birds", "--quiet")
     written = pl.read_csv(home / "runs" / "birds" / "latest" / "submission.csv")
     assert written.columns == frames["sample_submission"].columns
     assert written.height == frames["test"].height
-    assert not labels or set(written["bird"]) <= {"wren", "robin & co", "tit"}
+    assert set(written["bird"]) <= {"wren", "robin & co", "tit"}
 
 
 def test_each_target_may_have_rows_of_its_own(home: Path, tmp_path: Path) -> None:
@@ -375,9 +378,10 @@ metric_columns = ["site"]
 
 
 def test_a_metric_file_scores_the_columns_of_all_targets(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pandas")
+    monkeypatch.setattr(RESAMPLES, 40)
     path = Birds(loudness='metric = "r2"').install(home, tmp_path / "data")
     text = path.read_text().replace('metric = "mae"\n', "").replace('order = "second"\n', FILE)
     path.write_text(text)  # r2 goes up, log_loss down
@@ -403,3 +407,20 @@ def test_a_metric_file_scores_the_columns_of_all_targets(
     copy = home / "runs" / "birds" / "latest" / "metric.py"
     copy.write_text(copy.read_text().replace("0.0", "0.1") + "\n")
     assert "is not the metric file that was used" in said(capsys, "infer", "birds")
+
+
+def test_only_scores_of_the_same_shares_and_options_are_compared(
+    birds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (birds / "configs" / "birds.toml").read_text()
+    (birds / "configs" / "shares.toml").write_text(text.replace("share = 3", "share = 1"))
+    options = 'metric = "log_loss"\nmetric_options = {clip = 0.01}'
+    (birds / "configs" / "options.toml").write_text(text.replace('metric = "log_loss"', options))
+    for name in ("shares", "options"):
+        tiny.run("train", name, "--quiet")
+    groups = as_json(capsys, "board")["groups"]
+    assert sorted(group["metric"] for group in groups) == [
+        "0.5 log_loss + 0.5 mae",
+        "0.75 log_loss + 0.25 mae",
+        "0.75 log_loss + 0.25 mae",
+    ]

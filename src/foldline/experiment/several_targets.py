@@ -133,11 +133,10 @@ def _best(result: Result, digits: int) -> str:
 
 
 def metric_in_words(several: SeveralTargets) -> str:
-    """Name the score: mean of mae and f1, or the metric file's name."""
+    """Name the score: 0.75 log_loss + 0.25 mae, or the metric file's name."""
     if several.metric is not None:
         return Path(several.metric.metric).name
-    *first, last = (part.config.data.metric for part in several.parts)
-    return f"mean of {', '.join(first)} and {last}"
+    return " + ".join(f"{part.share:.3g} {part.config.data.metric}" for part in several.parts)
 
 
 def folder_of(several: SeveralTargets, alone: Sequence[Path]) -> Path:
@@ -201,6 +200,12 @@ def _shown_config(several: SeveralTargets) -> dict[str, Any]:
     data = {key: value for key, value in tables["data"].items() if key not in own}
     data["target"] = [name for part in several.parts for name in part.config.data.target]
     data["metric"] = metric_in_words(several)
+    options = {part.name: part.config.data.metric_options for part in several.parts}
+    data["metric_options"] = {  # only scores by the same options compare
+        name: ", ".join(f"{key}={getattr(each, key)}" for key in each.changed())
+        for name, each in options.items()
+        if each.changed()
+    }
     given = {key: value for key, value in several.given.items() if key in (target_tables.TABLE, "model")}
     return {**tables, "data": data, **given}
 
