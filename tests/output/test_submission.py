@@ -114,7 +114,8 @@ def publish(home: Path, written: pl.DataFrame) -> Path:
         out_of_fold=0.123456789,
         simulated=False,
     )
-    return submission.publish(table(SAMPLE["id"]), origin, home / "runs" / "draft.csv", written, SAMPLE, EXPECTED)
+    gate = submission.Gate(table(SAMPLE["id"]), SAMPLE, EXPECTED)
+    return submission.publish(origin, home / "runs" / "draft.csv", written, gate)
 
 
 def ledger(home: Path) -> list[dict[str, str]]:

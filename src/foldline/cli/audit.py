@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from rich.markup import escape
@@ -17,6 +18,7 @@ from foldline.evidence.audit import audit_page
 from foldline.evidence.audit.audit_check import AuditCheck, CheckResult, counted
 from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config as configs
+from foldline.experiment.config import Config, SeveralTargets
 from foldline.experiment.preparation import short_path
 
 
@@ -26,14 +28,15 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     Raises:
         Finding: naming the leaks; table, page and JSON are there by then.
     """
-    config = configs.load(Path(arguments.config), arguments.overrides)
-    with tempfile.TemporaryDirectory(prefix="foldline-audit-") as scratch, terminal.bar("audit", "checks") as update:
-
-        def on_check(number: int, check: AuditCheck, outcome: CheckResult) -> None:
-            update(number, len(audit.CHECKS))
-            terminal.say(f"  [{number}/{len(audit.CHECKS)}] {check.name}: {outcome.verdict}")
-
-        found = audit.examine(AuditContext.of(config, Path(scratch)), on_check)
+    config = configs.load_any(Path(arguments.config), arguments.overrides)
+    if isinstance(config, SeveralTargets):
+        found = [
+            (replace(check, name=f"{part.name}, {check.name}"), outcome)
+            for part in config.parts
+            for check, outcome in _examined(part.config, terminal)
+        ]
+    else:
+        found = _examined(config, terminal)
     folder = files.runs() / config.name / "audit"
     lines = [
         {"check": check.name, "verdict": outcome.verdict, "detail": outcome.detail, **outcome.facts}
@@ -44,6 +47,19 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     _table(found, terminal)
     terminal.say(f"page: {short_path(folder / 'audit.html')}")
     return _conclude(found, folder, lines, terminal)
+
+
+def _examined(config: Config, terminal: Terminal) -> list[tuple[AuditCheck, CheckResult]]:
+    """Run all checks on an experiment of one target."""
+    with tempfile.TemporaryDirectory(prefix="foldline-audit-") as scratch, terminal.bar("audit", "checks") as update:
+
+        def on_check(number: int, check: AuditCheck, outcome: CheckResult) -> None:
+            update(number, len(audit.CHECKS))
+            terminal.say(f"  [{number}/{len(audit.CHECKS)}] {check.name}: {outcome.verdict}")
+
+        if config.data.partial:
+            terminal.say(config.name)
+        return audit.examine(AuditContext.of(config, Path(scratch)), on_check)
 
 
 def _table(found: list[tuple[AuditCheck, CheckResult]], terminal: Terminal) -> None:

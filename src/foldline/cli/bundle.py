@@ -9,8 +9,7 @@ from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import parse_override
-from foldline.experiment import runs_index, stored_experiment
-from foldline.experiment.stored_experiment import StoredExperiment
+from foldline.experiment import runs_index, several_targets
 from foldline.output.kaggle import bundle, credentials, download
 
 OPTIONS = ("out", "wheels", "user", "competition")
@@ -18,7 +17,7 @@ OPTIONS = ("out", "wheels", "user", "competition")
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Pack the latest experiment, and print the commands that upload it."""
-    stored = stored_experiment.read(Path(arguments.config).name.removesuffix(".toml"))
+    stored = several_targets.read(Path(arguments.config).name.removesuffix(".toml"))
     options = _options(arguments.overrides, stored)
     manifest = bundle.pack(stored, options)
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
@@ -37,17 +36,18 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     return 0
 
 
-def _options(overrides: list[str], stored: StoredExperiment) -> bundle.Options:
+def _options(overrides: list[str], stored: bundle.Stored) -> bundle.Options:
     given = {}
     for text in overrides:
         (key, *more), value = parse_override(text)
         if key not in OPTIONS or more:
             raise unknown("option", text.partition("=")[0], OPTIONS, "./run.sh bundle")
         given[key] = str(value)
+    source = stored.experiments[0].config.data.source
     options = bundle.Options(
         out=Path(given.get("out", stored.folder / "bundle")),
         user=given.get("user", credentials.username()),
-        competition=given.get("competition") or download.competition_of(Path(stored.config.data.source).expanduser()),
+        competition=given.get("competition") or download.competition_of(Path(source).expanduser()),
     )
     if "wheels" not in given:
         return options

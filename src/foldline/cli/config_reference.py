@@ -25,6 +25,7 @@ from foldline.evidence.ablation.ablation_file import AblateConfig
 from foldline.evidence.study.study_file import StudyConfig, SystemConfig
 from foldline.evidence.tuning.tuning_file import TuneConfig
 from foldline.experiment.config import TABLES
+from foldline.experiment.target_tables import TargetConfig
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.models.blocks import BLOCKS
@@ -60,6 +61,7 @@ def page() -> str:
         parts += _sections(f"[{name}]", kind, name)
         if name == "features":
             parts += _features()
+    parts += _sections("[[target]]", TargetConfig, "target")
     parts += ["### [[model]]\n", MODEL, *_sections("teacher", TeacherConfig), *_sections("pretrain", PretrainConfig)]
     parts += _registry("Models: `name` of a [[model]]", models.MODELS)
     parts += _registry("Blocks: `kind` in `blocks`", BLOCKS)
@@ -78,6 +80,7 @@ One table a model, each trained on every fold with every seed. Besides the model
 |---|---|---|---|
 | `name` | text | must be given | which model |
 | `label` | text | its name | what tables call it; the second of a name is NAME-2 |
+| `targets` | list of text | all of them | names of the [[target]]s that it is for, where there are several |
 | `train` | table | `{}` | what it changes of [train] |
 | `teacher` | table | left out | labels of test series that it is trained on, too |
 | `pretrain` | table | left out | series that it is trained on first |

@@ -2,47 +2,108 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import polars as pl
 
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override
 from foldline.data import loading, table_notes
-from foldline.experiment import inference, runs_index, stored_experiment
-from foldline.output import submission
+from foldline.data.roles import DataConfig
+from foldline.experiment import inference, runs_index, several_targets, stored_experiment
+from foldline.experiment.inference import InferenceTask
+from foldline.experiment.several_targets import StoredTargets
+from foldline.experiment.stored_experiment import StoredExperiment
+from foldline.output import joined_submission, submission
+from foldline.output.submission import Gate
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment of one target, its test table and that target's part of the sample."""
+
+    task: InferenceTask
+    sample: pl.DataFrame | None
+
+    @staticmethod
+    def of(stored: StoredExperiment, overrides: Sequence[str], terminal: Terminal) -> Prepared:
+        """Read the test table and make its features."""
+        data = _moved(stored.config.data, overrides)
+        with terminal.bar("reading", "MB"):
+            test, sample = loading.load_test(data, stored.levels, stored.classes, stored.facts)
+        submission.rehearse(test)
+        return Prepared(inference.prepare(stored, test, terminal), sample)
+
+    @property
+    def gate(self) -> Gate:
+        """Return what its submission is checked by."""
+        stored = self.task.stored
+        return Gate(self.task.test, self.sample, stored.expected, stored.config.post.check_range)
+
+    def announce(self, terminal: Terminal) -> None:
+        """Say what is about to be done."""
+        stored, test = self.task.stored, self.task.test
+        terminal.say(f"{stored.config.name}: {len(self.task.jobs)} cells on {len(test.lengths)} series of {test.path}")
+        table_notes.print_notes(test, self.sample, stored.levels, terminal)
+
+    def submission(self, terminal: Terminal) -> pl.DataFrame:
+        """Predict the table, and lay the predictions out."""
+        return submission.build(self.task.test, inference.predict(self.task, terminal), self.sample)
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Predict the test file of data.source and write a checked submission."""
-    stored = stored_experiment.read(Path(arguments.config).name.removesuffix(".toml"))
-    data = stored.config.data
-    for text in arguments.overrides:
+    stored = several_targets.read(Path(arguments.config).name.removesuffix(".toml"))
+    parts = stored.parts if isinstance(stored, StoredTargets) else {"": stored}
+    prepared = {name: Prepared.of(each, arguments.overrides, terminal) for name, each in parts.items()}
+    if isinstance(stored, StoredTargets):
+        joined_submission.check({name: (each.task.test, each.sample) for name, each in prepared.items()})
+    terminal.say(f"from {runs_index.describe(stored.folder)}")
+    for each in prepared.values():
+        each.announce(terminal)
+    if "--dry-run" in arguments.flags:
+        jobs = [job for each in prepared.values() for job in each.task.jobs]
+        waiting = sum(not job.finished for job in jobs)
+        last = f"dry run: {waiting} of {len(jobs)} cells have yet to predict this file"
+        terminal.result({"to_predict": waiting}, last)
+        return 0
+    path, rows = _published(stored, prepared, terminal)
+    terminal.result({"submission": str(path), "rows": rows}, f"submission: {path}")
+    return 0
+
+
+def _moved(data: DataConfig, overrides: Sequence[str]) -> DataConfig:
+    """Return [data] as recorded, with the folder that data.source=DIR gives."""
+    for text in overrides:
         key, value = parse_override(text)
         if key != ["data", "source"]:
             raise UserError(
                 f"`infer` uses the config as it was trained; only data.source=DIR can be given, but got {text!r}."
             )
         data = replace(data, source=str(value))
-    with terminal.bar("reading", "MB"):
-        test, sample = loading.load_test(data, stored.levels, stored.classes, stored.facts)
-    submission.rehearse(test)
-    task = inference.prepare(stored, test, terminal)
-    jobs = task.jobs
-    terminal.say(f"from {runs_index.describe(stored.folder)}")
-    terminal.say(f"{stored.config.name}: {len(jobs)} cells on {len(test.lengths)} series of {test.path}")
-    table_notes.print_notes(test, sample, stored.levels, terminal)
-    if "--dry-run" in arguments.flags:
-        waiting = sum(not job.finished for job in jobs)
-        last = f"dry run: {waiting} of {len(jobs)} cells have yet to predict this file"
-        terminal.result({"to_predict": waiting}, last)
-        return 0
-    predictions = inference.predict(task, terminal)
-    table = submission.build(test, predictions, sample)
+    return data
+
+
+def _published(
+    stored: StoredExperiment | StoredTargets, prepared: dict[str, Prepared], terminal: Terminal
+) -> tuple[Path, int]:
+    """Predict, and write a submission that passes the gate; return its path and its rows."""
+    tables = {name: each.submission(terminal) for name, each in prepared.items()}
+    test = next(iter(prepared.values())).task.test
     draft = stored.folder / f"infer-{test.fingerprint}.csv"
-    origin = stored_experiment.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
-    check_range = stored.config.post.check_range
-    path = submission.publish(test, origin, draft, table, sample, stored.expected, check_range)
-    terminal.result({"submission": str(path), "rows": table.height}, f"submission: {path}")
-    return 0
+    if isinstance(stored, StoredExperiment):
+        origin = stored_experiment.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
+        return submission.publish(origin, draft, tables[""], prepared[""].gate), tables[""].height
+    parts = {
+        name: joined_submission.Part(
+            stored.folder / name / draft.name,
+            tables[name],
+            prepared[name].gate,
+        )
+        for name in stored.parts
+    }
+    return joined_submission.publish(draft, parts, stored.origin(test.fingerprint), stored.metric)

@@ -11,23 +11,43 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override
 from foldline.data import featurize, folds, loading
-from foldline.experiment import preparation, runs_index, scoring, stored_experiment
+from foldline.experiment import preparation, runs_index, scoring, several_targets
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import short_path
+from foldline.experiment.several_targets import JoinedResult, StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
-from foldline.output import report
+from foldline.experiment.whole_metric import WholeMetric
+from foldline.output import report, targets_page
 from foldline.output.report import Provenance, ReportData
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Write report.html into the experiment's folder."""
-    stored = stored_experiment.read(Path(arguments.config).name.removesuffix(".toml"), to_predict=False)
-    config = _moved(stored.config, arguments.overrides)
-    report_data = gather(stored, config, terminal)
-    page = report.write(stored.folder, report_data)
-    result = report_data.result
+    stored = several_targets.read(Path(arguments.config).name.removesuffix(".toml"), to_predict=False)
+    if isinstance(stored, StoredTargets):
+        return _of_targets(stored, arguments.overrides, terminal)
+    page, shown = _written(stored, arguments.overrides, terminal)
+    result = shown.result
     scores = {"score": result.score, "models_alone": result.models_alone}
     answer = {"report": str(page), "experiment": stored.folder.name, **scores}
+    terminal.result(answer, f"report: {short_path(page)}")
+    return 0
+
+
+def _written(stored: StoredExperiment, overrides: list[str], terminal: Terminal) -> tuple[Path, ReportData]:
+    """Write the page of an experiment of one target."""
+    report_data = gather(stored, _moved(stored.config, overrides), terminal)
+    return report.write(stored.folder, report_data), report_data
+
+
+def _of_targets(stored: StoredTargets, overrides: list[str], terminal: Terminal) -> int:
+    """Write the page of each target, and that of all."""
+    shown = [_written(each, overrides, terminal)[1] for each in stored.parts.values()]
+    whole = WholeMetric.of(stored.several, [each.competition for each in shown], [each.train for each in shown])
+    joined = JoinedResult(stored.several, [each.result for each in shown], whole)
+    provenance = _provenance(stored.folder)
+    page = targets_page.write(stored.folder, joined, provenance)
+    answer = {"report": str(page), "experiment": stored.folder.name, "score": joined.score}
     terminal.result(answer, f"report: {short_path(page)}")
     return 0
 
@@ -74,7 +94,7 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
         train=result.counted(train),
         competition=competition,
         exact=exact,
-        provenance=_provenance(stored),
+        provenance=_provenance(stored.folder),
     )
 
 
@@ -88,10 +108,10 @@ def _refuse_lost(stored: StoredExperiment) -> None:
             )
 
 
-def _provenance(stored: StoredExperiment) -> Provenance:
-    """Read how the experiment was made: from made.json, else from the record."""
-    known = report.read_provenance(stored.folder)
+def _provenance(folder: Path) -> Provenance:
+    """Read how an experiment was made: from made.json, else from the record."""
+    known = report.read_provenance(folder)
     if known is not None:
         return known
-    environment = runs_index.read_record(stored.folder)["environment"]
-    return Provenance(command=f"./run.sh train {short_path(stored.folder / 'config.toml')}", environment=environment)
+    environment = runs_index.read_record(folder)["environment"]
+    return Provenance(command=f"./run.sh train {short_path(folder / 'config.toml')}", environment=environment)

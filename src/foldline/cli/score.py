@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
+from foldline.data.roles import DataConfig
 from foldline.experiment import config as configs
-from foldline.experiment import scoring
+from foldline.experiment import scoring, several_targets
+from foldline.experiment.config import SeveralTargets
 from foldline.output import rescore
+from foldline.output.rescore import Rescored
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -19,8 +25,48 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     if len(arguments.words) < 2:
         raise UserError("`score` takes SUBMISSION TRUTH [CONFIG]: two files, and the config that names their columns.")
     submission, truth, *rest = arguments.words
-    data = configs.load(Path(rest[0] if rest else "quickstart"), arguments.overrides).data
+    config = configs.load_any(Path(rest[0] if rest else "quickstart"), arguments.overrides)
+    if isinstance(config, SeveralTargets):
+        return _of_targets(config, Path(submission), Path(truth), terminal)
+    data = config.data
     found = rescore.score(data, Path(submission), Path(truth))
+    _show("", found, data, terminal)
+    answer = {"metric": data.metric, "over": data.units, "scores": _plain_parts(found)}
+    terminal.result(answer, f"{data.metric}: {found.parts[0].score:.6f}")
+    return 0
+
+
+def _of_targets(several: SeveralTargets, submission: Path, truth: Path, terminal: Terminal) -> int:
+    """Score each target, and their mean by share over the same rows."""
+    scored = {part.name: rescore.score(part.config.data, submission, truth) for part in several.parts}
+    for part in several.parts:
+        _show(part.name, scored[part.name], part.config.data, terminal)
+    if several.metric is not None:
+        row_id = several.parts[0].config.data.id
+        score = several.metric.loaded().score(pl.read_csv(truth), pl.read_csv(submission), row_id)
+        name = several_targets.metric_in_words(several)
+        terminal.result({"metric": name, "scores": [{"part": "all", "score": score}]}, f"{name}: {score:.6f}")
+        return 0
+    metric, columns = (
+        several_targets.metric_in_words(several),
+        zip(*(each.parts for each in scored.values()), strict=True),
+    )
+    means = {
+        each[0].part: sum(part.share * own.score for part, own in zip(several.parts, each, strict=True))
+        for each in columns
+    }
+    terminal.table("", ["rows", metric], [[name, _five(mean)] for name, mean in means.items()])
+    answer = {
+        "metric": metric,
+        "scores": [{"part": name, "score": _plain(mean)} for name, mean in means.items()],
+        "targets": {name: _plain_parts(each) for name, each in scored.items()},
+    }
+    terminal.result(answer, f"{metric}: {means['all']:.6f}")
+    return 0
+
+
+def _show(title: str, found: Rescored, data: DataConfig, terminal: Terminal) -> None:
+    """Print the scores of one target."""
     rows = [
         [each.part, _five(each.score), _between(each.low, each.high)]
         + [_five(score) for score in scoring.target_values(each.by_target, found.metric)]
@@ -28,12 +74,12 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         for each in found.parts
     ]
     targets = scoring.target_columns(data.target if found.parts[0].by_target else ())
-    terminal.table("", ["rows", data.metric, f"95 % over {data.units}", *targets, "count"], rows)
+    terminal.table(title, ["rows", data.metric, f"95 % over {data.units}", *targets, "count"], rows)
+
+
+def _plain_parts(found: Rescored) -> list[dict[str, Any]]:
     ends = ("score", "low", "high")
-    values = [{**asdict(each), **{end: _plain(getattr(each, end)) for end in ends}} for each in found.parts]
-    answer = {"metric": data.metric, "over": data.units, "scores": values}
-    terminal.result(answer, f"{data.metric}: {found.parts[0].score:.6f}")
-    return 0
+    return [{**asdict(each), **{end: _plain(getattr(each, end)) for end in ends}} for each in found.parts]
 
 
 def _five(score: float) -> str:

@@ -69,6 +69,9 @@ class DataConfig:
     key: str  # names the series a row belongs to; never split across folds
     order: str  # time inside the series, strictly increasing (s for the ventilator)
     target: tuple[str, ...]  # to be predicted: one column, or several alike
+    # Whether the sample submission has columns, or rows, of other targets, too, which are left out: the experiment of
+    # one [[target]] of several has it true. What it predicts is then part of a submission only.
+    partial: bool = False
     level: Literal["step", "series"] = "step"  # an answer at every scored step, or one a series
     # What a target is: numbers; a label of two classes, of several, of several that have an order; several columns of
     # 0 and 1; several columns of shares or votes.

@@ -33,6 +33,8 @@ def read(source: Source | Path, table: Table) -> pl.DataFrame:
     answers = dict.fromkeys(columns, pl.String() if addresses.labels else pl.Float64())
     # As printed: a submission copies the ids, so that it has 1.0 where the sample has.
     sample = source.read({data.id: pl.String(), **answers}).frame
+    if data.partial:
+        sample, names = _own_part(sample, addresses), [name for name in names if name in (data.id, *columns)]
     difference = Layout.of(table, sample, path).difference()
     if data.column_template:
         _refuse_other_columns(path, names, sample.columns, addresses)
@@ -43,6 +45,15 @@ def read(source: Source | Path, table: Table) -> pl.DataFrame:
             _refuse_unknown_labels(path, sample[column], table.task)
     _refuse_other_columns(path, names, sample.columns, addresses)
     return sample.with_columns(identity.whole(sample[data.id])).select(names)
+
+
+def _own_part(sample: pl.DataFrame, addresses: Addresses) -> pl.DataFrame:
+    """Leave out the rows of other targets, where each target has rows of its own (data.partial)."""
+    data = addresses.table.data
+    if not data.templates[0].names_target:
+        return sample
+    own = pl.concat([identity.texts(ids) for ids in addresses.ids])
+    return sample.filter(identity.texts(sample[data.id]).is_in(own.implode()))
 
 
 def check_without(table: Table) -> None:

@@ -7,6 +7,7 @@ in fit/train_config.py, and so on, as the imports below say. [[model]] is read b
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ from foldline.blend.post_processing import PostConfig
 from foldline.core import files, strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import with_overrides
-from foldline.data import competition_file, featurize, task
+from foldline.data import competition_file, featurize, loading, task
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
-from foldline.experiment import model_tables
+from foldline.experiment import model_tables, target_tables
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
 from foldline.run.cells import ModelConfig
@@ -70,26 +71,134 @@ class Config:
         return tables
 
 
+@dataclass(frozen=True, kw_only=True)
+class TargetPart:
+    """One of several targets, with the config of its own experiment."""
+
+    name: str  # of the [[target]]
+    share: float  # of its score in the experiment's
+    config: Config  # called CONFIG.NAME
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeveralTargets:
+    """A config with [[target]] tables: one experiment a target, and the mean of their scores."""
+
+    name: str  # the file's
+    parts: tuple[TargetPart, ...]
+    given: dict[str, Any]  # the tables as they stand in the file, with overrides
+    metric: target_tables.WholeChoice | None = None  # the file that scores all targets; None: the mean of their scores
+
+
 def load(path: Path, overrides: list[str] | None = None) -> Config:
-    """Read a config file.
+    """Read a config file with one target, or one of several: CONFIG.NAME is a [[target]] of that name.
 
     Args:
         path: a .toml file; a bare name is looked up in configs/.
         overrides: `table.key=value` texts, values parsed as TOML; where that fails, the raw text is the value.
 
     Raises:
-        UserError: no such file, broken TOML, unknown key, wrong type, impossible value.
+        UserError: no such file, broken TOML, unknown key, wrong type, impossible value; several targets.
     """
+    file, name = _target_of(path)
+    found = load_any(file, overrides)
+    if isinstance(found, Config):
+        return found
+    parts = {part.name: part.config for part in found.parts}
+    if name in parts:
+        return parts[name]
+    if name:
+        raise unknown("target", name, parts, str(file))
+    offered = " or ".join(f"{found.name}.{part}" for part in parts)
+    raise UserError(f"{found.name} has {len(parts)} targets, but this is done for one at a time: name {offered}.")
+
+
+def load_any(path: Path, overrides: list[str] | None = None) -> Config | SeveralTargets:
+    """Read a config file, of one target or several; arguments and errors are those of `load`."""
+    if _target_of(path)[1]:
+        return load(path, overrides)
     path, texts = locate(path, trainable=True), overrides or []
     tables = _extended(path)
     resolved = with_overrides(tables, texts)
     try:
-        return from_tables(path.stem, resolved, str(path))
+        return _made(path.stem, resolved, str(path))
     except UserError as error:
         wrong = " ".join(_wrong_overrides(tables, texts, str(path)))
         if not wrong:
             raise
         raise UserError(f"{str(error).rstrip('.')}. What is wrong is the override {wrong}, not the file.") from error
+
+
+def _target_of(path: Path) -> tuple[Path, str]:
+    """Split CONFIG.NAME into the config's path and the name of its target; empty where the whole names a file."""
+    stem, dot, name = path.name.rpartition(".")
+    known, single = named_configs(), path.name.removesuffix(".toml")
+    if not dot or name == "toml" or path.is_file() or single in known:
+        return path, ""
+    file = path.with_name(f"{stem}.toml")
+    return (file, name) if file.is_file() else (path.with_name(stem), name) if stem in known else (path, "")
+
+
+def locate_base(path: Path) -> Path:
+    """Find the file of a config that `load` takes, as `locate` does; of CONFIG.NAME the path that means that target."""
+    file, name = _target_of(path)
+    found = locate(file)
+    return found.with_name(f"{found.stem}.{name}") if name else found
+
+
+def _made(name: str, tables: dict[str, Any], where: str) -> Config | SeveralTargets:
+    """Check tables, and make the Config, or one for each [[target]]."""
+    if target_tables.TABLE not in tables:
+        return from_tables(name, tables, where)
+    alone = {}
+    for each in target_tables.expanded(tables, where):
+        called = each.target.called
+        alone[called] = each, from_tables(f"{name}.{called}", each.tables, f"{where} (target {called!r})")
+    beside = {called: each.head_beside(config.data) for called, (each, config) in alone.items() if each.target.beside}
+    parts = []
+    for called, (each, config) in alone.items():
+        others = [entry for other, entry in beside.items() if other != called]
+        learning = target_tables.with_beside(config.tables(), others)
+        joint = from_tables(config.name, learning, f"{where} (target {called!r})")
+        parts.append(TargetPart(name=called, share=each.share, config=joint))
+    _refuse_own_layout(parts[0].config.data, where)
+    whole = target_tables.whole_choice(tables, [Path(where).parent, files.home()], where)
+    if whole is None:
+        _refuse_mixed_directions(parts, where)
+    return SeveralTargets(name=name, parts=tuple(parts), given=tables, metric=whole)
+
+
+def _refuse_own_layout(data: DataConfig, where: str) -> None:
+    """Refuse submission() of competition.py: it is given the predictions of one experiment, not of several."""
+    if loading.lays_out_itself(data):
+        raise UserError(
+            f"{where}: submission() of {data.code_path} lays out the predictions of one target, but there are several "
+            "[[target]] tables: take submission() out, and name each target's columns or rows by column_template."
+        )
+
+
+def _refuse_mixed_directions(parts: Sequence[TargetPart], where: str) -> None:
+    """Refuse a mean of scores of which some are better when higher, and others when lower."""
+    better = {part.name: metric(*part.config.data.metric_choice(0)).better for part in parts}
+    if len(set(better.values())) > 1:
+        said = ", ".join(f"{part.config.data.metric} of {part.name} ({better[part.name]} is better)" for part in parts)
+        raise UserError(
+            f"{where}: the score is the mean of the targets' scores, so that all must go one way, but there are "
+            f"{said}: take a metric of the other direction for some, such as log_loss for accuracy or r2 for mae, "
+            "or give the competition's metric file as data.metric."
+        )
+
+
+def refuse_partial(config: Config, verb: str) -> None:
+    """Refuse to make a submission of one target of several.
+
+    Raises:
+        UserError
+    """
+    if config.data.partial:
+        whole = config.name.rpartition(".")[0]
+        way_out = f"./run.sh {verb} {whole}" if whole else "move its [[model]] tables into the config with [[target]]"
+        raise UserError(f"{config.name} is one of several targets, and a submission has them all: {way_out}.")
 
 
 def _extended(path: Path) -> dict[str, Any]:
@@ -172,7 +281,7 @@ def _wrong_overrides(tables: dict[str, Any], texts: list[str], where: str) -> li
 
 def _passes(tables: dict[str, Any], texts: list[str], where: str) -> bool:
     try:
-        from_tables("", with_overrides(tables, texts), where)
+        _made("", with_overrides(tables, texts), where)
     except UserError:
         return False
     return True
@@ -190,7 +299,7 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     """
     for key in tables:
         if key not in TABLES and key != "model":
-            raise unknown("table", key, [*TABLES, "model", "extends"], where)
+            raise unknown("table", key, [*TABLES, target_tables.TABLE, "model", "extends"], where)
     for needed in ("data", "model"):
         if needed not in tables:
             raise UserError(

@@ -12,7 +12,7 @@ from typing import Any
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import competition_file, metrics
-from foldline.data.metrics import UTILITIES_FILE
+from foldline.data.metrics import UTILITIES_FILE, KaggleFile
 from foldline.experiment import runs_index
 from foldline.experiment.config import Config
 
@@ -31,18 +31,27 @@ def recorded(config: Config) -> dict[str, Any]:
 
 def copy(config: Config, folder: Path) -> dict[str, Any]:
     """Copy the files beside the record, and return what the record says of them; nothing where there are none."""
-    said: dict[str, Any] = {}
+    said = copy_code(config, folder)
     if config.data.has_metric_file:
-        file = metrics.loaded(config.data.metric_choice(0))
-        files.write_text(folder / file.path.name, file.text)
-        if file.utilities.is_file():
-            files.write_text(folder / file.utilities.name, file.utilities.read_text(encoding="utf-8"))
-        said[METRIC] = {"name": file.path.name, **file.key()}
-    code = competition_file.of(config.data.code_path)
-    if code is not None:
-        files.write_text(folder / code.path.name, code.text)
-        said[CODE] = {"name": code.path.name, "file": metrics.hash_of(code.text)}
+        said = {METRIC: copy_metric(metrics.loaded(config.data.metric_choice(0)), folder), **said}
     return said
+
+
+def copy_metric(file: KaggleFile, folder: Path) -> dict[str, Any]:
+    """Copy a metric file, and what it imports, beside the record; return what the record says of it."""
+    files.write_text(folder / file.path.name, file.text)
+    if file.utilities.is_file():
+        files.write_text(folder / file.utilities.name, file.utilities.read_text(encoding="utf-8"))
+    return {"name": file.path.name, **file.key()}
+
+
+def copy_code(config: Config, folder: Path) -> dict[str, Any]:
+    """Copy competition.py beside the record, and return what the record says of it; nothing where there is none."""
+    code = competition_file.of(config.data.code_path)
+    if code is None:
+        return {}
+    files.write_text(folder / code.path.name, code.text)
+    return {CODE: {"name": code.path.name, "file": metrics.hash_of(code.text)}}
 
 
 def files_of(folder: Path) -> list[Path]:

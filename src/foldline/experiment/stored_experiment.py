@@ -66,6 +66,7 @@ def write(
     result: Result,
     competition: Competition,
     expected: list[TargetRange],
+    latest: bool = True,
 ) -> None:
     """Write experiment.json, which `read` reads, and config.toml, which reproduces it; point `latest` to the folder.
 
@@ -73,6 +74,7 @@ def write(
         config: has the experiment's name, [data], [blend] and [post].
         competition: its tables: what training says of columns and labels is kept, for test tables to follow.
         expected: (K,) range and digits of each target, for the gate of later submissions.
+        latest: whether `latest` shall point to it; not to the record of one target of several.
     """
     value = {
         "format": runs_index.FORMAT,
@@ -99,7 +101,8 @@ def write(
     }
     artefacts.write_json(folder / "experiment.json", value)
     files.write_text(folder / "config.toml", tomli_w.dumps(python_copies.recorded(config)))
-    files.replace_symlink(folder.parent / "latest", folder)
+    if latest:
+        files.replace_symlink(folder.parent / "latest", folder)
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:
@@ -138,6 +141,21 @@ class StoredExperiment:
     folder: Path
 
     @property
+    def name(self) -> str:
+        """Return the config's name."""
+        return self.config.name
+
+    @property
+    def metric(self) -> str:
+        """Name the metric."""
+        return self.config.data.metric
+
+    @property
+    def experiments(self) -> list[StoredExperiment]:
+        """Return itself: one of several targets has more."""
+        return [self]
+
+    @property
     def plan(self) -> list[Cell]:
         """Return all cells."""
         return [cell for one in self.config_plans for cell in one.plan]
@@ -148,21 +166,41 @@ class StoredExperiment:
         return [member for one in self.config_plans for member in one.members] + self.outside_members
 
 
-def read(name: str, to_predict: bool = True) -> StoredExperiment:
-    """Read the latest experiment of a config.
+def latest_of(config: Config) -> Path:
+    """Return where the latest experiment of a config is recorded; one of several targets, below that of all."""
+    whole, _, target = config.name.rpartition(".")
+    return files.runs() / whole / "latest" / target if config.data.partial else files.runs() / config.name / "latest"
 
-    Args:
-        name: the config's.
-        to_predict: the cells' weights will be used, not only the predictions that they stored.
+
+def latest_folder(name: str) -> Path:
+    """Return the folder of the latest experiment of a config.
 
     Raises:
-        UserError: never trained, recorded by another version, a cell is gone, or (to_predict) the code has changed.
+        UserError: never trained.
     """
     folder = (files.runs() / name / "latest").resolve()
     if not (folder / "experiment.json").exists():
         raise UserError(
             f"There is no trained experiment {name!r} ({folder} is not there). Run `./run.sh train {name}` first."
         )
+    return folder
+
+
+def read(name: str, to_predict: bool = True) -> StoredExperiment:
+    """Read the latest experiment of a config of one target; see `latest_folder` and `read_folder`."""
+    return read_folder(latest_folder(name), to_predict)
+
+
+def read_folder(folder: Path, to_predict: bool = True) -> StoredExperiment:
+    """Read an experiment of one target.
+
+    Args:
+        folder: of its record, `latest_folder` for instance.
+        to_predict: the cells' weights will be used, not only the predictions that they stored.
+
+    Raises:
+        UserError: recorded by another version, a cell is gone, or (to_predict) the code has changed.
+    """
     value = runs_index.read_record(folder)
     runs_index.refuse_other_format(value, folder)
     python_copies.refuse_changed(value, folder)

@@ -75,8 +75,9 @@ def _folders() -> Iterator[Check]:
 def _records() -> Iterator[Check]:
     """List the records of experiments, searches, ablations and studies."""
     for name in RECORDS:
-        for path in sorted(files.runs().glob(f"*/[!.]*/{name}")):
-            if not path.parent.is_symlink():
+        found = [path for depth in ("*/[!.]*", "*/[!.]*/[!.]*") for path in files.runs().glob(f"{depth}/{name}")]
+        for path in sorted(found):  # those of one target of several lie a folder deeper
+            if not (path.parent.is_symlink() or path.parent.parent.is_symlink()):
                 yield path, partial(artefacts.damage, path)
 
 

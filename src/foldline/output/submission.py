@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -234,19 +236,45 @@ def _number_problems(
     return problems
 
 
-def publish(
-    test: Table,
-    origin: Origin,
-    draft: Path,
-    table: pl.DataFrame,
-    sample: pl.DataFrame | None,
-    expected: list[TargetRange],
-    check_range: bool = True,
-) -> Path:
+@dataclass(frozen=True)
+class Gate:
+    """What a submission is checked by."""
+
+    test: Table  # that it predicts
+    sample: pl.DataFrame | None
+    expected: list[TargetRange]  # (K,) range and digits of each target in training
+    check_range: bool = True  # post.check_range
+
+    def check(self, path: Path) -> None:
+        """Check a written submission; see `check`."""
+        check(self.test, path, self.sample, self.expected, self.check_range)
+
+    def admit(self, draft: Path) -> None:
+        """Check a draft; the reasons of a refusal are written beside it.
+
+        Raises:
+            Finding: it is refused.
+        """
+        with _reasons_beside(draft):
+            self.check(draft)
+
+
+@contextmanager
+def _reasons_beside(draft: Path) -> Iterator[None]:
+    """Write the reasons of a refusal beside the draft; without one, remove those of an earlier draft."""
+    reasons = draft.with_suffix(REFUSED)
+    try:
+        yield
+    except Finding as finding:
+        files.write_text(reasons, f"{finding}\n")
+        raise
+    reasons.unlink(missing_ok=True)
+
+
+def publish(origin: Origin, draft: Path, table: pl.DataFrame, gate: Gate) -> Path:
     """Write a submission, check it at the gate, and enter it into the ledger.
 
     Args:
-        test: the table that it predicts.
         draft: where it is written; one of real data is then copied to submissions/.
         table: predictions, as `build` lays them out; submission() of competition.py is called on them.
 
@@ -256,20 +284,24 @@ def publish(
     Raises:
         Finding: the gate refused it; the draft stays for inspection, and beside it the reasons, for the board.
     """
+    write(draft, table)
+    if loading.lays_out_itself(gate.test.data):
+        with _reasons_beside(draft):  # while it is known which value is what
+            _refuse(draft, _plain_problems(gate.test, table, gate.expected, gate.check_range))
+        table = own_layout.laid_out(gate.test, table)
+        write(draft, table)
+    gate.admit(draft)
+    return enter(origin, draft, gate.test.data.metric, table.height)
+
+
+def write(draft: Path, table: pl.DataFrame) -> None:
+    """Write a submission that the gate has yet to see."""
     with files.atomic(draft) as stream:
         table.write_csv(stream)
-    reasons = draft.with_suffix(REFUSED)
-    try:
-        if loading.lays_out_itself(test.data):
-            _refuse(draft, _plain_problems(test, table, expected, check_range))  # while it is known which value is what
-            table = own_layout.laid_out(test, table)
-            with files.atomic(draft) as stream:
-                table.write_csv(stream)
-        check(test, draft, sample, expected, check_range)
-    except Finding as finding:
-        files.write_text(reasons, f"{finding}\n")
-        raise
-    reasons.unlink(missing_ok=True)
+
+
+def enter(origin: Origin, draft: Path, metric: str, rows: int) -> Path:
+    """Enter a submission that has passed the gate into the ledger, and return its path, as `publish` does."""
     hashed, path = files.sha256(draft), draft
     if not origin.simulated:
         path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"
@@ -284,9 +316,9 @@ def publish(
             "experiment": origin.experiment,
             "cells": origin.cells,
             "test": origin.test,
-            "metric": test.data.metric,
+            "metric": metric,
             "out_of_fold": f"{origin.out_of_fold:.6g}",
-            "rows": str(table.height),
+            "rows": str(rows),
         },
     )
     return path

@@ -64,7 +64,7 @@ def _frames(
     numbers: Array | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Lay answers out as the solution and the submission. numbers: (A,) their rows in `solution`."""
-    both = [_columns(choice, answers, truth, True), _columns(choice, answers, prediction, False)]
+    both = [columns(choice, answers, truth, True), columns(choice, answers, prediction, False)]
     if len(choice.columns) != both[0].shape[1]:
         raise ValueError(f"{choice.path}: columns {choice.columns} do not name {both[0].shape[1]} values of an answer")
     extra = None
@@ -75,7 +75,7 @@ def _frames(
     return kaggle_frames.frames(np.arange(len(truth)), both[0], both[1], choice.columns, choice.row_id, extra)
 
 
-def _columns(choice: FileChoice, answers: Answers, values: Array, true: bool) -> Array:
+def columns(choice: FileChoice, answers: Answers, values: Array, true: bool) -> Array:
     """Return what the files hold of some answers: numbers (A, K), or labels (A, 1)."""
     if not choice.decided:
         return values.astype(np.int64) if true and answers.kind in WHOLE else values

@@ -136,6 +136,11 @@ class KaggleFile:
         }
 
 
+def effort(answers: int) -> int:
+    """Return how long a score takes, as a number of answers: frames are made of them, and pandas computes."""
+    return A_ROW * answers + FRAMES * CALL
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileMetric(Metric):
     """A metric file as a `Metric`; made by `KaggleFile.as_metric`."""
@@ -155,7 +160,7 @@ class FileMetric(Metric):
 
     def effort(self, answers: int, groups: Array | None = None) -> int:
         """Return how long a score takes, as a number of answers: frames are made of them, and pandas computes."""
-        return A_ROW * answers + FRAMES * CALL
+        return effort(answers)
 
 
 def from_file(

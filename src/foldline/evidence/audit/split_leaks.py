@@ -18,7 +18,7 @@ from foldline.data.table import Table
 from foldline.evidence.audit import small_run
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext
-from foldline.experiment import runs_index
+from foldline.experiment import runs_index, stored_experiment
 from foldline.fit import labelled_series, network_cell, pretraining
 from foldline.run import cells
 from foldline.run.cells import Cell, ModelConfig
@@ -252,7 +252,7 @@ def _held_out_labels_of_simulator(context: AuditContext, model: ModelConfig) -> 
 
 def stored_cells(context: AuditContext) -> CheckResult:
     """The latest experiment's cells predict the series they hold out, each once; their teachers hold out the same."""
-    path = files.runs() / context.config.name / "latest" / "experiment.json"
+    path = stored_experiment.latest_of(context.config) / "experiment.json"
     if not path.exists():
         return CheckResult("not checked", f"{context.config.name} has not been trained here yet")
     stored = [entry for entry in runs_index.read_record(path.parent)["cells"] if entry["fold"] is not None]

@@ -132,7 +132,7 @@ def _base_path(path: Path, tables: dict[str, Any]) -> Path:
     """Find a config that is named in the file: beside it, else in configs/."""
     base = Path(tables["base"])
     near = path.parent / base
-    return near if near.is_file() else configs.locate(base)
+    return near if near.is_file() else configs.locate_base(base)
 
 
 def _folds(tune: TuneConfig, k: int, where: str) -> TuneConfig:

@@ -31,6 +31,7 @@ from foldline.core.errors import UserError
 from foldline.data import file_patterns, readers
 from foldline.data.roles import DataConfig
 from foldline.experiment import python_copies
+from foldline.experiment.several_targets import StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output.kaggle import kernel
 from foldline.run import cells
@@ -44,6 +45,7 @@ NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", ".*")  # of a cell's fold
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
 DESCRIPTION = "dataset-metadata.json"
 NOTEBOOK = "-notebook"  # the notebook's name is the data set's and this
+Stored = StoredExperiment | StoredTargets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class Options:
         return self.user or USER_PLACEHOLDER
 
 
-def pack(stored: StoredExperiment, options: Options) -> dict[str, Any]:
+def pack(stored: Stored, options: Options) -> dict[str, Any]:
     """Write the bundle in the place of an older one, and return its manifest.
 
     Raises:
@@ -75,7 +77,7 @@ def pack(stored: StoredExperiment, options: Options) -> dict[str, Any]:
     _pack_wheels(options.wheels, dataset / "wheels")
     manifest = _manifest(stored, options, dataset)
     files.write_json(dataset / kernel.MANIFEST, manifest)
-    slug = slug_of(stored.config.name)
+    slug = slug_of(stored.name)
     title = slug.replace("-", " ")
     described = {"title": title, "id": f"{options.owner}/{slug}", "licenses": [{"name": "other"}]}
     files.write_json(dataset / DESCRIPTION, described)
@@ -92,13 +94,18 @@ def slug_of(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"foldline {name}".lower())[: 50 - len(NOTEBOOK)].strip("-")
 
 
-def _check(stored: StoredExperiment, out: Path) -> None:
+def _check(stored: Stored, out: Path) -> None:
     outside = sorted(
-        {member.label for member in stored.outside_members} & set(stored.blend.without_zero_weights().labels)
+        {
+            member.label
+            for each in stored.experiments
+            for member in each.outside_members
+            if member.label in each.blend.without_zero_weights().labels
+        }
     )
     if outside:
         raise UserError(
-            f"{stored.config.name}: the blend weighs {', '.join(outside)}, whose predictions came from outside: "
+            f"{stored.name}: the blend weighs {', '.join(outside)}, whose predictions came from outside: "
             "there is no model that could predict on Kaggle. Run `./run.sh blend` without it first."
         )
     if (out.exists() or out.is_symlink()) and not (out / "dataset" / kernel.MANIFEST).is_file():
@@ -133,17 +140,25 @@ def _copy_code(target: Path) -> None:
         shutil.copytree(source, target / "src" / source.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
 
 
-def _copy_runs(stored: StoredExperiment, target: Path) -> None:
-    record = target / stored.config.name / stored.folder.name
+def _copy_runs(stored: Stored, target: Path) -> None:
+    record = target / stored.name / stored.folder.name
     record.mkdir(parents=True)
-    shutil.copy(stored.folder / "experiment.json", record)
-    for path in python_copies.files_of(stored.folder):
+    for path in (stored.folder / "experiment.json", *python_copies.files_of(stored.folder)):
         shutil.copy(path, record)
-    files.write_text(
-        record / "config.toml", tomli_w.dumps(python_copies.recorded(stored.config))
-    )  # made from the checked record
+    for each in stored.experiments:
+        _copy_record(each, record / each.folder.relative_to(stored.folder))
     for cell in stored.plan:
         _copy_cell(cell, target / "cells" / cell.key)
+
+
+def _copy_record(stored: StoredExperiment, target: Path) -> None:
+    """Copy the record of one target."""
+    target.mkdir(exist_ok=True)
+    for path in (stored.folder / "experiment.json", *python_copies.files_of(stored.folder)):
+        shutil.copy(path, target)
+    files.write_text(
+        target / "config.toml", tomli_w.dumps(python_copies.recorded(stored.config))
+    )  # made from the checked record
 
 
 def _copy_cell(cell: Cell, target: Path) -> None:
@@ -174,15 +189,18 @@ def _write_wheel(package: Distribution, target: Path) -> None:
                 wheel.writestr(zipfile.ZipInfo(str(file)), file.read_binary(), zipfile.ZIP_DEFLATED)
 
 
-def _manifest(stored: StoredExperiment, options: Options, dataset: Path) -> dict[str, Any]:
+def _manifest(stored: Stored, options: Options, dataset: Path) -> dict[str, Any]:
     paths = sorted(path for path in dataset.rglob("*") if path.is_file())
     return {
-        "name": stored.config.name,
+        "name": stored.name,
         "experiment": stored.folder.name,
         "competition": options.competition,
-        "marks": marks(stored.config.data),
+        "marks": marks(stored.experiments[0].config.data),
         "out_of_fold": stored.score,
-        "requires": required(stored.config.post.decode, stored.config.data.has_metric_file),
+        "requires": required(
+            any(each.config.post.decode for each in stored.experiments),
+            any(each.config.data.has_metric_file for each in stored.experiments),
+        ),
         "files": {path.relative_to(dataset).as_posix(): files.sha256(path) for path in paths},
     }
 
@@ -223,7 +241,7 @@ def _kernel_metadata(options: Options, slug: str, on_gpu: bool) -> dict[str, Any
     }
 
 
-def notebook_of(stored: StoredExperiment, manifest: dict[str, Any]) -> dict[str, Any]:
+def notebook_of(stored: Stored, manifest: dict[str, Any]) -> dict[str, Any]:
     """Make the notebook: a sentence, and the code of kernel.py.
 
     Format: https://nbformat.readthedocs.io/en/latest/format_description.html
@@ -231,7 +249,7 @@ def notebook_of(stored: StoredExperiment, manifest: dict[str, Any]) -> dict[str,
     names = sorted({cell.model.label for cell in stored.plan})
     text = (
         f"# {manifest['name']}\n\nWrites `submission.csv` from the weights of {len(stored.plan)} cells "
-        f"({', '.join(names)}; out-of-fold {stored.config.data.metric} {stored.score:.4f}). It trains nothing and "
+        f"({', '.join(names)}; out-of-fold {stored.metric} {stored.score:.4f}). It trains nothing and "
         "needs no internet."
     )
     code = Path(str(kernel.__file__)).read_text(encoding="utf-8")

@@ -17,13 +17,46 @@ from foldline.data import loading
 from foldline.data.column_facts import ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.target_range import TargetRange
-from foldline.experiment import runs_index
-from foldline.output import submission
+from foldline.experiment import runs_index, several_targets
+from foldline.output import joined_submission
 from foldline.output.kaggle.service import Service, Submission
+from foldline.output.submission import Gate
 from foldline.run import ledger
 
 POLL_S = 10.0  # between two requests for the score
 TIMEOUT_S = 1800.0  # longest wait for the score; a later run can go on waiting
+
+
+@dataclass(frozen=True)
+class RecordedTarget:
+    """What the gate needs of an experiment of one target."""
+
+    data: DataConfig
+    levels: loading.Levels
+    classes: tuple[object, ...]  # labels of its target, where it has any
+    facts: ColumnFacts  # of its training table's columns
+    expected: list[TargetRange]
+    check_range: bool  # post.check_range
+
+    @staticmethod
+    def of(folder: Path) -> RecordedTarget:
+        """Read it from the record in a folder."""
+        value = runs_index.read_record(folder)
+        data = strict_tables.build(DataConfig, value["config"]["data"], f"{folder / 'experiment.json'}: data")
+        return RecordedTarget(
+            data=replace(data, code_folder=str(folder)) if data.code else data,  # the record's copy of competition.py
+            levels={column: tuple(values) for column, values in value["levels"].items()},
+            classes=tuple(value.get("classes", ())),  # an older record has none
+            facts=ColumnFacts.from_json(value.get("columns", {})),
+            expected=[TargetRange(**target) for target in value["expected"]],
+            check_range=value["config"].get("post", {}).get("check_range", True),
+        )
+
+    def gate(self, source: str) -> Gate:
+        """Read the test table and the sample. source: their folder; empty: the experiment's own."""
+        data = replace(self.data, source=source or self.data.source)
+        test, sample = loading.load_test(data, self.levels, self.classes, self.facts)
+        return Gate(test, sample, self.expected, self.check_range)
 
 
 @dataclass(frozen=True)
@@ -34,12 +67,12 @@ class LedgerSubmission:
     sha256: str
     entry: dict[str, str]  # its line
     folder: Path  # of the experiment that made it
-    data: DataConfig  # of the experiment
-    levels: loading.Levels
-    classes: tuple[object, ...]  # labels of its target, where it has any
-    facts: ColumnFacts  # of its training table's columns
-    expected: list[TargetRange]
-    check_range: bool  # post.check_range
+    targets: dict[str, RecordedTarget]  # by name where there are several, else one without a name
+
+    @property
+    def data(self) -> DataConfig:
+        """Return [data] of the experiment, or of the first of its targets."""
+        return next(iter(self.targets.values())).data
 
     @property
     def message(self) -> str:
@@ -59,9 +92,11 @@ class LedgerSubmission:
         Raises:
             Finding: it is refused.
         """
-        data = replace(self.data, source=source or self.data.source)
-        test, sample = loading.load_test(data, self.levels, self.classes, self.facts)
-        submission.check(test, self.path, sample, self.expected, self.check_range)
+        gates = {name: target.gate(source) for name, target in self.targets.items()}
+        if "" in gates:
+            gates[""].check(self.path)
+        else:
+            joined_submission.check_written(self.path, gates)
 
 
 def find(what: str) -> LedgerSubmission:
@@ -100,24 +135,9 @@ def _with_record(path: Path, sha256: str, entry: dict[str, str]) -> LedgerSubmis
     record = folder / "experiment.json"
     if not record.is_file():
         raise UserError(f"{record}, by which {path} is checked, is gone. Run `{runs_index.made_by(folder)}` again.")
-    value = runs_index.read_record(folder)
-    return LedgerSubmission(
-        path=path,
-        sha256=sha256,
-        entry=entry,
-        folder=folder,
-        data=_at(folder, strict_tables.build(DataConfig, value["config"]["data"], f"{record}: data")),
-        levels={column: tuple(values) for column, values in value["levels"].items()},
-        classes=tuple(value.get("classes", ())),  # an older record has none
-        facts=ColumnFacts.from_json(value.get("columns", {})),
-        expected=[TargetRange(**target) for target in value["expected"]],
-        check_range=value["config"].get("post", {}).get("check_range", True),
-    )
-
-
-def _at(folder: Path, data: DataConfig) -> DataConfig:
-    """Return [data] of a record with its competition.py at the record's copy."""
-    return replace(data, code_folder=str(folder)) if data.code else data
+    names = several_targets.names_of(folder)
+    targets = {name: RecordedTarget.of(folder / name) for name in names or [""]}
+    return LedgerSubmission(path=path, sha256=sha256, entry=entry, folder=folder, targets=targets)
 
 
 def submitted(service: Service, chosen: LedgerSubmission) -> Submission | None:

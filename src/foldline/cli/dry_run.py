@@ -1,0 +1,60 @@
+"""`train --dry-run`: what is left to do, and how long it would take on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field
+
+from foldline.core.console import Terminal
+from foldline.core.durations import duration
+from foldline.experiment.preparation import PreparedExperiment
+from foldline.run import estimate
+from foldline.run.cells import Job
+
+
+@dataclass
+class Estimate:
+    """What is left to do for some experiments, one after the other."""
+
+    to_train: int = 0  # cells
+    to_predict: int = 0  # cells, trained ones, that have yet to predict the test series
+    seconds: float = 0.0
+    bytes: int = 0
+    rows: list[list[str]] = field(default_factory=list)  # of the table
+
+    @staticmethod
+    def of(planned: Sequence[tuple[PreparedExperiment, list[list[Job]]]], terminal: Terminal) -> Estimate:
+        """Measure a few steps of each model. planned: experiments with the stages of their jobs."""
+        left = Estimate()
+        for prepared, stages in planned:
+            waiting = [job for stage in stages for job in stage]
+            if not waiting:
+                continue
+            with terminal.bar("measuring a few steps", "models"):
+                found = estimate.estimate(stages, prepared.config.executor)
+            left.to_train += sum(each.cells for each in found)
+            left.to_predict += 0 if found else len(waiting)
+            left.seconds += sum(each.total_s for each in found)
+            left.bytes += prepared.disk_bytes(waiting)
+            left.rows += [
+                [name, str(cells), str(epochs or "-"), f"{cell_s:.1f}", str(workers), duration(total_s)]
+                for name, cells, epochs, cell_s, workers, total_s in map(astuple, found)
+            ]
+        return left
+
+    def show(self, terminal: Terminal) -> None:
+        """Print it as the result of the verb."""
+        answer = {"to_train": self.to_train, "seconds": self.seconds, "bytes": self.bytes}
+        if not self.to_train and not self.to_predict:
+            terminal.result(answer, "dry run: nothing is left to train")
+            return
+        if not self.to_train:
+            last = f"dry run: nothing is left to train, {self.to_predict} cells have yet to predict the test series"
+            terminal.result(answer, last)
+            return
+        columns = ["", "cells", "epochs", "s a cell", "at a time", "all"]
+        terminal.table("estimated from a few steps on this machine", columns, self.rows)
+        space = f"{self.bytes / 2**20:,.0f} MiB of disk"
+        terminal.result(
+            answer, f"dry run: nothing was trained; it would take about {duration(self.seconds)} and {space}"
+        )

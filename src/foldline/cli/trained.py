@@ -1,0 +1,151 @@
+"""One experiment from its plan to its record and report: what `train` does once, and for each of several targets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.core.console import Terminal
+from foldline.experiment import preparation, scoring, stored_experiment
+from foldline.experiment.config_plans import ConfigPlan
+from foldline.experiment.preparation import PreparedExperiment, short_path
+from foldline.experiment.scoring import Result
+from foldline.output import report, submission
+from foldline.output.report import Provenance, ReportData
+from foldline.output.submission import Gate
+from foldline.output.tracking import TrackConfig, WandbTracker
+from foldline.run.cells import Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """An experiment whose cells are finished, with what came of them."""
+
+    prepared: PreparedExperiment
+    folder: Path
+    result: Result
+    predictions: np.ndarray  # (A, K) of the test table
+    report: ReportData
+    page: Path
+    track: TrackConfig  # for the summary
+    changed: bool  # whether there is anything new to track
+
+    @staticmethod
+    def of(
+        prepared: PreparedExperiment,
+        stages: list[list[Job]],
+        folder: Path,
+        command: str,
+        seconds: dict[str, float],
+        terminal: Terminal,
+        latest: bool = True,
+    ) -> Trained:
+        """Train what is not trained, blend, post-process, record, report.
+
+        Args:
+            stages: jobs of its cells.
+            folder: of its record.
+            command: as it was typed.
+            seconds: how long each step took so far; steps are added.
+            latest: whether `latest` shall point to the record.
+        """
+        config = prepared.config
+        with timed(seconds, "decoding"):
+            exact = preparation.exact_tables(config, prepared.competition, terminal)
+        track = preparation.run_cells(config, stages, folder, "train", terminal, WandbTracker)
+        with timed(seconds, "blending"), terminal.bar("blend and baselines", "scored"):
+            table = prepared.competition.train
+            result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0], table)
+            used = (result.blend, result.grids, config.post, prepared.members)
+            predictions = scoring.predict(*used, prepared.test, exact[1], result.decisions, result.tidied)
+        _record(folder, prepared, result, latest)
+        data = ReportData(
+            config=config,
+            plan=prepared.plan,
+            members=prepared.members,
+            result=result,
+            train=result.counted(prepared.train),
+            competition=prepared.competition,
+            exact=exact,
+            provenance=Provenance.here(command, seconds),
+        )
+        changed = any(stages) or not (folder / "report.html").exists()
+        with terminal.bar("report", "pages"):
+            page = report.write(folder, data)
+        return Trained(
+            prepared=prepared,
+            folder=folder,
+            result=result,
+            predictions=predictions,
+            report=data,
+            page=page,
+            track=track,
+            changed=changed,
+        )
+
+    @property
+    def gate(self) -> Gate:
+        """Return what its submission is checked by."""
+        competition, check_range = self.prepared.competition, self.prepared.config.post.check_range
+        return Gate(competition.test, competition.sample, self.result.expected, check_range)
+
+    def submission(self) -> pl.DataFrame:
+        """Lay its predictions out as the sample has them."""
+        competition = self.prepared.competition
+        return submission.build(competition.test, self.predictions, competition.sample)
+
+    def show(self, terminal: Terminal) -> None:
+        """Print the score table, and what is to be said of it."""
+        config, result = self.prepared.config, self.result
+        terminal.table("", *result.table(config.data))
+        if result.models_alone is not None:
+            terminal.say(
+                f"{config.data.metric} {result.score:.4f} with exact rows in place; the models alone reach "
+                f"{result.models_alone:.4f}"
+            )
+        if result.lost:
+            terminal.warn(result.warning(config.data))
+        terminal.say(f"report: {short_path(self.page)}")
+        if len(result.targets) > scoring.MOST_TARGETS:
+            terminal.say(f"scores of all targets: {short_path(self.page.with_name(report.TARGETS_FILE))}")
+
+    def track_summary(self, path: Path, terminal: Terminal) -> None:
+        """Send the summary to the tracker, where there is anything new. path: of the submission."""
+        if self.changed:
+            tracker = WandbTracker(self.track, self.prepared.config.name, self.folder, "train")
+            report.track(tracker, self.report, {"submission": path, "folds": self.prepared.folds.path}, terminal)
+
+    def to_json(self) -> dict[str, object]:
+        """Return what --json says of its scores."""
+        result = self.result
+        return {
+            "report": str(self.page),
+            "score": result.score,
+            "models_alone": result.models_alone,
+            "scores": result.scores,
+            "by_target": result.by_target,
+            "baselines": result.baselines,
+            "lost_to_baseline": result.lost,
+        }
+
+
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Measure how long a step of the run takes, s."""
+    began = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - began
+
+
+def _record(folder: Path, prepared: PreparedExperiment, result: Result, latest: bool) -> None:
+    parts, competition = [ConfigPlan(prepared.config, prepared.plan)], prepared.competition
+    stored_experiment.write(
+        *(folder, prepared.config, parts, prepared.outside_members, result, competition, result.expected),
+        latest=latest,
+    )
