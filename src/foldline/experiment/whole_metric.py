@@ -77,7 +77,7 @@ class WholeMetric:
     targets: list[TargetColumns]
     order: list[str]  # of all columns, as the sample has them
     answers: np.ndarray  # (a,) int64
-    extra: pl.DataFrame  # (a, data.metric_columns)
+    extra: pl.DataFrame  # (a, the id and data.metric_columns): a frame without columns has no rows
     units: np.ndarray  # (a,) int64, what is drawn for intervals
 
     @staticmethod
@@ -105,7 +105,7 @@ class WholeMetric:
             targets=targets,
             order=_order(competitions[0].data, [name for each in targets for name in each.choice.columns]),
             answers=answers,
-            extra=table.answers.select(whole.columns)[answers],
+            extra=table.answers.select(*dict.fromkeys([table.data.id, *whole.columns]))[answers],
             units=series if store.group_numbers is None else store.group_numbers[series],
         )
 
