@@ -15,6 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from foldline.features.autocorrelation import Autocorrelation
+from foldline.features.categories import Categories
 from foldline.features.compartment import Compartment
 from foldline.features.compute import compute, series_chunks
 from foldline.features.correlation import Correlation
@@ -45,6 +46,7 @@ FAMILIES: dict[str, type[Family]] = {
     "static": Static,
     "compartment": Compartment,
     "missing": Missing,
+    "categories": Categories,
     # One value a series, on each of its rows:
     "summary": Summary,
     "quantiles": Quantiles,

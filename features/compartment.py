@@ -29,9 +29,10 @@ class Compartment(Family):
 
     def expressions(self, columns: Columns) -> list[pl.Expr]:
         for name in (self.resistance, self.compliance):
-            if name not in columns.static:
-                raise ValueError(unknown_name("static column", name, columns.static))
-            texts = [level for level in columns.levels[name] if isinstance(level, str)]
+            known = (*columns.static, *columns.static_numbers)
+            if name not in known:
+                raise ValueError(unknown_name("static column", name, known))
+            texts = [level for level in columns.levels.get(name, ()) if isinstance(level, str)]
             if texts:
                 raise ValueError(
                     f"compartment needs numbers in static column {name!r}, but it holds the text {texts[0]!r}: "

@@ -49,9 +49,11 @@ class Columns:
     inputs: tuple[str, ...]  # known at every step
     static: tuple[str, ...] = ()  # constant within a series
     levels: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    static_numbers: tuple[str, ...] = ()  # constant within a series, and numbers, not categories
+    categories: tuple[str, ...] = ()  # inputs that are no numbers; `levels` holds their known values, too
 
     def __post_init__(self) -> None:
-        for name in self.static:
+        for name in (*self.static, *self.categories):
             if not self.levels.get(name):
                 raise ValueError(
                     f"Every static column needs its known values, but levels has none for {name!r}: "
@@ -97,6 +99,13 @@ def shifted(values: pl.Expr, steps: int) -> pl.Expr:
     """
     inside = pl.col(STEP) >= steps if steps > 0 else pl.col(STEP) < pl.col(LENGTH) + steps
     return pl.when(inside).then(values.shift(steps, fill_value=FILL)).otherwise(FILL)
+
+
+def place_among(name: str, levels: tuple[object, ...]) -> pl.Expr:
+    """Return the place of a column's values among the known ones, from 1 on, as `place(name)`; 0.0 for others."""
+    places = list(range(1, len(levels) + 1))
+    found = pl.col(name).replace_strict(list(levels), places, default=0, return_dtype=pl.Float64)
+    return found.alias(f"place({name})")
 
 
 def duration(order: str) -> pl.Expr:

@@ -9,7 +9,7 @@ from foldline.features.family import Columns, Family, check_names, number
 
 @dataclass(frozen=True, kw_only=True)
 class Missing(Family):
-    """Features `missing(x)`, 1 where input x is NaN, for each column."""
+    """Features `missing(x)`, 1 where x, an input or a static column that is a number, is missing, for each column."""
 
     columns: tuple[str, ...] = ()  # empty: all inputs
 
@@ -21,5 +21,7 @@ class Missing(Family):
         return False
 
     def expressions(self, columns: Columns) -> list[pl.Expr]:
-        chosen = columns.chosen(self.columns or columns.inputs)
-        return [number(x).is_nan().cast(pl.UInt8).alias(f"missing({x})") for x in chosen]
+        inputs = tuple(x for x in self.columns if x not in columns.static_numbers)
+        chosen = self.columns if self.columns and not inputs else columns.chosen(inputs or columns.inputs)
+        chosen = tuple(dict.fromkeys([*chosen, *self.columns]))
+        return [number(x).is_nan().fill_null(True).cast(pl.UInt8).alias(f"missing({x})") for x in chosen]

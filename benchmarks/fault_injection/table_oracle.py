@@ -13,10 +13,15 @@ import math
 import re
 import struct
 import zipfile
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from foldline.data.roles import DataConfig
+
+ORDER = "second"  # the only column that may hold times
+FLAGS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Columns = dict[str, list[Any]]  # role -> a value a row, in the file's order
 
@@ -69,7 +74,7 @@ def of_parquet(path: Path, wanted: list[str]) -> Columns:
         table = file.read(columns=wanted)  # damage in a column that nobody reads changes nothing
         table.validate(full=True)
         found = {name: table.column(name) for name in wanted}
-        odd = [name for name, column in found.items() if pa.types.is_temporal(column.type)]
+        odd = [name for name, column in found.items() if name != ORDER and pa.types.is_temporal(column.type)]
         if odd:
             raise Refused(f"times in {odd}")
         return {name: column.to_pylist() for name, column in found.items()}
@@ -87,15 +92,46 @@ def parquet_answer(given: tuple[Path, list[str]]) -> Columns | str:
         return str(error)
 
 
+def missing(value: Any) -> bool:
+    """Return whether a value is none: an empty cell, or nan."""
+    if isinstance(value, str):
+        return value.strip() in ("", "nan", "NaN")
+    return value is None or value != value
+
+
 def number(value: Any) -> float:
-    """Return a value as a finite number."""
+    """Return a value as a finite number; a flag is 1 or 0."""
     try:
-        found = float(value)
+        found = FLAGS[value.strip()] if isinstance(value, str) and value.strip() in FLAGS else float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise Refused(f"{value!r} is no number") from error
     if not math.isfinite(found):
         raise Refused(f"{value!r} is not finite")
     return found
+
+
+def seconds(value: Any) -> float:
+    """Return a number, or the seconds that a date or a time stands for."""
+    text = value.strip() if isinstance(value, str) else ""
+    if re.match(r"\d{4}-\d{2}-\d{2}", text):
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise Refused(f"{text!r} is no date") from error
+    if isinstance(value, datetime):
+        return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH).total_seconds()
+    if isinstance(value, date):
+        return (datetime(value.year, value.month, value.day, tzinfo=UTC) - EPOCH).total_seconds()
+    if isinstance(value, time):
+        return timedelta(hours=value.hour, minutes=value.minute, seconds=value.second).total_seconds() + (
+            value.microsecond / 1e6
+        )
+    return value.total_seconds() if isinstance(value, timedelta) else number(value)
+
+
+def is_time(value: Any) -> bool:
+    """Return whether a value is a date or a moment, which counts from the start of its series."""
+    return isinstance(value, date) or (isinstance(value, str) and re.match(r"\s*\d{4}-\d{2}-\d{2}", value) is not None)
 
 
 def name(value: Any) -> str:
@@ -139,9 +175,12 @@ def difference(found: dict[str, Any], table: Columns, data: DataConfig, labelled
     if len({name(value) for value in table[data.id]}) < len(places):
         raise Refused("two rows of one id")
     scored = [value == 0.0 for value in found["coasting"]]
-    for column in (data.order, *data.inputs):
-        numbers = [number(table[column][row]) for row in places]
-        if text := _of_numbers(column, found[column], numbers):
+    if text := _of_order(found[data.order], [table[data.order][row] for row in places], found[data.key]):
+        return text
+    for column in data.inputs:
+        held = [table[column][row] for row in places]
+        numbers = [math.nan if missing(value) else number(value) for value in held]
+        if text := _of_numbers(column, [math.nan if value != value else value for value in found[column]], numbers):
             return text
     for column in data.target if labelled else ():
         truth = [_truth(table[column][row], is_scored) for row, is_scored in zip(places, scored, strict=True)]
@@ -149,16 +188,26 @@ def difference(found: dict[str, Any], table: Columns, data: DataConfig, labelled
         if text := _of_numbers(column, got, truth):
             return text
     for column in data.static:
-        if text := _of_static(column, found[column], [table[column][row] for row in places]):
+        if text := _of_static(column, found[column], [table[column][row] for row in places], labelled):
             return text
     _refuse_bad_series(found, data)
     return "" if found["scored"] == scored else _first("scored", found["scored"], scored)
 
 
+def _of_order(got: list[float], held: list[Any], keys: list[Any]) -> str:
+    """Compare the order: numbers bit by bit, times in seconds since the start of their series."""
+    values = [seconds(value) for value in held]
+    if not held or not is_time(held[0]):
+        return _of_numbers(ORDER, got, values)
+    least = {key: min(value for value, of in zip(values, keys, strict=True) if of == key) for key in set(keys)}
+    expected = [value - least[key] for value, key in zip(values, keys, strict=True)]
+    near = all(abs(one - other) < 1e-5 for one, other in zip(got, expected, strict=True))
+    return "" if near else _first(ORDER, got, expected)
+
+
 def _truth(value: Any, scored: bool) -> float:
     """Return a target's value; one that nothing is scored by may be missing, and is NaN then."""
-    missing = value is None or (isinstance(value, str) and not value.strip()) or value != value
-    return math.nan if missing and not scored else number(value)
+    return math.nan if missing(value) and not scored else number(value)
 
 
 def _of_numbers(column: str, got: list[float], held: list[float]) -> str:
@@ -166,10 +215,17 @@ def _of_numbers(column: str, got: list[float], held: list[float]) -> str:
     return "" if len(got) == len(held) and bits(got) == bits(held) else _first(column, got, held)
 
 
-def _of_static(column: str, got: list[Any], held: list[Any]) -> str:
+def _of_static(column: str, got: list[Any], held: list[Any], labelled: bool) -> str:
     """Compare a static column: numbers or texts, and as many different values as the file prints."""
-    if any(value is None for value in held):
-        raise Refused("a static value is missing")
+    lacks = [missing(value) for value in held]
+    if [value is None for value in got] != lacks:
+        return _first(column, got, held)
+    got = [value for value, lacking in zip(got, lacks, strict=True) if not lacking]
+    held = [value for value, lacking in zip(held, lacks, strict=True) if not lacking]
+    if not held and labelled:
+        raise Refused("a static column is empty in the training table")
+    if not held:
+        return ""
     texts = [("true" if value else "false") if isinstance(value, bool) else str(value) for value in held]
     if isinstance(got[0], str):
         return "" if got == texts else _first(column, got, texts)

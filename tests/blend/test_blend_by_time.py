@@ -11,7 +11,7 @@ import pytest
 from foldline.blend import BlendConfig, BlendRows, nested, post_processing, tidying
 from foldline.blend.methods import FITS
 from foldline.blend.post_processing import PostConfig
-from foldline.experiment import scoring
+from foldline.experiment import after_blend
 
 QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill-climb", "nnls"))
 
@@ -63,7 +63,7 @@ def test_grids_and_rounding_of_a_fold_come_from_those_before_it() -> None:
     y = rng.integers(0, 40, size=(240, 1)) / 2.0
     rows = by_time(blends.rows(y[None] + rng.normal(scale=0.1, size=(2, 240, 1)), y))
     found = nested(QUICK, rows, "mean")
-    snapped = scoring.snapped_by_fold(found, rows)
+    snapped = after_blend.snapped_by_fold(found, rows)
     tidied = tidying.by_fold(found.values, found.fitted, rows, PostConfig(decimals=1), "decimals")
     for values in (snapped, tidied):
         assert np.array_equal(values[rows.fold == 0], found.values[rows.fold == 0])  # nothing is known before it

@@ -78,7 +78,7 @@ BAD_TABLES: dict[str, tuple[Callable[[Tables], Tables], str]] = {
     ),
     "NaN in a static": (
         changed("train", lambda t: at_row(t, "bike", 2, "NaN").with_columns(pl.col("bike").cast(pl.Float64))),
-        "'bike' must be a finite number, but is nan",
+        "'bike' is static, so it must be constant inside a series, but in ride 1 it changes from 20.0 to None",
     ),
     "duplicated id": (changed("train", lambda t: at_row(t, "row", 5, 1004)), "'row' must name each row once, but 1004"),
     "time goes back": (changed("train", lambda t: at_row(t, "second", 12, 0.2)), "in ride 2 it goes from 0.5 to 0.2"),

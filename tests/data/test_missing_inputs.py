@@ -61,7 +61,7 @@ def test_markers_are_missing(markers: object, tmp_path: Path) -> None:
 def test_a_marker_that_is_not_named_is_refused_and_one_of_no_input_too(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"line 3: column 'power' must hold numbers, but holds 'NA'.*missing_values"):
         read(tmp_path, ["4", "NA"])
-    with pytest.raises(ValueError, match="missing_values must name inputs, but has 'second'"):
+    with pytest.raises(ValueError, match="missing_values must name inputs that are numbers, but has 'second'"):
         replace(DATA, missing_values={"second": (-1,)})
     with pytest.raises(UserError, match="'power' must be a finite number, but is inf"):
         read(tmp_path, ["4", "inf"])
@@ -103,7 +103,7 @@ def test_trees_and_networks_train_and_infer_with_gaps(
     assert ("missing inputs of train.csv, of 120 rows: power" in said) is not absent_in_test
     assert f"missing inputs of test.csv, of 40 rows: power {40 if absent_in_test else 25}" in said
     record = json.loads((home / "runs" / "rides" / "latest" / "experiment.json").read_text())
-    facts = {"missing": ["power"], "offsets": {}, "from_start": False}
+    facts = {"missing": ["power"], "offsets": {}, "numbers": [], "from_start": False}
     assert record.get("columns") == (None if absent_in_test else facts)
     before = tiny.submission(home)
     assert np.isfinite(pl.read_csv(before)["speed"].to_numpy()).all()

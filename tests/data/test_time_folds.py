@@ -42,6 +42,7 @@ def test_blocks_have_as_many_scored_rows_and_the_first_is_never_held_out(tmp_pat
     assert made.assignment.tolist() == [-1] * 3 + [0] * 3 + [1] * 3 + [2] * 3
     assert made.time is not None and made.time.origins.tolist() == [3, 6, 9]
     assert [made.inside(fold).tolist() for fold in range(3)] == [list(range(end)) for end in (3, 6, 9)]
+    assert made.ratio == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
     assert made.inside(None).tolist() == list(range(12)) and not len(made.held_out(None))
 
 

@@ -25,6 +25,18 @@ def test_mean_squares_are_those_of_the_two_way_table() -> None:
     assert statistical_power.mean_squares(np.array([[0.0, 1.0], [2.0, 3.0]])) == pytest.approx((4.0, 1.0, 0.0))
 
 
+def test_time_folds_have_a_ratio_of_their_own() -> None:
+    """Folds that train on 1, 2 and 3 blocks and hold out one: 1, 1/2 and 1/3 held out for each trained on."""
+    ratio = (1 + 1 / 2 + 1 / 3) / 3
+    assert statistical_power.correction(3) == pytest.approx(1 / 3 + 1 / 2)
+    assert statistical_power.correction(3, ratio) == pytest.approx(1 / 3 + ratio)
+    deltas = np.array([[1.0], [2.0], [6.0]])
+    assert significance.corrected_t(deltas, ratio)[1] == pytest.approx(np.sqrt((1 / 3 + ratio) * deltas.var(ddof=1)))
+    rule = DecisionRule(delta=0.01, ratio=ratio)
+    (found,), (plain,) = (significance.judge(deltas[None], each) for each in (rule, DecisionRule(delta=0.01)))
+    assert found.standard_error > plain.standard_error and found.detectable_effect > plain.detectable_effect
+
+
 def test_components_are_recovered() -> None:
     rng = np.random.default_rng(1)
     deltas = 2 * rng.normal(size=(400, 1)) + 3 * rng.normal(size=(1, 300)) + rng.normal(size=(400, 300))

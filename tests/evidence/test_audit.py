@@ -133,7 +133,7 @@ def test_a_leaking_run_ends_with_1_and_names_the_leak(home: Path, capsys: pytest
     audits.rides(home, made | with_copy | {"test": with_copy["test"].drop("speed")}, inputs="gps")
     assert main(["audit", "rides", "--quiet"]) == 1
     said = capsys.readouterr()
-    assert said.out.startswith("audit: 19 checks, 1 leak, 1 could not be checked")
+    assert said.out.startswith("audit: 20 checks, 1 leak, 1 could not be checked")
     assert "  - target among inputs: gps is a copy of the target speed" in said.err
     assert "1 leak: target among inputs" in (home / "runs" / "rides" / "audit" / "audit.html").read_text()
 
@@ -167,7 +167,7 @@ def test_cells_that_come_out_differently_each_time_are_not_called_leaks(
     monkeypatch.setattr(
         boosting_cell.BoostingCell,
         "fit",
-        lambda self, data, chosen, _, emit: original(self, data, chosen, next(count), emit),
+        lambda self, data, chosen, _, *more: original(self, data, chosen, next(count), *more),
     )
     outcome = audits.found("held-out targets")
     assert outcome.verdict == "not checked" and "lightgbm fold 0 seed 0 comes out differently" in outcome.detail

@@ -388,7 +388,7 @@ def test_a_grid_found_on_all_series(home: Path, monkeypatch: Patch) -> None:
 
 
 def test_a_network_trained_on_all_series(rides: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(cell_training, "labelled_series", lambda store, _: labelled_series(store, everything(store)))
+    monkeypatch.setattr(cell_training, "labelled_series", lambda store, *_: labelled_series(store, everything(store)))
     leak(audits.found("held-out targets"), "hybrid fold 0 seed 0: the training loss, the network's weights")
 
 

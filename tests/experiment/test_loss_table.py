@@ -55,6 +55,20 @@ def test_fold_scores_are_the_metric_of_the_folds(metric: str) -> None:
             assert scores[fold, seed] == pytest.approx(METRICS[metric](DATA.y[inside], predicted(seed)[inside]))
 
 
+def test_series_of_no_fold_have_no_part_in_scores_of_folds_and_intervals() -> None:
+    sums = np.stack([losses(2), losses(2) + 0.5])  # a variant that is worse
+    counts, held = LossTable.of(DATA, exact()).counts, np.arange(12) < 9
+    fold = np.where(held, FOLD, -1)
+    every = loss_table.everything(counts)
+    scores = loss_table.fold_scores(every.of(sums), every.of(counts), fold, float)
+    alone = loss_table.fold_scores(every.of(sums)[..., held], every.of(counts)[held], FOLD[held], float)
+    np.testing.assert_array_equal(scores, alone)
+    part = loss_table.everything(counts[held])
+    found = bootstrap.intervals(sums, counts, fold, [every], float, 50, 0)
+    expected = bootstrap.intervals(sums[:, :, held], counts[held], FOLD[held], [part], float, 50, 0)
+    np.testing.assert_allclose(found, expected)
+
+
 def test_slices_of_a_group_add_up_to_all() -> None:
     table = LossTable.of(DATA, exact())
     shown = loss_table.slices(DATA, table.counts, ["ward"], {"ward": ("east", "west")})

@@ -17,6 +17,7 @@ from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
+from foldline.evidence.ablation import ablation_results
 from foldline.evidence.tuning import trial_evaluation
 from foldline.experiment import config, multi_config, preparation, scoring, stored_experiment
 from foldline.experiment.preparation import PreparedExperiment
@@ -191,3 +192,17 @@ def test_a_dry_run_of_a_gap_that_leaves_nothing_ends_before_training(
     assert main(["train", "rides", TIME, TREES, "folds.gap=9"]) == 2
     assert "folds.gap = 9 must leave each fold series with scored rows to train on" in capsys.readouterr().err
     assert not (days / "folds").exists() and not (days / "runs" / "cells").exists()
+
+
+def test_an_ablation_draws_the_part_of_a_group_in_each_fold(days: Path) -> None:
+    source = days.parent / "days"
+    for name, shift in (("train", 0), ("test", 100)):
+        table = pl.read_csv(source / f"{name}.csv")
+        table.with_columns(rider=pl.col("ride") % 5 + shift).write_csv(source / f"{name}.csv")
+    ready = prepared("data.group=rider", "folds.gap=0")
+    units, groups = ablation_results._units(ready), ready.train.group_numbers
+    assert units is not None and groups is not None
+    pairs = list(zip(groups.tolist(), ready.folds.assignment.tolist(), strict=True))
+    assert len(set(units.tolist())) == len(set(pairs)) > 5
+    assert all((units[one] == units[two]) == (pairs[one] == pairs[two]) for one in range(DAYS) for two in range(DAYS))
+    assert ablation_results._units(prepared("folds={k = 2}")) is None

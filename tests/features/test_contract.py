@@ -24,7 +24,8 @@ ROLES = Columns(
     order="hours",
     inputs=("flow", "valve"),
     static=("sex", "ward"),
-    levels={"sex": ("f", "m"), "ward": (1, 2, 7)},
+    levels={"sex": ("f", "m"), "ward": (1, 2, 7), "mode": ("a", "b")},
+    categories=("mode",),
 )
 TOLERANCE = 1e-9
 
@@ -37,6 +38,7 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "stats": [{"columns": ["valve", "flow"]}],
     "static": [{"pairs": False}],
     "missing": [{"columns": ["valve"]}],
+    "categories": [{"most": 1}],
     "compartment": [{"flow": ["flow", "valve"]}],
     "summary": [{"inputs": ["valve"], "last": [0, 1, 2, 7, 40]}],
     "quantiles": [{"inputs": ["valve", "flow"], "levels": [0, 0.1, 1], "last": [5, 0]}],
@@ -115,6 +117,15 @@ def static(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
         for one in roles.levels[a]:
             for other in roles.levels[b]:
                 yield [float(v == one and w == other) for v, w in zip(s[a], s[b], strict=True)]
+
+
+def categories(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
+    for x in roles.categories:
+        known = roles.levels[x]
+        if len(known) > family.most:
+            yield [1.0 + known.index(v) if v in known else 0.0 for v in s[x]]
+        else:
+            yield from ([float(v == level) for v in s[x]] for level in known)
 
 
 def missing(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
@@ -252,6 +263,7 @@ REFERENCES: dict[str, Callable[[Series, Any, Columns], Iterator[Feature]]] = {
     "static": static,
     "compartment": compartment,
     "missing": missing,
+    "categories": categories,
     "summary": summary,
     "quantiles": quantiles,
     "trend": trend,
@@ -273,6 +285,7 @@ def ragged(seed: int = 0) -> pl.DataFrame:
             "hours": np.concatenate([rng.random() + np.cumsum(rng.random(n)) for n in lengths]),
             "flow": rng.normal(0.0, 50.0, total),
             "valve": rng.integers(0, 2, total).astype(np.int8),
+            "mode": np.array(["a", "b", "odd"])[rng.integers(0, 3, total)],
             "sex": np.array(["f", "m"])[rng.integers(0, 2, len(lengths))][rows],
             "ward": rng.choice([1, 2, 7, 9], len(lengths))[rows],
         }
@@ -399,7 +412,7 @@ def test_missing_steps_leave_the_others_as_they_were(name: str, table: dict[str,
     """Of one step: NaN where it is missing. A sum adds nothing there; a statistic is one of the steps that remain."""
     family, frame = build(name, table), with_gaps()
     got = compute(frame, ROLES, [family]).cast(pl.Float64).to_numpy()
-    if name in ("raw", "time", "lags", "differences", "static", "missing"):  # the reference's arithmetic carries NaN
+    if name in ("raw", "time", "lags", "differences", "static", "missing", "categories"):  # the reference carries NaN
         np.testing.assert_allclose(got, reference(name, family, frame, ROLES), rtol=0.0, atol=TOLERANCE)
         return
     if name in ("integral", "compartment"):

@@ -54,14 +54,14 @@ def test_the_inner_split_takes_whole_series_of_the_first_set_by_the_seed() -> No
 
 def test_where_folds_go_by_time_the_latest_series_are_watched_and_those_in_the_gap_before_them_left_out() -> None:
     data, first = small_store(), np.array([30, 0, 50, 10, 60, 20, 40])
-    part = labelled_series(data, INSIDE, TimeSpans(first, first + 5, 10))
+    part = labelled_series(data, INSIDE).at(TimeSpans(first, first + 5, 10))
     for seed in range(3):  # nothing is drawn
         kept, watched = network_cell.inner_split([part, part], 0.3, seed)
         assert sorted(watched[0].series.tolist()) == sorted(INSIDE[first >= 50].tolist())
         assert sorted(kept[0].series.tolist()) == sorted(INSIDE[first + 5 < 40].tolist()) and kept[1] is part
     grouped = replace(data, group_numbers=np.where(np.isin(np.arange(len(data.lengths)), INSIDE[[1, 4]]), 1, 0))
     assert (grouped.group_numbers is not None) and len(set(grouped.group_numbers.tolist())) == 2
-    apart = labelled_series(grouped, INSIDE[[1, 4]], TimeSpans(np.array([0, 60]), np.array([5, 65]), 0))
+    apart = labelled_series(grouped, INSIDE[[1, 4]]).at(TimeSpans(np.array([0, 60]), np.array([5, 65]), 0))
     with pytest.raises(UserError, match=r"of 2 series that leaves none with scored rows to train on"):
         network_cell.inner_split([apart], 0.5, 0)  # both are of one group
 

@@ -17,6 +17,7 @@ import polars as pl
 from foldline.data.roles import DataConfig
 
 SAMPLE = 1 << 20  # rows that are looked at, at most
+MOST_CODES = 20  # different numbers of a static column that are taken for the codes of categories
 ROUNDED = 1e-3  # share of a column's usual change by which float32 may round its values
 BETTER = 0.25  # of that rounding must be left at most, else nothing is subtracted
 COARSE = 100  # an offset is rounded to so many times the range of the column, or more
@@ -26,8 +27,9 @@ COARSE = 100  # an offset is rounded to so many times the range of the column, o
 class ColumnFacts:
     """Facts of a training table; those of a complete one of small numbers are the defaults."""
 
-    missing: tuple[str, ...] = ()  # inputs with a missing value
+    missing: tuple[str, ...] = ()  # inputs, and static columns of numbers, with a missing value
     offsets: dict[str, float] = field(default_factory=dict)  # input -> what is subtracted before its features
+    numbers: tuple[str, ...] = ()  # static columns that are numbers, not categories
     from_start: bool = False  # whether features see times since the start of their series
 
     @staticmethod
@@ -35,10 +37,15 @@ class ColumnFacts:
         """Look at a training table. frame: its series one after the other, of `lengths` (N,) rows."""
         inner = np.ones(frame.height, dtype=bool)  # rows with one before them in their series
         inner[np.cumsum(lengths) - lengths] = False
-        columns = {name: frame[name].to_numpy() for name in data.inputs}
+        numbers = tuple(name for name in data.static if _is_number(frame[name], name, data))
+        columns = {name: frame[name].to_numpy() for name in data.numeric_inputs}
         offsets = {name: _offset(values, inner) for name, values in columns.items()}
+        starts = np.flatnonzero(~inner)  # a static column has one value a series
+        columns |= {name: frame[name].cast(pl.Float64).gather(starts).to_numpy() for name in numbers}
+        offsets |= {name: _offset(columns[name], np.zeros(len(starts), dtype=bool)) for name in numbers}
         return ColumnFacts(
             missing=tuple(name for name, values in columns.items() if np.isnan(values).any()),
+            numbers=numbers,
             offsets={name: offset for name, offset in offsets.items() if offset},
             from_start=_is_better_from_start(frame[data.order].to_numpy(), lengths, inner),
         )
@@ -57,10 +64,18 @@ class ColumnFacts:
     @staticmethod
     def from_json(value: dict[str, Any]) -> ColumnFacts:
         """Read what `to_json` returned."""
-        return ColumnFacts(**value | ({"missing": tuple(value["missing"])} if value else {}))
+        fields: dict[str, Any] = {n: tuple(each) if isinstance(each, list) else each for n, each in value.items()}
+        return ColumnFacts(**fields)
 
 
 COMPLETE = ColumnFacts()  # of a complete table of small numbers
+
+
+def _is_number(column: pl.Series, name: str, data: DataConfig) -> bool:
+    """Return whether a static column is a number: by [data], else where it has more than MOST_CODES numeric values."""
+    if name in data.static_numeric or name in data.categorical:
+        return name in data.static_numeric
+    return column.dtype.is_numeric() and column.n_unique() > MOST_CODES
 
 
 def _offset(values: np.ndarray, inner: np.ndarray) -> float:

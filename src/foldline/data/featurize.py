@@ -87,15 +87,29 @@ def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
 
 def families_of(table: Table, config: FeaturesConfig) -> list[Family]:
     """Return the families of a table's features: those of [features], and what its missing inputs need."""
+    found = list(config.built)
+    if table.data.categorical_inputs and "categories" not in config.families:
+        found.append(features.build("categories", config.tables.get("categories", {})))
     if table.facts.missing and "missing" not in config.families:
-        return [*config.built, features.build("missing", {"columns": table.facts.missing})]
-    return config.built
+        found.append(features.build("missing", {"columns": table.facts.missing}))
+    return found
 
 
 def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
     """Return the roles of a table's columns, as features use them."""
     data = table.data
-    return Columns(key=data.key, order=data.order, inputs=data.inputs, static=data.static, levels=levels)
+    numbers = tuple(name for name in data.static if not levels[name])
+    static = tuple(name for name in data.static if name not in numbers)
+    known = {name: levels[name] for name in (*static, *data.categorical_inputs)}
+    return Columns(
+        key=data.key,
+        order=data.order,
+        inputs=data.numeric_inputs,
+        static=static,
+        levels=known,
+        static_numbers=numbers,
+        categories=data.categorical_inputs,
+    )
 
 
 def names_of(families: list[Family], columns: Columns) -> list[str]:
@@ -203,14 +217,14 @@ def _write(
         "names": names_of(families, columns),
         "arrays": ["x", *arrays],
         "fingerprint": table.fingerprint,
-        "levels": [len(columns.levels[name]) for name in columns.static],
+        "levels": [len(columns.levels.get(name, ())) for name in table.data.static],
         "targets": len(table.task.columns),
         "task": table.task.to_json(),
         "labelled": table.labelled,
         "observed": table.data.observed,
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
-        "of_static": [not set(columns.static).isdisjoint(names) for names in roots],
-        **({"missing": True} if table.missing else {}),
+        "of_static": [not set(table.data.static).isdisjoint(names) for names in roots],
+        **({"missing": True} if table.has_gaps else {}),
         **_of_facts(table),
     }
     return meta, {"x.npy": features_entry}
@@ -260,7 +274,7 @@ def _chunk(table: Table, families: list[Family], columns: Columns, rows: pl.Data
     with competition_file.explained_features(families):
         values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
     fine = np.abs(values) < LARGEST  # not so for NaN
-    if table.missing:
+    if table.has_gaps:
         fine |= np.isnan(values)
     if not fine.all():
         row, place = np.argwhere(~fine)[0]
@@ -279,6 +293,6 @@ def static_codes(table: Table, levels: Any) -> np.ndarray:
     first = table.frame[table.starts]
     codes = np.zeros((len(table.lengths), len(table.data.static)), dtype=np.int64)
     for column, name in enumerate(table.data.static):
-        place = {value: position for position, value in enumerate(levels[name], start=1)}
+        place = {value: position for position, value in enumerate(levels.get(name, ()), start=1)}
         codes[:, column] = [place.get(value, 0) for value in first[name].to_list()]
     return codes

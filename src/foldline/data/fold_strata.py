@@ -23,7 +23,7 @@ def strata_of(names: tuple[str, ...], table: Table) -> list[str]:
     """
     if table.task.on_series and table.data.kind in WITH_LABELS and not names:
         return table.answers[table.data.target[0]].cast(pl.String).fill_null("").to_list()
-    names = names or table.data.static
+    names = names or table.categories
     for name in names:
         if name not in (*table.data.static, *table.data.target):
             raise UserError(
@@ -33,8 +33,13 @@ def strata_of(names: tuple[str, ...], table: Table) -> list[str]:
     if not names:
         return [""] * len(table.keys)
     first = table.frame[table.starts]
-    columns = [_of_target(table, name) if name in table.data.target else first[name] for name in names]
+    columns = [_of_target(table, name) if name in table.data.target else _of_static(first[name]) for name in names]
     return pl.DataFrame(columns).select(pl.concat_str(pl.all(), separator="|")).to_series().to_list()
+
+
+def _of_static(column: pl.Series) -> pl.Series:
+    """Return each series' value; a missing one is a value of its own."""
+    return column.cast(pl.String).fill_null("") if column.null_count() else column
 
 
 def _of_target(table: Table, name: str) -> pl.Series:

@@ -58,6 +58,13 @@ class Folds:
         """Return the indices of the series whose targets nothing of a fold may know, (n,) int64."""
         return self.held_out(fold) if self.time is None else np.flatnonzero(self.time.known_from > fold)
 
+    @property
+    def ratio(self) -> float | None:
+        """Return how many series are held out for each that is trained on, mean over folds; None: 1 / (k - 1)."""
+        if self.time is None:
+            return None
+        return float(np.mean([len(self.held_out(fold)) / len(self.inside(fold)) for fold in range(self.k)]))
+
     def spans_of(self, series: np.ndarray) -> TimeSpans | None:
         """Return when some series are, by which those to be watched are chosen; None: they are drawn."""
         return None if self.time is None else self.time.spans.of(series)

@@ -227,7 +227,9 @@ def _add(found: Findings, column: pl.Series, constant: bool, missing: int) -> No
         found.evidence[f"inputs {name}"] = f"{column.dtype}{', constant in a series' if constant else ''}{gaps}"
     else:
         how = f"with {column.n_unique():,} values" if constant else "that changes inside a series"
-        found.unclear.append(f"{name} holds {column.dtype} {how}: not used.")
+        keys = "static" if constant else "inputs and categorical"
+        way_in = f"; as a category it would stand under {keys}" if column.dtype == pl.String else ""
+        found.unclear.append(f"{name} holds {column.dtype} {how}: not used{way_in}.")
 
 
 def _is_group(train: pl.DataFrame, test: pl.DataFrame, name: str, key: str) -> bool:

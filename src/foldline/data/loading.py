@@ -37,7 +37,7 @@ from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS, Task
 
-Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted
+Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted; none where it is a number
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
     if on_read is not None and source.is_dir():
         sizes = [each.megabytes() for each in sources]
         on_read(sizes[0], sum(sizes))
-    levels = {name: tuple(train.frame[name].unique().sort().to_list()) for name in data.static}
+    levels = static_levels.of(train.frame, (*data.static, *data.categorical_inputs), train.facts.numbers)
     test, sample = load_test(data, levels, train.classes, train.facts)
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
     if shared:
@@ -179,7 +179,7 @@ def load_table(
         UserError: something is wrong with the file.
     """
     source = assemble.of_file(source) if isinstance(source, Path) else source
-    path, numbers = source.path, list(data.inputs)
+    path, numbers = source.path, list(data.numeric_inputs)
     wanted: readers.Wanted = {} if data.id_template else {data.id: None}
     wanted |= {data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
@@ -187,7 +187,7 @@ def load_table(
     more = [name for name in data.metric_columns if labelled and name not in others]
     wanted |= dict.fromkeys(more, pl.String())
     numbers += [data.weight] if labelled and data.weight and data.weight not in numbers else []
-    wanted |= dict.fromkeys(data.static, pl.String()) | {data.order: readers.ORDER}
+    wanted |= dict.fromkeys((*data.static, *data.categorical_inputs), pl.String()) | {data.order: readers.ORDER}
     wanted |= dict.fromkeys(numbers, pl.Float64()) | {name: readers.Numbers(of) for name, of in data.markers.items()}
     starts = data.observed > 0 and not labelled  # a test table with a known start
     if starts:
@@ -199,12 +199,10 @@ def load_table(
     naming = submission_ids.wanted(source, data, labelled)
     rows = source.read(naming | wanted)
     frame = target_labels.in_normal_form(path, rows.frame, data)
-    frame = frame.with_columns(pl.col(data.inputs).fill_null(float("nan")))  # one form of what is missing
+    frame = frame.with_columns(pl.col(data.numeric_inputs).fill_null(float("nan")))  # one form of what is missing
     if labelled and data.labels:
         frame = target_labels.joined(frame, source, data)
-    frame = frame.with_columns(
-        static_levels.typed(frame[name], levels[name] if levels else None, path) for name in data.static
-    )
+    frame = frame.with_columns(static_levels.typed_all(frame, data, levels, path))
     frame = frame.with_columns(
         as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
     )

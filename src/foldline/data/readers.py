@@ -143,8 +143,8 @@ def _converted(column: pl.Series, wanted: Kind) -> pl.Series:
 def _no_number(path: Path, name: str, error: number_texts.NotANumber) -> UserError:
     where = f"row {error.row + 1}" if _is_parquet(path) else f"line {error.row + 2}"
     return UserError(
-        f"{path}, {where}: column {name!r} must hold numbers, but holds {error.text!r}. Write a number there, or, "
-        "where it stands for a missing input, name it in data.missing_values."
+        f"{path}, {where}: column {name!r} must hold numbers, but holds {error.text!r}. Write a number there; of an "
+        "input name the column in data.categorical, or the text in data.missing_values where it stands for nothing."
     )
 
 

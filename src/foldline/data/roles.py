@@ -16,7 +16,19 @@ from foldline.data.name_template import STEP, NameTemplate
 
 FOLD = "fold"  # column of a fold file, beside the key
 # Keys that older versions did not have.
-NEWER = ("observed", "level", "kind", "classes", "group", "weight", "metric_columns", "auxiliary", "missing_values")
+NEWER = (
+    "observed",
+    "level",
+    "kind",
+    "classes",
+    "group",
+    "weight",
+    "metric_columns",
+    "auxiliary",
+    "missing_values",
+    "static_numeric",
+    "categorical",
+)
 HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
 
 
@@ -67,7 +79,9 @@ class DataConfig:
     auxiliary: tuple[AuxiliaryTarget, ...] = ()  # further targets of the training table, only learned beside the target
     labels: str = ""  # file (without its ending) with key and target of the training series, where train has no target
     inputs: tuple[str, ...]  # known at every step, of test series too
-    static: tuple[str, ...] = ()  # constant inside a series, categorical; "1.1" and "1.10" are two values
+    static: tuple[str, ...] = ()  # constant inside a series: categories ("1.1" and "1.10" are two), or many numbers
+    static_numeric: tuple[str, ...] = ()  # static columns that are numbers, not categories, however few their values
+    categorical: tuple[str, ...] = ()  # inputs of text or codes; static columns of numbers that are codes, however many
     # What stands for a missing value in the files, beside empty cells and nan: [-1, "NA"] in each input, or a list for
     # each of some inputs, {tof = [-1]}. Missing inputs stay missing for trees; networks see them by train.fill.
     missing_values: dict[str, tuple[str | float, ...]] | tuple[str | float, ...] = ()
@@ -111,10 +125,18 @@ class DataConfig:
         if not self.target or not self.inputs:
             raise ValueError("target and inputs must each name at least one column")
         self._check_names([*names, *self.metric_columns])
-        if isinstance(self.missing_values, dict):
-            odd = [name for name in self.missing_values if name not in self.inputs]
+        for key, known in (("static_numeric", self.static), ("categorical", (*self.inputs, *self.static))):
+            odd = [name for name in getattr(self, key) if name not in known]
             if odd:
-                raise ValueError(f"missing_values must name inputs, but has {odd[0]!r}")
+                columns = "static columns" if known == self.static else "inputs or static columns"
+                raise ValueError(f"{key} must name {columns}, but has {odd[0]!r}")
+        both = sorted(set(self.static_numeric) & set(self.categorical))
+        if both:
+            raise ValueError(f"a static column is a number or a category, but {both[0]!r} is named as both")
+        if isinstance(self.missing_values, dict):
+            odd = [name for name in self.missing_values if name not in self.numeric_inputs]
+            if odd:
+                raise ValueError(f"missing_values must name inputs that are numbers, but has {odd[0]!r}")
         self._check_metric_file()
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
@@ -276,11 +298,21 @@ class DataConfig:
         return self.metric.endswith(".py")
 
     @property
+    def numeric_inputs(self) -> tuple[str, ...]:
+        """Inputs that are numbers."""
+        return tuple(name for name in self.inputs if name not in self.categorical)
+
+    @property
+    def categorical_inputs(self) -> tuple[str, ...]:
+        """Inputs that are categories."""
+        return tuple(name for name in self.inputs if name in self.categorical)
+
+    @property
     def markers(self) -> dict[str, tuple[str | float, ...]]:
         """What stands for a missing value in each input that has any such."""
         if isinstance(self.missing_values, dict):
             return self.missing_values
-        return dict.fromkeys(self.inputs, self.missing_values) if self.missing_values else {}
+        return dict.fromkeys(self.numeric_inputs, self.missing_values) if self.missing_values else {}
 
     def metric_choice(self, classes: int, labels: tuple[object, ...] = (), solution: str = "") -> MetricChoice:
         """Return what the metric is made of.

@@ -6,12 +6,57 @@ Text that only parses as a number is a name: 007, and the versions 1.1 and 1.10,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import identity
+from foldline.data import identity, number_texts
+from foldline.data.roles import DataConfig
+
+MISSING = ("", "NaN", "nan")  # texts that are no value
+
+
+def of(frame: pl.DataFrame, names: Sequence[str], numbers: Sequence[str]) -> dict[str, tuple[object, ...]]:
+    """Return the known values of static columns, sorted; none of those that are numbers, where each value is itself."""
+    return {name: () if name in numbers else tuple(frame[name].unique().drop_nulls().sort()) for name in names}
+
+
+def typed_all(
+    frame: pl.DataFrame, data: DataConfig, levels: dict[str, tuple[object, ...]] | None, path: Path
+) -> list[pl.Series]:
+    """Return the static columns of a table with their types: numbers are Float64, NaN where they are missing.
+
+    Args:
+        levels: of the training table. None: this is it.
+        path: for messages.
+
+    Raises:
+        UserError: a value is no number where there must be one, or infinite; a column has none at all.
+    """
+    found = []
+    for name in (*data.static, *data.categorical_inputs):
+        if name in data.static_numeric or (levels is not None and not levels[name]):
+            found.append(_number(frame[name], path))
+        else:
+            found.append(typed(frame[name], levels[name] if levels else None, path))
+        column = found[-1]
+        if levels is None and column.null_count() == len(column):
+            raise UserError(f"{path}: column {name!r} is empty in all rows. Leave it out of [data].")
+        if column.dtype.is_float() and column.is_infinite().any():
+            raise UserError(f"{path}: column {name!r} must hold finite numbers, but holds inf. Mend it.")
+    return found
+
+
+def _number(column: pl.Series, path: Path) -> pl.Series:
+    try:
+        return number_texts.parsed(column).fill_nan(None).alias(column.name)
+    except number_texts.NotANumber as error:
+        raise UserError(
+            f"{path}: static column {column.name!r} must hold numbers, as data.static_numeric or the training table "
+            f"says, but holds {error.text!r}. Write a number, or name the column in data.categorical."
+        ) from error
 
 
 def typed(column: pl.Series, known: tuple[object, ...] | None, path: Path) -> pl.Series:
@@ -26,8 +71,10 @@ def typed(column: pl.Series, known: tuple[object, ...] | None, path: Path) -> pl
     Raises:
         UserError: the known values are numbers, and one of the column is none.
     """
-    if known is not None and isinstance(known[0], str):
+    if known is not None and known and isinstance(known[0], str):
         return column
+    gone = column.str.strip_chars().is_in(MISSING)
+    column = column.set(gone, None) if gone.any() else column
     values = column.unique(maintain_order=True).drop_nulls()
     if values.str.contains(identity.WHOLE).all():
         return column.cast(pl.Int64 if known is None else pl.Float64)

@@ -64,9 +64,19 @@ class Table:
     @cached_property
     def missing(self) -> dict[str, int]:
         """Number of rows in which an input is missing, of each that has any."""
-        there = [name for name in self.data.inputs if name in self.frame.columns]
+        there = [name for name in self.data.numeric_inputs if name in self.frame.columns]
         counts = {name: int(np.isnan(self.frame[name].to_numpy()).sum()) for name in there}
         return {name: count for name, count in counts.items() if count}
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Static columns that are categories."""
+        return tuple(name for name in self.data.static if name not in self.facts.numbers)
+
+    @cached_property
+    def has_gaps(self) -> bool:
+        """Whether an input, or a static column that is a number, is missing somewhere."""
+        return bool(self.missing) or any(self.frame[name].null_count() for name in self.facts.numbers)
 
     @cached_property
     def for_features(self) -> pl.DataFrame:

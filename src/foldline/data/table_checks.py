@@ -27,8 +27,10 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
     named = data.id if data.id in frame.columns else data.key  # ids may yet have to be made
     for name in frame.columns:
         column = frame[name]
+        if name in data.static or name in data.categorical:
+            continue  # static_levels.py: it may be missing
         number = (name in numbers or column.dtype.is_float()) and not column.dtype.is_temporal()
-        if name in data.inputs and name != data.weight:
+        if name in data.numeric_inputs and name != data.weight:
             bad = column.is_infinite()
             way_out = "Write the right number, or leave the cell empty: inputs may be missing."
         else:

@@ -19,6 +19,8 @@ def print_notes(
 
     levels: of the training table. train: that table; None: it was not read.
     """
+    if train is not None and (sentence := static_columns(train, levels)):
+        terminal.say(sentence)
     for table in (train, test):
         if table is not None and table.missing:
             terminal.say(missing_inputs(table))
@@ -35,6 +37,22 @@ def print_notes(
         terminal.warn(sentence)
 
 
+def static_columns(table: Table, levels: Levels) -> str:
+    """Say which static columns are numbers and which are categories; empty where all are text.
+
+    table: the training table.
+    """
+    if not any(table.frame[name].dtype.is_numeric() for name in table.data.static):
+        return ""
+    numbers = [f"{name} ({table.frame[name].n_unique():,} values)" for name in table.facts.numbers]
+    codes = [f"{name} ({len(levels[name]):,})" for name in table.categories]
+    kinds = [f"numbers: {', '.join(numbers)}"] if numbers else []
+    kinds += [f"categories: {', '.join(codes)}"] if codes else []
+    lacking = [f"{name} {table.frame[name].null_count():,}" for name in table.data.static]
+    gaps = [text for text in lacking if not text.endswith(" 0")]
+    return "static " + "; ".join(kinds) + (f"; rows without a value: {', '.join(gaps)}" if gaps else "")
+
+
 def missing_inputs(table: Table) -> str:
     """Say in which inputs values are missing, and how many."""
     rows = table.frame.height
@@ -48,7 +66,15 @@ def unseen_levels(test: Table, levels: Levels) -> list[str]:
     """Say for each static column which values of test series no training series has, a sentence each."""
     sentences = []
     for name, known in levels.items():
-        familiar = set(known)
+        if not known:  # a number: each value is itself
+            continue
+        familiar = {None, *known}
+        if name in test.data.categorical:
+            rows = test.frame[name].is_in(list(known)).fill_null(True)
+            if name in test.data.inputs and not rows.all():
+                count = int((~rows).sum())
+                sentences.append(f"{count} test rows have a {name} that training has not; it is treated as unknown.")
+                continue
         new = [value for value in test.frame[name].gather(test.starts).to_list() if value not in familiar]
         if new:
             several = [f"{value:.15g}" if isinstance(value, float) else str(value) for value in sorted(set(new))]

@@ -64,7 +64,7 @@ class ScoredAnswers:
     @cached_property
     def group(self) -> np.ndarray:
         """Number of the combination of static values of each scored answer, (R,) int64."""
-        static = self.table.frame.select(self.table.data.static)[self.table.starts]
+        static = self.table.frame.select(self.table.categories)[self.table.starts]
         joined = static.select(pl.concat_str(pl.all().cast(pl.String).fill_null("\x01"), separator="\x00")).to_series()
         return np.asarray(joined.rank("dense").to_numpy().astype(np.int64)[self.rows.series] - 1)
 
@@ -198,7 +198,7 @@ BASELINES: dict[str, Baseline] = {
     "last known value": Baseline(lambda table: table.data.observed > 0, _last_known),
     "seasonal naive": Baseline(_has_season, _seasonal),
     "linear": Baseline(lambda table: True, _linear),
-    "group mean": Baseline(lambda table: bool(table.data.static), _group_mean),
+    "group mean": Baseline(lambda table: bool(table.categories), _group_mean),
 }
 
 

@@ -35,13 +35,14 @@ class Inputs:
     @staticmethod
     def of(table: Table) -> Inputs:
         """Read the inputs of a table."""
-        frame = table.frame.select(pl.col(table.data.inputs).cast(pl.Float64).fill_nan(None))
+        numbers = [*table.data.numeric_inputs, *table.facts.numbers]
+        frame = table.frame.select(pl.col(numbers).cast(pl.Float64).fill_nan(None))
         series = np.repeat(np.arange(len(table.lengths)), table.lengths)
         if table.task.on_series:
             statistics = [pl.all().exclude("series").mean(), pl.all().exclude("series").std(ddof=0).name.suffix(" std")]
             grouped = frame.with_columns(series=series).group_by("series", maintain_order=True).agg(statistics)
             frame, series = grouped.drop("series"), np.arange(len(table.lengths))
-        first = [table.frame[name].gather(table.starts).cast(pl.String) for name in table.data.static]
+        first = [table.frame[name].gather(table.starts).cast(pl.String) for name in table.categories]
         columns = [(column == level).fill_null(False) for column in first for level in _levels(column)]
         none = np.zeros((len(table.lengths), 0), dtype=bool)
         return Inputs(frame, np.column_stack([none, *(column.to_numpy() for column in columns)]), series)

@@ -91,7 +91,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
         if kind.kind == "rows":
             lightgbm_config.check_kind(built, data.kind)
         elif kind.kind == "series":
-            built = replace(built, channels=built.channels or data.inputs)
+            built = replace(built, channels=built.channels or data.numeric_inputs)
             rocket.check_kind(built, data.kind, data.level)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error

@@ -33,7 +33,7 @@ def refuse_undefined(config: Config, scored_by: Metric, train: Store, made: Fold
     ]
     for share, fold, seed in dict.fromkeys(places):
         series = made.inside(fold)
-        held = inner_split([labelled_series(train, series, made.spans_of(series))], share, seed)[1][0]
+        held = inner_split([labelled_series(train, series).at(made.spans_of(series))], share, seed)[1][0]
         try:
             chance.score(scored_by, train, train.answers(held.series)[held.weight > 0])
         except NotScorable as error:

@@ -36,21 +36,25 @@ class BoostingCell:
         train: TrainConfig,
         metric: Metric | None = None,
         transform: TargetTransform = PLAIN,
+        spans: TimeSpans | None = None,
     ) -> None:
-        """metric: what [train.watch] scores by; only needed where it keeps series out of training."""
-        self.name, self.train, self.metric, self.transform = name, train, metric, transform
+        """Make them, not fitted yet.
+
+        Args:
+            metric: what [train.watch] scores by; only needed where it keeps series out of training.
+            spans: of the series that they are to be fitted on, where folds go by time.
+        """
+        self.name, self.train, self.metric, self.transform, self.spans = name, train, metric, transform, spans
         self.model: LightGBM = models.MODELS[name].make(models.MODELS[name].config(**params))
 
-    def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit, spans: TimeSpans | None = None) -> None:
+    def fit(self, data: Store, series: np.ndarray, seed: int, emit: Emit) -> None:
         """Fit on the scored rows of the given series; early stopping scores some of them, which are left out.
-
-        spans: of the series, where folds go by time.
 
         Raises:
             UserError: LightGBM refuses its parameters, or these rows.
         """
         rounds, threads = self.model.config.rounds, self.train.threads
-        kept, held = inner_split([labelled_series(data, series, spans)], watched_share(self.train), seed)
+        kept, held = inner_split([labelled_series(data, series).at(self.spans)], watched_share(self.train), seed)
         learned = self.transform.view(data)
         x, y = labelled(replace(self.transform.labelled(kept[0]), store=learned))  # (m, I), (m, K)
         weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]

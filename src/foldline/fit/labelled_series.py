@@ -7,7 +7,7 @@ nothing: no loss and no autoregressive network may read it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,10 @@ class LabelledSeries:
     scored: np.ndarray  # (a,) bool, those that the metric counts, whether or not they have a label here
     spans: TimeSpans | None = None  # when each series is, where folds go by time: the latest ones are watched
 
+    def at(self, spans: TimeSpans | None) -> LabelledSeries:
+        """Return the same series with the times at which they are. spans: of each, where folds go by time."""
+        return replace(self, spans=spans)
+
     def subset(self, chosen: np.ndarray) -> LabelledSeries:
         """Return some of the series. chosen: (n,) bool."""
         answers = np.repeat(chosen, self.store.answers_of_series[self.series])
@@ -35,16 +39,16 @@ class LabelledSeries:
         return LabelledSeries(self.store, self.series[chosen], *values, spans)
 
 
-def labelled_series(store: Store, series: np.ndarray, spans: TimeSpans | None = None) -> LabelledSeries:
+def labelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
     """Return series of a training table as they are: scored answers count 1, or their weight by the mean of all.
 
-    series: (n,) indices. spans: of these, where folds go by time.
+    series: (n,) indices.
     """
     assert store.labelled, "labelled series are needed"
     answers = store.answers(series)
     scored = store.scored[answers]
     weight = scored.astype(np.float32) if store.weight is None else _mean_one(store.weight[answers], scored)
-    return LabelledSeries(store, series, np.asarray(store.y[answers]), store.known[answers], weight, scored, spans)
+    return LabelledSeries(store, series, np.asarray(store.y[answers]), store.known[answers], weight, scored)
 
 
 def _mean_one(weight: np.ndarray, scored: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import identity, loading, readers, scored_rows, static_levels, target_labels
+from foldline.data import identity, loading, readers, scored_rows, static_levels, target_labels, times
 from foldline.data.metrics import Metric
 from foldline.data.name_template import STEP
 from foldline.data.roles import DataConfig
@@ -36,8 +36,9 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
     """
     there = readers.columns(path)
     needed = _needed_columns(data, metric, path, there)
-    numbers = {name: pl.Float64() for name in needed if name in (*data.inputs, data.order, data.weight)}
-    statics: readers.Wanted = {name: pl.String() for name in needed if name in data.static}
+    numbers: readers.Wanted = {n: pl.Float64() for n in needed if n in (*data.numeric_inputs, data.weight)}
+    numbers |= {data.order: readers.ORDER} if data.order in needed else {}
+    statics: readers.Wanted = {n: pl.String() for n in needed if n in (*data.static, *data.categorical_inputs)}
     more = [name for name in data.metric_columns if name not in (*numbers, *statics, *data.target)]
     names = [name for name in (data.key, data.group, *needed) if name in there and name not in (*numbers, *statics)]
     wanted: readers.Wanted = dict.fromkeys(names) | dict.fromkeys(more, pl.String())
@@ -47,6 +48,8 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
     frame = _with_ids(data, path, target_labels.read(path, wanted, data))
     frame = frame.with_columns(static_levels.typed(frame[name], None, path) for name in statics)
     frame = frame.with_columns(loading.as_read(frame[name]) for name in more)
+    if data.order in frame.columns and data.key in frame.columns:
+        frame = times.since_start(frame, data.order, data.key)
     if STEP in data.naming:
         frame = frame.with_columns((pl.col(data.order).rank("ordinal").over(data.key) - 1).alias(STEP))
     if data.observed:

@@ -16,6 +16,7 @@ import numpy as np
 from foldline.core import artefacts, files, interrupt
 from foldline.data.metrics import metric
 from foldline.data.store import Store, open_store
+from foldline.data.time_spans import TimeSpans
 from foldline.fit import scaler, target_transform
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.checkpoint import CHECKPOINT
@@ -130,12 +131,9 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
     transform = target_transform.fit(cell.transform, store, series, cell.seed)
     spans = None if job.folds is None else job.folds.spans_of(series)
     if not cell.model.is_network:
-        at_once = _new_estimator(cell, None, transform)
-        if isinstance(at_once, SeriesCell):
-            at_once.fit(store, series, cell.seed, emit)
-        else:
-            assert isinstance(at_once, BoostingCell)
-            at_once.fit(store, series, cell.seed, emit, spans)
+        at_once = _new_estimator(cell, None, transform, spans)
+        assert isinstance(at_once, BoostingCell | SeriesCell)
+        at_once.fit(store, series, cell.seed, emit)
         return at_once
     start = None if cell.start is None else cell.start.folder
     if cell.start is not None:
@@ -147,7 +145,7 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
         if start is None
         else Scaler.from_json(files.read_json(start / "scaler.json"))
     )
-    labelled_sets = [labelled_series(store, series, spans), *_pseudo_labelled(cell, job)]
+    labelled_sets = [labelled_series(store, series).at(spans), *_pseudo_labelled(cell, job)]
     network = _new_estimator(cell, fitted, transform)
     assert isinstance(network, NetworkCell)
     yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start)
@@ -168,13 +166,20 @@ def _pseudo_labelled(cell: Cell, job: Job) -> list[LabelledSeries]:
     return [labels.labelled_series()]
 
 
-def _new_estimator(cell: Cell, fitted: Scaler | None, transform: TargetTransform) -> Estimator:
-    """Make the cell's estimator, not fitted yet. fitted: a network's scaler; None: for the others, which need none."""
+def _new_estimator(
+    cell: Cell, fitted: Scaler | None, transform: TargetTransform, spans: TimeSpans | None = None
+) -> Estimator:
+    """Make the cell's estimator, not fitted yet.
+
+    Args:
+        fitted: a network's scaler; None: for the others, which need none.
+        spans: of the series that trees are to be fitted on, where folds go by time.
+    """
     model, watched_by = cell.model, None if cell.metric is None else metric(*cell.metric)
     if model.fitted_as == "series":
         return SeriesCell(model.name, model.params, model.train, transform)
     if fitted is None:
-        return BoostingCell(model.name, model.params, model.train, watched_by, transform)
+        return BoostingCell(model.name, model.params, model.train, watched_by, transform, spans)
     return NetworkCell(model.name, model.params, model.train, fitted, watched_by, transform)
 
 

@@ -212,7 +212,7 @@ def _compare(
     )
     if scored.resampled is not None:
         intervals[0] = scored.resampled.intervals
-    rule = _rule(settings, float(scores[0].mean()), len(scores) - 1)
+    rule = _rule(settings, float(scores[0].mean()), len(scores) - 1, base.folds.ratio)
     judged = significance.judge(scores[1:] - scores[0], rule, measured.cost)
     same = (sums == sums[0]).all(axis=(1, 2, 3, 4)) if scored.identical is None else scored.identical
     found = [
@@ -243,7 +243,7 @@ def _compare(
     )
 
 
-def _rule(settings: AblateConfig, score: float, variants: int) -> DecisionRule:
+def _rule(settings: AblateConfig, score: float, variants: int, ratio: float | None) -> DecisionRule:
     """The rule of the verdicts, its margin delta in the metric's unit."""
     if score == 0:
         raise UserError(
@@ -251,7 +251,11 @@ def _rule(settings: AblateConfig, score: float, variants: int) -> DecisionRule:
             "lower score is better; with some skill, where a higher one is."
         )
     return DecisionRule(
-        delta=settings.delta * abs(score), alpha=settings.alpha, power=settings.power, variants=variants
+        delta=settings.delta * abs(score),
+        alpha=settings.alpha,
+        power=settings.power,
+        variants=variants,
+        ratio=ratio,
     )
 
 

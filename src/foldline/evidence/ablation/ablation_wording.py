@@ -79,7 +79,7 @@ def remarks(result: AblationResult) -> list[str]:
     k, rule = result.folds, result.rule
     sentences = [*failures(result), _wilcoxon(k, rule.alpha), _seeds(result.seeds)]
     sentences.append(f"The first verdict needs {needed(k, rule.alpha, rule.variants)}.")
-    if k < 10:
+    if k < 10 and rule.ratio is None:
         critical, of_ten = (special.stdtrit(folds - 1, 1 - rule.first_level / 2) for folds in (k, 10))
         ratio = of_ten * np.sqrt(10 * correction(10)) / (critical * np.sqrt(k * correction(k)))
         sentences.append(

@@ -72,13 +72,16 @@ class Significance:
     variance: DeltaVariance
 
 
-def corrected_t(deltas: np.ndarray) -> tuple[float, float]:
-    """Compute (effect, corrected standard error) of (k, S) deltas; their ratio has k - 1 degrees of freedom."""
+def corrected_t(deltas: np.ndarray, ratio: float | None = None) -> tuple[float, float]:
+    """Compute (effect, corrected standard error) of (k, S) deltas; their quotient has k - 1 degrees of freedom.
+
+    ratio: of held-out to training series, as `correction` takes it.
+    """
     k, seeds = deltas.shape
     of_folds, of_seeds, residual = mean_squares(deltas)
     # A mean square between seeds below the residual one estimates a negative variance: it counts as 0.
     seed_variance = max(0.0, of_seeds - residual) / k
-    return float(deltas.mean()), float(np.sqrt((correction(k) * of_folds + seed_variance) / seeds))
+    return float(deltas.mean()), float(np.sqrt((correction(k, ratio) * of_folds + seed_variance) / seeds))
 
 
 def p_difference(effect: float, error: float, df: int) -> float:
@@ -120,13 +123,13 @@ def judge(deltas: np.ndarray, rule: DecisionRule, cost: Callable[[float], float]
     """
     assert len(deltas) == rule.variants and deltas.shape[1] >= 2, "one rule for all variants, two folds at least"
     df = deltas.shape[1] - 1
-    tests = [corrected_t(each) for each in deltas]
+    tests = [corrected_t(each, rule.ratio) for each in deltas]
     p = np.array([p_difference(effect, error, df) for effect, error in tests])
     p_holm = holm(p)
     p_equivalence_holm = holm(np.array([p_equivalence(effect, error, df, rule.delta) for effect, error in tests]))
     judged = []
     for number, (effect, error) in enumerate(tests):
-        variance = DeltaVariance.of(deltas[number])
+        variance = DeltaVariance.of(deltas[number], rule.ratio)
         judged.append(
             Significance(
                 effect=effect,

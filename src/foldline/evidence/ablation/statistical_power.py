@@ -16,12 +16,13 @@ QUANTILES = 500  # of the chi-squared law that a power is averaged over; more ch
 BISECTIONS = 40  # halve the bracket of detectable_effect to 1e-12 of its width
 
 
-def correction(folds: int) -> float:
+def correction(folds: int, ratio: float | None = None) -> float:
     """Compute the variance of the mean of k folds that share training series, in units of the variance between them.
 
-    Nadeau & Bengio 2003: 1/k + 1/(k - 1), the second term the ratio of held-out to training series.
+    Nadeau & Bengio 2003: 1/k + 1/(k - 1), the second term the ratio of held-out to training series. Time folds have
+    another ratio (`Folds.ratio`), because they train on the past alone.
     """
-    return 1 / folds + 1 / (folds - 1)
+    return 1 / folds + (1 / (folds - 1) if ratio is None else ratio)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,10 @@ class DeltaVariance:
     split_variance: float  # variance between folds, which no number of seeds averages away
     seed_variance: float  # variance between seeds, which no number of folds averages away; 0 with one seed
     residual_variance: float  # variance of one training; 0 with one seed
+    ratio: float | None = None  # as `correction` takes it
 
     @classmethod
-    def of(cls, deltas: np.ndarray) -> DeltaVariance:
+    def of(cls, deltas: np.ndarray, ratio: float | None = None) -> DeltaVariance:
         """Estimate the components of (k, S) deltas.
 
         A component that would come out below 0 is set to 0, and its mean square is pooled with the residual one.
@@ -43,7 +45,7 @@ class DeltaVariance:
         k, seeds = deltas.shape
         of_folds, of_seeds, residual = mean_squares(deltas)
         if seeds == 1:
-            return cls(folds=k, seeds=1, split_variance=of_folds, seed_variance=0.0, residual_variance=0.0)
+            return cls(folds=k, seeds=1, split_variance=of_folds, seed_variance=0.0, residual_variance=0.0, ratio=ratio)
         parts = [(residual, (k - 1) * (seeds - 1))]
         parts += [(of_folds, k - 1)] if of_folds <= residual else []
         parts += [(of_seeds, seeds - 1)] if of_seeds <= residual else []
@@ -54,6 +56,7 @@ class DeltaVariance:
             split_variance=max(0.0, of_folds - residual) / seeds,
             seed_variance=max(0.0, of_seeds - residual) / k,
             residual_variance=pooled,
+            ratio=ratio,
         )
 
     def test_error(self, seeds: int) -> float:
@@ -63,7 +66,7 @@ class DeltaVariance:
         """
         return float(
             np.sqrt(
-                correction(self.folds) * (self.split_variance + self.residual_variance / seeds)
+                correction(self.folds, self.ratio) * (self.split_variance + self.residual_variance / seeds)
                 + self.seed_variance / seeds
             )
         )
@@ -75,7 +78,7 @@ class DeltaVariance:
         """
         return float(
             np.sqrt(
-                correction(self.folds) * self.split_variance
+                correction(self.folds, self.ratio) * self.split_variance
                 + self.seed_variance / seeds
                 + self.residual_variance / (self.folds * seeds)
             )
@@ -104,6 +107,7 @@ class DecisionRule:
     alpha: float = 0.05  # chance of one false "helps" or "hurts" among all variants; of one false "no difference"
     power: float = 0.8  # chance to find an effect as large as the detectable one
     variants: int = 1  # tested at once
+    ratio: float | None = None  # of held-out to training series, as `correction` takes it
 
     @property
     def first_level(self) -> float:

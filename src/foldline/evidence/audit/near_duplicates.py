@@ -60,7 +60,7 @@ class ComparedSeries:
         data = self.tables[0].data
         times = np.concatenate([_steps(table, data.order, self.steps) for table in self.tables])
         yield from _scaled(np.diff(times, axis=1, prepend=times[:, :1]))
-        for name in data.inputs:
+        for name in data.numeric_inputs:
             yield from _scaled(np.concatenate([_steps(table, name, self.steps) for table in self.tables]))
 
     def columns(self) -> Iterator[np.ndarray]:
@@ -69,7 +69,7 @@ class ComparedSeries:
         times = np.concatenate([table.frame[data.order].to_numpy() for table in self.tables]).astype(np.float64)
         gaps = np.diff(times, prepend=0.0)
         gaps[np.cumsum(self.lengths) - self.lengths] = 0.0
-        inputs = (np.concatenate([_values(table, name) for table in self.tables]) for name in data.inputs)
+        inputs = (np.concatenate([_values(table, name) for table in self.tables]) for name in data.numeric_inputs)
         for values in (gaps, *inputs):
             if scale := _scale(values, values):
                 yield values / scale

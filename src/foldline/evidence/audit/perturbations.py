@@ -52,7 +52,12 @@ def _changed(data: DataConfig, column: pl.Series, rows: np.ndarray) -> pl.Series
     rows = rows & column.is_not_null().to_numpy()
     if data.kind == "regression":
         return _warped_column(column, rows)
-    there = column.filter(pl.Series(rows)).unique().sort()
+    return _next_level(column, rows)
+
+
+def _next_level(column: pl.Series, rows: np.ndarray) -> pl.Series:
+    """Turn some values into the next one of those that are there; a missing one stays. rows: (n,) bool."""
+    there = column.filter(pl.Series(rows)).unique().drop_nulls().sort()
     if there.is_empty():
         return column
     after = pl.concat([there[1:], there[:1]])
@@ -83,7 +88,7 @@ def everything(table: Table, chosen: np.ndarray, given: frozenset[str] = frozens
     chosen: (N,) bool. given: columns that stay, besides those that say which rows are scored.
     """
     data, kept = table.data, names_in_scored(table.data) | given
-    numbers = [name for name in data.inputs if name in table.frame.columns and name not in kept]
+    numbers = [name for name in data.numeric_inputs if name in table.frame.columns and name not in kept]
     of_chosen = np.repeat(chosen, table.lengths)
     frame, rows = _warped(table, of_chosen, numbers), pl.lit(pl.Series(of_chosen))
     there = [name for name in data.target if name in table.frame.columns and name not in kept]
@@ -94,6 +99,8 @@ def everything(table: Table, chosen: np.ndarray, given: frozenset[str] = frozens
         frame = frame.with_columns(_warped_column(frame[name], of_chosen) for name in there)
     if data.order not in kept:
         frame = frame.with_columns(pl.when(rows).then(1.5 * pl.col(data.order)).otherwise(data.order).alias(data.order))
+    codes = [name for name in data.categorical_inputs if name not in kept]
+    frame = frame.with_columns(_next_level(frame[name], of_chosen) for name in codes)
     return frame.with_columns(
         _rolled(table, chosen, name) for name in data.static if name not in kept and name != data.group
     )

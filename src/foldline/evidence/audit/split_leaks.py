@@ -175,7 +175,7 @@ def inner_split(context: AuditContext) -> CheckResult:
     outside = prepared.folds.inside(0)
     spans = prepared.folds.spans_of(outside)
     for model in watching:
-        labelled_sets = [labelled_series.labelled_series(prepared.train, outside, spans)]
+        labelled_sets = [labelled_series.labelled_series(prepared.train, outside).at(spans)]
         trained, watched = network_cell.inner_split(labelled_sets, model.watched_share, model.train.seeds[0])
         trained_series, watched_series = (
             np.concatenate([part.series for part in parts]) for parts in (trained, watched)

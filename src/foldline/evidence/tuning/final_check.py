@@ -95,7 +95,7 @@ def run(
     )
     alone = seen[[fold not in tune.check_folds for fold in tune.folds]]
     promised = metric.gain(float(np.mean(baseline.seen)), float(np.mean(best.seen)))
-    gain = gain_of(unseen, alone, k)
+    gain = gain_of(unseen, alone, k, both[0].ready.folds.ratio)
     return FinalCheck(tune.check_folds, tune.check_seeds, baseline, best, gain, promised, pooled)
 
 
@@ -144,19 +144,20 @@ def _mean_of_seeds(trained: _Trained, search: Search, pool: bool) -> tuple[float
     return tuple(np.mean(rows, axis=0).tolist())
 
 
-def gain_of(unseen: np.ndarray, seen: np.ndarray, k: int) -> Gain:
+def gain_of(unseen: np.ndarray, seen: np.ndarray, k: int, ratio: float | None = None) -> Gain:
     """Compute mean and interval of the gain on unseen folds.
 
     Args:
         unseen: (F,) gain on each fold of the check.
         seen: (G,) the same on the search's other folds; only their variance is used.
         k: folds in all.
+        ratio: of held-out to training series; None: 1 / (k - 1).
     """
     mean, groups = float(np.mean(unseen)), [group for group in (unseen, seen) if len(group)]
     df = sum(len(group) - 1 for group in groups)
     if df == 0:
         return Gain(mean, float("-inf"), float("inf"), 1.0)
     variance = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups) / df
-    error = float(np.sqrt(variance * (1 / len(unseen) + 1 / (k - 1))))
+    error = float(np.sqrt(variance * (1 / len(unseen) + (1 / (k - 1) if ratio is None else ratio))))
     half = float(special.stdtrit(df, 0.5 + LEVEL / 2)) * error
     return Gain(mean, mean - half, mean + half, significance.p_difference(mean, error, df))

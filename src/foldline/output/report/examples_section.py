@@ -81,7 +81,7 @@ def _inputs(report: ReportData, number: int) -> list[Mark]:
     rows = table.frame.slice(shown.start, len(time))
     lines: list[Mark] = []
     taken = len(report.names) if report.kind in SHARES and not report.train.on_series else 0  # colours of classes
-    for place, name in enumerate(report.config.data.inputs[: len(COLORS)]):
+    for place, name in enumerate(report.config.data.numeric_inputs[: len(COLORS)]):
         values = rows[name].to_numpy().astype(float)
         known = values[np.isfinite(values)]
         if not len(known):  # missing in the whole series
