@@ -21,6 +21,7 @@ from foldline.evidence.ablation import ablation_results
 from foldline.evidence.tuning import trial_evaluation
 from foldline.experiment import config, multi_config, preparation, scoring, stored_experiment
 from foldline.experiment.preparation import PreparedExperiment
+from foldline.fit import network_cell
 from foldline.run import cell_training, executors
 
 TIME = 'folds={kind = "time", k = 2, by = "day", gap = 1.5}'
@@ -206,3 +207,26 @@ def test_an_ablation_draws_the_part_of_a_group_in_each_fold(days: Path) -> None:
     assert len(set(units.tolist())) == len(set(pairs)) > 5
     assert all((units[one] == units[two]) == (pairs[one] == pairs[two]) for one in range(DAYS) for two in range(DAYS))
     assert ablation_results._units(prepared("folds={k = 2}")) is None
+
+
+def test_networks_and_trees_watch_the_latest_of_what_they_are_given(
+    days: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = (
+        'model=[{name = "hybrid", width = 2, blocks = [{kind = "conv", kernel = 1}]}, {name = "lightgbm", rounds = 2}]'
+    )
+    ready = prepared(WATCHING.replace("stop = 2", "best = true"), net, "train.epochs=1", "folds.gap=0")
+    own, seen = network_cell.latest_watched, []
+
+    def spy(part, spans, share):  # type: ignore[no-untyped-def]
+        kept, held = own(part, spans, share)
+        seen.append((sorted(part.series[kept].tolist()), sorted(part.series[held].tolist())))
+        return kept, held
+
+    monkeypatch.setattr(network_cell, "latest_watched", spy)
+    train(ready)
+    day = np.array([5 * ride % DAYS for ride in range(DAYS)])
+    assert len(seen) == len(ready.plan) == 6
+    for kept, held in seen:
+        assert held and kept and day[kept].max() < day[held].min()
+    assert max(len(kept) + len(held) for kept, held in seen) == DAYS  # of full cells, too
