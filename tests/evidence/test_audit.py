@@ -67,6 +67,17 @@ def test_a_known_start_of_the_target_is_an_input_not_a_leak(home: Path) -> None:
         assert audits.found(name).verdict == "clean"
 
 
+def test_time_folds_by_dates_of_the_order_itself_are_clean(home: Path, tmp_path: Path) -> None:
+    made = audits.tables()
+    for name, year in (("train", 2023), ("test", 2025)):
+        hours = pl.datetime(year, 1, 1) + pl.duration(hours=6 * pl.int_range(pl.len()))
+        made[name] = made[name].with_columns(second=hours.dt.strftime("%Y-%m-%d %H:%M:%S"))
+    audits.rides(home, made)
+    checks = ("folds: order of time", "held-out rows", "nested blend")
+    found = verdicts(tmp_path / "scratch", "rides", 'folds={kind = "time", k = 2, gap = 3}', only=checks)
+    assert {outcome.verdict for outcome in found.values()} == {"clean"}, found
+
+
 @pytest.mark.learned
 def test_rides_without_leaks_are_clean_and_leave_a_page(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("train", "rides")

@@ -20,8 +20,8 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files, own_files
-from foldline.core.errors import UserError, shortened
-from foldline.data import fold_assignment, fold_strata, identity, time_folds, time_spans
+from foldline.core.errors import UserError
+from foldline.data import fold_assignment, fold_rows, fold_strata, time_folds, time_spans
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.table import Table
 from foldline.data.time_folds import TimeSplit
@@ -153,7 +153,7 @@ def write(made: Folds, config: FoldsConfig, table: Table) -> None:
         UserError: something else lies at its path.
     """
     require_own(made.path, config)
-    body = pl.DataFrame({table.data.key: _texts(table.keys), "fold": made.assignment}).write_csv()
+    body = pl.DataFrame({table.data.key: fold_rows.texts(table.keys), "fold": made.assignment}).write_csv()
     series = _series_hash(table.keys, _strata(config, table, None if made.time is None else made.time.spans))
     said = " ".join(f"{name}={value}" for name, value in _facts(config).items())
     head = f"{MARK} {said} series={series}"
@@ -191,11 +191,11 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
     if plain:
-        return _checked(path, _plain_rows(path, config, table, way_out), config, table, spans, way_out)
+        return _checked(path, fold_rows.plain(path, config, table, way_out), config, table, spans, way_out)
     if facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
     saved = pl.read_csv(io.StringIO(body), infer_schema=False)
-    _check_series(path, saved, table, way_out)  # first: it says more than that a checksum differs
+    fold_rows.check_series(path, saved, table, way_out)  # first: it says more than that a checksum differs
     for name, value in _facts(config).items():
         if facts.get(name) != value:
             raise UserError(
@@ -214,36 +214,16 @@ def _strata(config: FoldsConfig, table: Table, spans: TimeSpans | None) -> list[
     return [f"{first}..{last}" for first, last in zip(spans.first.tolist(), spans.last.tolist(), strict=True)]
 
 
-def _plain_rows(path: Path, config: FoldsConfig, table: Table, way_out: str) -> pl.DataFrame:
-    """Read a CSV of key and fold that is not foldline's: (key, fold) texts in their normal form."""
-    key = table.data.key
-    try:
-        saved = pl.read_csv(path, infer_schema=False, glob=False)
-    except pl.exceptions.PolarsError as error:
-        raise UserError(f"{path} is no fold file: {str(error).splitlines()[0]}. {way_out}") from error
-    if sorted(saved.columns) != sorted([key, "fold"]):
-        raise UserError(f"{path} must have the columns {key},fold, but has {shortened(saved.columns)}. {way_out}")
-    saved = saved.select(identity.texts(saved[key]).alias(key), identity.texts(saved["fold"]).alias("fold"))
-    found, wanted = set(saved["fold"].to_list()), {str(number) for number in range(config.k)}
-    if found - {"-1"} != wanted:
-        odd = shortened(sorted(map(str, found)))
-        raise UserError(
-            f"{path} must have the folds 0 to {config.k - 1}, because folds.k is {config.k}, but has {odd}. Set "
-            "folds.k to the number of its folds, and count them from 0; -1 is for what none holds out."
-        )
-    return saved
-
-
 def _checked(
     path: Path, saved: pl.DataFrame, config: FoldsConfig, table: Table, spans: TimeSpans | None, way_out: str
 ) -> Folds:
     """Check rows of (key, fold) against a table, and bring them into its order."""
-    _check_series(path, saved, table, way_out)
-    keys = pl.DataFrame({table.data.key: _texts(table.keys)})
+    fold_rows.check_series(path, saved, table, way_out)
+    keys = pl.DataFrame({table.data.key: fold_rows.texts(table.keys)})
     order = keys.join(saved, on=table.data.key, how="left", maintain_order="left")
     assignment = order["fold"].cast(pl.Int64).to_numpy()
     if spans is None:  # time folds leave the groups of a held-out block out of training
-        _refuse_split_groups(path, assignment, table, way_out)
+        fold_rows.refuse_split_groups(path, assignment, table, way_out)
     unscored = set(range(config.k)) - set(assignment[fold_assignment.has_scored_rows(table)].tolist())
     if unscored:
         raise UserError(
@@ -252,19 +232,6 @@ def _checked(
         )
     time = None if spans is None else time_folds.split(config, table, spans, assignment, str(path))
     return Folds(path, assignment, config.k, time)
-
-
-def _refuse_split_groups(path: Path, assignment: np.ndarray, table: Table, way_out: str) -> None:
-    """Refuse folds that hold series of one group in several folds."""
-    if not table.data.group:
-        return
-    pairs = pl.DataFrame({"group": table.groups, "fold": assignment}).unique(maintain_order=True)
-    twice = pairs.filter(pl.col("group").is_duplicated())
-    if twice.height:
-        name = table.frame[table.data.group][int(table.starts[np.flatnonzero(table.groups == twice["group"][0])[0]])]
-        raise UserError(
-            f"{path}: {table.data.group} {name} is in folds {twice['fold'][0]} and {twice['fold'][1]}. {way_out}"
-        )
 
 
 def saved() -> list[Path]:
@@ -296,29 +263,6 @@ def _command(config: FoldsConfig, table: Table, name: str) -> str:
     source = [] if table.data.simulated else [f"data.source={table.data.source}"]
     file = [f"folds.file={config.file}"] if config.file else []
     return shlex.join(["./run.sh", "folds", name, *source, *file, "--force"])
-
-
-def _check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -> None:
-    key = table.data.key
-    if saved.columns != [key, "fold"]:
-        raise UserError(f"{path} must have the columns {key},fold, but has {shortened(saved.columns)}. {way_out}")
-    there, here = set(saved[key].to_list()), set(_texts(table.keys))
-    if there != here:
-        odd = min(there ^ here)
-        raise UserError(
-            f"{path} was made for other data: {len(here - there)} series of {table.path} are not in it, and "
-            f"{len(there - here)} of its series are not there (first: {key} {odd}). {way_out}"
-        )
-    twice = saved.filter(pl.col(key).is_duplicated())
-    if twice.height:
-        raise UserError(
-            f"{path}: {key} {twice[key][0]} is in folds {twice['fold'][0]} and {twice['fold'][1]}. {way_out}"
-        )
-
-
-def _texts(keys: pl.Series) -> pl.Series:
-    """Return keys as texts, as a fold file has them: 1 and '1' are the same there."""
-    return keys.cast(pl.String)
 
 
 def _series_hash(keys: pl.Series, strata: list[str]) -> str:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from foldline.core import strict_tables
-from foldline.data import file_patterns
+from foldline.data import column_names, file_patterns
 from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
 from foldline.data.join_tables import PART, JoinConfig
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 from foldline.data.name_template import STEP, NameTemplate
 
-FOLD = "fold"  # column of a fold file, beside the key
 # Keys that older versions did not have.
 NEWER = (
     "observed",
@@ -29,7 +28,6 @@ NEWER = (
     "static_numeric",
     "categorical",
 )
-HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,19 +125,9 @@ class DataConfig:
             raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
         if not self.target or not self.inputs:
             raise ValueError("target and inputs must each name at least one column")
-        self._check_names([*names, *self.metric_columns])
-        for key, known in (("static_numeric", self.static), ("categorical", (*self.inputs, *self.static))):
-            odd = [name for name in getattr(self, key) if name not in known]
-            if odd:
-                columns = "static columns" if known == self.static else "inputs or static columns"
-                raise ValueError(f"{key} must name {columns}, but has {odd[0]!r}")
-        both = sorted(set(self.static_numeric) & set(self.categorical))
-        if both:
-            raise ValueError(f"a static column is a number or a category, but {both[0]!r} is named as both")
-        if isinstance(self.missing_values, dict):
-            odd = [name for name in self.missing_values if name not in self.numeric_inputs]
-            if odd:
-                raise ValueError(f"missing_values must name inputs that are numbers, but has {odd[0]!r}")
+        column_names.check([*names, *self.metric_columns])
+        column_names.check_written(self.key, (self.id, self.key, *self.target))
+        self._check_values()
         self._check_metric_file()
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
@@ -170,13 +158,25 @@ class DataConfig:
         if self.scored and self.level == "series":
             raise ValueError('scored says which steps count: with level = "series" leave it out')
 
+    def _check_values(self) -> None:
+        """Refuse columns of numbers and of categories that are none, or both."""
+        column_names.check_among("static_numeric", self.static_numeric, self.static, "static columns")
+        known = (*self.inputs, *self.static)
+        column_names.check_among("categorical", self.categorical, known, "inputs or static columns")
+        both = sorted(set(self.static_numeric) & set(self.categorical))
+        if both:
+            raise ValueError(f"a static column is a number or a category, but {both[0]!r} is named as both")
+        if isinstance(self.missing_values, dict):
+            named = tuple(self.missing_values)
+            column_names.check_among("missing_values", named, self.numeric_inputs, "inputs that are numbers")
+
     def _check_layout(self) -> None:
         """Refuse patterns that read two ways, and joins on columns that can't be named."""
         for text in (self.train, self.test, self.sample, *(join.file for join in self.join)):
             if not text:
                 raise ValueError("train, test and sample must name files")
             file_patterns.check(text.replace(PART, "train"))
-        self._check_names([name for join in self.join for name in join.keys])
+        column_names.check([name for join in self.join for name in join.keys])
         if self.code and not self.code.endswith(".py"):
             raise ValueError(f"code is a Python file, such as competition.py, but is {self.code!r}")
         if self.code_folder and not self.code:
@@ -228,26 +228,6 @@ class DataConfig:
             raise ValueError(f"{given[0]} is for a metric file, but metric is {self.metric!r}: leave it out")
         if self.metric_options.groups != "pooled" and not self.group:
             raise ValueError("metric_options.groups averages over groups: name their column as group")
-
-    def _check_names(self, names: list[str]) -> None:
-        """Refuse names that polars, a fold file or the features' helper columns read as something else."""
-        for name in names:
-            if not name or name == "*" or (name.startswith("^") and name.endswith("$")):
-                raise ValueError(
-                    f"a column can't be called {name!r}: it is empty or reads as a pattern. Rename it in the files"
-                )
-            if name in HELPERS:
-                raise ValueError(f"a column can't be called {name!r}: the features have a column of their own by it")
-        if self.key == FOLD:
-            raise ValueError(
-                f"key can't be {FOLD!r}: a fold file has a column of its own by it. Rename the column in the files"
-            )
-        quoted = [name for name in (self.id, self.key, *self.target) if '"' in name or "\n" in name]
-        if quoted:
-            raise ValueError(
-                f"id, key and target are written to files, so that no name of them can hold a quote or a line's end, "
-                f"but {quoted[0]!r} does. Rename the column in the files"
-            )
 
     @property
     def templates(self) -> tuple[NameTemplate, NameTemplate]:

@@ -51,20 +51,13 @@ class AuditContext:
 
     @cached_property
     def train(self) -> Table:
-        """The training table; where folds go by time in its order, and with the column that says when."""
+        """The training table; where folds go by time in its order, and with the column that small runs go by."""
         table, time = self.competition.train, self.folds.time
         if time is None:
             return table
-        by = self.config.folds.by or table.data.order
-        if by not in table.frame.columns:
-            table = replace(table, frame=table.frame.with_columns(_times(table, time.spans).alias(by)))
+        times = _times(table, time.spans).alias(small_run.TIME_COLUMN)
+        table = replace(table, frame=table.frame.with_columns(times))
         return taken(table, np.argsort(time.spans.first, kind="stable"))
-
-    @property
-    def kept(self) -> frozenset[str]:
-        """Columns that a fold may depend on, which are given, not learnt: when a series is."""
-        by = self.config.folds.by or self.competition.data.order
-        return frozenset() if self.folds.time is None else frozenset([by])
 
     @cached_property
     def small_config(self) -> Config:

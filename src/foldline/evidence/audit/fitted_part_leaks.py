@@ -37,7 +37,7 @@ def held_out_targets(context: AuditContext) -> CheckResult:
 
 def held_out_rows(context: AuditContext) -> CheckResult:
     """Weights do not depend on the held-out rows, inputs included."""
-    train = perturbations.everything(context.small[0], _not_fitted_on(context), context.kept)
+    train = perturbations.everything(context.small[0], _not_fitted_on(context))
     return _compare(context, "the rows of the held-out fold", train=train, leave_out=("out_of_fold.npy",))
 
 
@@ -52,7 +52,7 @@ def _not_fitted_on(context: AuditContext) -> np.ndarray:
 def test_rows(context: AuditContext) -> CheckResult:
     """Weights do not depend on the test table; except those of students, which learn from pseudo-labels."""
     table = context.small[1]
-    test = perturbations.everything(table, np.ones(len(table.lengths), dtype=bool), context.kept)
+    test = perturbations.everything(table, np.ones(len(table.lengths), dtype=bool))
     students = tuple(name for name, cell in context.baseline.cells(FOLD).items() if _learns_from_test(cell))
     return _compare(context, "the rows of the test table", test=test, leave_out=students)
 

@@ -82,12 +82,9 @@ def answers(store: Store, chosen: np.ndarray) -> np.ndarray:
     return y
 
 
-def everything(table: Table, chosen: np.ndarray, given: frozenset[str] = frozenset()) -> pl.DataFrame:
-    """Change inputs, times, static columns and (if there are any) targets of some series.
-
-    chosen: (N,) bool. given: columns that stay, besides those that say which rows are scored.
-    """
-    data, kept = table.data, names_in_scored(table.data) | given
+def everything(table: Table, chosen: np.ndarray) -> pl.DataFrame:
+    """Change inputs, times, static columns and (if there are any) targets of some series. chosen: (N,) bool."""
+    data, kept = table.data, names_in_scored(table.data)
     numbers = [name for name in data.numeric_inputs if name in table.frame.columns and name not in kept]
     of_chosen = np.repeat(chosen, table.lengths)
     frame, rows = _warped(table, of_chosen, numbers), pl.lit(pl.Series(of_chosen))

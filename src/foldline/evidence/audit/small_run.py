@@ -31,6 +31,7 @@ from foldline.run.executors import ExecutorConfig
 from foldline.run.history import read_history
 
 FOLDS, EPOCHS, BATCH, ROUNDS, KERNELS, BREATHS = 3, 1, 16, 20, 168, 16  # at most
+TIME_COLUMN = "__time__"  # by which time folds of small runs go: it says what folds.by says, and nothing changes it
 PARTS = {  # what a cell stores, each part before those that depend on it
     "center": "the scaler's centres",
     "scale": "the scaler's scales",
@@ -133,7 +134,7 @@ def small(config: Config, series: int) -> Config:
     k = max(2, min(config.folds.k, FOLDS, series))
     folds = FoldsConfig(kind="group", k=k, seed=config.folds.seed)
     if config.folds.kind == "time":
-        folds = replace(config.folds, k=k, file="")
+        folds = replace(config.folds, k=k, file="", by=TIME_COLUMN)
     return replace(
         without_outside_members(config),
         folds=folds,

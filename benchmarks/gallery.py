@@ -1,0 +1,150 @@
+"""The gallery: competitions in their own layouts, made small, trained, and held against every trivial baseline.
+
+    ./run.sh bench gallery                       # all of configs/gallery/, a table
+    ./run.sh bench gallery openvaccine           # one of them
+    ./run.sh bench gallery --page                # writes the table into docs/gallery.md
+
+Each is trained twice: on its files, and on the same with the labels dealt out again at random. The first run must be
+ahead of every trivial baseline by an interval that excludes 0, the second must not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from foldline.blend import paired_difference
+from foldline.cli.main import main as command_line
+from foldline.core.console import Terminal
+from foldline.experiment import baselines, preparation, scoring
+from foldline.experiment import config as configs
+
+ROOT = Path(__file__).resolve().parents[1]
+GALLERY, PAGE = ROOT / "configs" / "gallery", ROOT / "docs" / "gallery.md"
+NORMAL = 1.96  # half a 95 % interval, in standard errors
+MARK = "<!-- table: ./run.sh bench gallery --page -->\n\n"
+COLUMNS = (
+    "| competition | lines of config, code | metric | score | best baseline | ahead of it by | shuffled | time, s |"
+)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How far a run is ahead of a baseline, in the metric's unit; above 0 is better, in either direction."""
+
+    mean: float
+    error: float  # standard, series or their groups drawn at random
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval."""
+        return self.mean - NORMAL * self.error
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} ± {NORMAL * self.error:.3f}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a run."""
+
+    metric: str
+    score: float  # out of fold
+    baseline: str  # the best trivial one
+    baseline_score: float
+    margins: dict[str, Margin]  # over each trivial baseline
+    seconds: float  # from files to a checked submission
+
+    @property
+    def beats_all(self) -> bool:
+        """Whether no baseline's interval holds 0."""
+        return all(margin.low > 0 for margin in self.margins.values())
+
+
+def names() -> list[str]:
+    """List the competitions."""
+    return sorted(path.parent.name for path in GALLERY.glob("*/generate.py"))
+
+
+def config_of(name: str) -> Path:
+    """Return the config of a competition."""
+    return GALLERY / name / f"{name}.toml"
+
+
+def generate(name: str, folder: Path, shuffled: bool = False) -> Path:
+    """Write the files of a competition, as its page says it, and return their folder."""
+    words = [str(GALLERY / name / "generate.py"), str(folder), *(["--shuffled"] if shuffled else [])]
+    subprocess.run([sys.executable, *words], check=True)
+    return folder
+
+
+def train(name: str, source: Path) -> Outcome:
+    """Train on the files in `source` under FOLDLINE_HOME; the gate has passed what is submitted, or this raises."""
+    overrides, began = [f"data.source={source}", "executor.kind=serial", "track.wandb=disabled"], time.perf_counter()
+    code = command_line(["train", str(config_of(name)), *overrides, "--quiet"])
+    seconds = time.perf_counter() - began
+    if code != 0:
+        raise RuntimeError(f"{name}: `train` ended with exit code {code}")
+    config = configs.load(config_of(name), overrides)
+    ready = preparation.prepare(config, Terminal(quiet=True))
+    result = scoring.combine(config, ready.members, ready.train, ready.folds, None, ready.competition.train)
+    rows, best = result.rows, result.best_baseline
+    ours, counts = paired_difference.evidence(rows, result.blended[result.scored])
+    margins = {}
+    for each, values in baselines.predictions(ready.competition.train, rows).items():
+        theirs, _ = paired_difference.evidence(rows, values)
+        margins[each] = Margin(*paired_difference.difference(theirs, ours, counts))
+    return Outcome(config.data.metric, result.score, best, result.baselines[best][-1], margins, seconds)
+
+
+def row(name: str, found: Outcome, shuffled: Outcome) -> str:
+    """Write a line of the table."""
+    code = sum(lines_of(path) for path in (GALLERY / name).glob("*.py") if path.name != "generate.py")
+    least, chance = found.margins[found.baseline], shuffled.margins[shuffled.baseline]
+    cells = [
+        f"[{name}](../configs/gallery/{name}/layout.md)",
+        f"{lines_of(config_of(name))}, {code}",
+        f"`{found.metric}`",
+    ]
+    cells += [f"{found.score:.3f}", f"{found.baseline} {found.baseline_score:.3f}", str(least), str(chance)]
+    return f"| {' | '.join([*cells, f'{found.seconds:.0f}'])} |"
+
+
+def lines_of(path: Path) -> int:
+    """Count the lines of a file that say something."""
+    texts = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return sum(bool(text) and not text.startswith("#") for text in texts)
+
+
+def main() -> int:
+    """Make, train and print; the exit code is 1 where one does not do what the page says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*names(), []], help="of configs/gallery/; none: all")
+    parser.add_argument("--page", action="store_true", help="write the table into docs/gallery.md")
+    given = parser.parse_args()
+    lines, failed = [COLUMNS, "|---|---|---|--:|---|---|---|--:|"], False
+    for name in given.names or names():
+        found = []
+        for shuffled in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                os.environ["FOLDLINE_HOME"] = str(Path(folder) / "home")
+                found.append(train(name, generate(name, Path(folder) / name, shuffled)))
+        failed |= not found[0].beats_all or found[1].beats_all
+        lines.append(row(name, *found))
+        print(lines[-1], flush=True)
+    table = "\n".join(lines) + "\n"
+    print(table)
+    if given.page and not given.names:
+        head = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
+        PAGE.write_text(head + MARK + table, encoding="utf-8")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Each competition of configs/gallery/ from its own files to a checked submission, ahead of every trivial baseline."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from benchmarks import gallery
+from foldline.experiment import config as configs
+
+pytestmark = pytest.mark.gallery
+NAMES = gallery.names()
+MOST_LINES = 30  # of competition.py that say something
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_beats_every_trivial_baseline(name: str, home: Path, tmp_path: Path) -> None:
+    source = gallery.generate(name, tmp_path / "data")
+    found = gallery.train(name, source)
+    assert found.margins and found.beats_all, found
+    submitted = pl.read_csv(home / "runs" / name / "latest" / "submission.csv")
+    sample = pl.read_csv(source / "sample_submission.csv")
+    assert submitted.columns == sample.columns
+    assert submitted.to_series(0).to_list() == sample.to_series(0).to_list()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_with_labels_shuffled_it_does_not(name: str, home: Path, tmp_path: Path) -> None:
+    found = gallery.train(name, gallery.generate(name, tmp_path / "data", shuffled=True))
+    assert found.margins and not found.beats_all, found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_writes_the_same_files(name: str, tmp_path: Path) -> None:
+    one, other = (gallery.generate(name, tmp_path / each) for each in ("one", "other"))
+    files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
+    assert all((one / path).read_bytes() == (other / path).read_bytes() for path in files)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_names_it_and_its_code_is_short(name: str) -> None:
+    folder = gallery.GALLERY / name
+    assert name in gallery.PAGE.read_text(encoding="utf-8") and (folder / "layout.md").exists()
+    assert not (code := folder / "competition.py").exists() or gallery.lines_of(code) <= MOST_LINES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_config_says_its_commands(name: str) -> None:
+    path = gallery.config_of(name)
+    said = re.findall(r"^# (?:python|\./run\.sh train) (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert said == [f"configs/gallery/{name}/generate.py", f"configs/gallery/{name}/{name}.toml"]
+    assert configs.load(path).data.source == f"data/{name}"
