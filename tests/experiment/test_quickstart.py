@@ -26,7 +26,7 @@ def test_two_homes_give_the_same_submission_and_a_second_run_trains_nothing(
 
     other = home.parent / "other-home"
     (other / "configs").mkdir(parents=True)
-    for path in (home / "configs").iterdir():
+    for path in (home / "configs").glob("*.toml"):
         (other / "configs" / path.name).write_bytes(path.read_bytes())
     monkeypatch.setenv("FOLDLINE_HOME", str(other))
     tiny.run("train", "quickstart", *SMOKE)
