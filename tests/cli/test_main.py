@@ -241,6 +241,7 @@ def test_decode_refuses_a_damaged_file(
         (errno.EDQUOT, "No space is left on the disk (kept.csv), or no more is allowed"),
         (errno.EFBIG, "No space is left on the disk (kept.csv), or no more is allowed"),
         (errno.EMFILE, "Too many files are open (kept.csv). Allow more"),
+        (errno.ENAMETOOLONG, "The path 'kept.csv' is too long for the file system: 8 characters. Give another."),
     ],
 )
 def test_the_machines_limits_are_no_bugs(
@@ -253,3 +254,12 @@ def test_the_machines_limits_are_no_bugs(
     assert main(["board"]) == 2
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("key", ["data.source", "data.train", "data.metric", "folds.file"])
+def test_a_path_that_no_file_system_takes_is_refused_in_a_short_sentence(
+    key: str, rides: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "rides", f"{key}={'x' * 5000}"]) == 2
+    err = capsys.readouterr().err
+    assert "is too long for " in err and err.count("\n") == 1

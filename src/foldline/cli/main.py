@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 
 from foldline import __version__
 from foldline.cli.verb_table import VERBS, Verb
-from foldline.core.errors import ExitCode, Finding, UserError, complain, disk_full, too_many_files, unknown
+from foldline.core.errors import (
+    ExitCode,
+    Finding,
+    UserError,
+    complain,
+    disk_full,
+    path_too_long,
+    too_long,
+    too_many_files,
+    unknown,
+)
 
 COMMON = {
     "--json": "one JSON object on standard output, nothing else",
@@ -87,6 +97,8 @@ def _foreseen(error: Exception) -> UserError | None:
     if disk_full(error):
         way_out = "Free some and run the same command again: finished cells are kept."
         return UserError(f"No space is left on the disk{where}, or no more is allowed (quota, `ulimit -f`). {way_out}")
+    if path_too_long(error):
+        return UserError(too_long(getattr(error, "filename", "")))
     if too_many_files(error):
         return UserError(
             f"Too many files are open{where}. Allow more (`ulimit -n 1024`) and run the same command again."

@@ -14,6 +14,7 @@ from enum import IntEnum
 from foldline.core import renamed_names
 
 LONGEST_LIST = 400  # characters of a list of known names; of a longer one the nearest are shown
+LONGEST_PATH = 80  # characters of a path that a message shows
 SHOWN_NAMES, LONGEST_NAME = 8, 40  # of such a list; characters of each
 
 
@@ -126,6 +127,18 @@ def disk_full(error: BaseException) -> bool:
 def too_many_files(error: BaseException) -> bool:
     """Return whether an error means that no more files may be open: `ulimit -n`."""
     return _means(error, errno.EMFILE, errno.ENFILE)
+
+
+def path_too_long(error: BaseException) -> bool:
+    """Return whether an error means that a path, or a name in it, is longer than the file system takes."""
+    return isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+
+
+def too_long(path: object) -> str:
+    """Say that a path is longer than the file system takes."""
+    text = str(path)
+    shown = text if len(text) <= LONGEST_PATH else f"{text[:LONGEST_PATH]}…"
+    return f"The path {shown!r} is too long for the file system: {len(text):,} characters. Give another."
 
 
 def _means(error: BaseException, *numbers: int) -> bool:

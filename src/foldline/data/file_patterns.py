@@ -21,6 +21,8 @@ from foldline.data.readers import ENDINGS
 SPECIAL = re.compile(r"(\*\*/|\*|\?|\{[^{}/]+\})")  # what is no literal text in a pattern
 MEANING = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}  # as a regular expression; of {column} it is a group
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"  # how partitioned data sets write a missing value
+LONGEST_PATH, LONGEST_NAME = 4095, 255  # bytes, on Linux; names are no longer elsewhere
+SHOWN = 80  # characters of a longer one that a message shows
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,28 @@ def columns_of(pattern: str) -> list[str]:
 
 
 def check(pattern: str) -> None:
-    """Refuse a pattern that reads two ways.
+    """Refuse a pattern that reads two ways, or is longer than a path can be.
 
     Raises:
         ValueError
     """
+    check_length(pattern)
     names = columns_of(pattern)
     if len(set(names)) < len(names):
         raise ValueError(f"{pattern!r} must name each {{column}} once")
     if "}{" in pattern:
         raise ValueError(f"{pattern!r} must have text between one {{column}} and the next, to tell them apart")
+
+
+def check_length(path: str) -> None:
+    """Refuse a path, or a name in it, that is longer than file systems take.
+
+    Raises:
+        ValueError
+    """
+    if len(path.encode()) > LONGEST_PATH or any(len(name.encode()) > LONGEST_NAME for name in path.split("/")):
+        shown = f"{path[:SHOWN]}…" if len(path) > SHOWN else path
+        raise ValueError(f"{shown!r} is too long for a path: {len(path):,} characters")
 
 
 def matching(source: Path, pattern: str, key: str) -> list[FoundFile]:

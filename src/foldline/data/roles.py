@@ -172,6 +172,8 @@ class DataConfig:
 
     def _check_layout(self) -> None:
         """Refuse patterns that read two ways, and joins on columns that can't be named."""
+        for text in (self.source, self.labels, self.metric, self.code):
+            file_patterns.check_length(text)
         for text in (self.train, self.test, self.sample, *(join.file for join in self.join)):
             if not text:
                 raise ValueError("train, test and sample must name files")
