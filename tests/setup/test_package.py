@@ -38,7 +38,8 @@ def source_files() -> Iterator[str]:
         for folder, _, found in os.walk(REPOSITORY / "src" / package, followlinks=True):
             inside = Path(folder).relative_to(REPOSITORY / "src")
             yield from (str(inside / name) for name in found if "__pycache__" not in inside.parts and name[0] != ".")
-    yield from (f"foldline/configs/{path.name}" for path in (REPOSITORY / "configs").glob("*.toml"))
+    configs = (path for path in (REPOSITORY / "configs").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    yield from (f"foldline/{path.relative_to(REPOSITORY)}" for path in configs)
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="no git checkout")
