@@ -25,6 +25,7 @@ from foldline.evidence.tuning.trial_queue import ENDED, TrialQueue
 from foldline.evidence.tuning.tuning_file import Search
 from foldline.evidence.tuning.workers import TimeLimit
 from foldline.experiment import config as configs
+from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.output.tracking import WandbTracker
@@ -57,8 +58,7 @@ def folder_of(search: Search, ready: PreparedExperiment) -> Path:
     """Return runs/NAME/HASH: the hash of space, base, data, folds and seeds; not of trials, hours and workers."""
     tables = ready.config.tables()
     cells = sorted(cell.key for cell in trial_evaluation.cells_of_folds(ready, search.tune.folds))
-    data = ready.config.data
-    measured = [data.metric, *([name, getattr(data.metric_options, name)] for name in data.metric_options.changed())]
+    measured = stored_experiment.measured_by(ready.config.data)
     what = [cells, tables["blend"], tables["post"], *measured, plain(search.space.entries)]
     return files.runs() / search.name / files.digest([*what, search.tune.folds, search.tune.seeds])
 
