@@ -66,7 +66,7 @@ def folder_of(search: Search, ready: PreparedExperiment) -> Path:
 def _summary(search: Search, ready: PreparedExperiment, count: int, terminal: Terminal) -> None:
     tune = search.tune
     terminal.say(
-        f"{search.name}: from {search.base.stem}, {len(ready.train.lengths)} series, study {short_path(search.folder)}"
+        f"{search.name}: from {search.base_name}, {len(ready.train.lengths)} series, study {short_path(search.folder)}"
     )
     limit = f"{tune.trials} trials" + (f" or {tune.hours:g} h" if tune.hours else "")
     terminal.say(
@@ -143,9 +143,10 @@ def best_toml(chosen: Config, ready: PreparedExperiment, verdict: str) -> str:
     tables = chosen.tables()
     if not chosen.data.simulated:
         tables["folds"]["file"] = str(short_path(ready.folds.path))
-    return (
-        f"# {verdict}\n# Written by `./run.sh tune`; train it with `./run.sh train THIS_FILE`.\n{tomli_w.dumps(tables)}"
-    )
+    use = "train it with `./run.sh train THIS_FILE`"
+    if chosen.data.partial:
+        use = "one of several targets: its [[model]] tables go into the config with [[target]]"
+    return f"# {verdict}\n# Written by `./run.sh tune`; {use}.\n{tomli_w.dumps(tables)}"
 
 
 def record(queue: TrialQueue, found: FinalCheck | None) -> dict[str, Any]:
