@@ -36,9 +36,8 @@ def parsed(column: pl.Series) -> pl.Series:
     texts = texts.set(texts == "", None) if (texts == "").any() else texts
     found = texts.str.to_datetime(time_unit="ns", strict=False)
     odd = texts.is_not_null() & (found.is_null() | ~texts.str.contains(ISO).fill_null(True))
-    odd |= ~texts.str.slice(0, 4).is_between(pl.lit(YEARS[0]), pl.lit(YEARS[1])).fill_null(
-        True
-    )  # polars wraps around there
+    first, last = (pl.lit(year) for year in YEARS)
+    odd |= ~texts.str.slice(0, 4).is_between(first, last).fill_null(True)  # polars wraps around there
     if odd.any():
         row = int(odd.arg_true()[0])
         raise NotATime(
