@@ -36,12 +36,13 @@ def parsed(column: pl.Series) -> pl.Series:
     texts = texts.set(texts == "", None) if (texts == "").any() else texts
     found = texts.str.to_datetime(time_unit="ns", strict=False)
     odd = texts.is_not_null() & (found.is_null() | ~texts.str.contains(ISO).fill_null(True))
-    odd |= ~texts.str.slice(0, 4).is_between(*map(pl.lit, YEARS)).fill_null(True)  # polars wraps around there
+    first, last = (pl.lit(year) for year in YEARS)
+    odd |= ~texts.str.slice(0, 4).is_between(first, last).fill_null(True)  # polars wraps around there
     if odd.any():
         row = int(odd.arg_true()[0])
         raise NotATime(
-            f"dates and times like 2017-03-01 12:30:00, of the years {YEARS[0]} to {YEARS[1]}, all with a zone (+02:00) "
-            f"or all without, but row {row + 1} holds {column[row]!r}"
+            f"dates and times like 2017-03-01 12:30:00, of the years {YEARS[0]} to {YEARS[1]}, all with a zone "
+            f"(+02:00) or all without, but row {row + 1} holds {column[row]!r}"
         )
     return found
 
