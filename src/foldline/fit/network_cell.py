@@ -82,7 +82,7 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        self.lengths = _lengths(labelled_sets, config.margin)
+        self.lengths = training_lengths(labelled_sets, config.margin)
         fold = place([self.transform.labelled(part) for part in kept], self.scaler, self.lengths, device)
         watched = None
         if held:
@@ -200,7 +200,8 @@ def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, .
         network: nn.Module = part.make(part.config(**params), features, levels, targets)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
-    if without_beside(params) != params and not isinstance(network.head, JointHead):
+    head = params.get("head")
+    if isinstance(head, dict) and joint.split_table(head)[1] and not isinstance(network.head, JointHead):
         raise UserError(
             f"model {name}: its head has a form of its own, which takes no head beside it: leave out beside."
         )
@@ -267,7 +268,7 @@ def inner_split(
     return [first.subset(~inside[units]), *labelled_sets[1:]], [first.subset(inside[units])]
 
 
-def _lengths(labelled_sets: Sequence[LabelledSeries], margin: int) -> tuple[int, ...]:
+def training_lengths(labelled_sets: Sequence[LabelledSeries], margin: int) -> tuple[int, ...]:
     """Choose the lengths that series are padded to.
 
     Of whole stores: they must not depend on which series are watched, and those held out are predicted with them, too.
