@@ -13,7 +13,7 @@ import torch
 from lab import EVERYTHING, INSIDE, TRAIN, exhaust, fitted, silent, small_store, weights
 
 from foldline.data.store import Store
-from foldline.fit import device_dataset, network_cell, padded_lengths, scaler, step_time, trainer
+from foldline.fit import device_dataset, network_cell, padded_lengths, scaler, trainer
 from foldline.fit.device_dataset import DeviceDataset
 from foldline.fit.labelled_series import labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
@@ -144,16 +144,3 @@ def test_a_killed_training_ends_with_the_same_bits(train: Any, tmp_path: Path) -
     exhaust(again.fit([labelled_series(data, INSIDE)], 0, silent, tmp_path / "killed"))
     expected = fitted(data, train=train, params={"width": 4})
     assert weights(again) == weights(expected) and again.lengths == expected.lengths
-
-
-def test_a_step_is_timed_on_the_lengths_that_are_trained_on(several: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The estimate of a dry run: not on the first series, padded to the longest."""
-    data, placed, place = small_store(), list[DeviceDataset](), step_time.place
-
-    def kept(*given: Any) -> DeviceDataset:
-        placed.append(place(*given))
-        return placed[-1]
-
-    monkeypatch.setattr(step_time, "place", kept)
-    step_time.seconds_a_step("hybrid", CALM, replace(TRAIN, batch=3), data)  # series 0, 4 and 9: of 1, 5 and 4 steps
-    assert [block.x.shape[1] for block in placed[0].blocks] == [1, 4, 6]  # of the lengths 1, 2, 4 and 6

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import tiny
-from lab import jobs, small_store
+from lab import jobs
 from safetensors.numpy import load_file
 from tiny_classes import Songs
 
@@ -59,11 +59,6 @@ def test_trees_are_estimated_where_the_few_series_that_are_watched_have_no_score
     watch = "model.1.train.watch={share = 0.7, stop = 2}"
     Songs("binary", metric="auc").install(home, tmp_path / "songs")
     tiny.run("train", "songs", "--dry-run", "model.1.bagging_fraction=1", watch)
-
-
-def test_what_is_measured_is_taken_from_the_whole_table() -> None:
-    assert step_time.spread(small_store(series=10), 4).tolist() == [0, 3, 6, 9]
-    assert step_time.spread(small_store(series=3), 3).tolist() == [0, 1, 2]
 
 
 def test_finished_cells_take_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
