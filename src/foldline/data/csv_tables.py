@@ -103,7 +103,7 @@ def header(path: Path, found: Path | bytes) -> list[str]:
 
 
 def refuse_second_header(path: Path, frame: pl.DataFrame) -> None:
-    """Refuse a table with its header among the rows, as of files that were appended to one another: all is text then."""
+    """Refuse a table with its header among the rows, as of files appended to one another: all columns are text then."""
     if set(frame.dtypes) == {pl.String}:
         header = tuple(frame.columns)
         row = next((number for number, row in enumerate(frame.iter_rows()) if row == header), None)
