@@ -134,8 +134,7 @@ def source_folder(data: DataConfig) -> Path:
         return Path(data.source).expanduser()
     size = data.simulate
     code = simulator_code(size.competition)[:8]
-    kind = "" if size.competition == "ventilator" else f"{size.competition}-"
-    name = f"simulated-{kind}{size.breaths}-{size.test_breaths}-seed{size.seed}-{code}"
+    name = f"{size.stem}-{code}"
     folder = files.runs() / "data" / (f"{name}-observed{data.observed}" if data.observed else name)
     from gestures import simulator as gestures
     from ventilator import simulator as ventilator
