@@ -33,13 +33,19 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         return _test(arguments, checkout, terminal)
     if arguments.verb == "lint":
         return max(_python(command, checkout) for command in LINT)
-    benchmarks = {path.stem: path for path in (checkout / "benchmarks").glob("*.py")}
+    known = benchmarks(checkout)
     name = arguments.words[0] if arguments.words else ""
-    if name not in benchmarks:
-        raise unknown("benchmark", name, benchmarks, "./run.sh bench")
-    command = [sys.executable, "-P", str(benchmarks[name]), *arguments.words[1:]]
+    if name not in known:
+        raise unknown("benchmark", name, known, "./run.sh bench")
+    command = [sys.executable, "-P", str(known[name]), *arguments.words[1:]]
     unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}  # else a file has its rows at the end only
     return subprocess.call(command, env=unbuffered)
+
+
+def benchmarks(checkout: Path) -> dict[str, Path]:
+    """Return the benchmarks by name: files that say how they are run. The others are parts of one."""
+    paths = sorted((checkout / "benchmarks").glob("*.py"))
+    return {path.stem: path for path in paths if f"./run.sh bench {path.stem}" in path.read_text(encoding="utf-8")}
 
 
 def checkout_of(verb: str) -> Path:
