@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ablations
 import numpy as np
 import polars as pl
 import pytest
@@ -120,19 +121,8 @@ def songs(home: Path, tmp_path: Path) -> Path:
     return path.parents[1]
 
 
-ABLATION = """
-base = "songs.toml"
-[ablate]
-seeds = [0]
-bootstrap = 100
-[[variant]]
-name = "no boosting"
-drop = ["model.lightgbm"]
-"""
-
-
 def test_an_ablation_by_macro_f1(songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (songs / "configs" / "ablate-songs.toml").write_text(ABLATION)
+    (songs / "configs" / "ablate-songs.toml").write_text(ablations.OF_SONGS.format(drop="model.lightgbm"))
     tiny.run("ablate", "ablate-songs")
     out = capsys.readouterr().out
     assert "higher is better" in out
