@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ablations
 import numpy as np
@@ -14,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 from tiny_classes import Songs
 
 from foldline.core import files
-from foldline.data.metrics import METRICS, NotScorable, metric
+from foldline.data.metrics import METRICS, MetricOptions, NotScorable, metric
 from foldline.data.true_answers import TrueAnswers
 from foldline.evidence.ablation import bootstrap, significance
 from foldline.evidence.ablation.fold_values import either, fold_values
@@ -96,6 +97,28 @@ def test_resamples_are_paired_and_take_groups_whole() -> None:
     assert found.draws == 200 and seen[-1] == (200, 200)
     np.testing.assert_array_equal(found.intervals[0], [0.0, 0.0])
     assert found.intervals[1, 0] > 0
+
+
+def test_groups_are_drawn_inside_their_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, own, drawn = binary(), ScoredAnswers._resampled, list[np.ndarray]()
+
+    def spy(self: ScoredAnswers, predicted: np.ndarray, weight: np.ndarray, *more: Any) -> np.ndarray:
+        drawn.append(weight)
+        return own(self, predicted, weight, *more)
+
+    monkeypatch.setattr(ScoredAnswers, "_resampled", spy)
+    answers.effect_intervals(np.random.default_rng(2).random((2, 1, 36, 1)), 20, True, lambda *_: None)
+    assert len(drawn) == 20 and any((weight > 1).any() for weight in drawn)
+    assert all(np.bincount(np.arange(12) % 3, weight).tolist() == [4, 4, 4] for weight in drawn)
+
+
+def test_a_group_that_is_drawn_twice_counts_as_two_in_a_mean_over_groups() -> None:
+    """Group 0 errs by 1, group 1 by 4."""
+    group, mean = np.array([0, 0, 1]), metric("mae", MetricOptions(groups="mean"))
+    true = TrueAnswers(metric=mean, y=np.zeros((3, 1)), series=group, subject=group, groups=group)
+    predicted = np.array([1.0, 1.0, 4.0])[None, None, :, None]
+    answers = ScoredAnswers(true, np.zeros(3, dtype=np.int64))
+    assert answers._resampled(predicted, np.array([2, 1]), np.array([0]), True) == pytest.approx([2.0])
 
 
 def test_a_bootstrap_of_groups_is_that_of_their_sums() -> None:
