@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.fault_injection import homes
-from benchmarks.fault_injection.children import Child, Ended, foldline, start_foldline
+from benchmarks.fault_injection.children import Child, Ended, start_foldline
 from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 from benchmarks.fault_injection.homes import Homes
 from benchmarks.fault_injection.undisturbed import Undisturbed, draws
@@ -73,11 +73,7 @@ def killed(made: Homes, command: Undisturbed, draw: random.Random, what: str) ->
         return Fault(what, Outcome.HANG, f"a worker outlived its parent, which ended with {ended.code}")
     if not _expected(ended, whom):
         return Fault(what, ended.broken or Outcome.UNCLEAR, f"exit code {ended.code}: {ended.err}")
-    ended = foldline(made.path, *command.words)
-    if ended.code != 0:
-        return Fault(what, ended.broken or Outcome.UNCLEAR, f"then: exit code {ended.code}: {ended.err}")
-    apart = command.differences(made.path)
-    return Fault(what, Outcome.SILENT, apart) if apart else Fault(what, Outcome.FINE)
+    return command.run_again(made, what)
 
 
 def _kill_worker(child: Child, draw: random.Random) -> str:

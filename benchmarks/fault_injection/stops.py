@@ -8,7 +8,6 @@ from collections.abc import Generator
 from pathlib import Path
 
 from benchmarks.fault_injection import homes, stopping
-from benchmarks.fault_injection.children import foldline
 from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 from benchmarks.fault_injection.homes import Homes
 from benchmarks.fault_injection.undisturbed import Undisturbed, draws
@@ -69,11 +68,7 @@ def stopped(made: Homes, command: Undisturbed, operations: int, draw: random.Ran
             ended = child.ended()
         if ended.code not in (0, -9):
             return Fault(what, ended.broken or Outcome.UNCLEAR, f"exit code {ended.code}: {ended.err}")
-    ended = foldline(made.path, *command.words)
-    if ended.code != 0:
-        return Fault(what, ended.broken or Outcome.UNCLEAR, f"then: exit code {ended.code}: {ended.err}")
-    apart = command.differences(made.path)
-    return Fault(what, Outcome.SILENT, apart) if apart else Fault(what, Outcome.FINE)
+    return command.run_again(made, what)
 
 
 KIND = Kind(

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fault_injection import results
+from benchmarks.fault_injection.children import foldline
+from benchmarks.fault_injection.fault import Fault, Outcome
 from benchmarks.fault_injection.homes import Homes
 
 MANY = 30  # trials that find every point of the search's space, of which there are POINTS
@@ -57,6 +59,14 @@ class Undisturbed:
             self.scores = {str(trial["overrides"]): trial["score"] for trial in _trials(made.path)}
             assert len(self.scores) == POINTS, self.scores
         self.whole = results.of(made.path)
+
+    def run_again(self, made: Homes, what: str) -> Fault:
+        """Run it to its end behind a fault, and judge what it leaves. what: all that makes the fault again."""
+        ended = foldline(made.path, *self.words)
+        if ended.code != 0:
+            return Fault(what, ended.broken or Outcome.UNCLEAR, f"then: exit code {ended.code}: {ended.err}")
+        apart = self.differences(made.path)
+        return Fault(what, Outcome.SILENT, apart) if apart else Fault(what, Outcome.FINE)
 
     def differences(self, home: Path, alone: bool = True) -> str:
         """Say what is not as it leaves it undisturbed; empty where all is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ import tiny
 from foldline.core.errors import UserError
 from foldline.data import assemble, loading
 from foldline.data.join_tables import JoinConfig
+from foldline.data.readers import ORDER, Numbers
 from foldline.data.roles import DataConfig
 
 ROLES = {
@@ -135,6 +137,41 @@ def test_names_have_one_form_over_all_files(columns: list[pl.Series], expected: 
         pl.DataFrame({"k": column}).write_parquet(tmp_path / f"{number}.parquet")
     table = assemble.located(tmp_path, "*.parquet", "data.train")
     assert table.read({"k": None}).frame["k"].to_list() == expected
+
+
+LONG = 1_600_000_000_123_456_789
+MOMENT = datetime(2020, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ([pl.Series([LONG]), pl.Series(["3"])], [LONG, 3]),
+        ([pl.Series([LONG]), pl.Series([0.5])], [float(LONG), 0.5]),
+        (
+            [pl.Series([MOMENT], dtype=pl.Datetime("ms")), pl.Series([MOMENT]), pl.Series([date(2020, 1, 1)])],
+            [MOMENT] * 3,
+        ),
+    ],
+)
+def test_orders_have_one_type_over_all_files(columns: list[pl.Series], expected: list[object], tmp_path: Path) -> None:
+    for number, column in enumerate(columns):
+        pl.DataFrame({"t": column}).write_parquet(tmp_path / f"{number}.parquet")
+    assert assemble.located(tmp_path, "*.parquet", "data.train").read({"t": ORDER}).frame["t"].to_list() == expected
+
+
+def test_numbers_in_one_file_and_times_in_another_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "0.csv").write_text("t\n2020-01-01\n")
+    (tmp_path / "1.csv").write_text("t\n1\n")
+    with pytest.raises(UserError, match="column 't' must hold numbers, or times, of one kind in all files, but holds"):
+        assemble.located(tmp_path, "*.csv", "data.train").read({"t": ORDER})
+
+
+def test_a_path_may_hold_what_stands_for_a_missing_number(tmp_path: Path) -> None:
+    for name in ("-1", "2"):
+        (tmp_path / f"{name}.csv").write_text("t\n1\n")
+    table = assemble.located(tmp_path, "{x}.csv", "data.train")
+    assert table.read({"x": Numbers((-1,))}).frame["x"].to_list() == [None, 2]
 
 
 def test_a_partitions_own_column_is_the_one_that_is_read(tmp_path: Path) -> None:

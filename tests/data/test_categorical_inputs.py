@@ -57,6 +57,14 @@ def test_numbers_can_be_codes(tmp_path: Path, home: Path) -> None:
     assert "road=2" in featurize.obtain(found.train, FeaturesConfig(families=("raw",)), found.levels).names
 
 
+def test_the_parameters_of_the_family_that_is_added_are_in_the_key(tmp_path: Path, home: Path) -> None:
+    found = loading.load(replace(DATA, source=str(tiny.write(tmp_path / "rides", rides(["tar"])))))
+    place = FeaturesConfig(families=("raw",), tables={"categories": {"most": 1}})
+    stores = [featurize.obtain(found.train, each, found.levels) for each in (FeaturesConfig(families=("raw",)), place)]
+    assert [store.names for store in stores] == [("power", "road=gravel", "road=tar"), ("power", "place(road)")]
+    assert stores[0].facts != stores[1].facts  # a cell's key hashes these
+
+
 def test_text_that_is_not_named_is_refused_with_both_ways_out(tmp_path: Path) -> None:
     source = str(tiny.write(tmp_path / "rides", rides(["tar"])))
     with pytest.raises(UserError, match=r"column 'road' must hold numbers, but holds 'gravel'.*data\.categorical"):

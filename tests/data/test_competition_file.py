@@ -96,6 +96,8 @@ def test_the_text_of_features_is_without_the_other_functions(tmp_path: Path) -> 
     text = competition_file.load(path).text_of_features
     assert "def features" in text and "from foldline.features.family import SERIES" in text
     assert "tables" not in text and "submission" not in text and "staticmethod" not in text
+    pages = "'''a\f\fb'''\n" + FEATURES  # a form feed ends no line
+    assert competition_file.load(written(tmp_path, pages)).text_of_features == f"'''a\f\fb'''\n{text}"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -53,11 +54,26 @@ def test_parquet_times_of_every_unit_and_zone_are_seconds(tmp_path: Path) -> Non
 @pytest.mark.parametrize("csv", [True, False])
 def test_nanoseconds_beyond_float64_keep_their_steps(csv: bool, tmp_path: Path) -> None:
     first = 1_600_000_000_123_456_789
-    assert order(pl.Series([first, first + 7, first + 20] * 2), tmp_path, csv) == [0, 7, 20] * 2
+    steps = pl.Series([first, first + 7, first + 20] * 2)
+    assert order(steps, tmp_path, csv) == [0, 7, 20] * 2
+    assert order(steps.cast(pl.String), tmp_path, csv) == [0, 7, 20] * 2
+
+
+def test_nanoseconds_beside_text_keep_their_steps(tmp_path: Path) -> None:
+    first = 1_600_000_000_123_456_789
+    (tmp_path / "train.csv").write_text(f"row,ride,when,power,speed\n1,1,{first},1,1\n2,1,{first + 7},NA,1\n")
+    data = replace(DATA, missing_values=("NA",))
+    table = loading.load_table(tmp_path / "train.csv", data, labelled=True)
+    assert table.frame["when"].to_list() == [0, 7]
+
+
+def test_numbers_beyond_int64_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'when' must hold numbers below 2\^63, but holds 9223372036854775808"):
+        order(pl.Series([1, 2, 2**63] * 2, dtype=pl.UInt64), tmp_path, csv=False)
 
 
 @pytest.mark.parametrize("csv", [True, False])
-@pytest.mark.parametrize("odd", ["01/02/2020", "2020-02-30", "soon"])
+@pytest.mark.parametrize("odd", ["01/02/2020", "2020-02-30", "soon", "1500-01-01", "9999-12-31"])
 def test_what_is_no_date_is_refused(odd: str, csv: bool, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"'when' must hold dates and times like 2017-03-01 .* row 2 holds '{odd}'"):
         order(["2020-02-01", odd, "2020-02-03"] * 2, tmp_path, csv)

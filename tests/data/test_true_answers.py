@@ -10,6 +10,7 @@ import pytest
 from foldline.data.metrics import MetricOptions, metric, score_interval
 from foldline.data.metrics.resampling import Draw, draws
 from foldline.data.true_answers import TrueAnswers
+from foldline.experiment.scoring import target_values
 
 SERIES = np.repeat(np.arange(12), 3)
 TRUTH, WRONG = np.zeros((36, 1)), np.random.default_rng(0).exponential(size=(36, 1))
@@ -53,6 +54,16 @@ def test_weights_and_groups_go_along_with_a_selection() -> None:
     expected = np.average(WRONG[some, 0], weights=weight[some])
     assert answers.where(some).score(WRONG[some]) == pytest.approx(expected)
     assert answers.by_target(WRONG) == [pytest.approx(np.average(WRONG[:, 0], weights=weight))]
+
+
+def test_a_target_without_a_score_of_its_own_is_nan() -> None:
+    """As a label that all answers of a part have: the score leaves it out, and so do best and worst of many targets."""
+    auc = metric("auc", MetricOptions(undefined="skip"), "multilabel")
+    truth, predicted = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[0.25, 0.5], [0.75, 0.5]])
+    answers = TrueAnswers(metric=auc, y=truth, series=np.arange(2), kind="multilabel")
+    assert answers.score(predicted) == 1.0
+    assert answers.by_target(predicted) == [1.0, pytest.approx(np.nan, nan_ok=True)]
+    assert target_values([0.5, np.nan, 0.75, *[0.625] * 4], auc) == [0.625, 0.75, 0.5]
 
 
 def test_many_groups_and_metric_calls_cost_resamples() -> None:

@@ -82,6 +82,12 @@ def compared(*tables: Table) -> near_duplicates.ComparedSeries:
     return near_duplicates.ComparedSeries(tables, np.concatenate(sides), 10)
 
 
+def test_series_are_named_by_their_side() -> None:
+    sides = np.array([0, near_duplicates.NEVER, -1])
+    both = near_duplicates.ComparedSeries((some(table(), 2), some(table(first=501), 1)), sides, 10)
+    assert [both.name(place).partition(" (")[2] for place in range(3)] == ["fold 0)", "in no fold)", "test)"]
+
+
 def slow_distance(one: near_duplicates.ComparedSeries) -> np.ndarray:
     """(N, N) by the definition."""
     columns = [np.concatenate([part.frame[name].to_numpy() for part in one.tables]) for name in ("power", "coasting")]

@@ -14,6 +14,7 @@ import tiny
 from optuna.trial import TrialState, create_trial
 from tiny_classes import Songs
 
+from foldline.cli.main import main
 from foldline.core import files
 from foldline.data.metrics import METRICS, MetricOptions, NotScorable, metric
 from foldline.data.true_answers import TrueAnswers
@@ -154,6 +155,24 @@ def test_an_ablation_by_macro_f1(songs: Path, capsys: pytest.CaptureFixture[str]
     assert value["better"] == "higher" and value["resamples"] == 100
     assert "f1 is no mean of losses" in page and "resamples singers inside their folds" in page
     assert "right: better" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("blend.method=nnls", "'nnls' does not fit: it is the optimum of squared errors"),
+        ("post.thresholds_by=nowhere", "post.thresholds_by: unknown static column 'nowhere'"),
+    ],
+)
+def test_a_variant_of_steps_after_training_that_the_target_does_not_allow(
+    change: str, message: str, songs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = ABLATION.replace('drop = ["model.lightgbm"]', f'set = ["{change}"]')
+    (songs / "configs" / "ablate-songs.toml").write_text(text)
+    assert main(["ablate", "ablate-songs"]) == 2
+    said = capsys.readouterr().err
+    assert "variant 'no boosting'" in said and message in said
+    assert not (songs / "runs" / "cells").exists()
 
 
 def test_a_search_by_macro_f1_takes_the_highest(songs: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import searches
+from tiny_targets import Birds
 
+from foldline.cli.tune import best_toml
 from foldline.core.errors import UserError
 from foldline.evidence.tuning import tuning_file
+from foldline.experiment.preparation import PreparedExperiment
 
 SPACE = '[space]\n"train.lr" = {low = 1e-3, high = 1e-2}\n'
 
@@ -74,6 +79,16 @@ def test_overrides_of_tune_change_the_search_and_others_the_base(rides: Path, ho
 def test_a_config_is_no_search(rides: Path, home: Path) -> None:
     with pytest.raises(UserError, match=r"rides.toml is a config, not a search from one. .*base = 'rides.toml'"):
         tuning_file.load(Path("rides"), [])
+
+
+def test_a_search_from_one_of_several_targets_names_it(home: Path, tmp_path: Path) -> None:
+    """And its best config says that it is no config to train by itself."""
+    Birds().install(home, tmp_path / "birds")
+    search = tuning_file.load(searches.install(home, f'base = "birds.bird"\n{SPACE}'), [])
+    assert search.base_name == "birds.bird"
+    ready = SimpleNamespace(folds=SimpleNamespace(path=home / "folds.csv"))
+    written = best_toml(search.config({}), cast(PreparedExperiment, ready), "Better.")
+    assert "into the config with [[target]]" in written and "THIS_FILE" not in written
 
 
 def test_an_error_in_the_base_is_reported_as_such(rides: Path, home: Path) -> None:

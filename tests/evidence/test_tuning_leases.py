@@ -158,7 +158,7 @@ def test_several_studies_share_a_database(tmp_path: Path) -> None:
     [
         ("grpc://nowhere", "the form grpc://HOST:PORT"),
         ("mysql://here/db", "the library for mysql:// is not installed"),
-        ("sqlite:////nowhere/at/all.db", "the database can't be used: .*FinalCheck the url"),
+        ("sqlite:////nowhere/at/all.db", "the database can't be used: .*Check the url"),
     ],
 )
 def test_storages_that_cannot_be_used(where: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,11 @@ def test_the_choice_is_sent_to_workers_and_is_in_the_key_of_watched_cells(home: 
     words = ("train", "songs", "model.0.train.watch={share = 0.3, best = true}")
     tiny.run(*words)
     first = [each["key"] for each in files.read_json(record(home) / "experiment.json")["cells"]]
+    measured = stored_experiment.measured_by(data)
     (path.parent / "metric.py").write_text(SQUARED + "\n# another text\n")
+    assert stored_experiment.measured_by(data) != measured  # a search by another file begins anew
+    cubed = replace(data, metric_arguments={"power": 3.0})
+    assert stored_experiment.measured_by(cubed) != stored_experiment.measured_by(data)
     tiny.run(*words)
     second = [each["key"] for each in files.read_json(record(home) / "experiment.json")["cells"]]
     assert [one == other for one, other in zip(first, second, strict=True)] == [False, False, True, True]

@@ -18,10 +18,12 @@ from tiny_targets import Birds
 from foldline.cli import trained as trained_module
 from foldline.cli.main import main
 from foldline.core import files
+from foldline.core.errors import Finding
 from foldline.evidence import audit
 from foldline.experiment import config, scoring, several_targets, stored_experiment
 from foldline.experiment.several_targets import StoredTargets
-from foldline.output.kaggle import kernel
+from foldline.output import joined_submission
+from foldline.output.kaggle import kernel, upload
 
 RESAMPLES = "foldline.data.metrics.intervals.RESAMPLES"
 
@@ -261,6 +263,13 @@ def test_score_and_submit_know_the_targets(birds: Path, tmp_path: Path, capsys: 
     own = {name: parts[0]["score"] for name, parts in made["targets"].items()}
     assert made["scores"][0]["score"] == pytest.approx(0.75 * own["bird"] + 0.25 * own["loudness"])
     tiny.run("submit", "birds", "--dry-run")
+    gates = {name: upload.RecordedTarget.of(path.parent / name).gate("") for name in ("bird", "loudness")}
+    joined_submission.check_written(path, gates)
+    frame = pl.read_csv(path)
+    for wrong in (pl.concat([frame, frame[:1].with_columns(song=pl.lit("another"))]), frame.reverse()):
+        wrong.write_csv(tmp_path / "wrong.csv")
+        with pytest.raises(Finding, match="must be the sample's 6, in the sample's order"):
+            joined_submission.check_written(tmp_path / "wrong.csv", gates)
 
 
 def test_a_refused_target_refuses_the_submission(

@@ -322,11 +322,14 @@ def test_memory_that_is_full_at_the_update_leaves_the_last_good_checkpoint(
     assert epochs == [(0, 2)] and weights(again) == whole
 
 
-def test_memory_that_is_full_at_the_augmentation_is_a_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("owner", "name"), [(trainer, "augment"), (device_dataset.Block, "batch")])
+def test_memory_that_is_full_where_a_batch_is_made_is_a_users_error(
+    owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*given: Any) -> Batch:
         raise FULL["torch"]
 
-    monkeypatch.setattr(trainer, "augment", full)
+    monkeypatch.setattr(owner, name, full)
     with pytest.raises(UserError, match="full outside of a pass"):
         fitted()
 

@@ -125,6 +125,15 @@ def test_only_the_same_data_and_metric_are_compared(house: Path, capsys: pytest.
     assert [len(group["lines"]) for group in groups] == [2, 1, 1, 1, 1]
 
 
+def test_time_folds_are_compared_where_they_hold_out_the_same(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    by_time = {"kind": "time", "k": 3, "by": "day", "gap": 0.0}
+    for number, changes in ((6, {}), (7, {"gap": 2.0}), (8, {"k": 4}), (9, {"by": "week"})):
+        experiment("rides", number, [0.1, 0.1], ["two"], folds={**by_time, **changes})
+    tiny.run("board", "rides", "--json")
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    assert [len(group["lines"]) for group in groups] == [2, 2, 1, 1]
+
+
 def test_a_real_run_is_on_the_board(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = lines(capsys)
     assert line["low"] < line["score"] < line["high"] and line["minutes"] > 0 and line["latest"]

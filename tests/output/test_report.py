@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ from foldline.cli import report as verb
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data.metrics import METRICS
+from foldline.data.metrics import METRICS, metric
 from foldline.experiment import stored_experiment
 from foldline.output import report
 from foldline.output.report import Provenance, ReportData, score_section
@@ -212,3 +213,18 @@ def test_pre_training_is_shown_again(trained: Path, tmp_path: Path) -> None:
 def test_data_that_moved_is_found(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "rides").rename(tmp_path / "moved")
     assert "Scores" in sections(again("rides", f"data.source={tmp_path / 'moved'}"))
+
+
+def test_a_matrix_names_one_side_of_numbers_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A static column of numbers has one code for all its values, which is no missing value."""
+    counts = np.ones((2, 3, 2))
+    report = SimpleNamespace(
+        config=SimpleNamespace(data=SimpleNamespace(static=("bike", "weight"))),
+        competition=SimpleNamespace(levels={"bike": (20, 28.5), "weight": ()}),
+        train=SimpleNamespace(static=np.array([[2, 0], [0, 0]])),
+        loss_table=SimpleNamespace(weights=counts),
+        slice_metric=metric("mae"),
+    )
+    monkeypatch.setattr(score_section, "_sums", lambda report, values: counts)
+    page = score_section._matrix(report, np.zeros((2, 1)))  # type: ignore[arg-type]
+    assert "weight any" in page and "bike missing" in page and "bike 28.5" in page

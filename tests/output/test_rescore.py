@@ -210,3 +210,21 @@ def test_labels_and_probabilities_of_classes(home: Path, tmp_path: Path, capsys:
     tiny.run("score", "shares.csv", "truth.csv", "songs", "data.metric=auc", skip, "--json")
     found = {each["part"]: each["score"] for each in json.loads(capsys.readouterr().out)["scores"]}
     assert found["all"] == 0.75 and found["x"] is None  # tit 1, wren 1/2
+
+
+def test_a_metric_file_of_all_targets_sees_the_rows_that_count(folder: Path) -> None:
+    """Ids may be printed in another way, and numbers have a fraction after hundreds of whole ones."""
+    pytest.importorskip("pandas")
+    (folder / "metric.py").write_text(
+        "def score(solution, submission, row_id_column_name):\n"
+        "    return float((solution['speed'] - submission['speed']).abs().sum() + 100 * len(solution))\n"
+    )
+    data = DataConfig(
+        id="row", key="ride", order="second", inputs=("power",), target=("speed",), scored="coasting == 0"
+    )
+    more = pl.DataFrame({"row": range(6, 306), "ride": "c", "coasting": 1, "speed": 1.0, "Usage": "Public"})
+    truth = pl.concat([more, TRUTH], how="vertical_relaxed")
+    truth.with_columns(pl.col("speed").cast(pl.String).str.strip_suffix(".0")).write_csv(folder / "truth.csv")
+    PREDICTED.write_csv(folder / "predicted.csv")  # has none of the rows that are not scored
+    file = metrics.from_file(folder / "metric.py", higher_is_better=False)
+    assert rescore.of_file(file, data, folder / "predicted.csv", folder / "truth.csv") == 303.5  # rows 1, 2 and 3

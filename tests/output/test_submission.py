@@ -13,7 +13,8 @@ from foldline.core.errors import Finding
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 from foldline.data.target_range import TargetRange
-from foldline.output import submission
+from foldline.data.task import Task
+from foldline.output import own_layout, submission
 from foldline.run.ledger import Origin
 
 DATA = DataConfig(id="id", key="k", order="t", target=("y", "z"), inputs=("x",), source="a-folder")
@@ -269,3 +270,17 @@ def test_a_wide_submission_is_checked_by_target_not_by_column(tmp_path: Path) ->
     made.with_columns(F1=pl.Series([2.5, 44.0])).write_csv(tmp_path / "s.csv")
     with pytest.raises(Finding, match=r"y must lie near the training range \[0, 4\], but goes from 1.2345 to 44"):
         submission.check(test, tmp_path / "s.csv", None, EXPECTED[:1])
+
+
+@pytest.mark.parametrize(("metric", "filled_in", "refused"), [("f1", 2, False), ("f1", 1, True), ("auc", 2, True)])
+def test_labels_that_submission_lays_out_may_equal_a_sample_of_one_label(
+    tmp_path: Path, metric: str, filled_in: int, refused: bool
+) -> None:
+    """As at the gate of other layouts: a rare class may be predicted nowhere."""
+    sample = pl.DataFrame({"id": ["a", "b"], "y": [0, 0 if filled_in == 2 else 1]})
+    sample.write_csv(tmp_path / "sample_submission.csv")
+    data = DataConfig(
+        id="id", key="k", order="t", target=("y",), inputs=("x",), kind="binary", metric=metric, source=str(tmp_path)
+    )
+    found = own_layout.problems(Task(data, (0, 1)), sample.write_csv().encode())
+    assert found == ([own_layout.AS_SAMPLE] if refused else [])

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
@@ -42,8 +40,7 @@ def _of_targets(several: SeveralTargets, submission: Path, truth: Path, terminal
     for part in several.parts:
         _show(part.name, scored[part.name], part.config.data, terminal)
     if several.metric is not None:
-        row_id = several.parts[0].config.data.id
-        score = several.metric.loaded().score(pl.read_csv(truth), pl.read_csv(submission), row_id)
+        score = rescore.of_file(several.metric.loaded(), several.parts[0].config.data, submission, truth)
         name = several_targets.metric_in_words(several)
         terminal.result({"metric": name, "scores": [{"part": "all", "score": score}]}, f"{name}: {score:.6f}")
         return 0
@@ -79,7 +76,14 @@ def _show(title: str, found: Rescored, data: DataConfig, terminal: Terminal) -> 
 
 def _plain_parts(found: Rescored) -> list[dict[str, Any]]:
     ends = ("score", "low", "high")
-    return [{**asdict(each), **{end: _plain(getattr(each, end)) for end in ends}} for each in found.parts]
+    return [
+        {
+            **asdict(each),
+            **{end: _plain(getattr(each, end)) for end in ends},
+            "by_target": [_plain(score) for score in each.by_target],
+        }
+        for each in found.parts
+    ]
 
 
 def _five(score: float) -> str:

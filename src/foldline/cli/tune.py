@@ -25,6 +25,7 @@ from foldline.evidence.tuning.trial_queue import ENDED, TrialQueue
 from foldline.evidence.tuning.tuning_file import Search
 from foldline.evidence.tuning.workers import TimeLimit
 from foldline.experiment import config as configs
+from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.output.tracking import WandbTracker
@@ -57,8 +58,7 @@ def folder_of(search: Search, ready: PreparedExperiment) -> Path:
     """Return runs/NAME/HASH: the hash of space, base, data, folds and seeds; not of trials, hours and workers."""
     tables = ready.config.tables()
     cells = sorted(cell.key for cell in trial_evaluation.cells_of_folds(ready, search.tune.folds))
-    data = ready.config.data
-    measured = [data.metric, *([name, getattr(data.metric_options, name)] for name in data.metric_options.changed())]
+    measured = stored_experiment.measured_by(ready.config.data)
     what = [cells, tables["blend"], tables["post"], *measured, plain(search.space.entries)]
     return files.runs() / search.name / files.digest([*what, search.tune.folds, search.tune.seeds])
 
@@ -66,7 +66,7 @@ def folder_of(search: Search, ready: PreparedExperiment) -> Path:
 def _summary(search: Search, ready: PreparedExperiment, count: int, terminal: Terminal) -> None:
     tune = search.tune
     terminal.say(
-        f"{search.name}: from {search.base.stem}, {len(ready.train.lengths)} series, study {short_path(search.folder)}"
+        f"{search.name}: from {search.base_name}, {len(ready.train.lengths)} series, study {short_path(search.folder)}"
     )
     limit = f"{tune.trials} trials" + (f" or {tune.hours:g} h" if tune.hours else "")
     terminal.say(
@@ -143,9 +143,10 @@ def best_toml(chosen: Config, ready: PreparedExperiment, verdict: str) -> str:
     tables = chosen.tables()
     if not chosen.data.simulated:
         tables["folds"]["file"] = str(short_path(ready.folds.path))
-    return (
-        f"# {verdict}\n# Written by `./run.sh tune`; train it with `./run.sh train THIS_FILE`.\n{tomli_w.dumps(tables)}"
-    )
+    use = "train it with `./run.sh train THIS_FILE`"
+    if chosen.data.partial:
+        use = "one of several targets: its [[model]] tables go into the config with [[target]]"
+    return f"# {verdict}\n# Written by `./run.sh tune`; {use}.\n{tomli_w.dumps(tables)}"
 
 
 def record(queue: TrialQueue, found: FinalCheck | None) -> dict[str, Any]:

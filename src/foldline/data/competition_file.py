@@ -76,7 +76,7 @@ class CompetitionFile:
     @property
     def text_of_features(self) -> str:
         """Return the text without the functions on which no feature depends."""
-        lines = self.text.splitlines()
+        lines = self.text.split("\n")  # as ast counts them: splitlines() knows other ends, too
         for node in reversed(ast.parse(self.text).body):
             if isinstance(node, ast.FunctionDef) and node.name in ELSEWHERE:
                 first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])

@@ -88,7 +88,7 @@ def parse(table: dict[str, Any], where: str) -> dict[str, Any]:
 def families_of(table: Table, config: FeaturesConfig) -> list[Family]:
     """Return the families of a table's features: those of [features], and what its missing inputs need."""
     found = list(config.built)
-    if table.data.categorical_inputs and "categories" not in config.families:
+    if _adds_categories(table, config):
         found.append(features.build("categories", config.tables.get("categories", {})))
     if table.facts.missing and "missing" not in config.families:
         found.append(features.build("missing", {"columns": table.facts.missing}))
@@ -141,8 +141,8 @@ def obtain(
     """
     path = _path(table, config, levels)
     columns = columns_of(table, levels)
-    families = families_of(table, config)
-    artefacts.make_folder(path, lambda draft: _write(draft, table, families, columns, on_progress), MARK)
+    families, facts = families_of(table, config), _of_facts(table, config)
+    artefacts.make_folder(path, lambda draft: _write(draft, table, families, columns, facts, on_progress), MARK)
     return open_store(path)
 
 
@@ -154,18 +154,32 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
             "layout": 5,  # raise it when the files of a store change
-            **_of_facts(table),
+            **_of_facts(table, config),
         }
     )
     return files.runs() / "store" / key
 
 
-def _of_facts(table: Table) -> dict[str, Any]:
-    """Return what a store depends on of the training table's facts: nothing where they are the defaults."""
+def _of_facts(table: Table, config: FeaturesConfig) -> dict[str, Any]:
+    """Return what a store depends on of the training table's facts, and of the families that it adds by itself.
+
+    Nothing where they are the defaults, so that older keys stay as they are.
+    """
     facts = table.facts.to_json()
-    paths = [Path(str(column_facts.__file__)), *features.source_of("missing")]
-    code = files.digest([path.read_text(encoding="utf-8") for path in paths])
-    return {"facts": {**facts, "code": code}} if facts else {}
+    if facts:
+        facts["code"] = _code(Path(str(column_facts.__file__)), *features.source_of("missing"))
+    if _adds_categories(table, config):
+        parameters = config.tables.get("categories", {})
+        facts["categories"] = {"parameters": parameters, "code": _code(*features.source_of("categories"))}
+    return {"facts": facts} if facts else {}
+
+
+def _code(*paths: Path) -> str:
+    return files.digest([path.read_text(encoding="utf-8") for path in paths])
+
+
+def _adds_categories(table: Table, config: FeaturesConfig) -> bool:
+    return bool(table.data.categorical_inputs) and "categories" not in config.families
 
 
 def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> None:
@@ -191,9 +205,13 @@ def _write(
     table: Table,
     families: list[Family],
     columns: Columns,
+    facts: dict[str, Any],
     on_progress: Callable[[int, int], None] | None,
 ) -> artefacts.Contents:
-    """Write the files of a store into a folder; return what its mark says beside checksums. open_store reads both."""
+    """Write the files of a store into a folder; return what its mark says beside checksums. open_store reads both.
+
+    facts: of `_of_facts`.
+    """
     features_entry = _write_features(folder / "x.npy", table, families, columns, on_progress)
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
     if table.data.group and table.labelled:
@@ -225,7 +243,7 @@ def _write(
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
         "of_static": [not set(table.data.static).isdisjoint(names) for names in roots],
         **({"missing": True} if table.has_gaps else {}),
-        **_of_facts(table),
+        **facts,
     }
     return meta, {"x.npy": features_entry}
 

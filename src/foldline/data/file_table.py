@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import identity, readers
+from foldline.data import identity, number_texts, readers, times
 from foldline.data.file_patterns import FoundFile
 from foldline.data.readers import Wanted
-from foldline.data.wanted_columns import Kind, is_number
+from foldline.data.wanted_columns import Kind, Numbers, is_number
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class FileTable:
         heights = np.array([frame.height for frame in frames])
         if not heights.any():
             raise UserError(f"{self.path}: its {len(frames)} files have a header but no rows.")
-        columns = {name: _stacked([frame[name] for frame in frames], kind) for name, kind in inside.items()}
+        columns = {name: self._stacked([frame[name] for frame in frames], kind) for name, kind in inside.items()}
         columns |= {name: self._of_paths(name, wanted[name], heights) for name in of_path}
         frame = pl.DataFrame([columns[name] for name in wanted])
         return Rows(frame, tuple(zip([file.path for file in self.found], heights.tolist(), strict=True)))
@@ -96,26 +96,28 @@ class FileTable:
         """Return a column that paths give, (rows,). heights: (files,) rows of each file."""
         values = pl.Series(name, [file.columns[name] for file in self.found], dtype=pl.String)
         if is_number(kind):
-            numbers = values.cast(pl.Float64, strict=False)
-            odd = numbers.is_null() & values.is_not_null()
-            if odd.any():
-                place = int(odd.arg_true()[0])
+            try:
+                values = number_texts.parsed(values, kind.markers if isinstance(kind, Numbers) else ())
+            except number_texts.NotANumber as error:
                 raise UserError(
-                    f"{self.found[place].path}: {name!r}, which its path gives, must be a number, but is "
-                    f"{values[place]!r}. Rename that file or folder, or give the column another role."
-                )
-            values = numbers
+                    f"{self.found[error.row].path}: {name!r}, which its path gives, must be a number, but is "
+                    f"{error.text!r}. Rename that file or folder, or give the column another role."
+                ) from error
         elif kind is None:
             values = identity.normal(values)
         return values.gather(np.repeat(np.arange(len(values)), heights))
 
-
-def _stacked(parts: Sequence[pl.Series], kind: object) -> pl.Series:
-    """Put the columns of several files one below the other; names get one form over all of them."""
-    filled = [part for part in parts if len(part)]
-    if kind is not None or len({part.dtype for part in filled}) == 1:
-        return pl.concat(filled)
-    if any(part.dtype.is_float() and part.is_infinite().any() for part in filled):  # which a check will refuse
-        return pl.concat([part.cast(pl.Float64, strict=False) for part in filled])
-    filled = [identity.normal(part.fill_nan(None)) if part.dtype.is_float() else part for part in filled]
-    return identity.normal(pl.concat([part.cast(pl.String) for part in filled]))
+    def _stacked(self, parts: Sequence[pl.Series], kind: Kind) -> pl.Series:
+        """Put the columns of several files one below the other; names, orders and times get one type over all files."""
+        filled = [part for part in parts if len(part)]
+        if len({part.dtype for part in filled}) == 1:
+            return pl.concat(filled)
+        if kind is not None:
+            try:
+                return pl.concat(times.of_one_type(filled))
+            except times.NotATime as error:
+                raise UserError(f"{self.path}: column {filled[0].name!r} must hold {error}.") from error
+        if any(part.dtype.is_float() and part.is_infinite().any() for part in filled):  # which a check will refuse
+            return pl.concat([part.cast(pl.Float64, strict=False) for part in filled])
+        filled = [identity.normal(part.fill_nan(None)) if part.dtype.is_float() else part for part in filled]
+        return identity.normal(pl.concat([part.cast(pl.String) for part in filled]))

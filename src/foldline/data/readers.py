@@ -132,11 +132,13 @@ def _converted(column: pl.Series, wanted: Kind) -> pl.Series:
     if wanted in (pl.String, TIME) or column.dtype.is_temporal():
         return column
     if wanted == ORDER and column.dtype.is_integer() and not times.is_exact(column):
-        return column.cast(pl.Int64)
+        return times.whole(column)
     if column.dtype != pl.String:
         return number_texts.without_markers(column.cast(pl.Float64), markers)
     if wanted == ORDER and times.is_date(column.drop_nulls().first()):
         return times.parsed(column)
+    if wanted == ORDER and (whole := times.long_numbers(column)) is not None:
+        return whole
     return number_texts.parsed(column, markers)
 
 

@@ -6,10 +6,14 @@ where it has a zone; zones are turned into moments, so that an hour that a clock
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 ISO = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?$"  # year first: 01/02/2017 is another day in another country
 EXACT = 1 << 53  # whole numbers above may be none as float64
+MOST = (1 << 63) - 1  # of int64
+YEARS = ("1678", "2261")  # whole years that nanoseconds of int64 hold
 PER_SECOND = {"ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -26,17 +30,19 @@ def parsed(column: pl.Series) -> pl.Series:
     """Return texts as Datetime of nanoseconds; null where one is missing.
 
     Raises:
-        NotATime: one is no date as above, or only some have a zone.
+        NotATime: one is no date as above, or of another year than nanoseconds hold, or only some have a zone.
     """
     texts = column.str.strip_chars()
     texts = texts.set(texts == "", None) if (texts == "").any() else texts
     found = texts.str.to_datetime(time_unit="ns", strict=False)
     odd = texts.is_not_null() & (found.is_null() | ~texts.str.contains(ISO).fill_null(True))
+    first, last = (pl.lit(year) for year in YEARS)
+    odd |= ~texts.str.slice(0, 4).is_between(first, last).fill_null(True)  # polars wraps around there
     if odd.any():
         row = int(odd.arg_true()[0])
         raise NotATime(
-            "dates and times like 2017-03-01 12:30:00, all with a zone (+02:00) or all without, but row "
-            f"{row + 1} holds {column[row]!r}"
+            f"dates and times like 2017-03-01 12:30:00, of the years {YEARS[0]} to {YEARS[1]}, all with a zone "
+            f"(+02:00) or all without, but row {row + 1} holds {column[row]!r}"
         )
     return found
 
@@ -64,6 +70,44 @@ def is_exact(column: pl.Series) -> bool:
     """Return whether whole numbers of any type are the same as float64."""
     least, most = column.min(), column.max()
     return least is None or max(abs(int(least)), abs(int(most))) <= EXACT  # type: ignore[arg-type]
+
+
+def whole(column: pl.Series) -> pl.Series:
+    """Return whole numbers of any type as Int64.
+
+    Raises:
+        NotATime: one is too large for it.
+    """
+    most = int(column.max() or 0)  # type: ignore[arg-type]
+    if most > MOST:
+        raise NotATime(f"numbers below 2^63, but holds {most}")
+    return column.cast(pl.Int64)
+
+
+def long_numbers(texts: pl.Series) -> pl.Series | None:
+    """Return texts as Int64 where all are whole numbers of which float64 does not hold some, else None."""
+    found = texts.str.strip_chars().cast(pl.Int64, strict=False)
+    return None if found.null_count() > texts.null_count() or is_exact(found) else found
+
+
+def of_one_type(columns: Sequence[pl.Series]) -> list[pl.Series]:
+    """Return orders or times of several files with one type: the finest unit of times, Int64 of whole numbers.
+
+    Raises:
+        NotATime: they are no numbers in all files, no times in all files, or only some have a zone.
+    """
+    if all(isinstance(column.dtype, pl.Date | pl.Datetime) for column in columns):
+        moments = [of_temporal(column) for column in columns]
+        if len({column.dtype.time_zone for column in moments}) == 1:  # type: ignore[attr-defined]
+            finest = max((column.dtype.time_unit for column in moments), key=PER_SECOND.__getitem__)  # type: ignore[attr-defined]
+            return [column.dt.cast_time_unit(finest) for column in moments]
+    if all(column.dtype.is_numeric() for column in columns):
+        floats = [column for column in columns if column.dtype.is_float()]
+        if all(((column.round() == column) & (column.abs() <= EXACT)).all() for column in floats):
+            return [whole(column) for column in columns]
+        return [column.cast(pl.Float64) for column in columns]
+    kinds = sorted({str(column.dtype) for column in columns})
+    raise NotATime(f"numbers, or times, of one kind in all files, but holds {' and '.join(kinds)}")
 
 
 def since_start(frame: pl.DataFrame, order: str, key: str) -> pl.DataFrame:

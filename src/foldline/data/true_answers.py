@@ -75,11 +75,11 @@ class TrueAnswers:
         return self.kind in ("regression", "multilabel") and not isinstance(self.metric, FileMetric)
 
     def by_target(self, values: np.ndarray) -> list[float]:
-        """Score each target alone, (K,); empty where columns are no targets of their own. values: (A, K)."""
+        """Score each target alone, (K,), NaN where one has no score; empty where columns are none. values: (A, K)."""
         if not self.has_targets:
             return []
-        beside = (self.weight, self.groups)
-        return [self.metric(self.y[:, [k]], values[:, [k]], *beside) for k in range(self.y.shape[1])]
+        alone = [replace(self, y=self.y[:, [k]]) for k in range(self.y.shape[1])]
+        return [each.score_or_nan(values[:, [k]]) for k, each in enumerate(alone)]
 
     def interval(self, values: np.ndarray) -> Interval:
         """Return the 95 % interval of the score, units drawn at random. values: (A, K)."""

@@ -117,7 +117,7 @@ def _combinations(
     return [
         Slice(
             group=group,
-            name=", ".join(_shown(levels[name], code) for name, code in zip(columns, codes[row], strict=True)),
+            name=", ".join(shown(levels[name], code) for name, code in zip(columns, codes[row], strict=True)),
             series=inverse.ravel() == row,
             parts=whole.parts,
         )
@@ -125,7 +125,7 @@ def _combinations(
     ]
 
 
-def _shown(known: tuple[object, ...], code: int) -> str:
+def shown(known: tuple[object, ...], code: int) -> str:
     """Return the value of a static column that a code stands for; of one of numbers there is but one code."""
     if not code:
         return "missing" if known else "any"

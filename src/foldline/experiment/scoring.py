@@ -155,13 +155,13 @@ def target_columns(targets: Sequence[str]) -> Sequence[str]:
 
 
 def target_values(scores: Sequence[float], metric: Metric) -> Sequence[float]:
-    """Return what stands in the columns of single targets. scores: (K,) of each target."""
+    """Return what stands in the columns of single targets. scores: (K,) of each target, NaN of one that has none."""
     if len(scores) < 2:
         return ()
     if len(scores) <= MOST_TARGETS:
         return scores
-    ordered = sorted(scores, key=metric.cost)
-    return [float(np.mean(scores)), ordered[0], ordered[-1]]
+    ordered = sorted((score for score in scores if not np.isnan(score)), key=metric.cost) or [float("nan")]
+    return [float(np.mean(ordered)), ordered[0], ordered[-1]]
 
 
 def combine(

@@ -23,6 +23,7 @@ from foldline.core.errors import UserError
 from foldline.data import competition_file, metrics
 from foldline.data.column_facts import ColumnFacts
 from foldline.data.loading import Competition
+from foldline.data.roles import DataConfig
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
 from foldline.experiment import config_plans, python_copies, runs_index
@@ -43,6 +44,16 @@ def folder_of(config: Config, plan: Sequence[Cell], test: str, outside_members: 
     hashed += [{"code": files.digest(own.text)}] if own is not None else []
     hashed += [sorted(member.source for member in outside_members)] if outside_members else []
     return files.runs() / config.name / files.digest(hashed)
+
+
+def measured_by(data: DataConfig) -> list[object]:
+    """Return what the name of a search's or an ablation's folder hashes of the metric; its file with its arguments.
+
+    Options only where they are used: older folders keep their names.
+    """
+    options = [[name, getattr(data.metric_options, name)] for name in data.metric_options.changed()]
+    file = [metrics.loaded(data.metric_choice(0)).key()] if data.has_metric_file else []
+    return [data.metric, *options, *file]
 
 
 def origin(config: Config, plan: Sequence[Cell], folder: Path, test: str, score: float) -> Origin:

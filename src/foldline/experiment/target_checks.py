@@ -26,12 +26,22 @@ def check(config: Config, table: Table, train: Store, made: Folds, terminal: Ter
     scored_by, answers = metric(*train.metric_choice(config.data)), np.flatnonzero(train.scored)
     chosen_file.check(scored_by, np.asarray(train.y[answers]), answers)
     refuse_negative(config, train)
-    applicability.check(config.blend, scored_by, train.task.kind, train.targets)
-    tidying.check(config.post, scored_by, train.task.kind, np.asarray(train.y[answers]))
-    decisions.check(config.post, scored_by, config.data)
+    check_after_training(config, train)
     for sentence in [*rare_classes(table, made), *folds_without_score(scored_by, train, made)]:
         terminal.warn(sentence)
     watch_checks.refuse_undefined(config, scored_by, train, made)
+
+
+def check_after_training(config: Config, train: Store) -> None:
+    """Refuse what [blend] and [post] ask for and these answers do not allow.
+
+    Raises:
+        UserError
+    """
+    scored_by = metric(*train.metric_choice(config.data))
+    applicability.check(config.blend, scored_by, train.task.kind, train.targets)
+    tidying.check(config.post, scored_by, train.task.kind, np.asarray(train.y[np.flatnonzero(train.scored)]))
+    decisions.check(config.post, scored_by, config.data)
 
 
 def refuse_negative(config: Config, train: Store) -> None:

@@ -26,7 +26,7 @@ from foldline.data.store import Store, pad
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.missing_steps import forward_filled
 from foldline.fit.out_of_memory import attempt
-from foldline.fit.padded_lengths import place_of
+from foldline.fit.padded_lengths import chosen_lengths, place_of
 from foldline.fit.scaler import Scaler
 
 BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once: small beside any device's memory
@@ -297,3 +297,12 @@ def kept_steps(margin: int, store: Store) -> int:
     if margin < 0:
         return store.longest
     return min(int(store.step_of_answer[store.scored].max()) + 1 + margin, store.longest)
+
+
+def block_lengths(stores: Sequence[Store], margin: int) -> tuple[int, ...]:
+    """Choose the lengths that series are padded to, cropped as `kept_steps` says.
+
+    Of whole stores: they must not depend on which series are watched, and those held out are predicted with them, too.
+    """
+    most = max(kept_steps(margin, store) for store in stores)
+    return chosen_lengths(np.minimum(np.concatenate([store.lengths for store in stores]), most))

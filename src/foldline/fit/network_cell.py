@@ -23,11 +23,10 @@ from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
 from foldline.data.store import Store, unpad
 from foldline.fit import out_of_memory
-from foldline.fit.device_dataset import Block, kept_steps, place
+from foldline.fit.device_dataset import Block, block_lengths, kept_steps, place
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
-from foldline.fit.padded_lengths import chosen_lengths
 from foldline.fit.precision import autocast
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
@@ -82,7 +81,7 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        self.lengths = _lengths(labelled_sets, config.margin)
+        self.lengths = block_lengths([part.store for part in labelled_sets], config.margin)
         fold = place([self.transform.labelled(part) for part in kept], self.scaler, self.lengths, device)
         watched = None
         if held:
@@ -265,15 +264,6 @@ def inner_split(
     least, most = scored[0] + 1, scored[-1]  # so that either side has scored rows
     inside[drawn[: min(max(least, round(share * count)), most)]] = True
     return [first.subset(~inside[units]), *labelled_sets[1:]], [first.subset(inside[units])]
-
-
-def _lengths(labelled_sets: Sequence[LabelledSeries], margin: int) -> tuple[int, ...]:
-    """Choose the lengths that series are padded to.
-
-    Of whole stores: they must not depend on which series are watched, and those held out are predicted with them, too.
-    """
-    most = max(kept_steps(margin, part.store) for part in labelled_sets)
-    return chosen_lengths(np.minimum(np.concatenate([part.store.lengths for part in labelled_sets]), most))
 
 
 def _answers(values: Tensor, counts: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from foldline.data.store import Store
 from foldline.fit import network_cell, scaler
 from foldline.fit.augment import augment
-from foldline.fit.device_dataset import kept_steps, place
+from foldline.fit.device_dataset import block_lengths, place
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.process_state import use_settings
 from foldline.fit.train_config import TrainConfig
@@ -27,7 +27,7 @@ SCALED_BY = 1000  # series that the scaler is fitted on: a step takes as long wh
 
 
 def seconds_a_step(name: str, params: dict[str, Any], config: TrainConfig, store: Store) -> float:
-    """Measure the seconds that a training step of a network takes, on the first series of a store.
+    """Measure the seconds that a training step of a network takes, on series from all over a store.
 
     On a CPU a large batch is measured in small and multiplied: a step of the gold recipe would take half a minute.
 
@@ -46,9 +46,9 @@ def _seconds_a_step(
 ) -> float:
     count = len(store.lengths)
     series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, count)
-    fitted = scaler.fit("standard", store, np.arange(min(SCALED_BY, count)), 0)
-    part = labelled_series(store, np.arange(series))
-    fold = place([part], fitted, (kept_steps(config.margin, store),), device)
+    fitted = scaler.fit("standard", store, _spread(store, SCALED_BY), 0)
+    part = labelled_series(store, _spread(store, series))
+    fold = place([part], fitted, block_lengths([store], config.margin), device)
     torch.manual_seed(0)
     network = network_cell.network_of(name, params, store, fitted)
     state = State(network, config, device)
@@ -58,7 +58,13 @@ def _seconds_a_step(
     step()  # the first one warms up
     once = _timed(step, device, 1)
     seconds = once if once > ENOUGH_S else min(_timed(step, device, STEPS) for _ in range(TRIALS))
-    return seconds * min(config.batch, count) / series
+    return seconds * min(config.batch, count) / len(part.series)
+
+
+def _spread(store: Store, most: int) -> np.ndarray:
+    """Choose series with scored answers, evenly over the store: the first ones may be of other lengths. (n,)"""
+    scored = np.unique(store.series_of_answer[store.scored])
+    return np.asarray(scored[np.unique(np.linspace(0, len(scored) - 1, min(most, len(scored))).astype(np.int64))])
 
 
 def _timed(step: Callable[[], object], device: torch.device, steps: int) -> float:

@@ -62,12 +62,13 @@ def train(
     while counters.epoch < config.epochs and not _stops_early(config, counters):
         order = shuffled(fold.block_of, config.batch, seed, counters.epoch)
         failed = torch.full((), -1, device=device)  # first step whose loss was not finite; read once an epoch
-        for step, parts in enumerate(fold.batches(order, config.batch, counters.step), counters.step):
+        batches = fold.batches(order, config.batch, counters.step)
+        for step in range(counters.step, per_epoch):
             # Each step has a seed of its own: one generator's state would depend on the cells that take turns here.
             reseed(device, seed, counters.epoch, step)
             state.network.train()
             with reporting_full_memory(STEP_IS_TOO_MUCH):
-                batch = [augment(part, config.augment, fold) for part in parts]
+                batch = [augment(part, config.augment, fold) for part in next(batches)]
             loss = training_step(state, config, batch, _rate(config, counters, step, steps))
             failed = torch.where((failed < 0) & ~loss.isfinite(), step, failed)
             state.add_loss(loss, weight_of(batch))

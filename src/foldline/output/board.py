@@ -58,7 +58,8 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
     comparable: dict[tuple[object, ...], list[ExperimentRecord]] = {}
     for record in records:
         data = record.config["data"]
-        scoring = (str(data["target"]), data.get("scored", ""), data.get("observed", 0), record.data)
+        scored = (data.get("scored", ""), data.get("observed", 0), *_held_out(record))
+        scoring = (str(data["target"]), *scored, record.data)
         comparable.setdefault((*_measure(data), *_file(record), *scoring), []).append(record)
     found = sorted(map(_group, comparable.values()), key=lambda group: -len(group.lines))
     alike = Counter(group.title for group in found)
@@ -77,6 +78,14 @@ def _measure(data: dict[str, Any]) -> tuple[object, ...]:
     group = data.get("group", "") if "groups" in dict(options) else ""
     names = (data["metric"], data.get("weight", ""), group, data.get("level", "step"), data.get("kind", "regression"))
     return options, *names
+
+
+def _held_out(record: ExperimentRecord) -> tuple[object, ...]:
+    """Return what decides which answers time folds hold out, and so score; empty for others, which score them all."""
+    folds, data = record.config.get("folds", {}), record.config["data"]
+    if folds.get("kind") != "time":
+        return ()
+    return folds["k"], folds.get("by") or data.get("order", ""), folds.get("file", "")
 
 
 def _file(record: ExperimentRecord) -> tuple[object, ...]:

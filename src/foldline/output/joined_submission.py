@@ -160,14 +160,19 @@ def check_written(path: Path, gates: Mapping[str, Gate]) -> None:
     """Check a written submission of several targets, each target's part of it at its own gate.
 
     Raises:
-        Finding: it has other columns than the sample, or a part is refused.
+        Finding: it has other columns or rows than the sample, or a part is refused.
     """
     layouts = {name: Layout.of(gate.test, gate.sample) for name, gate in gates.items()}
     data = next(iter(gates.values())).test.data
-    wanted = Frame.of(data, {name: _asked(layout) for name, layout in layouts.items()}).order
-    whole = pl.read_csv(path, infer_schema=False)
-    if tuple(whole.columns) != wanted:
-        raise Finding(f"{path}: its columns must be {','.join(wanted)}, but are {','.join(whole.columns)}")
+    wanted = Frame.of(data, {name: _asked(layout) for name, layout in layouts.items()})
+    whole = pl.read_csv(path, infer_schema=False, glob=False)
+    if tuple(whole.columns) != wanted.order:
+        raise Finding(f"{path}: its columns must be {','.join(wanted.order)}, but are {','.join(whole.columns)}")
+    if identity.texts(whole[data.id]).to_list() != identity.texts(wanted.ids).to_list():  # a row of no target, too
+        raise Finding(
+            f"{path}: its {data.id}s must be the sample's {wanted.ids.len()}, in the sample's order, but are "
+            f"{whole.height} others"
+        )
     for name, layout in layouts.items():
         own = whole.filter(identity.texts(whole[data.id]).is_in(identity.texts(layout.ids).implode()))
         with tempfile.TemporaryDirectory() as scratch:

@@ -7,15 +7,15 @@ files have, each part gets its own score, as on the leaderboard, and ignored row
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import loading, readers, submission_ids
-from foldline.data.metrics import FileMetric, Metric, chosen_file
+from foldline.data import identity, loading, readers, submission_ids
+from foldline.data.metrics import FileMetric, KaggleFile, Metric, chosen_file
 from foldline.data.roles import DataConfig
 from foldline.data.submission_addresses import Addresses
 from foldline.data.submission_layout import Layout
@@ -64,6 +64,29 @@ def score(data: DataConfig, submission: Path, truth: Path) -> Rescored:
             part = (known[USAGE] == name).fill_null(False).to_numpy()
             found.append(_scored(str(name), answers.where(part), values[part]))
     return Rescored(answers.metric, found)
+
+
+def of_file(file: KaggleFile, data: DataConfig, submission: Path, truth: Path) -> float:
+    """Score all targets at once by a metric file, over the rows that count; it gets all columns of the truth.
+
+    data: of any of the targets.
+
+    Raises:
+        UserError: as of `score`, or the truth has no ids.
+    """
+    if data.id not in readers.columns(truth):
+        raise UserError(f"{truth} lacks {data.id!r}, by which {file.path} tells rows apart: give a truth with the ids.")
+    plain = replace(data, id_template="", id_file="", column_template="")
+    counted = truth_file.read(plain, Task(plain, loading.classes(plain)).metric, truth)[data.id]
+    solution, answer = (_all_columns(path, data.id, counted) for path in (truth, submission))
+    return file.score(solution, answer, data.id)
+
+
+def _all_columns(path: Path, row_id: str, counted: pl.Series) -> pl.DataFrame:
+    """Read all columns of the rows that count. counted: (A,) their ids as texts."""
+    ids = identity.texts(readers.read(path, {row_id: None})[row_id])
+    frame = readers.look(path).with_columns(ids.alias(row_id)).filter(ids.is_in(counted.implode()))
+    return frame.with_columns(identity.whole(frame[row_id]))
 
 
 def _predictions(task: Task, known: pl.DataFrame, path: Path, truth: Path) -> np.ndarray:

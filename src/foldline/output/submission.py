@@ -55,7 +55,7 @@ def check(
         Finding: naming each rule that is broken.
     """
     if loading.lays_out_itself(test.data):
-        _refuse(path, own_layout.problems(test.data, path.read_bytes()))
+        _refuse(path, own_layout.problems(test.task, path.read_bytes()))
         return
     layout = Layout.of(test, sample)
     problems = _layout_problems(layout, path, sample)
@@ -77,7 +77,7 @@ def rehearse(test: Table) -> None:
     trial = np.full((test.answers.height, columns), 1 / columns if columns > 1 else 0.5)
     stream = io.BytesIO()
     own_layout.laid_out(test, own_layout.plain(test, trial)).write_csv(stream)
-    problems = [text for text in own_layout.problems(test.data, stream.getvalue()) if text != own_layout.AS_SAMPLE]
+    problems = [text for text in own_layout.problems(test.task, stream.getvalue()) if text != own_layout.AS_SAMPLE]
     if problems:
         raise UserError(f"{test.data.code_path}: what submission() returns is no submission: {'; '.join(problems)}.")
 

@@ -14,7 +14,7 @@ from foldline.output.report import Provenance
 
 OWN_REPORT = (
     "Each target has a report of its own, with its folds, baselines, models, blend, decisions, errors and cells: what "
-    "is fitted is fitted for one target. The mean alone has no folds, because every target is split by its own strata."
+    "is fitted is fitted for one target. The mean alone has no folds: strata, and so folds, may differ between targets."
 )
 
 

@@ -16,7 +16,7 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import exact_rows as decoding
 from foldline.evidence.ablation.ablation_file import AblationPlan, error_context
-from foldline.experiment import preparation
+from foldline.experiment import preparation, stored_experiment, target_checks
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run import planning
@@ -95,9 +95,7 @@ class PreparedAblation:
 def _hashed(prepared: PreparedExperiment) -> list[object]:
     tables = prepared.config.tables()
     keys, sources = (cell.key for cell in prepared.plan), (member.source for member in prepared.outside_members)
-    data = prepared.config.data
-    options = [[name, getattr(data.metric_options, name)] for name in data.metric_options.changed()]
-    measured = [data.metric, *options]  # options only where they are used: older folders keep their names
+    measured = stored_experiment.measured_by(prepared.config.data)
     return [tables["blend"], tables["post"], *measured, sorted(keys), *sorted(sources)]
 
 
@@ -128,6 +126,7 @@ def prepare(plan: AblationPlan, terminal: Terminal, dry: bool = False) -> Prepar
 def _variant_of(base: PreparedExperiment, config: Config, terminal: Terminal, dry: bool) -> PreparedExperiment:
     """Prepare a variant on the baseline's tables; where it trains the same cells, also with the baseline's features."""
     if _trained_parts(config) == _trained_parts(base.config):
+        target_checks.check_after_training(config, base.train)
         return replace(base, config=config)
     return preparation.prepare(config, terminal, dry, base.competition)
 

@@ -37,6 +37,7 @@ BLOCK = 4_000_000  # values that are compared at once: 32 MB
 SKETCH = 12  # numbers a series in the projection
 COPIES = 8  # nearest neighbours of a series that are candidates
 SHOWN = 2000  # series in the picture
+NEVER = np.iinfo(np.int64).max  # side of training series that no fold holds out
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class ComparedSeries:
     """All series that are compared. N series of all tables."""
 
     tables: Sequence[Table]
-    side: np.ndarray  # (N,) fold of a training series; -1: test; -2 and below: series to pre-train on
+    side: np.ndarray  # (N,) fold of a training series, or NEVER; -1: test; -2 and below: series to pre-train on
     steps: int
 
     def name(self, place: int) -> str:
@@ -52,7 +53,8 @@ class ComparedSeries:
         starts = np.cumsum([0, *(len(table.lengths) for table in self.tables)])
         number = int(np.searchsorted(starts, place, side="right")) - 1
         table, side = self.tables[number], int(self.side[place])
-        where = f"fold {side}" if side >= 0 else "test" if side == -1 else "pre-training"
+        training = "in no fold" if side == NEVER else f"fold {side}"
+        where = training if side >= 0 else "test" if side == -1 else "pre-training"
         return f"{table.data.key} {table.keys[int(place - starts[number])]} ({where})"
 
     def channels(self) -> Iterator[np.ndarray]:
@@ -122,7 +124,7 @@ def _gathered(context: AuditContext) -> ComparedSeries:
     tables = [competition.train, competition.test]
     assigned = context.folds.assignment
     # what no fold holds out is trained on: a side of its own
-    sides = [np.where(assigned < 0, context.folds.k, assigned), np.full(len(competition.test.lengths), -1)]
+    sides = [np.where(assigned < 0, NEVER, assigned), np.full(len(competition.test.lengths), -1)]
     for number, model in enumerate(context.config.models):
         if model.pretrain is not None and model.pretrain.source != "simulate":
             source = assemble.source_of(competition.data, Path(model.pretrain.source), "train")

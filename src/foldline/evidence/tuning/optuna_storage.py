@@ -187,7 +187,7 @@ def _database(url: str) -> BaseStorage:
         except SQLAlchemyError as error:
             if not left:
                 reason = str(error).splitlines()[0]
-                raise UserError(f"tune.storage: the database can't be used: {reason}. FinalCheck the url.") from error
+                raise UserError(f"tune.storage: the database can't be used: {reason}. Check the url.") from error
             time.sleep(1.0)
     raise AssertionError("the last try returns or raises")
 

@@ -85,8 +85,7 @@ def fold_scores(
     predicted, _ = scoring.blend_rows(members.of_plan(plan), config, ready.train, ready.folds)
     rows = predicted.where(np.isin(predicted.fold, folds))
     nested = blend.nested(config.blend, rows)
-    snaps = config.post.snap and rows.kind == "regression"  # only numbers have a grid
-    values = after_blend.snapped_by_fold(nested, rows) if snaps else nested.values
+    values = after_blend.snapped_by_fold(nested, rows) if after_blend.snaps(config, rows) else nested.values
 
     def score(some: np.ndarray) -> float:
         return rows.where(some).score(values[some])

@@ -73,6 +73,11 @@ class Search:
     space: SearchSpace
     folder: Path = Path()  # runs/NAME/HASH, once the data are known
 
+    @property
+    def base_name(self) -> str:
+        """Name the base as commands do: CONFIG, or CONFIG.NAME for one of several targets."""
+        return self.base.name.removesuffix(".toml")
+
     def config(self, params: dict[str, Any]) -> Config:
         """Make the config of a trial.
 

@@ -46,7 +46,7 @@ def page(queue: TrialQueue, metric: Metric, check: FinalCheck | None) -> str:
         ("Best config", _best(queue)),
     ]
     tune = search.tune
-    lead = f"A search from {search.base.stem}: {tune.sampler} sampler, {tune.pruner} pruner."
+    lead = f"A search from {search.base_name}: {tune.sampler} sampler, {tune.pruner} pruner."
     return pages.page(search.name, "search", lead, _facts(search, ended, complete, metric), sections)
 
 

@@ -221,7 +221,7 @@ def _matrix(report: ReportData, values: np.ndarray) -> str:
     names = report.config.data.static
     levels = [report.competition.levels[name] for name in names]
     heads, sides = (
-        [f"{names[column]} {levels[column][code - 1] if code else 'missing'}" for code in codes_]
+        [f"{names[column]} {loss_table.shown(levels[column], code)}" for code in codes_]
         for column, codes_ in ((1, across), (0, down))
     )
     return matrix(heads, sides, np.array(cells))
