@@ -146,7 +146,7 @@ def songs(home: Path, tmp_path: Path) -> Path:
 
 
 def test_an_ablation_by_macro_f1(songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (songs / "configs" / "ablate-songs.toml").write_text(ablations.OF_SONGS.format(drop="model.lightgbm"))
+    (songs / "configs" / "ablate-songs.toml").write_text(ablations.OF_SONGS.format(change='drop = ["model.lightgbm"]'))
     tiny.run("ablate", "ablate-songs")
     out = capsys.readouterr().out
     assert "higher is better" in out
@@ -167,11 +167,11 @@ def test_an_ablation_by_macro_f1(songs: Path, capsys: pytest.CaptureFixture[str]
 def test_a_variant_of_steps_after_training_that_the_target_does_not_allow(
     change: str, message: str, songs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = ABLATION.replace('drop = ["model.lightgbm"]', f'set = ["{change}"]')
+    text = ablations.OF_SONGS.format(change=f'set = ["{change}"]')
     (songs / "configs" / "ablate-songs.toml").write_text(text)
     assert main(["ablate", "ablate-songs"]) == 2
     said = capsys.readouterr().err
-    assert "variant 'no boosting'" in said and message in said
+    assert "variant 'other'" in said and message in said
     assert not (songs / "runs" / "cells").exists()
 
 

@@ -109,7 +109,7 @@ def case(request: pytest.FixtureRequest, home: Path, tmp_path: Path, monkeypatch
     before, _, after = path.read_text().partition("[[model]]")
     path.write_text(before + MODELS + after[after.index("[track]") :])
     (path.parent / "metric.py").write_text(BY_VOLUME)
-    (path.parent / "ablate-songs.toml").write_text(ablations.OF_SONGS.format(drop="model.large"))
+    (path.parent / "ablate-songs.toml").write_text(ablations.OF_SONGS.format(change='drop = ["model.large"]'))
     (path.parent / "search.toml").write_text(SEARCH)
     tiny.write(tmp_path / "songs", frames(found.songs))
     tiny.run("train", "songs")

@@ -37,8 +37,8 @@ base = "songs.toml"
 seeds = [0]
 bootstrap = 100
 [[variant]]
-name = "without it"
-drop = ["{drop}"]
+name = "other"
+{change}
 """
 
 
