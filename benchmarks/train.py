@@ -22,11 +22,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.train_side import NETWORKS, STEPS, Task, gflop_a_breath
-from foldline.core.console import Terminal
-from foldline.fit import precision
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks.train_side import NETWORKS, STEPS, Task, gflop_a_breath  # noqa: E402
+from foldline.core.console import Terminal  # noqa: E402
+from foldline.fit import precision  # noqa: E402
+
 EPOCH = 75_450  # breaths of the competition's train.csv
 MARGIN = 4  # steps kept behind the last scored one, where it is cropped
 Result = dict[str, Any]  # a Task, its figure, memory_bytes

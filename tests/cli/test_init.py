@@ -51,3 +51,16 @@ def test_a_folder_without_a_test_table_is_refused(home: Path, tmp_path: Path, ca
     assert main(["init", str(tmp_path / "rides")]) == 2
     assert "no test with one of the endings" in capsys.readouterr().err
     assert not (home / "configs" / "rides.toml").exists()
+
+
+def test_files_that_are_no_table_of_commas_are_refused(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    tiny.write(tmp_path / "rides", tiny.frames())
+    path = tmp_path / "rides" / "train.csv"
+    header, *rows = path.read_text().splitlines()
+    for text, said in {
+        "\n".join([header, *rows[:3], header, *rows[3:]]): "has its header again as row 4 below the first one",
+        "\n".join([header, *rows]).replace(",", ";"): "seems to be separated by ';'",
+    }.items():
+        path.write_text(text)
+        assert main(["init", str(tmp_path / "rides")]) == 2
+        assert said in capsys.readouterr().err and not (home / "configs" / "rides.toml").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ from lab import planned
 from foldline import __version__
 from foldline.cli.main import main, parse
 from foldline.cli.verb_table import VERBS
+from foldline.core import files
 from foldline.core.errors import ExitCode, Finding, UserError
 from foldline.fit import checkpoint
 
@@ -111,6 +113,17 @@ def test_help_says_what_options_do_for_the_verb_at_hand(capsys: pytest.CaptureFi
     assert "  --dry-run            check the file at the gate; upload nothing\n" in capsys.readouterr().out
     assert main(["bundle", "--help"]) == 0
     assert "  --competition VALUE  the same as competition=VALUE\n" in capsys.readouterr().out
+
+
+def test_help_behind_the_name_of_a_benchmark_is_the_benchmarks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = list[list[str]]()
+    monkeypatch.setattr(subprocess, "call", lambda command, **_: started.append(command) or 0)
+    assert main(["bench", "gallery", "--help"]) == 0
+    assert started[0][-2:] == [str(files.checkout() / "benchmarks" / "gallery.py"), "--help"]
+    assert main(["bench", "--help"]) == 0
+    assert len(started) == 1 and "usage: ./run.sh bench NAME" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verb", ["submit", "bundle"])

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 import tiny
 
+from foldline import features
+from foldline.cli.main import main
 from foldline.core.errors import UserError
 from foldline.data import featurize, loading
 from foldline.data.featurize import FeaturesConfig
@@ -73,7 +75,9 @@ def test_text_that_is_not_named_is_refused_with_both_ways_out(tmp_path: Path) ->
         replace(DATA, categorical=("speed",))
 
 
-def test_models_train_infer_and_are_audited(tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_train_infer_and_are_audited(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tiny.install(home, tiny.write(tmp_path / "rides", rides(["tar", "mud"])))
     road = '"coasting", "road"]\ncategorical = ["road"]'
     path.write_text(path.read_text().replace('"coasting"]', road))
@@ -83,3 +87,10 @@ def test_models_train_infer_and_are_audited(tmp_path: Path, home: Path, capsys: 
     tiny.run("infer", "rides")
     assert before in [file.read_bytes() for file in (home / "submissions").glob("rides-*.csv")]
     tiny.run("audit", "rides")
+    copy = tmp_path / "categories.py"
+    copy.write_text("# changed")
+    honest = features.source_of
+    monkeypatch.setattr(features, "source_of", lambda name: [copy] if name == "categories" else honest(name))
+    capsys.readouterr()
+    assert main(["infer", "rides"]) == 2
+    assert "The code of the features that 'rides' gets for its columns is not what it was" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from foldline.data import column_facts
 from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
 
@@ -81,3 +82,12 @@ def test_an_input_of_its_own_unit_only_counts_where_it_is_an_input() -> None:
     assert ColumnFacts.of(DATA, frame, LENGTHS) == COMPLETE
     both = replace(DATA, inputs=("power", "height"))
     assert ColumnFacts.of(both, frame, LENGTHS).offsets == {"height": 1e9}
+
+
+def test_a_sample_of_rows_sees_all_steps_of_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(column_facts, "SAMPLE", 100)
+    step = np.tile(np.arange(10.0), 100)  # every tenth row begins a series
+    frame = pl.DataFrame({"when": 1.6e12 + 10 * step, "x": 1e9 + step % 3})
+    data = DataConfig(id="i", key="k", order="when", inputs=("x",), target=("y",))
+    facts = ColumnFacts.of(data, frame, np.full(100, 10))
+    assert facts.from_start and facts.offsets == {"x": 1e9}

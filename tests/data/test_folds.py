@@ -13,7 +13,7 @@ import pytest
 from foldline.core.errors import UserError
 from foldline.data import fold_strata, folds
 from foldline.data.fold_assignment import FoldsConfig
-from foldline.data.roles import DataConfig
+from foldline.data.roles import DataConfig, SimulateConfig
 from foldline.data.table import Table
 
 DATA = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), source="a-folder")
@@ -132,6 +132,9 @@ def test_real_folds_are_to_be_committed_and_simulated_ones_only_where_somebody_d
     assert path == home / "runs" / "folds" / "simulated-xyz-stratified-group-k3-seed1.csv"
     committed = folds.committed_path(BALANCED, "mine", simulated)
     assert committed == home / "folds" / "simulated-1500-300-seed0-stratified-group-k3-seed1.csv"
+    gestures = replace(simulated.data, simulate=SimulateConfig(competition="gestures", breaths=1500, test_breaths=300))
+    other = folds.committed_path(BALANCED, "mine", replace(simulated, data=gestures))
+    assert other.name == "simulated-gestures-1500-300-seed0-stratified-group-k3-seed1.csv"
     committed.parent.mkdir()
     committed.touch()
     assert folds.default_path(BALANCED, "mine", simulated) == committed

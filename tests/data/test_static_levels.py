@@ -44,6 +44,7 @@ def test_text_that_only_parses_as_a_number_stays_text(
 def test_a_test_table_gets_the_type_of_the_training_levels() -> None:
     path = Path("test.csv")
     assert static_levels.typed(pl.Series("s", ["7"]), ("7", "steel"), path).to_list() == ["7"]
+    assert static_levels.typed(pl.Series("s", ["NaN", " ", "7"]), ("7", "steel"), path).to_list() == [None, None, "7"]
     assert static_levels.typed(pl.Series("s", ["7", "20.0"]), (7, 20), path).to_list() == [7.0, 20.0]
     for odd in ("1.10", "1e2", "steel"):
         with pytest.raises(UserError, match=f"test.csv: column 's' must hold numbers, .* but holds '{odd}'"):

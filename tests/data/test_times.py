@@ -95,3 +95,10 @@ def test_time_folds_by_the_order_still_know_the_dates(csv: bool, tmp_path: Path)
     path = tmp_path / ("train.csv" if csv else "train.parquet")
     spans = time_spans.read(FoldsConfig(kind="time", k=2), loading.load_table(path, DATA, labelled=True))
     assert [spans.shown(value)[:10] for value in spans.first.tolist()] == ["2020-02-28", "2021-04-03"]
+
+
+def test_dates_in_one_table_and_numbers_in_the_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("row,ride,when,power,speed\n1,1,2020-01-01,1,1\n2,1,2020-01-02,2,2\n")
+    (tmp_path / "test.csv").write_text("row,ride,when,power\n3,2,1577836800,1\n4,2,1577923200,2\n")
+    with pytest.raises(UserError, match=r"test.csv: 'when' must be of the kind .* stand only in .*train.csv"):
+        loading.load(replace(DATA, source=str(tmp_path)))

@@ -96,6 +96,7 @@ BAD_OVERRIDES = {
     'folds.strata=["power"]': "folds.strata must name static columns or targets, but has 'power'",
     "folds.kind=random": "folds.kind must be one of 'group', 'stratified-group'",
     "data.metric=maee": "unknown metric 'maee'. Did you mean 'mae'?",
+    "data.key=": "key and order must each name a column",
     "data.target=[]": "target and inputs must each name at least one column",
     'data.target=["power"]': "a column has one role, but power is named more than once",
     "data.scored=coasting = = 0": "data.scored must be a SQL condition",

@@ -56,6 +56,18 @@ def test_they_change_weights_by_the_training_series_alone() -> None:
     assert weights(fitted(store(missing=tuple(range(10))), params=PARAMS)) != weights(cell)
 
 
+def test_the_scales_of_a_pretrained_cell_which_has_none_leave_them_out() -> None:
+    data = store()
+    first = scaler.fit("robust", replace(data, auxiliary=(), auxiliary_y=None), INSIDE, 0)
+    cell, seen = NetworkCell("hybrid", PLAIN, TRAIN, first), labelled_series(data, INSIDE)
+    assert place_block([seen], cell.scaler, 6, torch.device("cpu")).auxiliary is None
+
+
+def test_an_empty_list_of_heads_beside_is_none() -> None:
+    none: dict[str, Any] = {**PLAIN, "head": {"kind": "l1", "beside": []}}
+    assert weights(fitted(store(), params=none)) == weights(fitted(store(), params=PLAIN))
+
+
 def test_nothing_of_them_is_stored_or_needed_to_predict(tmp_path: Path) -> None:
     data, tests = store(), replace(small_store(seed=5), labelled=False)
     cell = fitted(data, params=PARAMS)

@@ -10,6 +10,7 @@ import pytest
 import tiny
 from lab import jobs
 from safetensors.numpy import load_file
+from tiny_classes import Songs
 
 from foldline.fit import step_time
 from foldline.run import estimate
@@ -49,6 +50,15 @@ def test_trees_have_rounds_and_no_epochs(rides: Path, monkeypatch: pytest.Monkey
 def test_trees_with_early_stopping_are_estimated_too(rides: Path) -> None:
     (trees,) = estimate.estimate([jobs("model.1.train.watch={share = 0.4, stop = 2}")[2:]], SERIAL)
     assert trees.cells == 2 and trees.cell_s > 0
+
+
+def test_trees_are_estimated_where_the_few_series_that_are_watched_have_no_score(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "SERIES", 2)  # one of them is watched: an auc needs both classes
+    watch = "model.1.train.watch={share = 0.7, stop = 2}"
+    Songs("binary", metric="auc").install(home, tmp_path / "songs")
+    tiny.run("train", "songs", "--dry-run", "model.1.bagging_fraction=1", watch)
 
 
 def test_finished_cells_take_nothing(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

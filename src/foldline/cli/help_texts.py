@@ -220,4 +220,5 @@ LINT = "Runs ruff check, ruff format --check, mypy, and import-linter: which roo
 BENCH = """\
 Runs benchmarks/NAME.py, which prints ratios against a stated rival; what follows is passed on to it.
 
+  ./run.sh bench features --help                       what it measures, and its options
   ./run.sh bench features --breaths 5000 --runs 1"""

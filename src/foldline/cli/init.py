@@ -92,9 +92,7 @@ def config_text(folder: Path, found: Findings) -> str:
     if found.id and found.id != found.key:
         data.append(_line("id", found.id, found.evidence.get("id", "")))
     data += [_line(role, getattr(found, role), found.evidence.get(role, "")) for role in ("key", "order")]
-    data += [
-        _line(role, getattr(found, role), found.evidence[role]) for role in ("group", "labels") if getattr(found, role)
-    ]
+    data += [_line(role, getattr(found, role), found.evidence[role]) for role in OPTIONAL if getattr(found, role)]
     data += [f"inputs = {json.dumps(found.inputs)}"]
     data += [f"static = {json.dumps(found.static)}"] if found.static else []
     data += [_line("target", found.target, found.evidence.get("target", ""))]

@@ -124,7 +124,8 @@ def _dispatch(argv: list[str]) -> int:
     name, rest = argv[0], argv[1:]
     if name not in VERBS:
         raise unknown("verb", name, VERBS, "./run.sh")
-    if "--help" in rest or "-h" in rest:
+    own = rest[:1] if name == "bench" else rest  # what stands behind a benchmark's name is the benchmark's
+    if "--help" in own or "-h" in own:
         print(help_text(name, VERBS[name]))
         return 0
     arguments = parse(name, VERBS[name], rest)

@@ -17,6 +17,7 @@ import polars as pl
 from foldline.data.roles import DataConfig
 
 SAMPLE = 1 << 20  # rows that are looked at, at most
+GOLDEN = (5**0.5 - 1) / 2  # multiples of it, less their whole part, fill 0 to 1 evenly and in no period
 MOST_CODES = 20  # different numbers of a static column that are taken for the codes of categories
 ROUNDED = 1e-3  # share of a column's usual change by which float32 may round its values
 BETTER = 0.25  # of that rounding must be left at most, else nothing is subtracted
@@ -80,7 +81,7 @@ def _is_number(column: pl.Series, name: str, data: DataConfig) -> bool:
 
 def _offset(values: np.ndarray, inner: np.ndarray) -> float:
     """Return a round number to subtract from an input, (rows,) float64; 0.0 where float32 holds it, or none helps."""
-    rows = np.arange(0, len(values), -(-len(values) // SAMPLE))
+    rows = _sample(len(values))
     known = values[rows][np.isfinite(values[rows])]
     if not len(known):
         return 0.0
@@ -95,9 +96,19 @@ def _offset(values: np.ndarray, inner: np.ndarray) -> float:
     return offset if np.isfinite(offset) and _rounding(known - offset) <= BETTER * lost else 0.0
 
 
+def _sample(count: int) -> np.ndarray:
+    """Return at most SAMPLE of `count` rows, (rows,) int64, spread evenly.
+
+    Not every n-th: series of n rows would show their first steps only.
+    """
+    if count <= SAMPLE:
+        return np.arange(count)
+    return np.unique((np.arange(SAMPLE) * GOLDEN % 1.0 * count).astype(np.int64))
+
+
 def _is_better_from_start(times: np.ndarray, lengths: np.ndarray, inner: np.ndarray) -> bool:
     """Return whether float32 loses the steps of times, (rows,) float64, and does not from the series' starts on."""
-    rows = np.arange(0, len(times), -(-len(times) // SAMPLE))
+    rows = _sample(len(times))
     lost, change = _rounding(times[rows]), _usual_change(times, rows[inner[rows]])
     return bool(lost > ROUNDED * change > 0 and _rounding(_since_start(times, lengths)[rows]) <= BETTER * lost)
 

@@ -28,7 +28,6 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
         UserError: the file is broken, or lacks a column.
     """
     names = header(path, found)
-    _refuse_other_separators(path, names)
     require(path, names, wanted)
     places = {names.index(name): name for name in names if name in wanted}
     raw = _raw_header(path, found)
@@ -84,7 +83,7 @@ def header(path: Path, found: Path | bytes) -> list[str]:
     """Return the columns' names as they are meant.
 
     Raises:
-        UserError: two have one name.
+        UserError: two have one name; columns are not separated by commas.
     """
     raw = _raw_header(path, found)
     with guarded(path, rule="is no readable CSV", way_out=MEND), _opened(found) as stream:
@@ -99,7 +98,17 @@ def header(path: Path, found: Path | bytes) -> list[str]:
             f"{path} has more than one column called {shortened([repr(name) for name in twice])}. "
             "Rename all but one of them."
         )
+    _refuse_other_separators(path, header)
     return header
+
+
+def refuse_second_header(path: Path, frame: pl.DataFrame) -> None:
+    """Refuse a table with its header among the rows, as of files appended to one another: all columns are text then."""
+    if set(frame.dtypes) == {pl.String}:
+        header = tuple(frame.columns)
+        row = next((number for number, row in enumerate(frame.iter_rows()) if row == header), None)
+        if row is not None:
+            raise UserError(f"{path} has its header again as row {row + 1:,} below the first one. Remove that line.")
 
 
 def _opened(found: Path | bytes) -> BinaryIO:

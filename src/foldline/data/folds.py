@@ -85,8 +85,7 @@ def default_path(config: FoldsConfig, name: str, table: Table) -> Path:
 
 def committed_path(config: FoldsConfig, name: str, table: Table) -> Path:
     """Return where the `folds` verb writes the file, to be committed: the name says what it depends on."""
-    size = table.data.simulate
-    stem = f"simulated-{size.breaths}-{size.test_breaths}-seed{size.seed}" if table.data.simulated else name
+    stem = table.data.simulate.stem if table.data.simulated else name
     return files.home() / "folds" / f"{stem}-{_tail(config)}"
 
 

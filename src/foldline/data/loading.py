@@ -73,6 +73,11 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
         on_read(sizes[0], sum(sizes))
     levels = static_levels.of(train.frame, (*data.static, *data.categorical_inputs), train.facts.numbers)
     test, sample = load_test(data, levels, train.classes, train.facts)
+    if train.since_start != test.since_start:
+        raise UserError(
+            f"{test.path}: {data.order!r} must be of the kind that it is in {train.path}, but dates, times or numbers "
+            f"above 2^53 stand only in {train.path if train.since_start else test.path}. Write both alike."
+        )
     shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
     if shared:
         raise UserError(
@@ -129,8 +134,7 @@ def source_folder(data: DataConfig) -> Path:
         return Path(data.source).expanduser()
     size = data.simulate
     code = simulator_code(size.competition)[:8]
-    kind = "" if size.competition == "ventilator" else f"{size.competition}-"
-    name = f"simulated-{kind}{size.breaths}-{size.test_breaths}-seed{size.seed}-{code}"
+    name = f"{size.stem}-{code}"
     folder = files.runs() / "data" / (f"{name}-observed{data.observed}" if data.observed else name)
     from gestures import simulator as gestures
     from ventilator import simulator as ventilator

@@ -164,7 +164,7 @@ def look(path: Path) -> pl.DataFrame:
     """Read all columns of a table, of the types that the file has or its texts suggest: to look at, not to train on.
 
     Raises:
-        UserError: it is not there, or damaged, or has two columns of one name.
+        UserError: it is not there, or damaged, or has two columns of one name, or its header twice.
     """
     names, found = columns(path), content(path)
     with guarded(path, rule="is no readable table", way_out=csv_tables.MEND):
@@ -172,6 +172,7 @@ def look(path: Path) -> pl.DataFrame:
             return pl.read_parquet(found, glob=False, hive_partitioning=False)
         frame = pl.read_csv(found, infer_schema_length=None, try_parse_dates=True, glob=False)
     frame.columns = names
+    csv_tables.refuse_second_header(path, frame)
     return frame
 
 

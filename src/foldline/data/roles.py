@@ -45,6 +45,12 @@ class SimulateConfig:
         unit = "breaths" if self.competition == "ventilator" else "series"
         return f"simulated {self.competition}, {self.breaths:,} {unit}, seed {self.seed}"
 
+    @property
+    def stem(self) -> str:
+        """Return what names of its folder and of its fold files begin with."""
+        kind = "" if self.competition == "ventilator" else f"{self.competition}-"
+        return f"simulated-{kind}{self.breaths}-{self.test_breaths}-seed{self.seed}"
+
     def __post_init__(self) -> None:
         if self.breaths < 1 or self.test_breaths < 1:
             raise ValueError(
@@ -112,6 +118,8 @@ class DataConfig:
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
 
     def __post_init__(self) -> None:
+        if not self.key or not self.order:
+            raise ValueError("key and order must each name a column")
         self._check_task()
         self._check_layout()
         self._check_templates()

@@ -71,10 +71,10 @@ def typed(column: pl.Series, known: tuple[object, ...] | None, path: Path) -> pl
     Raises:
         UserError: the known values are numbers, and one of the column is none.
     """
-    if known is not None and known and isinstance(known[0], str):
-        return column
     gone = column.str.strip_chars().is_in(MISSING)
     column = column.set(gone, None) if gone.any() else column
+    if known is not None and known and isinstance(known[0], str):
+        return column
     values = column.unique(maintain_order=True).drop_nulls()
     if values.str.contains(identity.WHOLE).all():
         return column.cast(pl.Int64 if known is None else pl.Float64)

@@ -13,9 +13,10 @@ from typing import Any
 from foldline.blend.members import OUT_OF_FOLD, Member, of_plan, read_outside
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
+from foldline.data.store import Store
 from foldline.experiment import python_copies, runs_index
 from foldline.experiment.config import Config, from_tables
-from foldline.run import cells
+from foldline.run import cell_keys, cells
 from foldline.run.cells import Cell, ModelConfig
 
 
@@ -125,4 +126,20 @@ def _refuse_changed_code(config: Config, plan: Sequence[Cell], folder: Path) -> 
             raise UserError(
                 f"The code of the features, {cell.model.label} or the engine is not what {config.name!r} was trained "
                 f"with. Run `{runs_index.made_by(folder)}` again."
+            )
+
+
+def refuse_changed_facts(config_plan: ConfigPlan, store: Store, folder: Path) -> None:
+    """Refuse weights whose features of a test table, those that its columns bring, are made by other code.
+
+    store: of the test table. folder: of the experiment, for messages.
+
+    Raises:
+        UserError
+    """
+    for cell in config_plan.plan:
+        if cell.depends["data"].get("facts") != cell_keys.of_facts(store).get("facts"):
+            raise UserError(
+                f"The code of the features that {config_plan.config.name!r} gets for its columns is not what it was "
+                f"trained with. Run `{runs_index.made_by(folder)}` again."
             )

@@ -15,7 +15,7 @@ from foldline.data import exact_rows as decoding
 from foldline.data import featurize
 from foldline.data.store import Store
 from foldline.data.table import Table
-from foldline.experiment import scoring
+from foldline.experiment import config_plans, scoring
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.run import executors
 from foldline.run.cells import Job
@@ -45,10 +45,16 @@ class InferenceTask:
 
 
 def prepare(stored: StoredExperiment, test: Table, terminal: Terminal) -> InferenceTask:
-    """Make the test table's features, as each config of the experiment has them."""
+    """Make the test table's features, as each config of the experiment has them.
+
+    Raises:
+        UserError: a feature is not finite, or the code of one has changed since training.
+    """
     with terminal.bar("features", "series") as update:
         features = [config_plan.config.features for config_plan in stored.config_plans]
         stores = [featurize.obtain(test, table, stored.levels, update) for table in features]
+    for config_plan, store in zip(stored.config_plans, stores, strict=True):
+        config_plans.refuse_changed_facts(config_plan, store, stored.folder)
     return InferenceTask(stored, test, stores)
 
 

@@ -17,6 +17,7 @@ from foldline.experiment import runs_index
 from foldline.experiment.config import Config
 
 METRIC, CODE = "metric_file", "competition_file"  # keys of experiment.json
+WHAT = {METRIC: "metric file", CODE: "competition.py"}  # in messages
 
 
 def recorded(config: Config) -> dict[str, Any]:
@@ -64,9 +65,10 @@ def files_of(folder: Path) -> list[Path]:
 
 def refuse_changed(value: dict[str, Any], folder: Path) -> None:
     """Refuse copies that are not the files that the record was made with."""
-    for key, what in ((METRIC, "metric file"), (CODE, "competition.py")):
-        if key not in value:
-            continue
-        path = folder / value[key]["name"]
-        if not path.is_file() or metrics.hash_of(path.read_text(encoding="utf-8")) != value[key]["file"]:
+    used = [(value[key]["name"], value[key]["file"], what) for key, what in WHAT.items() if key in value]
+    if utilities := value.get(METRIC, {}).get("utilities"):
+        used.append((UTILITIES_FILE, utilities, "file of utilities"))
+    for name, expected, what in used:
+        path = folder / name
+        if not path.is_file() or metrics.hash_of(path.read_text(encoding="utf-8")) != expected:
             raise UserError(f"{path} is not the {what} that was used. Run `{runs_index.made_by(folder)}` again.")

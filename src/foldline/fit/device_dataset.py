@@ -255,8 +255,11 @@ def _placed(
 def _auxiliary(
     labelled_sets: Sequence[LabelledSeries], scaler: Scaler, answers: int, device: torch.device
 ) -> Tensor | None:
-    """Scale auxiliary targets into one tensor, (N, answers, columns); series of a table without them know none."""
-    if all(part.store.auxiliary_y is None for part in labelled_sets):
+    """Scale auxiliary targets into one tensor, (N, answers, columns); series of a table without them know none.
+
+    None where nothing learns them: a pre-trained cell has the scales of its first series, which have none.
+    """
+    if not scaler.auxiliary or all(part.store.auxiliary_y is None for part in labelled_sets):
         return None
     center, scale = (np.concatenate([getattr(each, name) for each in scaler.auxiliary]) for name in ("center", "scale"))
     parts = []

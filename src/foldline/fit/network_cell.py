@@ -199,7 +199,8 @@ def build(name: str, params: dict[str, Any], features: int, levels: tuple[int, .
         network: nn.Module = part.make(part.config(**params), features, levels, targets)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from error
-    if without_beside(params) != params and not isinstance(network.head, JointHead):
+    head = params.get("head")
+    if isinstance(head, dict) and joint.split_table(head)[1] and not isinstance(network.head, JointHead):
         raise UserError(
             f"model {name}: its head has a form of its own, which takes no head beside it: leave out beside."
         )

@@ -46,8 +46,8 @@ def _seconds_a_step(
 ) -> float:
     count = len(store.lengths)
     series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, count)
-    fitted = scaler.fit("standard", store, _spread(store, SCALED_BY), 0)
-    part = labelled_series(store, _spread(store, series))
+    fitted = scaler.fit("standard", store, spread(store, SCALED_BY), 0)
+    part = labelled_series(store, spread(store, series))
     fold = place([part], fitted, block_lengths([store], config.margin), device)
     torch.manual_seed(0)
     network = network_cell.network_of(name, params, store, fitted)
@@ -61,7 +61,7 @@ def _seconds_a_step(
     return seconds * min(config.batch, count) / len(part.series)
 
 
-def _spread(store: Store, most: int) -> np.ndarray:
+def spread(store: Store, most: int) -> np.ndarray:
     """Choose series with scored answers, evenly over the store: the first ones may be of other lengths. (n,)"""
     scored = np.unique(store.series_of_answer[store.scored])
     return np.asarray(scored[np.unique(np.linspace(0, len(scored) - 1, min(most, len(scored))).astype(np.int64))])

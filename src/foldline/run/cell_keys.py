@@ -20,7 +20,7 @@ def of_fold(
 ) -> dict[str, Any]:
     """Return what the weights of a fold's cell depend on, JSON-able. fold: None: fitted on all series."""
     depends = {
-        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles(), **_facts(inputs.train)},
+        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles(), **of_facts(inputs.train)},
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
         "fold": _split(inputs.folds, fold),
@@ -51,7 +51,7 @@ def of_pretraining(inputs: PlanInputs, model: ModelConfig, store: Store, seed: i
     """Return what the weights of a pre-training cell depend on. store: of the series that it is trained on."""
     return {
         # The store's name hashes the levels of static columns, too: the same series may have other codes.
-        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles(), **_facts(store)},
+        "data": {"fingerprint": store.fingerprint, "store": store.path.name, **inputs.data.roles(), **of_facts(store)},
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
         "fold": {"number": None, "held_out": files.digest([])},
@@ -75,8 +75,11 @@ def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, A
     }
 
 
-def _facts(store: Store) -> dict[str, Any]:
-    """Return what was done to values before features (column_facts.py): nothing for a complete table, as ever."""
+def of_facts(store: Store) -> dict[str, Any]:
+    """Return what was done to values before features, and what was added to these (featurize.py).
+
+    Nothing for a complete table, as ever.
+    """
     return {"facts": files.digest(store.facts)} if store.facts else {}
 
 

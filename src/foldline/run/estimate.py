@@ -73,16 +73,19 @@ def _seconds(cell: Cell, store: Store, folds: Folds | None) -> float:
 
 def _boosting_s(cell: Cell, store: Store, count: int) -> float:
     """Estimate what boosting takes on so many series: its start, the first of which does not count, and its rounds."""
-    series, model = np.arange(min(count, SERIES)), cell.model
+    series, model = step_time.spread(store, min(count, SERIES)), cell.model
+    metric = None if cell.metric is None else metrics.metric(*cell.metric)
 
     def measure(rounds: int) -> float:
-        metric = None if cell.metric is None else metrics.metric(*cell.metric)
         trees = boosting_cell.BoostingCell(model.name, {**model.params, "rounds": rounds}, model.train, metric)
         began = time.perf_counter()
         trees.fit(store, series, 0, lambda kind, **values: None)
         return time.perf_counter() - began
 
-    measure(1)  # LightGBM's first start on a machine takes longer
+    try:
+        measure(1)  # LightGBM's first start on a machine takes longer
+    except metrics.NotScorable:  # of the few that are watched here, as of one class; those of the cells have a score
+        metric = None if metric is None else metric.nearest_loss(store.targets)
     start, few = (min(measure(rounds) for _ in range(2)) for rounds in (1, 1 + ROUNDS))
     a_round = max(few - start, 0.0) / ROUNDS
     return (start + a_round * (int(model.params["rounds"]) - 1)) * count / len(series)
@@ -90,7 +93,7 @@ def _boosting_s(cell: Cell, store: Store, count: int) -> float:
 
 def _whole_series_s(cell: Cell, store: Store, count: int) -> float:
     """Estimate what a model of whole series takes on so many of them: their features, which it spends its time on."""
-    series, model = np.arange(min(count, WHOLE)), cell.model
+    series, model = step_time.spread(store, min(count, WHOLE)), cell.model
     seconds = []
     for _ in range(2):  # the first time compiles
         estimator = series_cell.SeriesCell(model.name, model.params, model.train)

@@ -250,6 +250,16 @@ def test_the_file_finds_itself_and_the_utilities_beside_it(tmp_path: Path) -> No
     assert written(tmp_path, text).score(TRUTH, TRUTH, "id") == 84.0
 
 
+def test_the_key_holds_the_utilities_beside_the_file(tmp_path: Path) -> None:
+    text = f"import kaggle_metric_utilities as own\n{HEAD}    return own.answer\n"
+    alone = written(tmp_path, f"{HEAD}    return 1.0\n").key()
+    keys = []
+    for answer in (1.0, 2.0):
+        (tmp_path / "kaggle_metric_utilities.py").write_text(f"answer = {answer}\n")
+        keys.append(written(tmp_path, text).key())
+    assert keys[0] != keys[1] and "utilities" not in alone  # without any, older keys stay as they are
+
+
 def test_two_files_of_one_name_are_two(tmp_path: Path) -> None:
     files = []
     for number in (1, 2):

@@ -127,9 +127,14 @@ class KaggleFile:
         return self.path.parent / UTILITIES_FILE
 
     def key(self) -> dict[str, Any]:
-        """Return what a cell's key holds of it: text, arguments, direction, and pandas' version, which may matter."""
+        """Return what a cell's key holds of it: text, arguments, direction, and pandas' version, which may matter.
+
+        The file's own utilities are its text, too.
+        """
+        beside = {"utilities": hash_of(_text(self.utilities))} if self.utilities.is_file() else {}
         return {
             "file": hash_of(self.text),
+            **beside,
             "arguments": dict(self.arguments),
             DIRECTION: self.higher_is_better,
             "pandas": _pandas_version(),

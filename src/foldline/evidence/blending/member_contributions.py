@@ -45,12 +45,12 @@ def contributions(
         found: the blend, nested, by the method of `fitted`.
         seconds: (M,) as `cost` measures them.
     """
-    known = []
+    known, whole = [], evidence(rows, found.values)[0]
     for number, label in enumerate(rows.labels):
         others = [other for other in range(len(rows.labels)) if other != number]
         left = nested(config, rows.select_members(others), fitted.method)
         losses, counts = evidence(rows, left.values)
-        gain, error = difference(losses, evidence(rows, found.values)[0], counts)
+        gain, error = difference(losses, whole, counts)
         weight = None if fitted.weights is None else fitted.weights[number]
         alone, without = rows.score(rows.predictions[number]), rows.score(left.values)
         known.append(MemberContribution(label, alone, weight, without, gain, error, seconds[number]))
