@@ -202,3 +202,15 @@ def test_a_file_of_labels_names_a_series_in_each_row(tmp_path: Path) -> None:
     pl.DataFrame(ROWS).write_csv(tmp_path / "train.csv")
     with pytest.raises(UserError, match="must name a series in each row, but 's' is empty in row 2"):
         loading.load_table(tmp_path / "train.csv", config("multiclass", labels="given"), labelled=True)
+
+
+def test_a_fingerprint_holds_the_names_of_series_also_where_they_are_the_ids() -> None:
+    """A feature may read them; names of rows it never does."""
+
+    def fingerprint(data: DataConfig, **columns: list[Any]) -> str:
+        frame = pl.DataFrame({"t": [0.0, 1.0], "x": [1.0, 2.0], **columns})
+        return Table(PATH, data, frame, np.array([1, 1])).fingerprint
+
+    own, steps = config("regression", metric="mae"), config("regression", metric="mae", level="step", id="i")
+    assert fingerprint(own, s=["a", "b"]) != fingerprint(own, s=["a", "c"])
+    assert fingerprint(steps, s=["a", "b"], i=[1, 2]) == fingerprint(steps, s=["a", "b"], i=[3, 4])

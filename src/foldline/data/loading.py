@@ -82,7 +82,8 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
     if shared:
         raise UserError(
             f"{test.path}: a test series must not be in the training data too, but {len(shared)} are "
-            f"(first: {data.key} {min(shared)}). Drop them from one of the files."
+            f"(first: {data.key} {min(shared)}). Where they are others, give them names of their own; a series that "
+            "goes on from train to test can't be forecast yet."
         )
     return Competition(data, train, test, sample, levels)
 

@@ -163,8 +163,8 @@ class Table:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of every value that a feature, a fold or a weight can depend on; row ids are left out."""
-        columns = [name for name in self.frame.columns if name != self.data.id]
+        """Hash of every value that a feature, a fold or a weight can depend on; ids of rows are left out, keys are not."""
+        columns = [name for name in self.frame.columns if name != self.data.id or name == self.data.key]
         values = [_bytes_of(self.frame[name]) for name in columns]
         return files.digest_arrays(self.lengths, *values, *([] if self.start is None else [self.start]))
 

@@ -52,7 +52,8 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
         value = frame[data.id].filter(frame[data.id].is_duplicated())[0]
         times = int((frame[data.id] == value).sum())
         raise UserError(
-            f"{path}: {data.id!r} must name each row once, but {value} comes {times} times. Drop the copies."
+            f"{path}: {data.id!r} must name each row once, but {value} comes {times} times. "
+            "Name a column as id that differs in each row, or number the rows."
         )
 
 

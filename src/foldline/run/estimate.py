@@ -10,8 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from foldline.data import metrics
 from foldline.data.folds import Folds
 from foldline.data.store import Store, open_store
