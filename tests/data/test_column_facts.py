@@ -42,6 +42,15 @@ def test_a_large_offset_is_subtracted_rounded_so_that_float32_keeps_the_movement
     np.testing.assert_allclose(np.float32(seen), NOISE, atol=2e-4)
 
 
+def test_steps_between_two_series_are_no_movement_of_an_input() -> None:
+    """Half of the series have one step, the others move by 10, and all lie a million apart."""
+    lengths = np.array([1, 2] * 50)
+    level = np.random.default_rng(1).normal(1e9, 1e6, size=len(lengths))
+    moves = np.repeat(level, lengths) + 10.0 * (np.arange(150) % 3 == 2)
+    found = ColumnFacts.of(DATA, table(moves, np.arange(150) % 3 // 2.0), lengths)
+    assert found.offsets == {"power": 1e9}
+
+
 def test_an_offset_says_nothing_about_a_series() -> None:
     other = NOISE.copy()
     other[:40] = 5 - 3 * other[:40]

@@ -35,7 +35,7 @@ def test_a_join_is_what_a_loop_finds(tmp_path: Path) -> None:
 
 
 def test_keys_are_compared_as_names_are(tmp_path: Path) -> None:
-    (tmp_path / "about.csv").write_text('k,age\n1.0,30\n " 2",40\n'.replace(' " 2"', " 2"))
+    (tmp_path / "about.csv").write_text("k,age\n1.0,30\n 2,40\n")
     rows = pl.DataFrame({"k": [2, 1], "x": [0.0, 0.0]})
     got = source(tmp_path, rows, JoinConfig(file="about.csv", on="k")).read({"age": pl.Float64()}).frame
     assert got["age"].to_list() == [40.0, 30.0]

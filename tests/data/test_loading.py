@@ -1,4 +1,4 @@
-"""The border: series in order of appearance, levels, fingerprints. What it refuses: test_bad_input.py."""
+"""The border: series in order of appearance, levels, fingerprints. Refusals: test_bad_input.py, test_bad_files.py."""
 
 from __future__ import annotations
 

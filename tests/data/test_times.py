@@ -36,13 +36,11 @@ def test_dates_become_seconds_since_the_start_of_their_series(csv: bool, tmp_pat
     "texts",
     [
         ["2020-10-25 02:30:00+02:00", "2020-10-25 02:30:00+01:00", "2020-10-25 02:30:00.250+01:00"],
-        ["2020-10-25T00:30Z", "2020-10-25T01:30Z", "2020-10-25T01:30:00.250Z"],
+        ["2020-10-25T00:30:00Z", "2020-10-25T01:30:00Z", "2020-10-25T01:30:00.250Z"],
     ],
 )
 @pytest.mark.parametrize("csv", [True, False])
 def test_zones_are_moments(texts: list[str], csv: bool, tmp_path: Path) -> None:
-    if "T00:30Z" in texts[0]:
-        texts = [text.replace("30Z", "30:00Z") for text in texts]
     assert order(texts * 2, tmp_path, csv) == [0, 3600, 3600.25] * 2
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import ablations
 import numpy as np
 import polars as pl
 import pytest
@@ -14,7 +16,7 @@ from tiny_classes import Songs
 
 from foldline.cli.main import main
 from foldline.core import files
-from foldline.data.metrics import METRICS, NotScorable, metric
+from foldline.data.metrics import METRICS, MetricOptions, NotScorable, metric
 from foldline.data.true_answers import TrueAnswers
 from foldline.evidence.ablation import bootstrap, significance
 from foldline.evidence.ablation.fold_values import either, fold_values
@@ -98,6 +100,28 @@ def test_resamples_are_paired_and_take_groups_whole() -> None:
     assert found.intervals[1, 0] > 0
 
 
+def test_groups_are_drawn_inside_their_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, own, drawn = binary(), ScoredAnswers._resampled, list[np.ndarray]()
+
+    def spy(self: ScoredAnswers, predicted: np.ndarray, weight: np.ndarray, *more: Any) -> np.ndarray:
+        drawn.append(weight)
+        return own(self, predicted, weight, *more)
+
+    monkeypatch.setattr(ScoredAnswers, "_resampled", spy)
+    answers.effect_intervals(np.random.default_rng(2).random((2, 1, 36, 1)), 20, True, lambda *_: None)
+    assert len(drawn) == 20 and any((weight > 1).any() for weight in drawn)
+    assert all(np.bincount(np.arange(12) % 3, weight).tolist() == [4, 4, 4] for weight in drawn)
+
+
+def test_a_group_that_is_drawn_twice_counts_as_two_in_a_mean_over_groups() -> None:
+    """Group 0 errs by 1, group 1 by 4."""
+    group, mean = np.array([0, 0, 1]), metric("mae", MetricOptions(groups="mean"))
+    true = TrueAnswers(metric=mean, y=np.zeros((3, 1)), series=group, subject=group, groups=group)
+    predicted = np.array([1.0, 1.0, 4.0])[None, None, :, None]
+    answers = ScoredAnswers(true, np.zeros(3, dtype=np.int64))
+    assert answers._resampled(predicted, np.array([2, 1]), np.array([0]), True) == pytest.approx([2.0])
+
+
 def test_a_bootstrap_of_groups_is_that_of_their_sums() -> None:
     """Drawing groups of two series is drawing series of their summed losses."""
     rng = np.random.default_rng(0)
@@ -121,19 +145,8 @@ def songs(home: Path, tmp_path: Path) -> Path:
     return path.parents[1]
 
 
-ABLATION = """
-base = "songs.toml"
-[ablate]
-seeds = [0]
-bootstrap = 100
-[[variant]]
-name = "no boosting"
-drop = ["model.lightgbm"]
-"""
-
-
 def test_an_ablation_by_macro_f1(songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (songs / "configs" / "ablate-songs.toml").write_text(ABLATION)
+    (songs / "configs" / "ablate-songs.toml").write_text(ablations.OF_SONGS.format(change='drop = ["model.lightgbm"]'))
     tiny.run("ablate", "ablate-songs")
     out = capsys.readouterr().out
     assert "higher is better" in out
@@ -154,11 +167,11 @@ def test_an_ablation_by_macro_f1(songs: Path, capsys: pytest.CaptureFixture[str]
 def test_a_variant_of_steps_after_training_that_the_target_does_not_allow(
     change: str, message: str, songs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = ABLATION.replace('drop = ["model.lightgbm"]', f'set = ["{change}"]')
+    text = ablations.OF_SONGS.format(change=f'set = ["{change}"]')
     (songs / "configs" / "ablate-songs.toml").write_text(text)
     assert main(["ablate", "ablate-songs"]) == 2
     said = capsys.readouterr().err
-    assert "variant 'no boosting'" in said and message in said
+    assert "variant 'other'" in said and message in said
     assert not (songs / "runs" / "cells").exists()
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ablations
 import numpy as np
 import polars as pl
 import pytest
 import searches
 import tiny
-from tiny_classes import Songs
+from tiny_classes import BY_VOLUME, Songs
 
 from foldline.blend import paired_difference
 from foldline.core import files
@@ -44,15 +45,6 @@ method = "mean"
 [post]
 snap = false
 """
-ABLATION = """
-base = "songs.toml"
-[ablate]
-seeds = [0]
-bootstrap = 100
-[[variant]]
-name = "no large one"
-drop = ["model.large"]
-"""
 SEARCH = """
 base = "songs.toml"
 [tune]
@@ -62,13 +54,6 @@ pruner = "none"
 check_seeds = [1]
 [space]
 "model.0.rounds" = {choices = [5]}
-"""
-VOLUME = """
-higher_is_better = False
-
-def score(solution, submission, row_id_column_name):
-    error = (solution["answer"] - submission["answer"]).abs()
-    return float((error * solution["volume"]).sum() / solution["volume"].sum())
 """
 
 
@@ -123,8 +108,8 @@ def case(request: pytest.FixtureRequest, home: Path, tmp_path: Path, monkeypatch
     path = found.songs.install(home, tmp_path / "songs")
     before, _, after = path.read_text().partition("[[model]]")
     path.write_text(before + MODELS + after[after.index("[track]") :])
-    (path.parent / "metric.py").write_text(VOLUME)
-    (path.parent / "ablate-songs.toml").write_text(ABLATION)
+    (path.parent / "metric.py").write_text(BY_VOLUME)
+    (path.parent / "ablate-songs.toml").write_text(ablations.OF_SONGS.format(change='drop = ["model.large"]'))
     (path.parent / "search.toml").write_text(SEARCH)
     tiny.write(tmp_path / "songs", frames(found.songs))
     tiny.run("train", "songs")

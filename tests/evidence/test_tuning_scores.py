@@ -6,20 +6,13 @@ from pathlib import Path
 
 import pytest
 import tiny
-from tiny_classes import Songs
+from tiny_classes import BY_VOLUME, Songs
 
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.evidence.tuning.trial_evaluation import fold_scores
 from foldline.experiment import config, preparation
 
-OWN = """
-higher_is_better = False
-
-def score(solution, submission, row_id_column_name):
-    error = (solution["answer"] - submission["answer"]).abs()
-    return float((error * solution["volume"]).sum() / solution["volume"].sum())
-"""
 WORDS = ("blend.method=mean", "post.snap=false")
 
 
@@ -32,7 +25,7 @@ def test_fold_scores_are_those_of_train(more: str, home: Path, tmp_path: Path) -
     path = songs.install(home, tmp_path / "songs")
     if not own:  # a column is an input or a weight
         path.write_text(path.read_text().replace('inputs = ["pitch", "volume"]', 'inputs = ["pitch"]'))
-    (path.parent / "metric.py").write_text(OWN)
+    (path.parent / "metric.py").write_text(BY_VOLUME)
     tiny.run("train", "songs", *WORDS)
     scores = dict(files.read_json(home / "runs" / "songs" / "latest" / "experiment.json")["scores"])
     ready = preparation.prepare(config.load(Path("songs"), list(WORDS)), Terminal(quiet=True))

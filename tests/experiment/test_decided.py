@@ -20,6 +20,7 @@ SONGS = Songs("binary", metric="f1", series=60, test_series=30)
 ONE_ROUND = '[[model]]\nname = "lightgbm"\nrounds = 1\nmin_data_in_leaf = 2\n\n[track]'
 
 
+@pytest.mark.learned
 def test_a_threshold_is_recorded_shown_and_submitted(home: Path, tmp_path: Path) -> None:
     """After one round no probability is far from the prior, below 0.5: F1 is 0 without a threshold."""
     path = SONGS.install(home, tmp_path / "songs")
@@ -49,6 +50,7 @@ def inferred(home: Path) -> bytes:
     return published.read_bytes()
 
 
+@pytest.mark.learned
 def test_thresholds_of_each_site_are_recorded_and_applied(home: Path, tmp_path: Path) -> None:
     """At the river the label means the opposite, which the models, blind for the site, can't learn; thresholds can."""
     blind = replace(SONGS, metric="accuracy", series=90)
@@ -65,6 +67,7 @@ def test_thresholds_of_each_site_are_recorded_and_applied(home: Path, tmp_path: 
     assert inferred(home) == before
 
 
+@pytest.mark.learned
 def test_ranks_learned_as_numbers_are_cut_into_ranks(home: Path, tmp_path: Path) -> None:
     """After one round of squared errors all are near the middle rank: cut points, not rounding, tell them apart."""
     path = Songs("ordinal", series=60).install(home, tmp_path / "songs")
@@ -104,6 +107,7 @@ def test_whole_numbers_are_submitted_where_the_config_says_so(home: Path, tmp_pa
     assert (answers == answers.round()).all() and inferred(home) == submitted
 
 
+@pytest.mark.learned
 def test_weights_of_each_target_are_recorded_and_applied(home: Path, tmp_path: Path) -> None:
     """One member from outside knows the first target, the other one the second."""
     songs = Songs("regression", targets=("height", "width"), series=40)

@@ -153,6 +153,7 @@ def test_a_file_that_is_nowhere_and_keys_without_a_file(
     assert main(["train", "songs"]) == 2 and "is for a metric file" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.learned
 def test_a_file_is_what_a_blend_is_searched_by(home: Path, tmp_path: Path) -> None:
     installed(home, tmp_path, Songs("regression", metric="metric.py", more=VOLUME), SQUARED)
     for method in ("hill-climb", "simplex", "rank"):

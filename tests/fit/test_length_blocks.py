@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lab import EVERYTHING, INSIDE, TRAIN, exhaust, fitted, silent, small_store, weights
+from lab import EVERYTHING, INSIDE, TRAIN, exhaust, fitted, small_store, weights
 
 from foldline.data.store import Store
 from foldline.fit import device_dataset, network_cell, padded_lengths, scaler, trainer
@@ -132,15 +132,19 @@ def test_a_later_scored_step_of_other_series_is_predicted() -> None:
 
 @pytest.mark.usefixtures("several")
 @pytest.mark.parametrize("train", [replace(TRAIN, checkpoint_s=0.0), replace(EVERYTHING, checkpoint_s=0.0)])
-def test_a_killed_training_ends_with_the_same_bits(train: Any, tmp_path: Path) -> None:
-    data = small_store(static=True)
-    whole = fitted(data, train=train, folder=tmp_path / "whole")
-    cell = NetworkCell("hybrid", {"width": 4}, train, whole.scaler, fitted(data, train=train).metric)
-    steps = cell.fit([labelled_series(data, INSIDE)], 0, silent, tmp_path / "killed")
+def test_a_killed_training_goes_on_to_the_same_bits(train: Any, tmp_path: Path) -> None:
+    data, said = small_store(static=True), list[str]()
+    whole = fitted(data, train=train, params={"width": 4})
+
+    def steps() -> tuple[NetworkCell, Iterator[None]]:
+        cell = NetworkCell("hybrid", whole.params, train, whole.scaler, whole.metric)
+        return cell, cell.fit([labelled_series(data, INSIDE)], 0, lambda kind, **_: said.append(kind), tmp_path)
+
+    _, killed = steps()
     for _ in range(4):
-        next(steps)
-    steps.close()
-    again = NetworkCell("hybrid", cell.params, train, whole.scaler, cell.metric)
-    exhaust(again.fit([labelled_series(data, INSIDE)], 0, silent, tmp_path / "killed"))
-    expected = fitted(data, train=train, params={"width": 4})
-    assert weights(again) == weights(expected) and again.lengths == expected.lengths
+        next(killed)
+    killed.close()
+    again, rest = steps()
+    exhaust(rest)
+    assert said.count("resumed") == 1
+    assert weights(again) == weights(whole) and again.lengths == whole.lengths and len(again.lengths) > 1

@@ -209,6 +209,7 @@ def test_standardised_predictions_follow_the_unit_of_a_test_series(made: str, tm
     assert len(np.unique(before[:, 0])) > 2
 
 
+@pytest.mark.learned
 @pytest.mark.parametrize("kind", ["log1p", "rank"])
 @pytest.mark.parametrize("made", ["network", "trees"])
 def test_what_is_watched_is_scored_in_the_targets_own_unit(made: str, kind: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""[train]: schedules by hand, and what `auto` stands for. Values that are refused stand in test_bad_input.py."""
+"""[train]: schedules by hand, and what `auto` stands for. Values that are refused: experiment/test_bad_config.py."""
 
 from __future__ import annotations
 

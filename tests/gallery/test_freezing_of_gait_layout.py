@@ -47,6 +47,10 @@ def check(folder: Path) -> None:
     assert tables["subjects"].filter(pl.col("Subject").is_in(lab))["Visit"].null_count() == len(lab), "blank in the lab"
     assert {path.stem for path in (folder / "unlabeled").glob("*.parquet")} == set(tables["daily_metadata"]["Id"])
     events(tables["events"], walks)
+    assert all(set(tables[f"{place}_metadata"]["Medication"]) <= {"on", "off"} for place in ("tdcsfog", "defog"))
+    home_walks = walks["train/defog"] | walks["train/notype"] | walks["test/defog"]
+    seconds = {name: len(walk) / 100 for name, walk in home_walks.items()}
+    assert all(0 <= begin < end <= seconds.get(name, 0) for name, begin, end, _ in tables["tasks"].rows())
     asked = [
         f"{name}_{time}"
         for place in ("defog", "tdcsfog")
@@ -118,6 +122,9 @@ def test_the_checker_finds_what_is_wrong(folder: Path) -> None:
         (walk, pl.col("Task").cast(pl.Int8)),
         (folder / "tdcsfog_metadata.csv", pl.lit("a").alias("Subject")),
         (folder / "sample_submission.csv", pl.col("Id") + "0"),
+        (folder / "tasks.csv", pl.lit("0123456789").alias("Id")),
+        (folder / "tasks.csv", pl.col("End") * 100),
+        (folder / "defog_metadata.csv", pl.lit("none").alias("Medication")),
     ):
         text = path.read_text()
         pl.read_csv(path).with_columns(change).write_csv(path)

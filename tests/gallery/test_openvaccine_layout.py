@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def check(folder: Path) -> None:
         assert (row["seq_length"], row["seq_scored"]) == (107, 68)
         assert row["SN_filter"] in (0, 1) and isinstance(row["signal_to_noise"], float)
         for name in (*ERRORS, *ANSWERS):
-            assert len(row[name]) == 68 and all(isinstance(value, float) for value in row[name])
+            assert len(row[name]) == 68 and all(isinstance(value, float) and isfinite(value) for value in row[name])
         assert min(min(row[name]) for name in ERRORS) > 0
     for row in test:
         assert set(row) == set(ABOUT), "test has no answers, no errors and no signal-to-noise"
@@ -88,7 +89,14 @@ def test_it_has_the_traps(folder: Path) -> None:
 def test_the_checker_finds_what_is_wrong(folder: Path) -> None:
     path = folder / "train.json"
     text = path.read_text()
-    for old, new in (('"seq_scored":68', '"seq_scored":107'), ('"deg_50C"', '"deg_50c"'), ('"GGAAA', '"GGTAA')):
+    first = text.split('"reactivity":[')[1].split(",")[0]
+    wrong = (
+        ('"seq_scored":68', '"seq_scored":107'),
+        ('"deg_50C"', '"deg_50c"'),
+        ('"GGAAA', '"GGTAA'),
+        (f'"reactivity":[{first},', '"reactivity":[NaN,'),
+    )
+    for old, new in wrong:
         assert old in text
         path.write_text(text.replace(old, new, 1))
         with pytest.raises((AssertionError, KeyError)):

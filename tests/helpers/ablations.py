@@ -31,6 +31,15 @@ drop = ["model.lightgbm"]
 name = "not snapped"
 drop = ["post.snap"]
 """
+OF_SONGS = """
+base = "songs.toml"
+[ablate]
+seeds = [0]
+bootstrap = 100
+[[variant]]
+name = "other"
+{change}
+"""
 
 
 def drawn(count: int, folds: int, seeds: int, split: float, effect: float = 0.0) -> np.ndarray:

@@ -35,24 +35,7 @@ LABELS = {
 SHARES = ("wren_vote", "robin_vote", "tit_vote")  # columns of a distribution, votes
 FLAGS = ("trill", "whistle")  # columns of several labels
 
-CONFIG = """
-[data]
-level = "{level}"
-id = "{id}"
-key = "song"
-order = "second"
-inputs = ["pitch", "volume"]
-static = {static}
-target = {target}
-kind = "{kind}"
-metric = "{metric}"
-classes = {classes}
-source = "{source}"
-{more}
-
-[features]
-families = {families}
-
+TRAINING = """
 [folds]
 kind = "stratified-group"
 k = 2
@@ -77,6 +60,31 @@ wandb = "disabled"
 
 [executor]
 kind = "serial"
+"""  # how all competitions of songs are trained
+BY_VOLUME = """
+higher_is_better = False
+
+def score(solution, submission, row_id_column_name):
+    error = (solution["answer"] - submission["answer"]).abs()
+    return float((error * solution["volume"]).sum() / solution["volume"].sum())
+"""  # a metric file for data.metric_columns = ["volume"]
+CONFIG = """
+[data]
+level = "{level}"
+id = "{id}"
+key = "song"
+order = "second"
+inputs = ["pitch", "volume"]
+static = {static}
+target = {target}
+kind = "{kind}"
+metric = "{metric}"
+classes = {classes}
+source = "{source}"
+{more}
+
+[features]
+families = {families}
 """
 
 
@@ -162,7 +170,7 @@ class Songs:
         """Write the config of the tables in a folder."""
         families = ["raw", "time", *(["static"] if self.statics else [])]
         families += ["summary"] if self.level == "series" else ["lags"]
-        return CONFIG.format(
+        return (CONFIG + TRAINING).format(
             level=self.level,
             id=self.id,
             static=_listed(["site"] if self.statics else []),

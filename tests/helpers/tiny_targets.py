@@ -1,6 +1,6 @@
 """A competition of two targets of two kinds, the birds' songs of tiny_classes: which bird it is, and how loud.
 
-birds = Birds()                       # or Birds("step"), Birds(probabilities=True), Birds(long=True)
+birds = Birds()                       # or Birds("step"), Birds(labels=True)
 birds.install(home, tmp_path / "birds")
 tiny.run("train", "birds")
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import tiny
-from tiny_classes import Songs
+from tiny_classes import TRAINING, Songs
 
 CONFIG = """
 [data]
@@ -39,31 +39,6 @@ share = 1
 
 [features]
 families = ["raw", "time", "static"]
-
-[folds]
-kind = "stratified-group"
-k = 2
-
-[train]
-epochs = 2
-batch = 8
-device = "cpu"
-
-[[model]]
-name = "hybrid"
-width = 4
-blocks = [{{kind = "conv", kernel = 3}}]
-
-[[model]]
-name = "lightgbm"
-rounds = 20
-min_data_in_leaf = 2
-
-[track]
-wandb = "disabled"
-
-[executor]
-kind = "serial"
 """
 
 
@@ -95,5 +70,5 @@ class Birds:
         path = home / "configs" / "birds.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
         own = {"level": self.level, "id": self.songs.id, "bird": self.bird, "loudness": self.loudness}
-        path.write_text(CONFIG.format(source=source, **own))
+        path.write_text((CONFIG + TRAINING).format(source=source, **own))
         return path

@@ -145,6 +145,7 @@ def test_left_out_predictions_of_unequal_rows_are_those_of_refitting() -> None:
         assert found.left_out[row, 0] == pytest.approx(level + (x[row] - center) @ weights, abs=1e-5)
 
 
+@pytest.mark.learned
 @pytest.mark.parametrize("head", ["ridge", "logistic"])
 def test_weights_change_what_is_learned_of_series_alike(head: Any) -> None:
     """Every series twice, with two labels: the heavier one's is predicted."""
@@ -158,6 +159,7 @@ def test_weights_change_what_is_learned_of_series_alike(head: Any) -> None:
     assert found[0] > 0.7 and found[1] < 0.3
 
 
+@pytest.mark.learned
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_learned_and_predictions_are_of_its_kind(kind: Kind) -> None:
     model, y = fit(kind, shortest=20, count=60), truth(kind, 30)
@@ -197,6 +199,7 @@ def test_its_weights_save_and_load_to_the_same_bits(head: Any, tmp_path: Path) -
     assert np.array_equal(predict(other, x), predict(model, x))
 
 
+@pytest.mark.learned
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
 def test_the_logistic_head_learns_labels(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rocket, "MANY", 60)  # "auto" takes it from so many series on
