@@ -13,6 +13,7 @@ from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
 from foldline.data.join_tables import PART, JoinConfig
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 from foldline.data.name_template import STEP, NameTemplate
+from foldline.data.resample_config import ResampleConfig
 
 # Keys that older versions did not have.
 NEWER = (
@@ -27,6 +28,9 @@ NEWER = (
     "missing_values",
     "static_numeric",
     "categorical",
+    "resample",
+    "first",
+    "last",
 )
 
 
@@ -92,6 +96,9 @@ class DataConfig:
     # What stands for a missing value in the files, beside empty cells and nan: [-1, "NA"] in each input, or a list for
     # each of some inputs, {tof = [-1]}. Missing inputs stay missing for trees; networks see them by train.fill.
     missing_values: dict[str, tuple[str | float, ...]] | tuple[str | float, ...] = ()
+    resample: ResampleConfig | None = None  # to steps of equal duration, where a series has one answer
+    first: int = 0  # of each series only so many steps from its start, after resampling; 0: all. One answer a series
+    last: int = 0  # likewise up to its end
     group: str = ""  # what several series have in common (a subject, a patient): constant inside a series, never split
     scored: str = ""  # SQL condition on a row's own key, order, inputs and static: which rows count; empty: all
     answer: Literal["", "label", "probability"] = ""  # what is submitted for one label; empty: what the metric needs
@@ -136,6 +143,7 @@ class DataConfig:
         column_names.check([*names, *self.metric_columns])
         column_names.check_written(self.key, (self.id, self.key, *self.target))
         self._check_values()
+        self._check_steps()
         self._check_metric_file()
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
@@ -177,6 +185,23 @@ class DataConfig:
         if isinstance(self.missing_values, dict):
             named = tuple(self.missing_values)
             column_names.check_among("missing_values", named, self.numeric_inputs, "inputs that are numbers")
+
+    def _check_steps(self) -> None:
+        """Refuse resampling and crops where each step has an answer of its own, and of columns that are no inputs."""
+        given = [name for name in ("resample", "first", "last") if getattr(self, name)]
+        if given and self.level != "series":
+            raise ValueError(
+                f"{given[0]} leaves a series fewer steps than its file has rows, but with level = {self.level!r} each "
+                f'of these has its answer: it needs level = "series"'
+            )
+        if min(self.first, self.last) < 0 or (self.first and self.last):
+            raise ValueError(
+                f"first and last are numbers of steps, one of them, but they are {self.first} and {self.last}"
+            )
+        if self.resample is not None:
+            column_names.check_among(
+                "resample.summary", tuple(self.resample.summary), self.numeric_inputs, "inputs that are numbers"
+            )
 
     def _check_layout(self) -> None:
         """Refuse patterns that read two ways, and joins on columns that can't be named."""
@@ -279,6 +304,11 @@ class DataConfig:
     def code_path(self) -> Path | None:
         """The file of functions for this competition; None: there is none."""
         return Path(self.code_folder, self.code) if self.code else None
+
+    @property
+    def shortens(self) -> bool:
+        """Whether series have fewer steps than their files have rows (resample.py)."""
+        return self.resample is not None or self.first > 0 or self.last > 0
 
     @property
     def units(self) -> str:
