@@ -140,7 +140,7 @@ def main() -> int:
     """Make, train and print; the exit code is 1 where one does not do what the page says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*names(), []], help="of configs/gallery/; none: all")
-    parser.add_argument("--page", action="store_true", help="write the table into docs/gallery.md, a row into layout.md")
+    parser.add_argument("--page", action="store_true", help="write the table into docs/gallery.md, rows into layout.md")
     given = parser.parse_args()
     lines, failed = dict[str, str](), False
     for name in given.names or names():

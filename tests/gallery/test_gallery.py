@@ -55,6 +55,8 @@ def test_the_page_names_it_and_its_code_is_short(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_config_says_its_commands(name: str) -> None:
     path = gallery.config_of(name)
-    said = re.findall(r"^# (?:\.venv/bin/python|\./run\.sh train) (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    said = re.findall(
+        r"^# (?:\.venv/bin/python|\./run\.sh train) (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert said == [f"configs/gallery/{name}/generate.py", f"configs/gallery/{name}/{name}.toml"]
     assert configs.load(path).data.source == f"data/{name}"

@@ -31,7 +31,7 @@ ABSENT = {  # share of customers who lack a column in all statements, by column
     0.2: ["S_27", "D_46", "S_7", "S_3", "D_62", "D_48", "D_61"],
 }
 NOT_YET = ["D_113", "D_114", "D_115", "D_116", "D_117", "D_118", "D_119", "D_120"]  # missing in some first statements
-ORDER = (  # of the columns in the files, behind customer_ID and S_2
+DESCRIBING = (  # the columns in the files, behind customer_ID and S_2
     "P_2 D_39 B_1 B_2 R_1 S_3 D_41 B_3 D_42 D_43 D_44 B_4 D_45 B_5 R_2 D_46 D_47 D_48 D_49 B_6 B_7 B_8 D_50 D_51 B_9 "
     "R_3 D_52 P_3 B_10 D_53 S_5 B_11 S_6 D_54 R_4 S_7 B_12 S_8 D_55 D_56 B_13 R_5 D_58 S_9 B_14 D_59 D_60 D_61 B_15 "
     "S_11 D_62 D_63 D_64 D_65 B_16 B_17 B_18 B_19 D_66 B_20 D_68 S_12 R_6 S_13 B_21 D_69 B_22 D_70 D_71 D_72 S_15 B_23 "
@@ -41,8 +41,9 @@ ORDER = (  # of the columns in the files, behind customer_ID and S_2
     "D_107 B_36 B_37 R_26 R_27 B_38 D_108 D_109 D_110 D_111 B_39 D_112 B_40 S_27 D_113 D_114 D_115 D_116 D_117 D_118 "
     "D_119 D_120 D_121 D_122 D_123 D_124 D_125 D_126 D_127 D_128 D_129 B_41 B_42 D_130 D_131 D_132 D_133 R_28 D_134 "
     "D_135 D_136 D_137 D_138 D_139 D_140 D_141 D_142 D_143 D_144 D_145"
-).split()
+)
 # fmt: on
+ORDER = DESCRIBING.split()
 
 NUMBERS = [name for name in ORDER if name not in CODES]
 TROUBLE = ["P_2", "B_1", "B_3", "B_9", "D_44", "D_48", "D_55", "R_1", "R_3", "S_15"]  # move with a customer's trouble
@@ -80,7 +81,7 @@ def statements(rng: np.random.Generator, ids: np.ndarray, trouble: np.ndarray, p
     columns["B_31"] = (rng.uniform(size=len(row)) < 0.997).astype(np.int64)
     blanks = {name: absent(rng, share, row) for share, lacking in ABSENT.items() for name in lacking}
     early = ((ago >= 10) & (rng.uniform(size=len(ids)) < 0.3)[row]).nonzero()[0]
-    blanks |= {name: early for name in NOT_YET}
+    blanks |= dict.fromkeys(NOT_YET, early)
     table = pl.DataFrame({name: columns[name] for name in ("customer_ID", "S_2", *ORDER)})
     return table.with_columns(table[name].scatter(places, None) for name, places in blanks.items())
 

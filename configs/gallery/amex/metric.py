@@ -19,7 +19,8 @@ def score(solution: pd.DataFrame, submission: pd.DataFrame, row_id_column_name: 
     >>> round(score(solution, solution.assign(target=[0.1, 0.2, 0.8, 0.9]), "customer_ID"), 3)
     -1.326
     """
-    truth, prediction = (frame.drop(columns=row_id_column_name).iloc[:, 0].to_numpy() for frame in (solution, submission))
+    names = [name for name in submission.columns if name != row_id_column_name]
+    truth, prediction = (frame[names[0]].to_numpy() for frame in (solution, submission))
     if len(np.unique(truth)) < 2:
         raise ValueError("there must be customers who default, and others who do not")
     ranked = truth[np.argsort(-prediction, kind="stable")]
