@@ -13,11 +13,12 @@ import tiny
 from tiny_classes import Songs
 
 from foldline.core.errors import UserError
-from foldline.data import folds, loading, resample, time_spans
+from foldline.data import loading, resample, time_spans
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.resample_config import ResampleConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
+from foldline.data.windows import WindowsConfig
 
 ROLES: dict[str, Any] = {
     "key": "walk",
@@ -116,7 +117,7 @@ def test_dates_take_durations_and_numbers_are_seconds(tmp_path: Path) -> None:
     for every in ("2m", "120s", 120):
         table = load(tmp_path, frame, resample=ResampleConfig(every=every, gaps="left-out"))
         assert shown(table, "t", "speed") == expected
-    with pytest.raises(UserError, match="data.resample.every = '2m' is a duration, but 't' holds numbers"):
+    with pytest.raises(UserError, match=r"data\.resample\.every = '2m' is a duration, but 't' holds numbers"):
         load(tmp_path, resample=ResampleConfig(every="2m"))
 
 
@@ -144,10 +145,24 @@ def test_folds_by_time_go_by_the_times_of_the_file(tmp_path: Path) -> None:
         assert (spans.first.tolist(), spans.last.tolist()) == ([10, 0], [19, 2])
 
 
+def test_windows_have_steps_too_and_lie_in_time_where_their_rows_do(tmp_path: Path) -> None:
+    """Overlapping ones, counted each from its own first row."""
+    frame = (
+        walks()
+        .filter(pl.col("walk") == "a")
+        .with_columns(t=pl.Series([0.0, 1, 2, 3, 4, 5]), fell=pl.Series([0, 0, 0, 1, 0, 1]))
+    )
+    config = WindowsConfig(length=4, stride=1)
+    table = load(tmp_path, frame, level="window", windows=config, resample=ResampleConfig(every=2))
+    assert shown(table, "t", "speed") == [(0, 2), (2, 5), (0, 3), (2, 6), (0, 5), (2, 8)]
+    spans = time_spans.read(FoldsConfig(kind="time", k=2), table)
+    assert (spans.first.tolist(), spans.last.tolist()) == ([0, 1, 2], [3, 4, 5])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"level": "step", "id": "row", "first": 3}, 'first leaves a series fewer steps .* it needs level = "series"'),
+        ({"level": "step", "id": "row", "first": 3}, "first leaves .* it needs level = .series. or"),
         ({"first": 3, "last": 3}, "one of them, but they are 3 and 3"),
         ({"last": -1}, "one of them, but they are 0 and -1"),
         (

@@ -24,7 +24,7 @@ Summed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def applied(table: Table, of_dates: bool) -> Table:
-    """Return a checked table at the level "series" as [data] wants it: resampled, then cropped.
+    """Return a checked table of series with one answer each as [data] wants it: resampled, then cropped.
 
     of_dates: whether its order was dates or times, now seconds.
 
@@ -128,11 +128,9 @@ def _of_rows(steps: Table, table: Table, rows: np.ndarray) -> Table:
     rows[np.cumsum(steps.lengths) - 1] = np.cumsum(table.lengths) - 1
     own = {data.order, *_summed(data), *data.categorical_inputs}
     others = [name for name in table.frame.columns if name not in own]
-    file_rows = np.arange(table.frame.height) if table.file_rows is None else table.file_rows
     return replace(
         steps,
         frame=steps.frame.with_columns(table.frame.select(others)[rows]),
-        file_rows=file_rows[rows],
         naming=None if table.naming is None else table.naming[rows],
     )
 
@@ -146,7 +144,7 @@ def _mean(values: np.ndarray, begin: np.ndarray) -> np.ndarray:
     known = ~np.isnan(values)
     count = np.add.reduceat(known, begin, dtype=np.int64)
     total = np.add.reduceat(np.where(known, values, 0.0), begin)
-    return np.divide(total, count, out=np.full(len(begin), np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(len(begin), np.nan), where=count > 0))
 
 
 def _sum(values: np.ndarray, begin: np.ndarray) -> np.ndarray:
@@ -166,12 +164,12 @@ def _median(values: np.ndarray, begin: np.ndarray) -> np.ndarray:
 def _first(values: np.ndarray, begin: np.ndarray) -> np.ndarray:
     rows = np.where(np.isnan(values), len(values), np.arange(len(values)))
     place = np.minimum.reduceat(rows, begin)
-    return np.append(values, np.nan)[place]
+    return np.asarray(np.append(values, np.nan)[place])
 
 
 def _last(values: np.ndarray, begin: np.ndarray) -> np.ndarray:
     rows = np.where(np.isnan(values), -1, np.arange(len(values)))
-    return np.append(values, np.nan)[np.maximum.reduceat(rows, begin)]
+    return np.asarray(np.append(values, np.nan)[np.maximum.reduceat(rows, begin)])
 
 
 SUMMARIES: dict[str, Summed] = {  # of (rows,) values, NaN where missing, and the first row of each step: (S,)
