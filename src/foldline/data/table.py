@@ -38,6 +38,7 @@ class Table:
     source: Source | None = None  # what it was read from, where other columns can be found
     since_start: bool = False  # whether its order counts from the start of each series: dates do (times.py)
     empty: Sequence[Path] = ()  # files of it that have a header but no rows
+    cut: str = ""  # how many windows it was cut into, a sentence; empty: none were cut
     naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
 

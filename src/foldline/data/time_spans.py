@@ -77,12 +77,16 @@ def read(config: FoldsConfig, table: Table) -> TimeSpans:
 
 def _column(name: str, table: Table) -> pl.Series:
     """Return a column of the table's rows; one without a role is read from its file, and so are dates of the order."""
-    if name in table.frame.columns and not (name == table.data.order and table.since_start):
+    moved = table.since_start or bool(table.cut)
+    if name in table.frame.columns and not (name == table.data.order and moved):
         return table.frame[name]
     assert table.source is not None, "a table that was read knows its files"
     there = table.source.columns()
     if name not in there:
         raise unknown("column", name, there, f"{table.path} lacks the column of folds.by")
+    if table.cut:  # windows: rows of the file may be in several, or in none
+        assert table.file_rows is not None, "a table that was cut knows its rows"
+        return table.source.read({name: readers.TIME}).frame[name].gather(table.file_rows)
     key = table.data.key
     frame = table.source.read({key: None, name: readers.TIME}).frame
     # Rows of a series stand together in a table, perhaps not in its file; inside it their order means nothing here.

@@ -92,7 +92,7 @@ class Result:
         count = len(self.rows.y)
         if count == self.total:
             return all_answers(data)
-        return f"{count:,} of {self.total:,} {'series' if data.level == 'series' else 'rows'}"
+        return f"{count:,} of {self.total:,} {data.answers_called}"
 
     @property
     def models_alone(self) -> float | None:
@@ -144,7 +144,7 @@ class Result:
 
 def all_answers(data: DataConfig) -> str:
     """Name what a score is computed over, the folds together."""
-    return "all series" if data.level == "series" else "all rows"
+    return f"all {data.answers_called}"
 
 
 def target_columns(targets: Sequence[str]) -> Sequence[str]:
