@@ -62,7 +62,7 @@ def _mean_one(weight: np.ndarray, scored: np.ndarray) -> np.ndarray:
 def unlabelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
     """Return series to be predicted, of any table: no targets are given but a known start. series: (n,) indices."""
     answers = store.answers(series)
-    known = store.known[answers] & (store.step_of_answer[answers] < store.observed)[:, None]
+    known = store.known[answers] & store.in_start[answers, None]
     scored = store.scored[answers]
     y = np.where(known, store.y[answers], 0.0)
     return LabelledSeries(store, series, y, known, scored.astype(np.float32), scored)
