@@ -87,8 +87,10 @@ def _first_problem(out: Path, found: Findings) -> str:
 def config_text(folder: Path, found: Findings) -> str:
     """Return the config: a line for each role, with its evidence behind it."""
     data = [f"source = {json.dumps(str(folder))}"]
-    if found.level == "series":
-        data.append(_line("level", "series", found.evidence.get("level", "")))
+    if found.level != "step":
+        data.append(_line("level", found.level, found.evidence.get("level", "")))
+    if found.level == "window":
+        data.append(f'windows = {{length = {found.length}, stride = {found.length}, answer = "last"}}')
     if found.id and found.id != found.key:
         data.append(_line("id", found.id, found.evidence.get("id", "")))
     data += [_line(role, getattr(found, role), found.evidence.get(role, "")) for role in ("key", "order")]
@@ -101,8 +103,8 @@ def config_text(folder: Path, found: Findings) -> str:
     names = ", ".join(metrics.names_for(found.kind))  # type: ignore[arg-type]
     data += [f'metric = "?"  # the competition\'s: {names}, or its own file, "metric.py"']
     unclear = "".join(f"# ? {sentence}\n" for sentence in found.unclear)
-    families = f"[features]\nfamilies = {json.dumps(SERIES_FAMILIES)}\n\n" if found.level == "series" else ""
-    stratified = found.static or (found.level == "series" and found.kind in ("binary", "multiclass", "ordinal"))
+    families = f"[features]\nfamilies = {json.dumps(SERIES_FAMILIES)}\n\n" if found.level != "step" else ""
+    stratified = found.static or (found.level != "step" and found.kind in ("binary", "multiclass", "ordinal"))
     kind = "stratified-group" if stratified else "group"
     return (
         f"# Written by `./run.sh init`, which has looked at the files. Lines with a ? say what they leave open.\n"

@@ -27,6 +27,11 @@ class LabelledSeries:
     scored: np.ndarray  # (a,) bool, those that the metric counts, whether or not they have a label here
     spans: TimeSpans | None = None  # when each series is, where folds go by time: the latest ones are watched
 
+    @property
+    def in_start(self) -> np.ndarray:
+        """Whether each answer is in the known start of its series, (a,) bool."""
+        return np.asarray(self.store.in_start[self.store.answers(self.series)])
+
     def at(self, spans: TimeSpans | None) -> LabelledSeries:
         """Return the same series with the times at which they are. spans: of each, where folds go by time."""
         return replace(self, spans=spans)
