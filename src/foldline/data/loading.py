@@ -216,8 +216,9 @@ def load_table(
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
     frame, lengths, file_rows = _by_series(frame, data.key)
-    names = frame.select(times.printed(frame[name]) for name in naming) if naming else None
     moved = frame[data.order].dtype != pl.Float64
+    kept = [*naming, *([data.order] if moved and data.order in data.template_columns else [])]  # as the file has it
+    names = frame.select(times.printed(frame[name]) for name in kept) if kept else None
     frame = times.since_start(frame.drop(name for name in naming if name not in wanted), data.order, data.key)
     facts = ColumnFacts.of(data, frame, lengths) if facts is None else facts
     table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=facts)
