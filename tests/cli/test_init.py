@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import tiny_windows
 from tiny_classes import Songs
 
 from foldline.cli.main import main
@@ -36,6 +37,15 @@ def test_classes_of_whole_series_too(kind: str, home: Path, tmp_path: Path, caps
     said = json.loads(capsys.readouterr().out)
     assert said["problem"] == ""
     assert config.load(tmp_path / "mine.toml", ["data.metric=accuracy"]).data.kind == kind
+
+
+def test_long_series_are_cut_into_windows(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    tiny.write(tmp_path / "bridge", tiny_windows.frames())
+    tiny.run("init", str(tmp_path / "bridge"))
+    assert "is its answer strain of its last row?" in capsys.readouterr().out
+    made = config.load(home / "configs" / "bridge.toml", ["data.metric=mae"]).data
+    assert made.level == "window" and made.windows.length == made.windows.stride == tiny_windows.LENGTH
+    assert len(loading.load(made).train.lengths) == 10
 
 
 def test_what_is_there_is_not_overwritten(home: Path, tmp_path: Path, capsys: Capture) -> None:

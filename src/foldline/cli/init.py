@@ -81,8 +81,10 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     """Return the config: a line for each role, with its evidence behind it."""
     data = [f"source = {json.dumps(str(folder))}"]
     data += [_line(key, name, tables.evidence[key]) for key, name in tables.named.items()]
-    if found.level == "series":
-        data.append(_line("level", "series", found.evidence.get("level", "")))
+    if found.level != "step":
+        data.append(_line("level", found.level, found.evidence.get("level", "")))
+    if found.level == "window":
+        data.append(f'windows = {{length = {found.length}, stride = {found.length}, answer = "last"}}')
     if found.id and found.id != found.key:
         data.append(_line("id", found.id, found.evidence.get("id", "")))
     data += [_line(role, getattr(found, role), found.evidence.get(role, "")) for role in ("key", "order")]
@@ -99,8 +101,8 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     names = ", ".join(metrics.names_for(found.kind))  # type: ignore[arg-type]
     data += [f'metric = "?"  # the competition\'s: {names}, or its own file, "metric.py"']
     unclear = "".join(f"# ? {sentence}\n" for sentence in [*tables.unclear, *found.unclear])
-    families = f"[features]\nfamilies = {json.dumps(SERIES_FAMILIES)}\n\n" if found.level == "series" else ""
-    stratified = found.static or (found.level == "series" and found.kind in ("binary", "multiclass", "ordinal"))
+    families = f"[features]\nfamilies = {json.dumps(SERIES_FAMILIES)}\n\n" if found.level != "step" else ""
+    stratified = found.static or (found.level != "step" and found.kind in ("binary", "multiclass", "ordinal"))
     kind = "stratified-group" if stratified else "group"
     return (
         f"# Written by `./run.sh init`, which has looked at the files. Lines with a ? say what they leave open.\n"
@@ -113,6 +115,7 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
 def _sizes(found: Findings, tables: Tables) -> str:
     """Return epochs and batch: of few series smaller batches, so that there are enough steps to learn from them."""
     series = tables.train[found.key].n_unique() if found.key else MANY
+    series = tables.train.height // found.length if found.level == "window" else series
     if series >= MANY:
         return "epochs = 20\nbatch = 64"
     batch = 2 ** max(2, int(math.log2(series / STEPS)))

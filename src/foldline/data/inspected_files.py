@@ -106,7 +106,7 @@ def _train_and_test(folder: Path, tables: Sequence[Path]) -> dict[str, str] | No
 
 
 def _pattern(folder: Path, column: str) -> str:
-    """Return the pattern of the tables in a folder; its name where it holds parts of Parquet in folders of their own."""
+    """Return the pattern of the tables in a folder; its name where it holds folders of Parquet parts."""
     files = _tables_beside(folder)
     if not files:
         return folder.name

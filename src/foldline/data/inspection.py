@@ -24,6 +24,7 @@ class Findings:
     id: str = ""
     group: str = ""
     level: str = "step"
+    length: int = 0  # rows of a window, at the level "window"
     kind: str = "regression"
     labels: str = ""  # file with the targets of the training series, without its ending
     copies: dict[str, str] = field(default_factory=dict)  # second name -> column
@@ -52,6 +53,7 @@ def inspect(
     targets = _find_targets(found, train, test, sample, labels)
     _find_answers(found, test, sample, shared)
     if targets is not None and found.target:
+        _find_windows(found, train, test)
         _find_kind(found, targets, sample)
     _find_inputs(found, train, test, shared)
     _separate(found, shared)
@@ -169,6 +171,21 @@ def _find_targets(
     elif left:
         found.unclear.append(f"Only train has {', '.join(left)}, which the sample does not ask for: not used.")
     return train if found.target else None
+
+
+def _find_windows(found: Findings, train: pl.DataFrame, test: pl.DataFrame) -> None:
+    """Find whether series of train are to be cut: the target changes inside them, and a test series has one answer."""
+    if found.level != "series" or found.labels or not found.key:
+        return
+    changing = _changing(train, found.key, found.target)
+    rows, longest = (frame.group_by(found.key).len()["len"] for frame in (test, train))
+    if not changing or int(rows.max()) > int(longest.max()):  # type: ignore[arg-type]
+        return
+    found.level, found.length = "window", int(rows.max())  # type: ignore[arg-type]
+    found.evidence["level"] += f"; {changing[0]} changes inside the series of train, which are cut into windows"
+    found.unclear.append(
+        f"A window has {found.length:,} rows, as the longest test series: is its answer {changing[0]} of its last row?"
+    )
 
 
 def _find_kind(found: Findings, frame: pl.DataFrame, sample: pl.DataFrame | None) -> None:

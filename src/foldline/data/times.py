@@ -1,7 +1,7 @@
 """Dates and times as the order of a series: seconds since the series' first row, as float64.
 
-A date in text is 2017-03-01 or 2017/03/01, a time 2017-03-01 12:30, with seconds and their parts, and with Z or +02:00 at
-its end where it has a zone; zones are turned into moments, so that an hour that a clock repeats is two hours.
+A date in text is 2017-03-01 or 2017/03/01, a time 2017-03-01 12:30, with seconds and their parts, and with Z or +02:00
+at its end where it has a zone; zones are turned into moments, so that an hour that a clock repeats is two hours.
 """
 
 from __future__ import annotations
@@ -115,14 +115,16 @@ def of_one_type(columns: Sequence[pl.Series]) -> list[pl.Series]:
     raise NotATime(f"numbers, or times, of one kind in all files, but holds {' and '.join(kinds)}")
 
 
-def since_start(frame: pl.DataFrame, order: str, key: str) -> pl.DataFrame:
+def since_start(frame: pl.DataFrame, order: str, key: str, numbers: bool = False) -> pl.DataFrame:
     """Return a frame whose order column counts from the first row of its series, as Float64.
 
     Dates and times become seconds; whole numbers that float64 can't hold keep their unit. Other numbers stay.
+
+    numbers: whether those count from there, too.
     """
     kind = frame[order].dtype
     if kind == pl.Float64:
-        return frame
+        return frame.with_columns(pl.col(order) - pl.col(order).min().over(key)) if numbers else frame
     whole = pl.col(order).cast(pl.Int64)
     per_second = PER_SECOND[kind.time_unit or "us"] if isinstance(kind, pl.Datetime) else 1.0
     seconds = (whole - whole.min().over(key)).cast(pl.Float64)
