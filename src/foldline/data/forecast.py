@@ -181,16 +181,11 @@ def _moments(whole: Table, test: Table, before: np.ndarray) -> pl.Series | None:
 
 def _naming(test: Table, of_test: np.ndarray) -> pl.DataFrame | None:
     """Return what ids and columns of a submission are made of, nothing at rows of train. of_test: (rows,) bool."""
-    templates, data = test.data.templates, test.data
-    names = list(dict.fromkeys(name for template in templates for name in template.columns))
+    names = list(test.data.template_columns)
     if not names:
         return None
-    own = submission_ids.naming_rows(test)
-    if test.moments is not None and data.order in names:
-        own = own.with_columns(times.printed(test.moments).alias(data.order))
-    places = np.where(of_test, np.cumsum(of_test) - 1, 0)
-    mask = pl.Series(of_test)
-    gathered = own.select(names)[places]
+    places, mask = np.where(of_test, np.cumsum(of_test) - 1, 0), pl.Series(of_test)
+    gathered = submission_ids.naming_rows(test).select(names)[places]
     return gathered.with_columns(pl.when(mask).then(pl.col(name)).alias(name) for name in names)
 
 

@@ -259,9 +259,10 @@ def whole_series(
     )
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    names = frame.select(times.printed(frame[name]) for name in naming) if naming else None
     moved, of_dates = frame[data.order].dtype != pl.Float64, isinstance(frame[data.order].dtype, pl.Datetime)
     moments = frame[data.order] if moved and data.known_column else None
+    kept = [*naming, *([data.order] if moved and data.order in data.template_columns else [])]  # as the file has it
+    names = frame.select(times.printed(frame[name]) for name in kept) if kept else None
     frame = frame.drop(name for name in naming if name not in wanted)
     frame = times.since_start(frame, data.order, data.key, data.level == "window")
     known = ColumnFacts.of(data, frame, lengths) if facts is None else facts

@@ -133,6 +133,8 @@ class DataConfig:
     test: str = "test"  # likewise
     sample: str = "sample_submission"  # likewise
     join: tuple[JoinConfig, ...] = ()  # tables whose columns are joined to train and test
+    # Columns of train and test under a second name, {day = "date"}: a column has one role, its copy may have another.
+    copies: dict[str, str] = field(default_factory=dict)
     code: str = ""  # "competition.py": functions for what no config says; see docs/how-to/layouts.md
     code_folder: str = ""  # where that file lies; empty: beside the config, else in FOLDLINE_HOME
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
@@ -150,7 +152,10 @@ class DataConfig:
         names += [self.weight] if self.weight and self.weight not in self.inputs else []
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
+            raise ValueError(
+                f"a column has one role, but {', '.join(twice)} is named more than once: give it a second name by "
+                f'copies = {{{twice[0]}_too = "{twice[0]}"}}, and one of the roles to that'
+            )
         if not self.target:
             raise ValueError("target must name at least one column")
         if not (self.inputs or self.has_start):
@@ -258,6 +263,10 @@ class DataConfig:
                 raise ValueError("train, test and sample must name files")
             file_patterns.check(text.replace(PART, "train"))
         column_names.check([name for join in self.join for name in join.keys])
+        column_names.check([*self.copies, *self.copies.values()])
+        second = next((name for name in self.copies.values() if name in self.copies), None)
+        if second is not None:
+            raise ValueError(f"copies give columns of the files a second name, but {second!r} is such a name itself")
         if self.code and not self.code.endswith(".py"):
             raise ValueError(f"code is a Python file, such as competition.py, but is {self.code!r}")
         if self.code_folder and not self.code:
@@ -320,8 +329,12 @@ class DataConfig:
     def naming(self) -> tuple[str, ...]:
         """List the columns that only templates need; `step` stands for the row's number in its series."""
         roles = {self.key, self.order, *self.inputs, *self.static} | ({self.id} if not self.id_template else set())
-        names = [name for template in self.templates for name in template.columns]
-        return tuple(dict.fromkeys(name for name in names if name not in roles))
+        return tuple(name for name in self.template_columns if name not in roles)
+
+    @property
+    def template_columns(self) -> tuple[str, ...]:
+        """List the columns that templates read, each once."""
+        return tuple(dict.fromkeys(name for template in self.templates for name in template.columns))
 
     @property
     def has_start(self) -> bool:
