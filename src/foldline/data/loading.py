@@ -23,6 +23,7 @@ from foldline.data import (
     identity,
     known_start,
     readers,
+    resample,
     sample_submission,
     static_levels,
     submission_ids,
@@ -227,12 +228,13 @@ def load_table(
     )
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    names = frame.select(times.printed(frame[name]) for name in naming) if naming else None
-    moved = frame[data.order].dtype != pl.Float64
+    moved, of_dates = frame[data.order].dtype != pl.Float64, isinstance(frame[data.order].dtype, pl.Datetime)
+    kept = [*naming, *([data.order] if moved and data.order in data.template_columns else [])]  # as the file has it
+    names = frame.select(times.printed(frame[name]) for name in kept) if kept else None
     frame = frame.drop(name for name in naming if name not in wanted)
     frame = times.since_start(frame, data.order, data.key, data.level == "window")
-    facts = ColumnFacts.of(data, frame, lengths) if facts is None else facts
-    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=facts)
+    known = ColumnFacts.of(data, frame, lengths) if facts is None else facts
+    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=known)
     table = submission_ids.with_row_ids(replace(table, source=source, empty=empty, since_start=moved, cut=note))
     if starts:
         table = known_start.read_from(table)
@@ -242,6 +244,9 @@ def load_table(
     table_checks.scored(table)
     if labelled:
         table_checks.targets(table)
+    if data.shortens:
+        table = resample.applied(table, of_dates)
+        table = table if facts is not None else replace(table, facts=ColumnFacts.of(data, table.frame, table.lengths))
     return table
 
 

@@ -13,6 +13,7 @@ from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
 from foldline.data.join_tables import PART, JoinConfig
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 from foldline.data.name_template import STEP, NameTemplate
+from foldline.data.resample_config import ResampleConfig
 from foldline.data.windows import WindowsConfig
 
 WHOLE = "whole "  # what the group of windows is called by, with the key: the long series that they are cut of
@@ -30,6 +31,9 @@ NEWER = (
     "missing_values",
     "static_numeric",
     "categorical",
+    "resample",
+    "first",
+    "last",
 )
 
 
@@ -98,6 +102,9 @@ class DataConfig:
     # What stands for a missing value in the files, beside empty cells and nan: [-1, "NA"] in each input, or a list for
     # each of some inputs, {tof = [-1]}. Missing inputs stay missing for trees; networks see them by train.fill.
     missing_values: dict[str, tuple[str | float, ...]] | tuple[str | float, ...] = ()
+    resample: ResampleConfig | None = None  # to steps of equal duration, where a series has one answer
+    first: int = 0  # of each series only so many steps from its start, after resampling; 0: all. One answer a series
+    last: int = 0  # likewise up to its end
     # What several series have in common (a subject, a patient): constant inside a series, never split. Windows of one
     # long series are a group, if it is left out.
     group: str = ""
@@ -121,6 +128,8 @@ class DataConfig:
     test: str = "test"  # likewise
     sample: str = "sample_submission"  # likewise
     join: tuple[JoinConfig, ...] = ()  # tables whose columns are joined to train and test
+    # Columns of train and test under a second name, {day = "date"}: a column has one role, its copy may have another.
+    copies: dict[str, str] = field(default_factory=dict)
     code: str = ""  # "competition.py": functions for what no config says; see docs/how-to/layouts.md
     code_folder: str = ""  # where that file lies; empty: beside the config, else in FOLDLINE_HOME
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
@@ -138,12 +147,16 @@ class DataConfig:
         names += [self.weight] if self.weight and self.weight not in self.inputs else []
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
+            raise ValueError(
+                f"a column has one role, but {', '.join(twice)} is named more than once: give it a second name by "
+                f'copies = {{{twice[0]}_too = "{twice[0]}"}}, and one of the roles to that'
+            )
         if not self.target or not self.inputs:
             raise ValueError("target and inputs must each name at least one column")
         column_names.check([*names, *self.metric_columns])
         column_names.check_written(self.key, (self.id, self.key, *self.target))
         self._check_values()
+        self._check_steps()
         self._check_metric_file()
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
@@ -207,6 +220,23 @@ class DataConfig:
             named = tuple(self.missing_values)
             column_names.check_among("missing_values", named, self.numeric_inputs, "inputs that are numbers")
 
+    def _check_steps(self) -> None:
+        """Refuse resampling and crops where each step has an answer of its own, and of columns that are no inputs."""
+        given = [name for name in ("resample", "first", "last") if getattr(self, name)]
+        if given and not self.on_series:
+            raise ValueError(
+                f"{given[0]} leaves a series fewer steps than its file has rows, but with level = 'step' each of these "
+                "has its answer: it needs level = 'series' or 'window'"
+            )
+        if min(self.first, self.last) < 0 or (self.first and self.last):
+            raise ValueError(
+                f"first and last are numbers of steps, one of them, but they are {self.first} and {self.last}"
+            )
+        if self.resample is not None:
+            column_names.check_among(
+                "resample.summary", tuple(self.resample.summary), self.numeric_inputs, "inputs that are numbers"
+            )
+
     def _check_layout(self) -> None:
         """Refuse patterns that read two ways, and joins on columns that can't be named."""
         for text in (self.source, self.labels, self.metric, self.code):
@@ -216,6 +246,10 @@ class DataConfig:
                 raise ValueError("train, test and sample must name files")
             file_patterns.check(text.replace(PART, "train"))
         column_names.check([name for join in self.join for name in join.keys])
+        column_names.check([*self.copies, *self.copies.values()])
+        second = next((name for name in self.copies.values() if name in self.copies), None)
+        if second is not None:
+            raise ValueError(f"copies give columns of the files a second name, but {second!r} is such a name itself")
         if self.code and not self.code.endswith(".py"):
             raise ValueError(f"code is a Python file, such as competition.py, but is {self.code!r}")
         if self.code_folder and not self.code:
@@ -277,8 +311,12 @@ class DataConfig:
     def naming(self) -> tuple[str, ...]:
         """List the columns that only templates need; `step` stands for the row's number in its series."""
         roles = {self.key, self.order, *self.inputs, *self.static} | ({self.id} if not self.id_template else set())
-        names = [name for template in self.templates for name in template.columns]
-        return tuple(dict.fromkeys(name for name in names if name not in roles))
+        return tuple(name for name in self.template_columns if name not in roles)
+
+    @property
+    def template_columns(self) -> tuple[str, ...]:
+        """List the columns that templates read, each once."""
+        return tuple(dict.fromkeys(name for template in self.templates for name in template.columns))
 
     @property
     def auxiliary_columns(self) -> tuple[str, ...]:
@@ -308,6 +346,11 @@ class DataConfig:
     def code_path(self) -> Path | None:
         """The file of functions for this competition; None: there is none."""
         return Path(self.code_folder, self.code) if self.code else None
+
+    @property
+    def shortens(self) -> bool:
+        """Whether series have fewer steps than their files have rows (resample.py)."""
+        return self.resample is not None or self.first > 0 or self.last > 0
 
     @property
     def on_series(self) -> bool:

@@ -106,11 +106,11 @@ def run(
 
 
 def _data(data: DataConfig, train: pl.DataFrame, source: str) -> DataConfig:
-    """Read a table that has its targets already, and perhaps not all classes; no submission is made of it."""
+    """Read a table that has its targets and steps already, and perhaps not all classes; it makes no submission."""
     auxiliary = tuple(replace(each, classes=_there(each.classes, train[each.name])) for each in data.auxiliary)
     classes = _there(data.classes, train[data.target[0]])
     data = data.of_windows() if data.level == "window" else data
-    data = replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary)
+    data = replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary, resample=None, first=0, last=0)
     if not (data.id_template or data.column_template):
         return data
     row_id = data.key if data.on_series else ROW
