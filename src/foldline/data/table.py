@@ -15,12 +15,15 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
+from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
-from foldline.data import scored_rows
+from foldline.data import on_disk, scored_rows
 from foldline.data.assemble import Source
 from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
+
+TEXTS = 1 << 18  # that are hashed together
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ class Table:
     @cached_property
     def for_features(self) -> pl.DataFrame:
         """The frame as features see it: less what float32 would lose (column_facts.py)."""
-        return self.facts.for_features(self.frame, self.data, self.lengths)
+        made = self.facts.for_features(self.frame, self.data, self.lengths)
+        new = [*self.facts.offsets, *([self.data.order] if self.facts.from_start else [])]
+        return made.with_columns(on_disk.kept(made[name]) for name in new)
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -164,14 +169,23 @@ class Table:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of every value that a feature, a fold or a weight can depend on; row ids are left out, keys are not."""
-        columns = [name for name in self.frame.columns if name != self.data.id or name == self.data.key]
-        values = [_bytes_of(self.frame[name]) for name in columns]
-        return files.digest_arrays(self.lengths, *values, *([] if self.start is None else [self.start]))
+        state = files.ArrayDigest()
+        state.add(self.lengths)
+        for name in self.frame.columns:
+            if name != self.data.id or name == self.data.key:
+                _add_values(state, self.frame[name])
+        if self.start is not None:
+            state.add(self.start)
+        return state.digits()
 
 
-def _bytes_of(column: pl.Series) -> np.ndarray:
+def _add_values(state: files.ArrayDigest, column: pl.Series) -> None:
+    """Hash a column: numbers, or texts."""
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        return column.to_numpy()
+        state.add(column.to_numpy())
+        return
     # Joined by a character that no text holds, so that ["a", "bc"] and ["ab", "c"] differ.
     texts = column.cast(pl.String).fill_null("\x01")  # a missing label
-    return np.frombuffer("\x00".join(texts.to_list()).encode(), dtype=np.uint8)
+    size = int(texts.str.len_bytes().sum()) + max(len(texts) - 1, 0)
+    pieces = ("\x00" * (part.start > 0) + str(texts[part].str.join("\x00")[0]) for part in chunks(len(texts), TEXTS))
+    state.add_bytes(size, (piece.encode() for piece in pieces))

@@ -66,7 +66,8 @@ def series(table: Table) -> None:
     data, frame = table.data, table.frame
     inside = np.ones(frame.height, dtype=bool)
     inside[table.starts] = False
-    backwards = (np.diff(frame[data.order].to_numpy(), prepend=-np.inf) <= 0) & inside
+    order = frame[data.order].to_numpy()
+    backwards = np.concatenate([[False], order[1:] <= order[:-1]]) & inside
     if backwards.any():
         row = int(np.flatnonzero(backwards)[0])
         raise UserError(
