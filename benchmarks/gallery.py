@@ -2,7 +2,7 @@
 
     ./run.sh bench gallery                       # all of configs/gallery/, a table
     ./run.sh bench gallery openvaccine           # one of them
-    ./run.sh bench gallery --page                # writes the table into docs/gallery.md
+    ./run.sh bench gallery --page                # writes the table into docs/gallery.md, a row into each layout.md
 
 Each is trained twice: on its files, and on the same with the labels dealt out again at random. The first run must be
 ahead of every trivial baseline by an interval that excludes 0, the second must not.
@@ -22,15 +22,16 @@ from pathlib import Path
 from foldline.blend import paired_difference
 from foldline.cli.main import main as command_line
 from foldline.core.console import Terminal
-from foldline.experiment import baselines, preparation, scoring
 from foldline.experiment import config as configs
+from foldline.experiment import preparation, scoring
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY, PAGE = ROOT / "configs" / "gallery", ROOT / "docs" / "gallery.md"
 NORMAL = 1.96  # half a 95 % interval, in standard errors
 MARK = "<!-- table: ./run.sh bench gallery --page -->\n\n"
 COLUMNS = (
-    "| competition | lines of config, code | metric | score | best baseline | ahead of it by | shuffled | time, s |"
+    "| lines of config, code | metric | score | best baseline | ahead of it by | shuffled | time, s |\n"
+    "|---|---|--:|---|---|---|--:|\n"
 )
 
 
@@ -77,6 +78,11 @@ def config_of(name: str) -> Path:
     return GALLERY / name / f"{name}.toml"
 
 
+def layout_of(name: str) -> Path:
+    """Return the page of a competition."""
+    return GALLERY / name / "layout.md"
+
+
 def generate(name: str, folder: Path, shuffled: bool = False) -> Path:
     """Write the files of a competition, as its page says it, and return their folder."""
     words = [str(GALLERY / name / "generate.py"), str(folder), *(["--shuffled"] if shuffled else [])]
@@ -95,11 +101,11 @@ def train(name: str, source: Path) -> Outcome:
     ready = preparation.prepare(config, Terminal(quiet=True))
     result = scoring.combine(config, ready.members, ready.train, ready.folds, None, ready.competition.train)
     rows, best = result.rows, result.best_baseline
-    ours, counts = paired_difference.evidence(rows, result.blended[result.scored])
-    margins = {}
-    for each, values in baselines.predictions(ready.competition.train, rows).items():
-        theirs, _ = paired_difference.evidence(rows, values)
-        margins[each] = Margin(*paired_difference.difference(theirs, ours, counts))
+    ours = paired_difference.resampled_costs(rows, result.blended[result.scored])  # in the metric's unit, whichever
+    theirs = {
+        each: paired_difference.resampled_costs(rows, values) for each, values in result.baseline_predictions.items()
+    }
+    margins = {each: Margin(*paired_difference.difference(costs, ours, None)) for each, costs in theirs.items()}
     return Outcome(config.data.metric, result.score, best, result.baselines[best][-1], margins, seconds)
 
 
@@ -107,13 +113,21 @@ def row(name: str, found: Outcome, shuffled: Outcome) -> str:
     """Write a line of the table."""
     code = sum(lines_of(path) for path in (GALLERY / name).glob("*.py") if path.name != "generate.py")
     least, chance = found.margins[found.baseline], shuffled.margins[shuffled.baseline]
-    cells = [
-        f"[{name}](../configs/gallery/{name}/layout.md)",
-        f"{lines_of(config_of(name))}, {code}",
-        f"`{found.metric}`",
-    ]
-    cells += [f"{found.score:.3f}", f"{found.baseline} {found.baseline_score:.3f}", str(least), str(chance)]
-    return f"| {' | '.join([*cells, f'{found.seconds:.0f}'])} |"
+    cells = [f"{lines_of(config_of(name))}, {code}", f"`{found.metric}`", f"{found.score:.3f}"]
+    cells += [f"{found.baseline} {found.baseline_score:.3f}", str(least), str(chance), f"{found.seconds:.0f}"]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def table(lines: dict[str, str]) -> str:
+    """Put lines below each other, with the competition's name first."""
+    head, rule = COLUMNS.splitlines()
+    rows = [f"| [{name}](../configs/gallery/{name}/layout.md) {line}" for name, line in lines.items()]
+    return "".join([f"| competition {head}\n", f"|---{rule}\n", *rows])
+
+
+def write_page(page: Path, text: str) -> None:
+    """Put a table below its mark, in place of the one before."""
+    page.write_text(page.read_text(encoding="utf-8").partition(MARK)[0] + MARK + text, encoding="utf-8")
 
 
 def lines_of(path: Path) -> int:
@@ -126,9 +140,9 @@ def main() -> int:
     """Make, train and print; the exit code is 1 where one does not do what the page says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*names(), []], help="of configs/gallery/; none: all")
-    parser.add_argument("--page", action="store_true", help="write the table into docs/gallery.md")
+    parser.add_argument("--page", action="store_true", help="write the table into docs/gallery.md, rows into layout.md")
     given = parser.parse_args()
-    lines, failed = [COLUMNS, "|---|---|---|--:|---|---|---|--:|"], False
+    lines, failed = dict[str, str](), False
     for name in given.names or names():
         found = []
         for shuffled in (False, True):
@@ -136,13 +150,13 @@ def main() -> int:
                 os.environ["FOLDLINE_HOME"] = str(Path(folder) / "home")
                 found.append(train(name, generate(name, Path(folder) / name, shuffled)))
         failed |= not found[0].beats_all or found[1].beats_all
-        lines.append(row(name, *found))
-        print(lines[-1], flush=True)
-    table = "\n".join(lines) + "\n"
-    print(table)
+        lines[name] = row(name, *found)
+        print(f"{name} {lines[name]}", end="", flush=True)
+        if given.page:
+            write_page(layout_of(name), COLUMNS + lines[name])
+    print(table(lines))
     if given.page and not given.names:
-        head = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
-        PAGE.write_text(head + MARK + table, encoding="utf-8")
+        write_page(PAGE, table(lines))
     return int(failed)
 
 

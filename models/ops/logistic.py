@@ -1,6 +1,7 @@
 """Logistic regression for more series than ridge's decomposition takes; scikit-learn fits it, plain weights are kept.
 
-Its penalty is the one of the smallest cross entropy on a tenth of the rows that is left out; then all rows are fitted.
+Its penalty is the one of the smallest cross entropy on a tenth of the rows that is left out, of whole groups where rows
+come in groups; then all rows are fitted.
 """
 
 from __future__ import annotations
@@ -18,22 +19,43 @@ STEPS = 200  # of L-BFGS at most
 
 
 def fit(
-    x: np.ndarray, y: np.ndarray, kind: Kind, seed: int, weight: np.ndarray | None = None
+    x: np.ndarray,
+    y: np.ndarray,
+    kind: Kind,
+    seed: int,
+    weight: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit on rows x (n, F) float32 and 0 or 1 in y (n, K): weights (F, K) float64 and intercepts (K,) of the logits.
 
     A class, or a label, that no row has, or every row, gets an intercept alone. The halves of the sigmoid's logit are
     returned for labels, because a decision counts twice there (calibration.py).
 
-    weight: (n,) how much a row counts; None: all alike.
+    Args:
+        weight: (n,) how much a row counts; None: all alike.
+        groups: (n,) number of each row's group; None: each row is its own.
     """
-    held = np.zeros(len(x), dtype=bool)
-    held[np.random.default_rng([seed, 3]).permutation(len(x))[: max(1, round(LEFT_OUT * len(x)))]] = True
+    held = _held(len(x), groups, np.random.default_rng([seed, 3]))
     if kind == "multiclass":
         return _fit_labels(x, y.argmax(axis=1), y.shape[1], held, weight)
     found = [_fit_labels(x, (column > 0.5).astype(int), 2, held, weight) for column in y.T]
     weights = np.stack([(both[:, 1] - both[:, 0]) / 2 for both, _ in found], axis=1)
     return weights, np.stack([(both[1] - both[0]) / 2 for _, both in found])
+
+
+def _held(count: int, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Draw which of `count` rows are left out, (count,) bool: a tenth, at least one.
+
+    Of groups those that together are no more, in a drawn order; where each is more, the smallest one.
+    """
+    held, most = np.zeros(count, dtype=bool), max(1, round(LEFT_OUT * count))
+    if groups is None or (groups == groups[0]).all():
+        held[rng.permutation(count)[:most]] = True
+        return held
+    names, sizes = np.unique(groups, return_counts=True)
+    order = rng.permutation(len(names))
+    taken = order[np.cumsum(sizes[order]) <= most]
+    return np.isin(groups, names[taken if len(taken) else order[[sizes[order].argmin()]]])
 
 
 def _fit_labels(

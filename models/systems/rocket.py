@@ -10,8 +10,9 @@ differences, four poolings each: 49,728 features.
     binary, multilabel          ridge on -1 and 1, then a sigmoid each            logistic regression of each label
     multiclass, distribution    ridge of one class against the rest, a softmax    multinomial (not for shares)
 
-Ridge chooses its penalty, and the temperature of its probabilities, by predictions of left-out series (ops/ridge.py).
-It decomposes a matrix as wide as there are series: from MANY series on "auto" takes logistic regression instead.
+Ridge chooses its penalty, and the temperature of its probabilities, by predictions of left-out series, or of left-out
+groups of series where there are any (ops/ridge.py). It decomposes a matrix as wide as there are series: from MANY
+series on "auto" takes logistic regression instead.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ class Rocket:
         threads: int,
         on_series: Callable[[int, int], None] | None = None,
         weight: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
     ) -> np.ndarray:
         """Fit on n series.
 
@@ -114,9 +116,11 @@ class Rocket:
             threads: that compute features; they change no bit.
             on_series: called with (series done, series in all).
             weight: (n,) how much a series counts, above 0 and 1 in the mean; None: all alike.
+            groups: (n,) number of each series' group (a subject); None: each is its own.
 
         Returns:
-            (n, K) predictions of series that were left out one by one; with a logistic head of the series themselves.
+            (n, K) predictions of series that were left out one by one, or with their group; with a logistic head of
+            the series themselves.
         """
         self.kind, rng = kind, np.random.default_rng(seed)
         self._fit_channels(read, lengths)
@@ -124,11 +128,12 @@ class Rocket:
         x = self._features(read, len(lengths), threads, on_series)
         self._fit_features(x)
         if self.head_of(len(lengths), kind) == "logistic":
-            weights, intercept = logistic.fit(x, y, kind, seed, weight)
+            weights, intercept = logistic.fit(x, y, kind, seed, weight, groups)
             self.arrays |= {"weights": weights, "intercept": intercept, "slopes": np.ones(y.shape[1])}
             return self._answer(ridge.predict(x, weights, intercept))
         numbers = kind in ("regression", "ordinal")
-        found = ridge.fit(x, y if numbers else 2 * y - 1, kind in calibration.SHARES, weight=weight)
+        decided = y if numbers else 2 * y - 1
+        found = ridge.fit(x, decided, kind in calibration.SHARES, weight=weight, groups=groups)
         slopes = np.ones(y.shape[1]) if numbers else calibration.slopes_of(found.left_out, y, kind, weight)
         self.arrays |= {"weights": found.weights, "intercept": found.intercept, "slopes": slopes}
         return self._answer(found.left_out)

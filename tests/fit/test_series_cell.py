@@ -13,6 +13,7 @@ from foldline.core.errors import UserError
 from foldline.data.store import Store, StoredTask
 from foldline.fit import network_size, series_cell
 from foldline.fit.series_cell import SeriesCell
+from foldline.models.systems import rocket
 
 PARAMS: dict[str, Any] = {"kernels": 84, "channels": ("f0", "f2")}
 
@@ -106,3 +107,18 @@ def test_missing_steps_are_filled_and_a_channel_that_a_series_lacks_is_the_mean(
         cell.predict(with_features(data, absent), np.array([3]))[0],
         cell.predict(with_features(data, np.where(np.isnan(absent), np.nan, absent), missing=True), np.array([3]))[0],
     )
+
+
+@pytest.mark.parametrize("head", ["ridge", "logistic"])
+def test_groups_reach_the_choice_of_the_penalty(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the series that are fitted on, in their order."""
+    seen: list[np.ndarray | None] = []
+    module = getattr(rocket, head)
+    fit = module.fit
+    monkeypatch.setattr(
+        module, "fit", lambda *args, **more: seen.append(more.get("groups", args[-1])) or fit(*args, **more)
+    )
+    for data in (store(group_numbers=np.arange(10) // 2), store()):
+        cell = SeriesCell("rocket", PARAMS | {"head": head}, TRAIN)
+        cell.fit(data, INSIDE, 0, silent)
+    assert seen[0] is not None and np.array_equal(seen[0], INSIDE // 2) and seen[1] is None

@@ -11,7 +11,7 @@ import pytest
 
 from foldline import models
 from foldline.models.contract import Kind
-from foldline.models.ops import ridge, rocket_features
+from foldline.models.ops import logistic, ridge, rocket_features
 from foldline.models.systems import rocket
 from foldline.models.systems.rocket import Config, Rocket
 
@@ -143,6 +143,76 @@ def test_left_out_predictions_of_unequal_rows_are_those_of_refitting() -> None:
         square = inner.T @ inner + 0.1 * 6 * np.eye(6)
         weights = np.linalg.solve(square, inner.T @ ((y[others, 0] - level) * np.sqrt(own)))
         assert found.left_out[row, 0] == pytest.approx(level + (x[row] - center) @ weights, abs=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("rows", "features"), [(12, 40), (40, 12)])
+def test_left_out_predictions_of_groups_are_those_of_refitting_without_the_group(
+    rows: int, features: int, weighted: bool
+) -> None:
+    """Groups of one row up to half of all: smaller and larger than there are features."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, features)).astype(np.float32)
+    x -= x.mean(axis=0)
+    y = x[:, :1] + rng.normal(size=(rows, 1))
+    groups = np.where(rng.permutation(rows) < rows // 2, 0, rng.integers(1, 5, rows))
+    own = rng.uniform(0.2, 3.0, rows) if weighted else np.ones(rows)
+    own /= own.mean()
+    found = ridge.fit(x, y, False, (0.1,), own if weighted else None, groups)
+    for group in np.unique(groups):
+        others = groups != group
+        center, level = np.average(x[others], axis=0, weights=own[others]), np.average(y[others], 0, own[others])
+        inner = (x[others] - center) * np.sqrt(own[others])[:, None]
+        square = inner.T @ inner + 0.1 * features * np.eye(features)
+        weights = np.linalg.solve(square, inner.T @ ((y[others] - level) * np.sqrt(own[others])[:, None]))
+        expected = level + (x[~others] - center) @ weights
+        np.testing.assert_allclose(found.left_out[~others], expected, atol=1e-5)
+
+
+def test_groups_of_one_row_are_rows_and_one_group_of_all_leaves_out_rows() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 50)).astype(np.float32)
+    x -= x.mean(axis=0)
+    y = x[:, :1] + rng.normal(size=(30, 1))
+    expected = ridge.fit(x, y, False)
+    for groups in (np.arange(30)[::-1], np.zeros(30, dtype=int)):
+        found = ridge.fit(x, y, False, groups=groups)
+        assert found.penalties == expected.penalties
+        np.testing.assert_allclose(found.left_out, expected.left_out, rtol=1e-4)
+
+
+def test_groups_of_features_that_are_nearly_one_column_are_left_out_too() -> None:
+    """Rounding of a huge common part: the hat matrix must not reach beyond 1."""
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(60, 1))
+    x = (100 * common + rng.normal(size=(60, 200))).astype(np.float32)
+    x -= x.mean(axis=0)
+    found = ridge.fit(x, common + rng.normal(size=(60, 1)), False, groups=np.arange(60) // 20)
+    assert np.isfinite(found.left_out).all() and np.isfinite(found.weights).all()
+
+
+def test_near_copies_in_a_group_do_not_choose_too_small_a_penalty() -> None:
+    """Five near copies of a row predict each other by heart: only without their group does noise show as noise."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(20, 60)), 5, axis=0) + 1e-3 * rng.normal(size=(100, 60))
+    x, groups = (x - x.mean(axis=0)).astype(np.float32), np.repeat(np.arange(20), 5)
+    y = x[:, :1] + np.repeat(3 * rng.normal(size=(20, 1)), 5, axis=0)
+    by_rows, by_groups = ridge.fit(x, y, False), ridge.fit(x, y, False, groups=groups)
+    assert by_groups.penalties[0] > 100 * by_rows.penalties[0]
+    new = rng.normal(size=(500, 60)).astype(np.float32)
+    errors = [ridge.predict(new, each.weights, each.intercept)[:, 0] - new[:, 0] for each in (by_groups, by_rows)]
+    assert np.square(errors[0]).mean() < np.square(errors[1]).mean()
+
+
+def test_logistic_regression_leaves_out_whole_groups() -> None:
+    groups = np.random.default_rng(0).integers(0, 30, 300)
+    for seed in range(5):
+        held = logistic._held(300, groups, np.random.default_rng(seed))
+        assert 0 < held.sum() <= 30 and not set(groups[held]) & set(groups[~held])
+    two = np.repeat([4, 9], [180, 120])
+    assert logistic._held(300, two, np.random.default_rng(0)).tolist() == (two == 9).tolist()
+    alone = logistic._held(300, None, np.random.default_rng(0))
+    assert alone.sum() == 30 and np.array_equal(logistic._held(300, 0 * two, np.random.default_rng(0)), alone)
 
 
 @pytest.mark.learned

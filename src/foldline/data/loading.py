@@ -24,12 +24,15 @@ from foldline.data import (
     known_start,
     on_disk,
     readers,
+    resample,
     sample_submission,
     static_levels,
     submission_ids,
     table_checks,
     target_labels,
     times,
+    window_cuts,
+    window_file,
 )
 from foldline.data.assemble import Source
 from foldline.data.column_facts import COMPLETE, ColumnFacts
@@ -204,35 +207,51 @@ def load_table(
     elif labelled and not data.labels:
         wanted |= target_labels.of_training(data)
     naming = submission_ids.wanted(source, data, labelled)
-    rows = source.read(naming | wanted)
-    frame = target_labels.in_normal_form(path, rows.frame, data)
+    cuts = labelled and data.level == "window"
+    of_windows = window_file.read(source, data) if cuts else None
+    not_read = window_cuts.not_read(data, of_windows) if cuts else []
+    rows = source.read({name: kind for name, kind in (naming | wanted).items() if name not in not_read})
+    frame, empty = target_labels.in_normal_form(path, rows.frame, data), rows.empty
     lacking = [frame[name] for name in data.numeric_inputs if frame[name].null_count()]
     frame = frame.with_columns(on_disk.kept(column.fill_null(float("nan"))) for column in lacking)  # one form of it
     if labelled and data.labels:
         frame = target_labels.joined(frame, source, data)
+    inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
+    _check_values(path, replace(rows, frame=inputs), data, [data.order, *(name for name in numbers if name in frame)])
+    del rows, inputs  # what is cut is not held twice
+    frame, lengths, file_rows = _by_series(frame, data.key)
+    note = ""
+    if cuts:
+        cut = window_cuts.cut(path, frame, lengths, data, of_windows)
+        file_rows = cut.rows if file_rows is None else file_rows[cut.rows]
+        frame, lengths, note = cut.frame[list(naming | wanted)], cut.lengths, cut.note
     frame = frame.with_columns(static_levels.typed_all(frame, data, levels, path))
     frame = frame.with_columns(
         on_disk.kept(as_read(frame[name]))
         for name in more
         if name not in (*data.target, *data.auxiliary_columns, data.weight)
     )
-    inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
-    _check_values(path, replace(rows, frame=inputs), data, [data.order, *numbers])
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    frame, lengths, file_rows = _by_series(frame, data.key)
-    names = frame.select(times.printed(frame[name]) for name in naming) if naming else None
-    moved = frame[data.order].dtype != pl.Float64
-    frame = times.since_start(frame.drop(name for name in naming if name not in wanted), data.order, data.key)
-    facts = ColumnFacts.of(data, frame, lengths) if facts is None else facts
-    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=facts)
-    table = submission_ids.with_row_ids(replace(table, source=source, empty=rows.empty, since_start=moved))
+    moved, of_dates = frame[data.order].dtype != pl.Float64, isinstance(frame[data.order].dtype, pl.Datetime)
+    kept = [*naming, *([data.order] if moved and data.order in data.template_columns else [])]  # as the file has it
+    names = frame.select(times.printed(frame[name]) for name in kept) if kept else None
+    frame = frame.drop(name for name in naming if name not in wanted)
+    frame = times.since_start(frame, data.order, data.key, data.level == "window")
+    known = ColumnFacts.of(data, frame, lengths) if facts is None else facts
+    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=known)
+    table = submission_ids.with_row_ids(replace(table, source=source, empty=empty, since_start=moved, cut=note))
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)
+    if data.level == "window" and not labelled:
+        window_cuts.check_test(table)
     table_checks.scored(table)
     if labelled:
         table_checks.targets(table)
+    if data.shortens:
+        table = resample.applied(table, of_dates)
+        table = table if facts is not None else replace(table, facts=ColumnFacts.of(data, table.frame, table.lengths))
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,10 @@ from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
 from foldline.data.join_tables import PART, JoinConfig
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 from foldline.data.name_template import STEP, NameTemplate
+from foldline.data.resample_config import ResampleConfig
+from foldline.data.windows import WindowsConfig
+
+WHOLE = "whole "  # what the group of windows is called by, with the key: the long series that they are cut of
 
 # Keys that older versions did not have.
 NEWER = (
@@ -27,6 +31,9 @@ NEWER = (
     "missing_values",
     "static_numeric",
     "categorical",
+    "resample",
+    "first",
+    "last",
 )
 
 
@@ -62,7 +69,8 @@ class SimulateConfig:
 class DataConfig:
     """[data]: which column plays which role, and where the files are."""
 
-    id: str = ""  # column of the submission that names its rows; at the level "series" the key, if left out
+    # Column of the submission that names its rows; at the levels "series" and "window" the key, if left out.
+    id: str = ""
     # Makes ids where train and test have no such column: "{ride}_{second}". In braces stand a column, `step` (the row's
     # number in its series, from 0), `target` (the name of a prediction's column), or SQL on these: "{first_id + step}".
     id_template: str = ""
@@ -76,7 +84,9 @@ class DataConfig:
     # Whether the sample submission has columns, or rows, of other targets, too, which are left out: the experiment of
     # one [[target]] of several has it true. What it predicts is then part of a submission only.
     partial: bool = False
-    level: Literal["step", "series"] = "step"  # an answer at every scored step, or one a series
+    # An answer at every scored step, one a series, or one a window: a series of test, and a cut-out of one of train.
+    level: Literal["step", "series", "window"] = "step"
+    windows: WindowsConfig = field(default_factory=WindowsConfig)  # how training series are cut into windows
     # What a target is: numbers; a label of two classes, of several, of several that have an order; several columns of
     # 0 and 1; several columns of shares or votes.
     kind: Literal["regression", "binary", "multiclass", "multilabel", "ordinal", "distribution"] = "regression"
@@ -92,7 +102,12 @@ class DataConfig:
     # What stands for a missing value in the files, beside empty cells and nan: [-1, "NA"] in each input, or a list for
     # each of some inputs, {tof = [-1]}. Missing inputs stay missing for trees; networks see them by train.fill.
     missing_values: dict[str, tuple[str | float, ...]] | tuple[str | float, ...] = ()
-    group: str = ""  # what several series have in common (a subject, a patient): constant inside a series, never split
+    resample: ResampleConfig | None = None  # to steps of equal duration, where a series has one answer
+    first: int = 0  # of each series only so many steps from its start, after resampling; 0: all. One answer a series
+    last: int = 0  # likewise up to its end
+    # What several series have in common (a subject, a patient): constant inside a series, never split. Windows of one
+    # long series are a group, if it is left out.
+    group: str = ""
     scored: str = ""  # SQL condition on a row's own key, order, inputs and static: which rows count; empty: all
     answer: Literal["", "label", "probability"] = ""  # what is submitted for one label; empty: what the metric needs
     weight: str = ""  # column of the training table: how much an answer counts, in training and in the metric
@@ -113,6 +128,8 @@ class DataConfig:
     test: str = "test"  # likewise
     sample: str = "sample_submission"  # likewise
     join: tuple[JoinConfig, ...] = ()  # tables whose columns are joined to train and test
+    # Columns of train and test under a second name, {day = "date"}: a column has one role, its copy may have another.
+    copies: dict[str, str] = field(default_factory=dict)
     code: str = ""  # "competition.py": functions for what no config says; see docs/how-to/layouts.md
     code_folder: str = ""  # where that file lies; empty: beside the config, else in FOLDLINE_HOME
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
@@ -130,12 +147,16 @@ class DataConfig:
         names += [self.weight] if self.weight and self.weight not in self.inputs else []
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
+            raise ValueError(
+                f"a column has one role, but {', '.join(twice)} is named more than once: give it a second name by "
+                f'copies = {{{twice[0]}_too = "{twice[0]}"}}, and one of the roles to that'
+            )
         if not self.target or not self.inputs:
             raise ValueError("target and inputs must each name at least one column")
         column_names.check([*names, *self.metric_columns])
         column_names.check_written(self.key, (self.id, self.key, *self.target))
         self._check_values()
+        self._check_steps()
         self._check_metric_file()
         if self.observed < 0:
             raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
@@ -144,12 +165,14 @@ class DataConfig:
         """Refuse a level, a kind and columns that don't go together."""
         if not self.id:
             if self.level == "step":
-                raise ValueError('id must name the column of row ids; only with level = "series" may it be left out')
+                raise ValueError(
+                    'id must name the column of row ids; only with level = "series" may it be left out, or "window"'
+                )
             object.__setattr__(self, "id", self.key)
         if self.id == self.key and self.level == "step" and not self.column_template:
             raise ValueError(
-                'id can only be the key where a series has one row in the submission: with level = "series", or with '
-                "columns of steps (column_template)"
+                'id can only be the key where a series has one row in the submission: with level = "series" or '
+                '"window", or with columns of steps (column_template)'
             )
         check_columns(self.kind, self.target, self.classes)
         if not self.metric:
@@ -161,10 +184,29 @@ class DataConfig:
         if self.observed and (self.level != "step" or self.kind != "regression"):
             raise ValueError("observed is for numbers at every step: leave it out")
         self._check_transform()
-        if self.labels and self.level != "series":
+        self._check_windows()
+        if self.labels and not self.on_series:
             raise ValueError('labels is a file with one row a series: it needs level = "series"')
-        if self.scored and self.level == "series":
-            raise ValueError('scored says which steps count: with level = "series" leave it out')
+        if self.scored and self.on_series:
+            raise ValueError(f'scored says which steps count: with level = "{self.level}" leave it out')
+
+    def _check_windows(self) -> None:
+        """Refuse windows without their level, and a level without windows; name the group that they are in."""
+        if self.level != "window":
+            if self.windows != WindowsConfig():
+                raise ValueError('windows are cut with level = "window": set it, or leave [data.windows] out')
+            return
+        if not self.windows.length:
+            raise ValueError(
+                'level = "window" needs the rows of a window, those of a test series: [data.windows] length = 1000'
+            )
+        if self.windows.file and self.labels:
+            raise ValueError("windows.file has the answers: leave labels out")
+        self.windows.check_kind(self.kind)
+        for each in self.auxiliary:
+            self.windows.check_kind(each.kind)
+        if not self.group:
+            object.__setattr__(self, "group", WHOLE + self.key)
 
     def _check_values(self) -> None:
         """Refuse columns of numbers and of categories that are none, or both."""
@@ -178,6 +220,23 @@ class DataConfig:
             named = tuple(self.missing_values)
             column_names.check_among("missing_values", named, self.numeric_inputs, "inputs that are numbers")
 
+    def _check_steps(self) -> None:
+        """Refuse resampling and crops where each step has an answer of its own, and of columns that are no inputs."""
+        given = [name for name in ("resample", "first", "last") if getattr(self, name)]
+        if given and not self.on_series:
+            raise ValueError(
+                f"{given[0]} leaves a series fewer steps than its file has rows, but with level = 'step' each of these "
+                "has its answer: it needs level = 'series' or 'window'"
+            )
+        if min(self.first, self.last) < 0 or (self.first and self.last):
+            raise ValueError(
+                f"first and last are numbers of steps, one of them, but they are {self.first} and {self.last}"
+            )
+        if self.resample is not None:
+            column_names.check_among(
+                "resample.summary", tuple(self.resample.summary), self.numeric_inputs, "inputs that are numbers"
+            )
+
     def _check_layout(self) -> None:
         """Refuse patterns that read two ways, and joins on columns that can't be named."""
         for text in (self.source, self.labels, self.metric, self.code):
@@ -187,6 +246,10 @@ class DataConfig:
                 raise ValueError("train, test and sample must name files")
             file_patterns.check(text.replace(PART, "train"))
         column_names.check([name for join in self.join for name in join.keys])
+        column_names.check([*self.copies, *self.copies.values()])
+        second = next((name for name in self.copies.values() if name in self.copies), None)
+        if second is not None:
+            raise ValueError(f"copies give columns of the files a second name, but {second!r} is such a name itself")
         if self.code and not self.code.endswith(".py"):
             raise ValueError(f"code is a Python file, such as competition.py, but is {self.code!r}")
         if self.code_folder and not self.code:
@@ -209,8 +272,8 @@ class DataConfig:
         several = len(self.target) > 1 and self.column_template
         if several and not (ids.names_target or columns.names_target):
             raise ValueError(f"column_template must hold {{target}}, because there are {len(self.target)} targets")
-        if self.level == "series" and STEP in self.naming:
-            raise ValueError('{step} is the number of a row: with level = "series" leave it out')
+        if self.on_series and STEP in self.naming:
+            raise ValueError(f'{{step}} is the number of a row: with level = "{self.level}" leave it out')
 
     def _check_transform(self) -> None:
         """Refuse a transform of what is no number, and one by known steps where there are none, or too few."""
@@ -248,8 +311,12 @@ class DataConfig:
     def naming(self) -> tuple[str, ...]:
         """List the columns that only templates need; `step` stands for the row's number in its series."""
         roles = {self.key, self.order, *self.inputs, *self.static} | ({self.id} if not self.id_template else set())
-        names = [name for template in self.templates for name in template.columns]
-        return tuple(dict.fromkeys(name for name in names if name not in roles))
+        return tuple(name for name in self.template_columns if name not in roles)
+
+    @property
+    def template_columns(self) -> tuple[str, ...]:
+        """List the columns that templates read, each once."""
+        return tuple(dict.fromkeys(name for template in self.templates for name in template.columns))
 
     @property
     def auxiliary_columns(self) -> tuple[str, ...]:
@@ -263,7 +330,7 @@ class DataConfig:
             key=self.key,
             order=self.order,
             inputs=self.inputs,
-            level=self.level,
+            level=self.level_inside,
             target=auxiliary.target,
             kind=auxiliary.kind,
             classes=auxiliary.classes,
@@ -279,6 +346,35 @@ class DataConfig:
     def code_path(self) -> Path | None:
         """The file of functions for this competition; None: there is none."""
         return Path(self.code_folder, self.code) if self.code else None
+
+    @property
+    def shortens(self) -> bool:
+        """Whether series have fewer steps than their files have rows (resample.py)."""
+        return self.resample is not None or self.first > 0 or self.last > 0
+
+    @property
+    def on_series(self) -> bool:
+        """Whether there is one answer a series: at the level "window" each window is one."""
+        return self.level != "step"
+
+    @property
+    def answers_called(self) -> str:
+        """Name in the plural what has an answer each."""
+        return {"step": "rows", "series": "series", "window": "windows"}[self.level]
+
+    @property
+    def level_inside(self) -> Literal["step", "series"]:
+        """The level of tables and stores, whose windows are cut: "series" for "window"."""
+        return "series" if self.on_series else "step"
+
+    @property
+    def groups_windows(self) -> bool:
+        """Whether the group of a window is the long series that it was cut of, because no column is named."""
+        return self.level == "window" and self.group == WHOLE + self.key
+
+    def of_windows(self) -> DataConfig:
+        """Return the roles of a table whose windows are cut already: that of a series each."""
+        return replace(self, level="series", windows=WindowsConfig())
 
     @property
     def units(self) -> str:
@@ -338,6 +434,7 @@ class DataConfig:
         # Newer keys only where they are used: older cells keep their keys.
         newer = [name for name in NEWER if getattr(self, name) != _DEFAULTS[name]]
         values = {name: getattr(self, name) for name in (*names, *newer)}
+        values |= {"level": "series"} if self.level == "window" else {}  # how they were cut, the table's values say
         return {name: strict_tables.plain(value) for name, value in values.items()}
 
 

@@ -34,13 +34,15 @@ class Table:
     data: DataConfig
     frame: pl.DataFrame  # columns with a role; targets only in a training table; a missing input is NaN
     lengths: np.ndarray  # (N,) int64, rows per series
-    file_rows: np.ndarray | None = None  # (rows,) place of each row in the file; None: they are in its order
+    file_rows: np.ndarray | None = None  # (rows_in_file.sum(),) places in the file; None: rows are in its order
     start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
     facts: ColumnFacts = COMPLETE  # of the training table
     source: Source | None = None  # what it was read from, where other columns can be found
     since_start: bool = False  # whether its order counts from the start of each series: dates do (times.py)
     empty: Sequence[Path] = ()  # files of it that have a header but no rows
+    rows_read: np.ndarray | None = None  # (N,) int64, rows of each series in the file; None: as many as its steps
+    cut: str = ""  # how many windows it was cut into, a sentence; empty: none were cut
     naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
 
@@ -53,6 +55,11 @@ class Table:
     def starts(self) -> np.ndarray:
         """Row with which each series starts, (N,) int64."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
+
+    @property
+    def rows_in_file(self) -> np.ndarray:
+        """Rows of each series in the file, (N,) int64: more than its steps where resample.py has made these."""
+        return self.lengths if self.rows_read is None else self.rows_read
 
     @property
     def labelled(self) -> bool:

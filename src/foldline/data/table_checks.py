@@ -46,7 +46,7 @@ def values(path: Path, frame: pl.DataFrame, data: DataConfig, numbers: list[str]
                 f"{path}, row {row + 1} ({named} {frame[named][row]}): {name!r} must {rule}, but is {shown}; "
                 f"{rows}. {way_out}"
             )
-    if named == data.key or data.templates[1].columns or data.level == "series":
+    if named == data.key or data.templates[1].columns or data.on_series:
         return  # a series has one row in the submission
     if frame[data.id].n_unique() < frame.height:
         value = frame[data.id].filter(frame[data.id].is_duplicated())[0]
@@ -64,17 +64,7 @@ def series(table: Table) -> None:
         UserError
     """
     data, frame = table.data, table.frame
-    inside = np.ones(frame.height, dtype=bool)
-    inside[table.starts] = False
-    order = frame[data.order].to_numpy()
-    backwards = np.concatenate([[False], order[1:] <= order[:-1]]) & inside
-    if backwards.any():
-        row = int(np.flatnonzero(backwards)[0])
-        raise UserError(
-            f"{table.path}: {data.order!r} must increase inside a series, but in {data.key} {frame[data.key][row]} "
-            f"it goes from {frame[data.order][row - 1]} to {frame[data.order][row]} ({data.id} {frame[data.id][row]}). "
-            "Sort or mend that series."
-        )
+    increasing(table.path, frame, table.starts, data)
     constant(table, data.static, "is static", "List it under inputs instead.")
     if table.task.on_series and not data.id_template:
         constant(table, [data.id], "is the id of a series", "Take data.level = 'step', or mend that series.")
@@ -82,6 +72,26 @@ def series(table: Table) -> None:
         _weights(table)
     if data.group and data.group in frame.columns:
         constant(table, [data.group], "is the group of a series", "Mend that series, or name another data.group.")
+
+
+def increasing(path: Path, frame: pl.DataFrame, starts: np.ndarray, data: DataConfig) -> None:
+    """Refuse a series whose order column does not increase.
+
+    path: for messages. starts: (N,) row of the frame with which each series starts.
+
+    Raises:
+        UserError
+    """
+    order, inside = frame[data.order], np.ones(frame.height, dtype=bool)
+    inside[starts] = False
+    backwards = (order <= order.shift(1)).fill_null(False).to_numpy() & inside
+    if backwards.any():
+        row = int(np.flatnonzero(backwards)[0])
+        named = f" ({data.id} {frame[data.id][row]})" if data.id in frame.columns else ""
+        raise UserError(
+            f"{path}: {data.order!r} must increase inside a series, but in {data.key} {frame[data.key][row]} "
+            f"it goes from {order[row - 1]} to {order[row]}{named}. Sort or mend that series."
+        )
 
 
 def _weights(table: Table) -> None:
@@ -96,7 +106,7 @@ def _weights(table: Table) -> None:
         )
     if not (weight > 0).any():
         raise UserError(f"{table.path}: {name!r} is 0 in all rows, so that none counts. Drop data.weight.")
-    if table.data.level == "series":
+    if table.data.on_series:
         constant(table, [name], "is the weight of a series", "Take data.level = 'step', or mend that series.")
 
 

@@ -19,6 +19,8 @@ def print_notes(
 
     levels: of the training table. train: that table; None: it was not read.
     """
+    if train is not None and train.cut:
+        terminal.say(train.cut)
     if train is not None and (sentence := static_columns(train, levels)):
         terminal.say(sentence)
     for table in (train, test):

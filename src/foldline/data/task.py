@@ -1,7 +1,8 @@
 """The task: what an answer is. Its level and kind, the columns of truth and prediction, the labels of its classes.
 
-An *answer* is what the competition asks for: one a row at the level "step", one a series at the level "series". Truth
-and prediction are arrays of the same shape (A, K), A answers, K columns:
+An *answer* is what the competition asks for: one a row at the level "step", one a series at the level "series", one a
+window at the level "window", where each window is a series (windows.py). Truth and prediction are arrays of the same
+shape (A, K), A answers, K columns:
 
 | kind | columns of the file | K | truth | prediction |
 |---|---|---|---|---|
@@ -70,7 +71,7 @@ class Task:
     @property
     def on_series(self) -> bool:
         """Whether there is one answer a series."""
-        return self.data.level == "series"
+        return self.data.on_series
 
     @property
     def is_numeric(self) -> bool:
@@ -171,7 +172,12 @@ class Task:
     def to_json(self) -> dict[str, Any]:
         """Return what a store keeps of it: level, kind, the K columns' names, the number of classes."""
         names = list(self.columns)
-        value = {"level": self.data.level, "kind": self.data.kind, "columns": names, "classes": len(self.classes)}
+        value = {
+            "level": self.data.level_inside,
+            "kind": self.data.kind,
+            "columns": names,
+            "classes": len(self.classes),
+        }
         return value | ({"labels": list(self.classes)} if self.data.kind in WITH_LABELS else {})
 
 

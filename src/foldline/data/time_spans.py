@@ -70,19 +70,27 @@ def read(config: FoldsConfig, table: Table) -> TimeSpans:
     times = _times(_column(by, table), by, table)
     of_dates = times.dtype == pl.Datetime("us")
     values = times.to_physical().to_numpy()
-    first, last = (each.reduceat(values, table.starts) for each in (np.minimum, np.maximum))
+    starts = np.cumsum(table.rows_in_file) - table.rows_in_file
+    first, last = (each.reduceat(values, starts) for each in (np.minimum, np.maximum))
     spans = TimeSpans(first, last, 0, of_dates)
     return replace(spans, gap=spans.in_unit(config.gap))
 
 
 def _column(name: str, table: Table) -> pl.Series:
-    """Return a column of the table's rows; one without a role is read from its file, and so are dates of the order."""
-    if name in table.frame.columns and not (name == table.data.order and table.since_start):
+    """Return a column of the rows; one without a role is read from the file, and so are dates of the order.
+
+    Of a table with fewer steps than rows every column is read from the file.
+    """
+    moved = table.since_start or bool(table.cut)
+    if name in table.frame.columns and table.rows_read is None and not (name == table.data.order and moved):
         return table.frame[name]
     assert table.source is not None, "a table that was read knows its files"
     there = table.source.columns()
     if name not in there:
         raise unknown("column", name, there, f"{table.path} lacks the column of folds.by")
+    if table.cut:  # windows: rows of the file may be in several, or in none
+        assert table.file_rows is not None, "a table that was cut knows its rows"
+        return table.source.read({name: readers.TIME}).frame[name].gather(table.file_rows)
     key = table.data.key
     frame = table.source.read({key: None, name: readers.TIME}).frame
     # Rows of a series stand together in a table, perhaps not in its file; inside it their order means nothing here.
@@ -108,7 +116,7 @@ def _times(column: pl.Series, by: str, table: Table) -> pl.Series:
         return found
     place = int(missing.arg_true()[0])
     shown = "nothing" if column[place] is None else repr(column[place])
-    series = int(np.searchsorted(table.starts, place, side="right")) - 1
+    series = int(np.searchsorted(np.cumsum(table.rows_in_file), place, side="right"))
     raise UserError(
         f"{table.path}: folds.by = {by!r} must hold numbers, or dates such as 2024-01-31, in every row, but holds "
         f"{shown} in {table.data.key} {table.keys[series]}. Fill it in, or name another column."

@@ -92,7 +92,7 @@ def _params(table: dict[str, Any], kind: Any, data: DataConfig, where: str) -> d
             lightgbm_config.check_kind(built, data.kind)
         elif kind.kind == "series":
             built = replace(built, channels=built.channels or data.numeric_inputs)
-            rocket.check_kind(built, data.kind, data.level)
+            rocket.check_kind(built, data.kind, data.level_inside)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
     plain: dict[str, Any] = strict_tables.plain(built)
@@ -111,7 +111,7 @@ def _with_loss_of_metric(built: Any, table: dict[str, Any], data: DataConfig, wh
     if own is None or "head" in table:
         return built
     default = HEADS[own["kind"]].make
-    fits = data.kind in default.kinds and data.level in default.target_levels  # type: ignore[attr-defined]
+    fits = data.kind in default.kinds and data.level_inside in default.target_levels  # type: ignore[attr-defined]
     wanted = default_losses.head_of(chosen, data.kind, own_unit)
     if own["kind"] not in ("l1", wanted["kind"]) and fits:
         return built

@@ -64,6 +64,7 @@ class Result:
     comparison: MethodComparison | None  # of the candidates, where the method is "auto"
     baselines: dict[str, list[float]] = field(default_factory=dict)  # trivial ones -> scores, as `scores` has them
     baselines_by_target: dict[str, list[float]] = field(default_factory=dict)  # the same -> as `by_target` has them
+    baseline_predictions: dict[str, np.ndarray] = field(default_factory=dict)  # the same -> of the rows, (R scored, K)
     tidied: Tidying = UNTIDIED  # what test predictions are rounded to, and whether they are renormalised
     decisions: Decisions = UNDECIDED  # on the labels of test predictions
 
@@ -92,7 +93,7 @@ class Result:
         count = len(self.rows.y)
         if count == self.total:
             return all_answers(data)
-        return f"{count:,} of {self.total:,} {'series' if data.level == 'series' else 'rows'}"
+        return f"{count:,} of {self.total:,} {data.answers_called}"
 
     @property
     def models_alone(self) -> float | None:
@@ -144,7 +145,7 @@ class Result:
 
 def all_answers(data: DataConfig) -> str:
     """Name what a score is computed over, the folds together."""
-    return "all series" if data.level == "series" else "all rows"
+    return f"all {data.answers_called}"
 
 
 def target_columns(targets: Sequence[str]) -> Sequence[str]:
@@ -212,6 +213,7 @@ def combine(
         decisions=after_blend.decisions_for_test(config, rows, clipped),
         baselines={name: _by_fold(values, rows, folds.k) for name, values in trivial.items()},
         baselines_by_target={name: rows.by_target(values) for name, values in trivial.items()},
+        baseline_predictions=trivial,
     )
 
 

@@ -47,6 +47,7 @@ class SeriesCell:
             self.train.threads,
             lambda done, of: emit("progress", done=done, of=of),
             weight,
+            None if data.group_numbers is None else data.group_numbers[kept],
         )
         emit("epoch", epoch=1, loss=float(np.abs(predicted - y).mean()))
 

@@ -56,7 +56,7 @@ class AuditContext:
         if time is None:
             return table
         times = _times(table, time.spans).alias(small_run.TIME_COLUMN)
-        table = replace(table, frame=table.frame.with_columns(times))
+        table = replace(table, frame=table.frame.with_columns(times), rows_read=None)
         return taken(table, np.argsort(time.spans.first, kind="stable"))
 
     @cached_property
@@ -114,4 +114,4 @@ def taken(table: Table, places: np.ndarray) -> Table:
     first = np.repeat(table.starts[places] - np.cumsum(lengths) + lengths, lengths)
     rows = first + np.arange(lengths.sum())
     start = None if table.start is None else table.start[rows]
-    return replace(table, frame=table.frame[rows], lengths=lengths, file_rows=None, start=start)
+    return replace(table, frame=table.frame[rows], lengths=lengths, file_rows=None, rows_read=None, start=start)

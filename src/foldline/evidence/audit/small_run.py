@@ -92,7 +92,7 @@ def run(
         UserError: as training does.
     """
     source, data = home / "data", _data(config.data, train, str(home / "data"))
-    source.mkdir(parents=True)
+    source.mkdir(parents=True, exist_ok=True)  # of a run that was refused, a check before
     shown = test if start is None else known_start.shown(test, config.data, start)
     for name, frame in (("train", train), ("test", shown)):
         named = frame if data.id in frame.columns else frame.with_row_index(data.id)
@@ -106,13 +106,14 @@ def run(
 
 
 def _data(data: DataConfig, train: pl.DataFrame, source: str) -> DataConfig:
-    """Read a table that has its targets already, and perhaps not all classes; no submission is made of it."""
+    """Read a table that has its targets and steps already, and perhaps not all classes; it makes no submission."""
     auxiliary = tuple(replace(each, classes=_there(each.classes, train[each.name])) for each in data.auxiliary)
     classes = _there(data.classes, train[data.target[0]])
-    data = replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary)
+    data = data.of_windows() if data.level == "window" else data
+    data = replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary, resample=None, first=0, last=0)
     if not (data.id_template or data.column_template):
         return data
-    row_id = data.key if data.level == "series" else ROW
+    row_id = data.key if data.on_series else ROW
     return replace(data, id=row_id, id_template="", id_file="", column_template="")
 
 

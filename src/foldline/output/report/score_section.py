@@ -83,7 +83,7 @@ def _about_rows(report: ReportData) -> str:
     count = len(result.rows.y)
     if count == result.total:
         return ""
-    what = "scored series" if report.config.data.level == "series" else "scored rows"
+    what = f"scored {report.config.data.answers_called}"
     text = f" {count:,} of {result.total:,} {what} are held out by a fold, and only they have a score."
     if folds.kind != "time":
         return text
