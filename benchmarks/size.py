@@ -6,9 +6,9 @@
 
 Each case writes files: a training table of that many rows (id, key as text, order, three inputs, a static column of
 text, a target) and a test table of a thousandth of them. A fresh process then reads and checks them, draws folds in
-memory, and makes both stores with the default families. Memory is anonymous and shared memory over all its processes,
-sampled every 5 ms, less that after imports; seconds are of processor time. Pages of files are not counted: the system takes them back when it needs
-them. The bound: 1 GiB beyond an index of 64 bytes a series.
+memory, and makes both stores with the default families. Seconds are of processor time. Memory is anonymous and shared
+memory over all its processes, sampled every 5 ms, less that after imports. Pages of files are not counted: the system
+takes them back when it needs them. The bound: 1 GiB beyond an index of 64 bytes a series.
 """
 
 from __future__ import annotations
@@ -139,7 +139,10 @@ def _rows(case: Case, ends: np.ndarray, name: str, first: int, begin: int, end: 
 
 
 def steps(folder: Path, many: bool) -> dict[str, float]:
-    """Go from files to the stores; return seconds of processor time by step. Run in a process of its own, which says when it begins."""
+    """Go from files to the stores; return seconds of processor time by step.
+
+    Run in a process of its own, which says when it begins.
+    """
     from foldline.data import featurize, folds, loading
     from foldline.data.fold_assignment import FoldsConfig
     from foldline.data.roles import DataConfig

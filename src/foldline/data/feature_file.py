@@ -42,6 +42,11 @@ class Made:
     columns: Columns
     names: list[str]  # (F,)
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether features may be missing: where inputs are, or past targets."""
+        return self.table.has_gaps or any(family.has_gaps for family in self.families)
+
 
 def write(path: Path, made: Made, on_progress: Callable[[int, int], None] | None = None) -> artefacts.Entry:
     """Compute and write the features, (R, F) float32; return the file's checksums.
@@ -124,7 +129,7 @@ class OneFeature(Family):
 def _checked(values: np.ndarray, made: Made, rows: pl.DataFrame) -> np.ndarray:
     """Refuse features, (rows, F), that are too large, or missing where no input is."""
     fine = np.abs(values) < LARGEST  # not so for NaN
-    if made.table.has_gaps:
+    if made.has_gaps:
         fine |= np.isnan(values)
     if not fine.all():
         row, place = np.argwhere(~fine)[0]

@@ -6,6 +6,7 @@ than memory.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +106,8 @@ def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
         levels=known,
         static_numbers=numbers,
         categories=data.categorical_inputs,
+        targets=data.target if data.has_start else (),
+        has_moments=table.moments is not None,
     )
 
 
@@ -186,6 +189,11 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
     """
     columns = columns_of(table, levels)
     names = names_of(families_of(table, config), columns)
+    if not names:
+        raise UserError(
+            f"features.families = {json.dumps(config.families)} make no feature of {table.path}: where there are no "
+            'inputs, take "time", "target_lags" or "calendar".'
+        )
     if config.competition_file:
         first = int(table.lengths[:SERIES_TRIED].sum())
         competition_file.check_inside_series(
@@ -209,9 +217,10 @@ def _write(
     facts: of `_of_facts`.
     """
     names = names_of(families, columns)
-    features_entry = feature_file.write(folder / "x.npy", Made(table, families, columns, names), on_progress)
+    made = Made(table, families, columns, names)
+    features_entry = feature_file.write(folder / "x.npy", made, on_progress)
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
-    if table.data.group and table.labelled:
+    if table.data.group_column and table.labelled:
         arrays["groups"] = table.groups
     if table.labelled:
         known = ~np.isnan(table.y)
@@ -222,7 +231,9 @@ def _write(
         if table.data.metric_columns:
             table.answers.select(table.data.metric_columns).write_parquet(folder / SOLUTION)
     elif table.start is not None:
-        arrays |= {"y": table.start, "known": np.repeat(table.observed[:, None], len(table.data.target), axis=1)}
+        arrays |= {"y": np.nan_to_num(table.start), "known": table.observed[:, None] & ~np.isnan(table.start)}
+    if table.data.known_column:
+        arrays["known_steps"] = table.known_steps
     for name, array in arrays.items():
         files.write_array(folder / f"{name}.npy", array)
     files.write_json(folder / "keys.json", table.keys.to_list())
@@ -235,10 +246,11 @@ def _write(
         "targets": len(table.task.columns),
         "task": table.task.to_json(),
         "labelled": table.labelled,
-        "observed": table.data.observed,
+        "observed": table.most_known,
+        **({"windows": True} if table.data.forecast.on and not table.data.group else {}),
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
         "of_static": [not set(table.data.static).isdisjoint(each) for each in roots],
-        **({"missing": True} if table.has_gaps else {}),
+        **({"missing": True} if made.has_gaps else {}),
         **facts,
     }
     return meta, {"x.npy": features_entry}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from foldline.core import strict_tables
 from foldline.data import column_names, file_patterns
 from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
+from foldline.data.forecast_config import KNOWN, OF_SERIES, ForecastConfig
 from foldline.data.join_tables import PART, JoinConfig
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 from foldline.data.name_template import STEP, NameTemplate
@@ -34,6 +35,7 @@ NEWER = (
     "resample",
     "first",
     "last",
+    "forecast",
 )
 
 
@@ -95,7 +97,7 @@ class DataConfig:
     classes: tuple[str, ...] = ()  # labels in their order: ordinal from low to high, binary the one that is meant last
     auxiliary: tuple[AuxiliaryTarget, ...] = ()  # further targets of the training table, only learned beside the target
     labels: str = ""  # file (without its ending) with key and target of the training series, where train has no target
-    inputs: tuple[str, ...]  # known at every step, of test series too
+    inputs: tuple[str, ...]  # known at every step, of test series too; none are needed where a start is known
     static: tuple[str, ...] = ()  # constant inside a series: categories ("1.1" and "1.10" are two), or many numbers
     static_numeric: tuple[str, ...] = ()  # static columns that are numbers, not categories, however few their values
     categorical: tuple[str, ...] = ()  # inputs of text or codes; static columns of numbers that are codes, however many
@@ -119,8 +121,11 @@ class DataConfig:
     metric_columns: tuple[str, ...] = ()  # of the training table, for a metric file to find in its solution
     metric_folder: str = ""  # where the metric file lies; empty: beside the config, else in FOLDLINE_HOME
     # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
-    # way to fill the mask `known` of (row, target): see known_start.py.
-    observed: int = 0
+    # way to fill the mask `known` of (row, target): see known_start.py. Or a column of both tables that says how many.
+    observed: int | str = 0
+    forecast: ForecastConfig = field(
+        default_factory=ForecastConfig
+    )  # test is the future of the series in train: see forecast.py
     source: str = "simulate"  # "simulate", a folder, or a zip with train, test and sample_submission in it
     # Which files in source a table is made of: a name without its ending, the path of a file or of a folder of Parquet
     # parts, or a pattern: `*`, `**` and `?`, and `{name}` for a text that becomes a column, "train/{series}.csv".
@@ -151,15 +156,18 @@ class DataConfig:
                 f"a column has one role, but {', '.join(twice)} is named more than once: give it a second name by "
                 f'copies = {{{twice[0]}_too = "{twice[0]}"}}, and one of the roles to that'
             )
-        if not self.target or not self.inputs:
-            raise ValueError("target and inputs must each name at least one column")
+        if not self.target:
+            raise ValueError("target must name at least one column")
+        if not (self.inputs or self.has_start):
+            raise ValueError(
+                "inputs must name at least one column; only a forecast ([data.forecast]) or a known start (observed) "
+                "does without"
+            )
         column_names.check([*names, *self.metric_columns])
         column_names.check_written(self.key, (self.id, self.key, *self.target))
         self._check_values()
         self._check_steps()
         self._check_metric_file()
-        if self.observed < 0:
-            raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
 
     def _check_task(self) -> None:
         """Refuse a level, a kind and columns that don't go together."""
@@ -181,8 +189,7 @@ class DataConfig:
             object.__setattr__(self, "metric", "mae")
         if self.answer and self.kind not in ONE:
             raise ValueError(f"answer is for one label, but kind is {self.kind!r}: leave it out")
-        if self.observed and (self.level != "step" or self.kind != "regression"):
-            raise ValueError("observed is for numbers at every step: leave it out")
+        self._check_start()
         self._check_transform()
         self._check_windows()
         if self.labels and not self.on_series:
@@ -207,6 +214,16 @@ class DataConfig:
             self.windows.check_kind(each.kind)
         if not self.group:
             object.__setattr__(self, "group", WHOLE + self.key)
+
+    def _check_start(self) -> None:
+        """Refuse a known start of no steps, of what is no number at each step, and two that say how long it is."""
+        if isinstance(self.observed, int) and self.observed < 0:
+            raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
+        if self.has_start and (self.level != "step" or self.kind != "regression"):
+            name = "forecast" if self.forecast.on else "observed"
+            raise ValueError(f"{name} is for numbers at every step: leave it out")
+        if self.forecast.on and self.observed:
+            raise ValueError("forecast says which steps are known: leave observed out")
 
     def _check_values(self) -> None:
         """Refuse columns of numbers and of categories that are none, or both."""
@@ -279,10 +296,11 @@ class DataConfig:
         """Refuse a transform of what is no number, and one by known steps where there are none, or too few."""
         if self.target_transform and self.kind != "regression":
             raise ValueError(f"target_transform is for numbers, but kind is {self.kind!r}: leave it out")
-        if self.target_transform == "standardise" and self.observed < 2:
+        name, steps = ("forecast.history", self.forecast.history) if self.forecast.on else ("observed", self.observed)
+        if self.target_transform == "standardise" and isinstance(steps, int) and steps < 2:
             raise ValueError(
-                "target_transform = 'standardise' takes mean and deviation of each series' known steps, so observed "
-                f"must be at least 2, but is {self.observed}: take 'log1p' or 'rank', or leave it out"
+                f"target_transform = 'standardise' takes mean and deviation of each series' known steps, so {name} "
+                f"must be at least 2, but is {steps}: take 'log1p' or 'rank', or leave it out"
             )
 
     def _check_metric_file(self) -> None:
@@ -317,6 +335,21 @@ class DataConfig:
     def template_columns(self) -> tuple[str, ...]:
         """List the columns that templates read, each once."""
         return tuple(dict.fromkeys(name for template in self.templates for name in template.columns))
+
+    @property
+    def has_start(self) -> bool:
+        """Whether the target is known at the first steps of series, in test tables too."""
+        return bool(self.observed) or self.forecast.on
+
+    @property
+    def known_column(self) -> str:
+        """The column that says how many these are, where that differs by series; empty: there is none."""
+        return KNOWN if self.forecast.on else self.observed if isinstance(self.observed, str) else ""
+
+    @property
+    def group_column(self) -> str:
+        """The column of what folds hold together: of a forecast the series of a window, unless it has a group."""
+        return self.group or (OF_SERIES if self.forecast.on else "")
 
     @property
     def auxiliary_columns(self) -> tuple[str, ...]:
@@ -438,4 +471,7 @@ class DataConfig:
         return {name: strict_tables.plain(value) for name, value in values.items()}
 
 
-_DEFAULTS: dict[str, Any] = {entry.name: entry.default for entry in fields(DataConfig)}
+_DEFAULTS: dict[str, Any] = {
+    entry.name: entry.default if entry.default_factory is MISSING else entry.default_factory()
+    for entry in fields(DataConfig)
+}

@@ -24,6 +24,8 @@ def print_notes(
     if train is not None and (sentence := static_columns(train, levels)):
         terminal.say(sentence)
     for table in (train, test):
+        for sentence in () if table is None else table.notes:
+            terminal.say(sentence)
         if table is not None and table.missing:
             terminal.say(missing_inputs(table))
     if test.empty:
@@ -72,7 +74,8 @@ def unseen_levels(test: Table, levels: Levels) -> list[str]:
             continue
         familiar = {None, *known}
         if name in test.data.categorical:
-            rows = test.frame[name].is_in(list(known)).fill_null(True)
+            values = test.frame[name]  # of codes that are whole: Float64, where training has Int64
+            rows = values.is_in(pl.Series(known, dtype=values.dtype).implode()).fill_null(True)
             if name in test.data.inputs and not rows.all():
                 count = int((~rows).sum())
                 sentences.append(f"{count} test rows have a {name} that training has not; it is treated as unknown.")

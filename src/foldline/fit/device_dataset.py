@@ -236,9 +236,10 @@ def _placed(
         weight[first:last] = torch.from_numpy(pad(part.weight, counts, answers)).to(device)
         scored[first:last] = torch.from_numpy(pad(part.scored, counts, answers)).to(device)
         if part.store.observed:  # the known start, as models/ops/known_target.py reads it
-            start = min(steps, part.store.observed)
-            x[first:last, :start, features:-1] = y[first:last, :start]
-            x[first:last, :start, -1] = mask[first:last, :start].float()
+            of_start = part.in_start & part.known.all(axis=1)
+            shown = torch.from_numpy(pad(of_start, counts, steps)).to(device)
+            x[first:last, :, features:-1] = torch.where(shown.unsqueeze(-1), y[first:last], 0.0)
+            x[first:last, :, -1] = shown.float()
         first = last
     static = torch.cat([torch.from_numpy(part.store.static[part.series]) for part in labelled_sets]).to(device)
     of_static = torch.tensor(store.of_static, device=device)
