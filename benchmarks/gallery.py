@@ -22,8 +22,8 @@ from pathlib import Path
 from foldline.blend import paired_difference
 from foldline.cli.main import main as command_line
 from foldline.core.console import Terminal
-from foldline.experiment import baselines, preparation, scoring
 from foldline.experiment import config as configs
+from foldline.experiment import preparation, scoring
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY, PAGE = ROOT / "configs" / "gallery", ROOT / "docs" / "gallery.md"
@@ -101,11 +101,11 @@ def train(name: str, source: Path) -> Outcome:
     ready = preparation.prepare(config, Terminal(quiet=True))
     result = scoring.combine(config, ready.members, ready.train, ready.folds, None, ready.competition.train)
     rows, best = result.rows, result.best_baseline
-    ours, counts = paired_difference.evidence(rows, result.blended[result.scored])
-    margins = {}
-    for each, values in baselines.predictions(ready.competition.train, rows).items():
-        theirs, _ = paired_difference.evidence(rows, values)
-        margins[each] = Margin(*paired_difference.difference(theirs, ours, counts))
+    ours = paired_difference.resampled_costs(rows, result.blended[result.scored])  # in the metric's unit, whichever
+    theirs = {
+        each: paired_difference.resampled_costs(rows, values) for each, values in result.baseline_predictions.items()
+    }
+    margins = {each: Margin(*paired_difference.difference(costs, ours, None)) for each, costs in theirs.items()}
     return Outcome(config.data.metric, result.score, best, result.baselines[best][-1], margins, seconds)
 
 

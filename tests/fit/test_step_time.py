@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from lab import TRAIN, small_store
 
-from foldline.fit import padded_lengths, step_time
+from foldline.fit import datasets, padded_lengths, step_time
 
 CALM: dict[str, Any] = {"width": 4, "dropout": 0.0}
 
@@ -18,13 +18,13 @@ def test_a_step_is_timed_on_series_of_the_whole_store_padded_as_in_training(monk
     data = small_store(series=40)
     scored = data.scored & (data.series_of_answer >= 10)  # the first ones have no answers
     seen: list[tuple[list[int], int]] = []
-    honest = step_time.place
+    honest = datasets.place
 
     def place(sets: Any, fitted: Any, lengths: tuple[int, ...], device: Any) -> Any:
         seen.append((sets[0].series.tolist(), len(lengths)))
         return honest(sets, fitted, lengths, device)
 
-    monkeypatch.setattr(step_time, "place", place)
+    monkeypatch.setattr(datasets, "place", place)
     monkeypatch.setattr(padded_lengths, "LITTLE_STEPS", 0)
     step_time.seconds_a_step("hybrid", CALM, replace(TRAIN, batch=4), replace(data, scored=scored))
     ((series, lengths),) = seen

@@ -13,27 +13,6 @@ pytestmark = pytest.mark.gallery
 
 LEFT, RIGHT = ["Fp1", "F3", "C3", "P3", "F7", "T3", "T5", "O1"], ["Fp2", "F4", "C4", "P4", "F8", "T4", "T6", "O2"]
 CHANNELS = [*LEFT, "Fz", "Cz", "Pz", *RIGHT, "EKG"]
-    "Fp1",
-    "F3",
-    "C3",
-    "P3",
-    "F7",
-    "T3",
-    "T5",
-    "O1",
-    "Fz",
-    "Cz",
-    "Pz",
-    "Fp2",
-    "F4",
-    "C4",
-    "P4",
-    "F8",
-    "T4",
-    "T6",
-    "O2",
-    "EKG",
-]
 VOTES = [f"{name}_vote" for name in ("seizure", "lpd", "gpd", "lrda", "grda", "other")]
 CONSENSUS = ["Seizure", "LPD", "GPD", "LRDA", "GRDA", "Other"]
 OF_EEG = ["eeg_id", "eeg_sub_id", "eeg_label_offset_seconds"]

@@ -22,6 +22,7 @@ from foldline.fit import train_config
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
+from foldline.fit.window_config import WindowsConfig
 from foldline.run import planning
 from foldline.run.cells import Cell, ModelConfig
 from foldline.run.plan_inputs import PlanInputs
@@ -50,11 +51,22 @@ OTHERS: dict[type, dict[str, Any]] = {
         "device": "auto",
         "checkpoint_s": 1.0,
         "on_oom": "halve",
+        "resident": "off",
     },
     AugmentConfig: {"mixup": 0.5, "mixup_alpha": 0.4, "mask_static": 0.1, "shuffle": 0.2, "shuffle_steps": 2},
+    WindowsConfig: {
+        "length": 9,
+        "stride": 4,
+        "starts": "even",
+        "loss": "centre",
+        "predict": 16,
+        "overlap": 2,
+        "weight": "centre",
+    },
     WatchConfig: {"share": 0.1, "best": True, "stop": 2, "patience": 3, "factor": 0.5},
 }
-BASE = TrainConfig(device="cpu", watch=WatchConfig(share=0.2))  # so that best and stop have what they look at
+# So that best and stop have what they look at, and windows something to cut.
+BASE = TrainConfig(device="cpu", watch=WatchConfig(share=0.2), windows=WindowsConfig(length=8))
 
 
 def others(base: Any) -> dict[str, Any]:
@@ -96,6 +108,11 @@ def test_the_key_depends_on_every_field_of_train_but_on_where_and_how(
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     changed = key(given, net(train=others(BASE)[name]))
     assert (changed == key(given, net())) == (name in train_config.NOT_IN_KEY)
+
+
+def test_keys_of_older_configs_know_nothing_of_newer_settings(given: PlanInputs) -> None:
+    (cell, *_) = planning.plan(given, [net(train=TrainConfig(device="cpu"))])
+    assert not set(cell.depends["train"]) & set(train_config.NEWER)
 
 
 def test_the_device_that_is_used_is_in_the_key_though_the_word_for_it_is_not(

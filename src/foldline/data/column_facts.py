@@ -32,6 +32,7 @@ class ColumnFacts:
     offsets: dict[str, float] = field(default_factory=dict)  # input -> what is subtracted before its features
     numbers: tuple[str, ...] = ()  # static columns that are numbers, not categories
     from_start: bool = False  # whether features see times since the start of their series
+    most_known: int = 0  # steps at the start of a series whose target is known, where that differs by series
 
     @staticmethod
     def of(data: DataConfig, frame: pl.DataFrame, lengths: np.ndarray) -> ColumnFacts:
@@ -60,7 +61,8 @@ class ColumnFacts:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads; empty for the defaults, so that older records and keys stay as they are."""
-        return {} if self == COMPLETE else asdict(self)
+        found = {} if self == COMPLETE else asdict(self)
+        return found if self.most_known else {name: value for name, value in found.items() if name != "most_known"}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> ColumnFacts:

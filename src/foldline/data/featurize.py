@@ -6,6 +6,7 @@ than memory.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,8 @@ def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
         levels=known,
         static_numbers=numbers,
         categories=data.categorical_inputs,
+        targets=data.target if data.has_start else (),
+        has_moments=table.moments is not None,
     )
 
 
@@ -190,6 +193,11 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
     """
     columns = columns_of(table, levels)
     names = names_of(families_of(table, config), columns)
+    if not names:
+        raise UserError(
+            f"features.families = {json.dumps(config.families)} make no feature of {table.path}: where there are no "
+            'inputs, take "time", "target_lags" or "calendar".'
+        )
     if config.competition_file:
         first = int(table.lengths[:SERIES_TRIED].sum())
         competition_file.check_inside_series(
@@ -214,7 +222,7 @@ def _write(
     """
     features_entry = _write_features(folder / "x.npy", table, families, columns, on_progress)
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
-    if table.data.group and table.labelled:
+    if table.data.group_column and table.labelled:
         arrays["groups"] = table.groups
     if table.labelled:
         known = ~np.isnan(table.y)
@@ -226,7 +234,9 @@ def _write(
         if table.data.metric_columns:
             table.answers.select(table.data.metric_columns).write_parquet(folder / SOLUTION)
     elif table.start is not None:
-        arrays |= {"y": table.start, "known": np.repeat(table.observed[:, None], len(table.data.target), axis=1)}
+        arrays |= {"y": np.nan_to_num(table.start), "known": table.observed[:, None] & ~np.isnan(table.start)}
+    if table.data.known_column:
+        arrays["known_steps"] = table.known_steps
     for name, array in arrays.items():
         files.write_array(folder / f"{name}.npy", array)
     files.write_json(folder / "keys.json", table.keys.to_list())
@@ -239,10 +249,11 @@ def _write(
         "targets": len(table.task.columns),
         "task": table.task.to_json(),
         "labelled": table.labelled,
-        "observed": table.data.observed,
+        "observed": table.most_known,
+        **({"windows": True} if table.data.forecast.on and not table.data.group else {}),
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
         "of_static": [not set(table.data.static).isdisjoint(names) for names in roots],
-        **({"missing": True} if table.has_gaps else {}),
+        **({"missing": True} if _has_gaps(table, families) else {}),
         **facts,
     }
     return meta, {"x.npy": features_entry}
@@ -292,7 +303,7 @@ def _chunk(table: Table, families: list[Family], columns: Columns, rows: pl.Data
     with competition_file.explained_features(families):
         values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
     fine = np.abs(values) < LARGEST  # not so for NaN
-    if table.has_gaps:
+    if _has_gaps(table, families):
         fine |= np.isnan(values)
     if not fine.all():
         row, place = np.argwhere(~fine)[0]
@@ -304,6 +315,11 @@ def _chunk(table: Table, families: list[Family], columns: Columns, rows: pl.Data
             "or leave that family out of features.families."
         )
     return np.asarray(values)
+
+
+def _has_gaps(table: Table, families: list[Family]) -> bool:
+    """Return whether features may be missing: where inputs are, or past targets."""
+    return table.has_gaps or any(family.has_gaps for family in families)
 
 
 def static_codes(table: Table, levels: Any) -> np.ndarray:

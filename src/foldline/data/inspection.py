@@ -11,7 +11,7 @@ import polars as pl
 
 from foldline.data import target_kind
 
-FEW_LEVELS = 50  # different values of a static column at most; of more, it is none
+FEW_LEVELS = 50  # different values of a static column or of a text at most; of more, it is none that is written
 CLOCKS = {"time", "timestamp", "date", "second", "seconds", "sec", "step", "t", "seq", "frame", "minute", "day"}
 
 
@@ -27,8 +27,10 @@ class Findings:
     length: int = 0  # rows of a window, at the level "window"
     kind: str = "regression"
     labels: str = ""  # file with the targets of the training series, without its ending
+    copies: dict[str, str] = field(default_factory=dict)  # second name -> column
     target: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
+    categorical: list[str] = field(default_factory=list)  # inputs of text
     static: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     asks_labels: bool = False  # the sample submission has a column called like the target
@@ -54,7 +56,18 @@ def inspect(
         _find_windows(found, train, test)
         _find_kind(found, targets, sample)
     _find_inputs(found, train, test, shared)
+    _separate(found, shared)
     return found
+
+
+def _separate(found: Findings, names: list[str]) -> None:
+    """Give the order a name of its own where its column names the rows of the submission, too."""
+    if found.order and found.order == found.id:
+        second = f"{found.order}_order"
+        while second in names:
+            second += "_"
+        found.copies[second], found.order = found.order, second
+        found.evidence["copies"] = f"{found.id} has two roles, and a column has one"
 
 
 # ---------------------------------------------------------------- series
@@ -81,6 +94,11 @@ def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
         found.unclear.append(
             f"{known:,} of the {series:,} values of {found.key} are in test, too: foldline wants other series there. "
             "If test goes on where train ends, this is a forecast."
+        )
+    elif train[found.order].dtype.is_temporal() and bool((test[found.order] > train[found.order].max()).all()):
+        found.unclear.append(
+            f'All of test lies after train ({test[found.order].min()!s} on): folds may go by time, too (kind = "time", '
+            "docs/how-to/time-folds.md)."
         )
     lengths = train.group_by(found.key, maintain_order=True).len()["len"]
     found.evidence["order"] = f"increases in every series; {lengths.min()!s} to {lengths.max()!s} rows each"
@@ -242,6 +260,10 @@ def _add(found: Findings, column: pl.Series, constant: bool, missing: int) -> No
         found.inputs.append(name)
         gaps = f", {missing:,} missing" if missing else ""
         found.evidence[f"inputs {name}"] = f"{column.dtype}{', constant in a series' if constant else ''}{gaps}"
+    elif not constant and column.dtype == pl.String and column.n_unique() <= FEW_LEVELS:
+        found.inputs.append(name)
+        found.categorical.append(name)
+        found.evidence[f"inputs {name}"] = f"categories that change inside a series: {target_kind.values_of(column)}"
     else:
         how = f"with {column.n_unique():,} values" if constant else "that changes inside a series"
         keys = "static" if constant else "inputs and categorical"

@@ -81,7 +81,7 @@ def _type_of(path: Path, name: str, kind: pl.DataType, wanted: Kind) -> pl.DataT
             )
         whole = wanted == ORDER and kind.is_integer()
         return kind if whole else pl.String if texts else pl.Float64
-    if not (kind.is_numeric() or texts or kind in (pl.Boolean, pl.Null)):
+    if not (kind.is_numeric() or texts or kind in (pl.Boolean, pl.Null) or isinstance(kind, pl.Date | pl.Datetime)):
         raise UserError(f"{path}: column {name!r} must hold text or numbers, but holds {kind}. Write it as text.")
     if kind.is_decimal() and wanted is None:
         return pl.Float64
@@ -90,6 +90,8 @@ def _type_of(path: Path, name: str, kind: pl.DataType, wanted: Kind) -> pl.DataT
 
 def _cast_column(column: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
     if column.dtype.is_temporal():
+        if kind == pl.String:
+            return times.printed(times.of_temporal(column))  # as a CSV file has it
         return times.of_temporal(column) if kind == ORDER else column
     # A decimal of two places prints 1.10, but it is the number 1.1.
     return column.cast(pl.Float64).cast(kind) if column.dtype.is_decimal() else column.cast(kind)

@@ -24,6 +24,8 @@ def print_notes(
     if train is not None and (sentence := static_columns(train, levels)):
         terminal.say(sentence)
     for table in (train, test):
+        for sentence in () if table is None else table.notes:
+            terminal.say(sentence)
         if table is not None and table.missing:
             terminal.say(missing_inputs(table))
     if test.empty:

@@ -34,6 +34,7 @@ from foldline.fit import (
     scaler,
     series_cell,
     target_transform,
+    training_windows,
 )
 from foldline.fit.pretraining import PretrainConfig
 from foldline.run import executors, planning
@@ -152,7 +153,8 @@ def _check_networks(config: Config, train: Store) -> dict[str, int]:
     for model in (model for model in config.models if model.is_network):
         device = model.train.device_used
         sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
-        network_cell.network_of(model.name, model.params, train, plain)
+        network = network_cell.network_of(model.name, model.params, train, plain)
+        training_windows.refuse(model.label, model.train.windows, train, getattr(network, "takes_target", False))
     return sizes
 
 

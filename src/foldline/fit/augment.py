@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foldline.fit.device_dataset import Batch, DeviceDataset
+from foldline.fit.datasets import Dataset
+from foldline.fit.device_dataset import Batch
 from foldline.fit.train_config import AugmentConfig
 
 
-def augment(batch: Batch, config: AugmentConfig, fold: DeviceDataset) -> Batch:
+def augment(batch: Batch, config: AugmentConfig, fold: Dataset) -> Batch:
     """Apply all parts that are switched on, in this order: hide statics, shuffle steps, mix series.
 
     Mixing comes last: it turns the codes of statics, which hiding needs, into weights over codes.

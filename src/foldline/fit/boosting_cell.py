@@ -149,7 +149,8 @@ def _counted(part: LabelledSeries) -> np.ndarray:
 def inputs(store: Store, answers: np.ndarray) -> np.ndarray:
     """Return what trees see of some answers, (a, I) float32: features of its row, and the known start of its series.
 
-    With data.observed = n, the n * K known targets of its series stand behind the F features of each row.
+    The n * K known targets of its series, where n are known at most, stand behind the F features of each row, the
+    latest ones last; NaN before the first one of a series with fewer.
     """
     rows = store.row_of_answer(answers)
     if not store.observed:
@@ -158,6 +159,16 @@ def inputs(store: Store, answers: np.ndarray) -> np.ndarray:
     x = np.empty((len(rows), features + width), dtype=np.float32)
     for chunk in chunks(len(rows), ROWS_PER_CHUNK):  # the features are never there twice
         x[chunk, :features] = store.features(rows[chunk])
-    start = store.pad(store.y, steps=store.observed).reshape(-1, width)  # (N, observed * K)
-    x[:, features:] = start[store.series_of_answer[rows]]
+    x[:, features:] = _known_starts(store).reshape(-1, width)[store.series_of_answer[rows]]
     return x
+
+
+def _known_starts(store: Store) -> np.ndarray:
+    """Return the latest known targets of each series, (N, observed, K); NaN where there are none, 0 behind its end."""
+    if store.known_steps is None:
+        return store.pad(store.y, steps=store.observed)
+    steps = store.known_steps[:, None] - store.observed + np.arange(store.observed)  # (N, observed)
+    inside = (steps >= 0) & (steps < store.lengths[:, None])
+    rows = store.offsets[:, None] + np.where(inside, steps, 0)
+    given = inside[..., None] & store.known[rows]
+    return np.where(given, store.y[rows], np.nan)

@@ -125,6 +125,14 @@ class DeviceDataset:
         """L, number of codes of the static column with most of them."""
         return self.blocks[0].codes
 
+    def of_epoch(self, seed: int, epoch: int) -> DeviceDataset:
+        """Return itself: every epoch has all series as they are."""
+        return self
+
+    def series_of(self, order: np.ndarray) -> np.ndarray:
+        """Return which series these are, (m,): a window is a whole series here (indexed_dataset.py has others)."""
+        return order
+
     def batches(self, order: np.ndarray, size: int, first: int = 0) -> Iterator[list[Batch]]:
         """Cut series in some order into batches of `size`, each in parts: one for each block that it has series of.
 
@@ -192,8 +200,8 @@ def place_block(
     size = byte_size(4 * count * steps * labelled_sets[0].store.channels)
     raise UserError(
         f"The device's memory is full before the first pass: {count} series of {steps} steps with all their features "
-        f"take {size}. Crop more steps (train.margin), leave out feature families, or train fewer cells at "
-        "once (executor.together)."
+        f"take {size}. Crop more steps (train.margin), leave out feature families, train fewer cells at once "
+        '(executor.together), or read features from the store: train.resident = "off".'
     )
 
 
@@ -228,9 +236,10 @@ def _placed(
         weight[first:last] = torch.from_numpy(pad(part.weight, counts, answers)).to(device)
         scored[first:last] = torch.from_numpy(pad(part.scored, counts, answers)).to(device)
         if part.store.observed:  # the known start, as models/ops/known_target.py reads it
-            start = min(steps, part.store.observed)
-            x[first:last, :start, features:-1] = y[first:last, :start]
-            x[first:last, :start, -1] = mask[first:last, :start].float()
+            of_start = part.in_start & part.known.all(axis=1)
+            shown = torch.from_numpy(pad(of_start, counts, steps)).to(device)
+            x[first:last, :, features:-1] = torch.where(shown.unsqueeze(-1), y[first:last], 0.0)
+            x[first:last, :, -1] = shown.float()
         first = last
     static = torch.cat([torch.from_numpy(part.store.static[part.series]) for part in labelled_sets]).to(device)
     of_static = torch.tensor(store.of_static, device=device)
@@ -302,10 +311,14 @@ def kept_steps(margin: int, store: Store) -> int:
     return min(int(store.step_of_answer[store.scored].max()) + 1 + margin, store.longest)
 
 
-def block_lengths(stores: Sequence[Store], margin: int) -> tuple[int, ...]:
+def block_lengths(stores: Sequence[Store], margin: int, longest: int = 0) -> tuple[int, ...]:
     """Choose the lengths that series are padded to, cropped as `kept_steps` says.
 
     Of whole stores: they must not depend on which series are watched, and those held out are predicted with them, too.
+
+    Args:
+        longest: steps of the windows that longer series are cut into; 0: they are not.
     """
     most = max(kept_steps(margin, store) for store in stores)
+    most = min(most, longest) if longest else most
     return chosen_lengths(np.minimum(np.concatenate([store.lengths for store in stores]), most))

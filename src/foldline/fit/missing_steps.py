@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 def forward_filled(values: np.ndarray) -> np.ndarray:
@@ -12,6 +14,13 @@ def forward_filled(values: np.ndarray) -> np.ndarray:
     """
     place = np.where(np.isnan(values), 0, np.arange(values.shape[-2])[:, None])
     return np.take_along_axis(values, np.maximum.accumulate(place, axis=-2), axis=-2)
+
+
+def forward_filled_tensor(values: Tensor) -> Tensor:
+    """Do as `forward_filled`, on the device."""
+    steps = torch.arange(values.shape[-2], device=values.device).unsqueeze(-1)
+    place = torch.where(values.isnan(), 0, steps)
+    return values.gather(-2, place.cummax(dim=-2).values)
 
 
 def filled(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,16 @@ from foldline import models
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
-from foldline.data.store import Store, unpad
-from foldline.fit import out_of_memory
-from foldline.fit.device_dataset import Block, block_lengths, kept_steps, place
+from foldline.data.store import Store
+from foldline.fit import datasets, stitching
+from foldline.fit.device_dataset import block_lengths, kept_steps
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
 from foldline.fit.precision import autocast
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler
+from foldline.fit.stitching import AnyBlock
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.trainer import Emit, train
@@ -62,7 +62,9 @@ class NetworkCell:
         self.name, self.params, self.train, self.metric = name, params, train, metric
         self.scaler, self.transform = replace(scaler, fill=train.fill), transform
         self.network: nn.Module | None = None
-        self.lengths: tuple[int, ...] = ()  # that its series were padded to, ascending; longer ones are cropped
+        # Lengths that it predicts series at, or windows of them, ascending: each is padded to the next one.
+        self.lengths: tuple[int, ...] = ()
+        self.kept = 0  # steps of a series that training saw, the rest was cropped; 0: the last of these lengths
 
     def fit(
         self, labelled_sets: Sequence[LabelledSeries], seed: int, emit: Emit, folder: Path, start: Path | None = None
@@ -81,12 +83,20 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        self.lengths = block_lengths([part.store for part in labelled_sets], config.margin)
-        fold = place([self.transform.labelled(part) for part in kept], self.scaler, self.lengths, device)
+        stores = [part.store for part in labelled_sets]
+        self.lengths = block_lengths(stores, config.margin, config.windows.predicted)
+        self.kept = max(kept_steps(config.margin, store) for store in stores)
+        learned = [self.transform.labelled(part) for part in kept]
+        fold = datasets.to_train(
+            learned, self.scaler, config, seed, device, lambda sentence: emit("note", text=sentence)
+        )
         watched = None
         if held:
             assert self.metric is not None, "watching needs a metric"
-            watched = watch(held[0], self.scaler, self.transform, self.metric, self.lengths, device)
+            seen = datasets.to_predict(
+                self.transform.labelled(held[0]), self.scaler, self.lengths, self.kept, config, device
+            )
+            watched = watch(held[0], seen, self.scaler, self.transform, self.metric)
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
         if start is not None:
@@ -116,18 +126,10 @@ class NetworkCell:
         device = torch.device(self.train.device_used)
         use_settings(self.train, device)
         self.network.to(device).eval()
-        fold = place(
-            [self.transform.labelled(unlabelled_series(data, series))], self.scaler, self._lengths_for(data), device
-        )
-        blocks = np.repeat(fold.block_of, data.answers_of_series[series])  # of each answer
-        found: np.ndarray | None = None
-        for number, block in enumerate(fold.blocks):
-            # 4 batches at once: without gradients a pass takes a fraction of the memory
-            passes = out_of_memory.in_parts(partial(self._pass, block), len(block), 4 * self.train.batch, device)
-            values = _answers(torch.cat(list(passes)), data.answers_of_series[series[block.places]])
-            found = np.empty((len(blocks), values.shape[1])) if found is None else found
-            found[blocks == number] = values
-        assert found is not None, "there are series"
+        part = self.transform.labelled(unlabelled_series(data, series))
+        lengths, kept = self._lengths_for(data), self._kept_for(data)
+        fold = datasets.to_predict(part, self.scaler, lengths, kept, self.train, device)
+        found = stitching.predicted(fold, self._pass, part, self.train)
         scale, count, answers = self.scaler.y_scale, data.targets, data.answers(series)
         value = found[:, :count] * scale + self.scaler.y_center
         own = self.transform.inverse(value, data, answers)
@@ -140,10 +142,15 @@ class NetworkCell:
 
         There is a longer one only where a later step is scored.
         """
-        needed = kept_steps(self.train.margin, data)
+        needed, windows = kept_steps(self.train.margin, data), self.train.windows
+        needed = min(needed, windows.predicted) if windows.used else needed
         return self.lengths if needed <= self.lengths[-1] else (*self.lengths, needed)
 
-    def _pass(self, block: Block, index: Tensor) -> Tensor:
+    def _kept_for(self, data: Store) -> int:
+        """Return how many steps of a series are predicted, likewise."""
+        return max(self.kept or self.lengths[-1], kept_steps(self.train.margin, data))
+
+    def _pass(self, block: AnyBlock, index: Tensor) -> Tensor:
         """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
         assert self.network is not None
         batch, head = block.batch(index), self.network.head
@@ -154,16 +161,19 @@ class NetworkCell:
         return torch.cat([value] if spread is None else [value, spread], dim=-1).cpu()
 
     def save(self, folder: Path) -> None:
-        """Write weights.safetensors; its metadata holds the lengths that series are padded to."""
+        """Write weights.safetensors; its metadata holds the lengths that series are padded to, and cropped at."""
         assert self.network is not None, "fit or load first"
+        metadata = {"steps": " ".join(map(str, self.lengths))}
+        metadata |= {"kept": str(self.kept)} if self.train.windows.used else {}  # else the last one of these
         tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with files.atomic(folder / "weights.safetensors") as stream:
-            stream.write(safetensors.torch.save(tensors, metadata={"steps": " ".join(map(str, self.lengths))}))
+            stream.write(safetensors.torch.save(tensors, metadata=metadata))
 
     def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote. data: any series with the same features."""
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
             self.lengths = tuple(map(int, stored.metadata()["steps"].split()))
+            self.kept = int(stored.metadata().get("kept", 0))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
         self.network = network_of(self.name, without_beside(self.params), data, self.scaler)
         self.network.load_state_dict(tensors)
@@ -265,15 +275,3 @@ def inner_split(
     least, most = scored[0] + 1, scored[-1]  # so that either side has scored rows
     inside[drawn[: min(max(least, round(share * count)), most)]] = True
     return [first.subset(~inside[units]), *labelled_sets[1:]], [first.subset(inside[units])]
-
-
-def _answers(values: Tensor, counts: np.ndarray) -> np.ndarray:
-    """Flatten (n, T, C) to (a, C) float64, the last kept step repeated over the cropped ones of each series.
-
-    counts: (n,) answers of each series.
-    """
-    kept = values.numpy().astype(np.float64)
-    last, longest = kept.shape[1], int(counts.max())
-    if longest > last:
-        kept = np.pad(kept, ((0, 0), (0, longest - last), (0, 0)), mode="edge")
-    return unpad(kept[:, :longest], counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,9 +12,8 @@ import numpy as np
 import torch
 
 from foldline.data.store import Store
-from foldline.fit import network_cell, scaler
+from foldline.fit import datasets, network_cell, scaler
 from foldline.fit.augment import augment
-from foldline.fit.device_dataset import block_lengths, place
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.process_state import use_settings
 from foldline.fit.train_config import TrainConfig
@@ -48,17 +48,18 @@ def _seconds_a_step(
     series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, count)
     fitted = scaler.fit("standard", store, spread(store, SCALED_BY), 0)
     part = labelled_series(store, spread(store, series))
-    fold = place([part], fitted, block_lengths([store], config.margin), device)
+    fold = datasets.to_train([part], fitted, config, 0, device)
+    chosen = np.linspace(0, len(fold) - 1, min(series, len(fold))).astype(np.int64)  # of series, or their windows
     torch.manual_seed(0)
     network = network_cell.network_of(name, params, store, fitted)
     state = State(network, config, device)
-    batch = [augment(part, config.augment, fold) for part in next(fold.batches(np.arange(len(fold)), len(fold)))]
+    batch = [augment(part, config.augment, fold) for part in next(fold.batches(chosen, series))]
     state.network.train()
     step = partial(training_step, state, config, batch, config.lr)
     step()  # the first one warms up
     once = _timed(step, device, 1)
     seconds = once if once > ENOUGH_S else min(_timed(step, device, STEPS) for _ in range(TRIALS))
-    return seconds * min(config.batch, count) / len(part.series)
+    return seconds * min(config.batch, math.ceil(datasets.count_in_training(config, store, count))) / len(chosen)
 
 
 def spread(store: Store, most: int) -> np.ndarray:

@@ -12,11 +12,12 @@ from typing import Literal
 import torch
 
 from foldline.core.errors import UserError
+from foldline.fit.window_config import WindowsConfig
 
 # Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
-NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom")
-NEWER = ("fill",)  # keys that older versions did not have: part of a cell's key only where they are set
+NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom", "resident")
+NEWER = ("fill", "windows")  # keys that older versions did not have: part of a cell's key only where they are set
 MANY = 1_000_000
 LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only slips are refused, before any training
     "epochs": MANY,
@@ -104,7 +105,7 @@ class TrainConfig:
     """[train]: how networks are fitted. A [[model]] may change any of it for itself with `train = {epochs = 10}`."""
 
     epochs: int = 20  # 0: a pre-trained model as it comes
-    batch: int = 64  # series
+    batch: int = 64  # series, or windows of them (train.windows)
     micro: int = 0  # series per pass where a batch is too large for the device; gradients add up. 0: the whole batch
     lr: float = 2e-3  # AdamW's peak learning rate
     weight_decay: float = 0.01
@@ -119,6 +120,7 @@ class TrainConfig:
     fill: Literal["zero", "forward"] = "zero"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
+    windows: WindowsConfig = field(default_factory=WindowsConfig)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # of the body; head and loss are always fp32
     compile: bool = False  # torch.compile for the blocks that gain by it (not recurrent ones); needs a C++ compiler
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
@@ -128,6 +130,9 @@ class TrainConfig:
     full_seeds: tuple[
         int, ...
     ] = ()  # a cell for each that holds out nothing: only for the test series. Time folds: `seeds`
+    # Where features are while they are trained on: "on", all on the device; "off", each batch is read from the store
+    # when its turn comes; "auto": on the device where they take up little of its memory. The result is the same.
+    resident: Literal["auto", "on", "off"] = "auto"
     checkpoint_s: float = 30.0  # seconds between two checkpoints
     on_oom: Literal["stop", "halve"] = "stop"  # device memory full: say what fits, or train on with smaller `micro`
 

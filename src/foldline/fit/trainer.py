@@ -19,7 +19,7 @@ import torch
 from foldline.core import interrupt
 from foldline.core.chunks import chunks
 from foldline.fit.augment import augment
-from foldline.fit.device_dataset import DeviceDataset
+from foldline.fit.datasets import Dataset
 from foldline.fit.divergence import refuse_failed
 from foldline.fit.out_of_memory import STEP_IS_TOO_MUCH, reporting_full_memory
 from foldline.fit.train_config import TrainConfig, lr_factor
@@ -38,7 +38,7 @@ def train(
     state: State,
     config: TrainConfig,
     seed: int,
-    fold: DeviceDataset,
+    fold: Dataset,
     watched: WatchedSeries | None,
     emit: Emit,
     folder: Path,
@@ -46,7 +46,7 @@ def train(
     """Train from where `state` stands to the last epoch; pause after every step.
 
     Args:
-        fold: series to train on.
+        fold: series, or windows of them, to train on.
         watched: series whose score [train.watch] looks at; None: nothing is watched.
         folder: a checkpoint is written there every config.checkpoint_s seconds and at an interrupt.
 
@@ -60,6 +60,7 @@ def train(
     steps = config.epochs * per_epoch
     saved = began = time.perf_counter()
     while counters.epoch < config.epochs and not _stops_early(config, counters):
+        fold = fold.of_epoch(seed, counters.epoch)
         order = shuffled(fold.block_of, config.batch, seed, counters.epoch)
         failed = torch.full((), -1, device=device)  # first step whose loss was not finite; read once an epoch
         batches = fold.batches(order, config.batch, counters.step)
@@ -75,12 +76,12 @@ def train(
             counters.step, now = step + 1, time.perf_counter()
             emit("progress", done=counters.epoch + (step + 1) / per_epoch, of=config.epochs)
             if interrupt.requested() or now - saved > config.checkpoint_s:
-                refuse_failed(failed, state.parameters, order, config.batch, counters)
+                refuse_failed(failed, state.parameters, fold.series_of(order), config.batch, counters)
                 counters.seconds, saved, began = counters.seconds + now - began, now, now
                 state.save(folder)
                 interrupt.stop_if_requested()
             yield
-        refuse_failed(failed, state.parameters, order, config.batch, counters)
+        refuse_failed(failed, state.parameters, fold.series_of(order), config.batch, counters)
         counters.seconds, began = counters.seconds + time.perf_counter() - began, time.perf_counter()
         finish_epoch(state, config, watched, steps, emit)
     state.save(folder)

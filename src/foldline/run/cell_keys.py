@@ -90,5 +90,6 @@ def _settings(model: ModelConfig) -> dict[str, Any]:
     if model.fitted_as == "series":
         return series_cell.settings(model.train)
     train = {name: value for name, value in strict_tables.plain(model.train).items() if name not in NOT_IN_KEY}
-    train = {name: value for name, value in train.items() if name not in NEWER or value != getattr(TrainConfig(), name)}
+    default = strict_tables.plain(TrainConfig())
+    train = {name: value for name, value in train.items() if name not in NEWER or value != default[name]}
     return train | {"device": model.train.device_used, "deterministic": model.train.is_deterministic}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from foldline.data import metrics
 from foldline.data.folds import Folds
 from foldline.data.store import Store, open_store
-from foldline.fit import boosting_cell, series_cell, step_time
+from foldline.fit import boosting_cell, datasets, series_cell, step_time
 from foldline.run.cells import Cell, Job
 from foldline.run.executors import ExecutorConfig, workers_for
 
@@ -64,7 +64,7 @@ def _seconds(cell: Cell, store: Store, folds: Folds | None) -> float:
     if model.fitted_as == "series":
         return _whole_series_s(cell, store, count)
     if model.is_network:
-        steps = math.ceil(count * (1 - model.train.watch.share) / model.train.batch)
+        steps = datasets.batches_in_epoch(model.train, store, count * (1 - model.train.watch.share))
         return model.train.epochs * steps * step_time.seconds_a_step(model.name, model.params, model.train, store)
     return _boosting_s(cell, store, count)
 

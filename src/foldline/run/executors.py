@@ -23,7 +23,7 @@ from foldline.run import cell_training
 from foldline.run.cells import Job
 
 _END = object()
-OnEvent = Callable[[Job, str, dict[str, Any]], None]  # (job, kind, values); kinds: start, progress, epoch, done
+OnEvent = Callable[[Job, str, dict[str, Any]], None]  # (job, kind, values); kinds: start, note, progress, epoch, done
 MOST_AT_ONCE = 1024  # cells or processes
 SAVING_S = 120.0  # longest wait for a worker's last checkpoint; then it is killed, and its last good one is kept
 PROGRESS_S = 0.2  # least time between two progress events of a cell: small networks make hundreds of steps a second

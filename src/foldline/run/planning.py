@@ -13,8 +13,7 @@ from foldline.core import strict_tables
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.store import Store
-from foldline.fit import precision, step_time
-from foldline.fit.device_dataset import kept_steps
+from foldline.fit import datasets, precision, step_time
 from foldline.fit.pretraining import PretrainConfig
 from foldline.run import cell_keys
 from foldline.run.cells import Cell, Job, ModelConfig, engine_of
@@ -48,7 +47,11 @@ def _with_precision(model: ModelConfig, store: Store) -> ModelConfig:
     if not model.is_network or model.train.precision != "auto":
         return model
     what = {"model": model.name, "params": model.params, "batch": model.train.batch, "micro": model.train.micro}
-    what |= {"steps": kept_steps(model.train.margin, store), "features": store.channels, "engine": engine_of(model)}
+    what |= {
+        "steps": datasets.steps_in_training(model.train, store),
+        "features": store.channels,
+        "engine": engine_of(model),
+    }
     train = precision.resolve(
         model.train, what, lambda config: step_time.seconds_a_step(model.name, model.params, config, store)
     )

@@ -44,6 +44,8 @@ class CellBars:
                 self.before += self.share[job.key]
         elif kind == "waiting":
             self.terminal.say(f"  {job.cell.name}: another run is training it; waiting for that one")
+        elif kind == "note":
+            self.terminal.say(f"  {job.cell.name}: {values['text']}")
         elif kind == "resumed":
             self.resumed.add(job.key)
             self.terminal.say(f"  {job.cell.name}: goes on after {values['epoch']} epochs and {values['step']} steps")

@@ -17,7 +17,7 @@ from foldline.evidence.study.step_cost import Cost, MeasuredModel, measured
 from foldline.evidence.study.study_preparation import PreparedStudy, SizedSystem
 from foldline.evidence.study.truncation import TruncationPoint
 from foldline.experiment.preparation import PreparedExperiment
-from foldline.fit.device_dataset import kept_steps
+from foldline.fit.datasets import count_in_training, steps_in_training
 
 COLUMNS = (
     *("system", "parameters", "width", "score", "against the first", ablation_wording.BOOTSTRAP, "p", "verdict"),
@@ -119,15 +119,19 @@ def _system_result(
     """Measure a system. scores: (k, S)."""
     settings, model = study.plan.settings, prepared.plan[0].model
     shape = MeasuredModel.of(model, prepared.train)
-    batch, steps = min(model.train.batch, len(prepared.train.lengths)), kept_steps(model.train.margin, prepared.train)
-    trained_series = np.mean([len(prepared.folds.inside(fold)) for fold in range(prepared.folds.k)])
+    steps = steps_in_training(model.train, prepared.train)
+    trained_series = float(np.mean([len(prepared.folds.inside(fold)) for fold in range(prepared.folds.k)]))
+    all_series, trained = (
+        count_in_training(model.train, prepared.train, count) for count in (len(prepared.train.lengths), trained_series)
+    )
+    batch = min(model.train.batch, math.ceil(all_series))
     step = measured(shape, batch, [steps])[0]
     truncates = truncation.applies(prepared.train) and truncation.is_causal(model)
     return SystemResult(
         system=system,
         scores=scores,
         comparison=comparison,
-        epoch_s=step.step_s * math.ceil(trained_series / batch),
+        epoch_s=step.step_s * math.ceil(trained / batch),
         step=step,
         growth=measured(shape, settings.batch, settings.steps) if settings.growth else [],
         truncation=truncation.curve(prepared) if truncates else [],

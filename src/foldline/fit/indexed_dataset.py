@@ -1,0 +1,331 @@
+"""Series, or windows of them, that are read by an index for each batch: from the store, or from rows on the device.
+
+A batch is the same, to the last bit, as that of whole series on the device (device_dataset.py), and wherever its
+features come from. Read from the store they take no memory but that of the batch, and of the one that a thread reads
+meanwhile; the order of series is the same, too. Labels are small beside them, and always on the device.
+
+n windows of N series (a whole series is a window, too), T steps of a batch, F features, K targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foldline.core.chunks import chunks
+from foldline.fit.device_dataset import BYTES_PER_CHUNK, Batch
+from foldline.fit.labelled_series import LabelledSeries
+from foldline.fit.missing_steps import forward_filled_tensor
+from foldline.fit.padded_lengths import place_of
+from foldline.fit.scaler import Scaler
+from foldline.fit.training_windows import Windows, weights
+from foldline.fit.window_config import WindowsConfig
+
+Result = TypeVar("Result")
+
+
+class Rows(Protocol):
+    """Where the features of series are."""
+
+    reads_disk: bool  # whether it is worth to read the next batch while one is used
+
+    def read(self, windows: Windows, steps: int) -> Tensor:
+        """Return the unscaled features of some windows, (b, steps, F) float32; 0 behind their ends."""
+
+
+class StoredRows:
+    """Features in the store, read as they are needed."""
+
+    reads_disk = True
+
+    def __init__(self, labelled_sets: Sequence[LabelledSeries]) -> None:
+        self.stores = [np.asarray(part.store.x) for part in labelled_sets]  # no copy, but faster slices than a memmap's
+        self.set_of = np.repeat(np.arange(len(labelled_sets)), [len(part.series) for part in labelled_sets])
+        self.begins = np.concatenate([part.store.offsets[part.series] for part in labelled_sets])
+
+    def read(self, windows: Windows, steps: int) -> Tensor:
+        """Return the unscaled features of some windows, (b, steps, F) float32; 0 behind their ends."""
+        x = np.zeros((len(windows), steps, self.stores[0].shape[1]), dtype=np.float32)
+        begins = self.begins[windows.series] + windows.first
+        each = zip(self.set_of[windows.series].tolist(), begins.tolist(), windows.steps.tolist(), strict=True)
+        for place, (number, begin, count) in enumerate(each):
+            x[place, :count] = self.stores[number][begin : begin + count]
+        return torch.from_numpy(x)
+
+
+class DeviceRows:
+    """Features on the device, one series after the other: memory follows rows, windows overlap at no cost."""
+
+    reads_disk = False
+
+    def __init__(self, labelled_sets: Sequence[LabelledSeries], device: torch.device) -> None:
+        lengths = np.concatenate([part.store.lengths[part.series] for part in labelled_sets])
+        self.begins = np.cumsum(lengths) - lengths
+        features = len(labelled_sets[0].store.names)
+        self.x = torch.zeros(int(lengths.sum()) + 1, features, device=device)  # the last row stands for padding
+        first = 0
+        for part in labelled_sets:
+            rows = part.store.rows(part.series)
+            for chunk in chunks(len(rows), max(1, BYTES_PER_CHUNK // (4 * features))):
+                values = torch.from_numpy(part.store.features(rows[chunk])).to(device)
+                self.x[first : first + len(values)] = values
+                first += len(values)
+
+    def read(self, windows: Windows, steps: int) -> Tensor:
+        """Return the unscaled features of some windows, (b, steps, F) float32; 0 behind their ends."""
+        begins = self.begins[windows.series] + windows.first
+        return self.x[_places(begins, windows.steps, steps, len(self.x) - 1, self.x.device)]
+
+
+def _places(begins: np.ndarray, counts: np.ndarray, steps: int, padding: int, device: torch.device) -> Tensor:
+    """Return the rows of windows, (b, steps) int64; `padding` behind their ends. begins, counts: (b,) of each."""
+    first, last = (torch.from_numpy(values).to(device).unsqueeze(1) for values in (begins, begins + counts))
+    rows = first + torch.arange(steps, device=device)
+    return torch.where(rows < last, rows, padding)
+
+
+class Labels:
+    """What belongs to the answers of series: flat, on the device, and a row behind the last one for padding."""
+
+    def __init__(self, labelled_sets: Sequence[LabelledSeries], scaler: Scaler, device: torch.device) -> None:
+        counts = np.concatenate([part.store.answers_of_series[part.series] for part in labelled_sets])
+        self.begins = np.cumsum(counts) - counts
+        self.on_series = labelled_sets[0].store.on_series
+        y, known, weight, scored = (
+            np.concatenate([getattr(part, name) for part in labelled_sets])
+            for name in ("y", "known", "weight", "scored")
+        )
+        # In float64, before the cast: the difference of two large close numbers loses digits in float32.
+        scaled = np.where(known, (y - scaler.y_center) / scaler.y_scale, 0.0)
+        self.y = _with_padding(scaled.astype(np.float32), 0, device)
+        self.known = _with_padding(known, False, device)
+        self.weight = _with_padding(weight.astype(np.float32), 0, device)
+        self.scored = _with_padding(scored, False, device)
+        self.shown = None  # (A + 1,) bool, answers of a known start, if there is one
+        if labelled_sets[0].store.observed:
+            shown = [part.in_start & part.known.all(axis=1) for part in labelled_sets]
+            self.shown = _with_padding(np.concatenate(shown), False, device)
+        self.static = torch.from_numpy(np.concatenate([part.store.static[part.series] for part in labelled_sets])).to(
+            device
+        )
+        self.auxiliary = _auxiliary(labelled_sets, scaler, device)
+
+    def places(self, windows: Windows, steps: int) -> Tensor:
+        """Return the answers of some windows, (b, steps) int64; (b, 1) where a series has one answer."""
+        device, padding = self.y.device, len(self.weight) - 1
+        if self.on_series:
+            return torch.from_numpy(windows.series).to(device).unsqueeze(1)
+        return _places(self.begins[windows.series] + windows.first, windows.steps, steps, padding, device)
+
+
+def _with_padding(values: np.ndarray, padding: float, device: torch.device) -> Tensor:
+    """Bring values (A, ...) to the device, and a row of padding behind them."""
+    last = np.full((1, *values.shape[1:]), padding, dtype=values.dtype)
+    return torch.from_numpy(np.concatenate([values, last])).to(device)
+
+
+def _auxiliary(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, device: torch.device) -> Tensor | None:
+    """Scale auxiliary targets, (A + 1, columns), NaN where not known; None: nothing learns them (device_dataset.py)."""
+    if not scaler.auxiliary or all(part.store.auxiliary_y is None for part in labelled_sets):
+        return None
+    center, scale = (np.concatenate([getattr(each, name) for each in scaler.auxiliary]) for name in ("center", "scale"))
+    values = []
+    for part in labelled_sets:
+        answers = part.store.answers(part.series)
+        own = part.store.auxiliary_y
+        values.append(np.full((len(answers), len(center)), np.nan) if own is None else (own[answers] - center) / scale)
+    return _with_padding(np.concatenate(values).astype(np.float32), np.nan, device)
+
+
+@dataclass(frozen=True)
+class IndexedBlock:
+    """Windows that are padded to one length."""
+
+    dataset: IndexedDataset
+    places: np.ndarray  # (n,) int64, ascending: which windows of the dataset they are
+    steps: int  # T
+    is_full: bool  # whether all steps are real
+    has_unknown: bool  # whether a real step's target is unknown
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def batch(self, index: Tensor) -> Batch:
+        """Return some windows. index: (B,) int64, places in the block."""
+        windows = self.dataset.windows.some(self.places[index.cpu().numpy()])
+        return self.made(windows, self.dataset.rows.read(windows, self.steps))
+
+    def made(self, windows: Windows, x: Tensor) -> Batch:
+        """Make the batch of some windows of the block. x: (B, T, F) unscaled features, anywhere."""
+        labels, device, loss = self.dataset.labels, self.dataset.device, self.dataset.loss
+        place = labels.places(windows, self.steps)
+        mask = None
+        if not self.is_full:
+            steps = torch.from_numpy(windows.steps).to(device).unsqueeze(1)
+            mask = torch.arange(self.steps, device=device) < steps
+        weight, scored, known = labels.weight[place], labels.scored[place], labels.known[place]
+        auxiliary = None if labels.auxiliary is None else labels.auxiliary[place]
+        if loss is not None and loss.loss != "flat":
+            counted = torch.from_numpy(weights(loss.loss, windows, self.steps, loss.shared)).to(device)
+            # A step that does not count must not pass for one without a score, of which some heads learn, too.
+            weight, known = weight * counted, known & (counted > 0).unsqueeze(-1)
+        y = labels.y[place]
+        return Batch(
+            x=self.dataset.network_input(x.to(device), mask, y, None if labels.shown is None else labels.shown[place]),
+            static=labels.static[torch.from_numpy(windows.series).to(device)],
+            mask=mask,
+            y=y,
+            weight=weight,
+            scored=scored,
+            known=known if self.has_unknown or (mask is not None and not labels.on_series) else None,
+            has_unknown=self.has_unknown,
+            auxiliary=auxiliary,
+        )
+
+
+class IndexedDataset:
+    """n windows of labelled series, each in the block of its padded length; the same interface as a DeviceDataset."""
+
+    def __init__(
+        self,
+        labelled_sets: Sequence[LabelledSeries],
+        scaler: Scaler,
+        lengths: tuple[int, ...],
+        windows: Windows,
+        rows: Rows,
+        device: torch.device,
+        redrawn: Callable[[int, int], Windows] | None = None,
+        loss: WindowsConfig | None = None,
+    ) -> None:
+        """Bring labels to the device.
+
+        Args:
+            labelled_sets: one set after the other.
+            lengths: ascending, that windows are padded to.
+            windows: of them; each has at most the steps of the last length.
+            redrawn: (seed, epoch) -> the windows of an epoch, as many and as long; None: always the same.
+            loss: weighs the loss by the place in a window; None: all alike.
+        """
+        store, features = labelled_sets[0].store, len(labelled_sets[0].store.names)
+        self.windows, self.rows, self.device = windows, rows, device
+        self.labels = Labels(labelled_sets, scaler, device)
+        self.redrawn, self.loss, self.fill = redrawn, loss, scaler.fill
+        self.missing = any(part.store.missing for part in labelled_sets)
+        self.store = store
+        # The reciprocal in float64: a multiplication by it is cheaper than a division at every value.
+        self.center, self.inverse = (
+            torch.from_numpy(values.astype(np.float32)).to(device) for values in (scaler.center, 1 / scaler.scale)
+        )
+        of_static = torch.tensor(store.of_static, device=device)
+        self.hidden = torch.full((store.channels,), torch.nan, device=device)
+        self.hidden[:features] = torch.where(of_static, -self.center * self.inverse, torch.nan)
+        self.codes = 1 + max(store.levels, default=0)
+        self.blocks = self._blocks(lengths, _has_unknown(labelled_sets, windows))
+
+    def _blocks(self, lengths: tuple[int, ...], unknown: np.ndarray) -> tuple[IndexedBlock, ...]:
+        """Sort windows by the length that they are padded to. unknown: (N,) bool, whether a target of a series is."""
+        of_window, blocks = place_of(self.windows.steps, lengths), []
+        weighed = self.loss is not None and self.loss.loss == "centre"
+        for number in np.unique(of_window):
+            places = np.flatnonzero(of_window == number)
+            full = bool((self.windows.steps[places] == lengths[number]).all())
+            has_unknown = weighed or bool(unknown[self.windows.series[places]].any())
+            blocks.append(IndexedBlock(self, places, lengths[number], full, has_unknown))
+        return tuple(blocks)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    @cached_property
+    def block_of(self) -> np.ndarray:
+        """Number of each window's block, (n,) int64."""
+        found = np.empty(len(self), dtype=np.int64)
+        for number, block in enumerate(self.blocks):
+            found[block.places] = number
+        return found
+
+    def of_epoch(self, seed: int, epoch: int) -> IndexedDataset:
+        """Return the data set of an epoch: its windows are drawn here."""
+        if self.redrawn is not None:
+            self.windows = self.redrawn(seed, epoch)
+        return self
+
+    def series_of(self, order: np.ndarray) -> np.ndarray:
+        """Return which series windows are of. order: (m,) places of windows."""
+        return np.asarray(self.windows.series[order])
+
+    def batches(self, order: np.ndarray, size: int, first: int = 0) -> Iterator[list[Batch]]:
+        """Cut windows in some order into batches of `size`, each in parts: one for each block that it has some of.
+
+        What comes from the disk is read by a thread, a batch ahead.
+
+        Args:
+            order: (m,) int64, of all windows or of some.
+            first: number of batches to leave out.
+        """
+        reads = (partial(self._read, order[part]) for part in islice(chunks(len(order), size), first, None))
+        for parts in ahead(reads) if self.rows.reads_disk else (read() for read in reads):
+            yield [block.made(windows, x) for block, windows, x in parts]
+
+    def _read(self, chosen: np.ndarray) -> list[tuple[IndexedBlock, Windows, Tensor]]:
+        """Read the features of some windows, (b,) places, block by block."""
+        parts, blocks = [], self.block_of[chosen]
+        for number in np.unique(blocks):
+            block, windows = self.blocks[number], self.windows.some(chosen[blocks == number])
+            parts.append((block, windows, self.rows.read(windows, block.steps)))
+        return parts
+
+    def network_input(self, x: Tensor, mask: Tensor | None, y: Tensor, shown: Tensor | None) -> Tensor:
+        """Scale features (B, T, F), 0 where they are missing or padding, and put a known start behind them.
+
+        shown: (B, T) bool, the steps of that start; None: there is none.
+        """
+        if self.missing and self.fill == "forward":
+            x = forward_filled_tensor(x)
+        x = (x - self.center) * self.inverse
+        if self.missing:
+            x.nan_to_num_(nan=0.0)
+        if mask is not None:
+            x.masked_fill_(~mask.unsqueeze(-1), 0.0)
+        if shown is None:
+            return x
+        known = shown.unsqueeze(-1)  # as models/ops/known_target.py reads it
+        return torch.cat([x, torch.where(known, y, 0.0), known.float()], dim=-1)
+
+
+def _has_unknown(labelled_sets: Sequence[LabelledSeries], windows: Windows) -> np.ndarray:
+    """Return whether a target of each series is unknown, (N,) bool, at the steps that its windows may have."""
+    if all(part.known.all() for part in labelled_sets):
+        return np.zeros(sum(len(part.series) for part in labelled_sets), dtype=bool)
+    kept = np.zeros(sum(len(part.series) for part in labelled_sets), dtype=np.int64)
+    kept[windows.series] = windows.lengths
+    found, first = [], 0
+    for part in labelled_sets:
+        counts = part.store.answers_of_series[part.series]
+        owner = np.repeat(np.arange(len(counts)), counts)
+        step = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        inside = step < kept[first : first + len(counts)][owner]
+        found.append(np.bincount(owner, ~part.known.all(axis=1) & inside, len(counts)) > 0)
+        first += len(counts)
+    return np.concatenate(found)
+
+
+def ahead(calls: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+    """Yield what calls return, in their order; a thread makes the next call while a result is used."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader") as reader:
+        waiting = None
+        for call in calls:
+            following = reader.submit(call)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
