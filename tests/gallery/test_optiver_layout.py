@@ -54,7 +54,8 @@ def partitions(folder: Path, kinds: dict[str, type[pl.DataType]]) -> pl.DataFram
     for path in sorted(folder.glob("*/*.parquet")):
         name, _, stock = path.parent.name.partition("=")
         frame = pl.read_parquet(path, hive_partitioning=False)
-        assert name == "stock_id" and dict(frame.schema) == kinds and frame.null_count().sum_horizontal()[0] == 0
+        assert name == "stock_id" and list(frame.schema.items()) == list(kinds.items())
+        assert frame.null_count().sum_horizontal()[0] == 0
         inside = frame.group_by("time_id", maintain_order=True).agg("seconds_in_bucket")["seconds_in_bucket"]
         assert all(sorted(set(seconds)) == seconds and seconds[-1] < 600 for seconds in inside.to_list())
         frames.append(frame.with_columns(stock_id=pl.lit(int(stock))))

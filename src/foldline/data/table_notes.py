@@ -37,6 +37,8 @@ def print_notes(
             f"no sample_submission: the submission gets the rows of {test.path.name}, in its order, and the columns "
             f"{columns}"
         )
+    if sentence := missing_in_test_only(test):
+        terminal.warn(sentence)
     for sentence in unseen_levels(test, levels):
         terminal.warn(sentence)
 
@@ -66,6 +68,19 @@ def missing_inputs(table: Table) -> str:
     return f"missing inputs of {table.path.name}, of {rows:,} rows: {shown}{more}"
 
 
+def missing_in_test_only(test: Table) -> str:
+    """Say which inputs are missing in test, but nowhere in training; empty where none are."""
+    new = [name for name in test.missing if name not in test.facts.missing]
+    if not new:
+        return ""
+    shown = ", ".join(new[:SHOWN]) + (f" and {len(new) - SHOWN} more" if len(new) > SHOWN else "")
+    return (
+        f"inputs that are missing in test, but nowhere in training: {shown}. Models see the middle of the known values "
+        "there. Where a sensor may be absent, name its inputs in data.channels, and train with "
+        "train.augment.drop_channels."
+    )
+
+
 def unseen_levels(test: Table, levels: Levels) -> list[str]:
     """Say for each static column which values of test series no training series has, a sentence each."""
     sentences = []
@@ -74,7 +89,8 @@ def unseen_levels(test: Table, levels: Levels) -> list[str]:
             continue
         familiar = {None, *known}
         if name in test.data.categorical:
-            rows = test.frame[name].is_in(list(known)).fill_null(True)
+            values = test.frame[name]  # of codes that are whole: Float64, where training has Int64
+            rows = values.is_in(pl.Series(known, dtype=values.dtype).implode()).fill_null(True)
             if name in test.data.inputs and not rows.all():
                 count = int((~rows).sum())
                 sentences.append(f"{count} test rows have a {name} that training has not; it is treated as unknown.")
