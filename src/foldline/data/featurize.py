@@ -254,9 +254,31 @@ def _write(
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
         "of_static": [not set(table.data.static).isdisjoint(names) for names in roots],
         **({"missing": True} if _has_gaps(table, families) else {}),
+        **({"absent": _absent(table, families, columns, roots)} if table.data.channels else {}),
         **facts,
     }
     return meta, {"x.npy": features_entry}
+
+
+def _absent(table: Table, families: list[Family], columns: Columns, roots: list[list[str]]) -> dict[str, Any]:
+    """Return what features are in a series that lacks a channel: of each, `features` and `values`, null: missing.
+
+    They are made of a few series without the channel; what still differs there, because other inputs are in it, or lags
+    outside of their series, counts as missing. roots: (F,) the columns that each feature is made of.
+    """
+    rows, found = table.for_features[: int(table.lengths[:SERIES_TRIED].sum())], {}
+    for name, inputs in table.data.channels.items():
+        lacking = (
+            pl.lit(None, rows.schema[x]) if x in table.data.categorical else pl.lit(float("nan")) for x in inputs
+        )
+        frame = rows.with_columns(value.alias(x) for value, x in zip(lacking, inputs, strict=True))
+        with competition_file.explained_features(families):
+            values = features.compute(frame, columns, families).cast(pl.Float32).to_numpy()
+        places = [place for place, names in enumerate(roots) if not set(names).isdisjoint(inputs)]
+        same = (values[:1, places] == values[:, places]).all(axis=0)  # not so for NaN
+        each = zip(same.tolist(), values[0, places].tolist(), strict=True)
+        found[name] = {"features": places, "values": [value if one else None for one, value in each]}
+    return found
 
 
 def _auxiliary(task: Task, values: np.ndarray) -> dict[str, Any]:

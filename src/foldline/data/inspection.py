@@ -174,7 +174,7 @@ def _find_targets(
 
 
 def _find_windows(found: Findings, train: pl.DataFrame, test: pl.DataFrame) -> None:
-    """Find whether series of train are to be cut: the target changes inside them, and a test series has one answer."""
+    """Find whether series of train are to be cut: the target changes inside them, and each of test has one answer."""
     if found.level != "series" or found.labels or not found.key:
         return
     changing = _changing(train, found.key, found.target)
