@@ -28,7 +28,7 @@ COARSE = 100  # an offset is rounded to so many times the range of the column, o
 class ColumnFacts:
     """Facts of a training table; those of a complete one of small numbers are the defaults."""
 
-    missing: tuple[str, ...] = ()  # inputs, and static columns of numbers, with a missing value
+    missing: tuple[str, ...] = ()  # inputs, and static columns of numbers, with a missing value; all of data.channels
     offsets: dict[str, float] = field(default_factory=dict)  # input -> what is subtracted before its features
     numbers: tuple[str, ...] = ()  # static columns that are numbers, not categories
     from_start: bool = False  # whether features see times since the start of their series
@@ -45,8 +45,9 @@ class ColumnFacts:
         starts = np.flatnonzero(~inner)  # a static column has one value a series
         columns |= {name: frame[name].cast(pl.Float64).gather(starts).to_numpy() for name in numbers}
         offsets |= {name: _offset(columns[name], np.zeros(len(starts), dtype=bool)) for name in numbers}
+        may_lack = {name for of_channel in data.channels.values() for name in of_channel}
         return ColumnFacts(
-            missing=tuple(name for name, values in columns.items() if np.isnan(values).any()),
+            missing=tuple(name for name, values in columns.items() if name in may_lack or np.isnan(values).any()),
             numbers=numbers,
             offsets={name: offset for name, offset in offsets.items() if offset},
             from_start=_is_better_from_start(frame[data.order].to_numpy(), lengths, inner),

@@ -35,6 +35,7 @@ NEWER = (
     "resample",
     "first",
     "last",
+    "channels",
     "forecast",
 )
 
@@ -104,6 +105,9 @@ class DataConfig:
     # What stands for a missing value in the files, beside empty cells and nan: [-1, "NA"] in each input, or a list for
     # each of some inputs, {tof = [-1]}. Missing inputs stay missing for trees; networks see them by train.fill.
     missing_values: dict[str, tuple[str | float, ...]] | tuple[str | float, ...] = ()
+    # Inputs of one sensor, by its name, {tof = ["tof_1", "tof_2"]}: all of them may be absent in a series, perhaps of
+    # test only. Each has a channel missing(x), also where training is complete; see train.augment.drop_channels.
+    channels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     resample: ResampleConfig | None = None  # to steps of equal duration, where a series has one answer
     first: int = 0  # of each series only so many steps from its start, after resampling; 0: all. One answer a series
     last: int = 0  # likewise up to its end
@@ -233,6 +237,12 @@ class DataConfig:
         both = sorted(set(self.static_numeric) & set(self.categorical))
         if both:
             raise ValueError(f"a static column is a number or a category, but {both[0]!r} is named as both")
+        of_channels = [name for columns in self.channels.values() for name in columns]
+        column_names.check_among("channels", tuple(of_channels), self.inputs, "inputs")
+        twice = sorted({name for name in of_channels if of_channels.count(name) > 1})
+        if twice or not all(self.channels.values()):
+            what = f"{twice[0]!r} is in several" if twice else "one has none"
+            raise ValueError(f"channels are groups of inputs, each input in one of them at most, but {what}")
         if isinstance(self.missing_values, dict):
             named = tuple(self.missing_values)
             column_names.check_among("missing_values", named, self.numeric_inputs, "inputs that are numbers")

@@ -46,6 +46,14 @@ class StoredAuxiliary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AbsentChannel:
+    """What features are in a series that lacks a channel (data.channels)."""
+
+    features: np.ndarray  # (f,) int64, places of those that are made of its inputs
+    values: np.ndarray  # (f,) float64, what they are without: NaN missing
+
+
+@dataclass(frozen=True, kw_only=True)
 class Store:
     """Series of one table. N series, R rows in all, A answers, F features, S static columns, K columns of an answer."""
 
@@ -69,6 +77,7 @@ class Store:
     weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
     missing: bool = False  # whether a feature is missing somewhere (NaN)
     facts: dict[str, Any] = field(default_factory=dict)  # of the training table, and what uses them; see featurize.py
+    absent: dict[str, AbsentChannel] = field(default_factory=dict)  # of each channel of data.channels
     auxiliary: tuple[StoredAuxiliary, ...] = ()  # targets of a training table that are only learned beside these
     auxiliary_y: np.ndarray | None = None  # (A, all their columns) float64, NaN where not known; None: there are none
 
@@ -226,6 +235,13 @@ def open_store(path: Path) -> Store:
         of_static=tuple(meta["of_static"]),
         missing=meta.get("missing", False),  # a store of complete tables says nothing
         facts=meta.get("facts", {}),
+        absent={name: _absent_of(value) for name, value in meta.get("absent", {}).items()},
+    )
+
+
+def _absent_of(value: dict[str, Any]) -> AbsentChannel:
+    return AbsentChannel(
+        features=np.array(value["features"], dtype=np.int64), values=np.array(value["values"], dtype=np.float64)
     )
 
 

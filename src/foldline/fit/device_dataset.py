@@ -23,6 +23,7 @@ from foldline.core.byte_sizes import byte_size
 from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.store import Store, pad
+from foldline.fit import channel_dropout
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.missing_steps import forward_filled
 from foldline.fit.out_of_memory import attempt
@@ -72,6 +73,7 @@ class Block:
     has_unknown: bool  # whether a real step's target is unknown
     hidden: Tensor  # (F,) float32, scaled value of each feature whose static columns are hidden; NaN: made from none
     codes: int  # L, number of codes of the static column with most of them
+    absent: dict[str, Tensor]  # (F,) float32 of each channel, scaled values without it; NaN: not made of it
     auxiliary: Tensor | None = None  # (N, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
 
     def batch(self, index: Tensor) -> Batch:
@@ -124,6 +126,11 @@ class DeviceDataset:
     def codes(self) -> int:
         """L, number of codes of the static column with most of them."""
         return self.blocks[0].codes
+
+    @property
+    def absent(self) -> dict[str, Tensor]:
+        """Scaled values of features without each channel, (F,) float32; NaN: not made of it."""
+        return self.blocks[0].absent
 
     def of_epoch(self, seed: int, epoch: int) -> DeviceDataset:
         """Return itself: every epoch has all series as they are."""
@@ -257,6 +264,7 @@ def _placed(
         has_unknown=bool((mask[:, :answers].unsqueeze(-1) & ~known).any()),
         hidden=hidden,
         codes=1 + max(store.levels, default=0),
+        absent=channel_dropout.scaled(store, center, inverse),
         auxiliary=_auxiliary(labelled_sets, scaler, answers, device),
     )
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from foldline.core.chunks import chunks
+from foldline.fit import channel_dropout
 from foldline.fit.device_dataset import BYTES_PER_CHUNK, Batch
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.missing_steps import forward_filled_tensor
@@ -228,6 +229,7 @@ class IndexedDataset:
         self.hidden = torch.full((store.channels,), torch.nan, device=device)
         self.hidden[:features] = torch.where(of_static, -self.center * self.inverse, torch.nan)
         self.codes = 1 + max(store.levels, default=0)
+        self.absent = channel_dropout.scaled(store, self.center, self.inverse)
         self.blocks = self._blocks(lengths, _has_unknown(labelled_sets, windows))
 
     def _blocks(self, lengths: tuple[int, ...], unknown: np.ndarray) -> tuple[IndexedBlock, ...]:
