@@ -125,6 +125,11 @@ class DeviceDataset:
         """L, number of codes of the static column with most of them."""
         return self.blocks[0].codes
 
+    @property
+    def bytes_each(self) -> int:
+        """Bytes of the features of a series, padded: the mean."""
+        return sum(block.x.numel() * block.x.element_size() for block in self.blocks) // len(self)
+
     def of_epoch(self, seed: int, epoch: int) -> DeviceDataset:
         """Return itself: every epoch has all series as they are."""
         return self
