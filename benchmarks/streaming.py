@@ -8,8 +8,8 @@ smaller it is, the less time there is to read the next batch meanwhile. `step` i
 ratio to the first line, `cpu` the processor's time for it, which other work on the machine changes less, `memory` the
 largest anonymous memory beyond that before the series were placed. `reading`: seconds that an epoch's reads take alone.
 
-`cold`: the system has dropped the file before. `tenth`: it drops it each time that a tenth of an epoch has been read, as
-if memory held no more of it.
+`cold`: the system has dropped the file before. `tenth`: it drops it each time that a tenth of an epoch has been read,
+as if memory held no more of it.
 """
 
 import argparse

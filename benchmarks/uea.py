@@ -16,7 +16,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import venv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +25,11 @@ import torch
 from foldline.core.console import Terminal
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks import environments  # noqa: E402
+
 RIVALS = ROOT / "benchmarks" / "uea_aeon.py"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foldline" / "uea"
+CACHE = environments.CACHE / "uea"
 VERSION = "1.6.0"  # of aeon
 LABELS = (
     *("BasicMotions", "JapaneseVowels", "ArrowHead", "ItalyPowerDemand", "GunPoint", "OSULeaf", "ACSF1"),
@@ -45,19 +47,6 @@ class Result:
 
     predicted: list[str]
     cpu_s: float
-
-
-def environment() -> Path:
-    """Make the rivals' environment unless it is there; return its Python."""
-    home = CACHE / f"aeon-{VERSION}-torch-{torch.__version__}"
-    python, done = home / "bin" / "python", home / "done"
-    if not done.exists():
-        shutil.rmtree(home, ignore_errors=True)
-        venv.create(home, with_pip=True)
-        wanted = [f"aeon=={VERSION}", f"torch=={torch.__version__}"]  # MultiRocketHydra needs torch
-        subprocess.check_call([str(python), "-m", "pip", "install", "--quiet", *wanted])
-        done.touch()
-    return python
 
 
 def timed(command: list[str], **variables: str) -> float:
@@ -167,7 +156,11 @@ def main() -> int:
     parser.add_argument("--only", choices=(*LABELS, *NUMBERS))
     parser.add_argument("--page", action="store_true", help="write docs/uea.md")
     given = parser.parse_args()
-    python, scratch = environment(), CACHE / "run"
+    home = CACHE / f"aeon-{VERSION}-torch-{torch.__version__}"
+    python = environments.environment(
+        home, [f"aeon=={VERSION}", f"torch=={torch.__version__}"]
+    )  # MultiRocketHydra needs torch
+    scratch = CACHE / "run"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     found, names = {}, (given.only,) if given.only else (*LABELS, *NUMBERS)

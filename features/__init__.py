@@ -15,6 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from foldline.features.autocorrelation import Autocorrelation
+from foldline.features.calendar import Calendar
 from foldline.features.categories import Categories
 from foldline.features.compartment import Compartment
 from foldline.features.compute import compute, series_chunks
@@ -31,6 +32,7 @@ from foldline.features.spectrum import Spectrum
 from foldline.features.static import Static
 from foldline.features.stats import Stats
 from foldline.features.summary import Summary
+from foldline.features.target_lags import TargetLags
 from foldline.features.time import Time
 from foldline.features.trend import Trend
 
@@ -47,6 +49,9 @@ FAMILIES: dict[str, type[Family]] = {
     "compartment": Compartment,
     "missing": Missing,
     "categories": Categories,
+    # Of series that are known at their start, as in forecasts:
+    "target_lags": TargetLags,
+    "calendar": Calendar,
     # One value a series, on each of its rows:
     "summary": Summary,
     "quantiles": Quantiles,

@@ -8,7 +8,14 @@ three helper columns to that frame, so that an expression can stay inside its se
     STEP    0-based step inside the series
     LENGTH  number of steps of the series
 
-Null policy: outside a series every value is FILL = 0.0; a feature is never null, and never NaN for finite inputs. A
+Where the target is known at the first steps of a series, three kinds of columns say what is known, and nothing more:
+
+    target_column(y)  the target y at these steps, NaN behind them and where it is missing
+    KNOWN_STEPS       how many they are
+    MOMENT            the date of each row, Datetime, where the order is dates (without a zone, or in UTC)
+
+Null policy: outside a series every value is FILL = 0.0; a feature is never null, and never NaN for finite inputs
+(but for families of past targets, which say so by `has_gaps`). A
 missing value of an input arrives as NaN. A feature of one step is then NaN too (raw, lags, differences); a running sum
 adds nothing there; what is said of a whole series is said of the steps that are there, and is NaN where there are none.
 To add a family: copy the smallest file here (time.py; correlation.py where it says one thing about a series), register
@@ -24,6 +31,7 @@ import numpy as np
 import polars as pl
 
 SERIES, STEP, LENGTH = "__series__", "__step__", "__length__"
+KNOWN_STEPS, MOMENT = "__known_steps__", "__moment__"
 FILL = 0.0  # value of every shifted column outside its series
 
 
@@ -51,6 +59,8 @@ class Columns:
     levels: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     static_numbers: tuple[str, ...] = ()  # constant within a series, and numbers, not categories
     categories: tuple[str, ...] = ()  # inputs that are no numbers; `levels` holds their known values, too
+    targets: tuple[str, ...] = ()  # whose values are known at the first steps of a series
+    has_moments: bool = False  # whether the frame says the date of each row
 
     def __post_init__(self) -> None:
         for name in (*self.static, *self.categories):
@@ -78,6 +88,11 @@ class Family(ABC):
     def lookahead(self) -> bool:
         """Return whether a value at step t may depend on later steps of the same series."""
 
+    @property
+    def has_gaps(self) -> bool:
+        """Return whether a feature may be NaN though no input is."""
+        return False
+
     @abstractmethod
     def expressions(self, columns: Columns) -> list[pl.Expr]:
         """Return one expression per feature, Float64 (UInt8 for a 0/1 flag), under a stable name; rows stay."""
@@ -85,6 +100,11 @@ class Family(ABC):
     def names(self, columns: Columns) -> list[str]:
         """Return the features' names, in the order of the expressions."""
         return [expression.meta.output_name() for expression in self.expressions(columns)]
+
+
+def target_column(name: str) -> str:
+    """Return the column that holds what is known of a target."""
+    return f"__target__{name}"
 
 
 def number(name: str) -> pl.Expr:

@@ -165,7 +165,7 @@ class _Hat:
         return found if self.features == 1 else found / self.features
 
     def beside(self, intercept: Tensor) -> _Hat:
-        """Take what rounding left of the intercept's direction, (n, 1), out of the basis: both together stay below I."""
+        """Take what rounding left of the intercept's direction, (n, 1), out of the basis: both stay below I."""
         return replace(self, basis=self.basis - intercept @ (intercept.T @ self.basis))
 
     def root(self, place: int, rows: Tensor) -> Tensor:

@@ -10,9 +10,13 @@ none yet, so here every combination of static values has its own.
 
     inputs     no target is known: level_t = alpha x_t + (1 - alpha) level_{t-1}, an alpha for each feature, starting at
                1 - exp(-dt / time constant); [level, x - level] (B, T, 2 F) -> dilated LSTMs -> (B, T, H)
-    forecast   the faithful form, where the target is known at the first steps (data.observed): Holt-Winters level and
-               season of the known steps; log(y / (level * season)) -> dilated LSTMs -> the head predicts that
-               logarithm of all steps, and the pinball loss is taken there
+    forecast   the faithful form, where the target is known at the first steps (data.forecast, data.observed):
+               Holt-Winters level and season of the known steps; log(y / (level * season)) -> dilated LSTMs -> the head
+               predicts that logarithm of all steps, and the pinball loss is taken there
+
+With `season` above 1 the season of a series is its own first one, y / mean, and training starts near seasonal naive:
+the level hardly moves (SLOW), and the season is that of the latest known steps (FAST). What all series of a combination
+have in common is learned beside it, for seasons that are known in part or not at all.
 
 Default: width 128, dilations (1, 2), (4, 8) with a residual around the second pair; bidirectional; published: causal.
 """
@@ -33,6 +37,7 @@ from foldline.models.ops.initialisation import initialise
 from foldline.models.ops.known_target import known_target, refuse_whole_series
 
 MIN_POSITIVE = 0.05  # scaled: the least sum of target and offset, so that it has a logarithm
+SLOW, FAST = -4.0, 4.0  # logits of the first smoothing parameters of a seasonal model: 0.018, 0.982
 MAX_LOG_RATIO = 60.0  # e^60 is finite in float32, and so is its product with a forecast and a spread
 
 
@@ -126,9 +131,13 @@ class HoltWinters(nn.Module):
     def __init__(self, config: Config, levels: tuple[int, ...], targets: int) -> None:
         super().__init__()
         self.levels, self.offset = levels, config.offset
-        count = math.prod(count + 1 for count in levels)
-        self.alpha, self.gamma = (nn.Parameter(torch.zeros(count, targets)) for _ in range(2))  # before the sigmoid
-        self.season = nn.Parameter(torch.zeros(config.season, count, targets))  # logarithm of the first season
+        shape, seasonal = (math.prod(count + 1 for count in levels), targets), config.season > 1
+        self.alpha, self.gamma = (  # before the sigmoid
+            nn.Parameter(torch.full(shape, first if seasonal else 0.0)) for first in (SLOW, FAST)
+        )
+        # How much a series' own first season counts, before the sigmoid, beside the logarithm of a common one.
+        self.trust = nn.Parameter(torch.full(shape, FAST)) if seasonal else None
+        self.season = nn.Parameter(torch.zeros(config.season, *shape))
 
     def forward(self, value: Tensor, known: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
         """Return the forecast (B, T, K), above 0, and log(y / forecast) where y is known, else 0: (B, T, K).
@@ -137,9 +146,9 @@ class HoltWinters(nn.Module):
         """
         joint = combination_weights(static, self.levels)
         alpha, gamma = joint @ self.alpha.sigmoid(), joint @ self.gamma.sigmoid()  # (B, K)
-        seasons = [joint @ each.exp() for each in self.season]
         y = (value + self.offset).clamp(min=MIN_POSITIVE)
-        level, forecasts = torch.where(known[:, 0], y[:, 0] / seasons[0], 1.0), []
+        level, seasons = self._start(y, known, joint)
+        forecasts = []
         for step in range(y.shape[1]):
             place, real = step % len(seasons), known[:, step]
             season = seasons[place]
@@ -149,6 +158,23 @@ class HoltWinters(nn.Module):
                 seasons[place] = torch.where(real, torch.lerp(season, y[:, step] / level, gamma), season)
         forecast = torch.stack(forecasts, dim=1)
         return forecast, torch.where(known, (y / forecast).log(), 0.0)
+
+    def _start(self, y: Tensor, known: Tensor, joint: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the first level, (B, K), and the factor of each step of the first season. joint: (B, combinations)."""
+        if self.trust is None:
+            seasons = [joint @ each.exp() for each in self.season]
+            return torch.where(known[:, 0], y[:, 0] / seasons[0], 1.0), seasons
+        first, there = y[:, : len(self.season)], known[:, : len(self.season)]
+        count = there.sum(dim=1)  # (B, 1)
+        level = torch.where(count > 0, (first * there).sum(dim=1) / count.clamp(min=1), 1.0)
+        trust, seasons = joint @ self.trust.sigmoid(), []
+        for place, each in enumerate(self.season):
+            common = joint @ each
+            if place < first.shape[1]:
+                own = trust * (first[:, place] / level).log() + (1 - trust) * common
+                common = torch.where(there[:, place], own, common)
+            seasons.append(common.exp())
+        return level, seasons
 
 
 class LogRatioHead(Head):
@@ -247,7 +273,9 @@ class ESRNN(nn.Module):
             return self._run_blocks(x, mask)
         assert self.holt_winters is not None
         with float32:
-            forecast, ratio = self.holt_winters(*known_target(x, self.targets), static)
+            value, known = known_target(x, self.targets)
+            known = known if mask is None else known & mask.unsqueeze(-1)  # the first season looks ahead
+            forecast, ratio = self.holt_winters(value, known, static)
         x = torch.cat([x[..., : -self.targets.count - 1], ratio, x[..., -1:]], dim=-1)
         return torch.cat([self._run_blocks(x, mask), forecast], dim=-1)
 

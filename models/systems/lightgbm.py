@@ -3,11 +3,15 @@
 Source: Ke et al. 2017, https://papers.nips.cc/paper/6907; library https://lightgbm.readthedocs.io. One booster for each
 target, trained on the scored rows: (R, F) -> (R, K). Default: 300 rounds of 63 leaves, absolute errors; fewer rounds
 where early stopping on `Watched` rows ends them. Weights are LightGBM's text. Parameters: lightgbm_config.py.
+
+LightGBM takes a gap in a feature for 0 where training has none. Such a gap gets the median of training instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,9 @@ import numpy as np
 from foldline.models.contract import Kind
 from foldline.models.systems.lightgbm_config import Config, check_kind
 
+MIDDLES = "middles.json"
+MOST_ROWS = 1 << 17  # of which medians are taken
+ROWS_AT_ONCE = 1 << 16
 HEAD = 4096  # characters, the first of a booster's text, that name its objective
 
 
@@ -41,6 +48,9 @@ class LightGBM:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.boosters: list[Any] = []
+        self.middles: np.ndarray | None = (
+            None  # (F,) of features without a gap in training, which are filled; others NaN
+        )
         self.sums_to_one = False  # whether predictions are divided by their sum over the boosters
 
     def fit(
@@ -54,6 +64,7 @@ class LightGBM:
         watched: Watched | None = None,
         weight: np.ndarray | None = None,
         kind: Kind = "regression",
+        categorical: Sequence[int] = (),
     ) -> None:
         """Train a booster a target on x (R, F) float32, y (R, K) float64. Same seed, threads and data: same bits.
 
@@ -62,6 +73,7 @@ class LightGBM:
                 counts as done.
             weight: (R,) of each row, above 0; only ratios matter. Equal ones, whatever their size, are none.
             kind: of the targets; y as in models/contract.py.
+            categorical: columns of x that are codes of categories, 0 for unknown.
 
         Raises:
             ValueError: the objective does not serve this kind.
@@ -72,7 +84,10 @@ class LightGBM:
             params["num_class"] = y.shape[1]
         self.sums_to_one = self.config.objective == "cross_entropy"
         labels = list(self._labels(y))
-        data = lightgbm.Dataset(x, free_raw_data=False, params={"verbosity": -1})
+        self.middles = _middles(x)
+        data = lightgbm.Dataset(
+            x, free_raw_data=False, params={"verbosity": -1}, categorical_feature=list(categorical) or "auto"
+        )
         held, weighted = None if watched is None else data.create_valid(watched.x), False
         for number, label in enumerate(labels):
             callbacks, stopping = [self._report(on_round, number, len(labels))], dict[str, Any]()
@@ -130,7 +145,7 @@ class LightGBM:
 
     def _params(self, seed: int, threads: int) -> dict[str, Any]:
         """Return LightGBM's parameters, without what is not one of them."""
-        table, ours = asdict(self.config), ("rounds", "balanced", "class_weights")
+        table, ours = asdict(self.config), ("rounds", "balanced", "class_weights", "categories")
         params: dict[str, Any] = {k: value for k, value in table.items() if k not in ours and value is not None}
         params |= {"objective": "l2"} if self.config.objective == "rmspe" else {}
         params |= {"bagging_freq": 1, "seed": seed, "num_threads": threads, "verbosity": -1}
@@ -139,14 +154,33 @@ class LightGBM:
 
     def predict(self, x: np.ndarray, threads: int) -> np.ndarray:
         """Predict (R, F) -> (R, K)."""
+        x = self._filled(x)
         found = [np.asarray(booster.predict(x, num_threads=threads)) for booster in self.boosters]
         if found[0].ndim == 2:  # one booster of all classes
             return found[0]
         together = np.stack(found, axis=1)
         return together / together.sum(axis=1, keepdims=True) if self.sums_to_one else together
 
+    def _filled(self, x: np.ndarray) -> np.ndarray:
+        """Fill, in a copy, gaps of features that had none in training: no split knows a side for them, 0 would be one.
+
+        x: (R, F); what is missing in training too stays so.
+        """
+        if self.middles is None:
+            return x
+        complete = np.flatnonzero(~np.isnan(self.middles))
+        lacking = [column for column in complete if np.isnan(x[:, column]).any()]
+        if lacking:
+            x = x.copy()
+        for column in lacking:
+            x[np.isnan(x[:, column]), column] = self.middles[column]
+        return x
+
     def save(self, folder: Path) -> None:
-        """Write one text file a booster into a folder."""
+        """Write one text file a booster into a folder, and the middles of complete features."""
+        assert self.middles is not None, "fit or load first"
+        middles = [None if math.isnan(value) else value for value in self.middles.tolist()]
+        (folder / MIDDLES).write_text(json.dumps(middles), encoding="utf-8")
         for number, booster in enumerate(self.boosters):
             (folder / f"booster-{number}.txt").write_text(booster.model_to_string(), encoding="utf-8")
 
@@ -154,8 +188,19 @@ class LightGBM:
         """Read what `save` wrote."""
         paths = sorted(folder.glob("booster-*.txt"), key=lambda path: int(path.stem.split("-")[1]))
         texts = [path.read_text(encoding="utf-8") for path in paths]
+        if (folder / MIDDLES).exists():  # older versions left gaps to LightGBM
+            self.middles = np.array(json.loads((folder / MIDDLES).read_text(encoding="utf-8")), dtype=np.float64)
         self.sums_to_one = any("\nobjective=cross_entropy\n" in text[:HEAD] for text in texts)
         self.boosters = [_library().Booster(model_str=text) for text in texts]
+
+
+def _middles(x: np.ndarray) -> np.ndarray:
+    """Return the median of each feature of x (R, F), of evenly spaced rows if they are many; NaN where it has gaps."""
+    gaps = np.zeros(x.shape[1], dtype=bool)
+    for first in range(0, len(x), ROWS_AT_ONCE):
+        gaps |= np.isnan(x[first : first + ROWS_AT_ONCE]).any(axis=0)
+    rows = np.arange(min(len(x), MOST_ROWS)) * len(x) // min(len(x), MOST_ROWS)
+    return np.where(gaps, np.nan, np.median(x[rows].astype(np.float64), axis=0))
 
 
 def _scored_by(watched: Watched, columns: slice, own: bool) -> Callable[[np.ndarray, Any], tuple[str, float, bool]]:

@@ -51,6 +51,9 @@ class Config:
     """[[model]] with name = "lightgbm"; fields are LightGBM's own parameters."""
 
     rounds: int = 300
+    # Static columns of more than two categories as LightGBM's own categories, beside their one-hots; and features
+    # place(x) as these, not as numbers. A value that training has not is on the side of those that are not named.
+    categories: bool = False
     objective: Objective = "l1"
     alpha: float | None = None  # quantile: its level, required; huber: where the squared part ends
     tweedie_variance_power: float | None = None  # tweedie: from 1, as Poisson's, to 2, as gamma's; left out: 1.5

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import tiny_forecast
 import tiny_windows
 from tiny_classes import Songs
 
@@ -74,3 +75,29 @@ def test_files_that_are_no_table_of_commas_are_refused(home: Path, tmp_path: Pat
         path.write_text(text)
         assert main(["init", str(tmp_path / "rides")]) == 2
         assert said in capsys.readouterr().err and not (home / "configs" / "rides.toml").exists()
+
+
+def test_a_folder_of_files_with_tables_to_join_is_taken_once_the_metric_is_named(home: Path, tmp_path: Path) -> None:
+    frames, folder = Songs("multiclass").frames(), tmp_path / "songs"
+    target = Songs("multiclass").target[0]
+    for name in ("train", "test"):
+        (folder / name).mkdir(parents=True)
+        for (song,), part in frames[name].partition_by("song", as_dict=True).items():
+            part.drop("song", target, strict=False).write_csv(folder / name / f"{song}.csv")
+    frames["train"].select("song", target).unique().write_csv(folder / "genres.csv")
+    frames["sample_submission"].write_csv(folder / "sample_submission.csv")
+    assert main(["init", str(folder)]) == 0
+    made = config.load(home / "configs" / "songs.toml", ["data.metric=accuracy"])
+    train = loading.load(made.data).train
+    assert train.lengths.size == frames["train"]["song"].n_unique() and made.data.level == "series"
+    assert made.train.batch < 64 and [model.name for model in made.models] == ["hybrid", "lightgbm", "rocket"]
+
+
+def test_a_forecast_is_written_as_one(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    tiny.write(tmp_path / "shops", tiny_forecast.shops())
+    tiny.run("init", str(tmp_path / "shops"), "--json")
+    assert json.loads(capsys.readouterr().out)["problem"] == ""
+    made = config.load(home / "configs" / "shops.toml", ["data.metric=mae"])
+    assert made.data.forecast.on and made.data.target_transform == "standardise"
+    assert made.features.families == ("raw", "static", "target_lags", "calendar")
+    assert len(loading.load(made.data).train.keys) == 6

@@ -262,3 +262,22 @@ def test_labels_that_test_lacks_need_no_file(home: Path, tmp_path: Path) -> None
     tiny.write(tmp_path, {**frames, "train": frames["train"].drop("speed"), "train_labels": labels})
     found = loading.load(roles(tmp_path, join=(JoinConfig(file="{part}_labels.csv", on="row"),)))
     assert found.train.frame["speed"].to_list() == frames["train"]["speed"].to_list()
+
+
+@pytest.mark.parametrize("csv", [True, False])
+def test_a_column_has_a_second_role_under_a_second_name(csv: bool, tmp_path: Path) -> None:
+    days = pl.date_range(date(2020, 1, 1), date(2020, 1, 1), eager=True).sample(TRAIN.height, with_replacement=True)
+    days = days.dt.offset_by(pl.Series([f"{row}d" for row in range(TRAIN.height)]))
+    frame = TRAIN.drop("row", "second").with_columns(day=days)
+    frame.write_csv(tmp_path / "train.csv") if csv else frame.write_parquet(tmp_path / "train.parquet")
+    data = roles(tmp_path, id="day", order="when", copies={"when": "day"})
+    table = loading.load_table(assemble.source_of(data, tmp_path, "train"), data, labelled=True)
+    assert table.frame["day"].to_list()[:2] == ["2020-01-01", "2020-01-02"]
+    assert table.frame["when"].to_list()[:2] == [0.0, 86400.0]
+
+
+def test_copies_of_copies_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'when' is such a name itself"):
+        roles(tmp_path, copies={"when": "day", "then": "when"})
+    with pytest.raises(ValueError, match=r'by copies = \{row_too = "row"\}'):
+        roles(tmp_path, order="row")

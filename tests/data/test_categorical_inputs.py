@@ -13,7 +13,7 @@ import tiny
 from foldline import features
 from foldline.cli.main import main
 from foldline.core.errors import UserError
-from foldline.data import featurize, loading
+from foldline.data import featurize, loading, table_notes
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
 
@@ -56,6 +56,10 @@ def test_numbers_can_be_codes(tmp_path: Path, home: Path) -> None:
     codes: list[object] = [3, 1, 2]
     found = loading.load(replace(DATA, source=str(tiny.write(tmp_path / "rides", rides([1, 7], codes)))))
     assert found.levels["road"] == (1, 2, 3)
+    steps = found.test.frame.height  # every other one has a 7
+    assert table_notes.unseen_levels(found.test, found.levels) == [
+        f"{steps // 2} test rows have a road that training has not; it is treated as unknown."
+    ]
     assert "road=2" in featurize.obtain(found.train, FeaturesConfig(families=("raw",)), found.levels).names
 
 

@@ -107,3 +107,24 @@ def test_targets_in_a_file_of_their_own() -> None:
     labels = frames["train"].group_by("ride", maintain_order=True).agg(pl.col("speed").mean())
     seen = inspect(frames["train"].drop("speed"), frames["test"], None, ("train_labels", labels))
     assert (seen.labels, seen.level, seen.target) == ("train_labels", "series", ["speed"])
+
+
+def test_a_text_that_changes_is_a_category_while_it_has_few_values() -> None:
+    frames = rides()
+    for name in ("train", "test"):
+        road = pl.Series("road", ["wet", "dry", "snow"] * 100)[: frames[name].height]
+        frames[name] = frames[name].with_columns(road, note=pl.format("note {}", "row"))
+    seen = found(frames)
+    assert "road" in seen.inputs and seen.categorical == ["road"] and "dry, snow, wet" in seen.evidence["inputs road"]
+    assert "note" not in seen.inputs and any(line.startswith("note holds") for line in seen.unclear)
+
+
+def test_dates_that_name_rows_and_order_them_are_copied_and_may_ask_for_folds_by_time() -> None:
+    frames, first = rides(), pl.date(2020, 1, 1)
+    frames["train"] = frames["train"].with_columns(day=first + pl.duration(days="row")).drop("row", "second")
+    frames["test"] = frames["test"].with_columns(day=first + pl.duration(days=9999 + pl.col("row")))
+    frames["test"] = frames["test"].drop("row", "second")
+    frames["sample_submission"] = frames["test"].select("day", speed=0.0)
+    seen = found(frames)
+    assert (seen.id, seen.order, seen.copies) == ("day", "day_order", {"day_order": "day"})
+    assert any("All of test lies after train" in line for line in seen.unclear)

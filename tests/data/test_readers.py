@@ -115,14 +115,16 @@ def test_a_name_behind_the_first_thousand_rows_stays_as_printed(odd: str, tmp_pa
     assert got["row"].to_list() == list(range(3001))
 
 
-def test_flags_and_categories_of_parquet_are_text_and_dates_are_refused(tmp_path: Path) -> None:
+def test_flags_categories_and_dates_of_parquet_are_text_and_durations_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     flags = pl.Series("flag", [True, False])
     TABLE.with_columns(flags, pl.col("key").cast(pl.Categorical)).write_parquet(path)
     got = readers.read(path, {"flag": None, "key": None, "id": None})
     assert got.rows() == [("true", "a", 3), ("false", "b", 1)]
-    TABLE.with_columns(key=pl.date(2020, 1, 1)).write_parquet(path)
-    with pytest.raises(UserError, match=r"train.parquet: column 'key' must hold text or numbers, but holds Date\."):
+    TABLE.with_columns(key=pl.date(2020, 1, 1), id=pl.datetime(2020, 1, 1, 12)).write_parquet(path)
+    assert readers.read(path, {"key": None, "id": None}).rows() == [("2020-01-01", "2020-01-01 12:00:00")] * 2
+    TABLE.with_columns(key=pl.duration(days=1)).write_parquet(path)
+    with pytest.raises(UserError, match=r"train.parquet: column 'key' must hold text or numbers, but holds Duration"):
         readers.read(path, WANTED)
 
 

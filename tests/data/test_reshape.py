@@ -68,6 +68,15 @@ def test_scan_takes_brackets_literally(ending: str, tmp_path: Path) -> None:
         scan(tmp_path / "t.xlsx")
 
 
+def test_scan_reads_a_folder_of_parts_with_the_columns_that_their_folders_give(tmp_path: Path) -> None:
+    for stock in (10, 9):
+        folder = tmp_path / "in[1]*" / "book.parquet" / f"stock_id={stock}"
+        folder.mkdir(parents=True)
+        pl.DataFrame({"price": [stock / 2]}).write_parquet(folder / "part-0.parquet")
+    found = scan(tmp_path / "in[1]*" / "book.parquet").select("stock_id", "price").collect()
+    assert sorted(found.rows()) == [(9, 4.5), (10, 5.0)]
+
+
 @pytest.mark.parametrize("closed", ["both", "left"])
 def test_steps_inside_intervals_are_what_a_loop_finds(closed: str) -> None:
     rng = np.random.default_rng(0)

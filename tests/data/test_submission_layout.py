@@ -246,3 +246,10 @@ def test_a_training_table_need_not_have_what_test_rows_are_named_by(tmp_path: Pa
     pl.DataFrame({**ROWS, "speed": [1, 2, 3, 4, 5]}).write_csv(tmp_path / "train.csv")
     table = loading.load_table(tmp_path / "train.csv", config(id_template="{ride}_{lap}"), labelled=True)
     assert table.frame["id"].to_list() == [0, 3, 1, 2, 4]  # the rows of the file
+
+
+def test_dates_that_are_the_order_stand_in_ids_as_dates(tmp_path: Path) -> None:
+    rows = {**ROWS, "second": ["2021-03-02", "2021-03-08", "2021-03-09", "2021-03-03", "2021-03-10"]}
+    ids = ["a_2021-03-08", "a_2021-03-09", "a_2021-03-10", "b_2021-03-02", "b_2021-03-03"]
+    got = laid_out(tmp_path, config(id_template="{ride}_{second}"), {"id": ids, "speed": [0] * 5}, rows=rows)
+    assert got["id"] == ids

@@ -102,3 +102,10 @@ def test_dates_in_one_table_and_numbers_in_the_other_are_refused(tmp_path: Path)
     (tmp_path / "test.csv").write_text("row,ride,when,power\n3,2,1577836800,1\n4,2,1577923200,2\n")
     with pytest.raises(UserError, match=r"test.csv: 'when' must be of the kind .* stand only in .*train.csv"):
         loading.load(replace(DATA, source=str(tmp_path)))
+
+
+def test_days_may_be_written_with_slashes_year_first(tmp_path: Path) -> None:
+    texts = ["2020/02/28", "2020/02/29 08:00", "2020-03-01"]
+    assert order(texts * 2, tmp_path, csv=True) == [0, 115200, 172800] * 2
+    with pytest.raises(UserError, match="must hold numbers"):
+        order(["28/02/2020", "29/02/2020", "01/03/2020"] * 2, tmp_path, csv=True)

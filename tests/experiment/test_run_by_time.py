@@ -144,6 +144,7 @@ def test_a_baseline_is_fitted_on_the_first_block_too(days: Path) -> None:
         expected[np.isin(series, ready.folds.held_out(fold))] = best
     counted = table.scored & (ready.folds.assignment >= 0)[series]
     assert found.baselines["constant"][-1] == pytest.approx(np.abs(truth - expected)[counted].mean())
+    assert found.baseline_predictions["constant"][:, 0] == pytest.approx(expected[counted])
 
 
 def test_members_from_outside_may_leave_empty_what_no_fold_holds_out(days: Path) -> None:

@@ -18,7 +18,9 @@ def test_an_unknown_family_is_answered_with_the_nearest_and_the_sorted_list() ->
 
 
 def test_a_name_like_none_is_answered_with_the_list_alone() -> None:
-    with pytest.raises(ValueError, match=r"no feature family 'qqqq': choose from autocorrelation, categories, "):
+    with pytest.raises(
+        ValueError, match=r"no feature family 'qqqq': choose from autocorrelation, calendar, categories, "
+    ):
         build("qqqq")
 
 

@@ -114,3 +114,24 @@ def test_a_bag_without_rows_is_refused() -> None:
     with pytest.raises(UserError, match=r"bagging_fraction = 0\.01 must leave at least one row .* there are 99 scored"):
         boosting_checks.check("trees", params, np.ones((99, 1)), ("speed",), "outside fold 0")
     boosting_checks.check("trees", params, np.ones((100, 1)), ("speed",), "outside fold 0")
+
+
+def test_static_codes_and_places_are_categories_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns of more than two values, behind all other inputs; and features place(x)."""
+    seen: list[tuple[np.ndarray, Any]] = []
+    honest = LightGBM.fit
+
+    def spy(self: Any, x: np.ndarray, *more: Any, categorical: Any, **named: Any) -> None:
+        seen.append((x, categorical))
+        honest(self, x, *more, categorical=categorical, **named)
+
+    monkeypatch.setattr(LightGBM, "fit", spy)
+    static = np.stack([np.arange(10) % 2, np.arange(10) % 4], axis=1)
+    data = replace(small_store(), static=static, levels=(2, 4), names=("f0", "place(f1)", "f2"))
+    for categories in (True, False):
+        cell = BoostingCell("lightgbm", PARAMS | {"categories": categories}, TRAIN)
+        cell.fit(data, INSIDE, 0, lambda *_, **__: None)
+        assert len(cell.predict(data, INSIDE)[0]) == data.lengths[INSIDE].sum()
+    (x, codes), (plain, none) = seen
+    assert list(codes) == [1, 3] and list(none) == []
+    assert np.array_equal(x[:, :3], plain) and set(x[:, 3]) == {0, 1, 3}

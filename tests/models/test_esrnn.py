@@ -65,15 +65,47 @@ def test_combinations_are_counted_row_by_row() -> None:
 @torch.no_grad()
 def test_holt_winters_is_the_recursion_by_hand() -> None:
     base = HoltWinters(Config(season=2, offset=1.0), (), targets=1)
+    for parameter in (base.alpha, base.gamma, base.trust):
+        assert parameter is not None
+        parameter.zero_()  # alpha = gamma = trust = 1/2
     base.season.copy_(torch.tensor([1.0, 2.0]).log().view(2, 1, 1))
     y, known = torch.tensor([3.0, 9.0, 0.0, 0.0]).view(1, 4, 1), torch.tensor([True, True, False, False]).view(1, 4, 1)
-    forecast, ratio = base(y, known, torch.zeros(1, 0, dtype=torch.long))  # positive: 4, 10; alpha = gamma = 1/2
-    first = 4.0  # level 4 / 1
-    second = 0.5 * (10 / 2) + 0.5 * first  # 4.5
-    season = [0.5 * (4 / first) + 0.5 * 1.0, 0.5 * (10 / second) + 0.5 * 2.0]
-    wanted = torch.tensor([first * 1.0, second * 2.0, second * season[0], second * season[1]])
+    forecast, ratio = base(y, known, torch.zeros(1, 0, dtype=torch.long))  # positive: 4, 10, with a mean of 7
+    one, two = math.sqrt(4 / 7 * 1.0), math.sqrt(10 / 7 * 2.0)  # between its own first season and the common one
+    first = 0.5 * (4 / one) + 0.5 * 7
+    second = 0.5 * (10 / two) + 0.5 * first
+    season = [0.5 * (4 / first) + 0.5 * one, 0.5 * (10 / second) + 0.5 * two]
+    wanted = torch.tensor([first * one, second * two, second * season[0], second * season[1]])
     torch.testing.assert_close(forecast.flatten(), wanted)
-    torch.testing.assert_close(ratio.flatten(), torch.tensor([0.0, math.log(10 / 9.0), 0.0, 0.0]))
+    torch.testing.assert_close(ratio.flatten()[:2], torch.tensor([4 / wanted[0], 10 / wanted[1]]).log())
+    assert not ratio.flatten()[2:].any()
+
+
+@torch.no_grad()
+def test_without_a_season_the_level_is_the_recursion_by_hand() -> None:
+    base = HoltWinters(Config(offset=1.0), (), targets=1)
+    y, known = torch.tensor([3.0, 9.0, 0.0]).view(1, 3, 1), torch.tensor([True, True, False]).view(1, 3, 1)
+    forecast, _ = base(y, known, torch.zeros(1, 0, dtype=torch.long))
+    torch.testing.assert_close(forecast.flatten(), torch.tensor([4.0, 7.0, 7.0]))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("known_steps", [7, 9, 16])
+def test_a_season_starts_at_seasonal_naive(known_steps: int) -> None:
+    """Near it before training; at it where the level stands still and the season is the latest one."""
+    base, steps = HoltWinters(Config(season=7), (), targets=1), 24
+    y = torch.rand(5, steps, 1, generator=torch.Generator().manual_seed(0)) * 4 - 2
+    known = (torch.arange(steps) < known_steps).view(1, steps, 1).expand(5, -1, -1)
+    place = torch.arange(known_steps, steps)
+    naive = y[:, known_steps - 7 + (place - known_steps) % 7]
+    static = torch.zeros(5, 0, dtype=torch.long)
+    near = base(torch.where(known, y, 0.0), known, static)[0][:, known_steps:] - 4.0
+    assert (near - naive).abs().mean() < 0.1 * naive.std()
+    for parameter, logit in ((base.alpha, -40.0), (base.gamma, 40.0), (base.trust, 40.0)):
+        assert parameter is not None
+        parameter.fill_(logit)
+    exact = base(torch.where(known, y, 0.0), known, static)[0][:, known_steps:] - 4.0
+    torch.testing.assert_close(exact, naive, rtol=0, atol=1e-4)
 
 
 @torch.no_grad()

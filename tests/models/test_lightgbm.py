@@ -65,7 +65,46 @@ def test_its_text_saves_and_loads_to_the_same_bits(tmp_path: Path) -> None:
     model, other, (x, _) = fitted(), LightGBM(SMALL), rows()
     model.save(tmp_path)
     other.load(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["booster-0.txt", "booster-1.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["booster-0.txt", "booster-1.txt", "middles.json"]
+    assert np.array_equal(other.predict(x, 1), model.predict(x, 1))
+
+
+def test_a_gap_where_training_has_none_is_the_middle_and_not_0(tmp_path: Path) -> None:
+    x, y = rows()
+    x[:, 0] += 10
+    x[::7, 1] = np.nan
+    model, other = LightGBM(SMALL), LightGBM(SMALL)
+    model.fit(x, y, seed=0, threads=1)
+    model.save(tmp_path)
+    other.load(tmp_path)
+    lacking, filled = x[:50].copy(), x[:50].copy()
+    lacking[:, 0], filled[:, 0] = np.nan, np.median(x[:, 0])
+    for each in (model, other):
+        assert np.array_equal(each.predict(lacking, 1), model.predict(filled, 1))
+    assert np.isnan(lacking[:, 0]).all(), "what is given stays"
+    lacking[:, 0] = 0
+    assert not np.array_equal(model.predict(lacking, 1), model.predict(filled, 1))
+    (tmp_path / "middles.json").unlink()  # as older versions left it
+    other = LightGBM(SMALL)
+    other.load(tmp_path)
+    assert np.array_equal(other.predict(x, 1), model.predict(x, 1))
+
+
+@pytest.mark.learned
+def test_categories_are_split_by_sets_and_an_unseen_one_is_on_the_side_of_the_others(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(1, 41, 4000)
+    x, y = codes[:, None].astype(np.float32), np.where(codes % 2, 1.0, -1.0)[:, None]
+    config = Config(rounds=3, num_leaves=2, learning_rate=1.0, objective="l2", bagging_fraction=1.0)
+    model, numbers = LightGBM(config), LightGBM(config)
+    model.fit(x, y, seed=0, threads=1, categorical=[0])
+    numbers.fit(x, y, seed=0, threads=1)
+    assert mae(y, model.predict(x, 1)) < 0.5 < mae(y, numbers.predict(x, 1))
+    unseen = model.predict(np.array([[0.0], [99.0]], dtype=np.float32), 1)
+    assert np.isfinite(unseen).all() and unseen[0] == unseen[1]
+    model.save(tmp_path)
+    other = LightGBM(config)
+    other.load(tmp_path)
     assert np.array_equal(other.predict(x, 1), model.predict(x, 1))
 
 

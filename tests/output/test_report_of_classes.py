@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,45 @@ def test_curves_are_those_of_scikit_learn(kind: str, trained_songs: Train) -> No
 
 def test_a_label_of_one_value_has_no_curve() -> None:
     assert decided.curves(np.ones(5), np.arange(5.0)) is None
+    assert decided.curves(np.array([0.0, 1.0, 1.0]), np.arange(3.0), np.array([0.0, 1.0, 2.0])) is None
+
+
+def test_an_answer_that_weighs_twice_is_two() -> None:
+    rng = np.random.default_rng(0)
+    truth, values, weight = rng.integers(2, size=60), rng.random(60).round(1), rng.integers(3, size=60)
+    again = np.repeat(np.arange(60), weight)
+    weighed, repeated = (truth, values, weight.astype(float)), (truth[again], values[again])
+
+    def same(one: Any, other: Any) -> None:
+        for each, expected in zip(one, other, strict=True):
+            np.testing.assert_allclose(each, expected)
+
+    same(decided.reliability(values, truth, weighed[2]), decided.reliability(values[again], truth[again]))
+    one, other = decided.curves(*weighed), decided.curves(*repeated)
+    assert one is not None and other is not None
+    same(one, other)
+    labels = (values > 0.5).astype(np.int64)
+    counts = decided.confusion(truth, labels, 2, weighed[2])
+    assert counts.tolist() == decided.confusion(truth[again], labels[again], 2).tolist()
+    columns = np.stack([truth, labels], axis=1)
+    rates = decided.Rates.of_columns(columns, columns[:, ::-1], weighed[2])
+    expected = decided.Rates.of_columns(columns[again], columns[again][:, ::-1])
+    assert rates.f1.tolist() == pytest.approx(expected.f1.tolist())
+
+
+def test_answers_count_as_they_weigh(trained_songs: Train) -> None:
+    data = trained_songs(Songs("binary")).data
+    assert "counts by" not in classes_section.confusions(data) + curves_section.thresholds(data)
+    first = data.known(data.truth)[:, 0] == 0
+    weight = np.where(first, 3.0, 1.0)
+    of_rows = replace(data.result.rows, weight=weight)
+    config = replace(data.config, data=replace(data.config.data, weight="care"))
+    weighed = replace(data, config=config, result=replace(data.result, rows=of_rows))
+    counts = classes_section.counted(weighed)
+    assert counts.sum() == weight.sum()
+    assert counts.tolist() == (classes_section.counted(data) * np.array([[3], [1]])).tolist()
+    for section in (classes_section.confusions, classes_section.by_class, curves_section.reliabilities):
+        assert "each answer counts by its care" in section(weighed)
 
 
 def test_labels_are_counted_each_for_itself(trained_songs: Train) -> None:

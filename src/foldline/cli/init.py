@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
 
 from foldline.cli.main import Arguments
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import inspection, loading, metrics, readers
+from foldline.data import inspected_files, inspection, loading, metrics
+from foldline.data.inspected_files import Tables
+from foldline.data.inspected_forecast import SeenForecast
 from foldline.data.inspection import Findings
 from foldline.experiment import config as configs
 
-LABELS = "train_labels"  # a file of this name holds the targets of the training series
 SERIES_FAMILIES = ("raw", "time", "summary", "quantiles", "trend", "autocorrelation", "shape", "spectrum")
 OPTIONAL = ("group", "labels")  # keys that are left out where nothing was found
+MANY = 512  # series; of fewer, batches are smaller
+STEPS = 8  # an epoch, at least, where batches are
+ROCKET = """
+[[model]]
+name = "rocket"
+"""
 MODELS = """\
 [[model]]
 name = "hybrid"
@@ -35,16 +44,17 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     folder, out = Path(arguments.words[0]), _out(arguments)
     if out.exists():
         raise UserError(f"{out} is there already: name another file with out=CONFIG.toml, or move it away.")
-    found = _findings(folder)
-    text = config_text(folder, found)
-    files.write_text(out, text)
-    terminal.table(str(folder), ["key", "value", "because"], [_row(found, name) for name in found.evidence])
+    tables = inspected_files.find(folder)
+    found = inspection.inspect(tables.train, tables.test, tables.sample, tables.labels)
+    files.write_text(out, config_text(folder, found, tables))
+    evidence, unclear = tables.evidence | found.evidence, [*tables.unclear, *found.unclear]
+    terminal.table(str(folder), ["key", "value", "because"], [_row(found, tables, name) for name in evidence])
     problem = _first_problem(out, found)
-    for sentence in [*found.unclear, *([problem] if problem else [])]:
+    for sentence in [*unclear, *([problem] if problem else [])]:
         terminal.say(f"? {sentence}")
     terminal.say("")
     terminal.say(f"Next: name the metric in {out}, then ./run.sh train {out} --dry-run")
-    answer = {"path": str(out), "found": found.evidence, "unclear": found.unclear, "problem": problem}
+    answer = {"path": str(out), "found": evidence, "unclear": unclear, "problem": problem}
     terminal.result(answer, f"config: {out}")
     return 0
 
@@ -55,22 +65,6 @@ def _out(arguments: Arguments) -> Path:
         raise UserError(f"init takes out=CONFIG.toml, but not {min(set(given) - {'out'})}.")
     stem = Path(arguments.words[0]).resolve().name.split(".")[0]
     return Path(given.get("out", files.home() / "configs" / f"{stem}.toml"))
-
-
-def _findings(folder: Path) -> Findings:
-    """Read the files and look at them.
-
-    Raises:
-        UserError: train or test is not there, or a file is damaged.
-    """
-    train, test = (readers.look(readers.locate(folder, stem)) for stem in ("train", "test"))
-    sample, labels = (readers.find(folder, stem) for stem in ("sample_submission", LABELS))
-    return inspection.inspect(
-        train,
-        test,
-        None if sample is None else readers.look(sample),
-        None if labels is None else (LABELS, readers.look(labels)),
-    )
 
 
 def _first_problem(out: Path, found: Findings) -> str:
@@ -84,9 +78,10 @@ def _first_problem(out: Path, found: Findings) -> str:
     return ""
 
 
-def config_text(folder: Path, found: Findings) -> str:
+def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     """Return the config: a line for each role, with its evidence behind it."""
     data = [f"source = {json.dumps(str(folder))}"]
+    data += [_line(key, name, tables.evidence[key]) for key, name in tables.named.items()]
     if found.level != "step":
         data.append(_line("level", found.level, found.evidence.get("level", "")))
     if found.level == "window":
@@ -94,31 +89,95 @@ def config_text(folder: Path, found: Findings) -> str:
     if found.id and found.id != found.key:
         data.append(_line("id", found.id, found.evidence.get("id", "")))
     data += [_line(role, getattr(found, role), found.evidence.get(role, "")) for role in ("key", "order")]
+    if found.copies:
+        pairs = ", ".join(f"{_key(second)} = {json.dumps(name)}" for second, name in found.copies.items())
+        data.append(f"copies = {{{pairs}}}  # {found.evidence['copies']}")
     data += [_line(role, getattr(found, role), found.evidence[role]) for role in OPTIONAL if getattr(found, role)]
     data += [f"inputs = {json.dumps(found.inputs)}"]
+    data += [f"categorical = {json.dumps(found.categorical)}"] if found.categorical else []
     data += [f"static = {json.dumps(found.static)}"] if found.static else []
     data += [_line("target", found.target, found.evidence.get("target", ""))]
+    data += _forecast(found)
     data += [_line("kind", found.kind, found.evidence.get("kind", ""))]
     data += [f"classes = {json.dumps(found.classes)}"] if found.classes else []
     names = ", ".join(metrics.names_for(found.kind))  # type: ignore[arg-type]
     data += [f'metric = "?"  # the competition\'s: {names}, or its own file, "metric.py"']
-    unclear = "".join(f"# ? {sentence}\n" for sentence in found.unclear)
+    unclear = "".join(f"# ? {sentence}\n" for sentence in [*tables.unclear, *found.unclear])
     families = f"[features]\nfamilies = {json.dumps(SERIES_FAMILIES)}\n\n" if found.level != "step" else ""
+    families = _families(found, tables) if found.forecast is not None else families
     stratified = found.static or (found.level != "step" and found.kind in ("binary", "multiclass", "ordinal"))
     kind = "stratified-group" if stratified else "group"
+    by_time = '  # or "time", by origins: docs/how-to/time-folds.md' if found.forecast is not None else ""
     return (
         f"# Written by `./run.sh init`, which has looked at the files. Lines with a ? say what they leave open.\n"
         f"# All keys with their types, defaults and units: docs/reference.md.\n{unclear}\n"
-        f"[data]\n" + "\n".join(data) + f'\n\n{families}[folds]\nkind = "{kind}"\nk = 5\n\n'
-        f"[train]\nepochs = 20\nbatch = 64\nlr = 3e-3\n\n{MODELS}"
+        f"[data]\n"
+        + "\n".join([*data, *_joins(tables)])
+        + f'\n\n{families}[folds]\nkind = "{kind}"{by_time}\nk = 5\n\n'
+        f"[train]\n{_sizes(found, tables)}\nlr = 3e-3\n\n{MODELS}{ROCKET if found.level == 'series' else ''}"
     )
 
 
-def _row(found: Findings, name: str) -> list[str]:
-    """Return a row of the table. name: of the evidence, a key, or one and a column."""
+def _forecast(found: Findings) -> list[str]:
+    """Return the lines of [data] that make it a forecast."""
+    seen = found.forecast
+    if seen is None:
+        return []
+    numbers = f"history = {seen.history}, horizon = {seen.horizon}, windows = {seen.windows}"
+    lines = [f"forecast = {{{numbers}}}  # rows; {seen.evidence}"]
+    return lines + (['target_transform = "standardise"  # by the known rows of each series'] if seen.complete else [])
+
+
+def _families(found: Findings, tables: Tables) -> str:
+    """Return [features] of a forecast: what is known of the future, and of the target's past."""
+    seen = found.forecast
+    assert seen is not None, "only forecasts have a past"
+    dates = tables.train[found.copies.get(found.order, found.order)].dtype.is_temporal()
+    families = ["raw"] * bool(found.inputs) + ["static"] * bool(found.static) + ["target_lags"] + ["calendar"] * dates
+    lags = sorted({1, 2, 3, seen.season or 4, 2 * seen.season or 5})
+    last = sorted({seen.season or seen.horizon, seen.history})
+    scale = ', scale = "standardise"' if seen.complete else ""
+    season = f", season = {seen.season}" if seen.season else ""
+    return (
+        f"[features]\nfamilies = {json.dumps(families)}\n"
+        f"target_lags = {{lags = {lags}{season}, last = {last}{scale}}}\n\n"
+    )
+
+
+def _sizes(found: Findings, tables: Tables) -> str:
+    """Return epochs and batch: of few series smaller batches, so that there are enough steps to learn from them."""
+    series = tables.train[found.key].n_unique() if found.key else MANY
+    series = tables.train.height // found.length if found.level == "window" else series
+    series *= 1 if found.forecast is None else found.forecast.windows
+    if series >= MANY:
+        return "epochs = 20\nbatch = 64"
+    batch = 2 ** max(2, int(math.log2(series / STEPS)))
+    return f"epochs = 30\nbatch = {batch}  # series, of {series:,}"
+
+
+def _joins(tables: Tables) -> list[str]:
+    lines = []
+    for join in tables.joins:
+        on = join.keys[0] if len(join.keys) == 1 else list(join.keys)
+        lines += ["", "[[data.join]]", _line("file", join.file, tables.evidence[f"join {join.file}"])]
+        lines += [f"on = {json.dumps(on)}"]
+        lines += [f"columns = {json.dumps(join.columns)}"] if join.columns else []
+        lines += [] if join.required else ["required = false"]
+    return lines
+
+
+def _row(found: Findings, tables: Tables, name: str) -> list[str]:
+    """Return a row of the table. name: of the evidence, a key, or one and a column or file."""
     key, _, column = name.partition(" ")
-    value = column or getattr(found, key)
-    return [key, ", ".join(value) if isinstance(value, list) else value, found.evidence[name]]
+    value = column or tables.named.get(key) or getattr(found, key)
+    value = "yes" if isinstance(value, SeenForecast) else value
+    because = found.evidence.get(name) or tables.evidence[name]
+    return [key, value if isinstance(value, str) else ", ".join(value), because]
+
+
+def _key(name: str) -> str:
+    """Return a key as TOML has it."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
 def _line(name: str, value: str | list[str], why: str) -> str:

@@ -72,6 +72,10 @@ def _show(title: str, found: Rescored, data: DataConfig, terminal: Terminal) -> 
     ]
     targets = scoring.target_columns(data.target if found.parts[0].by_target else ())
     terminal.table(title, ["rows", data.metric, f"95 % over {data.units}", *targets, "count"], rows)
+    if all(math.isnan(each.low) for each in found.parts):
+        terminal.say(
+            f"no interval: that takes a column {data.group or data.key} of several values in the file of labels"
+        )
 
 
 def _plain_parts(found: Rescored) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from foldline.core.durations import duration
 
 PERIOD_S = 60.0
 NEW_S = 5.0  # a step says nothing about itself before: its ETA would be none
+EARLY = 0.05  # share of a step, of which one part may be all: what is done before is mostly start-up, and its ETA wrong
 SHOWN = 4  # parts of a step, such as cells that run side by side
 
 Clock = Callable[[], float]  # s
@@ -59,7 +60,7 @@ def line(tasks: list[Task]) -> str:
         return f"{_name(whole)}: {duration(elapsed)} so far"
     text = f"{_name(whole)}: {_count(whole.completed)} of {_count(whole.total)} after {duration(elapsed)}"
     new = whole.completed - whole.fields.get("before", 0.0)
-    if new > 0:
+    if new >= min(1.0, EARLY * whole.total):
         text += f", about {duration(elapsed / new * (whole.total - whole.completed))} left"
     shares = [f"{_name(part)} {part.percentage:.0f} %" for part in parts]
     more = f" and {len(shares) - SHOWN} more" if len(shares) > SHOWN else ""

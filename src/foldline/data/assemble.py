@@ -2,7 +2,7 @@
 
     folder or archive (data.source)
       → one file, files of a pattern, a folder of Parquet parts, or what tables() of competition.py returns
-      → joins of [[data.join]]
+      → joins of [[data.join]], copies under a second name (data.copies)
       → a frame with the wanted columns, rows in the order of the files
 
 Only wanted columns are read, and of joined files only those that give one. Values are checked afterwards (loading.py).
@@ -10,7 +10,8 @@ Only wanted columns are read, and of joined files only those that give one. Valu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -68,6 +69,7 @@ class Source:
     table: FileTable | MadeTable
     part: str = ""  # train or test
     joins: tuple[JoinConfig, ...] = ()
+    copies: Mapping[str, str] = field(default_factory=dict)  # second name -> column
 
     @property
     def path(self) -> Path:
@@ -79,10 +81,11 @@ class Source:
         return self.table.size() / 1e6 if isinstance(self.table, FileTable) else 0.0
 
     def columns(self) -> list[str]:
-        """Return the names of all columns, joined ones behind its own."""
-        own = self.table.columns()
-        joined = [name for file in self._joined for name in file.there]
-        return list(dict.fromkeys([*own, *joined]))
+        """Return the names of all columns: its own, joined ones, copies."""
+        return list(dict.fromkeys([*self._in_files(), *self.copies]))
+
+    def _in_files(self) -> list[str]:
+        return [*self.table.columns(), *(name for file in self._joined for name in file.there)]
 
     def read(self, wanted: Wanted) -> Rows:
         """Read the wanted columns, joined ones too; rows in the order of the table's own files.
@@ -92,6 +95,16 @@ class Source:
         Raises:
             UserError: whatever is wrong with a file, or a join finds no partner.
         """
+        copies = [name for name in self.copies if name in wanted and name not in self._in_files()]
+        if not copies:
+            return self._of_files(wanted)
+        rows = self._of_files({name: kind for name, kind in wanted.items() if name not in copies})
+        for name in copies:  # a column is read as one kind at a time
+            copied = self._of_files({self.copies[name]: wanted[name]}).frame.to_series()
+            rows = Rows(rows.frame.with_columns(copied.alias(name)), rows.pieces)
+        return Rows(rows.frame.select(list(wanted)), rows.pieces)
+
+    def _of_files(self, wanted: Wanted) -> Rows:
         if not self.joins:
             return self.table.read(wanted)
         own = self.table.columns()
@@ -132,7 +145,7 @@ def source_of(data: DataConfig, folder: Path, part: str) -> Source:
     """
     made = _made(data, folder, part)
     table = made or located(folder, getattr(data, part), f"data.{part}")
-    return Source(folder, table, part, data.join)
+    return Source(folder, table, part, data.join, data.copies)
 
 
 def of_file(path: Path) -> Source:

@@ -28,10 +28,11 @@ COARSE = 100  # an offset is rounded to so many times the range of the column, o
 class ColumnFacts:
     """Facts of a training table; those of a complete one of small numbers are the defaults."""
 
-    missing: tuple[str, ...] = ()  # inputs, and static columns of numbers, with a missing value
+    missing: tuple[str, ...] = ()  # inputs, and static columns of numbers, with a missing value; all of data.channels
     offsets: dict[str, float] = field(default_factory=dict)  # input -> what is subtracted before its features
     numbers: tuple[str, ...] = ()  # static columns that are numbers, not categories
     from_start: bool = False  # whether features see times since the start of their series
+    most_known: int = 0  # steps at the start of a series whose target is known, where that differs by series
 
     @staticmethod
     def of(data: DataConfig, frame: pl.DataFrame, lengths: np.ndarray) -> ColumnFacts:
@@ -44,8 +45,9 @@ class ColumnFacts:
         starts = np.flatnonzero(~inner)  # a static column has one value a series
         columns |= {name: frame[name].cast(pl.Float64).gather(starts).to_numpy() for name in numbers}
         offsets |= {name: _offset(columns[name], np.zeros(len(starts), dtype=bool)) for name in numbers}
+        may_lack = {name for of_channel in data.channels.values() for name in of_channel}
         return ColumnFacts(
-            missing=tuple(name for name, values in columns.items() if np.isnan(values).any()),
+            missing=tuple(name for name, values in columns.items() if name in may_lack or np.isnan(values).any()),
             numbers=numbers,
             offsets={name: offset for name, offset in offsets.items() if offset},
             from_start=_is_better_from_start(frame[data.order].to_numpy(), lengths, inner),
@@ -60,7 +62,8 @@ class ColumnFacts:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads; empty for the defaults, so that older records and keys stay as they are."""
-        return {} if self == COMPLETE else asdict(self)
+        found = {} if self == COMPLETE else asdict(self)
+        return found if self.most_known else {name: value for name, value in found.items() if name != "most_known"}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> ColumnFacts:

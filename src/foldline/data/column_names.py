@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from foldline.features.family import KNOWN_STEPS, LENGTH, MOMENT, SERIES, STEP
+
 FOLD = "fold"  # column of a fold file, beside the key
-HELPERS = ("__series__", "__step__", "__length__")  # columns that features are computed with (features/family.py)
+HELPERS = (LENGTH, SERIES, STEP, KNOWN_STEPS, MOMENT)  # columns that features are computed with
 
 
 def check(names: Sequence[str]) -> None:

@@ -72,7 +72,7 @@ def assign(config: FoldsConfig, table: Table) -> np.ndarray:
     rows = table.lengths[has_scored]
     assignment[has_scored] = _assign(config, strata[has_scored], table.groups[has_scored], rows, table)
     assignment[~has_scored] = _in_turn(config, strata[~has_scored])
-    if table.data.group:
+    if table.data.group_column:
         _keep_groups_together(assignment, has_scored, table.groups)
     return assignment
 
@@ -113,7 +113,7 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, rows: n
     if count < config.k:
         raise UserError(
             f"folds.k = {config.k} must not exceed the number of groups with scored rows, but {table.path} has {count} "
-            f"{table.data.group}s. Take fewer folds."
+            f"{table.data.group + 's' if table.data.group else 'series'}. Take fewer folds."
         )
     codes = np.unique(strata, return_inverse=True)[1] if config.kind == "stratified-group" else np.zeros_like(groups)
     if config.kind == "group":

@@ -61,19 +61,21 @@ def check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) ->
 
 
 def refuse_split_groups(path: Path, assignment: np.ndarray, table: Table, way_out: str) -> None:
-    """Refuse folds that hold series of one group in several folds.
+    """Refuse folds that hold series of one group, or windows of one series, in several folds.
 
     Raises:
         UserError
     """
-    if not table.data.group:
+    column = table.data.group_column
+    if not column:
         return
     pairs = pl.DataFrame({"group": table.groups, "fold": assignment}).unique(maintain_order=True)
     twice = pairs.filter(pl.col("group").is_duplicated())
     if twice.height:
-        name = table.frame[table.data.group][int(table.starts[np.flatnonzero(table.groups == twice["group"][0])[0]])]
+        name = table.frame[column][int(table.starts[np.flatnonzero(table.groups == twice["group"][0])[0]])]
         raise UserError(
-            f"{path}: {table.data.group} {name} is in folds {twice['fold'][0]} and {twice['fold'][1]}. {way_out}"
+            f"{path}: {table.data.group or table.data.key} {name} is in folds {twice['fold'][0]} and "
+            f"{twice['fold'][1]}. {way_out}"
         )
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from foldline.data import target_kind
+from foldline.data import inspected_forecast, target_kind
+from foldline.data.inspected_forecast import SeenForecast
 
-FEW_LEVELS = 50  # different values of a static column at most; of more, it is none
+FEW_LEVELS = 50  # different values of a static column or of a text at most; of more, it is none that is written
 CLOCKS = {"time", "timestamp", "date", "second", "seconds", "sec", "step", "t", "seq", "frame", "minute", "day"}
 
 
@@ -24,11 +25,14 @@ class Findings:
     id: str = ""
     group: str = ""
     level: str = "step"
+    forecast: SeenForecast | None = None  # test is the future of series in train
     length: int = 0  # rows of a window, at the level "window"
     kind: str = "regression"
     labels: str = ""  # file with the targets of the training series, without its ending
+    copies: dict[str, str] = field(default_factory=dict)  # second name -> column
     target: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
+    categorical: list[str] = field(default_factory=list)  # inputs of text
     static: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     asks_labels: bool = False  # the sample submission has a column called like the target
@@ -47,6 +51,8 @@ def inspect(
     """
     found = Findings()
     shared = [name for name in train.columns if name in test.columns]
+    if not _pairs(train, shared):
+        train, test = inspected_forecast.in_order(train, test, shared)
     _find_series(found, train, test, shared)
     targets = _find_targets(found, train, test, sample, labels)
     _find_answers(found, test, sample, shared)
@@ -54,7 +60,18 @@ def inspect(
         _find_windows(found, train, test)
         _find_kind(found, targets, sample)
     _find_inputs(found, train, test, shared)
+    _separate(found, shared)
     return found
+
+
+def _separate(found: Findings, names: list[str]) -> None:
+    """Give the order a name of its own where its column names the rows of the submission, too."""
+    if found.order and found.order == found.id:
+        second = f"{found.order}_order"
+        while second in names:
+            second += "_"
+        found.copies[second], found.order = found.order, second
+        found.evidence["copies"] = f"{found.id} has two roles, and a column has one"
 
 
 # ---------------------------------------------------------------- series
@@ -62,7 +79,7 @@ def inspect(
 
 def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> None:
     """Find what names a series, and what orders its rows."""
-    pairs = {key: orders for key in shared if _may_be_key(train, key) and (orders := _orders_in(train, key, shared))}
+    pairs = _pairs(train, shared)
     if not pairs:
         found.unclear.append(
             "No two columns fit as key and order: a column whose values name series, and a number or time that "
@@ -72,20 +89,32 @@ def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
     found.key = max(pairs, key=lambda name: train[name].n_unique())
     orders = sorted(pairs[found.key], key=lambda name: _order_rank(train, name))
     found.order, series = orders[0], train[found.key].n_unique()
-    found.evidence["key"] = (
-        f"{series:,} values in train, the rows of each stand together, and {found.order} increases inside each"
-    )
+    found.evidence["key"] = f"{series:,} values in train, and {found.order} increases inside each"
     known = train[found.key].unique().sort().is_in(test[found.key].unique().sort().implode()).sum()
     found.evidence["key"] += ", none of them in test" if not known else ""
-    if known:
+    found.forecast = inspected_forecast.of(train, test, found.key, found.order)
+    if found.forecast is not None:
+        found.evidence["forecast"] = found.forecast.evidence
+        found.unclear.append(found.forecast.unclear)
+    elif known:
         found.unclear.append(
-            f"{known:,} of the {series:,} values of {found.key} are in test, too: foldline wants other series there. "
-            "If test goes on where train ends, this is a forecast."
+            f"{known:,} of the {series:,} values of {found.key} are in test, too, where they don't lie behind those of "
+            "train: foldline wants other series there, or, of a forecast, their future."
+        )
+    elif train[found.order].dtype.is_temporal() and bool((test[found.order] > train[found.order].max()).all()):
+        found.unclear.append(
+            f'All of test lies after train ({test[found.order].min()!s} on): folds may go by time, too (kind = "time", '
+            "docs/how-to/time-folds.md)."
         )
     lengths = train.group_by(found.key, maintain_order=True).len()["len"]
     found.evidence["order"] = f"increases in every series; {lengths.min()!s} to {lengths.max()!s} rows each"
     if len(orders) > 1:
         found.unclear.append(f"{', '.join(orders[1:])} would do as order, too.")
+
+
+def _pairs(train: pl.DataFrame, shared: list[str]) -> dict[str, list[str]]:
+    """List what may name series, each with the columns that increase inside them."""
+    return {key: orders for key in shared if _may_be_key(train, key) and (orders := _orders_in(train, key, shared))}
 
 
 def _may_be_key(train: pl.DataFrame, name: str) -> bool:
@@ -156,7 +185,7 @@ def _find_targets(
 
 
 def _find_windows(found: Findings, train: pl.DataFrame, test: pl.DataFrame) -> None:
-    """Find whether series of train are to be cut: the target changes inside them, and a test series has one answer."""
+    """Find whether series of train are to be cut: the target changes inside them, and each of test has one answer."""
     if found.level != "series" or found.labels or not found.key:
         return
     changing = _changing(train, found.key, found.target)
@@ -226,7 +255,7 @@ def _find_inputs(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
         if name != found.group:
             missing = train[name].null_count() + test[name].null_count()
             _add(found, train[name], constant=name not in changing, missing=missing)
-    only_test = [name for name in test.columns if name not in train.columns]
+    only_test = [name for name in test.columns if name not in (*train.columns, found.id)]
     if only_test:
         found.unclear.append(f"Only test has {', '.join(only_test)}: not used.")
 
@@ -242,6 +271,10 @@ def _add(found: Findings, column: pl.Series, constant: bool, missing: int) -> No
         found.inputs.append(name)
         gaps = f", {missing:,} missing" if missing else ""
         found.evidence[f"inputs {name}"] = f"{column.dtype}{', constant in a series' if constant else ''}{gaps}"
+    elif not constant and column.dtype == pl.String and column.n_unique() <= FEW_LEVELS:
+        found.inputs.append(name)
+        found.categorical.append(name)
+        found.evidence[f"inputs {name}"] = f"categories that change inside a series: {target_kind.values_of(column)}"
     else:
         how = f"with {column.n_unique():,} values" if constant else "that changes inside a series"
         keys = "static" if constant else "inputs and categorical"

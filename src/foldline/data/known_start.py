@@ -1,5 +1,8 @@
 """The known start: with data.observed = n the targets of each series' first n steps are given, in test tables too.
 
+With data.observed = "column" n is that column's value, for each series its own; so it is in the windows of a forecast
+(forecast.py). Then a step of the start may lack its target.
+
 Whether a target is given is a boolean for each (row, target), the mask `known`: of the store (data/store.py), of
 labelled series and of batches. A known start is one way to fill it in a test table; pseudo-labels are another
 (fit/pseudo_labels.py). In a training table all targets are known. Networks get the known start as input features
@@ -31,7 +34,7 @@ def check(path: Path, columns: Sequence[str], data: DataConfig) -> None:
     missing = [name for name in data.target if name not in columns]
     if missing:
         raise UserError(
-            f"{path}: data.observed = {data.observed} says that the target is known at the first {data.observed} steps "
+            f"{path}: data.observed = {data.observed!r} says that the target is known at the first steps "
             f"of test series too, but there is no column {missing[0]!r}. Add it, empty after these steps, or set "
             "data.observed = 0."
         )
@@ -45,15 +48,36 @@ def read_from(table: Table) -> Table:
     """
     data, frame = table.data, table.frame
     target = frame.select(data.target).to_numpy()
-    bad = table.observed & ~np.isfinite(target).all(axis=1)
+    odd = np.isinf(target) if data.known_column else ~np.isfinite(target)
+    bad = table.observed & odd.any(axis=1)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise UserError(
-            f"{table.path}: with data.observed = {data.observed} the target must be a finite value at the first "
-            f"{data.observed} steps of each series, but is not at {data.id} {frame[data.id][row]}; {int(bad.sum())} "
-            "such rows. Fill them, or set data.observed to the steps that are known."
+            f"{table.path}: with data.observed = {data.observed!r} the target must be a finite value at the first "
+            f"{table.known_steps.max()} steps of each series, but is not at {data.id} {frame[data.id][row]}; "
+            f"{int(bad.sum())} such rows. Fill them, or set data.observed to the steps that are known."
         )
     return replace(table, frame=frame.drop(data.target), start=np.where(table.observed[:, None], target, 0.0))
+
+
+def check_counts(table: Table) -> None:
+    """Refuse numbers of known steps that are no whole numbers from 0 on, or change inside a series.
+
+    Raises:
+        UserError
+    """
+    name = table.data.known_column
+    if not name or name not in table.frame.columns:
+        return
+    counts = table.frame[name].to_numpy()
+    bad = (counts < 0) | (counts != np.floor(counts)) | (counts != np.repeat(table.known_steps, table.lengths))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise UserError(
+            f"{table.path}: {name!r}, which data.observed names, must be a whole number of steps, from 0 on and the "
+            f"same in all rows of a series, but is {counts[row]:g} in {table.data.key} "
+            f"{table.frame[table.data.key][row]}; {int(bad.sum())} such rows. Mend it."
+        )
 
 
 def shown(frame: pl.DataFrame, data: DataConfig, start: np.ndarray) -> pl.DataFrame:
@@ -61,7 +85,7 @@ def shown(frame: pl.DataFrame, data: DataConfig, start: np.ndarray) -> pl.DataFr
 
     start: (rows, K), of `Table.start`.
     """
-    known = pl.int_range(pl.len()).over(data.key) < data.observed
+    known = pl.int_range(pl.len()).over(data.key) < (pl.col(data.known_column) if data.known_column else data.observed)
     targets = [pl.Series(name, values) for name, values in zip(data.target, start.T, strict=True)]
     return frame.with_columns(pl.when(known).then(target).alias(target.name) for target in targets)
 

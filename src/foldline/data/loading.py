@@ -20,9 +20,12 @@ from foldline.core.errors import UserError
 from foldline.data import (
     assemble,
     competition_file,
+    forecast,
     identity,
     known_start,
+    on_disk,
     readers,
+    resample,
     sample_submission,
     static_levels,
     submission_ids,
@@ -69,23 +72,23 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
     """
     source = source_folder(data)
     sources = [assemble.source_of(data, source, part) for part in ("train", "test")]
-    train = load_table(sources[0], data, labelled=True)
+    whole = whole_series(sources[0], data, labelled=True)
+    train = forecast.training_windows(whole) if data.forecast.on else whole
     if on_read is not None and source.is_dir():
         sizes = [each.megabytes() for each in sources]
         on_read(sizes[0], sum(sizes))
-    levels = static_levels.of(train.frame, (*data.static, *data.categorical_inputs), train.facts.numbers)
-    test, sample = load_test(data, levels, train.classes, train.facts)
-    if train.since_start != test.since_start:
-        raise UserError(
-            f"{test.path}: {data.order!r} must be of the kind that it is in {train.path}, but dates, times or numbers "
-            f"above 2^53 stand only in {train.path if train.since_start else test.path}. Write both alike."
-        )
-    shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
-    if shared:
+    levels = static_levels.of(whole.frame, (*data.static, *data.categorical_inputs), whole.facts.numbers)
+    test, sample = load_test(data, levels, train.classes, train.facts, whole)
+    table_checks.same_clock(train, test)
+    if data.forecast.on:
+        return Competition(data, train, test, sample, levels)
+    ours, theirs = identity.texts(train.keys), identity.texts(test.keys)
+    shared = theirs.filter(theirs.is_in(ours.implode()))
+    if len(shared):
         raise UserError(
             f"{test.path}: a test series must not be in the training data too, but {len(shared)} are "
-            f"(first: {data.key} {min(shared)}). Where they are others, give them names of their own; a series that "
-            "goes on from train to test can't be forecast yet."
+            f"(first: {data.key} {min(shared)}). Where they are others, give them names of their own; where test is "
+            "the future of series in train, say so: data.forecast = {history = 100, horizon = 28}, numbers of rows."
         )
     return Competition(data, train, test, sample, levels)
 
@@ -112,19 +115,32 @@ def lays_out_itself(data: DataConfig) -> bool:
 
 
 def load_test(
-    data: DataConfig, levels: Levels, classes: tuple[object, ...] = (), facts: ColumnFacts = COMPLETE
+    data: DataConfig,
+    levels: Levels,
+    classes: tuple[object, ...] = (),
+    facts: ColumnFacts = COMPLETE,
+    history: Table | None = None,
 ) -> tuple[Table, pl.DataFrame | None]:
     """Read and check only the test table and the sample submission: what inference needs.
 
-    levels, classes, facts: of the training table.
+    Args:
+        levels, classes, facts: of the training table.
+        history: whole series of that table, which a forecast goes on from. None: they are read, as new ones.
 
     Raises:
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
     found = assemble.source_of(data, source, "test")
-    test = load_table(found, data, labelled=False, levels=levels, classes=classes, facts=facts)
+    if data.forecast.on:
+        forecast.check_columns(found.path, found.columns(), data)
+    test = whole_series(found, data, labelled=False, levels=levels, classes=classes, facts=facts)
     test = submission_ids.with_id_file(test, source)
+    if data.forecast.on:
+        if history is None:
+            before = assemble.source_of(data, source, "train")
+            history = whole_series(before, data, labelled=True, levels=levels, classes=classes, facts=facts)
+        test = forecast.test_windows(history, test)
     return test, load_sample(source, test)
 
 
@@ -146,7 +162,7 @@ def source_folder(data: DataConfig) -> Path:
         if size.competition == "gestures":
             gestures.write_competition(draft, series=size.breaths, test_series=size.test_breaths, seed=size.seed)
             return
-        truth = data.observed > 0
+        truth = bool(data.observed)
         ventilator.write_competition(
             draft, breaths=size.breaths, test_breaths=size.test_breaths, seed=size.seed, truth=truth
         )
@@ -172,7 +188,23 @@ def load_table(
     classes: tuple[object, ...] | None = None,
     facts: ColumnFacts | None = None,
 ) -> Table:
-    """Read a table and check it (table_checks.py).
+    """Read a table and check it (table_checks.py); of a forecast the windows of a training table (forecast.py).
+
+    Arguments and errors are those of `whole_series`.
+    """
+    table = whole_series(source, data, labelled, levels, classes, facts)
+    return forecast.training_windows(table) if labelled and data.forecast.on else table
+
+
+def whole_series(
+    source: Source | Path,
+    data: DataConfig,
+    labelled: bool,
+    levels: Levels | None = None,
+    classes: tuple[object, ...] | None = None,
+    facts: ColumnFacts | None = None,
+) -> Table:
+    """Read a table of whole series and check it.
 
     Args:
         source: where it comes from (assemble.py), or the path of its only file.
@@ -187,16 +219,18 @@ def load_table(
     """
     source = assemble.of_file(source) if isinstance(source, Path) else source
     path, numbers = source.path, list(data.numeric_inputs)
-    wanted: readers.Wanted = {} if data.id_template else {data.id: None}
+    has_ids = not data.id_template and not (labelled and data.forecast.on and data.id not in source.columns())
+    wanted: readers.Wanted = {data.id: None} if has_ids else {}
     wanted |= {data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
     others = (*wanted, *data.static, data.order, *numbers)
     more = [name for name in data.metric_columns if labelled and name not in others]
     wanted |= dict.fromkeys(more, pl.String())
+    numbers += [data.observed] if isinstance(data.observed, str) else []
     numbers += [data.weight] if labelled and data.weight and data.weight not in numbers else []
     wanted |= dict.fromkeys((*data.static, *data.categorical_inputs), pl.String()) | {data.order: readers.ORDER}
     wanted |= dict.fromkeys(numbers, pl.Float64()) | {name: readers.Numbers(of) for name, of in data.markers.items()}
-    starts = data.observed > 0 and not labelled  # a test table with a known start
+    starts = bool(data.observed) and not labelled  # a test table with a known start
     if starts:
         known_start.check(path, source.columns(), data)
     if starts:
@@ -209,7 +243,8 @@ def load_table(
     not_read = window_cuts.not_read(data, of_windows) if cuts else []
     rows = source.read({name: kind for name, kind in (naming | wanted).items() if name not in not_read})
     frame, empty = target_labels.in_normal_form(path, rows.frame, data), rows.empty
-    frame = frame.with_columns(pl.col(data.numeric_inputs).fill_null(float("nan")))  # one form of what is missing
+    lacking = [frame[name] for name in data.numeric_inputs if frame[name].null_count()]
+    frame = frame.with_columns(on_disk.kept(column.fill_null(float("nan"))) for column in lacking)  # one form of it
     if labelled and data.labels:
         frame = target_labels.joined(frame, source, data)
     inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
@@ -223,17 +258,25 @@ def load_table(
         frame, lengths, note = cut.frame[list(naming | wanted)], cut.lengths, cut.note
     frame = frame.with_columns(static_levels.typed_all(frame, data, levels, path))
     frame = frame.with_columns(
-        as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
+        on_disk.kept(as_read(frame[name]))
+        for name in more
+        if name not in (*data.target, *data.auxiliary_columns, data.weight)
     )
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
-    names = frame.select(times.printed(frame[name]) for name in naming) if naming else None
-    moved = frame[data.order].dtype != pl.Float64
+    moved, of_dates = frame[data.order].dtype != pl.Float64, isinstance(frame[data.order].dtype, pl.Datetime)
+    moments = frame[data.order] if moved and data.known_column else None
+    kept = [*naming, *([data.order] if moved and data.order in data.template_columns else [])]  # as the file has it
+    names = frame.select(times.printed(frame[name]) for name in kept) if kept else None
     frame = frame.drop(name for name in naming if name not in wanted)
     frame = times.since_start(frame, data.order, data.key, data.level == "window")
-    facts = ColumnFacts.of(data, frame, lengths) if facts is None else facts
-    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=facts)
-    table = submission_ids.with_row_ids(replace(table, source=source, empty=empty, since_start=moved, cut=note))
+    known = ColumnFacts.of(data, frame, lengths) if facts is None else facts
+    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=known)
+    table = replace(table, source=source, empty=empty, since_start=moved, cut=note, moments=moments)
+    table = submission_ids.with_row_ids(table, has_ids)
+    known_start.check_counts(table)
+    if labelled and isinstance(data.observed, str):
+        table = replace(table, facts=replace(known, most_known=int(table.known_steps.max())))
     if starts:
         table = known_start.read_from(table)
     table_checks.series(table)
@@ -242,6 +285,9 @@ def load_table(
     table_checks.scored(table)
     if labelled:
         table_checks.targets(table)
+    if data.shortens:
+        table = resample.applied(table, of_dates)
+        table = table if facts is not None else replace(table, facts=ColumnFacts.of(data, table.frame, table.lengths))
     return table
 
 
@@ -291,8 +337,15 @@ def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray,
     """
     runs, rows = frame[key].rle_id(), None
     if frame[key].n_unique() != int(runs[-1]) + 1:
-        _, first, series = np.unique(frame[key].rank("dense").to_numpy(), return_index=True, return_inverse=True)
-        rows = np.argsort(first[series], kind="stable")
-        frame = frame[rows]
+        series = _first_places(frame[key])
+        rows = np.argsort(series, kind="stable")
+        frame = on_disk.kept_all(column.gather(rows) for column in frame)
         runs = frame[key].rle_id()
     return frame, np.bincount(runs.to_numpy()).astype(np.int64), rows
+
+
+def _first_places(keys: pl.Series) -> np.ndarray:
+    """Return the row in which the key of each row stands first, (rows,) UInt32."""
+    table = pl.LazyFrame({"key": keys}).with_row_index("row")
+    first = table.group_by("key", maintain_order=True).agg(first=pl.col("row").min())
+    return table.join(first, on="key", how="left", maintain_order="left").select("first").collect()["first"].to_numpy()

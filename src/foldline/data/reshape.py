@@ -23,6 +23,7 @@ def scan(path: Path, *, text: Sequence[str] = ()) -> pl.LazyFrame:
 
     Args:
         path: its ending says what it is: .csv (also .csv.gz), .parquet, or .json, .jsonl, .ndjson: one object a line.
+            A folder called .parquet holds parts of a table; those in folders called name=value get that column.
         text: columns of a CSV file that stay as they are printed, such as 007.
 
     Raises:
@@ -33,7 +34,7 @@ def scan(path: Path, *, text: Sequence[str] = ()) -> pl.LazyFrame:
         types = dict.fromkeys(text, pl.String())
         return pl.scan_csv(path, glob=False, infer_schema_length=None, schema_overrides=types)
     if name.endswith(".parquet"):
-        return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        return pl.scan_parquet(path, glob=False, hive_partitioning=path.is_dir())
     if name.endswith((".json", ".jsonl", ".ndjson")):
         return pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None)  # it has no switch for patterns
     raise ValueError(f"{path}: scan reads .csv, .csv.gz, .parquet, .json, .jsonl and .ndjson; open others with polars.")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from foldline.core import strict_tables
 from foldline.data import column_names, file_patterns
 from foldline.data.auxiliary import ONE, AuxiliaryTarget, check_columns
+from foldline.data.forecast_config import KNOWN, OF_SERIES, ForecastConfig
 from foldline.data.join_tables import PART, JoinConfig
 from foldline.data.metrics.options import FileChoice, MetricChoice, MetricOptions
 from foldline.data.name_template import STEP, NameTemplate
+from foldline.data.resample_config import ResampleConfig
 from foldline.data.windows import WindowsConfig
 
 WHOLE = "whole "  # what the group of windows is called by, with the key: the long series that they are cut of
@@ -30,6 +32,11 @@ NEWER = (
     "missing_values",
     "static_numeric",
     "categorical",
+    "resample",
+    "first",
+    "last",
+    "channels",
+    "forecast",
 )
 
 
@@ -91,13 +98,19 @@ class DataConfig:
     classes: tuple[str, ...] = ()  # labels in their order: ordinal from low to high, binary the one that is meant last
     auxiliary: tuple[AuxiliaryTarget, ...] = ()  # further targets of the training table, only learned beside the target
     labels: str = ""  # file (without its ending) with key and target of the training series, where train has no target
-    inputs: tuple[str, ...]  # known at every step, of test series too
+    inputs: tuple[str, ...]  # known at every step, of test series too; none are needed where a start is known
     static: tuple[str, ...] = ()  # constant inside a series: categories ("1.1" and "1.10" are two), or many numbers
     static_numeric: tuple[str, ...] = ()  # static columns that are numbers, not categories, however few their values
     categorical: tuple[str, ...] = ()  # inputs of text or codes; static columns of numbers that are codes, however many
     # What stands for a missing value in the files, beside empty cells and nan: [-1, "NA"] in each input, or a list for
     # each of some inputs, {tof = [-1]}. Missing inputs stay missing for trees; networks see them by train.fill.
     missing_values: dict[str, tuple[str | float, ...]] | tuple[str | float, ...] = ()
+    # Inputs of one sensor, by its name, {tof = ["tof_1", "tof_2"]}: all of them may be absent in a series, perhaps of
+    # test only. Each has a channel missing(x), also where training is complete; see train.augment.drop_channels.
+    channels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    resample: ResampleConfig | None = None  # to steps of equal duration, where a series has one answer
+    first: int = 0  # of each series only so many steps from its start, after resampling; 0: all. One answer a series
+    last: int = 0  # likewise up to its end
     # What several series have in common (a subject, a patient): constant inside a series, never split. Windows of one
     # long series are a group, if it is left out.
     group: str = ""
@@ -112,8 +125,11 @@ class DataConfig:
     metric_columns: tuple[str, ...] = ()  # of the training table, for a metric file to find in its solution
     metric_folder: str = ""  # where the metric file lies; empty: beside the config, else in FOLDLINE_HOME
     # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
-    # way to fill the mask `known` of (row, target): see known_start.py.
-    observed: int = 0
+    # way to fill the mask `known` of (row, target): see known_start.py. Or a column of both tables that says how many.
+    observed: int | str = 0
+    forecast: ForecastConfig = field(
+        default_factory=ForecastConfig
+    )  # test is the future of the series in train: see forecast.py
     source: str = "simulate"  # "simulate", a folder, or a zip with train, test and sample_submission in it
     # Which files in source a table is made of: a name without its ending, the path of a file or of a folder of Parquet
     # parts, or a pattern: `*`, `**` and `?`, and `{name}` for a text that becomes a column, "train/{series}.csv".
@@ -121,6 +137,8 @@ class DataConfig:
     test: str = "test"  # likewise
     sample: str = "sample_submission"  # likewise
     join: tuple[JoinConfig, ...] = ()  # tables whose columns are joined to train and test
+    # Columns of train and test under a second name, {day = "date"}: a column has one role, its copy may have another.
+    copies: dict[str, str] = field(default_factory=dict)
     code: str = ""  # "competition.py": functions for what no config says; see docs/how-to/layouts.md
     code_folder: str = ""  # where that file lies; empty: beside the config, else in FOLDLINE_HOME
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
@@ -138,15 +156,22 @@ class DataConfig:
         names += [self.weight] if self.weight and self.weight not in self.inputs else []
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"a column has one role, but {', '.join(twice)} is named more than once")
-        if not self.target or not self.inputs:
-            raise ValueError("target and inputs must each name at least one column")
+            raise ValueError(
+                f"a column has one role, but {', '.join(twice)} is named more than once: give it a second name by "
+                f'copies = {{{twice[0]}_too = "{twice[0]}"}}, and one of the roles to that'
+            )
+        if not self.target:
+            raise ValueError("target must name at least one column")
+        if not (self.inputs or self.has_start):
+            raise ValueError(
+                "inputs must name at least one column; only a forecast ([data.forecast]) or a known start (observed) "
+                "does without"
+            )
         column_names.check([*names, *self.metric_columns])
         column_names.check_written(self.key, (self.id, self.key, *self.target))
         self._check_values()
+        self._check_steps()
         self._check_metric_file()
-        if self.observed < 0:
-            raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
 
     def _check_task(self) -> None:
         """Refuse a level, a kind and columns that don't go together."""
@@ -168,8 +193,7 @@ class DataConfig:
             object.__setattr__(self, "metric", "mae")
         if self.answer and self.kind not in ONE:
             raise ValueError(f"answer is for one label, but kind is {self.kind!r}: leave it out")
-        if self.observed and (self.level != "step" or self.kind != "regression"):
-            raise ValueError("observed is for numbers at every step: leave it out")
+        self._check_start()
         self._check_transform()
         self._check_windows()
         if self.labels and not self.on_series:
@@ -195,6 +219,16 @@ class DataConfig:
         if not self.group:
             object.__setattr__(self, "group", WHOLE + self.key)
 
+    def _check_start(self) -> None:
+        """Refuse a known start of no steps, of what is no number at each step, and two that say how long it is."""
+        if isinstance(self.observed, int) and self.observed < 0:
+            raise ValueError(f"observed must be a number of steps, not below 0, but is {self.observed}")
+        if self.has_start and (self.level != "step" or self.kind != "regression"):
+            name = "forecast" if self.forecast.on else "observed"
+            raise ValueError(f"{name} is for numbers at every step: leave it out")
+        if self.forecast.on and self.observed:
+            raise ValueError("forecast says which steps are known: leave observed out")
+
     def _check_values(self) -> None:
         """Refuse columns of numbers and of categories that are none, or both."""
         column_names.check_among("static_numeric", self.static_numeric, self.static, "static columns")
@@ -203,9 +237,32 @@ class DataConfig:
         both = sorted(set(self.static_numeric) & set(self.categorical))
         if both:
             raise ValueError(f"a static column is a number or a category, but {both[0]!r} is named as both")
+        of_channels = [name for columns in self.channels.values() for name in columns]
+        column_names.check_among("channels", tuple(of_channels), self.inputs, "inputs")
+        twice = sorted({name for name in of_channels if of_channels.count(name) > 1})
+        if twice or not all(self.channels.values()):
+            what = f"{twice[0]!r} is in several" if twice else "one has none"
+            raise ValueError(f"channels are groups of inputs, each input in one of them at most, but {what}")
         if isinstance(self.missing_values, dict):
             named = tuple(self.missing_values)
             column_names.check_among("missing_values", named, self.numeric_inputs, "inputs that are numbers")
+
+    def _check_steps(self) -> None:
+        """Refuse resampling and crops where each step has an answer of its own, and of columns that are no inputs."""
+        given = [name for name in ("resample", "first", "last") if getattr(self, name)]
+        if given and not self.on_series:
+            raise ValueError(
+                f"{given[0]} leaves a series fewer steps than its file has rows, but with level = 'step' each of these "
+                "has its answer: it needs level = 'series' or 'window'"
+            )
+        if min(self.first, self.last) < 0 or (self.first and self.last):
+            raise ValueError(
+                f"first and last are numbers of steps, one of them, but they are {self.first} and {self.last}"
+            )
+        if self.resample is not None:
+            column_names.check_among(
+                "resample.summary", tuple(self.resample.summary), self.numeric_inputs, "inputs that are numbers"
+            )
 
     def _check_layout(self) -> None:
         """Refuse patterns that read two ways, and joins on columns that can't be named."""
@@ -216,6 +273,10 @@ class DataConfig:
                 raise ValueError("train, test and sample must name files")
             file_patterns.check(text.replace(PART, "train"))
         column_names.check([name for join in self.join for name in join.keys])
+        column_names.check([*self.copies, *self.copies.values()])
+        second = next((name for name in self.copies.values() if name in self.copies), None)
+        if second is not None:
+            raise ValueError(f"copies give columns of the files a second name, but {second!r} is such a name itself")
         if self.code and not self.code.endswith(".py"):
             raise ValueError(f"code is a Python file, such as competition.py, but is {self.code!r}")
         if self.code_folder and not self.code:
@@ -245,10 +306,11 @@ class DataConfig:
         """Refuse a transform of what is no number, and one by known steps where there are none, or too few."""
         if self.target_transform and self.kind != "regression":
             raise ValueError(f"target_transform is for numbers, but kind is {self.kind!r}: leave it out")
-        if self.target_transform == "standardise" and self.observed < 2:
+        name, steps = ("forecast.history", self.forecast.history) if self.forecast.on else ("observed", self.observed)
+        if self.target_transform == "standardise" and isinstance(steps, int) and steps < 2:
             raise ValueError(
-                "target_transform = 'standardise' takes mean and deviation of each series' known steps, so observed "
-                f"must be at least 2, but is {self.observed}: take 'log1p' or 'rank', or leave it out"
+                f"target_transform = 'standardise' takes mean and deviation of each series' known steps, so {name} "
+                f"must be at least 2, but is {steps}: take 'log1p' or 'rank', or leave it out"
             )
 
     def _check_metric_file(self) -> None:
@@ -277,8 +339,27 @@ class DataConfig:
     def naming(self) -> tuple[str, ...]:
         """List the columns that only templates need; `step` stands for the row's number in its series."""
         roles = {self.key, self.order, *self.inputs, *self.static} | ({self.id} if not self.id_template else set())
-        names = [name for template in self.templates for name in template.columns]
-        return tuple(dict.fromkeys(name for name in names if name not in roles))
+        return tuple(name for name in self.template_columns if name not in roles)
+
+    @property
+    def template_columns(self) -> tuple[str, ...]:
+        """List the columns that templates read, each once."""
+        return tuple(dict.fromkeys(name for template in self.templates for name in template.columns))
+
+    @property
+    def has_start(self) -> bool:
+        """Whether the target is known at the first steps of series, in test tables too."""
+        return bool(self.observed) or self.forecast.on
+
+    @property
+    def known_column(self) -> str:
+        """The column that says how many these are, where that differs by series; empty: there is none."""
+        return KNOWN if self.forecast.on else self.observed if isinstance(self.observed, str) else ""
+
+    @property
+    def group_column(self) -> str:
+        """The column of what folds hold together: of a forecast the series of a window, unless it has a group."""
+        return self.group or (OF_SERIES if self.forecast.on else "")
 
     @property
     def auxiliary_columns(self) -> tuple[str, ...]:
@@ -308,6 +389,11 @@ class DataConfig:
     def code_path(self) -> Path | None:
         """The file of functions for this competition; None: there is none."""
         return Path(self.code_folder, self.code) if self.code else None
+
+    @property
+    def shortens(self) -> bool:
+        """Whether series have fewer steps than their files have rows (resample.py)."""
+        return self.resample is not None or self.first > 0 or self.last > 0
 
     @property
     def on_series(self) -> bool:
@@ -395,4 +481,7 @@ class DataConfig:
         return {name: strict_tables.plain(value) for name, value in values.items()}
 
 
-_DEFAULTS: dict[str, Any] = {entry.name: entry.default for entry in fields(DataConfig)}
+_DEFAULTS: dict[str, Any] = {
+    entry.name: entry.default if entry.default_factory is MISSING else entry.default_factory()
+    for entry in fields(DataConfig)
+}

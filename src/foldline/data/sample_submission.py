@@ -63,7 +63,8 @@ def check_without(table: Table) -> None:
         UserError: two predictions have one address, an answer has none, or some rows lack a column.
     """
     data, layout = table.data, Layout.of(table, None)
-    if layout.ids.null_count() or (layout.cells == NOWHERE).any() or not layout.answered.all():
+    answered = layout.answered if table.of_train is None else layout.answered | table.of_train
+    if layout.ids.null_count() or (layout.cells == NOWHERE).any() or not answered.all():
         what = f"{data.id_file} has no id for some rows" if data.id_file else "some ids don't have all columns"
         raise UserError(
             f"{table.path.parent}: without a sample_submission each row of {table.path.name} must have its place in "

@@ -46,6 +46,14 @@ class StoredAuxiliary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AbsentChannel:
+    """What features are in a series that lacks a channel (data.channels)."""
+
+    features: np.ndarray  # (f,) int64, places of those that are made of its inputs
+    values: np.ndarray  # (f,) float64, what they are without: NaN missing
+
+
+@dataclass(frozen=True, kw_only=True)
 class Store:
     """Series of one table. N series, R rows in all, A answers, F features, S static columns, K columns of an answer."""
 
@@ -58,15 +66,18 @@ class Store:
     y: np.ndarray  # (A, K) float64 targets, 0 where they are not known
     known: np.ndarray  # (A, K) bool, whether a target's value is given; of a test table only the known start
     labelled: bool  # a training table
-    observed: int  # leading steps of each series whose targets are given in test tables, too (data.observed)
+    observed: int  # leading steps of each series whose targets are given in test tables, too; the most, in training
     fingerprint: str  # of the table it was made from
     levels: tuple[int, ...]  # (S,) number of known values of each static column
     of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
     task: StoredTask = StoredTask()  # what an answer is
     group_numbers: np.ndarray | None = None  # (N,) int64 group of each series (data.group); None: each is its own
+    windows: bool = False  # whether these groups are just the series that a forecast's windows were cut from
+    known_steps: np.ndarray | None = None  # (N,) int64, such leading steps of each series; None: `observed` of all
     weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
     missing: bool = False  # whether a feature is missing somewhere (NaN)
     facts: dict[str, Any] = field(default_factory=dict)  # of the training table, and what uses them; see featurize.py
+    absent: dict[str, AbsentChannel] = field(default_factory=dict)  # of each channel of data.channels
     auxiliary: tuple[StoredAuxiliary, ...] = ()  # targets of a training table that are only learned beside these
     auxiliary_y: np.ndarray | None = None  # (A, all their columns) float64, NaN where not known; None: there are none
 
@@ -118,6 +129,12 @@ class Store:
         if self.on_series:
             return self.lengths - 1
         return np.asarray(np.arange(len(self.scored)) - np.repeat(self.offsets, self.lengths))
+
+    @cached_property
+    def in_start(self) -> np.ndarray:
+        """Whether each answer is one of its series' leading steps whose targets are given, (A,) bool."""
+        known = self.observed if self.known_steps is None else self.known_steps[self.series_of_answer]
+        return np.asarray(self.step_of_answer < known)
 
     def metric_choice(self, data: DataConfig) -> MetricChoice:
         """Return what the metric that scores these answers is made of."""
@@ -204,6 +221,8 @@ def open_store(path: Path) -> Store:
         scored=arrays["scored"],
         y=arrays.get("y", np.broadcast_to(0.0, shape)),  # of a test table without known targets; takes no memory
         group_numbers=arrays.get("groups"),
+        windows=meta.get("windows", False),
+        known_steps=arrays.get("known_steps"),
         known=arrays.get("known", np.broadcast_to(meta["labelled"], shape)),
         labelled=meta["labelled"],
         observed=meta["observed"],
@@ -216,6 +235,13 @@ def open_store(path: Path) -> Store:
         of_static=tuple(meta["of_static"]),
         missing=meta.get("missing", False),  # a store of complete tables says nothing
         facts=meta.get("facts", {}),
+        absent={name: _absent_of(value) for name, value in meta.get("absent", {}).items()},
+    )
+
+
+def _absent_of(value: dict[str, Any]) -> AbsentChannel:
+    return AbsentChannel(
+        features=np.array(value["features"], dtype=np.int64), values=np.array(value["values"], dtype=np.float64)
     )
 
 

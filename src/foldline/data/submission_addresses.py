@@ -72,7 +72,9 @@ class Addresses:
     @property
     def known_columns(self) -> list[str]:
         """List the columns of the submission beside its id, in order of first appearance."""
-        names = [[one] if isinstance(one, str) else one.unique(maintain_order=True) for one in self.columns]
+        names = (
+            [one] if isinstance(one, str) else one.drop_nulls().unique(maintain_order=True) for one in self.columns
+        )
         return list(dict.fromkeys(name for each in names for name in each))
 
     def in_column(self, name: str) -> list[tuple[int, np.ndarray | None]]:
@@ -82,7 +84,7 @@ class Addresses:
             if isinstance(column, str):
                 found += [(number, None)] if column == name else []
             else:
-                found.append((number, np.flatnonzero(column == name)))
+                found.append((number, np.flatnonzero((column == name).fill_null(False))))
         return found
 
     def _refuse_shared(self) -> None:

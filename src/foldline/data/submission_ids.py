@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import identity, readers
+from foldline.data import identity, on_disk, readers
 from foldline.data.assemble import Source
 from foldline.data.name_template import STEP
 from foldline.data.roles import DataConfig
@@ -28,18 +28,18 @@ def wanted(source: Source, data: DataConfig, labelled: bool) -> readers.Wanted:
     return dict.fromkeys(names, None)
 
 
-def with_row_ids(table: Table) -> Table:
+def with_row_ids(table: Table, has_ids: bool) -> Table:
     """Give the rows of a table without a column of ids the ids of the template, or their numbers in the file."""
     data, (template, _) = table.data, table.data.templates
-    if not data.id_template:
+    if has_ids:
         return table
     rows = np.arange(table.frame.height) if table.file_rows is None else table.file_rows
     ids, there = pl.Series(data.id, rows), {STEP, *table.frame.columns}
     there |= set() if table.naming is None else set(table.naming.columns)
-    one_row_each = not (template.names_target or data.templates[1].columns or table.task.on_series)
+    one_row_each = data.id_template and not (template.names_target or data.templates[1].columns or table.task.on_series)
     if one_row_each and set(template.columns) <= there:
         ids = identity.normal(template.names(naming_rows(table), "")).alias(data.id)
-    return replace(table, frame=pl.DataFrame([ids, *table.frame]))
+    return replace(table, frame=pl.DataFrame([on_disk.kept(ids), *table.frame]))
 
 
 def naming_rows(table: Table) -> pl.DataFrame:
@@ -66,12 +66,18 @@ def of_answers(table: Table, rows: pl.DataFrame, names: Sequence[str]) -> tuple[
     """Return the ids of each number of an answer: (C,), each (A,)."""
     data, template = table.data, table.data.templates[0]
     if not data.id_template:
-        return (rows[data.id],) * len(names)
+        return (_of_test(table, rows[data.id]),) * len(names)
     made = [template.names(rows, name) for name in (names if template.names_target else names[:1])]
     if table.id_file is not None:
         known = table.id_file
         made = [known[data.id].gather(identity.places(each, known["name"])) for each in made]
+    made = [_of_test(table, each) for each in made]
     return tuple(made) if template.names_target else (made[0],) * len(names)
+
+
+def _of_test(table: Table, ids: pl.Series) -> pl.Series:
+    """Leave out the ids of rows that the training file gave: nobody asks for them."""
+    return ids if table.of_train is None else ids.set(pl.Series(table.of_train), None)
 
 
 def with_id_file(table: Table, folder: Path) -> Table:

@@ -104,6 +104,8 @@ class Layout:
         lacking = np.ones((self.addresses.answers, len(self.addresses.names)), dtype=bool)
         lacking.ravel()[self.cells.ravel()] = False
         lacking[slice(0) if asked is None else ~asked] = False
+        of_train = self.addresses.table.of_train
+        lacking[slice(0) if of_train is None else of_train] = False
         if lacking.any():
             answer, number = np.argwhere(lacking)[0]
             column = self.addresses.columns[number]
@@ -121,10 +123,12 @@ def _in_file_order(addresses: Addresses, columns: Sequence[str]) -> tuple[pl.Ser
     """Lay a submission out without a sample: its ids, in the order of the test file, and its cells."""
     moved, count = None if addresses.table.task.on_series else addresses.table.file_rows, len(addresses.names)
     answers = np.arange(addresses.answers) if moved is None else np.argsort(moved)
+    if addresses.table.of_train is not None:
+        answers = answers[~addresses.table.of_train[answers]]
     ids = [each.gather(answers) for each in _distinct(addresses.ids)]
     if len(ids) == 1 and len(columns) == count and all(isinstance(column, str) for column in addresses.columns):
         return ids[0], answers[:, None] * count + np.arange(count)  # a row an answer
-    rows = pl.concat(pl.DataFrame({"id": each, "answer": np.arange(addresses.answers)}) for each in ids)
+    rows = pl.concat(pl.DataFrame({"id": each, "answer": np.arange(len(answers))}) for each in ids)
     listed = rows.sort("answer", maintain_order=True)["id"].drop_nulls().unique(maintain_order=True)
     listed = listed.alias(addresses.table.data.id)
     return listed, _cells(addresses, listed, columns)

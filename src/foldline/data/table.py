@@ -15,12 +15,16 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
+from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
-from foldline.data import scored_rows
+from foldline.data import on_disk, scored_rows
 from foldline.data.assemble import Source
 from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
+from foldline.features.family import KNOWN_STEPS, MOMENT, target_column
+
+TEXTS = 1 << 18  # that are hashed together
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,19 @@ class Table:
     data: DataConfig
     frame: pl.DataFrame  # columns with a role; targets only in a training table; a missing input is NaN
     lengths: np.ndarray  # (N,) int64, rows per series
-    file_rows: np.ndarray | None = None  # (rows,) place of each row in the file; None: they are in its order
-    start: np.ndarray | None = None  # (rows, K) known start of a test table (known_start.py), 0 where it is not known
+    file_rows: np.ndarray | None = None  # (rows_in_file.sum(),) places in the file; None: rows are in its order
+    # (rows, K) known start of a test table (known_start.py), 0 behind it; NaN where a step of it has no target.
+    start: np.ndarray | None = None
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
     facts: ColumnFacts = COMPLETE  # of the training table
     source: Source | None = None  # what it was read from, where other columns can be found
     since_start: bool = False  # whether its order counts from the start of each series: dates do (times.py)
+    moments: pl.Series | None = None  # (rows,) these dates, where series are known at their start; None: there are none
     empty: Sequence[Path] = ()  # files of it that have a header but no rows
+    rows_read: np.ndarray | None = None  # (N,) int64, rows of each series in the file; None: as many as its steps
     cut: str = ""  # how many windows it was cut into, a sentence; empty: none were cut
     naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
+    notes: tuple[str, ...] = ()  # what is no mistake in it, but good to know, sentences (forecast.py)
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
 
     @property
@@ -51,6 +59,11 @@ class Table:
     def starts(self) -> np.ndarray:
         """Row with which each series starts, (N,) int64."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
+
+    @property
+    def rows_in_file(self) -> np.ndarray:
+        """Rows of each series in the file, (N,) int64: more than its steps where resample.py has made these."""
+        return self.lengths if self.rows_read is None else self.rows_read
 
     @property
     def labelled(self) -> bool:
@@ -81,15 +94,28 @@ class Table:
 
     @cached_property
     def for_features(self) -> pl.DataFrame:
-        """The frame as features see it: less what float32 would lose (column_facts.py)."""
-        return self.facts.for_features(self.frame, self.data, self.lengths)
+        """The frame as features see it: less what float32 would lose (column_facts.py), and with what is known."""
+        frame = self.facts.for_features(self.frame, self.data, self.lengths)
+        new = [*self.facts.offsets, *([self.data.order] if self.facts.from_start else [])]
+        frame = frame.with_columns(on_disk.kept(frame[name]) for name in new)
+        return frame.with_columns(map(on_disk.kept, self._known_columns())) if self.data.has_start else frame
+
+    def _known_columns(self) -> list[pl.Series]:
+        """Return what features see of the target: its known start, NaN behind that, and where it ends; and dates."""
+        given = self.frame.select(self.data.target).to_numpy() if self.labelled else self.start
+        assert given is not None, "a table with a known start has one"
+        shown = np.where(self.observed[:, None], given, np.nan)
+        found = [pl.Series(target_column(name), shown[:, n]) for n, name in enumerate(self.data.target)]
+        found.append(pl.Series(KNOWN_STEPS, np.repeat(self.known_steps, self.lengths)))
+        return found if self.moments is None else [*found, self.moments.alias(MOMENT)]
 
     @cached_property
     def groups(self) -> np.ndarray:
-        """The number of each series' group, (N,) int64: what folds hold together; of its own without data.group."""
-        if not self.data.group or self.data.group not in self.frame.columns:
+        """The number of each series' group, (N,) int64: what folds hold together; of its own where there are none."""
+        name = self.data.group_column
+        if not name or name not in self.frame.columns:
             return np.arange(len(self.lengths))
-        return self.frame[self.data.group].gather(self.starts).rank("dense").to_numpy().astype(np.int64) - 1
+        return self.frame[name].gather(self.starts).rank("dense").to_numpy().astype(np.int64) - 1
 
     @cached_property
     def weight(self) -> np.ndarray | None:
@@ -141,9 +167,27 @@ class Table:
         return tuple(found)
 
     @cached_property
+    def known_steps(self) -> np.ndarray:
+        """Number of leading steps of each series at which the target is given, in test tables too, (N,) int64."""
+        name = self.data.known_column
+        if name and name in self.frame.columns:
+            return self.frame[name].gather(self.starts).to_numpy().astype(np.int64)
+        return np.full(len(self.lengths), 0 if name else self.data.observed, dtype=np.int64)
+
+    @property
+    def most_known(self) -> int:
+        """The most such steps that a series of the training table has."""
+        return self.facts.most_known if self.data.known_column else int(self.data.observed)
+
+    @cached_property
     def observed(self) -> np.ndarray:
-        """Rows in the known start of their series, (rows,) bool: the first data.observed steps."""
-        return np.asarray(self.step < self.data.observed)
+        """Rows in the known start of their series, (rows,) bool."""
+        return np.asarray(self.step < np.repeat(self.known_steps, self.lengths))
+
+    @property
+    def of_train(self) -> np.ndarray | None:
+        """Rows of a test table that the training file gave, (rows,) bool: nobody submits them; None: there are none."""
+        return self.observed if self.data.forecast.on and not self.labelled else None
 
     @cached_property
     def scored(self) -> np.ndarray:
@@ -160,19 +204,30 @@ class Table:
         # Null, not NaN, which SQL takes for a large number: the condition must say what a missing value means.
         frame = self.frame.with_columns(pl.col(name).fill_nan(None) for name in self.missing)
         fulfilled = scored_rows.fulfilled(self.data, frame, self.path)
-        return np.asarray(fulfilled & ~self.observed) if self.data.observed else fulfilled
+        return np.asarray(fulfilled & ~self.observed) if self.data.has_start else fulfilled
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of every value that a feature, a fold or a weight can depend on; row ids are left out, keys are not."""
-        columns = [name for name in self.frame.columns if name != self.data.id or name == self.data.key]
-        values = [_bytes_of(self.frame[name]) for name in columns]
-        return files.digest_arrays(self.lengths, *values, *([] if self.start is None else [self.start]))
+        state = files.ArrayDigest()
+        state.add(self.lengths)
+        for name in self.frame.columns:
+            if name != self.data.id or name == self.data.key:
+                _add_values(state, self.frame[name])
+        if self.start is not None:
+            state.add(self.start)
+        if self.moments is not None:
+            state.add(self.moments.to_physical().to_numpy())
+        return state.digits()
 
 
-def _bytes_of(column: pl.Series) -> np.ndarray:
+def _add_values(state: files.ArrayDigest, column: pl.Series) -> None:
+    """Hash a column: numbers, or texts."""
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        return column.to_numpy()
+        state.add(column.to_numpy())
+        return
     # Joined by a character that no text holds, so that ["a", "bc"] and ["ab", "c"] differ.
     texts = column.cast(pl.String).fill_null("\x01")  # a missing label
-    return np.frombuffer("\x00".join(texts.to_list()).encode(), dtype=np.uint8)
+    size = int(texts.str.len_bytes().sum()) + max(len(texts) - 1, 0)
+    pieces = ("\x00" * (part.start > 0) + str(texts[part].str.join("\x00")[0]) for part in chunks(len(texts), TEXTS))
+    state.add_bytes(size, (piece.encode() for piece in pieces))

@@ -74,6 +74,19 @@ def series(table: Table) -> None:
         constant(table, [data.group], "is the group of a series", "Mend that series, or name another data.group.")
 
 
+def same_clock(train: Table, test: Table) -> None:
+    """Refuse dates as order in one table and numbers in the other.
+
+    Raises:
+        UserError
+    """
+    if train.since_start != test.since_start:
+        raise UserError(
+            f"{test.path}: {test.data.order!r} must be of the kind that it is in {train.path}, but dates, times or "
+            f"numbers above 2^53 stand only in {train.path if train.since_start else test.path}. Write both alike."
+        )
+
+
 def increasing(path: Path, frame: pl.DataFrame, starts: np.ndarray, data: DataConfig) -> None:
     """Refuse a series whose order column does not increase.
 
@@ -133,7 +146,7 @@ def targets(table: Table) -> None:
     """Refuse targets of a training table that are missing where they are scored, infinite, or all missing.
 
     A series without any target is unlabelled: it is read, and not learned from; one that has some of its targets is
-    not. At the level "series" a target must not change inside a series.
+    not, unless it is a past to go on from. At the level "series" a target must not change inside a series.
 
     Raises:
         UserError
@@ -144,7 +157,7 @@ def targets(table: Table) -> None:
     given = np.logical_or.reduce([~_empty(table.answers[name]) for name in data.target])
     labelled = np.add.reduceat(given & table.asked, _first_answers(table), dtype=np.int64) > 0
     gaps = missing & table.asked & np.repeat(labelled, table.answers_of_series)
-    if gaps.any():
+    if gaps.any() and not data.known_column:  # a past with gaps is a past
         _refuse_target(table, gaps, "be a finite number" if table.task.is_numeric else "have a value")
     if not labelled.any():
         raise UserError(f"{table.path}: no series has a target at a scored row: there is nothing to learn from.")
@@ -201,11 +214,11 @@ def scored(table: Table) -> None:
     if not data.scored:
         if not table.asked.any():
             raise UserError(
-                f"{table.path}: no series is longer than data.observed = {data.observed}: nothing to score."
+                f"{table.path}: no series is longer than data.observed = {data.observed!r}: nothing to score."
             )
         return
     if not table.asked.any():
-        behind = f" behind the {data.observed} observed steps" if data.observed else ""
+        behind = f" behind the {data.observed!r} observed steps" if data.observed else ""
         raise UserError(
             f"{table.path}: no row{behind} fulfils data.scored = {data.scored!r}, so there is nothing to score."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from foldline.core.console import Terminal
+from foldline.core.errors import shortened
 from foldline.data.loading import Levels, lays_out_itself
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
@@ -24,6 +25,8 @@ def print_notes(
     if train is not None and (sentence := static_columns(train, levels)):
         terminal.say(sentence)
     for table in (train, test):
+        for sentence in () if table is None else table.notes:
+            terminal.say(sentence)
         if table is not None and table.missing:
             terminal.say(missing_inputs(table))
     if test.empty:
@@ -35,6 +38,8 @@ def print_notes(
             f"no sample_submission: the submission gets the rows of {test.path.name}, in its order, and the columns "
             f"{columns}"
         )
+    if sentence := missing_in_test_only(test):
+        terminal.warn(sentence)
     for sentence in unseen_levels(test, levels):
         terminal.warn(sentence)
 
@@ -48,11 +53,11 @@ def static_columns(table: Table, levels: Levels) -> str:
         return ""
     numbers = [f"{name} ({table.frame[name].n_unique():,} values)" for name in table.facts.numbers]
     codes = [f"{name} ({len(levels[name]):,})" for name in table.categories]
-    kinds = [f"numbers: {', '.join(numbers)}"] if numbers else []
-    kinds += [f"categories: {', '.join(codes)}"] if codes else []
+    kinds = [f"numbers: {shortened(numbers)}"] if numbers else []
+    kinds += [f"categories: {shortened(codes)}"] if codes else []
     lacking = [f"{name} {table.frame[name].null_count():,}" for name in table.data.static]
     gaps = [text for text in lacking if not text.endswith(" 0")]
-    return "static " + "; ".join(kinds) + (f"; rows without a value: {', '.join(gaps)}" if gaps else "")
+    return "static " + "; ".join(kinds) + (f"; rows without a value: {shortened(gaps)}" if gaps else "")
 
 
 def missing_inputs(table: Table) -> str:
@@ -64,6 +69,19 @@ def missing_inputs(table: Table) -> str:
     return f"missing inputs of {table.path.name}, of {rows:,} rows: {shown}{more}"
 
 
+def missing_in_test_only(test: Table) -> str:
+    """Say which inputs are missing in test, but nowhere in training; empty where none are."""
+    new = [name for name in test.missing if name not in test.facts.missing]
+    if not new:
+        return ""
+    shown = ", ".join(new[:SHOWN]) + (f" and {len(new) - SHOWN} more" if len(new) > SHOWN else "")
+    return (
+        f"inputs that are missing in test, but nowhere in training: {shown}. Models see the middle of the known values "
+        "there. Where a sensor may be absent, name its inputs in data.channels, and train with "
+        "train.augment.drop_channels."
+    )
+
+
 def unseen_levels(test: Table, levels: Levels) -> list[str]:
     """Say for each static column which values of test series no training series has, a sentence each."""
     sentences = []
@@ -72,7 +90,8 @@ def unseen_levels(test: Table, levels: Levels) -> list[str]:
             continue
         familiar = {None, *known}
         if name in test.data.categorical:
-            rows = test.frame[name].is_in(list(known)).fill_null(True)
+            values = test.frame[name]  # of codes that are whole: Float64, where training has Int64
+            rows = values.is_in(pl.Series(known, dtype=values.dtype).implode()).fill_null(True)
             if name in test.data.inputs and not rows.all():
                 count = int((~rows).sum())
                 sentences.append(f"{count} test rows have a {name} that training has not; it is treated as unknown.")

@@ -69,17 +69,32 @@ def read(config: FoldsConfig, table: Table) -> TimeSpans:
     by = config.by or table.data.order
     times = _times(_column(by, table), by, table)
     of_dates = times.dtype == pl.Datetime("us")
-    values = times.to_physical().to_numpy()
-    first, last = (each.reduceat(values, table.starts) for each in (np.minimum, np.maximum))
+    values, starts = times.to_physical().to_numpy(), np.cumsum(table.rows_in_file) - table.rows_in_file
+    if table.data.known_column:  # what is known is no answer: a window lies where it is predicted
+        predicted = np.repeat(table.known_steps < table.lengths, table.lengths)  # a series without is where it lies
+        kept = ~table.observed | ~predicted
+        values, counts = values[kept], np.add.reduceat(kept, table.starts, dtype=np.int64)
+        starts = np.cumsum(counts) - counts
+    first, last = (each.reduceat(values, starts) for each in (np.minimum, np.maximum))
     spans = TimeSpans(first, last, 0, of_dates)
     return replace(spans, gap=spans.in_unit(config.gap))
 
 
 def _column(name: str, table: Table) -> pl.Series:
-    """Return a column of the table's rows; one without a role is read from its file, and so are dates of the order."""
+    """Return a column of the rows; one without a role is read from the file, and so are dates of the order.
+
+    Of a table with fewer steps than rows every column is read from the file.
+    """
     moved = table.since_start or bool(table.cut)
-    if name in table.frame.columns and not (name == table.data.order and moved):
+    if name in table.frame.columns and table.rows_read is None and not (name == table.data.order and moved):
         return table.frame[name]
+    if name == table.data.order and table.moments is not None:
+        return table.moments
+    if table.data.forecast.on:
+        raise UserError(
+            f"{table.path}: folds.by = {name!r} must have a role in [data] where windows are cut from series: leave it "
+            "out, and they lie by data.order."
+        )
     assert table.source is not None, "a table that was read knows its files"
     there = table.source.columns()
     if name not in there:
@@ -112,7 +127,7 @@ def _times(column: pl.Series, by: str, table: Table) -> pl.Series:
         return found
     place = int(missing.arg_true()[0])
     shown = "nothing" if column[place] is None else repr(column[place])
-    series = int(np.searchsorted(table.starts, place, side="right")) - 1
+    series = int(np.searchsorted(np.cumsum(table.rows_in_file), place, side="right"))
     raise UserError(
         f"{table.path}: folds.by = {by!r} must hold numbers, or dates such as 2024-01-31, in every row, but holds "
         f"{shown} in {table.data.key} {table.keys[series]}. Fill it in, or name another column."

@@ -1,7 +1,7 @@
 """Dates and times as the order of a series: seconds since the series' first row, as float64.
 
-A date in text is 2017-03-01, a time 2017-03-01 12:30, with seconds and their parts, and with Z or +02:00 at its end
-where it has a zone; zones are turned into moments, so that an hour that a clock repeats is two hours.
+A date in text is 2017-03-01 or 2017/03/01, a time 2017-03-01 12:30, with seconds and their parts, and with Z or +02:00
+at its end where it has a zone; zones are turned into moments, so that an hour that a clock repeats is two hours.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from foldline.data import on_disk
+
 ISO = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?$"  # year first: 01/02/2017 is another day in another country
+SLASHES = r"^(\d{4})/(\d{2})/(\d{2})"
 EXACT = 1 << 53  # whole numbers above may be none as float64
 MOST = (1 << 63) - 1  # of int64
 YEARS = ("1678", "2261")  # whole years that nanoseconds of int64 hold
@@ -19,7 +22,7 @@ PER_SECOND = {"ms": 1e3, "us": 1e6, "ns": 1e9}
 
 def is_date(cell: object) -> bool:
     """Return whether a cell is text that looks like a date."""
-    return isinstance(cell, str) and bool(pl.Series([cell.strip()]).str.contains(ISO)[0])
+    return isinstance(cell, str) and bool(_dashed(pl.Series([cell.strip()])).str.contains(ISO)[0])
 
 
 class NotATime(ValueError):
@@ -32,7 +35,7 @@ def parsed(column: pl.Series) -> pl.Series:
     Raises:
         NotATime: one is no date as above, or of another year than nanoseconds hold, or only some have a zone.
     """
-    texts = column.str.strip_chars()
+    texts = _dashed(column.str.strip_chars())
     texts = texts.set(texts == "", None) if (texts == "").any() else texts
     found = texts.str.to_datetime(time_unit="ns", strict=False)
     odd = texts.is_not_null() & (found.is_null() | ~texts.str.contains(ISO).fill_null(True))
@@ -45,6 +48,10 @@ def parsed(column: pl.Series) -> pl.Series:
             f"(+02:00) or all without, but row {row + 1} holds {column[row]!r}"
         )
     return found
+
+
+def _dashed(texts: pl.Series) -> pl.Series:
+    return texts.str.replace(SLASHES, "${1}-${2}-${3}")
 
 
 def of_temporal(column: pl.Series) -> pl.Series:
@@ -123,4 +130,5 @@ def since_start(frame: pl.DataFrame, order: str, key: str, numbers: bool = False
     whole = pl.col(order).cast(pl.Int64)
     per_second = PER_SECOND[kind.time_unit or "us"] if isinstance(kind, pl.Datetime) else 1.0
     seconds = (whole - whole.min().over(key)).cast(pl.Float64)
-    return frame.with_columns((seconds / per_second if per_second != 1.0 else seconds).alias(order))
+    counted = frame.select((seconds / per_second if per_second != 1.0 else seconds).alias(order))
+    return frame.with_columns(on_disk.kept(counted[order]))

@@ -10,6 +10,7 @@ Letters: R scored answers, K columns of an answer, h held-out answers, N series.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -50,9 +51,11 @@ class ScoredAnswers:
 
     @cached_property
     def start(self) -> np.ndarray:
-        """Targets of each series' known start, (N, observed, K): of a gap the value before it, NaN where none is."""
-        steps = np.minimum(np.arange(self.table.data.observed), self.table.lengths[:, None] - 1)  # (N, observed)
-        values = self.table.y[self.table.starts[:, None] + steps]
+        """Known targets of each series, the latest last, (N, most, K): of a gap the value before it, else NaN."""
+        known = self.table.known_steps
+        steps = np.arange(known.max()) - (known.max() - known)[:, None]  # (N, most)
+        inside = np.minimum(np.maximum(steps, 0), self.table.lengths[:, None] - 1)
+        values = np.where(steps[..., None] >= 0, self.table.y[self.table.starts[:, None] + inside], np.nan)
         last = np.where(np.isfinite(values), np.arange(values.shape[1])[None, :, None], 0)
         return np.take_along_axis(values, np.maximum.accumulate(last, axis=1), axis=1)
 
@@ -133,20 +136,46 @@ def _repeat(value: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def _last_known(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
-    values = answers.start[answers.rows.series[held], -1]
-    return np.asarray(np.where(np.isfinite(values), values, fitted_constant(answers, inside)))
+    return _last_or(answers, held, fitted_constant(answers, inside))
+
+
+def _last_or(answers: ScoredAnswers, at: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """Return the last known value of the series of some answers, (n, K), or another one where there is none."""
+    values = answers.start[answers.rows.series[at], -1]
+    return np.asarray(np.where(np.isfinite(values), values, otherwise))
+
+
+def _known_mean(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Mean or median of the latest known values of the series; how many, is chosen outside the fold."""
+    constant, most = fitted_constant(answers, inside), answers.start.shape[1]
+
+    def table_of(statistic: Callable[..., np.ndarray], count: int) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=RuntimeWarning)  # of a series without any known value
+            return statistic(answers.start[:, most - count :], axis=1)
+
+    counts = sorted({min(count, most) for count in (*PERIODS[4::3], most)})
+    tables = [table_of(statistic, count) for count in counts for statistic in (np.nanmean, np.nanmedian)]
+    series = answers.rows.series
+
+    def look_up(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return np.where(np.isfinite(values[series[at]]), values[series[at]], constant)
+
+    chosen = answers.best(inside, [partial(look_up, values) for values in tables])
+    return look_up(tables[chosen], held)
 
 
 def _seasonal(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Repeat the last period of the known start; the period is the best of PERIODS outside the fold."""
-    observed, fallback = answers.table.data.observed, fitted_constant(answers, inside)
+    known, fallback = answers.table.known_steps, fitted_constant(answers, inside)
+    most = int(known.max())
 
     def predict(period: int, at: np.ndarray) -> np.ndarray:
-        place = observed - period + (answers.step[at] - observed) % period
-        values = answers.start[answers.rows.series[at], place]
-        return np.asarray(np.where(np.isfinite(values), values, fallback))
+        series = answers.rows.series[at]
+        values = answers.start[series, most - period + (answers.step[at] - known[series]) % period]
+        return np.asarray(np.where(np.isfinite(values), values, _last_or(answers, at, fallback)))
 
-    periods = [period for period in PERIODS if period <= observed]
+    periods = [period for period in PERIODS if period <= most]
     candidates = [partial(predict, period) for period in periods]
     return candidates[answers.best(inside, candidates)](held)
 
@@ -190,14 +219,15 @@ def _linear(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.
 
 
 def _has_season(table: Table) -> bool:
-    return table.data.observed >= min(PERIODS)
+    return int(table.known_steps.max()) >= min(PERIODS)
 
 
 BASELINES: dict[str, Baseline] = {
     "constant": Baseline(lambda table: True, _constant),
-    "last known value": Baseline(lambda table: table.data.observed > 0, _last_known),
+    "last known value": Baseline(lambda table: table.data.has_start, _last_known),
+    "mean of latest values": Baseline(lambda table: bool(table.data.known_column), _known_mean),
     "seasonal naive": Baseline(_has_season, _seasonal),
-    "linear": Baseline(lambda table: True, _linear),
+    "linear": Baseline(lambda table: bool(table.data.numeric_inputs or table.data.static), _linear),
     "group mean": Baseline(lambda table: bool(table.categories), _group_mean),
 }
 

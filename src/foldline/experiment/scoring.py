@@ -64,6 +64,7 @@ class Result:
     comparison: MethodComparison | None  # of the candidates, where the method is "auto"
     baselines: dict[str, list[float]] = field(default_factory=dict)  # trivial ones -> scores, as `scores` has them
     baselines_by_target: dict[str, list[float]] = field(default_factory=dict)  # the same -> as `by_target` has them
+    baseline_predictions: dict[str, np.ndarray] = field(default_factory=dict)  # the same -> of the rows, (R scored, K)
     tidied: Tidying = UNTIDIED  # what test predictions are rounded to, and whether they are renormalised
     decisions: Decisions = UNDECIDED  # on the labels of test predictions
 
@@ -212,6 +213,7 @@ def combine(
         decisions=after_blend.decisions_for_test(config, rows, clipped),
         baselines={name: _by_fold(values, rows, folds.k) for name, values in trivial.items()},
         baselines_by_target={name: rows.by_target(values) for name, values in trivial.items()},
+        baseline_predictions=trivial,
     )
 
 

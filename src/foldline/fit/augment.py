@@ -18,12 +18,14 @@ from foldline.fit.train_config import AugmentConfig
 
 
 def augment(batch: Batch, config: AugmentConfig, fold: Dataset) -> Batch:
-    """Apply all parts that are switched on, in this order: hide statics, shuffle steps, mix series.
+    """Apply all parts that are switched on, in this order: hide statics, drop channels, shuffle steps, mix series.
 
     Mixing comes last: it turns the codes of statics, which hiding needs, into weights over codes.
     """
     if config.mask_static:
         batch = mask_static(batch, config.mask_static, fold.hidden)
+    if config.drop_channels:
+        batch = drop_channels(batch, config.drop_channels, fold.absent)
     if config.shuffle:
         batch = shuffle(batch, config.shuffle, config.shuffle_steps)
     if config.mixup:
@@ -45,6 +47,21 @@ def mask_static(batch: Batch, share: float, hidden: Tensor) -> Batch:
     cover = chosen[:, None, None] & ~hidden.isnan()  # (B, 1, F)
     static = torch.where(chosen[:, None], 0, batch.static)
     return replace(batch, x=torch.where(cover, hidden.nan_to_num(), batch.x), static=static)
+
+
+def drop_channels(batch: Batch, shares: dict[str, float], absent: dict[str, Tensor]) -> Batch:
+    """Let some series lack channels, each drawn for itself; padding stays 0.
+
+    shares: of each channel. absent: (F,) of each, scaled values without it; NaN: features that are not made of it.
+    """
+    x = batch.x
+    for name in sorted(shares):
+        chosen = torch.rand(len(x), device=x.device) < shares[name]
+        cover = chosen[:, None, None] & ~absent[name].isnan()  # (B, 1, F)
+        if batch.mask is not None:
+            cover = cover & batch.mask.unsqueeze(-1)
+        x = torch.where(cover, absent[name].nan_to_num(), x)
+    return replace(batch, x=x)
 
 
 def shuffle(batch: Batch, share: float, distance: int) -> Batch:

@@ -14,6 +14,7 @@ from foldline.core.chunks import chunks
 from foldline.data.metrics import FileMetric, Metric, NotScorable
 from foldline.data.store import Store
 from foldline.data.time_spans import TimeSpans
+from foldline.fit import channel_dropout
 from foldline.fit.boosting_checks import lightgbm_errors
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import inner_split
@@ -27,7 +28,7 @@ VERSION = 3  # part of every cell's key: raise it when a change here changes wha
 
 
 class BoostingCell:
-    """Boosted trees on the rows of a fold. Of [train] they use `threads` and `watch`; they need no scaler."""
+    """Boosted trees on the rows of a fold. Of [train] they use threads, watch and augment.drop_channels; no scaler."""
 
     def __init__(
         self,
@@ -56,7 +57,10 @@ class BoostingCell:
         rounds, threads = self.model.config.rounds, self.train.threads
         kept, held = inner_split([labelled_series(data, series).at(self.spans)], watched_share(self.train), seed)
         learned = self.transform.view(data)
-        x, y = labelled(replace(self.transform.labelled(kept[0]), store=learned))  # (m, I), (m, K)
+        part = replace(self.transform.labelled(kept[0]), store=learned)
+        x, y = self._inputs(learned, _counted(part)), part.y[part.weight > 0]  # (m, I), (m, K)
+        lacking = channel_dropout.drawn(data, self.train.augment.drop_channels, seed)
+        channel_dropout.without(x, data.series_of_answer[_counted(kept[0])], data, lacking)
         weight = None if data.weight is None else kept[0].weight[kept[0].weight > 0]
         watched = None
         if held:
@@ -65,7 +69,7 @@ class BoostingCell:
             metric, score = _watching(self.metric, held[0], self.model.config.objective == "multiclass")
             stop = self.train.watch.stop or rounds  # with watch.best alone all rounds are trained, the best one kept
             watched = Watched(
-                x=inputs(learned, answers),
+                x=self._inputs(learned, answers),
                 y=held[0].y[held[0].weight > 0],
                 stop=stop,
                 score=score,
@@ -74,7 +78,8 @@ class BoostingCell:
             )
         with lightgbm_errors(f"model {self.name}"):
             kind, report = data.task.kind, lambda done, of: emit("progress", done=done, of=of)
-            self.model.fit(x, y, seed, threads, report, watched=watched, weight=weight, kind=kind)
+            codes = _categorical(data, x.shape[1]) if self.model.config.categories else ()
+            self.model.fit(x, y, seed, threads, report, watched=watched, weight=weight, kind=kind, categorical=codes)
         row = {"loss": float(np.abs(self.model.predict(x, threads) - y).mean())}
         if watched is not None:
             row["watched"] = watched.score(watched.y, self._predicted(data, watched.x, answers))
@@ -83,7 +88,15 @@ class BoostingCell:
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every answer of some series: (a, K) float64; trees estimate no spread."""
         answers = data.answers(series)
-        return self._predicted(data, inputs(self.transform.view(data), answers), answers), None
+        return self._predicted(data, self._inputs(self.transform.view(data), answers), answers), None
+
+    def _inputs(self, store: Store, answers: np.ndarray) -> np.ndarray:
+        """Return what these trees see of some answers, (a, I) float32: codes of static categories behind all else."""
+        x = inputs(store, answers)
+        if not self.model.config.categories:
+            return x
+        codes = store.static[store.series_of_answer[answers]][:, _wide(store)]
+        return np.concatenate([x, codes.astype(np.float32)], axis=1)
 
     def _predicted(self, data: Store, x: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Predict answers (a,) by their rows of features x (a, I), in the targets' own units."""
@@ -96,6 +109,17 @@ class BoostingCell:
     def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote."""
         self.model.load(folder)
+
+
+def _wide(store: Store) -> list[int]:
+    """Return the static columns of more than two categories: of two, a one-hot says all."""
+    return [column for column, count in enumerate(store.levels) if count > 2]
+
+
+def _categorical(store: Store, width: int) -> list[int]:
+    """Return which of `width` inputs of trees are codes of categories: features place(x), and static codes."""
+    places = [place for place, name in enumerate(store.names) if name.startswith("place(")]
+    return places + list(range(width - len(_wide(store)), width))
 
 
 def watched_share(train: TrainConfig) -> float:
@@ -132,8 +156,9 @@ def _defined(metric: Metric, truth: np.ndarray, beside: tuple[np.ndarray | None,
 
 def settings(train: TrainConfig) -> dict[str, Any]:
     """Return what trees depend on of [train], for their cells' keys: nothing of the networks' settings."""
-    share = watched_share(train)
-    return {"threads": train.threads} | ({"watch": {"share": share, "stop": train.watch.stop}} if share else {})
+    share, dropped = watched_share(train), train.augment.drop_channels
+    watch = {"watch": {"share": share, "stop": train.watch.stop}} if share else {}
+    return {"threads": train.threads} | watch | ({"drop_channels": dropped} if dropped else {})
 
 
 def labelled(part: LabelledSeries) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +174,8 @@ def _counted(part: LabelledSeries) -> np.ndarray:
 def inputs(store: Store, answers: np.ndarray) -> np.ndarray:
     """Return what trees see of some answers, (a, I) float32: features of its row, and the known start of its series.
 
-    With data.observed = n, the n * K known targets of its series stand behind the F features of each row.
+    The n * K known targets of its series, where n are known at most, stand behind the F features of each row, the
+    latest ones last; NaN before the first one of a series with fewer.
     """
     rows = store.row_of_answer(answers)
     if not store.observed:
@@ -158,6 +184,16 @@ def inputs(store: Store, answers: np.ndarray) -> np.ndarray:
     x = np.empty((len(rows), features + width), dtype=np.float32)
     for chunk in chunks(len(rows), ROWS_PER_CHUNK):  # the features are never there twice
         x[chunk, :features] = store.features(rows[chunk])
-    start = store.pad(store.y, steps=store.observed).reshape(-1, width)  # (N, observed * K)
-    x[:, features:] = start[store.series_of_answer[rows]]
+    x[:, features:] = _known_starts(store).reshape(-1, width)[store.series_of_answer[rows]]
     return x
+
+
+def _known_starts(store: Store) -> np.ndarray:
+    """Return the latest known targets of each series, (N, observed, K); NaN where there are none, 0 behind its end."""
+    if store.known_steps is None:
+        return store.pad(store.y, steps=store.observed)
+    steps = store.known_steps[:, None] - store.observed + np.arange(store.observed)  # (N, observed)
+    inside = (steps >= 0) & (steps < store.lengths[:, None])
+    rows = store.offsets[:, None] + np.where(inside, steps, 0)
+    given = inside[..., None] & store.known[rows]
+    return np.where(given, store.y[rows], np.nan)

@@ -23,6 +23,7 @@ from foldline.core.byte_sizes import byte_size
 from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.store import Store, pad
+from foldline.fit import channel_dropout
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.missing_steps import forward_filled
 from foldline.fit.out_of_memory import attempt
@@ -72,6 +73,7 @@ class Block:
     has_unknown: bool  # whether a real step's target is unknown
     hidden: Tensor  # (F,) float32, scaled value of each feature whose static columns are hidden; NaN: made from none
     codes: int  # L, number of codes of the static column with most of them
+    absent: dict[str, Tensor]  # (F,) float32 of each channel, scaled values without it; NaN: not made of it
     auxiliary: Tensor | None = None  # (N, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
 
     def batch(self, index: Tensor) -> Batch:
@@ -129,6 +131,11 @@ class DeviceDataset:
     def bytes_each(self) -> int:
         """Bytes of the features of a series, padded: the mean."""
         return sum(block.x.numel() * block.x.element_size() for block in self.blocks) // len(self)
+
+    @property
+    def absent(self) -> dict[str, Tensor]:
+        """Scaled values of features without each channel, (F,) float32; NaN: not made of it."""
+        return self.blocks[0].absent
 
     def of_epoch(self, seed: int, epoch: int) -> DeviceDataset:
         """Return itself: every epoch has all series as they are."""
@@ -241,9 +248,10 @@ def _placed(
         weight[first:last] = torch.from_numpy(pad(part.weight, counts, answers)).to(device)
         scored[first:last] = torch.from_numpy(pad(part.scored, counts, answers)).to(device)
         if part.store.observed:  # the known start, as models/ops/known_target.py reads it
-            start = min(steps, part.store.observed)
-            x[first:last, :start, features:-1] = y[first:last, :start]
-            x[first:last, :start, -1] = mask[first:last, :start].float()
+            of_start = part.in_start & part.known.all(axis=1)
+            shown = torch.from_numpy(pad(of_start, counts, steps)).to(device)
+            x[first:last, :, features:-1] = torch.where(shown.unsqueeze(-1), y[first:last], 0.0)
+            x[first:last, :, -1] = shown.float()
         first = last
     static = torch.cat([torch.from_numpy(part.store.static[part.series]) for part in labelled_sets]).to(device)
     of_static = torch.tensor(store.of_static, device=device)
@@ -261,6 +269,7 @@ def _placed(
         has_unknown=bool((mask[:, :answers].unsqueeze(-1) & ~known).any()),
         hidden=hidden,
         codes=1 + max(store.levels, default=0),
+        absent=channel_dropout.scaled(store, center, inverse),
         auxiliary=_auxiliary(labelled_sets, scaler, answers, device),
     )
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from foldline.core.chunks import chunks
+from foldline.fit import channel_dropout
 from foldline.fit.device_dataset import BYTES_PER_CHUNK, Batch
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.missing_steps import forward_filled_tensor
@@ -109,6 +110,10 @@ class Labels:
         self.known = _with_padding(known, False, device)
         self.weight = _with_padding(weight.astype(np.float32), 0, device)
         self.scored = _with_padding(scored, False, device)
+        self.shown = None  # (A + 1,) bool, answers of a known start, if there is one
+        if labelled_sets[0].store.observed:
+            shown = [part.in_start & part.known.all(axis=1) for part in labelled_sets]
+            self.shown = _with_padding(np.concatenate(shown), False, device)
         self.static = torch.from_numpy(np.concatenate([part.store.static[part.series] for part in labelled_sets])).to(
             device
         )
@@ -175,7 +180,7 @@ class IndexedBlock:
             weight, known = weight * counted, known & (counted > 0).unsqueeze(-1)
         y = labels.y[place]
         return Batch(
-            x=self.dataset.network_input(x.to(device), mask, y),
+            x=self.dataset.network_input(x.to(device), mask, y, None if labels.shown is None else labels.shown[place]),
             static=labels.static[torch.from_numpy(windows.series).to(device)],
             mask=mask,
             y=y,
@@ -224,6 +229,7 @@ class IndexedDataset:
         self.hidden = torch.full((store.channels,), torch.nan, device=device)
         self.hidden[:features] = torch.where(of_static, -self.center * self.inverse, torch.nan)
         self.codes = 1 + max(store.levels, default=0)
+        self.absent = channel_dropout.scaled(store, self.center, self.inverse)
         self.blocks = self._blocks(lengths, _has_unknown(labelled_sets, windows))
 
     def _blocks(self, lengths: tuple[int, ...], unknown: np.ndarray) -> tuple[IndexedBlock, ...]:
@@ -284,8 +290,11 @@ class IndexedDataset:
             parts.append((block, windows, self.rows.read(windows, block.steps)))
         return parts
 
-    def network_input(self, x: Tensor, mask: Tensor | None, y: Tensor) -> Tensor:
-        """Scale features (B, T, F), 0 where they are missing or padding, and put a known start behind them."""
+    def network_input(self, x: Tensor, mask: Tensor | None, y: Tensor, shown: Tensor | None) -> Tensor:
+        """Scale features (B, T, F), 0 where they are missing or padding, and put a known start behind them.
+
+        shown: (B, T) bool, the steps of that start; None: there is none.
+        """
         if self.missing and self.fill == "forward":
             x = forward_filled_tensor(x)
         x = (x - self.center) * self.inverse
@@ -293,13 +302,10 @@ class IndexedDataset:
             x.nan_to_num_(nan=0.0)
         if mask is not None:
             x.masked_fill_(~mask.unsqueeze(-1), 0.0)
-        if not self.store.observed:
+        if shown is None:
             return x
-        start = min(x.shape[1], self.store.observed)  # as models/ops/known_target.py reads it
-        known = torch.zeros(*x.shape[:2], self.store.channels - x.shape[2], device=x.device)
-        known[:, :start, :-1] = y[:, :start]
-        known[:, :start, -1] = 1.0 if mask is None else mask[:, :start].float()
-        return torch.cat([x, known], dim=-1)
+        known = shown.unsqueeze(-1)  # as models/ops/known_target.py reads it
+        return torch.cat([x, torch.where(known, y, 0.0), known.float()], dim=-1)
 
 
 def _has_unknown(labelled_sets: Sequence[LabelledSeries], windows: Windows) -> np.ndarray:

@@ -27,6 +27,11 @@ class LabelledSeries:
     scored: np.ndarray  # (a,) bool, those that the metric counts, whether or not they have a label here
     spans: TimeSpans | None = None  # when each series is, where folds go by time: the latest ones are watched
 
+    @property
+    def in_start(self) -> np.ndarray:
+        """Whether each answer is in the known start of its series, (a,) bool."""
+        return np.asarray(self.store.in_start[self.store.answers(self.series)])
+
     def at(self, spans: TimeSpans | None) -> LabelledSeries:
         """Return the same series with the times at which they are. spans: of each, where folds go by time."""
         return replace(self, spans=spans)
@@ -62,7 +67,7 @@ def _mean_one(weight: np.ndarray, scored: np.ndarray) -> np.ndarray:
 def unlabelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
     """Return series to be predicted, of any table: no targets are given but a known start. series: (n,) indices."""
     answers = store.answers(series)
-    known = store.known[answers] & (store.step_of_answer[answers] < store.observed)[:, None]
+    known = store.known[answers] & store.in_start[answers, None]
     scored = store.scored[answers]
     y = np.where(known, store.y[answers], 0.0)
     return LabelledSeries(store, series, y, known, scored.astype(np.float32), scored)

@@ -32,7 +32,7 @@ def latest_watched(part: LabelledSeries, spans: TimeSpans, share: float) -> tupl
     for place in np.argsort(np.abs(watched - share * len(spans.first)), kind="stable"):
         held = spans.first >= origins[place]
         kept = spans.last < origins[place] - spans.gap
-        if part.store.group_numbers is not None:
+        if part.store.group_numbers is not None and not part.store.windows:
             groups = part.store.group_numbers[part.series]
             kept &= ~np.isin(groups, groups[held])
         if (kept & has_scored).any():

@@ -10,7 +10,7 @@ import numpy as np
 from foldline import models
 from foldline.core.errors import UserError, shortened
 from foldline.data.store import Store
-from foldline.fit import missing_steps, network_size
+from foldline.fit import channel_dropout, missing_steps, network_size
 from foldline.fit.process_state import use_threads
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.train_config import TrainConfig
@@ -21,7 +21,10 @@ VERSION = 2  # part of every cell's key: raise it when a change here changes wha
 
 
 class SeriesCell:
-    """A linear model on features of whole series. Of [train] it uses `threads`; it scales its channels itself."""
+    """A linear model on features of whole series; it scales its channels itself.
+
+    Of [train] it uses threads and augment.drop_channels.
+    """
 
     def __init__(
         self, name: str, params: dict[str, Any], train: TrainConfig, transform: TargetTransform = PLAIN
@@ -39,7 +42,7 @@ class SeriesCell:
             kept, weight = kept[weight > 0], _mean_one(weight[weight > 0])
         y = self.transform.forward(np.asarray(data.y[kept]), data, kept)
         predicted = self.model.fit(
-            self._reader(data, kept),
+            self._reader(data, kept, channel_dropout.drawn(data, self.train.augment.drop_channels, seed)),
             data.lengths[kept],
             y,
             data.task.kind,
@@ -59,17 +62,19 @@ class SeriesCell:
         found = self.model.predict(self._reader(data, series), len(series), self.train.threads)
         return self.transform.inverse(found, data, series), None
 
-    def _reader(self, data: Store, series: np.ndarray) -> Read:
+    def _reader(self, data: Store, series: np.ndarray, lacking: dict[str, np.ndarray] | None = None) -> Read:
         """Return what reads some of the series: each the chosen channels' own steps, (C, T) float32.
 
-        Missing steps are filled from the others; a channel without any is NaN.
+        Missing steps are filled from the others; a channel without any is NaN. lacking: channels that series are read
+        without (channel_dropout.py).
         """
         columns = columns_of(self.model.config.channels, data)
 
         def read(numbers: np.ndarray) -> list[np.ndarray]:
             lengths = data.lengths[series[numbers]]
-            rows = data.features(data.rows(series[numbers]))[:, columns]
-            parts = np.split(rows, np.cumsum(lengths)[:-1])
+            x = data.features(data.rows(series[numbers]))
+            channel_dropout.without(x, np.repeat(series[numbers], lengths), data, lacking or {})
+            parts = np.split(x[:, columns], np.cumsum(lengths)[:-1])
             return [np.ascontiguousarray(missing_steps.filled(part).T) for part in parts]
 
         return read
@@ -90,7 +95,8 @@ def _mean_one(weight: np.ndarray) -> np.ndarray | None:
 
 def settings(train: TrainConfig) -> dict[str, Any]:
     """Return what it depends on of [train], for its cells' keys: sums of matrix products depend on threads."""
-    return {"threads": train.threads}
+    dropped = train.augment.drop_channels
+    return {"threads": train.threads} | ({"drop_channels": dropped} if dropped else {})
 
 
 def columns_of(channels: tuple[str, ...], data: Store) -> list[int]:

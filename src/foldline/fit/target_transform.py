@@ -5,7 +5,7 @@ scores, out-of-fold rows, blends and submissions are in the targets' own units.
 
     ""           as they are
     log1p        log(1 + y): y above -1
-    standardise  (y - mean) / deviation of its own series' known steps (data.observed), each target by itself
+    standardise  (y - mean) / deviation of its own series' known steps (known_start.py), each target by itself
     rank         the share of the training values that are smaller, half of the equal ones included, linear between
                  quantiles: from 0 to 1; what lies beyond the training values is taken for the last of them
 
@@ -197,8 +197,9 @@ def check(kind: str, store: Store, path: Path) -> None:
 
 def _of_known_starts(store: Store) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation of each series' known steps, (N, K) each; 0 where nothing is known."""
-    steps = min(store.observed, store.longest)
-    known = (store.pad(store.known, steps=steps) & store.mask(steps=steps)[..., None]).astype(np.float64)
+    most = store.observed if store.known_steps is None else int(store.known_steps.max())
+    steps = min(most, store.longest)
+    known = store.pad(store.known & store.in_start[:, None], steps=steps).astype(np.float64)
     y, count = store.pad(np.asarray(store.y), steps=steps), np.maximum(known.sum(axis=1), 1)  # (N, steps, K), (N, K)
     mean = (y * known).sum(axis=1) / count
     return mean, np.sqrt((np.square(y - mean[:, None]) * known).sum(axis=1) / count)

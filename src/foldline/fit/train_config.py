@@ -64,12 +64,17 @@ class AugmentConfig:
     mask_static: float = 0.0  # share whose static columns are hidden, with all features made from them
     shuffle: float = 0.0  # share whose steps are shuffled locally, targets with them
     shuffle_steps: int = 3  # how far a step may move
+    # Share that lacks a channel, of each of data.channels that is named, {tof = 0.5}; trees and ROCKET draw it once
+    drop_channels: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         refuse_absurd(self)
         for name in ("mixup", "mask_static", "shuffle"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a share from 0 to 1, but is {getattr(self, name)}")
+        for name, share in self.drop_channels.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"drop_channels.{name} must be a share from 0 to 1, but is {share}")
         if self.mixup_alpha < 0:
             raise ValueError(f"mixup_alpha must not be below 0, but is {self.mixup_alpha}")
         if self.shuffle_steps < 1:

@@ -43,8 +43,8 @@ class WindowsConfig:
 
         if self.length and self.loss == "centre" and self.shared >= self.length:
             raise ValueError(
-                f'loss = "centre" counts steps further than overlap / 2 from a cut, of which a window of {self.length:,} '
-                f"steps has none with an overlap of {self.shared:,}: give a smaller overlap"
+                f'loss = "centre" counts steps further than overlap / 2 from a cut, of which a window of '
+                f"{self.length:,} steps has none with an overlap of {self.shared:,}: give a smaller overlap"
             )
 
     @property

@@ -36,7 +36,9 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
     """
     there = readers.columns(path)
     needed = _needed_columns(data, metric, path, there)
-    numbers: readers.Wanted = {n: pl.Float64() for n in needed if n in (*data.numeric_inputs, data.weight)}
+    numbers: readers.Wanted = {
+        n: pl.Float64() for n in needed if n in (*data.numeric_inputs, data.weight, data.observed)
+    }
     numbers |= {data.order: readers.ORDER} if data.order in needed else {}
     statics: readers.Wanted = {n: pl.String() for n in needed if n in (*data.static, *data.categorical_inputs)}
     more = [name for name in data.metric_columns if name not in (*numbers, *statics, *data.target)]
@@ -53,7 +55,8 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
     if STEP in data.naming:
         frame = frame.with_columns((pl.col(data.order).rank("ordinal").over(data.key) - 1).alias(STEP))
     if data.observed:
-        frame = frame.filter(pl.col(data.order).rank("ordinal").over(data.key) > data.observed)
+        known = pl.col(data.observed) if isinstance(data.observed, str) else data.observed
+        frame = frame.filter(pl.col(data.order).rank("ordinal").over(data.key) > known)
     if data.scored:
         frame = frame.filter(pl.Series(scored_rows.fulfilled(data, frame, path)))
     if usage:
@@ -77,8 +80,8 @@ def _needed_columns(data: DataConfig, metric: Metric, path: Path, there: list[st
             "`data.scored=` where all of its rows count",
         ),
         (
-            [data.key, data.order] if data.observed else [],
-            f"data.observed = {data.observed}",
+            [data.key, data.order, *([data.known_column] if data.known_column else [])] if data.observed else [],
+            f"data.observed = {data.observed!r}",
             "`data.observed=0` where no known start is among its rows",
         ),
         (
@@ -125,7 +128,7 @@ def identified(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFram
 def _checked(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:
     """Check that there are rows that count, and that their targets are there."""
     if frame.height == 0:
-        condition = f"data.scored = {data.scored!r}, data.observed = {data.observed}"
+        condition = f"data.scored = {data.scored!r}, data.observed = {data.observed!r}"
         raise UserError(f"{path}: no row counts by {condition}, so there is nothing to score.")
     unknown = frame.filter(empty(frame, data.target))
     if unknown.height:

@@ -92,4 +92,6 @@ def _settings(model: ModelConfig) -> dict[str, Any]:
     train = {name: value for name, value in strict_tables.plain(model.train).items() if name not in NOT_IN_KEY}
     default = strict_tables.plain(TrainConfig())
     train = {name: value for name, value in train.items() if name not in NEWER or value != default[name]}
+    if not model.train.augment.drop_channels:
+        del train["augment"]["drop_channels"]  # it is newer, too
     return train | {"device": model.train.device_used, "deterministic": model.train.is_deterministic}

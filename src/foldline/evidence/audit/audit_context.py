@@ -56,7 +56,7 @@ class AuditContext:
         if time is None:
             return table
         times = _times(table, time.spans).alias(small_run.TIME_COLUMN)
-        table = replace(table, frame=table.frame.with_columns(times))
+        table = replace(table, frame=table.frame.with_columns(times), rows_read=None)
         return taken(table, np.argsort(time.spans.first, kind="stable"))
 
     @cached_property
@@ -67,15 +67,20 @@ class AuditContext:
     @cached_property
     def baseline(self) -> SmallRun:
         """The small run with unchanged tables: all cells."""
-        train, test = self.small
-        return small_run.run(self.small_config, train.frame, test.frame, self.scratch / "baseline", start=test.start)
+        return self._run("baseline")
 
     def variant(
         self, name: str, fold: int, train: pl.DataFrame | None = None, test: pl.DataFrame | None = None
     ) -> SmallRun:
         """Run the cells of one fold with a changed training or test table; None: the table is unchanged."""
-        tables = self.small[0].frame if train is None else train, self.small[1].frame if test is None else test
-        return small_run.run(self.small_config, *tables, self.scratch / name, fold, self.small[1].start)
+        return self._run(name, fold, train, test)
+
+    def _run(
+        self, name: str, fold: int | None = None, train: pl.DataFrame | None = None, test: pl.DataFrame | None = None
+    ) -> SmallRun:
+        pairs = zip(self.small, (train, test), strict=True)
+        frames = [small_run.as_written(table, table.frame if frame is None else frame) for table, frame in pairs]
+        return small_run.run(self.small_config, frames[0], frames[1], self.scratch / name, fold, self.small[1].start)
 
     @cached_property
     def sample(self) -> tuple[Table, Table]:
@@ -114,4 +119,6 @@ def taken(table: Table, places: np.ndarray) -> Table:
     first = np.repeat(table.starts[places] - np.cumsum(lengths) + lengths, lengths)
     rows = first + np.arange(lengths.sum())
     start = None if table.start is None else table.start[rows]
-    return replace(table, frame=table.frame[rows], lengths=lengths, file_rows=None, start=start)
+    moments = None if table.moments is None else table.moments.gather(rows)
+    table = replace(table, frame=table.frame[rows], lengths=lengths, start=start, moments=moments)
+    return replace(table, file_rows=None, rows_read=None)

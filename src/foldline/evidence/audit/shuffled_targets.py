@@ -43,7 +43,8 @@ def check(context: AuditContext) -> CheckResult:
     donors = np.random.default_rng(0).permutation(count)
     config = _boosted_trees(small_run.small(context.config, len(np.unique(table.groups))))
     test = context.small[1]
-    ran = small_run.run(config, _shuffled(table, donors), test.frame, context.scratch / "shuffled", start=test.start)
+    frames = small_run.as_written(table, _shuffled(table, donors)), small_run.as_written(test, test.frame)
+    ran = small_run.run(config, *frames, context.scratch / "shuffled", start=test.start)
     with small_run.at(ran.home):
         predicted = predictions.out_of_fold(ran.prepared.plan, ran.prepared.train)
     score, permuted = _scores(predicted, table, donors, ran.prepared.train, ran.prepared.folds.assignment)

@@ -20,7 +20,9 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data import identity, known_start
 from foldline.data.fold_assignment import FoldsConfig
+from foldline.data.forecast_config import ForecastConfig
 from foldline.data.roles import DataConfig
+from foldline.data.table import Table
 from foldline.experiment import preparation
 from foldline.experiment.config import Config, without_outside_members
 from foldline.experiment.preparation import PreparedExperiment
@@ -91,9 +93,9 @@ def run(
     Raises:
         UserError: as training does.
     """
-    source, data = home / "data", _data(config.data, train, str(home / "data"))
+    source, data = home / "data", _data(config, train, str(home / "data"))
     source.mkdir(parents=True, exist_ok=True)  # of a run that was refused, a check before
-    shown = test if start is None else known_start.shown(test, config.data, start)
+    shown = test if start is None else known_start.shown(test, data, start)
     for name, frame in (("train", train), ("test", shown)):
         named = frame if data.id in frame.columns else frame.with_row_index(data.id)
         named.write_parquet(source / f"{name}.parquet")
@@ -105,13 +107,25 @@ def run(
     return SmallRun(home, prepared)
 
 
-def _data(data: DataConfig, train: pl.DataFrame, source: str) -> DataConfig:
-    """Read a table that has its targets already, and perhaps not all classes; no submission is made of it."""
+def as_written(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table's frame, changed or not, as a file would have it: with dates where its order is dates."""
+    return frame if table.moments is None else frame.with_columns(table.moments.alias(table.data.order))
+
+
+def _data(config: Config, train: pl.DataFrame, source: str) -> DataConfig:
+    """Read a table that has its targets and steps already, and perhaps not all classes; it makes no submission.
+
+    The windows of a forecast are there already, too.
+    """
+    data = config.data
+    if data.forecast.on:
+        group = data.group if config.folds.kind == "time" else data.group_column
+        data = replace(data, forecast=ForecastConfig(), observed=data.known_column, group=group)
     auxiliary = tuple(replace(each, classes=_there(each.classes, train[each.name])) for each in data.auxiliary)
     classes = _there(data.classes, train[data.target[0]])
     data = data.of_windows() if data.level == "window" else data
-    data = replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary)
-    if not (data.id_template or data.column_template):
+    data = replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary, resample=None, first=0, last=0)
+    if not (data.id_template or data.column_template or config.data.forecast.on):
         return data
     row_id = data.key if data.on_series else ROW
     return replace(data, id=row_id, id_template="", id_file="", column_template="")

@@ -73,8 +73,9 @@ def order_of_time(context: AuditContext) -> CheckResult:
 
 def whole_groups(context: AuditContext) -> CheckResult:
     """Every known group (data.group) is in one fold; with time folds no group is on both sides of one."""
-    table, name = context.competition.train, context.config.data.group
-    if not name:
+    table, data = context.competition.train, context.config.data
+    column, name = data.group_column, data.group or data.key
+    if not column or (context.folds.time is not None and not data.group):
         return CheckResult("clean", "no group is known: data.group is empty")
     if context.folds.time is not None:
         return _groups_by_time(context)
@@ -83,7 +84,7 @@ def whole_groups(context: AuditContext) -> CheckResult:
     spread = each.filter(pl.col("fold").list.len() > 1)
     if spread.height:
         first = spread.sort("group").row(0, named=True)
-        shown = table.frame[name][int(table.starts[np.flatnonzero(table.groups == first["group"])[0]])]
+        shown = table.frame[column][int(table.starts[np.flatnonzero(table.groups == first["group"])[0]])]
         folds = " and ".join(map(str, first["fold"]))
         return CheckResult("LEAK", f"{name} {shown} is in folds {folds}; {spread.height} such groups")
     return CheckResult("clean", f"{table.groups.max() + 1} groups of {name!r}, each in one fold")
@@ -139,7 +140,8 @@ def groups_of_test(context: AuditContext) -> CheckResult:
 def _other_columns(train: Table, test: Table) -> list[str]:
     """Columns of both files that have no role."""
     data = train.data
-    roles = {data.id, data.key, data.order, data.group, *data.inputs, *data.static, *data.target}
+    own = {data.group_column, data.known_column}
+    roles = {data.id, data.key, data.order, *own, *data.inputs, *data.static, *data.target}
     there = _columns(test)
     return [name for name in _columns(train) if name in there and name not in roles]
 

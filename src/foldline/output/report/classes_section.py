@@ -16,10 +16,10 @@ POINTS = 2000  # most dots of a picture
 
 
 def counted(report: ReportData) -> np.ndarray:
-    """Count what is submitted by class: (C, C), true down, decided across."""
+    """Count what is submitted by class, as answers weigh: (C, C), true down, decided across."""
     task, truth = report.competition.train.task, report.known(report.truth)
     codes = truth.argmax(axis=1) if report.kind == "multiclass" else truth[:, 0].astype(np.int64)
-    return confusion(codes, task.codes(report.known(report.result.blended)), len(task.classes))
+    return confusion(codes, task.codes(report.known(report.result.blended)), len(task.classes), report.weight)
 
 
 def confusions(report: ReportData) -> str:
@@ -28,11 +28,12 @@ def confusions(report: ReportData) -> str:
         return ""
     counts, names = counted(report), [str(label) for label in report.competition.train.classes]
     support = counts.sum(axis=1)
-    shares = np.where(support[:, None] > 0, counts / np.maximum(support, 1)[:, None], np.nan)
-    right = f"{np.trace(counts) / counts.sum():.1%} of {counts.sum():,} answers are right"
+    shares = np.divide(counts, support[:, None], where=support[:, None] > 0, out=np.full(counts.shape, np.nan))
+    answers = f"{int(report.train.scored.sum()):,} answers"
+    right = f"{np.trace(counts) / counts.sum():.1%} of {answers} are right{report.weighing}"
     if len(names) > MOST_CLASSES:
         rows = [
-            [names[true], names[other], f"{counts[true, other]:,}", f"{shares[true, other]:.1%}"]
+            [names[true], names[other], f"{counts[true, other]:,.0f}", f"{shares[true, other]:.1%}"]
             for true, other in most_confused(counts, PAIRS)
         ]
         columns = ["true", "decided", "answers", "share of the true"]
@@ -63,7 +64,7 @@ def by_class(report: ReportData) -> str:
         names, rates = [str(label) for label in report.competition.train.classes], Rates.of_counts(counted(report))
     elif report.kind == "multilabel":
         truth, values = report.known(report.truth), report.known(report.result.blended)
-        names, rates = list(report.names), Rates.of_columns(truth, values > 0.5)
+        names, rates = list(report.names), Rates.of_columns(truth, values > 0.5, report.weight)
     else:
         return ""
     rows = [
@@ -75,7 +76,7 @@ def by_class(report: ReportData) -> str:
     noun = "label" if report.kind == "multilabel" else "class"
     shown = table([noun, "support", "decided", "precision", "recall", "F1"], rows, plain=True)
     mean = f"Mean F1 {np.nanmean(rates.f1):.4f}."
-    text = f"{mean} Of what is submitted, out-of-fold; support: answers that it is true of."
+    text = f"{mean} Of what is submitted, out-of-fold; support: answers that it is true of{report.weighing}."
     many = "labels" if noun == "label" else "classes"
     return (collapsed(f"{len(names)} {many}", shown) if len(names) > MOST_CLASSES else shown) + note(text)
 

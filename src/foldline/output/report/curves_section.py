@@ -29,24 +29,28 @@ def reliabilities(report: ReportData) -> str:
         [ideal, *marks], xlabel=_event(report), ylabel="share that it is true of", width=420, height=300, zero=True
     )
     rows = [
-        [f"{place / BINS:.1f} to {(place + 1) / BINS:.1f}", f"{count:,}", f"{probability:.3f}", f"{share:.3f}"]
+        [f"{place / BINS:.1f} to {(place + 1) / BINS:.1f}", f"{count:,.0f}", f"{probability:.3f}", f"{share:.3f}"]
         for place, (count, probability, share) in enumerate(zip(*found, strict=True))  # of SUBMITTED, the last one
         if count
     ]
     listed = table(["probability", "answers", "mean", "share true"], rows, plain=True) + note(
         f"Of what is submitted, out-of-fold. Mean distance from the diagonal, by answers: {found.gap:.4f} (expected "
-        "calibration error)."
+        f"calibration error){report.weighing}."
     )
     return figures([("", f"{legend([ideal, *marks])}{picture}"), ("", listed)], least=340)
 
 
-def _events(report: ReportData, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return probabilities of scored answers, and whether what they are of is true, both (n,). values: (R, K)."""
+def _events(report: ReportData, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return probabilities of scored answers, whether what they are of is true, and their weights, all (n,).
+
+    values: (R, K).
+    """
     truth, known = report.known(report.truth), report.known(values)
     if report.kind == "multiclass":
         decided = known.argmax(axis=1)
-        return known.max(axis=1), truth[np.arange(len(truth)), decided]
-    return known.ravel(), truth.ravel()
+        return known.max(axis=1), truth[np.arange(len(truth)), decided], report.weight
+    weight = None if report.weight is None else np.repeat(report.weight, known.shape[1])
+    return known.ravel(), truth.ravel(), weight
 
 
 def _event(report: ReportData) -> str:
@@ -85,12 +89,15 @@ def _curves(report: ReportData) -> tuple[dict[str, Curves], dict[str, str]]:
         styles = dict(zip(pairs, COLORS, strict=False))
     else:
         return {}, {}
-    every = {name: curves(*pair) for name, pair in pairs.items()}
+    every = {name: curves(*pair, report.weight) for name, pair in pairs.items()}
     return {name: each for name, each in every.items() if each is not None}, styles
 
 
 def _remark(report: ReportData, left: int) -> str:
-    text = "Out-of-fold, over all scored answers. The best threshold is chosen on the answers that it is scored on."
+    text = (
+        f"Out-of-fold, over all scored answers{report.weighing}. The best threshold is chosen on the answers that it is "
+        "scored on."
+    )
     if report.kind == "multilabel":
         text = f"Of what is submitted. {text}"
     return f"{text} {left} more labels are not drawn." if left else text

@@ -1,6 +1,7 @@
 """What decided labels and probabilities are right about: counts, rates and curves, as arrays.
 
-Letters: A scored answers, C classes, K columns. Truth and prediction are those of the task (data/task.py).
+Letters: A scored answers, C classes, K columns. Truth and prediction are those of the task (data/task.py). A weight, (A,),
+is how much each answer counts; None: all count as one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ BINS = 10  # of the reliability diagram, of equal width
 POINTS = 200  # most points of a curve on a page
 
 
-def confusion(truth: np.ndarray, decided: np.ndarray, classes: int) -> np.ndarray:
-    """Count answers by class and decision: (C, C) int64, true down and decided across. truth, decided: (A,) int64."""
-    return np.bincount(truth * classes + decided, minlength=classes * classes).reshape(classes, classes)
+def confusion(truth: np.ndarray, decided: np.ndarray, classes: int, weight: np.ndarray | None = None) -> np.ndarray:
+    """Count answers by class and decision, or add up their weights: (C, C), true down and decided across.
+
+    truth, decided: (A,) int64.
+    """
+    return np.bincount(truth * classes + decided, weight, classes * classes).reshape(classes, classes)
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,10 @@ class Rates:
         return cls(counts.sum(axis=1), counts.sum(axis=0), np.diagonal(counts))
 
     @classmethod
-    def of_columns(cls, truth: np.ndarray, decided: np.ndarray) -> Rates:
-        """Count the ones of each column. truth, decided: (A, K) of 0 and 1."""
-        return cls(truth.sum(axis=0), decided.sum(axis=0), (truth * decided).sum(axis=0))
+    def of_columns(cls, truth: np.ndarray, decided: np.ndarray, weight: np.ndarray | None = None) -> Rates:
+        """Count the ones of each column, or add up their weights. truth, decided: (A, K) of 0 and 1."""
+        each = np.ones(len(truth)) if weight is None else weight
+        return cls(*(each @ ones for ones in (truth, decided, truth * decided)))
 
     @property
     def precision(self) -> np.ndarray:
@@ -54,13 +59,13 @@ class Rates:
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
 class Reliability(NamedTuple):
     """Answers by their probability; all (BINS,), NaN in a bin without any."""
 
-    answers: np.ndarray  # their number
+    answers: np.ndarray  # their number, or the sum of their weights
     probability: np.ndarray  # mean of those that are predicted
     share: np.ndarray  # of answers that it happened in
 
@@ -72,11 +77,12 @@ class Reliability(NamedTuple):
         return float((difference * self.answers[there]).sum() / self.answers.sum())
 
 
-def reliability(probability: np.ndarray, happened: np.ndarray) -> Reliability:
-    """Sort answers into bins of equal width. probability, happened (0 or 1): (n,)."""
+def reliability(probability: np.ndarray, happened: np.ndarray, weight: np.ndarray | None = None) -> Reliability:
+    """Sort answers into bins of equal width. probability, happened (0 or 1), weight: (n,)."""
     place = np.clip((probability * BINS).astype(np.int64), 0, BINS - 1)
-    count = np.bincount(place, minlength=BINS)
-    means = (_share(np.bincount(place, values, BINS), count) for values in (probability, happened))
+    count = np.bincount(place, weight, BINS)
+    each = 1.0 if weight is None else weight
+    means = (_share(np.bincount(place, each * values, BINS), count) for values in (probability, happened))
     return Reliability(count, *means)
 
 
@@ -98,15 +104,18 @@ class Curves(NamedTuple):
         return np.asarray(2 * precision * recall / np.maximum(precision + recall, 1e-300))
 
 
-def curves(truth: np.ndarray, prediction: np.ndarray) -> Curves | None:
-    """Compute the curves of a label; None where all answers are alike. truth (0 or 1), prediction: (A,)."""
+def curves(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> Curves | None:
+    """Compute the curves of a label; None where all answers that count are alike. truth (0 or 1), prediction: (A,)."""
     from sklearn import metrics
 
+    if weight is not None:  # an answer of no weight would have points of its own on a curve
+        truth, prediction, weight = truth[weight > 0], prediction[weight > 0], weight[weight > 0]
     if len(np.unique(truth)) < 2:
         return None
-    false_rate, true_rate, _ = metrics.roc_curve(truth, prediction)
-    precision, recall, threshold = metrics.precision_recall_curve(truth, prediction)
-    area, average = metrics.roc_auc_score(truth, prediction), metrics.average_precision_score(truth, prediction)
+    false_rate, true_rate, _ = metrics.roc_curve(truth, prediction, sample_weight=weight)
+    precision, recall, threshold = metrics.precision_recall_curve(truth, prediction, sample_weight=weight)
+    area = metrics.roc_auc_score(truth, prediction, sample_weight=weight)
+    average = metrics.average_precision_score(truth, prediction, sample_weight=weight)
     return Curves(false_rate, true_rate, precision, recall, threshold, float(area), float(average))
 
 

@@ -113,6 +113,16 @@ class ReportData:
         """Select the scored answers. values: (R, ...)."""
         return np.asarray(values[self.train.scored])
 
+    @property
+    def weight(self) -> np.ndarray | None:
+        """How much each scored answer counts in the metric; None: all alike."""
+        return self.result.rows.weight
+
+    @property
+    def weighing(self) -> str:
+        """Say that answers count by their weights, as the end of a sentence; empty where they don't."""
+        return "" if self.weight is None else f"; each answer counts by its {self.config.data.weight}"
+
     @cached_property
     def truth(self) -> np.ndarray:
         """Truth of all answers, (R, K)."""
@@ -153,7 +163,7 @@ class ReportData:
     @cached_property
     def loss_table(self) -> LossTable:
         """The table that sums losses of every scored value by series, phase and exactness."""
-        return LossTable.of(self.train, self.is_exact, self.result.rows.weight)
+        return LossTable.of(self.train, self.is_exact, self.weight)
 
     def series_error(self, values: np.ndarray) -> np.ndarray:
         """Compute `series_metric` over the scored answers of each series, (N,); NaN without any. values: (R, K)."""
@@ -165,7 +175,7 @@ class ReportData:
 
     def _error(self, shown: Metric, values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
         """Compute a metric over the scored answers of each group, as they weigh. group: (R,) int64, below `groups`."""
-        scored, weight = self.train.scored, self.result.rows.weight
+        scored, weight = self.train.scored, self.weight
         loss = shown.row_loss(self.truth[scored], values[scored])
         count = np.bincount(group[scored], weight, groups)
         loss = loss if weight is None else loss * weight
