@@ -10,12 +10,11 @@ from typing import BinaryIO
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import row_lengths
+from foldline.data import row_lengths, times
 from foldline.data.packed_files import guarded
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, require
 
 OTHER_SEPARATORS = (";", "\t", "|")
-_LONG = 16  # digits of a whole number that float64 may not hold
 MEND = "Check it for a broken line, and save it as UTF-8."
 
 
@@ -44,7 +43,8 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     with guarded(path, rule="is no readable CSV", way_out=MEND), _opened(found) as stream:
         row_lengths.check(path, stream, len(names), frame.height)
     frame.columns = list(places.values())
-    return frame
+    long = [place for place, name in places.items() if wanted[name] == ORDER and _is_inexact(frame[name])]
+    return frame.with_columns(_whole(found, place, frame[places[place]]) for place in long)
 
 
 def _first_row(found: Path | bytes, places: list[int]) -> dict[str, str | None]:
@@ -60,9 +60,18 @@ def _kind_of(wanted: Kind, first: str | None) -> pl.DataType | type[pl.DataType]
     if wanted is None or wanted in (pl.String, TIME):
         return pl.String
     text = (first or "0").strip()
-    if wanted == ORDER and text.removeprefix("-").isdecimal() and len(text) >= _LONG:
-        return pl.Int64
     return pl.Float64 if pl.Series([text]).cast(pl.Float64, strict=False)[0] is not None else pl.String
+
+
+def _is_inexact(order: pl.Series) -> bool:
+    """Return whether an order has numbers that float64 may not hold."""
+    return order.dtype == pl.Float64 and bool((order.abs() > times.EXACT).any())
+
+
+def _whole(found: Path | bytes, place: int, order: pl.Series) -> pl.Series:
+    """Return an order as Int64 where it holds whole numbers, else as it is. place: of its column in the file."""
+    whole = times.long_numbers(pl.read_csv(found, columns=[place], infer_schema=False, glob=False).to_series())
+    return order if whole is None else whole.alias(order.name)
 
 
 def _as_text(found: Path | bytes, places: dict[int, str], cause: UserError) -> pl.DataFrame:
