@@ -12,11 +12,9 @@ The notebook trains nothing: it is `infer` with the image's own packages.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -286,9 +284,3 @@ def notebook_of(stored: Stored, manifest: dict[str, Any]) -> dict[str, Any]:
 
 def _lines(text: str) -> list[str]:
     return text.splitlines(keepends=True)
-
-
-def code_of(notebook: Path) -> str:
-    """Extract the code of a notebook's cells, in order."""
-    cells: Iterable[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
