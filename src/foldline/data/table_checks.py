@@ -101,9 +101,15 @@ def increasing(path: Path, frame: pl.DataFrame, starts: np.ndarray, data: DataCo
     if backwards.any():
         row = int(np.flatnonzero(backwards)[0])
         named = f" ({data.id} {frame[data.id][row]})" if data.id in frame.columns else ""
+        way_out = "Sort or mend that series."
+        if path.parent == data.code_path:  # a table of tables()
+            way_out = (
+                "Sort the frame that tables() returns: lazy joins and groups of polars keep no order unless they say "
+                "maintain_order."
+            )
         raise UserError(
             f"{path}: {data.order!r} must increase inside a series, but in {data.key} {frame[data.key][row]} "
-            f"it goes from {order[row - 1]} to {order[row]}{named}. Sort or mend that series."
+            f"it goes from {order[row - 1]} to {order[row]}{named}. {way_out}"
         )
 
 
