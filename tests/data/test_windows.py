@@ -223,6 +223,10 @@ BAD_CONFIGS = {
     "a negative stride": ('level = "window"\nwindows = {length = 6, stride = -1}', "must not be below 0"),
     "a file without offset": ('level = "window"\nwindows = {length = 6, file = "labels"}', "file needs offset"),
     "an offset without file": ('level = "window"\nwindows = {length = 6, offset = "at"}', "are for a file of windows"),
+    "an offset that is the target": (
+        'level = "window"\nwindows = {length = 6, file = "labels", offset = "strain"}',
+        "windows.offset must be a column of its own, but 'strain' has another role",
+    ),
     "a file and a stride": (
         'level = "window"\nwindows = {length = 6, stride = 2, file = "labels", offset = "at"}',
         "leave stride and answer out",

@@ -36,10 +36,6 @@ class WindowFile:
         """Columns that windows get from it."""
         return self.frame.columns[2:]
 
-    def sorted_by(self, order: np.ndarray) -> pl.DataFrame:
-        """Return what windows get from it. order: (W,) its row of each window."""
-        return self.frame[self.given][order]
-
     def row(self, place: int, key: str) -> str:
         """Name a row in a message: train.csv, row 3 (eeg_id 7)."""
         return f"{self.path}, row {place + 1} ({key} {self.frame[key][place]})"
