@@ -24,7 +24,7 @@ KINDS: dict[str, pl.DataType | type[pl.DataType] | None] = {
 }
 FAMILIES = [*NUMERIC, build("static")]
 STEPS = 80  # of each breath
-CHUNK = 1500 * STEPS  # rows made at once, as CHUNK_ROWS in src/foldline/data/featurize.py
+CHUNK = 1500 * STEPS  # rows made at once, as CHUNK_ROWS in src/foldline/data/feature_file.py
 SAMPLE = 4096  # breaths the quantiles are taken from, as in src/foldline/fit/scaler.py
 
 

@@ -3,6 +3,7 @@
     ./run.sh bench gallery                       # all of configs/gallery/, a table
     ./run.sh bench gallery openvaccine           # one of them
     ./run.sh bench gallery --page                # writes the table into docs/gallery.md, a row into each layout.md
+    ./run.sh bench gallery --readme              # trains nothing: writes lines of config into the README's table
 
 Each is trained twice: on its files, and on the same with the labels dealt out again at random. The first run must be
 ahead of every trivial baseline by an interval that excludes 0, the second must not.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,11 @@ from foldline.experiment import preparation, scoring
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY, PAGE = ROOT / "configs" / "gallery", ROOT / "docs" / "gallery.md"
+README, VENTILATOR = (
+    ROOT / "README.md",
+    ROOT / "configs" / "ventilator.toml",
+)  # the competition that foldline began with
+README_ROW = re.compile(r"^\| (?:\[([\w-]+)\]\([^)]*\)|([\w-]+)) \| ([^|]+) \| (?:\d+, \d+|-) \|$", re.MULTILINE)
 NORMAL = 1.96  # half a 95 % interval, in standard errors
 MARK = "<!-- table: ./run.sh bench gallery --page -->\n\n"
 COLUMNS = (
@@ -111,11 +118,30 @@ def train(name: str, source: Path) -> Outcome:
 
 def row(name: str, found: Outcome, shuffled: Outcome) -> str:
     """Write a line of the table."""
-    code = sum(lines_of(path) for path in (GALLERY / name).glob("*.py") if path.name != "generate.py")
     least, chance = found.margins[found.baseline], shuffled.margins[shuffled.baseline]
-    cells = [f"{lines_of(config_of(name))}, {code}", f"`{found.metric}`", f"{found.score:.3f}"]
+    cells = [counted(name), f"`{found.metric}`", f"{found.score:.3f}"]
     cells += [f"{found.baseline} {found.baseline_score:.3f}", str(least), str(chance), f"{found.seconds:.0f}"]
     return f"| {' | '.join(cells)} |\n"
+
+
+def counted(name: str) -> str:
+    """Say how many lines a competition takes: of its config, and of its code."""
+    code = [path for path in (GALLERY / name).glob("*.py") if path.name != "generate.py"]
+    return f"{lines_of(config_of(name))}, {sum(map(lines_of, code))}"
+
+
+def readme_rows(text: str) -> str:
+    """Return the README with links and lines of the competitions that are there; a row without one has a dash."""
+
+    def row_of(found: re.Match[str]) -> str:
+        name, lacked = found[1] or found[2], found[3]
+        if name == "ventilator":
+            return f"| [{name}](configs/ventilator.toml) | {lacked} | {lines_of(VENTILATOR)}, 0 |"
+        if name not in names():
+            return f"| {name} | {lacked} | - |"
+        return f"| [{name}](configs/gallery/{name}/layout.md) | {lacked} | {counted(name)} |"
+
+    return README_ROW.sub(row_of, text)
 
 
 def table(lines: dict[str, str]) -> str:
@@ -141,7 +167,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*names(), []], help="of configs/gallery/; none: all")
     parser.add_argument("--page", action="store_true", help="write the table into docs/gallery.md, rows into layout.md")
+    parser.add_argument(
+        "--readme", action="store_true", help="write lines of config into the README, and train nothing"
+    )
     given = parser.parse_args()
+    if given.readme:
+        README.write_text(readme_rows(README.read_text(encoding="utf-8")), encoding="utf-8")
+        return 0
     lines, failed = dict[str, str](), False
     for name in given.names or names():
         found = []

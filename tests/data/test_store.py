@@ -11,7 +11,7 @@ import pytest
 
 from foldline import features
 from foldline.core.errors import UserError
-from foldline.data import featurize, store
+from foldline.data import feature_file, featurize, store
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
@@ -101,7 +101,7 @@ def test_chunks_change_no_bit(home: Path, rows: int, monkeypatch: pytest.MonkeyP
     lengths = (3, 1, 2, 5, 1, 1, 4)
     config = FeaturesConfig(families=("raw", "integral", "lags", "stats", "static"))
     whole = np.array(featurize.obtain(table(lengths), config, LEVELS).x)
-    monkeypatch.setattr(featurize, "CHUNK_ROWS", rows)
+    monkeypatch.setattr(feature_file, "CHUNK_ROWS", rows)
     monkeypatch.setenv("FOLDLINE_HOME", str(home / "other"))
     assert np.array_equal(featurize.obtain(table(lengths), config, LEVELS).x, whole)
 

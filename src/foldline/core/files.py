@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -71,11 +71,32 @@ def digest(value: Any) -> str:
 
 def digest_arrays(*arrays: np.ndarray) -> str:
     """Hash arrays, 16 hex digits: dtype, shape and bytes of each, in order."""
-    state = hashlib.blake2b(digest_size=8)
+    state = ArrayDigest()
     for array in arrays:
-        state.update(f"{array.dtype.str}{array.shape}".encode())
-        state.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return state.hexdigest()
+        state.add(array)
+    return state.digits()
+
+
+class ArrayDigest:
+    """The hash of arrays that come one after the other."""
+
+    def __init__(self) -> None:
+        self._state = hashlib.blake2b(digest_size=8)
+
+    def add(self, array: np.ndarray) -> None:
+        """Go on with the next array."""
+        self._state.update(f"{array.dtype.str}{array.shape}".encode())
+        self._state.update(np.ascontiguousarray(array).view(np.uint8).data)
+
+    def add_bytes(self, count: int, pieces: Iterable[bytes]) -> None:
+        """Go on with an array of `count` bytes (uint8) that comes in pieces."""
+        self._state.update(f"{np.dtype(np.uint8).str}{(count,)}".encode())
+        for piece in pieces:
+            self._state.update(piece)
+
+    def digits(self) -> str:
+        """Return the hash of all arrays so far."""
+        return self._state.hexdigest()
 
 
 def sha256(path: Path) -> str:

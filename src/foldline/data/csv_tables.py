@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
 from foldline.data import row_lengths
+from foldline.data.on_disk import Gathered
 from foldline.data.packed_files import guarded
+from foldline.data.row_lengths import RowLengths
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, require
 
 OTHER_SEPARATORS = (";", "\t", "|")
@@ -34,17 +37,41 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     first = _first_row(found, list(places))
     kinds = {raw[place]: _kind_of(wanted[name], first.get(raw[place])) for place, name in places.items()}
     # By place: patterns again, and polars leaves doubled quotes in names.
+    reader = _Reader(path, found, len(names), list(places))
     try:
-        with guarded(path, rule="is no readable CSV", way_out=MEND):
-            frame = pl.read_csv(found, columns=list(places), schema_overrides=kinds, glob=False)
+        columns = reader.read({"schema_overrides": kinds})
     except UserError as error:
         if not isinstance(error.__cause__, pl.exceptions.ComputeError):
             raise
-        frame = _as_text(found, places, error)
-    with guarded(path, rule="is no readable CSV", way_out=MEND), _opened(found) as stream:
-        row_lengths.check(path, stream, len(names), frame.height)
-    frame.columns = list(places.values())
-    return frame
+        columns = _as_text(reader, error)
+    return pl.DataFrame([column.alias(name) for column, name in zip(columns, places.values(), strict=True)])
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads a file block by block: a block is all that is in memory at once, and its rows are checked as they come."""
+
+    path: Path  # for messages
+    found: Path | bytes
+    fields: int  # of the header
+    places: list[int]  # of the wanted columns
+
+    def read(self, types: dict[str, Any]) -> list[pl.Series]:
+        """Return the wanted columns. types: arguments that say how polars takes them.
+
+        Raises:
+            UserError: the file is broken, or does not hold these types.
+        """
+        rows, columns, head = RowLengths(self.path, self.fields), [Gathered() for _ in self.places], b""
+        with guarded(self.path, rule="is no readable CSV", way_out=MEND), _opened(self.found) as stream:
+            for block in row_lengths.blocks(stream):
+                frame = pl.read_csv(head + block, columns=self.places, glob=False, **types)
+                head = head or row_lengths.head_of(block)
+                rows.add(block, frame.height)
+                for column, part in zip(columns, frame, strict=True):
+                    column.add(part)
+            rows.finish()
+        return [pl.concat(column.parts()) for column in columns]
 
 
 def _first_row(found: Path | bytes, places: list[int]) -> dict[str, str | None]:
@@ -65,12 +92,14 @@ def _kind_of(wanted: Kind, first: str | None) -> pl.DataType | type[pl.DataType]
     return pl.Float64 if pl.Series([text]).cast(pl.Float64, strict=False)[0] is not None else pl.String
 
 
-def _as_text(found: Path | bytes, places: dict[int, str], cause: UserError) -> pl.DataFrame:
+def _as_text(reader: _Reader, cause: UserError) -> list[pl.Series]:
     """Read a file again whose numbers polars does not take: a flag, a marker, or none, which is refused later."""
     try:
-        return pl.read_csv(found, columns=list(places), infer_schema=False, glob=False)
-    except pl.exceptions.PolarsError:
-        raise cause from cause.__cause__
+        return reader.read({"infer_schema": False})
+    except UserError as error:
+        if isinstance(error.__cause__, pl.exceptions.PolarsError):
+            raise cause from cause.__cause__
+        raise
 
 
 def _raw_header(path: Path, found: Path | bytes) -> list[str]:

@@ -7,9 +7,7 @@ than memory.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,18 +16,17 @@ import numpy as np
 import polars as pl
 
 from foldline import features
-from foldline.core import artefacts, checksums, files
+from foldline.core import artefacts, files
 from foldline.core.errors import UserError, unknown
-from foldline.data import column_facts, competition_file
+from foldline.data import column_facts, competition_file, feature_file
 from foldline.data.competition_file import FAMILY
+from foldline.data.feature_file import Made
 from foldline.data.store import MARK, SOLUTION, Store, open_store
 from foldline.data.table import Table
 from foldline.data.task import Task
 from foldline.features import Columns, Family
 
-LARGEST = 1.8e19  # of a feature: its square is still a number in float32, as networks and scalers need
 SERIES_TRIED = 4  # on which features() of competition.py is tried before anything is written
-CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough that the allocator reuses their memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,14 +217,15 @@ def _write(
 
     facts: of `_of_facts`.
     """
-    features_entry = _write_features(folder / "x.npy", table, families, columns, on_progress)
+    names = names_of(families, columns)
+    made = Made(table, families, columns, names)
+    features_entry = feature_file.write(folder / "x.npy", made, on_progress)
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
     if table.data.group_column and table.labelled:
         arrays["groups"] = table.groups
     if table.labelled:
         known = ~np.isnan(table.y)
-        arrays["y"] = np.where(known, table.y, 0.0)
-        arrays |= {} if known.all() else {"known": known}
+        arrays |= {"y": table.y} if known.all() else {"y": np.where(known, table.y, 0.0), "known": known}
         arrays |= {} if table.weight is None else {"weight": table.weight}
         if table.auxiliary:
             arrays["auxiliary"] = np.concatenate([values for _, values in table.auxiliary], axis=1)
@@ -242,7 +240,7 @@ def _write(
     files.write_json(folder / "keys.json", table.keys.to_list())
     roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
     meta = {
-        "names": names_of(families, columns),
+        "names": names,
         "arrays": ["x", *arrays],
         "fingerprint": table.fingerprint,
         "levels": [len(columns.levels.get(name, ())) for name in table.data.static],
@@ -252,8 +250,8 @@ def _write(
         "observed": table.most_known,
         **({"windows": True} if table.data.forecast.on and not table.data.group else {}),
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
-        "of_static": [not set(table.data.static).isdisjoint(names) for names in roots],
-        **({"missing": True} if _has_gaps(table, families) else {}),
+        "of_static": [not set(table.data.static).isdisjoint(each) for each in roots],
+        **({"missing": True} if made.has_gaps else {}),
         **({"absent": _absent(table, families, columns, roots)} if table.data.channels else {}),
         **facts,
     }
@@ -287,68 +285,10 @@ def _auxiliary(task: Task, values: np.ndarray) -> dict[str, Any]:
     return {"name": name, "kind": kind, "count": values.shape[1], "classes": len(task.classes)}
 
 
-def _write_features(
-    path: Path,
-    table: Table,
-    families: list[Family],
-    columns: Columns,
-    on_progress: Callable[[int, int], None] | None,
-) -> artefacts.Entry:
-    """Compute and write the features, (R, F) float32, chunk by chunk; return the file's checksums."""
-    series, count = len(table.lengths), len(names_of(families, columns))
-    starts, frame = np.append(table.starts, table.frame.height), table.for_features  # (N + 1,)
-    with path.open("wb") as stream:  # written, not mapped: on a full disk a map ends the process
-        shape = (table.frame.height, count)
-        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        stream.flush()
-        head, size = stream.tell(), 4 * count  # bytes: of the header, of a row
-        sums = [(head, checksums.of_bytes(memoryview(path.read_bytes())))]
-
-        def write(part: tuple[int, int]) -> tuple[int, str]:
-            begin, end = (int(starts[series]) for series in part)
-            values = _chunk(table, families, columns, frame[begin:end])
-            files.write_at(stream.fileno(), values.data, head + size * begin)
-            return part[1], checksums.of_bytes(values.data)  # it is still in the core's cache
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # polars hardly spreads one small chunk over the cores
-            first = 0
-            for last, checksum in pool.map(write, features.series_chunks(table.lengths, CHUNK_ROWS)):
-                sums.append((size * int(starts[last] - starts[first]), checksum))
-                first = last
-                if on_progress:
-                    on_progress(last, series)
-    return checksums.of_chunks(sums)
-
-
-def _chunk(table: Table, families: list[Family], columns: Columns, rows: pl.DataFrame) -> np.ndarray:
-    """Compute the features of the rows of some whole series of the table: (rows, F) float32."""
-    with competition_file.explained_features(families):
-        values = features.compute(rows, columns, families).cast(pl.Float32).to_numpy(order="c")
-    fine = np.abs(values) < LARGEST  # not so for NaN
-    if _has_gaps(table, families):
-        fine |= np.isnan(values)
-    if not fine.all():
-        row, place = np.argwhere(~fine)[0]
-        key = rows[table.data.key][int(row)]
-        raise UserError(
-            f"A feature must be finite in float32, and so must its square (below {LARGEST:g}), but "
-            f"{names_of(families, columns)[place]} is {values[row, place]} in {table.data.key} {key} of {table.path}. "
-            "Look for an extreme input there, "
-            "or leave that family out of features.families."
-        )
-    return np.asarray(values)
-
-
-def _has_gaps(table: Table, families: list[Family]) -> bool:
-    """Return whether features may be missing: where inputs are, or past targets."""
-    return table.has_gaps or any(family.has_gaps for family in families)
-
-
 def static_codes(table: Table, levels: Any) -> np.ndarray:
     """Return codes of the static columns, (N, S) int64: 1 + place among the known values; 0: an unknown value."""
-    first = table.frame[table.starts]
     codes = np.zeros((len(table.lengths), len(table.data.static)), dtype=np.int64)
     for column, name in enumerate(table.data.static):
         place = {value: position for position, value in enumerate(levels.get(name, ()), start=1)}
-        codes[:, column] = [place.get(value, 0) for value in first[name].to_list()]
+        codes[:, column] = [place.get(value, 0) for value in table.frame[name].gather(table.starts).to_list()]
     return codes

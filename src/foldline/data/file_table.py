@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import identity, number_texts, readers, times
+from foldline.data import identity, number_texts, on_disk, readers, times
 from foldline.data.file_patterns import FoundFile
+from foldline.data.on_disk import Gathered
 from foldline.data.readers import Wanted
 from foldline.data.wanted_columns import Kind, Numbers, is_number
+
+AHEAD = 2 * (os.cpu_count() or 1)  # files that are read before their rows are asked for
 
 
 @dataclass(frozen=True)
@@ -76,21 +80,37 @@ class FileTable:
         there = self.columns()
         of_path = [name for name in there[len(self._own_columns()) :] if name in wanted]
         inside = {name: kind for name, kind in wanted.items() if name not in of_path}
-        frames = self._read_each(inside or {there[0]: pl.String()})  # any column says how many rows there are
-        heights = np.array([frame.height for frame in frames])
-        if not heights.any():
-            raise UserError(f"{self.path}: its {len(frames)} files have a header but no rows.")
-        columns = {name: self._stacked([frame[name] for frame in frames], kind) for name, kind in inside.items()}
-        columns |= {name: self._of_paths(name, wanted[name], heights) for name in of_path}
-        frame = pl.DataFrame([columns[name] for name in wanted])
-        return Rows(frame, tuple(zip([file.path for file in self.found], heights.tolist(), strict=True)))
+        inside = inside or {there[0]: pl.String()}  # any column says how many rows there are
+        heights, columns = [], {name: Gathered() for name in inside}
+        for frame in self._read_each(inside):
+            heights.append(frame.height)
+            for name in inside:
+                columns[name].add(frame[name])
+        counts = np.array(heights)
+        if not counts.any():
+            raise UserError(f"{self.path}: its {len(counts)} files have a header but no rows.")
+
+        def column(name: str) -> pl.Series:
+            if name in of_path:
+                return self._of_paths(name, wanted[name], counts)
+            return self._stacked(columns.pop(name).parts(), wanted[name])
+
+        frame = on_disk.kept_all(map(column, wanted))
+        return Rows(frame, tuple(zip([file.path for file in self.found], heights, strict=True)))
 
     def _own_columns(self) -> list[str]:
         return readers.columns(self.found[0].path)
 
-    def _read_each(self, wanted: Wanted) -> list[pl.DataFrame]:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # map keeps the files' order, of errors too
-            return list(pool.map(lambda file: readers.read(file.path, wanted, may_be_empty=True), self.found))
+    def _read_each(self, wanted: Wanted) -> Iterator[pl.DataFrame]:
+        """Read the files in their order, some of them side by side; an error is that of the first bad one."""
+        waiting: deque[Future[pl.DataFrame]] = deque()
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for file in self.found:
+                waiting.append(pool.submit(readers.read, file.path, wanted, may_be_empty=True))
+                if len(waiting) > AHEAD:  # not all at once: they would be the whole table, in memory
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
     def _of_paths(self, name: str, kind: Kind, heights: np.ndarray) -> pl.Series:
         """Return a column that paths give, (rows,). heights: (files,) rows of each file."""

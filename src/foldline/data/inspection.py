@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from foldline.data import target_kind
+from foldline.data import inspected_forecast, target_kind
+from foldline.data.inspected_forecast import SeenForecast
 
 FEW_LEVELS = 50  # different values of a static column or of a text at most; of more, it is none that is written
 CLOCKS = {"time", "timestamp", "date", "second", "seconds", "sec", "step", "t", "seq", "frame", "minute", "day"}
@@ -24,6 +25,7 @@ class Findings:
     id: str = ""
     group: str = ""
     level: str = "step"
+    forecast: SeenForecast | None = None  # test is the future of series in train
     length: int = 0  # rows of a window, at the level "window"
     kind: str = "regression"
     labels: str = ""  # file with the targets of the training series, without its ending
@@ -49,6 +51,8 @@ def inspect(
     """
     found = Findings()
     shared = [name for name in train.columns if name in test.columns]
+    if not _pairs(train, shared):
+        train, test = inspected_forecast.in_order(train, test, shared)
     _find_series(found, train, test, shared)
     targets = _find_targets(found, train, test, sample, labels)
     _find_answers(found, test, sample, shared)
@@ -75,7 +79,7 @@ def _separate(found: Findings, names: list[str]) -> None:
 
 def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> None:
     """Find what names a series, and what orders its rows."""
-    pairs = {key: orders for key in shared if _may_be_key(train, key) and (orders := _orders_in(train, key, shared))}
+    pairs = _pairs(train, shared)
     if not pairs:
         found.unclear.append(
             "No two columns fit as key and order: a column whose values name series, and a number or time that "
@@ -85,15 +89,17 @@ def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
     found.key = max(pairs, key=lambda name: train[name].n_unique())
     orders = sorted(pairs[found.key], key=lambda name: _order_rank(train, name))
     found.order, series = orders[0], train[found.key].n_unique()
-    found.evidence["key"] = (
-        f"{series:,} values in train, the rows of each stand together, and {found.order} increases inside each"
-    )
+    found.evidence["key"] = f"{series:,} values in train, and {found.order} increases inside each"
     known = train[found.key].unique().sort().is_in(test[found.key].unique().sort().implode()).sum()
     found.evidence["key"] += ", none of them in test" if not known else ""
-    if known:
+    found.forecast = inspected_forecast.of(train, test, found.key, found.order)
+    if found.forecast is not None:
+        found.evidence["forecast"] = found.forecast.evidence
+        found.unclear.append(found.forecast.unclear)
+    elif known:
         found.unclear.append(
-            f"{known:,} of the {series:,} values of {found.key} are in test, too: foldline wants other series there. "
-            "If test goes on where train ends, this is a forecast."
+            f"{known:,} of the {series:,} values of {found.key} are in test, too, where they don't lie behind those of "
+            "train: foldline wants other series there, or, of a forecast, their future."
         )
     elif train[found.order].dtype.is_temporal() and bool((test[found.order] > train[found.order].max()).all()):
         found.unclear.append(
@@ -104,6 +110,11 @@ def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
     found.evidence["order"] = f"increases in every series; {lengths.min()!s} to {lengths.max()!s} rows each"
     if len(orders) > 1:
         found.unclear.append(f"{', '.join(orders[1:])} would do as order, too.")
+
+
+def _pairs(train: pl.DataFrame, shared: list[str]) -> dict[str, list[str]]:
+    """List what may name series, each with the columns that increase inside them."""
+    return {key: orders for key in shared if _may_be_key(train, key) and (orders := _orders_in(train, key, shared))}
 
 
 def _may_be_key(train: pl.DataFrame, name: str) -> bool:
@@ -244,7 +255,7 @@ def _find_inputs(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
         if name != found.group:
             missing = train[name].null_count() + test[name].null_count()
             _add(found, train[name], constant=name not in changing, missing=missing)
-    only_test = [name for name in test.columns if name not in train.columns]
+    only_test = [name for name in test.columns if name not in (*train.columns, found.id)]
     if only_test:
         found.unclear.append(f"Only test has {', '.join(only_test)}: not used.")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError, unknown
-from foldline.data import identity
+from foldline.data import identity, on_disk
 from foldline.data.file_table import FileTable
 from foldline.data.readers import Wanted
 
@@ -141,7 +141,7 @@ def joined(frame: pl.DataFrame, path: Path, table: pl.DataFrame, step: Step) -> 
     matched = ours.lazy().join(theirs.lazy().with_row_index(PLACE), on=keys, how="left", maintain_order="left")
     places = matched.select(PLACE).collect()[PLACE]
     _refuse_unmatched(places.is_null(), ours, path, step)
-    return frame.with_columns(table[name].gather(places) for name in step.columns)
+    return frame.with_columns(on_disk.kept(table[name].gather(places)) for name in step.columns)
 
 
 def _refuse_copies(keys: pl.DataFrame, step: Step) -> None:

@@ -23,6 +23,7 @@ from foldline.data import (
     forecast,
     identity,
     known_start,
+    on_disk,
     readers,
     resample,
     sample_submission,
@@ -81,8 +82,9 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
     table_checks.same_clock(train, test)
     if data.forecast.on:
         return Competition(data, train, test, sample, levels)
-    shared = set(identity.texts(train.keys)) & set(identity.texts(test.keys))
-    if shared:
+    ours, theirs = identity.texts(train.keys), identity.texts(test.keys)
+    shared = theirs.filter(theirs.is_in(ours.implode()))
+    if len(shared):
         raise UserError(
             f"{test.path}: a test series must not be in the training data too, but {len(shared)} are "
             f"(first: {data.key} {min(shared)}). Where they are others, give them names of their own; where test is "
@@ -241,7 +243,8 @@ def whole_series(
     not_read = window_cuts.not_read(data, of_windows) if cuts else []
     rows = source.read({name: kind for name, kind in (naming | wanted).items() if name not in not_read})
     frame, empty = target_labels.in_normal_form(path, rows.frame, data), rows.empty
-    frame = frame.with_columns(pl.col(data.numeric_inputs).fill_null(float("nan")))  # one form of what is missing
+    lacking = [frame[name] for name in data.numeric_inputs if frame[name].null_count()]
+    frame = frame.with_columns(on_disk.kept(column.fill_null(float("nan"))) for column in lacking)  # one form of it
     if labelled and data.labels:
         frame = target_labels.joined(frame, source, data)
     inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
@@ -255,7 +258,9 @@ def whole_series(
         frame, lengths, note = cut.frame[list(naming | wanted)], cut.lengths, cut.note
     frame = frame.with_columns(static_levels.typed_all(frame, data, levels, path))
     frame = frame.with_columns(
-        as_read(frame[name]) for name in more if name not in (*data.target, *data.auxiliary_columns, data.weight)
+        on_disk.kept(as_read(frame[name]))
+        for name in more
+        if name not in (*data.target, *data.auxiliary_columns, data.weight)
     )
     if labelled and classes is None:
         classes = Task.of(data, frame, path).classes
@@ -332,8 +337,15 @@ def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray,
     """
     runs, rows = frame[key].rle_id(), None
     if frame[key].n_unique() != int(runs[-1]) + 1:
-        _, first, series = np.unique(frame[key].rank("dense").to_numpy(), return_index=True, return_inverse=True)
-        rows = np.argsort(first[series], kind="stable")
-        frame = frame[rows]
+        series = _first_places(frame[key])
+        rows = np.argsort(series, kind="stable")
+        frame = on_disk.kept_all(column.gather(rows) for column in frame)
         runs = frame[key].rle_id()
     return frame, np.bincount(runs.to_numpy()).astype(np.int64), rows
+
+
+def _first_places(keys: pl.Series) -> np.ndarray:
+    """Return the row in which the key of each row stands first, (rows,) UInt32."""
+    table = pl.LazyFrame({"key": keys}).with_row_index("row")
+    first = table.group_by("key", maintain_order=True).agg(first=pl.col("row").min())
+    return table.join(first, on="key", how="left", maintain_order="left").select("first").collect()["first"].to_numpy()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from foldline.core.errors import UserError
 from foldline.data import parquet_checksums, times
+from foldline.data.on_disk import Gathered
 from foldline.data.packed_files import guarded, reason
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, is_number, require
+
+ROWS = 1 << 19  # a file of more is read part by part
 
 
 def schema(path: Path, found: Path | bytes) -> dict[str, pl.DataType]:
@@ -39,9 +43,21 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     types = {name: _type_of(path, name, types_there[name], kind) for name, kind in wanted.items()}
     with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
         places = [list(types_there).index(name) for name in wanted]  # by place: polars takes ^x$ and * for patterns
-        frame = pl.read_parquet(found, columns=places, glob=False, hive_partitioning=False)
+        columns = [Gathered() for _ in places]
+        for frame in _parts(found, places):
+            for column, part in zip(columns, _cast(path, frame, types), strict=True):
+                column.add(part)
         parquet_checksums.check(found, places)
-    return _cast(path, frame, types)
+    return pl.DataFrame([pl.concat(column.parts()) for column in columns])
+
+
+def _parts(found: Path | bytes, places: list[int]) -> Iterator[pl.DataFrame]:
+    """Read columns of a file whole, or a large one part by part; one part at least."""
+    scan = pl.scan_parquet(found, glob=False, hive_partitioning=False)
+    if scan.select(pl.len()).collect().item() <= ROWS or not hasattr(scan, "collect_batches"):  # polars before 1.34
+        yield pl.read_parquet(found, columns=places, glob=False, hive_partitioning=False)
+    else:
+        yield from scan.select(pl.nth(places)).collect_batches(maintain_order=True)
 
 
 def collected(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import csv_tables, identity, number_texts, parquet_tables, times
+from foldline.data import csv_tables, identity, number_texts, on_disk, parquet_tables, times
 from foldline.data.packed_files import content, guarded, members
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Numbers, Wanted
 
@@ -98,7 +98,7 @@ def read(path: Path, wanted: Wanted, may_be_empty: bool = False) -> pl.DataFrame
     raw = parquet_tables.read(path, found, wanted) if _is_parquet(path) else csv_tables.read(path, found, wanted)
     if raw.height == 0 and not may_be_empty:
         raise UserError(f"{path} has a header but no rows.")
-    return pl.DataFrame([_typed(path, raw[name], kind) for name, kind in wanted.items()])
+    return on_disk.kept_all(_typed(path, raw[name], kind) for name, kind in wanted.items())
 
 
 def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
@@ -110,7 +110,7 @@ def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
         UserError: a column is missing, or a value is not of its type.
     """
     raw = parquet_tables.collected(path, frame, wanted)
-    return pl.DataFrame([_typed(path, raw[name], kind) for name, kind in wanted.items()])
+    return on_disk.kept_all(_typed(path, raw[name], kind) for name, kind in wanted.items())
 
 
 def _typed(path: Path, column: pl.Series, wanted: Kind) -> pl.Series:

@@ -8,6 +8,7 @@ and a field that is lost moves them the other way: if they are all numbers, noth
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,50 +16,83 @@ import numpy as np
 
 from foldline.core.errors import UserError
 
-BLOCK = 1 << 24  # bytes of lines that are looked at together
+BLOCK = 1 << 24  # bytes of rows that are read together
 COMMA, LINE_END = b",\n"
+MORE = 1 << 16  # bytes of lines that are added while a quoted text goes on
 QUOTED = re.compile(rb'(?:(?<=[,\n])|\A)"(?:[^"]++|"")*+"(?=,|\r?\n|\r?\Z)')  # a whole field
 MARK = b"\xef\xbb\xbf"
 
 
-def check(path: Path, stream: BinaryIO, fields: int, height: int) -> None:
-    """Refuse quotes where none may stand, a row of another length than the header's, and a file that was read in part.
+def blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """Cut a file into blocks of whole rows, of BLOCK bytes or more where a quoted text goes on."""
+    while block := stream.read(BLOCK):
+        parts = [block, stream.readline()]
+        quotes = sum(part.count(b'"') for part in parts)
+        while quotes % 2 and (more := b"".join(stream.readlines(MORE))):
+            parts.append(more)
+            quotes += more.count(b'"')
+        yield b"".join(parts)
 
-    Args:
-        path: for messages. stream: the file, at its beginning. fields: of the header. height: rows that were read.
 
-    Raises:
-        UserError
-    """
-    line = filled = 0
-    for block in iter(lambda: b"".join(stream.readlines(BLOCK)), b""):
-        lines = block
-        if b'"' in block:  # a quoted text may reach into the next block
-            lines = _without_quoted(path, block + stream.read())
+def head_of(block: bytes) -> bytes:
+    """Return the header of a file's first block, with empty lines before it; a quoted name may hold ends of lines."""
+    end = 0
+    while end := block.find(LINE_END, end) + 1:
+        head = block[:end]
+        if head.removeprefix(MARK).strip() and head.count(b'"') % 2 == 0:
+            return head
+    return block
+
+
+class RowLengths:
+    """Counts the rows of a file, block by block, and their fields."""
+
+    def __init__(self, path: Path, fields: int) -> None:
+        """path: for messages. fields: of the header."""
+        self.path, self.fields = path, fields
+        self._lines = self._filled = self._height = 0
+
+    def add(self, block: bytes, height: int) -> None:
+        """Look at the next block. height: rows that were read of it.
+
+        Raises:
+            UserError: a quote where none may stand, or a row of another length than the header's.
+        """
+        lines, line = block, self._lines
+        if b'"' in block:
+            lines = _without_quoted(self.path, block.removeprefix(b"" if line else MARK), line)
         if lines.count(b"\r") != lines.count(b"\r\n") + lines.endswith(b"\r"):
-            raise _lone_return(path, line, lines)
+            raise _lone_return(self.path, line, lines)
         counts = _counts(lines)
-        texts = lines.split(b"\n") if (counts != fields).any() or fields == 1 else []
+        texts = lines.split(b"\n") if (counts != self.fields).any() or self.fields == 1 else []
         empty = [int(place) for place in np.flatnonzero(counts == 1) if texts and not texts[place].strip()]
-        odd = np.setdiff1d(np.flatnonzero(counts != fields), empty)
+        odd = np.setdiff1d(np.flatnonzero(counts != self.fields), empty)
         if len(odd):
-            raise _uneven(path, line + int(odd[0]) + 1, fields, int(counts[odd[0]]))
-        line, filled = line + len(counts), filled + len(counts) - len(empty)
-    if not filled - 1 <= height <= line - 1:
-        raise UserError(
-            f"{path} has {filled - 1} rows, but only {height} of them can be read. Write it again, with quotes around "
-            "texts only where both stand."
-        )
+            raise _uneven(self.path, line + int(odd[0]) + 1, self.fields, int(counts[odd[0]]))
+        self._lines, self._filled = line + len(counts), self._filled + len(counts) - len(empty)
+        self._height += height
+
+    def finish(self) -> None:
+        """Refuse a file that was read in part.
+
+        Raises:
+            UserError
+        """
+        if not self._filled - 1 <= self._height <= self._lines - 1:
+            raise UserError(
+                f"{self.path} has {self._filled - 1} rows, but only {self._height} of them can be read. Write it "
+                "again, with quotes around texts only where both stand."
+            )
 
 
-def _without_quoted(path: Path, lines: bytes) -> bytes:
-    """Replace quoted texts, which may hold commas and ends of lines, by a letter."""
-    lines = QUOTED.sub(b"x", lines.removeprefix(MARK))
+def _without_quoted(path: Path, lines: bytes, line: int) -> bytes:
+    """Replace quoted texts, which may hold commas and ends of lines, by a letter. line: of the file, before them."""
+    lines = QUOTED.sub(b"x", lines)
     place = lines.find(b'"')
     if place >= 0:
         raise UserError(
-            f"{path}, line {lines.count(LINE_END, 0, place) + 1}: a quote stands where none may, or is never closed. "
-            "Write quotes around a whole text, and two for one inside it."
+            f"{path}, line {line + lines.count(LINE_END, 0, place) + 1}: a quote stands where none may, or is never "
+            "closed. Write quotes around a whole text, and two for one inside it."
         )
     return lines
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import identity, number_texts
+from foldline.data import identity, number_texts, on_disk
 from foldline.data.roles import DataConfig
 
 MISSING = ("", "NaN", "nan")  # texts that are no value
@@ -38,10 +38,10 @@ def typed_all(
     found = []
     for name in (*data.static, *data.categorical_inputs):
         if name in data.static_numeric or (levels is not None and not levels[name]):
-            found.append(_number(frame[name], path))
+            column = _number(frame[name], path)
         else:
-            found.append(typed(frame[name], levels[name] if levels else None, path))
-        column = found[-1]
+            column = typed(frame[name], levels[name] if levels else None, path)
+        found.append(on_disk.kept(column))
         if levels is None and column.null_count() == len(column):
             raise UserError(f"{path}: column {name!r} is empty in all rows. Leave it out of [data].")
         if column.dtype.is_float() and column.is_infinite().any():
@@ -71,11 +71,12 @@ def typed(column: pl.Series, known: tuple[object, ...] | None, path: Path) -> pl
     Raises:
         UserError: the known values are numbers, and one of the column is none.
     """
-    gone = column.str.strip_chars().is_in(MISSING)
-    column = column.set(gone, None) if gone.any() else column
+    values = column.unique(maintain_order=True).drop_nulls()
+    gone = values.str.strip_chars().is_in(MISSING)
+    if gone.any():
+        column, values = column.set(column.is_in(values.filter(gone).implode()), None), values.filter(~gone)
     if known is not None and known and isinstance(known[0], str):
         return column
-    values = column.unique(maintain_order=True).drop_nulls()
     if values.str.contains(identity.WHOLE).all():
         return column.cast(pl.Int64 if known is None else pl.Float64)
     numbers = values.cast(pl.Float64, strict=False).cast(pl.String)  # as polars prints them: fast for long columns

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import identity, readers
+from foldline.data import identity, on_disk, readers
 from foldline.data.assemble import Source
 from foldline.data.name_template import STEP
 from foldline.data.roles import DataConfig
@@ -39,7 +39,7 @@ def with_row_ids(table: Table, has_ids: bool) -> Table:
     one_row_each = data.id_template and not (template.names_target or data.templates[1].columns or table.task.on_series)
     if one_row_each and set(template.columns) <= there:
         ids = identity.normal(template.names(naming_rows(table), "")).alias(data.id)
-    return replace(table, frame=pl.DataFrame([ids, *table.frame]))
+    return replace(table, frame=pl.DataFrame([on_disk.kept(ids), *table.frame]))
 
 
 def naming_rows(table: Table) -> pl.DataFrame:

@@ -15,13 +15,16 @@ import numpy as np
 import polars as pl
 
 from foldline.core import files
+from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
-from foldline.data import scored_rows
+from foldline.data import on_disk, scored_rows
 from foldline.data.assemble import Source
 from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
 from foldline.features.family import KNOWN_STEPS, MOMENT, target_column
+
+TEXTS = 1 << 18  # that are hashed together
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,9 @@ class Table:
     def for_features(self) -> pl.DataFrame:
         """The frame as features see it: less what float32 would lose (column_facts.py), and with what is known."""
         frame = self.facts.for_features(self.frame, self.data, self.lengths)
-        return frame.with_columns(self._known_columns()) if self.data.has_start else frame
+        new = [*self.facts.offsets, *([self.data.order] if self.facts.from_start else [])]
+        frame = frame.with_columns(on_disk.kept(frame[name]) for name in new)
+        return frame.with_columns(map(on_disk.kept, self._known_columns())) if self.data.has_start else frame
 
     def _known_columns(self) -> list[pl.Series]:
         """Return what features see of the target: its known start, NaN behind that, and where it ends; and dates."""
@@ -204,15 +209,25 @@ class Table:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of every value that a feature, a fold or a weight can depend on; row ids are left out, keys are not."""
-        columns = [name for name in self.frame.columns if name != self.data.id or name == self.data.key]
-        values = [_bytes_of(self.frame[name]) for name in columns]
-        dates = [] if self.moments is None else [self.moments.to_physical().to_numpy()]
-        return files.digest_arrays(self.lengths, *values, *([] if self.start is None else [self.start]), *dates)
+        state = files.ArrayDigest()
+        state.add(self.lengths)
+        for name in self.frame.columns:
+            if name != self.data.id or name == self.data.key:
+                _add_values(state, self.frame[name])
+        if self.start is not None:
+            state.add(self.start)
+        if self.moments is not None:
+            state.add(self.moments.to_physical().to_numpy())
+        return state.digits()
 
 
-def _bytes_of(column: pl.Series) -> np.ndarray:
+def _add_values(state: files.ArrayDigest, column: pl.Series) -> None:
+    """Hash a column: numbers, or texts."""
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        return column.to_numpy()
+        state.add(column.to_numpy())
+        return
     # Joined by a character that no text holds, so that ["a", "bc"] and ["ab", "c"] differ.
     texts = column.cast(pl.String).fill_null("\x01")  # a missing label
-    return np.frombuffer("\x00".join(texts.to_list()).encode(), dtype=np.uint8)
+    size = int(texts.str.len_bytes().sum()) + max(len(texts) - 1, 0)
+    pieces = ("\x00" * (part.start > 0) + str(texts[part].str.join("\x00")[0]) for part in chunks(len(texts), TEXTS))
+    state.add_bytes(size, (piece.encode() for piece in pieces))

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import identity, readers
+from foldline.data import identity, on_disk, readers
 from foldline.data.assemble import Source
 from foldline.data.roles import DataConfig
 from foldline.data.task import WITH_LABELS
@@ -48,7 +48,7 @@ def in_normal_form(path: Path, frame: pl.DataFrame, data: DataConfig) -> pl.Data
         if frame[name].dtype.is_float():  # it stays so where a value is not finite: pandas has NaN for no label
             if frame[name].is_infinite().any():
                 raise UserError(f"{path}: {name!r} must hold labels, but holds inf. Mend it, or empty it: unlabelled.")
-            frame = frame.with_columns(identity.normal(frame[name].fill_nan(None)))
+            frame = frame.with_columns(on_disk.kept(identity.normal(frame[name].fill_nan(None))))
     return frame
 
 
@@ -71,11 +71,11 @@ def joined(frame: pl.DataFrame, source: Source, data: DataConfig) -> pl.DataFram
         twice = labels[data.key].filter(keys.is_duplicated())[0]
         raise UserError(f"{found} must name each series once, but names {data.key} {twice} more than once.")
     rows = identity.texts(frame[data.key])
-    odd = set(keys) - set(rows)
+    odd = set(keys) - set(rows.unique(maintain_order=True))
     if odd:
         raise UserError(
             f"{found} must name series of {path}, but names {len(odd)} that are not there (first: {data.key} "
             f"{min(odd)}). Take both files from one download."
         )
     places = identity.places(rows, labels[data.key])
-    return frame.with_columns(labels[name].gather(places) for name in columns)
+    return frame.with_columns(on_disk.kept(labels[name].gather(places)) for name in columns)

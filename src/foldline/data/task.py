@@ -109,7 +109,9 @@ class Task:
             return one_hot if kind == "multiclass" else codes
         if kind == "multilabel":
             return np.stack([self._flags(frame[name], path) for name in names], axis=1)
-        values = frame.select(names).to_numpy(order="c").astype(np.float64)
+        # A single column without gaps is no copy of it.
+        values = frame[names[0]].to_numpy()[:, None] if len(names) == 1 else frame.select(names).to_numpy(order="c")
+        values = values.astype(np.float64, copy=False)
         return self._shares(frame, values, path) if kind == "distribution" else values
 
     def codes_of(self, labels: pl.Series, path: Path) -> np.ndarray:

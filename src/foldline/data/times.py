@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from foldline.data import on_disk
+
 ISO = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?$"  # year first: 01/02/2017 is another day in another country
 SLASHES = r"^(\d{4})/(\d{2})/(\d{2})"
 EXACT = 1 << 53  # whole numbers above may be none as float64
@@ -128,4 +130,5 @@ def since_start(frame: pl.DataFrame, order: str, key: str, numbers: bool = False
     whole = pl.col(order).cast(pl.Int64)
     per_second = PER_SECOND[kind.time_unit or "us"] if isinstance(kind, pl.Datetime) else 1.0
     seconds = (whole - whole.min().over(key)).cast(pl.Float64)
-    return frame.with_columns((seconds / per_second if per_second != 1.0 else seconds).alias(order))
+    counted = frame.select((seconds / per_second if per_second != 1.0 else seconds).alias(order))
+    return frame.with_columns(on_disk.kept(counted[order]))

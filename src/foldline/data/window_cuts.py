@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import table_checks, window_answers, window_file, windows
+from foldline.data import on_disk, table_checks, window_answers, window_file, windows
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 from foldline.data.window_file import WindowFile
@@ -122,8 +122,9 @@ def _note(path: Path, places: Places, lengths: np.ndarray, length: int) -> str:
 def _gathered(frame: pl.DataFrame, rows: np.ndarray, of_windows: pl.DataFrame, length: int) -> pl.DataFrame:
     """Return the rows of all windows; a column of `of_windows`, (W, columns), stands on each row of its window."""
     each = np.repeat(np.arange(of_windows.height, dtype=np.uint32), length)
-    columns = {name: frame.drop_in_place(name).gather(rows) for name in frame.columns if name not in of_windows}
-    columns |= {name: of_windows[name].gather(each) for name in of_windows.columns}
+    own = [name for name in frame.columns if name not in of_windows]
+    columns = {name: on_disk.kept(frame.drop_in_place(name).gather(rows)) for name in own}
+    columns |= {name: on_disk.kept(of_windows[name].gather(each)) for name in of_windows.columns}
     return pl.DataFrame(columns)
 
 
