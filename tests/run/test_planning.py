@@ -33,6 +33,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "epochs": 21,
         "batch": 32,
         "micro": 8,
+        "shuffle": "blocks",
         "lr": 1e-3,
         "weight_decay": 0.0,
         "schedule": "constant",
