@@ -1,8 +1,8 @@
 """Writes a small Ribonanza into a folder: `python configs/gallery/ribonanza/generate.py FOLDER [--shuffled]`
 
-The competition's files, names, types and traps (layout.md), with made-up molecules. A base that is not paired reacts, by
-its letter and by the letter behind it: a product, which no line through one position's inputs finds. `--shuffled` deals
-all measured pairs of values out again at random, so that there is nothing to learn.
+The competition's files, names, types and traps (layout.md), with made-up molecules. A base that is not paired
+reacts, by its letter and by the letter behind it: a product, which no line through one position's inputs finds.
+`--shuffled` deals all measured pairs of values out again at random, so that there is nothing to learn.
 """
 
 import sys
@@ -17,6 +17,7 @@ BASES, PARTNER, PAIRS = "ACGU", dict(zip("ACGU", "UGCA", strict=True)), np.array
 KINDS = {"2A3_MaP": [0.9, 0.5, 0.8, 0.6], "DMS_MaP": [1.0, 0.8, 0.1, 0.1]}  # how much A, C, G and U react
 WIDEST = 206  # columns of reactivities
 FAMILIES, RELATIVES, REPEATED = 30, 2, 3  # molecules, near-duplicates of each, and those that were measured twice
+Row = tuple[dict[str, object], np.ndarray, np.ndarray]  # what is said of a molecule, reactivities, errors
 TEST = {177: 8, 207: 6, 457: 3}  # length of a molecule -> how many
 
 
@@ -34,23 +35,15 @@ def write(folder: Path, shuffled: bool = False, seed: int = 0) -> None:
     measured = [measure(rng, kind, *each) for each in [*learned, *learned[:REPEATED]] for kind in KINDS]
     if shuffled:
         redeal(rng, measured)
-    train = pl.DataFrame(
-        [
-            about | columns("reactivity", values) | columns("reactivity_error", errors)
-            for about, values, errors in measured
-        ],
-        infer_schema_length=None,
-    )
-    train.write_csv(folder / "train_data.csv")
-    ends = np.cumsum([len(sequence) for sequence, _ in asked])
-    test = {"id_min": ends - [len(sequence) for sequence, _ in asked], "id_max": ends - 1}
-    test |= {
-        "sequence_id": [identity(sequence) for sequence, _ in asked],
-        "sequence": [sequence for sequence, _ in asked],
-    }
-    pl.DataFrame(test | {"future": [int(len(sequence) > 177) for sequence, _ in asked]}).write_csv(
-        folder / "test_sequences.csv"
-    )
+    train = [
+        said | columns("reactivity", values) | columns("reactivity_error", errors) for said, values, errors in measured
+    ]
+    pl.DataFrame(train, infer_schema_length=None).write_csv(folder / "train_data.csv")
+    lengths = np.array([len(sequence) for sequence, _ in asked])
+    ends = np.cumsum(lengths)
+    test = {"id_min": ends - lengths, "id_max": ends - 1, "sequence_id": [identity(sequence) for sequence, _ in asked]}
+    test |= {"sequence": [sequence for sequence, _ in asked], "future": (lengths > WIDEST).astype(int)}
+    pl.DataFrame(test).write_csv(folder / "test_sequences.csv")
     sample = {"id": np.arange(ends[-1]), "reactivity_DMS_MaP": 0, "reactivity_2A3_MaP": 0}
     pl.DataFrame(sample).write_csv(folder / "sample_submission.csv")
 
@@ -87,26 +80,19 @@ def relative(rng: np.random.Generator, of: tuple[str, str]) -> tuple[str, str]:
     return "".join(letters), of[1]
 
 
-def measure(
-    rng: np.random.Generator, kind: str, sequence: str, structure: str
-) -> tuple[dict[str, object], np.ndarray, np.ndarray]:
+def measure(rng: np.random.Generator, kind: str, sequence: str, structure: str) -> Row:
     """Draw what a row says of a molecule in one experiment, its reactivities and their errors; NaN where unmeasured."""
     codes = np.array([BASES.index(base) for base in sequence])
     push = np.append(np.array([1.5, 0.6, 0.4, 1.0])[codes[1:]], 1.0)  # of the base behind
-    noise = float(np.round(rng.lognormal(1.4, 0.8), 3))
+    noise, reads = float(np.round(rng.lognormal(1.4, 0.8), 3)), int(rng.integers(50, 5000))
     values = 0.05 + np.array(KINDS[kind])[codes] * push * (np.array(list(structure)) == ".")
     deviation = 0.1 + 0.5 / noise * rng.uniform(0.7, 1.3, len(codes))
     values = values + rng.normal(size=len(codes)) * deviation  # some fall below 0, some above 1, as in the files
     gone = rng.uniform(size=len(codes)) < 0.01
     gone[: len(HEAD)], gone[-len(TAIL) :] = True, True
-    reads = int(rng.integers(50, 5000))
-    about = {
-        "sequence_id": identity(sequence),
-        "sequence": sequence,
-        "experiment_type": kind,
-        "dataset_name": "15k_2A3" if kind == "2A3_MaP" else "15k_DMS",
-    }
-    about |= {"reads": reads, "signal_to_noise": noise, "SN_filter": int(noise > 1 and reads > 100)}
+    about = {"sequence_id": identity(sequence), "sequence": sequence, "experiment_type": kind}
+    about |= {"dataset_name": f"15k_{kind[:3]}", "reads": reads, "signal_to_noise": noise}
+    about |= {"SN_filter": int(noise > 1 and reads > 100)}
     return about, np.where(gone, np.nan, np.round(values, 3)), np.where(gone, np.nan, np.round(deviation, 3))
 
 
@@ -116,16 +102,15 @@ def columns(name: str, values: np.ndarray) -> dict[str, float | None]:
     return {f"{name}_{place + 1:04}": value for place, value in enumerate(filled)}
 
 
-def redeal(rng: np.random.Generator, measured: list[tuple[dict[str, object], np.ndarray, np.ndarray]]) -> None:
+def redeal(rng: np.random.Generator, measured: list[Row]) -> None:
     """Deal the values of all positions out again, those of the two experiments at a position together."""
-    known = [
-        (row, place)
-        for row in range(0, len(measured), 2)
-        for place in np.flatnonzero(np.isfinite(measured[row][1] + measured[row + 1][1]))
-    ]
-    both = np.array([[measured[row + kind][1][place] for kind in (0, 1)] for row, place in known])
-    for (row, place), pair in zip(known, rng.permutation(both), strict=True):
-        measured[row][1][place], measured[row + 1][1][place] = pair
+    couples = [(measured[row][1], measured[row + 1][1]) for row in range(0, len(measured), 2)]
+    values = np.concatenate([np.stack(couple) for couple in couples], axis=1)  # (2, positions of all molecules)
+    known = np.isfinite(values).all(axis=0)
+    values[:, known] = rng.permutation(values[:, known].T).T
+    ends = np.cumsum([len(one) for one, _ in couples])[:-1]
+    for couple, dealt in zip(couples, np.split(values, ends, axis=1), strict=True):
+        couple[0][:], couple[1][:] = dealt
 
 
 def pairing(rng: np.random.Generator, folder: Path, sequence: str, structure: str) -> None:

@@ -8,10 +8,10 @@ higher_is_better = False
 
 
 def score(solution: pd.DataFrame, submission: pd.DataFrame, row_id_column_name: str) -> float:
-    """Return the mean over both columns of the absolute error; rows without SN_filter, or a value, are ignored.
+    """Return the mean absolute error over both columns; rows without a value, or without SN_filter, are ignored.
 
-    >>> truth = pd.DataFrame({"id": [0, 1], "reactivity_DMS_MaP": [1.5, 0.5], "reactivity_2A3_MaP": [-0.5, float("nan")]})
-    >>> score(truth, pd.DataFrame({"id": [0, 1], "reactivity_DMS_MaP": [1.0, 0.0], "reactivity_2A3_MaP": [0.5, 0.0]}), "id")
+    >>> truth = pd.DataFrame({"id": [0, 1], "reactivity_DMS_MaP": [1.5, 0.5], "reactivity_2A3_MaP": [-1, float("nan")]})
+    >>> score(truth, truth.assign(reactivity_DMS_MaP=[1, 0], reactivity_2A3_MaP=[0.5, 0]), "id")
     0.25
     """
     truth, said = solution[COLUMNS].to_numpy(), submission[COLUMNS].to_numpy()
