@@ -217,6 +217,11 @@ class DataConfig:
             )
         if self.windows.file and self.labels:
             raise ValueError("windows.file has the answers: leave labels out")
+        named = (self.key, *self.target, *self.auxiliary_columns, self.group, self.weight)
+        if self.windows.offset and self.windows.offset in named:
+            raise ValueError(
+                f"windows.offset must be a column of its own, but {self.windows.offset!r} has another role"
+            )
         self.windows.check_kind(self.kind)
         for each in self.auxiliary:
             self.windows.check_kind(each.kind)
