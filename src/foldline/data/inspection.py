@@ -213,7 +213,7 @@ def _find_windows(found: Findings, train: pl.DataFrame, test: pl.DataFrame) -> N
     if found.level != "series" or found.labels or not found.key:
         return
     changing = _changing(train, found.key, found.target)
-    rows, longest = (frame.group_by(found.key).len()["len"] for frame in (test, train))
+    rows, longest = (frame.group_by(found.key, maintain_order=True).len()["len"] for frame in (test, train))
     if not changing or int(rows.max()) > int(longest.max()):  # type: ignore[arg-type]
         return
     found.level, found.length = "window", int(rows.max())  # type: ignore[arg-type]
