@@ -6,7 +6,7 @@ changed at no cost. Every reported score is nested: what is fitted for a fold's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -201,7 +201,7 @@ def combine(
         blended=blended,
         scored=store.scored,
         total=int(whole.scored.sum()),
-        scores={name: _by_fold(values, rows, folds.k) for name, values in steps.items()},
+        scores={name: by_fold(values, rows, range(folds.k)) for name, values in steps.items()},
         by_target={name: rows.by_target(values) for name, values in steps.items()},
         targets=tuple(store.task.columns) if rows.has_targets else (),
         blend=fitted,
@@ -211,7 +211,7 @@ def combine(
         comparison=comparison,
         tidied=tidying.helpful(rows, clipped, config.post),
         decisions=after_blend.decisions_for_test(config, rows, clipped),
-        baselines={name: _by_fold(values, rows, folds.k) for name, values in trivial.items()},
+        baselines={name: by_fold(values, rows, range(folds.k)) for name, values in trivial.items()},
         baselines_by_target={name: rows.by_target(values) for name, values in trivial.items()},
         baseline_predictions=trivial,
     )
@@ -279,9 +279,9 @@ def _codes(store: Store, column: int, answers: np.ndarray) -> np.ndarray:
     return np.asarray(store.static[store.series_of_answer[answers], column])
 
 
-def _by_fold(values: np.ndarray, rows: BlendRows, k: int) -> list[float]:
-    """Score in each of the k folds, each of which has scored rows, then over all rows."""
-    each = [rows.where(rows.fold == number).score_or_nan(values[rows.fold == number]) for number in range(k)]
+def by_fold(values: np.ndarray, rows: BlendRows, folds: Iterable[int]) -> list[float]:
+    """Score in each of some folds, each of which has scored rows, then over all rows. values: (A, K)."""
+    each = [rows.where(rows.fold == number).score_or_nan(values[rows.fold == number]) for number in folds]
     return [*each, rows.score(values)]
 
 

@@ -108,6 +108,7 @@ def write(
         "higher_is_better": result.rows.metric.higher_is_better,
         "interval": _finite(result.interval),
         **({"interval_over": config.data.units} if config.data.group else {}),
+        **({"held_out": len(result.rows.y)} if len(result.rows.y) < result.total else {}),  # answers; others: all
         "environment": environment(),
     }
     artefacts.write_json(folder / "experiment.json", value)
