@@ -73,6 +73,7 @@ def _separate(found: Findings, names: list[str]) -> None:
         while second in names:
             second += "_"
         found.copies[second], found.order = found.order, second
+        found.by_time = second if found.by_time == found.id else found.by_time
         found.evidence["copies"] = f"{found.id} has two roles, and a column has one"
 
 

@@ -14,7 +14,7 @@ from foldline.evidence.blending import member_contributions
 from foldline.evidence.blending.member_contributions import MemberContribution
 from foldline.experiment import scoring
 from foldline.experiment.config import Config
-from foldline.experiment.scoring import Result
+from foldline.experiment.result import Result
 
 Table = tuple[str, list[str], list[list[str]]]  # title, columns, rows
 SECONDS = "s for 1,000 series"
