@@ -2,7 +2,8 @@
 
 The steps behind the known ones are predicted all at once, so that the value a week before the tenth of them is not
 known. A lag of k steps is then taken one season earlier, or two, until it reaches into what is known: with lag 1 and
-season 7 the tenth step behind the origin sees the value 15 steps before it.
+season 7 the tenth step behind the origin sees the value 15 steps before it. Steps are steps of time: those of a gap
+between the known ones and the predicted ones count, too.
 """
 
 from dataclasses import dataclass
@@ -58,12 +59,13 @@ class TargetLags(Family):
             raise ValueError(
                 "target_lags needs a target that is known at the first steps: give data.forecast or data.observed."
             )
-        ahead = (pl.col(STEP) - pl.col(KNOWN_STEPS) + 1).clip(lower_bound=0).cast(pl.Float64)
-        return [ahead.alias("horizon"), *(each for name in columns.targets for each in self._of(name))]
+        ahead = pl.when(_predicted()).then(pl.col(STEP) - pl.col(KNOWN_STEPS) + 1 + columns.gap).otherwise(0)
+        found = [each for name in columns.targets for each in self._of(name, columns.gap)]
+        return [ahead.cast(pl.Float64).alias("horizon"), *found]
 
-    def _of(self, name: str) -> list[pl.Expr]:
+    def _of(self, name: str, gap: int) -> list[pl.Expr]:
         y = self._scaled(pl.col(target_column(name)))
-        found = [self._lag(y, lag).alias(f"{name}@t-{lag}") for lag in self.lags]
+        found = [self._lag(y, lag, gap).alias(f"{name}@t-{lag}") for lag in self.lags]
         for window in self.last:
             mean, deviation = _mean_and_deviation(y, pl.col(STEP) >= pl.col(KNOWN_STEPS) - window)
             found += [mean.alias(f"level{window}({name})"), deviation.alias(f"move{window}({name})")]
@@ -77,17 +79,22 @@ class TargetLags(Family):
         mean, deviation = _mean_and_deviation(y, pl.lit(True))
         return (y - mean) / pl.when(deviation > FLAT * mean.abs()).then(deviation).otherwise(1.0)
 
-    def _lag(self, y: pl.Expr, lag: int) -> pl.Expr:
-        """Return the known value `lag` steps before, or some seasons more; NaN where the series has none."""
+    def _lag(self, y: pl.Expr, lag: int, gap: int) -> pl.Expr:
+        """Return the known value `lag` steps of time before, or some seasons more; NaN where the series has none."""
         step, known = pl.col(STEP).cast(pl.Int64), pl.col(KNOWN_STEPS)
-        back = pl.lit(lag, pl.Int64)
+        back = pl.when(_predicted()).then(lag - gap).otherwise(lag).cast(pl.Int64)  # rows
         if self.season:
-            unknown = (step - lag - known + 1).clip(lower_bound=0)  # steps that it lies behind the last known one
+            unknown = (step - back - known + 1).clip(lower_bound=0)  # steps that it lies behind the last known one
             back = back + (unknown + self.season - 1) // self.season * self.season
         place = step - back
         row = pl.int_range(pl.len(), dtype=pl.Int64) - back
         inside = (place >= 0) & (place < known)
         return pl.when(inside).then(y.gather(pl.when(inside).then(row).otherwise(0))).otherwise(float("nan"))
+
+
+def _predicted() -> pl.Expr:
+    """Return whether a step lies behind the known ones."""
+    return pl.col(STEP) >= pl.col(KNOWN_STEPS)
 
 
 def _mean_and_deviation(y: pl.Expr, among: pl.Expr) -> tuple[pl.Expr, pl.Expr]:

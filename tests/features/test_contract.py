@@ -28,6 +28,7 @@ ROLES = Columns(
     levels={"sex": ("f", "m"), "ward": (1, 2, 7), "mode": ("a", "b")},
     categories=("mode",),
     targets=("pulse",),
+    gap=2,
     has_moments=True,
 )
 TOLERANCE = 1e-9
@@ -147,11 +148,11 @@ def target_lags(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
         mean = sum(there) / len(there)
         deviation = sqrt(sum((v - mean) ** 2 for v in there) / len(there))
         y = [(v - mean) / (deviation if deviation > 1e-9 * abs(mean) else 1.0) for v in y]
-    yield [float(max(0, t - known + 1)) for t in range(len(y))]
+    yield [float(t - known + 1 + roles.gap if t >= known else 0) for t in range(len(y))]
     for lag in family.lags:
         found = []
         for t in range(len(y)):
-            place = t - lag
+            place = t - lag + (roles.gap if t >= known else 0)
             while family.season and place >= known:
                 place -= family.season
             found.append(y[place] if 0 <= place < known else nan)
