@@ -22,6 +22,7 @@ from foldline.features.family import (
     target_column,
 )
 
+SCALES = ("", "standardise", "log1p", "log1p-standardise")
 FLAT = 1e-9  # of its mean: a deviation up to it is that of a constant, rounded
 
 
@@ -35,16 +36,18 @@ class TargetLags(Family):
     season: int = 0  # steps; 0: a lag that is not known is missing
     last: tuple[int, ...] = (7, 28)  # known steps, windows of level and move
     # As data.target_transform, to which it belongs: "standardise", less the mean of the series' known values, by their
-    # deviation; "log1p", log(1 + y).
-    scale: Literal["", "standardise", "log1p"] = ""
+    # deviation; "log1p", log(1 + y); "log1p-standardise", both.
+    scale: Literal["", "standardise", "log1p", "log1p-standardise"] = ""
 
     def __post_init__(self) -> None:
         check_steps("target_lags.lags", self.lags)
         check_steps("target_lags.last", self.last)
         if type(self.season) is not int or self.season < 0:
             raise ValueError(f"target_lags.season must be a number of steps, 0 for none, but got {self.season!r}.")
-        if self.scale not in ("", "standardise", "log1p"):
-            raise ValueError(f"target_lags.scale must be '', 'standardise' or 'log1p', but got {self.scale!r}.")
+        if self.scale not in SCALES:
+            raise ValueError(
+                f"target_lags.scale must be one of {', '.join(map(repr, SCALES))}, but got {self.scale!r}."
+            )
 
     @property
     def lookahead(self) -> bool:
@@ -72,9 +75,9 @@ class TargetLags(Family):
         return found
 
     def _scaled(self, y: pl.Expr) -> pl.Expr:
-        if self.scale == "log1p":
-            return y.log1p()
-        if not self.scale:
+        if self.scale.startswith("log1p"):
+            y = y.log1p()
+        if not self.scale.endswith("standardise"):
             return y
         mean, deviation = _mean_and_deviation(y, pl.lit(True))
         return (y - mean) / pl.when(deviation > FLAT * mean.abs()).then(deviation).otherwise(1.0)

@@ -146,9 +146,11 @@ def test_trees_get_the_latest_known_values_at_the_same_place(home: Path, tmp_pat
         np.testing.assert_array_equal(row[HISTORY - len(known) :], known.astype(np.float32))
 
 
-def test_the_scale_is_that_of_a_series_own_known_steps(home: Path, tmp_path: Path) -> None:
-    train, test = stores(load(tmp_path / "a", target_transform="standardise"))
-    fitted = target_transform.fit("standardise", train, np.arange(12), 0)
+@pytest.mark.parametrize("kind", ["standardise", "log1p-standardise"])
+def test_the_scale_is_that_of_a_series_own_known_steps(kind: Any, home: Path, tmp_path: Path) -> None:
+    train, test = stores(load(tmp_path / "a", target_transform=kind))
+    fitted = target_transform.fit(kind, train, np.arange(12), 0)
+    assert target_transform.from_json(fitted.to_json()).kind == fitted.kind == kind
     for store in (train, test):
         answers = np.arange(len(store.y))
         scaled = fitted.forward(np.asarray(store.y), store, answers)

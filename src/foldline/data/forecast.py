@@ -56,7 +56,7 @@ def training_windows(whole: Table) -> Table:
         UserError: all are, or no window has a target to be predicted.
     """
     data, config = whole.data, whole.data.forecast
-    least = (2 if data.target_transform == "standardise" else 1) + config.gap  # rows before: a deviation needs two
+    least = (2 if data.scales_by_start else 1) + config.gap  # rows before: a deviation needs two
     last = whole.lengths - config.horizon  # (N,) row of the last origin
     back = np.arange(config.windows)[::-1] * config.step
     series, place = np.nonzero(last[:, None] - back >= least)  # windows of a series in the order of time
@@ -203,10 +203,10 @@ def _refuse_long(test: Table) -> None:
 def _refuse_no_start(test: Table, known: np.ndarray) -> None:
     """Refuse series without the two known rows that their own scale is taken from. known: (M,)."""
     few, data = known < 2, test.data
-    if data.target_transform == "standardise" and few.any():
+    if data.scales_by_start and few.any():
         raise UserError(
-            f"{test.path}: target_transform = 'standardise' takes mean and deviation of the rows that train has of a "
-            f"test series, but {int(few.sum())} have fewer than two (first: {data.key} "
+            f"{test.path}: target_transform = {data.target_transform!r} takes mean and deviation of the rows that "
+            f"train has of a test series, but {int(few.sum())} have fewer than two (first: {data.key} "
             f"{test.keys[int(few.argmax())]}). Take 'log1p' or 'rank', or leave it out."
         )
 
