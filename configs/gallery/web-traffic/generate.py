@@ -1,8 +1,8 @@
 """Writes a small Web Traffic into a folder: `python configs/gallery/web-traffic/generate.py FOLDER [--shuffled]`
 
 The competition's files of its second stage, names, types and traps (layout.md), with made-up pages. A page has its
-level, a slow drift, and days of the week by its project and access; spiders have no week. `--shuffled` deals the days of
-all pages out again at random, so that there is nothing to learn.
+level, a slow drift, and days of the week by its project and access; spiders have no week. `--shuffled` deals the days
+of all pages out again at random, so that there is nothing to learn.
 """
 
 import hashlib

@@ -108,6 +108,9 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     stratified = found.static or (found.level != "step" and found.kind in ("binary", "multiclass", "ordinal"))
     kind = "stratified-group" if stratified else "group"
     by_time = '  # or "time", by origins: docs/how-to/time-folds.md' if found.forecast is not None else ""
+    if found.by_time:
+        by = "" if found.by_time == found.order else f", with by = {json.dumps(found.by_time)}"
+        by_time = f'  # or "time"{by}: test lies after train, docs/how-to/time-folds.md'
     return (
         f"# Written by `./run.sh init`, which has looked at the files. Lines with a ? say what they leave open.\n"
         f"# All keys with their types, defaults and units: docs/reference.md.\n{unclear}\n"

@@ -53,9 +53,9 @@ def _follows(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> b
     """Whether most test series are in train, and each begins behind its rows there."""
     if train.schema[key] != test.schema[key] or train.schema[order] != test.schema[order]:
         return False
-    ends = train.group_by(key).agg(pl.col(order).max().alias("end"))
-    begins = test.group_by(key).agg(pl.col(order).min().alias("begin"))
-    both = begins.join(ends, on=key)
+    ends = train.group_by(key, maintain_order=True).agg(pl.col(order).max().alias("end"))
+    begins = test.group_by(key, maintain_order=True).agg(pl.col(order).min().alias("begin"))
+    both = begins.join(ends, on=key, maintain_order="left")
     return both.height >= SHARED * begins.height and bool((both["begin"] > both["end"]).all())
 
 
@@ -63,13 +63,13 @@ def of(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> SeenFor
     """Look at tables whose series stand together; None: test is no future of series in train."""
     if order not in test.columns or not _follows(train, test, key, order):
         return None
-    before, behind = (frame.group_by(key).len() for frame in (train, test))
+    before, behind = (frame.group_by(key, maintain_order=True).len() for frame in (train, test))
     horizon, usual = int(behind["len"].max()), int(before["len"].median())  # type: ignore[arg-type]
     season, gap = _season(train, key, order), _gap(train, test, key, order)
     most = max(1, usual - horizon - gap)
     history = min(max(HORIZONS * horizon, 2 * season), most)
     windows = max(1, min(MOST_WINDOWS, (usual - history) // horizon))
-    known = behind.join(before, on=key, how="left", suffix="_before")["len_before"].fill_null(0)
+    known = behind.join(before, on=key, how="left", maintain_order="left", suffix="_before")["len_before"].fill_null(0)
     count = int((known > 0).sum())
     return SeenForecast(
         history=history,

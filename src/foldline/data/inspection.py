@@ -5,6 +5,7 @@ Nothing is guessed in silence: where the files leave two readings, the likelier 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -35,6 +36,7 @@ class Findings:
     categorical: list[str] = field(default_factory=list)  # inputs of text
     static: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
+    by_time: str = ""  # column by which all of test lies after train
     asks_labels: bool = False  # the sample submission has a column called like the target
     evidence: dict[str, str] = field(default_factory=dict)  # role and column, or key of the config -> why
     unclear: list[str] = field(default_factory=list)
@@ -71,6 +73,7 @@ def _separate(found: Findings, names: list[str]) -> None:
         while second in names:
             second += "_"
         found.copies[second], found.order = found.order, second
+        found.by_time = second if found.by_time == found.id else found.by_time
         found.evidence["copies"] = f"{found.id} has two roles, and a column has one"
 
 
@@ -101,15 +104,37 @@ def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
             f"{known:,} of the {series:,} values of {found.key} are in test, too, where they don't lie behind those of "
             "train: foldline wants other series there, or, of a forecast, their future."
         )
-    elif train[found.order].dtype.is_temporal() and bool((test[found.order] > train[found.order].max()).all()):
-        found.unclear.append(
-            f'All of test lies after train ({test[found.order].min()!s} on): folds may go by time, too (kind = "time", '
-            "docs/how-to/time-folds.md)."
-        )
+    else:
+        _suggest_time_folds(found, train, test, shared)
     lengths = train.group_by(found.key, maintain_order=True).len()["len"]
     found.evidence["order"] = f"increases in every series; {lengths.min()!s} to {lengths.max()!s} rows each"
     if len(orders) > 1:
         found.unclear.append(f"{', '.join(orders[1:])} would do as order, too.")
+
+
+def _suggest_time_folds(found: Findings, train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> None:
+    """Suggest folds by time where test lies after train, by its order or another column of times; or may do so."""
+    others = [name for name in shared if name != found.order and _may_be_time(train, name, found.key)]
+    for name in [found.order, *others]:
+        if bool((test[name] > train[name].max()).fill_null(False).all()):
+            found.by_time = name
+            found.unclear.append(
+                f"All of test lies after train ({name} from {test[name].min()!s} on): let folds go by time "
+                f'(kind = "time"{"" if name == found.order else f", by = {json.dumps(name)}"}), unless that is chance: '
+                "docs/how-to/time-folds.md."
+            )
+            return
+    if train[found.order].dtype.is_temporal():
+        found.unclear.append(
+            f"{found.order} holds dates, and test does not lie after train: where later series are asked for, folds "
+            'may go by time (kind = "time", docs/how-to/time-folds.md).'
+        )
+
+
+def _may_be_time(train: pl.DataFrame, name: str, key: str) -> bool:
+    """Whether a column may say when series are: times, or whole numbers that several series share, as days do."""
+    column, series = train[name], train[key].n_unique()
+    return column.dtype.is_temporal() or (column.dtype.is_integer() and 3 <= column.n_unique() <= series / 2)
 
 
 def _pairs(train: pl.DataFrame, shared: list[str]) -> dict[str, list[str]]:
@@ -189,7 +214,7 @@ def _find_windows(found: Findings, train: pl.DataFrame, test: pl.DataFrame) -> N
     if found.level != "series" or found.labels or not found.key:
         return
     changing = _changing(train, found.key, found.target)
-    rows, longest = (frame.group_by(found.key).len()["len"] for frame in (test, train))
+    rows, longest = (frame.group_by(found.key, maintain_order=True).len()["len"] for frame in (test, train))
     if not changing or int(rows.max()) > int(longest.max()):  # type: ignore[arg-type]
         return
     found.level, found.length = "window", int(rows.max())  # type: ignore[arg-type]

@@ -119,7 +119,7 @@ def refuse(label: str, config: WindowsConfig, store: Store, reads_target: bool) 
     if store.observed:
         raise UserError(
             f"model {label!r}: train.windows cuts series, and a window that begins later does not see the known start "
-            f"(data.observed = {store.observed}). {way_out}"
+            f"of its series (data.observed, or a forecast's history). {way_out}"
         )
     if reads_target:
         raise UserError(
