@@ -128,7 +128,8 @@ def _forecast(found: Findings) -> list[str]:
     seen = found.forecast
     if seen is None:
         return []
-    numbers = f"history = {seen.history}, horizon = {seen.horizon}, windows = {seen.windows}"
+    gap = f", gap = {seen.gap}" if seen.gap else ""
+    numbers = f"history = {seen.history}, horizon = {seen.horizon}{gap}, windows = {seen.windows}"
     lines = [f"forecast = {{{numbers}}}  # rows; {seen.evidence}"]
     return lines + (['target_transform = "standardise"  # by the known rows of each series'] if seen.complete else [])
 
