@@ -19,11 +19,6 @@ from torch import Tensor
 from foldline.models.contract import Head, Targets
 
 
-def input_channels(targets: Targets) -> int:
-    """Count the features of a network's input that hold the known target."""
-    return targets.count + 1 if targets.observed else 0
-
-
 def known_target(x: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
     """Return the target (B, T, K), 0 where it is not known, and where it is: (B, T, 1) bool. x: (B, T, F)."""
     if not targets.observed:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+import tiny_forecast
 import tiny_windows
 from tiny_classes import Songs
 
@@ -90,3 +91,13 @@ def test_a_folder_of_files_with_tables_to_join_is_taken_once_the_metric_is_named
     train = loading.load(made.data).train
     assert train.lengths.size == frames["train"]["song"].n_unique() and made.data.level == "series"
     assert made.train.batch < 64 and [model.name for model in made.models] == ["hybrid", "lightgbm", "rocket"]
+
+
+def test_a_forecast_is_written_as_one(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    tiny.write(tmp_path / "shops", tiny_forecast.shops())
+    tiny.run("init", str(tmp_path / "shops"), "--json")
+    assert json.loads(capsys.readouterr().out)["problem"] == ""
+    made = config.load(home / "configs" / "shops.toml", ["data.metric=mae"])
+    assert made.data.forecast.on and made.data.target_transform == "standardise"
+    assert made.features.families == ("raw", "static", "target_lags", "calendar")
+    assert len(loading.load(made.data).train.keys) == 6

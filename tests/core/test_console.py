@@ -67,6 +67,15 @@ def test_quiet_and_json_show_the_end_alone(monkeypatch: pytest.MonkeyPatch, caps
     assert json.loads(expected) == {"score": 0.5}
 
 
+def test_what_has_no_value_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal(as_json=True).result({"scores": {"one": [0.5, float("nan")]}, "low": float("-inf"), "names": ("a",)}, "")
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "scores": {"one": [0.5, None]},
+        "low": None,
+        "names": ["a"],
+    }
+
+
 def job(name: str) -> Any:
     return SimpleNamespace(key=name, cell=SimpleNamespace(name=name))
 

@@ -84,6 +84,29 @@ def test_tables_that_can_not_be_used_are_refused(body: str, message: str, tmp_pa
     assert message in str(error.value) and str(tmp_path / "competition.py") in str(error.value)
 
 
+def test_tables_is_called_once_a_load(tmp_path: Path) -> None:
+    tiny.write(tmp_path, tiny.frames())
+    text = """
+import polars as pl
+CALLS = []
+
+def tables(folder):
+    CALLS.append(folder)
+    return {name: pl.scan_csv(folder / f"{name}.csv") for name in ("train", "test", "sample_submission")}
+"""
+    code = written(tmp_path, text)
+    loading.load(roles(code, tmp_path))
+    assert [tmp_path] == competition_file.load(code).module.CALLS
+
+
+def test_rows_out_of_order_are_blamed_on_the_frame_that_tables_returns(tmp_path: Path) -> None:
+    tiny.write(tmp_path, tiny.frames())
+    text = "import polars as pl\ndef tables(folder):\n    train = pl.scan_csv(folder / 'train.csv')\n"
+    code = written(tmp_path, text + "    return {'train': train.reverse()}\n")
+    with pytest.raises(UserError, match=r"must increase .* Sort the frame that tables\(\) returns: lazy joins"):
+        loading.load(roles(code, tmp_path))
+
+
 def test_tables_needs_a_folder(tmp_path: Path) -> None:
     data = roles(written(tmp_path, "def tables(folder): return {}\n"), tmp_path / "data.zip")
     (tmp_path / "data.zip").write_bytes(b"")

@@ -127,4 +127,22 @@ def test_dates_that_name_rows_and_order_them_are_copied_and_may_ask_for_folds_by
     frames["sample_submission"] = frames["test"].select("day", speed=0.0)
     seen = found(frames)
     assert (seen.id, seen.order, seen.copies) == ("day", "day_order", {"day_order": "day"})
-    assert any("All of test lies after train" in line for line in seen.unclear)
+    assert any("All of test lies after train" in line for line in seen.unclear) and seen.by_time == seen.order
+
+
+def test_folds_by_time_are_suggested_where_days_of_test_come_later_or_the_order_is_a_date() -> None:
+    """Days that series share, a whole number; and dates of which test has earlier ones, too."""
+    frames = rides()
+    frames["train"] = frames["train"].with_columns(date_id=pl.col("ride") // 3)
+    frames["test"] = frames["test"].with_columns(date_id=pl.lit(7, pl.Int64))
+    seen = found(frames)
+    assert seen.by_time == "date_id" and any("(date_id from 7 on)" in line for line in seen.unclear)
+    assert any('by = "date_id")' in line for line in seen.unclear)
+    frames["test"] = frames["test"].with_columns(date_id=pl.lit(2, pl.Int64))
+    seen = found(frames)
+    assert not seen.by_time and not any("time" in line for line in seen.unclear)
+    for name in ("train", "test"):
+        day = pl.date(2020, 1, 1) + pl.duration(days=2 * pl.col("second"))
+        frames[name] = frames[name].drop("date_id").with_columns(second=day)
+    seen = found(frames)
+    assert not seen.by_time and any(line.startswith("second holds dates, and test does not") for line in seen.unclear)

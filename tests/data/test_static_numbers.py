@@ -12,7 +12,7 @@ import pytest
 import tiny
 
 from foldline.core.errors import UserError
-from foldline.data import featurize, loading
+from foldline.data import featurize, loading, table_notes
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
@@ -93,6 +93,16 @@ def test_a_missing_name_is_unknown(tmp_path: Path, home: Path) -> None:
 def test_text_where_training_has_numbers_is_refused(tmp_path: Path, home: Path) -> None:
     with pytest.raises(UserError, match=r"test.csv: static column 'age' must hold numbers.*but holds 'old'.*categor"):
         stores(rides([*AGES], ["old", "33.5"]), tmp_path)
+
+
+def test_a_note_on_many_columns_is_short(tmp_path: Path, home: Path) -> None:
+    tables, many = rides([*AGES], [1.5]), tuple(f"question {number}" for number in range(90))
+    answered = [pl.col("age").alias(name) for name in many]
+    tables = {stem: table.with_columns(answered) if "age" in table.columns else table for stem, table in tables.items()}
+    data = replace(DATA, static=many, source=str(tiny.write(tmp_path / "rides", tables)))
+    found = loading.load(data)
+    said = table_notes.static_columns(found.train, found.levels)
+    assert said.startswith("static numbers: question 0 (30 values)") and said.endswith("more") and len(said) < 600
 
 
 def test_a_run_says_which_is_which_and_infer_follows(

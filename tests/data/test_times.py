@@ -109,3 +109,20 @@ def test_days_may_be_written_with_slashes_year_first(tmp_path: Path) -> None:
     assert order(texts * 2, tmp_path, csv=True) == [0, 115200, 172800] * 2
     with pytest.raises(UserError, match="must hold numbers"):
         order(["28/02/2020", "29/02/2020", "01/03/2020"] * 2, tmp_path, csv=True)
+
+
+@pytest.mark.parametrize("first", ["", "  "])
+def test_an_empty_first_cell_of_dates_is_missing(first: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"row 1 .*'when' must have a value, but is empty"):
+        order([first, "2020-01-02", "2020-01-03"] * 2, tmp_path, csv=True)
+
+
+@pytest.mark.parametrize("texts", [["1", "2020-01-02", "2020-01-03"], ["2020-01-02", "2020-01-03", "1"]])
+def test_dates_among_numbers_are_refused_in_a_sentence(texts: list[str], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="must hold dates and times in all rows, or numbers in all, but row"):
+        order(texts * 2, tmp_path, csv=True)
+
+
+def test_a_small_number_first_does_not_round_the_long_ones(tmp_path: Path) -> None:
+    long = 1_600_000_000_123_456_789
+    assert order(pl.Series([0, 1, 2, long, long + 7, long + 20]), tmp_path, csv=True) == [0, 1, 2, 0, 7, 20]

@@ -183,6 +183,13 @@ def test_a_file_says_where_windows_lie(tmp_path: Path) -> None:
     assert got.groups.tolist() == [0, 0, 0, 1]
 
 
+def test_dates_of_another_file_may_be_finer(tmp_path: Path) -> None:
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 1, 6), eager=True)
+    long = series(a=6).drop("y").with_columns(days.alias("t"))
+    got = with_file(tmp_path, {"k": ["a", "a"], "at": ["2024-01-02 12:00:00.5", "2024-01-01"], "y": [1, 2]}, long)
+    assert got.keys.to_list() == ["a@0", "a@2"] and got.y[:, 0].tolist() == [2, 1]
+
+
 def test_offsets_count_rows_by_a_rate_and_a_file_may_have_groups_and_weights(tmp_path: Path) -> None:
     rows = {"k": ["a", "b"], "at": [0.2, 0.1], "y": [1, 2], "who": ["u", "u"], "w": [1.0, 2.0]}
     got = with_file(tmp_path, rows, windows={"rate": 10}, group="who", weight="w")
@@ -223,6 +230,10 @@ BAD_CONFIGS = {
     "a negative stride": ('level = "window"\nwindows = {length = 6, stride = -1}', "must not be below 0"),
     "a file without offset": ('level = "window"\nwindows = {length = 6, file = "labels"}', "file needs offset"),
     "an offset without file": ('level = "window"\nwindows = {length = 6, offset = "at"}', "are for a file of windows"),
+    "an offset that is the target": (
+        'level = "window"\nwindows = {length = 6, file = "labels", offset = "strain"}',
+        "windows.offset must be a column of its own, but 'strain' has another role",
+    ),
     "a file and a stride": (
         'level = "window"\nwindows = {length = 6, stride = 2, file = "labels", offset = "at"}',
         "leave stride and answer out",

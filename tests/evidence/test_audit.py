@@ -51,6 +51,14 @@ def leaks(found: dict[str, CheckResult]) -> dict[str, str]:
     return {name: outcome.detail for name, outcome in found.items() if outcome.verdict == "LEAK"}
 
 
+def test_a_small_run_that_is_refused_is_refused_again(rides: Path, tmp_path: Path) -> None:
+    """By each check that needs it: they share its folder."""
+    tables, chosen = audits.tables(), config.load(Path("rides"))
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"lacks a column that .data. names"):
+            small_run.run(chosen, tables["train"].drop("power"), tables["test"], tmp_path / "small")
+
+
 # ---------------------------------------------------------------- clean runs
 
 

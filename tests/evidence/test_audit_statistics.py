@@ -12,6 +12,7 @@ import tiny
 from scipy.spatial import cKDTree
 from scipy.stats import kstest
 
+from foldline.data import near_copies
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 from foldline.evidence.audit import (
@@ -79,12 +80,12 @@ def test_series_are_taken_whole_and_in_the_given_order() -> None:
 
 def compared(*tables: Table) -> near_duplicates.ComparedSeries:
     sides = [np.arange(len(tables[0].lengths)) % 2, *(np.full(len(other.lengths), -1) for other in tables[1:])]
-    return near_duplicates.ComparedSeries(tables, np.concatenate(sides), 10)
+    return near_duplicates.ComparedSeries(tables=tables, side=np.concatenate(sides), steps=10)
 
 
 def test_series_are_named_by_their_side() -> None:
     sides = np.array([0, near_duplicates.NEVER, -1])
-    both = near_duplicates.ComparedSeries((some(table(), 2), some(table(first=501), 1)), sides, 10)
+    both = near_duplicates.ComparedSeries(tables=(some(table(), 2), some(table(first=501), 1)), side=sides, steps=10)
     assert [both.name(place).partition(" (")[2] for place in range(3)] == ["fold 0)", "in no fold)", "test)"]
 
 
@@ -102,7 +103,7 @@ def test_the_nearest_neighbour_and_its_distance_are_those_of_the_definition() ->
     both = compared(table(30), table(20, seed=1, first=501))
     slow = slow_distance(both)
     pairs = np.argwhere(np.triu(np.ones_like(slow), k=1))
-    np.testing.assert_allclose(near_duplicates._distance(both.channels(), pairs), slow[tuple(pairs.T)], rtol=1e-5)
+    np.testing.assert_allclose(near_copies.distance_of(both.channels(), pairs), slow[tuple(pairs.T)], rtol=1e-5)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-6, 1e-3])
@@ -112,7 +113,7 @@ def test_copies_are_found_whatever_little_noise_is_on_them(noise: float) -> None
     power = pl.col("power") * (1 + noise * pl.Series(rng.normal(size=50)))
     frame = some(first, 5).frame.with_columns(pl.col("ride") + 900, power)
     both = compared(first, Table(Path("test.csv"), DATA, frame, np.full(5, 10)))
-    sketch = near_duplicates._sketch(both)
+    sketch = near_copies.sketch_of(both)
     assert sketch is not None
     pairs, _ = near_duplicates._copies(both, cKDTree(sketch), sketch)
     assert pairs.tolist() == [[8 * number, 40 + number] for number in range(5)]
@@ -130,8 +131,8 @@ def test_series_that_agree_in_their_first_steps_only_are_no_copies() -> None:
     sides = np.append(np.arange(40) % 2, -1)
     for power, found in ((pl.col("power"), 1), (pl.when(pl.col("second") > 2).then(9.0).otherwise("power"), 0)):
         copy = Table(Path("test.csv"), DATA, other.with_columns(power.alias("power")), np.array([10]))
-        both = near_duplicates.ComparedSeries((first, copy), sides, 4)
-        sketch = near_duplicates._sketch(both)
+        both = near_duplicates.ComparedSeries(tables=(first, copy), side=sides, steps=4)
+        sketch = near_copies.sketch_of(both)
         assert sketch is not None
         assert len(near_duplicates._copies(both, cKDTree(sketch), sketch)[0]) == found
 

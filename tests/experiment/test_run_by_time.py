@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +75,26 @@ def test_a_run_scores_what_is_held_out_and_submits_what_full_cells_predict(
     np.testing.assert_allclose(sent, expected[:, 0], atol=1e-6)
     for verb in ("report", "infer"):  # both read the record
         tiny.run(verb, "rides")
+
+
+def test_a_bundle_packs_the_weights_of_full_cells_alone_and_predicts_by_them(
+    days: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.run("train", "rides", TIME, TREES)
+    sent = tiny.submission(days)
+    capsys.readouterr()
+    tiny.run("bundle", "rides")
+    said = capsys.readouterr().out
+    assert "packed 2 cells" in said
+    packed = Path(said.rpartition("bundle: ")[2].strip()) / "dataset" / "runs"
+    there = [sorted(path.name for path in cell.iterdir()) for cell in (packed / "cells").iterdir()]
+    assert sorted(there).count(["depends.json", "done.json"]) == 4 and len(there) == 6
+    elsewhere = days.parent / "elsewhere"
+    shutil.copytree(packed, elsewhere / "runs")
+    (elsewhere / "runs" / "rides" / "latest").symlink_to(next((elsewhere / "runs" / "rides").iterdir()).name)
+    monkeypatch.setenv("FOLDLINE_HOME", str(elsewhere))
+    tiny.run("infer", "rides")
+    assert next((elsewhere / "submissions").glob("rides*.csv")).read_bytes() == sent
 
 
 def test_rows_after_an_origin_or_in_the_gap_change_no_weight_and_no_blend_of_its_fold(days: Path) -> None:

@@ -77,6 +77,18 @@ def test_an_epoch_has_every_series_once_and_few_parts_a_batch() -> None:
     assert all(2.5 < mean < 4.5 for mean in short_first)  # no epoch begins with the short ones
 
 
+def test_neighbours_that_are_read_together_stay_near_each_other() -> None:
+    blocks = np.zeros(1003, dtype=int)
+    orders = [trainer.shuffled(blocks, 8, 0, epoch, near=4) for epoch in (0, 1, 0)]
+    assert all(sorted(order.tolist()) == list(range(1003)) for order in orders)
+    assert np.array_equal(orders[0], orders[2]) and not np.array_equal(orders[0], orders[1])
+    mixed = 4 * trainer.NEAR_BLOCKS
+    runs = [{place // 4 for place in orders[0][first : first + mixed].tolist()} for first in range(0, 1003, mixed)]
+    assert max(map(len, runs)) <= trainer.NEAR_BLOCKS + 1  # the last, shorter run may come at any time
+    spread = [np.ptp(orders[0][first : first + mixed]) for first in range(0, 1003 - mixed, mixed)]
+    assert min(spread) > 300  # of neighbours, but from all over the store
+
+
 @pytest.mark.parametrize("train", [TRAIN, EVERYTHING], ids=["plain", "every option"])
 def test_gradients_are_those_of_one_block(train: Any) -> None:
     data, fit = small_store(), scaler.fit("robust", small_store(), INSIDE, 0)

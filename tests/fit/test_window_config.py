@@ -26,6 +26,7 @@ def test_what_is_left_out_follows_from_the_length() -> None:
         ({"overlap": 0}, "need a length"),
         ({"length": 5, "overlap": 5}, "overlap must be below the 5 steps"),
         ({"length": 5, "predict": 9, "overlap": 9}, "overlap must be below the 9 steps"),
+        ({"length": 5, "predict": 40, "loss": "centre"}, "give a smaller overlap"),
         ({"length": 5, "overlap": -2}, "overlap must be below"),
     ],
 )

@@ -32,7 +32,10 @@ def check(folder: Path) -> None:
     for part, asked in (("train", train), ("test", test)):
         assert asked.select(BUCKET).is_unique().all() and asked.select(BUCKET).equals(asked.select(BUCKET).sort(BUCKET))
         book, trades = (partitions(folder / f"{name}_{part}.parquet", kinds) for name, kinds in TABLES.items())
-        assert set(book.select(BUCKET).rows()) == set(asked.select(BUCKET).rows()), "a bucket has a book"
+        books, wanted = set(book.select(BUCKET).rows()), set(asked.select(BUCKET).rows())
+        assert books == wanted if part == "train" else books < wanted, (
+            "a bucket has a book; not all of test's are shown"
+        )
         assert set(trades.select(BUCKET).rows()) <= set(asked.select(BUCKET).rows())
         assert (book.group_by(BUCKET).agg(pl.col("seconds_in_bucket").min())["seconds_in_bucket"] == 0).all()
         sides = pl.col("bid_price2") < pl.col("bid_price1"), pl.col("ask_price1") < pl.col("ask_price2")

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from foldline.models import MODELS, source_of
 from foldline.models.contract import Targets
-from foldline.models.ops.known_target import input_channels, known_target
+from foldline.models.ops.known_target import known_target
 from foldline.models.probes import receptive_field
 
 SERIES, STEPS, FEATURES, LEVELS = 5, 9, 3, (3, 2)
@@ -69,6 +69,11 @@ def causal(form: str) -> bool:
 
 def targets_of(form: str, count: int = 2) -> Targets:
     return Targets(count=count, observed=3 if form in OBSERVED else 0)
+
+
+def input_channels(targets: Targets) -> int:
+    """Count the features of a network's input that hold the known target."""
+    return targets.count + 1 if targets.observed else 0
 
 
 def make(form: str, seed: int = 0, count: int = 2, **changes: Any) -> nn.Module:

@@ -134,6 +134,17 @@ def test_time_folds_are_compared_where_they_hold_out_the_same(house: Path, capsy
     assert [len(group["lines"]) for group in groups] == [2, 2, 1, 1]
 
 
+def test_a_fold_file_that_leaves_series_out_has_a_table_of_its_own(
+    house: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, left in ((6, {}), (7, {"held_out": 90}), (8, {"held_out": 90})):
+        folder = experiment("rides", number, [0.1, 0.1], ["two"], folds={"kind": "group", "file": "mine.csv"})
+        files.write_json(folder / "experiment.json", files.read_json(folder / "experiment.json") | left)
+    tiny.run("board", "rides", "--json")
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    assert [len(group["lines"]) for group in groups] == [3, 2]
+
+
 def test_a_real_run_is_on_the_board(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = lines(capsys)
     assert line["low"] < line["score"] < line["high"] and line["minutes"] > 0 and line["latest"]

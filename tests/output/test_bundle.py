@@ -101,9 +101,15 @@ def kaggle(packed: Path, rides: Path, tmp_path: Path) -> Path:
         shutil.copy(rides / f"{stem}.csv", target)
     (folder / "input" / "other").mkdir()
     shutil.copy(rides / "sample_submission.csv", folder / "input" / "other" / "test.csv")
-    (folder / "code.py").write_text(bundle.code_of(packed / "notebook" / "foldline-rides.ipynb"))
+    (folder / "code.py").write_text(code_of(packed / "notebook" / "foldline-rides.ipynb"))
     (folder / "home").mkdir()
     return folder
+
+
+def code_of(notebook: Path) -> str:
+    """Extract the code of a notebook's cells, in order."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
 def run_notebook(folder: Path, python: Path | str = sys.executable, *before: str) -> subprocess.CompletedProcess[str]:

@@ -33,6 +33,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "epochs": 21,
         "batch": 32,
         "micro": 8,
+        "shuffle": "blocks",
         "lr": 1e-3,
         "weight_decay": 0.0,
         "schedule": "constant",
@@ -53,7 +54,14 @@ OTHERS: dict[type, dict[str, Any]] = {
         "on_oom": "halve",
         "resident": "off",
     },
-    AugmentConfig: {"mixup": 0.5, "mixup_alpha": 0.4, "mask_static": 0.1, "shuffle": 0.2, "shuffle_steps": 2},
+    AugmentConfig: {
+        "mixup": 0.5,
+        "mixup_alpha": 0.4,
+        "mask_static": 0.1,
+        "shuffle": 0.2,
+        "shuffle_steps": 2,
+        "drop_channels": {"tof": 0.5},
+    },
     WindowsConfig: {
         "length": 9,
         "stride": 4,
@@ -113,6 +121,7 @@ def test_the_key_depends_on_every_field_of_train_but_on_where_and_how(
 def test_keys_of_older_configs_know_nothing_of_newer_settings(given: PlanInputs) -> None:
     (cell, *_) = planning.plan(given, [net(train=TrainConfig(device="cpu"))])
     assert not set(cell.depends["train"]) & set(train_config.NEWER)
+    assert "drop_channels" not in cell.depends["train"]["augment"]
 
 
 def test_the_device_that_is_used_is_in_the_key_though_the_word_for_it_is_not(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any
 
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
@@ -37,7 +36,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         terminal.say(f"{LOST} loses to a trivial baseline, or one of its models does")
     if any(line.refused for group in groups for line in group.lines):
         terminal.say(f"{REFUSED} its submission was refused: {runs_index.REFUSED} in its folder says why")
-    values = [{**asdict(group), "lines": [_plain(line) for line in group.lines]} for group in groups]
+    values = [{**asdict(group), "lines": [asdict(line) for line in group.lines]} for group in groups]
     terminal.result({"groups": values}, "\n".join(_best(group, len(groups) > 1) for group in groups))
     return 0
 
@@ -87,9 +86,3 @@ def _baseline(line: Line) -> str:
     if not line.lost:
         return line.baseline
     return f"{line.baseline}, beats {'what is submitted' if line.submitted_lost else ', '.join(line.lost)}"
-
-
-def _plain(line: Line) -> dict[str, Any]:
-    """Convert to JSON values; JSON has no NaN."""
-    values = asdict(line).items()
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values}

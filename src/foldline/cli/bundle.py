@@ -23,7 +23,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
     dataset, notebook = options.out / "dataset", options.out / "notebook"
     terminal.say(f"from {runs_index.describe(stored.folder)}")
-    terminal.say(f"packed {len(stored.plan)} cells, {len(manifest['files'])} files, {size / 1e6:.1f} MB")
+    terminal.say(f"packed {len(bundle.predicting(stored))} cells, {len(manifest['files'])} files, {size / 1e6:.1f} MB")
     if not options.user:
         where = "in both metadata files, or give user=NAME"
         terminal.say(f"replace {bundle.USER_PLACEHOLDER} by your Kaggle name {where}")

@@ -26,5 +26,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         origins = map(assigned.time.spans.shown, assigned.time.origins.tolist())
         rows = [[*row, at, str(len(assigned.inside(k)))] for k, (row, at) in enumerate(zip(rows, origins, strict=True))]
     terminal.table(f"{'made' if made else 'checked'} {path.name}", columns, rows)
+    if assigned.clusters is not None:
+        terminal.say(assigned.clusters.sentence)
     terminal.result({"path": str(path), "made": made, "series": sizes}, f"folds: {path}")
     return 0

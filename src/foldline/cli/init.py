@@ -13,6 +13,7 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import inspected_files, inspection, loading, metrics
 from foldline.data.inspected_files import Tables
+from foldline.data.inspected_forecast import SeenForecast
 from foldline.data.inspection import Findings
 from foldline.experiment import config as configs
 
@@ -96,19 +97,54 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     data += [f"categorical = {json.dumps(found.categorical)}"] if found.categorical else []
     data += [f"static = {json.dumps(found.static)}"] if found.static else []
     data += [_line("target", found.target, found.evidence.get("target", ""))]
+    data += _forecast(found)
     data += [_line("kind", found.kind, found.evidence.get("kind", ""))]
     data += [f"classes = {json.dumps(found.classes)}"] if found.classes else []
     names = ", ".join(metrics.names_for(found.kind))  # type: ignore[arg-type]
     data += [f'metric = "?"  # the competition\'s: {names}, or its own file, "metric.py"']
     unclear = "".join(f"# ? {sentence}\n" for sentence in [*tables.unclear, *found.unclear])
     families = f"[features]\nfamilies = {json.dumps(SERIES_FAMILIES)}\n\n" if found.level != "step" else ""
+    families = _families(found, tables) if found.forecast is not None else families
     stratified = found.static or (found.level != "step" and found.kind in ("binary", "multiclass", "ordinal"))
     kind = "stratified-group" if stratified else "group"
+    by_time = '  # or "time", by origins: docs/how-to/time-folds.md' if found.forecast is not None else ""
+    if found.by_time:
+        by = "" if found.by_time == found.order else f", with by = {json.dumps(found.by_time)}"
+        by_time = f'  # or "time"{by}: test lies after train, docs/how-to/time-folds.md'
     return (
         f"# Written by `./run.sh init`, which has looked at the files. Lines with a ? say what they leave open.\n"
         f"# All keys with their types, defaults and units: docs/reference.md.\n{unclear}\n"
-        f"[data]\n" + "\n".join([*data, *_joins(tables)]) + f'\n\n{families}[folds]\nkind = "{kind}"\nk = 5\n\n'
+        f"[data]\n"
+        + "\n".join([*data, *_joins(tables)])
+        + f'\n\n{families}[folds]\nkind = "{kind}"{by_time}\nk = 5\n\n'
         f"[train]\n{_sizes(found, tables)}\nlr = 3e-3\n\n{MODELS}{ROCKET if found.level == 'series' else ''}"
+    )
+
+
+def _forecast(found: Findings) -> list[str]:
+    """Return the lines of [data] that make it a forecast."""
+    seen = found.forecast
+    if seen is None:
+        return []
+    gap = f", gap = {seen.gap}" if seen.gap else ""
+    numbers = f"history = {seen.history}, horizon = {seen.horizon}{gap}, windows = {seen.windows}"
+    lines = [f"forecast = {{{numbers}}}  # rows; {seen.evidence}"]
+    return lines + (['target_transform = "standardise"  # by the known rows of each series'] if seen.complete else [])
+
+
+def _families(found: Findings, tables: Tables) -> str:
+    """Return [features] of a forecast: what is known of the future, and of the target's past."""
+    seen = found.forecast
+    assert seen is not None, "only forecasts have a past"
+    dates = tables.train[found.copies.get(found.order, found.order)].dtype.is_temporal()
+    families = ["raw"] * bool(found.inputs) + ["static"] * bool(found.static) + ["target_lags"] + ["calendar"] * dates
+    lags = sorted({1, 2, 3, seen.season or 4, 2 * seen.season or 5})
+    last = sorted({seen.season or seen.horizon, seen.history})
+    scale = ', scale = "standardise"' if seen.complete else ""
+    season = f", season = {seen.season}" if seen.season else ""
+    return (
+        f"[features]\nfamilies = {json.dumps(families)}\n"
+        f"target_lags = {{lags = {lags}{season}, last = {last}{scale}}}\n\n"
     )
 
 
@@ -116,6 +152,7 @@ def _sizes(found: Findings, tables: Tables) -> str:
     """Return epochs and batch: of few series smaller batches, so that there are enough steps to learn from them."""
     series = tables.train[found.key].n_unique() if found.key else MANY
     series = tables.train.height // found.length if found.level == "window" else series
+    series *= 1 if found.forecast is None else found.forecast.windows
     if series >= MANY:
         return "epochs = 20\nbatch = 64"
     batch = 2 ** max(2, int(math.log2(series / STEPS)))
@@ -137,6 +174,7 @@ def _row(found: Findings, tables: Tables, name: str) -> list[str]:
     """Return a row of the table. name: of the evidence, a key, or one and a column or file."""
     key, _, column = name.partition(" ")
     value = column or tables.named.get(key) or getattr(found, key)
+    value = "yes" if isinstance(value, SeenForecast) else value
     because = found.evidence.get(name) or tables.evidence[name]
     return [key, value if isinstance(value, str) else ", ".join(value), because]
 

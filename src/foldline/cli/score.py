@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data.roles import DataConfig
 from foldline.experiment import config as configs
-from foldline.experiment import scoring, several_targets
+from foldline.experiment import result, several_targets
 from foldline.experiment.config import SeveralTargets
 from foldline.output import rescore
 from foldline.output.rescore import Rescored
@@ -29,7 +28,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     data = config.data
     found = rescore.score(data, Path(submission), Path(truth))
     _show("", found, data, terminal)
-    answer = {"metric": data.metric, "over": data.units, "scores": _plain_parts(found)}
+    answer = {"metric": data.metric, "over": data.units, "scores": [asdict(each) for each in found.parts]}
     terminal.result(answer, f"{data.metric}: {found.parts[0].score:.6f}")
     return 0
 
@@ -55,8 +54,8 @@ def _of_targets(several: SeveralTargets, submission: Path, truth: Path, terminal
     terminal.table("", ["rows", metric], [[name, _five(mean)] for name, mean in means.items()])
     answer = {
         "metric": metric,
-        "scores": [{"part": name, "score": _plain(mean)} for name, mean in means.items()],
-        "targets": {name: _plain_parts(each) for name, each in scored.items()},
+        "scores": [{"part": name, "score": mean} for name, mean in means.items()],
+        "targets": {name: [asdict(part) for part in each.parts] for name, each in scored.items()},
     }
     terminal.result(answer, f"{metric}: {means['all']:.6f}")
     return 0
@@ -66,28 +65,16 @@ def _show(title: str, found: Rescored, data: DataConfig, terminal: Terminal) -> 
     """Print the scores of one target."""
     rows = [
         [each.part, _five(each.score), _between(each.low, each.high)]
-        + [_five(score) for score in scoring.target_values(each.by_target, found.metric)]
+        + [_five(score) for score in result.target_values(each.by_target, found.metric)]
         + [str(each.rows)]
         for each in found.parts
     ]
-    targets = scoring.target_columns(data.target if found.parts[0].by_target else ())
+    targets = result.target_columns(data.target if found.parts[0].by_target else ())
     terminal.table(title, ["rows", data.metric, f"95 % over {data.units}", *targets, "count"], rows)
     if all(math.isnan(each.low) for each in found.parts):
         terminal.say(
             f"no interval: that takes a column {data.group or data.key} of several values in the file of labels"
         )
-
-
-def _plain_parts(found: Rescored) -> list[dict[str, Any]]:
-    ends = ("score", "low", "high")
-    return [
-        {
-            **asdict(each),
-            **{end: _plain(getattr(each, end)) for end in ends},
-            "by_target": [_plain(score) for score in each.by_target],
-        }
-        for each in found.parts
-    ]
 
 
 def _five(score: float) -> str:
@@ -96,8 +83,3 @@ def _five(score: float) -> str:
 
 def _between(low: float, high: float) -> str:
     return "" if math.isnan(low) else f"{low:.5f} to {high:.5f}"
-
-
-def _plain(value: float) -> float | None:
-    """Convert to a JSON value; JSON has no NaN."""
-    return None if math.isnan(value) else value

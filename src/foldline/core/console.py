@@ -7,6 +7,7 @@ NO_COLOR.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -24,6 +25,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from foldline.core.command_name import as_started
 from foldline.core.errors import complain
 from foldline.core.heartbeat import Heartbeat
 from foldline.core.text_columns import is_text
@@ -44,7 +46,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Print one line, unless quiet."""
-        self.console.print(text, markup=False)
+        self.console.print(as_started(text), markup=False)
 
     def warn(self, text: str) -> None:
         """Print one line on standard error, also when quiet."""
@@ -56,12 +58,15 @@ class Terminal:
         for name, text in zip(columns, is_text(columns, rows), strict=True):
             table.add_column(name, justify="left" if text else "right", overflow="fold" if text else "ellipsis")
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(as_started(cell)) for cell in row))
         self.console.print(table)
 
     def result(self, values: dict[str, Any], last: str) -> None:
-        """Print the result of the verb: `values` with --json, the line `last` otherwise (also when quiet)."""
-        print(json.dumps(values, sort_keys=True) if self.as_json else last)
+        """Print the result of the verb: `values` with --json, the line `last` otherwise (also when quiet).
+
+        JSON has no NaN, such as a fold without a score has: it is null there.
+        """
+        print(json.dumps(_without_nan(values), sort_keys=True, allow_nan=False) if self.as_json else as_started(last))
 
     @contextmanager
     def bar(self, title: str, unit: str) -> Iterator[Any]:
@@ -96,3 +101,12 @@ class Terminal:
         )
         with bars, nullcontext() if self.silent or watched else self.heartbeat.during(bars):
             yield bars
+
+
+def _without_nan(value: Any) -> Any:
+    """Return values with None in place of floats that are not finite."""
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

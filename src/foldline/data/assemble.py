@@ -134,61 +134,78 @@ class Source:
         return found
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Where all tables of a competition come from; tables() of competition.py is called once, when one is asked for."""
+
+    data: DataConfig
+    folder: Path  # or archive: data.source
+
+    def of(self, part: str) -> Source:
+        """Find the files of a table. part: train or test.
+
+        Raises:
+            UserError: they are not there, or competition.py is wrong.
+        """
+        table = self._made(part) or located(self.folder, getattr(self.data, part), f"data.{part}")
+        return Source(self.folder, table, part, self.data.join, self.data.copies)
+
+    def sample(self) -> Source | None:
+        """Find the sample submission; None: there is none.
+
+        Raises:
+            UserError: data.sample names one that is not there, or competition.py is wrong.
+        """
+        made = self._made(SAMPLE)
+        if made is not None:
+            return Source(self.folder, made)
+        if self.data.sample == SAMPLE and readers.find(self.folder, SAMPLE) is None:
+            return None
+        return Source(self.folder, located(self.folder, self.data.sample, "data.sample"))
+
+    def _made(self, name: str) -> MadeTable | None:
+        """Return a table of tables(), or None where it makes none of that name."""
+        code = competition_file.of(self.data.code_path)
+        if code is None or name not in self._tables:
+            return None
+        frame = self._tables[name]
+        if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
+            kind = type(frame).__name__
+            raise UserError(f"{code.path}: tables() must return polars frames, lazy or not, but {name!r} is a {kind}.")
+        return MadeTable(code, name, frame.lazy())
+
+    @cached_property
+    def _tables(self) -> dict[str, object]:
+        """What tables() returns; nothing where there is no such function."""
+        code = competition_file.of(self.data.code_path)
+        if code is None or not code.has("tables"):
+            return {}
+        if not self.folder.is_dir():
+            raise UserError(
+                f"{code.path}: tables() needs a folder as data.source, but {self.folder} is none. Unpack it first."
+            )
+        tables, known = code.call("tables", self.folder), ("train", "test", SAMPLE)
+        if not isinstance(tables, dict) or not set(tables) <= set(known):
+            got = ", ".join(map(str, tables)) if isinstance(tables, dict) else f"{tables!r:.100}"
+            raise UserError(
+                f"{code.path}: tables() must return a dict with some of {', '.join(known)}, but returned {got}."
+            )
+        return tables
+
+
 def source_of(data: DataConfig, folder: Path, part: str) -> Source:
-    """Find the files of a table.
+    """Find the files of one table, as Sources.of does."""
+    return Sources(data, folder).of(part)
 
-    Args:
-        folder: or archive, data.source. part: train or test.
 
-    Raises:
-        UserError: they are not there, or competition.py is wrong.
-    """
-    made = _made(data, folder, part)
-    table = made or located(folder, getattr(data, part), f"data.{part}")
-    return Source(folder, table, part, data.join, data.copies)
+def sample_of(data: DataConfig, folder: Path) -> Source | None:
+    """Find the sample submission, as Sources.sample does."""
+    return Sources(data, folder).sample()
 
 
 def of_file(path: Path) -> Source:
     """Return the source of a table that is one file, whatever [data] says."""
     return Source(path.parent, FileTable(path, (FoundFile(path),)))
-
-
-def sample_of(data: DataConfig, folder: Path) -> Source | None:
-    """Find the sample submission; None: there is none.
-
-    Raises:
-        UserError: data.sample names one that is not there, or competition.py is wrong.
-    """
-    made = _made(data, folder, SAMPLE)
-    if made is not None:
-        return Source(folder, made)
-    if data.sample == SAMPLE and readers.find(folder, SAMPLE) is None:
-        return None
-    return Source(folder, located(folder, data.sample, "data.sample"))
-
-
-def _made(data: DataConfig, folder: Path, name: str) -> MadeTable | None:
-    """Return a table of tables(), or None where it makes none of that name."""
-    code = competition_file.of(data.code_path)
-    if code is None or not code.has("tables"):
-        return None
-    if not folder.is_dir():
-        raise UserError(f"{code.path}: tables() needs a folder as data.source, but {folder} is none. Unpack it first.")
-    tables = code.call("tables", folder)
-    known = ("train", "test", SAMPLE)
-    if not isinstance(tables, dict) or not set(tables) <= set(known):
-        got = ", ".join(map(str, tables)) if isinstance(tables, dict) else f"{tables!r:.100}"
-        raise UserError(
-            f"{code.path}: tables() must return a dict with some of {', '.join(known)}, but returned {got}."
-        )
-    if name not in tables:
-        return None
-    frame = tables[name]
-    if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
-        raise UserError(
-            f"{code.path}: tables() must return polars frames, lazy or not, but {name!r} is a {type(frame).__name__}."
-        )
-    return MadeTable(code, name, frame.lazy())
 
 
 def located(folder: Path, text: str, key: str) -> FileTable:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import row_lengths
+from foldline.data import row_lengths, times
 from foldline.data.on_disk import Gathered
 from foldline.data.packed_files import guarded
 from foldline.data.row_lengths import RowLengths
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, require
 
 OTHER_SEPARATORS = (";", "\t", "|")
-_LONG = 16  # digits of a whole number that float64 may not hold
 MEND = "Check it for a broken line, and save it as UTF-8."
 
 
@@ -44,6 +43,9 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
         if not isinstance(error.__cause__, pl.exceptions.ComputeError):
             raise
         columns = _as_text(reader, error)
+    for number, (place, name) in enumerate(places.items()):
+        if wanted[name] == ORDER and _is_long(columns[number]):
+            columns[number] = _whole(replace(reader, places=[place]), columns[number])
     return pl.DataFrame([column.alias(name) for column, name in zip(columns, places.values(), strict=True)])
 
 
@@ -87,9 +89,20 @@ def _kind_of(wanted: Kind, first: str | None) -> pl.DataType | type[pl.DataType]
     if wanted is None or wanted in (pl.String, TIME):
         return pl.String
     text = (first or "0").strip()
-    if wanted == ORDER and text.removeprefix("-").isdecimal() and len(text) >= _LONG:
-        return pl.Int64
     return pl.Float64 if pl.Series([text]).cast(pl.Float64, strict=False)[0] is not None else pl.String
+
+
+def _is_long(order: pl.Series) -> bool:
+    """Return whether an order has numbers that float64 may not hold."""
+    most = order.abs().max() if order.dtype == pl.Float64 else None
+    return isinstance(most, float) and most > times.EXACT
+
+
+def _whole(reader: _Reader, order: pl.Series) -> pl.Series:
+    """Return an order as Int64 where it holds whole numbers, else as it is. reader: of its column."""
+    (texts,) = reader.read({"infer_schema": False})
+    whole = times.long_numbers(texts)
+    return order if whole is None else whole
 
 
 def _as_text(reader: _Reader, cause: UserError) -> list[pl.Series]:

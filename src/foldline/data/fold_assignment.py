@@ -9,6 +9,7 @@ import numpy as np
 
 from foldline.core.errors import UserError
 from foldline.data import fold_balance, fold_strata
+from foldline.data.similar_series import SimilarConfig
 from foldline.data.table import Table
 
 
@@ -23,6 +24,7 @@ class FoldsConfig:
     # Static columns, or the target (its label, or the tenth that a series' mean lies in); empty: the label of a series
     # where that is the target, else all static columns (stratified-group).
     strata: tuple[str, ...] = ()
+    similar: SimilarConfig | None = None  # other kinds than "time": series that are nearly alike are in one fold
     by: str = ""  # kind "time": column of numbers or dates that says when a series is; empty: data.order
     gap: float = 0.0  # kind "time": left out of training before an origin, in the unit of `by`; days of dates
     window: Literal["expanding", "sliding"] = "expanding"  # kind "time": trained on all before, or on the latest part
@@ -39,6 +41,8 @@ class FoldsConfig:
 
     def _check_time(self) -> None:
         """Refuse keys that don't go together."""
+        if self.kind == "time" and self.similar is not None:
+            raise ValueError('similar is for folds of other kinds, but kind is "time": leave it out')
         if self.kind == "time" and self.strata:
             raise ValueError('strata are for folds of other kinds, but kind is "time": leave them out')
         used = {"by": self.by, "gap": self.gap, "window": self.window != "expanding", "train_length": self.train_length}
@@ -53,8 +57,10 @@ class FoldsConfig:
             raise ValueError(f"train_length must be above 0, but is {self.train_length:g}")
 
 
-def assign(config: FoldsConfig, table: Table) -> np.ndarray:
+def assign(config: FoldsConfig, table: Table, units: np.ndarray) -> np.ndarray:
     """Draw the fold of each series of a table, (N,) int64.
+
+    units: (N,) numbers, none of which is split: of groups, or of similar series.
 
     Raises:
         UserError: there are fewer series with scored rows, or groups, than folds, or no stratum is large enough.
@@ -70,10 +76,10 @@ def assign(config: FoldsConfig, table: Table) -> np.ndarray:
         )
     assignment = np.empty(len(keys), dtype=np.int64)
     rows = table.lengths[has_scored]
-    assignment[has_scored] = _assign(config, strata[has_scored], table.groups[has_scored], rows, table)
+    assignment[has_scored] = _assign(config, strata[has_scored], units[has_scored], rows, table)
     assignment[~has_scored] = _in_turn(config, strata[~has_scored])
-    if table.data.group_column:
-        _keep_groups_together(assignment, has_scored, table.groups)
+    if table.data.group_column or config.similar is not None:
+        _keep_groups_together(assignment, has_scored, units)
     return assignment
 
 
@@ -111,9 +117,11 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, rows: n
 
     count = len(np.unique(groups))
     if count < config.k:
+        name = table.data.group + "s" if table.data.group else "series"
+        name = name if config.similar is None else "clusters of similar series (folds.similar)"
         raise UserError(
             f"folds.k = {config.k} must not exceed the number of groups with scored rows, but {table.path} has {count} "
-            f"{table.data.group + 's' if table.data.group else 'series'}. Take fewer folds."
+            f"{name}. Take fewer folds{'' if config.similar is None else ', or a smaller folds.similar.distance'}."
         )
     codes = np.unique(strata, return_inverse=True)[1] if config.kind == "stratified-group" else np.zeros_like(groups)
     if config.kind == "group":

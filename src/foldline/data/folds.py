@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,8 +21,9 @@ import polars as pl
 
 from foldline.core import files, own_files
 from foldline.core.errors import UserError
-from foldline.data import fold_assignment, fold_rows, fold_strata, time_folds, time_spans
+from foldline.data import fold_assignment, fold_rows, fold_strata, similar_series, time_folds, time_spans
 from foldline.data.fold_assignment import FoldsConfig
+from foldline.data.similar_series import Clusters
 from foldline.data.table import Table
 from foldline.data.time_folds import TimeSplit
 from foldline.data.time_spans import TimeSpans
@@ -38,6 +39,7 @@ class Folds:
     assignment: np.ndarray  # (N,) int64, the fold of each series, in the table's order; -1: never held out
     k: int
     time: TimeSplit | None = None  # of time folds
+    clusters: Clusters | None = None  # of folds.similar
 
     def held_out(self, fold: int | None) -> np.ndarray:
         """Return the indices of a fold's series, (n,) int64; models that were not fitted on them predict them.
@@ -90,7 +92,7 @@ def committed_path(config: FoldsConfig, name: str, table: Table) -> Path:
 
 
 def _tail(config: FoldsConfig) -> str:
-    kind: str = config.kind
+    kind = config.kind + ("" if config.similar is None else f"-similar{config.similar.distance:g}")
     if kind == "time":
         length = "" if config.train_length is None else f"{config.train_length:g}"
         kind = f"time-gap{config.gap:g}-{config.window}{length}"
@@ -100,6 +102,8 @@ def _tail(config: FoldsConfig) -> str:
 def _facts(config: FoldsConfig) -> dict[str, str]:
     """Return what a fold file's first line says of [folds]; a column's name may have spaces."""
     facts = {"kind": config.kind, "k": str(config.k), "seed": str(config.seed)}
+    if config.similar is not None:
+        facts["similar"] = config.similar.text
     if config.kind != "time":
         return facts
     length = "" if config.train_length is None else repr(config.train_length)
@@ -139,7 +143,8 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
         assignment = time_folds.assign(config, table, spans)
         made = Folds(path, assignment, config.k, time_folds.split(config, table, spans, assignment, str(path)))
     else:
-        made = Folds(path, fold_assignment.assign(config, table), config.k)
+        units = similar_series.units_of(config.similar, table)
+        made = Folds(path, fold_assignment.assign(config, table, units.numbers), config.k, clusters=units.clusters)
     if save:
         write(made, config, table)
     return made
@@ -154,7 +159,8 @@ def write(made: Folds, config: FoldsConfig, table: Table) -> None:
     require_own(made.path, config)
     body = pl.DataFrame({table.data.key: fold_rows.texts(table.keys), "fold": made.assignment}).write_csv()
     series = _series_hash(table.keys, _strata(config, table, None if made.time is None else made.time.spans))
-    said = " ".join(f"{name}={value}" for name, value in _facts(config).items())
+    facts = _facts(config) | ({} if made.clusters is None else made.clusters.facts(table))
+    said = " ".join(f"{name}={value}" for name, value in facts.items())
     head = f"{MARK} {said} series={series}"
     files.write_text(made.path, f"{head} rows={_text_hash(body)}\n{body}")
 
@@ -190,12 +196,13 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
     if plain:
-        return _checked(path, fold_rows.plain(path, config, table, way_out), config, table, spans, way_out)
+        checked = _checked(path, fold_rows.plain(path, config, table, way_out), config, table, spans, way_out)
+        return replace(checked, clusters=similar_series.check(config.similar, checked.assignment, path, table))
     if facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
     saved = pl.read_csv(io.StringIO(body), infer_schema=False)
     fold_rows.check_series(path, saved, table, way_out)  # first: it says more than that a checksum differs
-    for name, value in _facts(config).items():
+    for name, value in ({"similar": None} | _facts(config)).items():
         if facts.get(name) != value:
             raise UserError(
                 f"{path} was made with {name}={facts.get(name)}, but folds.{name} is {getattr(config, name)}. {way_out}"
@@ -203,7 +210,8 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
     if facts.get("series") != _series_hash(table.keys, _strata(config, table, spans)):
         what = "strata" if spans is None else "times"
         raise UserError(f"{path}: the {what} of its series are not those of {table.path}. {way_out}")
-    return _checked(path, saved, config, table, spans, way_out)
+    clusters = None if config.similar is None else Clusters.of_facts(facts, path, table, way_out)
+    return replace(_checked(path, saved, config, table, spans, way_out), clusters=clusters)
 
 
 def _strata(config: FoldsConfig, table: Table, spans: TimeSpans | None) -> list[str]:

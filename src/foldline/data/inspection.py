@@ -5,11 +5,13 @@ Nothing is guessed in silence: where the files leave two readings, the likelier 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from foldline.data import target_kind
+from foldline.data import inspected_forecast, target_kind
+from foldline.data.inspected_forecast import SeenForecast
 
 FEW_LEVELS = 50  # different values of a static column or of a text at most; of more, it is none that is written
 CLOCKS = {"time", "timestamp", "date", "second", "seconds", "sec", "step", "t", "seq", "frame", "minute", "day"}
@@ -24,6 +26,7 @@ class Findings:
     id: str = ""
     group: str = ""
     level: str = "step"
+    forecast: SeenForecast | None = None  # test is the future of series in train
     length: int = 0  # rows of a window, at the level "window"
     kind: str = "regression"
     labels: str = ""  # file with the targets of the training series, without its ending
@@ -33,6 +36,7 @@ class Findings:
     categorical: list[str] = field(default_factory=list)  # inputs of text
     static: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
+    by_time: str = ""  # column by which all of test lies after train
     asks_labels: bool = False  # the sample submission has a column called like the target
     evidence: dict[str, str] = field(default_factory=dict)  # role and column, or key of the config -> why
     unclear: list[str] = field(default_factory=list)
@@ -49,6 +53,8 @@ def inspect(
     """
     found = Findings()
     shared = [name for name in train.columns if name in test.columns]
+    if not _pairs(train, shared):
+        train, test = inspected_forecast.in_order(train, test, shared)
     _find_series(found, train, test, shared)
     targets = _find_targets(found, train, test, sample, labels)
     _find_answers(found, test, sample, shared)
@@ -67,6 +73,7 @@ def _separate(found: Findings, names: list[str]) -> None:
         while second in names:
             second += "_"
         found.copies[second], found.order = found.order, second
+        found.by_time = second if found.by_time == found.id else found.by_time
         found.evidence["copies"] = f"{found.id} has two roles, and a column has one"
 
 
@@ -75,7 +82,7 @@ def _separate(found: Findings, names: list[str]) -> None:
 
 def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> None:
     """Find what names a series, and what orders its rows."""
-    pairs = {key: orders for key in shared if _may_be_key(train, key) and (orders := _orders_in(train, key, shared))}
+    pairs = _pairs(train, shared)
     if not pairs:
         found.unclear.append(
             "No two columns fit as key and order: a column whose values name series, and a number or time that "
@@ -85,25 +92,54 @@ def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
     found.key = max(pairs, key=lambda name: train[name].n_unique())
     orders = sorted(pairs[found.key], key=lambda name: _order_rank(train, name))
     found.order, series = orders[0], train[found.key].n_unique()
-    found.evidence["key"] = (
-        f"{series:,} values in train, the rows of each stand together, and {found.order} increases inside each"
-    )
+    found.evidence["key"] = f"{series:,} values in train, and {found.order} increases inside each"
     known = train[found.key].unique().sort().is_in(test[found.key].unique().sort().implode()).sum()
     found.evidence["key"] += ", none of them in test" if not known else ""
-    if known:
+    found.forecast = inspected_forecast.of(train, test, found.key, found.order)
+    if found.forecast is not None:
+        found.evidence["forecast"] = found.forecast.evidence
+        found.unclear.append(found.forecast.unclear)
+    elif known:
         found.unclear.append(
-            f"{known:,} of the {series:,} values of {found.key} are in test, too: foldline wants other series there. "
-            "If test goes on where train ends, this is a forecast."
+            f"{known:,} of the {series:,} values of {found.key} are in test, too, where they don't lie behind those of "
+            "train: foldline wants other series there, or, of a forecast, their future."
         )
-    elif train[found.order].dtype.is_temporal() and bool((test[found.order] > train[found.order].max()).all()):
-        found.unclear.append(
-            f'All of test lies after train ({test[found.order].min()!s} on): folds may go by time, too (kind = "time", '
-            "docs/how-to/time-folds.md)."
-        )
+    else:
+        _suggest_time_folds(found, train, test, shared)
     lengths = train.group_by(found.key, maintain_order=True).len()["len"]
     found.evidence["order"] = f"increases in every series; {lengths.min()!s} to {lengths.max()!s} rows each"
     if len(orders) > 1:
         found.unclear.append(f"{', '.join(orders[1:])} would do as order, too.")
+
+
+def _suggest_time_folds(found: Findings, train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> None:
+    """Suggest folds by time where test lies after train, by its order or another column of times; or may do so."""
+    others = [name for name in shared if name != found.order and _may_be_time(train, name, found.key)]
+    for name in [found.order, *others]:
+        if bool((test[name] > train[name].max()).fill_null(False).all()):
+            found.by_time = name
+            found.unclear.append(
+                f"All of test lies after train ({name} from {test[name].min()!s} on): let folds go by time "
+                f'(kind = "time"{"" if name == found.order else f", by = {json.dumps(name)}"}), unless that is chance: '
+                "docs/how-to/time-folds.md."
+            )
+            return
+    if train[found.order].dtype.is_temporal():
+        found.unclear.append(
+            f"{found.order} holds dates, and test does not lie after train: where later series are asked for, folds "
+            'may go by time (kind = "time", docs/how-to/time-folds.md).'
+        )
+
+
+def _may_be_time(train: pl.DataFrame, name: str, key: str) -> bool:
+    """Whether a column may say when series are: times, or whole numbers that several series share, as days do."""
+    column, series = train[name], train[key].n_unique()
+    return column.dtype.is_temporal() or (column.dtype.is_integer() and 3 <= column.n_unique() <= series / 2)
+
+
+def _pairs(train: pl.DataFrame, shared: list[str]) -> dict[str, list[str]]:
+    """List what may name series, each with the columns that increase inside them."""
+    return {key: orders for key in shared if _may_be_key(train, key) and (orders := _orders_in(train, key, shared))}
 
 
 def _may_be_key(train: pl.DataFrame, name: str) -> bool:
@@ -178,7 +214,7 @@ def _find_windows(found: Findings, train: pl.DataFrame, test: pl.DataFrame) -> N
     if found.level != "series" or found.labels or not found.key:
         return
     changing = _changing(train, found.key, found.target)
-    rows, longest = (frame.group_by(found.key).len()["len"] for frame in (test, train))
+    rows, longest = (frame.group_by(found.key, maintain_order=True).len()["len"] for frame in (test, train))
     if not changing or int(rows.max()) > int(longest.max()):  # type: ignore[arg-type]
         return
     found.level, found.length = "window", int(rows.max())  # type: ignore[arg-type]
@@ -244,7 +280,7 @@ def _find_inputs(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
         if name != found.group:
             missing = train[name].null_count() + test[name].null_count()
             _add(found, train[name], constant=name not in changing, missing=missing)
-    only_test = [name for name in test.columns if name not in train.columns]
+    only_test = [name for name in test.columns if name not in (*train.columns, found.id)]
     if only_test:
         found.unclear.append(f"Only test has {', '.join(only_test)}: not used.")
 

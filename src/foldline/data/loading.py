@@ -35,7 +35,7 @@ from foldline.data import (
     window_cuts,
     window_file,
 )
-from foldline.data.assemble import Source
+from foldline.data.assemble import Source, Sources
 from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.file_table import Rows
 from foldline.data.roles import DataConfig
@@ -71,14 +71,15 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
         UserError: something is wrong with the files.
     """
     source = source_folder(data)
-    sources = [assemble.source_of(data, source, part) for part in ("train", "test")]
-    whole = whole_series(sources[0], data, labelled=True)
+    sources = Sources(data, source)
+    parts = [sources.of(part) for part in ("train", "test")]
+    whole = whole_series(parts[0], data, labelled=True)
     train = forecast.training_windows(whole) if data.forecast.on else whole
     if on_read is not None and source.is_dir():
-        sizes = [each.megabytes() for each in sources]
+        sizes = [each.megabytes() for each in parts]
         on_read(sizes[0], sum(sizes))
     levels = static_levels.of(whole.frame, (*data.static, *data.categorical_inputs), whole.facts.numbers)
-    test, sample = load_test(data, levels, train.classes, train.facts, whole)
+    test, sample = load_test(data, levels, train.classes, train.facts, whole, sources)
     table_checks.same_clock(train, test)
     if data.forecast.on:
         return Competition(data, train, test, sample, levels)
@@ -93,7 +94,7 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
     return Competition(data, train, test, sample, levels)
 
 
-def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
+def load_sample(sources: Sources, test: Table) -> pl.DataFrame | None:
     """Read the sample submission, whose columns and row order a submission copies; None where there is none.
 
     Raises:
@@ -101,7 +102,7 @@ def load_sample(source: Path, test: Table) -> pl.DataFrame | None:
     """
     if lays_out_itself(test.data):
         return None
-    found = assemble.sample_of(test.data, source)
+    found = sources.sample()
     if found is not None:
         return sample_submission.read(found, test)
     sample_submission.check_without(test)
@@ -120,28 +121,31 @@ def load_test(
     classes: tuple[object, ...] = (),
     facts: ColumnFacts = COMPLETE,
     history: Table | None = None,
+    sources: Sources | None = None,
 ) -> tuple[Table, pl.DataFrame | None]:
     """Read and check only the test table and the sample submission: what inference needs.
 
     Args:
         levels, classes, facts: of the training table.
         history: whole series of that table, which a forecast goes on from. None: they are read, as new ones.
+        sources: of the competition's tables, if they have been asked for before.
 
     Raises:
         UserError: something is wrong with the files.
     """
-    source = source_folder(data)
-    found = assemble.source_of(data, source, "test")
+    sources = sources or Sources(data, source_folder(data))
+    found = sources.of("test")
     if data.forecast.on:
         forecast.check_columns(found.path, found.columns(), data)
     test = whole_series(found, data, labelled=False, levels=levels, classes=classes, facts=facts)
-    test = submission_ids.with_id_file(test, source)
+    test = submission_ids.with_id_file(test, sources.folder)
     if data.forecast.on:
         if history is None:
-            before = assemble.source_of(data, source, "train")
-            history = whole_series(before, data, labelled=True, levels=levels, classes=classes, facts=facts)
+            history = whole_series(
+                sources.of("train"), data, labelled=True, levels=levels, classes=classes, facts=facts
+            )
         test = forecast.test_windows(history, test)
-    return test, load_sample(source, test)
+    return test, load_sample(sources, test)
 
 
 def source_folder(data: DataConfig) -> Path:

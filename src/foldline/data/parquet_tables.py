@@ -97,7 +97,9 @@ def _type_of(path: Path, name: str, kind: pl.DataType, wanted: Kind) -> pl.DataT
             )
         whole = wanted == ORDER and kind.is_integer()
         return kind if whole else pl.String if texts else pl.Float64
-    if not (kind.is_numeric() or texts or kind in (pl.Boolean, pl.Null) or isinstance(kind, pl.Date | pl.Datetime)):
+    if wanted is None and isinstance(kind, pl.Date | pl.Datetime):
+        return pl.String
+    if not (kind.is_numeric() or texts or kind in (pl.Boolean, pl.Null)):
         raise UserError(f"{path}: column {name!r} must hold text or numbers, but holds {kind}. Write it as text.")
     if kind.is_decimal() and wanted is None:
         return pl.Float64

@@ -135,7 +135,7 @@ def _converted(column: pl.Series, wanted: Kind) -> pl.Series:
         return times.whole(column)
     if column.dtype != pl.String:
         return number_texts.without_markers(column.cast(pl.Float64), markers)
-    if wanted == ORDER and times.is_date(column.drop_nulls().first()):
+    if wanted == ORDER and times.are_dates(column):
         return times.parsed(column)
     if wanted == ORDER and (whole := times.long_numbers(column)) is not None:
         return whole

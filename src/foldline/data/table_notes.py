@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from foldline.core.console import Terminal
+from foldline.core.errors import shortened
 from foldline.data.loading import Levels, lays_out_itself
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
@@ -52,11 +53,11 @@ def static_columns(table: Table, levels: Levels) -> str:
         return ""
     numbers = [f"{name} ({table.frame[name].n_unique():,} values)" for name in table.facts.numbers]
     codes = [f"{name} ({len(levels[name]):,})" for name in table.categories]
-    kinds = [f"numbers: {', '.join(numbers)}"] if numbers else []
-    kinds += [f"categories: {', '.join(codes)}"] if codes else []
+    kinds = [f"numbers: {shortened(numbers)}"] if numbers else []
+    kinds += [f"categories: {shortened(codes)}"] if codes else []
     lacking = [f"{name} {table.frame[name].null_count():,}" for name in table.data.static]
     gaps = [text for text in lacking if not text.endswith(" 0")]
-    return "static " + "; ".join(kinds) + (f"; rows without a value: {', '.join(gaps)}" if gaps else "")
+    return "static " + "; ".join(kinds) + (f"; rows without a value: {shortened(gaps)}" if gaps else "")
 
 
 def missing_inputs(table: Table) -> str:

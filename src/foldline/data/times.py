@@ -20,13 +20,27 @@ YEARS = ("1678", "2261")  # whole years that nanoseconds of int64 hold
 PER_SECOND = {"ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
-def is_date(cell: object) -> bool:
-    """Return whether a cell is text that looks like a date."""
-    return isinstance(cell, str) and bool(_dashed(pl.Series([cell.strip()])).str.contains(ISO)[0])
-
-
 class NotATime(ValueError):
     """Text that is no date or time: what there must be, and what there is."""
+
+
+def are_dates(texts: pl.Series) -> bool:
+    """Return whether the cells of an order look like dates, where any is filled.
+
+    Raises:
+        NotATime: some do, and some are numbers.
+    """
+    filled = texts.str.strip_chars()
+    filled = filled.set(filled == "", None)
+    dated = dashed(filled).str.contains(ISO)
+    numbers = filled.cast(pl.Float64, strict=False).is_not_null()
+    if not (dated.any() and numbers.any()):
+        return bool(dated.any())
+    one, other = (int(found.fill_null(False).arg_true()[0]) for found in (dated, numbers))
+    raise NotATime(
+        f"dates and times in all rows, or numbers in all, but row {one + 1} holds {texts[one]!r} and row {other + 1} "
+        f"{texts[other]!r}"
+    )
 
 
 def parsed(column: pl.Series) -> pl.Series:
@@ -35,7 +49,7 @@ def parsed(column: pl.Series) -> pl.Series:
     Raises:
         NotATime: one is no date as above, or of another year than nanoseconds hold, or only some have a zone.
     """
-    texts = _dashed(column.str.strip_chars())
+    texts = dashed(column.str.strip_chars())
     texts = texts.set(texts == "", None) if (texts == "").any() else texts
     found = texts.str.to_datetime(time_unit="ns", strict=False)
     odd = texts.is_not_null() & (found.is_null() | ~texts.str.contains(ISO).fill_null(True))
@@ -50,8 +64,9 @@ def parsed(column: pl.Series) -> pl.Series:
     return found
 
 
-def _dashed(texts: pl.Series) -> pl.Series:
-    return texts.str.replace(SLASHES, "${1}-${2}-${3}")
+def dashed(texts: pl.Series) -> pl.Series:
+    """Return texts with 2017-03-01 for 2017/03/01."""
+    return texts.str.replace(SLASHES, "${1}-${2}-${3}") if texts.str.contains("/", literal=True).any() else texts
 
 
 def of_temporal(column: pl.Series) -> pl.Series:

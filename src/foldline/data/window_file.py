@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, unknown
-from foldline.data import assemble, identity, readers, table_checks, target_labels
+from foldline.data import assemble, identity, readers, table_checks, target_labels, times
 from foldline.data.assemble import Source
 from foldline.data.roles import DataConfig
 from foldline.data.windows import Places
@@ -35,10 +35,6 @@ class WindowFile:
     def given(self) -> list[str]:
         """Columns that windows get from it."""
         return self.frame.columns[2:]
-
-    def sorted_by(self, order: np.ndarray) -> pl.DataFrame:
-        """Return what windows get from it. order: (W,) its row of each window."""
-        return self.frame[self.given][order]
 
     def row(self, place: int, key: str) -> str:
         """Name a row in a message: train.csv, row 3 (eeg_id 7)."""
@@ -116,26 +112,28 @@ def placed(
 def _by_order(file: WindowFile, table: Path, order: pl.Series, lengths: np.ndarray, series: np.ndarray) -> np.ndarray:
     """Return the first row of its series that is not before each offset, (W,) float64; -1: it is before the series."""
     offsets = file.frame[file.offset]
-    if offsets.dtype != order.dtype:
+    try:
+        alike = times.of_one_type([order, offsets])
+    except times.NotATime as error:
         raise UserError(
             f"{file.path}: {file.offset!r} must be of the kind that {order.name!r} is in {table}, but one is "
             f"{offsets.dtype}, the other {order.dtype}. Say by data.windows.rate how many rows a unit of it has, or "
             "write both alike."
-        )
-    times, wanted = order.to_physical().to_numpy(), offsets.to_physical().to_numpy()
+        ) from error
+    moments, wanted = (column.to_physical().to_numpy() for column in alike)
     starts, first = np.cumsum(lengths) - lengths, np.empty(len(wanted))
     by_series = np.argsort(series, kind="stable")
     for rows in np.split(by_series, np.flatnonzero(np.diff(series[by_series])) + 1):
         start = starts[series[rows[0]]]
-        inside = times[start : start + lengths[series[rows[0]]]]
+        inside = moments[start : start + lengths[series[rows[0]]]]
         first[rows] = np.where(wanted[rows] < inside[0], -1, np.searchsorted(inside, wanted[rows]))
     return first
 
 
 def _refuse_unequal_steps(table: Path, frame: pl.DataFrame, lengths: np.ndarray, data: DataConfig) -> None:
     """Refuse series whose rows can't be counted by time."""
-    times = frame[data.order].to_physical().to_numpy().astype(np.float64)
-    steps = np.diff(times)
+    order = frame[data.order].to_physical().to_numpy().astype(np.float64)
+    steps = np.diff(order)
     inside = np.ones(len(steps), dtype=bool)
     inside[np.cumsum(lengths)[:-1] - 1] = False
     usual = steps[inside.argmax()] if inside.any() else 0.0
@@ -144,7 +142,7 @@ def _refuse_unequal_steps(table: Path, frame: pl.DataFrame, lengths: np.ndarray,
         row = int(odd.argmax())
         raise UserError(
             f"{table}: data.windows.rate = {data.windows.rate:g} counts rows, so the steps of {data.order!r} must be "
-            f"equal, but in {data.key} {frame[data.key][row]} it goes from {times[row]:.15g} to {times[row + 1]:.15g}, "
+            f"equal, but in {data.key} {frame[data.key][row]} it goes from {order[row]:.15g} to {order[row + 1]:.15g}, "
             f"where others step by {usual:.15g}. Leave rate out and give offsets as values of {data.order!r}, or "
             "resample the series."
         )

@@ -156,7 +156,8 @@ def _check_networks(config: Config, train: Store) -> dict[str, int]:
         device = model.train.device_used
         sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
         network = network_cell.network_of(model.name, model.params, train, plain)
-        training_windows.refuse(model.label, model.train.windows, train, getattr(network, "takes_target", False))
+        reads_target = getattr(network, "takes_target", False)
+        training_windows.refuse_own_past(model.label, model.train.windows, reads_target)
     return sizes
 
 

@@ -29,7 +29,7 @@ from foldline.data.target_range import TargetRange
 from foldline.experiment import config_plans, python_copies, runs_index
 from foldline.experiment.config import Config, from_tables
 from foldline.experiment.config_plans import ConfigPlan
-from foldline.experiment.scoring import Result
+from foldline.experiment.result import Result
 from foldline.run.cells import Cell
 from foldline.run.ledger import Origin
 
@@ -108,6 +108,7 @@ def write(
         "higher_is_better": result.rows.metric.higher_is_better,
         "interval": _finite(result.interval),
         **({"interval_over": config.data.units} if config.data.group else {}),
+        **({"held_out": len(result.rows.y)} if len(result.rows.y) < result.total else {}),  # answers; others: all
         "environment": environment(),
     }
     artefacts.write_json(folder / "experiment.json", value)

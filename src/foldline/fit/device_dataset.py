@@ -128,6 +128,11 @@ class DeviceDataset:
         return self.blocks[0].codes
 
     @property
+    def bytes_each(self) -> int:
+        """Bytes of the features of a series, padded: the mean."""
+        return sum(block.x.numel() * block.x.element_size() for block in self.blocks) // len(self)
+
+    @property
     def absent(self) -> dict[str, Tensor]:
         """Scaled values of features without each channel, (F,) float32; NaN: not made of it."""
         return self.blocks[0].absent

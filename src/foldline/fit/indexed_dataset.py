@@ -254,6 +254,11 @@ class IndexedDataset:
             found[block.places] = number
         return found
 
+    @property
+    def bytes_each(self) -> int:
+        """Bytes of the features of a window, padded: the mean."""
+        return 4 * self.store.channels * sum(len(block) * block.steps for block in self.blocks) // len(self)
+
     def of_epoch(self, seed: int, epoch: int) -> IndexedDataset:
         """Return the data set of an epoch: its windows are drawn here."""
         if self.redrawn is not None:

@@ -40,6 +40,8 @@ from foldline.models.heads import joint
 from foldline.models.heads.joint import JointHead
 from foldline.models.ops import covariates
 
+CROPPED = " of "  # in the metadata of weights: lengths of windows, and of series. One entry: safetensors shuffles them
+
 
 class NetworkCell:
     """A network with its fold's scaler and transform of the targets: fit, predict, save, load."""
@@ -163,17 +165,18 @@ class NetworkCell:
     def save(self, folder: Path) -> None:
         """Write weights.safetensors; its metadata holds the lengths that series are padded to, and cropped at."""
         assert self.network is not None, "fit or load first"
-        metadata = {"steps": " ".join(map(str, self.lengths))}
-        metadata |= {"kept": str(self.kept)} if self.train.windows.used else {}  # else the last one of these
+        steps = " ".join(map(str, self.lengths))
+        if self.train.windows.used:  # else series are cropped at the last one of these
+            steps += f"{CROPPED}{self.kept}"
         tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with files.atomic(folder / "weights.safetensors") as stream:
-            stream.write(safetensors.torch.save(tensors, metadata=metadata))
+            stream.write(safetensors.torch.save(tensors, metadata={"steps": steps}))
 
     def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote. data: any series with the same features."""
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
-            self.lengths = tuple(map(int, stored.metadata()["steps"].split()))
-            self.kept = int(stored.metadata().get("kept", 0))
+            steps, _, kept = stored.metadata()["steps"].partition(CROPPED)
+            self.lengths, self.kept = tuple(map(int, steps.split())), int(kept or 0)
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
         self.network = network_of(self.name, without_beside(self.params), data, self.scaler)
         self.network.load_state_dict(tensors)

@@ -41,5 +41,12 @@ def decide(config: TrainConfig, needed: int, device: torch.device) -> tuple[bool
     where = "the machine" if device.type == "cpu" else "the device"
     return False, (
         f"its features would take {byte_size(needed)}, and {byte_size(free)} of {where}'s memory are free: batches are "
-        "read from the store (train.resident)"
+        f"read from the store (train.resident){_advice(config, needed)}"
     )
+
+
+def _advice(config: TrainConfig, needed: int) -> str:
+    """Name what makes reading faster where the system can't keep a store of so many bytes in memory."""
+    if config.shuffle == "blocks" or needed < free_bytes(torch.device("cpu")):
+        return ""
+    return ', which is larger than memory: train.shuffle = "blocks" reads a disk faster'

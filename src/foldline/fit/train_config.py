@@ -17,7 +17,11 @@ from foldline.fit.window_config import WindowsConfig
 # Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom", "resident")
-NEWER = ("fill", "windows")  # keys that older versions did not have: part of a cell's key only where they are set
+NEWER = (
+    "fill",
+    "windows",
+    "shuffle",
+)  # keys that older versions did not have: part of a cell's key only where they are set
 MANY = 1_000_000
 LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only slips are refused, before any training
     "epochs": MANY,
@@ -111,6 +115,9 @@ class TrainConfig:
 
     epochs: int = 20  # 0: a pre-trained model as it comes
     batch: int = 64  # series, or windows of them (train.windows)
+    # In what order an epoch takes series: "all", any; "blocks", such that those that lie side by side in the store come
+    # near each other, which a disk reads faster where the store is larger than memory
+    shuffle: Literal["all", "blocks"] = "all"
     micro: int = 0  # series per pass where a batch is too large for the device; gradients add up. 0: the whole batch
     lr: float = 2e-3  # AdamW's peak learning rate
     weight_decay: float = 0.01

@@ -29,6 +29,10 @@ from foldline.fit.watched_score import WatchedSeries, watched_score
 
 VERSION = 4  # part of a cell's key: raise it when a change here or in what it imports changes what comes out
 
+NEAR_BYTES = (
+    8 << 20
+)  # of features of neighbours that stay together (train.shuffle = "blocks"): a disk's seek is nothing
+NEAR_BLOCKS = 16  # of these that are shuffled with each other: 128 MiB, which any machine keeps in memory
 POOL = 16  # batches whose series are sorted by length: few enough that long series come at any time of an epoch
 
 Emit = Callable[..., None]  # emit("epoch", epoch=3, of=20, loss=0.1): progress and history
@@ -58,10 +62,11 @@ def train(
     counters, device = state.counters, fold.device
     per_epoch = math.ceil(len(fold) / config.batch)
     steps = config.epochs * per_epoch
+    near = max(1, NEAR_BYTES // fold.bytes_each) if config.shuffle == "blocks" else 0
     saved = began = time.perf_counter()
     while counters.epoch < config.epochs and not _stops_early(config, counters):
         fold = fold.of_epoch(seed, counters.epoch)
-        order = shuffled(fold.block_of, config.batch, seed, counters.epoch)
+        order = shuffled(fold.block_of, config.batch, seed, counters.epoch, near)
         failed = torch.full((), -1, device=device)  # first step whose loss was not finite; read once an epoch
         batches = fold.batches(order, config.batch, counters.step)
         for step in range(counters.step, per_epoch):
@@ -131,7 +136,7 @@ def _follow_score(state: State, config: TrainConfig, watched: WatchedSeries, sco
         counters.rate, counters.lowered = counters.rate * config.watch.factor, counters.epoch
 
 
-def shuffled(blocks: np.ndarray, batch: int, seed: int, epoch: int) -> np.ndarray:
+def shuffled(blocks: np.ndarray, batch: int, seed: int, epoch: int, near: int = 0) -> np.ndarray:
     """Draw the order of the series in an epoch, (N,) int64, such that most batches are padded to one or two lengths.
 
     Among each `POOL` batches of a random order those of like length are put together, and the batches shuffled again:
@@ -139,9 +144,10 @@ def shuffled(blocks: np.ndarray, batch: int, seed: int, epoch: int) -> np.ndarra
 
     Args:
         blocks: (N,) block of each series, the shortest first.
+        near: neighbours that stay nearly together, because they are read from a disk; 0: none.
     """
     rng = np.random.default_rng([seed, 2, epoch])
-    order = rng.permutation(len(blocks))
+    order = _near_each_other(len(blocks), near, rng) if near else rng.permutation(len(blocks))
     if (blocks == blocks[0]).all():
         return order
     for pool in chunks(len(order), POOL * batch):
@@ -149,6 +155,15 @@ def shuffled(blocks: np.ndarray, batch: int, seed: int, epoch: int) -> np.ndarra
         kept = kept[np.argsort(blocks[kept], kind="stable")]
         whole = len(kept) // batch * batch  # what is left, at the end of the epoch, makes a smaller batch
         order[pool] = np.concatenate([rng.permutation(kept[:whole].reshape(-1, batch)).ravel(), kept[whole:]])
+    return order
+
+
+def _near_each_other(count: int, near: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw an order of 0 .. count - 1, (count,) int64: runs of `near` neighbours in any order, some of them mixed."""
+    runs = list(chunks(count, near))
+    order = np.concatenate([np.arange(count)[runs[place]] for place in rng.permutation(len(runs))])
+    for mixed in chunks(count, NEAR_BLOCKS * near):
+        order[mixed] = rng.permutation(order[mixed])
     return order
 
 

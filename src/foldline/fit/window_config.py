@@ -41,6 +41,12 @@ class WindowsConfig:
                 f"{self.overlap:,}; -1 takes a quarter of them"
             )
 
+        if self.length and self.loss == "centre" and self.shared >= self.length:
+            raise ValueError(
+                f'loss = "centre" counts steps further than overlap / 2 from a cut, of which a window of '
+                f"{self.length:,} steps has none with an overlap of {self.shared:,}: give a smaller overlap"
+            )
+
     @property
     def used(self) -> bool:
         """Whether series are seen window by window."""

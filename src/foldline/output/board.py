@@ -81,10 +81,11 @@ def _measure(data: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _held_out(record: ExperimentRecord) -> tuple[object, ...]:
-    """Return what decides which answers time folds hold out, and so score; empty for others, which score them all."""
+    """Return what decides which answers folds hold out, and so score; empty where they hold out all."""
     folds, data = record.config.get("folds", {}), record.config["data"]
-    if folds.get("kind") != "time":
-        return ()
+    if folds.get("kind") != "time":  # a file may leave series out
+        held_out = record.value.get("held_out")
+        return (folds.get("file", ""), held_out) if held_out else ()
     return folds["k"], folds.get("by") or data.get("order", ""), folds.get("file", "")
 
 

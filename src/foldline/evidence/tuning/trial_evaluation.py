@@ -7,7 +7,7 @@ the models differ in. Members from outside ([[blend.outside]]) are left out: not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -62,8 +62,7 @@ def mean_score(ready: PreparedExperiment, folds: Sequence[int]) -> tuple[float, 
     Raises:
         NotScorable: the metric is not defined on all of them together.
     """
-    plan = cells_of_folds(ready, folds)
-    values, pooled = either(lambda pool: np.array([*fold_scores(ready, plan, folds, pool).values()]))
+    values, pooled = either(_scorer(ready, cells_of_folds(ready, folds), folds))
     return float(np.mean(values)), pooled
 
 
@@ -81,6 +80,11 @@ def fold_scores(
     Raises:
         NotScorable: a fold has no score.
     """
+    return dict(zip(folds, _scorer(ready, plan, folds)(pool).tolist(), strict=True))
+
+
+def _scorer(ready: PreparedExperiment, plan: Sequence[Cell], folds: Sequence[int]) -> Callable[[bool], np.ndarray]:
+    """Blend once, and return what computes the values of the folds, given whether to pool them."""
     config = ready.config
     predicted, _ = scoring.blend_rows(members.of_plan(plan), config, ready.train, ready.folds)
     rows = predicted.where(np.isin(predicted.fold, folds))
@@ -90,4 +94,4 @@ def fold_scores(
     def score(some: np.ndarray) -> float:
         return rows.where(some).score(values[some])
 
-    return dict(zip(folds, fold_values(score, rows.fold, folds, pool).tolist(), strict=True))
+    return lambda pool: fold_values(score, rows.fold, folds, pool)

@@ -12,11 +12,9 @@ The notebook trains nothing: it is `infer` with the image's own packages.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -41,6 +39,7 @@ IMPORTED = ("torch", "numpy", "polars", "lightgbm", "safetensors", "rich", "toml
 DECODING = ("numba",)  # by the decoder
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
 PANDAS = "pandas>=2.2"  # of a metric file: the extra `metric`
+KEPT = ("depends.json", cells.DONE)  # of a cell that predicts nothing
 NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
 DESCRIPTION = "dataset-metadata.json"
@@ -82,7 +81,7 @@ def pack(stored: Stored, options: Options) -> dict[str, Any]:
     described = {"title": title, "id": f"{options.owner}/{slug}", "licenses": [{"name": "other"}]}
     files.write_json(dataset / DESCRIPTION, described)
     files.write_json(notebook / f"{slug}.ipynb", notebook_of(stored, manifest))
-    on_gpu = any(cell.depends["train"].get("device") == "cuda" for cell in stored.plan)
+    on_gpu = any(cell.depends["train"].get("device") == "cuda" for cell in predicting(stored))
     files.write_json(notebook / "kernel-metadata.json", _kernel_metadata(options, slug, on_gpu))
     shutil.rmtree(options.out, ignore_errors=True)
     draft.rename(options.out)
@@ -161,10 +160,22 @@ def _copy_record(stored: StoredExperiment, target: Path) -> None:
     )  # made from the checked record
 
 
+def predicting(stored: Stored) -> list[Cell]:
+    """List the cells that predict test series: of time folds the full ones alone."""
+    return [cell for cell in stored.plan if not cell.only_past]
+
+
 def _copy_cell(cell: Cell, target: Path) -> None:
-    if not target.exists():  # two parts of a blend may share a cell
+    """Copy a cell with its weights; one that predicts no test series without them, so that the record can be read."""
+    if target.exists():  # two parts of a blend may share a cell
+        return
+    if cell.only_past:
+        target.mkdir(parents=True)
+        for name in KEPT:
+            shutil.copy2(cell.folder / name, target)
+    else:
         shutil.copytree(cell.folder, target, ignore=shutil.ignore_patterns(*NOT_NEEDED))
-        artefacts.narrow(target / cells.DONE)
+    artefacts.narrow(target / cells.DONE)
 
 
 def _pack_wheels(given: Path | None, target: Path) -> None:
@@ -248,7 +259,7 @@ def notebook_of(stored: Stored, manifest: dict[str, Any]) -> dict[str, Any]:
     """
     names = sorted({cell.model.label for cell in stored.plan})
     text = (
-        f"# {manifest['name']}\n\nWrites `submission.csv` from the weights of {len(stored.plan)} cells "
+        f"# {manifest['name']}\n\nWrites `submission.csv` from the weights of {len(predicting(stored))} cells "
         f"({', '.join(names)}; out-of-fold {stored.metric} {stored.score:.4f}). It trains nothing and "
         "needs no internet."
     )
@@ -273,9 +284,3 @@ def notebook_of(stored: Stored, manifest: dict[str, Any]) -> dict[str, Any]:
 
 def _lines(text: str) -> list[str]:
     return text.splitlines(keepends=True)
-
-
-def code_of(notebook: Path) -> str:
-    """Extract the code of a notebook's cells, in order."""
-    cells: Iterable[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")

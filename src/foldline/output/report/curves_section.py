@@ -95,8 +95,8 @@ def _curves(report: ReportData) -> tuple[dict[str, Curves], dict[str, str]]:
 
 def _remark(report: ReportData, left: int) -> str:
     text = (
-        f"Out-of-fold, over all scored answers{report.weighing}. The best threshold is chosen on the answers that it is "
-        "scored on."
+        f"Out-of-fold, over all scored answers{report.weighing}. The best threshold is chosen on the answers that it "
+        "is scored on."
     )
     if report.kind == "multilabel":
         text = f"Of what is submitted. {text}"

@@ -1,7 +1,7 @@
 """What decided labels and probabilities are right about: counts, rates and curves, as arrays.
 
-Letters: A scored answers, C classes, K columns. Truth and prediction are those of the task (data/task.py). A weight, (A,),
-is how much each answer counts; None: all count as one.
+Letters: A scored answers, C classes, K columns. Truth and prediction are those of the task (data/task.py). A weight,
+(A,), is how much each answer counts; None: all count as one.
 """
 
 from __future__ import annotations

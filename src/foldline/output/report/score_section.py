@@ -11,10 +11,11 @@ import polars as pl
 from foldline.blend.fitted_blend import method_in_words
 from foldline.core.durations import duration
 from foldline.core.pages import Facts, figures, matrix, note, table
+from foldline.data import time_spans
 from foldline.experiment import loss_table
 from foldline.experiment.after_blend import SNAPPED
 from foldline.experiment.loss_table import Slice
-from foldline.experiment.scoring import MOST_TARGETS, SUMMARY_OF_TARGETS
+from foldline.experiment.result import MOST_TARGETS, SUMMARY_OF_TARGETS
 from foldline.output.report.report_data import SUBMITTED, ReportData
 from foldline.output.report.training_section import seconds_of
 
@@ -88,9 +89,12 @@ def _about_rows(report: ReportData) -> str:
     if folds.kind != "time":
         return text
     by = folds.by or report.config.data.order
+    of_dates = time_spans.read(folds, report.competition.train).of_dates
+    unit = f" day{'' if folds.gap == 1 else 's'}" if of_dates else f" (in the unit of {by})"
+    ends = f"more than {folds.gap:g}{unit} before it" if folds.gap else "before it begins"
     return (
-        f"{text} Folds go by {by}: each is predicted from what ends more than {folds.gap:g} before it, and test series "
-        "by models of all training series."
+        f"{text} Folds go by {by}: each is predicted from what ends {ends}, and test series by models of all training "
+        "series."
     )
 
 
