@@ -59,7 +59,11 @@ def steps(source: str) -> list[tuple[str, float, float]]:
     spent = [(two[0], two[1] - one[1], two[2] - one[2]) for one, two in itertools.pairwise(marks)]
     unit = 2**30 if sys.platform == "darwin" else 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return [*spent, ("together", sum(row[1] for row in spent), sum(row[2] for row in spent)), ("peak memory, GiB", peak, peak)]
+    return [
+        *spent,
+        ("together", sum(row[1] for row in spent), sum(row[2] for row in spent)),
+        ("peak memory, GiB", peak, peak),
+    ]
 
 
 def run(checkout: Path, source: Path) -> list[tuple[str, float, float]]:
