@@ -6,10 +6,10 @@ import polars as pl
 
 from foldline.data.reshape import scan, to_long
 
-LAST, DAYS = 1913, 1000  # the last day with sales, days of the past that are read
 LEVELS = ["all", "state_id", "store_id", "cat_id", "dept_id", "state_id cat_id", "state_id dept_id", "store_id cat_id"]
 LEVELS += ["store_id dept_id", "item_id", "item_id state_id", "item_id store_id"]
-DAY, UNITS, PRICED = pl.col("day"), pl.col("sales"), ["store_id", "item_id", "wm_yr_wk"]
+LAST, DAYS = 1913, 1000  # the last day with sales, days of the past that are read
+DAY, UNITS, PRICE, WEEK = pl.col("day"), pl.col("sales"), pl.col("sell_price"), ["store_id", "item_id", "wm_yr_wk"]
 ADDED = {
     "series": pl.format("{}_{}", "item_id", "store_id"),
     "event": pl.col("event_name_1").is_not_null().cast(pl.Float64),
@@ -24,13 +24,13 @@ def tables(folder: Path) -> dict[str, pl.LazyFrame]:
     days = scan(folder / "calendar.csv").with_columns(day=pl.col("d").str.slice(2).cast(pl.Int64))
     past = to_long(sold, order="d", wide="^d_", value="sales").join(days.filter(DAY > LAST - DAYS), on="d")
     future = sold.select(~pl.selectors.matches("^d_")).join(days.filter(DAY > LAST), how="cross")
-    past, future = (each.join(prices, on=PRICED, how="left").with_columns(**ADDED) for each in (past, future))
-    train = _weighed(past.filter(pl.col("sell_price").is_not_null()))  # the others are not sold yet
+    past, future = (each.join(prices, on=WEEK, how="left").with_columns(**ADDED) for each in (past, future))
+    train = _weighed(past.filter(PRICE.is_not_null()))  # the others are not sold yet
     return {"train": train.sort("series", "day"), "test": future.sort("series", "day")}
 
 
 def _weighed(past: pl.LazyFrame) -> pl.LazyFrame:
-    found = past.with_columns(dollars=(UNITS * pl.col("sell_price")).filter(DAY > LAST - 28).sum().over("series"))
+    found = past.with_columns(dollars=(UNITS * PRICE).filter(DAY > LAST - 28).sum().round(2).over("series"))
     for number, level in enumerate(map(str.split, LEVELS), start=1):
         daily = past.group_by(*level, "day").agg(UNITS.sum())  # of `past`: a plan of `found` would double each time
         change = daily.group_by(level).agg(UNITS.sort_by("day").diff().pow(2).mean().alias(f"scale{number}"))
