@@ -19,9 +19,7 @@ def tables(folder: Path) -> dict[str, pl.LazyFrame]:
         both = book.join(trades, on=[*BUCKET, SECOND], how="full", coalesce=True).sort(*BUCKET, SECOND)
         both = both.with_columns(pl.col("^(bid|ask)_.*$").forward_fill().over(BUCKET))
         asked = scan(folder / f"{part}.csv").with_columns(row_id=pl.format("{}-{}", *BUCKET))
-        rows = asked.join(
-            both, on=BUCKET, how="left", maintain_order="left_right"
-        )  # one, empty, where there is no book
+        rows = asked.join(both, on=BUCKET, how="left", maintain_order="left_right")  # an empty one if there is no book
         found[part] = rows.with_columns(pl.col(SECOND).fill_null(0))
     return found
 
