@@ -367,6 +367,14 @@ class DataConfig:
         return self.group or (OF_SERIES if self.forecast.on else "")
 
     @property
+    def named_group(self) -> str:
+        """The group that the config names: empty where windows are held together by their series alone.
+
+        Folds by time hold such windows apart by when they are; they need not leave out the whole series.
+        """
+        return "" if self.groups_windows else self.group
+
+    @property
     def auxiliary_columns(self) -> tuple[str, ...]:
         """Columns of all auxiliary targets."""
         return tuple(name for each in self.auxiliary for name in each.target)
