@@ -249,6 +249,10 @@ BAD_CONFIGS = {
         'level = "window"\nwindows = {length = 6, file = "labels", offset = "strain"}',
         "windows.offset must be a column of its own, but 'strain' has another role",
     ),
+    "weights of rows for a mean": (
+        'level = "window"\nwindows = {length = 6, answer = "mean"}\nweight = "load"',
+        "Take windows.answer = 'last' or 'first'",
+    ),
     "a file and a stride": (
         'level = "window"\nwindows = {length = 6, stride = 2, file = "labels", offset = "at"}',
         "leave stride and answer out",

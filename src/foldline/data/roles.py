@@ -72,7 +72,8 @@ class SimulateConfig:
 class DataConfig:
     """[data]: which column plays which role, and where the files are."""
 
-    # Column of the submission that names its rows; at the levels "series" and "window" the key, if left out.
+    # Column of the submission that names its rows, and of test; train needs none. At the levels "series" and "window"
+    # the key, if left out.
     id: str = ""
     # Makes ids where train and test have no such column: "{ride}_{second}". In braces stand a column, `step` (the row's
     # number in its series, from 0), `target` (the name of a prediction's column), or SQL on these: "{first_id + step}".
