@@ -60,6 +60,7 @@ class Columns:
     static_numbers: tuple[str, ...] = ()  # constant within a series, and numbers, not categories
     categories: tuple[str, ...] = ()  # inputs that are no numbers; `levels` holds their known values, too
     targets: tuple[str, ...] = ()  # whose values are known at the first steps of a series
+    gap: int = 0  # steps of time that the frame lacks behind the known ones
     has_moments: bool = False  # whether the frame says the date of each row
 
     def __post_init__(self) -> None:

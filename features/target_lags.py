@@ -2,7 +2,8 @@
 
 The steps behind the known ones are predicted all at once, so that the value a week before the tenth of them is not
 known. A lag of k steps is then taken one season earlier, or two, until it reaches into what is known: with lag 1 and
-season 7 the tenth step behind the origin sees the value 15 steps before it.
+season 7 the tenth step behind the origin sees the value 15 steps before it. Steps are steps of time: those of a gap
+between the known ones and the predicted ones count, too.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from foldline.features.family import (
     target_column,
 )
 
+SCALES = ("", "standardise", "log1p", "log1p-standardise")
 FLAT = 1e-9  # of its mean: a deviation up to it is that of a constant, rounded
 
 
@@ -34,16 +36,18 @@ class TargetLags(Family):
     season: int = 0  # steps; 0: a lag that is not known is missing
     last: tuple[int, ...] = (7, 28)  # known steps, windows of level and move
     # As data.target_transform, to which it belongs: "standardise", less the mean of the series' known values, by their
-    # deviation; "log1p", log(1 + y).
-    scale: Literal["", "standardise", "log1p"] = ""
+    # deviation; "log1p", log(1 + y); "log1p-standardise", both.
+    scale: Literal["", "standardise", "log1p", "log1p-standardise"] = ""
 
     def __post_init__(self) -> None:
         check_steps("target_lags.lags", self.lags)
         check_steps("target_lags.last", self.last)
         if type(self.season) is not int or self.season < 0:
             raise ValueError(f"target_lags.season must be a number of steps, 0 for none, but got {self.season!r}.")
-        if self.scale not in ("", "standardise", "log1p"):
-            raise ValueError(f"target_lags.scale must be '', 'standardise' or 'log1p', but got {self.scale!r}.")
+        if self.scale not in SCALES:
+            raise ValueError(
+                f"target_lags.scale must be one of {', '.join(map(repr, SCALES))}, but got {self.scale!r}."
+            )
 
     @property
     def lookahead(self) -> bool:
@@ -58,36 +62,42 @@ class TargetLags(Family):
             raise ValueError(
                 "target_lags needs a target that is known at the first steps: give data.forecast or data.observed."
             )
-        ahead = (pl.col(STEP) - pl.col(KNOWN_STEPS) + 1).clip(lower_bound=0).cast(pl.Float64)
-        return [ahead.alias("horizon"), *(each for name in columns.targets for each in self._of(name))]
+        ahead = pl.when(_predicted()).then(pl.col(STEP) - pl.col(KNOWN_STEPS) + 1 + columns.gap).otherwise(0)
+        found = [each for name in columns.targets for each in self._of(name, columns.gap)]
+        return [ahead.cast(pl.Float64).alias("horizon"), *found]
 
-    def _of(self, name: str) -> list[pl.Expr]:
+    def _of(self, name: str, gap: int) -> list[pl.Expr]:
         y = self._scaled(pl.col(target_column(name)))
-        found = [self._lag(y, lag).alias(f"{name}@t-{lag}") for lag in self.lags]
+        found = [self._lag(y, lag, gap).alias(f"{name}@t-{lag}") for lag in self.lags]
         for window in self.last:
             mean, deviation = _mean_and_deviation(y, pl.col(STEP) >= pl.col(KNOWN_STEPS) - window)
             found += [mean.alias(f"level{window}({name})"), deviation.alias(f"move{window}({name})")]
         return found
 
     def _scaled(self, y: pl.Expr) -> pl.Expr:
-        if self.scale == "log1p":
-            return y.log1p()
-        if not self.scale:
+        if self.scale.startswith("log1p"):
+            y = y.log1p()
+        if not self.scale.endswith("standardise"):
             return y
         mean, deviation = _mean_and_deviation(y, pl.lit(True))
         return (y - mean) / pl.when(deviation > FLAT * mean.abs()).then(deviation).otherwise(1.0)
 
-    def _lag(self, y: pl.Expr, lag: int) -> pl.Expr:
-        """Return the known value `lag` steps before, or some seasons more; NaN where the series has none."""
+    def _lag(self, y: pl.Expr, lag: int, gap: int) -> pl.Expr:
+        """Return the known value `lag` steps of time before, or some seasons more; NaN where the series has none."""
         step, known = pl.col(STEP).cast(pl.Int64), pl.col(KNOWN_STEPS)
-        back = pl.lit(lag, pl.Int64)
+        back = pl.when(_predicted()).then(lag - gap).otherwise(lag).cast(pl.Int64)  # rows
         if self.season:
-            unknown = (step - lag - known + 1).clip(lower_bound=0)  # steps that it lies behind the last known one
+            unknown = (step - back - known + 1).clip(lower_bound=0)  # steps that it lies behind the last known one
             back = back + (unknown + self.season - 1) // self.season * self.season
         place = step - back
         row = pl.int_range(pl.len(), dtype=pl.Int64) - back
         inside = (place >= 0) & (place < known)
         return pl.when(inside).then(y.gather(pl.when(inside).then(row).otherwise(0))).otherwise(float("nan"))
+
+
+def _predicted() -> pl.Expr:
+    """Return whether a step lies behind the known ones."""
+    return pl.col(STEP) >= pl.col(KNOWN_STEPS)
 
 
 def _mean_and_deviation(y: pl.Expr, among: pl.Expr) -> tuple[pl.Expr, pl.Expr]:

@@ -26,7 +26,7 @@ from benchmarks.fault_injection.fault import Fault, Kind, Outcome
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.experiment import config as configs
-from foldline.experiment import preparation
+from foldline.experiment import config_files, preparation
 
 BATCH = 10  # configs that one child reads
 MEMORY = 32 << 30  # bytes of addresses that a child may have: absurd sizes must be refused, not tried
@@ -207,7 +207,7 @@ def tried(home: Path) -> tuple[str, str]:
     path, kept = home / "configs" / "rides.toml", ("configs",)
     try:
         config = configs.load(path)
-        held = configs._extended(path) if b"extends" in path.read_bytes() else tomllib.loads(path.read_text())
+        held = config_files.read(path) if b"extends" in path.read_bytes() else tomllib.loads(path.read_text())
         different = _difference(held, config.tables())
         if different:
             return "differs", different

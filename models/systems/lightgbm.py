@@ -180,7 +180,7 @@ class LightGBM:
         """Write one text file a booster into a folder, and the middles of complete features."""
         assert self.middles is not None, "fit or load first"
         middles = [None if math.isnan(value) else value for value in self.middles.tolist()]
-        (folder / MIDDLES).write_text(json.dumps(middles), encoding="utf-8")
+        (folder / MIDDLES).write_text(json.dumps({"middles": middles}), encoding="utf-8")
         for number, booster in enumerate(self.boosters):
             (folder / f"booster-{number}.txt").write_text(booster.model_to_string(), encoding="utf-8")
 
@@ -189,7 +189,8 @@ class LightGBM:
         paths = sorted(folder.glob("booster-*.txt"), key=lambda path: int(path.stem.split("-")[1]))
         texts = [path.read_text(encoding="utf-8") for path in paths]
         if (folder / MIDDLES).exists():  # older versions left gaps to LightGBM
-            self.middles = np.array(json.loads((folder / MIDDLES).read_text(encoding="utf-8")), dtype=np.float64)
+            middles = json.loads((folder / MIDDLES).read_text(encoding="utf-8"))["middles"]
+            self.middles = np.array(middles, dtype=np.float64)
         self.sums_to_one = any("\nobjective=cross_entropy\n" in text[:HEAD] for text in texts)
         self.boosters = [_library().Booster(model_str=text) for text in texts]
 

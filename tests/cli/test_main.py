@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -276,3 +277,12 @@ def test_a_path_that_no_file_system_takes_is_refused_in_a_short_sentence(
     assert main(["train", "rides", f"{key}={'x' * 5000}"]) == 2
     err = capsys.readouterr().err
     assert "is too long for " in err and err.count("\n") == 1
+
+
+def test_messages_say_what_was_typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0 and "usage: ./run.sh train" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/foldline"])
+    assert main(["train", "--help"]) == 0 and main(["init"]) == 2
+    seen = capsys.readouterr()
+    assert "usage: foldline train" in seen.out and "foldline init FOLDER" in seen.err
+    assert "run.sh" not in seen.out + seen.err

@@ -99,6 +99,14 @@ def tables(folder):
     assert [tmp_path] == competition_file.load(code).module.CALLS
 
 
+def test_rows_out_of_order_are_blamed_on_the_frame_that_tables_returns(tmp_path: Path) -> None:
+    tiny.write(tmp_path, tiny.frames())
+    text = "import polars as pl\ndef tables(folder):\n    train = pl.scan_csv(folder / 'train.csv')\n"
+    code = written(tmp_path, text + "    return {'train': train.reverse()}\n")
+    with pytest.raises(UserError, match=r"must increase .* Sort the frame that tables\(\) returns: lazy joins"):
+        loading.load(roles(code, tmp_path))
+
+
 def test_tables_needs_a_folder(tmp_path: Path) -> None:
     data = roles(written(tmp_path, "def tables(folder): return {}\n"), tmp_path / "data.zip")
     (tmp_path / "data.zip").write_bytes(b"")

@@ -71,6 +71,21 @@ def test_origins_go_back_from_the_end_as_far_as_a_row_is_known(
     assert found.frame["day"].gather(found.starts + found.known_steps).to_list() == origins  # numbers stay as they are
 
 
+def test_a_gap_lies_between_what_is_known_and_what_is_predicted(home: Path, tmp_path: Path) -> None:
+    """In windows as in test: its days are neither known nor predicted, and count in the horizon and in lags."""
+    chosen = ForecastConfig(history=5, horizon=4, gap=2, windows=2)
+    tables = later(shops(), 2)
+    found = load(tmp_path / "a", tables, forecast=chosen)
+    assert not found.test.notes and found.train.keys[:2].to_list() == ["n0@2024-01-07", "n0@2024-01-11"]
+    assert found.train.known_steps[:2].tolist() == [4, 5]
+    sales = tables["train"].filter(pl.col("shop") == "n0")["sales"].to_list()
+    assert found.train.frame["sales"][8:17].to_list() == [*sales[3:8], *sales[10:14]]
+    features = FeaturesConfig(families=("target_lags",), tables={"target_lags": {"lags": [3, 7], "last": [2]}})
+    train, _ = stores(found, features)
+    behind = np.asarray(train.x[13])  # the first predicted step: two days behind the last known one
+    np.testing.assert_allclose(behind[:3], [3.0, sales[7], sales[3]], rtol=1e-6)
+
+
 def test_the_rows_of_a_test_series_stand_behind_its_last_rows_in_train(home: Path, tmp_path: Path) -> None:
     tables = shops()
     new = tables["test"].head(2).with_columns(shop=pl.lit("new"), row=pl.Series([7, 8], dtype=pl.UInt32))
@@ -131,9 +146,11 @@ def test_trees_get_the_latest_known_values_at_the_same_place(home: Path, tmp_pat
         np.testing.assert_array_equal(row[HISTORY - len(known) :], known.astype(np.float32))
 
 
-def test_the_scale_is_that_of_a_series_own_known_steps(home: Path, tmp_path: Path) -> None:
-    train, test = stores(load(tmp_path / "a", target_transform="standardise"))
-    fitted = target_transform.fit("standardise", train, np.arange(12), 0)
+@pytest.mark.parametrize("kind", ["standardise", "log1p-standardise"])
+def test_the_scale_is_that_of_a_series_own_known_steps(kind: Any, home: Path, tmp_path: Path) -> None:
+    train, test = stores(load(tmp_path / "a", target_transform=kind))
+    fitted = target_transform.fit(kind, train, np.arange(12), 0)
+    assert target_transform.from_json(fitted.to_json()).kind == fitted.kind == kind
     for store in (train, test):
         answers = np.arange(len(store.y))
         scaled = fitted.forward(np.asarray(store.y), store, answers)
@@ -247,12 +264,8 @@ def test_inputs_may_be_none_and_train_needs_no_ids(home: Path, tmp_path: Path) -
 def test_without_a_forecast_keys_are_what_they_were() -> None:
     plain = DataConfig(id="a", key="b", order="c", target=("d",), inputs=("e",))
     assert not {"forecast", "observed"} & set(plain.roles())
-    assert DataConfig(**tiny_forecast.DATA).roles()["forecast"] == {
-        "history": 8,
-        "horizon": 4,
-        "windows": 2,
-        "stride": 0,
-    }
+    forecast_of = {"history": 8, "horizon": 4, "gap": 0, "windows": 2, "stride": 0}
+    assert DataConfig(**tiny_forecast.DATA).roles()["forecast"] == forecast_of
 
 
 def later(tables: dict[str, pl.DataFrame], days: int) -> dict[str, pl.DataFrame]:
@@ -263,7 +276,8 @@ def test_a_gap_between_train_and_test_is_said(home: Path, tmp_path: Path) -> Non
     assert not load(tmp_path / "a").test.notes
     (note,) = load(tmp_path / "b", later(shops(), 3)).test.notes
     assert note == (
-        "6 of 6 test series begin later than a step after their rows in train.csv; what is predicted is rows, not times"
+        "6 of 6 test series begin later than 1 steps after their rows in train.csv: if all do, say so by "
+        "data.forecast.gap"
     )
 
 

@@ -29,7 +29,7 @@ def test_a_series_of_both_tables_that_goes_on_is_a_forecast(by: str, dates: bool
     assert seen.inputs == ["promo"] and seen.static == ["town"] and seen.forecast is not None
     first = seen.forecast
     assert (first.horizon, first.season, first.complete) == (HORIZON, 7 if dates else 0, True)
-    assert first.history == 15 - HORIZON and first.windows == 1  # the usual series has 15 rows
+    assert first.gap == 0 and first.history == 15 - HORIZON and first.windows == 1  # the usual series has 15 rows
     assert "6 of 6 test series go on behind" in seen.evidence["forecast"] and "history = 11" in " ".join(seen.unclear)
 
 
@@ -41,6 +41,13 @@ def test_other_series_and_those_that_do_not_go_on_are_none() -> None:
     tables = shops()
     tables["test"] = tables["test"].with_columns(shop=pl.format("other {}", "shop"))
     assert found(tables).forecast is None
+
+
+def test_a_gap_between_the_tables_is_seen() -> None:
+    tables = shops()
+    tables["test"] = tables["test"].with_columns(pl.col("day") + timedelta(days=2))
+    first = found(tables).forecast
+    assert first is not None and (first.gap, first.history) == (2, 15 - HORIZON - 2)
 
 
 def test_new_series_in_test_take_no_scale_of_their_own() -> None:

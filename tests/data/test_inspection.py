@@ -127,7 +127,7 @@ def test_dates_that_name_rows_and_order_them_are_copied_and_may_ask_for_folds_by
     frames["sample_submission"] = frames["test"].select("day", speed=0.0)
     seen = found(frames)
     assert (seen.id, seen.order, seen.copies) == ("day", "day_order", {"day_order": "day"})
-    assert any("All of test lies after train" in line for line in seen.unclear) and seen.by_time == "day"
+    assert any("All of test lies after train" in line for line in seen.unclear) and seen.by_time == seen.order
 
 
 def test_folds_by_time_are_suggested_where_days_of_test_come_later_or_the_order_is_a_date() -> None:

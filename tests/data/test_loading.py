@@ -193,3 +193,21 @@ def test_columns_may_be_named_like_helpers_of_the_reader(tmp_path: Path) -> None
     got = table(tmp_path, mixed().rename(names), replace(roles, scored="__row__ > 0"))
     expected = table(tmp_path, mixed())
     assert got.frame.rename({new: old for old, new in names.items()}).equals(expected.frame)
+
+
+def test_a_step_without_all_targets_is_a_mistake_or_not_scored(tmp_path: Path) -> None:
+    two = replace(ROLES, target=("y", "z"), scored="")
+    rows = mixed().with_columns(y=pl.Series([None, 0.2, 0.3, 0.4, None, 0.6]), z=pl.Series([1.0, 2, None, 4, 5, 6]))
+    with pytest.raises(UserError, match=r"i 10: 'y' must be .* is empty; 3 such rows.*missing_targets = 'unscored'"):
+        table(tmp_path, rows, two)
+    counted = replace(two, missing_targets="unscored")
+    found = table(tmp_path, rows, counted)
+    assert found.frame["i"].to_list() == [10, 30, 60, 20, 40, 50]
+    assert found.scored.tolist() == [False, False, True, True, True, False]
+    assert counted.roles() == two.roles()  # it decides what is refused, and nothing that weights depend on
+    with pytest.raises(UserError, match="'y' must be a finite number where the row is scored, but is inf"):
+        table(tmp_path, rows.with_columns(y=pl.lit(float("inf"))), counted)
+    with pytest.raises(UserError, match="no series has a target at a scored row"):
+        table(tmp_path, rows.with_columns(y=pl.lit(None, pl.Float64)), counted)
+    with pytest.raises(ValueError, match="missing_targets is about steps"):
+        replace(counted, level="series")

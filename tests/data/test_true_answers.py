@@ -10,7 +10,7 @@ import pytest
 from foldline.data.metrics import MetricOptions, metric, score_interval
 from foldline.data.metrics.resampling import Draw, draws
 from foldline.data.true_answers import TrueAnswers
-from foldline.experiment.scoring import target_values
+from foldline.experiment.result import target_values
 
 SERIES = np.repeat(np.arange(12), 3)
 TRUTH, WRONG = np.zeros((36, 1)), np.random.default_rng(0).exponential(size=(36, 1))

@@ -48,6 +48,9 @@ BAD_OVERRIDES = {
     "train.augment.shuffle_steps=0": "augment: shuffle_steps must be at least 1, but is 0",
     "train.augment.mixpu=0.1": "train.augment: unknown key 'mixpu'. Did you mean 'mixup'?",
     "train.augment=0.4": "train.augment must be a table, but is 0.4 (float)",
+    "train.windows.length=-1": "windows: length must be from 0 to 2,147,483,648 steps, but is -1",
+    "train.windows.stride=5": "windows: windows need a length: give length, for instance length = 1000",
+    "train.windows={length = 5, overlap = 5}": "overlap must be below the 5 steps of a window at prediction, but is 5",
     "train.watch.share=1": "watch: share must be in [0, 1), but is 1.0",
     "train.watch.best=true": "watch: best and stop need series to look at: give share, for instance share = 0.1",
     "train.watch.stop=5": "watch: best and stop need series to look at",
@@ -147,6 +150,7 @@ def test_bad_overrides(override: str, rides: Path, home: Path, capsys: pytest.Ca
 
 
 ROLES = "[data]\nid='a'\nkey='b'\norder='c'\ntarget=['d']\ninputs=['e']\n"
+CUT = "[train.windows]\nlength = 5\n[[model]]\nname = 'hybrid'\n"
 BAD_CONFIGS = {
     "[data\n": "is no valid TOML",
     "[[model]]\nname = 'hybrid'\n": "the table [data] must be given",
@@ -154,6 +158,11 @@ BAD_CONFIGS = {
     "[data]\nid='a'\n[[model]]\nname = 'hybrid'\n": "data: key, order, target, inputs must be given",
     f"{ROLES}[model]\nname = 'hybrid'\n": "write [[model]], with two brackets",
     "data = 3\n[[model]]\nname = 'hybrid'\n": "data must be a table, but is 3 (int)",
+    f"{ROLES}level='series'\n{CUT}": "cuts series of which each step has an answer, but data.level is 'series'",
+    f"{ROLES}observed=2\n{CUT}": "a window that begins later does not see the known start of its series",
+    f"{ROLES}observed=2\n[[model]]\nname = 'hybrid'\npretrain = {{train = {{windows = {{length = 5}}}}}}\n": (
+        "does not see the known start of its series"
+    ),
     "extends = 'gone.toml'\n": "gone.toml does not exist, but a config extends it",
     "extends = '.'\n": "is a directory, but a config extends it",
     "extends = 'quickstart.toml'\n": "extends reaches one level only",

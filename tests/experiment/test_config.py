@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import tomli_w
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.experiment import clean, config
+from foldline.experiment import clean, config, config_files
 from foldline.experiment.config import from_tables, load
 
 
@@ -19,7 +20,7 @@ from foldline.experiment.config import from_tables, load
 def test_the_repositorys_configs_load_and_resolve_to_themselves(name: str, home: Path) -> None:
     words = [] if name != "ventilator" else ['model=[{name = "hybrid"}]']
     chosen = load(Path(name), words)
-    again = config.tomllib.loads(tomli_w.dumps(chosen.tables()))
+    again = tomllib.loads(tomli_w.dumps(chosen.tables()))
     assert from_tables(name, again, "resolved") == chosen
 
 
@@ -95,7 +96,7 @@ def test_teachers_and_pretraining_resolve_to_themselves(home: Path, tmp_path: Pa
     ]
     chosen = load(Path("rides"), words)
     assert chosen.models[0].train.augment.mixup == 0.4 and chosen.models[0].train.augment.shuffle == 0.1
-    assert from_tables("rides", config.tomllib.loads(tomli_w.dumps(chosen.tables())), "resolved") == chosen
+    assert from_tables("rides", tomllib.loads(tomli_w.dumps(chosen.tables())), "resolved") == chosen
 
 
 def test_training_settings_that_trees_ignore_are_refused(home: Path, tmp_path: Path) -> None:
@@ -170,15 +171,15 @@ def test_configs_in_the_home_folder_come_before_those_of_the_installed_package(
     for path in own.glob("*.toml"):
         path.unlink()
     for name in ("quickstart", "quickstart.toml", "configs/quickstart.toml"):
-        assert config.locate(Path(name)) == packed / "quickstart.toml"
+        assert config_files.locate(Path(name)) == packed / "quickstart.toml"
     (own / "mine.toml").write_text('extends = "ventilator.toml"\n[data]\nsource = "x"\n[[model]]\nname = "lightgbm"\n')
     assert load(Path("mine")).data.inputs == ("u_in", "u_out")
     with pytest.raises(UserError, match=r"Known: .*gold, mine, quickstart, .*"):
         load(Path("none"))
     (own / "quickstart.toml").touch()
-    assert config.locate(Path("quickstart")) == own / "quickstart.toml"
+    assert config_files.locate(Path("quickstart")) == own / "quickstart.toml"
     with pytest.raises(UserError, match=r"unknown config 'else/quickstart'"):
-        config.locate(Path("else/quickstart"))
+        config_files.locate(Path("else/quickstart"))
 
 
 def test_the_list_of_known_configs_has_only_what_can_be_trained(home: Path, tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_the_list_of_known_configs_has_only_what_can_be_trained(home: Path, tmp_
     with pytest.raises(UserError, match=rf"Known: {known}\.$"):
         load(Path("rieds-2"))
     with pytest.raises(UserError, match=r"Did you mean 'tune-sample'\?"):
-        config.locate(Path("tune-smaple"))
+        config_files.locate(Path("tune-smaple"))
 
 
 @pytest.mark.parametrize("name", [*files.SHARED_FOLDERS, *files.OWN_ENTRIES])

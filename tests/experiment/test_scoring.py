@@ -26,7 +26,7 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data.target_grid import Grid
 from foldline.experiment import after_blend, config, preparation, scoring
-from foldline.experiment.scoring import Result
+from foldline.experiment.result import Result
 
 
 def test_a_second_run_gives_the_same_bytes(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ import pytest
 from foldline.features import FAMILIES, Columns, Family, build, compute
 from foldline.features.family import KNOWN_STEPS, MOMENT, target_column
 from foldline.features.per_series import SeriesFamily
+from foldline.features.target_lags import SCALES
 
 ROLES = Columns(
     key="patient",
@@ -28,6 +29,7 @@ ROLES = Columns(
     levels={"sex": ("f", "m"), "ward": (1, 2, 7), "mode": ("a", "b")},
     categories=("mode",),
     targets=("pulse",),
+    gap=2,
     has_moments=True,
 )
 TOLERANCE = 1e-9
@@ -42,7 +44,7 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "static": [{"pairs": False}],
     "missing": [{"columns": ["valve"]}],
     "categories": [{"most": 1}],
-    "target_lags": [{"lags": [1, 5], "season": 3, "last": [1, 9]}, {"scale": "standardise"}, {"scale": "log1p"}],
+    "target_lags": [{"lags": [1, 5], "season": 3, "last": [1, 9]}, *[{"scale": s} for s in SCALES]],
     "calendar": [{"parts": ["hour", "weekday", "day", "month", "yearday"], "form": "number"}, {"parts": ["hour"]}],
     "compartment": [{"flow": ["flow", "valve"]}],
     "summary": [{"inputs": ["valve"], "last": [0, 1, 2, 7, 40]}],
@@ -141,17 +143,17 @@ def missing(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
 def target_lags(s: Series, family: Any, roles: Columns) -> Iterator[Feature]:
     y, known = list(s[target_column("pulse")]), s[KNOWN_STEPS][0]
     there = [v for v in y if v == v]
-    if family.scale == "log1p":
-        y = [log1p(v) for v in y]
-    elif family.scale and there:
+    if family.scale.startswith("log1p"):
+        y, there = [log1p(v) for v in y], [log1p(v) for v in there]
+    if family.scale.endswith("standardise") and there:
         mean = sum(there) / len(there)
         deviation = sqrt(sum((v - mean) ** 2 for v in there) / len(there))
         y = [(v - mean) / (deviation if deviation > 1e-9 * abs(mean) else 1.0) for v in y]
-    yield [float(max(0, t - known + 1)) for t in range(len(y))]
+    yield [float(t - known + 1 + roles.gap if t >= known else 0) for t in range(len(y))]
     for lag in family.lags:
         found = []
         for t in range(len(y)):
-            place = t - lag
+            place = t - lag + (roles.gap if t >= known else 0)
             while family.season and place >= known:
                 place -= family.season
             found.append(y[place] if 0 <= place < known else nan)

@@ -73,6 +73,20 @@ def test_cropped_rows_get_the_last_kept_prediction() -> None:
     assert len(found) == len(data.scored)
 
 
+@pytest.mark.parametrize(("predict", "most"), [(2, 16), (4, 16), (8, 8), (80, 1)])
+def test_a_pass_takes_no_more_steps_than_four_batches_of_training(predict: int, most: int) -> None:
+    data, sizes = small_store(series=120, steps=100), list[int]()
+
+    def run(block: AnyBlock, index: Tensor) -> Tensor:
+        sizes.append(len(index))
+        return block.batch(index).x[..., :1]
+
+    part = unlabelled_series(data, np.arange(120))
+    train = replace(TRAIN, windows=WindowsConfig(length=4, predict=predict), batch=4)
+    fold = datasets.to_predict(part, scaler.fit("none", data, INSIDE, 0), (predict,), 99, train, CPU)
+    assert stitching.predicted(fold, run, part, train).shape == (len(data.scored), 1) and max(sizes) == most
+
+
 def test_full_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     data, sizes = small_store(steps=30), list[int]()
 
@@ -102,6 +116,18 @@ def test_a_cell_predicts_long_series_it_was_trained_on_windows_of(weight: Weight
     for series in ([24], [3, 20]):
         alone = cell.predict(longer, np.array(series))[0]
         np.testing.assert_allclose(alone, value[longer.rows(np.array(series))], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("weight", ["centre", "flat"])
+def test_windows_give_what_whole_series_give_where_the_network_sees_no_further(weight: Weighting) -> None:
+    # the block's two convolutions see 2 steps to either side: half of an overlap of 4
+    data, params = small_store(steps=40, series=80), {"width": 4, "blocks": [{"kind": "conv", "kernel": 3}]}
+    windows = WindowsConfig(length=9, predict=12, overlap=4, weight=weight)
+    cell = fitted(data, train=replace(TRAIN, windows=windows), params=params)
+    in_windows = cell.predict(data, np.arange(80))[0]
+    cell.train, cell.lengths = TRAIN, (40,)
+    whole = cell.predict(data, np.arange(80))[0]
+    assert np.allclose(in_windows, whole, rtol=1e-5, atol=1e-5) == (weight == "centre")
 
 
 def test_windows_longer_than_all_series_are_the_series() -> None:

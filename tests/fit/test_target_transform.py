@@ -25,7 +25,7 @@ from foldline.fit.network_cell import NetworkCell
 from foldline.fit.target_transform import PLAIN, Log1p, Rank, Standardise, TargetTransform
 from foldline.fit.train_config import WatchConfig
 
-KINDS = ("log1p", "standardise", "rank")
+KINDS = ("log1p", "standardise", "log1p-standardise", "rank")
 TREES = {"rounds": 30, "min_data_in_leaf": 2, "num_leaves": 3}
 NETWORK: dict[str, Any] = {"width": 4, "blocks": [{"kind": "conv"}]}
 
@@ -254,7 +254,7 @@ def test_weights_of_a_stored_cell_come_with_its_own_transform(home: Path, tmp_pa
         ("rank", "model.0.head.kind=grid", "is 'rank': choose gaussian, huber, l1, l2, laplace, quantile, twophase"),
         ("log1p", "model.1.objective=tweedie", "objective 'tweedie' needs the target in its own unit"),
         ("log1p", "model.1.objective=mape", "is 'log1p': choose l1, l2, huber, fair, quantile, or drop the transform"),
-        ("log", "", "must be one of '', 'log1p', 'standardise', 'rank', but is 'log'"),
+        ("log", "", "must be one of '', 'log1p', 'standardise', 'log1p-standardise', 'rank', but is 'log'"),
     ],
 )
 def test_refusals_before_any_training(

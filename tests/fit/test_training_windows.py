@@ -7,7 +7,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from lab import small_store
 
 from foldline.core.errors import UserError
 from foldline.fit import training_windows
@@ -88,14 +87,8 @@ def test_every_step_of_a_series_counts_in_some_window_of_prediction(how: Weighti
         assert ((total > 0) == (np.arange(60) < lengths[:, None])).all()
 
 
-def test_windows_are_refused_where_they_make_no_sense() -> None:
-    data, config = small_store(), WindowsConfig(length=4)
-    training_windows.refuse("net", config, data, reads_target=False)
-    training_windows.refuse("net", WindowsConfig(), data, reads_target=True)
-    with pytest.raises(UserError, match="reads its own past predictions"):
-        training_windows.refuse("net", config, data, reads_target=True)
-    with pytest.raises(UserError, match="does not see the known start of its series"):
-        training_windows.refuse("net", config, replace(data, observed=2), reads_target=False)
-    series = replace(data, task=replace(data.task, level="series"))
-    with pytest.raises(UserError, match="one answer for all of a series"):
-        training_windows.refuse("net", config, series, reads_target=False)
+def test_a_network_that_reads_its_own_past_predictions_gets_no_windows() -> None:
+    training_windows.refuse_own_past("net", WindowsConfig(length=4), reads_target=False)
+    training_windows.refuse_own_past("net", WindowsConfig(), reads_target=True)
+    with pytest.raises(UserError, match=r"model 'net': it reads its own past predictions, .* \{length = 0\}"):
+        training_windows.refuse_own_past("net", WindowsConfig(length=4), reads_target=True)

@@ -22,7 +22,7 @@ from lab import exhaust, jobs, keys, planned, silent, small_store
 from foldline import models
 from foldline.cli.main import main
 from foldline.core import artefacts, files, interrupt
-from foldline.data import featurize
+from foldline.data import feature_file
 from foldline.experiment import stored_experiment, verification
 from foldline.run import cell_training, predictions
 from foldline.run.cells import Cell, Job
@@ -229,7 +229,7 @@ def test_a_series_that_spoils_all_is_named_and_nothing_of_its_cell_is_finished(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(featurize, "LARGEST", float("inf"))  # else the value is refused before training
+    monkeypatch.setattr(feature_file, "LARGEST", float("inf"))  # else the value is refused before training
     tables = tiny.frames()
     spoilt = pl.when((pl.col("ride") == 5) & (pl.col("second") == 1.0)).then(3e38).otherwise("power")
     tables["train"] = tables["train"].with_columns(spoilt.alias("power"))

@@ -83,6 +83,21 @@ def test_wherever_cells_run_they_give_the_same_bytes(
     assert tiny.submission(home) == tiny.submission(one_by_one)
 
 
+@pytest.mark.slow  # it trains the rides four times
+def test_so_they_do_where_they_are_trained_on_windows_from_the_store(rides: Path, home: Path) -> None:
+    words = [*EVERYTHING_WORDS, "train.windows={length = 4, stride = 3, predict = 6}", "--force"]
+    found = []
+    for where in (
+        ["train.resident=on"],
+        ["train.resident=off"],
+        ["train.resident=off", "executor.together=3"],
+        ["train.resident=off", "executor.kind=process", "executor.workers=2"],
+    ):
+        tiny.run("train", "rides", *words, *where)
+        found.append((weights_of(home), tiny.submission(home)))
+    assert all(each == found[0] for each in found)
+
+
 class Panic(BaseException):
     """Stands for the panic of a library written in Rust, such as polars' PanicException."""
 

@@ -19,6 +19,7 @@ from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.experiment import config, stored_experiment
 from foldline.fit import train_config
+from foldline.fit.patches import PatchesConfig
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
@@ -54,7 +55,14 @@ OTHERS: dict[type, dict[str, Any]] = {
         "on_oom": "halve",
         "resident": "off",
     },
-    AugmentConfig: {"mixup": 0.5, "mixup_alpha": 0.4, "mask_static": 0.1, "shuffle": 0.2, "shuffle_steps": 2},
+    AugmentConfig: {
+        "mixup": 0.5,
+        "mixup_alpha": 0.4,
+        "mask_static": 0.1,
+        "shuffle": 0.2,
+        "shuffle_steps": 2,
+        "drop_channels": {"tof": 0.5},
+    },
     WindowsConfig: {
         "length": 9,
         "stride": 4,
@@ -64,10 +72,13 @@ OTHERS: dict[type, dict[str, Any]] = {
         "overlap": 2,
         "weight": "centre",
     },
+    PatchesConfig: {"rows": 3, "up": "repeat"},
     WatchConfig: {"share": 0.1, "best": True, "stop": 2, "patience": 3, "factor": 0.5},
 }
 # So that best and stop have what they look at, and windows something to cut.
-BASE = TrainConfig(device="cpu", watch=WatchConfig(share=0.2), windows=WindowsConfig(length=8))
+BASE = TrainConfig(
+    device="cpu", watch=WatchConfig(share=0.2), windows=WindowsConfig(length=8), patches=PatchesConfig(rows=2)
+)
 
 
 def others(base: Any) -> dict[str, Any]:
@@ -114,6 +125,7 @@ def test_the_key_depends_on_every_field_of_train_but_on_where_and_how(
 def test_keys_of_older_configs_know_nothing_of_newer_settings(given: PlanInputs) -> None:
     (cell, *_) = planning.plan(given, [net(train=TrainConfig(device="cpu"))])
     assert not set(cell.depends["train"]) & set(train_config.NEWER)
+    assert "drop_channels" not in cell.depends["train"]["augment"]
 
 
 def test_the_device_that_is_used_is_in_the_key_though_the_word_for_it_is_not(

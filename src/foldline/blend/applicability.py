@@ -7,7 +7,7 @@ from typing import get_args
 
 from foldline.blend.blend_config import BlendConfig, Method
 from foldline.core.errors import UserError
-from foldline.data.metrics import FileMetric, Metric
+from foldline.data.metrics import FileMetric, Metric, scores_columns
 from foldline.data.task import SHARES
 
 FOR_ALL_KINDS = ("best-member", "mean", "logit", "rank", "hill-climb", "simplex", "nnls", "lad", "optuna")
@@ -98,5 +98,5 @@ def check(config: BlendConfig, metric: Metric, kind: str, columns: int) -> None:
 
 
 def columns_apart(metric: Metric, kind: str, columns: int) -> bool:
-    """Whether answers have several columns, each with a score of its own: not classes, nor those of a metric file."""
-    return columns > 1 and kind in ("regression", "multilabel") and not isinstance(metric, FileMetric)
+    """Whether answers have several columns, each with a score of its own."""
+    return columns > 1 and scores_columns(metric, kind)

@@ -17,7 +17,7 @@ from foldline.evidence.blending.blend_comparison import BlendComparison
 from foldline.experiment import preparation, scoring, stored_experiment
 from foldline.experiment.multi_config import MultiConfigExperiment
 from foldline.experiment.preparation import short_path
-from foldline.experiment.scoring import Result
+from foldline.experiment.result import Result
 from foldline.output import report, submission
 from foldline.output.report import ExactTables, Provenance, ReportData
 from foldline.output.submission import Gate

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from foldline.cli.main import Arguments
+from foldline.cli.moved_source import moved
 from foldline.core.console import Terminal
-from foldline.core.errors import UserError
-from foldline.core.overrides import parse_override
 from foldline.data import loading, table_notes
-from foldline.data.roles import DataConfig
 from foldline.experiment import inference, runs_index, several_targets, stored_experiment
 from foldline.experiment.inference import InferenceTask
 from foldline.experiment.several_targets import StoredTargets
@@ -32,7 +30,7 @@ class Prepared:
     @staticmethod
     def of(stored: StoredExperiment, overrides: Sequence[str], terminal: Terminal) -> Prepared:
         """Read the test table and make its features."""
-        data = _moved(stored.config.data, overrides)
+        data = moved(stored.config.data, overrides, "`infer` uses the config as it was trained")
         with terminal.bar("reading", "MB"):
             test, sample = loading.load_test(data, stored.levels, stored.classes, stored.facts)
         submission.rehearse(test)
@@ -74,18 +72,6 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     path, rows = _published(stored, prepared, terminal)
     terminal.result({"submission": str(path), "rows": rows}, f"submission: {path}")
     return 0
-
-
-def _moved(data: DataConfig, overrides: Sequence[str]) -> DataConfig:
-    """Return [data] as recorded, with the folder that data.source=DIR gives."""
-    for text in overrides:
-        key, value = parse_override(text)
-        if key != ["data", "source"]:
-            raise UserError(
-                f"`infer` uses the config as it was trained; only data.source=DIR can be given, but got {text!r}."
-            )
-        data = replace(data, source=str(value))
-    return data
 
 
 def _published(

@@ -20,6 +20,7 @@ from foldline.experiment import config as configs
 SERIES_FAMILIES = ("raw", "time", "summary", "quantiles", "trend", "autocorrelation", "shape", "spectrum")
 OPTIONAL = ("group", "labels")  # keys that are left out where nothing was found
 MANY = 512  # series; of fewer, batches are smaller
+LONG, WINDOW = 2000, 1000  # steps: of longer series windows are named, so long
 STEPS = 8  # an epoch, at least, where batches are
 ROCKET = """
 [[model]]
@@ -117,7 +118,8 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
         f"[data]\n"
         + "\n".join([*data, *_joins(tables)])
         + f'\n\n{families}[folds]\nkind = "{kind}"{by_time}\nk = 5\n\n'
-        f"[train]\n{_sizes(found, tables)}\nlr = 3e-3\n\n{MODELS}{ROCKET if found.level == 'series' else ''}"
+        f"[train]\n{_sizes(found, tables)}\nlr = 3e-3\n{_windows(found, tables)}\n"
+        f"{MODELS}{ROCKET if found.level == 'series' else ''}"
     )
 
 
@@ -126,7 +128,8 @@ def _forecast(found: Findings) -> list[str]:
     seen = found.forecast
     if seen is None:
         return []
-    numbers = f"history = {seen.history}, horizon = {seen.horizon}, windows = {seen.windows}"
+    gap = f", gap = {seen.gap}" if seen.gap else ""
+    numbers = f"history = {seen.history}, horizon = {seen.horizon}{gap}, windows = {seen.windows}"
     lines = [f"forecast = {{{numbers}}}  # rows; {seen.evidence}"]
     return lines + (['target_transform = "standardise"  # by the known rows of each series'] if seen.complete else [])
 
@@ -156,6 +159,17 @@ def _sizes(found: Findings, tables: Tables) -> str:
         return "epochs = 20\nbatch = 64"
     batch = 2 ** max(2, int(math.log2(series / STEPS)))
     return f"epochs = 30\nbatch = {batch}  # series, of {series:,}"
+
+
+def _windows(found: Findings, tables: Tables) -> str:
+    """Return a line that names windows of long series, for networks; empty where there are none."""
+    if found.level != "step" or found.forecast is not None or not found.key:
+        return ""
+    longest = int(tables.train.group_by(found.key).len()["len"].max())  # type: ignore[arg-type]
+    if longest <= LONG:
+        return ""
+    why = f"if a network takes too much time or memory: series have up to {longest:,} steps, docs/how-to/long-series.md"
+    return f"# windows = {{length = {WINDOW}}}  # {why}\n"
 
 
 def _joins(tables: Tables) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from foldline import __version__
 from foldline.cli.verb_table import VERBS, Verb
+from foldline.core.command_name import as_started, started_as
 from foldline.core.errors import (
     ExitCode,
     Finding,
@@ -51,7 +52,7 @@ class Arguments:
     @property
     def command_line(self) -> str:
         """The command that makes the same result; flags such as --json change none."""
-        return shlex.join(["./run.sh", self.verb, *self.words, *self.overrides])
+        return shlex.join([started_as(), self.verb, *self.words, *self.overrides])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -116,7 +117,7 @@ def _end(error: Exception, code: ExitCode, debug: bool) -> int:
 
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
-        print(overview())
+        print(as_started(overview()))
         return 0
     if argv[0] == "--version":
         print(__version__)
@@ -126,7 +127,7 @@ def _dispatch(argv: list[str]) -> int:
         raise unknown("verb", name, VERBS, "./run.sh")
     own = rest[:1] if name == "bench" else rest  # what stands behind a benchmark's name is the benchmark's
     if "--help" in own or "-h" in own:
-        print(help_text(name, VERBS[name]))
+        print(as_started(help_text(name, VERBS[name])))
         return 0
     arguments = parse(name, VERBS[name], rest)
     from foldline.core.console import Terminal  # rich and the verbs' libraries take seconds: --help needs none of them
@@ -209,7 +210,7 @@ def overview() -> str:
 
 def help_text(name: str, verb: Verb) -> str:
     """Write what `./run.sh VERB --help` prints."""
-    lines = [f"usage: ./run.sh {name} {verb.usage}", "", verb.help_text]
+    lines = [f"usage: ./run.sh {name} {verb.usage}".rstrip(), "", verb.help_text]
     if verb.module != "develop":
         keys = {option: key for option, key in verb.shorthands.items() if key.endswith("=")}
         options = {f"{option} VALUE": f"the same as {key}VALUE" for option, key in keys.items()}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from foldline.blend import members
 from foldline.cli.main import Arguments
+from foldline.cli.moved_source import moved
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.core.overrides import parse_override
 from foldline.data import featurize, folds, loading
 from foldline.experiment import preparation, runs_index, scoring, several_targets
 from foldline.experiment.config import Config
@@ -36,7 +36,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 def _written(stored: StoredExperiment, overrides: list[str], terminal: Terminal) -> tuple[Path, ReportData]:
     """Write the page of an experiment of one target."""
-    report_data = gather(stored, _moved(stored.config, overrides), terminal)
+    data = moved(stored.config.data, overrides, "`report` shows an experiment as it was run")
+    report_data = gather(stored, replace(stored.config, data=data), terminal)
     return report.write(stored.folder, report_data), report_data
 
 
@@ -50,18 +51,6 @@ def _of_targets(stored: StoredTargets, overrides: list[str], terminal: Terminal)
     answer = {"report": str(page), "experiment": stored.folder.name, "score": joined.score}
     terminal.result(answer, f"report: {short_path(page)}")
     return 0
-
-
-def _moved(config: Config, overrides: list[str]) -> Config:
-    """Return the recorded config, with the data's folder where data.source=DIR gives another one."""
-    for text in overrides:
-        key, value = parse_override(text)
-        if key != ["data", "source"]:
-            raise UserError(
-                f"`report` shows an experiment as it was run; only data.source=DIR can be given, but got {text!r}."
-            )
-        config = replace(config, data=replace(config.data, source=str(value)))
-    return config
 
 
 def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> ReportData:

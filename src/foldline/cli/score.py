@@ -11,7 +11,7 @@ from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data.roles import DataConfig
 from foldline.experiment import config as configs
-from foldline.experiment import scoring, several_targets
+from foldline.experiment import result, several_targets
 from foldline.experiment.config import SeveralTargets
 from foldline.output import rescore
 from foldline.output.rescore import Rescored
@@ -65,11 +65,11 @@ def _show(title: str, found: Rescored, data: DataConfig, terminal: Terminal) -> 
     """Print the scores of one target."""
     rows = [
         [each.part, _five(each.score), _between(each.low, each.high)]
-        + [_five(score) for score in scoring.target_values(each.by_target, found.metric)]
+        + [_five(score) for score in result.target_values(each.by_target, found.metric)]
         + [str(each.rows)]
         for each in found.parts
     ]
-    targets = scoring.target_columns(data.target if found.parts[0].by_target else ())
+    targets = result.target_columns(data.target if found.parts[0].by_target else ())
     terminal.table(title, ["rows", data.metric, f"95 % over {data.units}", *targets, "count"], rows)
     if all(math.isnan(each.low) for each in found.parts):
         terminal.say(

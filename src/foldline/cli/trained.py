@@ -15,7 +15,7 @@ from foldline.core.console import Terminal
 from foldline.experiment import preparation, scoring, stored_experiment
 from foldline.experiment.config_plans import ConfigPlan
 from foldline.experiment.preparation import PreparedExperiment, short_path
-from foldline.experiment.scoring import Result
+from foldline.experiment.result import MOST_TARGETS, Result
 from foldline.output import report, submission
 from foldline.output.report import Provenance, ReportData
 from foldline.output.submission import Gate
@@ -112,7 +112,7 @@ class Trained:
         if result.lost:
             terminal.warn(result.warning(config.data))
         terminal.say(f"report: {short_path(self.page)}")
-        if len(result.targets) > scoring.MOST_TARGETS:
+        if len(result.targets) > MOST_TARGETS:
             terminal.say(f"scores of all targets: {short_path(self.page.with_name(report.TARGETS_FILE))}")
 
     def track_summary(self, path: Path, terminal: Terminal) -> None:

@@ -25,7 +25,7 @@ from foldline.evidence.tuning.trial_queue import ENDED, TrialQueue
 from foldline.evidence.tuning.tuning_file import Search
 from foldline.evidence.tuning.workers import TimeLimit
 from foldline.experiment import config as configs
-from foldline.experiment import stored_experiment
+from foldline.experiment import config_files, stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.output.tracking import WandbTracker
@@ -92,7 +92,7 @@ def _described(entry: Any) -> tuple[str, str]:
 def _warm_up(queue: TrialQueue, terminal: Terminal) -> None:
     """Queue the values of the base, if they are in the space, and of the configs in tune.warm, which must be in it."""
     search = queue.search
-    named = {name: configs.locate(Path(name)) for name in search.tune.warm}
+    named = {name: config_files.locate(Path(name)) for name in search.tune.warm}
     known = {name: search.space.express(partial(configs.load, path), name) for name, path in named.items()}
     try:
         base = search.space.express(lambda more: configs.load(search.base, [*search.overrides, *more]), "the base")

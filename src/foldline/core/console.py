@@ -25,6 +25,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from foldline.core.command_name import as_started
 from foldline.core.errors import complain
 from foldline.core.heartbeat import Heartbeat
 from foldline.core.text_columns import is_text
@@ -45,7 +46,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Print one line, unless quiet."""
-        self.console.print(text, markup=False)
+        self.console.print(as_started(text), markup=False)
 
     def warn(self, text: str) -> None:
         """Print one line on standard error, also when quiet."""
@@ -57,7 +58,7 @@ class Terminal:
         for name, text in zip(columns, is_text(columns, rows), strict=True):
             table.add_column(name, justify="left" if text else "right", overflow="fold" if text else "ellipsis")
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(as_started(cell)) for cell in row))
         self.console.print(table)
 
     def result(self, values: dict[str, Any], last: str) -> None:
@@ -65,7 +66,7 @@ class Terminal:
 
         JSON has no NaN, such as a fold without a score has: it is null there.
         """
-        print(json.dumps(_without_nan(values), sort_keys=True, allow_nan=False) if self.as_json else last)
+        print(json.dumps(_without_nan(values), sort_keys=True, allow_nan=False) if self.as_json else as_started(last))
 
     @contextmanager
     def bar(self, title: str, unit: str) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 from foldline.core import renamed_names
+from foldline.core.command_name import as_started
 
 LONGEST_LIST = 400  # characters of a list of known names; of a longer one the nearest are shown
 LONGEST_PATH = 80  # characters of a path that a message shows
@@ -95,7 +96,7 @@ def complain(text: str) -> None:
     """Print a line on standard error. One that is full or gone ends nothing: the exit code and the results stand."""
     if sys.stderr is not None:  # closed before Python began; print would take standard output then
         with contextlib.suppress(OSError, ValueError):  # a full disk behind it; closed since
-            print(text, file=sys.stderr, flush=True)
+            print(as_started(text), file=sys.stderr, flush=True)
 
 
 def shortened(names: Sequence[str]) -> str:

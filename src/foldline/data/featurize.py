@@ -108,6 +108,7 @@ def columns_of(table: Table, levels: dict[str, tuple[object, ...]]) -> Columns:
         static_numbers=numbers,
         categories=data.categorical_inputs,
         targets=data.target if data.has_start else (),
+        gap=data.forecast.gap,
         has_moments=table.moments is not None,
     )
 

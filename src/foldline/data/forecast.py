@@ -28,7 +28,7 @@ from foldline.data.roles import DataConfig
 from foldline.data.store import consecutive
 from foldline.data.table import Table
 
-LATE = 1.5  # of a series' usual step: more between train and test is called a gap
+LATE = 1.5  # usual steps: more between train and test, beyond data.forecast.gap, is said
 
 
 def check_columns(path: Path, columns: Sequence[str], data: DataConfig) -> None:
@@ -56,7 +56,7 @@ def training_windows(whole: Table) -> Table:
         UserError: all are, or no window has a target to be predicted.
     """
     data, config = whole.data, whole.data.forecast
-    least = 2 if data.target_transform == "standardise" else 1  # known rows: a deviation needs two
+    least = (2 if data.scales_by_start else 1) + config.gap  # rows before: a deviation needs two
     last = whole.lengths - config.horizon  # (N,) row of the last origin
     back = np.arange(config.windows)[::-1] * config.step
     series, place = np.nonzero(last[:, None] - back >= least)  # windows of a series in the order of time
@@ -66,9 +66,10 @@ def training_windows(whole: Table) -> Table:
             f"rows, but the longest series has {whole.lengths.max()}. Take a shorter horizon."
         )
     origins = (last[:, None] - back)[series, place]  # (W,) rows of their series
-    known = np.minimum(origins, config.history)
+    known = np.minimum(origins - config.gap, config.history)
     lengths = known + config.horizon
-    rows = consecutive(whole.starts[series] + origins - known, lengths)
+    first = whole.starts[series] + origins  # rows of the table
+    rows = _joined(first - config.gap - known, known, first, np.full_like(known, config.horizon))
     frame = whole.frame[rows]
     names = _names(whole, series, origins)
     frame = frame.with_columns(
@@ -134,7 +135,7 @@ def test_windows(whole: Table, test: Table) -> Table:
     _refuse_no_start(test, known)
     late = _check_times(whole, test, place, is_known)
     before = consecutive(whole.starts[place] + whole.lengths[place] - known, known)  # rows of train
-    rows = _behind(known, test.lengths, len(before))
+    rows = _joined(np.cumsum(known) - known, known, len(before) + test.starts, test.lengths)
     of_test = rows >= len(before)
     parts = [_without_ids(whole.frame[before], test), test.frame]
     parts[0] = parts[0].with_columns(test.frame[data.key].gather(np.repeat(test.starts, known)))
@@ -155,11 +156,9 @@ def test_windows(whole: Table, test: Table) -> Table:
     return _from_its_start(made, _moments(whole, test, before), rows)
 
 
-def _behind(known: np.ndarray, lengths: np.ndarray, count: int) -> np.ndarray:
-    """Return places among `count` rows of train and all of test behind them: each series' history, then its future."""
-    both = np.stack([known, lengths], axis=1).ravel()
-    first = np.stack([np.cumsum(known) - known, count + np.cumsum(lengths) - lengths], axis=1).ravel()
-    return consecutive(first, both)
+def _joined(past: np.ndarray, known: np.ndarray, future: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """List for each series `known` rows from `past` on, and behind them `lengths` rows from `future` on. (W,) each."""
+    return consecutive(np.stack([past, future], axis=1).ravel(), np.stack([known, lengths], axis=1).ravel())
 
 
 def _without_ids(frame: pl.DataFrame, test: Table) -> pl.DataFrame:
@@ -204,10 +203,10 @@ def _refuse_long(test: Table) -> None:
 def _refuse_no_start(test: Table, known: np.ndarray) -> None:
     """Refuse series without the two known rows that their own scale is taken from. known: (M,)."""
     few, data = known < 2, test.data
-    if data.target_transform == "standardise" and few.any():
+    if data.scales_by_start and few.any():
         raise UserError(
-            f"{test.path}: target_transform = 'standardise' takes mean and deviation of the rows that train has of a "
-            f"test series, but {int(few.sum())} have fewer than two (first: {data.key} "
+            f"{test.path}: target_transform = {data.target_transform!r} takes mean and deviation of the rows that "
+            f"train has of a test series, but {int(few.sum())} have fewer than two (first: {data.key} "
             f"{test.keys[int(few.argmax())]}). Take 'log1p' or 'rank', or leave it out."
         )
 
@@ -234,7 +233,7 @@ def _check_times(whole: Table, test: Table, place: np.ndarray, is_known: np.ndar
     inner[whole.starts] = False
     steps = np.diff(clocks[0], prepend=clocks[0][0])[inner]
     usual = float(np.median(steps)) if len(steps) else np.inf
-    return int((is_known & (begins - ends > LATE * usual)).sum())
+    return int((is_known & (begins - ends > (test.data.forecast.gap + LATE) * usual)).sum())
 
 
 def _numbers(table: Table) -> np.ndarray:
@@ -257,7 +256,7 @@ def _said(whole: Table, test: Table, new: int, late: int) -> tuple[str, ...]:
         notes.append(f"{new:,} of {len(test.lengths):,} test series have no history in {whole.path.name}")
     if late:
         notes.append(
-            f"{late:,} of {len(test.lengths):,} test series begin later than a step after their rows in "
-            f"{whole.path.name}; what is predicted is rows, not times"
+            f"{late:,} of {len(test.lengths):,} test series begin later than {test.data.forecast.gap + 1} steps after "
+            f"their rows in {whole.path.name}: if all do, say so by data.forecast.gap"
         )
     return tuple(notes)

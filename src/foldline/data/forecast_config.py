@@ -14,14 +14,15 @@ class ForecastConfig:
 
     history: int = 0  # rows before an origin that are given, at most: a series may have fewer; 0: no forecast
     horizon: int = 0  # rows behind it that are predicted; no test series may have more
+    gap: int = 0  # steps of time between the two that neither table has: test begins so many later than train ends
     windows: int = 1  # of each training series, at most; the last one ends with it
     stride: int = 0  # rows from one origin to the next; 0: horizon, so that no row is predicted twice
 
     def __post_init__(self) -> None:
-        if min(self.history, self.horizon, self.stride) < 0 or self.windows < 1:
+        if min(self.history, self.horizon, self.gap, self.stride) < 0 or self.windows < 1:
             raise ValueError(
-                "history, horizon and stride must be numbers of rows, and windows at least 1, but they are "
-                f"{self.history}, {self.horizon}, {self.stride} and {self.windows}"
+                "history, horizon, gap and stride must be numbers of rows, and windows at least 1, but they are "
+                f"{self.history}, {self.horizon}, {self.gap}, {self.stride} and {self.windows}"
             )
         if (self.history > 0) != (self.horizon > 0):
             raise ValueError(

@@ -18,6 +18,7 @@ class SeenForecast:
 
     history: int
     horizon: int
+    gap: int
     windows: int
     season: int  # 0: times don't tell
     complete: bool  # whether train has two rows at least of each test series, from which its scale can be taken
@@ -52,9 +53,9 @@ def _follows(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> b
     """Whether most test series are in train, and each begins behind its rows there."""
     if train.schema[key] != test.schema[key] or train.schema[order] != test.schema[order]:
         return False
-    ends = train.group_by(key).agg(pl.col(order).max().alias("end"))
-    begins = test.group_by(key).agg(pl.col(order).min().alias("begin"))
-    both = begins.join(ends, on=key)
+    ends = train.group_by(key, maintain_order=True).agg(pl.col(order).max().alias("end"))
+    begins = test.group_by(key, maintain_order=True).agg(pl.col(order).min().alias("begin"))
+    both = begins.join(ends, on=key, maintain_order="left")
     return both.height >= SHARED * begins.height and bool((both["begin"] > both["end"]).all())
 
 
@@ -62,17 +63,18 @@ def of(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> SeenFor
     """Look at tables whose series stand together; None: test is no future of series in train."""
     if order not in test.columns or not _follows(train, test, key, order):
         return None
-    before, behind = (frame.group_by(key).len() for frame in (train, test))
+    before, behind = (frame.group_by(key, maintain_order=True).len() for frame in (train, test))
     horizon, usual = int(behind["len"].max()), int(before["len"].median())  # type: ignore[arg-type]
-    season = _season(train, key, order)
-    most = max(1, usual - horizon)
+    season, gap = _season(train, key, order), _gap(train, test, key, order)
+    most = max(1, usual - horizon - gap)
     history = min(max(HORIZONS * horizon, 2 * season), most)
     windows = max(1, min(MOST_WINDOWS, (usual - history) // horizon))
-    known = behind.join(before, on=key, how="left", suffix="_before")["len_before"].fill_null(0)
+    known = behind.join(before, on=key, how="left", maintain_order="left", suffix="_before")["len_before"].fill_null(0)
     count = int((known > 0).sum())
     return SeenForecast(
         history=history,
         horizon=horizon,
+        gap=gap,
         windows=windows,
         season=season,
         complete=bool((known >= 2).all()),
@@ -83,6 +85,15 @@ def of(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> SeenFor
             f"{before['len'].max()!s} rows."
         ),
     )
+
+
+def _gap(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> int:
+    """Return how many usual steps lie between train and test, in the usual series."""
+    ends, begins = train.group_by(key).agg(pl.col(order).max()), test.group_by(key).agg(pl.col(order).min())
+    apart = begins.join(ends, on=key, suffix="_of_train").select(pl.col(order) - pl.col(f"{order}_of_train"))[order]
+    steps = train.select(pl.col(order).diff().over(key))[order].drop_nulls()
+    medians = [float(each.to_physical().cast(pl.Float64).median() or 0) for each in (apart, steps)]  # type: ignore[arg-type]
+    return max(0, round(medians[0] / medians[1]) - 1) if medians[1] else 0
 
 
 def _season(train: pl.DataFrame, key: str, order: str) -> int:

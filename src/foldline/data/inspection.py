@@ -73,6 +73,7 @@ def _separate(found: Findings, names: list[str]) -> None:
         while second in names:
             second += "_"
         found.copies[second], found.order = found.order, second
+        found.by_time = second if found.by_time == found.id else found.by_time
         found.evidence["copies"] = f"{found.id} has two roles, and a column has one"
 
 
@@ -213,7 +214,7 @@ def _find_windows(found: Findings, train: pl.DataFrame, test: pl.DataFrame) -> N
     if found.level != "series" or found.labels or not found.key:
         return
     changing = _changing(train, found.key, found.target)
-    rows, longest = (frame.group_by(found.key).len()["len"] for frame in (test, train))
+    rows, longest = (frame.group_by(found.key, maintain_order=True).len()["len"] for frame in (test, train))
     if not changing or int(rows.max()) > int(longest.max()):  # type: ignore[arg-type]
         return
     found.level, found.length = "window", int(rows.max())  # type: ignore[arg-type]

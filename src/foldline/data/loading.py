@@ -340,13 +340,17 @@ def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray,
     Returns:
         The frame; the series' lengths, (N,) int64; the former place of each row, (rows,), or None if none was moved.
     """
-    runs, rows = frame[key].rle_id(), None
-    if frame[key].n_unique() != int(runs[-1]) + 1:
-        series = _first_places(frame[key])
-        rows = np.argsort(series, kind="stable")
+    begin, rows = _begins(frame[key]), None
+    if frame[key].gather(begin).is_duplicated().any():
+        rows = np.argsort(_first_places(frame[key]), kind="stable")
         frame = on_disk.kept_all(column.gather(rows) for column in frame)
-        runs = frame[key].rle_id()
-    return frame, np.bincount(runs.to_numpy()).astype(np.int64), rows
+        begin = _begins(frame[key])
+    return frame, np.diff(begin, append=frame.height).astype(np.int64), rows
+
+
+def _begins(keys: pl.Series) -> np.ndarray:
+    """Return the rows whose key is another than the row's before, (n,) int64; without a copy of long columns."""
+    return np.append(0, np.flatnonzero((keys[1:] != keys[:-1]).to_numpy()) + 1)
 
 
 def _first_places(keys: pl.Series) -> np.ndarray:

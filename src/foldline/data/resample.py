@@ -198,7 +198,9 @@ SUMMARIES: dict[str, Summed] = {  # of (rows,) values, NaN where missing, and th
 def _most_frequent(values: pl.Series, begin: np.ndarray) -> pl.Series:
     """Return the most frequent value of each step, (S,); of equals the least one, null where all are missing."""
     step = np.repeat(np.arange(len(begin)), np.diff(begin, append=len(values)))
-    counted = pl.DataFrame({"step": step, "value": values}).drop_nulls().group_by("step", "value").len()
+    counted = (
+        pl.DataFrame({"step": step, "value": values}).drop_nulls().group_by("step", "value", maintain_order=True).len()
+    )
     best = counted.sort("len", "value", descending=[True, False]).unique("step", keep="first", maintain_order=True)
     steps = pl.DataFrame({"step": np.arange(len(begin))})
     return steps.join(best, on="step", how="left", maintain_order="left")["value"].alias(values.name)

@@ -95,9 +95,11 @@ class DataConfig:
     # 0 and 1; several columns of shares or votes.
     kind: Literal["regression", "binary", "multiclass", "multilabel", "ordinal", "distribution"] = "regression"
     # The scale that numbers are learned on (fit/target_transform.py); scores and submissions keep the target's own.
-    target_transform: Literal["", "log1p", "standardise", "rank"] = ""
+    target_transform: Literal["", "log1p", "standardise", "log1p-standardise", "rank"] = ""
     classes: tuple[str, ...] = ()  # labels in their order: ordinal from low to high, binary the one that is meant last
     auxiliary: tuple[AuxiliaryTarget, ...] = ()  # further targets of the training table, only learned beside the target
+    # A step at which a target is missing, in a series that has targets: a mistake; or a step that is not scored.
+    missing_targets: Literal["refused", "unscored"] = "refused"
     labels: str = ""  # file (without its ending) with key and target of the training series, where train has no target
     inputs: tuple[str, ...]  # known at every step, of test series too; none are needed where a start is known
     static: tuple[str, ...] = ()  # constant inside a series: categories ("1.1" and "1.10" are two), or many numbers
@@ -201,6 +203,8 @@ class DataConfig:
             raise ValueError('labels is a file with one row a series: it needs level = "series"')
         if self.scored and self.on_series:
             raise ValueError(f'scored says which steps count: with level = "{self.level}" leave it out')
+        if self.missing_targets == "unscored" and self.on_series:
+            raise ValueError(f'missing_targets is about steps: with level = "{self.level}" leave it out')
 
     def _check_windows(self) -> None:
         """Refuse windows without their level, and a level without windows; name the group that they are in."""
@@ -313,10 +317,10 @@ class DataConfig:
         if self.target_transform and self.kind != "regression":
             raise ValueError(f"target_transform is for numbers, but kind is {self.kind!r}: leave it out")
         name, steps = ("forecast.history", self.forecast.history) if self.forecast.on else ("observed", self.observed)
-        if self.target_transform == "standardise" and isinstance(steps, int) and steps < 2:
+        if self.scales_by_start and isinstance(steps, int) and steps < 2:
             raise ValueError(
-                f"target_transform = 'standardise' takes mean and deviation of each series' known steps, so {name} "
-                f"must be at least 2, but is {steps}: take 'log1p' or 'rank', or leave it out"
+                f"target_transform = {self.target_transform!r} takes mean and deviation of each series' known steps, "
+                f"so {name} must be at least 2, but is {steps}: take 'log1p' or 'rank', or leave it out"
             )
 
     def _check_metric_file(self) -> None:
@@ -356,6 +360,11 @@ class DataConfig:
     def has_start(self) -> bool:
         """Whether the target is known at the first steps of series, in test tables too."""
         return bool(self.observed) or self.forecast.on
+
+    @property
+    def scales_by_start(self) -> bool:
+        """Whether targets are learned on a scale that is taken from the known steps of their series."""
+        return self.target_transform.endswith("standardise")
 
     @property
     def known_column(self) -> str:

@@ -109,9 +109,15 @@ def increasing(
     if backwards.any():
         row = int(np.flatnonzero(backwards)[0])
         where = "" if named is None else f" ({named(row)})"
+        way_out = "Sort or mend that series."
+        if path.parent == data.code_path:  # a table of tables()
+            way_out = (
+                "Sort the frame that tables() returns: lazy joins and groups of polars keep no order unless they say "
+                "maintain_order."
+            )
         raise UserError(
             f"{path}: {data.order!r} must increase inside a series, but in {data.key} {frame[data.key][row]} "
-            f"it goes from {order[row - 1]} to {order[row]}{where}. Sort or mend that series."
+            f"it goes from {order[row - 1]} to {order[row]}{where}. {way_out}"
         )
 
 
@@ -130,7 +136,7 @@ def _weights(table: Table) -> None:
     if table.data.on_series:
         way_out = "Take data.level = 'step', or mend that series."
         if table.data.level == "window":
-            way_out = "Take windows.answer = 'last' or 'first', which takes the weight of that row, or mend that series."
+            way_out = "Take windows.answer = 'last' or 'first', which take the weight of that row, or mend the series."
         constant(table, [name], "is the weight of a series", way_out)
 
 
@@ -157,7 +163,8 @@ def targets(table: Table) -> None:
     """Refuse targets of a training table that are missing where they are scored, infinite, or all missing.
 
     A series without any target is unlabelled: it is read, and not learned from; one that has some of its targets is
-    not, unless it is a past to go on from. At the level "series" a target must not change inside a series.
+    not, unless it is a past to go on from, or data.missing_targets says that such steps are not scored. At the level
+    "series" a target must not change inside a series.
 
     Raises:
         UserError
@@ -168,9 +175,9 @@ def targets(table: Table) -> None:
     given = np.logical_or.reduce([~_empty(table.answers[name]) for name in data.target])
     labelled = np.add.reduceat(given & table.asked, _first_answers(table), dtype=np.int64) > 0
     gaps = missing & table.asked & np.repeat(labelled, table.answers_of_series)
-    if gaps.any() and not data.known_column:  # a past with gaps is a past
+    if gaps.any() and not data.known_column and data.missing_targets == "refused":  # a past with gaps is a past
         _refuse_target(table, gaps, "be a finite number" if table.task.is_numeric else "have a value")
-    if not labelled.any():
+    if not (labelled.any() and table.scored.any()):
         raise UserError(f"{table.path}: no series has a target at a scored row: there is nothing to learn from.")
     for task, values in table.auxiliary:
         if np.isinf(values).any():
@@ -202,14 +209,16 @@ def _refuse_target(table: Table, bad: np.ndarray, rule: str) -> None:
     data, row, count = table.data, int(np.flatnonzero(bad)[0]), int(bad.sum())
     found = {name: table.answers[name][row] for name in data.target}
     name = next(name for name, value in found.items() if value is None or value in (np.inf, -np.inf) or value != value)
-    shown = "empty" if found[name] is None else found[name]
+    shown, gap = "empty" if found[name] is None else found[name], found[name] not in (np.inf, -np.inf)
     if table.task.on_series:
         where, what, left_out = "in a series that has a target", "series", ""
     else:
         where, what, left_out = "where the row is scored", "row", ", leave these rows out of data.scored"
+        left_out += ", or out of the score by data.missing_targets = 'unscored'" if gap else ""
     rows = f"1 such {what}" if count == 1 else f"{count} such {what}" + ("" if what == "series" else "s")
+    named = table.named(int(table.row_of_answer[row]))
     raise UserError(
-        f"{table.path}, {table.named(int(table.row_of_answer[row]))}: {name!r} must {rule} {where}, but is {shown}; {rows}. "
+        f"{table.path}, {named}: {name!r} must {rule} {where}, but is {shown}; {rows}. "
         f"Fill {'it' if count == 1 else 'them'}{left_out}, or empty all targets of the whole series: it is then "
         "unlabelled."
     )

@@ -71,7 +71,7 @@ def joined(frame: pl.DataFrame, source: Source, data: DataConfig) -> pl.DataFram
         twice = labels[data.key].filter(keys.is_duplicated())[0]
         raise UserError(f"{found} must name each series once, but names {data.key} {twice} more than once.")
     rows = identity.texts(frame[data.key])
-    odd = set(keys) - set(rows.unique(maintain_order=True))
+    odd = set(keys) - set(on_disk.distinct(rows))
     if odd:
         raise UserError(
             f"{found} must name series of {path}, but names {len(odd)} that are not there (first: {data.key} "

@@ -10,7 +10,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import UserError, unknown
-from foldline.data import identity, readers
+from foldline.data import identity, readers, times
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.table import Table
 
@@ -136,7 +136,7 @@ def _times(column: pl.Series, by: str, table: Table) -> pl.Series:
 
 def _parsed(texts: pl.Series) -> pl.Series:
     """Take texts as the first of whole numbers, numbers, dates and times that all of them are; else null."""
-    stripped, known = texts.str.strip_chars(), texts.null_count()
+    stripped, known = times.dashed(texts.str.strip_chars()), texts.null_count()
     found = stripped
     for pattern in ("whole", "number", *DATES):
         tried = _as(pattern, stripped)

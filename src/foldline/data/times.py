@@ -32,7 +32,7 @@ def are_dates(texts: pl.Series) -> bool:
     """
     filled = texts.str.strip_chars()
     filled = filled.set(filled == "", None)
-    dated = _dashed(filled).str.contains(ISO)
+    dated = dashed(filled).str.contains(ISO)
     numbers = filled.cast(pl.Float64, strict=False).is_not_null()
     if not (dated.any() and numbers.any()):
         return bool(dated.any())
@@ -49,7 +49,7 @@ def parsed(column: pl.Series) -> pl.Series:
     Raises:
         NotATime: one is no date as above, or of another year than nanoseconds hold, or only some have a zone.
     """
-    texts = _dashed(column.str.strip_chars())
+    texts = dashed(column.str.strip_chars())
     texts = texts.set(texts == "", None) if (texts == "").any() else texts
     found = texts.str.to_datetime(time_unit="ns", strict=False)
     odd = texts.is_not_null() & (found.is_null() | ~texts.str.contains(ISO).fill_null(True))
@@ -64,7 +64,8 @@ def parsed(column: pl.Series) -> pl.Series:
     return found
 
 
-def _dashed(texts: pl.Series) -> pl.Series:
+def dashed(texts: pl.Series) -> pl.Series:
+    """Return texts with 2017-03-01 for 2017/03/01."""
     return texts.str.replace(SLASHES, "${1}-${2}-${3}") if texts.str.contains("/", literal=True).any() else texts
 
 

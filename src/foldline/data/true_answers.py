@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 
 from foldline.data import metrics
-from foldline.data.metrics import FileMetric, Interval, Metric, NotScorable
+from foldline.data.metrics import Interval, Metric, NotScorable
 from foldline.data.metrics.resampling import Draw, draws
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
@@ -71,8 +71,8 @@ class TrueAnswers:
 
     @property
     def has_targets(self) -> bool:
-        """Whether columns are targets with scores of their own: not classes, nor what a metric file takes together."""
-        return self.kind in ("regression", "multilabel") and not isinstance(self.metric, FileMetric)
+        """Whether columns are targets with scores of their own."""
+        return metrics.scores_columns(self.metric, self.kind)
 
     def by_target(self, values: np.ndarray) -> list[float]:
         """Score each target alone, (K,), NaN where one has no score; empty where columns are none. values: (A, K)."""

@@ -172,7 +172,8 @@ def _seasonal(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> n
 
     def predict(period: int, at: np.ndarray) -> np.ndarray:
         series = answers.rows.series[at]
-        values = answers.start[series, most - period + (answers.step[at] - known[series]) % period]
+        ahead = answers.step[at] - known[series] + answers.table.data.forecast.gap
+        values = answers.start[series, most - period + ahead % period]
         return np.asarray(np.where(np.isfinite(values), values, _last_or(answers, at, fallback)))
 
     periods = [period for period in PERIODS if period <= most]

@@ -15,7 +15,11 @@ def score(scored_by: Metric, train: Store, answers: np.ndarray) -> float:
         NotScorable: the metric is not defined on them.
     """
     truth = np.asarray(train.y[answers])
-    shuffled = truth[np.random.default_rng(0).permutation(len(truth))]
-    if scored_by.needs == "probabilities":
-        shuffled = (shuffled + truth.mean(axis=0)) / 2
-    return scored_by(truth, shuffled, *train.beside(scored_by, answers))
+    guess = shuffled(truth, halfway=scored_by.needs == "probabilities")
+    return scored_by(truth, guess, *train.beside(scored_by, answers))
+
+
+def shuffled(truth: np.ndarray, halfway: bool) -> np.ndarray:
+    """Return the truth in another order, (a, K). halfway: to its mean, so that shares are shares and none is 0."""
+    other = truth[np.random.default_rng(0).permutation(len(truth))]
+    return np.asarray((other + truth.mean(axis=0)) / 2) if halfway else other

@@ -6,7 +6,6 @@ in fit/train_config.py, and so on, as the imports below say. [[model]] is read b
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from foldline.data.featurize import FeaturesConfig
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
-from foldline.experiment import model_tables, target_tables
+from foldline.experiment import config_files, model_tables, target_tables
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
 from foldline.run.cells import ModelConfig
@@ -38,12 +37,6 @@ TABLES: dict[str, type[Any]] = {
     "post": PostConfig,
     "track": TrackConfig,
     "executor": ExecutorConfig,
-}
-
-OTHER_FILES = {  # table that no config has -> what a file with it is, and the verb that reads it
-    "space": ("a search", "tune"),
-    "variant": ("an ablation", "ablate"),
-    "system": ("a study", "study"),
 }
 
 
@@ -100,7 +93,7 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
     Raises:
         UserError: no such file, broken TOML, unknown key, wrong type, impossible value; several targets.
     """
-    file, name = _target_of(path)
+    file, name = config_files.target_of(path)
     found = load_any(file, overrides)
     if isinstance(found, Config):
         return found
@@ -115,10 +108,10 @@ def load(path: Path, overrides: list[str] | None = None) -> Config:
 
 def load_any(path: Path, overrides: list[str] | None = None) -> Config | SeveralTargets:
     """Read a config file, of one target or several; arguments and errors are those of `load`."""
-    if _target_of(path)[1]:
+    if config_files.target_of(path)[1]:
         return load(path, overrides)
-    path, texts = locate(path, trainable=True), overrides or []
-    tables = _extended(path)
+    path, texts = config_files.locate(path, trainable=True), overrides or []
+    tables = config_files.read(path)
     resolved = with_overrides(tables, texts)
     try:
         return _made(path.stem, resolved, str(path))
@@ -127,23 +120,6 @@ def load_any(path: Path, overrides: list[str] | None = None) -> Config | Several
         if not wrong:
             raise
         raise UserError(f"{str(error).rstrip('.')}. What is wrong is the override {wrong}, not the file.") from error
-
-
-def _target_of(path: Path) -> tuple[Path, str]:
-    """Split CONFIG.NAME into the config's path and the name of its target; empty where the whole names a file."""
-    stem, dot, name = path.name.rpartition(".")
-    known, single = named_configs(), path.name.removesuffix(".toml")
-    if not dot or name == "toml" or path.is_file() or single in known:
-        return path, ""
-    file = path.with_name(f"{stem}.toml")
-    return (file, name) if file.is_file() else (path.with_name(stem), name) if stem in known else (path, "")
-
-
-def locate_base(path: Path) -> Path:
-    """Find the file of a config that `load` takes, as `locate` does; of CONFIG.NAME the path that means that target."""
-    file, name = _target_of(path)
-    found = locate(file)
-    return found.with_name(f"{found.stem}.{name}") if name else found
 
 
 def _made(name: str, tables: dict[str, Any], where: str) -> Config | SeveralTargets:
@@ -199,74 +175,6 @@ def refuse_partial(config: Config, verb: str) -> None:
         whole = config.name.rpartition(".")[0]
         way_out = f"./run.sh {verb} {whole}" if whole else "move its [[model]] tables into the config with [[target]]"
         raise UserError(f"{config.name} is one of several targets, and a submission has them all: {way_out}.")
-
-
-def _extended(path: Path) -> dict[str, Any]:
-    """Read a config file's tables, merged over those of the file that it extends."""
-    tables = _read(path)
-    for table, (kind, verb) in OTHER_FILES.items():
-        if table in tables:
-            raise UserError(f"{path} is no config, but {kind}: `./run.sh {verb} {path.stem}` reads it.")
-    if "extends" not in tables:
-        return tables
-    name = str(tables.pop("extends"))
-    beside, packed = path.parent / name, files.packed_configs() / name
-    base = packed if packed.is_file() and not beside.is_file() else beside
-    below = _read(base)
-    if "extends" in below:
-        raise UserError(f"{path}: extends reaches one level only, but {base} extends {below['extends']} itself.")
-    return strict_tables.merged(below, tables)
-
-
-def locate(path: Path, trainable: bool = False) -> Path:
-    """Find the file of a path or a bare name; configs/NAME is looked up as NAME is.
-
-    Args:
-        trainable: where there is none, the error lists configs with models only; else searches, studies and all.
-
-    Raises:
-        UserError: there is no such file, or it is named like a folder of runs/.
-    """
-    name, known = path.name.removesuffix(".toml"), named_configs()
-    found = path if path.is_file() else known.get(name) if path.parent in (Path(), Path("configs")) else None
-    if found is not None:
-        _refuse_taken(found)
-        return found
-    offered = [name for name, file in known.items() if not trainable or _has_models(file)]
-    raise unknown("config", str(path), offered, "CONFIG")
-
-
-def _refuse_taken(path: Path) -> None:
-    """Refuse a name whose folder under runs/ would be one that has another use: `clean` would delete what is in it."""
-    if path.stem.lower() in (*files.SHARED_FOLDERS, *files.OWN_ENTRIES) or path.stem.startswith("."):
-        raise UserError(
-            f"{path}: runs/{path.stem} is not for a config's runs, so no config can be called {path.stem!r}. Rename it."
-        )
-
-
-def named_configs() -> dict[str, Path]:
-    """List the configs that have a name: those of the installed package, and over them those in configs/."""
-    folders = (files.packed_configs(), files.home() / "configs")
-    return {file.stem: file for folder in folders for file in folder.glob("*.toml") if file.is_file()}
-
-
-def _has_models(path: Path) -> bool:
-    """Return whether a file has models or extends a config. One that can't be read counts: the list shall show it."""
-    try:
-        return not {"model", "extends"}.isdisjoint(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
-        return True
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist, but a config extends it.") from error
-    except IsADirectoryError as error:
-        raise UserError(f"{path} is a directory, but a config extends it. Name a file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no valid TOML: {error}.") from error
 
 
 def _wrong_overrides(tables: dict[str, Any], texts: list[str], where: str) -> list[str]:

@@ -54,7 +54,8 @@ class Inputs:
 
     def at(self, answers: np.ndarray) -> np.ndarray:
         """Return the inputs of some answers, (n, F + L) float64, NaN where one is missing."""
-        return np.hstack([self.rows[answers].to_numpy(), self.one_hot[self.series[answers]]]).astype(np.float64)
+        numbers = self.rows[answers].to_numpy() if self.rows.width else np.zeros((len(answers), 0))
+        return np.hstack([numbers, self.one_hot[self.series[answers]]]).astype(np.float64)
 
 
 def _levels(column: pl.Series) -> list[str]:

@@ -14,6 +14,7 @@ from foldline.experiment import model_sizes
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
+from foldline.fit.training_windows import WAY_OUT
 from foldline.models.heads import ANY_SCALE, HEADS, joint
 from foldline.models.systems import lightgbm_config, rocket
 from foldline.run.cells import ModelConfig
@@ -65,7 +66,7 @@ def _model(table: dict[str, Any], train: TrainConfig, data: DataConfig, where: s
         teacher=strict_tables.convert(TeacherConfig | None, table.get("teacher"), f"{where}.teacher"),
         pretrain=strict_tables.convert(PretrainConfig | None, table.get("pretrain"), f"{where}.pretrain"),
     )
-    _refuse_impossible_training(model, where)
+    _refuse_impossible_training(model, data, where)
     return model
 
 
@@ -187,7 +188,7 @@ def _own_train(changes: Any, name: str, train: TrainConfig, where: str) -> Train
     return strict_tables.changed(train, changes, f"{where}.train")
 
 
-def _refuse_impossible_training(model: ModelConfig, where: str) -> None:
+def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str) -> None:
     """Refuse pseudo-labels and pre-training for what is no network, and networks that no epoch trains."""
     if not model.is_network:
         if model.teacher or model.pretrain:
@@ -205,6 +206,22 @@ def _refuse_impossible_training(model: ModelConfig, where: str) -> None:
     if first.epochs == 0:
         way_out = "give pretrain.train.epochs" if pretrain else "give train.epochs, or pretrain it"
         raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
+    if model.train.windows.used or first.windows.used:
+        _refuse_windows(data, where)
+
+
+def _refuse_windows(data: DataConfig, where: str) -> None:
+    """Refuse [train.windows] where a part of a series does not say what its answers need."""
+    if data.level != "step":
+        raise UserError(
+            f"{where}: [train.windows] cuts series of which each step has an answer, but data.level is "
+            f"{data.level!r}. {WAY_OUT}"
+        )
+    if data.has_start:
+        raise UserError(
+            f"{where}: [train.windows] cuts series, and a window that begins later does not see the known start of its "
+            f"series (data.observed, or a forecast's history). {WAY_OUT}"
+        )
 
 
 def to_table(model: ModelConfig, train: TrainConfig) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from foldline.fit import (
     checkpoint,
     network_cell,
     network_size,
+    patches,
     pretraining,
     scaler,
     series_cell,
@@ -103,6 +104,8 @@ def prepare(
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
         channel_dropout.check(model.label, model.train, config.data.channels)
+        if model.is_network:
+            patches.check(model.label, model.train.patches, bool(config.data.observed) or config.data.forecast.on)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
@@ -156,7 +159,8 @@ def _check_networks(config: Config, train: Store) -> dict[str, int]:
         device = model.train.device_used
         sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
         network = network_cell.network_of(model.name, model.params, train, plain)
-        training_windows.refuse(model.label, model.train.windows, train, getattr(network, "takes_target", False))
+        reads_target = getattr(network, "takes_target", False)
+        training_windows.refuse_own_past(model.label, model.train.windows, reads_target)
     return sizes
 
 

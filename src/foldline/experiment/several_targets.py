@@ -24,7 +24,7 @@ from foldline.data.metrics import Interval, NotScorable, bootstrap
 from foldline.data.metrics.resampling import Draw
 from foldline.experiment import python_copies, runs_index, stored_experiment, target_tables
 from foldline.experiment.config import SeveralTargets, TargetPart
-from foldline.experiment.scoring import Result
+from foldline.experiment.result import Result
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.experiment.target_tables import WholeChoice
 from foldline.experiment.whole_metric import WholeMetric

@@ -29,7 +29,7 @@ from foldline.data.target_range import TargetRange
 from foldline.experiment import config_plans, python_copies, runs_index
 from foldline.experiment.config import Config, from_tables
 from foldline.experiment.config_plans import ConfigPlan
-from foldline.experiment.scoring import Result
+from foldline.experiment.result import Result
 from foldline.run.cells import Cell
 from foldline.run.ledger import Origin
 

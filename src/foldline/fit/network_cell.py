@@ -21,7 +21,7 @@ from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import datasets, stitching
+from foldline.fit import datasets, patches, stitching
 from foldline.fit.device_dataset import block_lengths, kept_steps
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
@@ -39,6 +39,8 @@ from foldline.models.contract import Targets
 from foldline.models.heads import joint
 from foldline.models.heads.joint import JointHead
 from foldline.models.ops import covariates
+
+CROPPED = " of "  # in the metadata of weights: lengths of windows, and of series. One entry: safetensors shuffles them
 
 
 class NetworkCell:
@@ -83,7 +85,9 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        stores = [part.store for part in labelled_sets]
+        shown = [patches.pooled(part, config.patches) for part in held]  # what is watched is scored by rows
+        kept = [patches.pooled(part, config.patches) for part in kept]
+        stores = [part.store for part in kept]
         self.lengths = block_lengths(stores, config.margin, config.windows.predicted)
         self.kept = max(kept_steps(config.margin, store) for store in stores)
         learned = [self.transform.labelled(part) for part in kept]
@@ -94,9 +98,9 @@ class NetworkCell:
         if held:
             assert self.metric is not None, "watching needs a metric"
             seen = datasets.to_predict(
-                self.transform.labelled(held[0]), self.scaler, self.lengths, self.kept, config, device
+                self.transform.labelled(shown[0]), self.scaler, self.lengths, self.kept, config, device
             )
-            watched = watch(held[0], seen, self.scaler, self.transform, self.metric)
+            watched = watch(held[0], seen, self.scaler, self.transform, self.metric, shown[0])
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
         if start is not None:
@@ -123,10 +127,22 @@ class NetworkCell:
         if not len(series):  # a cell that holds out nothing; not every block takes an empty batch
             value, spread = self.predict(data, np.arange(1))
             return value[:0], None if spread is None else spread[:0]
-        device = torch.device(self.train.device_used)
+        config = self.train.patches
+        if not config.used:
+            return self._predict(unlabelled_series(data, series))
+        value, spread = self._predict(patches.pooled(unlabelled_series(data, series), config))
+        if data.on_series:
+            return value, spread
+        lengths = data.lengths[series]
+        return patches.up(value, lengths, config), None if spread is None else patches.up(spread, lengths, config)
+
+    def _predict(self, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predict series as the network sees them; returns what `predict` does."""
+        assert self.network is not None, "fit or load first"
+        device, data, series = torch.device(self.train.device_used), part.store, part.series
         use_settings(self.train, device)
         self.network.to(device).eval()
-        part = self.transform.labelled(unlabelled_series(data, series))
+        part = self.transform.labelled(part)
         lengths, kept = self._lengths_for(data), self._kept_for(data)
         fold = datasets.to_predict(part, self.scaler, lengths, kept, self.train, device)
         found = stitching.predicted(fold, self._pass, part, self.train)
@@ -163,17 +179,18 @@ class NetworkCell:
     def save(self, folder: Path) -> None:
         """Write weights.safetensors; its metadata holds the lengths that series are padded to, and cropped at."""
         assert self.network is not None, "fit or load first"
-        metadata = {"steps": " ".join(map(str, self.lengths))}
-        metadata |= {"kept": str(self.kept)} if self.train.windows.used else {}  # else the last one of these
+        steps = " ".join(map(str, self.lengths))
+        if self.train.windows.used:  # else series are cropped at the last one of these
+            steps += f"{CROPPED}{self.kept}"
         tensors = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         with files.atomic(folder / "weights.safetensors") as stream:
-            stream.write(safetensors.torch.save(tensors, metadata=metadata))
+            stream.write(safetensors.torch.save(tensors, metadata={"steps": steps}))
 
     def load(self, folder: Path, data: Store) -> None:
         """Read what `save` wrote. data: any series with the same features."""
         with safetensors.safe_open(folder / "weights.safetensors", framework="pt") as stored:
-            self.lengths = tuple(map(int, stored.metadata()["steps"].split()))
-            self.kept = int(stored.metadata().get("kept", 0))
+            steps, _, kept = stored.metadata()["steps"].partition(CROPPED)
+            self.lengths, self.kept = tuple(map(int, steps.split())), int(kept or 0)
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  (no mapping)
         self.network = network_of(self.name, without_beside(self.params), data, self.scaler)
         self.network.load_state_dict(tensors)

@@ -6,6 +6,7 @@ scores, out-of-fold rows, blends and submissions are in the targets' own units.
     ""           as they are
     log1p        log(1 + y): y above -1
     standardise  (y - mean) / deviation of its own series' known steps (known_start.py), each target by itself
+    log1p-standardise  log1p, then standardise: amounts of series of very different sizes
     rank         the share of the training values that are smaller, half of the equal ones included, linear between
                  quantiles: from 0 to 1; what lies beyond the training values is taken for the last of them
 
@@ -30,6 +31,7 @@ from foldline.fit.scaler import SAMPLE_TARGETS, sampled_answers
 ABOVE = np.nextafter(-1.0, 0.0)  # the smallest number that has a log1p; a prediction near -1 is rounded to -1
 KNOTS = 513  # quantiles of `rank` at most
 LEAST_MOVE = 1e-3  # of the usual deviation of a known start: one that moves less is no measure of its series
+STANDARDISE = "standardise"  # how the names end of scales by the known steps
 ALL = slice(None)
 
 
@@ -103,23 +105,27 @@ class Log1p(TargetTransform):
 
 @dataclass(frozen=True)
 class Standardise(TargetTransform):
-    """(y - mean) / deviation of the known steps of its series."""
+    """(y - mean) / deviation of the known steps of its series, on the targets' own scale or on one below."""
 
     usual: np.ndarray  # (K,) deviation that stands for that of a start which does not move
+    below: TargetTransform = PLAIN  # the scale that is standardised: the targets' own, or log1p
 
-    kind = "standardise"
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """Its name in a config."""
+        return f"{self.below.kind}-{STANDARDISE}".removeprefix("-")
 
     def forward(self, y: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
         center, scale = self._of(store, answers)
-        return np.asarray((y - center) / scale)
+        return np.asarray((self.below.forward(y, store, answers) - center) / scale)
 
     def inverse(self, z: np.ndarray, store: Store, answers: np.ndarray, columns: slice = ALL) -> np.ndarray:
         center, scale = self._of(store, answers)
-        return np.asarray(z * scale[:, columns] + center[:, columns])
+        return self.below.inverse(np.asarray(z * scale[:, columns] + center[:, columns]), store, answers, columns)
 
     def _of(self, store: Store, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and deviation of each answer's series, (a, K) each; the deviation above 0."""
-        mean, deviation = _of_known_starts(store)
+        mean, deviation = _of_known_starts(self.below.view(store))
         scale = np.where(deviation > LEAST_MOVE * self.usual, deviation, self.usual)
         series = store.series_of_answer[answers]
         return mean[series], scale[series]
@@ -160,8 +166,9 @@ def fit(kind: str, store: Store, series: np.ndarray, seed: int) -> TargetTransfo
     """
     if kind == "log1p":
         return Log1p()
-    if kind == "standardise":
-        return Standardise(_usual(_of_known_starts(store)[1][series]))
+    if kind.endswith(STANDARDISE):
+        below = _below(kind)
+        return Standardise(_usual(_of_known_starts(below.view(store))[1][series]), below)
     if kind == "rank":
         answers = sampled_answers(store, series, max(1, SAMPLE_TARGETS // store.targets), np.random.default_rng(seed))
         values, shares = zip(*(_quantiles(column) for column in np.asarray(store.y[answers]).T), strict=True)
@@ -173,8 +180,8 @@ def from_json(value: dict[str, Any]) -> TargetTransform:
     """Read what `to_json` returned."""
     if value["kind"] == "rank":
         return Rank(*(tuple(np.asarray(column) for column in value[name]) for name in ("values", "shares")))
-    if value["kind"] == "standardise":
-        return Standardise(np.asarray(value["usual"]))
+    if value["kind"].endswith(STANDARDISE):
+        return Standardise(np.asarray(value["usual"]), _below(value["kind"]))
     return Log1p() if value["kind"] == "log1p" else PLAIN
 
 
@@ -184,15 +191,20 @@ def check(kind: str, store: Store, path: Path) -> None:
     Raises:
         UserError
     """
-    if kind != "log1p" or not (store.labelled or store.observed):
+    if not kind.startswith("log1p") or not (store.labelled or store.observed):
         return
     lowest = np.where(store.known, store.y, np.inf).min(axis=0)
     if lowest.min() <= -1:
         name = store.task.columns[int(lowest.argmin())]
         raise UserError(
-            f"{path}: data.target_transform = 'log1p' needs targets above -1, but {name!r} goes down to "
+            f"{path}: data.target_transform = {kind!r} needs targets above -1, but {name!r} goes down to "
             f"{lowest.min():g}. Take 'rank', or leave it out."
         )
+
+
+def _below(kind: str) -> TargetTransform:
+    """Return the scale that is standardised by its known starts."""
+    return Log1p() if kind.startswith("log1p") else PLAIN
 
 
 def _of_known_starts(store: Store) -> tuple[np.ndarray, np.ndarray]:

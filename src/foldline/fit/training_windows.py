@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from foldline.core.errors import UserError
-from foldline.data.store import Store, consecutive
+from foldline.data.store import consecutive
 from foldline.fit.window_config import Weighting, WindowsConfig
 
+WAY_OUT = "Leave it out for this model: train = {windows = {length = 0}}."
 STREAM = 3  # of random numbers: 1 draws watched series, 2 an epoch's order
 
 
@@ -102,27 +103,14 @@ def weights(how: Weighting, windows: Windows, steps: int, overlap: int) -> np.nd
     return np.where(real, np.minimum((np.minimum(nearest, steps) + 1) / half, 1.0), 0.0).astype(np.float32)
 
 
-def refuse(label: str, config: WindowsConfig, store: Store, reads_target: bool) -> None:
-    """Refuse windows where they make no sense. reads_target: the network reads its own past predictions.
+def refuse_own_past(label: str, config: WindowsConfig, reads_target: bool) -> None:
+    """Refuse windows for a network that reads its own past predictions. label: of the model, for the message.
 
     Raises:
         UserError
     """
-    if not config.used:
-        return
-    way_out = "Leave out [train.windows] for this model: train = {windows = {length = 0}}."
-    if store.on_series:
+    if config.used and reads_target:
         raise UserError(
-            f"model {label!r}: train.windows cuts series whose steps have answers, but at the level 'series' there is "
-            f"one answer for all of a series. {way_out}"
-        )
-    if store.observed:
-        raise UserError(
-            f"model {label!r}: train.windows cuts series, and a window that begins later does not see the known start "
-            f"of its series (data.observed, or a forecast's history). {way_out}"
-        )
-    if reads_target:
-        raise UserError(
-            f"model {label!r}: it reads its own past predictions, of which a window that begins later has none. "
-            f"{way_out}"
+            f"model {label!r}: it reads its own past predictions, of which a window that begins later "
+            f"([train.windows]) has none. {WAY_OUT}"
         )

@@ -55,6 +55,7 @@ __all__ = [
     "metric",
     "names_for",
     "score_interval",
+    "scores_columns",
 ]
 
 MAKERS: dict[str, Callable[[MetricOptions, Answers], Metric]] = {
@@ -137,6 +138,11 @@ def loaded(choice: MetricChoice) -> KaggleFile:
     """Return the metric file of a choice that is one."""
     assert choice.file is not None, "a metric file"
     return chosen_file.loaded(choice.file)
+
+
+def scores_columns(made: Metric, kind: str) -> bool:
+    """Return whether columns are targets with scores of their own: not classes, nor what a file takes together."""
+    return kind in ("regression", "multilabel") and not isinstance(made, FileMetric)
 
 
 def names_for(kind: Kind) -> list[str]:

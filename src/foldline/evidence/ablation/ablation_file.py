@@ -33,6 +33,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import parse_override, split_overrides
 from foldline.evidence.ablation.droppable_parts import parts_of
 from foldline.experiment import config as configs
+from foldline.experiment import config_files
 from foldline.experiment.config import Config
 
 OPEN = ("features", "train", "model", "blend", "post")  # tables that a variant may change
@@ -117,7 +118,7 @@ def load(path: Path, overrides: list[str]) -> AblationPlan:
     Raises:
         UserError: no such file, an unknown key or part, a variant that changes nothing or a fixed table.
     """
-    path = configs.locate(path)
+    path = config_files.locate(path)
     own, others = split_overrides(overrides, "ablate")
     file = _read(path, own)
     source, common = _base(path, file.base), [*file.set, *others]

@@ -12,8 +12,9 @@ from foldline.blend.fitted_blend import method_in_words
 from foldline.blend.methods import MethodComparison, MethodScore
 from foldline.evidence.blending import member_contributions
 from foldline.evidence.blending.member_contributions import MemberContribution
+from foldline.experiment import scoring
 from foldline.experiment.config import Config
-from foldline.experiment.scoring import Result
+from foldline.experiment.result import Result
 
 Table = tuple[str, list[str], list[list[str]]]  # title, columns, rows
 SECONDS = "s for 1,000 series"
@@ -173,9 +174,7 @@ class BlendComparison:
 
     def _by_fold(self, values: np.ndarray) -> list[str]:
         rows = self.result.rows
-        parts = [rows.fold == fold for fold in np.unique(rows.fold)]
-        each = [rows.where(part).score_or_nan(values[part]) for part in parts]
-        return _five([*each, rows.score(values)])
+        return _five(scoring.by_fold(values, rows, np.unique(rows.fold).tolist()))
 
     def _candidate(self, tried: MethodScore) -> bool:
         return tried.method in self.config.blend.candidates

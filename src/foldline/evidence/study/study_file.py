@@ -27,6 +27,7 @@ from foldline.core.errors import UserError
 from foldline.core.overrides import parse_override, split_overrides
 from foldline.evidence.ablation.ablation_file import AblateConfig, error_context
 from foldline.experiment import config as configs
+from foldline.experiment import config_files
 from foldline.experiment.config import Config
 
 
@@ -119,7 +120,7 @@ def load(path: Path, overrides: list[str]) -> StudyPlan:
     Raises:
         UserError: no such file, an unknown key or model, a system without a width or with one of its own.
     """
-    path = configs.locate(path)
+    path = config_files.locate(path)
     own, others = split_overrides(overrides, "study")
     for text in others:
         if parse_override(text)[0][0] in ("model", "system"):

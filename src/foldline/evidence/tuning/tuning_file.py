@@ -24,6 +24,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import split_overrides
 from foldline.evidence.tuning.search_space import SearchSpace
 from foldline.experiment import config as configs
+from foldline.experiment import config_files
 from foldline.experiment.config import Config
 
 TABLES = ("base", "tune", "space")
@@ -105,7 +106,7 @@ def load(path: Path, overrides: Sequence[str]) -> Search:
     Raises:
         UserError: no such file, broken TOML, unknown key, a value that the base config refuses.
     """
-    path = configs.locate(path)
+    path = config_files.locate(path)
     own, others = split_overrides(overrides, "tune")
     tables = _read(path, own)
     tune = strict_tables.build(TuneConfig, tables.get("tune", {}), f"{path}: tune")
@@ -137,7 +138,7 @@ def _base_path(path: Path, tables: dict[str, Any]) -> Path:
     """Find a config that is named in the file: beside it, else in configs/."""
     base = Path(tables["base"])
     near = path.parent / base
-    return near if near.is_file() else configs.locate_base(base)
+    return near if near.is_file() else config_files.locate_base(base)
 
 
 def _folds(tune: TuneConfig, k: int, where: str) -> TuneConfig:

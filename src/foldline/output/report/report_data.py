@@ -24,7 +24,7 @@ from foldline.data.store import Store
 from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.loss_table import LossTable
-from foldline.experiment.scoring import Result
+from foldline.experiment.result import Result
 from foldline.run.cells import Cell
 
 SUBMITTED = "submitted"  # name of the predictions in the last row of the score table, in all other tables

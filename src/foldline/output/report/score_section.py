@@ -15,7 +15,7 @@ from foldline.data import time_spans
 from foldline.experiment import loss_table
 from foldline.experiment.after_blend import SNAPPED
 from foldline.experiment.loss_table import Slice
-from foldline.experiment.scoring import MOST_TARGETS, SUMMARY_OF_TARGETS
+from foldline.experiment.result import MOST_TARGETS, SUMMARY_OF_TARGETS
 from foldline.output.report.report_data import SUBMITTED, ReportData
 from foldline.output.report.training_section import seconds_of
 
