@@ -72,7 +72,8 @@ class SimulateConfig:
 class DataConfig:
     """[data]: which column plays which role, and where the files are."""
 
-    # Column of the submission that names its rows; at the levels "series" and "window" the key, if left out.
+    # Column of the submission that names its rows, and of test; train needs none. At the levels "series" and "window"
+    # the key, if left out.
     id: str = ""
     # Makes ids where train and test have no such column: "{ride}_{second}". In braces stand a column, `step` (the row's
     # number in its series, from 0), `target` (the name of a prediction's column), or SQL on these: "{first_id + step}".
@@ -374,6 +375,14 @@ class DataConfig:
     def group_column(self) -> str:
         """The column of what folds hold together: of a forecast the series of a window, unless it has a group."""
         return self.group or (OF_SERIES if self.forecast.on else "")
+
+    @property
+    def named_group(self) -> str:
+        """The group that the config names: empty where windows are held together by their series alone.
+
+        Folds by time hold such windows apart by when they are; they need not leave out the whole series.
+        """
+        return "" if self.groups_windows else self.group
 
     @property
     def auxiliary_columns(self) -> tuple[str, ...]:
