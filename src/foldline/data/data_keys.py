@@ -22,7 +22,8 @@ WHOLE = "whole "  # what the group of windows is called by, with the key: the lo
 class DataKeys:
     """The keys of [data]; those that may be left out have their default here, or in DataConfig.__post_init__."""
 
-    # Column of the submission that names its rows; at the levels "series" and "window" the key, if left out.
+    # Column of the submission that names its rows, and of test; train needs none. At the levels "series" and "window"
+    # the key, if left out.
     id: str = ""
     # Makes ids where train and test have no such column: "{ride}_{second}". In braces stand a column, `step` (the row's
     # number in its series, from 0), `target` (the name of a prediction's column), or SQL on these: "{first_id + step}".
@@ -165,6 +166,14 @@ class DataKeys:
     def level_inside(self) -> Literal["step", "series"]:
         """The level of tables and stores, whose windows are cut: "series" for "window"."""
         return "series" if self.on_series else "step"
+
+    @property
+    def named_group(self) -> str:
+        """The group that the config names: empty where windows are held together by their series alone.
+
+        Folds by time hold such windows apart by when they are; they need not leave out the whole series.
+        """
+        return "" if self.groups_windows else self.group
 
     @property
     def groups_windows(self) -> bool:
