@@ -14,7 +14,7 @@ from lab import INSIDE, TRAIN, fitted, padded, small_store, weights, with_featur
 
 from foldline.cli.main import main
 from foldline.data.store import Store, StoredAuxiliary, StoredTask
-from foldline.fit import datasets, patches
+from foldline.fit import datasets, network_cell, patches
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.patches import PatchesConfig
 from foldline.fit.train_config import TrainConfig, WatchConfig
@@ -113,6 +113,17 @@ def test_each_row_is_predicted_whatever_else_is_in_the_file(windows: WindowsConf
     for series in (0, 5, 9):
         alone = cell.predict(data, np.array([series]))[0]
         np.testing.assert_allclose(alone, together[begin[series] : begin[series] + data.lengths[series]], atol=1e-6)
+
+
+def test_what_is_watched_is_scored_by_rows() -> None:
+    """The last row of the history is the metric of what the network predicts of the series that were kept out."""
+    data, seen = small_store(), list[float]()
+    config = replace(TRAIN, patches=THREE, watch=WatchConfig(share=0.4))
+    cell = fitted(data, train=config, emit=lambda kind, **row: seen.append(row["watched"]) if kind == "epoch" else None)
+    (held,) = network_cell.inner_split([labelled_series(data, INSIDE)], 0.4, 0)[1]
+    counted = held.weight > 0
+    error = np.abs(cell.predict(data, held.series)[0] - held.y)[counted].mean()
+    assert seen[-1] == pytest.approx(error, rel=1e-5)
 
 
 def test_weights_depend_on_the_series_that_are_fitted_on_alone() -> None:

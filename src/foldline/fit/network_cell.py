@@ -84,10 +84,10 @@ class NetworkCell:
         """
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
-        if config.patches.used:
-            labelled_sets = [patches.pooled(part, config.patches) for part in labelled_sets]
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        stores = [part.store for part in labelled_sets]
+        shown = [patches.pooled(part, config.patches) for part in held]  # what is watched is scored by rows
+        kept = [patches.pooled(part, config.patches) for part in kept]
+        stores = [part.store for part in kept]
         self.lengths = block_lengths(stores, config.margin, config.windows.predicted)
         self.kept = max(kept_steps(config.margin, store) for store in stores)
         learned = [self.transform.labelled(part) for part in kept]
@@ -98,9 +98,9 @@ class NetworkCell:
         if held:
             assert self.metric is not None, "watching needs a metric"
             seen = datasets.to_predict(
-                self.transform.labelled(held[0]), self.scaler, self.lengths, self.kept, config, device
+                self.transform.labelled(shown[0]), self.scaler, self.lengths, self.kept, config, device
             )
-            watched = watch(held[0], seen, self.scaler, self.transform, self.metric)
+            watched = watch(held[0], seen, self.scaler, self.transform, self.metric, shown[0])
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
         if start is not None:

@@ -59,6 +59,8 @@ def check(label: str, config: PatchesConfig, observed: bool) -> None:
 
 def pooled(part: LabelledSeries, config: PatchesConfig) -> LabelledSeries:
     """Return the same series of a store whose rows are patches; only these series' features are in it."""
+    if not config.used:
+        return part
     store, kind = part.store, part.store.task.kind
     coarse = _store_of_patches(part, config)
     if store.on_series:
@@ -144,6 +146,8 @@ def _targets(
 
 def up(values: np.ndarray, lengths: np.ndarray, config: PatchesConfig) -> np.ndarray:
     """Give each row of series what is predicted of patches: (P, K) -> (R, K). lengths: (n,) rows of each series."""
+    if not config.used:
+        return values
     begins, rows = _begins(lengths, config.rows), int(lengths.sum())
     counts = np.diff(begins, append=rows)
     patch = np.repeat(np.arange(len(begins)), counts)

@@ -47,8 +47,7 @@ def _seconds_a_step(
     count = len(store.lengths)
     series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, count)
     fitted = scaler.fit("standard", store, spread(store, SCALED_BY), 0)
-    part = labelled_series(store, spread(store, series))
-    part = patches.pooled(part, config.patches) if config.patches.used else part
+    part = patches.pooled(labelled_series(store, spread(store, series)), config.patches)
     fold = datasets.to_train([part], fitted, config, 0, device)
     chosen = np.linspace(0, len(fold) - 1, min(series, len(fold))).astype(np.int64)  # of series, or their windows
     torch.manual_seed(0)
