@@ -14,7 +14,7 @@ import tiny_windows
 from refusals import refused
 
 from foldline.core.errors import UserError
-from foldline.data import loading, time_spans, window_answers, windows
+from foldline.data import folds, loading, time_spans, window_answers, windows
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
@@ -101,6 +101,21 @@ def test_time_folds_know_when_a_window_was(tmp_path: Path) -> None:
     assert spans.first.tolist() == [30, 32, 1] and spans.last.tolist() == [32, 34, 3]
     spans = time_spans.read(FoldsConfig(kind="time", k=2), got)
     assert spans.first.tolist() == [0, 2, 0] and spans.last.tolist() == [2, 4, 2]
+
+
+def test_time_folds_hold_windows_of_one_series_apart_by_their_rows(tmp_path: Path) -> None:
+    """A named group is kept together beside that; windows that lie across an origin are on neither side."""
+    rows = series(a=40).with_columns(g=pl.lit("p"))
+    config, cuts = FoldsConfig(kind="time", k=2), WindowsConfig(length=6, stride=2)
+    got = table(tmp_path, rows, windows=cuts)
+    made = folds.make(tmp_path / "f.csv", config, got, save=False)
+    x = got.frame["x"].to_numpy().reshape(-1, 6)
+    for fold in range(2):
+        assert x[made.inside(fold)].max() < x[made.held_out(fold)].min()
+        before = x.max(axis=1) < x[made.held_out(fold)].min()
+        assert made.inside(fold).tolist() == np.flatnonzero(before).tolist(), "none besides is left out"
+    with pytest.raises(UserError, match="which share no g with those held out"):
+        folds.make(tmp_path / "f.csv", config, table(tmp_path, rows, windows=cuts, group="g"), save=False)
 
 
 def test_names_of_windows_are_told_apart() -> None:
@@ -233,6 +248,10 @@ BAD_CONFIGS = {
     "an offset that is the target": (
         'level = "window"\nwindows = {length = 6, file = "labels", offset = "strain"}',
         "windows.offset must be a column of its own, but 'strain' has another role",
+    ),
+    "weights of rows for a mean": (
+        'level = "window"\nwindows = {length = 6, answer = "mean"}\nweight = "load"',
+        "Take windows.answer = 'last' or 'first'",
     ),
     "a file and a stride": (
         'level = "window"\nwindows = {length = 6, stride = 2, file = "labels", offset = "at"}',

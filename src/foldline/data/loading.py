@@ -223,7 +223,9 @@ def whole_series(
     """
     source = assemble.of_file(source) if isinstance(source, Path) else source
     path, numbers = source.path, list(data.numeric_inputs)
-    has_ids = not data.id_template and not (labelled and data.forecast.on and data.id not in source.columns())
+    cuts = labelled and data.level == "window"
+    needs_ids = not labelled or data.id == data.key  # nobody asks for rows of train, and windows have no ids
+    has_ids = not data.id_template and (needs_ids or (not cuts and data.id in source.columns()))
     wanted: readers.Wanted = {data.id: None} if has_ids else {}
     wanted |= {data.key: None}
     wanted |= {data.group: None} if labelled and data.group else {}
@@ -242,7 +244,6 @@ def whole_series(
     elif labelled and not data.labels:
         wanted |= target_labels.of_training(data)
     naming = submission_ids.wanted(source, data, labelled)
-    cuts = labelled and data.level == "window"
     of_windows = window_file.read(source, data) if cuts else None
     not_read = window_cuts.not_read(data, of_windows) if cuts else []
     rows = source.read({name: kind for name, kind in (naming | wanted).items() if name not in not_read})

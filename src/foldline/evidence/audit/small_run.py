@@ -118,12 +118,12 @@ def _data(config: Config, train: pl.DataFrame, source: str) -> DataConfig:
     The windows of a forecast are there already, too.
     """
     data = config.data
+    group = data.named_group if config.folds.kind == "time" else data.group_column
     if data.forecast.on:
-        group = data.group if config.folds.kind == "time" else data.group_column
         data = replace(data, forecast=ForecastConfig(), observed=data.known_column, group=group)
     auxiliary = tuple(replace(each, classes=_there(each.classes, train[each.name])) for each in data.auxiliary)
     classes = _there(data.classes, train[data.target[0]])
-    data = data.of_windows() if data.level == "window" else data
+    data = replace(data.of_windows(), group=group) if data.level == "window" else data
     data = replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary, resample=None, first=0, last=0)
     if not (data.id_template or data.column_template or config.data.forecast.on):
         return data

@@ -75,7 +75,7 @@ def whole_groups(context: AuditContext) -> CheckResult:
     """Every known group (data.group) is in one fold; with time folds no group is on both sides of one."""
     table, data = context.competition.train, context.config.data
     column, name = data.group_column, data.group or data.key
-    if not column or (context.folds.time is not None and not data.group):
+    if not column or (context.folds.time is not None and not data.named_group):
         return CheckResult("clean", "no group is known: data.group is empty")
     if context.folds.time is not None:
         return _groups_by_time(context)
