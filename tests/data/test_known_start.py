@@ -17,7 +17,8 @@ from foldline.core.errors import UserError
 from foldline.data import featurize, loading
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
-from foldline.data.roles import DataConfig, SimulateConfig
+from foldline.data.roles import DataConfig
+from foldline.data.simulate_config import SimulateConfig
 from foldline.data.store import Store
 from foldline.fit import boosting_cell, device_dataset, network_cell, scaler
 from foldline.fit.labelled_series import unlabelled_series

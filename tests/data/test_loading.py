@@ -11,7 +11,8 @@ import tiny
 
 from foldline.core.errors import UserError
 from foldline.data import loading
-from foldline.data.roles import DataConfig, SimulateConfig
+from foldline.data.roles import DataConfig
+from foldline.data.simulate_config import SimulateConfig
 from foldline.data.table import Table
 
 ROLES = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), scored="x > 0")

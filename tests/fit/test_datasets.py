@@ -13,8 +13,9 @@ from lab import INSIDE, TRAIN, fitted, small_store, weights
 from foldline.core.errors import UserError
 from foldline.fit import datasets, residency, scaler, step_time
 from foldline.fit.device_dataset import DeviceDataset
-from foldline.fit.indexed_dataset import DeviceRows, IndexedDataset, StoredRows
+from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import labelled_series
+from foldline.fit.row_sources import DeviceRows, StoredRows
 from foldline.fit.window_config import WindowsConfig
 
 CPU = torch.device("cpu")
