@@ -1,29 +1,33 @@
 """Time and memory of the full-size competition, from files to the store.
 
     ./run.sh bench border [--breaths 75450] [--test-breaths 50300]
+    ./run.sh bench border --against CHECKOUT --repeat 3      # beside another version of foldline, in turn
 
 Simulates a competition of that size once (runs/bench/). Then, in a fresh process with an empty store: reading and
-checking, the folds, the features and the store of the train and test tables. Prints seconds a step and peak
-memory. The goal for the full size: under 60 s and 6 GiB on 2 cores.
+checking, the folds, the features and the store of the train and test tables. Prints seconds a step, by the clock and of
+processor time, and peak memory: medians of the runs. The goal for the full size: under 60 s and 6 GiB on 2 cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import multiprocessing
+import json
 import os
 import resource
 import shutil
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 
-def steps(source: str, home: str) -> list[tuple[str, float]]:
-    """Run one cold pass and return (step, seconds); peak memory last, in GiB."""
-    os.environ["FOLDLINE_HOME"] = home
+
+def steps(source: str) -> list[tuple[str, float, float]]:
+    """Run one cold pass and return (step, seconds, seconds of processor time); last the peak memory, GiB, twice."""
     from foldline.data import featurize, folds, loading
     from foldline.data.fold_assignment import FoldsConfig
     from foldline.data.roles import DataConfig
@@ -39,18 +43,48 @@ def steps(source: str, home: str) -> list[tuple[str, float]]:
         source=source,
     )
     features = featurize.FeaturesConfig(tables={"raw": {"complement": ["u_out"]}})
-    marks = [("", time.perf_counter())]
+    marks = [("", time.perf_counter(), time.process_time())]
+
+    def mark(name: str) -> None:
+        marks.append((name, time.perf_counter(), time.process_time()))
+
     competition = loading.load(data)
-    marks.append(("read and check", time.perf_counter()))
+    mark("read and check")
     folds.obtain(FoldsConfig(kind="stratified-group"), "full", competition.train)
-    marks.append(("folds", time.perf_counter()))
+    mark("folds")
     train = featurize.obtain(competition.train, features, competition.levels)
-    marks.append((f"features and store, train {train.x.shape}", time.perf_counter()))
+    mark(f"features and store, train {train.x.shape}")
     test = featurize.obtain(competition.test, features, competition.levels)
-    marks.append((f"features and store, test {test.x.shape}", time.perf_counter()))
-    spent = [(name, end - start) for (_, start), (name, end) in itertools.pairwise(marks)]
+    mark(f"features and store, test {test.x.shape}")
+    spent = [(two[0], two[1] - one[1], two[2] - one[2]) for one, two in itertools.pairwise(marks)]
     unit = 2**30 if sys.platform == "darwin" else 2**20
-    return [*spent, ("peak memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return [
+        *spent,
+        ("together", sum(row[1] for row in spent), sum(row[2] for row in spent)),
+        ("peak memory, GiB", peak, peak),
+    ]
+
+
+def run(checkout: Path, source: Path) -> list[tuple[str, float, float]]:
+    """Run `steps` in a fresh process with the foldline of a checkout."""
+    home = tempfile.mkdtemp(prefix="foldline-border-")
+    paths = os.pathsep.join([str(checkout / "src"), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"FOLDLINE_HOME": home, "PYTHONPATH": paths}
+    try:
+        words = [sys.executable, "-P", __file__, "--inside", str(source)]
+        said = subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    finally:
+        shutil.rmtree(home)
+    return [tuple(row) for row in json.loads(said.splitlines()[-1])]
+
+
+def medians(runs: list[list[tuple[str, float, float]]]) -> dict[str, tuple[float, float]]:
+    """Take the median of each step over runs: (seconds, seconds of processor time)."""
+    return {
+        rows[0][0]: (statistics.median(row[1] for row in rows), statistics.median(row[2] for row in rows))
+        for rows in zip(*runs, strict=True)
+    }
 
 
 def main(argv: list[str]) -> int:
@@ -58,23 +92,31 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--breaths", type=int, default=75_450)
     parser.add_argument("--test-breaths", type=int, default=50_300)
-    size = parser.parse_args(argv)
+    parser.add_argument("--against", type=Path, help="checkout of another version")
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each")
+    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    given = parser.parse_args(argv)
+    if given.inside:
+        print(json.dumps(steps(given.inside)))
+        return 0
     from foldline.core import files
     from ventilator import simulator
 
-    source = files.runs() / "bench" / f"simulated-{size.breaths}-{size.test_breaths}"
+    source = files.runs() / "bench" / f"simulated-{given.breaths}-{given.test_breaths}"
     if not (source / "sample_submission.csv").exists():
-        simulator.write_competition(source, breaths=size.breaths, test_breaths=size.test_breaths, seed=0)
-    home = Path(tempfile.mkdtemp(prefix="foldline-border-"))
-    try:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            rows = pool.apply(steps, (str(source), str(home)))
-    finally:
-        shutil.rmtree(home)
-    for name, value in rows[:-1]:
-        print(f"{name:<50} {value:8.2f} s")
-    print(f"{'together':<50} {sum(value for _, value in rows[:-1]):8.2f} s")
-    print(f"{'peak memory':<50} {rows[-1][1]:8.2f} GiB")
+        simulator.write_competition(source, breaths=given.breaths, test_breaths=given.test_breaths, seed=0)
+    ours, theirs = [], []
+    for _ in range(given.repeat):
+        theirs += [run(given.against.resolve(), source)] if given.against else []
+        ours.append(run(ROOT, source))
+    other = medians(theirs) if theirs else {}
+    print(f"{'':<50}{'s':>9}{'CPU s':>9}" + (f"{'before':>9}{'CPU s':>9}{'ratio':>8}{'CPU':>8}" if other else ""))
+    for name, spent in medians(ours).items():
+        line = f"{name:<50}{spent[0]:9.2f}{spent[1]:9.2f}"
+        if name in other:
+            before = other[name]
+            line += f"{before[0]:9.2f}{before[1]:9.2f}{spent[0] / before[0]:8.2f}{spent[1] / before[1]:8.2f}"
+        print(line)
     return 0
 
 

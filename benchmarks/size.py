@@ -166,7 +166,7 @@ def steps(folder: Path, many: bool) -> dict[str, float]:
     competition = loading.load(data)
     marks.append(time.process_time())
     if len(competition.train.lengths) > 1:
-        folds.obtain(FoldsConfig(kind="stratified-group"), "size", competition.train, save=False)
+        folds.obtain(FoldsConfig(), "size", competition.train, save=False)
     marks.append(time.process_time())
     for table in (competition.train, competition.test):
         featurize.obtain(table, features, competition.levels)

@@ -12,6 +12,7 @@ from foldline.cli.verb_table import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+LINKED = sorted([ROOT / "CHANGELOG.md", *(ROOT / "configs" / "gallery").glob("*/layout.md")])
 HISTORY = ROOT / "docs" / "log.md"  # names files as they were called on that day
 PLACE = re.compile(r"(?<![\w/])(?:src|tests|features|models|docs|benchmarks)/[\w./-]*\w")
 COMMAND = re.compile(r"\./run\.sh ([a-z]+)((?: +[^\s#`&|]+)*)")
@@ -32,10 +33,20 @@ def test_commands_are_verbs_with_options_they_take(page: Path) -> None:
         assert options <= {*verb.options, *verb.shorthands, *COMMON}, f"{shown(page)}: {name}{rest}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=shown)
-def test_links_lead_to_files(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        assert link.startswith("http") or (page.parent / link).exists(), f"{shown(page)} links to {link}"
+@pytest.mark.parametrize("page", [*PAGES, *LINKED], ids=shown)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for link, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        if link.startswith("http"):
+            continue
+        target = page.parent / link if link else page
+        assert target.exists(), f"{shown(page)} links to {link}"
+        assert not heading or heading in headings(target), f"{shown(page)} links to {link}#{heading}"
+
+
+def headings(page: Path) -> list[str]:
+    """The headings of a page as links name them."""
+    texts = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in texts]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != HISTORY], ids=shown)

@@ -49,6 +49,17 @@ def test_long_series_are_cut_into_windows(home: Path, tmp_path: Path, capsys: Ca
     assert len(loading.load(made).train.lengths) == 10
 
 
+def test_windows_are_named_where_series_are_long(home: Path, tmp_path: Path) -> None:
+    for steps, named in ((1500, False), (2500, True)):
+        source = tiny.write(tmp_path / f"rides{steps}", tiny.frames(train_series=4, test_series=2, steps=steps))
+        tiny.run("init", str(source))
+        text = (home / "configs" / f"rides{steps}.toml").read_text()
+        assert ("# windows = {length = 1000}" in text and "up to 2,500 steps" in text) == named
+    path = home / "configs" / "rides2500.toml"
+    path.write_text(text.replace("# windows =", "windows ="))
+    assert config.load(path, ["data.metric=mae"]).train.windows.length == 1000
+
+
 def test_what_is_there_is_not_overwritten(home: Path, tmp_path: Path, capsys: Capture) -> None:
     tiny.write(tmp_path / "rides", tiny.frames())
     mine = tmp_path / "mine.toml"

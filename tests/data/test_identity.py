@@ -129,3 +129,10 @@ def test_two_spellings_of_one_row_id_are_two_rows_of_one_name(home: Path, tmp_pa
 def readers_config(source: Path) -> DataConfig:
     """The roles of the rides in a folder."""
     return DataConfig(id="row", key="ride", order="second", target=("speed",), inputs=("power",), source=str(source))
+
+
+def test_spaces_of_all_alphabets_are_seen_before_they_are_taken_away() -> None:
+    signs = [chr(code) for code in range(0x3100)]  # the last space is U+3000
+    for names in (pl.Series([f"{sign}a" for sign in signs]), pl.Series([f"a{sign}" for sign in signs])):
+        assert names.str.contains(identity.EDGE).equals(names.str.strip_chars() != names)
+    assert identity.normal(pl.Series(["\u3000a", "b\n"])).to_list() == ["a", "b"]

@@ -78,3 +78,12 @@ def test_a_folder_without_both_tables_is_refused(tmp_path: Path) -> None:
     TRAIN.write_csv(tmp_path / "training.csv")
     with pytest.raises(UserError, match="no train with one of the endings"):
         inspected_files.find(tmp_path)
+
+
+def test_folders_in_folders_and_names_that_only_begin_alike(tmp_path: Path) -> None:
+    for number, (name, frame) in enumerate([("hill", TRAIN[:40]), ("town", TRAIN[40:])]):
+        a_file_a_series(tmp_path / "train_rides" / name, frame.with_columns(ride=100 * number + pl.col("ride")))
+    TEST.write_parquet(tmp_path / "test_others.parquet")
+    found = inspected_files.find(tmp_path)
+    assert found.named == {"train": "train_rides/{folder}/{series}.csv", "test": "test_others"}
+    assert set(found.train["folder"]) == {"hill", "town"}

@@ -125,3 +125,10 @@ def test_tables_and_stores_are_the_same_on_disk_and_in_memory(
     assert one.fingerprint == other.fingerprint and stored.path.name == again.path.name
     for name in ("x", "y", "static", "lengths", "scored"):
         assert (stored.path / f"{name}.npy").read_bytes() == (again.path / f"{name}.npy").read_bytes()
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
+def test_distinct_values_come_in_the_order_of_the_column(column: pl.Series, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_disk, "ROWS", 3)
+    twice = pl.concat([column, column.reverse()])
+    assert on_disk.distinct(twice).equals(twice.unique(maintain_order=True), null_equal=True)

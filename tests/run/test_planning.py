@@ -19,10 +19,11 @@ from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.experiment import config, stored_experiment
 from foldline.fit import train_config
+from foldline.fit.patches import PatchesConfig
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
-from foldline.fit.window_config import WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig
 from foldline.run import planning
 from foldline.run.cells import Cell, ModelConfig
 from foldline.run.plan_inputs import PlanInputs
@@ -62,7 +63,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "shuffle_steps": 2,
         "drop_channels": {"tof": 0.5},
     },
-    WindowsConfig: {
+    TrainingWindowsConfig: {
         "length": 9,
         "stride": 4,
         "starts": "even",
@@ -71,10 +72,13 @@ OTHERS: dict[type, dict[str, Any]] = {
         "overlap": 2,
         "weight": "centre",
     },
+    PatchesConfig: {"rows": 3, "up": "repeat"},
     WatchConfig: {"share": 0.1, "best": True, "stop": 2, "patience": 3, "factor": 0.5},
 }
 # So that best and stop have what they look at, and windows something to cut.
-BASE = TrainConfig(device="cpu", watch=WatchConfig(share=0.2), windows=WindowsConfig(length=8))
+BASE = TrainConfig(
+    device="cpu", watch=WatchConfig(share=0.2), windows=TrainingWindowsConfig(length=8), patches=PatchesConfig(rows=2)
+)
 
 
 def others(base: Any) -> dict[str, Any]:

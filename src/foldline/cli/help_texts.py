@@ -90,9 +90,10 @@ they are missing and refuses them when they were made for other data.
   ./run.sh folds sample data.source=PATH --force       rebuild it"""
 
 INIT = """\
-Looks at train, test and the sample submission in FOLDER (or a zip), and writes configs/FOLDER.toml: what names a
-series, what orders its rows, the target and its kind, groups, inputs and static columns, each with the evidence for it.
-The metric is left open, and what the files do not tell stands in lines that begin with a ?. Nothing is trained.
+Looks at train, test and the sample submission in FOLDER (or a zip), and writes configs/FOLDER.toml: which files are
+which, also folders with a file a series, and tables to join; what names a series, what orders its rows, the target and
+its kind, groups, inputs and static columns, each with the evidence for it. The metric is left open, and what the files
+do not tell stands in lines that begin with a ?. Nothing is trained.
 
   ./run.sh init data/rides                             writes configs/rides.toml
   ./run.sh init data/rides out=configs/mine.toml       another file; an existing one is never overwritten"""
@@ -186,7 +187,7 @@ BOARD = """\
 Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series (or data.group, where that
 is set), cells, minutes of training, the leaderboard's scores, the blend, and which keys differ from the best config's.
 Experiments on other training data, or scored in another way, stand in tables of their own. * marks the latest of its
-name, † one of another version of foldline.
+name, † one of another version of foldline, ‡ one that loses to a trivial baseline, ✗ a refused submission.
 
   ./run.sh board                                       all of them
   ./run.sh board sample sample-fast --json             those of two configs, all digits and all differences"""
@@ -198,6 +199,7 @@ Shows what takes space under runs/, by what it is needed for. Deletes the kinds 
   ./run.sh clean                                       the table only
   ./run.sh clean caches unused                         features, simulated data; cells that nothing recorded needs
   ./run.sh clean old                                   experiments before the latest of their name
+  ./run.sh clean bench                                 data of benchmarks
   ./run.sh clean ledger                                what only lines of the ledger need
 
 The latest experiment, search, ablation or study of each name is always kept, with its cells. While another command
@@ -218,7 +220,8 @@ dataclasses that read them. A test fails where the page is out of date.
 LINT = "Runs ruff check, ruff format --check, mypy, and import-linter: which room may import which."
 
 BENCH = """\
-Runs benchmarks/NAME.py, which prints ratios against a stated rival; what follows is passed on to it.
+Runs benchmarks/NAME.py, which prints what it measures, mostly beside a rival; what follows is passed on to it.
 
   ./run.sh bench features --help                       what it measures, and its options
-  ./run.sh bench features --breaths 5000 --runs 1"""
+  ./run.sh bench features --breaths 5000 --runs 1
+  ./run.sh bench gallery openvaccine                   another competition, from its files to a submission"""

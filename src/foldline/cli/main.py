@@ -210,7 +210,7 @@ def overview() -> str:
 
 def help_text(name: str, verb: Verb) -> str:
     """Write what `./run.sh VERB --help` prints."""
-    lines = [f"usage: ./run.sh {name} {verb.usage}", "", verb.help_text]
+    lines = [f"usage: ./run.sh {name} {verb.usage}".rstrip(), "", verb.help_text]
     if verb.module != "develop":
         keys = {option: key for option, key in verb.shorthands.items() if key.endswith("=")}
         options = {f"{option} VALUE": f"the same as {key}VALUE" for option, key in keys.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import polars as pl
 
 WHOLE = "^(0|-?[1-9][0-9]{0,17})$"  # a whole number that prints as it was written: 7 and -12, but not 007 or +7
+EDGE = r"^\s|\s$"  # a space before or behind a name, of any alphabet
 WHOLE_FLOAT = r"^(0|-?[1-9][0-9]*)\.0+$"  # 7.0 and 7.00: 7, which a program has read as a float
 SHORT = 10**18 - 1  # the largest number of 18 digits
 HELD = 2.0**63  # below it a whole float is an int64
@@ -28,7 +29,8 @@ def normal(column: pl.Series) -> pl.Series:
     texts = column.cast(pl.String)
     if texts.str.contains(WHOLE).all():  # nearly always, and millions of rows
         return texts.cast(pl.Int64)
-    texts = texts.str.strip_chars()
+    if texts.str.contains(EDGE).any():  # strip_chars copies all of them
+        texts = texts.str.strip_chars()
     if texts.str.contains(WHOLE_FLOAT).any():
         texts = texts.str.replace(WHOLE_FLOAT, "${1}")
     if (texts == "").any():

@@ -19,10 +19,12 @@ from typing import Any
 import polars as pl
 
 from foldline.core import files
+from foldline.core.chunks import chunks
 
 LARGE = 1 << 21  # bytes from which a column is kept on disk
 LONGEST = 1 << 25  # bytes of a column that comes in parts: more are never in memory
 SHARE = 16  # a part in memory is this share of what is on disk, so that parts are few
+ROWS = 1 << 20  # whose values are compared at once
 # Older versions of polars have no such argument; they cut nothing.
 CUTS = "record_batch_size" in inspect.signature(pl.DataFrame.write_ipc).parameters
 
@@ -35,6 +37,12 @@ def kept(column: pl.Series) -> pl.Series:
 def kept_all(columns: Iterable[pl.Series]) -> pl.DataFrame:
     """Gather columns that are made one after the other, each kept before the next one is made."""
     return pl.DataFrame([kept(column) for column in columns])
+
+
+def distinct(column: pl.Series) -> pl.Series:
+    """Return the values of a column, each once, in the order in which they come; missing ones are one of them."""
+    parts = [column[part].unique(maintain_order=True) for part in chunks(len(column), ROWS)]
+    return pl.concat(parts or [column]).unique(maintain_order=True)
 
 
 def _mapped(frame: pl.DataFrame) -> pl.DataFrame:

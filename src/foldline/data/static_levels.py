@@ -20,7 +20,7 @@ MISSING = ("", "NaN", "nan")  # texts that are no value
 
 def of(frame: pl.DataFrame, names: Sequence[str], numbers: Sequence[str]) -> dict[str, tuple[object, ...]]:
     """Return the known values of static columns, sorted; none of those that are numbers, where each value is itself."""
-    return {name: () if name in numbers else tuple(frame[name].unique().drop_nulls().sort()) for name in names}
+    return {name: () if name in numbers else tuple(on_disk.distinct(frame[name]).drop_nulls().sort()) for name in names}
 
 
 def typed_all(
@@ -71,7 +71,7 @@ def typed(column: pl.Series, known: tuple[object, ...] | None, path: Path) -> pl
     Raises:
         UserError: the known values are numbers, and one of the column is none.
     """
-    values = column.unique(maintain_order=True).drop_nulls()
+    values = on_disk.distinct(column).drop_nulls()
     gone = values.str.strip_chars().is_in(MISSING)
     if gone.any():
         column, values = column.set(column.is_in(values.filter(gone).implode()), None), values.filter(~gone)

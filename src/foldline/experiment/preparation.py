@@ -31,6 +31,7 @@ from foldline.fit import (
     checkpoint,
     network_cell,
     network_size,
+    patches,
     pretraining,
     scaler,
     series_cell,
@@ -103,6 +104,8 @@ def prepare(
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
         channel_dropout.check(model.label, model.train, config.data.channels)
+        if model.is_network:
+            patches.check(model.label, model.train.patches, bool(config.data.observed) or config.data.forecast.on)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)

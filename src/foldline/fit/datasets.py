@@ -16,9 +16,10 @@ from foldline.core.errors import UserError
 from foldline.data.store import Store
 from foldline.fit import out_of_memory, residency, training_windows
 from foldline.fit.device_dataset import DeviceDataset, block_lengths, kept_steps, place
-from foldline.fit.indexed_dataset import DeviceRows, IndexedDataset, Rows, StoredRows
+from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.padded_lengths import place_of
+from foldline.fit.row_sources import DeviceRows, Rows, StoredRows
 from foldline.fit.scaler import Scaler
 from foldline.fit.train_config import TrainConfig
 
@@ -120,7 +121,7 @@ def _on_device(labelled_sets: Sequence[LabelledSeries], device: torch.device) ->
 
 def steps_in_training(config: TrainConfig, store: Store) -> int:
     """Return T of the longest series, or window, of a training."""
-    kept = kept_steps(config.margin, store)
+    kept = int(config.patches.steps(np.array(kept_steps(config.margin, store))))
     return min(kept, config.windows.length) if config.windows.used else kept
 
 
@@ -128,7 +129,7 @@ def count_in_training(config: TrainConfig, store: Store, series: float) -> float
     """Return how many series, or windows, an epoch on about so many series of a store has."""
     if not config.windows.used:
         return series
-    own = np.minimum(store.lengths, kept_steps(config.margin, store))
+    own = config.patches.steps(np.minimum(store.lengths, kept_steps(config.margin, store)))
     return series * float(training_windows.counts(own, config.windows.length, config.windows.step).mean())
 
 

@@ -21,7 +21,7 @@ from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import datasets, stitching
+from foldline.fit import datasets, patches, stitching
 from foldline.fit.device_dataset import block_lengths, kept_steps
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
@@ -85,7 +85,9 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        stores = [part.store for part in labelled_sets]
+        shown = [patches.pooled(part, config.patches) for part in held]  # what is watched is scored by rows
+        kept = [patches.pooled(part, config.patches) for part in kept]
+        stores = [part.store for part in kept]
         self.lengths = block_lengths(stores, config.margin, config.windows.predicted)
         self.kept = max(kept_steps(config.margin, store) for store in stores)
         learned = [self.transform.labelled(part) for part in kept]
@@ -96,9 +98,9 @@ class NetworkCell:
         if held:
             assert self.metric is not None, "watching needs a metric"
             seen = datasets.to_predict(
-                self.transform.labelled(held[0]), self.scaler, self.lengths, self.kept, config, device
+                self.transform.labelled(shown[0]), self.scaler, self.lengths, self.kept, config, device
             )
-            watched = watch(held[0], seen, self.scaler, self.transform, self.metric)
+            watched = watch(held[0], seen, self.scaler, self.transform, self.metric, shown[0])
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
         if start is not None:
@@ -125,10 +127,22 @@ class NetworkCell:
         if not len(series):  # a cell that holds out nothing; not every block takes an empty batch
             value, spread = self.predict(data, np.arange(1))
             return value[:0], None if spread is None else spread[:0]
-        device = torch.device(self.train.device_used)
+        config = self.train.patches
+        if not config.used:
+            return self._predict(unlabelled_series(data, series))
+        value, spread = self._predict(patches.pooled(unlabelled_series(data, series), config))
+        if data.on_series:
+            return value, spread
+        lengths = data.lengths[series]
+        return patches.up(value, lengths, config), None if spread is None else patches.up(spread, lengths, config)
+
+    def _predict(self, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predict series as the network sees them; returns what `predict` does."""
+        assert self.network is not None, "fit or load first"
+        device, data, series = torch.device(self.train.device_used), part.store, part.series
         use_settings(self.train, device)
         self.network.to(device).eval()
-        part = self.transform.labelled(unlabelled_series(data, series))
+        part = self.transform.labelled(part)
         lengths, kept = self._lengths_for(data), self._kept_for(data)
         fold = datasets.to_predict(part, self.scaler, lengths, kept, self.train, device)
         found = stitching.predicted(fold, self._pass, part, self.train)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from foldline.data.store import Store
-from foldline.fit import datasets, network_cell, scaler
+from foldline.fit import datasets, network_cell, patches, scaler
 from foldline.fit.augment import augment
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.process_state import use_settings
@@ -47,7 +47,7 @@ def _seconds_a_step(
     count = len(store.lengths)
     series = min(config.batch, CPU_BATCH if device.type == "cpu" else config.batch, count)
     fitted = scaler.fit("standard", store, spread(store, SCALED_BY), 0)
-    part = labelled_series(store, spread(store, series))
+    part = patches.pooled(labelled_series(store, spread(store, series)), config.patches)
     fold = datasets.to_train([part], fitted, config, 0, device)
     chosen = np.linspace(0, len(fold) - 1, min(series, len(fold))).astype(np.int64)  # of series, or their windows
     torch.manual_seed(0)

@@ -46,7 +46,10 @@ def predicted(fold: Dataset, run: Run, part: LabelledSeries, config: TrainConfig
 
 def _passes(block: AnyBlock, run: Run, fold: Dataset, config: TrainConfig) -> Iterator[Tensor]:
     # 4 batches at once: without gradients a pass takes a fraction of the memory
-    return out_of_memory.in_parts(partial(run, block), len(block), 4 * config.batch, fold.device)
+    size, windows = 4 * config.batch, config.windows
+    if windows.used:  # windows may be longer than in training
+        size = max(1, size * windows.length // max(windows.length, windows.predicted))
+    return out_of_memory.in_parts(partial(run, block), len(block), size, fold.device)
 
 
 def _answers(values: Tensor, counts: np.ndarray) -> np.ndarray:
