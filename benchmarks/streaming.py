@@ -32,9 +32,9 @@ import torch._dynamo  # an optimiser imports it: that memory is not the data's
 from foldline.core.chunks import chunks
 from foldline.data.store import Store
 from foldline.fit import datasets, network_cell, scaler, trainer
-from foldline.fit.indexed_dataset import StoredRows
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.process_state import use_settings
+from foldline.fit.row_sources import StoredRows
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
 from foldline.fit.training_windows import Windows, whole_series

@@ -144,14 +144,15 @@ class Rocket:
             return "logistic" if series >= MANY and kind in logistic.SERVES else "ridge"
         return self.config.head
 
-    def memory(self, series: int, kind: Kind) -> int:
-        """Estimate the bytes that a fit on so many series needs."""
+    def memory(self, series: int, kind: Kind, grouped: bool = False) -> int:
+        """Estimate the bytes that a fit on so many series needs. grouped: whether they come in groups."""
         features = self.config.features
         if self.head_of(series, kind) == "logistic":
             return 3 * 4 * series * features  # scikit-learn copies the rows that are not held out
         least = min(series, features)
         primal = 16 * series * features if series > features else 0  # the rows in float64, and turned
-        return 4 * series * features + primal + 3 * 8 * least * least
+        apart = 8 * series * least if grouped else 0  # the decomposition once more (ops/ridge.py)
+        return 4 * series * features + primal + 3 * 8 * least * least + apart
 
     def predict(self, read: Read, count: int, threads: int) -> np.ndarray:
         """Predict `count` series: (count, K) float64. read: returns series by their numbers 0 .. count - 1."""

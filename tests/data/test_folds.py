@@ -13,7 +13,8 @@ import pytest
 from foldline.core.errors import UserError
 from foldline.data import fold_strata, folds
 from foldline.data.fold_assignment import FoldsConfig
-from foldline.data.roles import DataConfig, SimulateConfig
+from foldline.data.roles import DataConfig
+from foldline.data.simulate_config import SimulateConfig
 from foldline.data.table import Table
 
 DATA = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), source="a-folder")

@@ -146,3 +146,32 @@ def test_folds_by_time_are_suggested_where_days_of_test_come_later_or_the_order_
         frames[name] = frames[name].drop("date_id").with_columns(second=day)
     seen = found(frames)
     assert not seen.by_time and any(line.startswith("second holds dates, and test does not") for line in seen.unclear)
+
+
+@pytest.mark.parametrize(("sign", "by_step"), [("_", False), ("-", True)])
+def test_ids_that_are_made_of_series_and_step_are_a_template(sign: str, by_step: bool) -> None:
+    frames, number = rides(), (pl.col("second") * 2).cast(pl.Int64)
+    if not by_step:
+        frames |= {name: frames[name].with_columns(second=number + 3) for name in ("train", "test")}
+    second = number if by_step else pl.col("second")
+    rows = frames["test"].select(id=pl.format(f"{{}}{sign}{{}}", "ride", second), speed_kmh=pl.lit(0.0))
+    frames["sample_submission"] = rows.reverse()
+    seen = found(frames)
+    template = f"{{ride}}{sign}{{{'step' if by_step else 'second'}}}"
+    assert (seen.id, seen.template, seen.level) == ("id", template, "step")
+    assert seen.column == "speed_kmh" and "column_template" in seen.evidence
+
+
+def test_a_column_called_as_the_key_that_holds_no_keys_is_not_taken_for_them() -> None:
+    frames = rides()
+    frames["sample_submission"] = frames["test"].select(ride=pl.format("{}_{}", "ride", "second"), speed=pl.lit(0.0))
+    seen = found(frames)
+    assert seen.level == "step" and not seen.id and any("are no column of test" in line for line in seen.unclear)
+
+
+def test_numbers_of_people_are_no_time() -> None:
+    frames = rides()
+    for name, first in (("train", 0), ("test", 1000)):
+        frames[name] = frames[name].with_columns(rider=pl.col("ride") // 4 + first)
+    seen = found(frames)
+    assert seen.group == "rider" and not seen.by_time

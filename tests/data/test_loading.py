@@ -10,8 +10,9 @@ import pytest
 import tiny
 
 from foldline.core.errors import UserError
-from foldline.data import loading
-from foldline.data.roles import DataConfig, SimulateConfig
+from foldline.data import loading, source_folder
+from foldline.data.roles import DataConfig
+from foldline.data.simulate_config import SimulateConfig
 from foldline.data.table import Table
 
 ROLES = DataConfig(id="i", key="k", order="t", target=("y",), inputs=("x",), static=("s",), scored="x > 0")
@@ -49,6 +50,33 @@ def test_rows_are_gathered_by_series_in_order_of_appearance(tmp_path: Path) -> N
 def test_a_table_in_order_is_left_as_it_is(tmp_path: Path) -> None:
     rows = mixed().sort("k", maintain_order=True)
     assert table(tmp_path, rows).frame["i"].to_list() == rows["i"].to_list()
+
+
+def test_a_training_table_needs_no_ids(tmp_path: Path) -> None:
+    """As at Jane Street's, where only test has them: numbers of rows stand in, and messages count these from 1."""
+    rows = mixed().drop("i")
+    got = table(tmp_path, rows)
+    assert got.frame["i"].to_list() == [0, 2, 5, 1, 3, 4] and got.fingerprint == table(tmp_path, mixed()).fingerprint
+    lacking = rows.with_columns(pl.when(pl.col("x") == 6).then(None).otherwise("y").alias("y"))
+    with pytest.raises(UserError, match=r"train.parquet, row 6: 'y' must be a finite number where the row is scored"):
+        table(tmp_path, lacking)
+    with pytest.raises(UserError, match=r"in k b it goes from 1.0 to 0.5 \(row 6\)"):
+        table(tmp_path, rows.with_columns(pl.when(pl.col("t") == 2).then(0.5).otherwise("t").alias("t")))
+    with pytest.raises(UserError, match=r"lacks a column that \[data\] names.*'i'"):
+        table(tmp_path, rows.drop("y"))
+
+
+def test_series_without_ids_of_their_own_are_called_by_their_keys(tmp_path: Path) -> None:
+    data = replace(ROLES, level="series", scored="")
+    rows = mixed().drop("i").with_columns(y=pl.col("y").first().over("k"))
+    assert table(tmp_path, rows, data).answers["i"].to_list() == ["b", "a", "c"]
+
+
+def test_ids_of_training_rows_change_nothing(trained: Path, rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tiny.submission(trained)
+    tiny.write(rides, {"train": tiny.frames()["train"].drop("row")})
+    tiny.run("train", "rides")
+    assert "4 finished, 0 to train" in capsys.readouterr().out and tiny.submission(trained) == before
 
 
 @pytest.mark.parametrize(
@@ -95,7 +123,7 @@ def test_the_samples_layout_is_kept(home: Path, tmp_path: Path) -> None:
 def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) -> None:
     simulate = SimulateConfig(breaths=3, test_breaths=2, seed=1)
     data = replace(ROLES, source="simulate", simulate=simulate)
-    folder = loading.source_folder(data)
+    folder = source_folder.of(data)
     assert sorted(path.name for path in folder.iterdir()) == [
         "checksums.json",
         "sample_submission.csv",
@@ -104,8 +132,8 @@ def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) 
     ]
     assert pl.read_csv(folder / "train.csv")["breath_id"].n_unique() == 3
     made = (folder / "train.csv").stat().st_mtime_ns
-    assert loading.source_folder(data) == folder and (folder / "train.csv").stat().st_mtime_ns == made
-    assert loading.source_folder(replace(data, simulate=replace(simulate, seed=2))) != folder
+    assert source_folder.of(data) == folder and (folder / "train.csv").stat().st_mtime_ns == made
+    assert source_folder.of(replace(data, simulate=replace(simulate, seed=2))) != folder
 
 
 def test_a_condition_that_names_no_column_is_refused(tmp_path: Path) -> None:

@@ -59,6 +59,31 @@ def test_a_small_run_that_is_refused_is_refused_again(rides: Path, tmp_path: Pat
             small_run.run(chosen, tables["train"].drop("power"), tables["test"], tmp_path / "small")
 
 
+CODE = """
+import polars as pl
+from foldline.data.reshape import scan
+
+def tables(folder):
+    return {part: scan(folder / f"{part}_rides.csv") for part in ("train", "test")}
+
+def features(columns):
+    return [(pl.col("power") * 2).alias("twice")]
+"""
+
+
+def test_files_that_are_made_and_joined_are_audited_as_they_came_out(home: Path, tmp_path: Path) -> None:
+    """Small runs read plain files: neither tables() nor joins, which need the competition's own."""
+    made = audits.tables()
+    bikes = pl.concat([table.select("ride", "bike") for name, table in made.items() if "bike" in table.columns])
+    audits.rides(home, {f"{name}_rides": table.drop("bike", strict=False) for name, table in made.items()})
+    bikes.unique(maintain_order=True).write_csv(home.parent / "audited" / "bikes.csv")
+    (home / "configs" / "competition.py").write_text(CODE)
+    chosen = ['data.code="competition.py"', 'data.join=[{file = "bikes.csv", on = "ride"}]']
+    chosen += ['features.families=["raw", "static", "competition"]', 'model=[{name = "lightgbm", rounds = 2}]']
+    found = verdicts(tmp_path / "scratch", "rides", *chosen, only=("test rows",))
+    assert {outcome.verdict for outcome in found.values()} == {"clean"}, found
+
+
 # ---------------------------------------------------------------- clean runs
 
 

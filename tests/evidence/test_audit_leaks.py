@@ -143,6 +143,14 @@ def test_a_group_that_test_keeps_apart_and_the_folds_do_not(role: str, home: Pat
     leak(audits.found("folds: groups of test", *static, "folds.kind=group"), "'rider'", "100% of the test series")
 
 
+def test_what_many_series_lack_is_no_group(home: Path) -> None:
+    """A number that most series lack, and that differs in all others."""
+    series = np.arange(audits.SERIES + audits.TEST_SERIES)
+    weight = np.where((series % 3 == 0) | (series >= audits.SERIES), series + 0.5, np.nan)
+    audits.rides(home, audits.tables(weight=np.repeat(weight, audits.STEPS)))
+    assert audits.found("folds: groups of test", 'data.static=["bike", "weight"]').verdict == "clean"
+
+
 def test_a_column_of_dates_is_no_group(home: Path) -> None:
     audits.rides(home, audits.tables())
     for name in ("train", "test"):

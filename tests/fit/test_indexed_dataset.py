@@ -15,10 +15,11 @@ from lab import INSIDE, padded, small_store, with_features
 from foldline.data.store import Store, StoredAuxiliary, StoredTask
 from foldline.fit import device_dataset, scaler, training_windows
 from foldline.fit.device_dataset import Batch
-from foldline.fit.indexed_dataset import DeviceRows, IndexedDataset, StoredRows, ahead
+from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
+from foldline.fit.row_sources import DeviceRows, StoredRows
 from foldline.fit.training_windows import Windows
-from foldline.fit.window_config import Weighting, WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig, Weighting
 
 CPU = torch.device("cpu")
 LENGTHS = (2, 4, 6)
@@ -102,7 +103,7 @@ def labelled_store(sets: list[LabelledSeries]) -> Store:
 
 def windowed(data: Store, loss: Weighting, where: str, fill: Literal["zero", "forward"] = "zero") -> IndexedDataset:
     """All series in windows of 4 steps."""
-    config = WindowsConfig(length=4, stride=2, loss=loss, overlap=2)
+    config = TrainingWindowsConfig(length=4, stride=2, loss=loss, overlap=2)
     sets, fitted = [labelled_series(data, np.arange(10))], replace(scaler.fit("robust", data, INSIDE, 0), fill=fill)
     redrawn = partial(training_windows.for_training, data.lengths, config)
     rows = StoredRows(sets) if where == "store" else DeviceRows(sets, CPU)
@@ -150,27 +151,3 @@ def test_only_the_centre_of_a_window_is_learned() -> None:
         assert other.known is not None and other.has_unknown
     counted = [float(part.weight.sum()) for parts in centre.batches(np.arange(len(flat)), 9) for part in parts]
     assert 0 < sum(counted) < sum(float(part.weight.sum()) for (part,) in flat.batches(np.arange(len(flat)), 1))
-
-
-def test_what_a_thread_reads_comes_in_order_and_only_a_little_ahead() -> None:
-    called: list[int] = []
-
-    def call(number: int) -> int:
-        called.append(number)
-        return number
-
-    results = ahead(partial(call, number) for number in range(9))
-    assert next(results) == 0 and max(called) <= 1
-    assert next(results) == 1 and max(called) <= 2
-    assert list(results) == list(range(2, 9)) == called[2:]
-    assert list(ahead([])) == []
-
-
-def test_an_error_of_the_thread_is_raised_where_its_result_is_wanted() -> None:
-    def fail() -> int:
-        raise OSError("the disk is gone")
-
-    results = ahead([lambda: 1, fail])
-    assert next(results) == 1
-    with pytest.raises(OSError, match="the disk is gone"):
-        next(results)

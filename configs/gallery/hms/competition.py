@@ -12,10 +12,8 @@ PAIRS = {"LL": ("Fp1", "T3", "O1"), "LP": ("Fp1", "C3", "O1"), "RL": ("Fp2", "T4
 
 def tables(folder: Path) -> dict[str, pl.LazyFrame]:
     """Make a row of each 40 ms: what front and back halves of four chains of electrodes differ by, µV."""
-    return {
-        part: pl.concat(map(_differences, sorted((folder / f"{part}_eegs").glob("*.parquet"))))
-        for part in ("train", "test")
-    }
+    files = {part: sorted((folder / f"{part}_eegs").glob("*.parquet")) for part in ("train", "test")}
+    return {part: pl.concat(map(_differences, paths)) for part, paths in files.items() if paths}
 
 
 def _differences(path: Path) -> pl.LazyFrame:

@@ -10,11 +10,11 @@ LAGS = pl.col("^responder_.*$").sort_by("time_id").last()  # a symbol's last one
 
 
 def tables(folder: Path) -> dict[str, pl.LazyFrame]:
-    """Name series and rows, and give each row the last responders of the same symbol's day before."""
+    """Name series, and give each row the last responders of the same symbol's day before."""
     train, test, lags = (scan(folder / f"{name}.parquet") for name in ("train", "test", "lags"))
     before = train.group_by("symbol_id", pl.col("date_id") + 1).agg(LAGS.name.suffix("_lag_1"))
     given = lags.group_by("symbol_id", "date_id").agg(LAGS)
-    return {"train": _joined("train", train.with_row_index("row_id"), before), "test": _joined("test", test, given)}
+    return {"train": _joined("train", train, before), "test": _joined("test", test, given)}
 
 
 def _joined(part: str, table: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:

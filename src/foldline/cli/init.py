@@ -12,12 +12,13 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import inspected_files, inspection, loading, metrics
+from foldline.data.findings import Findings
 from foldline.data.inspected_files import Tables
 from foldline.data.inspected_forecast import SeenForecast
-from foldline.data.inspection import Findings
 from foldline.experiment import config as configs
 
 SERIES_FAMILIES = ("raw", "time", "summary", "quantiles", "trend", "autocorrelation", "shape", "spectrum")
+ATTRIBUTES = {"column_template": "column", "id_template": "template"}  # of what was found, for keys of other names
 OPTIONAL = ("group", "labels")  # keys that are left out where nothing was found
 MANY = 512  # series; of fewer, batches are smaller
 LONG, WINDOW = 2000, 1000  # steps: of longer series windows are named, so long
@@ -93,6 +94,10 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     if found.copies:
         pairs = ", ".join(f"{_key(second)} = {json.dumps(name)}" for second, name in found.copies.items())
         data.append(f"copies = {{{pairs}}}  # {found.evidence['copies']}")
+    if found.template:
+        data.append(_line("id_template", found.template, found.evidence["id_template"]))
+    if found.column:
+        data.append(_line("column_template", found.column, found.evidence["column_template"]))
     data += [_line(role, getattr(found, role), found.evidence[role]) for role in OPTIONAL if getattr(found, role)]
     data += [f"inputs = {json.dumps(found.inputs)}"]
     data += [f"categorical = {json.dumps(found.categorical)}"] if found.categorical else []
@@ -165,7 +170,7 @@ def _windows(found: Findings, tables: Tables) -> str:
     """Return a line that names windows of long series, for networks; empty where there are none."""
     if found.level != "step" or found.forecast is not None or not found.key:
         return ""
-    longest = int(tables.train.group_by(found.key).len()["len"].max())  # type: ignore[arg-type]
+    longest = int(tables.train.group_by(found.key, maintain_order=True).len()["len"].max())  # type: ignore[arg-type]
     if longest <= LONG:
         return ""
     why = f"if a network takes too much time or memory: series have up to {longest:,} steps, docs/how-to/long-series.md"
@@ -186,7 +191,7 @@ def _joins(tables: Tables) -> list[str]:
 def _row(found: Findings, tables: Tables, name: str) -> list[str]:
     """Return a row of the table. name: of the evidence, a key, or one and a column or file."""
     key, _, column = name.partition(" ")
-    value = column or tables.named.get(key) or getattr(found, key)
+    value = column or tables.named.get(key) or getattr(found, ATTRIBUTES.get(key, key))
     value = "yes" if isinstance(value, SeenForecast) else value
     because = found.evidence.get(name) or tables.evidence[name]
     return [key, value if isinstance(value, str) else ", ".join(value), because]

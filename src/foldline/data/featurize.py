@@ -249,7 +249,7 @@ def _write(
         "task": table.task.to_json(),
         "labelled": table.labelled,
         "observed": table.most_known,
-        **({"windows": True} if table.data.forecast.on and not table.data.group else {}),
+        **({"windows": True} if table.data.group_column and not table.data.named_group else {}),
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
         "of_static": [not set(table.data.static).isdisjoint(each) for each in roots],
         **({"missing": True} if made.has_gaps else {}),

@@ -8,6 +8,7 @@ speakers.csv, train_people.csv, ...    joined, if they have a key once that rows
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +23,9 @@ from foldline.data.file_table import FileTable
 from foldline.data.join_tables import PART, JoinConfig
 
 SAMPLE, LABELS = assemble.SAMPLE, "train_labels"  # a file of the second name holds targets of the training series
+FOLDER = "folder"  # column for the names of folders with files in them
 NAMELESS = "series"  # column for the names of files, where no table lists them
 FOUND = "__found__"  # helper column of a joined table
-MANY = 10_000  # rows of each table, at most, by which tables are compared with names
 
 
 @dataclass
@@ -51,8 +52,11 @@ def find(folder: Path) -> Tables:
     names = _train_and_test(folder, others)
     if names is None:
         lacking = next(stem for stem in ("train", "test") if readers.find(folder, stem) is None)
-        readers.locate(folder, lacking, f"data.{lacking}")  # which refuses, and says what is there
-        raise AssertionError(lacking)
+        raise UserError(
+            f"{folder}: no {lacking} with one of the endings {', '.join(readers.ENDINGS)}, and nothing else that says "
+            f"train and test; it holds {shortened(readers.names_in(folder))}. Write the config by hand: "
+            "docs/how-to/layouts.md shows how, also for JSON and other forms."
+        )
     frames = {part: _read(folder, name, f"data.{part}") for part, name in names.items()}
     taken = {name.partition("/")[0] for name in names.values()}
     others = [path for path in others if _stem(path) not in taken]
@@ -96,6 +100,8 @@ def _train_and_test(folder: Path, tables: Sequence[Path]) -> dict[str, str] | No
     stems = [*sorted(folders), *map(_stem, tables)]
     pairs = [(name, name.replace("train", "test")) for name in stems if "train" in name]
     pairs = [(train, test) for train, test in pairs if test in stems]
+    if not pairs:  # train_data beside test_sequences
+        pairs = [(train, test) for train in _only(stems, "train") for test in _only(stems, "test")]
     if not pairs:
         return None
     # a folder holds more than a table beside it, and "train" is plainer than "train_demographics"
@@ -105,25 +111,44 @@ def _train_and_test(folder: Path, tables: Sequence[Path]) -> dict[str, str] | No
     return {part: _pattern(folder / name, column) if name in folders else name for part, name in pair.items()}
 
 
+def _only(stems: Sequence[str], word: str) -> list[str]:
+    """Return the name that begins with a word, if there is just one that may be a table of rows."""
+    found = [stem for stem in stems if stem.startswith(word) and stem != LABELS]
+    return found if len(found) == 1 else []
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """List the tables in a folder, or where it has none, in its folders."""
+    return _tables_beside(folder) or [
+        path
+        for inner in sorted(folder.iterdir())
+        if inner.is_dir() and "=" not in inner.name and not inner.name.startswith(".")
+        for path in _tables_beside(inner)
+    ]
+
+
 def _pattern(folder: Path, column: str) -> str:
-    """Return the pattern of the tables in a folder; its name where it holds folders of Parquet parts."""
-    files = _tables_beside(folder)
+    """Return the pattern of the tables in a folder, or in its folders; its name where these are Parquet's parts."""
+    files = _tables_in(folder)
     if not files:
         return folder.name
     inside = column in readers.columns(files[0])
-    return f"{folder.name}/{'*' if inside else f'{{{column}}}'}{_ending(files[0])}"
+    between = "" if files[0].parent == folder else f"{{{FOLDER}}}/"
+    return f"{folder.name}/{between}{'*' if inside else f'{{{column}}}'}{_ending(files[0])}"
 
 
 def _column_of_names(folder: Path, folders: Sequence[str], tables: Iterable[Path]) -> str:
     """Return what a table calls the names of the files in some folders: its column that holds all of one folder's."""
-    stems = [{_stem(path) for path in _tables_beside(folder / name)} for name in folders]
+    stems = [pl.Series(sorted({_stem(path) for path in _tables_in(folder / name)})) for name in folders]
+    stems = [identity.texts(each) for each in stems if len(each)]
     for table in tables:
-        frame = readers.look(table).head(MANY)
-        for name in frame.columns:
-            if not frame[name].dtype.is_temporal():
-                there = set(identity.texts(frame[name]).drop_nulls())
-                if any(each and each <= there for each in stems):
-                    return name
+        with contextlib.suppress(UserError):  # of one that can't be read a join says so
+            frame = readers.look(table)
+            for name in frame.columns:
+                if frame[name].dtype.is_integer() or frame[name].dtype == pl.String:
+                    there = identity.texts(frame[name]).unique().implode()
+                    if any(each.is_in(there).all() for each in stems):
+                        return name
     return NAMELESS
 
 
@@ -153,7 +178,7 @@ def _pattern_says(folder: Path, name: str) -> str:
     if not file_patterns.is_pattern(name):
         return ""
     columns = file_patterns.columns_of(name)
-    return f" in a file a series, whose name is its {columns[0]}" if columns else " in several files"
+    return f" in a file a series, whose name is its {columns[-1]}" if columns else " in several files"
 
 
 # ---------------------------------------------------------------- joins
@@ -171,7 +196,11 @@ def _find_joins(found: Tables, folder: Path, tables: Sequence[Path]) -> None:
 
 
 def _join(found: Tables, folder: Path, file: str) -> None:
-    frame = readers.look(folder / file.replace(PART, "train"))
+    try:
+        frame = readers.look(folder / file.replace(PART, "train"))
+    except UserError as error:
+        found.unclear.append(f"{file} is not used: {error}")
+        return
     keys = _keys_of(frame, found.train)
     new = [name for name in frame.columns if name not in keys and name not in found.train.columns]
     if not keys or not new:
@@ -184,8 +213,8 @@ def _join(found: Tables, folder: Path, file: str) -> None:
     overlap = any(name not in keys and name in found.train.columns for name in frame.columns)
     join = JoinConfig(file=file, on=keys, columns=tuple(new) if overlap else ())
     path = folder / join.name("test")
-    theirs = readers.look(path) if PART in file else frame
     try:
+        theirs = readers.look(path) if PART in file else frame
         train, share = _joined(found.train, folder / join.name("train"), frame, join, new)
         if PART in file or _has_some(theirs, found.test, keys):
             given = [name for name in new if name in theirs.columns]

@@ -89,8 +89,13 @@ def of(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> SeenFor
 
 def _gap(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> int:
     """Return how many usual steps lie between train and test, in the usual series."""
-    ends, begins = train.group_by(key).agg(pl.col(order).max()), test.group_by(key).agg(pl.col(order).min())
-    apart = begins.join(ends, on=key, suffix="_of_train").select(pl.col(order) - pl.col(f"{order}_of_train"))[order]
+    ends, begins = (
+        train.group_by(key, maintain_order=True).agg(pl.col(order).max()),
+        test.group_by(key, maintain_order=True).agg(pl.col(order).min()),
+    )
+    apart = begins.join(ends, on=key, maintain_order="left", suffix="_of_train").select(
+        pl.col(order) - pl.col(f"{order}_of_train")
+    )[order]
     steps = train.select(pl.col(order).diff().over(key))[order].drop_nulls()
     medians = [float(each.to_physical().cast(pl.Float64).median() or 0) for each in (apart, steps)]  # type: ignore[arg-type]
     return max(0, round(medians[0] / medians[1]) - 1) if medians[1] else 0

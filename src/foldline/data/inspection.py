@@ -6,40 +6,14 @@ Nothing is guessed in silence: where the files leave two readings, the likelier 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 
 import polars as pl
 
-from foldline.data import inspected_forecast, target_kind
-from foldline.data.inspected_forecast import SeenForecast
+from foldline.data import inspected_answers, inspected_forecast, target_kind
+from foldline.data.findings import Findings, changing
 
 FEW_LEVELS = 50  # different values of a static column or of a text at most; of more, it is none that is written
 CLOCKS = {"time", "timestamp", "date", "second", "seconds", "sec", "step", "t", "seq", "frame", "minute", "day"}
-
-
-@dataclass
-class Findings:
-    """Roles of columns and what else a config says of the data; evidence and open questions as sentences."""
-
-    key: str = ""
-    order: str = ""
-    id: str = ""
-    group: str = ""
-    level: str = "step"
-    forecast: SeenForecast | None = None  # test is the future of series in train
-    length: int = 0  # rows of a window, at the level "window"
-    kind: str = "regression"
-    labels: str = ""  # file with the targets of the training series, without its ending
-    copies: dict[str, str] = field(default_factory=dict)  # second name -> column
-    target: list[str] = field(default_factory=list)
-    inputs: list[str] = field(default_factory=list)
-    categorical: list[str] = field(default_factory=list)  # inputs of text
-    static: list[str] = field(default_factory=list)
-    classes: list[str] = field(default_factory=list)
-    by_time: str = ""  # column by which all of test lies after train
-    asks_labels: bool = False  # the sample submission has a column called like the target
-    evidence: dict[str, str] = field(default_factory=dict)  # role and column, or key of the config -> why
-    unclear: list[str] = field(default_factory=list)
 
 
 def inspect(
@@ -56,11 +30,11 @@ def inspect(
     if not _pairs(train, shared):
         train, test = inspected_forecast.in_order(train, test, shared)
     _find_series(found, train, test, shared)
-    targets = _find_targets(found, train, test, sample, labels)
-    _find_answers(found, test, sample, shared)
+    targets = inspected_answers.find_targets(found, train, test, sample, labels)
+    inspected_answers.find_answers(found, test, sample, shared)
     if targets is not None and found.target:
-        _find_windows(found, train, test)
-        _find_kind(found, targets, sample)
+        inspected_answers.find_windows(found, train, test)
+        inspected_answers.find_kind(found, targets, sample)
     _find_inputs(found, train, test, shared)
     _separate(found, shared)
     return found
@@ -105,7 +79,9 @@ def _find_series(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
             "train: foldline wants other series there, or, of a forecast, their future."
         )
     else:
-        _suggest_time_folds(found, train, test, shared)
+        # numbers of people look like days, but for their name
+        named = [name for name in shared if _is_clock(name) or not _is_group(train, test, name, found.key)]
+        _suggest_time_folds(found, train, test, named)
     lengths = train.group_by(found.key, maintain_order=True).len()["len"]
     found.evidence["order"] = f"increases in every series; {lengths.min()!s} to {lengths.max()!s} rows each"
     if len(orders) > 1:
@@ -165,101 +141,12 @@ def _orders_in(train: pl.DataFrame, key: str, shared: list[str]) -> list[str]:
 
 def _order_rank(train: pl.DataFrame, name: str) -> tuple[bool, bool, int]:
     """Rank candidates for the order: a name of a clock first; what differs in every row of the file may be its id."""
-    words = name.lower().replace("-", "_").split("_")
     different = train[name].n_unique()
-    return (not any(word in CLOCKS for word in words), different == train.height, different)
+    return (not _is_clock(name), different == train.height, different)
 
 
-# ---------------------------------------------------------------- answers
-
-
-def _find_targets(
-    found: Findings,
-    train: pl.DataFrame,
-    test: pl.DataFrame,
-    sample: pl.DataFrame | None,
-    labels: tuple[str, pl.DataFrame] | None,
-) -> pl.DataFrame | None:
-    """Find the targets; return the frame that holds them."""
-    if labels is not None and found.key in labels[1].columns:
-        name, frame = labels
-        found.labels, found.level = name, "series"
-        found.target = [column for column in frame.columns if column != found.key]
-        found.evidence["labels"] = f"{name} has {frame.height:,} rows, one a series"
-        found.evidence["target"] = f"what {name} has beside {found.key}"
-        return frame
-    only = [name for name in train.columns if name not in test.columns]
-    wanted = [] if sample is None else [name for name in only if name in sample.columns]
-    if wanted:
-        found.target = wanted
-        found.evidence["target"] = "in train and in the sample submission, not in test"
-    elif len(only) == 1:
-        found.target = only
-        found.evidence["target"] = "the only column of train that test has not"
-    else:
-        named = [] if sample is None else [name for name in only if target_kind.names_classes(train[name], sample)]
-        found.target = named[:1]
-        if named:
-            found.evidence["target"] = "the sample submission has a column for each of its labels"
-    left = [name for name in only if name not in found.target]
-    if not found.target:
-        found.unclear.append(f"Which column is the target? Only train has: {', '.join(only) or 'none'}.")
-    elif left:
-        found.unclear.append(f"Only train has {', '.join(left)}, which the sample does not ask for: not used.")
-    return train if found.target else None
-
-
-def _find_windows(found: Findings, train: pl.DataFrame, test: pl.DataFrame) -> None:
-    """Find whether series of train are to be cut: the target changes inside them, and each of test has one answer."""
-    if found.level != "series" or found.labels or not found.key:
-        return
-    changing = _changing(train, found.key, found.target)
-    rows, longest = (frame.group_by(found.key, maintain_order=True).len()["len"] for frame in (test, train))
-    if not changing or int(rows.max()) > int(longest.max()):  # type: ignore[arg-type]
-        return
-    found.level, found.length = "window", int(rows.max())  # type: ignore[arg-type]
-    found.evidence["level"] += f"; {changing[0]} changes inside the series of train, which are cut into windows"
-    found.unclear.append(
-        f"A window has {found.length:,} rows, as the longest test series: is its answer {changing[0]} of its last row?"
-    )
-
-
-def _find_kind(found: Findings, frame: pl.DataFrame, sample: pl.DataFrame | None) -> None:
-    """Find the kind of the targets in a frame."""
-    if found.level == "series" and not found.labels and found.key:
-        for name in _changing(frame, found.key, found.target):
-            found.unclear.append(f"{name} changes inside a series, though one answer is asked for each.")
-    seen = target_kind.of(frame.select(found.target), sample)
-    found.kind, found.classes, found.evidence["kind"] = seen.kind, list(seen.classes), seen.why
-    found.unclear += seen.unclear
-
-
-def _find_answers(found: Findings, test: pl.DataFrame, sample: pl.DataFrame | None, shared: list[str]) -> None:
-    """Find the level, and what names a row of the submission."""
-    series = test[found.key].n_unique() if found.key else 0
-    if sample is None:
-        unique = [name for name in shared if test[name].n_unique() == test.height and test[name].dtype.is_integer()]
-        found.id = next((name for name in unique if name not in (found.key, found.order)), "")
-        found.unclear.append("There is no sample submission, which would show its columns and rows.")
-        return
-    first, found.asks_labels = sample.columns[0], bool(found.target) and found.target[0] in sample.columns
-    if first == found.key or (first not in test.columns and series and sample.height == series):
-        found.level = "series"
-        found.evidence["level"] = f"the sample submission has {sample.height:,} rows, one for each {found.key} of test"
-    if first in test.columns:
-        found.id = first
-        found.evidence["id"] = "the first column of the sample submission"
-    else:
-        found.unclear.append(
-            f"The ids of the sample submission ({first}, such as {sample[first][0]!r}) are no column of test."
-        )
-    if found.level == "step":
-        found.evidence["level"] = f"the sample submission has {sample.height:,} rows, test {test.height:,}"
-        if sample.height < test.height:
-            found.unclear.append(
-                "The sample submission asks for some rows only: if a condition on the inputs says which, write it as "
-                "scored."
-            )
+def _is_clock(name: str) -> bool:
+    return any(word in CLOCKS for word in name.lower().replace("-", "_").split("_"))
 
 
 # ---------------------------------------------------------------- inputs
@@ -268,8 +155,8 @@ def _find_answers(found: Findings, test: pl.DataFrame, sample: pl.DataFrame | No
 def _find_inputs(found: Findings, train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> None:
     """Find groups, static columns and inputs among the columns that both tables have."""
     left = [name for name in shared if name not in (found.key, found.order, found.id, *found.target)]
-    changing = set(_changing(train, found.key, left)) if found.key else set(left)
-    groups = [name for name in left if name not in changing and _is_group(train, test, name, found.key)]
+    altered = set(changing(train, found.key, left)) if found.key else set(left)
+    groups = [name for name in left if name not in altered and _is_group(train, test, name, found.key)]
     if groups:
         found.group = max(groups, key=lambda name: train[name].n_unique())
         found.evidence["group"] = (
@@ -279,7 +166,7 @@ def _find_inputs(found: Findings, train: pl.DataFrame, test: pl.DataFrame, share
     for name in left:
         if name != found.group:
             missing = train[name].null_count() + test[name].null_count()
-            _add(found, train[name], constant=name not in changing, missing=missing)
+            _add(found, train[name], constant=name not in altered, missing=missing)
     only_test = [name for name in test.columns if name not in (*train.columns, found.id)]
     if only_test:
         found.unclear.append(f"Only test has {', '.join(only_test)}: not used.")
@@ -314,9 +201,3 @@ def _is_group(train: pl.DataFrame, test: pl.DataFrame, name: str, key: str) -> b
         return False
     several = 1 < column.n_unique() < train[key].n_unique()
     return several and not column.unique().is_in(test[name].unique().sort().implode()).any()
-
-
-def _changing(frame: pl.DataFrame, key: str, names: list[str]) -> list[str]:
-    """List the columns that change inside a series, whose rows stand together."""
-    inside = (frame[key] == frame[key].shift(1)).fill_null(False)
-    return [name for name in names if bool((inside & frame[name].ne_missing(frame[name].shift(1))).any())]

@@ -37,19 +37,19 @@ def find(source: Path, stem: str) -> Path | None:
         raise UserError(
             f"data.source: {source} does not exist{_start_of(source)}. Give a folder or zip with {stem}.csv in it."
         )
-    names = _names_in(source)
+    names = names_in(source)
     for ending in ENDINGS:
         if stem + ending in names:
             return source / (stem + ending)
     return None
 
 
-def _names_in(source: Path) -> list[str]:
-    """List the files in a folder or zip archive."""
+def names_in(source: Path) -> list[str]:
+    """List the files and folders in a folder, or the files in a zip archive, by name."""
     if source.is_file():
-        return members(source)
+        return sorted(members(source))
     with guarded(source, rule="can't be listed", way_out="Name another data.source."):
-        return [entry.name for entry in source.iterdir()]
+        return sorted(entry.name for entry in source.iterdir())
 
 
 def _start_of(source: Path) -> str:
@@ -69,7 +69,7 @@ def locate(source: Path, stem: str, key: str = "") -> Path:
     if path is None:
         raise UserError(
             f"{source}: no {stem} with one of the endings {', '.join(ENDINGS)}; "
-            f"it holds {shortened(sorted(_names_in(source)))}."
+            f"it holds {shortened(names_in(source))}."
             + (f' Files of other names are named by {key}, such as "{stem}/*.csv".' if key else "")
         )
     return path

@@ -19,7 +19,8 @@ from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 
 MOST = 10  # times as many steps as rows, at most: gaps may be long
-NEARLY = 1e-6  # of a step: 0.3 is 3 steps of 0.1, though float64 has a little less
+NEARLY = 1e-3  # of a step: 0.3 is 3 steps of 0.1, though float64 has less; of seconds since 1970 it lacks 1e-7
+FURTHEST = 2.0**53  # steps from a series' start: whole numbers above it are not exact
 Summed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -58,7 +59,7 @@ def _resampled(table: Table, config: ResampleConfig, of_dates: bool) -> Table:
             "give a number in their unit."
         )
     starts = np.repeat(table.starts, table.lengths)
-    steps = _steps(table, (order - order[starts]) / config.length, config)
+    steps = _steps(table, _number(table, order, starts, config), config)
     frame = table.frame[steps.rows]
     times = order[table.starts].repeat(steps.lengths) + steps.number * config.length
     columns = [pl.Series(data.order, times)]
@@ -73,23 +74,34 @@ def _resampled(table: Table, config: ResampleConfig, of_dates: bool) -> Table:
     return _of_rows(replace(table, frame=frame.with_columns(columns), lengths=steps.lengths), table, steps.rows)
 
 
-def _steps(table: Table, place: np.ndarray, config: ResampleConfig) -> _Steps:
-    """Find the steps. place: (rows,) since the first row of its series, in steps.
+def _number(table: Table, order: np.ndarray, starts: np.ndarray, config: ResampleConfig) -> np.ndarray:
+    """Return the number of the step that each row lies in, (rows,) int64. starts: (rows,) first row of its series.
 
     Raises:
-        UserError: there are far too many.
+        UserError: there are far too many steps.
     """
+    with np.errstate(over="ignore"):
+        place = (order - order[starts]) / config.length
     near = np.round(place)
     number = np.where(np.abs(place - near) < NEARLY, near, np.floor(place))
     last = number[table.starts + table.lengths - 1]
-    if config.gaps == "missing" and (last + 1).sum() > MOST * len(place):
+    if last.max() >= FURTHEST or (config.gaps == "missing" and (last + 1).sum() > MOST * len(place)):
         most = int(last.argmax())
+        way_out = "" if config.gaps == "left-out" or last[most] >= FURTHEST else ", or gaps = 'left-out'"
         raise UserError(
-            f"{table.path}: data.resample.every = {config.every!r} makes {(last + 1).sum():,.0f} steps of "
-            f"{len(place):,} rows ({last[most] + 1:,.0f} in {table.data.key} {table.keys[most]} alone). Take longer "
-            "steps, or gaps = 'left-out'."
+            f"{table.path}: data.resample.every = {config.every!r} makes {_count((last + 1).sum())} steps of "
+            f"{len(place):,} rows ({_count(last[most] + 1)} in {table.data.key} {table.keys[most]} alone). Take longer "
+            f"steps{way_out}."
         )
-    number = number.astype(np.int64)
+    return np.asarray(number.astype(np.int64))
+
+
+def _count(steps: float) -> str:
+    return f"{steps:,.0f}" if steps < FURTHEST else f"{steps:.3g}"
+
+
+def _steps(table: Table, number: np.ndarray, config: ResampleConfig) -> _Steps:
+    """Find the steps that there are. number: (rows,) of the step of each row, in its series."""
     new = np.ones(len(number), dtype=bool)
     new[1:] = number[1:] != number[:-1]
     new[table.starts] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -23,8 +24,8 @@ class ResampleConfig:
     def __post_init__(self) -> None:
         if isinstance(self.every, str) and not DURATION.fullmatch(self.every):
             raise ValueError(f"every must be a number, or a duration such as 30s, 5m, 1h or 1d, but is {self.every!r}")
-        if not self.length > 0:
-            raise ValueError(f"every must be above 0, but is {self.every}")
+        if not 0 < self.length < math.inf:
+            raise ValueError(f"every must be a finite length above 0, but is {self.every}")
 
     @property
     def length(self) -> float:

@@ -72,7 +72,7 @@ class Store:
     of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
     task: StoredTask = StoredTask()  # what an answer is
     group_numbers: np.ndarray | None = None  # (N,) int64 group of each series (data.group); None: each is its own
-    windows: bool = False  # whether these groups are just the series that a forecast's windows were cut from
+    windows: bool = False  # whether these groups are just the series that windows were cut from
     known_steps: np.ndarray | None = None  # (N,) int64, such leading steps of each series; None: `observed` of all
     weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
     missing: bool = False  # whether a feature is missing somewhere (NaN)

@@ -29,17 +29,24 @@ def wanted(source: Source, data: DataConfig, labelled: bool) -> readers.Wanted:
 
 
 def with_row_ids(table: Table, has_ids: bool) -> Table:
-    """Give the rows of a table without a column of ids the ids of the template, or their numbers in the file."""
+    """Give the rows of a table without a column of ids the ids of the template, or stand-ins.
+
+    These are the numbers of rows in the file, from 0, and where a series has one answer the names of series.
+    """
     data, (template, _) = table.data, table.data.templates
     if has_ids:
         return table
+    if table.task.on_series:
+        names = on_disk.kept(table.frame[data.key].alias(data.id))
+        return replace(table, frame=pl.DataFrame([names, *table.frame]))
     rows = np.arange(table.frame.height) if table.file_rows is None else table.file_rows
     ids, there = pl.Series(data.id, rows), {STEP, *table.frame.columns}
     there |= set() if table.naming is None else set(table.naming.columns)
-    one_row_each = data.id_template and not (template.names_target or data.templates[1].columns or table.task.on_series)
-    if one_row_each and set(template.columns) <= there:
+    one_row_each = data.id_template and not (template.names_target or data.templates[1].columns)
+    made = bool(one_row_each) and set(template.columns) <= there
+    if made:
         ids = identity.normal(template.names(naming_rows(table), "")).alias(data.id)
-    return replace(table, frame=pl.DataFrame([on_disk.kept(ids), *table.frame]))
+    return replace(table, frame=pl.DataFrame([on_disk.kept(ids), *table.frame]), numbered=not made)
 
 
 def naming_rows(table: Table) -> pl.DataFrame:

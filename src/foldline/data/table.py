@@ -46,6 +46,7 @@ class Table:
     empty: Sequence[Path] = ()  # files of it that have a header but no rows
     rows_read: np.ndarray | None = None  # (N,) int64, rows of each series in the file; None: as many as its steps
     cut: str = ""  # how many windows it was cut into, a sentence; empty: none were cut
+    numbered: bool = False  # whether the ids of its rows are their numbers in the file, from 0, as it has none
     naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
     notes: tuple[str, ...] = ()  # what is no mistake in it, but good to know, sentences (forecast.py)
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
@@ -64,6 +65,11 @@ class Table:
     def rows_in_file(self) -> np.ndarray:
         """Rows of each series in the file, (N,) int64: more than its steps where resample.py has made these."""
         return self.lengths if self.rows_read is None else self.rows_read
+
+    def named(self, row: int) -> str:
+        """Name a row of the frame in a message: by its id, or by its number in the file, as messages count them."""
+        value = self.frame[self.data.id][row]
+        return f"row {value + 1}" if self.numbered else f"{self.data.id} {value}"
 
     @property
     def labelled(self) -> bool:
@@ -133,7 +139,12 @@ class Table:
 
     def of_answers(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the row of each answer, (A, columns). rows: (rows, columns)."""
-        return rows[self.starts + self.lengths - 1] if self.task.on_series else rows
+        return rows[self.row_of_answer] if self.task.on_series else rows
+
+    @property
+    def row_of_answer(self) -> np.ndarray:
+        """The row of each answer, (A,) int64: each row, or the last one of each series."""
+        return self.starts + self.lengths - 1 if self.task.on_series else np.arange(self.frame.height)
 
     @property
     def step(self) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ def series(table: Table) -> None:
         UserError
     """
     data, frame = table.data, table.frame
-    increasing(table.path, frame, table.starts, data)
+    increasing(table.path, frame, table.starts, data, table.named)
     constant(table, data.static, "is static", "List it under inputs instead.")
     if table.task.on_series and not data.id_template:
         constant(table, [data.id], "is the id of a series", "Take data.level = 'step', or mend that series.")
@@ -87,10 +87,18 @@ def same_clock(train: Table, test: Table) -> None:
         )
 
 
-def increasing(path: Path, frame: pl.DataFrame, starts: np.ndarray, data: DataConfig) -> None:
+def increasing(
+    path: Path,
+    frame: pl.DataFrame,
+    starts: np.ndarray,
+    data: DataConfig,
+    named: Callable[[int], str] | None = None,
+) -> None:
     """Refuse a series whose order column does not increase.
 
-    path: for messages. starts: (N,) row of the frame with which each series starts.
+    Args:
+        path: for messages. named: names a row of the frame there.
+        starts: (N,) row of the frame with which each series starts.
 
     Raises:
         UserError
@@ -100,7 +108,7 @@ def increasing(path: Path, frame: pl.DataFrame, starts: np.ndarray, data: DataCo
     backwards = (order <= order.shift(1)).fill_null(False).to_numpy() & inside
     if backwards.any():
         row = int(np.flatnonzero(backwards)[0])
-        named = f" ({data.id} {frame[data.id][row]})" if data.id in frame.columns else ""
+        where = "" if named is None else f" ({named(row)})"
         way_out = "Sort or mend that series."
         if path.parent == data.code_path:  # a table of tables()
             way_out = (
@@ -109,7 +117,7 @@ def increasing(path: Path, frame: pl.DataFrame, starts: np.ndarray, data: DataCo
             )
         raise UserError(
             f"{path}: {data.order!r} must increase inside a series, but in {data.key} {frame[data.key][row]} "
-            f"it goes from {order[row - 1]} to {order[row]}{named}. {way_out}"
+            f"it goes from {order[row - 1]} to {order[row]}{where}. {way_out}"
         )
 
 
@@ -126,7 +134,10 @@ def _weights(table: Table) -> None:
     if not (weight > 0).any():
         raise UserError(f"{table.path}: {name!r} is 0 in all rows, so that none counts. Drop data.weight.")
     if table.data.on_series:
-        constant(table, [name], "is the weight of a series", "Take data.level = 'step', or mend that series.")
+        way_out = "Take data.level = 'step', or mend that series."
+        if table.data.level == "window":
+            way_out = "Take windows.answer = 'last' or 'first', which take the weight of that row, or mend the series."
+        constant(table, [name], "is the weight of a series", way_out)
 
 
 def constant(table: Table, names: Sequence[str], why: str, way_out: str) -> None:
@@ -205,8 +216,9 @@ def _refuse_target(table: Table, bad: np.ndarray, rule: str) -> None:
         where, what, left_out = "where the row is scored", "row", ", leave these rows out of data.scored"
         left_out += ", or out of the score by data.missing_targets = 'unscored'" if gap else ""
     rows = f"1 such {what}" if count == 1 else f"{count} such {what}" + ("" if what == "series" else "s")
+    named = table.named(int(table.row_of_answer[row]))
     raise UserError(
-        f"{table.path}, {data.id} {table.answers[data.id][row]}: {name!r} must {rule} {where}, but is {shown}; {rows}. "
+        f"{table.path}, {named}: {name!r} must {rule} {where}, but is {shown}; {rows}. "
         f"Fill {'it' if count == 1 else 'them'}{left_out}, or empty all targets of the whole series: it is then "
         "unlabelled."
     )

@@ -106,7 +106,7 @@ def split(config: FoldsConfig, table: Table, spans: TimeSpans, assignment: np.nd
                 f"{spans.shown(origins[fold])}. Number them by time, or leave folds.file out."
             )
     length = None if config.train_length is None else spans.in_unit(config.train_length)
-    made = TimeSplit(spans, origins, length, table.groups if table.data.group else None)
+    made = TimeSplit(spans, origins, length, table.groups if table.data.named_group else None)
     _refuse_nothing_before(made, config, table, assignment)
     return made
 
@@ -118,7 +118,8 @@ def _refuse_nothing_before(made: TimeSplit, config: FoldsConfig, table: Table, a
         if (made.inside(fold, np.flatnonzero(assignment == fold)) & has_scored).any():
             continue
         window = "" if config.train_length is None else f" and train_length = {config.train_length:g}"
-        groups = f", which share no {table.data.group} with those held out" if table.data.group else ""
+        name = table.data.named_group
+        groups = f", which share no {name} with those held out" if name else ""
         raise UserError(
             f"folds.gap = {config.gap:g}{window} must leave each fold series with scored rows to train on{groups}, but "
             f"leave none to fold {fold} of {table.path}, which begins at {made.spans.shown(made.origins[fold])}. "

@@ -32,8 +32,7 @@ class Cut:
 
 def not_read(data: DataConfig, file: WindowFile | None) -> list[str]:
     """Return the columns of windows that a table of long series need not have."""
-    own = [data.id] if data.id != data.key else []
-    own += [data.group] if data.groups_windows else []
+    own = [data.group] if data.groups_windows else []
     return own + ([] if file is None else file.given)
 
 
@@ -62,8 +61,7 @@ def cut(path: Path, frame: pl.DataFrame, lengths: np.ndarray, data: DataConfig, 
     series = frame[data.key].gather(starts[places.series])
     _refuse_split_groups(path, frame, series, answers, data)
     names = _names(series, places.first)
-    added = {data.key: names} | ({data.id: names.alias(data.id)} if data.id != data.key else {})
-    added |= {data.group: series.alias(data.group)} if data.groups_windows else {}
+    added = {data.key: names} | ({data.group: series.alias(data.group)} if data.groups_windows else {})
     note = _note(path, places, lengths, data.windows.length)
     frame = _gathered(frame, rows.ravel(), answers.with_columns(added.values()), data.windows.length)
     return Cut(frame, np.full(len(names), data.windows.length, dtype=np.int64), rows.ravel(), note)

@@ -93,7 +93,8 @@ def placed(
     of_row = series.to_numpy().astype(np.int64)
     if config.rate:
         _refuse_unequal_steps(table, frame, lengths, data)
-        first = np.ceil(file.frame[file.offset].cast(pl.Float64).to_numpy() * config.rate - ROUNDING)
+        with np.errstate(over="ignore"):  # infinity is outside of any series
+            first = np.ceil(file.frame[file.offset].cast(pl.Float64).to_numpy() * config.rate - ROUNDING)
     else:
         first = _by_order(file, table, frame[data.order], lengths, of_row)
     outside = (first < 0) | (first + config.length > lengths[of_row])

@@ -15,7 +15,7 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.data import assemble, exact_rows, featurize, identity, loading, readers
+from foldline.data import assemble, exact_rows, featurize, identity, loading, readers, source_folder
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
@@ -75,7 +75,7 @@ def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndar
     from ventilator import calibrate, rig, simulator
 
     known = _labels_for_rig(config.calibrate, competition, inside)
-    what = {"breaths": config.breaths, "seed": config.seed, "code": loading.simulator_code()}
+    what = {"breaths": config.breaths, "seed": config.seed, "code": source_folder.simulator_code()}
     rows = files.digest_arrays(*(column.to_physical().to_numpy() for column in known)) if known is not None else ""
     folder = files.runs() / "data" / f"pretraining_data-{files.digest({**what, 'rows': rows})}"
 

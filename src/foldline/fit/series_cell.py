@@ -125,7 +125,10 @@ def check(label: str, params: dict[str, Any], data: Store) -> None:
         columns_of(model.config.channels, data)
     except UserError as error:
         raise UserError(f"model {label!r}: {error}") from error
-    size, there = model.memory(len(data.lengths), data.task.kind), network_size.memory("cpu")
+    size, there = (
+        model.memory(len(data.lengths), data.task.kind, data.group_numbers is not None),
+        network_size.memory("cpu"),
+    )
     if size > there:
         raise UserError(
             f"model {label!r}: {model.config.features:,} features of {len(data.lengths):,} series need "

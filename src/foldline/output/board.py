@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from foldline.data.metrics.options import DEFAULTS
-from foldline.data.roles import SimulateConfig
+from foldline.data.simulate_config import SimulateConfig
 from foldline.experiment.runs_index import ExperimentRecord
 
 IGNORED = ("data.source", "track", "executor", "folds.file")  # keys that change no score

@@ -39,7 +39,9 @@ def check(context: AuditContext) -> CheckResult:
     table = some(_all_known(context.train), SERIES)
     count = len(table.lengths)
     if count < FEWEST:
-        return CheckResult("not checked", f"{count} series are too few: {FEWEST} are needed")
+        return CheckResult(
+            "not checked", f"{count} series whose targets are all known are too few: {FEWEST} are needed"
+        )
     donors = np.random.default_rng(0).permutation(count)
     config = _boosted_trees(small_run.small(context.config, len(np.unique(table.groups))))
     test = context.small[1]

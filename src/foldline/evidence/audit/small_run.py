@@ -18,7 +18,8 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import identity, known_start
+from foldline.data import competition_file, identity, known_start
+from foldline.data.assemble import SAMPLE
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.forecast_config import ForecastConfig
 from foldline.data.roles import DataConfig
@@ -49,6 +50,7 @@ PARTS = {  # what a cell stores, each part before those that depend on it
     "out_of_fold.npy": "the out-of-fold predictions",
 }
 ROW = "__row__"  # column of row ids, where the config has them made (data.id_template)
+CODE = "competition.py"
 NOT_FITTED = ("depends.json", "done.json", "held_out.npy", "scaler.json", "history.jsonl")
 
 
@@ -93,8 +95,9 @@ def run(
     Raises:
         UserError: as training does.
     """
-    source, data = home / "data", _data(config, train, str(home / "data"))
+    source = home / "data"
     source.mkdir(parents=True, exist_ok=True)  # of a run that was refused, a check before
+    data = _in_plain_files(_data(config, train, str(source)), home)
     shown = test if start is None else known_start.shown(test, data, start)
     for name, frame in (("train", train), ("test", shown)):
         named = frame if data.id in frame.columns else frame.with_row_index(data.id)
@@ -118,17 +121,30 @@ def _data(config: Config, train: pl.DataFrame, source: str) -> DataConfig:
     The windows of a forecast are there already, too.
     """
     data = config.data
+    group = data.named_group if config.folds.kind == "time" else data.group_column
     if data.forecast.on:
-        group = data.group if config.folds.kind == "time" else data.group_column
         data = replace(data, forecast=ForecastConfig(), observed=data.known_column, group=group)
     auxiliary = tuple(replace(each, classes=_there(each.classes, train[each.name])) for each in data.auxiliary)
     classes = _there(data.classes, train[data.target[0]])
-    data = data.of_windows() if data.level == "window" else data
+    data = replace(data.of_windows(), group=group) if data.level == "window" else data
     data = replace(data, source=source, labels="", classes=classes, auxiliary=auxiliary, resample=None, first=0, last=0)
     if not (data.id_template or data.column_template or config.data.forecast.on):
         return data
     row_id = data.key if data.on_series else ROW
     return replace(data, id=row_id, id_template="", id_file="", column_template="")
+
+
+def _in_plain_files(data: DataConfig, home: Path) -> DataConfig:
+    """Read two plain files, whatever the competition's are: joined, and made by tables() of a competition.py.
+
+    Of that file only features() counts, in a copy in the home folder.
+    """
+    plain = replace(data, train="train", test="test", sample=SAMPLE, join=(), code="", code_folder="")
+    code = competition_file.of(data.code_path)
+    if code is None or not code.has("features"):
+        return plain
+    (home / CODE).write_text(code.text_of_features, encoding="utf-8")
+    return replace(plain, code=CODE, code_folder=str(home))
 
 
 def _there(classes: tuple[str, ...], column: pl.Series) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def whole_groups(context: AuditContext) -> CheckResult:
     """Every known group (data.group) is in one fold; with time folds no group is on both sides of one."""
     table, data = context.competition.train, context.config.data
     column, name = data.group_column, data.group or data.key
-    if not column or (context.folds.time is not None and not data.group):
+    if not column or (context.folds.time is not None and not data.named_group):
         return CheckResult("clean", "no group is known: data.group is empty")
     if context.folds.time is not None:
         return _groups_by_time(context)
@@ -103,14 +103,18 @@ def _groups_by_time(context: AuditContext) -> CheckResult:
 
 
 def _in_several(context: AuditContext, values: pl.Series) -> float:
-    """Return the share of series whose value is in several folds, or on both sides of a time fold. values: (N,)."""
+    """Return the share of series whose value is in several folds, or on both sides of a time fold.
+
+    values: (N,); a series without one is in no group.
+    """
     assigned = context.folds
     if assigned.time is None:
         groups = pl.DataFrame({"value": values, "fold": assigned.assignment})
-        alone = groups.select(pl.col("fold").n_unique().over("value") == 1).to_series()
+        alone = groups.select((pl.col("fold").n_unique().over("value") == 1) | pl.col("value").is_null()).to_series()
         return 1 - float(alone.mean())  # type: ignore[arg-type]
     seen = [
-        values[assigned.held_out(fold)].is_in(values[assigned.inside(fold)].implode()) for fold in range(assigned.k)
+        values[assigned.held_out(fold)].is_in(values[assigned.inside(fold)].implode()).fill_null(False)
+        for fold in range(assigned.k)
     ]
     return float(pl.concat(seen).mean())  # type: ignore[arg-type]
 
@@ -151,7 +155,7 @@ def _columns(table: Table) -> list[str]:
 
 
 def _values(table: Table, name: str) -> pl.Series | None:
-    """(N,) a column's value of each series, as text, in the table's order; None if it cannot name groups."""
+    """(N,) a column's value of each series, as text, null where it is missing; None if it cannot name groups."""
     key = table.data.key
     try:
         if name in table.frame.columns or table.source is None:
