@@ -114,6 +114,8 @@ def test_time_folds_hold_windows_of_one_series_apart_by_their_rows(tmp_path: Pat
         assert x[made.inside(fold)].max() < x[made.held_out(fold)].min()
         before = x.max(axis=1) < x[made.held_out(fold)].min()
         assert made.inside(fold).tolist() == np.flatnonzero(before).tolist(), "none besides is left out"
+    with pytest.raises(UserError, match=r"has 1 whole ks\. Hold out what is later by folds.kind = 'time'"):
+        folds.make(tmp_path / "f.csv", FoldsConfig(k=2), got, save=False)
     with pytest.raises(UserError, match="which share no g with those held out"):
         folds.make(tmp_path / "f.csv", config, table(tmp_path, rows, windows=cuts, group="g"), save=False)
 
