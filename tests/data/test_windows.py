@@ -120,6 +120,20 @@ def test_time_folds_hold_windows_of_one_series_apart_by_their_rows(tmp_path: Pat
         folds.make(tmp_path / "f.csv", config, table(tmp_path, rows, windows=cuts, group="g"), save=False)
 
 
+@pytest.mark.parametrize("group", ["", "g"])
+def test_a_fold_file_of_whole_series_is_taken(group: str, tmp_path: Path) -> None:
+    """Also of one that has no window, and where a name looks like that of a window."""
+    long = series(**{"a@0": 7, "b": 3, "short": 2, "a": 6}).with_columns(g=pl.col("k"))
+    got = table(tmp_path, long, group=group)
+    path = tmp_path / "own.csv"
+    pl.DataFrame({"fold": [1, 0, 0, 1], "k": ["b", "a", "short", "a@0"]}).write_csv(path)
+    config = FoldsConfig(k=2, file=str(path))
+    assert folds.read(path, config, got).assignment.tolist() == [1, 1, 1, 0, 0]
+    pl.DataFrame({"fold": [1, 0, 0], "k": ["b", "a", "a@0"]}).head(2).write_csv(path)
+    with pytest.raises(UserError, match="was made for other data"):
+        folds.read(path, config, got)
+
+
 def test_names_of_windows_are_told_apart() -> None:
     places = windows.by_stride(np.array([9, 2, 4]), WindowCutsConfig(length=4, stride=2))
     assert places.series.tolist() == [0, 0, 0, 2] and places.first.tolist() == [0, 2, 4, 0]

@@ -146,7 +146,7 @@ def _column_of_names(folder: Path, folders: Sequence[str], tables: Iterable[Path
             frame = readers.look(table)
             for name in frame.columns:
                 if frame[name].dtype.is_integer() or frame[name].dtype == pl.String:
-                    there = identity.texts(frame[name]).unique().implode()
+                    there = identity.texts(frame[name]).implode()
                     if any(each.is_in(there).all() for each in stems):
                         return name
     return NAMELESS
