@@ -60,6 +60,14 @@ SHOWS = (
         "mae",
         higher_is_better=False,
     ),
+    Show(
+        "m1",
+        "M1 competition, yearly (aeon)",
+        "a row a series and year, 9 to 52 years of each in train, the next six in test",
+        "the next six years of each series",
+        "smape",
+        higher_is_better=False,
+    ),
 )
 
 

@@ -17,6 +17,7 @@ Rows = Iterable[Sequence[object]]
 SEED = 0
 GAPS = 0.05  # share of days on which a gauge was out of order, and of those without wind
 TEST_YEAR = "2015"
+HORIZON = 6  # years that M1 asked for
 
 
 def write(path: Path, head: Sequence[str], rows: Rows) -> None:
@@ -77,7 +78,24 @@ def weather_of(day: dict[str, str], chance: random.Random) -> dict[str, str]:
     }
 
 
-MAKERS: dict[str, Callable[[Path, Path], None]] = {"vowels": vowels, "seattle": seattle}
+def m1(folder: Path, truth: Path) -> None:
+    """M1 yearly: 181 series of 15 to 58 years; the last six years of each are test, as the competition asked."""
+    import aeon.datasets
+
+    path = Path(aeon.datasets.__file__).parent / "data" / "m1_yearly_dataset" / "m1_yearly_dataset.tsf"
+    lines = path.read_text(encoding="utf-8").partition("@data\n")[2].split("\n")
+    past, future = [], []
+    for name, start, values in (line.split(":") for line in lines if line):
+        rows = [(name, int(start[:4]) + number, value) for number, value in enumerate(values.split(","))]
+        past += rows[:-HORIZON]
+        future += rows[-HORIZON:]
+    write(folder / "train.csv", ("series", "year", "value"), past)
+    write(folder / "test.csv", ("row", "series", "year"), [(row, *each[:2]) for row, each in enumerate(future)])
+    write(folder / "sample_submission.csv", ("row", "value"), [(row, 0) for row in range(len(future))])
+    write(truth, ("row", "series", "value"), [(row, each[0], each[2]) for row, each in enumerate(future)])
+
+
+MAKERS: dict[str, Callable[[Path, Path], None]] = {"vowels": vowels, "seattle": seattle, "m1": m1}
 
 
 if __name__ == "__main__":

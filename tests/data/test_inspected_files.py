@@ -87,3 +87,13 @@ def test_folders_in_folders_and_names_that_only_begin_alike(tmp_path: Path) -> N
     found = inspected_files.find(tmp_path)
     assert found.named == {"train": "train_rides/{folder}/{series}.csv", "test": "test_others"}
     assert set(found.train["folder"]) == {"hill", "town"}
+
+
+def test_a_file_that_is_no_table_is_named_and_does_no_harm(tmp_path: Path) -> None:
+    a_file_a_series(tmp_path / "train", TRAIN)
+    a_file_a_series(tmp_path / "test", TEST)
+    (tmp_path / "notes.csv").write_bytes(b"a,a\n\xff\xfe,1\n")
+    SAMPLE.write_csv(tmp_path / "sample_submission.csv")
+    found = inspected_files.find(tmp_path)
+    assert found.train.height == TRAIN.height
+    assert len(found.unclear) == 1 and found.unclear[0].startswith("notes.csv is not used: ")

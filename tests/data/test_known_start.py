@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from foldline.cli.main import main
 from foldline.core.errors import UserError
-from foldline.data import featurize, loading
+from foldline.data import featurize, loading, source_folder
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.roles import DataConfig
@@ -150,7 +150,7 @@ def test_a_simulated_competition_shows_the_start_and_hides_the_rest(home: Path) 
     assert_frame_equal(shown.test.frame, plain.test.frame)
     assert shown.test.start is not None
     assert shown.test.start.reshape(2, 80)[:, :5].all() and not shown.test.start.reshape(2, 80)[:, 5:].any()
-    assert sorted(path.name for path in loading.source_folder(roles).glob("*.csv")) == [
+    assert sorted(path.name for path in source_folder.of(roles).glob("*.csv")) == [
         "sample_submission.csv",
         "test.csv",
         "train.csv",

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from foldline.core.errors import UserError
-from foldline.data import loading
+from foldline.data import loading, source_folder
 from foldline.data.roles import DataConfig
 from foldline.data.simulate_config import SimulateConfig
 from foldline.data.table import Table
@@ -123,7 +123,7 @@ def test_the_samples_layout_is_kept(home: Path, tmp_path: Path) -> None:
 def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) -> None:
     simulate = SimulateConfig(breaths=3, test_breaths=2, seed=1)
     data = replace(ROLES, source="simulate", simulate=simulate)
-    folder = loading.source_folder(data)
+    folder = source_folder.of(data)
     assert sorted(path.name for path in folder.iterdir()) == [
         "checksums.json",
         "sample_submission.csv",
@@ -132,8 +132,8 @@ def test_simulated_data_is_made_once_and_named_by_its_size_and_code(home: Path) 
     ]
     assert pl.read_csv(folder / "train.csv")["breath_id"].n_unique() == 3
     made = (folder / "train.csv").stat().st_mtime_ns
-    assert loading.source_folder(data) == folder and (folder / "train.csv").stat().st_mtime_ns == made
-    assert loading.source_folder(replace(data, simulate=replace(simulate, seed=2))) != folder
+    assert source_folder.of(data) == folder and (folder / "train.csv").stat().st_mtime_ns == made
+    assert source_folder.of(replace(data, simulate=replace(simulate, seed=2))) != folder
 
 
 def test_a_condition_that_names_no_column_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.resample_config import ResampleConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
-from foldline.data.windows import WindowsConfig
+from foldline.data.windows import WindowCutsConfig
 
 ROLES: dict[str, Any] = {
     "key": "walk",
@@ -152,7 +152,7 @@ def test_windows_have_steps_too_and_lie_in_time_where_their_rows_do(tmp_path: Pa
         .filter(pl.col("walk") == "a")
         .with_columns(t=pl.Series([0.0, 1, 2, 3, 4, 5]), fell=pl.Series([0, 0, 0, 1, 0, 1]))
     )
-    config = WindowsConfig(length=4, stride=1)
+    config = WindowCutsConfig(length=4, stride=1)
     table = load(tmp_path, frame, level="window", windows=config, resample=ResampleConfig(every=2))
     assert shown(table, "t", "speed") == [(0, 2), (2, 5), (0, 3), (2, 6), (0, 5), (2, 8)]
     spans = time_spans.read(FoldsConfig(kind="time", k=2), table)
@@ -200,7 +200,7 @@ def test_seconds_since_1970_lack_the_digits_of_a_step(level: Any, tmp_path: Path
     row = np.arange(200)
     columns = {"walk": row // 100, "t": 1.7e9 + row * 0.005, "speed": row * 1.0, "fell": row // 100}
     frame = pl.DataFrame(columns).with_columns(ground=pl.lit("ice"), site=pl.lit("x"))
-    more = {"windows": WindowsConfig(length=100)} if level == "window" else {}
+    more = {"windows": WindowCutsConfig(length=100)} if level == "window" else {}
     found = load(tmp_path, frame, level=level, resample=ResampleConfig(every=0.005), **more)
     assert found.frame["speed"].to_list() == frame["speed"].to_list()
 

@@ -18,7 +18,7 @@ from foldline.data import folds, loading, time_spans, window_answers, windows
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
-from foldline.data.windows import WindowsConfig
+from foldline.data.windows import WindowCutsConfig
 from foldline.experiment import config as configs
 
 ROLES: dict[str, Any] = {"level": "window", "key": "k", "order": "t", "inputs": ("x",), "target": ("y",)}
@@ -26,7 +26,7 @@ ROLES: dict[str, Any] = {"level": "window", "key": "k", "order": "t", "inputs": 
 
 def table(folder: Path, train: pl.DataFrame, **more: Any) -> Table:
     train.write_csv(folder / "train.csv")
-    data = DataConfig(**{**ROLES, "windows": WindowsConfig(length=3), "source": str(folder), **more})
+    data = DataConfig(**{**ROLES, "windows": WindowCutsConfig(length=3), "source": str(folder), **more})
     return loading.load_table(folder / "train.csv", data, labelled=True)
 
 
@@ -67,7 +67,7 @@ def test_it_is_the_same_as_cutting_the_files(apart: bool, home: Path, tmp_path: 
 
 
 def test_the_windows_of_a_series_are_held_together(tmp_path: Path) -> None:
-    got = table(tmp_path, series(a=5, b=2, c=7), windows=WindowsConfig(length=3, stride=2))
+    got = table(tmp_path, series(a=5, b=2, c=7), windows=WindowCutsConfig(length=3, stride=2))
     assert got.keys.to_list() == ["a@0", "a@2", "c@0", "c@2", "c@4"]
     assert got.groups.tolist() == [0, 0, 1, 1, 1] and got.data.units == "whole ks"
     assert got.frame["x"].to_list() == [0, 1, 2, 2, 3, 4, 7, 8, 9, 9, 10, 11, 11, 12, 13]
@@ -96,7 +96,7 @@ def test_dates_and_statics_are_those_of_the_window(tmp_path: Path) -> None:
 def test_time_folds_know_when_a_window_was(tmp_path: Path) -> None:
     """By a column without a role, and by the order, which counts from the window's start in the table."""
     rows = series(a=5, b=3).with_columns(day=pl.Series([30, 31, 32, 33, 34, 1, 2, 3]))
-    got = table(tmp_path, rows, windows=WindowsConfig(length=3, stride=2))
+    got = table(tmp_path, rows, windows=WindowCutsConfig(length=3, stride=2))
     spans = time_spans.read(FoldsConfig(kind="time", k=2, by="day"), got)
     assert spans.first.tolist() == [30, 32, 1] and spans.last.tolist() == [32, 34, 3]
     spans = time_spans.read(FoldsConfig(kind="time", k=2), got)
@@ -106,7 +106,7 @@ def test_time_folds_know_when_a_window_was(tmp_path: Path) -> None:
 def test_time_folds_hold_windows_of_one_series_apart_by_their_rows(tmp_path: Path) -> None:
     """A named group is kept together beside that; windows that lie across an origin are on neither side."""
     rows = series(a=40).with_columns(g=pl.lit("p"))
-    config, cuts = FoldsConfig(kind="time", k=2), WindowsConfig(length=6, stride=2)
+    config, cuts = FoldsConfig(kind="time", k=2), WindowCutsConfig(length=6, stride=2)
     got = table(tmp_path, rows, windows=cuts)
     made = folds.make(tmp_path / "f.csv", config, got, save=False)
     x = got.frame["x"].to_numpy().reshape(-1, 6)
@@ -114,12 +114,28 @@ def test_time_folds_hold_windows_of_one_series_apart_by_their_rows(tmp_path: Pat
         assert x[made.inside(fold)].max() < x[made.held_out(fold)].min()
         before = x.max(axis=1) < x[made.held_out(fold)].min()
         assert made.inside(fold).tolist() == np.flatnonzero(before).tolist(), "none besides is left out"
+    with pytest.raises(UserError, match=r"has 1 whole ks\. Hold out what is later by folds.kind = 'time'"):
+        folds.make(tmp_path / "f.csv", FoldsConfig(k=2), got, save=False)
     with pytest.raises(UserError, match="which share no g with those held out"):
         folds.make(tmp_path / "f.csv", config, table(tmp_path, rows, windows=cuts, group="g"), save=False)
 
 
+@pytest.mark.parametrize("group", ["", "g"])
+def test_a_fold_file_of_whole_series_is_taken(group: str, tmp_path: Path) -> None:
+    """Also of one that has no window, and where a name looks like that of a window."""
+    long = series(**{"a@0": 7, "b": 3, "short": 2, "a": 6}).with_columns(g=pl.col("k"))
+    got = table(tmp_path, long, group=group)
+    path = tmp_path / "own.csv"
+    pl.DataFrame({"fold": [1, 0, 0, 1], "k": ["b", "a", "short", "a@0"]}).write_csv(path)
+    config = FoldsConfig(k=2, file=str(path))
+    assert folds.read(path, config, got).assignment.tolist() == [1, 1, 1, 0, 0]
+    pl.DataFrame({"fold": [1, 0, 0], "k": ["b", "a", "a@0"]}).head(2).write_csv(path)
+    with pytest.raises(UserError, match="was made for other data"):
+        folds.read(path, config, got)
+
+
 def test_names_of_windows_are_told_apart() -> None:
-    places = windows.by_stride(np.array([9, 2, 4]), WindowsConfig(length=4, stride=2))
+    places = windows.by_stride(np.array([9, 2, 4]), WindowCutsConfig(length=4, stride=2))
     assert places.series.tolist() == [0, 0, 0, 2] and places.first.tolist() == [0, 2, 4, 0]
     assert windows.rows_left_over(places, np.array([9, 2, 4]), 4) == 3
 
@@ -144,7 +160,7 @@ def test_the_answer_of_a_window(answer: Any, kind: Any, labels: list[Any], expec
     classes = ("low", "middle", "high") if kind == "ordinal" else ()
     data = DataConfig(
         **{**ROLES, "kind": kind, "metric": "mae", "classes": classes},  # type: ignore[arg-type]
-        windows=WindowsConfig(length=3, answer=answer),
+        windows=WindowCutsConfig(length=3, answer=answer),
     )
     rows = np.arange(6, dtype=np.uint32).reshape(2, 3)
     found = window_answers.of_rows(Path("train.csv"), pl.DataFrame({"y": labels}), rows, data)
@@ -156,12 +172,12 @@ def test_shares_and_flags(tmp_path: Path) -> None:
     both = np.array([[0, 1]], dtype=np.uint32)
     data = DataConfig(
         **{**ROLES, "target": ("p", "q"), "kind": "distribution", "metric": "kl"},
-        windows=WindowsConfig(length=2, answer="mean"),
+        windows=WindowCutsConfig(length=2, answer="mean"),
     )
     assert window_answers.of_rows(Path("x"), rows, both, data).row(0) == (2.0, 0.5)
     data = DataConfig(
         **{**ROLES, "target": ("p", "q"), "kind": "multilabel", "metric": "auc"},
-        windows=WindowsConfig(length=2, answer="max"),
+        windows=WindowCutsConfig(length=2, answer="max"),
     )
     flags = pl.DataFrame({"p": ["false", "true"], "q": ["false", "false"]})
     assert window_answers.of_rows(Path("x"), flags, both, data).row(0) == (1, 0)
@@ -173,7 +189,7 @@ def test_an_answer_that_the_kind_does_not_have_is_refused() -> None:
             DataConfig(
                 **{**ROLES, "target": ("y", "z"), "kind": kind, "metric": "kl"}
                 | ({"target": ("y",)} if kind != "distribution" else {}),
-                windows=WindowsConfig(length=3, answer=answer),
+                windows=WindowCutsConfig(length=3, answer=answer),
             )  # type: ignore[arg-type]
 
 
@@ -184,7 +200,7 @@ def with_file(tmp_path: Path, rows: dict[str, list[Any]], long: pl.DataFrame | N
     pl.DataFrame(rows).write_csv(tmp_path / "labels.csv")
     of_file = {"file": "labels", "offset": "at", **more.pop("windows", {})}
     long = series(a=6, b=5).drop("y") if long is None else long
-    return table(tmp_path, long, windows=WindowsConfig(length=3, **of_file), **more)
+    return table(tmp_path, long, windows=WindowCutsConfig(length=3, **of_file), **more)
 
 
 def test_a_file_says_where_windows_lie(tmp_path: Path) -> None:

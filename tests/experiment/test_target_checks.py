@@ -7,11 +7,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 import tiny
+import tiny_windows
 from tiny_classes import Songs
 
 from foldline.cli.main import main
-from foldline.data import loading
+from foldline.data import folds, loading
+from foldline.data.fold_assignment import FoldsConfig
+from foldline.data.roles import DataConfig
+from foldline.data.windows import WindowCutsConfig
 from foldline.experiment import config as configs
+from foldline.experiment import target_checks
 
 
 def refused(home: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -55,6 +60,24 @@ def test_a_class_of_one_series_and_one_of_fewer_than_folds(
     tiny.run("train", "songs", "folds.k=3", "model.0.label=net")
     said = " ".join(capsys.readouterr().err.split())
     assert "owl: one of the series only" in said and "kite (2): fewer series than the 3 folds" in said
+
+
+def test_classes_of_windows_of_one_series_are_not_rare_where_folds_go_by_time(tmp_path: Path) -> None:
+    rows = tiny_windows.recording("bridge", 40, seed=0).with_columns(strain=pl.int_range(pl.len()) // 4 % 2)
+    rows.write_csv(tmp_path / "train.csv")
+    data = DataConfig(
+        level="window",
+        windows=WindowCutsConfig(length=4),
+        key="place",
+        order="second",
+        inputs=("load",),
+        target=("strain",),
+        kind="binary",
+        metric="f1",
+    )
+    table = loading.load_table(tmp_path / "train.csv", data, labelled=True)
+    made = folds.make(tmp_path / "folds.csv", FoldsConfig(kind="time", k=2), table, save=False)
+    assert target_checks.rare_classes(table, made) == []
 
 
 def test_a_metric_that_is_not_defined_in_a_fold(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

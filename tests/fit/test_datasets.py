@@ -16,10 +16,10 @@ from foldline.fit.device_dataset import DeviceDataset
 from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.row_sources import DeviceRows, StoredRows
-from foldline.fit.window_config import WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig
 
 CPU = torch.device("cpu")
-CUT = replace(TRAIN, windows=WindowsConfig(length=4, stride=2, predict=5))
+CUT = replace(TRAIN, windows=TrainingWindowsConfig(length=4, stride=2, predict=5))
 
 
 def to_train(train: Any) -> datasets.Dataset:
@@ -47,7 +47,7 @@ def test_an_epoch_counts_windows() -> None:
     assert datasets.steps_in_training(TRAIN, data) == 6 and datasets.steps_in_training(CUT, data) == 4
     margin = replace(CUT, margin=0)  # scored up to step 3: all are one window
     assert datasets.count_in_training(margin, data, 10) == 10
-    assert datasets.steps_in_training(replace(margin, windows=WindowsConfig(length=2)), data) == 2
+    assert datasets.steps_in_training(replace(margin, windows=TrainingWindowsConfig(length=2)), data) == 2
 
 
 def test_what_is_counted_is_what_is_trained() -> None:

@@ -19,10 +19,11 @@ from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.row_sources import DeviceRows, StoredRows
 from foldline.fit.training_windows import Windows
-from foldline.fit.window_config import Weighting, WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig, Weighting
 
 CPU = torch.device("cpu")
 LENGTHS = (2, 4, 6)
+STEPS = np.arange(10) % 3  # known ones of each series
 
 
 def holey() -> Store:
@@ -59,6 +60,9 @@ CASES: dict[str, Callable[[], list[LabelledSeries]]] = {
     "plain": lambda: [labelled_series(small_store(static=True), INSIDE)],
     "missing": lambda: [labelled_series(holey(), INSIDE)],
     "known start": lambda: [labelled_series(replace(small_store(), observed=2), INSIDE)],
+    "known starts of their own": lambda: [
+        labelled_series(replace(small_store(), observed=2, known_steps=STEPS), INSIDE)
+    ],
     "whole series": lambda: [labelled_series(on_series(), INSIDE)],
     "auxiliary": lambda: [labelled_series(with_auxiliary(), INSIDE)],
     "two sets": lambda: [labelled_series(small_store(), INSIDE), half_labelled(small_store(seed=5))],
@@ -103,7 +107,7 @@ def labelled_store(sets: list[LabelledSeries]) -> Store:
 
 def windowed(data: Store, loss: Weighting, where: str, fill: Literal["zero", "forward"] = "zero") -> IndexedDataset:
     """All series in windows of 4 steps."""
-    config = WindowsConfig(length=4, stride=2, loss=loss, overlap=2)
+    config = TrainingWindowsConfig(length=4, stride=2, loss=loss, overlap=2)
     sets, fitted = [labelled_series(data, np.arange(10))], replace(scaler.fit("robust", data, INSIDE, 0), fill=fill)
     redrawn = partial(training_windows.for_training, data.lengths, config)
     rows = StoredRows(sets) if where == "store" else DeviceRows(sets, CPU)

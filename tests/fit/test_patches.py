@@ -18,7 +18,7 @@ from foldline.fit import datasets, network_cell, patches
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.patches import PatchesConfig
 from foldline.fit.train_config import TrainConfig, WatchConfig
-from foldline.fit.window_config import WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig
 
 THREE = PatchesConfig(rows=3)
 EVERY = np.arange(10)
@@ -102,8 +102,8 @@ def test_predictions_go_up_between_the_middles_of_patches_of_their_own_series(ro
     np.testing.assert_array_equal(made, np.concatenate(repeated))
 
 
-@pytest.mark.parametrize("windows", [WindowsConfig(), WindowsConfig(length=2)])
-def test_each_row_is_predicted_whatever_else_is_in_the_file(windows: WindowsConfig) -> None:
+@pytest.mark.parametrize("windows", [TrainingWindowsConfig(), TrainingWindowsConfig(length=2)])
+def test_each_row_is_predicted_whatever_else_is_in_the_file(windows: TrainingWindowsConfig) -> None:
     data = small_store()
     config = replace(TRAIN, patches=THREE, windows=windows, watch=WatchConfig(share=0.4, best=True))
     cell = fitted(data, train=config)

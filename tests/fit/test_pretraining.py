@@ -9,13 +9,16 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
+import tiny_windows
 from lab import plan_inputs
 from training_spy import TrainingData
 
 from foldline.cli.main import main
 from foldline.core import artefacts, files
+from foldline.core.errors import UserError
 from foldline.data import featurize, loading, readers, store
 from foldline.experiment import config, stored_experiment
+from foldline.fit import pretraining
 from foldline.fit.pseudo_labels import PseudoLabels
 from foldline.run import cell_training, executors, planning
 from foldline.run.cells import Cell
@@ -237,3 +240,21 @@ def test_series_of_the_competition_are_found_where_their_names_are_text(
     source = tiny.write(tmp_path / "known", {"train": named})
     assert main(["train", "rides", pretrained(source)]) == 2
     assert "must not be in the competition's files, but ride 12 is" in capsys.readouterr().err
+
+
+def test_series_to_pretrain_on_are_of_other_groups(home: Path, tmp_path: Path) -> None:
+    """A fold would hold out the group, and be predicted by weights that have seen it."""
+    teams = [pl.lit(team).alias("team") for team in ("red", "blue", "green")]
+    tables = tiny_windows.frames()
+    tables["train"] = tables["train"].with_columns(pl.when(pl.col("place") < "n").then(teams[0]).otherwise(teams[1]))
+    path = tiny_windows.install(home, tmp_path / "bridge", tables, more='group = "team"')
+    competition, features = loading.load(config.load(path).data), config.load(path).features
+    folder = tmp_path / "old"
+    for number, team in enumerate(teams[1:]):
+        tiny.write(folder, {"train": tiny_windows.recording("old", 12, seed=9).with_columns(team)})
+        found = pretraining.PretrainConfig(source=str(folder))
+        if number:
+            assert pretraining.pretraining_data(found, features, competition, np.arange(2)).lengths.tolist() == [6, 6]
+            continue
+        with pytest.raises(UserError, match=r"place old@0 is of team blue, which is there, too; 2 such"):
+            pretraining.pretraining_data(found, features, competition, np.arange(2))

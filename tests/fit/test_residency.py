@@ -14,10 +14,10 @@ from lab import EVERYTHING, TRAIN, exhaust, fitted, small_store, weights
 from foldline.fit import residency
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import NetworkCell
-from foldline.fit.window_config import WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig
 
 CPU = torch.device("cpu")
-WINDOWS = WindowsConfig(length=3, stride=2, loss="centre", predict=4)
+WINDOWS = TrainingWindowsConfig(length=3, stride=2, loss="centre", predict=4)
 
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:

@@ -17,15 +17,15 @@ from foldline.fit import datasets, out_of_memory, scaler, stitching
 from foldline.fit.labelled_series import unlabelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.stitching import AnyBlock
-from foldline.fit.window_config import Weighting, WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig, Weighting
 
 CPU = torch.device("cpu")
 CALM: dict[str, Any] = {"width": 4, "dropout": 0.0, "head": {"kind": "laplace"}}
-CUT = WindowsConfig(length=4, predict=4, overlap=2)
+CUT = TrainingWindowsConfig(length=4, predict=4, overlap=2)
 
 
 def stitched(
-    data: Store, windows: WindowsConfig, run: Any, kept: int = 99, series: np.ndarray | None = None
+    data: Store, windows: TrainingWindowsConfig, run: Any, kept: int = 99, series: np.ndarray | None = None
 ) -> np.ndarray:
     part = unlabelled_series(data, np.arange(len(data.lengths)) if series is None else series)
     train, fit = replace(TRAIN, windows=windows, batch=2), scaler.fit("robust", small_store(), INSIDE, 0)
@@ -82,7 +82,7 @@ def test_a_pass_takes_no_more_steps_than_four_batches_of_training(predict: int, 
         return block.batch(index).x[..., :1]
 
     part = unlabelled_series(data, np.arange(120))
-    train = replace(TRAIN, windows=WindowsConfig(length=4, predict=predict), batch=4)
+    train = replace(TRAIN, windows=TrainingWindowsConfig(length=4, predict=predict), batch=4)
     fold = datasets.to_predict(part, scaler.fit("none", data, INSIDE, 0), (predict,), 99, train, CPU)
     assert stitching.predicted(fold, run, part, train).shape == (len(data.scored), 1) and max(sizes) == most
 
@@ -102,7 +102,7 @@ def test_full_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("weight", ["flat", "centre"])
 def test_a_cell_predicts_long_series_it_was_trained_on_windows_of(weight: Weighting, tmp_path: Path) -> None:
-    windows = WindowsConfig(length=5, stride=3, predict=8, overlap=3, weight=weight)
+    windows = TrainingWindowsConfig(length=5, stride=3, predict=8, overlap=3, weight=weight)
     data, longer = small_store(steps=9), small_store(steps=23, series=25)
     cell = fitted(data, train=replace(TRAIN, windows=windows, margin=1), params=CALM)
     assert cell.lengths[-1] == 5  # scored up to step 3, and a step of margin
@@ -122,7 +122,7 @@ def test_a_cell_predicts_long_series_it_was_trained_on_windows_of(weight: Weight
 def test_windows_give_what_whole_series_give_where_the_network_sees_no_further(weight: Weighting) -> None:
     # the block's two convolutions see 2 steps to either side: half of an overlap of 4
     data, params = small_store(steps=40, series=80), {"width": 4, "blocks": [{"kind": "conv", "kernel": 3}]}
-    windows = WindowsConfig(length=9, predict=12, overlap=4, weight=weight)
+    windows = TrainingWindowsConfig(length=9, predict=12, overlap=4, weight=weight)
     cell = fitted(data, train=replace(TRAIN, windows=windows), params=params)
     in_windows = cell.predict(data, np.arange(80))[0]
     cell.train, cell.lengths = TRAIN, (40,)
@@ -133,7 +133,7 @@ def test_windows_give_what_whole_series_give_where_the_network_sees_no_further(w
 def test_windows_longer_than_all_series_are_the_series() -> None:
     data = small_store()
     plain = fitted(data, params=CALM)
-    cut = fitted(data, train=replace(TRAIN, windows=WindowsConfig(length=50)), params=CALM)
+    cut = fitted(data, train=replace(TRAIN, windows=TrainingWindowsConfig(length=50)), params=CALM)
     values = [cell.predict(data, np.arange(10))[0] for cell in (plain, cut)]
     assert values[0].tobytes() == values[1].tobytes()
 
@@ -161,7 +161,7 @@ def test_few_long_series_are_learned_in_windows_and_predicted_in_longer_ones() -
     train, test, every = sums(8, 1000, 0), sums(4, 2000, 1), np.arange(8)
     params = {"width": 8, "blocks": [{"kind": "gru", "bidirectional": False}]}
     plain = replace(TRAIN, epochs=12, batch=4, lr=1e-2)
-    cut = WindowsConfig(length=100, overlap=0, weight="flat")
+    cut = TrainingWindowsConfig(length=100, overlap=0, weight="flat")
     whole = fitted(train, train=plain, params=params, series=every)
     cell = fitted(train, train=replace(plain, windows=cut), params=params, series=every)
 

@@ -11,10 +11,10 @@ import pytest
 from foldline.core.errors import UserError
 from foldline.fit import training_windows
 from foldline.fit.training_windows import Windows
-from foldline.fit.window_config import Weighting, WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig, Weighting
 
 LENGTHS = np.array([3, 10, 4, 11])
-EVEN = WindowsConfig(length=4, stride=3, starts="even", predict=5, overlap=2)
+EVEN = TrainingWindowsConfig(length=4, stride=3, starts="even", predict=5, overlap=2)
 
 
 def listed(windows: Windows) -> list[tuple[int, int, int]]:
@@ -52,7 +52,7 @@ def test_random_windows_are_the_even_ones_moved_by_up_to_half_a_stride_anew_in_e
 
 
 def test_both_ends_of_a_series_are_seen_in_about_half_of_the_epochs_at_least() -> None:
-    config = WindowsConfig(length=20, stride=20)
+    config = TrainingWindowsConfig(length=20, stride=20)
     drawn = [training_windows.for_training(np.array([100]), config, 0, epoch).first for epoch in range(200)]
     assert np.mean([first.min() == 0 for first in drawn]) > 0.4
     assert np.mean([first.max() == 80 for first in drawn]) > 0.4
@@ -77,7 +77,7 @@ def test_every_step_of_a_series_counts_in_some_window_of_prediction(how: Weighti
     rng = np.random.default_rng(0)
     for _ in range(200):
         predict = int(rng.integers(1, 12))
-        config = WindowsConfig(length=3, predict=predict, overlap=int(rng.integers(0, predict)))
+        config = TrainingWindowsConfig(length=3, predict=predict, overlap=int(rng.integers(0, predict)))
         lengths = rng.integers(1, 60, size=3)
         windows = training_windows.for_prediction(lengths, config)
         counted, total = training_windows.weights(how, windows, predict, config.shared), np.zeros((3, 60))
@@ -88,7 +88,7 @@ def test_every_step_of_a_series_counts_in_some_window_of_prediction(how: Weighti
 
 
 def test_a_network_that_reads_its_own_past_predictions_gets_no_windows() -> None:
-    training_windows.refuse_own_past("net", WindowsConfig(length=4), reads_target=False)
-    training_windows.refuse_own_past("net", WindowsConfig(), reads_target=True)
+    training_windows.refuse_own_past("net", TrainingWindowsConfig(length=4), reads_target=False)
+    training_windows.refuse_own_past("net", TrainingWindowsConfig(), reads_target=True)
     with pytest.raises(UserError, match=r"model 'net': it reads its own past predictions, .* \{length = 0\}"):
-        training_windows.refuse_own_past("net", WindowsConfig(length=4), reads_target=True)
+        training_windows.refuse_own_past("net", TrainingWindowsConfig(length=4), reads_target=True)

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from foldline.fit.window_config import WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig
 
 
 def test_what_is_left_out_follows_from_the_length() -> None:
-    assert not WindowsConfig().used
-    config = WindowsConfig(length=100)
+    assert not TrainingWindowsConfig().used
+    config = TrainingWindowsConfig(length=100)
     assert (config.used, config.step, config.predicted, config.shared) == (True, 100, 100, 25)
-    config = WindowsConfig(length=100, stride=30, predict=1000, overlap=0)
+    config = TrainingWindowsConfig(length=100, stride=30, predict=1000, overlap=0)
     assert (config.step, config.predicted, config.shared) == (30, 1000, 0)
 
 
@@ -32,4 +32,4 @@ def test_what_is_left_out_follows_from_the_length() -> None:
 )
 def test_numbers_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        WindowsConfig(**given)
+        TrainingWindowsConfig(**given)

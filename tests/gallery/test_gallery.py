@@ -29,9 +29,9 @@ def test_it_beats_every_trivial_baseline(name: str, home: Path, tmp_path: Path) 
 
 def asked_of(name: str, source: Path) -> pl.DataFrame:
     """Return the sample submission; where an API asks for the answers, and there is none, the series of test."""
-    if (path := source / "sample_submission.csv").exists():
-        return pl.read_csv(path)
     data = configs.load(gallery.config_of(name)).data
+    if (path := source / f"{data.sample}.csv").exists():
+        return pl.read_csv(path)
     series = pl.read_csv(source / "test.csv").select(pl.col(data.key).unique(maintain_order=True))
     return series.with_columns(pl.lit(None).alias(target) for target in data.target)
 

@@ -17,7 +17,7 @@ from lab import fitted, small_store
 
 from foldline.cli.main import main
 from foldline.core import artefacts, files
-from foldline.data import exact_rows, loading
+from foldline.data import exact_rows, loading, source_folder
 from foldline.experiment import config
 from foldline.fit import checkpoint
 from foldline.output.kaggle import bundle as kaggle_bundle
@@ -227,11 +227,11 @@ def test_exact_rows_that_are_damaged_are_decoded_again(home: Path, capsys: pytes
 
 def test_simulated_data_that_are_damaged_are_made_again(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = config.load(Path("quickstart"), SMALL).data
-    before = tiny.tree(loading.source_folder(data))
+    before = tiny.tree(source_folder.of(data))
     for harm in HARMS.values():
         for name in before:
-            harm(loading.source_folder(data) / name)
-            assert tiny.tree(loading.source_folder(data)) == before
+            harm(source_folder.of(data) / name)
+            assert tiny.tree(source_folder.of(data)) == before
     assert "it is made again" in capsys.readouterr().err
 
 

@@ -23,7 +23,7 @@ from foldline.fit.patches import PatchesConfig
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
-from foldline.fit.window_config import WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig
 from foldline.run import planning
 from foldline.run.cells import Cell, ModelConfig
 from foldline.run.plan_inputs import PlanInputs
@@ -63,7 +63,7 @@ OTHERS: dict[type, dict[str, Any]] = {
         "shuffle_steps": 2,
         "drop_channels": {"tof": 0.5},
     },
-    WindowsConfig: {
+    TrainingWindowsConfig: {
         "length": 9,
         "stride": 4,
         "starts": "even",
@@ -77,7 +77,7 @@ OTHERS: dict[type, dict[str, Any]] = {
 }
 # So that best and stop have what they look at, and windows something to cut.
 BASE = TrainConfig(
-    device="cpu", watch=WatchConfig(share=0.2), windows=WindowsConfig(length=8), patches=PatchesConfig(rows=2)
+    device="cpu", watch=WatchConfig(share=0.2), windows=TrainingWindowsConfig(length=8), patches=PatchesConfig(rows=2)
 )
 
 

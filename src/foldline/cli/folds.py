@@ -6,14 +6,14 @@ from pathlib import Path
 
 from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
-from foldline.data import assemble, folds, loading
+from foldline.data import assemble, folds, loading, source_folder
 from foldline.experiment import config as configs
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Make or check the file, and show how many series each fold has."""
     config = configs.load(Path(arguments.config), arguments.overrides)
-    source = loading.source_folder(config.data)
+    source = source_folder.of(config.data)
     with terminal.bar("reading", "MB"):
         table = loading.load_table(assemble.source_of(config.data, source, "train"), config.data, labelled=True)
     path = Path(config.folds.file) if config.folds.file else folds.committed_path(config.folds, config.name, table)

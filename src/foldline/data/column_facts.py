@@ -8,6 +8,7 @@ so coarse that it says nothing about single series. Columns that float32 holds s
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -99,6 +100,7 @@ def _offset(values: np.ndarray, inner: np.ndarray) -> float:
     return offset if np.isfinite(offset) and _rounding(known - offset) <= BETTER * lost else 0.0
 
 
+@functools.lru_cache(maxsize=1)  # of one table: each column asks for the same
 def _sample(count: int) -> np.ndarray:
     """Return at most SAMPLE of `count` rows, (rows,) int64, spread evenly.
 

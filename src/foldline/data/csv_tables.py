@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import row_lengths, times
+from foldline.data import identity, row_lengths, times
 from foldline.data.on_disk import Gathered
 from foldline.data.packed_files import guarded
 from foldline.data.row_lengths import RowLengths
@@ -23,6 +23,8 @@ MEND = "Check it for a broken line, and save it as UTF-8."
 
 def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     """Read the wanted columns: numbers as Float64 (an order of long whole numbers as Int64), else as text.
+
+    Names of series and rows come in their normal form (identity.py).
 
     path: for messages. found: the file, or its bytes.
 
@@ -36,7 +38,8 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     first = _first_row(found, list(places))
     kinds = {raw[place]: _kind_of(wanted[name], first.get(raw[place])) for place, name in places.items()}
     # By place: patterns again, and polars leaves doubled quotes in names.
-    reader = _Reader(path, found, len(names), list(places))
+    is_name = [wanted[name] is None for name in places.values()]
+    reader = _Reader(path, found, len(names), list(places), is_name)
     try:
         columns = reader.read({"schema_overrides": kinds})
     except UserError as error:
@@ -45,7 +48,7 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
         columns = _as_text(reader, error)
     for number, (place, name) in enumerate(places.items()):
         if wanted[name] == ORDER and _is_long(columns[number]):
-            columns[number] = _whole(replace(reader, places=[place]), columns[number])
+            columns[number] = _whole(replace(reader, places=[place], is_name=[False]), columns[number])
     return pl.DataFrame([column.alias(name) for column, name in zip(columns, places.values(), strict=True)])
 
 
@@ -57,6 +60,7 @@ class _Reader:
     found: Path | bytes
     fields: int  # of the header
     places: list[int]  # of the wanted columns
+    is_name: list[bool]  # of each, whether it names series or rows: those come in their normal form
 
     def read(self, types: dict[str, Any]) -> list[pl.Series]:
         """Return the wanted columns. types: arguments that say how polars takes them.
@@ -70,10 +74,10 @@ class _Reader:
                 frame = pl.read_csv(head + block, columns=self.places, glob=False, **types)
                 head = head or row_lengths.head_of(block)
                 rows.add(block, frame.height)
-                for column, part in zip(columns, frame, strict=True):
-                    column.add(part)
+                for column, part, is_name in zip(columns, frame, self.is_name, strict=True):
+                    column.add(identity.normal(part) if is_name else part)
             rows.finish()
-        return [pl.concat(column.parts()) for column in columns]
+        return [identity.together(column.parts()) for column in columns]
 
 
 def _first_row(found: Path | bytes, places: list[int]) -> dict[str, str | None]:

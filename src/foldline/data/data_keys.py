@@ -13,7 +13,7 @@ from foldline.data.metrics.options import MetricOptions
 from foldline.data.name_template import NameTemplate
 from foldline.data.resample_config import ResampleConfig
 from foldline.data.simulate_config import SimulateConfig
-from foldline.data.windows import WindowsConfig
+from foldline.data.windows import WindowCutsConfig
 
 WHOLE = "whole "  # what the group of windows is called by, with the key: the long series that they are cut of
 
@@ -40,7 +40,7 @@ class DataKeys:
     partial: bool = False
     # An answer at every scored step, one a series, or one a window: a series of test, and a cut-out of one of train.
     level: Literal["step", "series", "window"] = "step"
-    windows: WindowsConfig = field(default_factory=WindowsConfig)  # how training series are cut into windows
+    windows: WindowCutsConfig = field(default_factory=WindowCutsConfig)  # how training series are cut into windows
     # What a target is: numbers; a label of two classes, of several, of several that have an order; several columns of
     # 0 and 1; several columns of shares or votes.
     kind: Literal["regression", "binary", "multiclass", "multilabel", "ordinal", "distribution"] = "regression"

@@ -119,9 +119,15 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, rows: n
     if count < config.k:
         name = table.data.group + "s" if table.data.group else "series"
         name = name if config.similar is None else "clusters of similar series (folds.similar)"
+        way_out = f"Take fewer folds{'' if config.similar is None else ', or a smaller folds.similar.distance'}."
+        if count == 1 and table.data.groups_windows:
+            way_out = (
+                "Hold out what is later by folds.kind = 'time', or name as key what cuts the series into parts that "
+                "have nothing in common."
+            )
         raise UserError(
             f"folds.k = {config.k} must not exceed the number of groups with scored rows, but {table.path} has {count} "
-            f"{name}. Take fewer folds{'' if config.similar is None else ', or a smaller folds.similar.distance'}."
+            f"{name}. {way_out}"
         )
     codes = np.unique(strata, return_inverse=True)[1] if config.kind == "stratified-group" else np.zeros_like(groups)
     if config.kind == "group":

@@ -8,13 +8,15 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import identity
+from foldline.data import identity, window_cuts
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.table import Table
 
 
 def plain(path: Path, config: FoldsConfig, table: Table, way_out: str) -> pl.DataFrame:
     """Read a CSV of key and fold that is not foldline's: (key, fold) texts in their normal form.
+
+    Where series are cut into windows it may have a row for each whole series: its windows are in that fold.
 
     Raises:
         UserError: it is none, or its folds are not those of folds.k.
@@ -34,7 +36,17 @@ def plain(path: Path, config: FoldsConfig, table: Table, way_out: str) -> pl.Dat
             f"{path} must have the folds 0 to {config.k - 1}, because folds.k is {config.k}, but has {odd}. Set "
             "folds.k to the number of its folds, and count them from 0; -1 is for what none holds out."
         )
-    return saved
+    return _of_windows(saved, table) if table.data.level == "window" else saved
+
+
+def _of_windows(saved: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Return a row for each window where a file has one for each series; such without a window may be there, too."""
+    key, names = table.data.key, texts(table.keys)
+    windows = pl.DataFrame({key: names, "series": window_cuts.series_of(names)})
+    if not windows["series"].is_in(saved[key].implode()).all():
+        return saved
+    whole = saved.rename({key: "series"})
+    return windows.join(whole, on="series", how="left", maintain_order="left").select(key, "fold")
 
 
 def check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 WHOLE = "^(0|-?[1-9][0-9]{0,17})$"  # a whole number that prints as it was written: 7 and -12, but not 007 or +7
@@ -36,6 +38,12 @@ def normal(column: pl.Series) -> pl.Series:
     if (texts == "").any():
         texts = texts.set(texts == "", None)
     return whole(texts)
+
+
+def together(parts: Sequence[pl.Series]) -> pl.Series:
+    """Return names of several parts in the normal form of all; each part is in its own, Int64 or text."""
+    same = len({part.dtype for part in parts}) == 1
+    return pl.concat(parts if same else [part.cast(pl.String) for part in parts])
 
 
 def whole(texts: pl.Series) -> pl.Series:

@@ -8,6 +8,7 @@ speakers.csv, train_people.csv, ...    joined, if they have a key once that rows
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,6 @@ SAMPLE, LABELS = assemble.SAMPLE, "train_labels"  # a file of the second name ho
 FOLDER = "folder"  # column for the names of folders with files in them
 NAMELESS = "series"  # column for the names of files, where no table lists them
 FOUND = "__found__"  # helper column of a joined table
-MANY = 10_000  # rows of each table, at most, by which tables are compared with names
 
 
 @dataclass
@@ -139,14 +139,16 @@ def _pattern(folder: Path, column: str) -> str:
 
 def _column_of_names(folder: Path, folders: Sequence[str], tables: Iterable[Path]) -> str:
     """Return what a table calls the names of the files in some folders: its column that holds all of one folder's."""
-    stems = [{_stem(path) for path in _tables_in(folder / name)} for name in folders]
+    stems = [pl.Series(sorted({_stem(path) for path in _tables_in(folder / name)})) for name in folders]
+    stems = [identity.texts(each) for each in stems if len(each)]
     for table in tables:
-        frame = readers.look(table).head(MANY)
-        for name in frame.columns:
-            if not frame[name].dtype.is_temporal():
-                there = set(identity.texts(frame[name]).drop_nulls())
-                if any(each and each <= there for each in stems):
-                    return name
+        with contextlib.suppress(UserError):  # of one that can't be read a join says so
+            frame = readers.look(table)
+            for name in frame.columns:
+                if frame[name].dtype.is_integer() or frame[name].dtype == pl.String:
+                    there = identity.texts(frame[name]).implode()
+                    if any(each.is_in(there).all() for each in stems):
+                        return name
     return NAMELESS
 
 
@@ -194,7 +196,11 @@ def _find_joins(found: Tables, folder: Path, tables: Sequence[Path]) -> None:
 
 
 def _join(found: Tables, folder: Path, file: str) -> None:
-    frame = readers.look(folder / file.replace(PART, "train"))
+    try:
+        frame = readers.look(folder / file.replace(PART, "train"))
+    except UserError as error:
+        found.unclear.append(f"{file} is not used: {error}")
+        return
     keys = _keys_of(frame, found.train)
     new = [name for name in frame.columns if name not in keys and name not in found.train.columns]
     if not keys or not new:
@@ -207,8 +213,8 @@ def _join(found: Tables, folder: Path, file: str) -> None:
     overlap = any(name not in keys and name in found.train.columns for name in frame.columns)
     join = JoinConfig(file=file, on=keys, columns=tuple(new) if overlap else ())
     path = folder / join.name("test")
-    theirs = readers.look(path) if PART in file else frame
     try:
+        theirs = readers.look(path) if PART in file else frame
         train, share = _joined(found.train, folder / join.name("train"), frame, join, new)
         if PART in file or _has_some(theirs, found.test, keys):
             given = [name for name in new if name in theirs.columns]

@@ -68,7 +68,8 @@ def of(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> SeenFor
     season, gap = _season(train, key, order), _gap(train, test, key, order)
     most = max(1, usual - horizon - gap)
     history = min(max(HORIZONS * horizon, 2 * season), most)
-    windows = max(1, min(MOST_WINDOWS, (usual - history) // horizon))
+    longest = int(before["len"].max())  # type: ignore[arg-type]
+    windows = max(1, min(MOST_WINDOWS, (longest - gap - history) // horizon))  # shorter ones have fewer
     known = behind.join(before, on=key, how="left", maintain_order="left", suffix="_before")["len_before"].fill_null(0)
     count = int((known > 0).sum())
     return SeenForecast(

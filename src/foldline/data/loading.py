@@ -7,26 +7,23 @@ them.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import (
     assemble,
-    competition_file,
     forecast,
     identity,
     known_start,
     on_disk,
-    readers,
     resample,
     sample_submission,
+    source_folder,
     static_levels,
     submission_ids,
     table_checks,
@@ -40,7 +37,9 @@ from foldline.data.column_facts import COMPLETE, ColumnFacts
 from foldline.data.file_table import Rows
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
-from foldline.data.task import WITH_LABELS, Task
+from foldline.data.table_columns import TableColumns
+from foldline.data.task import Task
+from foldline.data.window_file import WindowFile
 
 Levels = dict[str, tuple[object, ...]]  # static column -> its known values, sorted; none where it is a number
 
@@ -70,7 +69,7 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
     Raises:
         UserError: something is wrong with the files.
     """
-    source = source_folder(data)
+    source = source_folder.of(data)
     sources = Sources(data, source)
     parts = [sources.of(part) for part in ("train", "test")]
     whole = whole_series(parts[0], data, labelled=True)
@@ -94,27 +93,6 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
     return Competition(data, train, test, sample, levels)
 
 
-def load_sample(sources: Sources, test: Table) -> pl.DataFrame | None:
-    """Read the sample submission, whose columns and row order a submission copies; None where there is none.
-
-    Raises:
-        UserError: its rows are not those of the test table, or a column of it has no role.
-    """
-    if lays_out_itself(test.data):
-        return None
-    found = sources.sample()
-    if found is not None:
-        return sample_submission.read(found, test)
-    sample_submission.check_without(test)
-    return None
-
-
-def lays_out_itself(data: DataConfig) -> bool:
-    """Return whether submission() of competition.py lays predictions out, so that the sample need not be like test."""
-    code = competition_file.of(data.code_path)
-    return code is not None and code.has("submission")
-
-
 def load_test(
     data: DataConfig,
     levels: Levels,
@@ -133,7 +111,7 @@ def load_test(
     Raises:
         UserError: something is wrong with the files.
     """
-    sources = sources or Sources(data, source_folder(data))
+    sources = sources or Sources(data, source_folder.of(data))
     found = sources.of("test")
     if data.forecast.on:
         forecast.check_columns(found.path, found.columns(), data)
@@ -145,43 +123,7 @@ def load_test(
                 sources.of("train"), data, labelled=True, levels=levels, classes=classes, facts=facts
             )
         test = forecast.test_windows(history, test)
-    return test, load_sample(sources, test)
-
-
-def source_folder(data: DataConfig) -> Path:
-    """Return where the competition's files lie; a simulated one is made first.
-
-    Its folder is named after its sizes, its seed and the simulator's code, and is made only once.
-    """
-    if not data.simulated:
-        return Path(data.source).expanduser()
-    size = data.simulate
-    code = simulator_code(size.competition)[:8]
-    name = f"{size.stem}-{code}"
-    folder = files.runs() / "data" / (f"{name}-observed{data.observed}" if data.observed else name)
-    from gestures import simulator as gestures
-    from ventilator import simulator as ventilator
-
-    def write(draft: Path) -> None:
-        if size.competition == "gestures":
-            gestures.write_competition(draft, series=size.breaths, test_series=size.test_breaths, seed=size.seed)
-            return
-        truth = bool(data.observed)
-        ventilator.write_competition(
-            draft, breaths=size.breaths, test_breaths=size.test_breaths, seed=size.seed, truth=truth
-        )
-        if data.observed:
-            known_start.reveal(draft, data)
-
-    artefacts.make_folder(folder, write)
-    return folder
-
-
-def simulator_code(competition: str = "ventilator") -> str:
-    """Hash a simulator's source and parameters. competition: the name of its package."""
-    package = importlib.import_module(competition)
-    code = sorted(Path(package.__path__[0]).glob("*.*"))
-    return files.digest([path.read_text(encoding="utf-8") for path in code if path.suffix in (".py", ".toml")])
+    return test, sample_submission.load(sources, test)
 
 
 def load_table(
@@ -222,77 +164,89 @@ def whole_series(
         UserError: something is wrong with the file.
     """
     source = assemble.of_file(source) if isinstance(source, Path) else source
-    path, numbers = source.path, list(data.numeric_inputs)
-    cuts = labelled and data.level == "window"
-    needs_ids = not labelled or data.id == data.key  # nobody asks for rows of train, and windows have no ids
-    has_ids = not data.id_template and (needs_ids or (not cuts and data.id in source.columns()))
-    wanted: readers.Wanted = {data.id: None} if has_ids else {}
-    wanted |= {data.key: None}
-    wanted |= {data.group: None} if labelled and data.group else {}
-    others = (*wanted, *data.static, data.order, *numbers)
-    more = [name for name in data.metric_columns if labelled and name not in others]
-    wanted |= dict.fromkeys(more, pl.String())
-    numbers += [data.observed] if isinstance(data.observed, str) else []
-    numbers += [data.weight] if labelled and data.weight and data.weight not in numbers else []
-    wanted |= dict.fromkeys((*data.static, *data.categorical_inputs), pl.String()) | {data.order: readers.ORDER}
-    wanted |= dict.fromkeys(numbers, pl.Float64()) | {name: readers.Numbers(of) for name, of in data.markers.items()}
-    starts = bool(data.observed) and not labelled  # a test table with a known start
-    if starts:
-        known_start.check(path, source.columns(), data)
-    if starts:
-        wanted |= target_labels.wanted(data)
-    elif labelled and not data.labels:
-        wanted |= target_labels.of_training(data)
-    naming = submission_ids.wanted(source, data, labelled)
-    of_windows = window_file.read(source, data) if cuts else None
-    not_read = window_cuts.not_read(data, of_windows) if cuts else []
-    rows = source.read({name: kind for name, kind in (naming | wanted).items() if name not in not_read})
-    frame, empty = target_labels.in_normal_form(path, rows.frame, data), rows.empty
-    lacking = [frame[name] for name in data.numeric_inputs if frame[name].null_count()]
-    frame = frame.with_columns(on_disk.kept(column.fill_null(float("nan"))) for column in lacking)  # one form of it
-    if labelled and data.labels:
-        frame = target_labels.joined(frame, source, data)
-    inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
-    _check_values(path, replace(rows, frame=inputs), data, [data.order, *(name for name in numbers if name in frame)])
-    del rows, inputs  # what is cut is not held twice
+    columns = TableColumns.of(source, data, labelled)
+    windows = window_file.read(source, data) if columns.cuts else None
+    frame, empty = _read(source, data, columns, windows)
     frame, lengths, file_rows = _by_series(frame, data.key)
     note = ""
-    if cuts:
-        cut = window_cuts.cut(path, frame, lengths, data, of_windows)
+    if columns.cuts:
+        cut = window_cuts.cut(source.path, frame, lengths, data, windows)
         file_rows = cut.rows if file_rows is None else file_rows[cut.rows]
-        frame, lengths, note = cut.frame[list(naming | wanted)], cut.lengths, cut.note
-    frame = frame.with_columns(static_levels.typed_all(frame, data, levels, path))
-    frame = frame.with_columns(
-        on_disk.kept(as_read(frame[name]))
-        for name in more
-        if name not in (*data.target, *data.auxiliary_columns, data.weight)
-    )
+        frame, lengths, note = cut.frame[list(columns.all)], cut.lengths, cut.note
+    frame = frame.with_columns(static_levels.typed_all(frame, data, levels, source.path))
+    frame = frame.with_columns(on_disk.kept(as_read(frame[name])) for name in columns.of_metric)
     if labelled and classes is None:
-        classes = Task.of(data, frame, path).classes
-    moved, of_dates = frame[data.order].dtype != pl.Float64, isinstance(frame[data.order].dtype, pl.Datetime)
-    moments = frame[data.order] if moved and data.known_column else None
-    kept = [*naming, *([data.order] if moved and data.order in data.template_columns else [])]  # as the file has it
-    names = frame.select(times.printed(frame[name]) for name in kept) if kept else None
-    frame = frame.drop(name for name in naming if name not in wanted)
+        classes = Task.of(data, frame, source.path).classes
+    kind, names = frame[data.order].dtype, _naming(frame, data, columns)
+    moments = frame[data.order] if kind != pl.Float64 and data.known_column else None
+    frame = frame.drop(name for name in columns.naming if name not in columns.roles)
     frame = times.since_start(frame, data.order, data.key, data.level == "window")
-    known = ColumnFacts.of(data, frame, lengths) if facts is None else facts
-    table = Table(path, data, frame, lengths, file_rows, classes=classes or (), naming=names, facts=known)
-    table = replace(table, source=source, empty=empty, since_start=moved, cut=note, moments=moments)
-    table = submission_ids.with_row_ids(table, has_ids)
+    table = Table(
+        source.path,
+        data,
+        frame,
+        lengths,
+        file_rows,
+        classes=classes or (),
+        facts=ColumnFacts.of(data, frame, lengths) if facts is None else facts,
+        source=source,
+        since_start=kind != pl.Float64,
+        empty=empty,
+        naming=names,
+        moments=moments,
+        cut=note,
+    )
+    table = _checked(submission_ids.with_row_ids(table, columns.has_ids), columns)
+    if not data.shortens:
+        return table
+    table = resample.applied(table, isinstance(kind, pl.Datetime))
+    return table if facts is not None else replace(table, facts=ColumnFacts.of(data, table.frame, table.lengths))
+
+
+def _read(
+    source: Source, data: DataConfig, columns: TableColumns, windows: WindowFile | None
+) -> tuple[pl.DataFrame, Sequence[Path]]:
+    """Read a table's rows, check their values, and give each its target.
+
+    windows: the file of windows that it is cut into, if there is one.
+
+    Returns:
+        The rows, in the order of the files; files that have none.
+    """
+    not_read = window_cuts.not_read(data, windows) if columns.cuts else []
+    rows = source.read({name: kind for name, kind in columns.all.items() if name not in not_read})
+    frame = target_labels.in_normal_form(source.path, rows.frame, data)
+    lacking = [frame[name] for name in data.numeric_inputs if frame[name].null_count()]
+    frame = frame.with_columns(on_disk.kept(column.fill_null(float("nan"))) for column in lacking)  # one form of it
+    if columns.labelled and data.labels:
+        frame = target_labels.joined(frame, source, data)
+    inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
+    numbers = [data.order, *(name for name in columns.numbers if name in frame)]
+    _check_values(source.path, replace(rows, frame=inputs), data, numbers)
+    return frame, rows.empty
+
+
+def _naming(frame: pl.DataFrame, data: DataConfig, columns: TableColumns) -> pl.DataFrame | None:
+    """Return the columns that ids are made of, as the file has them: an order of dates changes afterwards."""
+    dates = frame[data.order].dtype != pl.Float64 and data.order in data.template_columns
+    kept = [*columns.naming, *([data.order] if dates else [])]
+    return frame.select(times.printed(frame[name]) for name in kept) if kept else None
+
+
+def _checked(table: Table, columns: TableColumns) -> Table:
+    """Check series, rows that count and targets; take the known start out of a test table."""
+    data = table.data
     known_start.check_counts(table)
-    if labelled and isinstance(data.observed, str):
-        table = replace(table, facts=replace(known, most_known=int(table.known_steps.max())))
-    if starts:
+    if columns.labelled and isinstance(data.observed, str):
+        table = replace(table, facts=replace(table.facts, most_known=int(table.known_steps.max())))
+    if columns.starts:
         table = known_start.read_from(table)
     table_checks.series(table)
-    if data.level == "window" and not labelled:
+    if data.level == "window" and not columns.labelled:
         window_cuts.check_test(table)
     table_checks.scored(table)
-    if labelled:
+    if columns.labelled:
         table_checks.targets(table)
-    if data.shortens:
-        table = resample.applied(table, of_dates)
-        table = table if facts is not None else replace(table, facts=ColumnFacts.of(data, table.frame, table.lengths))
     return table
 
 
@@ -313,25 +267,6 @@ def as_read(column: pl.Series) -> pl.Series:
         if cast.null_count() == column.null_count():
             return cast
     return column
-
-
-def classes(data: DataConfig) -> tuple[object, ...]:
-    """Return the labels of the target, where it has any: those of data.classes, else those that training files hold.
-
-    Raises:
-        UserError: a training file can't be read, or holds no labels as data.kind wants them.
-    """
-    if data.kind not in WITH_LABELS:
-        return ()
-    if data.classes:
-        return tuple(identity.normal(pl.Series(data.classes)).to_list())
-    folder, wanted = source_folder(data), target_labels.wanted(data)
-    if data.labels:
-        path = readers.locate(folder, data.labels)
-        return Task.of(data, target_labels.read(path, wanted, data), path).classes
-    source = assemble.source_of(data, folder, "train")
-    frame = target_labels.in_normal_form(source.path, source.read(wanted).frame, data)
-    return Task.of(data, frame, source.path).classes
 
 
 def _by_series(frame: pl.DataFrame, key: str) -> tuple[pl.DataFrame, np.ndarray, np.ndarray | None]:

@@ -31,7 +31,13 @@ CUTS = "record_batch_size" in inspect.signature(pl.DataFrame.write_ipc).paramete
 
 def kept(column: pl.Series) -> pl.Series:
     """Return a column in one piece, on disk where it is large."""
-    return _mapped(column.to_frame()).to_series() if column.estimated_size() > LARGE else column.rechunk()
+    return _mapped(column.to_frame()).to_series() if size_of(column) > LARGE else column.rechunk()
+
+
+def size_of(column: pl.Series) -> int:
+    """Return the bytes of a column in memory."""
+    views = 16 * len(column) if column.dtype == pl.String else 0  # polars counts the letters of short texts alone
+    return views + int(column.estimated_size())
 
 
 def kept_all(columns: Iterable[pl.Series]) -> pl.DataFrame:
@@ -79,7 +85,7 @@ class Gathered:
     def add(self, part: pl.Series) -> None:
         """Add values below those that are there."""
         self._waiting.append(part)
-        self._bytes += int(part.estimated_size())
+        self._bytes += size_of(part)
         if self._bytes > min(max(LARGE, self._total // SHARE), LONGEST):
             self._keep()
 

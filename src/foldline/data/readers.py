@@ -98,7 +98,10 @@ def read(path: Path, wanted: Wanted, may_be_empty: bool = False) -> pl.DataFrame
     raw = parquet_tables.read(path, found, wanted) if _is_parquet(path) else csv_tables.read(path, found, wanted)
     if raw.height == 0 and not may_be_empty:
         raise UserError(f"{path} has a header but no rows.")
-    return on_disk.kept_all(_typed(path, raw[name], kind) for name, kind in wanted.items())
+    return on_disk.kept_all(
+        raw[name] if kind is None and not _is_parquet(path) else _typed(path, raw[name], kind)  # names of a CSV are
+        for name, kind in wanted.items()
+    )
 
 
 def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from foldline.data.auxiliary import ONE, check_columns
 from foldline.data.data_keys import DataKeys
 from foldline.data.join_tables import PART
 from foldline.data.name_template import STEP
-from foldline.data.windows import WindowsConfig
+from foldline.data.windows import WindowCutsConfig
 
 
 def check(data: DataKeys) -> None:
@@ -81,7 +81,7 @@ def _task(data: DataKeys) -> None:
 def _windows(data: DataKeys) -> None:
     """Refuse windows without their level, and a level without windows."""
     if data.level != "window":
-        if data.windows != WindowsConfig():
+        if data.windows != WindowCutsConfig():
             raise ValueError('windows are cut with level = "window": set it, or leave [data.windows] out')
         return
     if not data.windows.length:

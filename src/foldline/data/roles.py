@@ -12,7 +12,7 @@ from foldline.data import role_checks
 from foldline.data.auxiliary import AuxiliaryTarget
 from foldline.data.data_keys import WHOLE, DataKeys
 from foldline.data.metrics.options import FileChoice, MetricChoice
-from foldline.data.windows import WindowsConfig
+from foldline.data.windows import WindowCutsConfig
 
 # Keys that older versions did not have.
 NEWER = (
@@ -68,7 +68,7 @@ class DataConfig(DataKeys):
 
     def of_windows(self) -> DataConfig:
         """Return the roles of a table whose windows are cut already: that of a series each."""
-        return replace(self, level="series", windows=WindowsConfig())
+        return replace(self, level="series", windows=WindowCutsConfig())
 
     def metric_choice(self, classes: int, labels: tuple[object, ...] = (), solution: str = "") -> MetricChoice:
         """Return what the metric is made of.

@@ -26,12 +26,12 @@ MARK = b"\xef\xbb\xbf"
 def blocks(stream: BinaryIO) -> Iterator[bytes]:
     """Cut a file into blocks of whole rows, of BLOCK bytes or more where a quoted text goes on."""
     while block := stream.read(BLOCK):
-        parts = [block, stream.readline()]
-        quotes = sum(part.count(b'"') for part in parts)
+        parts = [block + stream.readline()]
+        quotes = parts[0].count(b'"')
         while quotes % 2 and (more := b"".join(stream.readlines(MORE))):
             parts.append(more)
             quotes += more.count(b'"')
-        yield b"".join(parts)
+        yield b"".join(parts)  # no copy of one part
 
 
 def head_of(block: bytes) -> bytes:
@@ -61,7 +61,7 @@ class RowLengths:
         lines, line = block, self._lines
         if b'"' in block:
             lines = _without_quoted(self.path, block.removeprefix(b"" if line else MARK), line)
-        if lines.count(b"\r") != lines.count(b"\r\n") + lines.endswith(b"\r"):
+        if b"\r" in lines and lines.count(b"\r") != lines.count(b"\r\n") + lines.endswith(b"\r"):
             raise _lone_return(self.path, line, lines)
         counts = _counts(lines)
         texts = lines.split(b"\n") if (counts != self.fields).any() or self.fields == 1 else []

@@ -7,14 +7,30 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import assemble, identity
-from foldline.data.assemble import Source
+from foldline.data import assemble, competition_file, identity
+from foldline.data.assemble import Source, Sources
+from foldline.data.roles import DataConfig
 from foldline.data.submission_addresses import Addresses
 from foldline.data.submission_layout import NOWHERE, Layout
 from foldline.data.table import Table
 from foldline.data.task import Task
 
 SHOWN = 2  # ids in messages
+
+
+def load(sources: Sources, test: Table) -> pl.DataFrame | None:
+    """Read the sample submission, whose columns and row order a submission copies; None where there is none.
+
+    Raises:
+        UserError: its rows are not those of the test table, or a column of it has no role.
+    """
+    if lays_out_itself(test.data):
+        return None
+    found = sources.sample()
+    if found is not None:
+        return read(found, test)
+    check_without(test)
+    return None
 
 
 def read(source: Source | Path, table: Table) -> pl.DataFrame:
@@ -54,6 +70,12 @@ def _own_part(sample: pl.DataFrame, addresses: Addresses) -> pl.DataFrame:
         return sample
     own = pl.concat([identity.texts(ids) for ids in addresses.ids])
     return sample.filter(identity.texts(sample[data.id]).is_in(own.implode()))
+
+
+def lays_out_itself(data: DataConfig) -> bool:
+    """Return whether submission() of competition.py lays predictions out, so that the sample need not be like test."""
+    code = competition_file.of(data.code_path)
+    return code is not None and code.has("submission")
 
 
 def check_without(table: Table) -> None:

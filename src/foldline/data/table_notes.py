@@ -6,7 +6,8 @@ import polars as pl
 
 from foldline.core.console import Terminal
 from foldline.core.errors import shortened
-from foldline.data.loading import Levels, lays_out_itself
+from foldline.data.loading import Levels
+from foldline.data.sample_submission import lays_out_itself
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import identity, on_disk, readers
+from foldline.data import assemble, identity, on_disk, readers, source_folder
 from foldline.data.assemble import Source
 from foldline.data.roles import DataConfig
-from foldline.data.task import WITH_LABELS
+from foldline.data.task import WITH_LABELS, Task
 
 
 def wanted(data: DataConfig) -> readers.Wanted:
@@ -79,3 +79,22 @@ def joined(frame: pl.DataFrame, source: Source, data: DataConfig) -> pl.DataFram
         )
     places = identity.places(rows, labels[data.key])
     return frame.with_columns(on_disk.kept(labels[name].gather(places)) for name in columns)
+
+
+def classes(data: DataConfig) -> tuple[object, ...]:
+    """Return the labels of the target, where it has any: those of data.classes, else those that training files hold.
+
+    Raises:
+        UserError: a training file can't be read, or holds no labels as data.kind wants them.
+    """
+    if data.kind not in WITH_LABELS:
+        return ()
+    if data.classes:
+        return tuple(identity.normal(pl.Series(data.classes)).to_list())
+    folder, columns = source_folder.of(data), wanted(data)
+    if data.labels:
+        path = readers.locate(folder, data.labels)
+        return Task.of(data, read(path, columns, data), path).classes
+    source = assemble.source_of(data, folder, "train")
+    frame = in_normal_form(source.path, source.read(columns).frame, data)
+    return Task.of(data, frame, source.path).classes

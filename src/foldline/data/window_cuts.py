@@ -110,6 +110,11 @@ def _refuse_split_groups(
         )
 
 
+def series_of(names: pl.Series) -> pl.Series:
+    """Return the names of the long series that windows were cut of, (W,). names: of the windows, texts."""
+    return names.str.replace(r"@\d+(\.\d+)?$", "")
+
+
 def _note(path: Path, places: Places, lengths: np.ndarray, length: int) -> str:
     """Say what was cut, and how many rows are in no window."""
     left = windows.rows_left_over(places, lengths, length)

@@ -22,7 +22,7 @@ MADE_FOR = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowsConfig:
+class WindowCutsConfig:
     """[data.windows]: how training series are cut, with `level = "window"`."""
 
     length: int = 0  # rows of a window, as a test series has them; a training series' last rows may be in none
@@ -77,7 +77,7 @@ class Places:
         return np.asarray(begin[:, None] + np.arange(length, dtype=np.uint32))
 
 
-def by_stride(lengths: np.ndarray, config: WindowsConfig) -> Places:
+def by_stride(lengths: np.ndarray, config: WindowCutsConfig) -> Places:
     """Place windows from the first row of each series on, as many as fit.
 
     lengths: (N,) rows of each series.

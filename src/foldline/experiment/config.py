@@ -16,7 +16,7 @@ from foldline.blend.post_processing import PostConfig
 from foldline.core import files, strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import with_overrides
-from foldline.data import competition_file, featurize, loading, task
+from foldline.data import competition_file, featurize, sample_submission, task
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.metrics import metric
@@ -146,7 +146,7 @@ def _made(name: str, tables: dict[str, Any], where: str) -> Config | SeveralTarg
 
 def _refuse_own_layout(data: DataConfig, where: str) -> None:
     """Refuse submission() of competition.py: it is given the predictions of one experiment, not of several."""
-    if loading.lays_out_itself(data):
+    if sample_submission.lays_out_itself(data):
         raise UserError(
             f"{where}: submission() of {data.code_path} lays out the predictions of one target, but there are several "
             "[[target]] tables: take submission() out, and name each target's columns or rows by column_template."

@@ -75,9 +75,11 @@ def rare_classes(table: Table, made: Folds) -> list[str]:
     data, task = table.data, table.task
     if data.kind not in WITH_LABELS:
         return []
-    of_answer = np.repeat(table.groups, table.answers_of_series)[table.scored]
+    split = made.time is not None and not data.named_group  # folds by time hold out windows, not series
+    groups = np.arange(len(table.lengths)) if split else table.groups
+    of_answer = np.repeat(groups, table.answers_of_series)[table.scored]
     codes = task.codes(table.y[table.scored])
-    what = f"{data.group}s" if data.group else "series"
+    what = "series" if split or not data.group else f"{data.group}s"
     counts = {str(label): len(np.unique(of_answer[codes == code])) for code, label in enumerate(task.classes)}
     single = [name for name, count in counts.items() if count == 1]
     few = [f"{name} ({count})" for name, count in counts.items() if 1 < count < made.k]

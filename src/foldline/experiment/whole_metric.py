@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import assemble, loading
+from foldline.data import assemble, source_folder
 from foldline.data.loading import Competition
 from foldline.data.metrics import FileChoice, Interval, KaggleFile, bootstrap, chosen_file, kaggle_file
 from foldline.data.metrics.options import Answers
@@ -157,5 +157,5 @@ class WholeMetric:
 
 def _order(data: DataConfig, names: list[str]) -> list[str]:
     """Bring the columns into the order of the sample, if there is one: a file may count on it."""
-    source = assemble.sample_of(data, loading.source_folder(data))
+    source = assemble.sample_of(data, source_folder.of(data))
     return names if source is None else [name for name in source.columns() if name in names]

@@ -27,7 +27,7 @@ from foldline.fit.padded_lengths import place_of
 from foldline.fit.row_sources import Rows, ahead, places_of
 from foldline.fit.scaler import Scaler
 from foldline.fit.training_windows import Windows, weights
-from foldline.fit.window_config import WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig
 
 
 class Labels:
@@ -141,7 +141,7 @@ class IndexedDataset:
         rows: Rows,
         device: torch.device,
         redrawn: Callable[[int, int], Windows] | None = None,
-        loss: WindowsConfig | None = None,
+        loss: TrainingWindowsConfig | None = None,
     ) -> None:
         """Bring labels to the device.
 

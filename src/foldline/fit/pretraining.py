@@ -15,7 +15,7 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.data import assemble, exact_rows, featurize, identity, loading, readers
+from foldline.data import assemble, exact_rows, featurize, identity, loading, readers, source_folder
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
@@ -27,7 +27,8 @@ from foldline.fit import target_transform
 class PretrainConfig:
     """pretrain = {...} in a [[model]]: series that it is trained on first; its fold starts at those weights."""
 
-    source: str = "simulate"  # "simulate" (ventilator only), or a folder whose train file has the columns of [data]
+    # "simulate" (ventilator only), or a folder whose train file has the columns of [data], and other series and groups
+    source: str = "simulate"
     breaths: int = 20_000  # simulated series
     seed: int = 0  # of the simulation
     # What the simulator is fitted to first: "fold", the fold's labelled series; "test", rows of test series that are
@@ -65,6 +66,7 @@ def pretraining_data(
     table = loading.load_table(source, data, labelled=True, levels=levels, facts=facts)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
+        _refuse_shared_groups(table, competition.train)
     store = featurize.obtain(table, features, competition.levels, on_progress)
     target_transform.check(competition.data.target_transform, store, table.path)
     return store
@@ -75,7 +77,7 @@ def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndar
     from ventilator import calibrate, rig, simulator
 
     known = _labels_for_rig(config.calibrate, competition, inside)
-    what = {"breaths": config.breaths, "seed": config.seed, "code": loading.simulator_code()}
+    what = {"breaths": config.breaths, "seed": config.seed, "code": source_folder.simulator_code()}
     rows = files.digest_arrays(*(column.to_physical().to_numpy() for column in known)) if known is not None else ""
     folder = files.runs() / "data" / f"pretraining_data-{files.digest({**what, 'rows': rows})}"
 
@@ -123,4 +125,25 @@ def _refuse_shared_series(table: Table, competition: Competition) -> None:
         raise UserError(
             f"{table.path}: series to pre-train on must not be in the competition's files, but "
             f"{competition.data.key} {table.keys.filter(both)[0]} is (and {int(both.sum()) - 1} others)."
+        )
+
+
+def _refuse_shared_groups(table: Table, train: Table) -> None:
+    """Refuse series of groups that the competition has, too; of windows these are the series that they were cut from.
+
+    Raises:
+        UserError
+    """
+    column = train.data.group_column
+    if not column or column not in table.frame.columns:
+        return
+    ours, theirs = (identity.texts(each.frame[column].gather(each.starts)) for each in (table, train))
+    both = ours.is_in(theirs.unique(maintain_order=True).implode())
+    if both.any():
+        what = train.data.named_group or train.data.key
+        raise UserError(
+            f"{table.path}: series to pre-train on must be of other groups than those of {train.path}, whose folds "
+            f"hold out whole ones, but {train.data.key} {table.keys.filter(both)[0]} is of {what} "
+            f"{ours.filter(both)[0]}, which is there, too; {int(both.sum())} such. Where it is another one, give it a "
+            "name of its own; else keep a folder without them for pre-training."
         )

@@ -13,7 +13,7 @@ import torch
 
 from foldline.core.errors import UserError
 from foldline.fit.patches import PatchesConfig
-from foldline.fit.window_config import WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig
 
 # Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
@@ -134,7 +134,7 @@ class TrainConfig:
     fill: Literal["zero", "forward"] = "zero"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
-    windows: WindowsConfig = field(default_factory=WindowsConfig)
+    windows: TrainingWindowsConfig = field(default_factory=TrainingWindowsConfig)
     patches: PatchesConfig = field(default_factory=PatchesConfig)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # of the body; head and loss are always fp32
     compile: bool = False  # torch.compile for the blocks that gain by it (not recurrent ones); needs a C++ compiler

@@ -11,7 +11,7 @@ import numpy as np
 
 from foldline.core.errors import UserError
 from foldline.data.store import consecutive
-from foldline.fit.window_config import Weighting, WindowsConfig
+from foldline.fit.window_config import TrainingWindowsConfig, Weighting
 
 WAY_OUT = "Leave it out for this model: train = {windows = {length = 0}}."
 STREAM = 3  # of random numbers: 1 draws watched series, 2 an epoch's order
@@ -39,7 +39,7 @@ def whole_series(lengths: np.ndarray) -> Windows:
     return Windows(np.arange(len(lengths)), np.zeros_like(lengths), lengths, lengths)
 
 
-def for_training(lengths: np.ndarray, config: WindowsConfig, seed: int, epoch: int) -> Windows:
+def for_training(lengths: np.ndarray, config: TrainingWindowsConfig, seed: int, epoch: int) -> Windows:
     """Cut series into the windows of an epoch: as many of each series in every epoch.
 
     lengths: (N,) steps of each series.
@@ -53,7 +53,7 @@ def for_training(lengths: np.ndarray, config: WindowsConfig, seed: int, epoch: i
     return Windows(even.series, first, even.steps, even.lengths)
 
 
-def for_prediction(lengths: np.ndarray, config: WindowsConfig) -> Windows:
+def for_prediction(lengths: np.ndarray, config: TrainingWindowsConfig) -> Windows:
     """Cut series into the windows that they are predicted in. lengths: (N,) steps of each series."""
     return _evenly(lengths, config.predicted, config.predicted - config.shared)
 
@@ -103,7 +103,7 @@ def weights(how: Weighting, windows: Windows, steps: int, overlap: int) -> np.nd
     return np.where(real, np.minimum((np.minimum(nearest, steps) + 1) / half, 1.0), 0.0).astype(np.float32)
 
 
-def refuse_own_past(label: str, config: WindowsConfig, reads_target: bool) -> None:
+def refuse_own_past(label: str, config: TrainingWindowsConfig, reads_target: bool) -> None:
     """Refuse windows for a network that reads its own past predictions. label: of the model, for the message.
 
     Raises:

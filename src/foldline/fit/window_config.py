@@ -11,7 +11,7 @@ Weighting = Literal["flat", "triangle", "centre"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowsConfig:
+class TrainingWindowsConfig:
     """[train.windows]: networks see long series window by window, at the level "step". Trees and scores know of none.
 
     Features are of the whole series; a window is (series, first step, steps), an index into the store. A series of at

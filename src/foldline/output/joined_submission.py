@@ -15,7 +15,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import Finding, UserError, shortened
-from foldline.data import assemble, identity, loading
+from foldline.data import assemble, identity, source_folder
 from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
@@ -43,7 +43,7 @@ class Frame:
         Raises:
             UserError: a value that the sample asks for is nobody's, or that of two targets.
         """
-        source = assemble.sample_of(data, loading.source_folder(data))
+        source = assemble.sample_of(data, source_folder.of(data))
         if source is None:
             columns = dict.fromkeys(name for part in parts.values() for name in part.columns)
             ids = pl.concat(identity.texts(part[data.id]) for part in parts.values()).unique(maintain_order=True)

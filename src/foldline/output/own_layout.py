@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import assemble, competition_file, identity, loading
+from foldline.data import assemble, competition_file, identity, source_folder
 from foldline.data.table import Table
 from foldline.data.task import Task
 
@@ -41,7 +41,7 @@ def laid_out(test: Table, table: pl.DataFrame) -> pl.DataFrame:
     """
     code = competition_file.of(test.data.code_path)
     assert code is not None
-    found = code.call("submission", table, loading.source_folder(test.data))
+    found = code.call("submission", table, source_folder.of(test.data))
     if isinstance(found, pl.LazyFrame):
         with competition_file.explained(code.path, "what submission() returned"):
             found = found.collect()
@@ -59,7 +59,7 @@ def problems(task: Task, raw: bytes) -> list[str]:
     empty = [name for name in written.columns if written[name].null_count()]
     if written.height == 0 or empty:
         return [f"every cell must have a value, but {shortened(empty) or 'the file'} has empty ones"]
-    source = assemble.sample_of(task.data, loading.source_folder(task.data))
+    source = assemble.sample_of(task.data, source_folder.of(task.data))
     if source is None:
         return []
     names = source.columns()

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import identity, loading, readers, submission_ids
+from foldline.data import identity, readers, source_folder, submission_ids, target_labels
 from foldline.data.metrics import FileMetric, KaggleFile, Metric, chosen_file
 from foldline.data.roles import DataConfig
 from foldline.data.submission_addresses import Addresses
@@ -54,7 +54,7 @@ def score(data: DataConfig, submission: Path, truth: Path) -> Rescored:
             value.
     """
     data = truth_file.with_its_ids(data, truth)
-    task = Task(data, loading.classes(data))
+    task = Task(data, target_labels.classes(data))
     known = truth_file.read(data, task.metric, truth)
     values = _predictions(task, known, submission, truth)
     answers = _true_answers(task, known, truth)
@@ -77,7 +77,7 @@ def of_file(file: KaggleFile, data: DataConfig, submission: Path, truth: Path) -
     if data.id not in readers.columns(truth):
         raise UserError(f"{truth} lacks {data.id!r}, by which {file.path} tells rows apart: give a truth with the ids.")
     plain = replace(data, id_template="", id_file="", column_template="")
-    counted = truth_file.read(plain, Task(plain, loading.classes(plain)).metric, truth)[data.id]
+    counted = truth_file.read(plain, Task(plain, target_labels.classes(plain)).metric, truth)[data.id]
     solution, answer = (_all_columns(path, data.id, counted) for path in (truth, submission))
     return file.score(solution, answer, data.id)
 
@@ -93,7 +93,7 @@ def _predictions(task: Task, known: pl.DataFrame, path: Path, truth: Path) -> np
     """Read what a submission predicts for the rows of the truth: (A, K), in the form of `Task.encode`."""
     data, there = task.data, readers.columns(path)
     rows = Table(truth, data, known, np.ones(known.height, dtype=np.int64), classes=task.classes)
-    rows = submission_ids.with_id_file(rows, loading.source_folder(data))
+    rows = submission_ids.with_id_file(rows, source_folder.of(data))
     addresses = Addresses.of(rows, there, path)
     columns = [name for name in addresses.known_columns if name in there or not data.column_template]
     kind = None if addresses.labels else pl.Float64()

@@ -13,7 +13,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.errors import Finding, UserError
-from foldline.data import loading
+from foldline.data import sample_submission
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.target_range import TargetRange
@@ -33,7 +33,7 @@ def build(test: Table, predictions: np.ndarray, sample: pl.DataFrame | None) -> 
     if test.data.kind in SHARES:
         sums = predictions.sum(axis=1, keepdims=True)
         predictions = np.divide(predictions, sums, out=predictions.copy(), where=sums > 0)
-    if loading.lays_out_itself(test.data):
+    if sample_submission.lays_out_itself(test.data):
         return own_layout.plain(test, predictions)
     return Layout.of(test, sample).laid_out(predictions)
 
@@ -51,7 +51,7 @@ def check(
     Raises:
         Finding: naming each rule that is broken.
     """
-    if loading.lays_out_itself(test.data):
+    if sample_submission.lays_out_itself(test.data):
         _refuse(path, own_layout.problems(test.task, path.read_bytes()))
         return
     layout = Layout.of(test, sample)
@@ -68,7 +68,7 @@ def rehearse(test: Table) -> None:
     Raises:
         UserError: it raises, or what it returns is not laid out like the sample submission.
     """
-    if not loading.lays_out_itself(test.data):
+    if not sample_submission.lays_out_itself(test.data):
         return
     columns = len(test.task.columns)
     trial = np.full((test.answers.height, columns), 1 / columns if columns > 1 else 0.5)
@@ -134,7 +134,7 @@ def publish(origin: Origin, draft: Path, table: pl.DataFrame, gate: Gate) -> Pat
         Finding: the gate refused it; the draft stays for inspection, and beside it the reasons, for the board.
     """
     write(draft, table)
-    if loading.lays_out_itself(gate.test.data):
+    if sample_submission.lays_out_itself(gate.test.data):
         with _reasons_beside(draft):  # while it is known which value is what
             _refuse(draft, submission_checks.plain_problems(gate.test, table, gate.expected, gate.check_range))
         table = own_layout.laid_out(gate.test, table)
