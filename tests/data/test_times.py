@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
 
 from foldline.core.errors import UserError
-from foldline.data import loading, time_spans
+from foldline.data import loading, time_spans, times
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 
@@ -126,3 +127,14 @@ def test_dates_among_numbers_are_refused_in_a_sentence(texts: list[str], tmp_pat
 def test_a_small_number_first_does_not_round_the_long_ones(tmp_path: Path) -> None:
     long = 1_600_000_000_123_456_789
     assert order(pl.Series([0, 1, 2, long, long + 7, long + 20]), tmp_path, csv=True) == [0, 1, 2, 0, 7, 20]
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_whole_seconds_come_out_whole(unit: Literal["ms", "us", "ns"]) -> None:
+    """A multiplication by 1e-9 makes 259200.00000000003 of three days."""
+    days = pl.datetime_range(pl.datetime(2017, 1, 1), pl.datetime(2017, 12, 31), "1d", time_unit=unit, eager=True)
+    frame = pl.DataFrame({"shop": "a", "day": days})
+    assert times.since_start(frame, "day", "shop")["day"].to_list() == [86400.0 * day for day in range(365)]
+    spans = pl.Series("span", days - days[0])
+    assert times.of_temporal(spans).to_list() == [86400.0 * day for day in range(365)]
+    assert times.of_temporal(pl.Series([None, spans[1]], dtype=spans.dtype)).to_list() == [None, 86400.0]

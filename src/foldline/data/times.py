@@ -76,8 +76,14 @@ def of_temporal(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Date:
         return column.cast(pl.Datetime("us"))
     if column.dtype == pl.Duration:
-        return column.dt.total_nanoseconds().cast(pl.Float64) / 1e9
-    return column.cast(pl.Int64).cast(pl.Float64) / 1e9  # nanoseconds since midnight
+        return _seconds(column.dt.total_nanoseconds(), PER_SECOND["ns"])
+    return _seconds(column.cast(pl.Int64), PER_SECOND["ns"])  # since midnight
+
+
+def _seconds(counts: pl.Series, per_second: float) -> pl.Series:
+    """Divide whole numbers of some unit, so that whole seconds come out whole: polars multiplies by the reciprocal."""
+    seconds = pl.Series(counts.name, counts.cast(pl.Float64).fill_null(0.0).to_numpy() / per_second)
+    return seconds.set(counts.is_null(), None) if counts.null_count() else seconds
 
 
 def printed(column: pl.Series) -> pl.Series:
@@ -144,6 +150,5 @@ def since_start(frame: pl.DataFrame, order: str, key: str, numbers: bool = False
         return frame.with_columns(pl.col(order) - pl.col(order).min().over(key)) if numbers else frame
     whole = pl.col(order).cast(pl.Int64)
     per_second = PER_SECOND[kind.time_unit or "us"] if isinstance(kind, pl.Datetime) else 1.0
-    seconds = (whole - whole.min().over(key)).cast(pl.Float64)
-    counted = frame.select((seconds / per_second if per_second != 1.0 else seconds).alias(order))
-    return frame.with_columns(on_disk.kept(counted[order]))
+    counts = frame.select(whole - whole.min().over(key)).to_series()
+    return frame.with_columns(on_disk.kept(_seconds(counts, per_second)))
