@@ -12,6 +12,7 @@ import audits
 import polars as pl
 import pytest
 import tiny
+import tiny_windows
 from quickstart import SMOKE
 
 from foldline.cli.main import main
@@ -108,6 +109,16 @@ def test_time_folds_by_dates_of_the_order_itself_are_clean(home: Path, tmp_path:
     audits.rides(home, made)
     checks = ("folds: order of time", "held-out rows", "nested blend")
     found = verdicts(tmp_path / "scratch", "rides", 'folds={kind = "time", k = 2, gap = 3}', only=checks)
+    assert {outcome.verdict for outcome in found.values()} == {"clean"}, found
+
+
+def test_time_folds_of_windows_of_one_series_are_clean(home: Path, tmp_path: Path) -> None:
+    """They share rows with their neighbours, but not across an origin: all are of one group, which is on both sides."""
+    tables = {**tiny_windows.frames(), "train": tiny_windows.recording("bridge", 80, seed=3)}
+    tiny_windows.install(home, tmp_path / "bridge", tables)
+    checks = ("folds: order of time", "folds: whole groups", "inner split", "held-out rows")
+    words = ['folds={kind = "time", k = 2}', "train.watch={share = 0.3, best = true}", "train.device=cpu"]
+    found = verdicts(tmp_path / "scratch", "bridge", *words, only=checks)
     assert {outcome.verdict for outcome in found.values()} == {"clean"}, found
 
 

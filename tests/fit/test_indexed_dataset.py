@@ -23,6 +23,7 @@ from foldline.fit.window_config import TrainingWindowsConfig, Weighting
 
 CPU = torch.device("cpu")
 LENGTHS = (2, 4, 6)
+STEPS = np.arange(10) % 3  # known ones of each series
 
 
 def holey() -> Store:
@@ -59,6 +60,9 @@ CASES: dict[str, Callable[[], list[LabelledSeries]]] = {
     "plain": lambda: [labelled_series(small_store(static=True), INSIDE)],
     "missing": lambda: [labelled_series(holey(), INSIDE)],
     "known start": lambda: [labelled_series(replace(small_store(), observed=2), INSIDE)],
+    "known starts of their own": lambda: [
+        labelled_series(replace(small_store(), observed=2, known_steps=STEPS), INSIDE)
+    ],
     "whole series": lambda: [labelled_series(on_series(), INSIDE)],
     "auxiliary": lambda: [labelled_series(with_auxiliary(), INSIDE)],
     "two sets": lambda: [labelled_series(small_store(), INSIDE), half_labelled(small_store(seed=5))],
