@@ -86,7 +86,7 @@ def test_contract(name: str, kind: str, level: str, observed: int | str) -> None
     """Shape, finite, probabilities are some; nothing of the held-out fold's scored answers enters."""
     found, baseline = answers(kind, level, observed), BASELINES[name]
     if not baseline.applies(found.table):
-        assert not observed or (name == "mean of latest values" and observed != "known")
+        assert not observed or name == "random labels" or (name == "mean of latest values" and observed != "known")
         return
     values = baselines.out_of_fold(baseline, found)
     assert values.shape == found.rows.y.shape and np.isfinite(values).all()
@@ -137,6 +137,27 @@ def test_the_constant_of_a_metric_that_does_not_count_errors_alike_is_another_qu
         value = BASELINES["constant"].predict(relative, inside, held)[0, 0]
         score = partial(metrics.METRICS[name], truth)
         assert value < np.median(truth) and score(np.full_like(truth, value)) < score(np.full_like(truth, truth.mean()))
+
+
+@pytest.mark.parametrize(("kind", "metric"), [("binary", "f1"), ("multiclass", "f1"), ("multilabel", "accuracy")])
+def test_labels_are_drawn_by_their_shares(kind: str, metric: str) -> None:
+    """Other labels for other folds, as often as outside of them; and only where labels are what counts."""
+    found, baseline = answers(kind, metric=metric), BASELINES["random labels"]
+    assert baseline.applies(found.table) and not baseline.applies(answers(kind, metric="auc").table)
+    values = baselines.out_of_fold(baseline, found)
+    assert set(np.unique(values)) == {0.0, 1.0} and (values != found.rows.y).any()
+    for fold in range(FOLDS):
+        drawn, outside = values[found.rows.fold == fold], found.rows.y[found.rows.fold != fold]
+        assert np.abs(drawn.mean(axis=0) - outside.mean(axis=0)).max() < 0.15
+    np.testing.assert_array_equal(baselines.out_of_fold(baseline, found), values)
+
+
+def test_a_macro_f1_rewards_random_labels_more_than_a_constant() -> None:
+    found = answers("multiclass", metric="f1")
+    cost = {
+        name: found.rows.cost(baselines.out_of_fold(BASELINES[name], found)) for name in ("constant", "random labels")
+    }
+    assert cost["random labels"] < cost["constant"]
 
 
 def test_a_period_is_found_and_repeated() -> None:

@@ -65,7 +65,7 @@ def write(folder: Path, shuffled: bool = False, seed: int = 0) -> None:
         drawn = [drawn[n] for n in rng.permutation(len(drawn))]
         rows = table([texts for texts, _ in drawn], np.concatenate([values for _, values in drawn]))
         if part == "train":
-            (redealt(np.random.default_rng(seed + 3), rows) if shuffled else rows).write_csv(folder / "train.csv")
+            (redealt(np.random.default_rng([seed, 1]), rows) if shuffled else rows).write_csv(folder / "train.csv")
             continue
         names = rows["sequence_id"].unique(maintain_order=True)
         bare = pl.col("sequence_id").is_in(rng.permutation(names)[: len(names) // 2].tolist())

@@ -1,4 +1,4 @@
-"""Trivial baselines: what a model must beat. A constant, the last known value, one season ago, a line, a group's mean.
+"""Trivial baselines, what a model must beat: a constant, random labels, the last known value, a line, a group's mean.
 
 They stand in every score table, from the same folds as the models: what a baseline fits for a fold's answers, it fits
 on the scored answers of the other folds; with time folds on those of the series that the fold's models are fitted on.
@@ -135,6 +135,12 @@ def _repeat(value: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.asarray(np.tile(value, (len(at), 1)))
 
 
+def _random_labels(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Draw labels by their shares outside the fold: a macro-averaged F1 rewards that more than one label for all."""
+    drawn = np.random.default_rng([0, len(inside), len(held)]).integers(len(inside), size=len(held))
+    return np.asarray(answers.rows.y[inside[drawn]])
+
+
 def _last_known(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
     return _last_or(answers, held, fitted_constant(answers, inside))
 
@@ -223,8 +229,14 @@ def _has_season(table: Table) -> bool:
     return int(table.known_steps.max()) >= min(PERIODS)
 
 
+def _counts_labels(table: Table) -> bool:
+    kinds = ("binary", "multiclass", "multilabel", "ordinal")
+    return table.data.kind in kinds and table.task.metric.needs == "labels"
+
+
 BASELINES: dict[str, Baseline] = {
     "constant": Baseline(lambda table: True, _constant),
+    "random labels": Baseline(_counts_labels, _random_labels),
     "last known value": Baseline(lambda table: table.data.has_start, _last_known),
     "mean of latest values": Baseline(lambda table: bool(table.data.known_column), _known_mean),
     "seasonal naive": Baseline(_has_season, _seasonal),
