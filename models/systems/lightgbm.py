@@ -88,7 +88,7 @@ class LightGBM:
         data = lightgbm.Dataset(
             x, free_raw_data=False, params={"verbosity": -1}, categorical_feature=list(categorical) or "auto"
         )
-        held, weighted = None if watched is None else data.create_valid(watched.x), False
+        held, weighted = None if watched is None else data.create_valid(self._filled(watched.x)), False
         for number, label in enumerate(labels):
             callbacks, stopping = [self._report(on_round, number, len(labels))], dict[str, Any]()
             if watched is not None and held is not None:

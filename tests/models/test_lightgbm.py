@@ -90,6 +90,25 @@ def test_a_gap_where_training_has_none_is_the_middle_and_not_0(tmp_path: Path) -
     assert np.array_equal(other.predict(x, 1), model.predict(x, 1))
 
 
+def test_watched_rows_with_such_gaps_are_scored_as_they_are_predicted() -> None:
+    x, y = rows()
+    x[:, 0] += 10
+    lacking, filled = x.copy(), x.copy()
+    lacking[::2, 0], filled[::2, 0] = np.nan, np.median(x[:, 0])
+
+    def scores(watched: np.ndarray) -> list[float]:
+        seen: list[float] = []
+
+        def score(truth: np.ndarray, predicted: np.ndarray) -> float:
+            seen.append(mae(truth, predicted))
+            return seen[-1]
+
+        LightGBM(SMALL).fit(x, y, 0, 1, watched=Watched(x=watched, y=y, stop=8, score=score))
+        return seen
+
+    assert scores(lacking) == scores(filled) != scores(x)
+
+
 @pytest.mark.learned
 def test_categories_are_split_by_sets_and_an_unseen_one_is_on_the_side_of_the_others(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
