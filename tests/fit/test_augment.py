@@ -12,7 +12,7 @@ from lab import INSIDE, small_store
 from torch import Tensor
 
 from foldline.fit import augment, device_dataset, labelled_series, scaler
-from foldline.fit.device_dataset import Batch
+from foldline.fit.batch import Batch
 from foldline.fit.train_config import AugmentConfig
 
 SERIES, STEPS, CODES = 8, 6, 4

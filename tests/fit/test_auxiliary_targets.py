@@ -14,7 +14,8 @@ from lab import INSIDE, TRAIN, fitted, small_store, weights
 from foldline.data.store import Store, StoredAuxiliary
 from foldline.fit import scaler
 from foldline.fit.augment import augment
-from foldline.fit.device_dataset import Batch, place_block
+from foldline.fit.batch import Batch
+from foldline.fit.device_dataset import place_block
 from foldline.fit.labelled_series import labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.scaler import Scaler

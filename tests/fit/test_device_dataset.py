@@ -10,7 +10,7 @@ import pytest
 import torch
 from lab import INSIDE, padded, small_store, with_features
 
-from foldline.fit import device_dataset, scaler
+from foldline.fit import device_dataset, padded_lengths, scaler
 from foldline.fit.device_dataset import place_block
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.scaler import Scaler
@@ -87,10 +87,10 @@ def test_a_batch_is_an_index() -> None:
 
 def test_the_crop_follows_the_last_step_that_any_series_scores() -> None:
     data = small_store()  # steps 0 to 3 are scored
-    assert [device_dataset.kept_steps(margin, data) for margin in (-1, 0, 1, 9)] == [6, 4, 5, 6]
+    assert [padded_lengths.kept_steps(margin, data) for margin in (-1, 0, 1, 9)] == [6, 4, 5, 6]
     scored = data.scored.copy()
     scored[data.rows(np.array([5]))[5]] = True
-    assert device_dataset.kept_steps(0, replace(data, scored=scored)) == 6
+    assert padded_lengths.kept_steps(0, replace(data, scored=scored)) == 6
 
 
 def test_what_is_not_known_is_0_and_says_so() -> None:

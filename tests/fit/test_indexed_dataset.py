@@ -14,7 +14,7 @@ from lab import INSIDE, padded, small_store, with_features
 
 from foldline.data.store import Store, StoredAuxiliary, StoredTask
 from foldline.fit import device_dataset, scaler, training_windows
-from foldline.fit.device_dataset import Batch
+from foldline.fit.batch import Batch
 from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.row_sources import DeviceRows, StoredRows

@@ -26,7 +26,7 @@ from foldline.fit import (
     trainer,
     training_step,
 )
-from foldline.fit.device_dataset import Batch
+from foldline.fit.batch import Batch
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.train_config import TrainConfig, WatchConfig
 from foldline.fit.training_state import State

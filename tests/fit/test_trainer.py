@@ -28,9 +28,9 @@ from lab import (
 
 from foldline.core.errors import UserError
 from foldline.fit import labelled_series, scaler, trainer, training_step
-from foldline.fit.device_dataset import kept_steps
 from foldline.fit.divergence import Diverged
 from foldline.fit.network_cell import NetworkCell
+from foldline.fit.padded_lengths import kept_steps
 from foldline.fit.train_config import TrainConfig
 from foldline.models.blocks import BLOCKS
 from foldline.models.ops.covariates import Clock

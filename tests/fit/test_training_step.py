@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from foldline.data.store import Store
 from foldline.evidence.study import step_cost
 from foldline.fit import device_dataset, labelled_series, network_cell, scaler, step_time, training_step
-from foldline.fit.device_dataset import Batch
+from foldline.fit.batch import Batch
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
 from foldline.models.contract import Targets

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foldline.fit.batch import Batch
 from foldline.fit.datasets import Dataset
-from foldline.fit.device_dataset import Batch
 from foldline.fit.train_config import AugmentConfig
 
 

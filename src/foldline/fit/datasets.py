@@ -15,10 +15,10 @@ import torch
 from foldline.core.errors import UserError
 from foldline.data.store import Store
 from foldline.fit import out_of_memory, residency, training_windows
-from foldline.fit.device_dataset import DeviceDataset, block_lengths, kept_steps, place
+from foldline.fit.device_dataset import DeviceDataset, place
 from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries
-from foldline.fit.padded_lengths import place_of
+from foldline.fit.padded_lengths import block_lengths, kept_steps, place_of
 from foldline.fit.row_sources import DeviceRows, Rows, StoredRows
 from foldline.fit.scaler import Scaler
 from foldline.fit.train_config import TrainConfig

@@ -10,10 +10,9 @@ is one answer a series: y, weight, scored and known have one step then, T = 1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,40 +21,16 @@ from torch import Tensor
 from foldline.core.byte_sizes import byte_size
 from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
-from foldline.data.store import Store, pad
+from foldline.data.store import pad
 from foldline.fit import channel_dropout
+from foldline.fit.batch import Batch
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.missing_steps import forward_filled
 from foldline.fit.out_of_memory import attempt
-from foldline.fit.padded_lengths import chosen_lengths, place_of
+from foldline.fit.padded_lengths import place_of
 from foldline.fit.scaler import Scaler
 
 BYTES_PER_CHUNK = 256 << 20  # features scaled and sent to the device at once: small beside any device's memory
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Series of one training step."""
-
-    x: Tensor  # (B, T, F) float32, scaled
-    static: Tensor  # (B, S) int64 codes, or (B, S, L) float weights over codes where statics are mixed
-    mask: Tensor | None  # (B, T) bool, real steps; None where all are
-    y: Tensor  # (B, T, K) float32, scaled; meaningless where it is not known
-    weight: Tensor  # (B, T) float32, how much a step counts in the loss
-    scored: Tensor  # (B, T) bool, steps that the metric counts, whether or not they have a label here
-    known: Tensor | None  # (B, T, K) bool, targets whose value is given; None where all are, and all steps are real
-    has_unknown: bool  # whether a real step of its block has an unknown target; reading `known` waits for a GPU
-    auxiliary: Tensor | None = None  # (B, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
-
-    def parts(self, size: int) -> list[Batch]:
-        """Cut the batch into parts of at most `size` series; 0: one part."""
-        if not 0 < size < len(self.x):
-            return [self]
-        tensors: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return [
-            replace(self, **{name: value[part] for name, value in tensors.items()})
-            for part in chunks(len(self.x), size)
-        ]
 
 
 @dataclass(frozen=True)
@@ -315,23 +290,3 @@ def _fill(x: Tensor, part: LabelledSeries, center: Tensor, inverse: Tensor, fill
 
 def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(device)
-
-
-def kept_steps(margin: int, store: Store) -> int:
-    """Return T after cropping: up to the last scored step of any series, and `margin` more; -1 keeps all steps."""
-    if margin < 0:
-        return store.longest
-    return min(int(store.step_of_answer[store.scored].max()) + 1 + margin, store.longest)
-
-
-def block_lengths(stores: Sequence[Store], margin: int, longest: int = 0) -> tuple[int, ...]:
-    """Choose the lengths that series are padded to, cropped as `kept_steps` says.
-
-    Of whole stores: they must not depend on which series are watched, and those held out are predicted with them, too.
-
-    Args:
-        longest: steps of the windows that longer series are cut into; 0: they are not.
-    """
-    most = max(kept_steps(margin, store) for store in stores)
-    most = min(most, longest) if longest else most
-    return chosen_lengths(np.minimum(np.concatenate([store.lengths for store in stores]), most))

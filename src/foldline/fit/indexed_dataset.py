@@ -20,7 +20,7 @@ from torch import Tensor
 
 from foldline.core.chunks import chunks
 from foldline.fit import channel_dropout
-from foldline.fit.device_dataset import Batch
+from foldline.fit.batch import Batch
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.missing_steps import forward_filled_tensor
 from foldline.fit.padded_lengths import place_of

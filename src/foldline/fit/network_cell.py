@@ -22,10 +22,10 @@ from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
 from foldline.fit import datasets, patches, stitching
-from foldline.fit.device_dataset import block_lengths, kept_steps
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
+from foldline.fit.padded_lengths import block_lengths, kept_steps
 from foldline.fit.precision import autocast
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.scaler import Scaler

@@ -6,7 +6,11 @@ shapes that kernels are chosen, graphs captured and code compiled for: hence few
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from foldline.data.store import Store
 
 MOST_LENGTHS = 8
 LITTLE_PADDING = 0.1  # of the real steps: fewer lengths will do where padding is no more,
@@ -58,3 +62,23 @@ def place_of(lengths: np.ndarray, chosen: tuple[int, ...]) -> np.ndarray:
     lengths: (N,) steps of each series.
     """
     return np.minimum(np.searchsorted(chosen, lengths), len(chosen) - 1)
+
+
+def kept_steps(margin: int, store: Store) -> int:
+    """Return T after cropping: up to the last scored step of any series, and `margin` more; -1 keeps all steps."""
+    if margin < 0:
+        return store.longest
+    return min(int(store.step_of_answer[store.scored].max()) + 1 + margin, store.longest)
+
+
+def block_lengths(stores: Sequence[Store], margin: int, longest: int = 0) -> tuple[int, ...]:
+    """Choose the lengths that series are padded to, cropped as `kept_steps` says.
+
+    Of whole stores: they must not depend on which series are watched, and those held out are predicted with them, too.
+
+    Args:
+        longest: steps of the windows that longer series are cut into; 0: they are not.
+    """
+    most = max(kept_steps(margin, store) for store in stores)
+    most = min(most, longest) if longest else most
+    return chosen_lengths(np.minimum(np.concatenate([store.lengths for store in stores]), most))

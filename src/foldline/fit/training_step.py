@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from foldline.core.errors import UserError
 from foldline.fit import out_of_memory
-from foldline.fit.device_dataset import Batch
+from foldline.fit.batch import Batch
 from foldline.fit.precision import autocast
 from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State

@@ -21,7 +21,7 @@ import torch
 from foldline.data.store import Store
 from foldline.evidence.study import width_search
 from foldline.fit import network_cell
-from foldline.fit.device_dataset import Batch
+from foldline.fit.batch import Batch
 from foldline.fit.process_state import use_settings
 from foldline.fit.training_state import State
 from foldline.fit.training_step import training_step
