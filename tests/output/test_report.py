@@ -17,10 +17,12 @@ from foldline.cli.main import Arguments
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data.metrics import METRICS, metric
+from foldline.data.roles import DataConfig
+from foldline.data.table import Table
 from foldline.experiment import stored_experiment
 from foldline.output import report
-from foldline.output.report import Provenance, ReportData, score_section
-from foldline.output.report.report_data import SUBMITTED
+from foldline.output.report import Provenance, ReportData, examples_section, score_section
+from foldline.output.report.report_data import SUBMITTED, TimeAxis
 
 
 def report_data(name: str = "rides") -> ReportData:
@@ -228,3 +230,24 @@ def test_a_matrix_names_one_side_of_numbers_any(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(score_section, "_sums", lambda report, values: counts)
     page = score_section._matrix(report, np.zeros((2, 1)))  # type: ignore[arg-type]
     assert "weight any" in page and "bike missing" in page and "bike 28.5" in page
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "seconds"), [(86400.0, "days", 86400), (86400.0 / 4, "hours", 3600), (0.1, "seconds", 1)]
+)
+def test_dates_are_drawn_in_a_unit_that_series_are_a_few_of(step: float, unit: str, seconds: int) -> None:
+    """Two series of five and of two steps; numbers are drawn as they are."""
+    data = DataConfig(id="row", key="ride", order="day", inputs=("x",), target=("y",))
+    frame = pl.DataFrame({"ride": ["a"] * 5 + ["b"] * 2, "day": [step * n for n in (0, 1, 2, 3, 4, 9, 10)]})
+    table = Table(Path("rides.csv"), data, frame, np.array([5, 2]), of_dates=True)
+    assert TimeAxis.of(table) == (f"day, {unit} from the start", seconds)
+    assert TimeAxis.of(replace(table, of_dates=False)) == ("day", 1.0)
+
+
+def test_without_inputs_there_is_no_chart_of_them(trained: Path) -> None:
+    data = report_data()
+    bare = replace(data, config=replace(data.config, data=replace(data.config.data, inputs=(), observed=2)))
+    with_inputs, without = (examples_section.examples(each) for each in (data, bare))
+    assert with_inputs.count("<svg") == 2 * without.count("<svg") > 0
+    assert "Below: the inputs" in with_inputs and "Below" not in without
+    assert with_inputs.count(">second<") == without.count(">second<") > 0, "each example says what its axis is"

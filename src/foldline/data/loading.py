@@ -191,6 +191,7 @@ def whole_series(
         facts=ColumnFacts.of(data, frame, lengths) if facts is None else facts,
         source=source,
         since_start=kind != pl.Float64,
+        of_dates=isinstance(kind, pl.Datetime),
         empty=empty,
         naming=names,
         moments=moments,
@@ -199,7 +200,7 @@ def whole_series(
     table = _checked(submission_ids.with_row_ids(table, columns.has_ids), columns)
     if not data.shortens:
         return table
-    table = resample.applied(table, isinstance(kind, pl.Datetime))
+    table = resample.applied(table)
     return table if facts is not None else replace(table, facts=ColumnFacts.of(data, table.frame, table.lengths))
 
 

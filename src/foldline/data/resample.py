@@ -24,17 +24,15 @@ FURTHEST = 2.0**53  # steps from a series' start: whole numbers above it are not
 Summed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def applied(table: Table, of_dates: bool) -> Table:
+def applied(table: Table) -> Table:
     """Return a checked table of series with one answer each as [data] wants it: resampled, then cropped.
-
-    of_dates: whether its order was dates or times, now seconds.
 
     Raises:
         UserError: a step is a duration where the order is numbers; gaps make far too many steps.
     """
     data, whole = table.data, table.lengths
     if data.resample is not None:
-        table = _resampled(table, data.resample, of_dates)
+        table = _resampled(table, data.resample)
     if data.first or data.last:
         table = _cropped(table, data.first, data.last)
     return replace(table, rows_read=whole)
@@ -51,9 +49,9 @@ class _Steps:
     lengths: np.ndarray  # (N,) int64
 
 
-def _resampled(table: Table, config: ResampleConfig, of_dates: bool) -> Table:
+def _resampled(table: Table, config: ResampleConfig) -> Table:
     data, order = table.data, table.frame[table.data.order].to_numpy()
-    if isinstance(config.every, str) and not of_dates:
+    if isinstance(config.every, str) and not table.of_dates:
         raise UserError(
             f"{table.path}: data.resample.every = {config.every!r} is a duration, but {data.order!r} holds numbers: "
             "give a number in their unit."

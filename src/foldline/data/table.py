@@ -42,6 +42,7 @@ class Table:
     facts: ColumnFacts = COMPLETE  # of the training table
     source: Source | None = None  # what it was read from, where other columns can be found
     since_start: bool = False  # whether its order counts from the start of each series: dates do (times.py)
+    of_dates: bool = False  # whether its order was dates or times, seconds now
     moments: pl.Series | None = None  # (rows,) these dates, where series are known at their start; None: there are none
     empty: Sequence[Path] = ()  # files of it that have a header but no rows
     rows_read: np.ndarray | None = None  # (N,) int64, rows of each series in the file; None: as many as its steps

@@ -41,7 +41,7 @@ def _by_step(report: ReportData, styles: dict[str, str]) -> str:
         for name, values in report.predictions.items()
     ]
     shown = report.slice_metric.name
-    return chart(marks, xlabel=report.config.data.order, ylabel=shown, width=500, height=250, zero=True)
+    return chart(marks, xlabel=report.time_axis.label, ylabel=shown, width=500, height=250, zero=True)
 
 
 def _remark(report: ReportData) -> str:
@@ -60,13 +60,13 @@ def styles_of(report: ReportData) -> dict[str, str]:
 
 
 def _time(report: ReportData) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the mean of the order column at each step, (shown,), and which steps are shown, (T,) bool."""
+    """Compute the mean time of each step, (shown,), and which steps are shown, (T,) bool."""
     store = report.train
     scored, step = store.scored, store.step_of_answer[store.scored]
     count = np.bincount(step, minlength=store.longest)
     kept = count > 0.01 * count.max()  # where under 1 % of the series are left, the curve is noise
     frame = report.competition.train.frame
-    order = frame[report.config.data.order].to_numpy()[scored]
+    order = frame[report.config.data.order].to_numpy()[scored] / report.time_axis.unit
     return np.bincount(step, order, store.longest)[kept] / count[kept], kept
 
 

@@ -48,7 +48,8 @@ def _remark(report: ReportData) -> str:
             text += " Thick: the true shares."
         elif spread is not None:
             text += f" Band: {spread} plus and minus its expected error."
-    return f"{text} Below: the inputs, each from its least to its largest value in the series."
+    below = " Below: the inputs, each from its least to its largest value in the series."
+    return text + (below if report.config.data.numeric_inputs else "")
 
 
 def _caption(report: ReportData, name: str, number: int) -> str:
@@ -64,7 +65,7 @@ def _caption(report: ReportData, name: str, number: int) -> str:
 
 
 def _window(report: ReportData, number: int) -> tuple[slice, np.ndarray]:
-    """Find the rows of a series that are drawn, and the order column there, (rows,): all where it has one answer."""
+    """Find the rows of a series that are drawn, and their times, (rows,): all where it has one answer."""
     table, store = report.competition.train, report.train
     first, end = int(store.offsets[number]), int(store.offsets[number] + store.lengths[number])
     shown = slice(first, end)
@@ -72,7 +73,7 @@ def _window(report: ReportData, number: int) -> tuple[slice, np.ndarray]:
         rows = first + np.flatnonzero(store.scored[first:end])
         shown = slice(max(int(rows[0]) - MARGIN, first), min(int(rows[-1]) + 1 + MARGIN, end))
     time = table.frame[report.config.data.order].slice(shown.start, shown.stop - shown.start)
-    return shown, time.to_numpy().astype(float)
+    return shown, time.to_numpy().astype(float) / report.time_axis.unit
 
 
 def _inputs(report: ReportData, number: int) -> list[Mark]:
@@ -94,9 +95,15 @@ def _inputs(report: ReportData, number: int) -> list[Mark]:
 def _pictures(report: ReportData, number: int, charts: list[example_answers.Chart]) -> str:
     """Draw a chart for each target or the single answer, and a flat chart of the inputs."""
     holds = (0.0, 1.0) if report.kind in CLASSES else ()
-    drawn = [chart(marks, ylabel=title, height=190, width=340, holds=holds) for title, marks in charts]
+    inputs, time = _inputs(report, number), report.time_axis.label
+    labels = [""] * (len(charts) - 1) + ["" if inputs else time]
+    drawn = [
+        chart(marks, xlabel=label, ylabel=title, height=190, width=340, holds=holds)
+        for (title, marks), label in zip(charts, labels, strict=False)
+    ]
     if report.train.on_series:
         drawn = [example_answers.one_answer(report, number)]
-    height = 150 if report.train.on_series else 80
-    inputs = chart(_inputs(report, number), xlabel=report.config.data.order, height=height, width=340, bare=True)
-    return "".join([*drawn, inputs])
+    if inputs:
+        height = 150 if report.train.on_series else 80
+        drawn.append(chart(inputs, xlabel=time, height=height, width=340, bare=True))
+    return "".join(drawn)

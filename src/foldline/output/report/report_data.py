@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from foldline.data.exact_rows import Exact
 from foldline.data.loading import Competition
 from foldline.data.metrics import Kind, Metric
 from foldline.data.store import Store
+from foldline.data.table import Table
 from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.loss_table import LossTable
@@ -28,6 +30,7 @@ from foldline.experiment.result import Result
 from foldline.run.cells import Cell
 
 SUBMITTED = "submitted"  # name of the predictions in the last row of the score table, in all other tables
+UNITS = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0}  # s, of an axis of dates
 ExactTables = tuple[Exact | None, Exact | None]  # exact rows of the train and test tables; None: post.decode is off
 
 
@@ -65,6 +68,24 @@ def _commit() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
+class TimeAxis(NamedTuple):
+    """How times are drawn: the column of the order, or where that was dates the time from the start of a series."""
+
+    label: str
+    unit: float  # of the order column
+
+    @classmethod
+    def of(cls, table: Table) -> TimeAxis:
+        """Choose the largest unit that the longest series is a few of."""
+        order = table.data.order
+        if not table.of_dates:
+            return cls(order, 1.0)
+        times = table.frame[order].to_numpy()
+        span = float((times[table.starts + table.lengths - 1] - times[table.starts]).max())
+        unit = next((unit for unit, seconds in UNITS.items() if span >= 3 * seconds), "seconds")
+        return cls(f"{order}, {unit} from the start", UNITS[unit])
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
     """An experiment: its config, cells, members, scores and data."""
@@ -92,6 +113,11 @@ class ReportData:
     def kind(self) -> Kind:
         """The kind of target."""
         return self.config.data.kind
+
+    @cached_property
+    def time_axis(self) -> TimeAxis:
+        """How times are drawn."""
+        return TimeAxis.of(self.competition.train)
 
     @property
     def names(self) -> tuple[str, ...]:
