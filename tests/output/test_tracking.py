@@ -59,7 +59,7 @@ def test_the_mode_is_decided_before_wandb_starts(
 
 
 def records(path: Path) -> Iterator[bytes]:
-    """The records of a .wandb file: LevelDB's log format, a header of 7 bytes, then blocks of 32 KiB."""
+    """The whole records of a .wandb file: LevelDB's log format, a header of 7 bytes, then blocks of 32 KiB."""
     content, place, parts = path.read_bytes(), 7, b""
     while place + 7 <= len(content):
         left = 32768 - place % 32768
@@ -67,7 +67,7 @@ def records(path: Path) -> Iterator[bytes]:
             place += left
             continue
         length, kind = struct.unpack("<HB", content[place + 4 : place + 7])
-        if kind == 0:
+        if kind == 0 or place + 7 + length > len(content):  # its end is still to be written
             return
         parts += content[place + 7 : place + 7 + length]
         place += 7 + length
