@@ -60,10 +60,11 @@ def export(name: str, folder: Path) -> None:
         write(folder / f"{part}.csv", ("series_id", "step", *channels), rows)
         pairs = list(zip(keys, answers, strict=True))
         write(folder / ("train_labels.csv" if part == "train" else "truth.csv"), ("series_id", "target"), pairs)
-        if part == "train":
-            example = answers[0]
+        if part == "train":  # a sample asks for a number, or for a probability of each label
+            asked = ["target"] if name in NUMERIC else sorted(set(answers))
         else:
-            write(folder / "sample_submission.csv", ("series_id", "target"), [(key, example) for key in keys])
+            rows = [(key, *[1 / len(asked)] * len(asked)) for key in keys]
+            write(folder / "sample_submission.csv", ("series_id", *asked), rows)
 
 
 def write(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
