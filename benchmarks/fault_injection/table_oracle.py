@@ -30,8 +30,11 @@ class Refused(Exception):
     """There is no right reading of it."""
 
 
-def of_csv(path: Path, wanted: list[str]) -> Columns:
-    """Read the wanted columns of a CSV file, plain or packed, as texts."""
+def of_csv(path: Path, wanted: list[str], numbered: str = "") -> Columns:
+    """Read the wanted columns of a CSV file, plain or packed, as texts.
+
+    numbered: one of them that may be absent, and holds the numbers of the rows then: ids of a training table.
+    """
     text = _unpacked(path).decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     try:
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
@@ -40,6 +43,8 @@ def of_csv(path: Path, wanted: list[str]) -> Columns:
     if len(rows) < 2:
         raise Refused("no rows")
     header, body = rows[0], rows[1:]
+    if numbered and numbered not in header:
+        header, body = [*header, numbered], [[*row, str(place)] for place, row in enumerate(body)]
     if any(header.count(name) != 1 for name in wanted):
         raise Refused("a column is not there once")
     places = [header.index(name) for name in wanted]
@@ -62,14 +67,17 @@ def _unpacked(path: Path) -> bytes:
     return raw
 
 
-def of_parquet(path: Path, wanted: list[str]) -> Columns:
-    """Read the wanted columns of a Parquet file by pyarrow, as Python's values."""
+def of_parquet(path: Path, wanted: list[str], numbered: str = "") -> Columns:
+    """Read the wanted columns of a Parquet file by pyarrow, as Python's values. numbered: as `of_csv` has it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        if any(file.schema_arrow.names.count(name) != 1 for name in wanted):
+        names = file.schema_arrow.names
+        lacks = bool(numbered) and numbered not in names
+        wanted = [name for name in wanted if not (lacks and name == numbered)]
+        if any(names.count(name) != 1 for name in wanted):
             raise Refused("a column is not there once")
         table = file.read(columns=wanted)  # damage in a column that nobody reads changes nothing
         table.validate(full=True)
@@ -77,14 +85,15 @@ def of_parquet(path: Path, wanted: list[str]) -> Columns:
         odd = [name for name, column in found.items() if name != ORDER and pa.types.is_temporal(column.type)]
         if odd:
             raise Refused(f"times in {odd}")
-        return {name: column.to_pylist() for name, column in found.items()}
+        values = {name: column.to_pylist() for name, column in found.items()}
+        return values | ({numbered: list(range(len(table)))} if lacks else {})
     except Refused:
         raise
     except Exception as error:
         raise Refused(f"{type(error).__name__}: {error}") from error
 
 
-def parquet_answer(given: tuple[Path, list[str]]) -> Columns | str:
+def parquet_answer(given: tuple[Path, list[str], str]) -> Columns | str:
     """Return what `of_parquet` does, or why it refuses: in a child, because a damaged file may end pyarrow."""
     try:
         return of_parquet(*given)

@@ -169,15 +169,22 @@ def _held(made: list[Mutated], scratch: Path) -> dict[Path, Any]:
     """Read each mutated file by the independent reader: columns, or why it refuses."""
     wanted = {one.file: _wanted(one) for one in made}
     parquet = [file for file in wanted if file.suffix == ".parquet"]
-    answers = batches.answers(table_oracle.parquet_answer, [(file, wanted[file]) for file in parquet], scratch)
+    answers = batches.answers(
+        table_oracle.parquet_answer, [(file, wanted[file], _numbered(file)) for file in parquet], scratch
+    )
     found: dict[Path, Any] = dict(zip(parquet, answers, strict=True))
     for file, names in wanted.items():
         if file not in found:
             try:
-                found[file] = table_oracle.of_csv(file, names)
+                found[file] = table_oracle.of_csv(file, names, _numbered(file))
             except Refused as error:
                 found[file] = str(error)
     return found
+
+
+def _numbered(file: Path) -> str:
+    """Return the column that a file may lack: nobody asks for the rows of train, so that it needs no ids."""
+    return "row" if file.name.split(".")[0] == "train" else ""
 
 
 def _wanted(one: Mutated) -> list[str]:
