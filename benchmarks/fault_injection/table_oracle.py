@@ -20,6 +20,7 @@ from typing import Any
 from foldline.data.roles import DataConfig
 
 ORDER = "second"  # the only column that may hold times
+NAMES = ("row", "ride")  # columns that name rows and series: dates may
 FLAGS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -82,15 +83,24 @@ def of_parquet(path: Path, wanted: list[str], numbered: str = "") -> Columns:
         table = file.read(columns=wanted)  # damage in a column that nobody reads changes nothing
         table.validate(full=True)
         found = {name: table.column(name) for name in wanted}
-        odd = [name for name, column in found.items() if name != ORDER and pa.types.is_temporal(column.type)]
-        if odd:
+        times = [name for name, column in found.items() if name != ORDER and pa.types.is_temporal(column.type)]
+        moments = [name for name in times if name in NAMES and pa.types.is_timestamp(found[name].type)]
+        if odd := sorted(set(times) - set(moments)):
             raise Refused(f"times in {odd}")
         values = {name: column.to_pylist() for name, column in found.items()}
+        values |= {name: _printed(values[name]) for name in moments}
         return values | ({numbered: list(range(len(table)))} if lacks else {})
     except Refused:
         raise
     except Exception as error:
         raise Refused(f"{type(error).__name__}: {error}") from error
+
+
+def _printed(moments: list[Any]) -> list[Any]:
+    """Write moments as names: days alone where all are whole days."""
+    there = [each for each in moments if each is not None]
+    days = all(each.time() == time(0) for each in there)
+    return [None if each is None else each.strftime("%Y-%m-%d" if days else "%Y-%m-%d %H:%M:%S") for each in moments]
 
 
 def parquet_answer(given: tuple[Path, list[str], str]) -> Columns | str:
