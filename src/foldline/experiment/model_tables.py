@@ -11,6 +11,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_sizes
+from foldline.fit import channel_dropout, patches
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
@@ -189,7 +190,8 @@ def _own_train(changes: Any, name: str, train: TrainConfig, where: str) -> Train
 
 
 def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str) -> None:
-    """Refuse pseudo-labels and pre-training for what is no network, and networks that no epoch trains."""
+    """Refuse pseudo-labels and pre-training for what is no network, networks that no epoch trains, and unfit data."""
+    channel_dropout.check(model.label, model.train, data.channels)
     if not model.is_network:
         if model.teacher or model.pretrain:
             raise UserError(
@@ -206,8 +208,11 @@ def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str
     if first.epochs == 0:
         way_out = "give pretrain.train.epochs" if pretrain else "give train.epochs, or pretrain it"
         raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
-    if model.train.windows.used or first.windows.used:
-        _refuse_windows(data, where)
+    channel_dropout.check(model.label, first, data.channels)
+    for train in (model.train, first):
+        patches.check(model.label, train.patches, data.has_start)
+        if train.windows.used:
+            _refuse_windows(data, where)
 
 
 def _refuse_windows(data: DataConfig, where: str) -> None:

@@ -27,11 +27,9 @@ from foldline.experiment import runs_index, target_checks
 from foldline.experiment.config import Config
 from foldline.fit import (
     boosting_checks,
-    channel_dropout,
     checkpoint,
     network_cell,
     network_size,
-    patches,
     pretraining,
     scaler,
     series_cell,
@@ -103,9 +101,6 @@ def prepare(
     assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
-        channel_dropout.check(model.label, model.train, config.data.channels)
-        if model.is_network:
-            patches.check(model.label, model.train.patches, bool(config.data.observed) or config.data.forecast.on)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
