@@ -224,6 +224,15 @@ def test_series_of_the_competition_are_refused_for_pretraining(
     assert not (home / "runs" / "cells").exists()
 
 
+def test_breaths_are_simulated_for_the_ventilator_alone(
+    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "rides", "model.0.pretrain={}"]) == 2
+    said = capsys.readouterr().err
+    assert "simulates breaths of the ventilator, but there are other columns" in said and "Traceback" not in said
+    assert not (home / "runs" / "cells").exists()
+
+
 def test_a_source_that_is_not_there_is_refused_before_training(
     rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,8 +24,10 @@ from foldline.cli.main import main
 from foldline.core import artefacts, files, interrupt
 from foldline.data import feature_file
 from foldline.experiment import stored_experiment, verification
+from foldline.fit.pretraining import PretrainConfig
+from foldline.fit.train_config import TrainConfig
 from foldline.run import cell_training, predictions
-from foldline.run.cells import Cell, Job
+from foldline.run.cells import Cell, Job, ModelConfig
 from foldline.run.history import read_history
 from foldline.run.stored_cells import StoredCells
 
@@ -42,6 +44,13 @@ def test_an_experiment_is_models_by_folds_by_seeds(rides: Path) -> None:
     hybrids = [("hybrid", fold, seed) for seed in (3, 5) for fold in (0, 1)]
     assert found == [*hybrids, ("lightgbm", 0, 0), ("lightgbm", 1, 0)]
     assert len({cell.key for cell in planned("model.0.train.seeds=[3,5]")}) == 6
+
+
+def test_a_pre_trained_model_has_two_trainings_and_the_first_differs_by_its_own_table() -> None:
+    plain = ModelConfig(name="hybrid", label="hybrid", params={}, train=TrainConfig(epochs=3))
+    first = replace(plain, pretrain=PretrainConfig(train={"epochs": 7}))
+    assert [train.epochs for train in plain.trainings] == [3]
+    assert [train.epochs for train in first.trainings] == [7, 3]
 
 
 @pytest.mark.parametrize(

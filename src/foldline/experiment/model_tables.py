@@ -209,7 +209,7 @@ def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str
         way_out = "give pretrain.train.epochs" if pretrain else "give train.epochs, or pretrain it"
         raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
     channel_dropout.check(model.label, first, data.channels)
-    for train in (model.train, first):
+    for train in model.trainings:
         patches.check(model.label, train.patches, data.has_start)
         if train.windows.used:
             _refuse_windows(data, where)

@@ -155,7 +155,8 @@ def _check_networks(config: Config, train: Store) -> dict[str, int]:
         sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
         network = network_cell.network_of(model.name, model.params, train, plain)
         reads_target = getattr(network, "takes_target", False)
-        training_windows.refuse_own_past(model.label, model.train.windows, reads_target)
+        for training in model.trainings:
+            training_windows.refuse_own_past(model.label, training.windows, reads_target)
     return sizes
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from foldline import models
-from foldline.core import artefacts, files
+from foldline.core import artefacts, files, strict_tables
 from foldline.data.folds import Folds
 from foldline.data.metrics import MetricChoice
 from foldline.data.store import open_store
@@ -52,6 +52,13 @@ class ModelConfig:
     def is_network(self) -> bool:
         """Whether it is trained step by step, as a network."""
         return self.fitted_as == "network"
+
+    @property
+    def trainings(self) -> tuple[TrainConfig, ...]:
+        """What its trainings go by, the first one first: that on other series, if there are any."""
+        if self.pretrain is None:
+            return (self.train,)
+        return strict_tables.changed(self.train, self.pretrain.train, f"{self.label}.pretrain.train"), self.train
 
     @property
     def watched_share(self) -> float:

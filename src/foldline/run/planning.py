@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from foldline.core import strict_tables
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.store import Store
@@ -87,8 +86,7 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
 def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
     assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
     store = inputs.pretraining_data(config, fold)
-    train = strict_tables.changed(model.train, config.train, f"{model.label}.pretrain.train")
-    first = _with_precision(replace(model, train=train, teacher=None, pretrain=None), store)
+    first = _with_precision(replace(model, train=model.trainings[0], teacher=None, pretrain=None), store)
     depends = cell_keys.of_pretraining(inputs, first, store, seed)
     metric, transform = inputs.metric, inputs.data.target_transform
     return Cell(
