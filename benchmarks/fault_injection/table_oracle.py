@@ -157,7 +157,7 @@ def name(value: Any) -> str:
     """Return a name of a row or a series in its one form: spaces around it and .0 behind a whole number are nothing."""
     if isinstance(value, float):
         value = number(value)
-        value = str(int(value)) if value.is_integer() and abs(value) < 2**63 else repr(value)
+        value = str(int(value)) if value.is_integer() and -(2**63) <= value < 2**63 else repr(value)
     text = ("true" if value else "false") if isinstance(value, bool) else str(value)
     text = text.strip()
     if value is None or not text:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from foldline.core.errors import UserError
-from foldline.data import readers
+from foldline.data import identity, parquet_tables, readers
 from foldline.data.packed_files import guarded
 
 TABLE = pl.DataFrame({"id": [3, 1], "key": ["a", "b"], "x": [0.1, 2.5], "unused": [1, 1]})
@@ -368,6 +368,40 @@ def test_checksums_of_parquet_pages_are_compared(tmp_path: Path) -> None:
     path.write_bytes(raw)
     with pytest.raises(UserError, match=r"is no readable Parquet file .*CRC"):
         readers.read(path, {"x": pl.Float64()})
+
+
+def test_readers_that_differ_in_what_is_missing_are_a_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are no checksums polars may read numbers of a damaged page that pyarrow takes for missing."""
+    path, wanted = tmp_path / "train.parquet", {"name": None, "x": pl.Float64()}
+    frame = pl.DataFrame({"x": [1.0, None, 3.0], "name": [7, None, 9]})
+    frame.write_parquet(path)
+    assert readers.read(path, wanted)["x"].to_list() == [1.0, None, 3.0]
+    other = frame.select("name", pl.col("x").fill_null(2.6e-8))
+    monkeypatch.setattr(parquet_tables, "_parts", lambda found, places: iter([other]))
+    with pytest.raises(
+        UserError, match=r"no readable Parquet file.*'x' has 0 missing values for polars, 1 for pyarrow"
+    ):
+        readers.read(path, wanted)
+
+
+@pytest.mark.parametrize("places", [0, 2, 10])
+def test_decimal_names_keep_their_digits(places: int, tmp_path: Path) -> None:
+    """More of them than float64 holds; zeros behind the point are nothing, as they are for other numbers."""
+    whole = [0, 10, 9007199254740993, -(2**63)]
+    names = pl.Series("name", whole).cast(pl.Decimal(38, places))
+    names.to_frame().write_parquet(tmp_path / "train.parquet")
+    assert identity.texts(readers.read(tmp_path / "train.parquet", {"name": None})["name"]).to_list() == [
+        str(value) for value in whole
+    ]
+
+
+def test_decimal_names_print_as_numbers_do(tmp_path: Path) -> None:
+    names = pl.Series("name", ["1.10", "-0.50", "100.00", None]).cast(pl.Decimal(10, 2))
+    names.to_frame().write_parquet(tmp_path / "train.parquet")
+    read = readers.read(tmp_path / "train.parquet", {"name": None})["name"]
+    assert identity.texts(read).to_list() == ["1.1", "-0.5", "100", None]
 
 
 def test_a_carriage_return_inside_a_row_is_refused_and_one_in_quotes_is_read(tmp_path: Path) -> None:

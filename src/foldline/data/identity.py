@@ -13,7 +13,7 @@ WHOLE = "^(0|-?[1-9][0-9]{0,17})$"  # a whole number that prints as it was writt
 EDGE = r"^\s|\s$"  # a space before or behind a name, of any alphabet
 WHOLE_FLOAT = r"^(0|-?[1-9][0-9]*)\.0+$"  # 7.0 and 7.00: 7, which a program has read as a float
 SHORT = 10**18 - 1  # the largest number of 18 digits
-HELD = 2.0**63  # below it a whole float is an int64
+HELD = 2.0**63  # a whole float from -HELD on and below HELD is an int64
 
 
 def normal(column: pl.Series) -> pl.Series:
@@ -64,7 +64,7 @@ def _short(column: pl.Series) -> bool:
 
 def _of_floats(column: pl.Series) -> pl.Series:
     """Return finite floats as text: whole ones as integers print, others as they print."""
-    whole = ((column.floor() == column) & (column.abs() < HELD)).fill_null(False)
+    whole = ((column.floor() == column) & (column >= -HELD) & (column < HELD)).fill_null(False)
     integers = column.set(~whole, None).cast(pl.Int64)
     return integers if whole.all() else integers.cast(pl.String).zip_with(whole, column.cast(pl.String))
 

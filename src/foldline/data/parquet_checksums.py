@@ -1,6 +1,7 @@
-"""Checksums inside a Parquet file, which polars does not compare: of pages, where it has them, and of packed data.
+"""A second reading of a Parquet file, by pyarrow: it compares checksums of pages and packed data, as polars does not.
 
-pyarrow compares them. A notebook may lack it, which only `infer` on a Kaggle bundle runs in: nothing is checked there.
+What has none may be damaged all the same, and readers then differ in what is missing: those numbers are compared, too.
+A notebook may lack pyarrow, which only `infer` on a Kaggle bundle runs in: nothing is checked there.
 """
 
 from __future__ import annotations
@@ -13,10 +14,19 @@ from pathlib import Path
 ROWS = 1 << 16  # decoded at once: little memory, whatever the file's size
 
 
-def check(found: Path | bytes, places: Sequence[int]) -> None:
+class ReadersDiffer(ValueError):
+    """Two readers find different numbers of missing values: the file is damaged."""
+
+
+def check(found: Path | bytes, places: Sequence[int], missing: Sequence[int]) -> None:
     """Decode columns of a Parquet file, and raise pyarrow's own error where one is damaged.
 
-    places: of the columns in the file.
+    Args:
+        places: of the columns in the file.
+        missing: how many missing values polars has found in each.
+
+    Raises:
+        ReadersDiffer
     """
     if importlib.util.find_spec("pyarrow") is None:
         return
@@ -27,5 +37,10 @@ def check(found: Path | bytes, places: Sequence[int]) -> None:
         if opened.schema_arrow.names != list(dict.fromkeys(opened.schema_arrow.names)):
             return  # columns of one name were refused before
         names = [opened.schema_arrow.names[place] for place in places]
-        for _ in opened.iter_batches(ROWS, columns=names):
-            pass
+        counts = dict.fromkeys(names, 0)
+        for batch in opened.iter_batches(ROWS, columns=names):
+            for name in names:
+                counts[name] += batch.column(name).null_count
+    for name, ours in zip(names, missing, strict=True):
+        if counts[name] != ours:
+            raise ReadersDiffer(f"column {name!r} has {ours} missing values for polars, {counts[name]} for pyarrow")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
@@ -43,11 +44,12 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
     types = {name: _type_of(path, name, types_there[name], kind) for name, kind in wanted.items()}
     with guarded(path, rule="is no readable Parquet file", way_out="Write or download it again."):
         places = [list(types_there).index(name) for name in wanted]  # by place: polars takes ^x$ and * for patterns
-        columns = [Gathered() for _ in places]
+        columns, missing = [Gathered() for _ in places], np.zeros(len(places), dtype=np.int64)
         for frame in _parts(found, places):
+            missing += [frame[name].null_count() for name in wanted]
             for column, part in zip(columns, _cast(path, frame, types), strict=True):
                 column.add(part)
-        parquet_checksums.check(found, places)
+        parquet_checksums.check(found, places, missing.tolist())
     return pl.DataFrame([pl.concat(column.parts()) for column in columns])
 
 
@@ -101,8 +103,6 @@ def _type_of(path: Path, name: str, kind: pl.DataType, wanted: Kind) -> pl.DataT
         return pl.String
     if not (kind.is_numeric() or texts or kind in (pl.Boolean, pl.Null)):
         raise UserError(f"{path}: column {name!r} must hold text or numbers, but holds {kind}. Write it as text.")
-    if kind.is_decimal() and wanted is None:
-        return pl.Float64
     return kind if wanted is None and kind.is_numeric() else pl.String
 
 
@@ -111,5 +111,9 @@ def _cast_column(column: pl.Series, kind: pl.DataType | type[pl.DataType]) -> pl
         if kind == pl.String:
             return times.printed(times.of_temporal(column))  # as a CSV file has it
         return times.of_temporal(column) if kind == ORDER else column
-    # A decimal of two places prints 1.10, but it is the number 1.1.
-    return column.cast(pl.Float64).cast(kind) if column.dtype.is_decimal() else column.cast(kind)
+    if not column.dtype.is_decimal():
+        return column.cast(kind)
+    # A decimal of two places prints 1.10, but it is the number 1.1. As a name it has more digits than float64 holds.
+    if kind == column.dtype:
+        return column.cast(pl.String).str.replace(r"(\.\d*?)0+$", "${1}").str.strip_suffix(".")
+    return column.cast(pl.Float64).cast(kind)
