@@ -75,13 +75,17 @@ def test_a_folder_without_a_test_table_is_refused(home: Path, tmp_path: Path, ca
     assert not (home / "configs" / "rides.toml").exists()
 
 
-def test_files_that_are_no_table_of_commas_are_refused(home: Path, tmp_path: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_files_that_are_no_table_of_commas_or_have_no_rows_are_refused(
+    part: str, home: Path, tmp_path: Path, capsys: Capture
+) -> None:
     tiny.write(tmp_path / "rides", tiny.frames())
-    path = tmp_path / "rides" / "train.csv"
+    path = tmp_path / "rides" / f"{part}.csv"
     header, *rows = path.read_text().splitlines()
     for text, said in {
         "\n".join([header, *rows[:3], header, *rows[3:]]): "has its header again as row 4 below the first one",
         "\n".join([header, *rows]).replace(",", ";"): "seems to be separated by ';'",
+        header: "has a header but no rows",
     }.items():
         path.write_text(text)
         assert main(["init", str(tmp_path / "rides")]) == 2

@@ -57,6 +57,13 @@ def test_new_series_in_test_take_no_scale_of_their_own() -> None:
     assert first is not None and not first.complete and first.evidence.startswith("5 of 6")
 
 
+def test_one_known_row_has_no_scale() -> None:
+    tables = shops()
+    tables["train"] = tables["train"].group_by("shop", maintain_order=True).tail(4)
+    first = found(tables).forecast
+    assert first is not None and first.history == 1 and not first.complete
+
+
 @pytest.mark.parametrize(("step", "season"), [("1h", 24), ("1d", 7), ("7d", 52), ("1mo", 12), ("3mo", 4), ("1y", 0)])
 def test_the_time_from_row_to_row_says_the_season(step: str, season: int) -> None:
     days = pl.datetime_range(datetime(2020, 1, 1), datetime(2050, 1, 1), step, eager=True).head(20)

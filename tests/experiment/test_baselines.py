@@ -84,9 +84,17 @@ CASES = [
 @pytest.mark.parametrize(("name", "kind", "level", "observed"), CASES)
 def test_contract(name: str, kind: str, level: str, observed: int | str) -> None:
     """Shape, finite, probabilities are some; nothing of the held-out fold's scored answers enters."""
-    found, baseline = answers(kind, level, observed), BASELINES[name]
-    if not baseline.applies(found.table):
-        assert not observed or name == "random labels" or (name == "mean of latest values" and observed != "known")
+    labels = kind not in ("regression", "distribution")
+    more = {"metric": "accuracy"} if name == "random labels" and labels else {}
+    found, baseline = answers(kind, level, observed, **more), BASELINES[name]
+    needs = {
+        "random labels": labels,
+        "last known value": bool(observed),
+        "mean of latest values": observed == "known",
+        "seasonal naive": bool(observed),
+    }
+    assert baseline.applies(found.table) == needs.get(name, True)
+    if not needs.get(name, True):
         return
     values = baselines.out_of_fold(baseline, found)
     assert values.shape == found.rows.y.shape and np.isfinite(values).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import tiny
 
 FILE = """
 base = "rides.toml"
@@ -52,6 +53,4 @@ def drawn(count: int, folds: int, seeds: int, split: float, effect: float = 0.0)
 
 def install(home: Path, text: str = FILE, name: str = "ablate-rides") -> Path:
     """Write an ablation file beside the configs."""
-    path = home / "configs" / f"{name}.toml"
-    path.write_text(text)
-    return path
+    return tiny.configure(home, name, text)

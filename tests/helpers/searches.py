@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import tiny
+
 from foldline.core import artefacts
 from foldline.evidence.tuning import tuning_file
 from foldline.evidence.tuning.trial_queue import TrialQueue
@@ -29,9 +31,7 @@ FOUR = "folds.k=4"
 
 def install(home: Path, text: str = SEARCH, name: str = "search") -> Path:
     """Write the file of a search."""
-    path = home / "configs" / f"{name}.toml"
-    path.write_text(text)
-    return path
+    return tiny.configure(home, name, text)
 
 
 def search(path: Path, *overrides: str) -> tuning_file.Search:

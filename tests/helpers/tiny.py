@@ -91,9 +91,14 @@ def write(folder: Path, tables: dict[str, pl.DataFrame]) -> Path:
 
 def install(home: Path, source: Path, name: str = "rides") -> Path:
     """Write the config of the rides in `source` under the home folder."""
+    return configure(home, name, CONFIG.format(source=source))
+
+
+def configure(home: Path, name: str, text: str) -> Path:
+    """Write configs/NAME.toml under the home folder, and return its path."""
     path = home / "configs" / f"{name}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(CONFIG.format(source=source))
+    path.write_text(text)
     return path
 
 

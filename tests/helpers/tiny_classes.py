@@ -68,19 +68,21 @@ def score(solution, submission, row_id_column_name):
     error = (solution["answer"] - submission["answer"]).abs()
     return float((error * solution["volume"]).sum() / solution["volume"].sum())
 """  # a metric file for data.metric_columns = ["volume"]
-CONFIG = """
+DATA = """
 [data]
+source = "{source}"
 level = "{level}"
 id = "{id}"
 key = "song"
 order = "second"
 inputs = ["pitch", "volume"]
 static = {static}
+"""  # of all competitions of songs
+CONFIG = """
 target = {target}
 kind = "{kind}"
 metric = "{metric}"
 classes = {classes}
-source = "{source}"
 {more}
 
 [features]
@@ -170,7 +172,7 @@ class Songs:
         """Write the config of the tables in a folder."""
         families = ["raw", "time", *(["static"] if self.statics else [])]
         families += ["summary"] if self.level == "series" else ["lags"]
-        return (CONFIG + TRAINING).format(
+        return (DATA + CONFIG + TRAINING).format(
             level=self.level,
             id=self.id,
             static=_listed(["site"] if self.statics else []),
@@ -186,10 +188,7 @@ class Songs:
     def install(self, home: Path, source: Path, name: str = "songs") -> Path:
         """Write the tables to a folder, and their config under the home folder; return the config's path."""
         tiny.write(source, self.frames())
-        path = home / "configs" / f"{name}.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.config(source))
-        return path
+        return tiny.configure(home, name, self.config(source))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -58,6 +58,7 @@ inputs = []
 target = ["sales"]
 forecast = {{history = 8, horizon = 4, windows = 2}}
 target_transform = "standardise"
+{changed}
 
 [features]
 families = ["target_lags", "calendar"]
@@ -91,7 +92,4 @@ kind = "serial"
 
 def install(home: Path, source: Path, changed: str = "") -> Path:
     """Write the config of the shops in `source` under the home folder. changed: of [data], a line."""
-    path = home / "configs" / "shops.toml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(CONFIG.format(source=source).replace("[features]", f"{changed}\n[features]", 1))
-    return path
+    return tiny.configure(home, "shops", CONFIG.format(source=source, changed=changed))

@@ -12,18 +12,9 @@ from pathlib import Path
 
 import polars as pl
 import tiny
-from tiny_classes import TRAINING, Songs
+from tiny_classes import DATA, TRAINING, Songs
 
 CONFIG = """
-[data]
-level = "{level}"
-id = "{id}"
-key = "song"
-order = "second"
-inputs = ["pitch", "volume"]
-static = ["site"]
-source = "{source}"
-
 [[target]]
 columns = ["bird"]
 kind = "multiclass"
@@ -67,8 +58,6 @@ class Birds:
     def install(self, home: Path, source: Path, frames: dict[str, pl.DataFrame] | None = None) -> Path:
         """Write the tables to a folder, and their config under the home folder; return the config's path."""
         tiny.write(source, frames or self.frames())
-        path = home / "configs" / "birds.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        own = {"level": self.level, "id": self.songs.id, "bird": self.bird, "loudness": self.loudness}
-        path.write_text((CONFIG + TRAINING).format(source=source, **own))
-        return path
+        own = {"static": '["site"]', "level": self.level, "id": self.songs.id}
+        text = (DATA + CONFIG + TRAINING).format(source=source, bird=self.bird, loudness=self.loudness, **own)
+        return tiny.configure(home, "birds", text)

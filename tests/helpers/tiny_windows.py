@@ -89,7 +89,4 @@ def install(
 ) -> Path:
     """Write the tables to a folder, and their config under the home folder; return the config's path."""
     tiny.write(source, tables)
-    path = home / "configs" / f"{name}.toml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(CONFIG.format(level=level, source=source, more=more))
-    return path
+    return tiny.configure(home, name, CONFIG.format(level=level, source=source, more=more))

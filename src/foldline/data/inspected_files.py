@@ -46,7 +46,7 @@ def find(folder: Path) -> Tables:
     """Find and read the tables of a folder or zip archive.
 
     Raises:
-        UserError: nothing looks like train and test, or a file is damaged.
+        UserError: nothing looks like train and test, or one of them is damaged or has no rows.
     """
     others = _tables_beside(folder)
     names = _train_and_test(folder, others)
@@ -58,6 +58,9 @@ def find(folder: Path) -> Tables:
             "docs/how-to/layouts.md shows how, also for JSON and other forms."
         )
     frames = {part: _read(folder, name, f"data.{part}") for part, name in names.items()}
+    for part, frame in frames.items():
+        if not frame.height:
+            raise UserError(f"{folder}: {names[part]} has a header but no rows.")
     taken = {name.partition("/")[0] for name in names.values()}
     others = [path for path in others if _stem(path) not in taken]
     sample = _sample(folder, others)

@@ -21,7 +21,7 @@ class SeenForecast:
     gap: int
     windows: int
     season: int  # 0: times don't tell
-    complete: bool  # whether train has two rows at least of each test series, from which its scale can be taken
+    complete: bool  # whether each test series has two known rows at least, from which its scale can be taken
     evidence: str
     unclear: str
 
@@ -78,7 +78,7 @@ def of(train: pl.DataFrame, test: pl.DataFrame, key: str, order: str) -> SeenFor
         gap=gap,
         windows=windows,
         season=season,
-        complete=bool((known >= 2).all()),
+        complete=history >= 2 and bool((known >= 2).all()),
         evidence=f"{count:,} of {behind.height:,} test series go on behind their rows in train, {horizon} rows at most",
         unclear=(
             f"How much of the past is given (history = {history}), and how many windows of each series are learned "

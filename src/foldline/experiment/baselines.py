@@ -23,6 +23,7 @@ from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.metrics import Metric
 from foldline.data.table import Table
+from foldline.data.task import WITH_LABELS
 from foldline.experiment import linear_baseline
 from foldline.experiment.linear_baseline import Inputs
 
@@ -230,8 +231,7 @@ def _has_season(table: Table) -> bool:
 
 
 def _counts_labels(table: Table) -> bool:
-    kinds = ("binary", "multiclass", "multilabel", "ordinal")
-    return table.data.kind in kinds and table.task.metric.needs == "labels"
+    return table.data.kind in (*WITH_LABELS, "multilabel") and table.task.metric.needs == "labels"
 
 
 BASELINES: dict[str, Baseline] = {

@@ -67,6 +67,7 @@ def _problems_of_numbers(
 
 
 def layout_problems(layout: Layout, path: Path, sample: pl.DataFrame | None) -> list[str]:
+    """Check encoding, columns and ids, and that numbers are finite. sample: whose ids it must have, if there is one."""
     raw, data = path.read_bytes(), layout.addresses.table.data
     if raw.startswith(b"\xef\xbb\xbf"):
         return ["it starts with a byte order mark; write plain UTF-8"]
