@@ -14,7 +14,6 @@ import argparse
 import itertools
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -24,6 +23,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks import measured  # noqa: E402
 
 
 def steps(source: str) -> list[tuple[str, float, float]]:
@@ -57,8 +58,7 @@ def steps(source: str) -> list[tuple[str, float, float]]:
     test = featurize.obtain(competition.test, features, competition.levels)
     mark(f"features and store, test {test.x.shape}")
     spent = [(two[0], two[1] - one[1], two[2] - one[2]) for one, two in itertools.pairwise(marks)]
-    unit = 2**30 if sys.platform == "darwin" else 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    peak = measured.peak_bytes() / 2**30
     return [
         *spent,
         ("together", sum(row[1] for row in spent), sum(row[2] for row in spent)),

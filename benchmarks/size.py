@@ -193,6 +193,8 @@ def measure(case: Case, folder: Path) -> Cost:
         assert child.stdout is not None
         child.stdout.readline()
         before = peak = memory(child.pid)
+        if not before:
+            raise RuntimeError("this system doesn't say what a process and its children hold (Linux: /proc)")
         child.stdin.write("go\n")
         child.stdin.flush()
         while child.poll() is None:

@@ -39,6 +39,7 @@ from foldline.fit.train_config import TrainConfig
 from foldline.fit.training_state import State
 from foldline.fit.training_windows import Windows, whole_series
 
+ROOT = Path(__file__).resolve().parents[1]
 FEATURES, LONGEST, BATCH = 40, 150, 64
 WARM_UP = 3  # steps before the clock starts
 LIMIT_S = 30.0  # of reading an epoch
@@ -50,7 +51,7 @@ PARAMS = {"width": 16, "blocks": [{"kind": "conv"}, {"kind": "conv"}]}
 class Task:
     """What a process measures."""
 
-    path: str  # of the features
+    path: str  # of the features, absolute
     rows: int
     steps: int  # timed ones
     resident: str = "on"
@@ -182,7 +183,7 @@ def _read(source: StoredRows, windows: Windows, order: np.ndarray, task: Task, s
 def run(task: Task) -> dict[str, float]:
     """Measure in a process of its own."""
     words = [sys.executable, "-m", "benchmarks.streaming", "--task", json.dumps(asdict(task))]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -224,7 +225,7 @@ def main(argv: list[str]) -> int:
         print(json.dumps(measure(Task(**json.loads(options.task)))))
         return 0
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        path = Path(folder) / "x.npy"
+        path = Path(folder).resolve() / "x.npy"
         write_features(path, options.rows)
         print(f"{options.rows:,} rows of {FEATURES} features ({options.rows * FEATURES * 4 / 1e6:,.0f} MB)")
         if "training" in options.parts:

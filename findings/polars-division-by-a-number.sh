@@ -4,7 +4,7 @@
 # One would expect: pl.Series([3.0]) / 10.0 is [0.3], as Python, numpy and pandas have it (IEEE 754: the nearest float64 to
 # the quotient). polars' docs say nothing else of `/`.
 # What happens (polars 2.1.0): a third of the whole numbers up to 100,000 divided by 10 are one unit in the last place off, in
-# Series, eager and lazy frames. Divided by a column of tens they are right.
+# Series, eager and lazy frames. Divided by a column of tens they are right, and so is each row in a frame of its own.
 # Why it matters to a pipeline of series: nanoseconds / 1e9 are no whole seconds, so that keys of joins and conditions
 # such as t == 0.3 miss rows that other programs find, and features differ from those that numpy makes at inference.
 #
@@ -26,12 +26,15 @@ quotients = {
     "lazy": frame.lazy().select(pl.col("n") / 10.0).collect().to_series(),
     "column": frame.select(pl.col("n") / pl.col("ten")).to_series(),
 }
+alone = [frame[row].select(pl.col("n") / 10.0).item() for row in range(1000)]
 print("3 / 10:", (pl.Series([3.0]) / 10.0)[0])
 print("differ from numpy:", {name: int((values.to_numpy() != n / 10.0).sum()) for name, values in quotients.items()})
+print("of 1000 rows, each in a frame of its own:", sum(alone != n[:1000] / 10.0))
 PYTHON
 found=$("$folder/venv/bin/python" "$folder/look.py")
 echo "polars 2.1.0, 1 to 100000 divided by 10:"
 echo "$found"
 expected="3 / 10: 0.30000000000000004
-differ from numpy: {'series': 33453, 'eager': 33453, 'lazy': 33453, 'column': 0}"
+differ from numpy: {'series': 33453, 'eager': 33453, 'lazy': 33453, 'column': 0}
+of 1000 rows, each in a frame of its own: 0"
 [ "$found" = "$expected" ] || { echo "changed; expected:" && echo "$expected" && exit 1; }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from foldline.evidence.study.step_cost import Cost, MeasuredModel
 from foldline.evidence.study.study_preparation import SizedSystem
 from foldline.evidence.study.study_results import SystemResult
 from foldline.experiment import config, runs_index
+from foldline.fit.patches import PatchesConfig
+from foldline.fit.window_config import TrainingWindowsConfig
 
 FILE = """
 base = "rides.toml"
@@ -187,6 +189,10 @@ def test_a_causal_system_is_truncated_and_untruncated_it_is_its_cell(
     lstm, *others = study_preparation.prepare(plan, Terminal(quiet=True)).ablation.prepared
     assert truncation.is_causal(lstm.plan[0].model)
     assert not any(truncation.is_causal(other.plan[0].model) for other in others)
+    data, train = small_store(), lstm.plan[0].model.train
+    in_parts = [{"windows": TrainingWindowsConfig(length=4)}, {"patches": PatchesConfig(rows=2)}]
+    assert truncation.applies(data, train)
+    assert not any(truncation.applies(data, replace(train, **each)) for each in in_parts)
     points = truncation.curve(lstm)
     assert [point.steps for point in points] == [1, 2, 5, 10]
     assert [asdict(point) for point in points] == found(studied)["systems"][0]["truncation"]

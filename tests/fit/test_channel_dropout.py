@@ -19,6 +19,7 @@ from foldline.data import featurize, loading
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
+from foldline.features import Columns, Family
 from foldline.fit import channel_dropout, device_dataset, scaler
 from foldline.fit.augment import drop_channels
 from foldline.fit.labelled_series import labelled_series
@@ -71,6 +72,27 @@ def test_complete_training_data_have_a_flag_for_each_input_of_a_channel(tmp_path
     assert {"power", "missing(power)", "power.lag1", "road=gravel"} & set(data.names) <= made
     assert not made & {"coasting", "missing(coasting)", "bike=20"}
     assert not store(tmp_path, data=replace(DATA, channels={})).absent
+
+
+class Mixed(Family):
+    """A feature that is not missing without the meter, but that of coasting."""
+
+    lookahead = False
+
+    def expressions(self, columns: Columns) -> list[pl.Expr]:
+        return [(pl.col("power").fill_nan(1.0) * pl.col("coasting")).alias("mixed")]
+
+
+def test_a_feature_that_other_inputs_move_too_counts_as_missing_wherever_they_do(tmp_path: Path) -> None:
+    """Of all series, not of the first ones: the last one alone coasts."""
+    coasting = (pl.col("ride") == pl.col("ride").max()).cast(pl.Int64)
+    for moves, value in ((coasting, None), (pl.lit(0), 0.0)):
+        frame = tiny.frames()["train"].with_columns(coasting=moves)
+        data = replace(DATA, inputs=("power", "coasting"), categorical=(), channels={"meter": ("power",)})
+        table = loading.load_table(_written(frame, tmp_path / "rides.parquet"), data, labelled=True)
+        columns = featurize.columns_of(table, {"bike": (20, 28)})
+        found = featurize._absent(table, [Mixed()], columns, [["power", "coasting"]])
+        assert found == {"meter": {"features": [0], "values": [value]}}
 
 
 def test_a_dropped_channel_is_one_that_a_series_lacks(tmp_path: Path, home: Path) -> None:

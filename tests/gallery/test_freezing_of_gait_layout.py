@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.gallery_files import changed
 
 from benchmarks.gallery import generate
 
@@ -126,8 +127,5 @@ def test_the_checker_finds_what_is_wrong(folder: Path) -> None:
         (folder / "tasks.csv", pl.col("End") * 100),
         (folder / "defog_metadata.csv", pl.lit("none").alias("Medication")),
     ):
-        text = path.read_text()
-        pl.read_csv(path).with_columns(change).write_csv(path)
-        with pytest.raises(AssertionError):
+        with changed(path, change), pytest.raises(AssertionError):
             check(folder)
-        path.write_text(text)

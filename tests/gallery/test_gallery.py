@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -48,6 +50,15 @@ def test_the_same_seed_writes_the_same_files(name: str, tmp_path: Path) -> None:
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
     assert all((one / path).read_bytes() == (other / path).read_bytes() for path in files)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_with_files_is_left_as_it_is(name: str, tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("the competition's own", encoding="utf-8")
+    command = [sys.executable, str(gallery.GALLERY / name / "generate.py"), str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.returncode == 1 and found.stderr.startswith(f"{tmp_path} is not empty"), found
+    assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["the competition's own"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.gallery_files import changed
 
 from benchmarks.gallery import generate
 
@@ -92,12 +93,8 @@ def test_the_checker_finds_what_is_wrong(folder: Path) -> None:
         ("test", pl.col("eeg_id") + 1),
         ("sample_submission", pl.col("other_vote") * 2),
     ):
-        path = folder / f"{name}.csv"
-        text = path.read_text()
-        pl.read_csv(path).with_columns(change).write_csv(path)
-        with pytest.raises(AssertionError):
+        with changed(folder / f"{name}.csv", change), pytest.raises(AssertionError):
             check(folder)
-        path.write_text(text)
     path = next((folder / "test_eegs").glob("*.parquet"))
     whole = pl.read_parquet(path)
     volts = whole.select((pl.all() * 1e-6).cast(pl.Float32))

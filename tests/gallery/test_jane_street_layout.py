@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.gallery_files import changed
 
 from benchmarks.gallery import generate
 
@@ -91,9 +92,5 @@ def test_the_checker_finds_what_is_wrong(folder: Path) -> None:
         (test, pl.col("is_scored").cast(pl.Int8)),
         (folder / "lags.parquet" / "date_id=0", pl.col("symbol_id") + 50),
     ):
-        file = path / "part-0.parquet"
-        before = file.read_bytes()
-        pl.read_parquet(file, hive_partitioning=False).with_columns(change).write_parquet(file)
-        with pytest.raises(AssertionError):
+        with changed(path / "part-0.parquet", change), pytest.raises(AssertionError):
             check(folder)
-        file.write_bytes(before)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pytest
+from helpers.gallery_files import changed, metric_of
 
-from benchmarks import gallery
 from benchmarks.gallery import generate
 
 pytestmark = pytest.mark.gallery
@@ -104,12 +102,8 @@ def test_the_checker_finds_what_is_wrong(folder: Path) -> None:
         ("sell_prices.csv", pl.col("wm_yr_wk") - 1),
         ("sample_submission.csv", pl.col("id").reverse()),
     ):
-        path = folder / name
-        before = path.read_bytes()
-        pl.read_csv(path).with_columns(change).write_csv(path)
-        with pytest.raises(AssertionError):
+        with changed(folder / name, change), pytest.raises(AssertionError):
             check(folder)
-        path.write_bytes(before)
 
 
 def test_the_metric_is_that_of_the_guide_by_hand() -> None:
@@ -131,13 +125,6 @@ def test_the_metric_is_that_of_the_guide_by_hand() -> None:
             wanted += dollars[inside].sum() / 40.0 * np.sqrt((error**2).mean() / scale[inside][0]) / 12
     solution = pandas.DataFrame(rows)
     submission = pandas.DataFrame({"sales": prediction.ravel()})
-    assert metric().score(solution, submission, "id") == pytest.approx(wanted, rel=1e-12)
-    assert metric().score(solution, solution, "id") == 0.0
-
-
-def metric() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("m5_metric", gallery.GALLERY / "m5" / "metric.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    score = metric_of("m5")
+    assert score(solution, submission, "id") == pytest.approx(wanted, rel=1e-12)
+    assert score(solution, solution, "id") == 0.0

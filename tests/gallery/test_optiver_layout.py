@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from helpers.gallery_files import changed
 
 from benchmarks.gallery import generate
 
@@ -108,11 +109,5 @@ def test_the_checker_finds_what_is_wrong(folder: Path) -> None:
         (folder / "test.csv", pl.col("row_id").str.replace("-", "_")),
         (folder / "sample_submission.csv", pl.col("target") * 2),
     ):
-        before = path.read_bytes()
-        if path.suffix == ".csv":
-            pl.read_csv(path).with_columns(change).write_csv(path)
-        else:
-            pl.read_parquet(path, hive_partitioning=False).with_columns(change).write_parquet(path)
-        with pytest.raises(AssertionError):
+        with changed(path, change), pytest.raises(AssertionError):
             check(folder)
-        path.write_bytes(before)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from helpers.gallery_files import changed
 
 from benchmarks.gallery import generate
 
@@ -136,12 +137,8 @@ def test_it_has_the_traps(folder: Path) -> None:
     ],
 )
 def test_the_checker_finds_what_is_wrong(name: str, change: pl.Expr, folder: Path) -> None:
-    path = folder / f"{name}.csv"
-    text = path.read_text()
-    pl.read_csv(path, infer_schema_length=None).with_columns(change).write_csv(path)
-    with pytest.raises(AssertionError):
+    with changed(folder / f"{name}.csv", change), pytest.raises(AssertionError):
         check(folder)
-    path.write_text(text)
 
 
 def test_the_checker_finds_a_wrong_series(folder: Path) -> None:

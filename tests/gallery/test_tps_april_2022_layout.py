@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.gallery_files import changed
 
 from benchmarks.gallery import generate
 
@@ -65,9 +66,5 @@ def test_the_checker_finds_what_is_wrong(folder: Path) -> None:
         ("train", pl.col("step") + 1),
         ("train_labels", pl.col("state").cast(pl.Boolean)),
     ):
-        path = folder / f"{name}.csv"
-        text = path.read_text()
-        pl.read_csv(path).with_columns(change).write_csv(path)
-        with pytest.raises(AssertionError):
+        with changed(folder / f"{name}.csv", change), pytest.raises(AssertionError):
             check(folder)
-        path.write_text(text)

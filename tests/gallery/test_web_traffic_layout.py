@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.gallery_files import changed
 
 from benchmarks.gallery import generate
 
@@ -71,9 +72,5 @@ def test_the_checker_finds_what_is_wrong(folder: Path) -> None:
         ("key_2.csv", pl.col("Id").str.head(6)),
         ("sample_submission_2.csv", pl.col("Visits") + 1),
     ):
-        path = folder / name
-        before = path.read_bytes()
-        pl.read_csv(path, infer_schema_length=None).with_columns(change).write_csv(path)
-        with pytest.raises(AssertionError):
+        with changed(folder / name, change), pytest.raises(AssertionError):
             check(folder)
-        path.write_bytes(before)

@@ -104,4 +104,6 @@ def prices(days: pl.DataFrame, names: list[tuple[str, ...]], drawn: list[tuple[i
 
 
 if __name__ == "__main__":
+    if any(Path(sys.argv[1]).glob("*")):
+        sys.exit(f"{sys.argv[1]} is not empty, and may hold the competition's own files: name another folder.")
     write(Path(sys.argv[1]), shuffled="--shuffled" in sys.argv[2:])

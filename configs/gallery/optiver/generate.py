@@ -96,4 +96,6 @@ def store(rng: np.random.Generator, folder: Path, stock: int, buckets: list[pl.D
 
 
 if __name__ == "__main__":
+    if any(Path(sys.argv[1]).glob("*")):
+        sys.exit(f"{sys.argv[1]} is not empty, and may hold the competition's own files: name another folder.")
     write(Path(sys.argv[1]), shuffled="--shuffled" in sys.argv[2:])

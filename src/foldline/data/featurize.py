@@ -21,7 +21,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.data import column_facts, competition_file, feature_file
 from foldline.data.competition_file import FAMILY
 from foldline.data.feature_file import Made
-from foldline.data.store import MARK, SOLUTION, Store, open_store
+from foldline.data.store import MARK, SOLUTION, Store, consecutive, open_store
 from foldline.data.table import Table
 from foldline.data.task import Task
 from foldline.features import Columns, Family
@@ -262,10 +262,12 @@ def _write(
 def _absent(table: Table, families: list[Family], columns: Columns, roots: list[list[str]]) -> dict[str, Any]:
     """Return what features are in a series that lacks a channel: of each, `features` and `values`, null: missing.
 
-    They are made of a few series without the channel; what still differs there, because other inputs are in it, or lags
-    outside of their series, counts as missing. roots: (F,) the columns that each feature is made of.
+    They are made of a few series from all over the table, without the channel; what still differs there, because other
+    inputs are in it, or lags outside of their series, counts as missing. roots: (F,) the columns that each feature is
+    made of.
     """
-    rows, found = table.for_features[: int(table.lengths[:SERIES_TRIED].sum())], {}
+    tried = np.unique(np.linspace(0, len(table.lengths) - 1, SERIES_TRIED).astype(np.int64))
+    rows, found = table.for_features[consecutive(table.starts[tried], table.lengths[tried])], {}
     for name, inputs in table.data.channels.items():
         lacking = (
             pl.lit(None, rows.schema[x]) if x in table.data.categorical else pl.lit(float("nan")) for x in inputs

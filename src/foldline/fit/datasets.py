@@ -121,15 +121,23 @@ def _on_device(labelled_sets: Sequence[LabelledSeries], device: torch.device) ->
 
 def steps_in_training(config: TrainConfig, store: Store) -> int:
     """Return T of the longest series, or window, of a training."""
-    kept = int(config.patches.steps(np.array(kept_steps(config.margin, store))))
+    kept = _kept_in_training(config, store)
     return min(kept, config.windows.length) if config.windows.used else kept
+
+
+def _kept_in_training(config: TrainConfig, store: Store) -> int:
+    """Return how many steps the longest series keeps, each of them a patch where there are patches, as the margin's."""
+    longest, margin = int(config.patches.steps(np.array(store.longest))), config.margin
+    if margin < 0:
+        return longest
+    return min(int(config.patches.steps(np.array(kept_steps(0, store)))) + margin, longest)
 
 
 def count_in_training(config: TrainConfig, store: Store, series: float) -> float:
     """Return how many series, or windows, an epoch on about so many series of a store has."""
     if not config.windows.used:
         return series
-    own = config.patches.steps(np.minimum(store.lengths, kept_steps(config.margin, store)))
+    own = np.minimum(config.patches.steps(store.lengths), _kept_in_training(config, store))
     return series * float(training_windows.counts(own, config.windows.length, config.windows.step).mean())
 
 

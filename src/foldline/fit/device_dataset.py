@@ -22,10 +22,10 @@ from foldline.core.byte_sizes import byte_size
 from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.store import pad
-from foldline.fit import channel_dropout
+from foldline.fit import network_values
 from foldline.fit.batch import Batch
 from foldline.fit.labelled_series import LabelledSeries
-from foldline.fit.missing_steps import forward_filled
+from foldline.fit.network_values import InputScale
 from foldline.fit.out_of_memory import attempt
 from foldline.fit.padded_lengths import place_of
 from foldline.fit.scaler import Scaler
@@ -209,29 +209,21 @@ def _placed(
     known = torch.zeros(count, answers, targets, dtype=torch.bool, device=device)
     weight = torch.zeros(count, answers, device=device)
     scored = torch.zeros(count, answers, dtype=torch.bool, device=device)
-    # The reciprocal in float64: a multiplication by it is cheaper than a division at every value.
-    center, inverse = _tensor(scaler.center, device), _tensor(1 / scaler.scale, device)
-    first = 0
+    scale, first = InputScale(store, scaler, device), 0
     for part in labelled_sets:
         last, counts = first + len(part.series), part.store.answers_of_series[part.series]
-        _fill(x[first:last, :, :features], part, center, inverse, scaler.fill)
-        # In float64, before the cast: the difference of two large close numbers loses digits in float32.
-        scaled = np.where(part.known, (part.y - scaler.y_center) / scaler.y_scale, 0.0)
-        y[first:last] = _tensor(pad(scaled, counts, answers), device)
+        _fill(x[first:last, :, :features], part, scale)
+        y[first:last] = torch.from_numpy(pad(network_values.targets(part, scaler), counts, answers)).to(device)
         known[first:last] = torch.from_numpy(pad(part.known, counts, answers)).to(device)
         mask[first:last] = torch.from_numpy(part.store.mask(part.series, steps)).to(device)
         weight[first:last] = torch.from_numpy(pad(part.weight, counts, answers)).to(device)
         scored[first:last] = torch.from_numpy(pad(part.scored, counts, answers)).to(device)
         if part.store.observed:  # the known start, as models/ops/known_target.py reads it
-            of_start = part.in_start & part.known.all(axis=1)
-            shown = torch.from_numpy(pad(of_start, counts, steps)).to(device)
+            shown = torch.from_numpy(pad(network_values.shown(part), counts, steps)).to(device)
             x[first:last, :, features:-1] = torch.where(shown.unsqueeze(-1), y[first:last], 0.0)
             x[first:last, :, -1] = shown.float()
         first = last
     static = torch.cat([torch.from_numpy(part.store.static[part.series]) for part in labelled_sets]).to(device)
-    of_static = torch.tensor(store.of_static, device=device)
-    hidden = torch.full((channels,), torch.nan, device=device)
-    hidden[:features] = torch.where(of_static, -center * inverse, torch.nan)
     return Block(
         places=np.arange(count) if places is None else places,
         x=x,
@@ -242,9 +234,9 @@ def _placed(
         scored=scored,
         known=None if bool(known.all()) else known,
         has_unknown=bool((mask[:, :answers].unsqueeze(-1) & ~known).any()),
-        hidden=hidden,
-        codes=1 + max(store.levels, default=0),
-        absent=channel_dropout.scaled(store, center, inverse),
+        hidden=scale.hidden,
+        codes=scale.codes,
+        absent=scale.absent,
         auxiliary=_auxiliary(labelled_sets, scaler, answers, device),
     )
 
@@ -252,41 +244,24 @@ def _placed(
 def _auxiliary(
     labelled_sets: Sequence[LabelledSeries], scaler: Scaler, answers: int, device: torch.device
 ) -> Tensor | None:
-    """Scale auxiliary targets into one tensor, (N, answers, columns); series of a table without them know none.
-
-    None where nothing learns them: a pre-trained cell has the scales of its first series, which have none.
-    """
-    if not scaler.auxiliary or all(part.store.auxiliary_y is None for part in labelled_sets):
+    """Put auxiliary targets into one tensor, (N, answers, columns); None where nothing learns them."""
+    scaled = network_values.auxiliary(labelled_sets, scaler)
+    if scaled is None:
         return None
-    center, scale = (np.concatenate([getattr(each, name) for each in scaler.auxiliary]) for name in ("center", "scale"))
     parts = []
-    for part in labelled_sets:
-        shape = (len(part.series), answers, len(center))
-        values = np.full(shape, np.nan)
-        if part.store.auxiliary_y is not None:
-            places, counts = part.store.answers(part.series), part.store.answers_of_series[part.series]
-            values = pad((part.store.auxiliary_y[places] - center) / scale, counts, answers)
-            values[~pad(np.ones(len(places), dtype=bool), counts, answers)] = np.nan  # padding is not known
-        parts.append(_tensor(values, device))
+    for part, values in zip(labelled_sets, scaled, strict=True):
+        counts = part.store.answers_of_series[part.series]
+        padded = pad(values, counts, answers)
+        padded[~pad(np.ones(len(values), dtype=bool), counts, answers)] = np.nan  # padding is not known
+        parts.append(torch.from_numpy(padded).to(device))
     return torch.cat(parts)
 
 
-def _fill(x: Tensor, part: LabelledSeries, center: Tensor, inverse: Tensor, fill: str) -> None:
-    """Scale features into their place, x (n, T, F), some series at a time, so that no second copy of all is made.
-
-    Padding is 0 like the mean of a feature; so is what is missing, unless filled before. fill: "zero" or "forward".
-    """
+def _fill(x: Tensor, part: LabelledSeries, scale: InputScale) -> None:
+    """Scale features into their place, x (n, T, F), some series at a time, so that no second copy of all is made."""
     steps, features = x.shape[1], x.shape[2]
     for chunk in chunks(len(part.series), max(1, BYTES_PER_CHUNK // (4 * steps * features))):
-        values = part.store.features_padded(part.series[chunk], steps)
-        values = forward_filled(values) if part.store.missing and fill == "forward" else values
-        x[chunk] = (torch.from_numpy(values).to(x.device) - center) * inverse
-        if part.store.missing:
-            x[chunk].nan_to_num_(nan=0.0)
+        values = torch.from_numpy(part.store.features_padded(part.series[chunk], steps)).to(x.device)
         real = part.store.mask(part.series[chunk], steps)
-        if not real.all():
-            x[chunk].masked_fill_(torch.from_numpy(~real).to(x.device).unsqueeze(-1), 0.0)
-
-
-def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(device)
+        mask = None if real.all() else torch.from_numpy(real).to(x.device)
+        x[chunk] = scale.scaled(values, mask, part.store.missing)

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from foldline.core.chunks import chunks
-from foldline.fit import channel_dropout
+from foldline.fit import network_values
 from foldline.fit.batch import Batch
 from foldline.fit.labelled_series import LabelledSeries
-from foldline.fit.missing_steps import forward_filled_tensor
+from foldline.fit.network_values import InputScale
 from foldline.fit.padded_lengths import place_of
 from foldline.fit.row_sources import Rows, ahead, places_of
 from foldline.fit.scaler import Scaler
@@ -37,24 +37,23 @@ class Labels:
         counts = np.concatenate([part.store.answers_of_series[part.series] for part in labelled_sets])
         self.begins = np.cumsum(counts) - counts
         self.on_series = labelled_sets[0].store.on_series
-        y, known, weight, scored = (
-            np.concatenate([getattr(part, name) for part in labelled_sets])
-            for name in ("y", "known", "weight", "scored")
+        known, weight, scored = (
+            np.concatenate([getattr(part, name) for part in labelled_sets]) for name in ("known", "weight", "scored")
         )
-        # In float64, before the cast: the difference of two large close numbers loses digits in float32.
-        scaled = np.where(known, (y - scaler.y_center) / scaler.y_scale, 0.0)
-        self.y = _with_padding(scaled.astype(np.float32), 0, device)
+        scaled = np.concatenate([network_values.targets(part, scaler) for part in labelled_sets])
+        self.y = _with_padding(scaled, 0, device)
         self.known = _with_padding(known, False, device)
         self.weight = _with_padding(weight.astype(np.float32), 0, device)
         self.scored = _with_padding(scored, False, device)
         self.shown = None  # (A + 1,) bool, answers of a known start, if there is one
         if labelled_sets[0].store.observed:
-            shown = [part.in_start & part.known.all(axis=1) for part in labelled_sets]
+            shown = [network_values.shown(part) for part in labelled_sets]
             self.shown = _with_padding(np.concatenate(shown), False, device)
         self.static = torch.from_numpy(np.concatenate([part.store.static[part.series] for part in labelled_sets])).to(
             device
         )
-        self.auxiliary = _auxiliary(labelled_sets, scaler, device)
+        auxiliary = network_values.auxiliary(labelled_sets, scaler)
+        self.auxiliary = None if auxiliary is None else _with_padding(np.concatenate(auxiliary), np.nan, device)
 
     def places(self, windows: Windows, steps: int) -> Tensor:
         """Return the answers of some windows, (b, steps) int64; (b, 1) where a series has one answer."""
@@ -68,19 +67,6 @@ def _with_padding(values: np.ndarray, padding: float, device: torch.device) -> T
     """Bring values (A, ...) to the device, and a row of padding behind them."""
     last = np.full((1, *values.shape[1:]), padding, dtype=values.dtype)
     return torch.from_numpy(np.concatenate([values, last])).to(device)
-
-
-def _auxiliary(labelled_sets: Sequence[LabelledSeries], scaler: Scaler, device: torch.device) -> Tensor | None:
-    """Scale auxiliary targets, (A + 1, columns), NaN where not known; None: nothing learns them (device_dataset.py)."""
-    if not scaler.auxiliary or all(part.store.auxiliary_y is None for part in labelled_sets):
-        return None
-    center, scale = (np.concatenate([getattr(each, name) for each in scaler.auxiliary]) for name in ("center", "scale"))
-    values = []
-    for part in labelled_sets:
-        answers = part.store.answers(part.series)
-        own = part.store.auxiliary_y
-        values.append(np.full((len(answers), len(center)), np.nan) if own is None else (own[answers] - center) / scale)
-    return _with_padding(np.concatenate(values).astype(np.float32), np.nan, device)
 
 
 @dataclass(frozen=True)
@@ -152,21 +138,13 @@ class IndexedDataset:
             redrawn: (seed, epoch) -> the windows of an epoch, as many and as long; None: always the same.
             loss: weighs the loss by the place in a window; None: all alike.
         """
-        store, features = labelled_sets[0].store, len(labelled_sets[0].store.names)
+        self.store = labelled_sets[0].store
         self.windows, self.rows, self.device = windows, rows, device
         self.labels = Labels(labelled_sets, scaler, device)
-        self.redrawn, self.loss, self.fill = redrawn, loss, scaler.fill
+        self.redrawn, self.loss = redrawn, loss
         self.missing = any(part.store.missing for part in labelled_sets)
-        self.store = store
-        # The reciprocal in float64: a multiplication by it is cheaper than a division at every value.
-        self.center, self.inverse = (
-            torch.from_numpy(values.astype(np.float32)).to(device) for values in (scaler.center, 1 / scaler.scale)
-        )
-        of_static = torch.tensor(store.of_static, device=device)
-        self.hidden = torch.full((store.channels,), torch.nan, device=device)
-        self.hidden[:features] = torch.where(of_static, -self.center * self.inverse, torch.nan)
-        self.codes = 1 + max(store.levels, default=0)
-        self.absent = channel_dropout.scaled(store, self.center, self.inverse)
+        self.scale = InputScale(self.store, scaler, device)
+        self.hidden, self.codes, self.absent = self.scale.hidden, self.scale.codes, self.scale.absent
         self.blocks = self._blocks(lengths, _has_unknown(labelled_sets, windows))
 
     def _blocks(self, lengths: tuple[int, ...], unknown: np.ndarray) -> tuple[IndexedBlock, ...]:
@@ -232,13 +210,7 @@ class IndexedDataset:
 
         shown: (B, T) bool, the steps of that start; None: there is none.
         """
-        if self.missing and self.fill == "forward":
-            x = forward_filled_tensor(x)
-        x = (x - self.center) * self.inverse
-        if self.missing:
-            x.nan_to_num_(nan=0.0)
-        if mask is not None:
-            x.masked_fill_(~mask.unsqueeze(-1), 0.0)
+        x = self.scale.scaled(x, mask, self.missing)
         if shown is None:
             return x
         known = shown.unsqueeze(-1)  # as models/ops/known_target.py reads it

@@ -110,7 +110,9 @@ def _truncation_curves(result: StudyResult) -> str:
     """The truncation curves of the causal systems."""
     found = [each for each in result.systems if each.truncation]
     if not found:
-        return note("Not measured: it needs a causal system, and numbers at every step as the target.")
+        return note(
+            "Not measured: it needs a causal system that sees series whole, and numbers at every step as the target."
+        )
     pictures = [(f"<b>{escape(each.system.name)}</b>", _truncation(each)) for each in found]
     rows = [
         [each.system.name, *(f"{point.error:.4f}, {point.distance:.4f}" for point in each.truncation)] for each in found

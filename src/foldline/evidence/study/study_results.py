@@ -35,7 +35,7 @@ class SystemResult:
     epoch_s: float  # steps of an epoch times the fastest training step, nothing else running
     step: Cost  # of a training step with the batch and steps that the study trains with
     growth: list[Cost]  # by number of steps; empty: not measured
-    truncation: list[TruncationPoint]  # by number of steps that it sees; empty: not causal, or no numbers at every step
+    truncation: list[TruncationPoint]  # by number of steps that it sees; empty where it does not apply
 
     @property
     def score(self) -> float:
@@ -126,7 +126,7 @@ def _system_result(
     )
     batch = min(model.train.batch, math.ceil(all_series))
     step = measured(shape, batch, [steps])[0]
-    truncates = truncation.applies(prepared.train) and truncation.is_causal(model)
+    truncates = truncation.applies(prepared.train, model.train) and truncation.is_causal(model)
     return SystemResult(
         system=system,
         scores=scores,

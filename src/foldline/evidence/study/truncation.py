@@ -23,6 +23,7 @@ from foldline.fit.device_dataset import place_block
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.process_state import use_settings
+from foldline.fit.train_config import TrainConfig
 from foldline.models import MODELS
 from foldline.models.probes import truncated
 from foldline.run.cell_training import load_estimator
@@ -41,9 +42,10 @@ class TruncationPoint:
     distance: float  # mean absolute distance to the untruncated predictions, in the same unit
 
 
-def applies(store: Store) -> bool:
-    """Whether answers are numbers at every step, whose errors can be followed step by step."""
-    return bool(store.task.kind == "regression" and not store.on_series)
+def applies(store: Store, train: TrainConfig) -> bool:
+    """Whether errors can be followed step by step: of numbers at every step, in series that are seen whole, by rows."""
+    whole = not (train.windows.used or train.patches.used)
+    return bool(store.task.kind == "regression" and not store.on_series and whole)
 
 
 def is_causal(model: ModelConfig) -> bool:
