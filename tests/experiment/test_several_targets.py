@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,13 @@ RESAMPLES = "foldline.data.metrics.intervals.RESAMPLES"
 
 
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder in which the birds are trained, and their data beside it."""
     folder = tmp_path_factory.mktemp("birds")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
-        patch.setenv("WANDB_MODE", "disabled")
-        Birds().install(folder / "home", folder / "data")
+    with tiny.home_in(folder) as home:
+        Birds().install(home, folder / "data")
         tiny.run("train", "birds", "--quiet")
-    yield folder
+    return folder
 
 
 @pytest.fixture

@@ -5,13 +5,29 @@ Tests write it with `write`, change `frames()` before that to make bad input, an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
 from foldline.cli.main import main
 
+LIGHTGBM = """
+[[model]]
+name = "lightgbm"
+rounds = 5
+min_data_in_leaf = 2
+"""  # small enough for all tiny competitions
+SERIAL = """
+[track]
+wandb = "disabled"
+
+[executor]
+kind = "serial"
+"""  # nothing is tracked, all is trained in the process of the test
 CONFIG = """
 [data]
 id = "row"
@@ -40,18 +56,8 @@ device = "cpu"
 name = "hybrid"
 width = 4
 blocks = [{{kind = "bilstm"}}, {{kind = "conv", kernel = 3}}]
-
-[[model]]
-name = "lightgbm"
-rounds = 5
-min_data_in_leaf = 2
-
-[track]
-wandb = "disabled"
-
-[executor]
-kind = "serial"
 """
+CONFIG += LIGHTGBM + SERIAL
 
 
 def rides(first: int, count: int, steps: int, seed: int) -> pl.DataFrame:
@@ -92,6 +98,23 @@ def write(folder: Path, tables: dict[str, pl.DataFrame]) -> Path:
 def install(home: Path, source: Path, name: str = "rides") -> Path:
     """Write the config of the rides in `source` under the home folder."""
     return configure(home, name, CONFIG.format(source=source))
+
+
+@contextmanager
+def home_in(folder: Path) -> Iterator[Path]:
+    """Make FOLDER/home the home, and FOLDER the current folder, while it lasts: for what several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        yield folder / "home"
+
+
+@contextmanager
+def home_of_rides(folder: Path) -> Iterator[Path]:
+    """The same, with the config of the rides in FOLDER/rides."""
+    with home_in(folder) as home:
+        install(home, write(folder / "rides", frames()))
+        yield home
 
 
 def configure(home: Path, name: str, text: str) -> Path:
