@@ -19,7 +19,7 @@ import searches
 import tiny
 from tiny_classes import BY_VOLUME, Songs
 
-from foldline.blend import paired_difference
+from foldline.ensemble import paired_difference
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data.metrics import intervals

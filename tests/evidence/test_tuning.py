@@ -16,7 +16,7 @@ import searches
 import tiny
 from optuna.trial import TrialState
 
-from foldline.blend import members
+from foldline.ensemble import members
 from foldline.cli.main import main
 from foldline.core import artefacts
 from foldline.core.errors import TryAgain, UserError

@@ -14,7 +14,7 @@ import pytest
 import tiny
 from answers import recorded
 
-from foldline.blend import BlendRows
+from foldline.ensemble import BlendRows
 from foldline.cli.main import main
 from foldline.data import metrics
 from foldline.data.roles import DataConfig

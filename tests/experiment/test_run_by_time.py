@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 import tiny
 
-from foldline.blend import members
+from foldline.ensemble import members
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal

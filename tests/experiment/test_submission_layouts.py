@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import tiny
 
-from foldline.blend import OutsideConfig, outside_members
+from foldline.ensemble import OutsideConfig, outside_members
 from foldline.cli.main import main
 from foldline.data import folds, loading
 from foldline.evidence.audit.audit_context import AuditContext

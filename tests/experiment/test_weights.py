@@ -11,7 +11,7 @@ import pytest
 import tiny
 from tiny_classes import Songs
 
-from foldline.blend.paired_difference import unit_losses
+from foldline.ensemble.paired_difference import unit_losses
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal

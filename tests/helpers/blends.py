@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from foldline.blend import BlendRows
+from foldline.ensemble import BlendRows
 from foldline.data import metrics
 from foldline.data.metrics import METRICS
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.blend import methods
-from foldline.blend.methods import FITS
+from foldline.ensemble import methods
+from foldline.ensemble.methods import FITS
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.evidence.blending import blend_page, member_contributions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foldline.blend import members
+from foldline.ensemble import members
 from foldline.cli.main import Arguments
 from foldline.cli.moved_source import moved
 from foldline.core.console import Terminal

@@ -18,7 +18,7 @@ from functools import cached_property, partial
 import numpy as np
 import polars as pl
 
-from foldline.blend import BlendRows
+from foldline.ensemble import BlendRows
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.metrics import Metric

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from foldline.blend import BlendConfig
-from foldline.blend.post_processing import PostConfig
+from foldline.ensemble import BlendConfig
+from foldline.ensemble.post_processing import PostConfig
 from foldline.core import files, strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import with_overrides

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from foldline.blend import applicability, members, outside_members
-from foldline.blend.members import Member
+from foldline.ensemble import applicability, members, outside_members
+from foldline.ensemble.members import Member
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from foldline.blend import members, outside_members
-from foldline.blend.members import Member
+from foldline.ensemble import members, outside_members
+from foldline.ensemble.members import Member
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data import exact_rows, featurize, folds, loading, store, table_notes, target_grid

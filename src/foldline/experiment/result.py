@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions
-from foldline.blend.decisions import UNDECIDED, Decisions
-from foldline.blend.tidying import UNTIDIED, Tidying
+from foldline.ensemble import Blend, BlendRows, MethodComparison, NestedPredictions
+from foldline.ensemble.decisions import UNDECIDED, Decisions
+from foldline.ensemble.tidying import UNTIDIED, Tidying
 from foldline.data.metrics import Metric
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store

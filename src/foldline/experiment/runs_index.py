@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from foldline.blend.fitted_blend import method_in_words
+from foldline.ensemble.fitted_blend import method_in_words
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.run import ledger

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 
-from foldline.blend import Blend
-from foldline.blend.decisions import Decisions
-from foldline.blend.members import Member
-from foldline.blend.tidying import Tidying
+from foldline.ensemble import Blend
+from foldline.ensemble.decisions import Decisions
+from foldline.ensemble.members import Member
+from foldline.ensemble.tidying import Tidying
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import competition_file, metrics

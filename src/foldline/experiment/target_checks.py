@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foldline.blend import applicability, decisions, tidying
+from foldline.ensemble import applicability, decisions, tidying
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
 from foldline.data.folds import Folds

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from foldline.blend import members
+from foldline.ensemble import members
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import exact_rows as decoding

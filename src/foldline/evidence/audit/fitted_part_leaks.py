@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldline.blend import decisions, tidying
+from foldline.ensemble import decisions, tidying
 from foldline.data import exact_rows
 from foldline.data.store import Store
 from foldline.data.task import SHARES

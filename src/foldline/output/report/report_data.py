@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foldline.blend.members import Member
+from foldline.ensemble.members import Member
 from foldline.core import files
 from foldline.data.exact_rows import Exact
 from foldline.data.loading import Competition

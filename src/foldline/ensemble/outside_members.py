@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.blend import members
-from foldline.blend.blend_config import OutsideConfig
-from foldline.blend.members import Member
+from foldline.ensemble import members
+from foldline.ensemble.blend_config import OutsideConfig
+from foldline.ensemble.members import Member
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError

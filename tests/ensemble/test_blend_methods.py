@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from foldline.blend import Blend, BlendConfig, BlendRows, fit
-from foldline.blend.blend_config import CANDIDATES, Method
-from foldline.blend.methods import FITS
+from foldline.ensemble import Blend, BlendConfig, BlendRows, fit
+from foldline.ensemble.blend_config import CANDIDATES, Method
+from foldline.ensemble.methods import FITS
 from foldline.core import strict_tables
 from foldline.core.errors import UserError
 

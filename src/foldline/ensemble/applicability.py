@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import get_args
 
-from foldline.blend.blend_config import BlendConfig, Method
+from foldline.ensemble.blend_config import BlendConfig, Method
 from foldline.core.errors import UserError
 from foldline.data.metrics import FileMetric, Metric, scores_columns
 from foldline.data.task import SHARES

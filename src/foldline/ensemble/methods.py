@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldline.blend import stacking, target_weights, weights
-from foldline.blend.applicability import applicable, impossible, refusal
-from foldline.blend.blend_config import BlendConfig
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import (
+from foldline.ensemble import stacking, target_weights, weights
+from foldline.ensemble.applicability import applicable, impossible, refusal
+from foldline.ensemble.blend_config import BlendConfig
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import (
     Blend,
     LogitMean,
     MeanOrMedian,
@@ -26,7 +26,7 @@ from foldline.blend.fitted_blend import (
     WeightedSum,
     sorted_median,
 )
-from foldline.blend.paired_difference import difference, evidence
+from foldline.ensemble.paired_difference import difference, evidence
 from foldline.data.task import SHARES
 
 EQUAL = 1e-6  # of the mean loss: a smaller difference is rounding, which no standard error covers

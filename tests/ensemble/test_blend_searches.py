@@ -10,7 +10,7 @@ import blends
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig, BlendRows, fit
+from foldline.ensemble import BlendConfig, BlendRows, fit
 from foldline.data import metrics
 from foldline.data.metrics import Metric, MetricOptions
 from foldline.data.metrics.options import Array, Kind

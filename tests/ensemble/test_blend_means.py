@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from foldline.blend import Blend, BlendConfig, BlendRows, fit
+from foldline.ensemble import Blend, BlendConfig, BlendRows, fit
 from foldline.data import metrics
 from foldline.data.metrics.options import Kind
 

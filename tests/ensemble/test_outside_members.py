@@ -12,8 +12,8 @@ import pytest
 import tiny
 from tiny_classes import Songs
 
-from foldline.blend import OutsideConfig, outside_members
-from foldline.blend.members import Member
+from foldline.ensemble import OutsideConfig, outside_members
+from foldline.ensemble.members import Member
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data import folds, loading

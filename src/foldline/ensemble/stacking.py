@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from foldline.blend.blend_config import BlendConfig
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import BoostedStack, WeightedSum, tree_features
+from foldline.ensemble.blend_config import BlendConfig
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import BoostedStack, WeightedSum, tree_features
 from foldline.data.metrics import default_losses
 from foldline.fit.boosting_checks import lightgbm_errors
 
