@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from foldline import ensemble
+from foldline.data.metrics import METRICS
 from foldline.ensemble import BlendConfig, BlendRows, post_processing
 from foldline.ensemble.methods import FITS
-from foldline.data.metrics import METRICS
 from foldline.experiment import after_blend
 
 RNG = np.random.default_rng(0)

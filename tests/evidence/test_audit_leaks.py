@@ -17,11 +17,11 @@ import pytest
 import tiny
 
 from foldline import ensemble, features
-from foldline.ensemble import BlendRows, NestedPredictions, post_processing
 from foldline.core import artefacts, files
 from foldline.data import exact_rows, loading, target_grid
 from foldline.data.store import Store
 from foldline.data.time_folds import TimeSplit
+from foldline.ensemble import BlendRows, NestedPredictions, post_processing
 from foldline.evidence.audit.audit_check import CheckResult
 from foldline.experiment import after_blend
 from foldline.features.family import Columns, Family

@@ -17,14 +17,14 @@ from answers import blended_by_hand, recorded, submitted
 from page_parser import Page
 
 from foldline import ensemble
-from foldline.ensemble import BlendConfig, BlendRows, NestedPredictions
-from foldline.ensemble.fitted_blend import WeightedSum
-from foldline.ensemble.members import Member
-from foldline.ensemble.post_processing import PostConfig
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data.target_grid import Grid
+from foldline.ensemble import BlendConfig, BlendRows, NestedPredictions
+from foldline.ensemble.fitted_blend import WeightedSum
+from foldline.ensemble.members import Member
+from foldline.ensemble.post_processing import PostConfig
 from foldline.experiment import after_blend, config, preparation, scoring
 from foldline.experiment.result import Result
 

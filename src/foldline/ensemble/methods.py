@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from foldline.data.task import SHARES
 from foldline.ensemble import stacking, target_weights, weights
 from foldline.ensemble.applicability import applicable, impossible, refusal
 from foldline.ensemble.blend_config import BlendConfig
@@ -27,7 +28,6 @@ from foldline.ensemble.fitted_blend import (
     sorted_median,
 )
 from foldline.ensemble.paired_difference import difference, evidence
-from foldline.data.task import SHARES
 
 EQUAL = 1e-6  # of the mean loss: a smaller difference is rounding, which no standard error covers
 LIMITS = 21  # limits that the spread rule tries: even quantiles of the members' range

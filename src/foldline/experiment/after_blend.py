@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from foldline import ensemble
-from foldline.ensemble import BlendRows, NestedPredictions, decisions, post_processing, tidying
-from foldline.ensemble.decisions import Decisions
 from foldline.data.exact_rows import Exact
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid
 from foldline.data.task import SHARES
+from foldline.ensemble import BlendRows, NestedPredictions, decisions, post_processing, tidying
+from foldline.ensemble.decisions import Decisions
 from foldline.experiment.config import Config
 from foldline.experiment.runs_index import EXACT_ROWS
 

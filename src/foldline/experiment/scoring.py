@@ -12,6 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from foldline import ensemble
+from foldline.data import true_answers
+from foldline.data.exact_rows import Exact
+from foldline.data.folds import Folds
+from foldline.data.store import Store
+from foldline.data.table import Table
+from foldline.data.target_grid import Grid
 from foldline.ensemble import (
     Blend,
     BlendRows,
@@ -24,12 +30,6 @@ from foldline.ensemble.fitted_blend import method_in_words
 from foldline.ensemble.members import Member
 from foldline.ensemble.post_processing import PostConfig
 from foldline.ensemble.tidying import UNTIDIED, Tidying
-from foldline.data import true_answers
-from foldline.data.exact_rows import Exact
-from foldline.data.folds import Folds
-from foldline.data.store import Store
-from foldline.data.table import Table
-from foldline.data.target_grid import Grid
 from foldline.experiment import after_blend, baselines
 from foldline.experiment.config import Config
 from foldline.experiment.result import Result

@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from foldline import ensemble
-from foldline.ensemble import members
 from foldline.core.console import Terminal
 from foldline.data import exact_rows
 from foldline.data.loading import Competition
+from foldline.ensemble import members
 from foldline.evidence.ablation.fold_values import either, fold_values
 from foldline.experiment import after_blend, preparation, scoring
 from foldline.experiment.config import Config, without_outside_members
