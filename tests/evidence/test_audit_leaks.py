@@ -16,12 +16,12 @@ import polars as pl
 import pytest
 import tiny
 
-from foldline import blend, features
-from foldline.blend import BlendRows, NestedPredictions, post_processing
+from foldline import ensemble, features
 from foldline.core import artefacts, files
 from foldline.data import exact_rows, loading, target_grid
 from foldline.data.store import Store
 from foldline.data.time_folds import TimeSplit
+from foldline.ensemble import BlendRows, NestedPredictions, post_processing
 from foldline.evidence.audit.audit_check import CheckResult
 from foldline.experiment import after_blend
 from foldline.features.family import Columns, Family
@@ -440,12 +440,12 @@ def test_a_scaler_fitted_with_the_test_table(rides: Path, monkeypatch: Patch) ->
 
 @pytest.mark.learned
 def test_blend_weights_fitted_on_the_fold_they_are_scored_on(rides: Path, monkeypatch: Patch) -> None:
-    original = blend.nested
+    original = ensemble.nested
 
     def not_nested(config: Any, rows: Any) -> NestedPredictions:
-        return replace(original(config, rows), values=blend.fit(config, rows).apply(rows.predictions))
+        return replace(original(config, rows), values=ensemble.fit(config, rows).apply(rows.predictions))
 
-    monkeypatch.setattr(blend, "nested", not_nested)
+    monkeypatch.setattr(ensemble, "nested", not_nested)
     leak(audits.found("nested blend", "blend.method=lad"), "are fitted by weights that its own targets have changed")
 
 

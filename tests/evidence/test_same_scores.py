@@ -19,10 +19,10 @@ import searches
 import tiny
 from tiny_classes import BY_VOLUME, Songs
 
-from foldline.blend import paired_difference
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data.metrics import intervals
+from foldline.ensemble import paired_difference
 from foldline.experiment import config as configs
 from foldline.experiment import preparation, scoring
 

@@ -16,11 +16,11 @@ import searches
 import tiny
 from optuna.trial import TrialState
 
-from foldline.blend import members
 from foldline.cli.main import main
 from foldline.core import artefacts
 from foldline.core.errors import TryAgain, UserError
 from foldline.data import featurize, folds, loading
+from foldline.ensemble import members
 from foldline.evidence.tuning import trial_evaluation, workers
 from foldline.evidence.tuning.leases import Leases
 from foldline.evidence.tuning.trial_queue import DEATHS, TrialQueue, sampler

@@ -12,13 +12,13 @@ import pytest
 import tiny
 from tiny_classes import Songs
 
-from foldline.blend import OutsideConfig, outside_members
-from foldline.blend.members import Member
 from foldline.core import files
 from foldline.core.errors import UserError
 from foldline.data import folds, loading
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
+from foldline.ensemble import OutsideConfig, outside_members
+from foldline.ensemble.members import Member
 from foldline.experiment import config
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]

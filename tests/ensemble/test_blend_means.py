@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from foldline.blend import Blend, BlendConfig, BlendRows, fit
 from foldline.data import metrics
 from foldline.data.metrics.options import Kind
+from foldline.ensemble import Blend, BlendConfig, BlendRows, fit
 
 CONFIG = BlendConfig()
 

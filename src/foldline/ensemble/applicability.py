@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import get_args
 
-from foldline.blend.blend_config import BlendConfig, Method
 from foldline.core.errors import UserError
 from foldline.data.metrics import FileMetric, Metric, scores_columns
 from foldline.data.task import SHARES
+from foldline.ensemble.blend_config import BlendConfig, Method
 
 FOR_ALL_KINDS = ("best-member", "mean", "logit", "rank", "hill-climb", "simplex", "nnls", "lad", "optuna")
 METHODS = tuple(name for name in get_args(Method) if name != "auto")  # from simple to complex

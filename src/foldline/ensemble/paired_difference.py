@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foldline.blend.blend_rows import BlendRows
+from foldline.ensemble.blend_rows import BlendRows
 
 RESAMPLES = 200  # of the units, at most; the same for everything that is compared
 MOST_ANSWERS = 20_000_000  # scored in all resamples together: some seconds

@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from foldline.blend.blend_config import BlendConfig
-from foldline.blend.blend_rows import BlendRows
+from foldline.ensemble.blend_config import BlendConfig
+from foldline.ensemble.blend_rows import BlendRows
 
 PICKS = 50  # of the hill climb: weights are multiples of 1/50, or of 1 / a smaller number of picks
 LARGEST = 1e300  # cost of weights whose score is not defined: differences of it stay finite

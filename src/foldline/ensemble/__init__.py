@@ -15,10 +15,10 @@
 - decisions.py: [post]: thresholds, cut points and class factors, where the metric counts labels
 """
 
-from foldline.blend.blend_config import BlendConfig, OutsideConfig
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import Blend
-from foldline.blend.methods import (
+from foldline.ensemble.blend_config import BlendConfig, OutsideConfig
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import Blend
+from foldline.ensemble.methods import (
     MethodComparison,
     MethodScore,
     NestedPredictions,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foldline.blend import post_processing
 from foldline.data import target_grid
 from foldline.data.metrics import METRICS, Metric
 from foldline.data.target_grid import Grid
+from foldline.ensemble import post_processing
 
 
 def on_grid(offset: float, step: float, count: int, rows: int = 2000) -> np.ndarray:

@@ -8,10 +8,10 @@ import blends
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig, BlendRows, MethodScore, NestedPredictions, choose_method, fit, nested
-from foldline.blend.methods import FITS, compare_methods
-from foldline.blend.paired_difference import difference, evidence, unit_losses
 from foldline.data.metrics import metric
+from foldline.ensemble import BlendConfig, BlendRows, MethodScore, NestedPredictions, choose_method, fit, nested
+from foldline.ensemble.methods import FITS, compare_methods
+from foldline.ensemble.paired_difference import difference, evidence, unit_losses
 from foldline.evidence.blending import member_contributions
 
 QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill-climb", "nnls"))

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from foldline import blend
-from foldline.blend import BlendConfig, BlendRows, post_processing
-from foldline.blend.methods import FITS
+from foldline import ensemble
 from foldline.data.metrics import METRICS
+from foldline.ensemble import BlendConfig, BlendRows, post_processing
+from foldline.ensemble.methods import FITS
 from foldline.experiment import after_blend
 
 RNG = np.random.default_rng(0)
@@ -29,7 +29,7 @@ ROWS = BlendRows(
 def test_where_nothing_can_be_held_out_members_count_alike(method: str, folds: int) -> None:
     halves = np.repeat([0, 1], 6) if folds == 2 else np.zeros(12, dtype=np.int64)
     rows = replace(ROWS, fold=halves, series=halves)
-    nested = blend.nested(BlendConfig(method=method, trials=5, rounds=5), rows)
+    nested = ensemble.nested(BlendConfig(method=method, trials=5, rounds=5), rows)
     np.testing.assert_allclose(nested.values, rows.predictions.mean(axis=0))
     np.testing.assert_array_equal(after_blend.snapped_by_fold(nested, rows), nested.values)
 

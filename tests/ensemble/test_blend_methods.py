@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from foldline.blend import Blend, BlendConfig, BlendRows, fit
-from foldline.blend.blend_config import CANDIDATES, Method
-from foldline.blend.methods import FITS
 from foldline.core import strict_tables
 from foldline.core.errors import UserError
+from foldline.ensemble import Blend, BlendConfig, BlendRows, fit
+from foldline.ensemble.blend_config import CANDIDATES, Method
+from foldline.ensemble.methods import FITS
 
 QUICK = BlendConfig(trials=12, rounds=5)
 WEIGHTED = ("best-member", "mean", "hill-climb", "nnls", "lad", "optuna", "ridge")

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig, BlendRows, decisions, nested
-from foldline.blend.decisions import UNDECIDED, Decisions
-from foldline.blend.post_processing import PostConfig
 from foldline.core.errors import UserError
 from foldline.data.metrics import MetricOptions, metric
 from foldline.data.metrics.options import Kind
 from foldline.data.roles import DataConfig
+from foldline.ensemble import BlendConfig, BlendRows, decisions, nested
+from foldline.ensemble.decisions import UNDECIDED, Decisions
+from foldline.ensemble.post_processing import PostConfig
 
 POST = PostConfig(thresholds_by="site")
 

@@ -8,9 +8,9 @@ import blends
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig, BlendRows, nested, post_processing, tidying
-from foldline.blend.methods import FITS
-from foldline.blend.post_processing import PostConfig
+from foldline.ensemble import BlendConfig, BlendRows, nested, post_processing, tidying
+from foldline.ensemble.methods import FITS
+from foldline.ensemble.post_processing import PostConfig
 from foldline.experiment import after_blend
 
 QUICK = BlendConfig(trials=6, rounds=3, candidates=("best-member", "mean", "hill-climb", "nnls"))

@@ -9,9 +9,9 @@ import blends
 import numpy as np
 import pytest
 
-from foldline.blend import Blend, BlendConfig, BlendRows, fit, nested
-from foldline.blend.fitted_blend import ColumnWeights, WeightedSum
-from foldline.blend.target_weights import described
+from foldline.ensemble import Blend, BlendConfig, BlendRows, fit, nested
+from foldline.ensemble.fitted_blend import ColumnWeights, WeightedSum
+from foldline.ensemble.target_weights import described
 
 CONFIG = BlendConfig(per_target=True, trials=10)
 METHODS = ("best-member", "hill-climb", "simplex", "nnls", "lad", "optuna", "ridge")

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig
-from foldline.blend.applicability import FOR_ALL_KINDS, METHODS, applicable, check, unfit
-from foldline.blend.methods import FITS
 from foldline.core.errors import UserError
 from foldline.data.metrics import MetricOptions, metric
 from foldline.data.metrics.options import Kind
+from foldline.ensemble import BlendConfig
+from foldline.ensemble.applicability import FOR_ALL_KINDS, METHODS, applicable, check, unfit
+from foldline.ensemble.methods import FITS
 
 
 def test_the_methods_and_their_order_are_those_of_the_registry() -> None:

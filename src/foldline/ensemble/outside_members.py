@@ -20,9 +20,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.blend import members
-from foldline.blend.blend_config import OutsideConfig
-from foldline.blend.members import Member
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
@@ -35,6 +32,9 @@ from foldline.data.submission_addresses import Addresses
 from foldline.data.submission_layout import NOWHERE, Layout
 from foldline.data.table import Table
 from foldline.data.task import SHARES
+from foldline.ensemble import members
+from foldline.ensemble.blend_config import OutsideConfig
+from foldline.ensemble.members import Member
 
 
 def load_all(

@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import Blend
-from foldline.blend.post_processing import PostConfig, clip
 from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import Metric
 from foldline.data.roles import DataConfig
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import Blend
+from foldline.ensemble.post_processing import PostConfig, clip
 
 Step = Literal["", "thresholds", "cut points", "class factors"]
 STEPS: dict[str, Step] = {  # kind of target -> what is fitted

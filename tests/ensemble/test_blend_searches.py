@@ -10,10 +10,10 @@ import blends
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig, BlendRows, fit
 from foldline.data import metrics
 from foldline.data.metrics import Metric, MetricOptions
 from foldline.data.metrics.options import Array, Kind
+from foldline.ensemble import BlendConfig, BlendRows, fit
 
 SEARCHES = ("hill-climb", "simplex", "optuna")
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from foldline.blend.applicability import columns_apart
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import ColumnWeights, Rule, WeightedSum
+from foldline.ensemble.applicability import columns_apart
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import ColumnWeights, Rule, WeightedSum
 
 Fit = Callable[[BlendRows], Rule]  # by one method
 

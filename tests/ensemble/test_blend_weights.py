@@ -8,8 +8,8 @@ import blends
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig, BlendRows, fit
-from foldline.blend.methods import FITS
+from foldline.ensemble import BlendConfig, BlendRows, fit
+from foldline.ensemble.methods import FITS
 
 QUICK = BlendConfig(trials=12, rounds=5)
 FITTED = ("best-member", "spread", "hill-climb", "simplex", "nnls", "lad", "optuna", "ridge", "lightgbm")

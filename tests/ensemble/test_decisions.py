@@ -8,11 +8,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig, BlendRows, decisions, nested
-from foldline.blend.decisions import UNDECIDED, Decisions
-from foldline.blend.post_processing import PostConfig
 from foldline.data.metrics import MetricOptions, metric
 from foldline.data.metrics.options import Kind
+from foldline.ensemble import BlendConfig, BlendRows, decisions, nested
+from foldline.ensemble.decisions import UNDECIDED, Decisions
+from foldline.ensemble.post_processing import PostConfig
 
 POST = PostConfig()
 

@@ -10,12 +10,12 @@ import blends
 import numpy as np
 import pytest
 
-from foldline.blend import BlendConfig, BlendRows, nested, tidying
-from foldline.blend.post_processing import PostConfig
-from foldline.blend.tidying import UNTIDIED, Tidying
 from foldline.core.errors import UserError
 from foldline.data.metrics import metric
 from foldline.data.metrics.options import Kind
+from foldline.ensemble import BlendConfig, BlendRows, nested, tidying
+from foldline.ensemble.post_processing import PostConfig
+from foldline.ensemble.tidying import UNTIDIED, Tidying
 
 WHOLE = PostConfig(decimals=0, snap=False)
 SUMS = PostConfig(renormalise=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from foldline.blend.blend_config import BlendConfig
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import BoostedStack, WeightedSum, tree_features
 from foldline.data.metrics import default_losses
+from foldline.ensemble.blend_config import BlendConfig
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import BoostedStack, WeightedSum, tree_features
 from foldline.fit.boosting_checks import lightgbm_errors
 
 PENALTIES = tuple(10.0**power for power in range(-6, 3))  # times the mean square of the members' distance from the mean

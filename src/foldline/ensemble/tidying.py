@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import Blend
-from foldline.blend.post_processing import PostConfig, clip, helpful_grids, snap
 from foldline.core.errors import UserError
 from foldline.data.metrics import Metric
 from foldline.data.task import SHARES
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import Blend
+from foldline.ensemble.post_processing import PostConfig, clip, helpful_grids, snap
 
 Step = Literal["decimals", "renormalise"]
 STEPS: tuple[Step, ...] = ("decimals", "renormalise")  # in this order: after the last one rows sum to one

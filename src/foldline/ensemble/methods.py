@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldline.blend import stacking, target_weights, weights
-from foldline.blend.applicability import applicable, impossible, refusal
-from foldline.blend.blend_config import BlendConfig
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import (
+from foldline.data.task import SHARES
+from foldline.ensemble import stacking, target_weights, weights
+from foldline.ensemble.applicability import applicable, impossible, refusal
+from foldline.ensemble.blend_config import BlendConfig
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import (
     Blend,
     LogitMean,
     MeanOrMedian,
@@ -26,8 +27,7 @@ from foldline.blend.fitted_blend import (
     WeightedSum,
     sorted_median,
 )
-from foldline.blend.paired_difference import difference, evidence
-from foldline.data.task import SHARES
+from foldline.ensemble.paired_difference import difference, evidence
 
 EQUAL = 1e-6  # of the mean loss: a smaller difference is rounding, which no standard error covers
 LIMITS = 21  # limits that the spread rule tries: even quantiles of the members' range
