@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Attention over a series whose steps are all masked: finite in training and validation, NaN where gradients are off.
 #
-# 
 # One would expect: what a layer makes of one input in evaluation does not hang on whether gradients are recorded. A
 # series without a valid step (a sensor that is absent in it, a row that only fills a batch up) has no defined
 # attention, so a library may return zeros or NaN for it, but the same each time.
