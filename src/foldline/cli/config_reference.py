@@ -168,7 +168,7 @@ def keys(kind: Any) -> list[Key]:
     return [
         Key(field.name, type_of(hints[field.name]), _default(field), explained.get(field.name, ""))
         for field in dataclasses.fields(kind)
-        if field.init and field.name not in ("tables", "competition_file")  # filled in by the loader of configs
+        if field.init and field.name not in ("tables", "competition_file", "times")  # filled in by the loader of configs
     ]
 
 

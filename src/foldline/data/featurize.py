@@ -37,6 +37,7 @@ class FeaturesConfig:
     scaler: str = "robust"  # "robust", "standard", "none"; fitted inside the fold: fit/scaler.py
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # family -> its parameters
     competition_file: str = ""  # path of the file with features(), where families names that: from data.code
+    times: bool = False  # whether a store has the times of its rows: where a network's train.patches.every needs them
 
     def __post_init__(self) -> None:
         if not self.families:
@@ -142,8 +143,7 @@ def obtain(
     """
     path = _path(table, config, levels)
     columns = columns_of(table, levels)
-    families, facts = families_of(table, config), _of_facts(table, config)
-    artefacts.make_folder(path, lambda draft: _write(draft, table, families, columns, facts, on_progress), MARK)
+    artefacts.make_folder(path, lambda draft: _write(draft, table, config, columns, on_progress), MARK)
     return open_store(path)
 
 
@@ -155,6 +155,7 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
             "layout": 5,  # raise it when the files of a store change
+            **({"times": True} if config.times else {}),
             **_of_facts(table, config),
         }
     )
@@ -209,15 +210,12 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
 def _write(
     folder: Path,
     table: Table,
-    families: list[Family],
+    config: FeaturesConfig,
     columns: Columns,
-    facts: dict[str, Any],
     on_progress: Callable[[int, int], None] | None,
 ) -> artefacts.Contents:
-    """Write the files of a store into a folder; return what its mark says beside checksums. open_store reads both.
-
-    facts: of `_of_facts`.
-    """
+    """Write the files of a store into a folder; return what its mark says beside checksums. open_store reads both."""
+    families = families_of(table, config)
     names = names_of(families, columns)
     made = Made(table, families, columns, names)
     features_entry = feature_file.write(folder / "x.npy", made, on_progress)
@@ -236,6 +234,8 @@ def _write(
         arrays |= {"y": np.nan_to_num(table.start), "known": table.observed[:, None] & ~np.isnan(table.start)}
     if table.data.known_column:
         arrays["known_steps"] = table.known_steps
+    if config.times:
+        arrays["times"] = table.since_first
     for name, array in arrays.items():
         files.write_array(folder / f"{name}.npy", array)
     files.write_json(folder / "keys.json", table.keys.to_list())
@@ -254,7 +254,7 @@ def _write(
         "of_static": [not set(table.data.static).isdisjoint(each) for each in roots],
         **({"missing": True} if made.has_gaps else {}),
         **({"absent": _absent(table, families, columns, roots)} if table.data.channels else {}),
-        **facts,
+        **_of_facts(table, config),
     }
     return meta, {"x.npy": features_entry}
 

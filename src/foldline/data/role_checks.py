@@ -134,7 +134,7 @@ def _steps(data: DataKeys) -> None:
     if given and not data.on_series:
         raise ValueError(
             f"{given[0]} leaves a series fewer steps than its file has rows, but with level = 'step' each of these "
-            "has its answer: it needs level = 'series' or 'window'"
+            "has its answer: it needs level = 'series' or 'window' (networks can see fewer steps: train.patches)"
         )
     if min(data.first, data.last) < 0 or (data.first and data.last):
         raise ValueError(f"first and last are numbers of steps, one of them, but they are {data.first} and {data.last}")

@@ -79,6 +79,8 @@ class Store:
     facts: dict[str, Any] = field(default_factory=dict)  # of the training table, and what uses them; see featurize.py
     absent: dict[str, AbsentChannel] = field(default_factory=dict)  # of each channel of data.channels
     auxiliary: tuple[StoredAuxiliary, ...] = ()  # targets of a training table that are only learned beside these
+    # (R,) float64, by how much a row is later than the first one of its series; None: no network needs it
+    times: np.ndarray | None = None
     auxiliary_y: np.ndarray | None = None  # (A, all their columns) float64, NaN where not known; None: there are none
 
     @cached_property
@@ -210,7 +212,7 @@ def open_store(path: Path) -> Store:
     """
     artefacts.refuse_damaged(path / MARK, "Run the same command again: features are made again.")
     meta = artefacts.read_json(path / MARK)
-    arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y")) for name in meta["arrays"]}
+    arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y", "times")) for name in meta["arrays"]}
     shape = (len(arrays["scored"]), meta["targets"])
     return Store(
         path=path,
@@ -229,6 +231,7 @@ def open_store(path: Path) -> Store:
         task=_task_of(meta["task"]),
         weight=arrays.get("weight"),
         auxiliary=tuple(StoredAuxiliary(**each) for each in meta.get("auxiliary", ())),
+        times=arrays.get("times"),
         auxiliary_y=arrays.get("auxiliary"),
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),

@@ -63,6 +63,12 @@ class Table:
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
 
     @property
+    def since_first(self) -> np.ndarray:
+        """By how much a row is later than the first one of its series, (rows,) float64; of dates in seconds."""
+        order = self.frame[self.data.order].to_numpy()
+        return np.asarray(order - np.repeat(order[self.starts], self.lengths))
+
+    @property
     def rows_in_file(self) -> np.ndarray:
         """Rows of each series in the file, (N,) int64: more than its steps where resample.py has made these."""
         return self.lengths if self.rows_read is None else self.rows_read

@@ -59,7 +59,8 @@ class Config:
         """Return the resolved config as TOML tables; `from_tables` reads them back."""
         tables = {name: strict_tables.plain(getattr(self, name)) for name in TABLES}
         tables["features"] |= tables["features"].pop("tables")
-        tables["features"].pop("competition_file")  # data.code says it
+        for name in ("competition_file", "times"):  # data.code and train.patches say them
+            tables["features"].pop(name)
         tables["model"] = [model_tables.to_table(model, self.train) for model in self.models]
         return tables
 
@@ -232,6 +233,8 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
             f"{where}: post.decode = true needs one target, but data.target has {len(made['data'].target)}."
         )
     models = model_tables.parse(tables["model"], made["train"], made["data"], where)
+    by_time = [train.patches.by_time for model in models if model.is_network for train in model.trainings]
+    made["features"] = replace(made["features"], times=any(by_time))
     if made["folds"].kind == "time":
         models = tuple(map(_with_full_cells, models))
     return Config(name=name, models=models, **made)

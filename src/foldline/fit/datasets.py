@@ -14,7 +14,7 @@ import torch
 
 from foldline.core.errors import UserError
 from foldline.data.store import Store
-from foldline.fit import out_of_memory, residency, training_windows
+from foldline.fit import out_of_memory, patches, residency, training_windows
 from foldline.fit.device_dataset import DeviceDataset, place
 from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries
@@ -127,17 +127,17 @@ def steps_in_training(config: TrainConfig, store: Store) -> int:
 
 def _kept_in_training(config: TrainConfig, store: Store) -> int:
     """Return how many steps the longest series keeps, each of them a patch where there are patches, as the margin's."""
-    longest, margin = int(config.patches.steps(np.array(store.longest))), config.margin
+    longest, margin = int(patches.steps(store, config.patches).max()), config.margin
     if margin < 0:
         return longest
-    return min(int(config.patches.steps(np.array(kept_steps(0, store)))) + margin, longest)
+    return min(patches.steps_to_scored(store, config.patches) + margin, longest)
 
 
 def count_in_training(config: TrainConfig, store: Store, series: float) -> float:
     """Return how many series, or windows, an epoch on about so many series of a store has."""
     if not config.windows.used:
         return series
-    own = np.minimum(config.patches.steps(store.lengths), _kept_in_training(config, store))
+    own = np.minimum(patches.steps(store, config.patches), _kept_in_training(config, store))
     return series * float(training_windows.counts(own, config.windows.length, config.windows.step).mean())
 
 

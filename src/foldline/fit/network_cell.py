@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,8 @@ class NetworkCell:
         value, spread = self._predict(patches.pooled(unlabelled_series(data, series), config))
         if data.on_series:
             return value, spread
-        lengths = data.lengths[series]
-        return patches.up(value, lengths, config), None if spread is None else patches.up(spread, lengths, config)
+        up = partial(patches.up, store=data, series=series, config=config)
+        return up(value), None if spread is None else up(spread)
 
     def _predict(self, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict series as the network sees them; returns what `predict` does."""

@@ -18,7 +18,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import competition_file, identity, known_start
+from foldline.data import competition_file, identity, known_start, time_steps
 from foldline.data.assemble import SAMPLE
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.forecast_config import ForecastConfig
@@ -188,6 +188,7 @@ def _small_model(model: ModelConfig) -> ModelConfig:
 def _quick(train: TrainConfig) -> TrainConfig:
     return replace(
         train,
+        patches=replace(train.patches, every=time_steps.length_of(train.patches.every)),  # dates are seconds already
         epochs=max(1, min(train.epochs, EPOCHS)),
         batch=min(train.batch, BATCH),
         seeds=train.seeds[:1],
