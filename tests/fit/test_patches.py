@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import tiny
 import torch
-from lab import INSIDE, TRAIN, fitted, padded, planned, small_store, weights, with_features
+from lab import INSIDE, TRAIN, fitted, padded, small_store, weights, with_features
 
 from foldline.cli.main import main
 from foldline.data.store import Store, StoredAuxiliary, StoredTask
@@ -258,15 +258,6 @@ def test_a_known_start_has_steps_of_its_own(home: Path, tmp_path: Path, capfd: p
     tiny.install(home, tiny.write(tmp_path / "rides", tables))
     assert main(["train", "rides", "train.patches={rows = 3}", "data.observed=2", "data.scored=''"]) == 2
     assert "train.patches makes one step of 3 rows" in capfd.readouterr().err
-
-
-def test_keys_hold_what_is_set_alone(rides: Path) -> None:
-    """Patches of rows have the keys that they had before there were any of time."""
-    table = planned("train.patches={rows = 3}")[0].depends["train"]["patches"]
-    assert table == {"rows": 3, "up": "linear"}
-    table = planned("train.patches={every = 3}")[0].depends["train"]["patches"]
-    assert table == {"rows": 1, "every": 3.0, "up": "linear"}
-    assert "patches" not in planned()[0].depends["train"]
 
 
 def test_durations_need_dates_and_gaps_must_not_make_far_too_many_steps(

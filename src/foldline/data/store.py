@@ -21,6 +21,7 @@ from foldline.data.metrics import FileMetric, Kind, Metric, MetricChoice
 from foldline.data.roles import DataConfig
 
 MARK = "meta.json"  # says what is in a store, with the checksums of its files
+MAPPED = ("x", "y", "times")  # arrays that are not read into memory
 SOLUTION = "solution.parquet"  # data.metric_columns, a row an answer
 
 
@@ -72,6 +73,9 @@ class Store:
     of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
     task: StoredTask = StoredTask()  # what an answer is
     group_numbers: np.ndarray | None = None  # (N,) int64 group of each series (data.group); None: each is its own
+    # (N,) int64: series of one number are never split nor drawn apart, clusters of similar ones with their groups
+    # (Folds.with_units, folds.similar); None: just groups are not
+    units: np.ndarray | None = None
     windows: bool = False  # whether these groups are just the series that windows were cut from
     known_steps: np.ndarray | None = None  # (N,) int64, such leading steps of each series; None: `observed` of all
     weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
@@ -109,6 +113,11 @@ class Store:
     def offsets(self) -> np.ndarray:
         """Row with which each series begins, (N,) int64."""
         return np.asarray(np.cumsum(self.lengths) - self.lengths)
+
+    @property
+    def held_together(self) -> np.ndarray | None:
+        """Which series are never split nor drawn apart, (N,) int64: those of one number; None: each is by itself."""
+        return self.group_numbers if self.units is None else self.units
 
     @property
     def on_series(self) -> bool:
@@ -212,7 +221,7 @@ def open_store(path: Path) -> Store:
     """
     artefacts.refuse_damaged(path / MARK, "Run the same command again: features are made again.")
     meta = artefacts.read_json(path / MARK)
-    arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y", "times")) for name in meta["arrays"]}
+    arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in MAPPED) for name in meta["arrays"]}
     shape = (len(arrays["scored"]), meta["targets"])
     return Store(
         path=path,

@@ -55,6 +55,16 @@ class Config:
     track: TrackConfig = field(default_factory=TrackConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
 
+    @property
+    def units(self) -> str:
+        """Name in the plural what is drawn at random for intervals: series, or what is held together of them."""
+        return self.data.units if self.folds.similar is None else f"clusters of similar {self.data.units}"
+
+    @property
+    def interval_over(self) -> dict[str, str]:
+        """Return what a record says of that: nothing where each series is drawn by itself."""
+        return {"interval_over": self.units} if self.data.group or self.folds.similar else {}
+
     def tables(self) -> dict[str, Any]:
         """Return the resolved config as TOML tables; `from_tables` reads them back."""
         tables = {name: strict_tables.plain(getattr(self, name)) for name in TABLES}

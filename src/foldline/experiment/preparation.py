@@ -113,6 +113,7 @@ def prepare(
     from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
+        train = made_folds.with_units(train)
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
     for store_of, table in ((train, competition.train), (test, competition.test)):
         target_transform.check(config.data.target_transform, store_of, table.path)

@@ -27,6 +27,8 @@ def of_fold(
     }
     if inputs.folds.time is not None and model.watched_share:
         depends["watched_by"] = inputs.folds.time.spans.fingerprint
+    if inputs.folds.units is not None and (model.watched_share or model.fitted_as == "series"):
+        depends["units"] = files.digest(inputs.folds.units.tolist())
     if start is not None:
         depends["start"] = start.key
     if model.teacher is not None:
