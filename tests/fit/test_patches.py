@@ -20,6 +20,7 @@ from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.patches import PatchesConfig
 from foldline.fit.train_config import TrainConfig, WatchConfig
 from foldline.fit.window_config import TrainingWindowsConfig
+from foldline.serve import load
 
 THREE = PatchesConfig(rows=3)
 TIMED = PatchesConfig(every=2.0)
@@ -249,6 +250,8 @@ def test_a_run_submits_every_row(table: str, home: Path, tmp_path: Path, capfd: 
     tiny.run("train", "rides", f"train.patches={{{table}}}")
     assert pl.read_csv(tiny.submission(home)).height == tables["test"].height
     tiny.run("infer", "rides")
+    submitted = pl.read_csv(home / "runs" / "rides" / "latest" / "submission.csv")["speed"]
+    np.testing.assert_allclose(load("rides").predict(tables["test"])["speed"], submitted, atol=1e-6)
 
 
 def test_a_known_start_has_steps_of_its_own(home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

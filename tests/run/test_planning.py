@@ -93,7 +93,8 @@ def others(base: Any) -> dict[str, Any]:
             inner = others(value)
             found |= {f"{field.name}.{name}": replace(base, **{field.name: other}) for name, other in inner.items()}
         else:
-            found[field.name] = replace(base, **{**BESIDE.get(field.name, {}), field.name: OTHERS[type(base)][field.name]})
+            changes = BESIDE.get(field.name, {}) | {field.name: OTHERS[type(base)][field.name]}
+            found[field.name] = replace(base, **changes)
     return found
 
 

@@ -57,7 +57,7 @@ def prepare(stored: StoredExperiment, test: Table, terminal: Terminal) -> Infere
     for config_plan, store in zip(stored.config_plans, stores, strict=True):
         config_plans.refuse_changed_facts(config_plan, store, stored.folder)
         for model in (model for model in config_plan.config.models if model.is_network):
-            patches.check_store(model.label, model.train.patches, store)
+            patches.check_store(model.train.patches, store)
     return InferenceTask(stored, test, stores)
 
 

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from foldline.blend import members, outside_members
-from foldline.blend.members import Member
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data import exact_rows, featurize, folds, loading, store, table_notes, target_grid, time_steps
@@ -24,6 +22,8 @@ from foldline.data.loading import Competition
 from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.data.table import Table
+from foldline.ensemble import members, outside_members
+from foldline.ensemble.members import Member
 from foldline.experiment import runs_index, target_checks
 from foldline.experiment.config import Config
 from foldline.fit import (
@@ -118,7 +118,7 @@ def prepare(
     for store_of, table in ((train, competition.train), (test, competition.test)):
         target_transform.check(config.data.target_transform, store_of, table.path)
         for model in (model for model in config.models if model.is_network):
-            patches.check_store(model.label, model.train.patches, store_of)
+            patches.check_store(model.train.patches, store_of)
     target_checks.check(config, competition.train, train, made_folds, terminal)
     weights = _check_networks(config, train)
     for model in config.models:
@@ -250,8 +250,7 @@ def run_cells(
             tracker.event(job.cell, kind, values)
             bars.event(job, kind, values)
 
-        for stage in stages:
-            executors.execute(stage, config.executor, on_event)
+        executors.execute(waiting, config.executor, on_event)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
     return replace(config.track, wandb=tracker.mode)

@@ -78,18 +78,21 @@ def check(label: str, config: PatchesConfig, observed: bool) -> None:
         )
 
 
-def check_store(label: str, config: PatchesConfig, store: Store) -> None:
+def check_store(config: PatchesConfig, store: Store) -> None:
     """Refuse patches of time that make far too many steps of a store's series, because of gaps.
 
     Raises:
         UserError
     """
     if config.by_time:
-        numbers = time_steps.numbers_of(_times(store), config.every)
-        what = f"model {label!r}: train.patches.every"
-        time_steps.refuse_too_many(
-            what, config.every, numbers, store.lengths, config.gaps, lambda series: f"series {store.keys[series]}"
-        )
+        every, numbers = config.every, time_steps.numbers_of(_times(store), config.every)
+        what, lengths = "train.patches.every", store.lengths
+        time_steps.refuse_too_many(what, every, numbers, lengths, config.gaps, lambda series: _name(store, series))
+
+
+def _name(store: Store, series: int) -> str:
+    """Name a series in a message; a store in memory has no keys."""
+    return f"series {store.keys[series]}" if store.path.exists() else f"its series {series + 1}"
 
 
 def cut(store: Store, series: np.ndarray, config: PatchesConfig) -> Cut:
@@ -106,7 +109,12 @@ def _times(store: Store) -> np.ndarray:
 
 
 def steps(store: Store, config: PatchesConfig) -> np.ndarray:
-    """Return how many steps networks see of each series of a store, (N,) int64."""
+    """Return how many steps networks see of each series of a store, (N,) int64.
+
+    Raises:
+        UserError: gaps make far too many.
+    """
+    check_store(config, store)
     return cut(store, np.arange(len(store.lengths)), config).lengths if config.used else store.lengths
 
 

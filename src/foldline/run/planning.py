@@ -86,7 +86,7 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
 def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
     assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
     store = inputs.pretraining_data(config, fold)
-    patches.check_store(model.label, model.trainings[0].patches, store)
+    patches.check_store(model.trainings[0].patches, store)
     first = _with_precision(replace(model, train=model.trainings[0], teacher=None, pretrain=None), store)
     depends = cell_keys.of_pretraining(inputs, first, store, seed)
     metric, transform = inputs.metric, inputs.data.target_transform
