@@ -257,7 +257,7 @@ from foldline.run import executors
 if __name__ == "__main__":
     large = np.zeros(1 << 18)  # 2 MiB: more than a pipe holds
     cell = SimpleNamespace(before=())
-    jobs = [SimpleNamespace(key=str(number), cell=cell, values=large) for number in range(8)]  # what cells lack is the error
+    jobs = [SimpleNamespace(key=str(number), cell=cell, values=large) for number in range(8)]  # what lacks is the error
     executors._in_processes(jobs, 1, 1, lambda *_: None)
 """
 

@@ -207,8 +207,8 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
         raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
     if plain:
         checked = _checked(path, fold_rows.plain(path, config, table, way_out), config, table, spans, way_out)
-        units = similar_series.check(config.similar, checked.assignment, path, table)
-        return replace(checked, clusters=units.clusters, units=units.beyond_groups)
+        together = similar_series.check(config.similar, checked.assignment, path, table)
+        return replace(checked, clusters=together.clusters, units=together.beyond_groups)
     if facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
     saved = pl.read_csv(io.StringIO(body), infer_schema=False)

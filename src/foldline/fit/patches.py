@@ -229,7 +229,7 @@ def up(values: np.ndarray, store: Store, series: np.ndarray, config: PatchesConf
     made = cut(store, series, config)
     patch = made.patch_of_row
     if config.up == "repeat":
-        return values[patch]
+        return np.asarray(values[patch])
     at, middle, of_series = made.at, made.middles, made.series
     low = patch - (at < middle[patch])
     high = low + 1

@@ -1,7 +1,7 @@
 """Where cells run: in this process one after another, or in worker processes. The result is the same to the last bit.
 
-An executor takes jobs and reports events. A job begins as soon as what its cell needs is done (schedule.py); what a cell
-does while it runs is in cell_training.py.
+An executor takes jobs and reports events. A job begins as soon as what its cell needs is done (schedule.py); what a
+cell does while it runs is in cell_training.py.
 """
 
 from __future__ import annotations
