@@ -236,6 +236,7 @@ def _write(
         arrays |= {"y": np.nan_to_num(table.start), "known": table.observed[:, None] & ~np.isnan(table.start)}
     if table.data.known_column:
         arrays["known_steps"] = table.known_steps
+    arrays |= _known_values(table)
     for name, array in arrays.items():
         files.write_array(folder / f"{name}.npy", array)
     files.write_json(folder / "keys.json", table.keys.to_list())
@@ -257,6 +258,16 @@ def _write(
         **facts,
     }
     return meta, {"x.npy": features_entry}
+
+
+def _known_values(table: Table) -> dict[str, np.ndarray]:
+    """Return what a store keeps of data.known: which answers are given; of a training table how others are drawn."""
+    if table.given is None:
+        return {}
+    if table.masks is None:
+        return {"given": table.given}
+    masks = {"masks": table.masks.known, "mask_lengths": table.masks.lengths}
+    return {"given": table.given, "eligible": table.eligible, **masks}
 
 
 def _absent(table: Table, families: list[Family], columns: Columns, roots: list[list[str]]) -> dict[str, Any]:
