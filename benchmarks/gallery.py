@@ -21,9 +21,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from foldline.blend import paired_difference
 from foldline.cli.main import main as command_line
 from foldline.core.console import Terminal
+from foldline.ensemble import paired_difference
 from foldline.experiment import config as configs
 from foldline.experiment import preparation, scoring
 

@@ -12,9 +12,9 @@ import pytest
 import tiny
 from quickstart import SMOKE
 
-from foldline.blend import post_processing
 from foldline.data import exact_rows, loading
 from foldline.data.exact_rows import Exact
+from foldline.ensemble import post_processing
 from foldline.experiment import config
 from ventilator import simulator
 

@@ -11,10 +11,10 @@ import pytest
 import tiny
 from tiny_classes import KINDS, LEVELS, Songs
 
-from foldline.blend import decisions, target_weights, tidying
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import ColumnWeights, Rule, WeightedSum
-from foldline.blend.post_processing import PostConfig
+from foldline.ensemble import decisions, target_weights, tidying
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import ColumnWeights, Rule, WeightedSum
+from foldline.ensemble.post_processing import PostConfig
 from foldline.evidence import audit
 from foldline.evidence.audit import fitted_part_leaks, perturbations, shuffled_targets, split_leaks, target_copies
 from foldline.evidence.audit.audit_context import AuditContext

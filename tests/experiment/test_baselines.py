@@ -14,11 +14,11 @@ import pytest
 import tiny
 from answers import recorded
 
-from foldline.blend import BlendRows
 from foldline.cli.main import main
 from foldline.data import metrics
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
+from foldline.ensemble import BlendRows
 from foldline.experiment import baselines
 from foldline.experiment.baselines import BASELINES, ScoredAnswers
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import tiny
 import tiny_tanks
 
 from foldline.cli.main import main
+from foldline.serve import load
 
 
 @pytest.mark.slow
@@ -32,10 +34,15 @@ def test_tanks(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     capsys.readouterr()
     tiny.run("score", str(latest / "submission.csv"), str(tmp_path / "truth.csv"), "tanks", "--json", BESIDE)
     on_test = json.loads(capsys.readouterr().out)["scores"][0]
-    assert on_test["count"] == found.height - known.height
+    assert on_test["rows"] == found.height - known.height
     assert 0.7 < on_test["score"] / final < 1.3  # measured: 0.9 to 1.1
     tiny.run("infer", "tanks")
     assert tiny.submission(home, "tanks") == written
+    predictor, test = load("tanks"), tables["test"]
+    answers = predictor.predict(test)["level"].to_numpy()
+    np.testing.assert_allclose(answers, found["level"].to_numpy(), atol=1e-5)
+    nothing = predictor.predict(test.drop("level"))["level"].to_numpy()
+    assert np.isfinite(nothing).all() and np.abs(nothing - answers).mean() > 0.1
 
 
 BESIDE = 'data.known=["reading"]'  # the truth has what was read in a column of its own

@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 import tiny
 
-from foldline.blend import members
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
+from foldline.ensemble import members
 from foldline.evidence.ablation import ablation_results
 from foldline.evidence.tuning import trial_evaluation
 from foldline.experiment import config, multi_config, preparation, scoring, stored_experiment

@@ -16,15 +16,15 @@ import tiny
 from answers import blended_by_hand, recorded, submitted
 from page_parser import Page
 
-from foldline import blend
-from foldline.blend import BlendConfig, BlendRows, NestedPredictions
-from foldline.blend.fitted_blend import WeightedSum
-from foldline.blend.members import Member
-from foldline.blend.post_processing import PostConfig
+from foldline import ensemble
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data.target_grid import Grid
+from foldline.ensemble import BlendConfig, BlendRows, NestedPredictions
+from foldline.ensemble.fitted_blend import WeightedSum
+from foldline.ensemble.members import Member
+from foldline.ensemble.post_processing import PostConfig
 from foldline.experiment import after_blend, config, preparation, scoring
 from foldline.experiment.result import Result
 
@@ -151,7 +151,7 @@ def integers(metric: str = "mae") -> tuple[BlendRows, NestedPredictions]:
     rows = blends.noisy(count=400, members=3)
     y = np.round(8 * rows.y)
     rows = replace(rows, y=y, predictions=y + (rows.predictions - rows.y) / 8)
-    return rows, blend.nested(BlendConfig(), rows)
+    return rows, ensemble.nested(BlendConfig(), rows)
 
 
 @pytest.mark.parametrize("change", [lambda y: y + 0.37, lambda y: -50.0 * y], ids=["off the grid", "far off"])
@@ -161,7 +161,7 @@ def test_a_folds_own_targets_do_not_decide_how_it_is_snapped(change: Callable[[n
     np.testing.assert_allclose(before, np.round(before), atol=1e-9)
     inside = rows.fold == 1
     changed = replace(rows, y=np.where(inside[:, None], change(rows.y), rows.y))
-    after = after_blend.snapped_by_fold(blend.nested(BlendConfig(), changed), changed)
+    after = after_blend.snapped_by_fold(ensemble.nested(BlendConfig(), changed), changed)
     assert np.array_equal(after[inside], before[inside]) and not np.array_equal(after[~inside], before[~inside])
 
 
@@ -180,7 +180,7 @@ def test_test_predictions_are_rounded_to_the_grids_of_those_targets_that_have_on
     predictions = np.random.default_rng(0).normal(size=(40, 2))
     files.write_array(tmp_path / "test.npy", predictions)
     only = Member("only", tests={ready.test.fingerprint: tmp_path / "test.npy"})
-    fitted = blend.Blend("best-member", ("only",), WeightedSum((1.0,)))
+    fitted = ensemble.Blend("best-member", ("only",), WeightedSum((1.0,)))
     found = scoring.predict(fitted, [None, Grid(offset=0.0, step=0.5, count=3)], PostConfig(), [only], ready.test, None)
     assert np.array_equal(found[:, 0], predictions[:, 0])
     assert np.array_equal(found[:, 1], np.clip(np.round(2 * predictions[:, 1]) / 2, 0.0, 1.0))

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 import tiny
 
-from foldline.blend import OutsideConfig, outside_members
 from foldline.cli.main import main
 from foldline.data import folds, loading
+from foldline.ensemble import OutsideConfig, outside_members
 from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import config as configs
 from foldline.output.kaggle import upload

@@ -11,10 +11,10 @@ import pytest
 import tiny
 from tiny_classes import Songs
 
-from foldline.blend.paired_difference import unit_losses
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.console import Terminal
+from foldline.ensemble.paired_difference import unit_losses
 from foldline.experiment import config as configs
 from foldline.experiment import preparation, scoring
 from foldline.fit.labelled_series import labelled_series

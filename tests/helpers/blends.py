@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from foldline.blend import BlendRows
 from foldline.data import metrics
 from foldline.data.metrics import METRICS
+from foldline.ensemble import BlendRows
 
 
 def rows(predictions: np.ndarray, y: np.ndarray, metric: str = "mae", folds: int = 4, steps: int = 5) -> BlendRows:

@@ -58,13 +58,9 @@ def test_number_of_workers(
 @pytest.fixture(scope="module")
 def one_by_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the rides are trained with every part of the recipe, serially, a cell at a time."""
-    folder = tmp_path_factory.mktemp("one-by-one")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
-        patch.chdir(folder)
-        tiny.install(folder / "home", tiny.write(folder / "rides", tiny.frames()))
+    with tiny.home_of_rides(tmp_path_factory.mktemp("one-by-one")) as home:
         tiny.run("train", "rides", *EVERYTHING_WORDS)
-    return folder / "home"
+    return home
 
 
 @pytest.mark.parametrize(

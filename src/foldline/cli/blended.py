@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.blend import methods
-from foldline.blend.methods import FITS
 from foldline.core import artefacts, files
 from foldline.core.console import Terminal
+from foldline.ensemble import methods
+from foldline.ensemble.methods import FITS
 from foldline.evidence.blending import blend_page, member_contributions
 from foldline.evidence.blending.blend_comparison import BlendComparison
 from foldline.experiment import preparation, scoring, stored_experiment

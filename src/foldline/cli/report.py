@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foldline.blend import members
 from foldline.cli.main import Arguments
 from foldline.cli.moved_source import moved
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import featurize, folds, loading
+from foldline.ensemble import members
 from foldline.experiment import preparation, runs_index, scoring, several_targets
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import short_path

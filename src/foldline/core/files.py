@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,11 +35,27 @@ TEMPORARY = ".foldline-tmp"  # ending of a file that is being written: no user's
 PACKAGE = Path(__file__).resolve().parents[1]  # src/foldline in a checkout
 
 
+_home: ContextVar[Path | None] = ContextVar("home", default=None)
+
+
+@contextmanager
+def at_home(folder: Path) -> Iterator[None]:
+    """Let runs, folds, submissions and configs lie in a folder, for this thread and a while: a bundle's, to load."""
+    token = _home.set(folder.resolve())
+    try:
+        yield
+    finally:
+        _home.reset(token)
+
+
 def home() -> Path:
     """Find the folder in which runs, folds, submissions and configs lie.
 
-    FOLDLINE_HOME, where it is set; else the checkout that this code is part of; else, installed, the working folder.
+    That of `at_home`; FOLDLINE_HOME, where it is set; else the checkout that this code is part of; else, installed, the
+    working folder.
     """
+    if (folder := _home.get()) is not None:
+        return folder
     named = os.environ.get("FOLDLINE_HOME")
     return Path(named).resolve() if named else checkout() or Path.cwd()
 

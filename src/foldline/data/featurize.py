@@ -7,7 +7,7 @@ than memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -218,9 +218,22 @@ def _write(
 
     facts: of `_of_facts`.
     """
-    names = names_of(families, columns)
-    made = Made(table, families, columns, names)
+    made = Made(table, families, columns, names_of(families, columns))
     features_entry = feature_file.write(folder / "x.npy", made, on_progress)
+    arrays = arrays_of(table, columns)
+    for name, array in arrays.items():
+        files.write_array(folder / f"{name}.npy", array)
+    if table.labelled and table.data.metric_columns:
+        table.answers.select(table.data.metric_columns).write_parquet(folder / SOLUTION)
+    files.write_json(folder / "keys.json", table.keys.to_list())
+    roots = roots_of(families, columns)
+    absent = {"absent": _absent(table, families, columns, roots)} if table.data.channels else {}
+    meta = meta_of(made, arrays, roots, table.fingerprint) | absent | facts
+    return meta, {"x.npy": features_entry}
+
+
+def arrays_of(table: Table, columns: Columns) -> dict[str, np.ndarray]:
+    """Return the arrays of a store but for its features."""
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
     if table.data.group_column and table.labelled:
         arrays["groups"] = table.groups
@@ -230,21 +243,25 @@ def _write(
         arrays |= {} if table.weight is None else {"weight": table.weight}
         if table.auxiliary:
             arrays["auxiliary"] = np.concatenate([values for _, values in table.auxiliary], axis=1)
-        if table.data.metric_columns:
-            table.answers.select(table.data.metric_columns).write_parquet(folder / SOLUTION)
     elif table.start is not None:
         arrays |= {"y": np.nan_to_num(table.start), "known": table.observed[:, None] & ~np.isnan(table.start)}
     if table.data.known_column:
         arrays["known_steps"] = table.known_steps
-    arrays |= _known_values(table)
-    for name, array in arrays.items():
-        files.write_array(folder / f"{name}.npy", array)
-    files.write_json(folder / "keys.json", table.keys.to_list())
-    roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
-    meta = {
-        "names": names,
+    return arrays | _known_values(table)
+
+
+def roots_of(families: list[Family], columns: Columns) -> list[list[str]]:
+    """Return the columns that each feature is made of, (F,)."""
+    return [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
+
+
+def meta_of(made: Made, arrays: Iterable[str], roots: list[list[str]], fingerprint: str) -> dict[str, Any]:
+    """Return what the mark of a store says beside checksums, absent channels and facts. arrays: names of its others."""
+    table, columns = made.table, made.columns
+    return {
+        "names": made.names,
         "arrays": ["x", *arrays],
-        "fingerprint": table.fingerprint,
+        "fingerprint": fingerprint,
         "levels": [len(columns.levels.get(name, ())) for name in table.data.static],
         "targets": len(table.task.columns),
         "task": table.task.to_json(),
@@ -254,10 +271,7 @@ def _write(
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
         "of_static": [not set(table.data.static).isdisjoint(each) for each in roots],
         **({"missing": True} if made.has_gaps else {}),
-        **({"absent": _absent(table, families, columns, roots)} if table.data.channels else {}),
-        **facts,
     }
-    return meta, {"x.npy": features_entry}
 
 
 def _known_values(table: Table) -> dict[str, np.ndarray]:

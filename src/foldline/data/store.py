@@ -218,7 +218,13 @@ def open_store(path: Path) -> Store:
     """
     artefacts.refuse_damaged(path / MARK, "Run the same command again: features are made again.")
     meta = artefacts.read_json(path / MARK)
-    arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y")) for name in meta["arrays"]}
+    return of_arrays(
+        path, meta, {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y")) for name in meta["arrays"]}
+    )
+
+
+def of_arrays(path: Path, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Store:
+    """Make a store of what its files hold (featurize.py): they may be in memory only. path: of them, if there are."""
     shape = (len(arrays["scored"]), meta["targets"])
     return Store(
         path=path,

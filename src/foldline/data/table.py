@@ -54,6 +54,7 @@ class Table:
     numbered: bool = False  # whether the ids of its rows are their numbers in the file, from 0, as it has none
     naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
     notes: tuple[str, ...] = ()  # what is no mistake in it, but good to know, sentences (forecast.py)
+    counted: np.ndarray | None = None  # (A,) bool, answers that would count, where that is known; None: [data] says
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
 
     @property
@@ -217,6 +218,8 @@ class Table:
     @cached_property
     def asked(self) -> np.ndarray:
         """Answers that the metric would count if all had a label, (A,) bool."""
+        if self.counted is not None:
+            return self.counted
         knows = self.data.has_start or self.given is not None
         return np.asarray(self.eligible & ~self.observed) if knows else self.eligible
 

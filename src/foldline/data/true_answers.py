@@ -1,7 +1,7 @@
 """The truth of some answers with all that the competition's metric needs to know of them: where predictions are scored.
 
 Whatever scores predictions goes through it, so that weights, groups and what a metric file's solution holds are never
-left out: training's score table and the blend (blend/blend_rows.py), search, ablation, study, report and `score`.
+left out: training's score table and the blend (ensemble/blend_rows.py), search, ablation, study, report and `score`.
 
 Letters: A answers, K columns, of one answer.
 """

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from foldline import blend
-from foldline.blend import BlendRows, NestedPredictions, decisions, post_processing, tidying
-from foldline.blend.decisions import Decisions
+from foldline import ensemble
 from foldline.data.exact_rows import Exact
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid
 from foldline.data.task import SHARES
+from foldline.ensemble import BlendRows, NestedPredictions, decisions, post_processing, tidying
+from foldline.ensemble.decisions import Decisions
 from foldline.experiment.config import Config
 from foldline.experiment.runs_index import EXACT_ROWS
 
@@ -67,7 +67,7 @@ def snapped_by_fold(nested: NestedPredictions, rows: BlendRows) -> np.ndarray:
     snapped = np.empty_like(nested.values)
     for (held, known), fitted in zip(rows.splits, nested.fitted, strict=True):
         others = rows.where(known)
-        blended = blend.apply_blend(fitted, others)
+        blended = ensemble.apply_blend(fitted, others)
         grids = post_processing.helpful_grids(others.y, blended, rows.metric, others.weight, others.groups)
         snapped[held] = post_processing.snap(nested.values[held], grids)
     return snapped

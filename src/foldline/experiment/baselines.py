@@ -18,12 +18,12 @@ from functools import cached_property, partial
 import numpy as np
 import polars as pl
 
-from foldline.blend import BlendRows
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.metrics import Metric
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
+from foldline.ensemble import BlendRows
 from foldline.experiment import known_baselines, linear_baseline
 from foldline.experiment.linear_baseline import Inputs
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from foldline.blend import BlendConfig
-from foldline.blend.post_processing import PostConfig
 from foldline.core import files, strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import with_overrides
@@ -21,6 +19,8 @@ from foldline.data.featurize import FeaturesConfig
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
+from foldline.ensemble import BlendConfig
+from foldline.ensemble.post_processing import PostConfig
 from foldline.experiment import config_files, model_tables, target_tables
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from foldline.blend.members import OUT_OF_FOLD, Member, of_plan, read_outside
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data.store import Store
+from foldline.ensemble.members import OUT_OF_FOLD, Member, of_plan, read_outside
 from foldline.experiment import python_copies, runs_index
 from foldline.experiment.config import Config, from_tables
 from foldline.run import cell_keys, cells

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from foldline.blend import applicability, members, outside_members
-from foldline.blend.members import Member
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics import metric
 from foldline.data.store import Store
+from foldline.ensemble import applicability, members, outside_members
+from foldline.ensemble.members import Member
 from foldline.experiment import preparation, stored_experiment
 from foldline.experiment.config import Config, without_outside_members
 from foldline.experiment.config_plans import ConfigPlan

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from foldline.blend import members, outside_members
-from foldline.blend.members import Member
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data import exact_rows, featurize, folds, loading, store, table_notes, target_grid
@@ -23,6 +21,8 @@ from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics import metric
 from foldline.data.store import Store
+from foldline.ensemble import members, outside_members
+from foldline.ensemble.members import Member
 from foldline.experiment import runs_index, target_checks
 from foldline.experiment.config import Config
 from foldline.fit import (

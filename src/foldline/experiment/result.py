@@ -8,14 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from foldline.blend import Blend, BlendRows, MethodComparison, NestedPredictions
-from foldline.blend.decisions import UNDECIDED, Decisions
-from foldline.blend.tidying import UNTIDIED, Tidying
 from foldline.data.metrics import Metric
 from foldline.data.roles import DataConfig
 from foldline.data.store import Store
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
+from foldline.ensemble import Blend, BlendRows, MethodComparison, NestedPredictions
+from foldline.ensemble.decisions import UNDECIDED, Decisions
+from foldline.ensemble.tidying import UNTIDIED, Tidying
 from foldline.experiment.after_blend import MODELS_ALONE, STEP_NAMES
 
 MOST_TARGETS = 6  # that have a column each in the score table

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from foldline.blend.fitted_blend import method_in_words
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
+from foldline.ensemble.fitted_blend import method_in_words
 from foldline.run import ledger
 
 # The format of experiment.json and of the arrays in its cells' folders. Records without a number are of format 1, whose

@@ -11,25 +11,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from foldline import blend
-from foldline.blend import (
-    Blend,
-    BlendRows,
-    members,
-    post_processing,
-    tidying,
-)
-from foldline.blend.decisions import UNDECIDED, Decisions
-from foldline.blend.fitted_blend import method_in_words
-from foldline.blend.members import Member
-from foldline.blend.post_processing import PostConfig
-from foldline.blend.tidying import UNTIDIED, Tidying
+from foldline import ensemble
 from foldline.data import true_answers
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.target_grid import Grid
+from foldline.ensemble import (
+    Blend,
+    BlendRows,
+    members,
+    post_processing,
+    tidying,
+)
+from foldline.ensemble.decisions import UNDECIDED, Decisions
+from foldline.ensemble.fitted_blend import method_in_words
+from foldline.ensemble.members import Member
+from foldline.ensemble.post_processing import PostConfig
+from foldline.ensemble.tidying import UNTIDIED, Tidying
 from foldline.experiment import after_blend, baselines
 from foldline.experiment.config import Config
 from foldline.experiment.result import Result
@@ -52,9 +52,9 @@ def combine(
     rows, predictions = blend_rows(experiment_members, config, store, folds)
     whole, store = store, counting(store, folds, predictions)
     several = len(experiment_members) > 1
-    comparison = blend.choose_method(config.blend, rows) if config.blend.method_used == "auto" and several else None
-    fitted = blend.fit(config.blend, rows, comparison.chosen if comparison else None)
-    nested = blend.nested(config.blend, rows)
+    comparison = ensemble.choose_method(config.blend, rows) if config.blend.method_used == "auto" and several else None
+    fitted = ensemble.fit(config.blend, rows, comparison.chosen if comparison else None)
+    nested = ensemble.nested(config.blend, rows)
     steps = dict(zip(rows.labels, rows.predictions, strict=True))  # row of the score table -> (R scored, K)
     if several:
         steps[f"blend ({'auto: ' if comparison else ''}{method_in_words(fitted.method)})"] = nested.values
@@ -170,6 +170,24 @@ def predict(
     used = members.by_labels(fitted.labels, experiment_members)
     predictions = np.stack([member.test(store) for member in used])
     spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
+    return blended(fitted, grids, post, predictions, spread, store, exact, decided, tidied)
+
+
+def blended(
+    fitted: Blend,
+    grids: list[Grid | None],
+    post: PostConfig,
+    predictions: np.ndarray,
+    spread: np.ndarray | None,
+    store: Store,
+    exact: Exact | None,
+    decided: Decisions = UNDECIDED,
+    tidied: Tidying = UNTIDIED,
+) -> np.ndarray:
+    """Blend and post-process members' predictions of series without labels, (M, A, K), as the blend names them: (A, K).
+
+    spread: (M, A, K) their expected absolute error, where the blend needs it.
+    """
     snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
     clipped = tidied.apply(post_processing.clip(snapped, post.clip))
     by = None if decided.column < 0 else _codes(store, decided.column, np.ones(len(clipped), dtype=bool))

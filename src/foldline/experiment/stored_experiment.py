@@ -14,10 +14,6 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 
-from foldline.blend import Blend
-from foldline.blend.decisions import Decisions
-from foldline.blend.members import Member
-from foldline.blend.tidying import Tidying
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import competition_file, metrics
@@ -26,6 +22,10 @@ from foldline.data.loading import Competition
 from foldline.data.roles import DataConfig
 from foldline.data.target_grid import Grid
 from foldline.data.target_range import TargetRange
+from foldline.ensemble import Blend
+from foldline.ensemble.decisions import Decisions
+from foldline.ensemble.members import Member
+from foldline.ensemble.tidying import Tidying
 from foldline.experiment import config_plans, python_copies, runs_index
 from foldline.experiment.config import Config, from_tables
 from foldline.experiment.config_plans import ConfigPlan

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from foldline.blend import applicability, decisions, tidying
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, shortened
 from foldline.data.folds import Folds
@@ -12,6 +11,7 @@ from foldline.data.metrics import Metric, NotScorable, chosen_file, metric
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
+from foldline.ensemble import applicability, decisions, tidying
 from foldline.experiment import chance, watch_checks
 from foldline.experiment.config import Config
 from foldline.models.heads import NONNEGATIVE, joint

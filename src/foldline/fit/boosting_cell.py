@@ -91,6 +91,10 @@ class BoostingCell:
         answers = data.answers(series)
         return self._predicted(data, self._inputs(self.transform.view(data), answers), answers), None
 
+    def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
+        """Predict as `predict` does, which changes no setting of the process."""
+        return self.predict(data, series)
+
     def _inputs(self, store: Store, answers: np.ndarray) -> np.ndarray:
         """Return what these trees see of some answers, (a, I) float32: codes of static categories behind all else."""
         x = inputs(store, answers)

@@ -116,16 +116,21 @@ class NetworkCell:
             raise UserError(error.message(self.name, kept)) from error
         self.network = without_heads_beside(state.final)
 
-    @torch.no_grad()
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict every answer of some series: (a, K) float64 in the targets' own units, and its spread or None.
 
         Cropped rows get the prediction of the last kept one. The spread, (a, K), is the expected absolute error, where
         the head estimates it.
         """
+        use_settings(self.train, torch.device(self.train.device_used))
+        return self.apply(data, series)
+
+    @torch.no_grad()
+    def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predict as `predict` does, with the process as it is: no setting of it is changed, from any thread."""
         assert self.network is not None, "fit or load first"
         if not len(series):  # a cell that holds out nothing; not every block takes an empty batch
-            value, spread = self.predict(data, np.arange(1))
+            value, spread = self.apply(data, np.arange(1))
             return value[:0], None if spread is None else spread[:0]
         config = self.train.patches
         if not config.used:
@@ -140,7 +145,6 @@ class NetworkCell:
         """Predict series as the network sees them; returns what `predict` does."""
         assert self.network is not None, "fit or load first"
         device, data, series = torch.device(self.train.device_used), part.store, part.series
-        use_settings(self.train, device)
         self.network.to(device).eval()
         part = self.transform.labelled(part)
         lengths, kept = self._lengths_for(data), self._kept_for(data)

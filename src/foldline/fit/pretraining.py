@@ -90,8 +90,8 @@ def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndar
         artefacts.make_folder(folder, write)
     except pl.exceptions.ColumnNotFoundError as error:
         raise UserError(
-            f'{competition.train.path}: pretrain.source = "simulate" simulates breaths of the ventilator, but there are '
-            "other columns here. Give a folder with series to pre-train on, or leave pretrain out."
+            f'{competition.train.path}: pretrain.source = "simulate" simulates breaths of the ventilator, but there '
+            "are other columns here. Give a folder with series to pre-train on, or leave pretrain out."
         ) from error
     except ValueError as error:
         raise UserError(

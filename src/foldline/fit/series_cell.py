@@ -57,6 +57,10 @@ class SeriesCell:
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every answer of some series: (a, K) float64; no spread is estimated."""
         use_threads(self.train)
+        return self.apply(data, series)
+
+    def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
+        """Predict as `predict` does, with the process as it is: no setting of it is changed, from any thread."""
         if not len(series):
             return np.zeros((0, data.targets)), None
         found = self.model.predict(self._reader(data, series), len(series), self.train.threads)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from foldline.blend import members
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import exact_rows as decoding
@@ -20,6 +19,7 @@ from foldline.data import true_answers
 from foldline.data.exact_rows import Exact
 from foldline.data.metrics import Metric
 from foldline.data.true_answers import TrueAnswers
+from foldline.ensemble import members
 from foldline.evidence.ablation import bootstrap, significance
 from foldline.evidence.ablation.ablation_file import AblateConfig
 from foldline.evidence.ablation.ablation_run import PreparedAblation

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldline.blend import decisions, tidying
 from foldline.data import exact_rows
 from foldline.data.store import Store
 from foldline.data.task import SHARES
+from foldline.ensemble import decisions, tidying
 from foldline.evidence.audit import perturbations, small_run
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from foldline.blend.fitted_blend import method_in_words
-from foldline.blend.methods import MethodComparison, MethodScore
+from foldline.ensemble.fitted_blend import method_in_words
+from foldline.ensemble.methods import MethodComparison, MethodScore
 from foldline.evidence.blending import member_contributions
 from foldline.evidence.blending.member_contributions import MemberContribution
 from foldline.experiment import scoring

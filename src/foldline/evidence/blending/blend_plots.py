@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foldline.blend.fitted_blend import method_in_words
-from foldline.blend.methods import MethodComparison
 from foldline.core.pages import figures, matrix, whiskers
+from foldline.ensemble.fitted_blend import method_in_words
+from foldline.ensemble.methods import MethodComparison
 from foldline.evidence.blending.member_contributions import MemberContribution
 
 

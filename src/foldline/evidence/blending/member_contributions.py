@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldline.blend.blend_config import BlendConfig
-from foldline.blend.blend_rows import BlendRows
-from foldline.blend.fitted_blend import Blend
-from foldline.blend.members import Member
-from foldline.blend.methods import NestedPredictions, apply_blend, nested
-from foldline.blend.paired_difference import difference, evidence
 from foldline.data.store import Store
+from foldline.ensemble.blend_config import BlendConfig
+from foldline.ensemble.blend_rows import BlendRows
+from foldline.ensemble.fitted_blend import Blend
+from foldline.ensemble.members import Member
+from foldline.ensemble.methods import NestedPredictions, apply_blend, nested
+from foldline.ensemble.paired_difference import difference, evidence
 from foldline.run.cell_training import load_estimator
 
 TIMED = 200  # series that a cell predicts while it is timed

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from foldline import blend
-from foldline.blend import members
+from foldline import ensemble
 from foldline.core.console import Terminal
 from foldline.data import exact_rows
 from foldline.data.loading import Competition
+from foldline.ensemble import members
 from foldline.evidence.ablation.fold_values import either, fold_values
 from foldline.experiment import after_blend, preparation, scoring
 from foldline.experiment.config import Config, without_outside_members
@@ -88,7 +88,7 @@ def _scorer(ready: PreparedExperiment, plan: Sequence[Cell], folds: Sequence[int
     config = ready.config
     predicted, _ = scoring.blend_rows(members.of_plan(plan), config, ready.train, ready.folds)
     rows = predicted.where(np.isin(predicted.fold, folds))
-    nested = blend.nested(config.blend, rows)
+    nested = ensemble.nested(config.blend, rows)
     values = after_blend.snapped_by_fold(nested, rows) if after_blend.snaps(config, rows) else nested.values
 
     def score(some: np.ndarray) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from foldline.blend.fitted_blend import method_in_words
-from foldline.blend.target_weights import described
 from foldline.core.pages import bars, note, table
+from foldline.ensemble.fitted_blend import method_in_words
+from foldline.ensemble.target_weights import described
 from foldline.output.report.report_data import ReportData
 
 

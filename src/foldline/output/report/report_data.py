@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foldline.blend.members import Member
 from foldline.core import files
 from foldline.data.exact_rows import Exact
 from foldline.data.loading import Competition
 from foldline.data.metrics import Kind, Metric
 from foldline.data.store import Store
 from foldline.data.table import Table
+from foldline.ensemble.members import Member
 from foldline.experiment import stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.loss_table import LossTable

@@ -8,10 +8,10 @@ from html import escape
 import numpy as np
 import polars as pl
 
-from foldline.blend.fitted_blend import method_in_words
 from foldline.core.durations import duration
 from foldline.core.pages import Facts, figures, matrix, note, table
 from foldline.data import time_spans
+from foldline.ensemble.fitted_blend import method_in_words
 from foldline.experiment import loss_table
 from foldline.experiment.after_blend import SNAPPED
 from foldline.experiment.loss_table import Slice
