@@ -236,8 +236,7 @@ def run_cells(
             tracker.event(job.cell, kind, values)
             bars.event(job, kind, values)
 
-        for stage in stages:
-            executors.execute(stage, config.executor, on_event)
+        executors.execute(waiting, config.executor, on_event)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
     return replace(config.track, wandb=tracker.mode)
