@@ -247,7 +247,7 @@ def arrays_of(table: Table, columns: Columns) -> dict[str, np.ndarray]:
         arrays |= {"y": np.nan_to_num(table.start), "known": table.observed[:, None] & ~np.isnan(table.start)}
     if table.data.known_column:
         arrays["known_steps"] = table.known_steps
-    return arrays
+    return arrays | _known_values(table)
 
 
 def roots_of(families: list[Family], columns: Columns) -> list[list[str]]:
@@ -272,6 +272,16 @@ def meta_of(made: Made, arrays: Iterable[str], roots: list[list[str]], fingerpri
         "of_static": [not set(table.data.static).isdisjoint(each) for each in roots],
         **({"missing": True} if made.has_gaps else {}),
     }
+
+
+def _known_values(table: Table) -> dict[str, np.ndarray]:
+    """Return what a store keeps of data.known: which answers are given; of a training table how others are drawn."""
+    if table.given is None:
+        return {}
+    if table.masks is None:
+        return {"given": table.given}
+    masks = {"masks": table.masks.known, "mask_lengths": table.masks.lengths}
+    return {"given": table.given, "eligible": table.eligible, **masks}
 
 
 def _absent(table: Table, families: list[Family], columns: Columns, roots: list[list[str]]) -> dict[str, Any]:

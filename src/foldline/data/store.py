@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from foldline.core import artefacts, files
+from foldline.data.known_masks import KnownMasks
 from foldline.data.metrics import FileMetric, Kind, Metric, MetricChoice
 from foldline.data.roles import DataConfig
 
@@ -66,7 +67,9 @@ class Store:
     y: np.ndarray  # (A, K) float64 targets, 0 where they are not known
     known: np.ndarray  # (A, K) bool, whether a target's value is given; of a test table only the known start
     labelled: bool  # a training table
-    observed: int  # leading steps of each series whose targets are given in test tables, too; the most, in training
+    # Leading steps of each series whose targets are given in test tables, too; the most, in training. Where they are
+    # given anywhere (data.known) it is 1.
+    observed: int
     fingerprint: str  # of the table it was made from
     levels: tuple[int, ...]  # (S,) number of known values of each static column
     of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
@@ -74,6 +77,9 @@ class Store:
     group_numbers: np.ndarray | None = None  # (N,) int64 group of each series (data.group); None: each is its own
     windows: bool = False  # whether these groups are just the series that windows were cut from
     known_steps: np.ndarray | None = None  # (N,) int64, such leading steps of each series; None: `observed` of all
+    given: np.ndarray | None = None  # (A,) bool, answers whose targets are given, with data.known; None: without it
+    eligible: np.ndarray | None = None  # (A,) bool, of a training table, those that count where they are not given
+    masks: KnownMasks | None = None  # likewise: which steps of test series are given
     weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
     missing: bool = False  # whether a feature is missing somewhere (NaN)
     facts: dict[str, Any] = field(default_factory=dict)  # of the training table, and what uses them; see featurize.py
@@ -132,7 +138,9 @@ class Store:
 
     @cached_property
     def in_start(self) -> np.ndarray:
-        """Whether each answer is one of its series' leading steps whose targets are given, (A,) bool."""
+        """Whether each answer's targets are given in test tables, too, (A,) bool: leading steps, or by data.known."""
+        if self.given is not None:
+            return self.given
         known = self.observed if self.known_steps is None else self.known_steps[self.series_of_answer]
         return np.asarray(self.step_of_answer < known)
 
@@ -234,6 +242,9 @@ def of_arrays(path: Path, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -
         observed=meta["observed"],
         task=_task_of(meta["task"]),
         weight=arrays.get("weight"),
+        given=arrays.get("given"),
+        eligible=arrays.get("eligible"),
+        masks=KnownMasks(arrays["masks"], arrays["mask_lengths"]) if "masks" in arrays else None,
         auxiliary=tuple(StoredAuxiliary(**each) for each in meta.get("auxiliary", ())),
         auxiliary_y=arrays.get("auxiliary"),
         fingerprint=meta["fingerprint"],

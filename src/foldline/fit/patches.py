@@ -45,15 +45,15 @@ class PatchesConfig:
 
 
 def check(label: str, config: PatchesConfig, observed: bool) -> None:
-    """Refuse patches where leading rows have known targets. label: of the model, for messages.
+    """Refuse patches where rows have known targets. label: of the model, for messages.
 
     Raises:
         UserError
     """
     if config.used and observed:
         raise UserError(
-            f"model {label!r}: train.patches makes one step of {config.rows} rows, but where targets of the first rows "
-            "are known (data.observed, data.forecast) each of these is a step of its own: leave patches out."
+            f"model {label!r}: train.patches makes one step of {config.rows} rows, but where targets of some rows "
+            "are known (data.observed, forecast or known) each of these is a step of its own: leave patches out."
         )
 
 
