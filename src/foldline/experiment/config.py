@@ -22,6 +22,7 @@ from foldline.data.roles import DataConfig
 from foldline.ensemble import BlendConfig
 from foldline.ensemble.post_processing import PostConfig
 from foldline.experiment import config_files, model_tables, target_tables
+from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
 from foldline.run.cells import ModelConfig
@@ -37,7 +38,9 @@ TABLES: dict[str, type[Any]] = {
     "post": PostConfig,
     "track": TrackConfig,
     "executor": ExecutorConfig,
+    "serve": ServeConfig,
 }
+NEWER = ("serve",)  # tables that older versions did not have: a record has them where they are used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +57,12 @@ class Config:
     post: PostConfig = field(default_factory=PostConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
 
     def tables(self) -> dict[str, Any]:
         """Return the resolved config as TOML tables; `from_tables` reads them back."""
-        tables = {name: strict_tables.plain(getattr(self, name)) for name in TABLES}
+        used = [name for name, kind in TABLES.items() if name not in NEWER or getattr(self, name) != kind()]
+        tables = {name: strict_tables.plain(getattr(self, name)) for name in used}
         tables["features"] |= tables["features"].pop("tables")
         tables["features"].pop("competition_file")  # data.code says it
         tables["model"] = [model_tables.to_table(model, self.train) for model in self.models]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from foldline.core import files
 from foldline.core.console import Terminal
@@ -23,7 +24,7 @@ from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.ensemble import members, outside_members
 from foldline.ensemble.members import Member
-from foldline.experiment import runs_index, target_checks
+from foldline.experiment import lookahead, runs_index, target_checks
 from foldline.experiment.config import Config
 from foldline.fit import (
     boosting_checks,
@@ -114,7 +115,9 @@ def prepare(
     for store_of, table in ((train, competition.train), (test, competition.test)):
         target_transform.check(config.data.target_transform, store_of, table.path)
     target_checks.check(config, competition.train, train, made_folds, terminal)
-    weights = _check_networks(config, train)
+    weights, networks = _check_networks(config, train)
+    if config.serve.by_step:
+        lookahead.refuse(config, featurize.families_of(competition.train, config.features), networks, train)
     for model in config.models:
         if model.fitted_as == "series":
             series_cell.check(model.label, model.params, train)
@@ -139,25 +142,25 @@ def prepare(
     return prepared
 
 
-def _check_networks(config: Config, train: Store) -> dict[str, int]:
+def _check_networks(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Module]]:
     """Make each network once, to refuse before any training those that can't be made for these series.
 
     Returns:
-        label -> bytes of a cell's weights.
+        label -> bytes of a cell's weights; label -> the network, not trained.
     """
     features, gridded = len(train.names), train.task.kind == "regression" and not config.data.target_transform
     grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if gridded else None
     # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
     plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), train, grids)
-    sizes = {}
+    sizes, made = {}, {}
     for model in (model for model in config.models if model.is_network):
         device = model.train.device_used
         sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
-        network = network_cell.network_of(model.name, model.params, train, plain)
+        network = made[model.label] = network_cell.network_of(model.name, model.params, train, plain)
         reads_target = getattr(network, "takes_target", False)
         for training in model.trainings:
             training_windows.refuse_own_past(model.label, training.windows, reads_target)
-    return sizes
+    return sizes, made
 
 
 def _plan_inputs(
