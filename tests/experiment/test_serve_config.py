@@ -16,7 +16,7 @@ def written(home: Path, serve: str) -> Path:
 
 
 def test_what_means_nothing_is_refused(home: Path) -> None:
-    with pytest.raises(UserError, match="serve.per must be one of"):
+    with pytest.raises(UserError, match=r"serve\.per must be one of"):
         config.load(written(home, 'per = "day"'))
 
 

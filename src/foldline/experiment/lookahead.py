@@ -53,6 +53,8 @@ def _of_data(config: Config) -> list[str]:
         found.append(
             "targets known at the first steps (data.observed, data.forecast), which trees see from the first on"
         )
+    if data.known:
+        found.append("targets known anywhere in a series (data.known)")
     if config.post.decode:
         found.append("exact rows, which are read back from later ones (post.decode)")
     return found

@@ -11,12 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from torch import nn
-
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import exact_rows, featurize, folds, loading, store, table_notes, target_grid
+from foldline.data import exact_rows, featurize, folds, loading, store, table_notes
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
@@ -24,18 +21,15 @@ from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.ensemble import members, outside_members
 from foldline.ensemble.members import Member
-from foldline.experiment import lookahead, runs_index, target_checks
+from foldline.experiment import lookahead, network_checks, runs_index, target_checks
 from foldline.experiment.config import Config
 from foldline.fit import (
     boosting_checks,
     checkpoint,
-    network_cell,
-    network_size,
+    patches,
     pretraining,
-    scaler,
     series_cell,
     target_transform,
-    training_windows,
 )
 from foldline.fit.pretraining import PretrainConfig
 from foldline.run import executors, planning
@@ -102,6 +96,7 @@ def prepare(
     assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
+    network_checks.check_durations(config, competition.train)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
@@ -111,11 +106,14 @@ def prepare(
     from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
+        train = made_folds.with_units(train)
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
     for store_of, table in ((train, competition.train), (test, competition.test)):
         target_transform.check(config.data.target_transform, store_of, table.path)
+        for model in (model for model in config.models if model.is_network):
+            patches.check_store(model.train.patches, store_of)
     target_checks.check(config, competition.train, train, made_folds, terminal)
-    weights, networks = _check_networks(config, train)
+    weights, networks = network_checks.made(config, train)
     if config.serve.by_step:
         lookahead.refuse(config, featurize.families_of(competition.train, config.features), networks, train)
     for model in config.models:
@@ -140,27 +138,6 @@ def prepare(
     if newly_made and not dry:
         folds.write(made_folds, config.folds, competition.train)
     return prepared
-
-
-def _check_networks(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Module]]:
-    """Make each network once, to refuse before any training those that can't be made for these series.
-
-    Returns:
-        label -> bytes of a cell's weights; label -> the network, not trained.
-    """
-    features, gridded = len(train.names), train.task.kind == "regression" and not config.data.target_transform
-    grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if gridded else None
-    # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
-    plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), train, grids)
-    sizes, made = {}, {}
-    for model in (model for model in config.models if model.is_network):
-        device = model.train.device_used
-        sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
-        network = made[model.label] = network_cell.network_of(model.name, model.params, train, plain)
-        reads_target = getattr(network, "takes_target", False)
-        for training in model.trainings:
-            training_windows.refuse_own_past(model.label, training.windows, reads_target)
-    return sizes, made
 
 
 def _plan_inputs(
@@ -239,8 +216,7 @@ def run_cells(
             tracker.event(job.cell, kind, values)
             bars.event(job, kind, values)
 
-        for stage in stages:
-            executors.execute(stage, config.executor, on_event)
+        executors.execute(waiting, config.executor, on_event)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
     return replace(config.track, wandb=tracker.mode)

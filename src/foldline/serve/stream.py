@@ -181,7 +181,7 @@ class _ModelStream:
         for back, families in _by_memory(recipe).items():
             lengths = table.lengths if back is None else np.minimum(table.lengths, step.counts + back)
             names = [name for family in families for name in family.names(recipe.columns)]
-            part = Recipe(families, recipe.columns, names, [])
+            part = replace(recipe, families=families, names=names, roots=[])
             values = features_of(table, part, None if back is None else _last(table.lengths, lengths))
             found[:, [recipe.names.index(name) for name in names]] = values[_last(lengths, step.counts)]
         return found
