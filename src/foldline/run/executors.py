@@ -188,9 +188,10 @@ def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None 
 
     def report(job: Job, kind: str, values: dict[str, Any]) -> None:
         number, now = numbers[job.key], time.monotonic()
-        if kind == "progress" and now - sent.get(number, 0.0) < PROGRESS_S:
-            return
-        sent[number] = now
+        if kind == "progress":
+            if now - sent.get(number, float("-inf")) < PROGRESS_S:
+                return
+            sent[number] = now
         events.put((number, kind, values))
 
     try:
