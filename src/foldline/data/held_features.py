@@ -30,6 +30,7 @@ class Recipe:
     columns: Columns
     names: list[str]  # (F,)
     roots: list[list[str]]  # (F,) columns that each is made of
+    times: bool  # whether a store has the times of its rows
 
     @staticmethod
     def of(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> Recipe:
@@ -41,7 +42,7 @@ class Recipe:
         families, columns = featurize.families_of(table, config), featurize.columns_of(table, levels)
         names = featurize.names_of(families, columns)
         ready: list[Family] = [ReadyFamily(family, tuple(family.expressions(columns))) for family in families]
-        return Recipe(ready, columns, names, featurize.roots_of(ready, columns))
+        return Recipe(ready, columns, names, featurize.roots_of(ready, columns), config.times)
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,6 @@ def store_of(table: Table, recipe: Recipe, x: np.ndarray | None = None) -> Store
         UserError: a feature is not finite.
     """
     made = Made(table, recipe.families, recipe.columns, recipe.names)
-    arrays = featurize.arrays_of(table, recipe.columns)
+    arrays = featurize.arrays_of(table, recipe.columns, recipe.times)
     meta = featurize.meta_of(made, arrays, recipe.roots, "")
     return of_arrays(NOWHERE, meta, {**arrays, "x": features_of(table, recipe) if x is None else x})

@@ -15,12 +15,13 @@ import numpy as np
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import exact_rows, featurize, folds, loading, store, table_notes, target_grid
+from foldline.data import exact_rows, featurize, folds, loading, store, table_notes, target_grid, time_steps
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
 from foldline.data.metrics import metric
 from foldline.data.store import Store
+from foldline.data.table import Table
 from foldline.ensemble import members, outside_members
 from foldline.ensemble.members import Member
 from foldline.experiment import runs_index, target_checks
@@ -30,6 +31,7 @@ from foldline.fit import (
     checkpoint,
     network_cell,
     network_size,
+    patches,
     pretraining,
     scaler,
     series_cell,
@@ -102,6 +104,7 @@ def prepare(
     assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
+    _check_durations(config, competition.train)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
@@ -111,9 +114,12 @@ def prepare(
     from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
+        train = made_folds.with_units(train)
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
     for store_of, table in ((train, competition.train), (test, competition.test)):
         target_transform.check(config.data.target_transform, store_of, table.path)
+        for model in (model for model in config.models if model.is_network):
+            patches.check_store(model.train.patches, store_of)
     target_checks.check(config, competition.train, train, made_folds, terminal)
     weights = _check_networks(config, train)
     for model in config.models:
@@ -138,6 +144,14 @@ def prepare(
     if newly_made and not dry:
         folds.write(made_folds, config.folds, competition.train)
     return prepared
+
+
+def _check_durations(config: Config, train: Table) -> None:
+    """Refuse patches of a duration where the order is numbers; test tables have the order of the training table."""
+    for model in (model for model in config.models if model.is_network):
+        what = f"model {model.label!r}: train.patches.every"
+        for training in model.trainings:
+            time_steps.refuse_duration(what, training.patches.every, train.data.order, train.of_dates)
 
 
 def _check_networks(config: Config, train: Store) -> dict[str, int]:
@@ -243,8 +257,7 @@ def run_cells(
             bars.event(job, kind, values)
             written.event(job, kind, values)
 
-        for stage in stages:
-            executors.execute(stage, config.executor, on_event)
+        executors.execute(waiting, config.executor, on_event)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
     return replace(config.track, wandb=tracker.mode)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,8 @@ class NetworkCell:
         value, spread = self._predict(patches.pooled(unlabelled_series(data, series), config))
         if data.on_series:
             return value, spread
-        lengths = data.lengths[series]
-        return patches.up(value, lengths, config), None if spread is None else patches.up(spread, lengths, config)
+        up = partial(patches.up, store=data, series=series, config=config)
+        return up(value), None if spread is None else up(spread)
 
     def _predict(self, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict series as the network sees them; returns what `predict` does."""
@@ -258,13 +259,20 @@ def compile_parts(network: nn.Module, device: torch.device) -> None:
             module.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
 
 
+def _drawn(store: Store) -> str:
+    """Say what is drawn to be watched."""
+    if store.units is not None:
+        return "clusters of similar series (folds.similar)"
+    return "series" if store.group_numbers is None else "groups"
+
+
 def inner_split(
     labelled_sets: Sequence[LabelledSeries], share: float, seed: int
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
     """Draw whole series of the first set, whose score is watched; return the sets to train on, and those series.
 
-    Series of one group (data.group) stay together: whole groups are drawn. Where folds go by time, nothing is drawn:
-    the latest series are watched.
+    Series that are held together (data.group, folds.similar) stay so: whole groups are drawn. Where folds go by time,
+    nothing is drawn: the latest series are watched.
 
     Args:
         share: of the first set's series (or groups), above 0 and below 1; 0: none.
@@ -278,7 +286,7 @@ def inner_split(
     if first.spans is not None:
         kept, held = latest_watched(first, first.spans, share)
         return [first.subset(kept), *labelled_sets[1:]], [first.subset(held)]
-    groups = first.store.group_numbers
+    groups = first.store.held_together
     units = np.arange(len(first.series))  # (n,) what is drawn of each series: itself, or its group
     if groups is not None:
         units = np.unique(groups[first.series], return_inverse=True)[1]
@@ -289,7 +297,7 @@ def inner_split(
     scored = np.flatnonzero(counted[drawn])  # among those drawn
     if len(scored) < 2:
         raise UserError(
-            f"train.watch.share = {share} needs at least 2 training {'series' if groups is None else 'groups'} with "
+            f"train.watch.share = {share} needs at least 2 training {_drawn(first.store)} with "
             f"scored steps, but there is {len(scored)}. Set train.watch.share = 0."
         )
     inside = np.zeros(count, dtype=bool)

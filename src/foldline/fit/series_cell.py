@@ -50,7 +50,7 @@ class SeriesCell:
             self.train.threads,
             lambda done, of: emit("progress", done=done, of=of),
             weight,
-            None if data.group_numbers is None else data.group_numbers[kept],
+            None if data.held_together is None else data.held_together[kept],
         )
         emit("epoch", epoch=1, loss=float(np.abs(predicted - y).mean()))
 
@@ -130,7 +130,7 @@ def check(label: str, params: dict[str, Any], data: Store) -> None:
     except UserError as error:
         raise UserError(f"model {label!r}: {error}") from error
     size, there = (
-        model.memory(len(data.lengths), data.task.kind, data.group_numbers is not None),
+        model.memory(len(data.lengths), data.task.kind, data.held_together is not None),
         network_size.memory("cpu"),
     )
     if size > there:

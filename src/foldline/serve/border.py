@@ -20,6 +20,7 @@ from foldline.core.errors import UserError, shortened
 from foldline.data import (
     identity,
     known_start,
+    known_values,
     readers,
     resample,
     scored_rows,
@@ -69,6 +70,7 @@ class Border:
         wanted |= dict.fromkeys((*data.static, *data.categorical_inputs), pl.String())
         wanted |= {data.order: ORDER} | dict.fromkeys(numbers, pl.Float64())
         wanted |= {name: Numbers(markers) for name, markers in data.markers.items()}
+        wanted |= dict.fromkeys(data.known, pl.Float64())
         return wanted | (target_labels.wanted(data) if data.observed else {})
 
     def arrived(self, frame: pl.DataFrame) -> Arrived:
@@ -101,6 +103,8 @@ class Border:
         known_start.check_counts(table)
         if data.observed:
             table = known_start.read_from(table)
+        if data.known:
+            table = known_values.read_from(table, labelled=False)
         table_checks.increasing(ROWS, table.frame, table.starts, data)
         table_checks.constant(table, data.static, "is static", "Give each series one value.")
         if data.shortens:
