@@ -5,9 +5,11 @@ Tests write it with `write`, change `frames()` before that to make bad input, an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -128,6 +130,14 @@ def configure(home: Path, name: str, text: str) -> Path:
 def run(*words: str) -> None:
     """Run a verb that must end well."""
     assert main(list(words)) == 0
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """Run a verb that must end well, with --json, and return its answer."""
+    capsys.readouterr()
+    run(*words, "--json")
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return answer
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -120,5 +120,6 @@ def taken(table: Table, places: np.ndarray) -> Table:
     rows = first + np.arange(lengths.sum())
     start = None if table.start is None else table.start[rows]
     moments = None if table.moments is None else table.moments.gather(rows)
-    table = replace(table, frame=table.frame[rows], lengths=lengths, start=start, moments=moments)
+    given = None if table.given is None else table.given[rows]
+    table = replace(table, frame=table.frame[rows], lengths=lengths, start=start, given=given, moments=moments)
     return replace(table, file_rows=None, rows_read=None)

@@ -18,7 +18,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import competition_file, identity, known_start
+from foldline.data import competition_file, identity, known_start, known_values, time_steps
 from foldline.data.assemble import SAMPLE
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.forecast_config import ForecastConfig
@@ -98,7 +98,7 @@ def run(
     source = home / "data"
     source.mkdir(parents=True, exist_ok=True)  # of a run that was refused, a check before
     data = _in_plain_files(_data(config, train, str(source)), home)
-    shown = test if start is None else known_start.shown(test, data, start)
+    shown = test if start is None or data.known else known_start.shown(test, data, start)
     for name, frame in (("train", train), ("test", shown)):
         named = frame if data.id in frame.columns else frame.with_row_index(data.id)
         named.write_parquet(source / f"{name}.parquet")
@@ -111,8 +111,22 @@ def run(
 
 
 def as_written(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a table's frame, changed or not, as a file would have it: with dates where its order is dates."""
-    return frame if table.moments is None else frame.with_columns(table.moments.alias(table.data.order))
+    """Return a table's frame, changed or not, as a file would have it: with dates where its order is dates.
+
+    Known values stand in columns of their own in both files, so that the same rows are known in every small run.
+    """
+    if table.moments is not None:
+        frame = frame.with_columns(table.moments.alias(table.data.order))
+    if table.given is None:
+        return frame
+    values = frame.select(table.data.target).to_numpy() if table.labelled else table.start
+    assert values is not None, "a test table with known rows has their values"
+    return known_values.written(frame, _known_apart(table.data), table.given, values)
+
+
+def _known_apart(data: DataConfig) -> DataConfig:
+    """Return the same roles with known values in columns that are not the target's."""
+    return replace(data, known=tuple(f"known {name}" for name in data.target)) if data.known else data
 
 
 def _data(config: Config, train: pl.DataFrame, source: str) -> DataConfig:
@@ -120,7 +134,7 @@ def _data(config: Config, train: pl.DataFrame, source: str) -> DataConfig:
 
     The windows of a forecast are there already, too.
     """
-    data = config.data
+    data = _known_apart(config.data)
     group = data.named_group if config.folds.kind == "time" else data.group_column
     if data.forecast.on:
         data = replace(data, forecast=ForecastConfig(), observed=data.known_column, group=group)
@@ -188,6 +202,7 @@ def _small_model(model: ModelConfig) -> ModelConfig:
 def _quick(train: TrainConfig) -> TrainConfig:
     return replace(
         train,
+        patches=replace(train.patches, every=time_steps.length_of(train.patches.every)),  # dates are seconds already
         epochs=max(1, min(train.epochs, EPOCHS)),
         batch=min(train.batch, BATCH),
         seeds=train.seeds[:1],
