@@ -38,7 +38,7 @@ WRITING_RUNS = (
     "bundle",
     "bench",
 )
-READING_RUNS = ("board", "track", "score", "doctor")
+READING_RUNS = ("board", "track", "score", "doctor")  # `live` may run for days: it takes it that things go away
 ENTERING = ("train", "blend", "infer", "submit")  # verbs that write into the ledger: it is checked before they begin
 
 
@@ -115,6 +115,14 @@ VERBS: dict[str, Verb] = {
     ),
     "report": Verb(
         "report", "Compete", "make the page again from stored cells", "[CONFIG] [data.source=DIR]", help_texts.REPORT
+    ),
+    "live": Verb(
+        "live",
+        "Compete",
+        "show an experiment in the browser while it trains",
+        "[NAME] [port=N]",
+        help_texts.LIVE,
+        shorthands={"--port": "port="},
     ),
     "track": Verb(
         "track",

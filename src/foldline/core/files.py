@@ -123,8 +123,11 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary file that takes the place of `path` in one step on success, and is removed on failure."""
+def atomic(path: Path, mode: str = "wb", durable: bool = True) -> Iterator[IO[Any]]:
+    """Open a temporary file that takes the place of `path` in one step on success, and is removed on failure.
+
+    durable: wait until it has reached the disk; else a power cut may leave an empty file, and a kill still none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target: only a rename inside one file system is atomic.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
@@ -134,7 +137,8 @@ def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         with open(handle, mode, encoding="utf-8" if text else None, newline="" if text else None) as stream:  # noqa: PTH123
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())  # else a power cut after the rename could leave an empty file
+            if durable:
+                os.fsync(stream.fileno())  # else a power cut after the rename could leave an empty file
         temporary.chmod(0o644)  # mkstemp gives 0600: others in the group could not read it
         temporary.replace(path)
     finally:
@@ -190,9 +194,9 @@ def require_space(count: int, what: str) -> None:
         raise UserError(f"{runs()}: {what} needs about {needed_and_free(count, free)}. Free some space.")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    with atomic(path, "w") as stream:
+def write_text(path: Path, text: str, durable: bool = True) -> None:
+    """Write UTF-8 text atomically. durable: as in `atomic`."""
+    with atomic(path, "w", durable) as stream:
         stream.write(text)
 
 

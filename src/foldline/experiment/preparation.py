@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,12 @@ from foldline.fit import (
     target_transform,
 )
 from foldline.fit.pretraining import PretrainConfig
-from foldline.run import executors, planning
+from foldline.run import executors, planning, progress_writer
 from foldline.run.cells import Cell, Job
 from foldline.run.plan_inputs import PlanInputs
 from foldline.run.predictions import held_out_score
 from foldline.run.progress import cell_bars
+from foldline.run.progress_writer import ProgressWriter
 from foldline.run.stored_cells import StoredCells
 from foldline.run.tracker import OpenTracker, TrackConfig
 
@@ -180,15 +181,17 @@ def exact_tables(config: Config, competition: Competition, terminal: Terminal) -
 def run_cells(
     config: Config,
     stages: Sequence[Sequence[Job]],
+    plan: Iterable[Cell],
     folder: Path,
     verb: str,
     terminal: Terminal,
     open_tracker: OpenTracker,
 ) -> TrackConfig:
-    """Run the cells that have something left to do; progress bars and the tracker receive their events.
+    """Run the cells that have something left to do; progress bars, `live` and the tracker receive their events.
 
     Args:
         stages: jobs; a stage begins when the one before has ended.
+        plan: all cells, those that are finished too: what `live` shows.
         folder: of the experiment, where the tracker writes.
         verb: the command that runs them.
         open_tracker: opens wandb, or whatever else tracks.
@@ -205,21 +208,46 @@ def run_cells(
         terminal.say("all cells are finished: nothing to train")
         return config.track
     files.require_space(predicted_bytes(waiting), "storing the cells' predictions")
-    with open_tracker(config.track, config.name, folder, verb) as tracker, cell_bars(terminal, waiting) as bars:
+    progress = _progress_file(config, waiting, plan, folder, verb, terminal)
+    with (
+        open_tracker(config.track, config.name, folder, verb) as tracker,
+        cell_bars(terminal, waiting) as bars,
+        progress as written,
+    ):
 
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
             if kind == "done" and job.train is not None:
-                data = store.open_store(job.train)
-                scored_by = metric(*data.metric_choice(config.data))
-                held_out = held_out_score(job.cell, data, scored_by)
+                held_out = _held_out(config, job.cell, job.train)
                 values = {**values, "metric": config.data.metric, "held_out": held_out}
             tracker.event(job.cell, kind, values)
             bars.event(job, kind, values)
+            written.event(job, kind, values)
 
         executors.execute(waiting, config.executor, on_event)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
     return replace(config.track, wandb=tracker.mode)
+
+
+def _held_out(config: Config, cell: Cell, train: Path) -> float | None:
+    """Score a finished cell on the series it held out. train: a store that has them."""
+    data = store.open_store(train)
+    return held_out_score(cell, data, metric(*data.metric_choice(config.data)))
+
+
+def _progress_file(
+    config: Config, waiting: Sequence[Job], plan: Iterable[Cell], folder: Path, verb: str, terminal: Terminal
+) -> ProgressWriter:
+    """Make what keeps progress.json of a run up to date."""
+    tables = (job.train for job in waiting if job.cell.pretraining_store is None)
+    train = next((path for path in tables if path is not None), None)
+    at_a_time = executors.workers_for(waiting, config.executor) * config.executor.together
+    data = config.data
+    run = progress_writer.run_of(config.name, verb, folder, data.metric, data.kind, min(at_a_time, len(waiting)))
+    cells = progress_writer.cells_of(
+        plan, waiting, lambda cell: None if train is None else _held_out(config, cell, train)
+    )
+    return ProgressWriter(run, cells, terminal.warn)
 
 
 def predicted_bytes(jobs: Sequence[Job]) -> int:

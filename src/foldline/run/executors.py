@@ -255,9 +255,10 @@ def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None 
 
     def report(job: Job, kind: str, values: dict[str, Any]) -> None:
         now = time.monotonic()
-        if kind == "progress" and now - sent.get(job.key, 0.0) < PROGRESS_S:
-            return
-        sent[job.key] = now
+        if kind == "progress":
+            if now - sent.get(job.key, float("-inf")) < PROGRESS_S:
+                return
+            sent[job.key] = now
         events.put((job.key, kind, values))
 
     try:
