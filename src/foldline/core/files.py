@@ -43,6 +43,20 @@ def home() -> Path:
     return Path(named).resolve() if named else checkout() or Path.cwd()
 
 
+@contextmanager
+def home_at(folder: Path) -> Iterator[None]:
+    """Use another home folder inside the block: FOLDLINE_HOME, which processes that are started there inherit."""
+    before = os.environ.get("FOLDLINE_HOME")
+    os.environ["FOLDLINE_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FOLDLINE_HOME"]
+        else:
+            os.environ["FOLDLINE_HOME"] = before
+
+
 def checkout() -> Path | None:
     """Find the checkout of the repository that this code is part of; None where foldline is an installed package."""
     root = PACKAGE.parents[1]
