@@ -57,10 +57,7 @@ def rides(home: Path, tmp_path: Path) -> Path:
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `home` and `rides`, trained once for all tests of a session; nobody writes into it."""
     folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
-        patch.chdir(folder)
-        tiny.install(folder / "home", tiny.write(folder / "rides", tiny.frames()))
+    with tiny.home_of_rides(folder):
         tiny.run("train", "rides")
     return folder
 

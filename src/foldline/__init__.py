@@ -4,6 +4,7 @@
 
     run = fl.train("rides.toml", train={"epochs": 5})
     run.scores, run.oof, run.submission, run.report
+    fl.load("rides").predict(frame)
 
 The verbs are imported when they are asked for: `import foldline` costs nothing.
 """
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from foldline.api.train import train
     from foldline.api.tune import Tuning, tune
     from foldline.core.errors import Error
+    from foldline.serve import Predictor, load
 
 __version__ = "0.1.0"
 
@@ -40,6 +42,7 @@ _PLACES = {  # name -> module that has it
     **dict.fromkeys(("simulate", "Simulated"), "foldline.api.simulate"),
     **dict.fromkeys(("Run", "Scored"), "foldline.api.results"),
     "Page": "foldline.api.page",
+    **dict.fromkeys(("load", "Predictor"), "foldline.serve"),
 }
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "Decoded",
     "Error",
     "Page",
+    "Predictor",
     "Run",
     "Scored",
     "Simulated",
@@ -58,6 +62,7 @@ __all__ = [
     "audit",
     "blend",
     "decode",
+    "load",
     "simulate",
     "study",
     "train",

@@ -23,11 +23,8 @@ from foldline.experiment import clean
 def ablated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `home` and `rides`, ablated once; nobody writes into it."""
     folder = tmp_path_factory.mktemp("ablated")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
-        patch.chdir(folder)
-        tiny.install(folder / "home", tiny.write(folder / "rides", tiny.frames()))
-        ablations.install(folder / "home")
+    with tiny.home_of_rides(folder) as home:
+        ablations.install(home)
         tiny.run("ablate", "ablate-rides")
     return folder
 

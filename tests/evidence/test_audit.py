@@ -35,12 +35,6 @@ THOROUGH = [  # every part of a recipe that could leak: a teacher, a watched sco
 ]
 
 
-@pytest.fixture
-def rides(home: Path) -> Path:
-    audits.rides(home, audits.tables())
-    return home
-
-
 def verdicts(scratch: Path, name: str, *overrides: str, only: tuple[str, ...] = ()) -> dict[str, CheckResult]:
     """AuditCheck -> outcome, of all or of some, without the verb around them."""
     context = AuditContext.of(config.load(Path(name), list(overrides)), scratch)
@@ -52,7 +46,7 @@ def leaks(found: dict[str, CheckResult]) -> dict[str, str]:
     return {name: outcome.detail for name, outcome in found.items() if outcome.verdict == "LEAK"}
 
 
-def test_a_small_run_that_is_refused_is_refused_again(rides: Path, tmp_path: Path) -> None:
+def test_a_small_run_that_is_refused_is_refused_again(audited: Path, tmp_path: Path) -> None:
     """By each check that needs it: they share its folder."""
     tables, chosen = audits.tables(), config.load(Path("rides"))
     for _ in range(2):
@@ -123,9 +117,9 @@ def test_time_folds_of_windows_of_one_series_are_clean(home: Path, tmp_path: Pat
 
 
 @pytest.mark.learned
-def test_rides_without_leaks_are_clean_and_leave_a_page(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rides_without_leaks_are_clean_and_leave_a_page(audited: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.run("train", "rides")
-    before = tiny.tree(rides)
+    before = tiny.tree(audited)
     capsys.readouterr()
     tiny.run("audit", "rides", "--json")
     answer = json.loads(capsys.readouterr().out)
@@ -133,12 +127,12 @@ def test_rides_without_leaks_are_clean_and_leave_a_page(rides: Path, capsys: pyt
         check.name for check in audit.CHECKS
     ]
     assert {line["verdict"] for line in answer["checks"]} == {"clean"}
-    folder = rides / "runs" / "rides" / "audit"
+    folder = audited / "runs" / "rides" / "audit"
     assert files.read_json(folder / "audit.json") == answer["checks"]
     page = (folder / "audit.html").read_text()
     assert page.count("<svg") == 3 and "no leak found" in page
     assert not re.search(r"(src|href)\s*=\s*.https?:", page)  # it loads nothing
-    after = tiny.tree(rides)
+    after = tiny.tree(audited)
     assert {name for name in after if name not in before} == {
         f"runs/rides/audit/audit.{end}" for end in ("json", "html")
     }
@@ -146,7 +140,7 @@ def test_rides_without_leaks_are_clean_and_leave_a_page(rides: Path, capsys: pyt
 
 
 @pytest.mark.learned
-def test_a_teacher_early_stopping_and_choice_of_blends_are_clean(rides: Path, tmp_path: Path) -> None:
+def test_a_teacher_early_stopping_and_choice_of_blends_are_clean(audited: Path, tmp_path: Path) -> None:
     watching = ("inner split", "teachers", "held-out targets", "held-out rows", "test rows", "nested blend")
     found = verdicts(tmp_path / "scratch", "rides", *THOROUGH, only=watching)
     assert {outcome.verdict for outcome in found.values()} == {"clean"}
@@ -154,8 +148,8 @@ def test_a_teacher_early_stopping_and_choice_of_blends_are_clean(rides: Path, tm
     assert found["teachers"].detail.startswith("teachers: 2, simulators: 0")
 
 
-def test_few_series_are_not_enough_and_that_is_said(rides: Path, tmp_path: Path) -> None:
-    tiny.install(rides, tiny.write(tmp_path / "few", tiny.frames()))
+def test_few_series_are_not_enough_and_that_is_said(audited: Path, tmp_path: Path) -> None:
+    tiny.install(audited, tiny.write(tmp_path / "few", tiny.frames()))
     found = verdicts(tmp_path / "scratch", "rides", only=("shuffled targets", "train against test"))
     for outcome in found.values():
         assert outcome.verdict == "not checked" and "too few" in outcome.detail
@@ -199,7 +193,7 @@ def test_the_how_to_page_lists_every_check() -> None:
     assert listed[1:] == [check.name for check in audit.CHECKS]
 
 
-def test_what_the_engine_refuses_is_not_checked(rides: Path) -> None:
+def test_what_the_engine_refuses_is_not_checked(audited: Path) -> None:
     def refused(_: AuditContext) -> CheckResult:
         raise UserError("that can't be")
 
@@ -208,13 +202,13 @@ def test_what_the_engine_refuses_is_not_checked(rides: Path) -> None:
     )
 
 
-def test_bad_data_is_the_users_mistake_as_everywhere(rides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_data_is_the_users_mistake_as_everywhere(audited: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "rides", "data.source=nowhere"]) == 2
     assert "nowhere does not exist" in capsys.readouterr().err
 
 
 def test_cells_that_come_out_differently_each_time_are_not_called_leaks(
-    rides: Path, monkeypatch: pytest.MonkeyPatch
+    audited: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from foldline.fit import boosting_cell
 
@@ -248,6 +242,6 @@ def test_a_small_run_has_the_models_of_the_config(home: Path) -> None:
 
 
 def test_a_small_run_restores_the_home_folder(home: Path) -> None:
-    with files.home_at(Path("elsewhere")):
+    with files.at_home_everywhere(Path("elsewhere")):
         assert files.home() == Path("elsewhere").resolve()
     assert files.home() == home

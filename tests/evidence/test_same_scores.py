@@ -5,11 +5,9 @@ Scores are computed again here, from the out-of-fold predictions, without the en
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ablations
 import numpy as np
@@ -124,26 +122,22 @@ def out_of_fold(case: Case) -> pl.DataFrame:
     return frames(case.songs)["train"].with_columns(predicted=pl.Series(found.blended[:, 0]), fold=pl.Series(fold))
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    capsys.readouterr()
-    tiny.run(*words, "--json")
-    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
-
-
 def test_every_verb_says_the_same(case: Case, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = out_of_fold(case)
     whole, folds = case.score(rows), [case.score(part) for part in rows.sort("fold").partition_by("fold")]
     record = files.read_json((home / "runs" / "songs" / "latest").resolve() / "experiment.json")
     assert record["scores"][-1][1] == pytest.approx([*folds, whole])
-    assert said(capsys, "blend", "songs")["scores"] == {name: pytest.approx(each) for name, each in record["scores"]}
+    assert tiny.as_json(capsys, "blend", "songs")["scores"] == {
+        name: pytest.approx(each) for name, each in record["scores"]
+    }
 
-    line = said(capsys, "board")["groups"][0]["lines"][0]
+    line = tiny.as_json(capsys, "board")["groups"][0]["lines"][0]
     assert (line["score"], line["drawn"]) == (pytest.approx(whole), case.drawn) and line["low"] < whole < line["high"]
 
     columns = ["row", "song", "answer", "volume", "w", "singer"]
     rows.select(columns).sample(fraction=1.0, shuffle=True, seed=0).write_csv("truth.csv")
     rows.select("row", answer="predicted").write_csv("predicted.csv")
-    scored = said(capsys, "score", "predicted.csv", "truth.csv", "songs")
+    scored = tiny.as_json(capsys, "score", "predicted.csv", "truth.csv", "songs")
     assert scored["scores"][0]["score"] == pytest.approx(whole) and scored["over"] == case.drawn
     assert scored["scores"][0]["low"] < whole < scored["scores"][0]["high"]
 

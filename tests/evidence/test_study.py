@@ -111,14 +111,10 @@ def test_costs_come_for_each_number_of_steps_and_memory_grows(home: Path, rides:
 @pytest.fixture(scope="module")
 def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home folder of a study of the rides that has run once."""
-    folder = tmp_path_factory.mktemp("studied")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
-        patch.chdir(folder)
-        tiny.install(folder / "home", tiny.write(folder / "rides", tiny.frames()))
-        install(folder / "home")
+    with tiny.home_of_rides(tmp_path_factory.mktemp("studied")) as home:
+        install(home)
         tiny.run("study", "study-rides", "study.growth=true")
-    return folder / "home"
+    return home
 
 
 def found(home: Path) -> dict[str, Any]:

@@ -48,7 +48,7 @@ BAD_OVERRIDES = {
     "train.augment.shuffle_steps=0": "augment: shuffle_steps must be at least 1, but is 0",
     "train.augment.mixpu=0.1": "train.augment: unknown key 'mixpu'. Did you mean 'mixup'?",
     "train.augment=0.4": "train.augment must be a table, but is 0.4 (float)",
-    "model.0.pretrain={train = {augment = {drop_channels = {grip = 0.5}}}}": "drop_channels names 'grip', but there are",
+    "model.0.pretrain={train = {augment = {drop_channels = {grip = 0.5}}}}": "drop_channels names 'grip', but there",
     "train.windows.length=-1": "windows: length must be from 0 to 2,147,483,648 steps, but is -1",
     "train.windows.stride=5": "windows: windows need a length: give length, for instance length = 1000",
     "train.windows={length = 5, overlap = 5}": "overlap must be below the 5 steps of a window at prediction, but is 5",

@@ -39,13 +39,8 @@ min_data_in_leaf = 2
 
 [blend]
 method = "mean"
-
-[track]
-wandb = "disabled"
-
-[executor]
-kind = "serial"
 """
+WARDS += tiny.SERIAL
 
 HOSPITAL = """
 [data]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import refusals
 import tiny
 from tiny_classes import Songs
 from tiny_targets import Birds
@@ -29,15 +29,13 @@ RESAMPLES = "foldline.data.metrics.intervals.RESAMPLES"
 
 
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder in which the birds are trained, and their data beside it."""
     folder = tmp_path_factory.mktemp("birds")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
-        patch.setenv("WANDB_MODE", "disabled")
-        Birds().install(folder / "home", folder / "data")
+    with tiny.home_in(folder) as home:
+        Birds().install(home, folder / "data")
         tiny.run("train", "birds", "--quiet")
-    yield folder
+    return folder
 
 
 @pytest.fixture
@@ -56,22 +54,8 @@ def stored(name: str = "birds") -> StoredTargets:
     return found
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """Run a verb that is refused, and return its sentence."""
-    capsys.readouterr()
-    assert main(list(words)) == 2
-    return " ".join(capsys.readouterr().err.split())
-
-
-def as_json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    capsys.readouterr()
-    tiny.run(*words, "--json")
-    found: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
-    return found
-
-
 def test_one_submission_and_the_weighted_mean_of_scores(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = as_json(capsys, "train", "birds")
+    made = tiny.as_json(capsys, "train", "birds")
     scores = {name: target["score"] for name, target in made["targets"].items()}
     assert made["score"] == pytest.approx(0.75 * scores["bird"] + 0.25 * scores["loudness"], abs=1e-15)
     assert made["score"] == stored().score
@@ -110,21 +94,21 @@ def test_infer_report_and_board_take_all_targets(birds: Path, capsys: pytest.Cap
     pages = {path.parent.name: path.stat().st_size for path in latest.glob("*/report.html")}
     for path in (latest / "report.html", latest / "bird" / "report.html"):
         path.unlink()
-    inferred = as_json(capsys, "infer", "birds")
+    inferred = tiny.as_json(capsys, "infer", "birds")
     assert Path(inferred["submission"]).read_bytes() == (latest / "submission.csv").read_bytes()
-    assert as_json(capsys, "report", "birds")["score"] == score
+    assert tiny.as_json(capsys, "report", "birds")["score"] == score
     assert {path.name: path.read_bytes() for path in latest.glob("report.html")} == before
     assert {path.parent.name: path.stat().st_size for path in latest.glob("*/report.html")} == pages
-    (group,) = as_json(capsys, "board")["groups"]
+    (group,) = tiny.as_json(capsys, "board")["groups"]
     assert group["metric"] == "0.75 log_loss + 0.25 mae" and len(group["lines"]) == 1
     assert group["lines"][0]["score"] == score and group["lines"][0]["blend"] == "bird 0.75 + loudness 0.25"
-    as_json(capsys, "clean", "unused", "old")
-    assert as_json(capsys, "train", "birds", "--dry-run")["to_train"] == 0
+    tiny.as_json(capsys, "clean", "unused", "old")
+    assert tiny.as_json(capsys, "train", "birds", "--dry-run")["to_train"] == 0
     tiny.run("doctor", "--verify")
     damaged = latest / "loudness" / "experiment.json"
     damaged.write_text(damaged.read_text().replace("lightgbm", "lightgbn", 1))
     assert main(["doctor", "--verify"]) == 1
-    assert "loudness" in said(capsys, "infer", "birds")
+    assert "loudness" in refusals.said(capsys, "infer", "birds")
 
 
 def test_interrupted_between_two_targets_it_records_nothing_and_goes_on_to_the_same_bytes(
@@ -217,29 +201,29 @@ def test_unlabelled_for_one_target_a_series_still_serves_the_other(home: Path, t
 def test_blend_takes_configs_with_the_same_targets(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (birds / "configs" / "birds.toml").read_text()
     (birds / "configs" / "more.toml").write_text(text.replace("rounds = 20", "rounds = 10"))
-    made = as_json(capsys, "blend", "birds", "more")
+    made = tiny.as_json(capsys, "blend", "birds", "more")
     assert set(made["targets"]) == {"bird", "loudness"}
     assert set(stored("birds+more").parts["bird"].blend.labels) == {
         "birds.bird:hybrid",
         "birds.bird:lightgbm",
         "more.bird:lightgbm",
     }
-    inferred = as_json(capsys, "infer", "birds+more")
+    inferred = tiny.as_json(capsys, "infer", "birds+more")
     assert Path(inferred["submission"]).read_bytes() == tiny.submission(birds, "birds+more")
     (birds / "configs" / "other.toml").write_text(text.replace("share = 3", "share = 2"))
-    assert "birds and other differ" in said(capsys, "blend", "birds", "other")
-    assert "[[target.blend.outside]]" in said(capsys, "blend", "birds", "--outside", "x=a.csv,b.csv")
+    assert "birds and other differ" in refusals.said(capsys, "blend", "birds", "other")
+    assert "[[target.blend.outside]]" in refusals.said(capsys, "blend", "birds", "--outside", "x=a.csv,b.csv")
 
 
 def test_a_bundle_predicts_all_targets(birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    packed = Path(as_json(capsys, "bundle", "birds", f"out={tmp_path / 'bundle'}")["bundle"]) / "dataset"
+    packed = Path(tiny.as_json(capsys, "bundle", "birds", f"out={tmp_path / 'bundle'}")["bundle"]) / "dataset"
     manifest, elsewhere = files.read_json(packed / kernel.MANIFEST), tmp_path / "elsewhere"
     elsewhere.mkdir()
     kernel.prepare(packed, manifest, elsewhere)
     wanted = tiny.submission(birds, "birds")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOLDLINE_HOME", str(elsewhere))
-        inferred = as_json(capsys, "infer", "birds")
+        inferred = tiny.as_json(capsys, "infer", "birds")
     assert Path(inferred["submission"]).read_bytes() == wanted
 
 
@@ -259,7 +243,7 @@ def test_score_and_submit_know_the_targets(birds: Path, tmp_path: Path, capsys: 
     loud = Songs("regression", targets=("loudness",)).table(501, 6, seed=1)["loudness"]
     truth.with_columns(loud).unique("song", keep="first", maintain_order=True).write_csv(tmp_path / "truth.csv")
     path = birds / "runs" / "birds" / "latest" / "submission.csv"
-    made = as_json(capsys, "score", str(path), str(tmp_path / "truth.csv"), "birds")
+    made = tiny.as_json(capsys, "score", str(path), str(tmp_path / "truth.csv"), "birds")
     own = {name: parts[0]["score"] for name, parts in made["targets"].items()}
     assert made["scores"][0]["score"] == pytest.approx(0.75 * own["bird"] + 0.25 * own["loudness"])
     tiny.run("submit", "birds", "--dry-run")
@@ -281,141 +265,17 @@ def test_a_refused_target_refuses_the_submission(
     assert "loudness must not be constant" in " ".join(capsys.readouterr().err.split())
     folder = birds / "runs" / "birds" / "latest"
     assert (folder / "submission.refused").is_file() and (folder / "loudness" / "submission.refused").is_file()
-    (group,) = as_json(capsys, "board")["groups"]
+    (group,) = tiny.as_json(capsys, "board")["groups"]
     assert [line["refused"] for line in group["lines"] if line["latest"]] == [True]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "sentence"),
-    [
-        ('columns = ["loudness"]', 'columns = ["bird"]', "every [[target]] needs a name of its own"),
-        ('columns = ["loudness"]', 'columns = ["loudness"]\nname = "a b"', "letters, digits, - and _ only"),
-        ("share = 3", "share = 0", "share must be above 0"),
-        ("share = 3", "shares = 3", "unknown key 'shares'"),
-        (
-            'metric = "mae"',
-            'metric = "r2"',
-            "all must go one way, but there are log_loss of bird (lower is better), r2",
-        ),
-        ('order = "second"', 'order = "second"\nmetric = "mae"', "data.metric is said of each target"),
-        ('order = "second"', 'order = "second"\ntarget = ["bird"]', "move it into [[target]], as columns"),
-        ("rounds = 20", 'rounds = 20\ntargets = ["birds"]', "unknown target 'birds'"),
-        ('metric = "mae"', 'metric = "f1"', "(target 'loudness'): data.metric: f1 scores"),
-        ('metric = "mae"', 'kind = "binary"', "(target 'loudness'): data: metric must be given for kind = 'binary'"),
-        (
-            'metric = "mae"',
-            'metric = "mae"\nmetric_options = {groups = "mean"}',
-            "(target 'loudness'): data: metric_options",
-        ),
-        ('metric = "mae"', 'metric = "mae"\nkind = "multilabel"', "'multilabel' needs two columns or more"),
-        ("[features]", "[post]\ndecode = true\n[features]", "post.decode reads one target back"),
-        ("[[target]]", "[[targets]]", "unknown table 'targets'. Did you mean 'target'?"),
-    ],
-)
-def test_a_config_that_does_not_go_together_is_refused(
-    old: str, new: str, sentence: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = Birds().install(home, tmp_path / "data")
-    path.write_text(path.read_text().replace(old, new))
-    assert sentence in said(capsys, "train", "birds")
-    assert not (home / "runs").exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (pl.lit(0.5).alias("pitches"), "column 'pitches' is asked for in 6 rows (first song: s501) that no [[target]]"),
-        (None, "loudness"),
-    ],
-)
-def test_a_sample_that_asks_for_more_or_less_is_refused_before_training(
-    change: pl.Expr | None, sentence: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    frames = Birds().frames()
-    sample = frames["sample_submission"]
-    asked = sample.drop("loudness") if change is None else sample.with_columns(change)
-    Birds().install(home, tmp_path / "data", {**frames, "sample_submission": asked})
-    assert sentence in said(capsys, "train", "birds")
-    assert not (home / "runs" / "cells").exists()
-
-
 def test_verbs_for_one_target_say_which_there_are(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "name birds.bird or birds.loudness" in said(capsys, "folds", "birds")
-    assert "./run.sh train birds" in said(capsys, "train", "birds.bird")
-    assert "./run.sh blend birds" in said(capsys, "blend", "birds.bird")
-    assert "one of the targets of 'birds'" in said(capsys, "infer", "birds.bird")
-    assert "unknown target 'birb'" in said(capsys, "folds", "birds.birb")
+    assert "name birds.bird or birds.loudness" in refusals.said(capsys, "folds", "birds")
+    assert "./run.sh train birds" in refusals.said(capsys, "train", "birds.bird")
+    assert "./run.sh blend birds" in refusals.said(capsys, "blend", "birds.bird")
+    assert "one of the targets of 'birds'" in refusals.said(capsys, "infer", "birds.bird")
+    assert "unknown target 'birb'" in refusals.said(capsys, "folds", "birds.birb")
     assert config.load(Path("birds.bird")).data.kind == "multiclass"
-
-
-def test_a_network_may_learn_its_target_alone_and_a_model_may_serve_some_targets(home: Path, tmp_path: Path) -> None:
-    path = Birds(loudness="beside = 0").install(home, tmp_path / "data")
-    text = path.read_text().replace("rounds = 20", 'rounds = 20\ntargets = ["loudness"]')
-    path.write_text(text)
-    bird, loudness = (config.load(Path(f"birds.{name}")) for name in ("bird", "loudness"))
-    assert [model.name for model in bird.models] == ["hybrid"]
-    assert [model.name for model in loudness.models] == ["hybrid", "lightgbm"]
-    assert "beside" not in bird.models[0].params["head"] and loudness.models[0].params["head"]["beside"]
-    path.write_text(
-        text.replace("width = 4\n", 'width = 4\nhead = {kind = "softmax", beside = []}\ntargets = ["bird"]\n')
-    )
-    assert "beside" not in config.load(Path("birds.bird")).models[0].params["head"]
-
-
-METRIC = '''
-import numpy as np
-
-
-def score(solution, submission, row_id_column_name, loud=1.0):
-    """The mean probability of the true bird, less how wrong the loudness is.
-
-    >>> 1 + 1
-    2
-    """
-    del solution[row_id_column_name], submission[row_id_column_name]
-    birds = ["wren", "robin & co", "tit"]
-    assert list(submission.columns) == birds + ["loudness"] and "site" in solution.columns
-    right = (solution[birds] * submission[birds]).to_numpy().sum(axis=1)
-    return float(np.mean(right) - loud * np.abs(solution["loudness"] - submission["loudness"]).mean())
-'''
-FILE = """order = "second"
-metric = "metric.py"
-higher_is_better = true
-metric_arguments = {loud = 0.5}
-metric_columns = ["site"]
-"""
-
-
-def test_a_metric_file_scores_the_columns_of_all_targets(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("pandas")
-    monkeypatch.setattr(RESAMPLES, 40)
-    path = Birds(loudness='metric = "r2"').install(home, tmp_path / "data")
-    text = path.read_text().replace('metric = "mae"\n', "").replace('order = "second"\n', FILE)
-    path.write_text(text)  # r2 goes up, log_loss down
-    assert "data.metric = 'metric.py' is not there" in said(capsys, "train", "birds")
-    (path.parent / "metric.py").write_text(METRIC.replace("2\n    ", "3\n    ", 1))
-    assert "examples in its docstrings fail" in said(capsys, "train", "birds")
-    (path.parent / "metric.py").write_text(METRIC)
-    made = as_json(capsys, "train", "birds")
-    (path.parent / "metric.py").unlink()
-    from foldline.cli import report
-    from foldline.core.console import Terminal
-
-    bird, loud = (report.gather(each, each.config, Terminal(quiet=True)) for each in stored().experiments)
-    right = (np.asarray(bird.train.y) * bird.result.blended).sum(axis=1).mean()
-    wrong = np.abs(np.asarray(loud.train.y) - loud.result.blended).mean()
-    assert made["score"] == pytest.approx(right - 0.5 * wrong, abs=1e-12)
-    assert as_json(capsys, "report", "birds")["score"] == made["score"]
-    (group,) = as_json(capsys, "board")["groups"]
-    (line,) = group["lines"]
-    assert group["metric"] == "metric.py" and line["low"] < line["score"] < line["high"]
-    inferred = as_json(capsys, "infer", "birds")
-    assert Path(inferred["submission"]).read_bytes() == tiny.submission(home, "birds")
-    copy = home / "runs" / "birds" / "latest" / "metric.py"
-    copy.write_text(copy.read_text().replace("0.0", "0.1") + "\n")
-    assert "is not the metric file that was used" in said(capsys, "infer", "birds")
 
 
 def test_only_scores_of_the_same_shares_and_options_are_compared(
@@ -427,7 +287,7 @@ def test_only_scores_of_the_same_shares_and_options_are_compared(
     (birds / "configs" / "options.toml").write_text(text.replace('metric = "log_loss"', options))
     for name in ("shares", "options"):
         tiny.run("train", name, "--quiet")
-    groups = as_json(capsys, "board")["groups"]
+    groups = tiny.as_json(capsys, "board")["groups"]
     assert sorted(group["metric"] for group in groups) == [
         "0.5 log_loss + 0.5 mae",
         "0.75 log_loss + 0.25 mae",

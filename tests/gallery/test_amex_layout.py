@@ -10,8 +10,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed, metric_of
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 MISSING_NUMBERS = {  # of each family: the highest number of a column, and those below it that no column has
@@ -74,14 +72,8 @@ def statements(table: pl.DataFrame, last_months: set[tuple[int, int]]) -> None:
     assert min(dates["S_2"]) >= date(2017, 3, 1)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("amex", tmp_path_factory.mktemp("amex"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("amex", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

@@ -9,8 +9,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import metric_of
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 IMU = ["acc_x", "acc_y", "acc_z", "rot_w", "rot_x", "rot_y", "rot_z"]
@@ -121,14 +119,8 @@ def labels(train: pl.DataFrame) -> None:
     assert phases["phase"].to_list() == [["Transition", "Gesture"]] * len(phases)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("cmi", tmp_path_factory.mktemp("cmi"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("cmi", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

@@ -8,8 +8,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 AXES, KINDS, SCORED = ["AccV", "AccML", "AccAP"], ["StartHesitation", "Turn", "Walking"], ["Valid", "Task"]
@@ -88,14 +86,8 @@ def events(table: pl.DataFrame, walks: dict[str, dict[str, pl.DataFrame]]) -> No
         assert (kind is None) == (name in untyped) and kind in (None, *KINDS)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("freezing-of-gait", tmp_path_factory.mktemp("gait"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("freezing-of-gait", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

@@ -8,8 +8,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 LEFT, RIGHT = ["Fp1", "F3", "C3", "P3", "F7", "T3", "T5", "O1"], ["Fp2", "F4", "C4", "P4", "F8", "T4", "T6", "O2"]
@@ -60,17 +58,8 @@ def eeg(path: Path) -> int:
     return table.height
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("hms", tmp_path_factory.mktemp("hms"))
-
-
-def test_the_files_are_those_of_the_competition(folder: Path) -> None:
-    check(folder)
-
-
-def test_so_are_those_with_labels_shuffled(tmp_path: Path) -> None:
-    check(generate("hms", tmp_path, shuffled=True))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

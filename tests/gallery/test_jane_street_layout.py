@@ -8,8 +8,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 FEATURES = [f"feature_{number:02}" for number in range(79)]
@@ -58,14 +56,8 @@ def part(folder: Path, kinds: dict[str, type[pl.DataType]]) -> pl.DataFrame:
     return frame
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("jane-street", tmp_path_factory.mktemp("jane-street"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("jane-street", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

@@ -9,8 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 BLOCK, ROWS = 4_096, 150_000
@@ -42,17 +40,8 @@ def check(folder: Path) -> None:
         assert segment.columns == ["acoustic_data"] and segment.dtypes == [pl.Int64] and segment.height == ROWS
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("lanl", tmp_path_factory.mktemp("lanl"))
-
-
-def test_the_files_are_those_of_the_competition(folder: Path) -> None:
-    check(folder)
-
-
-def test_so_are_those_with_labels_shuffled(tmp_path: Path) -> None:
-    check(generate("lanl", tmp_path, shuffled=True))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

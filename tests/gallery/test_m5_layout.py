@@ -12,8 +12,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed, metric_of
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 NAMES = ["item_id", "dept_id", "cat_id", "store_id", "state_id"]
@@ -66,14 +64,8 @@ def same(found: pl.Series, wanted: Sequence[object]) -> bool:
     return found.to_list() == list(wanted)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("m5", tmp_path_factory.mktemp("m5"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("m5", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

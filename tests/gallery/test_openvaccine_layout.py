@@ -11,8 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 ABOUT = ["index", "id", "sequence", "structure", "predicted_loop_type", "seq_length", "seq_scored"]
@@ -68,14 +66,8 @@ def sample(asked: pl.DataFrame, test: list[dict[str, Any]]) -> None:
     assert (asked.select(ANSWERS).to_numpy() == 0).all()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("openvaccine", tmp_path_factory.mktemp("openvaccine"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("openvaccine", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

@@ -9,8 +9,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 SECOND = {"time_id": pl.Int16, "seconds_in_bucket": pl.Int16}
@@ -66,14 +64,8 @@ def partitions(folder: Path, kinds: dict[str, type[pl.DataType]]) -> pl.DataFram
     return pl.concat(frames)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("optiver", tmp_path_factory.mktemp("optiver"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("optiver", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

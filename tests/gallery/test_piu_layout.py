@@ -9,8 +9,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 # Instrument -> its columns behind the season, as the dictionary lists them; PCIAT and sii are of train alone.
@@ -101,14 +99,8 @@ def series(rows: pl.DataFrame) -> None:
     assert rows["anglez"].is_between(-90, 90).all() and rows["quarter"].is_between(1, 4).all()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("piu", tmp_path_factory.mktemp("piu"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("piu", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

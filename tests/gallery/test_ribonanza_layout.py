@@ -10,8 +10,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed, metric_of
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 ABOUT = ["sequence_id", "sequence", "experiment_type", "dataset_name", "reads", "signal_to_noise", "SN_filter"]
@@ -80,14 +78,8 @@ def pairing(lines: np.ndarray, length: int) -> None:
     assert share.min() > 0 and sums.max() <= 1 + 1e-9, "a base pairs with one other"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("ribonanza", tmp_path_factory.mktemp("ribonanza"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("ribonanza", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

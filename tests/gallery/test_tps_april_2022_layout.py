@@ -8,8 +8,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 SENSORS = [f"sensor_{number:02}" for number in range(13)]
@@ -39,14 +37,8 @@ def check(folder: Path) -> None:
     assert sample["sequence"].to_list() == sorted(set(test["sequence"])) and set(sample["state"]) == {0}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("tps-april-2022", tmp_path_factory.mktemp("tps"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("tps-april-2022", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

@@ -10,8 +10,6 @@ import polars as pl
 import pytest
 from helpers.gallery_files import changed
 
-from benchmarks.gallery import generate
-
 pytestmark = pytest.mark.gallery
 
 DAYS = [str(date(2015, 7, 1) + timedelta(number)) for number in range(803)]  # to 2017-09-10
@@ -41,14 +39,8 @@ def check(folder: Path) -> None:
     assert sample["Id"].to_list() == key["Id"].to_list()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("web-traffic", tmp_path_factory.mktemp("web-traffic"))
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_the_files_are_those_of_the_competition(shuffled: bool, tmp_path: Path) -> None:
-    check(generate("web-traffic", tmp_path, shuffled))
+def test_the_files_are_those_of_the_competition(files: Path) -> None:
+    check(files)
 
 
 def test_it_has_the_traps(folder: Path) -> None:

@@ -37,6 +37,12 @@ def rides(home: Path, made: dict[str, pl.DataFrame], inputs: str = "") -> None:
         path.write_text(path.read_text().replace('"coasting"]', f'"coasting", "{inputs}"]'))
 
 
+def leak(outcome: CheckResult, *named: str) -> None:
+    """The outcome is a leak, and its detail names all of these."""
+    assert outcome.verdict == "LEAK", outcome
+    assert not [text for text in named if text not in outcome.detail], outcome.detail
+
+
 def context(*overrides: str) -> AuditContext:
     """Make the context of the rides as they are on the disk now."""
     return AuditContext.of(config.load(Path("rides"), list(overrides)), Path(tempfile.mkdtemp(dir=".")))

@@ -19,3 +19,10 @@ def refused(words: list[str], home: Path, capsys: pytest.CaptureFixture[str]) ->
     assert out == ""
     assert err.startswith("error: ") and err.count("\n") == 1 and "Traceback" not in err
     return err
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command that must be refused with exit code 2; its sentence on one line."""
+    capsys.readouterr()
+    assert main(list(words)) == 2
+    return " ".join(capsys.readouterr().err.split())

@@ -5,13 +5,31 @@ Tests write it with `write`, change `frames()` before that to make bad input, an
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
 from foldline.cli.main import main
 
+LIGHTGBM = """
+[[model]]
+name = "lightgbm"
+rounds = 5
+min_data_in_leaf = 2
+"""  # small enough for all tiny competitions
+SERIAL = """
+[track]
+wandb = "disabled"
+
+[executor]
+kind = "serial"
+"""  # nothing is tracked, all is trained in the process of the test
 CONFIG = """
 [data]
 id = "row"
@@ -40,18 +58,8 @@ device = "cpu"
 name = "hybrid"
 width = 4
 blocks = [{{kind = "bilstm"}}, {{kind = "conv", kernel = 3}}]
-
-[[model]]
-name = "lightgbm"
-rounds = 5
-min_data_in_leaf = 2
-
-[track]
-wandb = "disabled"
-
-[executor]
-kind = "serial"
 """
+CONFIG += LIGHTGBM + SERIAL
 
 
 def rides(first: int, count: int, steps: int, seed: int) -> pl.DataFrame:
@@ -94,6 +102,23 @@ def install(home: Path, source: Path, name: str = "rides") -> Path:
     return configure(home, name, CONFIG.format(source=source))
 
 
+@contextmanager
+def home_in(folder: Path) -> Iterator[Path]:
+    """Make FOLDER/home the home, and FOLDER the current folder, while it lasts: for what several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOLDLINE_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        yield folder / "home"
+
+
+@contextmanager
+def home_of_rides(folder: Path) -> Iterator[Path]:
+    """The same, with the config of the rides in FOLDER/rides."""
+    with home_in(folder) as home:
+        install(home, write(folder / "rides", frames()))
+        yield home
+
+
 def configure(home: Path, name: str, text: str) -> Path:
     """Write configs/NAME.toml under the home folder, and return its path."""
     path = home / "configs" / f"{name}.toml"
@@ -105,6 +130,14 @@ def configure(home: Path, name: str, text: str) -> Path:
 def run(*words: str) -> None:
     """Run a verb that must end well."""
     assert main(list(words)) == 0
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """Run a verb that must end well, with --json, and return its answer."""
+    capsys.readouterr()
+    run(*words, "--json")
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return answer
 
 
 def tree(folder: Path) -> dict[str, bytes]:

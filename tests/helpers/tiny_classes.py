@@ -54,13 +54,8 @@ blocks = [{{kind = "conv", kernel = 3}}]
 name = "lightgbm"
 rounds = 20
 min_data_in_leaf = 2
-
-[track]
-wandb = "disabled"
-
-[executor]
-kind = "serial"
 """  # how all competitions of songs are trained
+TRAINING += tiny.SERIAL
 BY_VOLUME = """
 higher_is_better = False
 

@@ -76,18 +76,8 @@ device = "cpu"
 name = "hybrid"
 width = 4
 blocks = [{{kind = "gru"}}]
-
-[[model]]
-name = "lightgbm"
-rounds = 5
-min_data_in_leaf = 2
-
-[track]
-wandb = "disabled"
-
-[executor]
-kind = "serial"
 """
+CONFIG += tiny.LIGHTGBM + tiny.SERIAL
 
 
 def install(home: Path, source: Path, changed: str = "") -> Path:

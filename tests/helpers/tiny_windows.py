@@ -31,18 +31,8 @@ families = ["raw", "time", "summary"]
 [folds]
 kind = "group"
 k = 2
-
-[[model]]
-name = "lightgbm"
-rounds = 5
-min_data_in_leaf = 2
-
-[track]
-wandb = "disabled"
-
-[executor]
-kind = "serial"
 """
+CONFIG += tiny.LIGHTGBM + tiny.SERIAL
 BY_ROWS = f'level = "window"\nwindows = {{length = {LENGTH}, stride = {STRIDE}}}'
 
 

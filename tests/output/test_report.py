@@ -108,18 +108,8 @@ families = ["raw", "time"]
 [folds]
 kind = "group"
 k = 2
-
-[[model]]
-name = "lightgbm"
-rounds = 3
-min_data_in_leaf = 2
-
-[track]
-wandb = "disabled"
-
-[executor]
-kind = "serial"
 """
+PLAIN += tiny.LIGHTGBM + tiny.SERIAL
 
 
 def test_it_needs_neither_statics_nor_unscored_steps_nor_one_target(home: Path, tmp_path: Path) -> None:

@@ -65,10 +65,7 @@ Train = Callable[[Songs], Trained]
 
 def train(songs: Songs, folder: Path, *overrides: str) -> Trained:
     """Train a competition in a home folder of its own, and gather what its report shows."""
-    home = folder / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FOLDLINE_HOME", str(home))
-        patch.chdir(folder)
+    with tiny.home_in(folder) as home:
         songs.install(home, folder / "data")
         tiny.run("train", "songs", *overrides)
         stored = stored_experiment.read("songs")

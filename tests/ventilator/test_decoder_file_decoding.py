@@ -38,16 +38,23 @@ def test_a_file_gives_the_rows_of_its_frame(table: pl.DataFrame, tmp_path: Path,
     assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_killed_run_goes_on(table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    src, out, calls = write(table, tmp_path / "in.csv"), tmp_path / "out.csv", []
+def dying_at(call: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have the decoder interrupted at its nth call; return the rows of each call, as they come."""
+    calls: list[int] = []
 
-    def dies_at_the_third(chunk: pl.DataFrame) -> pl.DataFrame:
+    def dies(chunk: pl.DataFrame) -> pl.DataFrame:
         calls.append(len(chunk))
-        if len(calls) == 3:
+        if len(calls) == call:
             raise KeyboardInterrupt
         return decode(chunk)
 
-    monkeypatch.setattr(file_decoding, "decode", dies_at_the_third)
+    monkeypatch.setattr(file_decoding, "decode", dies)
+    return calls
+
+
+def test_a_killed_run_goes_on(table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    src, out = write(table, tmp_path / "in.csv"), tmp_path / "out.csv"
+    calls = dying_at(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         decode_file(src, out, chunk_breaths=2)
     assert not out.exists()
@@ -57,15 +64,8 @@ def test_a_killed_run_goes_on(table: pl.DataFrame, tmp_path: Path, monkeypatch: 
 
 
 def test_a_changed_source_starts_anew(table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    src, out, calls = write(table, tmp_path / "in.csv"), tmp_path / "out.csv", []
-
-    def dies_at_the_second(chunk: pl.DataFrame) -> pl.DataFrame:
-        calls.append(len(chunk))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return decode(chunk)
-
-    monkeypatch.setattr(file_decoding, "decode", dies_at_the_second)
+    src, out = write(table, tmp_path / "in.csv"), tmp_path / "out.csv"
+    calls = dying_at(2, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         decode_file(src, out, chunk_breaths=4)
     write(table.head(320), src)

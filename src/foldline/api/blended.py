@@ -125,7 +125,7 @@ def _train(mixed: MultiConfigExperiment, folder: Path, terminal: Terminal) -> Tr
     track = mixed.config.track
     for prepared in mixed.prepared:
         config = replace(prepared.config, name=mixed.config.name, track=track)
-        track = preparation.run_cells(config, prepared.jobs(), folder, "blend", terminal, WandbTracker)
+        track = preparation.run_cells(config, prepared.jobs(), mixed.plan, folder, "blend", terminal, WandbTracker)
     return track
 
 

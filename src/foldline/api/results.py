@@ -12,6 +12,8 @@ import polars as pl
 from foldline.api.page import Page
 from foldline.experiment.result import Result, target_columns, target_values
 from foldline.experiment.several_targets import JoinedResult
+from foldline.output import live
+from foldline.output.live import Live
 from foldline.output.report import ReportData
 from foldline.output.submission import Published
 
@@ -39,6 +41,14 @@ class Run(Scored):
     submission_path: Path | None  # of real data the copy in submissions/
     targets: Mapping[str, Scored]  # by name; none where there is one
     warnings: tuple[str, ...] = ()  # sentences, printed or not
+
+    def live(self) -> Live:
+        """Serve the page that shows the experiment while it trains, on this machine; in Jupyter it is shown inline.
+
+        Returns:
+            what serves it, until its `close()`.
+        """
+        return live.start(self.name, self.folder.parents[2])
 
 
 @dataclass(frozen=True, kw_only=True)

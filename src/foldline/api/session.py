@@ -61,7 +61,7 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
         around.enter_context(_one_at_a_time)
         around.enter_context(_sentences())
         if home is not None:
-            around.enter_context(files.home_at(Path(home).absolute()))
+            around.enter_context(files.at_home_everywhere(Path(home).absolute()))
         around.enter_context(process_state.kept())
         around.enter_context(_quiet_optuna())
         around.enter_context(warnings.catch_warnings())

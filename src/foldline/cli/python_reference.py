@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+from functools import cached_property
 from typing import Any
 
 import foldline
@@ -18,9 +19,9 @@ PAGE = CONFIGS.with_name("python-reference.md")
 HEAD = """\
 # Reference of `import foldline`
 
-Made by `./run.sh reference` from the source; change it there. [How to use it](how-to/python.md). Keys that `**tables` changes
-are those of [the configs](reference.md). Every function raises one type, `foldline.Error`, with the sentence that the
-command line prints.
+Made by `./run.sh reference` from the source; change it there. [How to use it](how-to/python.md). Keys that `**tables`
+changes are those of [the configs](reference.md). Every function raises one type, `foldline.Error`, with the sentence
+that the command line prints.
 """
 LONGEST_LINE = 100
 CHAPTERS = ("Args", "Returns", "Raises")
@@ -51,7 +52,7 @@ def _signature(name: str, function: Any) -> str:
     for each in signature.parameters.values():
         if each.kind is each.KEYWORD_ONLY and not any(word.startswith("*") for word in words):
             words.append("*")
-        prefix = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+        prefix = "*" if each.kind is each.VAR_POSITIONAL else "**" if each.kind is each.VAR_KEYWORD else ""
         default = "" if each.default is each.empty else f" = {each.default!r}"
         words.append(f"{prefix}{each.name}: {each.annotation}{default}")
     text = f"{name}({', '.join(words)}) -> {signature.return_annotation}"
@@ -62,13 +63,18 @@ def _signature(name: str, function: Any) -> str:
 
 
 def _result(name: str, kind: Any) -> str:
-    """Make the section of a result: what it is, a table of its fields and properties."""
+    """Make the section of a result: what it is, a table of its fields, properties and methods."""
     explained = comments(kind)
     lines = [f"### {name}\n", f"{_split(inspect.getdoc(kind) or '')[0]}\n", "| | | |", "|---|---|---|"]
     rows = [(field.name, str(field.type), explained.get(field.name, "")) for field in dataclasses.fields(kind)]
-    for called, member in inspect.getmembers(kind, lambda each: isinstance(each, property)):
-        returned = inspect.signature(member.fget).return_annotation
+    for called, member in inspect.getmembers(kind, lambda each: isinstance(each, property | cached_property)):
+        getter: Any = member.fget if isinstance(member, property) else member.func
+        returned = inspect.signature(getter).return_annotation
         rows.append((called, str(returned), _split(inspect.getdoc(member) or "")[0]))
+    for called, member in inspect.getmembers(kind, inspect.isfunction):
+        if not called.startswith("_"):
+            returned = inspect.signature(member).return_annotation
+            rows.append((f"{called}()", str(returned), _split(inspect.getdoc(member) or "")[0]))
     lines += [f"| `{called}` | `{_cell(of)}` | {_cell(text)} |" for called, of, text in rows]
     return "\n".join(lines) + "\n"
 

@@ -97,6 +97,14 @@ VERBS: dict[str, Verb] = {
     "report": Verb(
         "report", "Compete", "make the page again from stored cells", "[CONFIG] [data.source=DIR]", help_texts.REPORT
     ),
+    "live": Verb(
+        "live",
+        "Compete",
+        "show an experiment in the browser while it trains",
+        "[NAME] [port=N]",
+        help_texts.LIVE,
+        shorthands={"--port": "port="},
+    ),
     "track": Verb(
         "track",
         "Compete",

@@ -16,7 +16,20 @@ from foldline.data import csv_tables, identity, number_texts, on_disk, parquet_t
 from foldline.data.packed_files import content, guarded, members
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Numbers, Wanted
 
-__all__ = ["ENDINGS", "ORDER", "TIME", "Numbers", "Wanted", "columns", "find", "locate", "look", "read", "typed"]
+__all__ = [
+    "ENDINGS",
+    "ORDER",
+    "TIME",
+    "Numbers",
+    "Wanted",
+    "columns",
+    "find",
+    "given",
+    "locate",
+    "look",
+    "read",
+    "typed",
+]
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
 
@@ -114,6 +127,18 @@ def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
     """
     raw = parquet_tables.collected(path, frame, wanted)
     return on_disk.kept_all(_typed(path, raw[name], kind) for name, kind in wanted.items())
+
+
+def given(path: Path, frame: pl.DataFrame, wanted: Wanted) -> pl.DataFrame:
+    """Return columns of a frame in memory with the types that `read` gives; none is moved to the disk.
+
+    path: for messages.
+
+    Raises:
+        UserError: a column is missing, or a value is not of its type.
+    """
+    raw = parquet_tables.collected(path, frame.lazy(), wanted)
+    return pl.DataFrame([_typed(path, raw[name], kind) for name, kind in wanted.items()])
 
 
 def _typed(path: Path, column: pl.Series, wanted: Kind) -> pl.Series:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Method = Literal[
     "auto",
@@ -23,22 +23,8 @@ Method = Literal[
     "lightgbm",
 ]
 
-CANDIDATES: tuple[Method, ...] = (  # all but simplex and optuna: slower searches for weights such as hill-climb finds
-    *(
-        "best-member",
-        "mean",
-        "logit",
-        "rank",
-        "median",
-        "trimmed-mean",
-        "spread",
-        "hill-climb",
-        "nnls",
-        "lad",
-        "ridge",
-        "lightgbm",
-    ),
-)
+SLOW = ("simplex", "optuna")  # searches for weights such as hill-climb finds
+CANDIDATES: tuple[Method, ...] = tuple(name for name in get_args(Method) if name not in ("auto", *SLOW))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.data import assemble, exact_rows, featurize, identity, loading, readers, source_folder
+from foldline.data import assemble, exact_rows, featurize, identity, known_values, loading, readers, source_folder
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
@@ -64,6 +64,7 @@ def pretraining_data(
         source = assemble.source_of(competition.data, Path(config.source), "train")
     levels, facts = competition.levels, competition.train.facts
     table = loading.load_table(source, data, labelled=True, levels=levels, facts=facts)
+    table = known_values.of_training(table, competition.test)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
         _refuse_shared_groups(table, competition.train)
@@ -89,8 +90,8 @@ def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndar
         artefacts.make_folder(folder, write)
     except pl.exceptions.ColumnNotFoundError as error:
         raise UserError(
-            f'{competition.train.path}: pretrain.source = "simulate" simulates breaths of the ventilator, but there are '
-            "other columns here. Give a folder with series to pre-train on, or leave pretrain out."
+            f'{competition.train.path}: pretrain.source = "simulate" simulates breaths of the ventilator, but there '
+            "are other columns here. Give a folder with series to pre-train on, or leave pretrain out."
         ) from error
     except ValueError as error:
         raise UserError(

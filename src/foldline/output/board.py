@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from foldline.core.dotted_names import flat
 from foldline.data.metrics.options import DEFAULTS
 from foldline.data.simulate_config import SimulateConfig
 from foldline.experiment.runs_index import ExperimentRecord
@@ -58,7 +59,8 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
     comparable: dict[tuple[object, ...], list[ExperimentRecord]] = {}
     for record in records:
         data = record.config["data"]
-        scored = (data.get("scored", ""), data.get("observed", 0), *_held_out(record))
+        known = str(data.get("known", ()))
+        scored = (data.get("scored", ""), data.get("observed", 0), known, *_held_out(record))
         scoring = (str(data["target"]), *scored, record.data)
         comparable.setdefault((*_measure(data), *_file(record), *scoring), []).append(record)
     found = sorted(map(_group, comparable.values()), key=lambda group: -len(group.lines))
@@ -97,7 +99,7 @@ def _file(record: ExperimentRecord) -> tuple[object, ...]:
 
 def _group(records: list[ExperimentRecord]) -> Group:
     ranked = sorted(records, key=lambda record: record.cost)
-    data, best = ranked[0].config["data"], flat(ranked[0].config)
+    data, best = ranked[0].config["data"], flat(ranked[0].config, numbered=True)
     lines = [_line(record, best) for record in ranked]
     source = data.get("source", "simulate")
     return Group(_title(source, data.get("simulate", {})), data["metric"], source, ranked[0].data, lines)
@@ -130,21 +132,8 @@ def _line(record: ExperimentRecord, best: dict[str, Any]) -> Line:
         lost=record.lost,
         submitted_lost=record.value["scores"][-1][0] in record.lost,
         refused=record.refused,
-        differs=differences(best, flat(record.config)),
+        differs=differences(best, flat(record.config, numbered=True)),
     )
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Flatten nested tables to dotted keys; an element of a list goes by its number."""
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = {str(number): item for number, item in enumerate(value)}
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        name: leaf
-        for key, item in value.items()
-        for name, leaf in flat(item, f"{prefix}.{key}" if prefix else key).items()
-    }
 
 
 def differences(best: dict[str, Any], other: dict[str, Any]) -> tuple[str, ...]:

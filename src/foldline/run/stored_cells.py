@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from foldline.core import artefacts, files
+from foldline.core.dotted_names import flat
 from foldline.run.cells import Cell
 
 FEW = 4  # keys in which an experiment may differ from one on other data and still be a version of it
@@ -43,14 +44,3 @@ class StoredCells:
 
 def _place(depends: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(depends.get(name) for name in SAME)
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Flatten nested tables to dotted keys."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        name: leaf
-        for key, item in value.items()
-        for name, leaf in flat(item, f"{prefix}.{key}" if prefix else key).items()
-    }

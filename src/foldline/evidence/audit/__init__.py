@@ -4,7 +4,7 @@
 *clean*, *LEAK* (and names it), *note* or *not checked* (and why). Folds and stored cells are inspected directly. What
 is fitted or computed is tested: a small copy of the competition goes through the real pipeline, something that must not
 matter is changed, and the results are compared. To add a check: a function in the file of its kind, a line here, and a
-planted leak in tests/evidence/test_audit_leaks.py.
+planted leak in tests/evidence/test_audit_leaks.py or test_audit_split_leaks.py.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def check(context: AuditContext) -> CheckResult:
     test = context.small[1]
     frames = small_run.as_written(table, _shuffled(table, donors)), small_run.as_written(test, test.frame)
     ran = small_run.run(config, *frames, context.scratch / "shuffled", start=test.start)
-    with files.home_at(ran.home):
+    with files.at_home_everywhere(ran.home):
         predicted = predictions.out_of_fold(ran.prepared.plan, ran.prepared.train)
     score, permuted = _scores(predicted, table, donors, ran.prepared.train, ran.prepared.folds.assignment)
     p = (1 + int((permuted <= score).sum())) / (1 + len(permuted))
