@@ -72,7 +72,7 @@ def _result(name: str, kind: Any) -> str:
         returned = inspect.signature(getter).return_annotation
         rows.append((called, str(returned), _split(inspect.getdoc(member) or "")[0]))
     for called, member in inspect.getmembers(kind, inspect.isfunction):
-        if not called.startswith("_"):
+        if not called.startswith("_") and member.__doc__:
             returned = inspect.signature(member).return_annotation
             rows.append((f"{called}()", str(returned), _split(inspect.getdoc(member) or "")[0]))
     lines += [f"| `{called}` | `{_cell(of)}` | {_cell(text)} |" for called, of, text in rows]
