@@ -206,7 +206,7 @@ def test_a_last_event_that_comes_late_counts() -> None:
 def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cells take turns in one worker: each has a clock of its own."""
     emitted = {
-        "a": [(10.0, "progress", 1), (10.1, "progress", 2), (10.1, "epoch", 0.5), (10.2, "progress", 3)],
+        "a": [(10.0, "progress", 1), (10.1, "progress", 2), (10.1, "epoch", 0.5), (10.25, "progress", 3)],
         "b": [(10.05, "progress", 1), (10.15, "progress", 2), (10.15, "epoch", 0.7), (10.4, "progress", 3)],
     }
     now = [0.0]
@@ -228,6 +228,7 @@ def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatc
         ("b", "progress", 1),
         ("a", "epoch", 0.5),
         ("b", "epoch", 0.7),
+        ("a", "progress", 3),  # the epoch between has not begun its clock anew
         ("b", "progress", 3),
     ]
 

@@ -48,6 +48,20 @@ def at_home(folder: Path) -> Iterator[None]:
         _home.reset(token)
 
 
+@contextmanager
+def at_home_everywhere(folder: Path) -> Iterator[None]:
+    """The same for all threads, and for processes that are started inside the block: they inherit FOLDLINE_HOME."""
+    before = os.environ.get("FOLDLINE_HOME")
+    os.environ["FOLDLINE_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FOLDLINE_HOME"]
+        else:
+            os.environ["FOLDLINE_HOME"] = before
+
+
 def home() -> Path:
     """Find the folder in which runs, folds, submissions and configs lie.
 
@@ -123,8 +137,11 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary file that takes the place of `path` in one step on success, and is removed on failure."""
+def atomic(path: Path, mode: str = "wb", durable: bool = True) -> Iterator[IO[Any]]:
+    """Open a temporary file that takes the place of `path` in one step on success, and is removed on failure.
+
+    durable: wait until it has reached the disk; else a power cut may leave an empty file, and a kill still none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target: only a rename inside one file system is atomic.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
@@ -134,7 +151,8 @@ def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         with open(handle, mode, encoding="utf-8" if text else None, newline="" if text else None) as stream:  # noqa: PTH123
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())  # else a power cut after the rename could leave an empty file
+            if durable:
+                os.fsync(stream.fileno())  # else a power cut after the rename could leave an empty file
         temporary.chmod(0o644)  # mkstemp gives 0600: others in the group could not read it
         temporary.replace(path)
     finally:
@@ -190,9 +208,9 @@ def require_space(count: int, what: str) -> None:
         raise UserError(f"{runs()}: {what} needs about {needed_and_free(count, free)}. Free some space.")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    with atomic(path, "w") as stream:
+def write_text(path: Path, text: str, durable: bool = True) -> None:
+    """Write UTF-8 text atomically. durable: as in `atomic`."""
+    with atomic(path, "w", durable) as stream:
         stream.write(text)
 
 

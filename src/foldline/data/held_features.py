@@ -64,14 +64,16 @@ class ReadyFamily(Family):
         return list(self.made)
 
 
-def features_of(table: Table, recipe: Recipe) -> np.ndarray:
+def features_of(table: Table, recipe: Recipe, rows: np.ndarray | None = None) -> np.ndarray:
     """Compute the features of a table, (R, F) float32.
+
+    rows: (r,) int64, neighbours of each series that these are computed on alone: (r, F). None: all.
 
     Raises:
         UserError: a feature is not finite.
     """
     made = Made(table, recipe.families, recipe.columns, recipe.names)
-    return feature_file.at_once(made, table.for_features)
+    return feature_file.at_once(made, table.for_features if rows is None else table.for_features[rows])
 
 
 def store_of(table: Table, recipe: Recipe, x: np.ndarray | None = None) -> Store:

@@ -7,7 +7,7 @@ for each of its rows, or one for all of them together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -56,6 +56,17 @@ class Table:
     notes: tuple[str, ...] = ()  # what is no mistake in it, but good to know, sentences (forecast.py)
     counted: np.ndarray | None = None  # (A,) bool, answers that would count, where that is known; None: [data] says
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
+
+    def of_rows(self, rows: np.ndarray, lengths: np.ndarray) -> Table:
+        """Return some rows of each series of a table without a known start; times stay those of the whole series.
+
+        rows: (r,) int64, series after series. lengths: (N,) how many of each.
+        """
+        assert self.start is None and not self.task.on_series, "a stream has neither"
+        moments = None if self.moments is None else self.moments.gather(rows)
+        return replace(
+            self, frame=self.frame[rows], lengths=lengths, moments=moments, file_rows=None, counted=self.asked[rows]
+        )
 
     @property
     def keys(self) -> pl.Series:

@@ -22,6 +22,7 @@ from foldline.data.roles import DataConfig
 from foldline.ensemble import BlendConfig
 from foldline.ensemble.post_processing import PostConfig
 from foldline.experiment import config_files, model_tables, target_tables
+from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
 from foldline.run.cells import ModelConfig
@@ -37,7 +38,9 @@ TABLES: dict[str, type[Any]] = {
     "post": PostConfig,
     "track": TrackConfig,
     "executor": ExecutorConfig,
+    "serve": ServeConfig,
 }
+NEWER = ("serve",)  # tables that older versions did not have: a record has them where they are used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,7 @@ class Config:
     post: PostConfig = field(default_factory=PostConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
 
     @property
     def units(self) -> str:
@@ -67,7 +71,8 @@ class Config:
 
     def tables(self) -> dict[str, Any]:
         """Return the resolved config as TOML tables; `from_tables` reads them back."""
-        tables = {name: strict_tables.plain(getattr(self, name)) for name in TABLES}
+        used = [name for name, kind in TABLES.items() if name not in NEWER or getattr(self, name) != kind()]
+        tables = {name: strict_tables.plain(getattr(self, name)) for name in used}
         tables["features"] |= tables["features"].pop("tables")
         for name in ("competition_file", "times"):  # data.code and train.patches say them
             tables["features"].pop(name)

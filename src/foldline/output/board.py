@@ -16,7 +16,7 @@ from foldline.data.metrics.options import DEFAULTS
 from foldline.data.simulate_config import SimulateConfig
 from foldline.experiment.runs_index import ExperimentRecord
 
-IGNORED = ("data.source", "track", "executor", "folds.file")  # keys that change no score
+IGNORED = ("data.source", "track", "executor", "serve", "folds.file")  # keys that change no score
 
 
 @dataclass(frozen=True)

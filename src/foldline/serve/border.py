@@ -81,8 +81,18 @@ class Border:
         Raises:
             UserError: a value that can't be what its column is, a row without its place in time, a missing key.
         """
-        data, rows = self.data, self._typed(frame)
-        rows, places, lengths = _in_order(rows, data)
+        rows, places, lengths = in_order(self.typed(frame), self.data)
+        return Arrived(self.table(rows, lengths), places)
+
+    def table(self, rows: pl.DataFrame, lengths: np.ndarray) -> Table:
+        """Make the table of rows with the columns and types of training, series after series, each in time order.
+
+        lengths: (N,) int64 rows of each series.
+
+        Raises:
+            UserError: two rows of a series at one time, a static column with two values.
+        """
+        data = self.data
         kind = rows[data.order].dtype
         moments = rows[data.order] if kind != pl.Float64 and data.known_column else None
         rows = times.since_start(rows, data.order, data.key)
@@ -109,10 +119,14 @@ class Border:
         table_checks.constant(table, data.static, "is static", "Give each series one value.")
         if data.shortens:
             table = resample.applied(table)
-        return Arrived(self._counted(table), places)
+        return self._counted(table)
 
-    def _typed(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the columns with a role as training has them; those that did not come are null."""
+    def typed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the columns with a role as training has them; those that did not come are null.
+
+        Raises:
+            UserError: a value that can't be what its column is, a row without key or time.
+        """
         data, wanted = self.data, self.wanted
         if data.order not in frame.columns:
             raise UserError(
@@ -167,7 +181,7 @@ def _is_empty(column: pl.Series) -> bool:
     return column.null_count() == len(column)
 
 
-def _in_order(rows: pl.DataFrame, data: DataConfig) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
+def in_order(rows: pl.DataFrame, data: DataConfig) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
     """Sort rows by series, in order of first appearance, and by time.
 
     Returns:
