@@ -189,7 +189,8 @@ class _Fit(torch.nn.Module):
     def __init__(self, sessions: list[Session], fixed: Mapping[str, float]) -> None:
         super().__init__()
         count = len(sessions)
-        self.fixed = {name: torch.full((count,), value, dtype=torch.float64) for name, value in fixed.items()}
+        held = {"leak": 0.0} | dict(fixed)
+        self.fixed = {name: torch.full((count,), value, dtype=torch.float64) for name, value in held.items()}
         self.group = {
             "resistance": torch.tensor([R_VALUES.index(name.r) for name in sessions]),
             "turbulence": torch.tensor([R_VALUES.index(name.r) for name in sessions]),

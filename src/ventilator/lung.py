@@ -3,6 +3,7 @@
     command --delay--> valve --lag--> flow into the tube --> lung: resistance (linear and quadratic), elastic recoil
                                        |        |
                       expiratory valve to PEEP  tube's own compliance          airway pressure --lag--> sensor
+                      leak to the room
 
 A grey box, after the single-compartment lung of https://github.com/google/deluca-lung, with what real breaths needed
 beyond it; docs/simulator.md lists the forms tried, with their errors. One implementation serves the simulator (numpy)
@@ -43,6 +44,7 @@ class Lung:
     outlet_lag: Any  # s
     peep: Any  # cmH2O behind the expiratory valve
     sensor_lag: Any  # s
+    leak: Any  # L/s/cmH2O, conductance from the airway to the room, at all times
 
     def take(self, index: NDArray[np.int64]) -> Self:
         """Return the lungs at the given places."""
@@ -105,11 +107,11 @@ def _move(lung: Lung, state: State, supplied: Any, out: Any, h: Any, xp: ModuleT
     """
     flow = state.flow + (supplied - state.flow) * -xp.expm1(-h / lung.valve_lag)
     opened = state.opened + (out - state.opened) * -xp.expm1(-h / lung.outlet_lag)
-    leak, store = lung.outlet * opened, lung.tube / h
+    out_flow, store = lung.outlet * opened, lung.tube / h
     elastic = recoil(lung, state.volume)
-    # flow + leak peep + store airway' = (leak + store) airway + q  and  airway = elastic + R q + K q |q|, solved for q
-    drain = leak + store
-    surplus = flow + leak * lung.peep + store * state.airway - drain * elastic
+    # flow + out_flow peep + store airway' = drain airway + q  and  airway = elastic + R q + K q |q|, solved for q
+    drain = out_flow + store + lung.leak
+    surplus = flow + out_flow * lung.peep + store * state.airway - drain * elastic
     linear = 1.0 + drain * lung.resistance
     q = 2.0 * surplus / (linear + xp.sqrt(linear * linear + 4.0 * drain * lung.turbulence * xp.abs(surplus)))
     airway = elastic + resistive(lung, q)

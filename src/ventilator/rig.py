@@ -75,7 +75,8 @@ class Rig:
         numbers = tomllib.loads(path.read_text(encoding="utf-8"))
         tables: list[dict[str, Any]] = numbers["session"]
         sessions = [Session(*(table[name] for name in Session._fields)) for table in tables]
-        lung = Lung(**{field.name: np.array([table["lung"][field.name] for table in tables]) for field in fields(Lung)})
+        lungs = [{"leak": 0.0} | table["lung"] for table in tables]  # older files know of no leak
+        lung = Lung(**{field.name: np.array([one[field.name] for one in lungs]) for field in fields(Lung)})
         arrays: dict[str, Any] = {name: np.array([table[name] for table in tables]) for name in _arrays()}
         return cls(sessions=sessions, lung=lung, **arrays, **{name: numbers[name] for name in _scalars()})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 import tiny_forecast
+import tiny_tanks
 import tiny_windows
 from tiny_classes import Songs
 
@@ -116,3 +117,10 @@ def test_a_forecast_is_written_as_one(home: Path, tmp_path: Path, capsys: Captur
     assert made.data.forecast.on and made.data.target_transform == "standardise"
     assert made.features.families == ("raw", "static", "target_lags", "calendar")
     assert len(loading.load(made.data).train.keys) == 6
+
+
+def test_known_values_are_named(home: Path, tmp_path: Path, capsys: Capture) -> None:
+    tiny.run("init", str(tiny.write(tmp_path / "tanks", tiny_tanks.frames())), "--json")
+    assert json.loads(capsys.readouterr().out)["problem"] == ""
+    made = config.load(home / "configs" / "tanks.toml", ["data.metric=mae"])
+    assert made.data.known == made.data.target == ("level",)

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
+import tiny_tanks
 from tiny_classes import KINDS, LEVELS, Songs
 
 from foldline.data.inspection import Findings, inspect
@@ -175,3 +176,15 @@ def test_numbers_of_people_are_no_time() -> None:
         frames[name] = frames[name].with_columns(rider=pl.col("ride") // 4 + first)
     seen = found(frames)
     assert seen.group == "rider" and not seen.by_time
+
+
+def test_a_target_that_test_has_here_and_there_is_known_there() -> None:
+    frames = tiny_tanks.frames()
+    seen = found(frames)
+    assert (seen.target, seen.known, seen.inputs) == (["level"], ["level"], ["pump", "tap"])
+    beside = {**frames, "train": tiny_tanks.tanks(1, 12, seed=0), "test": frames["test"].rename({"level": "reading"})}
+    seen = found(beside)
+    assert (seen.target, seen.known, seen.inputs) == (["level"], ["reading"], ["pump", "tap"])
+    other = beside["train"].with_columns(reading=pl.col("reading") + (pl.col("tank") == 1))
+    seen = found({**beside, "train": other})
+    assert (seen.target, seen.known, seen.inputs) == (["level"], [], ["pump", "tap", "reading"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
+from lab import small_store
 
 from foldline.core.errors import UserError
-from foldline.data import folds, similar_series
+from foldline.data import folds, similar_series, true_answers
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.roles import DataConfig
 from foldline.data.similar_series import SimilarConfig
 from foldline.data.table import Table
+from foldline.fit import boosting_cell
 
 DATA = DataConfig(
     id="row", key="ride", order="second", inputs=("power", "coasting"), static=("bike",), target=("speed",)
@@ -75,6 +78,62 @@ def test_folds_split_no_cluster_and_say_how_many_there_are(tmp_path: Path) -> No
     assert made.clusters.sentence == "folds.similar: 12 clusters, of 60 series in all, are each in one fold"
     again = folds.read(path, CONFIG, one)
     assert again.clusters == made.clusters and np.array_equal(again.assignment, made.assignment)
+    assert made.units is not None and np.array_equal(again.units, made.units) and plain.units is None
+
+
+def test_a_file_says_what_is_held_together_and_one_without_it_is_read_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older versions wrote key and fold alone: clusters are found again then."""
+    one, path = table(), tmp_path / "f.csv"
+    made = folds.make(path, CONFIG, one)
+    folds.write(replace(made, units=None), CONFIG, one)
+    assert path.read_text().splitlines()[1] == "ride,fold"
+    assert np.array_equal(folds.read(path, CONFIG, one).units, made.units)
+    folds.write(made, CONFIG, one)
+    assert path.read_text().splitlines()[1] == "ride,fold,unit of ride"
+    monkeypatch.setattr(similar_series, "units_of", None)
+    assert np.array_equal(folds.read(path, CONFIG, one).units, made.units)
+
+
+def test_where_nothing_is_similar_groups_say_what_is_held_together(tmp_path: Path) -> None:
+    """So that all is as without folds.similar, to the last bit."""
+    one = table(copies=0)
+    for made in (folds.make(tmp_path / "f.csv", CONFIG, one), folds.read(tmp_path / "f.csv", CONFIG, one)):
+        assert made.clusters is not None and made.clusters.count == 0 and made.units is None
+
+
+def test_clusters_are_held_together_in_whatever_draws_or_splits_series(tmp_path: Path) -> None:
+    """Scores, and what is fitted to out-of-fold rows, know of them by the store."""
+    made, data = folds.make(tmp_path / "f.csv", CONFIG, table()), small_store(len(table().lengths), steps=1)
+    told = made.with_units(data)
+    assert made.units is not None and np.array_equal(told.held_together, made.units) and data.held_together is None
+    true = true_answers.of_store(told, replace(DATA, metric="mae"))
+    assert np.array_equal(true.units, made.units[true.series])
+
+
+def test_a_run_watches_whole_clusters(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four copies of each of 6 rides: without folds.similar some are watched while others are trained on."""
+    tables, seen = tiny.frames(train_series=6), list[bool]()
+    copies = [tables["train"].with_columns(pl.col("ride") + 100 * n, pl.col("row") + 100_000 * n) for n in range(4)]
+    tables["train"] = pl.concat(copies)
+    tiny.install(home, tiny.write(tmp_path / "rides", tables))
+    split = boosting_cell.inner_split
+
+    def recorded(*arguments: Any) -> Any:
+        kept, held = split(*arguments)
+        seen.append(bool({key % 6 for key in kept[0].series} & {key % 6 for key in held[0].series}))
+        return kept, held
+
+    monkeypatch.setattr(boosting_cell, "inner_split", recorded)
+    trees = "model=[{name = 'lightgbm', rounds = 2, min_data_in_leaf = 2, train = {watch = {share = 0.4, stop = 1}}}]"
+    tiny.run("train", "rides", trees)
+    assert all(seen)
+    seen.clear()
+    tiny.run("train", "rides", trees, "folds.similar={}")
+    assert seen and not any(seen)
+    record = json.loads((home / "runs" / "rides" / "latest" / "experiment.json").read_text())
+    assert record["interval_over"] == "clusters of similar series"
 
 
 def test_groups_and_clusters_are_held_together_as_one() -> None:

@@ -109,16 +109,17 @@ def test_missing_steps_are_filled_and_a_channel_that_a_series_lacks_is_the_mean(
     )
 
 
+@pytest.mark.parametrize("what", ["group_numbers", "units"])
 @pytest.mark.parametrize("head", ["ridge", "logistic"])
-def test_groups_reach_the_choice_of_the_penalty(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the series that are fitted on, in their order."""
+def test_groups_reach_the_choice_of_the_penalty(head: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the series that are fitted on, in their order; clusters of similar series, too."""
     seen: list[np.ndarray | None] = []
     module = getattr(rocket, head)
     fit = module.fit
     monkeypatch.setattr(
         module, "fit", lambda *args, **more: seen.append(more.get("groups", args[-1])) or fit(*args, **more)
     )
-    for data in (store(group_numbers=np.arange(10) // 2), store()):
+    for data in (store(**{what: np.arange(10) // 2}), store()):
         cell = SeriesCell("rocket", PARAMS | {"head": head}, TRAIN)
         cell.fit(data, INSIDE, 0, silent)
     assert seen[0] is not None and np.array_equal(seen[0], INSIDE // 2) and seen[1] is None

@@ -219,9 +219,11 @@ def test_ema_predicts_with_the_moving_average_over_all_steps() -> None:
         torch.testing.assert_close(value, mean)
 
 
-def test_series_of_one_group_are_watched_together_or_not_at_all() -> None:
-    plain = small_store()
+@pytest.mark.parametrize("what", ["group_numbers", "units"])
+def test_series_of_one_group_are_watched_together_or_not_at_all(what: str) -> None:
+    """Clusters of similar series (folds.similar) go before groups, which they hold together, too."""
+    plain = replace(small_store(), group_numbers=np.arange(10) // 2)
     groups = np.arange(len(plain.lengths)) // 3
-    (kept,), (held,) = network_cell.inner_split([labelled_series(replace(plain, group_numbers=groups), INSIDE)], 0.4, 0)
+    (kept,), (held,) = network_cell.inner_split([labelled_series(replace(plain, **{what: groups}), INSIDE)], 0.4, 0)
     assert len(held.series) and not set(groups[kept.series]) & set(groups[held.series])
     assert sorted([*kept.series, *held.series]) == sorted(INSIDE)

@@ -228,3 +228,12 @@ def test_a_metric_file_of_all_targets_sees_the_rows_that_count(folder: Path) -> 
     PREDICTED.write_csv(folder / "predicted.csv")  # has none of the rows that are not scored
     file = metrics.from_file(folder / "metric.py", higher_is_better=False)
     assert rescore.of_file(file, data, folder / "predicted.csv", folder / "truth.csv") == 303.5  # rows 1, 2 and 3
+
+
+def test_known_values_are_not_scored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ['data.known=["read"]', f"data.source={folder}", "data.scored="]
+    TRUTH.with_columns(read=pl.Series([None, 2.0, None, None, 5.0])).write_csv(folder / "truth.csv")
+    assert answer(capsys, *words) == {"all": pytest.approx(10.5 / 3), "Public": pytest.approx(10.5 / 3)}
+    TRUTH.write_csv(folder / "truth.csv")
+    assert main(["score", "predicted.csv", "truth.csv", "rides", *words]) == 2
+    assert "lacks read, which data.known = ['read'] needs" in capsys.readouterr().err

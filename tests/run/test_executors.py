@@ -31,7 +31,7 @@ from foldline.run.executors import ExecutorConfig
 def fake(device: str = "cpu", threads: int = 1, key: str = "fake") -> Any:
     """As much of a job as the planning of workers looks at."""
     train = SimpleNamespace(device_used=device, threads=threads)
-    return SimpleNamespace(cell=SimpleNamespace(model=SimpleNamespace(train=train), name="fake"), key=key)
+    return SimpleNamespace(cell=SimpleNamespace(model=SimpleNamespace(train=train), name="fake", before=()), key=key)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ class Queue(list[Any]):
 
     put = list.append
 
-    def get(self) -> Any:
+    def get(self, timeout: float) -> Any:
         return self.pop(0)
 
 
@@ -136,8 +136,8 @@ def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkey
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(executors, "die_with_parent", lambda: None)
     events = Queue()
-    executors._work(Queue([(0, fake()), None]), events, 1)
-    assert [event[:2] for event in events] == [(0, "start"), (0, "error")]
+    executors._work(Queue([fake(), None]), events, 1)
+    assert [event[:2] for event in events] == [("fake", "start"), ("", "error")]
     handed = events[-1][2]["error"]
     assert type(handed) is kind
     assert kind is not RuntimeError or "Traceback" in str(handed)
@@ -154,8 +154,8 @@ def test_a_worker_that_is_told_to_end_hands_nothing_on(error: BaseException, mon
     monkeypatch.setattr(executors, "die_with_parent", lambda: None)
     events = Queue()
     with pytest.raises(SystemExit) if isinstance(error, SystemExit) else contextlib.nullcontext():
-        executors._work(Queue([(0, fake()), None]), events, 1)
-    assert [event[:2] for event in events] == [(0, "start")]
+        executors._work(Queue([fake(), None]), events, 1)
+    assert [event[:2] for event in events] == [("fake", "start")]
 
 
 def test_a_training_that_diverges_in_a_worker_ends_in_one_sentence(
@@ -172,7 +172,7 @@ def test_a_training_that_diverges_in_a_worker_ends_in_one_sentence(
 def test_a_killed_worker_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "_work", _dies)
     with pytest.raises(UserError, match=r"ended with exit code -9 .*Finished cells are kept"):
-        executors.execute([fake(), fake()], ExecutorConfig(kind="process", workers=2), lambda *_: None)
+        executors.execute([fake(key="a"), fake(key="b")], ExecutorConfig(kind="process", workers=2), lambda *_: None)
 
 
 def _dies(*_: Any) -> None:
@@ -183,9 +183,9 @@ def test_workers_that_a_signal_stopped_are_noticed() -> None:
     """One that gets SIGTERM from somebody saves and ends well; its cell is not done nevertheless."""
     ended = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=0)]
     events: queue.Queue[Any] = queue.Queue()
-    events.put((0, "done", {}))
+    events.put(("a", "done", {}))
     with pytest.raises(UserError, match=r"were stopped by a signal. Their cells are saved"):
-        executors._listen([fake(), fake()], ended, events, lambda *_: None)
+        executors._listen([fake(key="a"), fake(key="b")], ended, queue.Queue(), events, lambda *_: None)
 
 
 def test_a_last_event_that_comes_late_counts() -> None:
@@ -197,18 +197,18 @@ def test_a_last_event_that_comes_late_counts() -> None:
         def get(self, block: bool = True, timeout: float | None = None) -> Any:
             if worker.exitcode is None:
                 worker.exitcode = 0
-                self.put((0, "done", {}))
+                self.put(("fake", "done", {}))
                 raise queue.Empty
             return super().get(block, timeout)
 
-    executors._listen([fake()], [worker], Late(), lambda job, kind, values: seen.append(kind))
+    executors._listen([fake()], [worker], queue.Queue(), Late(), lambda job, kind, values: seen.append(kind))
     assert seen == ["done"]
 
 
 def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cells take turns in one worker: each has a clock of its own."""
     emitted = {
-        "a": [(10.0, "progress", 1), (10.1, "progress", 2), (10.1, "epoch", 0.5), (10.2, "progress", 3)],
+        "a": [(10.0, "progress", 1), (10.1, "progress", 2), (10.1, "epoch", 0.5), (10.25, "progress", 3)],
         "b": [(10.05, "progress", 1), (10.15, "progress", 2), (10.15, "epoch", 0.7), (10.4, "progress", 3)],
     }
     now = [0.0]
@@ -223,14 +223,15 @@ def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     monkeypatch.setattr(executors, "die_with_parent", lambda: None)
     events = Queue()
-    executors._work(Queue([(7, fake(key="a")), (8, fake(key="b")), None]), events, 2)
-    reported = [(number, kind, *values.values()) for number, kind, values in events if kind != "start"]
+    executors._work(Queue([fake(key="a"), fake(key="b"), None]), events, 2)
+    reported = [(key, kind, *values.values()) for key, kind, values in events if kind != "start"]
     assert reported == [
-        (7, "progress", 1),
-        (8, "progress", 1),
-        (7, "epoch", 0.5),
-        (8, "epoch", 0.7),
-        (8, "progress", 3),
+        ("a", "progress", 1),
+        ("b", "progress", 1),
+        ("a", "epoch", 0.5),
+        ("b", "epoch", 0.7),
+        ("a", "progress", 3),  # the epoch between has not begun its clock anew
+        ("b", "progress", 3),
     ]
 
 
@@ -258,7 +259,8 @@ from foldline.run import executors
 
 if __name__ == "__main__":
     large = np.zeros(1 << 18)  # 2 MiB: more than a pipe holds
-    jobs = [SimpleNamespace(key=str(number), values=large) for number in range(8)]  # what they lack is the error
+    cell = SimpleNamespace(before=())
+    jobs = [SimpleNamespace(key=str(number), cell=cell, values=large) for number in range(8)]  # what lacks is the error
     executors._in_processes(jobs, 1, 1, lambda *_: None)
 """
 
@@ -268,3 +270,50 @@ def test_jobs_that_no_worker_has_taken_do_not_keep_the_process_from_ending(tmp_p
     command = [sys.executable, str(tmp_path / "left_over.py")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300)  # without the fix it never ends
     assert ended.returncode == 1 and "AttributeError" in ended.stderr
+
+
+def test_a_job_begins_when_what_it_needs_is_done_and_no_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two take turns; "student" needs "teacher", which ends long before "slow" does."""
+    begun: list[str] = []
+
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        begun.append(job.key)
+        yield from [None] * {"teacher": 1, "slow": 9, "student": 2, "after": 1}[job.key]
+        begun.append(f"{job.key} done")
+
+    monkeypatch.setattr(cell_training, "run", run)
+    chain = {"teacher": (), "slow": (), "after": ("student",), "student": ("teacher",)}
+    jobs = [needing(key, *needs) for key, needs in chain.items()]
+    executors.take_turns(jobs, 2, lambda *_: None)
+    order = ["teacher", "slow", "teacher done", "student", "student done", "after", "after done", "slow done"]
+    assert begun == order
+
+
+def needing(key: str, *needs: str) -> Any:
+    """A job that begins when those with the keys `needs` are done."""
+    job = fake(key=key)
+    job.cell.before = tuple(SimpleNamespace(key=other) for other in needs)
+    return job
+
+
+def test_a_parent_gives_workers_what_may_begin_and_ends_them_after_the_last() -> None:
+    todo, events, given = queue.Queue[Any](), queue.Queue[Any](), list[list[str]]()
+    for key in ("a", "b", "c"):
+        events.put((key, "done", {}))
+    jobs = [needing("a"), needing("c", "a", "b"), needing("b")]
+
+    workers = [SimpleNamespace(exitcode=None)] * 2
+    executors._listen(jobs, workers, todo, events, lambda *_: given.append(drained(todo)))
+    assert given == [["a", "b"], ["c", "-", "-"], []]
+
+
+def drained(todo: queue.Queue[Any]) -> list[str]:
+    return ["-" if (job := todo.get()) is None else job.key for _ in range(todo.qsize())]
+
+
+def test_a_worker_that_waits_for_a_job_heeds_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it could begin is not there yet: it must not wait for it when it is told to end."""
+    looks = iter([False, False, False, True, True, True])
+    monkeypatch.setattr(executors.interrupt, "requested", lambda: next(looks))
+    monkeypatch.setattr(executors, "LOOK_S", 0.01)
+    assert executors._FromParent(queue.Queue()).next(wait=True) is None

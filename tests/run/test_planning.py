@@ -72,13 +72,16 @@ OTHERS: dict[type, dict[str, Any]] = {
         "overlap": 2,
         "weight": "centre",
     },
-    PatchesConfig: {"rows": 3, "up": "repeat"},
+    PatchesConfig: {"rows": 3, "every": 3.0, "gaps": "left-out", "up": "repeat"},
     WatchConfig: {"share": 0.1, "best": True, "stop": 2, "patience": 3, "factor": 0.5},
 }
 # So that best and stop have what they look at, and windows something to cut.
 BASE = TrainConfig(
     device="cpu", watch=WatchConfig(share=0.2), windows=TrainingWindowsConfig(length=8), patches=PatchesConfig(rows=2)
 )
+
+
+BESIDE = {"every": {"rows": 1}, "gaps": {"rows": 1, "every": 2.0}}  # what else must be said then
 
 
 def others(base: Any) -> dict[str, Any]:
@@ -90,7 +93,8 @@ def others(base: Any) -> dict[str, Any]:
             inner = others(value)
             found |= {f"{field.name}.{name}": replace(base, **{field.name: other}) for name, other in inner.items()}
         else:
-            found[field.name] = replace(base, **{field.name: OTHERS[type(base)][field.name]})
+            changes = BESIDE.get(field.name, {}) | {field.name: OTHERS[type(base)][field.name]}
+            found[field.name] = replace(base, **changes)
     return found
 
 
@@ -126,6 +130,22 @@ def test_keys_of_older_configs_know_nothing_of_newer_settings(given: PlanInputs)
     (cell, *_) = planning.plan(given, [net(train=TrainConfig(device="cpu"))])
     assert not set(cell.depends["train"]) & set(train_config.NEWER)
     assert "drop_channels" not in cell.depends["train"]["augment"]
+    (cell, *_) = planning.plan(given, [net()])  # with patches of rows, which there were before those of time
+    assert cell.depends["train"]["patches"] == {"rows": 2, "up": "linear"}
+
+
+def test_the_key_depends_on_what_becomes_of_gaps(given: PlanInputs) -> None:
+    by_time = (replace(BASE, patches=PatchesConfig(every=2.0, gaps=gaps)) for gaps in ("missing", "left-out"))
+    one, other = (key(given, net(train=train)) for train in by_time)
+    assert one != other
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_the_key_depends_on_clusters_of_similar_series_where_they_are_drawn(share: float, given: PlanInputs) -> None:
+    """And older keys have nothing of them."""
+    train = replace(BASE, watch=WatchConfig(share=share))
+    with_units = replace(given, folds=replace(given.folds, units=np.arange(10) // 2))
+    assert (key(with_units, net(train=train)) == key(given, net(train=train))) == (share == 0)
 
 
 def test_the_device_that_is_used_is_in_the_key_though_the_word_for_it_is_not(

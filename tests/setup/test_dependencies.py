@@ -20,7 +20,10 @@ lightgbm matplotlib numba numpy optuna polars psutil pyarrow rich safetensors sc
 """
 DEV = "hypothesis import-linter mypy pytest pytest-timeout pytest-xdist ruff"
 MODULES = {"sklearn": "scikit-learn", "tomli_w": "tomli-w", "grpc": "grpcio", "google": "protobuf"}  # module: package
-BY_OTHERS = {"sqlalchemy": "optuna"}  # module: package that requires its package and whose interface takes it
+BY_OTHERS = {  # module: package that requires its package and whose interface takes it
+    "sqlalchemy": "optuna",
+    "threadpoolctl": "scikit-learn",  # whose own threads are limited by it
+}
 
 
 def names(requirements: Iterable[str]) -> list[str]:

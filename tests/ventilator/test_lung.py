@@ -20,6 +20,7 @@ LUNG = Lung(
     outlet_lag=np.array([0.02]),
     peep=np.array([5.0]),
     sensor_lag=np.array([0.01]),
+    leak=np.array([0.0]),
 )
 
 

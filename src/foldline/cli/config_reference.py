@@ -161,6 +161,9 @@ def dotted() -> list[str]:
     return [name for table, kind in TABLES.items() for name in below(kind, table)]
 
 
+FILLED_IN = ("tables", "competition_file", "times")  # of [features], by the loader of configs
+
+
 def keys(kind: Any) -> list[Key]:
     """List the keys of a config's dataclass, in its order."""
     explained = comments(kind)
@@ -168,7 +171,7 @@ def keys(kind: Any) -> list[Key]:
     return [
         Key(field.name, type_of(hints[field.name]), _default(field), explained.get(field.name, ""))
         for field in dataclasses.fields(kind)
-        if field.init and field.name not in ("tables", "competition_file")  # filled in by the loader of configs
+        if field.init and field.name not in FILLED_IN
     ]
 
 

@@ -15,7 +15,10 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     config = configs.load(Path(arguments.config), arguments.overrides)
     source = source_folder.of(config.data)
     with terminal.bar("reading", "MB"):
-        table = loading.load_table(assemble.source_of(config.data, source, "train"), config.data, labelled=True)
+        if config.data.known:  # which of its rows count, the test table says
+            table = loading.load(config.data).train
+        else:
+            table = loading.load_table(assemble.source_of(config.data, source, "train"), config.data, labelled=True)
     path = Path(config.folds.file) if config.folds.file else folds.committed_path(config.folds, config.name, table)
     made = "--force" in arguments.flags or not path.exists()
     assigned = folds.make(path, config.folds, table) if made else folds.read(path, config.folds, table, config.name)

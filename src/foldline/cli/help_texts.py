@@ -150,6 +150,16 @@ page: runs/NAME/latest/report.html. How to read it: docs/how-to/report.md
   ./run.sh report                                      the quickstart's
   ./run.sh report sample data.source=PATH              where the data lies elsewhere by now"""
 
+LIVE = """\
+Shows an experiment in the browser while it trains, and once it has: cells, learning curves, how long it may yet take,
+scores so far, what the machine is doing. Without NAME it is the one that trains, or trained last; a config that has not
+run yet is waited for. The page is served to browsers on this machine only (127.0.0.1), reads and changes nothing, and
+may be opened before, during and after a run. How to read it from elsewhere: docs/how-to/live.md
+
+  ./run.sh live                                        says the address, and serves until Ctrl-C
+  ./run.sh live sample                                 that experiment
+  ./run.sh live sample --port 8800                     on that port; without, a free one"""
+
 TRACK = """\
 Shows whether wandb is online here and how many runs wait on the disk because it was not; `track sync` sends them. Each
 cell's history.jsonl is complete either way. Modes, groups, what is logged: docs/how-to/tracking.md
@@ -213,7 +223,8 @@ Prints a script that completes verbs, options, configs and keys of configs, for 
 
 REFERENCE = """\
 Writes docs/reference.md: every verb, every table of a config with its keys, their types, defaults and units, from the
-dataclasses that read them. A test fails where the page is out of date.
+dataclasses that read them; and docs/python-reference.md: every function and result of `import foldline`. A test fails
+where a page is out of date.
 
   ./run.sh reference"""
 

@@ -103,6 +103,7 @@ def config_text(folder: Path, found: Findings, tables: Tables) -> str:
     data += [f"categorical = {json.dumps(found.categorical)}"] if found.categorical else []
     data += [f"static = {json.dumps(found.static)}"] if found.static else []
     data += [_line("target", found.target, found.evidence.get("target", ""))]
+    data += [_line("known", found.known, found.evidence["known"])] if found.known else []
     data += _forecast(found)
     data += [_line("kind", found.kind, found.evidence.get("kind", ""))]
     data += [f"classes = {json.dumps(found.classes)}"] if found.classes else []

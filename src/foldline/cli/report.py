@@ -71,6 +71,7 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
     assigned, _ = folds.obtain(first.config.folds, first.config.name, competition.train, save=False)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, first.config.features, competition.levels, update)
+        train = assigned.with_units(train)
     exact = preparation.exact_tables(config, competition, terminal)
     own = members.without_duplicates([member for part in stored.config_plans for member in part.members])
     every = [*own, *stored.outside_members]

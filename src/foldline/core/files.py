@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,11 +35,41 @@ TEMPORARY = ".foldline-tmp"  # ending of a file that is being written: no user's
 PACKAGE = Path(__file__).resolve().parents[1]  # src/foldline in a checkout
 
 
+_home: ContextVar[Path | None] = ContextVar("home", default=None)
+
+
+@contextmanager
+def at_home(folder: Path) -> Iterator[None]:
+    """Let runs, folds, submissions and configs lie in a folder, for this thread and a while: a bundle's, to load."""
+    token = _home.set(folder.resolve())
+    try:
+        yield
+    finally:
+        _home.reset(token)
+
+
+@contextmanager
+def at_home_everywhere(folder: Path) -> Iterator[None]:
+    """The same for all threads, and for processes that are started inside the block: they inherit FOLDLINE_HOME."""
+    before = os.environ.get("FOLDLINE_HOME")
+    os.environ["FOLDLINE_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FOLDLINE_HOME"]
+        else:
+            os.environ["FOLDLINE_HOME"] = before
+
+
 def home() -> Path:
     """Find the folder in which runs, folds, submissions and configs lie.
 
-    FOLDLINE_HOME, where it is set; else the checkout that this code is part of; else, installed, the working folder.
+    That of `at_home`; FOLDLINE_HOME, where it is set; else the checkout that this code is part of; else, installed, the
+    working folder.
     """
+    if (folder := _home.get()) is not None:
+        return folder
     named = os.environ.get("FOLDLINE_HOME")
     return Path(named).resolve() if named else checkout() or Path.cwd()
 
@@ -106,8 +137,11 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary file that takes the place of `path` in one step on success, and is removed on failure."""
+def atomic(path: Path, mode: str = "wb", durable: bool = True) -> Iterator[IO[Any]]:
+    """Open a temporary file that takes the place of `path` in one step on success, and is removed on failure.
+
+    durable: wait until it has reached the disk; else a power cut may leave an empty file, and a kill still none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target: only a rename inside one file system is atomic.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
@@ -117,7 +151,8 @@ def atomic(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         with open(handle, mode, encoding="utf-8" if text else None, newline="" if text else None) as stream:  # noqa: PTH123
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())  # else a power cut after the rename could leave an empty file
+            if durable:
+                os.fsync(stream.fileno())  # else a power cut after the rename could leave an empty file
         temporary.chmod(0o644)  # mkstemp gives 0600: others in the group could not read it
         temporary.replace(path)
     finally:
@@ -173,9 +208,9 @@ def require_space(count: int, what: str) -> None:
         raise UserError(f"{runs()}: {what} needs about {needed_and_free(count, free)}. Free some space.")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    with atomic(path, "w") as stream:
+def write_text(path: Path, text: str, durable: bool = True) -> None:
+    """Write UTF-8 text atomically. durable: as in `atomic`."""
+    with atomic(path, "w", durable) as stream:
         stream.write(text)
 
 

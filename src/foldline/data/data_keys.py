@@ -80,6 +80,10 @@ class DataKeys:
     # Leading steps of every series, of test series too, at which all targets are known; they are not scored. It is one
     # way to fill the mask `known` of (row, target): see known_start.py. Or a column of both tables that says how many.
     observed: int | str = 0
+    # Columns of test, one a target, with the target at the steps where it is known, anywhere in a series, and nothing
+    # elsewhere: ["speed"]. Such steps are not scored. Train may have them, too; else, or where they are the target's
+    # own, its known steps are drawn like those of test series: see known_values.py.
+    known: tuple[str, ...] = ()
     forecast: ForecastConfig = field(
         default_factory=ForecastConfig
     )  # test is the future of the series in train: see forecast.py

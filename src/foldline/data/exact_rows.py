@@ -51,25 +51,39 @@ def obtain(
     Raises:
         UserError: the table is not of the competition's shape.
     """
-    from ventilator import decoder
     from ventilator.decoder.digits import lost_digits
 
     path = path_of(table)
-    # Row numbers for ids: the fingerprint, which names the cached file, leaves ids out.
-    rows = table.frame.with_columns(pl.int_range(pl.len()).alias("id"))
     if why := damage(path):
         if path.exists():
             artefacts.say(path, why, "its rows are decoded again")
-        total = len(table.lengths)
-        try:
-            found = decoder.decode(rows, progress=(lambda done: on_progress(done, total)) if on_progress else None)
-        except ValueError as error:
-            raise UserError(f"{wanted_by} reads the ventilator's controller out of {table.path}: {error}") from error
+        found = _decoded(table, on_progress, wanted_by)
         with files.atomic(path) as stream:
             found.write_parquet(stream)
         artefacts.seal(mark_of(path), [path])
     lost = lost_digits(table.frame["u_in"].to_numpy())
     return read(path, table.frame.height, f"{table.path}: {lost}" if lost else "")
+
+
+def at_once(table: Table) -> Exact:
+    """Decode a table and keep nothing: a few series, whose predictions are wanted now.
+
+    Raises:
+        UserError: the table is not of the competition's shape.
+    """
+    return _of_rows(_decoded(table, None, "post.decode = true"), table.frame.height)
+
+
+def _decoded(table: Table, on_progress: Callable[[int, int], None] | None, wanted_by: str) -> pl.DataFrame:
+    """Decode a table; arguments and errors are those of `obtain`."""
+    from ventilator import decoder
+
+    # Row numbers for ids: the fingerprint, which names the cached file, leaves ids out.
+    rows, total = table.frame.with_columns(pl.int_range(pl.len()).alias("id")), len(table.lengths)
+    try:
+        return decoder.decode(rows, progress=(lambda done: on_progress(done, total)) if on_progress else None)
+    except ValueError as error:
+        raise UserError(f"{wanted_by} reads the ventilator's controller out of {table.path}: {error}") from error
 
 
 def path_of(table: Table) -> Path:
@@ -99,7 +113,11 @@ def read(path: Path, rows: int, doubt: str = "") -> Exact:
         Damaged: it is not what was written.
     """
     artefacts.refuse_damaged(mark_of(path), "Run the same command again: rows are decoded again.", path)
-    found = pl.read_parquet(path, glob=False)
+    return _of_rows(pl.read_parquet(path, glob=False), rows, doubt)
+
+
+def _of_rows(found: pl.DataFrame, rows: int, doubt: str = "") -> Exact:
+    """Put decoded rows, which the decoder names by their numbers, in their places. rows: how many the table has."""
     values, kinds = np.full(rows, np.nan), np.full(rows, "", dtype=object)
     values[found["id"].to_numpy()] = found["pressure"].to_numpy()
     kinds[found["id"].to_numpy()] = found["kind"].to_numpy()

@@ -71,7 +71,7 @@ def write(path: Path, made: Made, on_progress: Callable[[int, int], None] | None
             begin, end = (int(starts[series]) for series in part)
             long, checksum, place = end - begin > 2 * most, checksums.ChunkSum(), head + size * begin
             with one_long if long else nullcontext():
-                for values in (_in_pieces if long else _at_once)(made, frame[begin:end]):
+                for values in _in_pieces(made, frame[begin:end]) if long else (at_once(made, frame[begin:end]),):
                     files.write_at(stream.fileno(), values.data, place)
                     checksum.add(values.data)  # it is still in the core's cache
                     place += values.nbytes
@@ -92,11 +92,15 @@ def chunk_rows(count: int, workers: int) -> int:
     return min(CHUNK_ROWS, max(LEAST_ROWS, MEMORY // (BYTES_A_FEATURE * count * workers)))
 
 
-def _at_once(made: Made, rows: pl.DataFrame) -> Iterator[np.ndarray]:
-    """Compute the features of some whole series: (rows, F) float32."""
+def at_once(made: Made, rows: pl.DataFrame) -> np.ndarray:
+    """Compute the features of some whole series: (rows, F) float32.
+
+    Raises:
+        UserError: one is not finite.
+    """
     with competition_file.explained_features(made.families):
         values = features.compute(rows, made.columns, made.families).cast(pl.Float32).to_numpy(order="c")
-    yield _checked(np.asarray(values), made, rows)
+    return _checked(np.asarray(values), made, rows)
 
 
 def _in_pieces(made: Made, rows: pl.DataFrame) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ than memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class FeaturesConfig:
     scaler: str = "robust"  # "robust", "standard", "none"; fitted inside the fold: fit/scaler.py
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # family -> its parameters
     competition_file: str = ""  # path of the file with features(), where families names that: from data.code
+    times: bool = False  # whether a store has the times of its rows: where a network's train.patches.every needs them
 
     def __post_init__(self) -> None:
         if not self.families:
@@ -142,8 +143,7 @@ def obtain(
     """
     path = _path(table, config, levels)
     columns = columns_of(table, levels)
-    families, facts = families_of(table, config), _of_facts(table, config)
-    artefacts.make_folder(path, lambda draft: _write(draft, table, families, columns, facts, on_progress), MARK)
+    artefacts.make_folder(path, lambda draft: _write(draft, table, config, columns, on_progress), MARK)
     return open_store(path)
 
 
@@ -155,6 +155,7 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "levels": {name: [str(value) for value in values] for name, values in levels.items()},
             "features": config.weights_depend_on(),
             "layout": 5,  # raise it when the files of a store change
+            **({"times": True} if config.times else {}),
             **_of_facts(table, config),
         }
     )
@@ -209,18 +210,28 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
 def _write(
     folder: Path,
     table: Table,
-    families: list[Family],
+    config: FeaturesConfig,
     columns: Columns,
-    facts: dict[str, Any],
     on_progress: Callable[[int, int], None] | None,
 ) -> artefacts.Contents:
-    """Write the files of a store into a folder; return what its mark says beside checksums. open_store reads both.
-
-    facts: of `_of_facts`.
-    """
-    names = names_of(families, columns)
-    made = Made(table, families, columns, names)
+    """Write the files of a store into a folder; return what its mark says beside checksums. open_store reads both."""
+    families, facts = families_of(table, config), _of_facts(table, config)
+    made = Made(table, families, columns, names_of(families, columns))
     features_entry = feature_file.write(folder / "x.npy", made, on_progress)
+    arrays = arrays_of(table, columns, config.times)
+    for name, array in arrays.items():
+        files.write_array(folder / f"{name}.npy", array)
+    if table.labelled and table.data.metric_columns:
+        table.answers.select(table.data.metric_columns).write_parquet(folder / SOLUTION)
+    files.write_json(folder / "keys.json", table.keys.to_list())
+    roots = roots_of(families, columns)
+    absent = {"absent": _absent(table, families, columns, roots)} if table.data.channels else {}
+    meta = meta_of(made, arrays, roots, table.fingerprint) | absent | facts
+    return meta, {"x.npy": features_entry}
+
+
+def arrays_of(table: Table, columns: Columns, times: bool) -> dict[str, np.ndarray]:
+    """Return the arrays of a store but for its features. times: those of its rows, too (FeaturesConfig.times)."""
     arrays = {"static": static_codes(table, columns.levels), "lengths": table.lengths, "scored": table.scored}
     if table.data.group_column and table.labelled:
         arrays["groups"] = table.groups
@@ -230,20 +241,27 @@ def _write(
         arrays |= {} if table.weight is None else {"weight": table.weight}
         if table.auxiliary:
             arrays["auxiliary"] = np.concatenate([values for _, values in table.auxiliary], axis=1)
-        if table.data.metric_columns:
-            table.answers.select(table.data.metric_columns).write_parquet(folder / SOLUTION)
     elif table.start is not None:
         arrays |= {"y": np.nan_to_num(table.start), "known": table.observed[:, None] & ~np.isnan(table.start)}
     if table.data.known_column:
         arrays["known_steps"] = table.known_steps
-    for name, array in arrays.items():
-        files.write_array(folder / f"{name}.npy", array)
-    files.write_json(folder / "keys.json", table.keys.to_list())
-    roots = [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
-    meta = {
-        "names": names,
+    if times:
+        arrays["times"] = table.since_first
+    return arrays | _known_values(table)
+
+
+def roots_of(families: list[Family], columns: Columns) -> list[list[str]]:
+    """Return the columns that each feature is made of, (F,)."""
+    return [expression.meta.root_names() for family in families for expression in family.expressions(columns)]
+
+
+def meta_of(made: Made, arrays: Iterable[str], roots: list[list[str]], fingerprint: str) -> dict[str, Any]:
+    """Return what the mark of a store says beside checksums, absent channels and facts. arrays: names of its others."""
+    table, columns = made.table, made.columns
+    return {
+        "names": made.names,
         "arrays": ["x", *arrays],
-        "fingerprint": table.fingerprint,
+        "fingerprint": fingerprint,
         "levels": [len(columns.levels.get(name, ())) for name in table.data.static],
         "targets": len(table.task.columns),
         "task": table.task.to_json(),
@@ -253,10 +271,17 @@ def _write(
         **({"auxiliary": [_auxiliary(*each) for each in table.auxiliary]} if table.auxiliary else {}),
         "of_static": [not set(table.data.static).isdisjoint(each) for each in roots],
         **({"missing": True} if made.has_gaps else {}),
-        **({"absent": _absent(table, families, columns, roots)} if table.data.channels else {}),
-        **facts,
     }
-    return meta, {"x.npy": features_entry}
+
+
+def _known_values(table: Table) -> dict[str, np.ndarray]:
+    """Return what a store keeps of data.known: which answers are given; of a training table how others are drawn."""
+    if table.given is None:
+        return {}
+    if table.masks is None:
+        return {"given": table.given}
+    masks = {"masks": table.masks.known, "mask_lengths": table.masks.lengths}
+    return {"given": table.given, "eligible": table.eligible, **masks}
 
 
 def _absent(table: Table, families: list[Family], columns: Columns, roots: list[list[str]]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Findings:
     column: str = ""  # of the submission, where it is not called as the target
     copies: dict[str, str] = field(default_factory=dict)  # second name -> column
     target: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)  # columns of test with the target where it is known
     inputs: list[str] = field(default_factory=list)
     categorical: list[str] = field(default_factory=list)  # inputs of text
     static: list[str] = field(default_factory=list)

@@ -113,8 +113,6 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, rows: n
     Args:
         strata: (n,) texts. groups: (n,) numbers, none of which is split. rows: (n,) of each series.
     """
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold  # slow import, and only making folds needs it
-
     count = len(np.unique(groups))
     if count < config.k:
         name = table.data.group + "s" if table.data.group else "series"
@@ -129,20 +127,14 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, rows: n
             f"folds.k = {config.k} must not exceed the number of groups with scored rows, but {table.path} has {count} "
             f"{name}. {way_out}"
         )
-    codes = np.unique(strata, return_inverse=True)[1] if config.kind == "stratified-group" else np.zeros_like(groups)
-    if config.kind == "group":
-        splits = GroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed).split(groups, groups=groups)
-    else:
-        if np.bincount(codes).max() < config.k:
-            raise UserError(
-                f"folds.kind = 'stratified-group' needs a stratum of at least k = {config.k} series, but the largest "
-                f"has {np.bincount(codes).max()}. Use kind = 'group', fewer folds, or fewer folds.strata."
-            )
-        splitter = StratifiedGroupKFold(n_splits=config.k, shuffle=True, random_state=config.seed)
-        splits = _without_small_class_warning(splitter, groups, codes)
-    assignment = np.empty(len(strata), dtype=np.int64)
-    for fold, (_, held) in enumerate(splits):
-        assignment[held] = fold
+    stratified = config.kind == "stratified-group"
+    codes = np.unique(strata, return_inverse=True)[1] if stratified else np.zeros_like(groups)
+    if stratified and np.bincount(codes).max() < config.k:
+        raise UserError(
+            f"folds.kind = 'stratified-group' needs a stratum of at least k = {config.k} series, but the largest "
+            f"has {np.bincount(codes).max()}. Use kind = 'group', fewer folds, or fewer folds.strata."
+        )
+    assignment = _stratified(groups, codes, config) if stratified else _drawn(groups, config)
     _fill_empty(assignment, groups, config.k)
     if not fold_balance.is_uneven(assignment, rows, config.k):
         return assignment
@@ -154,7 +146,7 @@ def _assign(config: FoldsConfig, strata: np.ndarray, groups: np.ndarray, rows: n
 def _fill_empty(assignment: np.ndarray, groups: np.ndarray, k: int) -> None:
     """Give each empty fold the smallest group of the fold that has most of them, in place.
 
-    scikit-learn's StratifiedGroupKFold looks at the spread of strata alone: of few groups it may leave a fold without.
+    What is stratified looks at the spread of strata alone: of few groups it may leave a fold without.
     """
     for fold in sorted(set(range(k)) - set(assignment.tolist())):
         pairs = np.unique(np.stack([assignment, groups]), axis=1)
@@ -163,12 +155,16 @@ def _fill_empty(assignment: np.ndarray, groups: np.ndarray, k: int) -> None:
         assignment[groups == among[sizes.argmin()]] = fold
 
 
-def _without_small_class_warning(
-    splitter: object, groups: np.ndarray, codes: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split without scikit-learn's warning that a stratum has fewer series than folds: rare strata are normal here."""
-    import warnings
+def _drawn(groups: np.ndarray, config: FoldsConfig) -> np.ndarray:
+    """Deal groups out to folds in a drawn order, as many each, (n,) int64, as scikit-learn's shuffled GroupKFold."""
+    names, group = np.unique(groups, return_inverse=True)
+    fold = np.empty(len(names), dtype=np.int64)
+    for number, part in enumerate(np.array_split(np.random.RandomState(config.seed).permutation(len(names)), config.k)):
+        fold[part] = number
+    return fold[group]
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")
-        return list(splitter.split(groups, codes, groups))  # type: ignore[attr-defined]
+
+def _stratified(groups: np.ndarray, codes: np.ndarray, config: FoldsConfig) -> np.ndarray:
+    from foldline.data import stratified_groups  # it compiles, and only making folds needs it
+
+    return stratified_groups.assign(groups, codes, config.k, config.seed)

@@ -49,6 +49,21 @@ def _of_windows(saved: pl.DataFrame, table: Table) -> pl.DataFrame:
     return windows.join(whole, on="series", how="left", maintain_order="left").select(key, "fold")
 
 
+def unit_column(table: Table) -> str:
+    """Name the column of what folds hold together, which a file has where folds.similar found any; never the key's."""
+    return f"unit of {table.data.key}"
+
+
+def without_units(saved: pl.DataFrame, table: Table) -> tuple[pl.DataFrame, np.ndarray | None]:
+    """Return the rows without that column, and its numbers in the table's order, (N,) int64; None: it is not there."""
+    key, name = table.data.key, unit_column(table)
+    if name not in saved.columns or key not in saved.columns:
+        return saved, None
+    keys = pl.DataFrame({key: texts(table.keys)})
+    units = keys.join(saved, on=key, how="left", maintain_order="left")[name].cast(pl.Int64, strict=False)
+    return saved.drop(name), units.fill_null(-1).to_numpy()
+
+
 def check_series(path: Path, saved: pl.DataFrame, table: Table, way_out: str) -> None:
     """Refuse rows that are not those of just the table's series, once each.
 

@@ -24,6 +24,7 @@ from foldline.core.errors import UserError
 from foldline.data import fold_assignment, fold_rows, fold_strata, similar_series, time_folds, time_spans
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.similar_series import Clusters
+from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.data.time_folds import TimeSplit
 from foldline.data.time_spans import TimeSpans
@@ -40,6 +41,11 @@ class Folds:
     k: int
     time: TimeSplit | None = None  # of time folds
     clusters: Clusters | None = None  # of folds.similar
+    units: np.ndarray | None = None  # (N,) int64, what is held together beyond groups: clusters with their groups
+
+    def with_units(self, store: Store) -> Store:
+        """Tell a store of the training table what is held together in whatever splits or draws its series."""
+        return store if self.units is None else replace(store, units=self.units)
 
     def held_out(self, fold: int | None) -> np.ndarray:
         """Return the indices of a fold's series, (n,) int64; models that were not fitted on them predict them.
@@ -144,7 +150,8 @@ def make(path: Path, config: FoldsConfig, table: Table, save: bool = True) -> Fo
         made = Folds(path, assignment, config.k, time_folds.split(config, table, spans, assignment, str(path)))
     else:
         units = similar_series.units_of(config.similar, table)
-        made = Folds(path, fold_assignment.assign(config, table, units.numbers), config.k, clusters=units.clusters)
+        assignment = fold_assignment.assign(config, table, units.numbers)
+        made = Folds(path, assignment, config.k, clusters=units.clusters, units=units.beyond_groups)
     if save:
         write(made, config, table)
     return made
@@ -157,7 +164,10 @@ def write(made: Folds, config: FoldsConfig, table: Table) -> None:
         UserError: something else lies at its path.
     """
     require_own(made.path, config)
-    body = pl.DataFrame({table.data.key: fold_rows.texts(table.keys), "fold": made.assignment}).write_csv()
+    rows = pl.DataFrame({table.data.key: fold_rows.texts(table.keys), "fold": made.assignment})
+    if made.units is not None:
+        rows = rows.with_columns(pl.Series(fold_rows.unit_column(table), made.units))
+    body = rows.write_csv()
     series = _series_hash(table.keys, _strata(config, table, None if made.time is None else made.time.spans))
     facts = _facts(config) | ({} if made.clusters is None else made.clusters.facts(table))
     said = " ".join(f"{name}={value}" for name, value in facts.items())
@@ -197,10 +207,12 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
         raise UserError(f"{path} is no fold file, but a directory or no text at all. {way_out}") from error
     if plain:
         checked = _checked(path, fold_rows.plain(path, config, table, way_out), config, table, spans, way_out)
-        return replace(checked, clusters=similar_series.check(config.similar, checked.assignment, path, table))
+        together = similar_series.check(config.similar, checked.assignment, path, table)
+        return replace(checked, clusters=together.clusters, units=together.beyond_groups)
     if facts.get("rows") != _text_hash(body):
         raise UserError(f"{path} is no whole fold file: its rows don't match its checksum. {way_out}")
     saved = pl.read_csv(io.StringIO(body), infer_schema=False)
+    saved, units = fold_rows.without_units(saved, table)
     fold_rows.check_series(path, saved, table, way_out)  # first: it says more than that a checksum differs
     for name, value in ({"similar": None} | _facts(config)).items():
         if facts.get(name) != value:
@@ -210,8 +222,13 @@ def read(path: Path, config: FoldsConfig, table: Table, name: str = "CONFIG") ->
     if facts.get("series") != _series_hash(table.keys, _strata(config, table, spans)):
         what = "strata" if spans is None else "times"
         raise UserError(f"{path}: the {what} of its series are not those of {table.path}. {way_out}")
-    clusters = None if config.similar is None else Clusters.of_facts(facts, path, table, way_out)
-    return replace(_checked(path, saved, config, table, spans, way_out), clusters=clusters)
+    checked = _checked(path, saved, config, table, spans, way_out)
+    if config.similar is None:
+        return checked
+    clusters = Clusters.of_facts(facts, path, table, way_out)
+    if clusters.count and units is None:  # a file of an older version
+        units = similar_series.units_of(config.similar, table).beyond_groups
+    return replace(checked, clusters=clusters, units=units)
 
 
 def _strata(config: FoldsConfig, table: Table, spans: TimeSpans | None) -> list[str]:

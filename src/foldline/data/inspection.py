@@ -9,7 +9,7 @@ import json
 
 import polars as pl
 
-from foldline.data import inspected_answers, inspected_forecast, target_kind
+from foldline.data import inspected_answers, inspected_forecast, inspected_known, target_kind
 from foldline.data.findings import Findings, changing
 
 FEW_LEVELS = 50  # different values of a static column or of a text at most; of more, it is none that is written
@@ -33,6 +33,7 @@ def inspect(
     targets = inspected_answers.find_targets(found, train, test, sample, labels)
     inspected_answers.find_answers(found, test, sample, shared)
     if targets is not None and found.target:
+        inspected_known.find_column_beside(found, train, test)
         inspected_answers.find_windows(found, train, test)
         inspected_answers.find_kind(found, targets, sample)
     _find_inputs(found, train, test, shared)
@@ -154,7 +155,7 @@ def _is_clock(name: str) -> bool:
 
 def _find_inputs(found: Findings, train: pl.DataFrame, test: pl.DataFrame, shared: list[str]) -> None:
     """Find groups, static columns and inputs among the columns that both tables have."""
-    left = [name for name in shared if name not in (found.key, found.order, found.id, *found.target)]
+    left = [name for name in shared if name not in (found.key, found.order, found.id, *found.target, *found.known)]
     altered = set(changing(train, found.key, left)) if found.key else set(left)
     groups = [name for name in left if name not in altered and _is_group(train, test, name, found.key)]
     if groups:

@@ -20,6 +20,7 @@ from foldline.data import (
     forecast,
     identity,
     known_start,
+    known_values,
     on_disk,
     resample,
     sample_submission,
@@ -79,6 +80,7 @@ def load(data: DataConfig, on_read: Callable[[float, float], None] | None = None
         on_read(sizes[0], sum(sizes))
     levels = static_levels.of(whole.frame, (*data.static, *data.categorical_inputs), whole.facts.numbers)
     test, sample = load_test(data, levels, train.classes, train.facts, whole, sources)
+    train = known_values.of_training(train, test)
     table_checks.same_clock(train, test)
     if data.forecast.on:
         return Competition(data, train, test, sample, levels)
@@ -220,7 +222,7 @@ def _read(
     frame = frame.with_columns(on_disk.kept(column.fill_null(float("nan"))) for column in lacking)  # one form of it
     if columns.labelled and data.labels:
         frame = target_labels.joined(frame, source, data)
-    inputs = frame.drop(*data.target, *data.auxiliary_columns, strict=False)
+    inputs = frame.drop(*data.target, *data.auxiliary_columns, *data.known, strict=False)
     numbers = [data.order, *(name for name in columns.numbers if name in frame)]
     _check_values(source.path, replace(rows, frame=inputs), data, numbers)
     return frame, rows.empty
@@ -234,13 +236,15 @@ def _naming(frame: pl.DataFrame, data: DataConfig, columns: TableColumns) -> pl.
 
 
 def _checked(table: Table, columns: TableColumns) -> Table:
-    """Check series, rows that count and targets; take the known start out of a test table."""
+    """Check series, rows that count and targets; take what is known of the target out of a test table."""
     data = table.data
     known_start.check_counts(table)
     if columns.labelled and isinstance(data.observed, str):
         table = replace(table, facts=replace(table.facts, most_known=int(table.known_steps.max())))
     if columns.starts:
         table = known_start.read_from(table)
+    if columns.knows:
+        table = known_values.read_from(table, columns.labelled)
     table_checks.series(table)
     if data.level == "window" and not columns.labelled:
         window_cuts.check_test(table)

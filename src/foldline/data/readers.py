@@ -13,10 +13,23 @@ import polars as pl
 
 from foldline.core.errors import UserError, shortened
 from foldline.data import csv_tables, identity, number_texts, on_disk, parquet_tables, times
-from foldline.data.packed_files import content, guarded, members
+from foldline.data.packed_files import at_hand, content, guarded, members
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Numbers, Wanted
 
-__all__ = ["ENDINGS", "ORDER", "TIME", "Numbers", "Wanted", "columns", "find", "locate", "look", "read", "typed"]
+__all__ = [
+    "ENDINGS",
+    "ORDER",
+    "TIME",
+    "Numbers",
+    "Wanted",
+    "columns",
+    "find",
+    "given",
+    "locate",
+    "look",
+    "read",
+    "typed",
+]
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip")
 
@@ -94,14 +107,18 @@ def read(path: Path, wanted: Wanted, may_be_empty: bool = False) -> pl.DataFrame
         UserError: the file is not there, empty or damaged, a column is missing or there twice, or a value is not of its
             type.
     """
-    found = content(path)
-    raw = parquet_tables.read(path, found, wanted) if _is_parquet(path) else csv_tables.read(path, found, wanted)
+    raw = _read_parquet(path, wanted) if _is_parquet(path) else csv_tables.read(path, wanted)
     if raw.height == 0 and not may_be_empty:
         raise UserError(f"{path} has a header but no rows.")
     return on_disk.kept_all(
         raw[name] if kind is None and not _is_parquet(path) else _typed(path, raw[name], kind)  # names of a CSV are
         for name, kind in wanted.items()
     )
+
+
+def _read_parquet(path: Path, wanted: Wanted) -> pl.DataFrame:
+    with at_hand(path) as found:
+        return parquet_tables.read(path, found, wanted)
 
 
 def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
@@ -114,6 +131,18 @@ def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
     """
     raw = parquet_tables.collected(path, frame, wanted)
     return on_disk.kept_all(_typed(path, raw[name], kind) for name, kind in wanted.items())
+
+
+def given(path: Path, frame: pl.DataFrame, wanted: Wanted) -> pl.DataFrame:
+    """Return columns of a frame in memory with the types that `read` gives; none is moved to the disk.
+
+    path: for messages.
+
+    Raises:
+        UserError: a column is missing, or a value is not of its type.
+    """
+    raw = parquet_tables.collected(path, frame.lazy(), wanted)
+    return pl.DataFrame([_typed(path, raw[name], kind) for name, kind in wanted.items()])
 
 
 def _typed(path: Path, column: pl.Series, wanted: Kind) -> pl.Series:
@@ -159,8 +188,10 @@ def columns(path: Path) -> list[str]:
     Raises:
         UserError: it is not there, or damaged, or has two columns of one name.
     """
-    found = content(path)
-    return list(parquet_tables.schema(path, found)) if _is_parquet(path) else csv_tables.header(path, found)
+    if not _is_parquet(path):
+        return csv_tables.header(path)
+    with at_hand(path) as found:
+        return list(parquet_tables.schema(path, found))
 
 
 def look(path: Path) -> pl.DataFrame:

@@ -13,14 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from foldline.core.errors import UserError
+from foldline.data import time_steps
 from foldline.data.resample_config import ResampleConfig
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 
-MOST = 10  # times as many steps as rows, at most: gaps may be long
-NEARLY = 1e-3  # of a step: 0.3 is 3 steps of 0.1, though float64 has less; of seconds since 1970 it lacks 1e-7
-FURTHEST = 2.0**53  # steps from a series' start: whole numbers above it are not exact
 Summed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -51,13 +48,13 @@ class _Steps:
 
 def _resampled(table: Table, config: ResampleConfig) -> Table:
     data, order = table.data, table.frame[table.data.order].to_numpy()
-    if isinstance(config.every, str) and not table.of_dates:
-        raise UserError(
-            f"{table.path}: data.resample.every = {config.every!r} is a duration, but {data.order!r} holds numbers: "
-            "give a number in their unit."
-        )
-    starts = np.repeat(table.starts, table.lengths)
-    steps = _steps(table, _number(table, order, starts, config), config)
+    what = f"{table.path}: data.resample.every"
+    time_steps.refuse_duration(what, config.every, data.order, table.of_dates)
+    number = time_steps.numbers_of(table.since_first, config.every)
+    time_steps.refuse_too_many(
+        what, config.every, number, table.lengths, config.gaps, lambda series: f"{data.key} {table.keys[series]}"
+    )
+    steps = _steps(table, number.astype(np.int64), config)
     frame = table.frame[steps.rows]
     times = order[table.starts].repeat(steps.lengths) + steps.number * config.length
     columns = [pl.Series(data.order, times)]
@@ -70,32 +67,6 @@ def _resampled(table: Table, config: ResampleConfig) -> Table:
         found = _most_frequent(table.frame[name], steps.begin[~steps.empty])
         columns.append(found.gather(np.maximum(np.cumsum(~steps.empty) - 1, 0)).set(pl.Series(steps.empty), None))
     return _of_rows(replace(table, frame=frame.with_columns(columns), lengths=steps.lengths), table, steps.rows)
-
-
-def _number(table: Table, order: np.ndarray, starts: np.ndarray, config: ResampleConfig) -> np.ndarray:
-    """Return the number of the step that each row lies in, (rows,) int64. starts: (rows,) first row of its series.
-
-    Raises:
-        UserError: there are far too many steps.
-    """
-    with np.errstate(over="ignore"):
-        place = (order - order[starts]) / config.length
-    near = np.round(place)
-    number = np.where(np.abs(place - near) < NEARLY, near, np.floor(place))
-    last = number[table.starts + table.lengths - 1]
-    if last.max() >= FURTHEST or (config.gaps == "missing" and (last + 1).sum() > MOST * len(place)):
-        most = int(last.argmax())
-        way_out = "" if config.gaps == "left-out" or last[most] >= FURTHEST else ", or gaps = 'left-out'"
-        raise UserError(
-            f"{table.path}: data.resample.every = {config.every!r} makes {_count((last + 1).sum())} steps of "
-            f"{len(place):,} rows ({_count(last[most] + 1)} in {table.data.key} {table.keys[most]} alone). Take longer "
-            f"steps{way_out}."
-        )
-    return np.asarray(number.astype(np.int64))
-
-
-def _count(steps: float) -> str:
-    return f"{steps:,.0f}" if steps < FURTHEST else f"{steps:.3g}"
 
 
 def _steps(table: Table, number: np.ndarray, config: ResampleConfig) -> _Steps:

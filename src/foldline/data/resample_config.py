@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from foldline.data import time_steps
+
 Summary = Literal["mean", "median", "sum", "min", "max", "first", "last"]
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +20,9 @@ class ResampleConfig:
     gaps: Literal["missing", "left-out"] = "missing"  # a step without a row: there with missing inputs, or not there
 
     def __post_init__(self) -> None:
-        if isinstance(self.every, str) and not DURATION.fullmatch(self.every):
-            raise ValueError(f"every must be a number, or a duration such as 30s, 5m, 1h or 1d, but is {self.every!r}")
-        if not 0 < self.length < math.inf:
-            raise ValueError(f"every must be a finite length above 0, but is {self.every}")
+        time_steps.check(self.every)
 
     @property
     def length(self) -> float:
         """Length of a step: in the unit of data.order, in seconds where it is written as a duration."""
-        if not isinstance(self.every, str):
-            return self.every
-        number, unit = DURATION.fullmatch(self.every).groups()  # type: ignore[union-attr]
-        return float(number) * SECONDS[unit]
+        return time_steps.length_of(self.every)

@@ -34,6 +34,7 @@ def _columns(data: DataKeys) -> None:
     names += data.auxiliary_columns
     names += [data.group] if data.group and data.group not in data.static else []
     names += [data.weight] if data.weight and data.weight not in data.inputs else []
+    names += [name for name in data.known if name not in data.target]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
@@ -42,10 +43,10 @@ def _columns(data: DataKeys) -> None:
         )
     if not data.target:
         raise ValueError("target must name at least one column")
-    if not (data.inputs or data.has_start):
+    if not (data.inputs or data.has_start or data.known):
         raise ValueError(
-            "inputs must name at least one column; only a forecast ([data.forecast]) or a known start (observed) "
-            "does without"
+            "inputs must name at least one column; only a forecast ([data.forecast]), known values (known) or a "
+            "known start (observed) do without"
         )
     column_names.check([*names, *data.metric_columns])
     column_names.check_written(data.key, (data.id, data.key, *data.target))
@@ -107,6 +108,31 @@ def _start(data: DataKeys) -> None:
         raise ValueError(f"{name} is for numbers at every step: leave it out")
     if data.forecast.on and data.observed:
         raise ValueError("forecast says which steps are known: leave observed out")
+    if data.known:
+        _known(data)
+
+
+def _known(data: DataKeys) -> None:
+    """Refuse known values of what is no number at each step, of some targets only, and two that say what is known."""
+    if data.has_start:
+        name = "forecast" if data.forecast.on else "observed"
+        raise ValueError(f"known says which steps are known: leave {name} out")
+    if data.level != "step" or data.kind != "regression":
+        raise ValueError("known is for numbers at every step: leave it out")
+    if len(data.known) != len(data.target):
+        raise ValueError(
+            f"known must name one column a target, of {len(data.target)}, but names {len(data.known)}: the target's "
+            "own, or one beside it"
+        )
+    if set(data.known) & set(data.target) and data.known != data.target:
+        raise ValueError(f"known must name the targets' own columns, or others, but names {list(data.known)}")
+    if data.simulated:
+        raise ValueError('known names columns of files, which source = "simulate" does not write: leave it out')
+    if data.scales_by_start:
+        raise ValueError(
+            f"target_transform = {data.target_transform!r} takes the first steps of each series, but known lie "
+            "anywhere: take 'log1p' or 'rank', or leave it out"
+        )
 
 
 def _values(data: DataKeys) -> None:
@@ -134,7 +160,7 @@ def _steps(data: DataKeys) -> None:
     if given and not data.on_series:
         raise ValueError(
             f"{given[0]} leaves a series fewer steps than its file has rows, but with level = 'step' each of these "
-            "has its answer: it needs level = 'series' or 'window'"
+            "has its answer: it needs level = 'series' or 'window' (networks can see fewer steps: train.patches)"
         )
     if min(data.first, data.last) < 0 or (data.first and data.last):
         raise ValueError(f"first and last are numbers of steps, one of them, but they are {data.first} and {data.last}")

@@ -32,6 +32,7 @@ NEWER = (
     "last",
     "channels",
     "forecast",
+    "known",
 )
 
 

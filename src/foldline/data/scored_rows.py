@@ -54,6 +54,11 @@ def fulfilled(data: DataConfig, frame: pl.DataFrame, path: Path) -> np.ndarray:
     return whole.to_numpy()
 
 
+def at_once(data: DataConfig, frame: pl.DataFrame) -> np.ndarray:
+    """Evaluate a data.scored that training has checked on rows of the same columns: (rows,) bool, null is false."""
+    return np.asarray(_values(_parsed(data), frame).fill_null(False).to_numpy())
+
+
 def names(data: DataConfig) -> list[str]:
     """List the columns of data.scored; none where it is empty.
 

@@ -77,6 +77,11 @@ class Units:
     numbers: np.ndarray  # (N,) int64: series of one number are in one fold
     clusters: Clusters | None = None
 
+    @property
+    def beyond_groups(self) -> np.ndarray | None:
+        """The numbers, (N,), where there are clusters; None where groups say what is held together."""
+        return self.numbers if self.clusters is not None and self.clusters.count else None
+
 
 def units_of(config: SimilarConfig | None, table: Table) -> Units:
     """Find what folds hold together: groups, and clusters of similar series with their groups.
@@ -94,15 +99,17 @@ def units_of(config: SimilarConfig | None, table: Table) -> Units:
     return Units(numbers[:count], Clusters(int((sizes > 1).sum()), int(sizes[sizes > 1].sum())))
 
 
-def check(config: SimilarConfig | None, assignment: np.ndarray, path: Path, table: Table) -> Clusters | None:
-    """Refuse folds of somebody else that split a cluster. assignment: (N,) fold of each series.
+def check(config: SimilarConfig | None, assignment: np.ndarray, path: Path, table: Table) -> Units:
+    """Refuse folds of somebody else that split a cluster; return what they hold together.
+
+    assignment: (N,) fold of each series.
 
     Raises:
         UserError
     """
-    if config is None:
-        return None
     units = units_of(config, table)
+    if config is None:
+        return units
     first = np.unique(units.numbers, return_index=True)[1][np.unique(units.numbers, return_inverse=True)[1]]
     split = np.flatnonzero(assignment != assignment[first])
     if len(split):
@@ -113,7 +120,7 @@ def check(config: SimilarConfig | None, assignment: np.ndarray, path: Path, tabl
             f"{len(split)} such series. Leave folds.similar out, or name another file with folds.file=PATH, which is "
             "made if it is not there."
         )
-    return units.clusters
+    return units
 
 
 def _clusters(config: SimilarConfig, table: Table) -> np.ndarray:

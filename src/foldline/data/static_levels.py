@@ -38,7 +38,7 @@ def typed_all(
     found = []
     for name in (*data.static, *data.categorical_inputs):
         if name in data.static_numeric or (levels is not None and not levels[name]):
-            column = _number(frame[name], path)
+            column = as_number(frame[name], path)
         else:
             column = typed(frame[name], levels[name] if levels else None, path)
         found.append(on_disk.kept(column))
@@ -49,7 +49,12 @@ def typed_all(
     return found
 
 
-def _number(column: pl.Series, path: Path) -> pl.Series:
+def as_number(column: pl.Series, path: Path) -> pl.Series:
+    """Return a static column of texts as Float64, null where it is missing.
+
+    Raises:
+        UserError: a text is no number.
+    """
     try:
         return number_texts.parsed(column).fill_nan(None).alias(column.name)
     except number_texts.NotANumber as error:

@@ -17,10 +17,12 @@ from typing import Any, Literal
 import numpy as np
 
 from foldline.core import artefacts, files
+from foldline.data.known_masks import KnownMasks
 from foldline.data.metrics import FileMetric, Kind, Metric, MetricChoice
 from foldline.data.roles import DataConfig
 
 MARK = "meta.json"  # says what is in a store, with the checksums of its files
+MAPPED = ("x", "y", "times")  # arrays that are not read into memory
 SOLUTION = "solution.parquet"  # data.metric_columns, a row an answer
 
 
@@ -66,19 +68,29 @@ class Store:
     y: np.ndarray  # (A, K) float64 targets, 0 where they are not known
     known: np.ndarray  # (A, K) bool, whether a target's value is given; of a test table only the known start
     labelled: bool  # a training table
-    observed: int  # leading steps of each series whose targets are given in test tables, too; the most, in training
+    # Leading steps of each series whose targets are given in test tables, too; the most, in training. Where they are
+    # given anywhere (data.known) it is 1.
+    observed: int
     fingerprint: str  # of the table it was made from
     levels: tuple[int, ...]  # (S,) number of known values of each static column
     of_static: tuple[bool, ...]  # (F,) whether a feature is computed from static columns
     task: StoredTask = StoredTask()  # what an answer is
     group_numbers: np.ndarray | None = None  # (N,) int64 group of each series (data.group); None: each is its own
+    # (N,) int64: series of one number are never split nor drawn apart, clusters of similar ones with their groups
+    # (Folds.with_units, folds.similar); None: just groups are not
+    units: np.ndarray | None = None
     windows: bool = False  # whether these groups are just the series that windows were cut from
     known_steps: np.ndarray | None = None  # (N,) int64, such leading steps of each series; None: `observed` of all
+    given: np.ndarray | None = None  # (A,) bool, answers whose targets are given, with data.known; None: without it
+    eligible: np.ndarray | None = None  # (A,) bool, of a training table, those that count where they are not given
+    masks: KnownMasks | None = None  # likewise: which steps of test series are given
     weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
     missing: bool = False  # whether a feature is missing somewhere (NaN)
     facts: dict[str, Any] = field(default_factory=dict)  # of the training table, and what uses them; see featurize.py
     absent: dict[str, AbsentChannel] = field(default_factory=dict)  # of each channel of data.channels
     auxiliary: tuple[StoredAuxiliary, ...] = ()  # targets of a training table that are only learned beside these
+    # (R,) float64, by how much a row is later than the first one of its series; None: no network needs it
+    times: np.ndarray | None = None
     auxiliary_y: np.ndarray | None = None  # (A, all their columns) float64, NaN where not known; None: there are none
 
     @cached_property
@@ -109,6 +121,11 @@ class Store:
         return np.asarray(np.cumsum(self.lengths) - self.lengths)
 
     @property
+    def held_together(self) -> np.ndarray | None:
+        """Which series are never split nor drawn apart, (N,) int64: those of one number; None: each is by itself."""
+        return self.group_numbers if self.units is None else self.units
+
+    @property
     def on_series(self) -> bool:
         """Whether there is one answer a series."""
         return bool(self.task.level == "series")
@@ -132,7 +149,9 @@ class Store:
 
     @cached_property
     def in_start(self) -> np.ndarray:
-        """Whether each answer is one of its series' leading steps whose targets are given, (A,) bool."""
+        """Whether each answer's targets are given in test tables, too, (A,) bool: leading steps, or by data.known."""
+        if self.given is not None:
+            return self.given
         known = self.observed if self.known_steps is None else self.known_steps[self.series_of_answer]
         return np.asarray(self.step_of_answer < known)
 
@@ -210,7 +229,12 @@ def open_store(path: Path) -> Store:
     """
     artefacts.refuse_damaged(path / MARK, "Run the same command again: features are made again.")
     meta = artefacts.read_json(path / MARK)
-    arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in ("x", "y")) for name in meta["arrays"]}
+    arrays = {name: files.read_array(path / f"{name}.npy", mapped=name in MAPPED) for name in meta["arrays"]}
+    return of_arrays(path, meta, arrays)
+
+
+def of_arrays(path: Path, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Store:
+    """Make a store of what its files hold (featurize.py): they may be in memory only. path: of them, if there are."""
     shape = (len(arrays["scored"]), meta["targets"])
     return Store(
         path=path,
@@ -228,7 +252,11 @@ def open_store(path: Path) -> Store:
         observed=meta["observed"],
         task=_task_of(meta["task"]),
         weight=arrays.get("weight"),
+        given=arrays.get("given"),
+        eligible=arrays.get("eligible"),
+        masks=KnownMasks(arrays["masks"], arrays["mask_lengths"]) if "masks" in arrays else None,
         auxiliary=tuple(StoredAuxiliary(**each) for each in meta.get("auxiliary", ())),
+        times=arrays.get("times"),
         auxiliary_y=arrays.get("auxiliary"),
         fingerprint=meta["fingerprint"],
         levels=tuple(meta["levels"]),

@@ -7,7 +7,7 @@ for each of its rows, or one for all of them together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from foldline.core.errors import UserError
 from foldline.data import on_disk, scored_rows
 from foldline.data.assemble import Source
 from foldline.data.column_facts import COMPLETE, ColumnFacts
+from foldline.data.known_masks import KnownMasks
 from foldline.data.roles import DataConfig
 from foldline.data.task import Task
 from foldline.features.family import KNOWN_STEPS, MOMENT, target_column
@@ -37,7 +38,10 @@ class Table:
     lengths: np.ndarray  # (N,) int64, rows per series
     file_rows: np.ndarray | None = None  # (rows_in_file.sum(),) places in the file; None: rows are in its order
     # (rows, K) known start of a test table (known_start.py), 0 behind it; NaN where a step of it has no target.
+    # Likewise its known values (known_values.py), 0 elsewhere.
     start: np.ndarray | None = None
+    given: np.ndarray | None = None  # (rows,) bool, whether a row's target is known (data.known); None: nothing says so
+    masks: KnownMasks | None = None  # of a training table: which rows are known in the series of test
     classes: tuple[object, ...] = ()  # labels of the training table, where the target has any
     facts: ColumnFacts = COMPLETE  # of the training table
     source: Source | None = None  # what it was read from, where other columns can be found
@@ -50,7 +54,19 @@ class Table:
     numbered: bool = False  # whether the ids of its rows are their numbers in the file, from 0, as it has none
     naming: pl.DataFrame | None = None  # columns of its rows that only ids are made of (submission_ids.py)
     notes: tuple[str, ...] = ()  # what is no mistake in it, but good to know, sentences (forecast.py)
+    counted: np.ndarray | None = None  # (A,) bool, answers that would count, where that is known; None: [data] says
     id_file: pl.DataFrame | None = None  # which id stands for which name that they make; None: the names are ids
+
+    def of_rows(self, rows: np.ndarray, lengths: np.ndarray) -> Table:
+        """Return some rows of each series of a table without a known start; times stay those of the whole series.
+
+        rows: (r,) int64, series after series. lengths: (N,) how many of each.
+        """
+        assert self.start is None and not self.task.on_series, "a stream has neither"
+        moments = None if self.moments is None else self.moments.gather(rows)
+        return replace(
+            self, frame=self.frame[rows], lengths=lengths, moments=moments, file_rows=None, counted=self.asked[rows]
+        )
 
     @property
     def keys(self) -> pl.Series:
@@ -61,6 +77,12 @@ class Table:
     def starts(self) -> np.ndarray:
         """Row with which each series starts, (N,) int64."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
+
+    @property
+    def since_first(self) -> np.ndarray:
+        """By how much a row is later than the first one of its series, (rows,) float64; of dates in seconds."""
+        order = self.frame[self.data.order].to_numpy()
+        return np.asarray(order - np.repeat(order[self.starts], self.lengths))
 
     @property
     def rows_in_file(self) -> np.ndarray:
@@ -188,12 +210,16 @@ class Table:
 
     @property
     def most_known(self) -> int:
-        """The most such steps that a series of the training table has."""
+        """The most such steps that a series of the training table has; 1 where known steps lie anywhere."""
+        if self.data.known:
+            return 1
         return self.facts.most_known if self.data.known_column else int(self.data.observed)
 
     @cached_property
     def observed(self) -> np.ndarray:
-        """Rows in the known start of their series, (rows,) bool."""
+        """Rows in the known start of their series, or whose target is given elsewhere (data.known), (rows,) bool."""
+        if self.given is not None:
+            return self.given
         return np.asarray(self.step < np.repeat(self.known_steps, self.lengths))
 
     @property
@@ -203,20 +229,27 @@ class Table:
 
     @cached_property
     def scored(self) -> np.ndarray:
-        """Answers that the metric counts, (A,) bool: never those of the known start, nor unlabelled ones."""
+        """Answers that the metric counts, (A,) bool: never those whose target is given, nor unlabelled ones."""
         return self.asked & ~np.isnan(self.y).any(axis=1) if self.labelled else self.asked
 
     @cached_property
     def asked(self) -> np.ndarray:
         """Answers that the metric would count if all had a label, (A,) bool."""
+        if self.counted is not None:
+            return self.counted
+        knows = self.data.has_start or self.given is not None
+        return np.asarray(self.eligible & ~self.observed) if knows else self.eligible
+
+    @cached_property
+    def eligible(self) -> np.ndarray:
+        """Answers that the metric would count if none were given, and all had a label, (A,) bool."""
         if self.task.on_series:
             return np.ones(len(self.lengths), dtype=bool)
         if not self.data.scored:
-            return ~self.observed
+            return np.ones(self.frame.height, dtype=bool)
         # Null, not NaN, which SQL takes for a large number: the condition must say what a missing value means.
         frame = self.frame.with_columns(pl.col(name).fill_nan(None) for name in self.missing)
-        fulfilled = scored_rows.fulfilled(self.data, frame, self.path)
-        return np.asarray(fulfilled & ~self.observed) if self.data.has_start else fulfilled
+        return scored_rows.fulfilled(self.data, frame, self.path)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -228,6 +261,11 @@ class Table:
                 _add_values(state, self.frame[name])
         if self.start is not None:
             state.add(self.start)
+        if self.given is not None:
+            state.add(self.given)
+        if self.masks is not None:
+            state.add(self.masks.known)
+            state.add(self.masks.lengths)
         if self.moments is not None:
             state.add(self.moments.to_physical().to_numpy())
         return state.digits()

@@ -231,6 +231,11 @@ def scored(table: Table) -> None:
         UserError
     """
     data = table.data
+    if data.known and table.eligible.any() and not table.asked.any():
+        raise UserError(
+            f"{table.path}: all rows that would be scored have {', '.join(data.known)}, which data.known names: "
+            "nothing is left to predict. Empty it where the target is wanted."
+        )
     if not data.scored:
         if not table.asked.any():
             raise UserError(

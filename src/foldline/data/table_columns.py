@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from foldline.data import known_start, submission_ids, target_labels
+from foldline.data import known_start, known_values, submission_ids, target_labels
 from foldline.data.assemble import Source
 from foldline.data.roles import DataConfig
 from foldline.data.wanted_columns import ORDER, Numbers, Wanted
@@ -23,6 +23,7 @@ class TableColumns:
     of_metric: tuple[str, ...]  # read as texts: columns of a metric file's solution that have no other role
     has_ids: bool  # whether rows have ids of their own
     starts: bool  # whether a test table has a known start
+    knows: bool  # whether it has the columns of data.known
     cuts: bool  # whether a training table is cut into windows
 
     @classmethod
@@ -30,7 +31,7 @@ class TableColumns:
         """Choose the columns of a table.
 
         Raises:
-            UserError: a test table with a known start lacks the target.
+            UserError: a test table with a known start lacks the target, or one with known values their columns.
         """
         has_ids = _has_ids(source, data, labelled)
         names = ([data.id] if has_ids else []) + [data.key] + ([data.group] if labelled and data.group else [])
@@ -47,6 +48,8 @@ class TableColumns:
             roles |= target_labels.wanted(data)
         elif labelled and not data.labels:
             roles |= target_labels.of_training(data)
+        knows = _knows(source, data, labelled)
+        roles |= dict.fromkeys(data.known if knows else (), pl.Float64())
         others = (*data.target, *data.auxiliary_columns, data.weight)
         return cls(
             labelled=labelled,
@@ -56,6 +59,7 @@ class TableColumns:
             of_metric=tuple(name for name in more if name not in others),
             has_ids=has_ids,
             starts=starts,
+            knows=knows,
             cuts=labelled and data.level == "window",
         )
 
@@ -71,6 +75,16 @@ def _has_ids(source: Source, data: DataConfig, labelled: bool) -> bool:
         return False
     cuts = labelled and data.level == "window"
     return not labelled or data.id == data.key or (not cuts and data.id in source.columns())
+
+
+def _knows(source: Source, data: DataConfig, labelled: bool) -> bool:
+    """Return whether the columns of data.known are read: those of train only where they are columns of their own."""
+    if not data.known:
+        return False
+    if not labelled:
+        known_values.check(source.path, source.columns(), data)
+        return True
+    return any(name in source.columns() for name in data.known if name not in data.target)
 
 
 def _beside_inputs(data: DataConfig, labelled: bool) -> list[str]:

@@ -28,14 +28,15 @@ class TrueAnswers:
     metric: Metric
     y: np.ndarray  # (A, K) float64
     series: np.ndarray  # (A,) int64, which series an answer belongs to
-    subject: np.ndarray | None = None  # (A,) int64, which group of series (data.group); None: each series is its own
+    # (A,) int64, which series are held together: groups, or clusters of similar ones; None: each series is by itself
+    subject: np.ndarray | None = None
     kind: str = "regression"  # of the target
     weight: np.ndarray | None = None  # (A,) how much an answer counts, where the metric has weights; None: all alike
     groups: np.ndarray | None = None  # (A,) what the metric needs to know of an answer besides: its group, or number
 
     @property
     def units(self) -> np.ndarray:
-        """Number what is independent, (A,): the group of each answer, else its series; drawn and split whole."""
+        """Number what is independent, (A,): what holds series together, else each of them; drawn and split whole."""
         return self.series if self.subject is None else self.subject
 
     def where(self, chosen: np.ndarray) -> Self:
@@ -112,7 +113,7 @@ def of_store(store: Store, data: DataConfig) -> TrueAnswers:
         metric=metric,
         y=np.asarray(store.y[scored]),
         series=series,
-        subject=None if store.group_numbers is None else store.group_numbers[series],
+        subject=None if store.held_together is None else store.held_together[series],
         kind=store.task.kind,
         weight=weight,
         groups=groups,

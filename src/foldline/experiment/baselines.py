@@ -1,4 +1,4 @@
-"""Trivial baselines, what a model must beat: a constant, random labels, the last known value, a line, a group's mean.
+"""Trivial baselines, what a model must beat: a constant, the last known value, interpolation, a line, a group's mean.
 
 They stand in every score table, from the same folds as the models: what a baseline fits for a fold's answers, it fits
 on the scored answers of the other folds; with time folds on those of the series that the fold's models are fitted on.
@@ -24,7 +24,7 @@ from foldline.data.metrics import Metric
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
 from foldline.ensemble import BlendRows
-from foldline.experiment import linear_baseline
+from foldline.experiment import known_baselines, linear_baseline
 from foldline.experiment.linear_baseline import Inputs
 
 MOST_ROWS = 20_000  # that a choice between two candidates is scored on, drawn at random
@@ -143,7 +143,13 @@ def _random_labels(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray)
 
 
 def _last_known(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
+    if answers.table.data.known:
+        return known_baselines.last(answers.table, answers.answer[held], fitted_constant(answers, inside))
     return _last_or(answers, held, fitted_constant(answers, inside))
+
+
+def _interpolated(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) -> np.ndarray:
+    return known_baselines.interpolated(answers.table, answers.answer[held], fitted_constant(answers, inside))
 
 
 def _last_or(answers: ScoredAnswers, at: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
@@ -237,7 +243,8 @@ def _counts_labels(table: Table) -> bool:
 BASELINES: dict[str, Baseline] = {
     "constant": Baseline(lambda table: True, _constant),
     "random labels": Baseline(_counts_labels, _random_labels),
-    "last known value": Baseline(lambda table: table.data.has_start, _last_known),
+    "last known value": Baseline(lambda table: table.data.has_start or bool(table.data.known), _last_known),
+    "interpolation": Baseline(lambda table: bool(table.data.known), _interpolated),
     "mean of latest values": Baseline(lambda table: bool(table.data.known_column), _known_mean),
     "seasonal naive": Baseline(_has_season, _seasonal),
     "linear": Baseline(lambda table: bool(table.data.numeric_inputs or table.data.static), _linear),

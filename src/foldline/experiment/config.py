@@ -22,6 +22,7 @@ from foldline.data.roles import DataConfig
 from foldline.ensemble import BlendConfig
 from foldline.ensemble.post_processing import PostConfig
 from foldline.experiment import config_files, model_tables, target_tables
+from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
 from foldline.run.cells import ModelConfig
@@ -37,7 +38,9 @@ TABLES: dict[str, type[Any]] = {
     "post": PostConfig,
     "track": TrackConfig,
     "executor": ExecutorConfig,
+    "serve": ServeConfig,
 }
+NEWER = ("serve",)  # tables that older versions did not have: a record has them where they are used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +57,25 @@ class Config:
     post: PostConfig = field(default_factory=PostConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+
+    @property
+    def units(self) -> str:
+        """Name in the plural what is drawn at random for intervals: series, or what is held together of them."""
+        return self.data.units if self.folds.similar is None else f"clusters of similar {self.data.units}"
+
+    @property
+    def interval_over(self) -> dict[str, str]:
+        """Return what a record says of that: nothing where each series is drawn by itself."""
+        return {"interval_over": self.units} if self.data.group or self.folds.similar else {}
 
     def tables(self) -> dict[str, Any]:
         """Return the resolved config as TOML tables; `from_tables` reads them back."""
-        tables = {name: strict_tables.plain(getattr(self, name)) for name in TABLES}
+        used = [name for name, kind in TABLES.items() if name not in NEWER or getattr(self, name) != kind()]
+        tables = {name: strict_tables.plain(getattr(self, name)) for name in used}
         tables["features"] |= tables["features"].pop("tables")
-        tables["features"].pop("competition_file")  # data.code says it
+        for name in ("competition_file", "times"):  # data.code and train.patches say them
+            tables["features"].pop(name)
         tables["model"] = [model_tables.to_table(model, self.train) for model in self.models]
         return tables
 
@@ -232,6 +248,8 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
             f"{where}: post.decode = true needs one target, but data.target has {len(made['data'].target)}."
         )
     models = model_tables.parse(tables["model"], made["train"], made["data"], where)
+    by_time = [train.patches.by_time for model in models if model.is_network for train in model.trainings]
+    made["features"] = replace(made["features"], times=any(by_time))
     if made["folds"].kind == "time":
         models = tuple(map(_with_full_cells, models))
     return Config(name=name, models=models, **made)

@@ -17,6 +17,7 @@ from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment import config_plans, scoring
 from foldline.experiment.stored_experiment import StoredExperiment
+from foldline.fit import patches
 from foldline.run import executors
 from foldline.run.cells import Job
 from foldline.run.progress import cell_bars
@@ -55,6 +56,8 @@ def prepare(stored: StoredExperiment, test: Table, terminal: Terminal) -> Infere
         stores = [featurize.obtain(test, table, stored.levels, update) for table in features]
     for config_plan, store in zip(stored.config_plans, stores, strict=True):
         config_plans.refuse_changed_facts(config_plan, store, stored.folder)
+        for model in (model for model in config_plan.config.models if model.is_network):
+            patches.check_store(model.train.patches, store)
     return InferenceTask(stored, test, stores)
 
 

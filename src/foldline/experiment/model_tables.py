@@ -210,7 +210,7 @@ def _refuse_impossible_training(model: ModelConfig, data: DataConfig, where: str
         raise UserError(f"{where}: a network must be trained, but for 0 epochs it is not: {way_out}.")
     channel_dropout.check(model.label, first, data.channels)
     for train in model.trainings:
-        patches.check(model.label, train.patches, data.has_start)
+        patches.check(model.label, train.patches, data.has_start or bool(data.known))
         if train.windows.used:
             _refuse_windows(data, where)
 

@@ -6,16 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import exact_rows, featurize, folds, loading, store, table_notes, target_grid
+from foldline.data import exact_rows, featurize, folds, loading, store, table_notes
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
@@ -23,25 +21,23 @@ from foldline.data.metrics import metric
 from foldline.data.store import Store
 from foldline.ensemble import members, outside_members
 from foldline.ensemble.members import Member
-from foldline.experiment import runs_index, target_checks
+from foldline.experiment import lookahead, network_checks, runs_index, target_checks
 from foldline.experiment.config import Config
 from foldline.fit import (
     boosting_checks,
     checkpoint,
-    network_cell,
-    network_size,
+    patches,
     pretraining,
-    scaler,
     series_cell,
     target_transform,
-    training_windows,
 )
 from foldline.fit.pretraining import PretrainConfig
-from foldline.run import executors, planning
+from foldline.run import executors, planning, progress_writer
 from foldline.run.cells import Cell, Job
 from foldline.run.plan_inputs import PlanInputs
 from foldline.run.predictions import held_out_score
 from foldline.run.progress import cell_bars
+from foldline.run.progress_writer import ProgressWriter
 from foldline.run.stored_cells import StoredCells
 from foldline.run.tracker import OpenTracker, TrackConfig
 
@@ -101,6 +97,7 @@ def prepare(
     assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
+    network_checks.check_durations(config, competition.train)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
     made_folds, newly_made = folds.obtain(config.folds, config.name, competition.train, save=False)
@@ -110,11 +107,16 @@ def prepare(
     from_outside = outside_members.load_all(config.blend.outside, competition, made_folds, terminal)
     with terminal.bar("features", "series") as update:
         train = featurize.obtain(competition.train, config.features, competition.levels, update)
+        train = made_folds.with_units(train)
         test = featurize.obtain(competition.test, config.features, competition.levels, update)
     for store_of, table in ((train, competition.train), (test, competition.test)):
         target_transform.check(config.data.target_transform, store_of, table.path)
+        for model in (model for model in config.models if model.is_network):
+            patches.check_store(model.train.patches, store_of)
     target_checks.check(config, competition.train, train, made_folds, terminal)
-    weights = _check_networks(config, train)
+    weights, networks = network_checks.made(config, train)
+    if config.serve.by_step:
+        lookahead.refuse(config, featurize.families_of(competition.train, config.features), networks, train)
     for model in config.models:
         if model.fitted_as == "series":
             series_cell.check(model.label, model.params, train)
@@ -137,27 +139,6 @@ def prepare(
     if newly_made and not dry:
         folds.write(made_folds, config.folds, competition.train)
     return prepared
-
-
-def _check_networks(config: Config, train: Store) -> dict[str, int]:
-    """Make each network once, to refuse before any training those that can't be made for these series.
-
-    Returns:
-        label -> bytes of a cell's weights.
-    """
-    features, gridded = len(train.names), train.task.kind == "regression" and not config.data.target_transform
-    grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if gridded else None
-    # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
-    plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), train, grids)
-    sizes = {}
-    for model in (model for model in config.models if model.is_network):
-        device = model.train.device_used
-        sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
-        network = network_cell.network_of(model.name, model.params, train, plain)
-        reads_target = getattr(network, "takes_target", False)
-        for training in model.trainings:
-            training_windows.refuse_own_past(model.label, training.windows, reads_target)
-    return sizes
 
 
 def _plan_inputs(
@@ -200,15 +181,17 @@ def exact_tables(config: Config, competition: Competition, terminal: Terminal) -
 def run_cells(
     config: Config,
     stages: Sequence[Sequence[Job]],
+    plan: Iterable[Cell],
     folder: Path,
     verb: str,
     terminal: Terminal,
     open_tracker: OpenTracker,
 ) -> TrackConfig:
-    """Run the cells that have something left to do; progress bars and the tracker receive their events.
+    """Run the cells that have something left to do; progress bars, `live` and the tracker receive their events.
 
     Args:
         stages: jobs; a stage begins when the one before has ended.
+        plan: all cells, those that are finished too: what `live` shows.
         folder: of the experiment, where the tracker writes.
         verb: the command that runs them.
         open_tracker: opens wandb, or whatever else tracks.
@@ -225,22 +208,46 @@ def run_cells(
         terminal.say("all cells are finished: nothing to train")
         return config.track
     files.require_space(predicted_bytes(waiting), "storing the cells' predictions")
-    with open_tracker(config.track, config.name, folder, verb) as tracker, cell_bars(terminal, waiting) as bars:
+    progress = _progress_file(config, waiting, plan, folder, verb, terminal)
+    with (
+        open_tracker(config.track, config.name, folder, verb) as tracker,
+        cell_bars(terminal, waiting) as bars,
+        progress as written,
+    ):
 
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
             if kind == "done" and job.train is not None:
-                data = store.open_store(job.train)
-                scored_by = metric(*data.metric_choice(config.data))
-                held_out = held_out_score(job.cell, data, scored_by)
+                held_out = _held_out(config, job.cell, job.train)
                 values = {**values, "metric": config.data.metric, "held_out": held_out}
             tracker.event(job.cell, kind, values)
             bars.event(job, kind, values)
+            written.event(job, kind, values)
 
-        for stage in stages:
-            executors.execute(stage, config.executor, on_event)
+        executors.execute(waiting, config.executor, on_event)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
     return replace(config.track, wandb=tracker.mode)
+
+
+def _held_out(config: Config, cell: Cell, train: Path) -> float | None:
+    """Score a finished cell on the series it held out. train: a store that has them."""
+    data = store.open_store(train)
+    return held_out_score(cell, data, metric(*data.metric_choice(config.data)))
+
+
+def _progress_file(
+    config: Config, waiting: Sequence[Job], plan: Iterable[Cell], folder: Path, verb: str, terminal: Terminal
+) -> ProgressWriter:
+    """Make what keeps progress.json of a run up to date."""
+    tables = (job.train for job in waiting if job.cell.pretraining_store is None)
+    train = next((path for path in tables if path is not None), None)
+    at_a_time = executors.workers_for(waiting, config.executor) * config.executor.together
+    data = config.data
+    run = progress_writer.run_of(config.name, verb, folder, data.metric, data.kind, min(at_a_time, len(waiting)))
+    cells = progress_writer.cells_of(
+        plan, waiting, lambda cell: None if train is None else _held_out(config, cell, train)
+    )
+    return ProgressWriter(run, cells, terminal.warn)
 
 
 def predicted_bytes(jobs: Sequence[Job]) -> int:

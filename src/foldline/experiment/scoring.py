@@ -170,8 +170,28 @@ def predict(
     used = members.by_labels(fitted.labels, experiment_members)
     predictions = np.stack([member.test(store) for member in used])
     spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
+    return blended(fitted, grids, post, predictions, spread, store, exact, decided, tidied)
+
+
+def blended(
+    fitted: Blend,
+    grids: list[Grid | None],
+    post: PostConfig,
+    predictions: np.ndarray,
+    spread: np.ndarray | None,
+    store: Store,
+    exact: Exact | None,
+    decided: Decisions = UNDECIDED,
+    tidied: Tidying = UNTIDIED,
+) -> np.ndarray:
+    """Blend and post-process members' predictions of series without labels, (M, A, K), as the blend names them: (A, K).
+
+    spread: (M, A, K) their expected absolute error, where the blend needs it.
+    """
     snapped = post_processing.snap(fitted.apply(predictions, spread), grids)
     clipped = tidied.apply(post_processing.clip(snapped, post.clip))
     by = None if decided.column < 0 else _codes(store, decided.column, np.ones(len(clipped), dtype=bool))
     done = decided.apply(clipped, by)
+    if store.given is not None:  # nobody asks for them, but a submission has every row
+        done = np.where(store.given[:, None], store.y, done)
     return done if exact is None else post_processing.paste(done, exact.values)

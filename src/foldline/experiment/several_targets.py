@@ -171,7 +171,7 @@ def write(folder: Path, joined: JoinedResult) -> None:
         "lost_to_baseline": joined.lost,
         "higher_is_better": joined.higher_is_better,
         "interval": [None if np.isnan(end) else end for end in (joined.interval.low, joined.interval.high)],
-        **({"interval_over": data.units} if (data := several.parts[0].config.data).group else {}),
+        **several.parts[0].config.interval_over,
         "environment": stored_experiment.environment(),
     }
     artefacts.write_json(folder / "experiment.json", value)

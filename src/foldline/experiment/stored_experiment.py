@@ -107,7 +107,7 @@ def write(
         "lost_to_baseline": result.lost,
         "higher_is_better": result.rows.metric.higher_is_better,
         "interval": _finite(result.interval),
-        **({"interval_over": config.data.units} if config.data.group else {}),
+        **config.interval_over,
         **({"held_out": len(result.rows.y)} if len(result.rows.y) < result.total else {}),  # answers; others: all
         "environment": environment(),
     }

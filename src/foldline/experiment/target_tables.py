@@ -168,6 +168,11 @@ def _check(chosen: Sequence[TargetConfig], tables: dict[str, Any], where: str) -
         raise UserError(f"{where}: every [[target]] needs a name of its own, but they are {', '.join(names)}.")
     data = tables.get("data", {})
     allowed = ("metric", *OF_FILES) if _has_file(data) else ()
+    if data.get("known"):
+        raise UserError(
+            f"{where}: data.known names the known values of one target, or of several alike, but there are "
+            f"{len(chosen)} [[target]] tables: leave it out, or give a config to each target."
+        )
     moved = [key for key in (*MOVED, *OF_FILES) if key in data and key not in allowed]
     if moved:
         raise UserError(

@@ -107,7 +107,7 @@ class WholeMetric:
             order=_order(competitions[0].data, [name for each in targets for name in each.choice.columns]),
             answers=answers,
             extra=table.answers.select(*dict.fromkeys([table.data.id, *whole.columns]))[answers],
-            units=series if store.group_numbers is None else store.group_numbers[series],
+            units=series if store.held_together is None else store.held_together[series],
         )
 
     def score(self, values: Sequence[np.ndarray], rows: np.ndarray | None = None) -> float:

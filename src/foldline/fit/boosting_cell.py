@@ -11,6 +11,7 @@ import numpy as np
 
 from foldline import models
 from foldline.core.chunks import chunks
+from foldline.data.known_masks import neighbours
 from foldline.data.metrics import FileMetric, Metric, NotScorable
 from foldline.data.store import Store
 from foldline.data.time_spans import TimeSpans
@@ -89,6 +90,10 @@ class BoostingCell:
         """Predict every answer of some series: (a, K) float64; trees estimate no spread."""
         answers = data.answers(series)
         return self._predicted(data, self._inputs(self.transform.view(data), answers), answers), None
+
+    def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
+        """Predict as `predict` does, which changes no setting of the process."""
+        return self.predict(data, series)
 
     def _inputs(self, store: Store, answers: np.ndarray) -> np.ndarray:
         """Return what these trees see of some answers, (a, I) float32: codes of static categories behind all else."""
@@ -172,20 +177,38 @@ def _counted(part: LabelledSeries) -> np.ndarray:
 
 
 def inputs(store: Store, answers: np.ndarray) -> np.ndarray:
-    """Return what trees see of some answers, (a, I) float32: features of its row, and the known start of its series.
+    """Return what trees see of some answers, (a, I) float32: features of its row, and what is known of the target.
 
     The n * K known targets of its series, where n are known at most, stand behind the F features of each row, the
-    latest ones last; NaN before the first one of a series with fewer.
+    latest ones last; NaN before the first one of a series with fewer. Where they are known anywhere, see known_columns.
     """
     rows = store.row_of_answer(answers)
     if not store.observed:
         return store.features(rows)
-    features, width = len(store.names), store.observed * store.targets
-    x = np.empty((len(rows), features + width), dtype=np.float32)
+    if store.given is not None:
+        known = known_columns(store, rows)
+    else:
+        known = _known_starts(store).reshape(-1, store.observed * store.targets)[store.series_of_answer[rows]]
+    features = len(store.names)
+    x = np.empty((len(rows), features + known.shape[1]), dtype=np.float32)
     for chunk in chunks(len(rows), ROWS_PER_CHUNK):  # the features are never there twice
         x[chunk, :features] = store.features(rows[chunk])
-    x[:, features:] = _known_starts(store).reshape(-1, width)[store.series_of_answer[rows]]
+    x[:, features:] = known
     return x
+
+
+def known_columns(store: Store, rows: np.ndarray) -> np.ndarray:
+    """Return what is known next to some rows (r,), (r, 3 K + 2); NaN where nothing is. For data.known.
+
+    The row's own K targets, those of the known row next before it, of that next behind, and how many steps to these.
+    """
+    assert store.given is not None, "known values lie anywhere"
+    given = store.given & store.known.all(axis=1)
+    around = [near[rows] for near in neighbours(given, store.lengths)]
+    values = [np.where(given[rows, None], store.y[rows], np.nan)]
+    values += [np.where(near[:, None] >= 0, store.y[near], np.nan) for near in around]
+    steps = [np.where(near >= 0, np.abs(rows - near), np.nan)[:, None] for near in around]
+    return np.concatenate([*values, *steps], axis=1)
 
 
 def _known_starts(store: Store) -> np.ndarray:

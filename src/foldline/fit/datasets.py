@@ -14,8 +14,9 @@ import torch
 
 from foldline.core.errors import UserError
 from foldline.data.store import Store
-from foldline.fit import out_of_memory, residency, training_windows
+from foldline.fit import drawn_masks, out_of_memory, patches, residency, training_windows
 from foldline.fit.device_dataset import DeviceDataset, place
+from foldline.fit.drawn_masks import DrawnMasks
 from foldline.fit.indexed_dataset import IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.padded_lengths import block_lengths, kept_steps, place_of
@@ -42,8 +43,9 @@ def to_train(
     """
     stores = [part.store for part in labelled_sets]
     lengths = block_lengths(stores, config.margin, config.windows.length)
+    masks = drawn_masks.of_training(labelled_sets)
     if not config.windows.used:
-        return _of_whole_series(labelled_sets, scaler, lengths, config, device, say)
+        return _of_whole_series(labelled_sets, scaler, lengths, config, device, masks, say)
     own = np.minimum(_lengths(labelled_sets), max(kept_steps(config.margin, store) for store in stores))
     redrawn = partial(training_windows.for_training, own, config.windows)
     needed = 4 * int(_lengths(labelled_sets).sum()) * len(labelled_sets[0].store.names)
@@ -60,6 +62,7 @@ def to_train(
         device,
         redrawn if config.windows.starts == "random" else None,
         config.windows,
+        masks,
     )
 
 
@@ -91,6 +94,7 @@ def _of_whole_series(
     lengths: tuple[int, ...],
     config: TrainConfig,
     device: torch.device,
+    masks: DrawnMasks | None = None,
     say: Say = lambda sentence: None,
 ) -> Dataset:
     own = _lengths(labelled_sets)
@@ -98,11 +102,11 @@ def _of_whole_series(
     needed = 4 * int(padded.sum()) * labelled_sets[0].store.channels
     resident, why = residency.decide(config, needed, device)
     if resident:
-        return place(labelled_sets, scaler, lengths, device)
+        return place(labelled_sets, scaler, lengths, device, masks)
     if why:
         say(why)
     windows = training_windows.whole_series(np.minimum(own, lengths[-1]))
-    return IndexedDataset(labelled_sets, scaler, lengths, windows, StoredRows(labelled_sets), device)
+    return IndexedDataset(labelled_sets, scaler, lengths, windows, StoredRows(labelled_sets), device, masks=masks)
 
 
 def _lengths(labelled_sets: Sequence[LabelledSeries]) -> np.ndarray:
@@ -127,17 +131,17 @@ def steps_in_training(config: TrainConfig, store: Store) -> int:
 
 def _kept_in_training(config: TrainConfig, store: Store) -> int:
     """Return how many steps the longest series keeps, each of them a patch where there are patches, as the margin's."""
-    longest, margin = int(config.patches.steps(np.array(store.longest))), config.margin
+    longest, margin = int(patches.steps(store, config.patches).max()), config.margin
     if margin < 0:
         return longest
-    return min(int(config.patches.steps(np.array(kept_steps(0, store)))) + margin, longest)
+    return min(patches.steps_to_scored(store, config.patches) + margin, longest)
 
 
 def count_in_training(config: TrainConfig, store: Store, series: float) -> float:
     """Return how many series, or windows, an epoch on about so many series of a store has."""
     if not config.windows.used:
         return series
-    own = np.minimum(config.patches.steps(store.lengths), _kept_in_training(config, store))
+    own = np.minimum(patches.steps(store, config.patches), _kept_in_training(config, store))
     return series * float(training_windows.counts(own, config.windows.length, config.windows.step).mean())
 
 

@@ -24,6 +24,7 @@ from foldline.core.errors import UserError
 from foldline.data.store import pad
 from foldline.fit import network_values
 from foldline.fit.batch import Batch
+from foldline.fit.drawn_masks import Drawn, DrawnMasks
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.network_values import InputScale
 from foldline.fit.out_of_memory import attempt
@@ -59,6 +60,16 @@ class Block:
         auxiliary = None if self.auxiliary is None else self.auxiliary[index]
         return Batch(**tensors, mask=mask, known=known, has_unknown=self.has_unknown, auxiliary=auxiliary)
 
+    def show(self, drawn: Drawn, lengths: np.ndarray) -> None:
+        """Take an epoch's mask of known values, in place. drawn: of its series' answers; lengths: (N,) of them."""
+        shown, weight, scored = (
+            torch.from_numpy(pad(values, lengths, self.x.shape[1])).to(self.x.device)
+            for values in (drawn.shown, drawn.weight, drawn.scored)
+        )
+        self.weight.copy_(weight)
+        self.scored.copy_(scored)
+        _show(self.x, self.y, shown)
+
     def __len__(self) -> int:
         return len(self.x)
 
@@ -68,6 +79,7 @@ class DeviceDataset:
     """N series on the device, each in the block of its padded length."""
 
     blocks: tuple[Block, ...]
+    masks: DrawnMasks | None = None  # of known values, while it is learned from; None: they stay, or there are none
 
     def __len__(self) -> int:
         return sum(len(block) for block in self.blocks)
@@ -113,7 +125,11 @@ class DeviceDataset:
         return self.blocks[0].absent
 
     def of_epoch(self, seed: int, epoch: int) -> DeviceDataset:
-        """Return itself: every epoch has all series as they are."""
+        """Return itself: every epoch has all series, as they are or with its own masks of known values."""
+        if self.masks is not None:
+            drawn = self.masks.of_epoch(seed, epoch)
+            for block in self.blocks:
+                block.show(drawn.some(self.masks.answers(block.places)), self.masks.counts[block.places])
         return self
 
     def series_of(self, order: np.ndarray) -> np.ndarray:
@@ -143,11 +159,17 @@ class DeviceDataset:
 
 
 def place(
-    labelled_sets: Sequence[LabelledSeries], scaler: Scaler, lengths: tuple[int, ...], device: torch.device
+    labelled_sets: Sequence[LabelledSeries],
+    scaler: Scaler,
+    lengths: tuple[int, ...],
+    device: torch.device,
+    masks: DrawnMasks | None = None,
 ) -> DeviceDataset:
     """Copy labelled series to the device, one set after the other, as one dataset.
 
-    lengths: ascending, that series are padded to; longer ones are cropped to the last one.
+    Args:
+        lengths: ascending, that series are padded to; longer ones are cropped to the last one.
+        masks: of known values, that each epoch draws.
 
     Raises:
         UserError: the device's memory is full.
@@ -163,7 +185,7 @@ def place(
             chosen = np.split(inside, cuts)
             sets = [part.subset(some) for part, some in zip(labelled_sets, chosen, strict=True)]
         blocks.append(place_block(sets, scaler, lengths[number], device, np.flatnonzero(inside)))
-    return DeviceDataset(tuple(blocks))
+    return DeviceDataset(tuple(blocks), masks)
 
 
 def place_block(
@@ -218,10 +240,9 @@ def _placed(
         mask[first:last] = torch.from_numpy(part.store.mask(part.series, steps)).to(device)
         weight[first:last] = torch.from_numpy(pad(part.weight, counts, answers)).to(device)
         scored[first:last] = torch.from_numpy(pad(part.scored, counts, answers)).to(device)
-        if part.store.observed:  # the known start, as models/ops/known_target.py reads it
+        if part.store.observed:  # what is known, as models/ops/known_target.py reads it
             shown = torch.from_numpy(pad(network_values.shown(part), counts, steps)).to(device)
-            x[first:last, :, features:-1] = torch.where(shown.unsqueeze(-1), y[first:last], 0.0)
-            x[first:last, :, -1] = shown.float()
+            _show(x[first:last], y[first:last], shown)
         first = last
     static = torch.cat([torch.from_numpy(part.store.static[part.series]) for part in labelled_sets]).to(device)
     return Block(
@@ -239,6 +260,12 @@ def _placed(
         absent=scale.absent,
         auxiliary=_auxiliary(labelled_sets, scaler, answers, device),
     )
+
+
+def _show(x: Tensor, y: Tensor, shown: Tensor) -> None:
+    """Write known targets behind the features, in place. x: (n, T, F); y: (n, T, K); shown: (n, T) bool."""
+    x[..., -y.shape[-1] - 1 : -1] = torch.where(shown.unsqueeze(-1), y, 0.0)
+    x[..., -1] = shown.float()
 
 
 def _auxiliary(

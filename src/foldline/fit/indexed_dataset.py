@@ -21,6 +21,7 @@ from torch import Tensor
 from foldline.core.chunks import chunks
 from foldline.fit import network_values
 from foldline.fit.batch import Batch
+from foldline.fit.drawn_masks import Drawn, DrawnMasks
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.network_values import InputScale
 from foldline.fit.padded_lengths import place_of
@@ -45,7 +46,7 @@ class Labels:
         self.known = _with_padding(known, False, device)
         self.weight = _with_padding(weight.astype(np.float32), 0, device)
         self.scored = _with_padding(scored, False, device)
-        self.shown = None  # (A + 1,) bool, answers of a known start, if there is one
+        self.shown = None  # (A + 1,) bool, answers whose targets are given in test tables, too, if any are
         if labelled_sets[0].store.observed:
             shown = [network_values.shown(part) for part in labelled_sets]
             self.shown = _with_padding(np.concatenate(shown), False, device)
@@ -54,6 +55,12 @@ class Labels:
         )
         auxiliary = network_values.auxiliary(labelled_sets, scaler)
         self.auxiliary = None if auxiliary is None else _with_padding(np.concatenate(auxiliary), np.nan, device)
+
+    def show(self, drawn: Drawn) -> None:
+        """Take an epoch's mask of known values."""
+        self.shown = _with_padding(drawn.shown, False, self.y.device)
+        self.weight = _with_padding(drawn.weight, 0, self.y.device)
+        self.scored = _with_padding(drawn.scored, False, self.y.device)
 
     def places(self, windows: Windows, steps: int) -> Tensor:
         """Return the answers of some windows, (b, steps) int64; (b, 1) where a series has one answer."""
@@ -128,6 +135,7 @@ class IndexedDataset:
         device: torch.device,
         redrawn: Callable[[int, int], Windows] | None = None,
         loss: TrainingWindowsConfig | None = None,
+        masks: DrawnMasks | None = None,
     ) -> None:
         """Bring labels to the device.
 
@@ -137,11 +145,12 @@ class IndexedDataset:
             windows: of them; each has at most the steps of the last length.
             redrawn: (seed, epoch) -> the windows of an epoch, as many and as long; None: always the same.
             loss: weighs the loss by the place in a window; None: all alike.
+            masks: of known values, that each epoch draws; None: they stay, or there are none.
         """
         self.store = labelled_sets[0].store
         self.windows, self.rows, self.device = windows, rows, device
         self.labels = Labels(labelled_sets, scaler, device)
-        self.redrawn, self.loss = redrawn, loss
+        self.redrawn, self.loss, self.masks = redrawn, loss, masks
         self.missing = any(part.store.missing for part in labelled_sets)
         self.scale = InputScale(self.store, scaler, device)
         self.hidden, self.codes, self.absent = self.scale.hidden, self.scale.codes, self.scale.absent
@@ -175,7 +184,9 @@ class IndexedDataset:
         return 4 * self.store.channels * sum(len(block) * block.steps for block in self.blocks) // len(self)
 
     def of_epoch(self, seed: int, epoch: int) -> IndexedDataset:
-        """Return the data set of an epoch: its windows are drawn here."""
+        """Return the data set of an epoch: its windows, and its masks of known values, are drawn here."""
+        if self.masks is not None:
+            self.labels.show(self.masks.of_epoch(seed, epoch))
         if self.redrawn is not None:
             self.windows = self.redrawn(seed, epoch)
         return self

@@ -29,7 +29,7 @@ class LabelledSeries:
 
     @property
     def in_start(self) -> np.ndarray:
-        """Whether each answer is in the known start of its series, (a,) bool."""
+        """Whether each answer is in the known start of its series, or given elsewhere (data.known), (a,) bool."""
         return np.asarray(self.store.in_start[self.store.answers(self.series)])
 
     def at(self, spans: TimeSpans | None) -> LabelledSeries:
@@ -52,8 +52,13 @@ def labelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
     assert store.labelled, "labelled series are needed"
     answers = store.answers(series)
     scored = store.scored[answers]
-    weight = scored.astype(np.float32) if store.weight is None else _mean_one(store.weight[answers], scored)
+    weight = weight_of(store, answers, scored)
     return LabelledSeries(store, series, np.asarray(store.y[answers]), store.known[answers], weight, scored)
+
+
+def weight_of(store: Store, answers: np.ndarray, scored: np.ndarray) -> np.ndarray:
+    """Return how much answers (a,) count, (a,) float32: scored ones, (a,) bool, 1, or their weight by the mean."""
+    return scored.astype(np.float32) if store.weight is None else _mean_one(store.weight[answers], scored)
 
 
 def _mean_one(weight: np.ndarray, scored: np.ndarray) -> np.ndarray:
@@ -65,7 +70,7 @@ def _mean_one(weight: np.ndarray, scored: np.ndarray) -> np.ndarray:
 
 
 def unlabelled_series(store: Store, series: np.ndarray) -> LabelledSeries:
-    """Return series to be predicted, of any table: no targets are given but a known start. series: (n,) indices."""
+    """Return series to be predicted, of any table: no targets are given but known ones. series: (n,) indices."""
     answers = store.answers(series)
     known = store.known[answers] & store.in_start[answers, None]
     scored = store.scored[answers]

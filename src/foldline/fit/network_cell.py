@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,16 +117,21 @@ class NetworkCell:
             raise UserError(error.message(self.name, kept)) from error
         self.network = without_heads_beside(state.final)
 
-    @torch.no_grad()
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict every answer of some series: (a, K) float64 in the targets' own units, and its spread or None.
 
         Cropped rows get the prediction of the last kept one. The spread, (a, K), is the expected absolute error, where
         the head estimates it.
         """
+        use_settings(self.train, torch.device(self.train.device_used))
+        return self.apply(data, series)
+
+    @torch.no_grad()
+    def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predict as `predict` does, with the process as it is: no setting of it is changed, from any thread."""
         assert self.network is not None, "fit or load first"
         if not len(series):  # a cell that holds out nothing; not every block takes an empty batch
-            value, spread = self.predict(data, np.arange(1))
+            value, spread = self.apply(data, np.arange(1))
             return value[:0], None if spread is None else spread[:0]
         config = self.train.patches
         if not config.used:
@@ -133,14 +139,13 @@ class NetworkCell:
         value, spread = self._predict(patches.pooled(unlabelled_series(data, series), config))
         if data.on_series:
             return value, spread
-        lengths = data.lengths[series]
-        return patches.up(value, lengths, config), None if spread is None else patches.up(spread, lengths, config)
+        up = partial(patches.up, store=data, series=series, config=config)
+        return up(value), None if spread is None else up(spread)
 
     def _predict(self, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict series as the network sees them; returns what `predict` does."""
         assert self.network is not None, "fit or load first"
         device, data, series = torch.device(self.train.device_used), part.store, part.series
-        use_settings(self.train, device)
         self.network.to(device).eval()
         part = self.transform.labelled(part)
         lengths, kept = self._lengths_for(data), self._kept_for(data)
@@ -254,13 +259,20 @@ def compile_parts(network: nn.Module, device: torch.device) -> None:
             module.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
 
 
+def _drawn(store: Store) -> str:
+    """Say what is drawn to be watched."""
+    if store.units is not None:
+        return "clusters of similar series (folds.similar)"
+    return "series" if store.group_numbers is None else "groups"
+
+
 def inner_split(
     labelled_sets: Sequence[LabelledSeries], share: float, seed: int
 ) -> tuple[list[LabelledSeries], list[LabelledSeries]]:
     """Draw whole series of the first set, whose score is watched; return the sets to train on, and those series.
 
-    Series of one group (data.group) stay together: whole groups are drawn. Where folds go by time, nothing is drawn:
-    the latest series are watched.
+    Series that are held together (data.group, folds.similar) stay so: whole groups are drawn. Where folds go by time,
+    nothing is drawn: the latest series are watched.
 
     Args:
         share: of the first set's series (or groups), above 0 and below 1; 0: none.
@@ -274,7 +286,7 @@ def inner_split(
     if first.spans is not None:
         kept, held = latest_watched(first, first.spans, share)
         return [first.subset(kept), *labelled_sets[1:]], [first.subset(held)]
-    groups = first.store.group_numbers
+    groups = first.store.held_together
     units = np.arange(len(first.series))  # (n,) what is drawn of each series: itself, or its group
     if groups is not None:
         units = np.unique(groups[first.series], return_inverse=True)[1]
@@ -285,7 +297,7 @@ def inner_split(
     scored = np.flatnonzero(counted[drawn])  # among those drawn
     if len(scored) < 2:
         raise UserError(
-            f"train.watch.share = {share} needs at least 2 training {'series' if groups is None else 'groups'} with "
+            f"train.watch.share = {share} needs at least 2 training {_drawn(first.store)} with "
             f"scored steps, but there is {len(scored)}. Set train.watch.share = 0."
         )
     inside = np.zeros(count, dtype=bool)

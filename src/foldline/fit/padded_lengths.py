@@ -65,10 +65,14 @@ def place_of(lengths: np.ndarray, chosen: tuple[int, ...]) -> np.ndarray:
 
 
 def kept_steps(margin: int, store: Store) -> int:
-    """Return T after cropping: up to the last scored step of any series, and `margin` more; -1 keeps all steps."""
+    """Return T after cropping: up to the last scored step of any series, and `margin` more; -1 keeps all steps.
+
+    Where targets are known anywhere (data.known), steps that would be scored without, and known ones, are kept, too.
+    """
     if margin < 0:
         return store.longest
-    return min(int(store.step_of_answer[store.scored].max()) + 1 + margin, store.longest)
+    kept = store.scored if store.given is None else store.scored | store.given
+    return min(int(store.step_of_answer[kept].max()) + 1 + margin, store.longest)
 
 
 def block_lengths(stores: Sequence[Store], margin: int, longest: int = 0) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.data import assemble, exact_rows, featurize, identity, loading, readers, source_folder
+from foldline.data import assemble, exact_rows, featurize, identity, known_values, loading, readers, source_folder
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
@@ -64,6 +64,7 @@ def pretraining_data(
         source = assemble.source_of(competition.data, Path(config.source), "train")
     levels, facts = competition.levels, competition.train.facts
     table = loading.load_table(source, data, labelled=True, levels=levels, facts=facts)
+    table = known_values.of_training(table, competition.test)
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
         _refuse_shared_groups(table, competition.train)

@@ -50,13 +50,17 @@ class SeriesCell:
             self.train.threads,
             lambda done, of: emit("progress", done=done, of=of),
             weight,
-            None if data.group_numbers is None else data.group_numbers[kept],
+            None if data.held_together is None else data.held_together[kept],
         )
         emit("epoch", epoch=1, loss=float(np.abs(predicted - y).mean()))
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
         """Predict every answer of some series: (a, K) float64; no spread is estimated."""
         use_threads(self.train)
+        return self.apply(data, series)
+
+    def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, None]:
+        """Predict as `predict` does, with the process as it is: no setting of it is changed, from any thread."""
         if not len(series):
             return np.zeros((0, data.targets)), None
         found = self.model.predict(self._reader(data, series), len(series), self.train.threads)
@@ -126,7 +130,7 @@ def check(label: str, params: dict[str, Any], data: Store) -> None:
     except UserError as error:
         raise UserError(f"model {label!r}: {error}") from error
     size, there = (
-        model.memory(len(data.lengths), data.task.kind, data.group_numbers is not None),
+        model.memory(len(data.lengths), data.task.kind, data.held_together is not None),
         network_size.memory("cpu"),
     )
     if size > there:

@@ -18,12 +18,9 @@ from foldline.fit.window_config import TrainingWindowsConfig
 # Settings of where and how a cell is trained, which don't change its weights: they are no part of its key. The device
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom", "resident")
-NEWER = (
-    "fill",
-    "windows",
-    "shuffle",
-    "patches",
-)  # keys that older versions did not have: part of a cell's key only where they are set
+# Keys that older versions did not have: part of a cell's key only where they are set. Of a table in [train]: below.
+NEWER = ("fill", "windows", "shuffle", "patches")
+NEWER_IN = {"augment": ("drop_channels",), "patches": ("every", "gaps")}
 MANY = 1_000_000
 LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only slips are refused, before any training
     "epochs": MANY,

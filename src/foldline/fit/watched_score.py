@@ -72,7 +72,7 @@ def watched_score(state: State, config: TrainConfig, watched: WatchedSeries) -> 
 
     part, scaled = watched.part, stitching.predicted(watched.dataset, run, watched.seen, config)
     if not part.store.on_series:
-        scaled = patches.up(scaled, part.store.lengths[part.series], config.patches)
+        scaled = patches.up(scaled, part.store, part.series, config.patches)
     scaled = scaled[part.weight > 0]
     score = watched.metric(watched.truth, watched.in_own_units(scaled), *watched.beside)
     if not math.isfinite(score):

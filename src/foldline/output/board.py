@@ -16,7 +16,7 @@ from foldline.data.metrics.options import DEFAULTS
 from foldline.data.simulate_config import SimulateConfig
 from foldline.experiment.runs_index import ExperimentRecord
 
-IGNORED = ("data.source", "track", "executor", "folds.file")  # keys that change no score
+IGNORED = ("data.source", "track", "executor", "serve", "folds.file")  # keys that change no score
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
     comparable: dict[tuple[object, ...], list[ExperimentRecord]] = {}
     for record in records:
         data = record.config["data"]
-        scored = (data.get("scored", ""), data.get("observed", 0), *_held_out(record))
+        known = str(data.get("known", ()))
+        scored = (data.get("scored", ""), data.get("observed", 0), known, *_held_out(record))
         scoring = (str(data["target"]), *scored, record.data)
         comparable.setdefault((*_measure(data), *_file(record), *scoring), []).append(record)
     found = sorted(map(_group, comparable.values()), key=lambda group: -len(group.lines))

@@ -21,7 +21,7 @@ OWN_REPORT = (
 def html(joined: JoinedResult, provenance: Provenance) -> str:
     """Make the whole page as text."""
     several, (low, high) = joined.several, joined.interval[:2]
-    units = several.parts[0].config.data.units
+    units = several.parts[0].config.units
     between = "" if np.isnan(low) else f" 95 % between {low:.4f} and {high:.4f}, {units} drawn for all targets at once."
     links = "".join(
         f"<li><a href='{escape(part.name)}/report.html'>{escape(part.name)}</a></li>" for part in several.parts

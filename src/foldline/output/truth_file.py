@@ -1,8 +1,8 @@
 """The truth of a submission: a table of the rows that count, with all that the metric needs to know of them.
 
-It has the row ids or the columns that they are made of (data.id_template), the targets, the columns of data.scored, and
-key and order for data.observed; data.weight where the metric has weights, data.group where it averages over groups, and
-data.metric_columns for a metric file.
+It has the row ids or the columns that they are made of (data.id_template), the targets, the columns of data.scored, key
+and order for data.observed, and the columns of data.known that are not the target's; data.weight where the metric has
+weights, data.group where it averages over groups, and data.metric_columns for a metric file.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
         UserError: the truth can't be read, or lacks a column or a value.
     """
     there = readers.columns(path)
-    needed = _needed_columns(data, metric, path, there)
+    needed, apart = _needed_columns(data, metric, path, there), _known_apart(data)
     numbers: readers.Wanted = {
-        n: pl.Float64() for n in needed if n in (*data.numeric_inputs, data.weight, data.observed)
+        n: pl.Float64() for n in needed if n in (*data.numeric_inputs, data.weight, data.observed, *apart)
     }
     numbers |= {data.order: readers.ORDER} if data.order in needed else {}
     statics: readers.Wanted = {n: pl.String() for n in needed if n in (*data.static, *data.categorical_inputs)}
@@ -57,6 +57,8 @@ def read(data: DataConfig, metric: Metric, path: Path) -> pl.DataFrame:
     if data.observed:
         known = pl.col(data.observed) if isinstance(data.observed, str) else data.observed
         frame = frame.filter(pl.col(data.order).rank("ordinal").over(data.key) > known)
+    if apart:
+        frame = frame.filter(empty(frame, apart))
     if data.scored:
         frame = frame.filter(pl.Series(scored_rows.fulfilled(data, frame, path)))
     if usage:
@@ -85,6 +87,11 @@ def _needed_columns(data: DataConfig, metric: Metric, path: Path, there: list[st
             "`data.observed=0` where no known start is among its rows",
         ),
         (
+            _known_apart(data),
+            f"data.known = {list(data.known)}",
+            "`data.known=[]` where no known value is among its rows",
+        ),
+        (
             [*(name for name in templates if name != STEP or not by_step), *by_step],
             "data.id_template or data.column_template",
             "one with the ids",
@@ -108,6 +115,11 @@ def _needed_columns(data: DataConfig, metric: Metric, path: Path, there: list[st
                 f"{path} lacks {', '.join(lacking)}, which {option} needs. Give a truth with it, or {otherwise}."
             )
     return list(dict.fromkeys(name for names, *_ in needs for name in names))
+
+
+def _known_apart(data: DataConfig) -> list[str]:
+    """List the columns of data.known that are not the target's: these the truth has in all rows that count."""
+    return [name for name in data.known if name not in data.target]
 
 
 def _with_ids(data: DataConfig, path: Path, frame: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from foldline.data import metrics
 from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import boosting_cell, series_cell
-from foldline.fit.train_config import NEWER, NOT_IN_KEY, TrainConfig
+from foldline.fit.train_config import NEWER, NEWER_IN, NOT_IN_KEY, TrainConfig
 from foldline.run.cells import Cell, ModelConfig, engine_of, sources_of
 from foldline.run.plan_inputs import PlanInputs
 
@@ -27,6 +27,8 @@ def of_fold(
     }
     if inputs.folds.time is not None and model.watched_share:
         depends["watched_by"] = inputs.folds.time.spans.fingerprint
+    if inputs.folds.units is not None and (model.watched_share or model.fitted_as == "series"):
+        depends["units"] = files.digest(inputs.folds.units.tolist())
     if start is not None:
         depends["start"] = start.key
     if model.teacher is not None:
@@ -92,6 +94,7 @@ def _settings(model: ModelConfig) -> dict[str, Any]:
     train = {name: value for name, value in strict_tables.plain(model.train).items() if name not in NOT_IN_KEY}
     default = strict_tables.plain(TrainConfig())
     train = {name: value for name, value in train.items() if name not in NEWER or value != default[name]}
-    if not model.train.augment.drop_channels:
-        del train["augment"]["drop_channels"]  # it is newer, too
+    for table in NEWER_IN.keys() & train.keys():
+        unset = [name for name in NEWER_IN[table] if train[table][name] == default[table][name]]
+        train[table] = {name: value for name, value in train[table].items() if name not in unset}
     return train | {"device": model.train.device_used, "deterministic": model.train.is_deterministic}

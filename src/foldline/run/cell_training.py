@@ -90,6 +90,7 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
     cell.folder.mkdir(parents=True, exist_ok=True)
     files.write_json(cell.folder / "depends.json", cell.depends)
     store = open_store(job.train)
+    store = store if job.folds is None else job.folds.with_units(store)
     fitted_on, held_out = _sides(cell, job, store)
     began = time.perf_counter()
     with (cell.folder / "history.jsonl").open("w", encoding="utf-8") as stream:  # a resumed cell sends all its epochs

@@ -1,6 +1,7 @@
 """Where cells run: in this process one after another, or in worker processes. The result is the same to the last bit.
 
-An executor takes jobs and reports events. What a cell does while it runs is in cell_training.py.
+An executor takes jobs and reports events. A job begins as soon as what its cell needs is done (schedule.py); what a
+cell does while it runs is in cell_training.py.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from foldline.core import artefacts, interrupt
+from foldline.core import artefacts, interrupt, worker_start
 from foldline.core.errors import TryAgain, UserError, from_worker
 from foldline.run import cell_training
 from foldline.run.cells import Job
+from foldline.run.schedule import Schedule
 
 _END = object()
 OnEvent = Callable[[Job, str, dict[str, Any]], None]  # (job, kind, values); kinds: start, note, progress, epoch, done
 MOST_AT_ONCE = 1024  # cells or processes
 SAVING_S = 120.0  # longest wait for a worker's last checkpoint; then it is killed, and its last good one is kept
+LOOK_S = 0.5  # how often a process that waits for another looks whether it was told to end, or the other has ended
 PROGRESS_S = 0.2  # least time between two progress events of a cell: small networks make hundreds of steps a second
 
 
@@ -64,8 +67,21 @@ class CellFailed(UserError):
         return str(self.args[0])
 
 
+class Source(Protocol):
+    """Where the cells that take turns in a process come from."""
+
+    def next(self, wait: bool) -> Job | None:
+        """Return a job that may begin; None where there is none now, or with `wait`, none any more."""
+
+    def done(self, job: Job) -> None:
+        """Note that a job is done."""
+
+
 def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> None:
     """Run all jobs; returns when the last is done.
+
+    Args:
+        jobs: with different keys. One whose cell needs another's begins when that is done, whatever their order.
 
     Raises:
         CellFailed: the first job that failed; the jobs that were running are given up, finished ones stay.
@@ -79,23 +95,45 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
         _in_processes(jobs, workers, config.together, on_event)
 
 
-def take_turns(jobs: Iterable[Job], together: int, on_event: OnEvent) -> None:
+def take_turns(jobs: Sequence[Job], together: int, on_event: OnEvent) -> None:
     """Run jobs in this process, `together` at a time, a step of each in turn. Each has the same result as alone.
 
     Raises:
         CellFailed: the first job that failed.
         KeyboardInterrupt: interrupted; no job was begun after that, and each that ran has saved.
     """
-    waiting, running = iter(jobs), deque[tuple[Job, Iterator[None]]]()
+    _take_turns(_InThisProcess(jobs), together, on_event)
+
+
+class _InThisProcess:
+    """Jobs of a schedule that nobody else takes from."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._schedule = Schedule(jobs)
+        self.done = self._schedule.done
+
+    def next(self, wait: bool) -> Job | None:
+        job = self._schedule.ready()
+        assert job or not wait or self._schedule.all_given, "nothing runs that this could wait for"
+        return job
+
+
+def _take_turns(source: Source, together: int, on_event: OnEvent) -> None:
+    running = deque[tuple[Job, Iterator[None]]]()
     while True:
-        while len(running) < together and not interrupt.requested() and (job := next(waiting, None)) is not None:
+        while len(running) < together and not interrupt.requested():
+            job = source.next(wait=not running)
+            if job is None:
+                break
             running.append((job, _begun(job, on_event)))
         if not running:
             interrupt.stop_if_requested()
             return
         job, turn = running.popleft()
         try:
-            if next(turn, _END) is not _END:
+            if next(turn, _END) is _END:
+                source.done(job)
+            else:
                 running.append((job, turn))
         except interrupt.Stopped:
             pass  # it has saved; the other running cells save at their next step
@@ -124,28 +162,26 @@ def _in_processes(jobs: Sequence[Job], workers: int, together: int, on_event: On
     todo, events = context.Queue(), context.Queue()
     # Where workers end early, jobs are left that nobody takes: this process must not wait at its end to send them.
     todo.cancel_join_thread()
-    for number, job in enumerate(jobs):
-        todo.put((number, job))
-    for _ in range(workers):
-        todo.put(None)
     given = (todo, events, together, artefacts.checked())
     processes = [context.Process(target=_work, args=given, daemon=True) for _ in range(workers)]
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's, from the first moment
-    for process in processes:
-        process.start()
-    signal.signal(signal.SIGINT, before)
     try:
-        _listen(jobs, processes, events, on_event)
+        with worker_start.starting():
+            for process in processes:
+                process.start()
+        _listen(jobs, processes, todo, events, on_event)
     finally:
-        for process in processes:
+        started = [process for process in processes if process.pid is not None]
+        for process in started:
             process.terminate()  # it finishes its step and saves
-        for process in processes:
+        for process in started:
             process.join(timeout=SAVING_S)
             process.kill()
 
 
-def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: OnEvent) -> None:
-    left = len(jobs)
+def _listen(jobs: Sequence[Job], processes: list[Any], todo: Any, events: Any, on_event: OnEvent) -> None:
+    """Give workers what may begin, and hand their events on, until all jobs are done."""
+    schedule, by_key, left = Schedule(jobs), {job.key: job for job in jobs}, len(jobs)
+    _give(schedule, todo, len(processes))
     while left:
         dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
         if dead:
@@ -157,7 +193,7 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
         # Looked at before the queue: a worker's last events are in it before it ends, but may come after an empty look.
         ended = all(process.exitcode == 0 for process in processes)
         try:
-            number, kind, values = events.get(timeout=0.5)
+            key, kind, values = events.get(timeout=LOOK_S)
         except queue.Empty:
             if ended:
                 raise UserError(
@@ -166,8 +202,46 @@ def _listen(jobs: Sequence[Job], processes: list[Any], events: Any, on_event: On
             continue
         if kind == "error":
             raise values["error"]
-        left -= kind == "done"
-        on_event(jobs[number], kind, values)
+        if kind == "done":
+            left -= 1
+            schedule.done(by_key[key])
+            _give(schedule, todo, len(processes))
+        on_event(by_key[key], kind, values)
+
+
+def _give(schedule: Schedule, todo: Any, workers: int) -> None:
+    """Give workers all jobs that may begin now; after the last one None, a worker each: there are no more."""
+    if schedule.all_given:
+        return
+    while (job := schedule.ready()) is not None:
+        todo.put(job)
+    if schedule.all_given:
+        for _ in range(workers):
+            todo.put(None)
+
+
+class _FromParent:
+    """Jobs that a worker takes from the queue which its parent fills."""
+
+    def __init__(self, todo: Any) -> None:
+        self._todo = todo
+        self._ended = False
+
+    def next(self, wait: bool) -> Job | None:
+        while not self._ended and not interrupt.requested():
+            try:
+                # A signal only makes a note (interrupt.deferred) and does not end a wait: hence the looks in between.
+                job: Job | None = self._todo.get(timeout=LOOK_S if wait else 0.0)
+            except queue.Empty:
+                if not wait:
+                    return None
+                continue
+            self._ended = job is None
+            return job
+        return None
+
+    def done(self, job: Job) -> None:
+        """Leave that to the parent, which hears of it."""
 
 
 def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None = None) -> None:
@@ -177,31 +251,25 @@ def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None 
     """
     die_with_parent()
     artefacts.trust(checked or {})
-    numbers: dict[str, int] = {}
-
-    def jobs() -> Iterator[Job]:
-        while (item := todo.get()) is not None:
-            numbers[item[1].key] = item[0]
-            yield item[1]
-
-    sent: dict[int, float] = {}  # when each job's progress was last reported
+    sent: dict[str, float] = {}  # when each job's progress was last reported
 
     def report(job: Job, kind: str, values: dict[str, Any]) -> None:
-        number, now = numbers[job.key], time.monotonic()
-        if kind == "progress" and now - sent.get(number, 0.0) < PROGRESS_S:
-            return
-        sent[number] = now
-        events.put((number, kind, values))
+        now = time.monotonic()
+        if kind == "progress":
+            if now - sent.get(job.key, float("-inf")) < PROGRESS_S:
+                return
+            sent[job.key] = now
+        events.put((job.key, kind, values))
 
     try:
         with interrupt.deferred(signal.SIGTERM):
-            take_turns(jobs(), together, report)
+            _take_turns(_FromParent(todo), together, report)
     except KeyboardInterrupt:
         return
     except SystemExit:
         raise
     except BaseException as error:  # a panic in a library's Rust code is no Exception
-        events.put((0, "error", {"error": from_worker(error)}))
+        events.put(("", "error", {"error": from_worker(error)}))
 
 
 def die_with_parent() -> None:

@@ -8,6 +8,7 @@ from typing import IO, Any
 from foldline.fit.trainer import Emit
 from foldline.run import cells
 from foldline.run.cells import Cell
+from foldline.run.progress_file import HISTORY, rows_of
 
 
 def recording(emit: Emit, stream: IO[str]) -> Emit:
@@ -33,10 +34,7 @@ def read_history(cell: Cell) -> list[dict[str, Any]]:
 
     A finished cell may be damaged where nothing needs it any more: a pre-training cell whose students are finished.
     """
-    path = cell.folder / "history.jsonl"
+    path = cell.folder / HISTORY
     if not path.exists() or ((cell.folder / cells.DONE).exists() and not cell.done):
         return []
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError:  # of a cell that is not finished: a power cut may leave half a line
-        return []
+    return rows_of(path)

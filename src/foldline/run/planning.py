@@ -12,7 +12,7 @@ from pathlib import Path
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.store import Store
-from foldline.fit import datasets, precision, step_time
+from foldline.fit import datasets, patches, precision, step_time
 from foldline.fit.pretraining import PretrainConfig
 from foldline.run import cell_keys
 from foldline.run.cells import Cell, Job, ModelConfig, engine_of
@@ -86,6 +86,7 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
 def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
     assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
     store = inputs.pretraining_data(config, fold)
+    patches.check_store(model.trainings[0].patches, store)
     first = _with_precision(replace(model, train=model.trainings[0], teacher=None, pretrain=None), store)
     depends = cell_keys.of_pretraining(inputs, first, store, seed)
     metric, transform = inputs.metric, inputs.data.target_transform

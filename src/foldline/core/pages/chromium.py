@@ -92,13 +92,13 @@ class Chromium:
         os.close(self.into)
         shutil.rmtree(self.profile, ignore_errors=True)
 
-    def open(self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> PageState:
-        """Open an HTML file in a window of that size, px, and wait until it is loaded."""
+    def open(self, page: Path | str, *, width: int = 1280, height: int = 900, dark: bool = False) -> PageState:
+        """Open an HTML file, or an address, in a window of that size, px, and wait until it is loaded."""
         self.events.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        url = path.resolve().as_uri()
+        url = page if isinstance(page, str) else page.resolve().as_uri()
         self.call("Page.navigate", url=url)
         self._until("Page.loadEventFired")
         return PageState(

@@ -22,7 +22,7 @@ Sections = Sequence[Section]
 CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 
 
-def page(title: str, kind: str, lead: str, facts: Facts, sections: Sections, css: str = "") -> str:
+def page(title: str, kind: str, lead: str, facts: Facts, sections: Sections, css: str = "", script: str = "") -> str:
     """Make a page, as the text of an HTML file.
 
     Args:
@@ -30,7 +30,9 @@ def page(title: str, kind: str, lead: str, facts: Facts, sections: Sections, css
         lead: a summary of one or two sentences.
         facts: the first one is shown in the accent colour.
         css: rules for this page only.
+        script: address of its script, for a page that changes while it is looked at.
     """
+    run = f"<script src='{escape(script)}' defer></script>" if script else ""
     shown = [(name, body) for name, body in sections if body]
     links = "".join(f"<a href='#{_anchor(name)}'>{escape(name)}</a>" for name, _ in shown)
     content = "".join(
@@ -39,9 +41,10 @@ def page(title: str, kind: str, lead: str, facts: Facts, sections: Sections, css
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width,initial-scale=1'><link rel='icon' href='data:,'>"
-        f"<title>{escape(title)} · {escape(kind)} · foldline</title><style>\n{CSS}{css}</style></head>\n"
+        f"<title>{escape(title)} · {escape(kind)} · foldline</title><style>\n{CSS}{css}</style>{run}</head>\n"
         f"<body><header><div class='kind'>foldline {escape(kind)}</div><h1>{escape(title)}</h1>"
-        f"<p class='lead'>{escape(lead)}</p>{_facts(facts)}</header>\n<nav>{links}</nav>\n{content}</body></html>\n"
+        f"<p class='lead'>{escape(lead)}</p><dl class='facts'>{facts_in(facts)}</dl></header>\n"
+        f"<nav>{links}</nav>\n{content}</body></html>\n"
     )
 
 
@@ -49,9 +52,9 @@ def _anchor(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
-def _facts(facts: Facts) -> str:
-    shown = "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>" for value, name in facts)
-    return f"<dl class='facts'>{shown}</dl>"
+def facts_in(facts: Facts) -> str:
+    """Make what stands in a page's list of facts."""
+    return "".join(f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>" for value, name in facts)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], plain: bool = False) -> str:

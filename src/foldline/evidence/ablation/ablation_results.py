@@ -125,7 +125,7 @@ def _drawn_together(true: TrueAnswers, base: PreparedExperiment) -> TrueAnswers:
 
 def _units(base: PreparedExperiment) -> np.ndarray | None:
     """Number what is drawn whole, (N,) int64: groups, with time folds the part of a group in each; None: series."""
-    groups = base.train.group_numbers
+    groups = base.train.held_together
     if groups is None or base.folds.time is None:
         return groups
     pairs = np.stack([groups, base.folds.assignment])
@@ -237,7 +237,7 @@ def _compare(
         slice_baseline=sliced[:, 0],
         rule=rule,
         variants=found,
-        drawn=base.config.data.units,
+        drawn=base.config.units,
         pooled=scored.pooled,
         resampled=scored.resampled,
     )

@@ -155,7 +155,8 @@ def train(ablation: PreparedAblation, force: bool, terminal: Terminal, open_trac
         config = replace(ablation.base.config, name=ablation.plan.name)
         stages = [[job for job in stage if not _trained_now(job, before)] for stage in ablation.trained.stages(force)]
         try:
-            preparation.run_cells(config, stages, ablation.folder, "ablate", terminal, open_tracker)
+            cells = ablation.trained.cells.values()
+            preparation.run_cells(config, stages, cells, ablation.folder, "ablate", terminal, open_tracker)
             return ablation
         except CellFailed as error:
             ablation = _without(ablation, error)

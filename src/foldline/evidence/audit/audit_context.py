@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from foldline.core import files
 from foldline.data import featurize, folds, loading
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
@@ -94,7 +95,7 @@ class AuditContext:
 
     def features(self, table: Table) -> Store:
         """Make the store of a table in the scratch folder."""
-        with small_run.at(self.scratch / "features"):
+        with files.at_home_everywhere(self.scratch / "features"):
             return featurize.obtain(table, self.config.features, self.competition.levels)
 
 
@@ -120,5 +121,6 @@ def taken(table: Table, places: np.ndarray) -> Table:
     rows = first + np.arange(lengths.sum())
     start = None if table.start is None else table.start[rows]
     moments = None if table.moments is None else table.moments.gather(rows)
-    table = replace(table, frame=table.frame[rows], lengths=lengths, start=start, moments=moments)
+    given = None if table.given is None else table.given[rows]
+    table = replace(table, frame=table.frame[rows], lengths=lengths, start=start, given=given, moments=moments)
     return replace(table, file_rows=None, rows_read=None)

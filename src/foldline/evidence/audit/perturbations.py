@@ -104,10 +104,10 @@ def everything(table: Table, chosen: np.ndarray) -> pl.DataFrame:
 
 
 def _all_to_be_changed(table: Table) -> Table:
-    """The same table without a known start: its first targets may change, too."""
+    """The same table without known targets: these may change, too."""
     if table.data.known_column:
         return replace(table, frame=table.frame.with_columns(pl.lit(0).alias(table.data.known_column)))
-    return replace(table, data=replace(table.data, observed=0, target_transform=""))
+    return replace(table, data=replace(table.data, observed=0, target_transform=""), given=None)
 
 
 def names_in_scored(data: DataConfig) -> set[str]:

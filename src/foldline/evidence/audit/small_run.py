@@ -6,9 +6,6 @@ changed. The engine runs unchanged, from loading to the blend. Nothing of a smal
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ import polars as pl
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import competition_file, identity, known_start
+from foldline.data import competition_file, identity, known_start, known_values, time_steps
 from foldline.data.assemble import SAMPLE
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.forecast_config import ForecastConfig
@@ -66,20 +63,6 @@ class SmallRun:
         return {cell.name: cell for cell in self.prepared.plan if cell.fold == fold}
 
 
-@contextmanager
-def at(home: Path) -> Iterator[None]:
-    """Use another home folder (FOLDLINE_HOME) inside the block."""
-    before = os.environ.get("FOLDLINE_HOME")
-    os.environ["FOLDLINE_HOME"] = str(home)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["FOLDLINE_HOME"]
-        else:
-            os.environ["FOLDLINE_HOME"] = before
-
-
 def run(
     config: Config,
     train: pl.DataFrame,
@@ -98,11 +81,11 @@ def run(
     source = home / "data"
     source.mkdir(parents=True, exist_ok=True)  # of a run that was refused, a check before
     data = _in_plain_files(_data(config, train, str(source)), home)
-    shown = test if start is None else known_start.shown(test, data, start)
+    shown = test if start is None or data.known else known_start.shown(test, data, start)
     for name, frame in (("train", train), ("test", shown)):
         named = frame if data.id in frame.columns else frame.with_row_index(data.id)
         named.write_parquet(source / f"{name}.parquet")
-    with at(home):
+    with files.at_home_everywhere(home):
         prepared = preparation.prepare(replace(config, data=data), Terminal(quiet=True))
         plan = [cell for cell in prepared.plan if fold in (None, cell.fold)]
         for stage in replace(prepared, plan=plan).jobs():
@@ -111,8 +94,22 @@ def run(
 
 
 def as_written(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a table's frame, changed or not, as a file would have it: with dates where its order is dates."""
-    return frame if table.moments is None else frame.with_columns(table.moments.alias(table.data.order))
+    """Return a table's frame, changed or not, as a file would have it: with dates where its order is dates.
+
+    Known values stand in columns of their own in both files, so that the same rows are known in every small run.
+    """
+    if table.moments is not None:
+        frame = frame.with_columns(table.moments.alias(table.data.order))
+    if table.given is None:
+        return frame
+    values = frame.select(table.data.target).to_numpy() if table.labelled else table.start
+    assert values is not None, "a test table with known rows has their values"
+    return known_values.written(frame, _known_apart(table.data), table.given, values)
+
+
+def _known_apart(data: DataConfig) -> DataConfig:
+    """Return the same roles with known values in columns that are not the target's."""
+    return replace(data, known=tuple(f"known {name}" for name in data.target)) if data.known else data
 
 
 def _data(config: Config, train: pl.DataFrame, source: str) -> DataConfig:
@@ -120,7 +117,7 @@ def _data(config: Config, train: pl.DataFrame, source: str) -> DataConfig:
 
     The windows of a forecast are there already, too.
     """
-    data = config.data
+    data = _known_apart(config.data)
     group = data.named_group if config.folds.kind == "time" else data.group_column
     if data.forecast.on:
         data = replace(data, forecast=ForecastConfig(), observed=data.known_column, group=group)
@@ -188,6 +185,7 @@ def _small_model(model: ModelConfig) -> ModelConfig:
 def _quick(train: TrainConfig) -> TrainConfig:
     return replace(
         train,
+        patches=replace(train.patches, every=time_steps.length_of(train.patches.every)),  # dates are seconds already
         epochs=max(1, min(train.epochs, EPOCHS)),
         batch=min(train.batch, BATCH),
         seeds=train.seeds[:1],
@@ -206,9 +204,9 @@ def differences(one: SmallRun, other: SmallRun, fold: int, leave_out: tuple[str,
     """
     found = {}
     for name, cell in one.cells(fold).items():
-        with at(one.home):
+        with files.at_home_everywhere(one.home):
             fitted_here = fitted(cell)
-        with at(other.home):
+        with files.at_home_everywhere(other.home):
             fitted_there = fitted(other.cells(fold)[name])
         changed = {
             part for part in fitted_here | fitted_there if fitted_here.get(part) != fitted_there.get(part)

@@ -89,7 +89,7 @@ class BlendComparison:
         if not metric.is_mean_of_losses:
             return [
                 f"“behind the best” and “gain” are in {metric.name}, turned so that lower is better; their errors come "
-                f"from {self.config.data.units} drawn again"
+                f"from {self.config.units} drawn again"
             ]
         if metric.name == "rmse":
             return ["“behind the best” and “gain” are in the mean squared error, not its root"]

@@ -48,7 +48,7 @@ def _methods(found: BlendComparison) -> str:
     remark = (
         "Every fold is scored with weights fitted on the other folds. Behind the best: difference of mean losses, or "
         "of the score where it is no mean of losses (above 0: worse), and its standard error over "
-        f"{found.config.data.units}, paired. Beaten: another method is better by more than one standard error of their "
+        f"{found.config.units}, paired. Beaten: another method is better by more than one standard error of their "
         "difference. The simplest method that is not beaten is chosen. In a config the stacks are called ridge and "
         "lightgbm."
     )
@@ -59,7 +59,7 @@ def _methods(found: BlendComparison) -> str:
 def _members(found: BlendComparison) -> str:
     remark = (
         "Gain: by how much the mean loss (or the score) is better than that of the blend without the member, its "
-        f"weights fitted again, and its standard error over {found.config.data.units}. Seconds: all cells of the "
+        f"weights fitted again, and its standard error over {found.config.units}. Seconds: all cells of the "
         "member on this machine, loading left out."
     )
     plain = next(each for each in found.compared.methods if each.method == found.result.blend.method)

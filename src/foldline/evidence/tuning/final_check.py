@@ -122,7 +122,7 @@ def _trained(
     if any(stages):
         what = "best" if params else "baseline"
         terminal.say(f"final check, {what}: {sum(map(len, stages))} cells to train")
-        preparation.run_cells(ready.config, stages, search.folder, "tune", terminal, open_tracker)
+        preparation.run_cells(ready.config, stages, [*seen, *unseen], search.folder, "tune", terminal, open_tracker)
     return _Trained(ready, seen, unseen)
 
 

@@ -29,6 +29,7 @@ FIXED = {
     "folds": "trials would be scored on different series",
     "track": "it changes no score",
     "executor": "it changes no score",
+    "serve": "it changes no score",
 }
 SCALARS = (str, int, float, bool)
 

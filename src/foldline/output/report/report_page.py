@@ -42,7 +42,7 @@ def html(report: ReportData) -> str:
         ("Slices", score_section.by_slice(report)),
         ("Calibration", error_section.calibration(report)),
         ("Read back exactly", blend_section.exact_rows(report)),
-        ("Learning curves", training_section.learning_curves(report)),
+        ("Learning curves", training_section.curves(report)),
         ("Blend", blend_section.weights(report)),
         ("Time", training_section.times(report)),
         ("Cells", training_section.cell_list(report)),
@@ -66,7 +66,7 @@ def tracking_summary(report: ReportData, artifacts: Mapping[str, Path]) -> Summa
         "best, median and worst": examples_section.examples(report),
         "errors": error_section.error_curves(report),
         "calibration": error_section.calibration(report),
-        "learning curves": training_section.learning_curves(report),
+        "learning curves": training_section.curves(report),
     }
     pictures = {f"pictures/{name}": f"<style>{pages.CSS}</style>{body}" for name, body in shown.items() if body}
     return Summary(

@@ -41,7 +41,7 @@ def _exact(report: ReportData, alone: float) -> str:
     assert exact is not None, "both tables are decoded, or none"
     share = (exact.known & scored).sum() / max(1, scored.sum())
     return (
-        f"{share:.0%} of the test rows that count are read back exactly, not predicted: without such rows the models "
+        f"{100 * share:.0f} % of the test rows that count are read back exactly, not predicted: without such rows the models "
         f"alone reach {report.config.data.metric} {alone:.4f}."
     )
 
@@ -66,7 +66,7 @@ def facts(report: ReportData) -> Facts:
 def by_fold(report: ReportData) -> str:
     """Make the score table: members, blend and post-processing steps, in each fold and over all rows."""
     low, high = report.result.interval
-    between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over {report.config.data.units}"
+    between = "" if np.isnan(low) else f", 95 % between {low:.4f} and {high:.4f} over {report.config.units}"
     fitted = ["the blend"] * (len(report.members) > 1) + ["the grid"] * (SNAPPED in report.result.scores)
     verb = "were" if len(fitted) > 1 else "was"
     earlier = report.result.rows.known_from is not None

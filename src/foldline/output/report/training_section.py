@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from typing import Any
 
 import numpy as np
 
 from foldline.core import artefacts
 from foldline.core.durations import duration
-from foldline.core.pages import COLORS, Line, Mark, bars, chart, collapsed, figures, legend, note, table
+from foldline.core.pages import bars, collapsed, note, table
+from foldline.output.learning_curves import learning_curves
 from foldline.output.report.report_data import ReportData
 from foldline.run.cells import Cell
 from foldline.run.history import read_history
@@ -31,36 +30,11 @@ def cells_by_model(report: ReportData) -> dict[str, list[Cell]]:
     return found
 
 
-def learning_curves(report: ReportData) -> str:
-    """Draw a chart for each model: the training loss of its cells, and the watched score where there is one."""
-    pictures, every = [], list[Mark]()
-    for name, members in cells_by_model(report).items():
-        histories = [rows for rows in map(read_history, members) if len(rows) > 1]
-        if histories:
-            marks = [mark for place, rows in enumerate(histories) for mark in _curve(rows, place)]
-            scored = any("watched" in row for rows in histories for row in rows)
-            numbers = report.kind == "regression"
-            ylabel = "loss, in scaled units" if numbers else "loss"
-            ylabel += f"; watched {report.config.data.metric}" if scored else ""
-            picture = chart(marks, xlabel="epoch", ylabel=ylabel, log=numbers, width=500, height=250)
-            pictures.append((f"<b>{escape(name)}</b>, {len(histories)} cell{'s' * (len(histories) > 1)}", picture))
-            every += marks
-    if not pictures:
-        return "<p>No model here is trained in epochs.</p>"
-    return f"{legend(every)}{figures(pictures, least=340)}"
-
-
-def _curve(rows: Sequence[dict[str, Any]], place: int) -> list[Mark]:
-    """Make the lines of one cell. place: its number in its model's cells, which picks the colour of a watched score."""
-    watched = any("watched" in row for row in rows)
-    kinds = {"loss": ("neutral thin" if watched else "accent thin", "training loss of a cell")}
-    if watched:
-        kinds["watched"] = (f"{COLORS[place % len(COLORS)]} thin", "watched score of a cell, in the metric's unit")
-    epochs = np.array([row["epoch"] for row in rows], dtype=float)
-    return [
-        Line(x=epochs, y=np.array([row.get(kind, np.nan) for row in rows]), style=style, label=label)
-        for kind, (style, label) in kinds.items()
-    ]
+def curves(report: ReportData) -> str:
+    """Draw the learning curves of each model's cells."""
+    histories = {name: [read_history(cell) for cell in members] for name, members in cells_by_model(report).items()}
+    drawn = learning_curves(histories, report.kind, report.config.data.metric)
+    return drawn or "<p>No model here is trained in epochs.</p>"
 
 
 def times(report: ReportData) -> str:

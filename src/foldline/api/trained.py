@@ -58,7 +58,7 @@ class Trained:
         config = prepared.config
         with timed(seconds, "decoding"):
             exact = preparation.exact_tables(config, prepared.competition, terminal)
-        track = preparation.run_cells(config, stages, folder, "train", terminal, WandbTracker)
+        track = preparation.run_cells(config, stages, prepared.plan, folder, "train", terminal, WandbTracker)
         with timed(seconds, "blending"), terminal.bar("blend and baselines", "scored"):
             table = prepared.competition.train
             result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0], table)

@@ -1,0 +1,88 @@
+"""A store in memory: the features of a few series, for a predictor that answers at once (foldline.serve).
+
+The values are those of `featurize.obtain`. Nothing is written, and nothing is kept: what does not differ from call to
+call, the expressions of all features above all, is put together once, as a *recipe*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.data import feature_file, featurize
+from foldline.data.feature_file import Made
+from foldline.data.featurize import FeaturesConfig
+from foldline.data.store import Store, of_arrays
+from foldline.data.table import Table
+from foldline.features import Columns, Family
+
+NOWHERE = Path("in memory")  # the folder of a store that has none
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes the features of tables with the same columns. F features."""
+
+    families: list[Family]
+    columns: Columns
+    names: list[str]  # (F,)
+    roots: list[list[str]]  # (F,) columns that each is made of
+    times: bool  # whether a store has the times of its rows
+
+    @staticmethod
+    def of(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, ...]]) -> Recipe:
+        """Put a table's features together. levels: known values of each static column, from the training table.
+
+        Raises:
+            UserError: a family's parameters don't fit the columns.
+        """
+        families, columns = featurize.families_of(table, config), featurize.columns_of(table, levels)
+        names = featurize.names_of(families, columns)
+        ready: list[Family] = [ReadyFamily(family, tuple(family.expressions(columns))) for family in families]
+        return Recipe(ready, columns, names, featurize.roots_of(ready, columns), config.times)
+
+
+@dataclass(frozen=True)
+class ReadyFamily(Family):
+    """A family whose expressions have been made."""
+
+    family: Family
+    made: tuple[pl.Expr, ...]
+
+    @property
+    def lookahead(self) -> bool:
+        return self.family.lookahead
+
+    @property
+    def has_gaps(self) -> bool:
+        return self.family.has_gaps
+
+    def expressions(self, columns: Columns) -> list[pl.Expr]:
+        return list(self.made)
+
+
+def features_of(table: Table, recipe: Recipe, rows: np.ndarray | None = None) -> np.ndarray:
+    """Compute the features of a table, (R, F) float32.
+
+    rows: (r,) int64, neighbours of each series that these are computed on alone: (r, F). None: all.
+
+    Raises:
+        UserError: a feature is not finite.
+    """
+    made = Made(table, recipe.families, recipe.columns, recipe.names)
+    return feature_file.at_once(made, table.for_features if rows is None else table.for_features[rows])
+
+
+def store_of(table: Table, recipe: Recipe, x: np.ndarray | None = None) -> Store:
+    """Make the store of a table in memory. x: its features, (R, F) float32; None: they are computed.
+
+    Raises:
+        UserError: a feature is not finite.
+    """
+    made = Made(table, recipe.families, recipe.columns, recipe.names)
+    arrays = featurize.arrays_of(table, recipe.columns, recipe.times)
+    meta = featurize.meta_of(made, arrays, recipe.roots, "")
+    return of_arrays(NOWHERE, meta, {**arrays, "x": features_of(table, recipe) if x is None else x})

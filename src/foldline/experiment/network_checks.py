@@ -1,0 +1,41 @@
+"""Networks of a config are made once before any training, so that those that can't be made are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from foldline.data import target_grid, time_steps
+from foldline.data.store import Store
+from foldline.data.table import Table
+from foldline.experiment.config import Config
+from foldline.fit import network_cell, network_size, scaler, training_windows
+
+
+def check_durations(config: Config, train: Table) -> None:
+    """Refuse patches of a duration where the order is numbers; test tables have the order of the training table."""
+    for model in (model for model in config.models if model.is_network):
+        what = f"model {model.label!r}: train.patches.every"
+        for training in model.trainings:
+            time_steps.refuse_duration(what, training.patches.every, train.data.order, train.of_dates)
+
+
+def made(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Module]]:
+    """Make each network once, to refuse before any training those that can't be made for these series.
+
+    Returns:
+        label -> bytes of a cell's weights; label -> the network, not trained.
+    """
+    features, gridded = len(train.names), train.task.kind == "regression" and not config.data.target_transform
+    grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if gridded else None
+    # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
+    plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), train, grids)
+    sizes, networks = {}, {}
+    for model in (model for model in config.models if model.is_network):
+        device = model.train.device_used
+        sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
+        network = networks[model.label] = network_cell.network_of(model.name, model.params, train, plain)
+        reads_target = getattr(network, "takes_target", False)
+        for training in model.trainings:
+            training_windows.refuse_own_past(model.label, training.windows, reads_target)
+    return sizes, networks

@@ -1,0 +1,32 @@
+"""When a job may begin: as soon as the cells that it needs are done, in the order of the plan otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foldline.run.cells import Job
+
+
+class Schedule:
+    """Jobs of one run, each given out once."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        """Plan jobs with different keys. What a cell needs that is none of them has been done before."""
+        self._waiting = list(jobs)
+        self._undone = {job.key for job in jobs}
+
+    @property
+    def all_given(self) -> bool:
+        """Whether no job is left to give out."""
+        return not self._waiting
+
+    def ready(self) -> Job | None:
+        """Give out the first job that may begin; None where all that are left need one that is not done yet."""
+        for place, job in enumerate(self._waiting):
+            if self._undone.isdisjoint(cell.key for cell in job.cell.before):
+                return self._waiting.pop(place)
+        return None
+
+    def done(self, job: Job) -> None:
+        """Note that a job is done, so that those that need it may begin."""
+        self._undone.remove(job.key)

@@ -1,0 +1,266 @@
+"""The border: rows as somebody hands them over become a checked table with the columns and types of training.
+
+It is tolerant of what differs between a file that one has and one that only a server sees: types (a column of numbers
+arrives as text because its first 100 rows were empty, whole numbers as floats), columns that are missing or too many,
+rows in another order, categories that training never saw, series of any length from 1 on. It refuses what it would have
+to guess: text where there must be a number, a row without its place in time, an infinite value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldline.core.errors import UserError, shortened
+from foldline.data import (
+    identity,
+    known_start,
+    known_values,
+    readers,
+    resample,
+    scored_rows,
+    static_levels,
+    table_checks,
+    target_labels,
+    times,
+)
+from foldline.data.column_facts import ColumnFacts
+from foldline.data.roles import DataConfig
+from foldline.data.table import Table
+from foldline.data.wanted_columns import ORDER, Numbers, Wanted
+from foldline.experiment.stored_experiment import StoredExperiment
+
+ROWS = Path("the rows to predict")  # what messages call a table that came from nowhere
+ONE_SERIES = "series"  # name of the only one, where the rows do not name it
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Rows that passed the border. R rows of N series."""
+
+    table: Table
+    places: np.ndarray  # (rows that came,) int64: of each row of the table, before it was resampled, its place there
+
+
+@dataclass(frozen=True)
+class Border:
+    """What training says of columns, and rows are brought to."""
+
+    data: DataConfig
+    levels: dict[str, tuple[object, ...]]  # known values of static columns and of inputs that are categories
+    classes: tuple[object, ...]
+    facts: ColumnFacts
+
+    @staticmethod
+    def of(stored: StoredExperiment) -> Border:
+        """Take the columns of a stored experiment."""
+        return Border(stored.config.data, stored.levels, stored.classes, stored.facts)
+
+    @property
+    def wanted(self) -> Wanted:
+        """The columns that are read, and as what."""
+        data = self.data
+        numbers = (*data.numeric_inputs, *([data.observed] if isinstance(data.observed, str) else []))
+        wanted: Wanted = {data.key: None}
+        wanted |= dict.fromkeys((*data.static, *data.categorical_inputs), pl.String())
+        wanted |= {data.order: ORDER} | dict.fromkeys(numbers, pl.Float64())
+        wanted |= {name: Numbers(markers) for name, markers in data.markers.items()}
+        wanted |= dict.fromkeys(data.known, pl.Float64())
+        return wanted | (target_labels.wanted(data) if data.observed else {})
+
+    def arrived(self, frame: pl.DataFrame) -> Arrived:
+        """Bring rows to the columns, types and order of training.
+
+        frame: (rows, columns), in any order; at least one row.
+
+        Raises:
+            UserError: a value that can't be what its column is, a row without its place in time, a missing key.
+        """
+        rows, places, lengths = in_order(self.typed(frame), self.data)
+        return Arrived(self.table(rows, lengths), places)
+
+    def table(self, rows: pl.DataFrame, lengths: np.ndarray) -> Table:
+        """Make the table of rows with the columns and types of training, series after series, each in time order.
+
+        lengths: (N,) int64 rows of each series.
+
+        Raises:
+            UserError: two rows of a series at one time, a static column with two values.
+        """
+        data = self.data
+        kind = rows[data.order].dtype
+        moments = rows[data.order] if kind != pl.Float64 and data.known_column else None
+        rows = times.since_start(rows, data.order, data.key)
+        names = rows[data.key].alias(data.id) if data.on_series else pl.int_range(rows.height, eager=True)
+        if data.id not in rows.columns:  # ids only name rows in messages here
+            rows = rows.with_columns(names.alias(data.id))
+        table = Table(
+            ROWS,
+            data,
+            rows,
+            lengths,
+            classes=self.classes,
+            facts=self.facts,
+            since_start=kind != pl.Float64,
+            of_dates=isinstance(kind, pl.Datetime),
+            moments=moments,
+        )
+        known_start.check_counts(table)
+        if data.observed:
+            table = known_start.read_from(table)
+        if data.known:
+            table = known_values.read_from(table, labelled=False)
+        table_checks.increasing(ROWS, table.frame, table.starts, data)
+        table_checks.constant(table, data.static, "is static", "Give each series one value.")
+        if data.shortens:
+            table = resample.applied(table)
+        return self._counted(table)
+
+    def typed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the columns with a role as training has them; those that did not come are null.
+
+        Raises:
+            UserError: a value that can't be what its column is, a row without key or time.
+        """
+        data, wanted = self.data, self.wanted
+        if data.order not in frame.columns:
+            raise UserError(
+                f"The rows to predict must have the column {data.order!r} (data.order), which says when each of them "
+                f"is, but have {shortened(frame.columns)}."
+            )
+        there = {name: kind for name, kind in wanted.items() if name in frame.columns and not _is_empty(frame[name])}
+        rows = readers.given(ROWS, frame, there)
+        if data.key not in rows.columns:
+            if data.key in frame.columns:
+                raise UserError(f"{data.key!r} must name the series of each row, but is empty in all {frame.height}.")
+            rows = rows.with_columns(pl.lit(ONE_SERIES).alias(data.key))
+        for name in (data.key, data.order):
+            if (missing := rows[name].null_count()) or (rows[name].dtype.is_float() and rows[name].is_nan().any()):
+                raise UserError(
+                    f"The rows to predict must all have a value in {name!r}, but {missing or 'some'} of {frame.height} "
+                    "have none: nobody could say where they belong."
+                )
+        columns = [self._role(rows, name, frame.height) for name in wanted if name not in (data.key, data.order)]
+        rows = rows.select(data.key, data.order).with_columns(columns)
+        return target_labels.in_normal_form(ROWS, rows, data) if data.observed else rows
+
+    def _role(self, rows: pl.DataFrame, name: str, height: int) -> pl.Series:
+        """Return the column of an input, a static column or a known target; null, or NaN, where it is missing."""
+        data, there = self.data, name in rows.columns
+        if name in data.static or name in data.categorical:
+            known = self.levels[name]
+            if not known:  # a static column that is a number
+                values = static_levels.as_number(rows[name], ROWS) if there else None
+                return pl.Series(name, [None] * height, dtype=pl.Float64) if values is None else values
+            return _among(rows[name] if there else pl.Series(name, [None] * height, dtype=pl.String), known)
+        values = rows[name] if there else pl.Series(name, [None] * height, dtype=pl.Float64)
+        if values.dtype.is_float() and values.is_infinite().any():
+            raise UserError(
+                f"The rows to predict must hold finite numbers in {name!r}, or none, but hold infinity. Leave it empty."
+            )
+        return values.fill_null(float("nan")) if name in data.numeric_inputs else values
+
+    def _counted(self, table: Table) -> Table:
+        """Say which answers count: what data.scored says, or all where it counts none of these."""
+        if table.task.on_series:
+            return table
+        counted = ~table.observed
+        if self.data.scored:
+            frame = table.frame.with_columns(pl.col(name).fill_nan(None) for name in table.missing)
+            counted &= scored_rows.at_once(self.data, frame)
+        return replace(table, counted=counted if counted.any() else np.ones_like(counted))
+
+
+def _is_empty(column: pl.Series) -> bool:
+    """Return whether a column has no value: its type says nothing then."""
+    return column.null_count() == len(column)
+
+
+def in_order(rows: pl.DataFrame, data: DataConfig) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
+    """Sort rows by series, in order of first appearance, and by time.
+
+    Returns:
+        The rows; (rows,) int64 place of each where it came from; (N,) int64 rows of each series.
+    """
+    numbered = pl.DataFrame({"key": rows[data.key], "row": np.arange(rows.height)})
+    first = numbered.select(pl.col("row").min().over("key")).to_series().to_numpy()
+    order = rows[data.order].to_physical().to_numpy()
+    places = np.lexsort((order, first))  # stable
+    moved = not np.array_equal(places, np.arange(len(places)))
+    starts = np.flatnonzero(np.diff(first[places], prepend=-1))
+    lengths = np.diff(starts, append=len(places)).astype(np.int64)
+    return rows[places] if moved else rows, places, lengths
+
+
+def _among(texts: pl.Series, known: Sequence[object]) -> pl.Series:
+    """Return a column of texts with the type of its known values; what none of them is, is null or stays unknown."""
+    if isinstance(known[0], str):
+        if (odd := ~texts.is_in(list(known)) & texts.is_not_null()).any():  # 7.0 of a table that had a gap is 7
+            whole = texts.str.replace(identity.WHOLE_FLOAT, "${1}")
+            texts = texts.zip_with(~(odd & whole.is_in(list(known))), whole)
+        return texts
+    return texts.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
+
+
+def with_columns_of(rows: pl.DataFrame, beside: pl.DataFrame | None, wanted: Sequence[str], what: str) -> pl.DataFrame:
+    """Give rows the wanted columns that only another frame has, found by the columns that both have.
+
+    Of several rows there with the same values the last one counts. A frame of one row without such columns is said of
+    all rows.
+
+    Args:
+        beside: None, or without rows: nothing is added.
+        what: names it in messages.
+
+    Raises:
+        UserError: they have no column in common, and it has several rows.
+    """
+    if beside is None or not beside.height:
+        return rows
+    new = [name for name in beside.columns if name in wanted and name not in rows.columns]
+    if not new:
+        return rows
+    shared = [name for name in beside.columns if name in rows.columns]
+    if not shared:
+        if beside.height > 1:
+            raise UserError(
+                f"{what} must have a column in common with the rows, to be joined by, or one row, but has "
+                f"{beside.height} rows with {shortened(beside.columns)}."
+            )
+        return rows.with_columns(pl.lit(beside[name][0], dtype=beside.schema[name]).alias(name) for name in new)
+    names = [f"by {number}" for number in range(len(shared))]
+    ours, theirs = (
+        pl.DataFrame([_as_text(frame[name]).alias(by) for name, by in zip(shared, names, strict=True)])
+        for frame in (rows, beside)
+    )
+    theirs = theirs.with_columns(beside[name] for name in new).unique(names, keep="last", maintain_order=True)
+    found = ours.join(theirs, on=names, how="left", maintain_order="left", nulls_equal=True)
+    return rows.with_columns(found[name] for name in new)
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    if column.dtype.is_temporal():
+        return times.printed(times.of_temporal(column)).cast(pl.String)
+    return identity.texts(column)
+
+
+def frame_of(value: Any, what: str = "The rows to predict") -> pl.DataFrame:
+    """Return what somebody handed over as a polars frame: one of polars or pandas, or a dict of columns.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if isinstance(value, pl.DataFrame):
+        return value
+    if isinstance(value, pl.LazyFrame):
+        return value.collect()
+    if isinstance(value, dict):
+        return pl.DataFrame(value)
+    if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "columns"):
+        return pl.from_pandas(value)
+    raise UserError(f"{what} must be a frame of polars or pandas, or a dict of columns, but is {type(value).__name__}.")

@@ -1,0 +1,79 @@
+"""A predictor: the cells of a stored experiment, loaded once, applied to rows as they come.
+
+What it answers is what `infer` writes, within the tolerance of gate.py: the same features, cells, blend, decisions and
+exact rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from foldline.core import files
+from foldline.experiment import several_targets
+from foldline.serve import border
+from foldline.serve.loaded import Loaded
+from foldline.serve.stream import Stream
+
+MANIFEST = "foldline-manifest.json"  # in the data set of a bundle
+
+
+def load(name: str | Path) -> Predictor:
+    """Load the latest experiment of a config, or that of a bundle.
+
+    Args:
+        name: the config's; or the folder of a bundle's data set, with its manifest.
+
+    Raises:
+        UserError: never trained, damaged, trained by other code, or nothing that answers at once.
+    """
+    folder = Path(name)
+    if (folder / MANIFEST).is_file():
+        manifest = files.read_json(folder / MANIFEST)
+        with files.at_home(folder):
+            return Predictor(several_targets.read_folder(files.runs() / manifest["name"] / manifest["experiment"]))
+    return Predictor(several_targets.read(str(name).removesuffix(".toml")))
+
+
+@dataclass(frozen=True)
+class Predictor(Loaded):
+    """A loaded experiment that answers. Several threads may use it at once."""
+
+    def predict(self, frame: Any, static: Any = None) -> pl.DataFrame:
+        """Predict one series or a table of them.
+
+        Args:
+            frame: (rows, columns) of polars or pandas, in any order, with the columns of the test table; other columns
+                are ignored, inputs that lack are missing. Without data.key all rows are one series.
+            static: further columns, found by those that both have, such as a subject's; one row: said of all rows.
+
+        Returns:
+            (A, ids and answers): ids as they came, a row a series or a row a row, in the order of the rows; numbers are
+            Float64, labels of the type that training has. It may be empty, as the frame is.
+
+        Raises:
+            UserError: a value can't be what its column is, or a row has no place in time.
+        """
+        rows = border.frame_of(frame)
+        beside = None if static is None else border.frame_of(static, "The static columns")
+        rows = border.with_columns_of(rows, beside, self.wanted, "The static columns")
+        if not rows.height:
+            return self.empty(rows)
+        arrived = [model.border.arrived(rows) for model in self.models]
+        answers = [
+            column
+            for model, each in zip(self.models, arrived, strict=True)
+            for column in model.named(model.predict(each.table))
+        ]
+        return self.laid_out(rows, arrived[0], answers)
+
+    def stream(self) -> Stream:
+        """Begin a stream, for competitions that reveal their steps one by one.
+
+        Raises:
+            UserError: a feature, the pooling or a network looks ahead; all that do are named.
+        """
+        return Stream(self)
