@@ -234,7 +234,8 @@ Prints a script that completes verbs, options, configs and keys of configs, for 
 
 REFERENCE = """\
 Writes docs/reference.md: every verb, every table of a config with its keys, their types, defaults and units, from the
-dataclasses that read them. A test fails where the page is out of date.
+dataclasses that read them; and docs/python-reference.md: every function and result of `import foldline`. A test fails
+where a page is out of date.
 
   ./run.sh reference"""
 
