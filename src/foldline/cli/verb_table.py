@@ -146,6 +146,14 @@ VERBS: dict[str, Verb] = {
         words=2,
         overrides=False,
     ),
+    "estimate": Verb(
+        "estimate",
+        "Compete",
+        "exact pressures where provable, and estimates with their sd elsewhere",
+        "IN OUT [labels=FILE]",
+        help_texts.ESTIMATE,
+        words=2,
+    ),
     "download": Verb(
         "download",
         "Prepare",
