@@ -20,14 +20,18 @@ def of_splits(splits: object, count: int) -> np.ndarray:
     return fold
 
 
-@pytest.mark.parametrize("width", [1, 2, 7, 8, 9, 40, 130, 300])  # numpy sums 1, up to 7, up to 128 and more differently
+@pytest.mark.parametrize(
+    "width", [1, 2, 7, 8, 9, 40, 130, 300]
+)  # numpy sums 1, up to 7, up to 128 and more differently
 @pytest.mark.parametrize("k", [2, 5, 11])
 def test_strata_are_spread_as_scikit_learn_does(width: int, k: int) -> None:
     rng = np.random.default_rng([width, k])
     for seed in range(3):
         names = rng.permutation(200)[:40] if seed else np.arange(40)
         groups = np.repeat(names, rng.integers(1, 5, 40) if seed else 1)
-        strata = np.minimum(rng.geometric(0.3, len(groups)) - 1 if seed == 1 else rng.integers(0, width, len(groups)), width - 1)
+        strata = np.minimum(
+            rng.geometric(0.3, len(groups)) - 1 if seed == 1 else rng.integers(0, width, len(groups)), width - 1
+        )
         strata[: 2 * k] = 0  # scikit-learn wants one stratum of at least k
         splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
