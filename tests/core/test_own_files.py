@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from foldline.cli import simulate
+from foldline.api import simulate
 from foldline.cli.main import main
 from foldline.core import files
 

@@ -242,6 +242,6 @@ def test_a_small_run_has_the_models_of_the_config(home: Path) -> None:
 
 
 def test_a_small_run_restores_the_home_folder(home: Path) -> None:
-    with small_run.at(Path("elsewhere")):
+    with files.at_home_everywhere(Path("elsewhere")):
         assert files.home() == Path("elsewhere").resolve()
     assert files.home() == home

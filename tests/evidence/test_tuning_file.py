@@ -10,7 +10,7 @@ import pytest
 import searches
 from tiny_targets import Birds
 
-from foldline.cli.tune import best_toml
+from foldline.api.tune import best_toml
 from foldline.core.errors import UserError
 from foldline.evidence.tuning import tuning_file
 from foldline.experiment.preparation import PreparedExperiment

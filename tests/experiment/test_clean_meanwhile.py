@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import tiny
 
+from foldline.api.housekeeping import READING_RUNS, WRITING_RUNS
 from foldline.cli.main import main
-from foldline.cli.verb_table import READING_RUNS, VERBS, WRITING_RUNS
+from foldline.cli.verb_table import VERBS
 from foldline.core import files, runs_lock
 from foldline.experiment import clean
 

@@ -15,7 +15,7 @@ import tiny
 from tiny_classes import Songs
 from tiny_targets import Birds
 
-from foldline.cli import trained as trained_module
+from foldline.api import trained as trained_module
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.errors import Finding

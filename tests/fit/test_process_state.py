@@ -127,3 +127,19 @@ def test_what_is_set_already_is_not_set_again(monkeypatch: pytest.MonkeyPatch) -
     for threads in (2, 2, 1, 1, 2):
         use_settings(replace(TRAIN, threads=threads), torch.device("cpu"))
     assert changes == [1, 2]
+
+
+def test_what_training_sets_is_set_back_for_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def set_flag(mode: bool, *, warn_only: bool = False) -> None:
+        torch._C._set_deterministic_algorithms(mode, warn_only=warn_only)  # the other one imports the compiler: seconds
+
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", set_flag)
+    before = torch.get_num_threads(), torch.backends.cudnn.benchmark, torch.get_rng_state().tolist()
+    with pytest.raises(ZeroDivisionError), process_state.kept():
+        process_state.use_threads(replace(TRAIN, threads=before[0] + 1))
+        set_flag(True, warn_only=True)
+        torch.backends.cudnn.benchmark = not before[1]
+        torch.manual_seed(7)
+        raise ZeroDivisionError
+    assert (torch.get_num_threads(), torch.backends.cudnn.benchmark, torch.get_rng_state().tolist()) == before
+    assert not torch.are_deterministic_algorithms_enabled()

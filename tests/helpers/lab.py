@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import safetensors.torch
 
 from foldline.data import featurize, folds, loading
 from foldline.data.metrics import METRICS, Metric
 from foldline.data.store import Store
 from foldline.experiment import config
-from foldline.fit import scaler
+from foldline.fit import scaler, trainer
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.train_config import AugmentConfig, TrainConfig, WatchConfig
@@ -153,3 +154,15 @@ def jobs(*overrides: str) -> list[Job]:
     shared = plan_inputs(chosen)
     stages = planning.jobs(planning.plan(shared, chosen.models), shared.train.path, shared.folds, None)
     return [job for stage in stages for job in stage]
+
+
+def at_step(number: int, patch: pytest.MonkeyPatch, act: Any) -> None:
+    """Do something while the so-manieth step of this process is made."""
+    honest, count = trainer.reseed, iter(range(1, 10_000))
+
+    def reseed(*given: Any) -> None:
+        if next(count) == number:
+            act()
+        honest(*given)
+
+    patch.setattr(trainer, "reseed", reseed)

@@ -39,7 +39,7 @@ def test_it_shows_a_run_as_it_goes_on_and_fits(tmp_path: Path) -> None:
             for dark in (False, True):
                 seen = browser.open(served.url, width=width, dark=dark)
                 live_runs.write(runs, live_runs.run(cell(0, state="training", done=width / 1e4), *cells[1:]))
-                until(browser, has("#cells", f"{width / 1e4:.0%}"))
+                until(browser, has("#cells", f"{width // 100} %"))
                 until(browser, has("#machine", "processors"))
                 assert browser.evaluate("document.documentElement.scrollWidth") == width
                 assert seen.console_errors == [] and all(each.startswith(served.url) for each in seen.requests)
@@ -47,6 +47,6 @@ def test_it_shows_a_run_as_it_goes_on_and_fits(tmp_path: Path) -> None:
         assert len(grounds) == 2
         live_runs.epochs(runs, cell(0), 4)
         until(browser, has("#learning-curves", "training loss"))
-        assert browser.evaluate("document.title") == "0% · rides · live · foldline"
+        assert browser.evaluate("document.title") == "0 % · rides · live · foldline"
         served.close()
         until(browser, "document.body.classList.contains('lost')")

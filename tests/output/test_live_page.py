@@ -47,12 +47,12 @@ def test_while_it_trains(tmp_path: Path) -> None:
     live_runs.write(tmp_path, live_runs.run(*cells, notes=["hybrid fold 1 seed 0: batches are halved"]))
     live_runs.epochs(tmp_path, cells[1], 5)
     shown = parts(tmp_path)
-    assert shown["title"] == "38% · rides · live · foldline"
+    assert shown["title"] == "37 % · rides · live · foldline"
     assert shown[".lead"].startswith("train, begun ") and "about " in shown[".lead"] and " left." in shown[".lead"]
-    assert "38%" in shown[".facts"] and "1 of 4" in shown[".facts"]
+    assert "37 %" in shown[".facts"] and "1 of 4" in shown[".facts"]
     tiles = shown["#cells .part"]
     assert [f"'tile {state}'" in tiles for state in ("done", "training", "waiting", "failed")] == [True] * 3 + [False]
-    assert "1.2500" in tiles and "50%" in tiles and "another run trains it" in tiles and "batches are halved" in tiles
+    assert "1.2500" in tiles and "50 %" in tiles and "another run trains it" in tiles and "batches are halved" in tiles
     assert "their mean" in shown["#scores .part"] and "1.2500" in shown["#scores .part"]
     assert "<svg" in shown["#learning-curves .part"] and "watched mae" in shown["#learning-curves .part"]
     machine = shown["#machine .part"]
@@ -88,7 +88,7 @@ def test_the_lead_of_every_stage(given: dict[str, object], said: str, tmp_path: 
     shown = parts(tmp_path)
     assert said in shown[".lead"]
     goes_on = given.keys() <= {"part", "began"}
-    assert ("stopped at 50%" in shown["#cells .part"]) != goes_on
+    assert ("stopped at 50 %" in shown["#cells .part"]) != goes_on
 
 
 def test_before_and_after(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_events_follow_what_is_written(served: Live, tmp_path: Path) -> None:
         live_runs.write(runs, live_runs.run(cell(0, state="training"), cell(1)))
         events.until(CELLS, "fold 1")
         live_runs.write(runs, live_runs.run(cell(0, state="training", done=0.5), cell(1)))
-        events.until(CELLS, "50%")
+        events.until(CELLS, "50 %")
         live_runs.epochs(runs, cell(0), 3)
         events.until("#learning-curves .part", "<svg")
         (runs / "rides" / "12" / "progress.json").write_text("{")  # of a version to come
@@ -128,7 +128,7 @@ def test_events_follow_what_is_written(served: Live, tmp_path: Path) -> None:
         live_runs.write(runs, live_runs.run(cell(0, state="training", done=0.75), process=live_runs.DEAD))
         events.until(".lead", "was stopped")
         live_runs.write(runs, live_runs.run(cell(0, state="training", done=0.875)))  # it was started again
-        events.until(CELLS, "88%")
+        events.until(CELLS, "87 %")
 
 
 def test_only_what_has_changed_is_sent(served: Live, tmp_path: Path) -> None:

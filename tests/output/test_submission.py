@@ -116,7 +116,7 @@ def publish(home: Path, written: pl.DataFrame) -> Path:
         simulated=False,
     )
     gate = submission.Gate(table(SAMPLE["id"]), SAMPLE, EXPECTED)
-    return submission.publish(origin, home / "runs" / "draft.csv", written, gate)
+    return submission.publish(origin, home / "runs" / "draft.csv", written, gate).path
 
 
 def ledger(home: Path) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from foldline.cli import housekeeping
+from foldline.api import housekeeping
 from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.errors import UserError

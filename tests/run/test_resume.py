@@ -12,12 +12,23 @@ from typing import Any
 
 import pytest
 import tiny
-from lab import EVERYTHING, EVERYTHING_WORDS, TRAIN, checkpoint, exhaust, fitted, jobs, silent, small_store, weights
+from lab import (
+    EVERYTHING,
+    EVERYTHING_WORDS,
+    TRAIN,
+    at_step,
+    checkpoint,
+    exhaust,
+    fitted,
+    jobs,
+    silent,
+    small_store,
+    weights,
+)
 from test_cells import weights_of
 
 from foldline.cli.main import main
 from foldline.core import interrupt
-from foldline.fit import trainer
 from foldline.fit.train_config import AugmentConfig, WatchConfig
 from foldline.run import cell_training
 
@@ -89,18 +100,6 @@ def test_a_signal_finishes_the_step_saves_and_stops(step: int, tmp_path: Path) -
 
 
 # ---------------------------------------------------------------- through the command line
-
-
-def at_step(number: int, patch: pytest.MonkeyPatch, act: Any) -> None:
-    """Do something while the so-manieth step of this process is made."""
-    honest, count = trainer.reseed, iter(range(1, 10_000))
-
-    def reseed(*given: Any) -> None:
-        if next(count) == number:
-            act()
-        honest(*given)
-
-    patch.setattr(trainer, "reseed", reseed)
 
 
 def shout() -> None:

@@ -17,7 +17,7 @@ from foldline.experiment.inference import InferenceTask
 from foldline.experiment.several_targets import StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output import joined_submission, submission
-from foldline.output.submission import Gate
+from foldline.output.submission import Gate, Published
 
 
 @dataclass(frozen=True)
@@ -69,21 +69,22 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         last = f"dry run: {waiting} of {len(jobs)} cells have yet to predict this file"
         terminal.result({"to_predict": waiting}, last)
         return 0
-    path, rows = _published(stored, prepared, terminal)
-    terminal.result({"submission": str(path), "rows": rows}, f"submission: {path}")
+    found = _published(stored, prepared, terminal)
+    answer = {"submission": str(found.path), "rows": found.table.height}
+    terminal.result(answer, f"submission: {found.path}")
     return 0
 
 
 def _published(
     stored: StoredExperiment | StoredTargets, prepared: dict[str, Prepared], terminal: Terminal
-) -> tuple[Path, int]:
-    """Predict, and write a submission that passes the gate; return its path and its rows."""
+) -> Published:
+    """Predict, and write a submission that passes the gate."""
     tables = {name: each.submission(terminal) for name, each in prepared.items()}
     test = next(iter(prepared.values())).task.test
     draft = stored.folder / f"infer-{test.fingerprint}.csv"
     if isinstance(stored, StoredExperiment):
         origin = stored_experiment.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
-        return submission.publish(origin, draft, tables[""], prepared[""].gate), tables[""].height
+        return submission.publish(origin, draft, tables[""], prepared[""].gate)
     parts = {
         name: joined_submission.Part(
             stored.folder / name / draft.name,

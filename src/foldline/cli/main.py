@@ -19,10 +19,7 @@ from foldline.core.errors import (
     Finding,
     UserError,
     complain,
-    disk_full,
-    path_too_long,
-    too_long,
-    too_many_files,
+    foreseen,
     unknown,
 )
 
@@ -72,11 +69,6 @@ def main(argv: list[str] | None = None) -> int:
         with contextlib.suppress(OSError, ValueError):  # a stream that is no file has nothing to flush
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
-    except PermissionError as error:
-        refused = UserError(
-            f"{error.filename or 'A file'} can't be read or written: {error.strerror or error}. Check its owner."
-        )
-        return _end(refused, ExitCode.USER_ERROR, debug)
     except KeyboardInterrupt:
         kept = "finished cells and checkpoints are kept; run the same command again to go on."
         complain(f"\ninterrupted: {kept}")
@@ -84,27 +76,12 @@ def main(argv: list[str] | None = None) -> int:
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a library written in Rust ends in a panic, which is no Exception
-        foreseen = _foreseen(error) if isinstance(error, Exception) else None
-        if foreseen is not None:
-            return _end(foreseen, ExitCode.USER_ERROR, debug)
+        sentence = foreseen(error) if isinstance(error, Exception) else None
+        if sentence is not None:
+            return _end(sentence, ExitCode.USER_ERROR, debug)
         traceback.print_exception(error)
         complain("error: this is a bug in foldline; please report it with the traceback above.")
         return ExitCode.BUG
-
-
-def _foreseen(error: Exception) -> UserError | None:
-    """Make the sentence for an error that the machine has caused; None: it is something else."""
-    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
-    if disk_full(error):
-        way_out = "Free some and run the same command again: finished cells are kept."
-        return UserError(f"No space is left on the disk{where}, or no more is allowed (quota, `ulimit -f`). {way_out}")
-    if path_too_long(error):
-        return UserError(too_long(getattr(error, "filename", "")))
-    if too_many_files(error):
-        return UserError(
-            f"Too many files are open{where}. Allow more (`ulimit -n 1024`) and run the same command again."
-        )
-    return None
 
 
 def _end(error: Exception, code: ExitCode, debug: bool) -> int:
@@ -133,7 +110,7 @@ def _dispatch(argv: list[str]) -> int:
     from foldline.core.console import Terminal  # rich and the verbs' libraries take seconds: --help needs none of them
 
     terminal = Terminal(quiet="--quiet" in arguments.flags, as_json="--json" in arguments.flags)
-    from foldline.cli import housekeeping  # it imports numpy
+    from foldline.api import housekeeping  # it imports numpy
 
     with housekeeping.runs_in_use(name, terminal):
         housekeeping.before(name, terminal)

@@ -23,25 +23,6 @@ class Verb:
     shorthands: Mapping[str, str] = field(default_factory=dict)  # option with a value -> its override's beginning
 
 
-# Verbs that write under runs/, and those that only read there: meanwhile `clean` deletes nothing (core/runs_lock.py).
-WRITING_RUNS = (
-    "train",
-    "tune",
-    "ablate",
-    "study",
-    "blend",
-    "infer",
-    "audit",
-    "report",
-    "folds",
-    "submit",
-    "bundle",
-    "bench",
-)
-READING_RUNS = ("board", "track", "score", "doctor")  # `live` may run for days: it takes it that things go away
-ENTERING = ("train", "blend", "infer", "submit")  # verbs that write into the ledger: it is checked before they begin
-
-
 VERBS: dict[str, Verb] = {
     "train": Verb(
         "train",
@@ -165,6 +146,14 @@ VERBS: dict[str, Verb] = {
         words=2,
         overrides=False,
     ),
+    "estimate": Verb(
+        "estimate",
+        "Compete",
+        "exact pressures where provable, and estimates with their sd elsewhere",
+        "IN OUT [labels=FILE]",
+        help_texts.ESTIMATE,
+        words=2,
+    ),
     "download": Verb(
         "download",
         "Prepare",
@@ -223,7 +212,13 @@ VERBS: dict[str, Verb] = {
         "completion", "Develop", "complete words in bash or zsh", "bash | zsh", help_texts.COMPLETION, overrides=False
     ),
     "reference": Verb(
-        "reference", "Develop", "write docs/reference.md", "", help_texts.REFERENCE, words=0, overrides=False
+        "reference",
+        "Develop",
+        "write docs/reference.md and docs/python-reference.md",
+        "",
+        help_texts.REFERENCE,
+        words=0,
+        overrides=False,
     ),
     "test": Verb("develop", "Develop", "run the tests", "[--slow] [--machines] [pytest arguments]", help_texts.TEST),
     "lint": Verb("develop", "Develop", "ruff, mypy and import-linter over everything", "", help_texts.LINT),

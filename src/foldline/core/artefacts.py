@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from foldline.core import checksums, files
-from foldline.core.errors import TryAgain
+from foldline.core.errors import TryAgain, complain
 
 CHECKSUMS = "checksums.json"  # mark of a folder that has no other use for one
 OWN, LISTED = "checksum", "files"  # keys of a mark: of its own text; file -> entry (checksums.py)
@@ -175,7 +174,7 @@ def say(what: Path, why: str, then: str) -> None:
     line = f"{'unchecked' if why == NO_MARK else 'damaged'}: {what}: {why}; {then}"
     if line not in _said:
         _said.add(line)
-        print(line, file=sys.stderr)
+        complain(line)
 
 
 def make_folder(path: Path, write: Callable[[Path], Contents | None], mark: str = CHECKSUMS) -> None:

@@ -1,4 +1,4 @@
-"""Terminal output: lines, tables, and progress bars with an ETA; a line a minute where the output is no terminal.
+"""Terminal output: lines, tables, and progress bars with an ETA, in a notebook, too; elsewhere a line a minute.
 
 With `quiet` only errors and the last line are shown; with `as_json` only one JSON object at the end. rich respects
 NO_COLOR.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +25,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from foldline.core import notebook
 from foldline.core.command_name import as_started
 from foldline.core.errors import complain
 from foldline.core.heartbeat import Heartbeat
@@ -39,7 +40,11 @@ class Terminal:
     def __init__(self, quiet: bool = False, as_json: bool = False) -> None:
         self.silent = quiet or as_json
         self.as_json = as_json
-        self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True)
+        # In a notebook rich would make every line an output of its own, and need ipywidgets for bars; and ipykernel's
+        # standard output says that it is a terminal.
+        self.bars = notebook.Bars() if notebook.is_here() else None
+        no = None if self.bars is None else False
+        self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True, force_jupyter=no, force_terminal=no)
         if not self.console.is_terminal:
             self.console.width = PIPE_WIDTH
         self.heartbeat = Heartbeat(self.say)
@@ -83,7 +88,7 @@ class Terminal:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Show progress bars in a terminal, removed when they end; elsewhere a line a minute says how far they are."""
+        """Show progress bars, removed when they end; a line a minute where there is neither terminal nor notebook."""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -99,8 +104,12 @@ class Terminal:
             disable=self.silent or not watched,
             get_time=self.heartbeat.clock,
         )
-        with bars, nullcontext() if self.silent or watched else self.heartbeat.during(bars):
+        with bars, nullcontext() if self.silent or watched else self._told(bars):
             yield bars
+
+    def _told(self, bars: Progress) -> AbstractContextManager[None]:
+        """Tell how far bars are that no terminal shows."""
+        return self.heartbeat.during(bars) if self.bars is None else self.bars.during(bars)
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The two errors that end a run on purpose, and all exit codes. Everything else is a bug and keeps its traceback."""
+"""The errors that end a run on purpose, and all exit codes. Everything else is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from enum import IntEnum
 
 from foldline.core import renamed_names
@@ -17,6 +18,8 @@ from foldline.core.command_name import as_started
 LONGEST_LIST = 400  # characters of a list of known names; of a longer one the nearest are shown
 LONGEST_PATH = 80  # characters of a path that a message shows
 SHOWN_NAMES, LONGEST_NAME = 8, 40  # of such a list; characters of each
+
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)  # gets what is complained of
 
 
 class ExitCode(IntEnum):
@@ -42,7 +45,11 @@ class ExitCode(IntEnum):
         }[self]
 
 
-class UserError(Exception):
+class Error(Exception):
+    """What ends a verb on purpose: `except foldline.Error` catches all of it. Its text is one for readers."""
+
+
+class UserError(Error):
     """A mistake that the user can correct: bad data, a bad config, a full disk. Exit code 2, no traceback.
 
     The message says the rule, what was given, where, and how to correct it. It is one line, whatever it quotes.
@@ -52,7 +59,7 @@ class UserError(Exception):
         super().__init__(message.replace("\r", "\\r").replace("\n", "\\n"), *more)
 
 
-class Finding(Exception):
+class Finding(Error):
     """What a check has found, such as a submission that the gate refuses. Exit code 1, no traceback."""
 
 
@@ -93,10 +100,25 @@ def _known(name: str, choices: list[str]) -> str:
 
 
 def complain(text: str) -> None:
+    """Print a line on standard error, unless somebody listens (`complaints_to`)."""
+    (_listener.get() or print_complaint)(as_started(text))
+
+
+def print_complaint(text: str) -> None:
     """Print a line on standard error. One that is full or gone ends nothing: the exit code and the results stand."""
     if sys.stderr is not None:  # closed before Python began; print would take standard output then
         with contextlib.suppress(OSError, ValueError):  # a full disk behind it; closed since
-            print(as_started(text), file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def complaints_to(listener: Callable[[str], None]) -> Iterator[None]:
+    """Give lines to `listener` inside the block, and in this thread, that would be printed on standard error."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 def shortened(names: Sequence[str]) -> str:
@@ -118,6 +140,24 @@ def from_worker(error: BaseException) -> Exception:
     if isinstance(error, UserError | PermissionError) or (isinstance(error, Exception) and disk_full(error)):
         return error
     return RuntimeError(f"A worker failed:\n{''.join(traceback.format_exception(error))}")
+
+
+def foreseen(error: Exception) -> UserError | None:
+    """Make the sentence for an error that the machine, or who owns a file, has caused; None: it is something else."""
+    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    if isinstance(error, PermissionError):
+        what = error.filename or "A file"
+        return UserError(f"{what} can't be read or written: {error.strerror or error}. Check its owner.")
+    if disk_full(error):
+        way_out = "Free some and run the same command again: finished cells are kept."
+        return UserError(f"No space is left on the disk{where}, or no more is allowed (quota, `ulimit -f`). {way_out}")
+    if path_too_long(error):
+        return UserError(too_long(getattr(error, "filename", "")))
+    if too_many_files(error):
+        return UserError(
+            f"Too many files are open{where}. Allow more (`ulimit -n 1024`) and run the same command again."
+        )
+    return None
 
 
 def disk_full(error: BaseException) -> bool:

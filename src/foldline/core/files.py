@@ -48,6 +48,20 @@ def at_home(folder: Path) -> Iterator[None]:
         _home.reset(token)
 
 
+@contextmanager
+def at_home_everywhere(folder: Path) -> Iterator[None]:
+    """The same for all threads, and for processes that are started inside the block: they inherit FOLDLINE_HOME."""
+    before = os.environ.get("FOLDLINE_HOME")
+    os.environ["FOLDLINE_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FOLDLINE_HOME"]
+        else:
+            os.environ["FOLDLINE_HOME"] = before
+
+
 def home() -> Path:
     """Find the folder in which runs, folds, submissions and configs lie.
 

@@ -57,17 +57,18 @@ def line(tasks: list[Task]) -> str:
     whole, *parts = tasks
     elapsed = whole.elapsed or 0.0
     if not whole.total:
-        return f"{_name(whole)}: {duration(elapsed)} so far"
-    text = f"{_name(whole)}: {_count(whole.completed)} of {_count(whole.total)} after {duration(elapsed)}"
+        return f"{name(whole)}: {duration(elapsed)} so far"
+    text = f"{name(whole)}: {_count(whole.completed)} of {_count(whole.total)} after {duration(elapsed)}"
     new = whole.completed - whole.fields.get("before", 0.0)
     if new >= min(1.0, EARLY * whole.total):
         text += f", about {duration(elapsed / new * (whole.total - whole.completed))} left"
-    shares = [f"{_name(part)} {part.percentage:.0f} %" for part in parts]
+    shares = [f"{name(part)} {part.percentage:.0f} %" for part in parts]
     more = f" and {len(shares) - SHOWN} more" if len(shares) > SHOWN else ""
     return f"{text} ({', '.join(shares[:SHOWN])}{more})" if shares else text
 
 
-def _name(task: Task) -> str:
+def name(task: Task) -> str:
+    """Return what a task is called."""
     return Text.from_markup(task.description).plain.strip()
 
 

@@ -54,8 +54,8 @@ def deferred(*signals: signal.Signals) -> Iterator[None]:
             raise Stopped
 
     # A signal that was ignored on entry stays ignored, as Python itself leaves it: a script that starts a run with `&`,
-    # or nohup, wants it to survive the Ctrl-C that ends the script.
-    heeded = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
+    # or nohup, wants it to survive the Ctrl-C that ends the script. None: a handler that Python could not set again.
+    heeded = [number for number in signals if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield

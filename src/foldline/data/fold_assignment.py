@@ -156,7 +156,7 @@ def _fill_empty(assignment: np.ndarray, groups: np.ndarray, k: int) -> None:
 
 
 def _drawn(groups: np.ndarray, config: FoldsConfig) -> np.ndarray:
-    """Deal groups out to folds in a drawn order, as many each: (n,) int64, as scikit-learn's shuffled GroupKFold does."""
+    """Deal groups out to folds in a drawn order, as many each, (n,) int64, as scikit-learn's shuffled GroupKFold."""
     names, group = np.unique(groups, return_inverse=True)
     fold = np.empty(len(names), dtype=np.int64)
     for number, part in enumerate(np.array_split(np.random.RandomState(config.seed).permutation(len(names)), config.k)):

@@ -8,6 +8,7 @@ settings are set whenever it goes on. That costs two look-ups a step; a setting 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -25,6 +26,25 @@ def use_settings(config: TrainConfig, device: torch.device) -> None:
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
     if device.type == "cuda":  # cuDNN's search times its candidates: which one wins depends on the moment
         torch.backends.cudnn.benchmark = not config.is_deterministic
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Set all of that back at the end of the block, and the random numbers: for callers with plans of their own."""
+    threads, numbers = torch.get_num_threads(), torch.get_rng_state()
+    on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only, searching = torch.is_deterministic_algorithms_warn_only_enabled(), torch.backends.cudnn.benchmark
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(numbers)
+        for number, state in enumerate(on_gpus):
+            torch.cuda.set_rng_state(state, number)
+        if torch.are_deterministic_algorithms_enabled() != deterministic:
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = searching
 
 
 def use_threads(config: TrainConfig) -> None:

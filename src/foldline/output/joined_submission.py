@@ -20,7 +20,7 @@ from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.output import submission
-from foldline.output.submission import Gate
+from foldline.output.submission import Gate, Published
 from foldline.run.ledger import Origin
 
 
@@ -124,7 +124,7 @@ class Part:
     gate: Gate
 
 
-def publish(draft: Path, parts: Mapping[str, Part], origin: Origin, metric: str) -> tuple[Path, int]:
+def publish(draft: Path, parts: Mapping[str, Part], origin: Origin, metric: str) -> Published:
     """Write each target's part and the submission of all; check the parts at the gate, and enter it into the ledger.
 
     Args:
@@ -132,9 +132,6 @@ def publish(draft: Path, parts: Mapping[str, Part], origin: Origin, metric: str)
         parts: by the target's name.
         origin: of the submission.
         metric: in words.
-
-    Returns:
-        its path, as `submission.publish` does, and its rows.
 
     Raises:
         Finding: the gate refused a part; all is written, and the reasons stand beside the part and the whole.
@@ -153,7 +150,7 @@ def publish(draft: Path, parts: Mapping[str, Part], origin: Origin, metric: str)
         files.write_text(reasons, "\n".join(refused) + "\n")
         raise Finding("\n".join(refused))
     reasons.unlink(missing_ok=True)
-    return submission.enter(origin, draft, metric, table.height), table.height
+    return Published(submission.enter(origin, draft, metric, table.height), table)
 
 
 def check_written(path: Path, gates: Mapping[str, Gate]) -> None:

@@ -108,6 +108,14 @@ class Gate:
             self.check(draft)
 
 
+@dataclass(frozen=True)
+class Published:
+    """A submission that has passed the gate."""
+
+    path: Path  # of the copy for real data, else of the draft
+    table: pl.DataFrame
+
+
 @contextmanager
 def _reasons_beside(draft: Path) -> Iterator[None]:
     """Write the reasons of a refusal beside the draft; without one, remove those of an earlier draft."""
@@ -120,15 +128,12 @@ def _reasons_beside(draft: Path) -> Iterator[None]:
     reasons.unlink(missing_ok=True)
 
 
-def publish(origin: Origin, draft: Path, table: pl.DataFrame, gate: Gate) -> Path:
+def publish(origin: Origin, draft: Path, table: pl.DataFrame, gate: Gate) -> Published:
     """Write a submission, check it at the gate, and enter it into the ledger.
 
     Args:
         draft: where it is written; one of real data is then copied to submissions/.
         table: predictions, as `build` lays them out; submission() of competition.py is called on them.
-
-    Returns:
-        its path: of the copy for real data, else of the draft.
 
     Raises:
         Finding: the gate refused it; the draft stays for inspection, and beside it the reasons, for the board.
@@ -140,7 +145,7 @@ def publish(origin: Origin, draft: Path, table: pl.DataFrame, gate: Gate) -> Pat
         table = own_layout.laid_out(gate.test, table)
         write(draft, table)
     gate.admit(draft)
-    return enter(origin, draft, gate.test.data.metric, table.height)
+    return Published(enter(origin, draft, gate.test.data.metric, table.height), table)
 
 
 def write(draft: Path, table: pl.DataFrame) -> None:
@@ -150,7 +155,7 @@ def write(draft: Path, table: pl.DataFrame) -> None:
 
 
 def enter(origin: Origin, draft: Path, metric: str, rows: int) -> Path:
-    """Enter a submission that has passed the gate into the ledger, and return its path, as `publish` does."""
+    """Enter a submission that has passed the gate into the ledger; return its path: of the copy, or of the draft."""
     hashed, path = files.sha256(draft), draft
     if not origin.simulated:
         path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from foldline.core import artefacts, interrupt
+from foldline.core import artefacts, interrupt, worker_start
 from foldline.core.errors import TryAgain, UserError, from_worker
 from foldline.run import cell_training
 from foldline.run.cells import Job
@@ -164,16 +164,16 @@ def _in_processes(jobs: Sequence[Job], workers: int, together: int, on_event: On
     todo.cancel_join_thread()
     given = (todo, events, together, artefacts.checked())
     processes = [context.Process(target=_work, args=given, daemon=True) for _ in range(workers)]
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is the parent's, from the first moment
-    for process in processes:
-        process.start()
-    signal.signal(signal.SIGINT, before)
     try:
+        with worker_start.starting():
+            for process in processes:
+                process.start()
         _listen(jobs, processes, todo, events, on_event)
     finally:
-        for process in processes:
+        started = [process for process in processes if process.pid is not None]
+        for process in started:
             process.terminate()  # it finishes its step and saves
-        for process in processes:
+        for process in started:
             process.join(timeout=SAVING_S)
             process.kill()
 

@@ -20,7 +20,7 @@ from foldline.serve.loaded_model import Model
 class Loaded:
     """A loaded experiment. A answers: one a row, or one a series."""
 
-    stored: StoredExperiment | StoredTargets
+    stored: StoredExperiment | StoredTargets  # the record that it was loaded from
     models: list[Model] = field(init=False)  # one a target
 
     def __post_init__(self) -> None:

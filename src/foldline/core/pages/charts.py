@@ -14,7 +14,8 @@ import numpy as np
 
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 8.0, 8.0, 36.0  # px around the axes
 GAP = 7.0  # px between an axis and its numbers
-HEAD = 14  # px for the y axis' label, above it
+HEAD, ABOVE = 18, 11.0  # px for the y axis' label above it; from the axis' top to the label's foot
+WIDE = 400  # px from which a chart is scaled down on a phone, where its text would be too small to read
 WIDEST = 1.2  # a chart grows to this times its width at most: text of 11 px stays below 14
 COLORS = ("c1", "c2", "c3", "c4", "c5", "c6", "c7")  # of members; what is submitted has the accent
 
@@ -86,11 +87,12 @@ def chart(
     parts = [_heights(heights, y, width - RIGHT), _places(ticks(*across), x, height - bottom)]
     parts += [_drawn(mark, x, y) for mark in marks]
     middle, head = (LEFT + width - RIGHT) / 2, HEAD if ylabel else 0
-    parts.append(f"<text x='0' y='{TOP - GAP:g}'>{escape(ylabel)}</text>" if ylabel else "")
+    parts.append(f"<text x='0' y='{TOP - ABOVE:g}'>{escape(ylabel)}</text>" if ylabel else "")
     if xlabel:
         parts.append(f"<text x='{middle:g}' y='{height - 3}' text-anchor='middle'>{escape(xlabel)}</text>")
     return (
-        f"<svg class='chart' style='max-width:{WIDEST * width:g}px' viewBox='0 {-head} {width} {height + head}' "
+        f"<svg class='chart{' wide' if width >= WIDE else ''}' style='max-width:{WIDEST * width:g}px' "
+        f"viewBox='0 {-head} {width} {height + head}' "
         f"role='img' aria-label='{escape(f'{ylabel} over {xlabel}')}'>{''.join(parts)}</svg>"
     )
 

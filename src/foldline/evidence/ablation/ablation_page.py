@@ -27,7 +27,12 @@ def page(ablation: PreparedAblation, result: AblationResult, command: str) -> st
         ("Every fold and seed", _deltas(result)),
         ("How to make it again", _again(ablation, command)),
     ]
-    lead = f"{len(result.variants)} variants of {plan.base.name}, each on the baseline's own folds and seeds."
+    count = len(result.variants)
+    lead = (
+        f"{count} variants of {plan.base.name}, each on the baseline's own folds and seeds."
+        if count > 1
+        else f"A variant of {plan.base.name}, on the baseline's own folds and seeds."
+    )
     return pages.page(plan.name, "ablation", lead, _facts(ablation, result), sections)
 
 
@@ -35,7 +40,7 @@ def _facts(ablation: PreparedAblation, result: AblationResult) -> Facts:
     cells = {cell.key for prepared in ablation.prepared for cell in prepared.plan}
     return [
         (f"{result.score:.4f}", f"baseline's {ablation.plan.base.data.metric}, one seed"),
-        (str(len(result.variants)), "variants"),
+        (str(len(result.variants)), "variants" if len(result.variants) > 1 else "variant"),
         (f"{result.folds} × {result.seeds}", "folds × seeds"),
         (f"{len(ablation.base.train.lengths):,}", "series"),
         (str(len(cells)), "cells"),

@@ -83,7 +83,7 @@ def remarks(result: AblationResult) -> list[str]:
         critical, of_ten = (special.stdtrit(folds - 1, 1 - rule.first_level / 2) for folds in (k, 10))
         ratio = of_ten * np.sqrt(10 * correction(10)) / (critical * np.sqrt(k * correction(k)))
         sentences.append(
-            f"With 10 folds |t| ≥ {of_ten:.1f} is enough, and as many trainings find effects {ratio:.0%} as "
+            f"With 10 folds |t| ≥ {of_ten:.1f} is enough, and as many trainings find effects {100 * ratio:.0f} % as "
             "large: more folds are better than more seeds."
         )
     sentences += [
@@ -92,9 +92,9 @@ def remarks(result: AblationResult) -> list[str]:
         f"“p” tests for no effect, “{EQUIVALENCE}” for an effect beyond the margin; both are adjusted by Holm over the "
         f"variants. A verdict needs one of them at or below {rule.alpha:g}. A significant difference inside the margin "
         "counts as none.",
-        f"“{DETECTABLE}” is the effect that this design finds in {rule.power:.0%} of ablations, at Holm's first step. "
-        f"“{SEEDS}” would bring a verdict as often, if the true effect is the measured one. Over {MOST_SEEDS}: the "
-        "folds disagree, so more folds or more series are needed.",
+        f"“{DETECTABLE}” is the effect that this design finds in {100 * rule.power:.0f} % of ablations, at Holm's "
+        f"first step. “{SEEDS}” would bring a verdict as often, if the true effect is the measured one. Over "
+        f"{MOST_SEEDS}: the folds disagree, so more folds or more series are needed.",
     ]
     sentences += _of_the_metric(result)
     same = [found.name for found in result.variants if found.identical]
@@ -147,4 +147,4 @@ def needed(k: int, alpha: float, variants: int) -> str:
     """Format what Holm's first step needs of the corrected t; known before anything is trained."""
     critical = special.stdtrit(k - 1, 1 - alpha / variants / 2)
     family = "" if variants == 1 else f", by Holm over {variants} variants"
-    return f"p ≤ {alpha / variants:.2g}{family}: |t| ≥ {critical:.1f} with {k - 1} degrees of freedom"
+    return f"p ≤ {alpha / variants:.2g}{family}: |t| ≥ {critical:.1f} with {k - 1} degree{'s' * (k > 2)} of freedom"

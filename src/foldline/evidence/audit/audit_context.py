@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from foldline.core import files
 from foldline.data import featurize, folds, loading
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
@@ -94,7 +95,7 @@ class AuditContext:
 
     def features(self, table: Table) -> Store:
         """Make the store of a table in the scratch folder."""
-        with small_run.at(self.scratch / "features"):
+        with files.at_home_everywhere(self.scratch / "features"):
             return featurize.obtain(table, self.config.features, self.competition.levels)
 
 

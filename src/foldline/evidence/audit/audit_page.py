@@ -24,7 +24,9 @@ def page(name: str, found: Sequence[tuple[AuditCheck, CheckResult]], command: st
     answer = f"{counted(len(leaks), 'leak')}: {', '.join(leaks)}" if leaks else "no leak found"
     sections = [("Checks", _table(found))]
     sections += [
-        (check.name, f"{outcome.picture}{note(outcome.detail)}") for check, outcome in found if outcome.picture
+        (check.name[0].upper() + check.name[1:], f"{outcome.picture}{note(outcome.detail)}")
+        for check, outcome in found
+        if outcome.picture
     ]
     sections.append(("How to make it again", f"<pre>{escape(command)}</pre>"))
     unchecked = sum(outcome.verdict == "not checked" for _, outcome in found)

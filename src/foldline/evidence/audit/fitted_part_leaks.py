@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from foldline.core import files
 from foldline.data import exact_rows
 from foldline.data.store import Store
 from foldline.data.task import SHARES
@@ -132,7 +133,7 @@ def _blended(base: SmallRun, config: Config, store: Store) -> np.ndarray:
     Where a decision may be fitted they are decided, at least as the metric decides by itself: whether a fitted one
     helps in any fold, of which the form of all rows hangs, is no leak.
     """
-    with small_run.at(base.home):
+    with files.at_home_everywhere(base.home):
         found = scoring.combine(config, base.prepared.members, store, base.prepared.folds, None)
     return decisions.plain(found.rows, config.post).apply(found.blended)
 
@@ -149,7 +150,7 @@ def decoded_rows(context: AuditContext) -> CheckResult:
         return CheckResult("clean", "nothing is decoded")
     table = context.small[0]
     changed = replace(table, frame=perturbations.targets(table, np.ones(len(table.lengths), dtype=bool)))
-    with small_run.at(context.scratch / "exact"):
+    with files.at_home_everywhere(context.scratch / "exact"):
         before, after = exact_rows.obtain(table).values, exact_rows.obtain(changed).values
     if not np.array_equal(before, after, equal_nan=True):
         changed_rows = int((~((before == after) | (np.isnan(before) & np.isnan(after)))).sum())

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from foldline.core import strict_tables
+from foldline.core import files, strict_tables
 from foldline.data.metrics.contract import OBJECTIVES
 from foldline.data.metrics.options import CLASSES
 from foldline.data.store import Store
@@ -47,7 +47,7 @@ def check(context: AuditContext) -> CheckResult:
     test = context.small[1]
     frames = small_run.as_written(table, _shuffled(table, donors)), small_run.as_written(test, test.frame)
     ran = small_run.run(config, *frames, context.scratch / "shuffled", start=test.start)
-    with small_run.at(ran.home):
+    with files.at_home_everywhere(ran.home):
         predicted = predictions.out_of_fold(ran.prepared.plan, ran.prepared.train)
     score, permuted = _scores(predicted, table, donors, ran.prepared.train, ran.prepared.folds.assignment)
     p = (1 + int((permuted <= score).sum())) / (1 + len(permuted))

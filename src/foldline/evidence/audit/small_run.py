@@ -6,9 +6,6 @@ changed. The engine runs unchanged, from loading to the blend. Nothing of a smal
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,20 +63,6 @@ class SmallRun:
         return {cell.name: cell for cell in self.prepared.plan if cell.fold == fold}
 
 
-@contextmanager
-def at(home: Path) -> Iterator[None]:
-    """Use another home folder (FOLDLINE_HOME) inside the block."""
-    before = os.environ.get("FOLDLINE_HOME")
-    os.environ["FOLDLINE_HOME"] = str(home)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["FOLDLINE_HOME"]
-        else:
-            os.environ["FOLDLINE_HOME"] = before
-
-
 def run(
     config: Config,
     train: pl.DataFrame,
@@ -102,7 +85,7 @@ def run(
     for name, frame in (("train", train), ("test", shown)):
         named = frame if data.id in frame.columns else frame.with_row_index(data.id)
         named.write_parquet(source / f"{name}.parquet")
-    with at(home):
+    with files.at_home_everywhere(home):
         prepared = preparation.prepare(replace(config, data=data), Terminal(quiet=True))
         plan = [cell for cell in prepared.plan if fold in (None, cell.fold)]
         for stage in replace(prepared, plan=plan).jobs():
@@ -221,9 +204,9 @@ def differences(one: SmallRun, other: SmallRun, fold: int, leave_out: tuple[str,
     """
     found = {}
     for name, cell in one.cells(fold).items():
-        with at(one.home):
+        with files.at_home_everywhere(one.home):
             fitted_here = fitted(cell)
-        with at(other.home):
+        with files.at_home_everywhere(other.home):
             fitted_there = fitted(other.cells(fold)[name])
         changed = {
             part for part in fitted_here | fitted_there if fitted_here.get(part) != fitted_there.get(part)

@@ -15,7 +15,6 @@ from foldline.core.errors import UserError
 from foldline.data import identity, time_spans
 from foldline.data.folds import Folds
 from foldline.data.table import Table
-from foldline.evidence.audit import small_run
 from foldline.evidence.audit.audit_check import CheckResult, listed
 from foldline.evidence.audit.audit_context import AuditContext
 from foldline.experiment import runs_index, stored_experiment
@@ -249,7 +248,10 @@ def _held_out_labels_of_simulator(context: AuditContext, model: ModelConfig) -> 
     prepared, few = context.baseline.prepared, replace(model.pretrain, breaths=1)
     outside = np.zeros(len(prepared.folds.assignment), dtype=bool)
     outside[prepared.folds.inside(0)] = True
-    with small_run.at(context.scratch / "rig"), patch.object(calibrate, "calibrate", return_value=Rig.load()) as spy:
+    with (
+        files.at_home_everywhere(context.scratch / "rig"),
+        patch.object(calibrate, "calibrate", return_value=Rig.load()) as spy,
+    ):
         pretraining.pretraining_data(few, context.config.features, prepared.competition, np.flatnonzero(outside))
     held, data = prepared.competition.train.keys.filter(pl.Series(~outside)), context.config.data
     given = [call.args[0].filter(pl.col(data.target[0]).is_not_null()) for call in spy.call_args_list]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from foldline.core import worker_start
 from foldline.data.store import Store
 from foldline.evidence.study import width_search
 from foldline.fit import network_cell
@@ -64,7 +65,9 @@ def measured(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cos
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "torch._dynamo"])  # an optimiser imports the latter: seconds each time
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(measure, shape, batch, tuple(steps)).result()
+        with worker_start.without_script():
+            measuring = pool.submit(measure, shape, batch, tuple(steps))
+        return measuring.result()
 
 
 def measure(shape: MeasuredModel, batch: int, steps: Sequence[int]) -> list[Cost]:

@@ -29,8 +29,8 @@ def page(study: PreparedStudy, result: StudyResult, command: str) -> str:
     ]
     settings, base = study.plan.settings, study.ablation.base
     lead = (
-        f"{len(result.systems)} systems of {settings.parameters:,} parameters each (± {settings.tolerance:.0%}) on the "
-        "same series, folds and seeds."
+        f"{len(result.systems)} systems of {settings.parameters:,} parameters each "
+        f"(± {100 * settings.tolerance:.0f} %) on the same series, folds and seeds."
     )
     facts = [
         (result.ranked[0].system.name, f"best {base.config.data.metric}: {result.ranked[0].score:.4f}"),
@@ -62,7 +62,9 @@ def _effects(result: StudyResult) -> str:
 def _costs(result: StudyResult) -> str:
     by_time = sorted(result.systems, key=lambda each: each.epoch_s)
     by_memory = sorted(result.systems, key=lambda each: each.step.peak_bytes)
-    seconds = [(each.system.name, each.epoch_s, f"{each.epoch_s:.2f} s") for each in by_time]
+    seconds = [
+        (each.system.name, each.epoch_s, f"{study_results.seconds_in_words(each.epoch_s)} s") for each in by_time
+    ]
     memory = [
         (each.system.name, float(each.step.peak_bytes), f"{study_results.mebibytes(each.step.peak_bytes)} MiB")
         for each in by_memory
@@ -82,7 +84,10 @@ def _growth(result: StudyResult) -> str:
     rows = [
         [
             each.system.name,
-            *(f"{cost.step_s:.3f} s, {study_results.mebibytes(cost.peak_bytes)} MiB" for cost in each.growth),
+            *(
+                f"{study_results.seconds_in_words(cost.step_s)} s, {study_results.mebibytes(cost.peak_bytes)} MiB"
+                for cost in each.growth
+            ),
         ]
         for each in result.systems
     ]

@@ -160,8 +160,13 @@ def row(result: SystemResult, compared: AblationResult) -> list[str]:
             ablation_wording.p_value(comparison.significance.p_holm),
             result.verdict,
         ]
-    cost = [f"{result.epoch_s:.2f}", mebibytes(result.step.peak_bytes)]
+    cost = [seconds_in_words(result.epoch_s), mebibytes(result.step.peak_bytes)]
     return [system.name, f"{system.parameters:,}", str(system.width), f"{result.score:.4f}", *against, *cost]
+
+
+def seconds_in_words(seconds: float) -> str:
+    """Format seconds with two decimals, short ones with two digits."""
+    return f"{seconds:.2f}" if seconds >= 0.1 else f"{seconds:.2g}"
 
 
 def mebibytes(size: int) -> str:

@@ -138,6 +138,7 @@ def history(trials: list[FrozenTrial], metric: Metric) -> str:
                 label="pruned",
             )
         axes.set_ylim(*_scores_of(window[0], window[1] + 0.03 * (window[1] - window[0]), metric))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set(xlabel="trial", ylabel=f"{metric.name} ({metric.better} is better)")
         axes.legend(frameon=False)
         return svg(figure)
@@ -209,7 +210,7 @@ def _slice(axes: Any, key: str, entry: SpaceEntry, complete: list[FrozenTrial]) 
         axes.set_xscale("log" if entry.log else "linear")
         axes.minorticks_off()
         if entry.whole and not entry.log:
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
     else:
         axes.plot([entry.names.index(name) for name in names], scores, "o", markersize=4, alpha=0.8)
         axes.set_xticks(range(len(entry.names)), map(str, entry.names), rotation=20)

@@ -17,7 +17,7 @@ from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 
-from foldline.core import artefacts, interrupt
+from foldline.core import artefacts, interrupt, worker_start
 from foldline.core.errors import UserError, from_worker
 from foldline.evidence.tuning.trial_queue import TrialQueue, seconds_a_trial
 from foldline.evidence.tuning.trial_runner import TrialRunner
@@ -132,15 +132,14 @@ class _WorkerPool:
             self._stop()
 
     def _start(self, count: int) -> None:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit it: the parent alone handles Ctrl-C
         for _ in range(count):
             receiver, sender = self.context.Pipe(duplex=False)
             given = (sender, self.search, self.limit, self.open_tracker, artefacts.checked())
             process = self.context.Process(target=_worker_main, args=given, daemon=True)
-            process.start()
+            with worker_start.starting():
+                process.start()
             sender.close()  # so that reading ends when the worker does
             self.pipes[process] = receiver
-        signal.signal(signal.SIGINT, before)
 
     def _was_killed(self, process: Any) -> bool:
         """Whether a worker that has ended was killed.

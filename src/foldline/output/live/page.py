@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -57,7 +58,7 @@ def parts(run: WatchedRun, loads: Sequence[Load], own: tuple[int, int]) -> dict[
 
 
 def _title(run: WatchedRun) -> str:
-    share = f"{_share(run):.0%} · " if run.stage == "training" else ""
+    share = f"{percent(_share(run))} · " if run.stage == "training" else ""
     return f"{share}{run.name} · live · foldline"
 
 
@@ -91,6 +92,11 @@ def clock(moment: float, now: float) -> str:
     return time.strftime(f"{date}%H:%M", time.localtime(moment))
 
 
+def percent(share: float) -> str:
+    """Write a share, 0 to 1, in percent; 100 only where it is all."""
+    return f"{math.floor(100 * share + 1e-9)} %"
+
+
 def _left(run: WatchedRun) -> str:
     assert run.progress is not None, "a run that trains has written its progress"
     left = remaining(run.cells, run.progress.at_a_time, run.now)
@@ -104,7 +110,7 @@ def facts(run: WatchedRun) -> Facts:
     done, count = sum(cell.state == "done" for cell in run.cells), len(run.cells)
     found = [(f"{done} of {count}", "cells done")] if count else []
     if run.stage == "training":
-        found.insert(0, (f"{_share(run):.0%}", "of all cells"))
+        found.insert(0, (percent(_share(run)), "of all cells"))
     scores = (run.record or {}).get("scores")
     if scores and scores[-1][1][-1] is not None:
         found.insert(0, (f"{scores[-1][1][-1]:.4f}", f"{run.metric}, out-of-fold"))
@@ -145,7 +151,7 @@ def _state(cell: CellProgress, run: WatchedRun) -> tuple[str, str]:
     """Return the class of a cell's tile, and what it says."""
     if cell.state == "training":
         going = run.stage == "training"
-        return ("training", f"{cell.done:.0%}") if going else ("waiting", f"stopped at {cell.done:.0%}")
+        return ("training", percent(cell.done)) if going else ("waiting", f"stopped at {percent(cell.done)}")
     if cell.state == "done":
         return "done", "done" if cell.held_out is None else f"{cell.held_out:.4f}"
     return cell.state, cell.remark if cell.state == "waiting" and cell.remark else cell.state

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
+from foldline.api.results import Outcome
 from foldline.core.console import Terminal
 from foldline.data.loading import Competition
 from foldline.data.store import Store
@@ -18,7 +19,7 @@ from foldline.experiment.several_targets import JoinedResult
 from foldline.experiment.whole_metric import WholeMetric
 from foldline.output import joined_submission, targets_page
 from foldline.output.report import Provenance, ReportData
-from foldline.output.submission import Gate
+from foldline.output.submission import Gate, Published
 
 
 class Made(Protocol):
@@ -46,7 +47,9 @@ class Made(Protocol):
         ...
 
 
-def conclude(several: SeveralTargets, folder: Path, made: Mapping[str, Made], command: str, terminal: Terminal) -> int:
+def conclude(
+    several: SeveralTargets, folder: Path, made: Mapping[str, Made], command: str, terminal: Terminal
+) -> Outcome:
     """Record and show all targets together, make their submission, and check it at the gate.
 
     Args:
@@ -61,11 +64,11 @@ def conclude(several: SeveralTargets, folder: Path, made: Mapping[str, Made], co
     page = targets_page.write(folder, joined, Provenance.here(command))
     terminal.table("", *joined.table())
     terminal.say(f"report: {short_path(page)}")
-    path = _publish(folder, made)
+    published = _publish(folder, made)
     for each in made.values():
-        each.track_summary(path, terminal)
+        each.track_summary(published.path, terminal)
     answer = {
-        "submission": str(path),
+        "submission": str(published.path),
         "report": str(page),
         "score": joined.score,
         "baseline": joined.baseline,
@@ -73,8 +76,15 @@ def conclude(several: SeveralTargets, folder: Path, made: Mapping[str, Made], co
         "experiment": folder.name,
         "targets": {name: each.to_json() for name, each in made.items()},
     }
-    terminal.result(answer, f"submission: {short_path(path)}")
-    return 0
+    return Outcome(
+        name=several.name,
+        folder=folder,
+        page=page,
+        published=published,
+        parts={name: each.report for name, each in made.items()},
+        joined=joined,
+        answer=answer,
+    )
 
 
 def check(several: SeveralTargets, competitions: Mapping[str, Competition], stores: Sequence[Store]) -> None:
@@ -93,7 +103,7 @@ def check(several: SeveralTargets, competitions: Mapping[str, Competition], stor
         whole.check()
 
 
-def _publish(folder: Path, made: Mapping[str, Made]) -> Path:
+def _publish(folder: Path, made: Mapping[str, Made]) -> Published:
     parts = {
         name: joined_submission.Part(folder / name / "submission.csv", each.submission(), each.gate)
         for name, each in made.items()
@@ -101,4 +111,4 @@ def _publish(folder: Path, made: Mapping[str, Made]) -> Path:
     test = next(iter(parts.values())).gate.test.fingerprint
     stored = several_targets.read_folder(folder, to_predict=False)
     assert isinstance(stored, several_targets.StoredTargets), "it was written as one of several"
-    return joined_submission.publish(folder / "submission.csv", parts, stored.origin(test), stored.metric)[0]
+    return joined_submission.publish(folder / "submission.csv", parts, stored.origin(test), stored.metric)

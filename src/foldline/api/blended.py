@@ -98,11 +98,12 @@ class Blended:
             terminal.say(line)
         terminal.say(f"page: {short_path(self.page)}")
 
-    def write_report(self, terminal: Terminal) -> None:
-        """Write the report of the blended experiment."""
+    def write_report(self, terminal: Terminal) -> Path:
+        """Write the report of the blended experiment, and return its path."""
         with terminal.bar("report", "pages"):
             written = report.write(self.folder, self.report)
         terminal.say(f"report: {short_path(written)}")
+        return written
 
     def track_summary(self, path: Path, terminal: Terminal) -> None:
         """Send the summary, with the page, to the tracker, where there is anything new. path: of the submission."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from foldline.cli import joined
-from foldline.cli.blended import Blended
+from foldline.api import joined
+from foldline.api.blended import Blended
+from foldline.api.results import Outcome
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.experiment import multi_config, preparation, several_targets
@@ -14,15 +15,13 @@ from foldline.experiment.config import Config, SeveralTargets
 from foldline.experiment.multi_config import MultiConfigExperiment
 
 
-def run(
-    named: Sequence[Config | SeveralTargets], outside: Sequence[str], dry: bool, command: str, terminal: Terminal
-) -> int:
-    """Blend each target of all configs, record and show it; then join the targets.
+def plan(
+    named: Sequence[Config | SeveralTargets], outside: Sequence[str], command: str, terminal: Terminal, dry: bool
+) -> PlanOfTargets:
+    """Prepare and check each target of all configs; arguments are those of blend.plan.
 
-    Args:
-        named: the configs; those of one target are refused.
-        outside: options --outside, refused.
-        command: as it was typed.
+    Raises:
+        UserError: a config of one target or of other ones; a member from outside.
     """
     chosen = _alike(named)
     if outside:
@@ -41,14 +40,30 @@ def run(
     for mixed in prepared:
         for each in mixed.prepared:
             preparation.print_summary(each, terminal)
-    if dry:
-        return dry_run(prepared, terminal)
-    folder, blended = several_targets.folder_of(several, [mixed.folder for mixed in prepared]), {}
-    for name, mixed in by_name.items():
-        blended[name] = Blended.of(mixed, folder / name, command, terminal, latest=False)
-        blended[name].show(terminal)
-        blended[name].write_report(terminal)
-    return joined.conclude(several, folder, blended, command, terminal)
+    return PlanOfTargets(several, by_name, command)
+
+
+@dataclass(frozen=True)
+class PlanOfTargets:
+    """The plan for several targets."""
+
+    several: SeveralTargets
+    mixed: Mapping[str, MultiConfigExperiment]  # by the target's name
+    command: str
+
+    @property
+    def parts(self) -> Sequence[MultiConfigExperiment]:
+        """Return the targets' experiments."""
+        return list(self.mixed.values())
+
+    def carry_out(self, terminal: Terminal) -> Outcome:
+        """Blend each target, record and show it; then join the targets."""
+        folder, blended = several_targets.folder_of(self.several, [each.folder for each in self.parts]), {}
+        for name, mixed in self.mixed.items():
+            blended[name] = Blended.of(mixed, folder / name, self.command, terminal, latest=False)
+            blended[name].show(terminal)
+            blended[name].write_report(terminal)
+        return joined.conclude(self.several, folder, blended, self.command, terminal)
 
 
 def _alike(named: Sequence[Config | SeveralTargets]) -> list[SeveralTargets]:
@@ -74,12 +89,3 @@ def _blended_config(chosen: Sequence[SeveralTargets], prepared: Sequence[MultiCo
     parts = [replace(part, config=mixed.config) for part, mixed in zip(chosen[0].parts, prepared, strict=True)]
     name = "+".join(dict.fromkeys(each.name for each in chosen))
     return SeveralTargets(name=name, parts=tuple(parts), given=chosen[0].given, metric=chosen[0].metric)
-
-
-def dry_run(prepared: Sequence[MultiConfigExperiment], terminal: Terminal) -> int:
-    """Say what would be trained and blended. prepared: one experiment a target."""
-    keys = {job.key for mixed in prepared for each in mixed.prepared for stage in each.jobs() for job in stage}
-    labels = [member.label for mixed in prepared for member in mixed.members]
-    last = f"dry run: {len(keys)} cells are left to train or to predict, and then {len(labels)} members to blend"
-    terminal.result({"to_train": len(keys), "members": labels}, last)
-    return 0

@@ -7,11 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from foldline.cli.verb_table import ENTERING, READING_RUNS, WRITING_RUNS
 from foldline.core import files, runs_lock
 from foldline.core.console import Terminal
 from foldline.run import ledger
 
+# Verbs that write under runs/, and those that only read there: meanwhile `clean` deletes nothing (core/runs_lock.py).
+WRITING_RUNS = (
+    "train",
+    "tune",
+    "ablate",
+    "study",
+    "blend",
+    "infer",
+    "audit",
+    "report",
+    "folds",
+    "submit",
+    "bundle",
+    "bench",
+)
+READING_RUNS = ("board", "track", "score", "doctor")  # `live` may run for days: it takes it that things go away
+ENTERING = ("train", "blend", "infer", "submit")  # verbs that write into the ledger: it is checked before they begin
 OLD_S = 600.0  # writing one takes less than a second: an older one was left by a kill
 
 

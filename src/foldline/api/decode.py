@@ -1,0 +1,75 @@
+"""`decode`: read pressures of the ventilator competition back exactly from a file's inputs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.api.session import session
+from foldline.core.console import Terminal
+from foldline.core.errors import UserError
+from foldline.data.packed_files import guarded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """What `decode` returns."""
+
+    rows: pl.DataFrame  # id, pressure, kind, kp, ki, kt: of the rows that can be proven
+    kinds: pl.DataFrame  # kind, rows: most first
+    path: Path  # the file that was written
+    warnings: tuple[str, ...] = ()  # sentences, printed or not
+
+
+def decode(source: str | os.PathLike[str], out: str | os.PathLike[str], *, quiet: bool = False) -> Decoded:
+    """Write the rows of a file whose pressure can be proven from its inputs.
+
+    Args:
+        source: a CSV or Parquet file of the ventilator competition's shape, with or without pressures.
+        out: the CSV file to write: id, pressure, kind, kp, ki, kt.
+        quiet: print nothing.
+
+    Raises:
+        foldline.Error: the file is not of that shape.
+    """
+    with session("decode", quiet=quiet) as notes:
+        rows, kinds = carry_out(Path(source), Path(out), notes)
+        return Decoded(rows=rows, kinds=kinds, path=Path(out), warnings=notes.warnings)
+
+
+def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Decode a file, write and return the rows, and how many there are of each kind."""
+    from ventilator.decoder.digits import lost_digits
+    from ventilator.decoder.file_decoding import decode_file
+
+    with terminal.bar("decoding (the first run on a machine compiles for 20 s)", "breaths") as update:
+        try:
+            if lost := lost_digits(inputs(source)):
+                terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")
+            rows = decode_file(source, out, progress=update)
+        except (ValueError, FileNotFoundError) as error:
+            raise UserError(str(error)) from error
+    # Most rows first; by name among equals, whose order value_counts leaves to chance.
+    counted = rows["kind"].value_counts(name="rows")
+    kinds = counted.sort("rows", "kind", descending=[True, False])
+    terminal.table("", ["kind", "rows"], [[kind, str(count)] for kind, count in kinds.iter_rows()])
+    return rows, kinds
+
+
+def inputs(source: Path) -> np.ndarray:
+    """Read u_in, where it is a number.
+
+    Raises:
+        UserError: the file is damaged, or not of the competition's shape.
+    """
+    from ventilator.decoder.file_decoding import read
+
+    with guarded(source):
+        try:
+            return read(source)["u_in"].cast(pl.Float64, strict=False).drop_nulls().to_numpy()
+        except (ValueError, FileNotFoundError) as error:
+            raise UserError(str(error)) from error
