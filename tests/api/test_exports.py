@@ -39,6 +39,10 @@ def test_importing_it_imports_no_library() -> None:
     assert done.stdout == f"[] {fl.__version__}\n"
 
 
+def test_type_checkers_read_its_annotations() -> None:
+    assert (Path(str(fl.__file__)).parent / "py.typed").is_file()
+
+
 def test_every_name_is_there_and_listed() -> None:
     assert set(fl.__all__) <= set(dir(fl)) and sorted(fl.__all__) == fl.__all__
     with pytest.raises(AttributeError, match="'foldline' has no attribute 'trian'"):

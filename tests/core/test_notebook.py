@@ -15,10 +15,10 @@ from foldline.core.console import Terminal
 
 
 class Kernel(io.StringIO):
-    """Standard output as ipykernel has it: no file, and it says that it is a terminal."""
+    """Standard output as ipykernel has it: no terminal, no file."""
 
     def isatty(self) -> bool:
-        return True
+        return False
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("fileno")

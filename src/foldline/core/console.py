@@ -40,8 +40,8 @@ class Terminal:
     def __init__(self, quiet: bool = False, as_json: bool = False) -> None:
         self.silent = quiet or as_json
         self.as_json = as_json
-        # In a notebook rich would make every line an output of its own, and need ipywidgets for bars; and ipykernel's
-        # standard output says that it is a terminal.
+        # In a notebook rich would make every line an output of its own, and need ipywidgets for bars; and it would take
+        # standard output for a terminal, because ipykernel sets FORCE_COLOR.
         self.bars = notebook.Bars() if notebook.is_here() else None
         no = None if self.bars is None else False
         self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True, force_jupyter=no, force_terminal=no)
