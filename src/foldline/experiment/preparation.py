@@ -155,6 +155,7 @@ def _plan_inputs(
             exact_rows.obtain(competition.test, update, "teacher.exact = true")
 
     made: dict[tuple[str, int, int, str, int | None], Store] = {}
+    opens = any(model.channels_from and model.pretrain for model in config.models)
 
     def pretraining_data(table: PretrainConfig, fold: int | None) -> Store:
         """Make the series of a [pretrain] table for the cells of a fold; None: for a cell of all series."""
@@ -164,7 +165,7 @@ def _plan_inputs(
         if what not in made:
             with terminal.bar("series to pre-train on", "series") as update:
                 inside = made_folds.inside(fold)
-                made[what] = pretraining.pretraining_data(table, config.features, competition, inside, update)
+                made[what] = pretraining.pretraining_data(table, config.features, competition, inside, update, opens)
         return made[what]
 
     exact = exact_rows.path_of(competition.test).stem if with_exact else ""
