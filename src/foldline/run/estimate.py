@@ -52,7 +52,8 @@ def estimate(jobs: Sequence[Job], config: ExecutorConfig) -> Estimates:
     todo = [job for job in jobs if job.force or not job.cell.done]
     groups: dict[str, list[Job]] = {}
     for job in todo:
-        groups.setdefault(job.cell.model.label + (", pre-training" if job.cell.pretraining_store else ""), []).append(job)
+        label = job.cell.model.label + (", pre-training" if job.cell.pretraining_store else "")
+        groups.setdefault(label, []).append(job)
     workers, found, cell_s = workers_for(todo, config), [], dict[str, float]()
     for label, alike in groups.items():
         cell, path = alike[0].cell, alike[0].train
