@@ -252,6 +252,11 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     models = model_tables.parse(tables["model"], made["train"], made["data"], where)
+    estimators = [model.label for model in models if model.fitted_as == "estimator"]
+    if estimators and not made["post"].decode:
+        raise UserError(
+            f"{where}: model {estimators[0]!r} estimates the rows that a decoder leaves open: set post.decode = true."
+        )
     by_time = [train.patches.by_time for model in models if model.is_network for train in model.trainings]
     made["features"] = replace(made["features"], times=any(by_time))
     if made["folds"].kind == "time":

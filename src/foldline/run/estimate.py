@@ -16,11 +16,13 @@ from foldline.data import metrics
 from foldline.data.folds import Folds
 from foldline.data.store import Store, open_store
 from foldline.fit import boosting_cell, datasets, series_cell, step_time
+from foldline.run import cell_stores
 from foldline.run.cells import Cell, Job
 from foldline.run.executors import ExecutorConfig, workers_for
 from foldline.run.schedule import Schedule
 
 ROUNDS, SERIES = 10, 2000  # of boosting: rounds that are measured, and on how many series at most
+ESTIMATOR_S = 0.02  # s a series that an estimator of open rows is fitted to; the slowest measured
 WHOLE = 100  # series on which a model of whole series is measured at most
 
 
@@ -59,7 +61,8 @@ def estimate(jobs: Sequence[Job], config: ExecutorConfig) -> Estimates:
         cell, path = alike[0].cell, alike[0].train
         assert path is not None, "a cell to train has series to train on"
         epochs = cell.model.train.epochs if cell.model.is_network else 0
-        seconds, at_a_time = _seconds(cell, open_store(path), alike[0].folds), min(workers, len(alike))
+        store = cell_stores.planned(cell.model, open_store(path))
+        seconds, at_a_time = _seconds(cell, store, alike[0].folds), min(workers, len(alike))
         total_s = seconds * math.ceil(len(alike) / at_a_time)
         found.append(Estimate(label, len(alike), epochs, seconds, at_a_time, total_s))
         cell_s |= dict.fromkeys((job.key for job in alike), seconds)
@@ -83,6 +86,8 @@ def _seconds(cell: Cell, store: Store, folds: Folds | None) -> float:
     """Estimate the seconds that the training of a cell takes."""
     count = len(store.lengths) if folds is None else len(folds.inside(cell.fold))
     model = cell.model
+    if model.fitted_as == "estimator":
+        return ESTIMATOR_S * count
     if model.fitted_as == "series":
         return _whole_series_s(cell, store, count)
     if model.is_network:
