@@ -64,8 +64,8 @@ class PreparedExperiment:
         """Return the members of the blend: one a model, then those from outside."""
         return [*members.of_plan(self.plan), *self.outside_members]
 
-    def jobs(self, force: bool = False) -> list[list[Job]]:
-        """List what there is to train and to predict, in stages: a cell comes after those whose weights it needs.
+    def jobs(self, force: bool = False) -> list[Job]:
+        """List what there is to train and to predict, each behind those whose weights its cell needs.
 
         force: finished cells, too.
         """
@@ -185,7 +185,7 @@ def exact_tables(config: Config, competition: Competition, terminal: Terminal) -
 
 def run_cells(
     config: Config,
-    stages: Sequence[Sequence[Job]],
+    jobs: Sequence[Job],
     plan: Iterable[Cell],
     folder: Path,
     verb: str,
@@ -195,7 +195,7 @@ def run_cells(
     """Run the cells that have something left to do; progress bars, `live` and the tracker receive their events.
 
     Args:
-        stages: jobs; a stage begins when the one before has ended.
+        jobs: one whose cell needs another's begins when that is done.
         plan: all cells, those that are finished too: what `live` shows.
         folder: of the experiment, where the tracker writes.
         verb: the command that runs them.
@@ -208,15 +208,14 @@ def run_cells(
     Raises:
         UserError: too little space on the disk, or a cell failed.
     """
-    waiting = [job for stage in stages for job in stage]
-    if not waiting:
+    if not jobs:
         terminal.say("all cells are finished: nothing to train")
         return config.track
-    files.require_space(predicted_bytes(waiting), "storing the cells' predictions")
-    progress = _progress_file(config, waiting, plan, folder, verb, terminal)
+    files.require_space(predicted_bytes(jobs), "storing the cells' predictions")
+    progress = _progress_file(config, jobs, plan, folder, verb, terminal)
     with (
         open_tracker(config.track, config.name, folder, verb) as tracker,
-        cell_bars(terminal, waiting) as bars,
+        cell_bars(terminal, jobs) as bars,
         progress as written,
     ):
 
@@ -228,7 +227,7 @@ def run_cells(
             bars.event(job, kind, values)
             written.event(job, kind, values)
 
-        executors.execute(waiting, config.executor, on_event)
+        executors.execute(jobs, config.executor, on_event)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
     return replace(config.track, wandb=tracker.mode)

@@ -135,31 +135,29 @@ def jobs(
     test: Path | None,
     exact: Path | None = None,
     force: bool = False,
-) -> list[list[Job]]:
-    """List the jobs in stages: each stage's cells need only those of the stages before. Equal cells come once."""
-    stages: list[dict[str, Job]] = []
+) -> list[Job]:
+    """List the jobs, each behind those whose cells it needs. Equal cells come once."""
+    found: dict[str, Job] = {}
 
-    def add(cell: Cell) -> int:
-        stage = 1 + max((add(other) for other in cell.before), default=-1)
-        while len(stages) <= stage:
-            stages.append({})
+    def add(cell: Cell) -> None:
+        for other in cell.before:
+            add(other)
         if cell.pretraining_store is not None:
             job = Job(cell, cell.pretraining_store, None, None, force)
         else:
             job = Job(cell, train, folds, test, force, exact)
-        stages[stage].setdefault(cell.key, job)
-        return stage
+        found.setdefault(cell.key, job)
 
     for cell in plan:
         add(cell)
-    needed = _needed([job for stage in stages for job in stage.values()])
-    return [[job for job in stage.values() if job.key in needed] for stage in stages]
+    needed = _needed(list(found.values()))
+    return [job for job in found.values() if job.key in needed]
 
 
 def _needed(every: Sequence[Job]) -> set[str]:
     """Return the keys of jobs with something left to do; what only finished cells need is not needed again."""
     needed: set[str] = set()
-    for job in reversed(every):  # later stages first: a cell comes after all that may need it
+    for job in reversed(every):  # so that a cell comes after all that may need it
         train = job.force or (not job.cell.done and (job.cell.pretraining_store is None or job.key in needed))
         if train:
             needed |= {job.key, *(other.key for other in job.cell.before)}
