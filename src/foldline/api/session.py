@@ -59,7 +59,7 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
     """
     with ExitStack() as around:
         around.enter_context(_one_at_a_time)
-        around.enter_context(_sentences())
+        around.enter_context(sentences())
         if home is not None:
             around.enter_context(files.at_home_everywhere(Path(home).absolute()))
         around.enter_context(process_state.kept())
@@ -73,7 +73,7 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
+def sentences() -> Iterator[None]:
     """Raise what is foreseen as foldline's own error, in the words that the command line prints."""
     if os.name == "nt":
         raise errors.UserError("foldline runs on Linux, macOS and WSL, not on Windows itself: start Python inside WSL.")
