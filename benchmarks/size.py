@@ -14,6 +14,7 @@ takes them back when it needs them. The bound: 1 GiB beyond an index of 64 bytes
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import shutil
@@ -21,10 +22,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import polars as pl
@@ -34,6 +38,7 @@ PAGE = ROOT / "docs" / "size.md"
 MARK = "<!-- table: ./run.sh bench size --page -->\n\n"
 BOUND, INDEX = 2**30, 64  # bytes: of memory beyond an index, and of that a series
 BLOCK = 1_000_000  # rows that are written at once
+ARCHIVE = "data.zip"  # of a case whose files are packed together
 INTERVAL = 0.005  # s between two looks at the memory
 PLACES = ("hill", "town", "coast", "forest")  # values of the static column
 FEATURES = {"families": ("raw", "time", "integral", "lags", "differences", "stats", "static")}  # the defaults
@@ -76,6 +81,8 @@ CASES = {
     "rows-1e7": Case(equal(10**7)),
     "parquet-1e7": Case(equal(10**7), "parquet"),
     "files-1e7": Case(equal(10**7), files=1000),
+    "gz-1e7": Case(equal(10**7), "csv.gz"),
+    "zip-1e7": Case(equal(10**7), "zip"),
     "one-series": Case(np.array([10**7])),
     "short-series": Case(np.random.default_rng(0).integers(1, 51, 10**6)),
 }
@@ -83,7 +90,8 @@ CASES = {
 
 def write(case: Case, folder: Path) -> None:
     """Write the files of a case."""
-    test = Case(case.lengths[: max(1, len(case.lengths) // 1000)].clip(max=10_000))
+    lengths = case.lengths[: max(1, len(case.lengths) // 1000)].clip(max=10_000)
+    test = Case(lengths, "zip" if case.ending == "zip" else "csv")
     _write_table(test, folder, "test", first=10**9)
     _write_table(case, folder, "train", first=0)
 
@@ -106,9 +114,23 @@ def _write_table(case: Case, folder: Path, name: str, first: int) -> None:
     if case.ending == "parquet":
         _write_parquet(path, parts)
         return
-    with path.open("wb") as stream:
+    with _opened(path, name) as stream:
         for number, part in enumerate(parts):
-            part.write_csv(stream, include_header=number == 0)
+            stream.write(part.write_csv(include_header=number == 0).encode())
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
+    """Open a CSV file to be written: plain, gzipped, or a member of the competition's archive."""
+    if path.suffix == ".zip":
+        with (
+            zipfile.ZipFile(path.parent / ARCHIVE, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+            archive.open(f"{name}.csv", "w", force_zip64=True) as stream,
+        ):
+            yield stream
+    else:
+        with gzip.open(path, "wb", 1) if path.suffix == ".gz" else path.open("wb") as stream:
+            yield stream  # type: ignore[misc]
 
 
 def _write_parquet(path: Path, parts: Iterator[pl.DataFrame]) -> None:
@@ -148,7 +170,7 @@ def steps(folder: Path, many: bool) -> dict[str, float]:
     from foldline.data.roles import DataConfig
 
     data = DataConfig(
-        source=str(folder),
+        source=str(folder / ARCHIVE if (folder / ARCHIVE).exists() else folder),
         id="row",
         key="series",
         order="step",

@@ -60,7 +60,7 @@ def test_a_ramp_over_most_of_the_breath() -> None:
     k[20:30] = 80 + np.array([0, 4, -3, 2, 5, -2, 3, 1, -4, 2])
     u = u_in(k, t, tau_0, (1.0, 0.5, 15.0), integral=-8.0, bump=(70.0, -np.inf, 0.6))
     b = breath(u, t)
-    target, cleaned = ramp(b, 1.0, 0.5)
+    target, cleaned = ramp(b, 1.0, 0.5, tau_0)
     assert (target, cleaned.found) == (1, True)
     exact = decode(frame(u, t))
     rows = exact["id"].to_numpy() - 1001

@@ -90,7 +90,7 @@ def test_gaps_up_to_four_rows_are_solved(length: int) -> None:
     b, track = breath(u, t), blank(INSPIRATION)
     assert np.all(b.clip[15 : 15 + length] == -1)
     assert all_runs(b, G, track)
-    assert gaps(b, G, np.nan, track, False, False)
+    assert gaps(b, G, np.nan, track, False, False) is not None
     assert np.array_equal(track.k[1:], k[1:INSPIRATION])
     assert {KINDS[kind] for kind in track.kind[15 : 15 + length]} == {"gap"}
 
@@ -100,7 +100,7 @@ def test_a_gap_without_a_solution_refutes_the_gains() -> None:
     b, track = breath(u, t), blank(INSPIRATION)
     assert all_runs(b, G, track)
     track.J[17:] += 0.01
-    assert not gaps(b, G, np.nan, track, False, False)
+    assert gaps(b, G, np.nan, track, False, False) is None
 
 
 def test_a_gap_that_may_hide_a_bump_refutes_nothing() -> None:
@@ -108,5 +108,20 @@ def test_a_gap_that_may_hide_a_bump_refutes_nothing() -> None:
     b, track = breath(u, t), blank(INSPIRATION)
     assert all_runs(b, G, track)
     track.J[18:] += 0.01
-    assert gaps(b, G, np.nan, track, True, True)
+    assert gaps(b, G, np.nan, track, True, True) == 0.0
     assert np.all(track.k[15:18] == UNKNOWN)
+
+
+def test_a_lone_row_between_anchors_is_reached_from_behind() -> None:
+    (t, tau_0), k = clock(), pressures()
+    k[[13, 14, 15, 16, 17, 18, 20]] += 300
+    u = u_in(k, t, tau_0, (1.0, 0.5, 25.0), integral=90.0)
+    b, track = breath(u, t), blank(INSPIRATION)
+    assert b.clip[18:22].tolist() == [-1, 0, -1, 0]
+    assert all_runs(b, G, track)
+    assert np.isnan(track.J[19])
+    evidence = gaps(b, G, np.nan, track, False, False)
+    assert evidence is not None
+    assert evidence > 4.0  # two unknown rows: 950^2 guesses against some 10 digits
+    assert np.array_equal(track.k[19:], k[19:INSPIRATION])
+    assert np.all(track.k[13:19] == UNKNOWN)  # six rows have more than one solution

@@ -5,9 +5,14 @@ import pytest
 from decoder_handmade import breath, clock, pressures, u_in
 
 from ventilator.controller import KP_GAINS, KT_TARGETS
-from ventilator.decoder.identify import gains_of, identify
+from ventilator.decoder.identify import ACCEPT, gains_of, identified, leaders, scores
+from ventilator.decoder.law import Breath
 
 SETS = [(1.0, 0.5, 25.0), (0.3, 4.0, 30.0), (0.0, 3.0, 20.0), (0.4, 0.0, 35.0), (0.01, 8.0, 35.0), (5.0, 0.1, 35.0)]
+
+
+def identify(b: Breath) -> list[int]:
+    return identified(scores(b))
 
 
 def found(code: int) -> tuple[float, float, float]:
@@ -43,3 +48,13 @@ def test_noise_and_random_inputs_have_no_controller() -> None:
     for _ in range(10):
         assert identify(breath(u + rng.uniform(-1e-4, 1e-4, len(u)) * (u > 0), t)) == []
         assert identify(breath(rng.uniform(0, 100, len(u)), t)) == []
+
+
+def test_one_pair_of_rows_names_the_controller_and_does_not_prove_it() -> None:
+    (t, tau_0), k = clock(), pressures()
+    b = breath(u_in(k, t, tau_0, (1.0, 0.5, 25.0), integral=6.0123456789), t)
+    b.clip[:8], b.clip[10:] = -1, -1
+    evidence = scores(b)
+    assert identified(evidence) == []
+    assert (1.0, 0.5, 25.0) in {found(code) for code in leaders(evidence, 4.0)}
+    assert leaders(evidence, ACCEPT) == []

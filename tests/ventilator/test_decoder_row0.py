@@ -1,12 +1,13 @@
 """row0: the ramped target of the first row."""
 
 import numpy as np
+import pytest
 from decoder_handmade import INSPIRATION, breath, clock, pressures, u_in
 
 from ventilator.controller import TICK_S, idle_command
 from ventilator.decoder.chain import all_runs
 from ventilator.decoder.law import KINDS, TARGETS, UNKNOWN, Gains, Track, blank
-from ventilator.decoder.row0 import first_target, phase, row0
+from ventilator.decoder.row0 import first_pair, first_target, pair_evidence, phase, row0
 
 GAINS = (1.0, 0.5, 25.0)
 STEPS = Gains(1.0, 0.5, float(TARGETS[3]))
@@ -53,3 +54,28 @@ def test_the_target_ramps_for_a_33rd_of_a_second() -> None:
     assert full == STEPS.c
     assert np.isclose(first_target(STEPS, 1 / 66), (peep + full) / 2)
     assert np.isnan(first_target(STEPS, np.nan))
+
+
+def pair_before_a_clipped_run() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    (t, tau_0), k = clock(), pressures()
+    k[2:20] += 400
+    return u_in(k, t, tau_0, GAINS, integral=30.0123456789), k, t, tau_0
+
+
+def test_rows_0_and_1_are_a_chain_where_the_phase_is_known() -> None:
+    u, k, t, tau_0 = pair_before_a_clipped_run()
+    track = decoded(u, t, tau_0)
+    assert track.k[1] == UNKNOWN
+    first_pair(breath(u, t), STEPS, tau_0, 4.5, track)
+    assert track.k[:2].tolist() == k[:2].tolist()
+    assert [KINDS[kind] for kind in track.kind[:3]] == ["row0", "chain", ""]
+    assert pair_evidence(breath(u, t), STEPS, tau_0) > 6.0  # some 10 digits less the 950 guesses
+
+
+@pytest.mark.parametrize("shift", [np.nan, 40 * TICK_S])
+def test_rows_0_and_1_under_an_unknown_or_wrong_phase(shift: float) -> None:
+    u, _, t, tau_0 = pair_before_a_clipped_run()
+    track = decoded(u, t, tau_0)
+    first_pair(breath(u, t), STEPS, tau_0 + shift, 0.0, track)
+    assert track.k[:2].tolist() == [UNKNOWN, UNKNOWN]
+    assert pair_evidence(breath(u, t), STEPS, tau_0 + shift) == 0.0

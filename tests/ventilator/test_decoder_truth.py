@@ -10,8 +10,12 @@ import pytest
 from ventilator import simulator
 from ventilator.controller import grid_index, target
 from ventilator.decoder import decode, state
+from ventilator.decoder.breaths import table
 from ventilator.decoder.check import bends, disagreements, rounded
+from ventilator.decoder.decode import breath_of, decode_breath, suspects
 from ventilator.decoder.digits import significant
+from ventilator.decoder.identify import ACCEPT
+from ventilator.decoder.law import UNKNOWN, Breath
 from ventilator.decoder.state import DecoderState
 
 REAL = Path(os.environ.get("FOLDLINE_REAL_DATA", Path(__file__).parents[2] / "../shared/data/ventilator"))
@@ -88,6 +92,39 @@ def check_simulated(breaths: int, seed: int) -> None:
         assert found >= 0.99 * np.count_nonzero(rows), (kind, found, np.count_nonzero(rows))
 
 
+def segments(breaths: int, seed: int, digits: int) -> dict[str, int]:
+    """Decode stretches of 3 to 11 rows, where chains alone often prove nothing; count claimed stretches by rule."""
+    frame = rounded(simulated(breaths, seed)[0], digits)
+    breaths_of, rng = table(frame), np.random.default_rng(seed)
+    claims, tau = {"chains": 0, "bump": 0, "gaps": 0}, 0.05  # s: behind the target's ramp
+    for i in range(breaths):
+        b, rows = breath_of(breaths_of, i), int(rng.integers(3, 12))
+        first = int(rng.integers(1, len(b.y) - rows))
+        part = Breath(*(array[first : first + rows].copy() for array in b))
+        named = suspects(part, int(breaths_of.pair[i]), tau)
+        code, track, _ = decode_breath(part, int(breaths_of.pair[i]), tau, np.nan)
+        if code < 0:
+            continue
+        truth = grid_index(frame["pressure"].to_numpy()[breaths_of.start[i] + first :][:rows])
+        known = track.k != UNKNOWN
+        assert np.array_equal(track.k[known], truth[known]), (i, first, rows)
+        digits_of = named[0].digits
+        claims["chains" if digits_of > ACCEPT else "bump" if digits_of == ACCEPT else "gaps"] += 1
+    return claims
+
+
+def test_short_stretches_are_proven_by_gaps_or_left() -> None:
+    assert segments(100, 6, 17)["gaps"] >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("digits", [17, 10])
+def test_many_short_stretches(digits: int) -> None:
+    claims = segments(3000, 6, digits)
+    assert claims["gaps"] >= 60
+    assert claims["bump"] >= (5 if digits == 17 else 0)
+
+
 def test_simulated_breaths() -> None:
     check_simulated(300, 0)
 
@@ -136,8 +173,8 @@ def test_labelled_real_breaths() -> None:
     full = [key for key, most in digits.items() if most >= 15]
     late, is_full = pl.col("breath_id") >= 125_000, pl.col("breath_id").is_in(full)
     sets = {  # rows, digits, coverage at least (%)
-        "late": (frame.filter(late & is_full), 17, 86.5),
-        "late, 10 digits": (frame.filter(late & is_full), 10, 84.5),
+        "late": (frame.filter(late & is_full), 17, 87.2),
+        "late, 10 digits": (frame.filter(late & is_full), 10, 85.4),
         "early": (frame.filter(~late & is_full), 17, 89.0),
         "early, 10 digits": (frame.filter(~late & is_full), 10, 88.0),
         "short-printed": (frame.filter(~is_full), 17, 78.6),
@@ -155,8 +192,8 @@ def test_unlabelled_real_breaths_at_two_precisions() -> None:
     full, short = state(frame), state(rounded(frame))
     assert len(disagreements(full, short)) == 0
     assert len(bends(frame, full)) == 0
-    assert covered(frame, full) >= 83.0
-    assert covered(frame, short) >= 81.0
+    assert covered(frame, full) >= 84.1
+    assert covered(frame, short) >= 82.6
 
 
 def covered(frame: pl.DataFrame, known: DecoderState) -> float:

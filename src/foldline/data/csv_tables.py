@@ -6,14 +6,14 @@ import csv
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
 from foldline.data import identity, row_lengths, times
 from foldline.data.on_disk import Gathered
-from foldline.data.packed_files import guarded
+from foldline.data.packed_files import guarded, is_plain, opened
 from foldline.data.row_lengths import RowLengths
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Wanted, require
 
@@ -21,25 +21,24 @@ OTHER_SEPARATORS = (";", "\t", "|")
 MEND = "Check it for a broken line, and save it as UTF-8."
 
 
-def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
+def read(path: Path, wanted: Wanted) -> pl.DataFrame:
     """Read the wanted columns: numbers as Float64 (an order of long whole numbers as Int64), else as text.
 
     Names of series and rows come in their normal form (identity.py).
 
-    path: for messages. found: the file, or its bytes.
-
     Raises:
-        UserError: the file is broken, or lacks a column.
+        UserError: the file is not there, broken, or lacks a column.
     """
-    names = header(path, found)
+    begin = _begin(path)
+    names = _header(path, begin)
     require(path, names, wanted)
     places = {names.index(name): name for name in names if name in wanted}
-    raw = _raw_header(path, found)
-    first = _first_row(found, list(places))
+    raw = _raw_header(path, begin)
+    first = _first_row(begin, list(places))
     kinds = {raw[place]: _kind_of(wanted[name], first.get(raw[place])) for place, name in places.items()}
     # By place: patterns again, and polars leaves doubled quotes in names.
     is_name = [wanted[name] is None for name in places.values()]
-    reader = _Reader(path, found, len(names), list(places), is_name)
+    reader = _Reader(path, len(names), list(places), is_name)
     try:
         columns = reader.read({"schema_overrides": kinds})
     except UserError as error:
@@ -56,8 +55,7 @@ def read(path: Path, found: Path | bytes, wanted: Wanted) -> pl.DataFrame:
 class _Reader:
     """Reads a file block by block: a block is all that is in memory at once, and its rows are checked as they come."""
 
-    path: Path  # for messages
-    found: Path | bytes
+    path: Path
     fields: int  # of the header
     places: list[int]  # of the wanted columns
     is_name: list[bool]  # of each, whether it names series or rows: those come in their normal form
@@ -69,7 +67,7 @@ class _Reader:
             UserError: the file is broken, or does not hold these types.
         """
         rows, columns, head = RowLengths(self.path, self.fields), [Gathered() for _ in self.places], b""
-        with guarded(self.path, rule="is no readable CSV", way_out=MEND), _opened(self.found) as stream:
+        with guarded(self.path, rule="is no readable CSV", way_out=MEND), opened(self.path) as stream:
             for block in row_lengths.blocks(stream):
                 frame = pl.read_csv(head + block, columns=self.places, glob=False, **types)
                 head = head or row_lengths.head_of(block)
@@ -80,10 +78,18 @@ class _Reader:
         return [identity.together(column.parts()) for column in columns]
 
 
-def _first_row(found: Path | bytes, places: list[int]) -> dict[str, str | None]:
+def _begin(path: Path) -> Path | bytes:
+    """Return a file, or of a packed one its first rows, which tell of its columns."""
+    if is_plain(path):
+        return path
+    with opened(path) as stream:
+        return next(row_lengths.blocks(stream), b"")
+
+
+def _first_row(begin: Path | bytes, places: list[int]) -> dict[str, str | None]:
     """Return the first row's cells by polars' names of the columns; none where it can't be read."""
     try:
-        return pl.read_csv(found, columns=places, n_rows=1, infer_schema=False, glob=False).to_dicts()[0]
+        return pl.read_csv(begin, columns=places, n_rows=1, infer_schema=False, glob=False).to_dicts()[0]
     except (pl.exceptions.PolarsError, IndexError):
         return {}
 
@@ -119,20 +125,27 @@ def _as_text(reader: _Reader, cause: UserError) -> list[pl.Series]:
         raise
 
 
-def _raw_header(path: Path, found: Path | bytes) -> list[str]:
+def _raw_header(path: Path, begin: Path | bytes) -> list[str]:
     """Return polars' names of the columns: a second `x` is x_duplicated_0, and doubled quotes stay doubled."""
     with guarded(path, rule="is no readable CSV", way_out=MEND):
-        return pl.read_csv(found, n_rows=0, infer_schema=False, glob=False).columns
+        return pl.read_csv(begin, n_rows=0, infer_schema=False, glob=False).columns
 
 
-def header(path: Path, found: Path | bytes) -> list[str]:
+def header(path: Path) -> list[str]:
     """Return the columns' names as they are meant.
 
     Raises:
-        UserError: two have one name; columns are not separated by commas.
+        UserError: the file is not there, or broken; two have one name; columns are not separated by commas.
     """
-    raw = _raw_header(path, found)
-    with guarded(path, rule="is no readable CSV", way_out=MEND), _opened(found) as stream:
+    return _header(path, _begin(path))
+
+
+def _header(path: Path, begin: Path | bytes) -> list[str]:
+    raw = _raw_header(path, begin)
+    with (
+        guarded(path, rule="is no readable CSV", way_out=MEND),
+        io.BytesIO(begin) if isinstance(begin, bytes) else begin.open("rb") as stream,
+    ):
         # The name of a column that nobody uses need not be UTF-8.
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="backslashreplace", newline="")
         header = next((row for row in csv.reader(text) if row), [])
@@ -155,10 +168,6 @@ def refuse_second_header(path: Path, frame: pl.DataFrame) -> None:
         row = next((number for number, row in enumerate(frame.iter_rows()) if row == header), None)
         if row is not None:
             raise UserError(f"{path} has its header again as row {row + 1:,} below the first one. Remove that line.")
-
-
-def _opened(found: Path | bytes) -> BinaryIO:
-    return io.BytesIO(found) if isinstance(found, bytes) else found.open("rb")
 
 
 def _refuse_other_separators(path: Path, header: list[str]) -> None:

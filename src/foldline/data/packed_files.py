@@ -1,6 +1,7 @@
 """The bytes of a table's file: plain, gzipped, zipped, or in one archive; and the guard around outside readers.
 
-Whatever a library raises on a damaged file leaves here as one UserError that names the file.
+What is packed is unpacked as it is read, so that memory does not follow its size. Whatever a library raises on a
+damaged file leaves here as one UserError that names the file.
 """
 
 from __future__ import annotations
@@ -9,16 +10,23 @@ import functools
 import gzip
 import io
 import os
+import shutil
+import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO, Any, BinaryIO
 
 import polars as pl
 
+from foldline.core import files
 from foldline.core.errors import UserError, disk_full
 
+SMALL = 1 << 24  # bytes of a packed file that are unpacked into memory, where more go to the disk
+PART = 1 << 20  # bytes that are unpacked at once
+AGAIN = "Download it again."
 ENCRYPTED = 1  # a flag of a zip member
 PANIC = "PanicException"  # of a library written in Rust; it is no Exception, and each library has a class of its own
 
@@ -75,7 +83,7 @@ def members(archive: Path) -> list[str]:
         raise UserError(
             f"data.source: {archive} is a file, but a folder or a .zip is needed. Name the folder it lies in."
         )
-    with guarded(archive, way_out="Download it again."), zipfile.ZipFile(archive) as opened:
+    with guarded(archive, way_out=AGAIN), zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
             if not member.flag_bits & ENCRYPTED:
                 opened.open(member).close()  # a name damaged in the directory is another one at the file
@@ -83,42 +91,121 @@ def members(archive: Path) -> list[str]:
 
 
 def content(path: Path) -> Path | bytes:
-    """Return the path where polars can read it, else the unpacked bytes.
+    """Return the path where polars can read it, else the unpacked bytes, all in memory.
 
     Raises:
         UserError: it is not there, no file, or damaged.
     """
-    archive = next((folder for folder in path.parents if folder.is_file()), None)
-    if archive is not None:
-        return _unpacked(path, _member(path, archive, path.relative_to(archive).as_posix()))
+    if is_plain(path):
+        return path
+    with opened(path) as stream:
+        return stream.read()
+
+
+@contextmanager
+def at_hand(path: Path) -> Iterator[Path | bytes]:
+    """Lend what can be read at any place: the file, the unpacked bytes of a small one, or an unpacked copy on disk.
+
+    Raises:
+        UserError: it is not there, no file, or damaged.
+    """
+    if is_plain(path):
+        yield path
+        return
+    with opened(path) as stream:
+        begin = stream.read(SMALL)
+        if len(begin) < SMALL:
+            yield begin
+            return
+        files.runs().mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=files.runs(), prefix=".unpacked.", suffix=files.TEMPORARY) as copy:
+            copy.write(begin)
+            shutil.copyfileobj(stream, copy, PART)
+            copy.flush()
+            yield Path(copy.name)
+
+
+def is_plain(path: Path) -> bool:
+    """Return whether a file can be read as it is.
+
+    Raises:
+        UserError: it is not there, or no file.
+    """
+    if _archive_of(path) is not None:
+        return False
     if path.is_dir():
         raise UserError(f"{path} is a directory, but a file is needed. Rename it, or give the path of a file.")
     with guarded(path):
-        if path.suffix not in (".gz", ".zip"):
-            path.stat()
-            return path
-        packed = path.read_bytes()
-    return _unpacked(path, packed)
+        path.stat()
+    return path.suffix not in (".gz", ".zip")
 
 
-def _unpacked(path: Path, packed: bytes) -> bytes:
+def opened(path: Path) -> BinaryIO:
+    """Open a file to read it from the start; what is packed is unpacked on the way.
+
+    Damage may show only at the end: whoever reads all of it has read what was packed.
+
+    Raises:
+        UserError: it is not there, no file, or damaged; reading raises it, too.
+    """
+    if is_plain(path):
+        with guarded(path):
+            return path.open("rb")
+    archive = _archive_of(path)
+    packed = path if archive is None else _member(path, archive, path.relative_to(archive).as_posix())
+    if path.suffix == ".zip":
+        if isinstance(packed, Path):
+            return _member(path, packed)
+        with packed:  # an archive is read from its end
+            return _member(path, io.BytesIO(packed.read()))
     if path.suffix == ".gz":
-        with guarded(path, way_out="Download it again."):
-            return gzip.decompress(packed)
-    return _member(path, packed) if path.suffix == ".zip" else packed
+        with guarded(path, way_out=AGAIN):
+            return _Unpacking.of(path, gzip.open(packed))
+    assert not isinstance(packed, Path), "only what is packed is not plain"
+    return packed
 
 
-def _member(path: Path, packed: Path | bytes, name: str = "") -> bytes:
-    """Unpack one file of a zip archive. name: empty: its only one. Two may have one name."""
-    source = io.BytesIO(packed) if isinstance(packed, bytes) else packed
+class _Unpacking(io.RawIOBase):
+    """The bytes of a packed file, unpacked as they are read."""
+
+    def __init__(self, path: Path, stream: IO[bytes] | gzip.GzipFile) -> None:
+        """path: for messages."""
+        self._path, self._stream = path, stream
+
+    @staticmethod
+    def of(path: Path, stream: IO[bytes] | gzip.GzipFile) -> BinaryIO:
+        """Return them as a file."""
+        return io.BufferedReader(_Unpacking(path, stream), PART)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with guarded(self._path, way_out=AGAIN):
+            part = self._stream.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _archive_of(path: Path) -> Path | None:
+    """Return the archive that a path leads into: ARCHIVE/MEMBER."""
+    return next((folder for folder in path.parents if folder.is_file()), None)
+
+
+def _member(path: Path, packed: Path | IO[bytes], name: str = "") -> BinaryIO:
+    """Open one file of a zip archive. name: empty: its only one. Two may have one name. path: for messages."""
     try:
-        with guarded(path, way_out="Download it again."):
-            if isinstance(source, Path):
-                state = source.stat()
-                opened = _opened(source, os.getpid(), state.st_ino, state.st_size, state.st_mtime_ns)
-                return _read(path, *opened, name)
-            with zipfile.ZipFile(source) as archive:
-                return _read(path, archive, Counter(_files_in(archive)), name)
+        with guarded(path, way_out=AGAIN):
+            if not isinstance(packed, Path):
+                archive = zipfile.ZipFile(packed)
+                return _Unpacking.of(path, archive.open(_name(path, Counter(_files_in(archive)), name)))
+            state = packed.stat()
+            archive, names = _opened(packed, os.getpid(), state.st_ino, state.st_size, state.st_mtime_ns)
+            return _Unpacking.of(path, archive.open(_name(path, names, name)))
     except UserError as error:
         # zipfile raises it for an encrypted member, and for an unknown compression
         if not isinstance(error.__cause__, RuntimeError):
@@ -138,13 +225,13 @@ def _opened(archive: Path, *state: int) -> tuple[zipfile.ZipFile, Counter[str]]:
     return opened, Counter(_files_in(opened))
 
 
-def _read(path: Path, archive: zipfile.ZipFile, names: Counter[str], name: str) -> bytes:
-    """Read a member. name: empty: the only one. path: for messages."""
+def _name(path: Path, names: Counter[str], name: str) -> str:
+    """Return a member's name. names: of all members. name: empty: of the only one. path: for messages."""
     count = names[name] if name else names.total()
     if count != 1:
         shown = [name] * count if name else list(names.elements())
         raise UserError(f"{path} must hold one file, but holds {count}: {', '.join(shown[:5])}.")
-    return archive.read(name or next(iter(names)))
+    return name or next(iter(names))
 
 
 def _files_in(archive: zipfile.ZipFile) -> list[str]:

@@ -13,7 +13,7 @@ import polars as pl
 
 from foldline.core.errors import UserError, shortened
 from foldline.data import csv_tables, identity, number_texts, on_disk, parquet_tables, times
-from foldline.data.packed_files import content, guarded, members
+from foldline.data.packed_files import at_hand, content, guarded, members
 from foldline.data.wanted_columns import ORDER, TIME, Kind, Numbers, Wanted
 
 __all__ = [
@@ -107,14 +107,18 @@ def read(path: Path, wanted: Wanted, may_be_empty: bool = False) -> pl.DataFrame
         UserError: the file is not there, empty or damaged, a column is missing or there twice, or a value is not of its
             type.
     """
-    found = content(path)
-    raw = parquet_tables.read(path, found, wanted) if _is_parquet(path) else csv_tables.read(path, found, wanted)
+    raw = _read_parquet(path, wanted) if _is_parquet(path) else csv_tables.read(path, wanted)
     if raw.height == 0 and not may_be_empty:
         raise UserError(f"{path} has a header but no rows.")
     return on_disk.kept_all(
         raw[name] if kind is None and not _is_parquet(path) else _typed(path, raw[name], kind)  # names of a CSV are
         for name, kind in wanted.items()
     )
+
+
+def _read_parquet(path: Path, wanted: Wanted) -> pl.DataFrame:
+    with at_hand(path) as found:
+        return parquet_tables.read(path, found, wanted)
 
 
 def typed(path: Path, frame: pl.LazyFrame, wanted: Wanted) -> pl.DataFrame:
@@ -184,8 +188,10 @@ def columns(path: Path) -> list[str]:
     Raises:
         UserError: it is not there, or damaged, or has two columns of one name.
     """
-    found = content(path)
-    return list(parquet_tables.schema(path, found)) if _is_parquet(path) else csv_tables.header(path, found)
+    if not _is_parquet(path):
+        return csv_tables.header(path)
+    with at_hand(path) as found:
+        return list(parquet_tables.schema(path, found))
 
 
 def look(path: Path) -> pl.DataFrame:

@@ -28,6 +28,14 @@ class Cleaned(NamedTuple):
     found: bool
 
 
+class Trial(NamedTuple):
+    """A bump that leaves a clean breath."""
+
+    net: float  # digits of its tests beyond its hypotheses
+    cleaned: Cleaned
+    track: Track  # the runs of the clean breath
+
+
 def triangle(b: Breath, slope: float, start: float, end: float) -> Floats:
     """Compute the bump B (n,), grid steps, of every row; slope in grid steps per s, start and end in s."""
     return np.asarray(slope * np.maximum(0.0, np.minimum(b.t - start, end - b.t)))
@@ -94,10 +102,9 @@ def keep_agreed(track: Track, other: Track) -> None:
     track.k[differ], track.kind[differ], track.J[differ], track.options[differ] = UNKNOWN, 0, np.nan, UNKNOWN
 
 
-def accept_bumps(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> Cleaned:
-    """Enter into `track` the rows on which all accepted bumps agree; `whole`: only bumps that leave no row HIDDEN."""
-    best, agreed = -1, blank(len(b.y))
-    cleaned = Cleaned(b, np.zeros(len(b.y)), False)
+def accept_bumps(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> list[Trial]:
+    """List the bumps whose own tests suffice and that leave a clean breath; `whole`: only those that hide no row."""
+    accepted = []
     for i in range(int(found.size[0])):
         if found.net[i] < NET:
             continue
@@ -105,13 +112,15 @@ def accept_bumps(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -
         if contradicts(b, np.where(np.isnan(bump), 0.0, bump), ERROR):
             continue
         own = blank(len(b.y))
-        if np.any(np.isnan(bump)) == whole or not all_runs(clean, g, own):
-            continue
-        if best < 0:
-            agreed = own
-        keep_agreed(agreed, own)
-        if best < 0 or found.net[i] > found.net[best]:
-            best, cleaned = i, Cleaned(clean, bump, True)
-    if best >= 0:
-        overwrite(agreed, track)
-    return cleaned
+        if np.any(np.isnan(bump)) != whole and all_runs(clean, g, own):
+            accepted.append(Trial(float(found.net[i]), Cleaned(clean, bump, True), own))
+    return accepted
+
+
+def enter_agreed(accepted: list[Trial], track: Track) -> Cleaned:
+    """Enter into `track` the rows on which all accepted bumps agree; return the breath without the best one."""
+    agreed = accepted[0].track
+    for trial in accepted[1:]:
+        keep_agreed(agreed, trial.track)
+    overwrite(agreed, track)
+    return max(accepted, key=lambda trial: trial.net).cleaned

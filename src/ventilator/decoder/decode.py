@@ -1,6 +1,6 @@
 """Decode one breath through all stages, and a frame of breaths on all cores.
 
-    frame -> digits -> [ identify -> ramp -> chain -> bump -> row0 -> gap ] per breath -> exact rows
+    frame -> digits -> [ identify -> ramp, alone -> chain -> bump -> row0 -> gap ] per breath -> exact rows
 
 The loops in the bracket are compiled and run in threads over chunks of breaths. Every stage only adds rows it can
 prove; none reads a pressure, so a column of that name is ignored.
@@ -9,42 +9,78 @@ prove; none reads a pressure, so a column of that name is ignored.
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from ventilator.controller import GRID_STEP, KT_TARGETS, U_MAX, grid_pressure, smoothing
+from ventilator.decoder.alone import alone
 from ventilator.decoder.breaths import Table, table
-from ventilator.decoder.bump import Cleaned, accept_bumps, keep_agreed, overwrite, search_bumps, unexplained
+from ventilator.decoder.bump import (
+    NET,
+    Cleaned,
+    accept_bumps,
+    enter_agreed,
+    keep_agreed,
+    overwrite,
+    search_bumps,
+    unexplained,
+)
 from ventilator.decoder.chain import all_runs, chains
 from ventilator.decoder.gap import gaps
-from ventilator.decoder.identify import KI, KP, N_KI, N_KT, gains_of, identify
+from ventilator.decoder.identify import ACCEPT, KI, KP, N_KI, N_KT, gains_of, identified, leaders, scores, total
 from ventilator.decoder.law import BUMP, CHAIN, HIDDEN, KINDS, UNKNOWN, Breath, Floats, Gains, Track, blank
 from ventilator.decoder.ramp import ramp
-from ventilator.decoder.row0 import first_target, phase, row0
+from ventilator.decoder.row0 import first_pair, first_target, pair_scores, phase, row0
 from ventilator.decoder.state import DecoderState, Output
 
 CHAIN_FLOOR: Final = 4.5  # net digits of a chain where a bump may hide: by chance 3 in 100,000 chains
+WEAK: Final = 4.0  # net digits of a controller's chains from which on its gaps and its bump may make up for the rest
+ALONE: Final = 7.0  # net digits that are left of a breath without a controller when a guessed bump is subtracted
 KT: Final = np.array(KT_TARGETS)
 TOO_SHORT: Final = 2e-4  # grid steps; the printing error from which on a row's u tests nothing
 CHUNK: Final = 64  # breaths a thread takes at a time: few enough that all threads end at about the same time
 
 
-def remove_bump(b: Breath, g: Gains, track: Track) -> Cleaned:
-    """Run stages a and c on an exploration breath: its chains, and its bump if rows stay unexplained."""
+class Suspect(NamedTuple):
+    """A controller that may have driven a breath."""
+
+    code: int  # see `identify.gains_of`
+    digits: float  # of its chains, or ACCEPT where its own rule has accepted it
+    cleaned: Cleaned  # the breath, without its bump where that is known already
+
+
+class Finding(NamedTuple):
+    """What the later stages make of a suspect."""
+
+    code: int
+    digits: float  # of all its tests
+    track: Track
+    cleaned: Cleaned
+
+
+def remove_bump(b: Breath, g: Gains, track: Track) -> tuple[Cleaned, float]:
+    """Run stages a and c on an exploration breath: its chains, and its bump if rows stay unexplained.
+
+    Returns the breath without the bump, and the digits of the bump's own tests.
+    """
     no_bump = Cleaned(b, np.zeros(len(b.y)), False)
     chains(b, g, CHAIN_FLOOR, track)
     first, last = unexplained(b, track)
     if first < 0:
-        return no_bump
+        return no_bump, 0.0
     plain = blank(len(b.y))
     if all_runs(b, g, plain):
         overwrite(plain, track)
-        return no_bump
+        return no_bump, 0.0
     found = search_bumps(b, g, track, first, last)
-    whole = accept_bumps(b, g, found, track, True)
-    return whole if whole.found else accept_bumps(b, g, found, track, False)
+    accepted = (
+        accept_bumps(b, g, found, track, True)
+        or [trial for _, trial in alone(b, [g], total(b, g) + NET)]
+        or accept_bumps(b, g, found, track, False)
+    )
+    return (enter_agreed(accepted, track), max(trial.net for trial in accepted)) if accepted else (no_bump, 0.0)
 
 
 def mark_bump_rows(track: Track, bump: Floats) -> None:
@@ -52,23 +88,48 @@ def mark_bump_rows(track: Track, bump: Floats) -> None:
     track.kind[(track.kind == CHAIN) & (bump != 0.0)] = BUMP
 
 
-def later_stages(
-    b: Breath, code: int, explores: bool, cleaned: Cleaned, tau: float, flip: float
-) -> tuple[Track, Cleaned] | None:
+def later_stages(b: Breath, suspect: Suspect, pair: int, tau: float, flip: float) -> Finding | None:
     """Run the stages that need the controller; None where they refute it."""
-    g, track = Gains(*gains_of(code)), blank(len(b.y))
+    g, track, cleaned = Gains(*gains_of(suspect.code)), blank(len(b.y)), suspect.cleaned
+    explores, evidence = not cleaned.found and suspect.code // N_KT == pair, suspect.digits
     if explores:
-        cleaned = remove_bump(b, g, track)
+        cleaned, more = remove_bump(b, g, track)
+        evidence += more
     elif not all_runs(cleaned.clean, g, track):
         return None
     mark_bump_rows(track, cleaned.bump)
     hidden = explores and (not cleaned.found or bool(np.any(np.isnan(cleaned.bump))))
     c0 = first_target(g, tau)
     row0(cleaned.clean, g, tau, flip, track)
-    if not gaps(cleaned.clean, g, c0, track, hidden, explores or cleaned.found):
+    first_pair(cleaned.clean, g, tau, CHAIN_FLOOR if hidden else 0.0, track)
+    solved = gaps(cleaned.clean, g, c0, track, hidden, explores or cleaned.found)
+    if solved is None:
         return None
     row0(cleaned.clean, g, tau, flip, track)  # again: a solved gap may have made row 1 known
-    return track, cleaned
+    return Finding(suspect.code, evidence + solved, track, cleaned)
+
+
+def suspects(b: Breath, pair: int, tau: float) -> list[Suspect]:
+    """List the controllers that may have driven a breath, by the first rule that names any.
+
+    Chains that suffice; a bump's line, or rows of bump alone, behind which the exploration gains appear; chains that
+    don't suffice by themselves, whose further equations must.
+    """
+    plain, evidence = Cleaned(b, np.zeros(len(b.y)), False), scores(b)
+    strong = [Suspect(code, float(evidence[code]), plain) for code in identified(evidence)]
+    if strong:
+        return strong
+    if pair >= 0:
+        target, cleaned = ramp(b, float(KP[pair // N_KI]), float(KI[pair % N_KI]), tau)
+        if target >= 0:
+            return [Suspect(pair * N_KT + target, ACCEPT, cleaned)]
+        gains = [Gains(*gains_of(pair * N_KT + kt)) for kt in range(N_KT)]
+        proven = alone(b, gains, ALONE)
+        if proven:
+            return [Suspect(pair * N_KT + kt, ACCEPT, trial.cleaned) for kt, trial in proven]
+    if not leaders(evidence, WEAK):
+        evidence = pair_scores(b, tau)
+    return [Suspect(code, float(evidence[code]), plain) for code in leaders(evidence, WEAK)]
 
 
 def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, Track, Cleaned]:
@@ -83,25 +144,18 @@ def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, T
     Returns the controller's number (see `identify.gains_of`; -1: nothing proven), the rows and the bump. Where several
     controllers remain possible, the rows are those on which all agree, and the number is the best one's.
     """
-    cleaned = Cleaned(b, np.zeros(len(b.y)), False)
-    codes = identify(b)
-    if not codes and pair >= 0:
-        target, cleaned = ramp(b, float(KP[pair // N_KI]), float(KI[pair % N_KI]))
-        codes = [pair * N_KT + target] if target >= 0 else []
-    best: tuple[int, Track, Cleaned] | None = None
-    for code in codes:
-        explores = not cleaned.found and code // N_KT == pair
-        result = later_stages(b, code, explores, cleaned, tau, flip)
-        if result is None:
-            continue
-        if best is None:
-            best = (code, *result)
-        else:
-            keep_agreed(best[1], result[0])
-    return best if best is not None else (-1, blank(len(b.y)), cleaned)
+    found = [later_stages(b, suspect, pair, tau, flip) for suspect in suspects(b, pair, tau)]
+    left = [finding for finding in found if finding is not None]
+    if max((finding.digits for finding in left), default=0.0) < ACCEPT:
+        return -1, blank(len(b.y)), Cleaned(b, np.zeros(len(b.y)), False)
+    best = max(left, key=lambda finding: finding.digits)
+    for other in left:
+        keep_agreed(best.track, other.track)
+    return best.code, best.track, best.cleaned
 
 
-def _breath(table: Table, i: int) -> Breath:
+def breath_of(table: Table, i: int) -> Breath:
+    """Build the record of breath i of a table."""
     rows = slice(table.start[i], table.start[i] + table.size[i])
     t, u = table.t[rows], table.u[rows]
     clip = (u >= U_MAX).astype(np.int64) - (u <= 0.0)
@@ -115,7 +169,7 @@ def decode_breaths(table: Table, first: int, last: int, out: Output) -> None:
         start, n = table.start[i], table.size[i]
         if n == 0:
             continue
-        b, whole = _breath(table, i), slice(start, table.start[i + 1])
+        b, whole = breath_of(table, i), slice(start, table.start[i + 1])
         tau = phase(table.t[whole], table.u[whole])
         code, track, cleaned = decode_breath(b, int(table.pair[i]), tau, float(table.flip[i]))
         out.tau_0[whole] = tau

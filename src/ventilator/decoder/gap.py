@@ -24,6 +24,7 @@ from ventilator.decoder.law import (
     Gains,
     Ints,
     Track,
+    digits,
     integral_error,
 )
 
@@ -93,33 +94,38 @@ def equation(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track
     return Equation(weight, total, tolerance, c, a, clip, b.y[rows], start_J, start_y, window, before, after)
 
 
-def solve_gap(b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool) -> int:
-    """Solve one gap and enter it: SOLVED, OPEN (several solutions: options) or REFUTED (none: other gains)."""
+def solve_gap(
+    b: Breath, g: Gains, c0: float, left: int, right: int, track: Track, bump: bool, explores: bool
+) -> tuple[int, float]:
+    """Solve one gap and enter it: SOLVED, OPEN (several solutions: options) or REFUTED (none: other gains).
+
+    The second value are the digits of there being a solution: how unlikely one is under other gains.
+    """
     e = equation(b, g, c0, left, right, track, bump)
     m, first = len(e.weight), left if np.isnan(track.J[left]) else left + 1
     if m > LONGEST or e.tolerance >= UNSURE:
-        return OPEN
+        return OPEN, 0.0
     found = np.full((KEEP, m), UNKNOWN)
     if m <= FULL_ROWS:
         count, tried = solve(e, g, found)
         if count == 0:
-            return OPEN if bump else REFUTED
+            return (OPEN if bump else REFUTED), 0.0
         if count == 1 and (not bump or 2.0 * e.tolerance * tried < CHANCE):
             _write(b, g, first, right, e, found[0], track)
-            return SOLVED
+            return SOLVED, digits(e.tolerance * tried)
     if m == 1:
-        return OPEN
+        return OPEN, 0.0
     e.window[:] = widest_window(m, e.tolerance)
     if e.window[0] < (NARROWEST if explores else NARROWEST_SWEEP):
-        return OPEN
+        return OPEN, 0.0
     count, tried = solve(e, g, found)
     if count == 1 and 2.0 * e.tolerance * tried < CHANCE:
         _write(b, g, first, right, e, found[0], track)
-        return SOLVED
+        return SOLVED, digits(e.tolerance * tried)
     if 1 < count <= OPTIONS:
         for i in range(m):
             track.options[first + i, :count] = found[:count, i]
-    return OPEN
+    return OPEN, 0.0
 
 
 def _write(b: Breath, g: Gains, first: int, right: int, e: Equation, k: Ints, track: Track) -> None:
@@ -144,14 +150,14 @@ def _right_end(b: Breath, g: Gains, left: int, track: Track, bump: bool) -> int:
 
 
 def _left_end(b: Breath, right: int, c0: float) -> int:
-    """Find the nearest unclipped row before the first anchor; -1: none, or row 0 without a known target."""
+    """Find the nearest unclipped row before an anchor; -1: none, or row 0 without a known target."""
     for j in range(right - 1, -1, -1):
         if b.clip[j] == 0 and (j > 0 or c0 == c0):
             return j
     return -1
 
 
-def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: bool) -> bool:
+def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: bool) -> float | None:
     """Enter all gaps that have one solution.
 
     Args:
@@ -162,34 +168,38 @@ def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: boo
         bump: whether an unknown bump may hide in a gap.
         explores: whether the run is one with bumps, whose pressures move little.
 
-    Returns False where an equation that must have a solution has none: these are not the gains.
+    Returns the digits of all solved equations; None where one that must have a solution has none: these are not the
+    gains.
     """
     if g.ki == 0.0:
-        return True
-    done: set[tuple[int, int]] = set()
-    again = True
+        return 0.0
+    done: set[tuple[int, int, bool, bool]] = set()
+    again, evidence = True, 0.0
     while again:
         again = False
         for left, right in _pairs(b, g, c0, track, bump):
-            if (left, right) in done or (not np.isnan(track.J[left]) and track.k[left + 1] != UNKNOWN):
+            ends = left, right, bool(np.isnan(track.J[left])), bool(np.isnan(track.J[right]))
+            if ends in done or (not np.isnan(track.J[left]) and track.k[left + 1] != UNKNOWN):
                 continue
-            done.add((left, right))
+            done.add(ends)
             hides = bump and b.t[right] - b.t[left] >= NARROWEST_BUMP_S
-            outcome = solve_gap(b, g, c0, left, right, track, hides, explores)
+            outcome, found = solve_gap(b, g, c0, left, right, track, hides, explores)
             if outcome == REFUTED:
-                return False
+                return None
             again |= outcome == SOLVED
-    return True
+            evidence += found
+    return evidence
 
 
 def _pairs(b: Breath, g: Gains, c0: float, track: Track, bump: bool) -> list[tuple[int, int]]:
-    """List the ends of all equations: from each anchor onwards, and from the first anchor back."""
+    """List the ends of all equations: from each anchor onwards, and back to a row that is none yet."""
     anchors = np.flatnonzero(~np.isnan(track.J)).tolist()
     ends = [
         (left, _right_end(b, g, left, track, bump))
         for left in anchors
         if left + 1 < len(b.y) and track.k[left + 1] == UNKNOWN
     ]
-    if anchors and g.kp > 0.0 and not bump:
-        ends.append((_left_end(b, anchors[0], c0), anchors[0]))
+    if g.kp > 0.0 and not bump:
+        back = [(_left_end(b, right, c0), right) for right in anchors]
+        ends += [(left, right) for left, right in back if left >= 0 and np.isnan(track.J[left])]
     return [(left, right) for left, right in ends if left >= 0 and right >= 0]

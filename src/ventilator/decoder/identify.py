@@ -123,15 +123,17 @@ def scores(b: Breath) -> Floats:
     return rescore(b, score)
 
 
-def identify(b: Breath) -> list[int]:
-    """Find the controllers (numbers, see `gains_of`) that may have driven the breath, best first; none: nothing proven.
+def leaders(evidence: Floats, least: float) -> list[int]:
+    """List the controllers (numbers, see `gains_of`) of at least so many digits, best first, RIVALS at most."""
+    order = np.argsort(-evidence, kind="stable")  # equal evidence: by number, on every machine
+    return [int(code) for code in order[:RIVALS] if evidence[code] >= least]
+
+
+def identified(evidence: Floats) -> list[int]:
+    """List the controllers that `scores` says may have driven the breath, best first; none: nothing proven.
 
     Aliases have nearly the same evidence as the truth (a test weighs a little more under larger gains), so all that
     come near the best are returned; the later stages refute them or agree on what they share.
     """
-    evidence = scores(b)
-    best = evidence.max()
-    if best < ACCEPT:
-        return []
-    order = np.argsort(-evidence, kind="stable")  # equal evidence: by number, on every machine
-    return [int(code) for code in order if evidence[code] >= max(ACCEPT, ALIAS * best)][:RIVALS]
+    best = float(evidence.max())
+    return leaders(evidence, max(ACCEPT, ALIAS * best)) if best >= ACCEPT else []

@@ -16,13 +16,17 @@ from ventilator.decoder.chain import all_runs
 from ventilator.decoder.identify import total
 from ventilator.decoder.law import TARGETS, Breath, Gains, blank, contradicts, without_bump
 from ventilator.decoder.line import lines
+from ventilator.decoder.row0 import pair_evidence
 
 ACCEPT: Final = 7.0  # net digits; 1.7 of them account for some 50 hypotheses (lines and targets)
 RIVAL: Final = 3.0  # digits by which the best must lead: the second is then 1,000 times less likely
 
 
-def ramp(b: Breath, kp: float, ki: float) -> tuple[int, Cleaned]:
-    """Find a line that leaves a clean breath: its target's number and the breath without it; else (-1, as it was)."""
+def ramp(b: Breath, kp: float, ki: float, tau: float) -> tuple[int, Cleaned]:
+    """Find a line that leaves a clean breath: its target's number and the breath without it; else (-1, as it was).
+
+    Rows 0 and 1 count as well where tau, tau_0 in s, is known (else nan).
+    """
     found = lines(b)
     most, second, target = 0.0, 0.0, -1
     cleaned = Cleaned(b, np.zeros(len(b.y)), False)
@@ -33,7 +37,7 @@ def ramp(b: Breath, kp: float, ki: float) -> tuple[int, Cleaned]:
         clean = without_bump(b, bump, ERROR)
         for kt in range(len(TARGETS)):
             g = Gains(kp, ki, float(TARGETS[kt]))
-            evidence = total(clean, g)
+            evidence = total(clean, g) or pair_evidence(clean, g, tau)
             if evidence <= most:
                 second = max(second, evidence)
             elif all_runs(clean, g, blank(len(b.y))):

@@ -18,7 +18,11 @@ from ventilator.controller import (
     RAMP_RATE_PER_S,
     TICK_S,
 )
+from ventilator.decoder.chain import guess, needs_guess, write
+from ventilator.decoder.identify import N_KI, N_KP, N_KT, gains_of
+from ventilator.decoder.kernels import kernel
 from ventilator.decoder.law import (
+    CHAIN,
     GRID_ERROR,
     ROW0,
     SAFETY,
@@ -50,9 +54,57 @@ def phase(t: Floats, u: Floats) -> float:
     return float(tick * TICK_S)
 
 
+@kernel
 def first_target(g: Gains, tau: float) -> float:
     """Return the target of row 0 on the grid's scale, nan where tau_0 (s) is not known."""
-    return PEEP_STEPS + (g.c - PEEP_STEPS) * min(1.0, RAMP_RATE_PER_S * tau) if tau >= 0.0 else float(np.nan)
+    return PEEP_STEPS + (g.c - PEEP_STEPS) * min(1.0, RAMP_RATE_PER_S * tau) if tau >= 0.0 else np.nan
+
+
+@kernel
+def _on_target(b: Breath, g: Gains, tau: float) -> Breath:
+    """Return the breath with row 0 as it were under the target of all other rows."""
+    y = b.y.copy()
+    y[0] += g.kp * (g.c - first_target(g, tau))
+    return Breath(y, b.w, b.a, b.t, b.clip)
+
+
+@kernel
+def _is_pair(b: Breath, g: Gains, tau: float) -> bool:
+    return bool(len(b.y) > 1 and b.clip[0] == 0 and b.clip[1] == 0 and needs_guess(g) and tau >= 0.0)
+
+
+@kernel
+def pair_evidence(b: Breath, g: Gains, tau: float) -> float:
+    """Compute the net digits of rows 0 and 1 as a chain; 0 where they are none, or tau_0 (s) is nan."""
+    return max(0.0, guess(_on_target(b, g, tau), g, 0, 1)[2]) if _is_pair(b, g, tau) else 0.0
+
+
+@kernel
+def pair_scores(b: Breath, tau: float) -> Floats:
+    """Compute the net digits of rows 0 and 1 under every controller (see `identify.gains_of`); tau is tau_0 (s)."""
+    score = np.zeros(N_KP * N_KI * N_KT)
+    for code in range(len(score)):
+        score[code] = pair_evidence(b, gains_of(code), tau)
+    return score
+
+
+def first_pair(b: Breath, g: Gains, tau: float, floor: float, track: Track) -> None:
+    """Enter rows 0 and 1 where row 1 is not known from its neighbours behind it, and one guess alone fits.
+
+    Args:
+        b: the breath, its known bump subtracted.
+        g: its gains.
+        tau: tau_0 (s) or nan.
+        floor: net digits that the guess must have: 0 where no bump can be hidden, because the truth then fits.
+        track: what is known.
+    """
+    if not _is_pair(b, g, tau) or track.k[1] != UNKNOWN:
+        return
+    shifted = _on_target(b, g, tau)
+    _, _, net, carriers, k = guess(shifted, g, 0, 1)
+    if carriers == 1 and net >= floor:
+        write(shifted, g, 0, 1, k, track, CHAIN)
+        track.kind[0] = ROW0
 
 
 def row0(b: Breath, g: Gains, tau: float, flip: float, track: Track) -> None:
