@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from foldline.api.session import sentences
+from foldline.api.sentences import sentences
 from foldline.core import files
 from foldline.core.errors import UserError, unknown
 from foldline.experiment import config_files

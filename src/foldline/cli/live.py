@@ -15,11 +15,10 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     """Serve the page, say where, and wait for Ctrl-C."""
     port = _port(arguments.overrides)
     with live(*arguments.words, port=port) as served:
-        terminal.result(
-            {"url": served.url, "name": served.name}, f"live: {served.url} shows {served.name}; Ctrl-C ends it"
-        )
-        sys.stdout.flush()  # a script that reads the address waits for it
         try:
+            said = f"live: {served.url} shows {served.name}; Ctrl-C ends it"
+            terminal.result({"url": served.url, "name": served.name}, said)
+            sys.stdout.flush()  # a script that reads the address waits for it
             served.wait()
         except KeyboardInterrupt:
             terminal.say("live has ended; what it showed goes on")
