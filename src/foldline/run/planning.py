@@ -14,7 +14,7 @@ from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import datasets, patches, precision, step_time
 from foldline.fit.pretraining import PretrainConfig
-from foldline.run import cell_keys
+from foldline.run import cell_keys, cell_stores
 from foldline.run.cells import Cell, Job, ModelConfig, engine_of
 from foldline.run.plan_inputs import PlanInputs
 
@@ -26,7 +26,7 @@ def resolve_precision(
     resolved = []
     for number, model in enumerate(config):
         update(number, len(config))
-        resolved.append(_with_precision(model, store))
+        resolved.append(_with_precision(model, cell_stores.planned(model, store)))
     return resolved
 
 
@@ -58,7 +58,8 @@ def _with_precision(model: ModelConfig, store: Store) -> ModelConfig:
 
 
 def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, made: Sequence[Cell]) -> Cell:
-    start = None if model.pretrain is None else _pretraining(inputs, model, model.pretrain, fold, seed)
+    channels = _channels(model, fold, made)
+    start = None if model.pretrain is None else _pretraining(inputs, model, model.pretrain, fold, seed, channels)
     labels = () if model.teacher is None else model.teacher.of
     teachers = tuple(other for other in made if other.model.label in labels and other.fold == fold)
     for label in labels:
@@ -68,7 +69,9 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
                 f"{'all series' if fold is None else f'fold {fold}'}. Teachers stand further up in the config, and "
                 "need full_seeds where the student has them."
             )
-    depends = cell_keys.of_fold(inputs, model, fold, seed, start, teachers)
+    if model.fitted_as == "estimator":
+        return Cell(model, "none", fold, seed, cell_keys.of_estimator(inputs, model, fold, seed))
+    depends = cell_keys.of_fold(inputs, model, fold, seed, start, teachers, channels)
     return Cell(
         model,
         inputs.features.scaler,
@@ -77,19 +80,41 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
         depends,
         start,
         teachers,
+        channels=channels,
         metric=inputs.metric,
-        transform=inputs.data.target_transform,
+        transform=cell_keys.transform_of(inputs, model),
         only_past=fold is not None and inputs.folds.time is not None,
     )
 
 
-def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
+def _channels(model: ModelConfig, fold: int | None, made: Sequence[Cell]) -> Cell | None:
+    """Return the estimator's cell of the same fold whose channels a model reads; None: it reads none."""
+    if not model.channels_from:
+        return None
+    found = [cell for cell in made if cell.model.label == model.channels_from and cell.fold == fold]
+    if not found:
+        raise UserError(
+            f"model {model.label!r}: channels_from = {model.channels_from!r} has no cell of "
+            f"{'all series' if fold is None else f'fold {fold}'}. It needs full_seeds where {model.label!r} has them."
+        )
+    return found[0]
+
+
+def _pretraining(
+    inputs: PlanInputs,
+    model: ModelConfig,
+    config: PretrainConfig,
+    fold: int | None,
+    seed: int,
+    channels: Cell | None,
+) -> Cell:
     assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
     store = inputs.pretraining_data(config, fold)
     patches.check_store(model.trainings[0].patches, store)
-    first = _with_precision(replace(model, train=model.trainings[0], teacher=None, pretrain=None), store)
-    depends = cell_keys.of_pretraining(inputs, first, store, seed)
-    metric, transform = inputs.metric, inputs.data.target_transform
+    first = replace(model, train=model.trainings[0], teacher=None, pretrain=None)
+    first = _with_precision(first, cell_stores.planned(model, store))
+    depends = cell_keys.of_pretraining(inputs, first, store, seed, channels)
+    metric, transform = inputs.metric, cell_keys.transform_of(inputs, model)
     return Cell(
         first,
         inputs.features.scaler,
@@ -99,6 +124,7 @@ def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig,
         pretraining_store=store.path,
         metric=metric,
         transform=transform,
+        channels=channels,
     )
 
 
@@ -109,31 +135,29 @@ def jobs(
     test: Path | None,
     exact: Path | None = None,
     force: bool = False,
-) -> list[list[Job]]:
-    """List the jobs in stages: each stage's cells need only those of the stages before. Equal cells come once."""
-    stages: list[dict[str, Job]] = []
+) -> list[Job]:
+    """List the jobs, each behind those whose cells it needs. Equal cells come once."""
+    found: dict[str, Job] = {}
 
-    def add(cell: Cell) -> int:
-        stage = 1 + max((add(other) for other in cell.before), default=-1)
-        while len(stages) <= stage:
-            stages.append({})
+    def add(cell: Cell) -> None:
+        for other in cell.before:
+            add(other)
         if cell.pretraining_store is not None:
             job = Job(cell, cell.pretraining_store, None, None, force)
         else:
             job = Job(cell, train, folds, test, force, exact)
-        stages[stage].setdefault(cell.key, job)
-        return stage
+        found.setdefault(cell.key, job)
 
     for cell in plan:
         add(cell)
-    needed = _needed([job for stage in stages for job in stage.values()])
-    return [[job for job in stage.values() if job.key in needed] for stage in stages]
+    needed = _needed(list(found.values()))
+    return [job for job in found.values() if job.key in needed]
 
 
 def _needed(every: Sequence[Job]) -> set[str]:
     """Return the keys of jobs with something left to do; what only finished cells need is not needed again."""
     needed: set[str] = set()
-    for job in reversed(every):  # later stages first: a cell comes after all that may need it
+    for job in reversed(every):  # so that a cell comes after all that may need it
         train = job.force or (not job.cell.done and (job.cell.pretraining_store is None or job.key in needed))
         if train:
             needed |= {job.key, *(other.key for other in job.cell.before)}
