@@ -65,5 +65,5 @@ def hidden(breaths: Recorded, seed: int = 0) -> Array:
 
 
 def _lungs(session: Session, vectors: Array) -> SessionLungs:
-    member = Member(prior=Prior(), process=PROCESS, vectors=vectors)
+    member = Member(kind="marginal", prior=Prior(), process=PROCESS, vectors=vectors)
     return SessionLungs(sessions=(session,), members=(member,), provenance="drawn")

@@ -52,7 +52,8 @@ def test_one_odd_breath_moves_little(made: Drawn) -> None:
     heavy = SessionLungs(
         sessions=made.guess.sessions,
         members=tuple(
-            type(m)(prior=m.prior, process=type(m.process)(tail=3.0), vectors=m.vectors) for m in made.guess.members
+            type(m)(kind=m.kind, prior=m.prior, process=type(m.process)(tail=3.0), vectors=m.vectors)
+            for m in made.guess.members
         ),
         provenance="",
     )

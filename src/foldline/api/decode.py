@@ -48,10 +48,7 @@ def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame
 
     with terminal.bar("decoding (the first run on a machine compiles for 20 s)", "breaths") as update:
         try:
-            with guarded(source):
-                inputs = _inputs(source)
-            lost = lost_digits(inputs)
-            if lost:
+            if lost := lost_digits(inputs(source)):
                 terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")
             rows = decode_file(source, out, progress=update)
         except (ValueError, FileNotFoundError) as error:
@@ -63,15 +60,16 @@ def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame
     return rows, kinds
 
 
-def _inputs(source: Path) -> np.ndarray:
+def inputs(source: Path) -> np.ndarray:
     """Read u_in, where it is a number.
 
     Raises:
-        UserError: the file is not of the competition's shape.
+        UserError: the file is damaged, or not of the competition's shape.
     """
     from ventilator.decoder.file_decoding import read
 
-    try:
-        return read(source)["u_in"].cast(pl.Float64, strict=False).drop_nulls().to_numpy()
-    except (ValueError, FileNotFoundError) as error:
-        raise UserError(str(error)) from error
+    with guarded(source):
+        try:
+            return read(source)["u_in"].cast(pl.Float64, strict=False).drop_nulls().to_numpy()
+        except (ValueError, FileNotFoundError) as error:
+            raise UserError(str(error)) from error

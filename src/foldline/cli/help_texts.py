@@ -137,11 +137,14 @@ BUNDLE = """\
 Packs the latest experiment of CONFIG for a competition that takes notebooks only: a folder to upload as a data set
 (code, weights, record, a few wheels, a manifest with SHA-256) and a notebook, internet off, that rebuilds the
 submission from them with the image's own packages. It names the packages that the image lacks; wheels=DIR packs them,
-too. How to upload it: docs/how-to/kaggle.md
+too. Where [serve] is given (docs/how-to/serve.md) the notebook answers the competition's evaluation API, and is packed
+only if it answers as `infer` does, in time. How to upload it: docs/how-to/kaggle.md
 
   ./run.sh bundle sample                               into runs/sample/latest/bundle
   ./run.sh bundle sample out=DIR user=NAME             elsewhere, for that Kaggle account
-  ./run.sh bundle sample wheels=DIR competition=NAME   with more wheels; whose files the notebook reads"""
+  ./run.sh bundle sample wheels=DIR competition=NAME   with more wheels; whose files the notebook reads
+  ./run.sh bundle sample serve.per=series              one that answers a series at a time, whatever [serve] says
+  ./run.sh bundle sample data.source=DIR               where the files that it is tried on lie elsewhere by now"""
 
 REPORT = """\
 Makes the page of the latest experiment of CONFIG again, from its stored cells; trains nothing. `train` leaves the same
@@ -184,6 +187,17 @@ stage that proved it) and the controller's gains and target of those rows. Press
   ./run.sh decode data/test.csv exact.csv              CSV or Parquet, any size: a killed run goes on
 
 Inside the pipeline `post.decode = true` puts exact rows in place of predictions."""
+
+ESTIMATE = """\
+Writes id, pressure, sd and kind for every row of inspiration (u_out = 0) of a file of the ventilator competition. What
+the decoder proves is exact (its kinds; sd 0); all other rows are "estimated": a model of the rig's lung, bent through
+the exact rows of the same breath and held to what the controller says of the others. sd is the standard deviation of
+the error that the model expects, in cmH2O. Pressures in the file are not looked at.
+
+  ./run.sh estimate data/test.csv estimates.csv                          lungs that come with foldline: no training data
+  ./run.sh estimate data/test.csv estimates.csv labels=data/train.csv    lungs fitted to your labels and to exact rows
+
+CSV or Parquet; breaths of 80 rows. docs/how-to/estimate.md says what is done, and where not to trust it."""
 
 DOCTOR = """\
 Shows what this machine has: Python and library versions, GPU, tracking mode, where Kaggle's credentials are (never

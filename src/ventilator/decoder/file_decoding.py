@@ -8,7 +8,7 @@ decoder starts anew. The output appears by one rename, then the folder is remove
 import glob
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,8 +38,8 @@ def decode_file(
         ValueError: a column is missing, or a file is empty, or neither CSV nor Parquet; `dst` holds something else.
         FileNotFoundError: there is no `src`.
     """
-    _check_suffix(dst)
-    _refuse_foreign(dst)
+    check_suffix(dst)
+    refuse_foreign(dst, COLUMNS, "output of the decoder")
     frame = read(src)
     parts = dst.parent / f".{dst.name}.{_fingerprint(src, chunk_breaths)}.parts"
     for stale in set(dst.parent.glob(f".{glob.escape(dst.name)}.*.parts")) - {parts}:
@@ -52,13 +52,13 @@ def decode_file(
         if progress is not None:
             progress(done, total)
     rows = pl.concat(tables) if tables else decode(frame)
-    _write(rows, dst)
+    write_rows(rows, dst)
     shutil.rmtree(parts)
     return rows
 
 
-def read(src: Path) -> pl.DataFrame:
-    """Read the file's columns that decoding needs; u_in and time_step as the file has them.
+def read(src: Path, more: Sequence[str] = ()) -> pl.DataFrame:
+    """Read the file's columns that decoding needs, and `more` where there are such; u_in and time_step as they are.
 
     Raises:
         ValueError: a column is missing, or the file is empty, or neither CSV nor Parquet.
@@ -66,40 +66,40 @@ def read(src: Path) -> pl.DataFrame:
     """
     if not src.exists():
         raise FileNotFoundError(f"There is no {src} to decode; give a CSV or Parquet file of the competition's shape.")
-    _check_suffix(src)
+    check_suffix(src)
     table = pl.scan_csv(src, glob=False) if src.suffix == ".csv" else pl.scan_parquet(src, glob=False)
     try:
         names = table.collect_schema().names()
     except pl.exceptions.NoDataError as error:
         raise ValueError(f"{src} is empty: decoding needs a header and rows.") from error
     check_columns(names, str(src))
-    columns = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out"]
+    columns = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out", *more]
     return table.select([name for name in columns if name in names]).collect()
 
 
-def _refuse_foreign(dst: Path) -> None:
-    """Refuse to overwrite what is no output of the decoder, which the names of the columns say."""
-    if (dst.exists() or dst.is_symlink()) and not (dst.is_file() and _is_output(dst)):
-        wanted = ",".join(COLUMNS)
+def refuse_foreign(dst: Path, columns: Sequence[str], name: str) -> None:
+    """Refuse to overwrite what is no older output, which the names of its columns say; name: what the output is."""
+    if (dst.exists() or dst.is_symlink()) and not (dst.is_file() and _has_columns(dst, list(columns))):
         raise ValueError(
-            f"{dst} is not overwritten, because it is there and is no output of the decoder, whose columns are "
-            f"{wanted}. Name another file, or move it away."
+            f"{dst} is not overwritten, because it is there and is no {name}, whose columns are "
+            f"{','.join(columns)}. Name another file, or move it away."
         )
 
 
-def _is_output(path: Path) -> bool:
-    """Whether a file is an older output, or empty."""
+def _has_columns(path: Path, columns: list[str]) -> bool:
+    """Whether a file has these columns and no others, or is empty."""
     if path.suffix == ".csv":
-        head = ",".join(COLUMNS).encode()
+        head = ",".join(columns).encode()
         with path.open("rb") as stream:
             return stream.read(len(head) + 1) in (b"", head + b"\n")
     try:
-        return pl.scan_parquet(path, glob=False).collect_schema().names() == COLUMNS
+        return pl.scan_parquet(path, glob=False).collect_schema().names() == columns
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):  # no Parquet file, or a damaged one
         return path.stat().st_size == 0
 
 
-def _check_suffix(path: Path) -> None:
+def check_suffix(path: Path) -> None:
+    """Raise ValueError where a path is neither CSV nor Parquet."""
     if path.suffix not in SUFFIXES:
         raise ValueError(f"Decoding reads and writes .csv and .parquet files; got {path}. Convert or rename it.")
 
@@ -124,11 +124,12 @@ def _decoded(chunk: pl.DataFrame, part: Path) -> pl.DataFrame:
     if part.exists():
         return pl.read_parquet(part, glob=False)
     rows = decode(chunk)
-    _write(rows, part)
+    write_rows(rows, part)
     return rows
 
 
-def _write(rows: pl.DataFrame, path: Path) -> None:
+def write_rows(rows: pl.DataFrame, path: Path) -> None:
+    """Write rows as CSV or Parquet, complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     if path.suffix == ".csv":

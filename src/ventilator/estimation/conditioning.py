@@ -4,6 +4,7 @@ A breath's effects are those that fit its known rows best (a few Gauss-Newton st
 what they leave. Means of members are averaged, and how they differ is part of the covariance.
 """
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from ventilator.estimation.parameters import EFFECTS, PLACE
 from ventilator.estimation.process import Process, masked, remainder, shared
 
 ROUNDS: Final = 3  # of Gauss-Newton for a breath's effects
+FEW: Final = 8  # known rows; with fewer, lungs fitted to free runs are the better ones
 
 
 class Smoothed(NamedTuple):
@@ -59,11 +61,24 @@ def _heaviness(process: Process, residual: Array, told: Array, known: NDArray[np
     return np.asarray((process.tail + distance) / (process.tail + known.sum(axis=1)))
 
 
-def average(parts: list[Smoothed]) -> Smoothed:
-    """Average members; their covariances, and that of their means."""
-    mean = np.mean([part.mean for part in parts], axis=0)
+def average(parts: list[Smoothed], kinds: list[str], known: NDArray[np.bool_]) -> Smoothed:
+    """Average members of such kinds; their covariances, and that of their means. known (N, T): which rows are.
+
+    Breaths with fewer than FEW known rows are left to the free members, where there are any.
+    """
+    weight = np.ones((len(parts), len(known)))
+    if "free" in kinds:
+        weight[np.array(kinds) != "free"] = known.sum(axis=1) >= FEW
+    weight /= weight.sum(axis=0)
+
+    def mean_of(arrays: Iterable[Array]) -> Array:
+        return np.asarray(sum((w * a.T).T for w, a in zip(weight, arrays, strict=True)))
+
+    mean = mean_of(part.mean for part in parts)
     off = [part.mean - mean for part in parts]
-    cov = np.mean([part.cov + d[:, :, None] * d[:, None, :] for part, d in zip(parts, off, strict=True)], axis=0)
-    run = Run(*(np.mean(arrays, axis=0) for arrays in zip(*(part.run for part in parts), strict=True)))
-    others = (np.mean([part[k] for part in parts], axis=0) for k in (3, 4, 5))
-    return Smoothed(mean, cov, run, *others)
+    cov = mean_of(part.cov + d[:, :, None] * d[:, None, :] for part, d in zip(parts, off, strict=True))
+    run = Run(*(mean_of(arrays) for arrays in zip(*(part.run for part in parts), strict=True)))
+    free, effects, stored = (
+        mean_of(arrays) for arrays in zip(*((part.free, part.effects, part.stored) for part in parts), strict=True)
+    )
+    return Smoothed(mean, cov, run, free, effects, stored)

@@ -29,11 +29,11 @@ from ventilator.estimation.process import Process, masked, remainder
 from ventilator.measure import Recorded
 from ventilator.rig import sessions_of
 
-PRIORS: Final = (  # none is better than another; their average is better than each
-    Prior(),
-    Prior(session=2.0, shape=0.2),
-    Prior(session=0.4),
-    Prior(shape=0.05),
+KINDS: Final = (  # of members; their average is better than each
+    ("marginal", Prior()),
+    ("marginal", Prior(session=2.0, shape=0.2)),
+    ("free", Prior()),
+    ("free", Prior(session=0.4)),
 )
 TURNS: Final = 3  # of lungs and process
 FIRST_STEPS, LATER_STEPS = 30, 12
@@ -50,10 +50,10 @@ def embed(breaths: Recorded, pressure: Array, provenance: str) -> SessionLungs:
     guess = parameters.means(*settings_of(sessions))
     lungs = SessionLungs(sessions=sessions, members=(), provenance=provenance)
     members: list[Member] = []
-    first = Member(prior=PRIORS[0], process=Process(), vectors=guess)
-    for prior in PRIORS:
+    first = Member(kind="marginal", prior=Prior(), process=Process(), vectors=guess)
+    for kind, prior in KINDS:
         steps, turns = (LATER_STEPS, 1) if members else (FIRST_STEPS, TURNS)
-        member = fit_member(rows, index, lungs, replace(first, prior=prior), steps)
+        member = fit_member(rows, index, lungs, replace(first, kind=kind, prior=prior), steps)
         for _ in range(turns):
             member = replace(member, process=fit_process(rows, index, member))
             member = fit_member(rows, index, lungs, member, LATER_STEPS)

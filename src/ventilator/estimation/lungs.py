@@ -28,6 +28,7 @@ DIGITS: Final = 5  # significant ones of a number in the file
 class Member:
     """One fit: what it assumed, and the vectors (S + 9, P) of S sessions and of a new session of each (R, C)."""
 
+    kind: str  # "marginal": fitted with effects and process integrated out; "free": to the absolute errors of free runs
     prior: Prior
     process: Process
     vectors: Array
@@ -53,6 +54,7 @@ class SessionLungs:
         """Write all as JSON."""
         members = [
             {
+                "kind": member.kind,
                 "prior": asdict(member.prior),
                 "process": {name: _rounded(value) for name, value in asdict(member.process).items()},
                 "vectors": [[_rounded(value) for value in vector] for vector in member.vectors.tolist()],
@@ -74,7 +76,12 @@ class SessionLungs:
         if tuple(data["parameters"]) != NAMES:
             raise ValueError(f"Lungs have the parameters {', '.join(NAMES)}; the text has {data['parameters']}.")
         members = tuple(
-            Member(prior=Prior(**part["prior"]), process=Process(**part["process"]), vectors=np.array(part["vectors"]))
+            Member(
+                kind=part["kind"],
+                prior=Prior(**part["prior"]),
+                process=Process(**part["process"]),
+                vectors=np.array(part["vectors"]),
+            )
             for part in data["members"]
         )
         sessions = tuple(Session(**session) for session in data["sessions"])

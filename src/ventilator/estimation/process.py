@@ -19,19 +19,19 @@ from ventilator.estimation.inspirations import Inspirations, Run
 class Process:
     """Sizes of all that varies within a session."""
 
-    gain: float = 0.022  # sd of a breath's log gain of the valve
-    resistance: float = 0.076  # the same of the log of resistance and turbulence
-    compliance: float = 0.041  # and of compliance
+    gain: float = 0.03  # sd of a breath's log gain of the valve
+    resistance: float = 0.082  # the same of the log of resistance and turbulence
+    compliance: float = 0.032  # and of compliance
     start: float = 0.07  # cmH2O, sd of the pressure at row 0
     volume: float = 0.07  # cmH2O, sd of the recoil at row 0 about that pressure
     drift: float = 0.35  # cmH2O, sd
-    drift_s: float = 4.3  # s, in which its correlation falls to 1/e
-    flutter: float = 0.053  # sd as a share of the drop
-    flutter_s: float = 0.086  # s
-    stray: float = 0.21  # sd of a share of the inflow
-    stray_s: float = 0.078  # s
-    white: float = 0.002  # the part of the flutter without a memory
-    sensor: float = 0.17  # cmH2O, sd of a reading
+    drift_s: float = 5.0  # s, in which its correlation falls to 1/e
+    flutter: float = 0.059  # sd as a share of the drop
+    flutter_s: float = 0.093  # s
+    stray: float = 0.17  # sd of a share of the inflow
+    stray_s: float = 0.15  # s
+    timing: float = 0.08  # sd of a reading as a share of the step of the pressure around it: it comes early or late
+    sensor: float = 0.15  # cmH2O, sd of a reading
     tail: float = 2.8  # degrees of freedom of a breath's t distribution
 
     def effects(self) -> Array:
@@ -43,7 +43,10 @@ def remainder(process: Process, run: Run, breaths: Inspirations, compliance: Arr
     """Compute the covariance (N, T, T) of readings about a run with the breath's true effects; compliance (N,)."""
     cov = shared(process, run, breaths, compliance)
     rows = np.arange(cov.shape[1])
-    cov[:, rows, rows] += process.sensor**2 + (process.white * run.drop) ** 2
+    step = np.abs(np.diff(run.pressure, axis=1, prepend=run.pressure[:, :1]))
+    after = step.copy()  # the last row of a breath has no step after it
+    after[:, :-1] = np.where(breaths.there[:, 1:], step[:, 1:], step[:, :-1])
+    cov[:, rows, rows] += process.sensor**2 + (process.timing * 0.5 * (step + after)) ** 2
     return cov
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ventilator.controller import STEPS, Array
+from ventilator.controller import GRID_MIN, STEPS, Array
 from ventilator.estimation.channels import CHANNELS, channels
 from ventilator.estimation.conditioning import average, smooth_member
+from ventilator.estimation.constraints import constrained
 from ventilator.estimation.inspirations import SATURATED, Inspirations
 from ventilator.estimation.known import Known
 from ventilator.estimation.lungs import SessionLungs, embedded
@@ -53,12 +54,13 @@ def smooth(breaths: Recorded, known: Known | Array, lungs: SessionLungs | None =
 
 def _smooth(breaths: Recorded, known: Known, lungs: SessionLungs) -> tuple[Array, Array, NDArray[np.float32]]:
     rows, index = Inspirations.of(breaths, known.pressure), lungs.places(breaths)
-    smoothed = average([smooth_member(rows, index, member) for member in lungs.members])
+    parts = [smooth_member(rows, index, member) for member in lungs.members]
+    smoothed = average(parts, [member.kind for member in lungs.members], ~np.isnan(rows.known))
     exact = known.pressure[:, : rows.there.shape[1]]
     told = ~np.isnan(exact)  # saturated readings, too: they are known, only the lung must not follow them
-    variance = np.einsum("ntt->nt", smoothed.cov)
-    mean = np.where(told, exact, np.minimum(smoothed.mean, SATURATED))
-    sd = np.where(told, 0.0, np.sqrt(np.maximum(variance, 0.0)))
+    mean, sd = constrained(breaths, known, rows, smoothed.mean, smoothed.cov)
+    mean = np.where(told, exact, np.clip(mean, GRID_MIN, SATURATED))
+    sd = np.where(told, 0.0, sd)
     seen = channels(breaths, known, rows, smoothed, mean, sd)
     return _whole(mean, rows, np.nan), _whole(sd, rows, np.nan), _whole(seen, rows, 0.0).astype(np.float32)
 

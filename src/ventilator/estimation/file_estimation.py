@@ -1,0 +1,141 @@
+"""Estimate a file: exact rows where the decoder proves them, the smoother's mean and sd everywhere else."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ventilator.decoder.file_decoding import check_suffix, read, refuse_foreign, write_rows
+from ventilator.decoder.law import KINDS
+from ventilator.estimation.fit import fit_lungs
+from ventilator.estimation.known import decoded
+from ventilator.estimation.lungs import SessionLungs, embedded
+from ventilator.estimation.smoother import smooth
+from ventilator.measure import Recorded
+
+COLUMNS: Final = ["id", "pressure", "sd", "kind"]  # of the output, which is known by them
+SCHEMA: Final = (pl.Float64, pl.Float64, pl.String)  # of all but id
+ESTIMATED: Final = "estimated"  # kind of a row that is not exact
+CHUNK_BREATHS: Final = 2000  # breaths in memory at a time
+
+
+def estimate(
+    frame: pl.DataFrame, lungs: SessionLungs | None = None, *, progress: Callable[[int], None] | None = None
+) -> pl.DataFrame:
+    """Estimate a frame's rows of inspiration (u_out = 0), in its order; pressures in it are not looked at.
+
+    Columns: id, pressure (cmH2O), sd (cmH2O; 0 where exact), kind (the decoder's, or "estimated").
+
+    Args:
+        frame: the competition's columns id, breath_id, R, C, time_step, u_in, u_out; 80 rows a breath.
+        lungs: of the sessions; the embedded ones by default.
+        progress: called with the number of breaths done so far.
+
+    Raises:
+        ValueError: a column is missing, a number is, or a breath is not of the competition's shape.
+    """
+    lungs = embedded() if lungs is None else lungs
+    numbered = _checked(frame)
+    parts, done = [], 0
+    for chunk in numbered.partition_by("chunk", maintain_order=True):
+        parts.append(_estimated(chunk, lungs))
+        done += chunk["breath_id"].n_unique()
+        if progress is not None:
+            progress(done)
+    if not parts:
+        return pl.DataFrame(schema=dict(zip(COLUMNS, [frame["id"].dtype, *SCHEMA], strict=True)))
+    return pl.concat(parts).sort("place").select(COLUMNS)
+
+
+def _checked(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame with its rows' places and the number of their chunk.
+
+    Raises:
+        ValueError: it is not of the competition's shape.
+    """
+    wanted = ("id", "breath_id", "R", "C", "time_step", "u_in", "u_out")
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"Estimation needs the columns {', '.join(wanted)}; the file lacks {', '.join(missing)}. Rename them."
+        )
+    numbers = wanted[2:]
+    frame = frame.select("id", "breath_id", *(pl.col(name).cast(pl.Float64, strict=False) for name in numbers))
+    for name in numbers:
+        bad = frame.filter(~pl.col(name).is_finite().fill_null(False))
+        if len(bad):
+            raise ValueError(f"Every row needs numbers, but {name} is none in the row of id {bad['id'][0]}.")
+    frame = frame.with_row_index("place").with_columns(
+        chunk=(pl.col("breath_id").rank("dense").cast(pl.Int64) - 1) // CHUNK_BREATHS
+    )
+    ordered = frame.sort("breath_id", "time_step", maintain_order=True)
+    turns_back = (pl.col("u_out").diff() < 0) & (pl.col("breath_id") == pl.col("breath_id").shift())
+    back = ordered.filter(turns_back | ~pl.col("u_out").is_in([0.0, 1.0]))
+    if len(back):
+        raise ValueError(f"In a breath u_out is 0 first and then 1, but not in breath {back['breath_id'][0]}.")
+    return frame.sort("chunk", maintain_order=True)
+
+
+def _estimated(chunk: pl.DataFrame, lungs: SessionLungs) -> pl.DataFrame:
+    """Estimate whole breaths; the column `place` says where a row stands in the file."""
+    breaths, known, places = decoded(chunk.drop("chunk", "place"))
+    posterior = smooth(breaths, known, lungs)
+    inspired = breaths.u_out == 0
+    kinds = np.array([ESTIMATED, *KINDS[1:]])[np.where(np.isnan(known.pressure), 0, known.kind)]
+    rows: pl.DataFrame = chunk[places[inspired]].select("id", "place")
+    return rows.with_columns(
+        pressure=pl.Series(posterior.mean[inspired]),
+        sd=pl.Series(posterior.sd[inspired]),
+        kind=pl.Series(kinds[inspired], dtype=pl.String),
+    )
+
+
+def estimate_file(
+    src: Path, dst: Path, *, labels: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> pl.DataFrame:
+    """Write the estimates of `src` to `dst` and return them; see `estimate` for the columns.
+
+    Args:
+        src: CSV or Parquet with the competition's columns.
+        dst: .csv or .parquet; an older one is replaced, anything else is not.
+        labels: a file with the column pressure, too: lungs are fitted to its labels and to the decoded rows of `src`.
+            Without it the embedded lungs are used.
+        progress: called with breaths done and breaths in all.
+
+    Raises:
+        ValueError: a file is not of the competition's shape, or neither CSV nor Parquet; `dst` holds something else.
+        FileNotFoundError: there is no such file.
+    """
+    check_suffix(dst)
+    refuse_foreign(dst, COLUMNS, "file of estimates")
+    frame = read(src)
+    lungs = None if labels is None else fit_to_labels(read(labels, ["pressure"]), frame)
+    total = frame["breath_id"].n_unique()
+    rows = estimate(frame, lungs, progress=None if progress is None else lambda done: progress(done, total))
+    write_rows(rows, dst)
+    return rows
+
+
+def fit_to_labels(labels: pl.DataFrame, *others: pl.DataFrame) -> SessionLungs:
+    """Fit lungs to a frame's labels, and to what can be decoded of others that have none.
+
+    Raises:
+        ValueError: a frame is not of the competition's shape, or `labels` has no pressures.
+    """
+    if "pressure" not in labels.columns:
+        raise ValueError("Lungs are fitted to labels, but the file of labels has no column pressure.")
+    told = Recorded.of(labels)
+    parts, pressures = [told], [np.where(told.u_out == 0, told.pressure, np.nan)]
+    for frame in others:
+        breaths, known, _ = decoded(frame)
+        parts.append(breaths)
+        pressures.append(known.pressure)
+    seen = f"labels of {len(told)} breaths, and decoded rows of {sum(len(part) for part in parts[1:])} others"
+    return fit_lungs(_joined(parts), np.concatenate(pressures), provenance=seen)
+
+
+def _joined(parts: Sequence[Recorded]) -> Recorded:
+    names = vars(parts[0])
+    return Recorded(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})

@@ -1,0 +1,100 @@
+"""Estimating a file: every row of inspiration in order, exact rows exact, faults refused."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from foldline.cli.main import main
+from ventilator.decoder import decode
+from ventilator.estimation.file_estimation import COLUMNS, estimate, estimate_file, fit_to_labels
+from ventilator.simulator import frame, simulate
+
+
+@pytest.fixture(scope="module")
+def table() -> pl.DataFrame:
+    return frame(simulate(24, 5), np.arange(24)).sample(fraction=1.0, shuffle=True, seed=0)
+
+
+@pytest.fixture(scope="module")
+def rows(table: pl.DataFrame) -> pl.DataFrame:
+    return estimate(table.drop("pressure"))
+
+
+def test_every_row_of_inspiration_is_there_in_the_files_order(table: pl.DataFrame, rows: pl.DataFrame) -> None:
+    assert rows.columns == COLUMNS
+    assert rows["id"].to_list() == table.filter(pl.col("u_out") == 0)["id"].to_list()
+    assert rows["pressure"].is_finite().all()
+
+
+def test_exact_rows_are_the_decoders(table: pl.DataFrame, rows: pl.DataFrame) -> None:
+    exact = rows.filter(pl.col("kind") != "estimated")
+    assert exact.select("id", "pressure", "kind").equals(decode(table).select("id", "pressure", "kind"))
+    assert (exact["sd"] == 0.0).all()
+    assert (rows.filter(pl.col("kind") == "estimated")["sd"] > 0.0).all()
+
+
+def test_pressures_in_the_file_do_not_matter(table: pl.DataFrame, rows: pl.DataFrame) -> None:
+    assert estimate(table.with_columns(pressure=pl.lit(12.0))).equals(rows)
+
+
+def test_lungs_can_be_fitted_to_labels(table: pl.DataFrame, rows: pl.DataFrame) -> None:
+    lungs = fit_to_labels(table, table.drop("pressure"))
+    assert "labels of 24 breaths, and decoded rows of 24 others" in lungs.provenance
+    fitted = estimate(table, lungs).join(table.select("id", truth="pressure"), on="id", maintain_order="left")
+    open_rows = fitted["kind"] == "estimated"
+    errors = [(part["pressure"] - fitted["truth"]).abs().filter(open_rows).mean() for part in (fitted, rows)]
+    assert errors[0] < errors[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"u_in": pl.lit(None)}, "u_in is none in the row of id"),
+        ({"R": pl.lit(7)}, r"There are lungs for \(R, C\)"),
+        ({"u_out": 1 - pl.col("u_out")}, "u_out is 0 first and then 1"),
+    ],
+)
+def test_what_is_no_breath_is_refused(table: pl.DataFrame, change: dict[str, pl.Expr], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        estimate(table.with_columns(**change))
+
+
+def test_a_breath_that_is_cut_short_is_refused(table: pl.DataFrame) -> None:
+    with pytest.raises(ValueError, match="A breath has 80 rows"):
+        estimate(table.head(-1))
+
+
+def test_a_missing_column_is_named(table: pl.DataFrame) -> None:
+    with pytest.raises(ValueError, match="lacks u_out"):
+        estimate(table.drop("u_out"))
+
+
+def test_no_breaths_give_no_rows(table: pl.DataFrame) -> None:
+    assert estimate(table.clear()).columns == COLUMNS
+
+
+def test_a_file_is_written_and_another_is_not_overwritten(
+    table: pl.DataFrame, rows: pl.DataFrame, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "test.csv", tmp_path / "out.parquet"
+    table.write_csv(source)
+    done: list[tuple[int, int]] = []
+    estimate_file(source, out, progress=lambda d, n: done.append((d, n)))
+    assert pl.read_parquet(out)["pressure"].to_list() == pytest.approx(rows["pressure"].to_list())
+    assert done == [(24, 24)]
+    with pytest.raises(ValueError, match="no file of estimates"):
+        estimate_file(source, source)
+
+
+def test_the_verb_writes_the_file(table: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "test.csv", tmp_path / "out.csv"
+    table.drop("pressure").write_csv(source)
+    assert main(["estimate", str(source), str(out)]) == 0
+    assert pl.read_csv(out).columns == COLUMNS
+    assert main(["estimate", str(source), str(out), "breaths=3"]) == 2
+    assert "takes labels=FILE and no other key" in capsys.readouterr().err
+    assert main(["estimate", str(source), str(out), f"labels={source}"]) == 2
+    assert "has no column pressure" in capsys.readouterr().err
+    assert main(["estimate", str(source)]) == 2
