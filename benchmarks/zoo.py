@@ -101,9 +101,11 @@ class Entry:
 
 
 def entries() -> Iterator[Entry]:
-    """Yield all rows: blocks, then models."""
+    """Yield all rows: blocks, then models that learn from features."""
     for block, registry in ((True, BLOCKS), (False, MODELS)):
         for name, part in registry.items():
+            if getattr(part.config, "kind", "") == "estimator":
+                continue
             yield Entry(name=name, part=part, block=block)
 
 

@@ -2,8 +2,8 @@
 
 A Config's `kind` is how a model is fitted: a "network" is made with (config, features, levels, Targets) and has a
 body's `forward` and a `head`; one on "rows" has the methods of `lightgbm.LightGBM`, one on whole "series" those of
-`rocket.Rocket`. `shares`, where a Config has it, names further files of this folder that its models are made of.
-Nothing here imports the engine.
+`rocket.Rocket`, an "estimator" of open rows those of `smoother.Smoother`. `shares`, where a Config has it, names
+further files of this folder that its models are made of. Nothing here imports the engine.
 """
 
 from pathlib import Path
@@ -23,6 +23,7 @@ from foldline.models.systems import (
     lightgbm_config,
     rocket,
     seq2seq,
+    smoother,
     tft,
     tft_config,
     third_place,
@@ -36,6 +37,7 @@ MODELS: dict[str, Part] = {
     "lightgbm": Part(lightgbm_config.Config, lightgbm.LightGBM),
     "rocket": Part(rocket.Config, rocket.Rocket),
     "seq2seq": Part(seq2seq.Config, seq2seq.Seq2Seq),
+    "smoother": Part(smoother.Config, smoother.Smoother),
     "tft": Part(tft_config.Config, tft.TFT),
     "third_place": Part(third_place.Config, third_place.ThirdPlace),
     "wavenet": Part(autoregressive_wavenet.Config, autoregressive_wavenet.AutoregressiveWaveNet),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import subprocess
 import sys
 import typing
@@ -36,6 +37,10 @@ def test_importing_it_imports_no_library() -> None:
     script = f"import sys, foldline; print([name for name in {heavy} if name in sys.modules], foldline.__version__)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == f"[] {fl.__version__}\n"
+
+
+def test_type_checkers_read_its_annotations() -> None:
+    assert (Path(str(fl.__file__)).parent / "py.typed").is_file()
 
 
 def test_every_name_is_there_and_listed() -> None:
@@ -85,3 +90,14 @@ def test_a_finding_is_caught_by_the_same_type() -> None:
 def test_a_misspelt_keyword_is_refused_as_a_key(rides: Path) -> None:
     with pytest.raises(fl.Error, match=r"unknown table 'trian'. Did you mean 'train'\?"):
         fl.train("rides", trian={"epochs": 1})
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/python.md", "docs/how-to/serve.md"])
+def test_pages_name_what_is_there(page: str) -> None:
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert all(compile(block, page, "exec") for block in blocks)
+    named = re.findall(r"\bfl\.(\w+)", text) + re.findall(r"from foldline import (\w+)", text)
+    assert named and set(named) <= set(fl.__all__)
+    fields = {name for kind in (fl.Run, fl.Audit) for name in dir(kind)} | set(fl.Run.__dataclass_fields__)
+    assert set(re.findall(r"\brun\.(?!sh)(\w+)", text)) <= fields

@@ -54,6 +54,7 @@ def change_all() -> None:
     torch.manual_seed(5)
     torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark
     warnings.simplefilter("ignore")
+    os.environ["WANDB_SERVICE"] = "as wandb leaves it"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 

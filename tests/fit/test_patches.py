@@ -88,7 +88,9 @@ def test_a_patch_is_what_its_rows_are_together(kind: str, config: PatchesConfig)
     part = labelled_series(store(kind), INSIDE)
     made = patches.pooled(part, config)
     expected = slow(part, config)
-    assert made.store.lengths.tolist() == [len(members(part.store, series, config)) for series in range(10)]
+    lengths = [len(members(part.store, series, config)) for series in range(10)]
+    shown = INSIDE if config.by_time else EVERY
+    assert made.store.lengths.tolist() == [lengths[series] if series in shown else 1 for series in range(10)]
     means = np.array([each[0] for each in expected])
     np.testing.assert_allclose(made.store.features(made.store.rows(INSIDE)), means, rtol=1e-5)
     assert made.known[:, 0].tolist() == [each[1] is not None for each in expected]
@@ -140,17 +142,16 @@ def test_gaps_of_time_are_steps_in_which_all_is_missing() -> None:
 
 @pytest.mark.parametrize("gaps", ["missing", "left-out"])
 def test_patches_of_the_rate_that_rows_have_change_no_bit(gaps: Any) -> None:
-    """0.3, 0.6, ... begin a step of 0.1, though float64 has less of some."""
+    """0.3, 0.6, ... begin a step of 0.1, though float64 has less of some. The longest series are among the fold's."""
     data = small_store()
     data = replace(data, times=data.step_of_answer * 0.1)
     one, three = (PatchesConfig(every=every, gaps=gaps) for every in (0.1, 0.3))
     train = replace(TRAIN, watch=WatchConfig(share=0.4, best=True))
-    expected, cell = fitted(data, train=train), fitted(data, train=replace(train, patches=one))
-    assert weights(cell) == weights(expected)
-    assert np.array_equal(cell.predict(data, EVERY)[0], expected.predict(data, EVERY)[0])
-    assert weights(fitted(data, train=replace(train, patches=three))) == weights(
-        fitted(data, train=replace(train, patches=THREE))
+    every, by_one, by_three, of_three = (
+        fitted(data, train=replace(train, patches=each), series=EVERY) for each in (PatchesConfig(), one, three, THREE)
     )
+    assert weights(by_one) == weights(every) != weights(by_three) == weights(of_three)
+    assert np.array_equal(by_one.predict(data, EVERY)[0], every.predict(data, EVERY)[0])
 
 
 @pytest.mark.parametrize("chosen", [THREE, TIMED, LEFT_OUT])
@@ -183,13 +184,19 @@ def test_what_is_watched_is_scored_by_rows(chosen: PatchesConfig) -> None:
     assert seen[-1] == pytest.approx(error, rel=1e-5)
 
 
-def test_weights_depend_on_the_series_that_are_fitted_on_alone() -> None:
-    data, config = small_store(), replace(TRAIN, patches=THREE)
-    x = padded(data)
-    x[np.setdiff1d(EVERY, INSIDE)] = 1e3
+@pytest.mark.parametrize("chosen", [THREE, TIMED])
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_weights_depend_on_the_series_that_are_fitted_on_alone(share: float, chosen: PatchesConfig) -> None:
+    """Also not on the times of others, which say how many patches those have."""
+    data, config = timed(small_store()), replace(TRAIN, patches=chosen, watch=WatchConfig(share=share))
+    x, outside = padded(data), np.setdiff1d(EVERY, INSIDE)
+    x[outside] = 1e3
+    assert data.times is not None
+    times = np.where(np.isin(data.series_of_answer, outside), 9 * data.times, data.times)
     expected = weights(fitted(data, train=config))
-    assert weights(fitted(with_features(data, x), train=config)) == expected
-    assert weights(fitted(data, train=replace(config, patches=PatchesConfig(rows=2)))) != expected
+    assert weights(fitted(with_features(data, x, times=times), train=config)) == expected
+    other = PatchesConfig(every=3.0) if chosen.by_time else PatchesConfig(rows=2)
+    assert weights(fitted(data, train=replace(config, patches=other))) != expected
 
 
 @pytest.mark.parametrize("chosen", [THREE, PatchesConfig(every=1e3)])

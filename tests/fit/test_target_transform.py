@@ -264,3 +264,17 @@ def test_refusals_before_any_training(
     assert main(["train", "songs", *words.split()]) == 2
     assert expected in " ".join(capsys.readouterr().err.split())
     assert not (home / "runs" / "cells").exists()
+
+
+def test_what_an_estimator_leaves_is_measured_by_what_it_expects_and_comes_back() -> None:
+    data = small_store()
+    rng = np.random.default_rng(0)
+    estimate = np.stack([rng.normal(size=len(data.y)), rng.uniform(0, 2, len(data.y))], axis=1)
+    data = replace(data, y=data.y[:, :1], known=data.known[:, :1], estimate=estimate)
+    found = target_transform.fit("residual", data, INSIDE, seed=0)
+    transform = target_transform.from_json(json.loads(json.dumps(found.to_json())))
+    rows = data.answers(INSIDE)
+    usual = float(np.median(estimate[rows[data.scored[rows]], 1]))
+    there = transform.forward(data.y[:5], data, every(data)[:5])
+    np.testing.assert_allclose(there[:, 0], (data.y[:5, 0] - estimate[:5, 0]) / (estimate[:5, 1] + usual))
+    np.testing.assert_allclose(transform.inverse(there, data, every(data)[:5]), data.y[:5], rtol=1e-12)

@@ -171,6 +171,13 @@ def test_what_the_image_lacks_is_listed(kaggle: Path) -> None:
     assert "This image lacks polars>=99 (" in run_notebook(kaggle).stderr
 
 
+def test_no_wheel_takes_the_place_of_a_package_that_others_in_the_image_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    wheels = ["polars-99.0-py3-none-any.whl", "torch-99.0-cp311-cp311-linux.whl", "rich-99.0-py3-none-any.whl"]
+    assert [kernel.may_install(wheel) for wheel in wheels] == [False, False, True]
+    monkeypatch.setattr(kernel.importlib.util, "find_spec", lambda name: None)  # an image without any
+    assert all(map(kernel.may_install, wheels))
+
+
 @pytest.mark.parametrize(
     ("keys", "there"),
     [

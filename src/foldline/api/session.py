@@ -64,6 +64,7 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
             around.enter_context(files.at_home_everywhere(Path(home).absolute()))
         around.enter_context(process_state.kept())
         around.enter_context(_quiet_optuna())
+        around.enter_context(_variables_of_wandb())
         around.enter_context(warnings.catch_warnings())
         notes = Notes(quiet)
         around.enter_context(errors.complaints_to(notes.hear))
@@ -87,6 +88,22 @@ def _sentences() -> Iterator[None]:
         if sentence is None:
             raise
         raise sentence from error
+
+
+@contextmanager
+def _variables_of_wandb() -> Iterator[None]:
+    """Set back what wandb writes into the environment: where its own process listens."""
+    before = _of_wandb()
+    try:
+        yield
+    finally:
+        for name in _of_wandb():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _of_wandb() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("WANDB_")}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from foldline.cli.main import Arguments
+from foldline.core import strict_tables
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import parse_override
@@ -19,7 +20,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     """Pack the latest experiment, and print the commands that upload it."""
     stored = several_targets.read(Path(arguments.config).name.removesuffix(".toml"))
     options = _options(arguments.overrides, stored)
-    manifest = bundle.pack(stored, options)
+    manifest = bundle.pack(stored, options, terminal)
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
     dataset, notebook = options.out / "dataset", options.out / "notebook"
     terminal.say(f"from {runs_index.describe(stored.folder)}")
@@ -37,17 +38,24 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 
 def _options(overrides: list[str], stored: bundle.Stored) -> bundle.Options:
-    given = {}
+    given, served = {}, {}
     for text in overrides:
         (key, *more), value = parse_override(text)
-        if key not in OPTIONS or more:
-            raise unknown("option", text.partition("=")[0], OPTIONS, "./run.sh bundle")
-        given[key] = str(value)
-    source = stored.experiments[0].config.data.source
+        if (key, more) == ("data", ["source"]):
+            given["source"] = str(value)
+        elif key == "serve" and len(more) == 1:
+            served[more[0]] = value
+        elif key not in OPTIONS or more:
+            raise unknown("option", text.partition("=")[0], [*OPTIONS, "data.source", "serve.KEY"], "./run.sh bundle")
+        else:
+            given[key] = str(value)
+    source = given.get("source") or stored.experiments[0].config.data.source
     options = bundle.Options(
         out=Path(given.get("out", stored.folder / "bundle")),
         user=given.get("user", credentials.username()),
         competition=given.get("competition") or download.competition_of(Path(source).expanduser()),
+        source=given.get("source", ""),
+        serve=strict_tables.changed(stored.experiments[0].config.serve, served, "./run.sh bundle: serve"),
     )
     if "wheels" not in given:
         return options

@@ -137,11 +137,14 @@ BUNDLE = """\
 Packs the latest experiment of CONFIG for a competition that takes notebooks only: a folder to upload as a data set
 (code, weights, record, a few wheels, a manifest with SHA-256) and a notebook, internet off, that rebuilds the
 submission from them with the image's own packages. It names the packages that the image lacks; wheels=DIR packs them,
-too. How to upload it: docs/how-to/kaggle.md
+too. Where [serve] is given (docs/how-to/serve.md) the notebook answers the competition's evaluation API, and is packed
+only if it answers as `infer` does, in time. How to upload it: docs/how-to/kaggle.md
 
   ./run.sh bundle sample                               into runs/sample/latest/bundle
   ./run.sh bundle sample out=DIR user=NAME             elsewhere, for that Kaggle account
-  ./run.sh bundle sample wheels=DIR competition=NAME   with more wheels; whose files the notebook reads"""
+  ./run.sh bundle sample wheels=DIR competition=NAME   with more wheels; whose files the notebook reads
+  ./run.sh bundle sample serve.per=series              one that answers a series at a time, whatever [serve] says
+  ./run.sh bundle sample data.source=DIR               where the files that it is tried on lie elsewhere by now"""
 
 REPORT = """\
 Makes the page of the latest experiment of CONFIG again, from its stored cells; trains nothing. `train` leaves the same

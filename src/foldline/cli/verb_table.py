@@ -184,7 +184,7 @@ VERBS: dict[str, Verb] = {
         "bundle",
         "Compete",
         "pack weights and a notebook that predicts on Kaggle, offline",
-        "[CONFIG] [out=DIR] [wheels=DIR] [user=NAME] [competition=NAME]",
+        "[CONFIG] [out=DIR] [wheels=DIR] [user=NAME] [competition=NAME] [serve.KEY=VALUE]",
         help_texts.BUNDLE,
         shorthands={f"--{name}": f"{name}=" for name in ("out", "wheels", "user", "competition")},
     ),

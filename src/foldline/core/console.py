@@ -40,8 +40,11 @@ class Terminal:
     def __init__(self, quiet: bool = False, as_json: bool = False) -> None:
         self.silent = quiet or as_json
         self.as_json = as_json
-        # In a notebook rich would make every line an output of its own, and need ipywidgets for bars.
-        self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True, force_jupyter=False)
+        # In a notebook rich would make every line an output of its own, and need ipywidgets for bars; and it would take
+        # standard output for a terminal, because ipykernel sets FORCE_COLOR.
+        self.bars = notebook.Bars() if notebook.is_here() else None
+        no = None if self.bars is None else False
+        self.console = Console(quiet=self.silent, highlight=False, soft_wrap=True, force_jupyter=no, force_terminal=no)
         if not self.console.is_terminal:
             self.console.width = PIPE_WIDTH
         self.heartbeat = Heartbeat(self.say)
@@ -106,7 +109,7 @@ class Terminal:
 
     def _told(self, bars: Progress) -> AbstractContextManager[None]:
         """Tell how far bars are that no terminal shows."""
-        return notebook.shown(bars) if notebook.is_here() else self.heartbeat.during(bars)
+        return self.heartbeat.during(bars) if self.bars is None else self.bars.during(bars)
 
 
 def _without_nan(value: Any) -> Any:

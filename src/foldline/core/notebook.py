@@ -27,29 +27,41 @@ def is_here() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-@contextmanager
-def shown(progress: Progress) -> Iterator[None]:
-    """Show the tasks of `progress`, the first of which is the whole step, from a thread of their own."""
-    from IPython.display import HTML, display
+class Bars:
+    """Bars in one output of a cell, which is made when a step takes longer than a moment, and serves all steps."""
 
-    output: Any = display(HTML(""), display_id=True)
-    ended = threading.Event()
+    def __init__(self) -> None:
+        self._output: Any = None
 
-    def renew() -> None:
-        while not ended.wait(PERIOD_S):
-            output.update(HTML(bars(progress.tasks)))
+    @contextmanager
+    def during(self, progress: Progress) -> Iterator[None]:
+        """Show the tasks of `progress`, the first of which is the whole step, from a thread of their own."""
+        ended = threading.Event()
 
-    thread = threading.Thread(target=renew, name="notebook bars", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        output.update(HTML(""))
+        def renew() -> None:
+            while not ended.wait(PERIOD_S):
+                self._show(drawn(progress.tasks))
+
+        thread = threading.Thread(target=renew, name="notebook bars", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            if self._output is not None:
+                self._show("")
+
+    def _show(self, text: str) -> None:
+        from IPython.display import HTML, display
+
+        if self._output is None:
+            self._output = display(HTML(text), display_id=True)
+        else:
+            self._output.update(HTML(text))
 
 
-def bars(tasks: list[Task]) -> str:
+def drawn(tasks: list[Task]) -> str:
     """Draw a step as a whole, in words, and each part of it that is being done."""
     if not tasks:
         return ""

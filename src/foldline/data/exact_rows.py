@@ -88,11 +88,15 @@ def _decoded(table: Table, on_progress: Callable[[int, int], None] | None, wante
 
 def path_of(table: Table) -> Path:
     """Return where a table's exact rows are kept: the name hashes the table and the decoder's code."""
+    return files.runs() / "exact" / f"{table.fingerprint}-{decoder_code()}.parquet"
+
+
+def decoder_code() -> str:
+    """Hash the decoder's code."""
     from ventilator import controller, decoder
 
     sources = [Path(str(controller.__file__)), *sorted(Path(str(decoder.__file__)).parent.glob("*.py"))]
-    code = files.digest([path.read_text(encoding="utf-8") for path in sources])
-    return files.runs() / "exact" / f"{table.fingerprint}-{code}.parquet"
+    return files.digest([path.read_text(encoding="utf-8") for path in sources])
 
 
 def mark_of(path: Path) -> Path:

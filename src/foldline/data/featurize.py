@@ -156,13 +156,13 @@ def _path(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
             "features": config.weights_depend_on(),
             "layout": 5,  # raise it when the files of a store change
             **({"times": True} if config.times else {}),
-            **_of_facts(table, config),
+            **of_facts(table, config),
         }
     )
     return files.runs() / "store" / key
 
 
-def _of_facts(table: Table, config: FeaturesConfig) -> dict[str, Any]:
+def of_facts(table: Table, config: FeaturesConfig) -> dict[str, Any]:
     """Return what a store depends on of the training table's facts, and of the families that it adds by itself.
 
     Nothing where they are the defaults, so that older keys stay as they are.
@@ -215,7 +215,7 @@ def _write(
     on_progress: Callable[[int, int], None] | None,
 ) -> artefacts.Contents:
     """Write the files of a store into a folder; return what its mark says beside checksums. open_store reads both."""
-    families, facts = families_of(table, config), _of_facts(table, config)
+    families, facts = families_of(table, config), of_facts(table, config)
     made = Made(table, families, columns, names_of(families, columns))
     features_entry = feature_file.write(folder / "x.npy", made, on_progress)
     arrays = arrays_of(table, columns, config.times)

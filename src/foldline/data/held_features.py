@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,7 @@ class Recipe:
     columns: Columns
     names: list[str]  # (F,)
     roots: list[list[str]]  # (F,) columns that each is made of
+    facts: dict[str, Any]  # of the training table, with the code of what they bring
     times: bool  # whether a store has the times of its rows
 
     @staticmethod
@@ -42,7 +44,8 @@ class Recipe:
         families, columns = featurize.families_of(table, config), featurize.columns_of(table, levels)
         names = featurize.names_of(families, columns)
         ready: list[Family] = [ReadyFamily(family, tuple(family.expressions(columns))) for family in families]
-        return Recipe(ready, columns, names, featurize.roots_of(ready, columns), config.times)
+        roots, facts = featurize.roots_of(ready, columns), featurize.of_facts(table, config)
+        return Recipe(ready, columns, names, roots, facts, config.times)
 
 
 @dataclass(frozen=True)
@@ -84,5 +87,5 @@ def store_of(table: Table, recipe: Recipe, x: np.ndarray | None = None) -> Store
     """
     made = Made(table, recipe.families, recipe.columns, recipe.names)
     arrays = featurize.arrays_of(table, recipe.columns, recipe.times)
-    meta = featurize.meta_of(made, arrays, recipe.roots, "")
+    meta = featurize.meta_of(made, arrays, recipe.roots, "") | recipe.facts
     return of_arrays(NOWHERE, meta, {**arrays, "x": features_of(table, recipe) if x is None else x})

@@ -84,6 +84,7 @@ class Store:
     given: np.ndarray | None = None  # (A,) bool, answers whose targets are given, with data.known; None: without it
     eligible: np.ndarray | None = None  # (A,) bool, of a training table, those that count where they are not given
     masks: KnownMasks | None = None  # likewise: which steps of test series are given
+    estimate: np.ndarray | None = None  # (A, 2) float64, mean and deviation of an estimator whose channels are in x
     weight: np.ndarray | None = None  # (A,) float64, how much an answer counts; None: all alike
     missing: bool = False  # whether a feature is missing somewhere (NaN)
     facts: dict[str, Any] = field(default_factory=dict)  # of the training table, and what uses them; see featurize.py

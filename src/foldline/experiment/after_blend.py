@@ -53,7 +53,8 @@ def steps(
     if decided is not values:
         done[DECIDED[decisions.step_of(rows, config.post)]] = values = decided
     if exact is not None:
-        done[MODELS_ALONE] = values  # once more: the last row is mostly the decoder's
+        if not any(model.fitted_as == "estimator" for model in config.models):  # they have never had others
+            done[MODELS_ALONE] = values  # once more: the last row is mostly the decoder's
         done[EXACT_ROWS] = post_processing.paste(values, exact.values[store.scored])
     return done
 

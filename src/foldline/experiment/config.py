@@ -21,7 +21,7 @@ from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
 from foldline.ensemble import BlendConfig
 from foldline.ensemble.post_processing import PostConfig
-from foldline.experiment import config_files, model_tables, target_tables
+from foldline.experiment import config_files, model_tables, serve_config, target_tables
 from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
@@ -247,7 +247,16 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
         raise UserError(
             f"{where}: post.decode = true needs one target, but data.target has {len(made['data'].target)}."
         )
+    try:
+        serve_config.check(made["serve"], made["data"])
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     models = model_tables.parse(tables["model"], made["train"], made["data"], where)
+    estimators = [model.label for model in models if model.fitted_as == "estimator"]
+    if estimators and not made["post"].decode:
+        raise UserError(
+            f"{where}: model {estimators[0]!r} estimates the rows that a decoder leaves open: set post.decode = true."
+        )
     by_time = [train.patches.by_time for model in models if model.is_network for train in model.trainings]
     made["features"] = replace(made["features"], times=any(by_time))
     if made["folds"].kind == "time":

@@ -73,11 +73,20 @@ def from_json(value: dict[str, Any], folder: Path, to_predict: bool = True) -> t
         config = from_tables(table["name"], table["config"], str(folder / "experiment.json"))
         by_label = {model.label: model for model in config.models}
         entries = [entry for entry in value["cells"] if entry["part"] == number]
-        plan = [_stored_cell(by_label[entry["label"]], config, entry, folder) for entry in entries]
+        plan = _linked([_stored_cell(by_label[entry["label"]], config, entry, folder) for entry in entries])
         if to_predict:
             _refuse_changed_code(config, plan, folder)
         config_plans.append(ConfigPlan(config, plan, table["prefix"]))
     return config_plans, [_from_outside(entry) for entry in value["outside"]]
+
+
+def _linked(plan: list[Cell]) -> list[Cell]:
+    """Give cells the estimator's cells whose channels they read."""
+    by_key = {cell.key: cell for cell in plan}
+    return [
+        replace(cell, channels=by_key[cell.depends["channels"]]) if "channels" in cell.depends else cell
+        for cell in plan
+    ]
 
 
 def _from_outside(entry: dict[str, Any]) -> Member:
@@ -118,8 +127,9 @@ def _pretrained(model: ModelConfig, config: Config, key: str, seed: int) -> Cell
 
 def _refuse_changed_code(config: Config, plan: Sequence[Cell], folder: Path) -> None:
     """Refuse weights that were trained with other code: their predictions would be wrong without any error."""
-    features = config.features.weights_depend_on()
+    of_config = config.features.weights_depend_on()
     for cell in plan:
+        features = {} if cell.model.fitted_as == "estimator" else of_config
         model, engine = cells.sources_of(cell.model), cells.engine_of(cell.model)
         then = (cell.depends["features"], cell.depends["model"]["sources"], cell.depends["engine"])
         if then != (features, model, engine):

@@ -12,7 +12,7 @@ import numpy as np
 
 from foldline.core.console import Terminal
 from foldline.data import exact_rows as decoding
-from foldline.data import featurize
+from foldline.data import featurize, open_rows
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment import config_plans, scoring
@@ -36,11 +36,12 @@ class InferenceTask:
         """Return one job for each cell that the blend needs."""
         needed = set(self.stored.blend.without_zero_weights().labels)
         jobs = {  # by key: two configs may have cells in common
-            cell.key: Job(cell, None, None, store.path)
+            each.key: Job(each, None, None, store.path)
             for config_plan, store in zip(self.stored.config_plans, self.stores, strict=True)
             for member in config_plan.members
             if member.label in needed
             for cell in member.test_cells
+            for each in (cell, *([] if cell.channels is None else [cell.channels]))
         }
         return list(jobs.values())
 
@@ -54,6 +55,9 @@ def prepare(stored: StoredExperiment, test: Table, terminal: Terminal) -> Infere
     with terminal.bar("features", "series") as update:
         features = [config_plan.config.features for config_plan in stored.config_plans]
         stores = [featurize.obtain(test, table, stored.levels, update) for table in features]
+    if any(cell.model.fitted_as == "estimator" for cell in stored.plan):
+        with terminal.bar("open rows", "series") as update:
+            open_rows.obtain(test, update)
     for config_plan, store in zip(stored.config_plans, stores, strict=True):
         config_plans.refuse_changed_facts(config_plan, store, stored.folder)
         for model in (model for model in config_plan.config.models if model.is_network):

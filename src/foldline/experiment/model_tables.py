@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -20,10 +21,18 @@ from foldline.models.heads import ANY_SCALE, HEADS, joint
 from foldline.models.systems import lightgbm_config, rocket
 from foldline.run.cells import ModelConfig
 
-COMMON_KEYS = ("name", "label", "train", "teacher", "pretrain")  # of every [[model]]; the others are parameters
+COMMON_KEYS = (
+    "name",
+    "label",
+    "train",
+    "teacher",
+    "pretrain",
+    "channels_from",
+)  # of every [[model]]; the others are parameters
 USED = {  # keys of [train] that matter to models that are no networks
     "rows": ("threads", "seeds", "full_seeds", "watch"),
     "series": ("threads", "seeds", "full_seeds"),
+    "estimator": ("seeds", "full_seeds"),
 }
 
 
@@ -46,11 +55,38 @@ def parse(tables: Any, train: TrainConfig, data: DataConfig, where: str) -> tupl
         if "label" not in table:
             same = sum(other.name == model.name for other in made)
             model = replace(model, label=f"{model.name}-{same + 1}") if same else model
+        _refuse_channels(model, made, data, f"{where}: model[{number}]")
         made.append(model)
     labels = [model.label for model in made]
     if len(set(labels)) < len(labels):
         raise UserError(f"{where}: every [[model]] needs a label of its own, but they are {', '.join(labels)}.")
     return tuple(made)
+
+
+def _refuse_channels(model: ModelConfig, before: Sequence[ModelConfig], data: DataConfig, where: str) -> None:
+    """Refuse channels of no estimator, and estimators and their readers of what is no number at each step."""
+    if not (model.channels_from or model.fitted_as == "estimator"):
+        return
+    estimators = [other.label for other in before if other.fitted_as == "estimator"]
+    if model.channels_from and model.channels_from not in estimators:
+        raise UserError(
+            f"{where}: channels_from = {model.channels_from!r} must be the label of an estimator further up, but these "
+            f"are {', '.join(estimators) or 'none'}: a [[model]] with name = 'smoother'."
+        )
+    if model.channels_from and (model.fitted_as not in ("network", "rows") or model.teacher or model.pretrain):
+        raise UserError(
+            f"{where}: channels_from is for networks and LightGBM, which learn the rows that are left open: leave out "
+            "teacher and pretrain."
+        )
+    if data.level != "step" or data.kind != "regression" or len(data.target) > 1 or data.has_start or data.known:
+        raise UserError(f"{where}: an estimator of open rows is for one number at every step: leave it out.")
+    if data.target_transform:
+        raise UserError(
+            f"{where}: what reads an estimator's channels learns what that leaves, so that data.target_transform = "
+            f"{data.target_transform!r} would be another scale: leave it out."
+        )
+    if any(train.windows.used or train.patches.used for train in model.trainings):
+        raise UserError(f"{where}: windows and patches cut the series that channels belong to: leave them out.")
 
 
 def _model(table: dict[str, Any], train: TrainConfig, data: DataConfig, where: str) -> ModelConfig:
@@ -66,6 +102,7 @@ def _model(table: dict[str, Any], train: TrainConfig, data: DataConfig, where: s
         train=own,
         teacher=strict_tables.convert(TeacherConfig | None, table.get("teacher"), f"{where}.teacher"),
         pretrain=strict_tables.convert(PretrainConfig | None, table.get("pretrain"), f"{where}.pretrain"),
+        channels_from=strict_tables.convert(str, table.get("channels_from", ""), f"{where}.channels_from"),
     )
     _refuse_impossible_training(model, data, where)
     return model
@@ -237,6 +274,7 @@ def to_table(model: ModelConfig, train: TrainConfig) -> dict[str, Any]:
         **strict_tables.plain(model.params),
         "train": _changes(model.train, train),
         **strict_tables.plain({"teacher": model.teacher, "pretrain": model.pretrain}),
+        **({"channels_from": model.channels_from} if model.channels_from else {}),
     }
 
 

@@ -10,6 +10,7 @@ from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.experiment.config import Config
 from foldline.fit import network_cell, network_size, scaler, training_windows
+from foldline.run import cell_stores
 
 
 def check_durations(config: Config, train: Table) -> None:
@@ -26,15 +27,16 @@ def made(config: Config, train: Store) -> tuple[dict[str, int], dict[str, nn.Mod
     Returns:
         label -> bytes of a cell's weights; label -> the network, not trained.
     """
-    features, gridded = len(train.names), train.task.kind == "regression" and not config.data.target_transform
+    gridded = train.task.kind == "regression" and not config.data.target_transform
     grids = tuple(target_grid.detect_grids(np.asarray(train.y[train.scored]))) if gridded else None
-    # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
-    plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), train, grids)
     sizes, networks = {}, {}
     for model in (model for model in config.models if model.is_network):
-        device = model.train.device_used
-        sizes[model.label] = network_size.check(model.label, model.name, model.params, train, plain.targets, device)
-        network = networks[model.label] = network_cell.network_of(model.name, model.params, train, plain)
+        own, device = cell_stores.planned(model, train), model.train.device_used
+        features, own_grids = len(own.names), None if model.channels_from else grids
+        # not fitted: the network's shape and its checks depend on the number of features, on targets and grids only
+        plain = scaler.unscaled_targets(np.zeros(features), np.ones(features), own, own_grids)
+        sizes[model.label] = network_size.check(model.label, model.name, model.params, own, plain.targets, device)
+        network = networks[model.label] = network_cell.network_of(model.name, model.params, own, plain)
         reads_target = getattr(network, "takes_target", False)
         for training in model.trainings:
             training_windows.refuse_own_past(model.label, training.windows, reads_target)

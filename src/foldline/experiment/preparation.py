@@ -13,7 +13,7 @@ from typing import Any
 
 from foldline.core import files
 from foldline.core.console import Terminal
-from foldline.data import exact_rows, featurize, folds, loading, store, table_notes
+from foldline.data import exact_rows, featurize, folds, loading, open_rows, store, table_notes
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
@@ -121,6 +121,10 @@ def prepare(
         if model.fitted_as == "series":
             series_cell.check(model.label, model.params, train)
     plan_inputs = _plan_inputs(config, competition, train, test, made_folds, terminal)
+    if any(model.fitted_as == "estimator" for model in config.models):
+        with terminal.bar("open rows", "series") as update:
+            for table in (competition.train, competition.test):
+                open_rows.obtain(table, update)
     with terminal.bar("speed of each precision", "models") as update:
         models = planning.resolve_precision(config.models, train, update)
     prepared = PreparedExperiment(

@@ -251,7 +251,7 @@ def noted_cells(folder: Path) -> set[str]:
 
 
 def cells_needed(keys: Iterable[str]) -> set[str]:
-    """Collect the keys of cells, of those whose weights they started from, and of those that made pseudo-labels."""
+    """Collect the keys of cells, and of those whose weights, channels or pseudo-labels they were given."""
     found: set[str] = set()
     waiting = list(keys)
     while waiting:
@@ -259,7 +259,7 @@ def cells_needed(keys: Iterable[str]) -> set[str]:
         if key not in found:
             found.add(key)
             inputs = depends(key)
-            waiting += [inputs["start"]] if "start" in inputs else []
+            waiting += [inputs[name] for name in ("start", "channels") if name in inputs]
             waiting += inputs.get("teacher", {}).get("cells", [])
     return found
 

@@ -49,7 +49,7 @@ def combine(
         exact: what a decoder read back from the training series' inputs, if post.decode is set.
         table: of the training series, for the trivial baselines; None: these are not wanted.
     """
-    rows, predictions = blend_rows(experiment_members, config, store, folds)
+    rows, predictions = blend_rows(experiment_members, config, store, folds, exact if opens(config) else None)
     whole, store = store, counting(store, folds, predictions)
     several = len(experiment_members) > 1
     comparison = ensemble.choose_method(config.blend, rows) if config.blend.method_used == "auto" and several else None
@@ -87,6 +87,11 @@ def combine(
     )
 
 
+def opens(config: Config) -> bool:
+    """Whether members estimate the rows that a decoder leaves open: only these are then fitted, and compared."""
+    return any(model.fitted_as == "estimator" for model in config.models)
+
+
 def counting(store: Store, folds: Folds, predictions: np.ndarray | None = None) -> Store:
     """Return a training table's store with the answers as scored that folds hold out and every member has predicted.
 
@@ -99,14 +104,18 @@ def counting(store: Store, folds: Folds, predictions: np.ndarray | None = None) 
 
 
 def blend_rows(
-    experiment_members: Sequence[Member], config: Config, store: Store, folds: Folds
+    experiment_members: Sequence[Member], config: Config, store: Store, folds: Folds, exact: Exact | None = None
 ) -> tuple[BlendRows, np.ndarray]:
     """Gather the scored rows that a blend of these members is fitted on, and (M, R, K) all out-of-fold predictions.
 
     These are NaN where no fold holds an answer out.
+
+    exact: rows that take the place of every member's predictions, so that the rows which are left open decide.
     """
     assert store.labelled, "an experiment is scored on labelled series"
     predictions = np.stack([member.out_of_fold(store) for member in experiment_members])
+    if exact is not None:
+        predictions = np.where(np.isnan(predictions), np.nan, post_processing.paste(predictions, exact.values))
     store = counting(store, folds, predictions)
     scored = store.scored
     spreads: list[np.ndarray | None] = []

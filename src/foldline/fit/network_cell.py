@@ -86,8 +86,11 @@ class NetworkCell:
         config, device = self.train, torch.device(self.train.device_used)
         use_settings(config, device)
         kept, held = inner_split(labelled_sets, config.watch.share, seed)
-        shown = [patches.pooled(part, config.patches) for part in held]  # what is watched is scored by rows
-        kept = [patches.pooled(part, config.patches) for part in kept]
+        inside = labelled_sets[0].series
+        shown = [patches.pooled(part, config.patches, inside) for part in held]  # what is watched is scored by rows
+        kept = [
+            patches.pooled(part, config.patches, part.series if number else inside) for number, part in enumerate(kept)
+        ]
         stores = [part.store for part in kept]
         self.lengths = block_lengths(stores, config.margin, config.windows.predicted)
         self.kept = max(kept_steps(config.margin, store) for store in stores)

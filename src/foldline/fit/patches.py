@@ -109,12 +109,7 @@ def _times(store: Store) -> np.ndarray:
 
 
 def steps(store: Store, config: PatchesConfig) -> np.ndarray:
-    """Return how many steps networks see of each series of a store, (N,) int64.
-
-    Raises:
-        UserError: gaps make far too many.
-    """
-    check_store(config, store)
+    """Return how many steps networks see of each series of a store, (N,) int64."""
     return cut(store, np.arange(len(store.lengths)), config).lengths if config.used else store.lengths
 
 
@@ -126,12 +121,15 @@ def steps_to_scored(store: Store, config: PatchesConfig) -> int:
     return int(made.step[made.patch_of_row[store.scored]].max()) + 1
 
 
-def pooled(part: LabelledSeries, config: PatchesConfig) -> LabelledSeries:
-    """Return the same series of a store whose rows are patches; only these series' features are in it."""
+def pooled(part: LabelledSeries, config: PatchesConfig, beside: np.ndarray | None = None) -> LabelledSeries:
+    """Return the same series of a store whose rows are patches; only these series' features are in it.
+
+    beside: (n,) all series of the fold's training, where the part is some of them; None: the part's.
+    """
     if not config.used:
         return part
     store, kind = part.store, part.store.task.kind
-    coarse = _store_of_patches(part, config)
+    coarse = _store_of_patches(part, config, part.series if beside is None else beside)
     if store.on_series:
         return replace(part, store=coarse)
     made = cut(store, part.series, config)
@@ -140,9 +138,17 @@ def pooled(part: LabelledSeries, config: PatchesConfig) -> LabelledSeries:
     return replace(part, store=coarse, y=y, known=known, weight=weight, scored=_any(part.scored, made))
 
 
-def _store_of_patches(part: LabelledSeries, config: PatchesConfig) -> Store:
-    """Return a store with a row a patch: all series have their lengths there, those of the part their features."""
-    store, series, lengths = part.store, part.series, steps(part.store, config)
+def _store_of_patches(part: LabelledSeries, config: PatchesConfig, beside: np.ndarray) -> Store:
+    """Return a store with a row a patch, and in it the features of the part's series.
+
+    Series have their lengths and answers there, of patches of time only those of `beside`: the times of rows that a
+    fold holds out must not say what its series are padded to. The others are one step in which nothing is known.
+    """
+    check_store(config, part.store)
+    store, series = part.store, part.series
+    shown = np.unique(beside) if config.by_time else np.arange(len(store.lengths))
+    lengths = np.ones_like(store.lengths)
+    lengths[shown] = cut(store, shown, config).lengths
     offsets = np.cumsum(lengths) - lengths
     x = np.zeros((int(lengths.sum()), len(store.names)), dtype=np.float32)  # pages of other series are never touched
     empty = np.array([1.0 if name.startswith("missing(") else np.nan for name in store.names])
@@ -155,29 +161,36 @@ def _store_of_patches(part: LabelledSeries, config: PatchesConfig) -> Store:
         ends = np.cumsum(lengths[series[chunk]])
         for each, end in zip(series[chunk], ends, strict=True):
             x[offsets[each] : offsets[each] + lengths[each]] = means[end - lengths[each] : end]
-    store = replace(store, x=x, lengths=lengths, missing=missing, times=None)
-    return store if store.on_series else _answers_of_patches(store, part.store, config)
+    coarse = replace(store, x=x, lengths=lengths, missing=missing, times=None)
+    return coarse if store.on_series else _with_answers(coarse, store, shown, config)
 
 
-def _answers_of_patches(coarse: Store, store: Store, config: PatchesConfig) -> Store:
-    """Return a store of patches with the answers of another one's rows, pooled."""
-    made = cut(store, np.arange(len(store.lengths)), config)
-    y, known = _targets(np.asarray(store.y), store.known, store.scored, made, store.task.kind)
+def _with_answers(coarse: Store, store: Store, shown: np.ndarray, config: PatchesConfig) -> Store:
+    """Return a store of patches with the answers of some series of another one, (n,), pooled."""
+    made, rows, places = cut(store, shown, config), store.rows(shown), coarse.rows(shown)
+    y, known = _targets(np.asarray(store.y[rows]), store.known[rows], store.scored[rows], made, store.task.kind)
+
+    def placed(values: np.ndarray, empty: float | bool) -> np.ndarray:
+        """Lay values of their patches out among all: (P of these series, ...) -> (P, ...)."""
+        found = np.full((len(coarse.x), *values.shape[1:]), empty, dtype=values.dtype)
+        found[places] = values
+        return found
+
     return replace(
         coarse,
-        scored=_any(store.scored, made),
-        y=y,
-        known=known,
-        weight=None if store.weight is None else _mean(store.weight, made),
-        auxiliary_y=None if store.auxiliary_y is None else _auxiliary(store, made),
+        scored=placed(_any(store.scored[rows], made), False),
+        y=placed(y, 0.0),
+        known=placed(known, False),
+        weight=None if store.weight is None else placed(_mean(store.weight[rows], made), 0.0),
+        auxiliary_y=None if store.auxiliary_y is None else placed(_auxiliary(store, rows, made), np.nan),
     )
 
 
-def _auxiliary(store: Store, made: Cut) -> np.ndarray:
-    """Pool auxiliary targets, (P, all their columns); NaN where none of a patch's rows has one."""
+def _auxiliary(store: Store, rows: np.ndarray, made: Cut) -> np.ndarray:
+    """Pool auxiliary targets of rows, (R,), to (P, all their columns); NaN where none of a patch's rows has one."""
     found = []
     for each in store.auxiliary:
-        values = store.auxiliary_columns[each.name]
+        values = store.auxiliary_columns[each.name][rows]
         there = ~np.isnan(values)
         y, known = _targets(np.nan_to_num(values), there, there.all(axis=1), made, each.kind)
         found.append(np.where(known, y, np.nan))

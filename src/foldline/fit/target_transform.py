@@ -31,6 +31,7 @@ from foldline.fit.scaler import SAMPLE_TARGETS, sampled_answers
 ABOVE = np.nextafter(-1.0, 0.0)  # the smallest number that has a log1p; a prediction near -1 is rounded to -1
 KNOTS = 513  # quantiles of `rank` at most
 LEAST_MOVE = 1e-3  # of the usual deviation of a known start: one that moves less is no measure of its series
+RESIDUAL = "residual"  # the scale of models that read an estimator's channels; no config names it
 STANDARDISE = "standardise"  # how the names end of scales by the known steps
 ALL = slice(None)
 
@@ -135,6 +136,31 @@ class Standardise(TargetTransform):
 
 
 @dataclass(frozen=True)
+class Residual(TargetTransform):
+    """(y - mean) / (deviation + softness): what an estimator of open rows leaves, by what it expects to leave."""
+
+    softness: float  # the usual deviation, so that rows which are nearly certain do not outweigh all others
+
+    kind = RESIDUAL
+
+    def forward(self, y: np.ndarray, store: Store, answers: np.ndarray) -> np.ndarray:
+        mean, scale = self._of(store, answers)
+        return np.asarray((y - mean) / scale)
+
+    def inverse(self, z: np.ndarray, store: Store, answers: np.ndarray, columns: slice = ALL) -> np.ndarray:
+        mean, scale = self._of(store, answers)
+        return np.asarray(z * scale + mean)
+
+    def _of(self, store: Store, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert store.estimate is not None, "a store with an estimator's channels"
+        mean, deviation = store.estimate[answers, :1], store.estimate[answers, 1:]
+        return mean, deviation + self.softness
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "softness": self.softness}
+
+
+@dataclass(frozen=True)
 class Rank(TargetTransform):
     """The share of the training values below y."""
 
@@ -169,6 +195,10 @@ def fit(kind: str, store: Store, series: np.ndarray, seed: int) -> TargetTransfo
     if kind.endswith(STANDARDISE):
         below = _below(kind)
         return Standardise(_usual(_of_known_starts(below.view(store))[1][series]), below)
+    if kind == RESIDUAL:
+        assert store.estimate is not None, "a store with an estimator's channels"
+        rows = store.answers(series)
+        return Residual(float(np.median(store.estimate[rows[store.scored[rows]], 1])))
     if kind == "rank":
         answers = sampled_answers(store, series, max(1, SAMPLE_TARGETS // store.targets), np.random.default_rng(seed))
         values, shares = zip(*(_quantiles(column) for column in np.asarray(store.y[answers]).T), strict=True)
@@ -180,6 +210,8 @@ def from_json(value: dict[str, Any]) -> TargetTransform:
     """Read what `to_json` returned."""
     if value["kind"] == "rank":
         return Rank(*(tuple(np.asarray(column) for column in value[name]) for name in ("values", "shares")))
+    if value["kind"] == RESIDUAL:
+        return Residual(float(value["softness"]))
     if value["kind"].endswith(STANDARDISE):
         return Standardise(np.asarray(value["usual"]), _below(value["kind"]))
     return Log1p() if value["kind"] == "log1p" else PLAIN

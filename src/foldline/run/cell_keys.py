@@ -10,13 +10,20 @@ from foldline.data import metrics
 from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import boosting_cell, series_cell
+from foldline.fit.target_transform import RESIDUAL
 from foldline.fit.train_config import NEWER, NEWER_IN, NOT_IN_KEY, TrainConfig
 from foldline.run.cells import Cell, ModelConfig, engine_of, sources_of
 from foldline.run.plan_inputs import PlanInputs
 
 
 def of_fold(
-    inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, start: Cell | None, teachers: Sequence[Cell]
+    inputs: PlanInputs,
+    model: ModelConfig,
+    fold: int | None,
+    seed: int,
+    start: Cell | None,
+    teachers: Sequence[Cell],
+    channels: Cell | None = None,
 ) -> dict[str, Any]:
     """Return what the weights of a fold's cell depend on, JSON-able. fold: None: fitted on all series."""
     depends = {
@@ -31,6 +38,8 @@ def of_fold(
         depends["units"] = files.digest(inputs.folds.units.tolist())
     if start is not None:
         depends["start"] = start.key
+    if channels is not None:
+        depends["channels"] = channels.key
     if model.teacher is not None:
         depends["teacher"] = {
             "weight": model.teacher.weight,
@@ -47,6 +56,25 @@ def _split(folds: Folds, fold: int | None) -> dict[str, Any]:
     if folds.time is not None and fold is not None:
         split["inside"] = files.digest(folds.inside(fold).tolist())
     return split
+
+
+def of_estimator(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int) -> dict[str, Any]:
+    """Return what an estimator of open rows depends on: tables, labels outside of the fold, and code; no feature."""
+    return {
+        "data": {"fingerprint": inputs.train.fingerprint, **inputs.data.roles(), **of_facts(inputs.train)},
+        "features": {},
+        "model": {"name": model.name, "params": model.params, "sources": sources_of(model)},
+        "train": {},
+        "engine": engine_of(model),
+        "seed": seed,
+        "fold": _split(inputs.folds, fold),
+        "test": inputs.test,
+    }
+
+
+def transform_of(inputs: PlanInputs, model: ModelConfig) -> str:
+    """Return the scale that a model's targets are learned on: that of [data], or what an estimator leaves."""
+    return RESIDUAL if model.channels_from else inputs.data.target_transform
 
 
 def of_pretraining(inputs: PlanInputs, model: ModelConfig, store: Store, seed: int) -> dict[str, Any]:
@@ -72,7 +100,7 @@ def _fitted_by(model: ModelConfig, inputs: PlanInputs, seed: int) -> dict[str, A
         "scaler": inputs.features.scaler if model.is_network else "none",
         "engine": engine_of(model),
         "seed": seed,
-        **({"transform": inputs.data.target_transform} if inputs.data.target_transform else {}),
+        **({"transform": transform} if (transform := transform_of(inputs, model)) else {}),
         **({"metric": metrics.key_of(*inputs.metric)} if model.watched_share else {}),
     }
 

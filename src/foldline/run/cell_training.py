@@ -20,6 +20,7 @@ from foldline.data.time_spans import TimeSpans
 from foldline.fit import scaler, target_transform
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.checkpoint import CHECKPOINT
+from foldline.fit.estimator_cell import EstimatorCell
 from foldline.fit.labelled_series import LabelledSeries, labelled_series
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.pseudo_labels import PseudoLabels
@@ -27,7 +28,7 @@ from foldline.fit.scaler import Scaler
 from foldline.fit.series_cell import SeriesCell
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.trainer import Emit
-from foldline.run import cells
+from foldline.run import cell_stores, cells
 from foldline.run.cells import Cell, Job
 from foldline.run.history import recording
 from foldline.run.predictions import Estimator, spread_path, write_predictions
@@ -89,7 +90,7 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
         shutil.rmtree(cell.folder, ignore_errors=True)  # forced, or half of one: it starts again
     cell.folder.mkdir(parents=True, exist_ok=True)
     files.write_json(cell.folder / "depends.json", cell.depends)
-    store = open_store(job.train)
+    store = cell_stores.opened(cell, job.train)
     store = store if job.folds is None else job.folds.with_units(store)
     fitted_on, held_out = _sides(cell, job, store)
     began = time.perf_counter()
@@ -98,12 +99,14 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
     estimator.save(cell.folder)
     if isinstance(estimator, NetworkCell):
         files.write_json(cell.folder / "scaler.json", estimator.scaler.to_json())
-    if cell.transform:
+    if cell.transform and not isinstance(estimator, EstimatorCell):
         files.write_json(cell.folder / TRANSFORM, estimator.transform.to_json())
     # Again: what may have changed on the disk during training would else be summed up as it is now.
     files.write_json(cell.folder / "depends.json", cell.depends)
     files.write_array(cell.folder / "held_out.npy", held_out)
     write_predictions(cell, estimator, store, held_out, cell.folder / "out_of_fold.npy")
+    if isinstance(estimator, EstimatorCell):
+        files.write_array(cell.channels_path(store.fingerprint, labelled=True), estimator.channels(store))
     _mark_as_finished(cell, time.perf_counter() - began)
     # After done.json: a cell that is killed before it is finished goes on from its checkpoint.
     (cell.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -122,7 +125,7 @@ def _mark_as_finished(cell: Cell, seconds: float) -> None:
     stored = [
         path
         for path in cell.folder.iterdir()
-        if path.name not in beside and not path.name.startswith((".", "test-", "spread-test-"))
+        if path.name not in beside and not path.name.startswith((".", "test-", "spread-test-", "channels-test-"))
     ]
     artefacts.seal(cell.folder / cells.DONE, stored, {"time.train_s": seconds})
 
@@ -133,6 +136,10 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
     spans = None if job.folds is None else job.folds.spans_of(series)
     if not cell.model.is_network:
         at_once = _new_estimator(cell, None, transform, spans)
+        if isinstance(at_once, EstimatorCell):
+            assert job.test is not None, "an estimator reads the exact rows of a test table"
+            at_once.fit(store, series, open_store(job.test), emit)
+            return at_once
         assert isinstance(at_once, BoostingCell | SeriesCell)
         at_once.fit(store, series, cell.seed, emit)
         return at_once
@@ -177,6 +184,8 @@ def _new_estimator(
         spans: of the series that trees are to be fitted on, where folds go by time.
     """
     model, watched_by = cell.model, None if cell.metric is None else metric(*cell.metric)
+    if model.fitted_as == "estimator":
+        return EstimatorCell(model.name, model.params)
     if model.fitted_as == "series":
         return SeriesCell(model.name, model.params, model.train, transform)
     if fitted is None:
@@ -186,12 +195,16 @@ def _new_estimator(
 
 def _predict_test(cell: Cell, table: Path) -> None:
     """Predict a test table with a finished cell unless that is stored. table: its store."""
-    store = open_store(table)
-    why = cell.test_damage(store.fingerprint)
+    fingerprint = open_store(table).fingerprint
+    why = cell.test_damage(fingerprint)
     if why:
+        store = cell_stores.opened(cell, table)
         path = cell.test_path(store.fingerprint)
         mark = path.with_suffix(".json")
         if mark.exists():
             artefacts.say(cell.folder, why, f"{cell.name} predicts the test series again")
-        write_predictions(cell, load_estimator(cell, store), store, np.arange(len(store.lengths)), path)
-        artefacts.seal(mark, [each for each in (path, spread_path(path)) if each.exists()])
+        estimator, channels = load_estimator(cell, store), cell.channels_path(store.fingerprint, labelled=False)
+        write_predictions(cell, estimator, store, np.arange(len(store.lengths)), path)
+        if isinstance(estimator, EstimatorCell):
+            files.write_array(channels, estimator.channels(store))
+        artefacts.seal(mark, [each for each in (path, spread_path(path), channels) if each.exists()])

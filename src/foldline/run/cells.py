@@ -7,7 +7,8 @@ it leaves:
     runs/cells/KEY/   depends.json (what the key hashes), history.jsonl, checkpoint.safetensors (until it is finished),
                       scaler.json, transform.json (where there is one), weights, held_out.npy, out_of_fold.npy,
                       done.json (written last, with the checksums of all these: the cell is finished),
-                      test-DATA.npy, test-DATA.json (the checksums of those);
+                      test-DATA.npy, test-DATA.json (the checksums of those); of an estimator channels.npy and
+                      channels-test-DATA.npy
                       spread-*.npy beside predictions whose head estimates its error
 """
 
@@ -19,16 +20,18 @@ from typing import Any
 
 from foldline import models
 from foldline.core import artefacts, files, strict_tables
+from foldline.data import open_rows
 from foldline.data.folds import Folds
 from foldline.data.metrics import MetricChoice
 from foldline.data.store import open_store
-from foldline.fit import boosting_cell, series_cell, trainer
+from foldline.fit import boosting_cell, estimator_cell, series_cell, trainer
 from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
 
 DONE = "done.json"  # mark of a finished cell
+CHANNELS = "channels.npy"  # of an estimator: channels of all training series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +44,11 @@ class ModelConfig:
     train: TrainConfig  # [train] with this model's changes
     teacher: TeacherConfig | None = None  # pseudo-labels of test series that it is trained on, too
     pretrain: PretrainConfig | None = None  # series that it is trained on first
+    channels_from: str = ""  # label of an estimator of open rows, whose channels it reads: it learns those rows alone
 
     @property
     def fitted_as(self) -> str:
-        """How it is fitted: as a "network", on flat "rows", or on whole "series" (models/__init__.py)."""
+        """How it is fitted: a "network", on "rows", on whole "series", or an "estimator" (models/__init__.py)."""
         kind: str = models.MODELS[self.name].config.kind
         return kind
 
@@ -63,7 +67,7 @@ class ModelConfig:
     @property
     def watched_share(self) -> float:
         """Share of a fold's training series whose score is watched, and which are not trained on."""
-        shares = {"rows": boosting_cell.watched_share(self.train), "series": 0.0}
+        shares = {"rows": boosting_cell.watched_share(self.train), "series": 0.0, "estimator": 0.0}
         return shares.get(self.fitted_as, self.train.watch.share)
 
 
@@ -82,6 +86,7 @@ class Cell:
     metric: MetricChoice | None = None  # the competition's, by which watched series are scored, if there are any
     transform: str = ""  # data.target_transform
     only_past: bool = False  # it knows no more than the past of its fold: test series are predicted by full cells
+    channels: Cell | None = None  # an estimator's cell of the same fold, whose channels it reads
 
     @property
     def key(self) -> str:
@@ -91,7 +96,7 @@ class Cell:
     @property
     def before(self) -> tuple[Cell, ...]:
         """The cells that must be finished first."""
-        return (*self.teachers, *([] if self.start is None else [self.start]))
+        return (*self.teachers, *(cell for cell in (self.start, self.channels) if cell is not None))
 
     @property
     def folder(self) -> Path:
@@ -112,6 +117,10 @@ class Cell:
     def test_path(self, fingerprint: str) -> Path:
         """Return where its predictions for a test table lie. fingerprint: of that table."""
         return self.folder / f"test-{fingerprint}.npy"
+
+    def channels_path(self, fingerprint: str, labelled: bool) -> Path:
+        """Return where an estimator's channels of a table lie. fingerprint: of it; labelled: the training table."""
+        return self.folder / (CHANNELS if labelled else f"channels-test-{fingerprint}.npy")
 
     def test_damage(self, fingerprint: str) -> str:
         """Return what is wrong with its predictions for a test table, empty where nothing is."""
@@ -173,11 +182,16 @@ def has_no_checksums(folder: Path) -> bool:
 
 def engine_of(model: ModelConfig) -> dict[str, int]:
     """Return the version of the part of the engine that fits a model."""
-    versions = {"rows": {"boosting": boosting_cell.VERSION}, "series": {"series": series_cell.VERSION}}
+    versions = {
+        "rows": {"boosting": boosting_cell.VERSION},
+        "series": {"series": series_cell.VERSION},
+        "estimator": {"estimator": estimator_cell.VERSION},
+    }
     return versions.get(model.fitted_as, {"trainer": trainer.VERSION})
 
 
 def sources_of(model: ModelConfig) -> dict[str, str]:
     """Hash each file that a model's weights depend on: file -> hash of its text."""
     paths = models.source_of(model.name, model.params)
-    return {f"{path.parent.name}/{path.name}": files.digest(path.read_text(encoding="utf-8")) for path in paths}
+    own = {f"{path.parent.name}/{path.name}": files.digest(path.read_text(encoding="utf-8")) for path in paths}
+    return own | ({"open rows": open_rows.code()} if model.fitted_as == "estimator" else {})

@@ -14,10 +14,12 @@ from foldline.data import metrics
 from foldline.data.folds import Folds
 from foldline.data.store import Store, open_store
 from foldline.fit import boosting_cell, datasets, series_cell, step_time
+from foldline.run import cell_stores
 from foldline.run.cells import Cell, Job
 from foldline.run.executors import ExecutorConfig, workers_for
 
 ROUNDS, SERIES = 10, 2000  # of boosting: rounds that are measured, and on how many series at most
+ESTIMATOR_S = 0.02  # s a series that an estimator of open rows is fitted to; the slowest measured
 WHOLE = 100  # series on which a model of whole series is measured at most
 
 
@@ -51,7 +53,8 @@ def estimate(stages: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Es
             cell, path = jobs[0].cell, jobs[0].train
             assert path is not None, "a cell to train has series to train on"
             epochs = cell.model.train.epochs if cell.model.is_network else 0
-            cell_s, at_a_time = _seconds(cell, open_store(path), jobs[0].folds), min(workers, len(jobs))
+            store = cell_stores.planned(cell.model, open_store(path))
+            cell_s, at_a_time = _seconds(cell, store, jobs[0].folds), min(workers, len(jobs))
             total_s = cell_s * math.ceil(len(jobs) / at_a_time)
             found.append(Estimate(label, len(jobs), epochs, cell_s, at_a_time, total_s))
     return found
@@ -61,6 +64,8 @@ def _seconds(cell: Cell, store: Store, folds: Folds | None) -> float:
     """Estimate the seconds that the training of a cell takes."""
     count = len(store.lengths) if folds is None else len(folds.inside(cell.fold))
     model = cell.model
+    if model.fitted_as == "estimator":
+        return ESTIMATOR_S * count
     if model.fitted_as == "series":
         return _whole_series_s(cell, store, count)
     if model.is_network:

@@ -14,7 +14,7 @@ from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import datasets, patches, precision, step_time
 from foldline.fit.pretraining import PretrainConfig
-from foldline.run import cell_keys
+from foldline.run import cell_keys, cell_stores
 from foldline.run.cells import Cell, Job, ModelConfig, engine_of
 from foldline.run.plan_inputs import PlanInputs
 
@@ -26,7 +26,7 @@ def resolve_precision(
     resolved = []
     for number, model in enumerate(config):
         update(number, len(config))
-        resolved.append(_with_precision(model, store))
+        resolved.append(_with_precision(model, cell_stores.planned(model, store)))
     return resolved
 
 
@@ -68,7 +68,10 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
                 f"{'all series' if fold is None else f'fold {fold}'}. Teachers stand further up in the config, and "
                 "need full_seeds where the student has them."
             )
-    depends = cell_keys.of_fold(inputs, model, fold, seed, start, teachers)
+    if model.fitted_as == "estimator":
+        return Cell(model, "none", fold, seed, cell_keys.of_estimator(inputs, model, fold, seed))
+    channels = _channels(model, fold, made)
+    depends = cell_keys.of_fold(inputs, model, fold, seed, start, teachers, channels)
     return Cell(
         model,
         inputs.features.scaler,
@@ -77,10 +80,24 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
         depends,
         start,
         teachers,
+        channels=channels,
         metric=inputs.metric,
-        transform=inputs.data.target_transform,
+        transform=cell_keys.transform_of(inputs, model),
         only_past=fold is not None and inputs.folds.time is not None,
     )
+
+
+def _channels(model: ModelConfig, fold: int | None, made: Sequence[Cell]) -> Cell | None:
+    """Return the estimator's cell of the same fold whose channels a model reads; None: it reads none."""
+    if not model.channels_from:
+        return None
+    found = [cell for cell in made if cell.model.label == model.channels_from and cell.fold == fold]
+    if not found:
+        raise UserError(
+            f"model {model.label!r}: channels_from = {model.channels_from!r} has no cell of "
+            f"{'all series' if fold is None else f'fold {fold}'}. It needs full_seeds where {model.label!r} has them."
+        )
+    return found[0]
 
 
 def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:

@@ -12,11 +12,12 @@ from foldline.core.errors import UserError
 from foldline.data.metrics import Metric, NotScorable
 from foldline.data.store import Store
 from foldline.fit.boosting_cell import BoostingCell
+from foldline.fit.estimator_cell import EstimatorCell
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.series_cell import SeriesCell
 from foldline.run.cells import Cell
 
-Estimator = NetworkCell | BoostingCell | SeriesCell
+Estimator = NetworkCell | BoostingCell | SeriesCell | EstimatorCell
 
 
 def write_predictions(cell: Cell, estimator: Estimator, store: Store, series: np.ndarray, path: Path) -> None:
@@ -26,6 +27,9 @@ def write_predictions(cell: Cell, estimator: Estimator, store: Store, series: np
         UserError: one is not finite; a blend would carry that everywhere.
     """
     values, spread = estimator.predict(store, series)
+    if store.estimate is not None and store.given is not None:  # exact rows are not predicted
+        answers = store.answers(series)
+        values = np.where(store.given[answers, None], store.estimate[answers, :1], values)
     bad = ~np.isfinite(values).all(axis=1)
     broken = np.unique(np.repeat(series, store.answers_of_series[series])[bad])
     if len(broken):

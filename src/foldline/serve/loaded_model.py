@@ -157,6 +157,10 @@ def _refuse_unservable(stored: StoredExperiment) -> None:
             f"{name}: the blend weighs {', '.join(outside)}, whose predictions came from outside: there is no model "
             "that could answer. Run `./run.sh blend` without it first."
         )
+    if any(model.fitted_as == "estimator" for plan in stored.config_plans for model in plan.config.models):
+        raise UserError(
+            f"{name} estimates open rows of whole tables, which no predictor does: use `./run.sh infer {name}`."
+        )
     if data.forecast.on:
         raise UserError(
             f"{name} is a forecast (data.forecast): its series go on from those of the training table, which no "

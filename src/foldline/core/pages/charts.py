@@ -91,7 +91,8 @@ def chart(
     if xlabel:
         parts.append(f"<text x='{middle:g}' y='{height - 3}' text-anchor='middle'>{escape(xlabel)}</text>")
     return (
-        f"<svg class='chart{' wide' if width >= WIDE else ''}' style='max-width:{WIDEST * width:g}px' viewBox='0 {-head} {width} {height + head}' "
+        f"<svg class='chart{' wide' if width >= WIDE else ''}' style='max-width:{WIDEST * width:g}px' "
+        f"viewBox='0 {-head} {width} {height + head}' "
         f"role='img' aria-label='{escape(f'{ylabel} over {xlabel}')}'>{''.join(parts)}</svg>"
     )
 

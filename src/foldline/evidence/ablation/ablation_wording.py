@@ -92,9 +92,9 @@ def remarks(result: AblationResult) -> list[str]:
         f"“p” tests for no effect, “{EQUIVALENCE}” for an effect beyond the margin; both are adjusted by Holm over the "
         f"variants. A verdict needs one of them at or below {rule.alpha:g}. A significant difference inside the margin "
         "counts as none.",
-        f"“{DETECTABLE}” is the effect that this design finds in {100 * rule.power:.0f} % of ablations, at Holm's first step. "
-        f"“{SEEDS}” would bring a verdict as often, if the true effect is the measured one. Over {MOST_SEEDS}: the "
-        "folds disagree, so more folds or more series are needed.",
+        f"“{DETECTABLE}” is the effect that this design finds in {100 * rule.power:.0f} % of ablations, at Holm's "
+        f"first step. “{SEEDS}” would bring a verdict as often, if the true effect is the measured one. Over "
+        f"{MOST_SEEDS}: the folds disagree, so more folds or more series are needed.",
     ]
     sentences += _of_the_metric(result)
     same = [found.name for found in result.variants if found.identical]

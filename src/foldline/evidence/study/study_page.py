@@ -29,8 +29,8 @@ def page(study: PreparedStudy, result: StudyResult, command: str) -> str:
     ]
     settings, base = study.plan.settings, study.ablation.base
     lead = (
-        f"{len(result.systems)} systems of {settings.parameters:,} parameters each (± {100 * settings.tolerance:.0f} %) on the "
-        "same series, folds and seeds."
+        f"{len(result.systems)} systems of {settings.parameters:,} parameters each "
+        f"(± {100 * settings.tolerance:.0f} %) on the same series, folds and seeds."
     )
     facts = [
         (result.ranked[0].system.name, f"best {base.config.data.metric}: {result.ranked[0].score:.4f}"),

@@ -7,7 +7,9 @@
       wheels/                  small pure Python packages that images may lack, and those that were given
     OUT/notebook/   to push as a notebook: kernel.py in an .ipynb, internet off
 
-The notebook trains nothing: it is `infer` with the image's own packages.
+The notebook trains nothing: it is `infer` with the image's own packages. Where [serve] is given it answers the
+competition's evaluation API instead (serving_kernel.py), and is packed only if its answers are those of `infer`
+(serve/gate.py).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
@@ -24,16 +26,20 @@ import tomli_w
 
 import foldline
 import ventilator
-from foldline.core import artefacts, files, requirements
+from foldline.core import artefacts, files, requirements, strict_tables
+from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import file_patterns, readers
 from foldline.data.roles import DataConfig
 from foldline.experiment import python_copies
+from foldline.experiment.serve_config import ServeConfig
 from foldline.experiment.several_targets import StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
-from foldline.output.kaggle import kernel
+from foldline.output.kaggle import kernel, notebook
+from foldline.output.kaggle.notebook import NOTEBOOK
 from foldline.run import cells
 from foldline.run.cells import Cell
+from foldline.serve import Predictor, gate
 
 IMPORTED = ("torch", "numpy", "polars", "lightgbm", "safetensors", "rich", "tomli-w")  # by `infer`
 DECODING = ("numba",)  # by the decoder
@@ -41,9 +47,12 @@ PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Pyth
 PANDAS = "pandas>=2.2"  # of a metric file: the extra `metric`
 KEPT = ("depends.json", cells.DONE)  # of a cell that predicts nothing
 NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
+MAIN, USED = (
+    'if __name__ == "__main__"',
+    "from foldline.output",
+)  # what cells leave out: of the first one, of the second
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
 DESCRIPTION = "dataset-metadata.json"
-NOTEBOOK = "-notebook"  # the notebook's name is the data set's and this
 Stored = StoredExperiment | StoredTargets
 
 
@@ -55,37 +64,62 @@ class Options:
     user: str = ""  # Kaggle account that uploads it; empty: a placeholder to be filled in
     competition: str = ""  # whose files the notebook reads; empty: to be added by hand
     wheels: Path | None = None  # folder of wheels that the image lacks
+    source: str = ""  # the competition's folder, where it is no longer data.source: what serves is tried on its test
+    serve: ServeConfig = field(default_factory=ServeConfig)  # how the notebook answers; per empty: it predicts a file
 
     @property
     def owner(self) -> str:
         return self.user or USER_PLACEHOLDER
 
 
-def pack(stored: Stored, options: Options) -> dict[str, Any]:
+def pack(stored: Stored, options: Options, terminal: Terminal) -> dict[str, Any]:
     """Write the bundle in the place of an older one, and return its manifest.
 
     Raises:
-        UserError: a member of the blend came from outside, or the folder is something else.
+        UserError: a member of the blend came from outside, or the folder is something else; of one that serves,
+            whatever serve/gate.py refuses.
     """
     _check(stored, options.out)
+    served = _served(stored, options, terminal) if options.serve.per else {}
     draft = options.out.with_name(f".{options.out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
-    dataset, notebook = draft / "dataset", draft / "notebook"
+    dataset, folder = draft / "dataset", draft / "notebook"
     _copy_code(dataset / "code")
     _copy_runs(stored, dataset / "runs")
     _pack_wheels(options.wheels, dataset / "wheels")
-    manifest = _manifest(stored, options, dataset)
+    manifest = _manifest(stored, options, dataset) | served
     files.write_json(dataset / kernel.MANIFEST, manifest)
     slug = slug_of(stored.name)
     title = slug.replace("-", " ")
     described = {"title": title, "id": f"{options.owner}/{slug}", "licenses": [{"name": "other"}]}
     files.write_json(dataset / DESCRIPTION, described)
-    files.write_json(notebook / f"{slug}.ipynb", notebook_of(stored, manifest))
+    files.write_json(folder / f"{slug}.ipynb", notebook.made(text_of(stored, manifest), "serve" in manifest))
     on_gpu = any(cell.depends["train"].get("device") == "cuda" for cell in predicting(stored))
-    files.write_json(notebook / "kernel-metadata.json", _kernel_metadata(options, slug, on_gpu))
+    metadata = notebook.metadata(options.owner, options.competition, slug, on_gpu)
+    files.write_json(folder / "kernel-metadata.json", metadata)
     shutil.rmtree(options.out, ignore_errors=True)
     draft.rename(options.out)
     return manifest
+
+
+def _served(stored: Stored, options: Options, terminal: Terminal) -> dict[str, Any]:
+    """Let a predictor pass the gate, say what was found, and return what the manifest says of serving."""
+    predictor, serve = Predictor(stored), options.serve
+    passed = gate.check(predictor, serve, terminal, options.source)
+    terminal.say(passed.in_words(serve))
+    data = stored.experiments[0].config.data
+    stated = ", ".join(f"{name} = {value}" for name, value in passed.fall_back.items())
+    terminal.say(f"a call that fails in the rerun gets, and is counted: {stated}")
+    return {
+        "serve": {
+            "table": strict_tables.plain(serve),
+            "fall_back": passed.fall_back,
+            "calls": passed.expected,
+            "key": data.key,
+            "id": data.id,
+            "of_series": predictor.of_series,
+        }
+    }
 
 
 def slug_of(name: str) -> str:
@@ -235,52 +269,12 @@ def required(decodes: bool, metric_file: bool = False) -> list[str]:
     return [*own, *([PANDAS] if metric_file else [])]
 
 
-def _kernel_metadata(options: Options, slug: str, on_gpu: bool) -> dict[str, Any]:
-    """Make the notebook's metadata: https://github.com/Kaggle/kaggle-api/blob/main/docs/kernels_metadata.md"""
-    return {
-        "id": f"{options.owner}/{slug}{NOTEBOOK}",
-        "title": f"{slug}{NOTEBOOK}".replace("-", " "),
-        "code_file": f"{slug}.ipynb",
-        "language": "python",
-        "kernel_type": "notebook",
-        "is_private": True,
-        "enable_gpu": on_gpu,
-        "enable_internet": False,
-        "dataset_sources": [f"{options.owner}/{slug}"],
-        "competition_sources": [options.competition] if options.competition else [],
-        "kernel_sources": [],
-    }
-
-
-def notebook_of(stored: Stored, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Make the notebook: a sentence, and the code of kernel.py.
-
-    Format: https://nbformat.readthedocs.io/en/latest/format_description.html
-    """
+def text_of(stored: Stored, manifest: dict[str, Any]) -> str:
+    """Write the notebook's first words."""
     names = sorted({cell.model.label for cell in stored.plan})
-    text = (
-        f"# {manifest['name']}\n\nWrites `submission.csv` from the weights of {len(predicting(stored))} cells "
+    what = "Answers the competition's evaluation API" if "serve" in manifest else "Writes `submission.csv`"
+    return (
+        f"# {manifest['name']}\n\n{what} from the weights of {len(predicting(stored))} cells "
         f"({', '.join(names)}; out-of-fold {stored.metric} {stored.score:.4f}). It trains nothing and "
         "needs no internet."
     )
-    code = Path(str(kernel.__file__)).read_text(encoding="utf-8")
-    return {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-        "cells": [
-            {"cell_type": "markdown", "id": "what", "metadata": {}, "source": _lines(text)},
-            {
-                "cell_type": "code",
-                "id": "predict",
-                "metadata": {},
-                "source": _lines(code),
-                "outputs": [],
-                "execution_count": None,
-            },
-        ],
-    }
-
-
-def _lines(text: str) -> list[str]:
-    return text.splitlines(keepends=True)

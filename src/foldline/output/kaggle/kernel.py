@@ -1,14 +1,16 @@
 """Predict a submission from stored weights, offline: the code of the notebook that `./run.sh bundle` writes.
 
-It imports the standard library only, and runs foldline with the image's own packages; wheels in the data set replace
-those that the image lacks. To try it anywhere: FOLDLINE_INPUT=FOLDER FOLDLINE_OUTPUT=FOLDER python kernel.py, with the
-data set and the competition's files somewhere below the first folder.
+It imports the standard library only, and runs foldline with the image's own packages. Wheels in the data set stand for
+those that the image lacks; none takes the place of one of the image's that others there depend on (KEPT). To try it
+anywhere: FOLDLINE_INPUT=FOLDER FOLDLINE_OUTPUT=FOLDER python kernel.py, with the data set and the competition's files
+somewhere below the first folder.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -22,6 +24,8 @@ INPUT = Path(os.environ.get("FOLDLINE_INPUT", "/kaggle/input"))  # data sets and
 OUTPUT = Path(os.environ.get("FOLDLINE_OUTPUT", "/kaggle/working"))
 MANIFEST = "foldline-manifest.json"
 TABLES = ("test.csv", "test.parquet", "test.csv.gz", "test.csv.zip")
+KEPT = ("protobuf", "grpcio", "polars", "pyarrow", "pandas", "torch")  # the image's own stay: what is there needs them
+IMPORTED = {"protobuf": "google.protobuf", "grpcio": "grpc"}  # package -> what it is imported as, where that differs
 DEPTH = 5  # levels of folders below INPUT that are searched
 
 CHECK_REQUIREMENTS = """
@@ -97,7 +101,7 @@ def packages(bundle: Path, requires: list[str], target: Path, code: list[str]) -
         SystemExit: a package is lacking, and no wheel provides it.
     """
     lacking = missing(requires, code)
-    wheels = [str(wheel) for wheel in sorted((bundle / "wheels").glob("*.whl"))]
+    wheels = [str(wheel) for wheel in sorted((bundle / "wheels").glob("*.whl")) if may_install(wheel.name)]
     if not lacking or not wheels:
         refuse(lacking)
         return []
@@ -105,6 +109,12 @@ def packages(bundle: Path, requires: list[str], target: Path, code: list[str]) -
     subprocess.run([sys.executable, "-m", "pip", "install", *quiet, *wheels], check=True)
     refuse(missing(requires, [str(target), *code]))
     return [str(target)]
+
+
+def may_install(wheel: str) -> bool:
+    """Whether a wheel, by its file's name, takes the place of none of the image's packages in KEPT."""
+    name = wheel.split("-")[0].lower().replace("_", "-")
+    return name not in KEPT or importlib.util.find_spec(IMPORTED.get(name, name)) is None
 
 
 def missing(requires: list[str], path: list[str]) -> list[str]:

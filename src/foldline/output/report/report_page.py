@@ -16,6 +16,7 @@ from foldline.output.report import (
     curves_section,
     error_section,
     examples_section,
+    open_rows_section,
     score_section,
     training_section,
 )
@@ -42,6 +43,7 @@ def html(report: ReportData) -> str:
         ("Slices", score_section.by_slice(report)),
         ("Calibration", error_section.calibration(report)),
         ("Read back exactly", blend_section.exact_rows(report)),
+        ("Open rows", open_rows_section.by_kind(report)),
         ("Learning curves", training_section.curves(report)),
         ("Blend", blend_section.weights(report)),
         ("Time", training_section.times(report)),

@@ -41,8 +41,8 @@ def _exact(report: ReportData, alone: float) -> str:
     assert exact is not None, "both tables are decoded, or none"
     share = (exact.known & scored).sum() / max(1, scored.sum())
     return (
-        f"{100 * share:.0f} % of the test rows that count are read back exactly, not predicted: without such rows the models "
-        f"alone reach {report.config.data.metric} {alone:.4f}."
+        f"{100 * share:.0f} % of the test rows that count are read back exactly, not predicted: without such rows the "
+        f"models alone reach {report.config.data.metric} {alone:.4f}."
     )
 
 

@@ -148,11 +148,12 @@ class WandbTracker:
 def config_of(cell: Cell) -> dict[str, Any]:
     """Return what a cell was made from, nested as in TOML."""
     model, depends = cell.model, cell.depends
-    tables = {family: params for family, params in depends["features"]["families"] if params}
+    families = depends["features"].get("families", [])  # an estimator of open rows has none
+    tables = {family: params for family, params in families if params}
     return {
         "data": depends["data"],
         "features": {
-            "families": [family for family, _ in depends["features"]["families"]],
+            "families": [family for family, _ in families],
             "scaler": cell.scaler,
             **tables,
         },

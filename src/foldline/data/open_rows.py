@@ -1,0 +1,98 @@
+"""Rows that a decoder leaves open: what an estimator of them reads of a table, made once and kept beside exact rows.
+
+Like exact_rows.py it reads inputs alone, and only the ventilator competition has an estimator (src/ventilator).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldline.core import artefacts, files
+from foldline.core.errors import UserError
+from foldline.data import exact_rows
+from foldline.data.table import Table
+
+
+def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) -> Path:
+    """Prepare a table's rows for an estimator, or find what an earlier call prepared; return the file.
+
+    on_progress: called with (series done, series in all).
+
+    Raises:
+        UserError: the table is not of the competition's shape.
+    """
+    from ventilator import open_rows
+
+    path, total = path_of(table.fingerprint), len(table.lengths)
+    why = artefacts.damage(path.with_suffix(".json"))
+    if not why:
+        return path
+    if path.exists() and why != artefacts.NO_MARK:
+        artefacts.say(path, why, "its rows are prepared again")
+    try:
+        found = open_rows.prepared(
+            table.frame.with_columns(pl.int_range(pl.len()).alias("id")),
+            progress=(lambda done: on_progress(done, total)) if on_progress else None,
+        )
+    except ValueError as error:
+        raise UserError(f"{table.path}: the estimator of open rows is the ventilator's: {error}") from error
+    with files.atomic(path) as stream:
+        np.savez(stream, **found)  # type: ignore[arg-type]
+    artefacts.seal(path.with_suffix(".json"), [path])
+    return path
+
+
+def path_of(fingerprint: str) -> Path:
+    """Return where the prepared rows of a table are kept: the name hashes the table, decoder and estimator."""
+    return files.runs() / "exact" / f"open-{fingerprint}-{code()}.npz"
+
+
+def code() -> str:
+    """Hash the code that estimates of open rows depend on."""
+    from ventilator import open_rows
+
+    return files.digest(
+        [exact_rows.decoder_code(), *(path.read_text(encoding="utf-8") for path in open_rows.sources())]
+    )
+
+
+def read(fingerprint: str) -> dict[str, np.ndarray]:
+    """Read the prepared rows of a table.
+
+    Raises:
+        Damaged: they are not what was written.
+    """
+    path = path_of(fingerprint)
+    way_out = "Run the same command again: rows are prepared again."
+    artefacts.refuse_damaged(path.with_suffix(".json"), way_out, path)
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of an estimator's channels, (C,)."""
+    from ventilator import open_rows
+
+    return open_rows.names()
+
+
+def exact(rows: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the exact values of prepared rows, (R,); NaN where there are none."""
+    from ventilator import open_rows
+
+    return open_rows.exact(rows)
+
+
+def classes(fingerprint: str) -> np.ndarray:
+    """Name how each row of a table lies to exact ones, (R,) text. fingerprint: of the table, whose rows are prepared.
+
+    Raises:
+        Damaged: they are not what was written.
+    """
+    from ventilator import open_rows
+
+    return np.asarray(open_rows.classes(read(fingerprint)))

@@ -1,0 +1,141 @@
+"""Answers to a gateway's calls: what it passes goes to a predictor or a stream, what comes out has the form it wants.
+
+    answers = Answers(load("rides"), ServeConfig(per="series", arguments=("rows", "static"), answer="scalar"))
+    answers(sequence, demographics)        # "Wave": a label, a number as np.float64, or a frame of fixed columns
+
+The notebook of a bundle makes one in its first call (`of_bundle`). Numbers never leave as bare floats, which gateways
+send in 32 bits; labels leave as plain texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldline.core import files, strict_tables
+from foldline.core.errors import UserError, shortened
+from foldline.experiment.serve_config import LAGS, ROWS, STATIC, ServeConfig
+from foldline.serve import border
+from foldline.serve.predictor import MANIFEST, Predictor, load
+from foldline.serve.stream import Stream
+
+READERS = {".csv": pl.read_csv, ".parquet": pl.read_parquet}  # of tables in a shared folder
+
+
+def of_bundle(dataset: Path) -> Answers:
+    """Load the experiment of a bundle, to answer as its manifest says. dataset: its folder.
+
+    Raises:
+        UserError: as `load`.
+    """
+    table = files.read_json(dataset / MANIFEST)["serve"]["table"]
+    return Answers(load(dataset), strict_tables.build(ServeConfig, table, f"{dataset / MANIFEST}: serve"))
+
+
+class Answers:
+    """A predictor as a gateway's `predict`. With per = "step" it has the state of one run: calls come one by one."""
+
+    def __init__(self, predictor: Predictor, serve: ServeConfig) -> None:
+        """Begin a run.
+
+        Raises:
+            UserError: the columns of the answer are not as many as the predictor has; it looks ahead, and must not.
+        """
+        self.predictor, self.serve = predictor, serve
+        self.columns = columns_of(predictor, serve)
+        self._stream: Stream | None = predictor.stream() if serve.by_step else None
+
+    def __call__(self, *batch: Any) -> Any:
+        """Answer a call. batch: what the gateway passes, in the order of serve.arguments.
+
+        Raises:
+            UserError: it passes more or less; a value that would have to be guessed; another number of answers than one
+                where a scalar is wanted.
+        """
+        names = self.serve.arguments
+        if len(batch) != len(names):
+            raise UserError(
+                f"serve.arguments names {len(names)} arguments ({', '.join(names)}), but the gateway passes "
+                f"{len(batch)}: {', '.join(map(_described, batch))}."
+            )
+        rows = _frame(batch[names.index(ROWS)])
+        static = [_frame(each) for name, each in zip(names, batch, strict=True) if name == STATIC and each is not None]
+        lags = [_frame(each) for name, each in zip(names, batch, strict=True) if name == LAGS and each is not None]
+        return self.formed(self._answered(rows, static, lags), rows)
+
+    def _answered(self, rows: pl.DataFrame, static: list[pl.DataFrame], lags: list[pl.DataFrame]) -> pl.DataFrame:
+        beside = static if self._stream is not None else [*static, *lags]
+        for each in beside:
+            rows = border.with_columns_of(rows, each, self.predictor.wanted, "What comes beside the rows")
+        return self.predictor.predict(rows) if self._stream is None else self._stream.step(rows, lags)
+
+    def formed(self, answers: pl.DataFrame, rows: pl.DataFrame) -> Any:
+        """Bring answers to the form that a call wants. answers: ids and columns of the targets, a row each."""
+        values = answers.select(self.predictor.columns)
+        values.columns = list(self.columns)
+        if not self.predictor.of_series and values.height != rows.height:
+            raise UserError(f"{rows.height} rows need as many answers, but there are {values.height}.")
+        if self.serve.scalar:
+            if values.height != 1:
+                raise UserError(
+                    f'serve.answer = "scalar" is one answer a call, but {rows.height} rows have {values.height}. '
+                    "List the columns of a frame instead."
+                )
+            return plain(values.to_series()[0])
+        if not self.serve.with_id:
+            return values
+        ids = answers.drop(self.predictor.columns)
+        return pl.DataFrame([*ids, *values])
+
+
+def columns_of(predictor: Predictor, serve: ServeConfig) -> tuple[str, ...]:
+    """Return the names of the answer's columns.
+
+    Raises:
+        UserError: they are not as many as the predictor has, or only some of its own.
+    """
+    own = predictor.columns
+    if serve.scalar and len(own) != 1:
+        raise UserError(
+            f'serve.answer = "scalar" is one number or label, but {predictor.name} answers {len(own)}: '
+            f"{shortened(own)}. List the columns."
+        )
+    names = serve.columns or tuple(own)
+    if len(names) != len(own) or (set(names) & set(own) and set(names) != set(own)):
+        raise UserError(
+            f"serve.answer must name the {len(own)} columns of {predictor.name}, {shortened(own)}, in their order, or "
+            f"as many other names for them, but names {shortened(names)}."
+        )
+    return names
+
+
+def plain(value: Any) -> Any:
+    """Return a number as np.float64, which keeps all its bits on the way, and a label as a plain text or number."""
+    return np.float64(value) if isinstance(value, float) else value
+
+
+def _frame(value: Any) -> pl.DataFrame:
+    """Return what a gateway passes as a frame: one of polars or pandas, or the path of a shared file or folder."""
+    if not isinstance(value, str | Path):
+        return border.frame_of(value)
+    path = Path(value)
+    found = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.suffix in READERS)
+    if not found or any(each.suffix not in READERS for each in found):
+        raise UserError(f"{path}, which the gateway shares, must be or hold tables: {', '.join(READERS)}.")
+    # Now, and as a whole: what is shared is gone when the next call comes.
+    return pl.concat([_read(each) for each in found], how="diagonal_relaxed")
+
+
+def _read(path: Path) -> pl.DataFrame:
+    if path.suffix == ".csv":
+        return pl.read_csv(path, infer_schema=False, glob=False)  # texts: the border knows what they are
+    return pl.read_parquet(path, glob=False, memory_map=False)
+
+
+def _described(value: Any) -> str:
+    columns: Sequence[str] | None = getattr(value, "columns", None)
+    return type(value).__name__ if columns is None else f"a frame with {shortened([str(name) for name in columns])}"

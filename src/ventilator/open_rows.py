@@ -1,0 +1,156 @@
+"""An estimator of the rows that the decoder leaves open, as the engine calls it: flat arrays of a frame's R rows.
+
+    rows = prepared(frame)                           # decoded once: arrays that can be stored
+    lungs = fitted([(rows, pressures), ...])         # (R,) cmH2O, what is known: exact(rows), or labels
+    found = estimated(rows, lungs)                   # mean, sd and channels of every row
+
+Rows of expiration count in no score: they hold the last estimate of their breath, their channels are 0.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ventilator import controller, decoder, estimation, lung, measure, rig
+from ventilator.controller import STEPS, Array
+from ventilator.estimation import CHANNELS, Known, SessionLungs, fit_lungs, smooth
+from ventilator.measure import Recorded
+
+Rows = Mapping[str, NDArray[Any]]
+PLACES: Final = "places"  # (N, 80) row of the frame of each breath's rows
+GAP: Final = 5  # from one exact row to the next, so many steps and fewer are a short gap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What is estimated of R rows."""
+
+    mean: Array  # (R,) cmH2O; exact where the row is
+    sd: Array  # (R,) cmH2O; 0 where the row is exact
+    exact: NDArray[np.bool_]  # (R,)
+    channels: NDArray[np.float32]  # (R, C)
+
+
+def sources() -> list[Path]:
+    """List the files whose text estimates depend on, the decoder's aside."""
+    folder = Path(str(estimation.__file__)).parent
+    own = (Path(__file__), *(Path(str(module.__file__)) for module in (controller, lung, measure, rig)))
+    return [*own, *sorted(path for path in folder.iterdir() if path.suffix in (".py", ".json"))]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the channels, (C,)."""
+    return CHANNELS
+
+
+def prepared(frame: pl.DataFrame, progress: Callable[[int], None] | None = None) -> dict[str, NDArray[Any]]:
+    """Decode a frame of the competition's columns; a column `pressure` is not looked at.
+
+    progress: called with the number of breaths done so far.
+
+    Raises:
+        ValueError: a column is missing, or a breath has not 80 rows.
+    """
+    frame = frame.drop("pressure", strict=False)
+    breaths = Recorded.of(frame)
+    order = frame.select("breath_id", "time_step").with_row_index("place")
+    places = order.sort("breath_id", "time_step", maintain_order=True)["place"].to_numpy().astype(np.int64)
+    known = Known.of(decoder.state(frame, progress=progress), places)
+    parts: tuple[tuple[str, Recorded | Known], ...] = (("breaths", breaths), ("known", known))
+    arrays = {f"{name}.{field.name}": getattr(part, field.name) for name, part in parts for field in fields(part)}
+    return {**arrays, PLACES: places.reshape(-1, STEPS)}
+
+
+def exact(rows: Rows) -> Array:
+    """Return the exact pressures (R,), cmH2O; nan elsewhere."""
+    return _flat(rows["known.pressure"], rows)
+
+
+def fitted(parts: Sequence[tuple[Rows, Array]]) -> SessionLungs:
+    """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere."""
+    breaths = [_of(rows)[0] for rows, _ in parts]
+    pressure = np.concatenate([_by_breath(known, rows) for rows, known in parts])
+    names = [field.name for field in fields(Recorded)]
+    whole = Recorded(**{name: np.concatenate([getattr(one, name) for one in breaths]) for name in names})
+    return fit_lungs(whole, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
+
+
+def read(text: str) -> SessionLungs:
+    """Read lungs that were written by their `to_json`."""
+    return SessionLungs.from_json(text)
+
+
+def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:
+    """Estimate every row."""
+    breaths, known = _of(rows)
+    found = smooth(breaths, known, lungs)
+    return Estimate(
+        mean=_flat(_held(found.mean), rows),
+        sd=_flat(np.nan_to_num(found.sd), rows),
+        exact=~np.isnan(exact(rows)),
+        channels=_flat(found.channels, rows),
+    )
+
+
+def _of(rows: Rows) -> tuple[Recorded, Known]:
+    """Return the breaths and what is known of them."""
+    breaths = Recorded(**{field.name: rows[f"breaths.{field.name}"] for field in fields(Recorded)})
+    return breaths, Known(**{field.name: rows[f"known.{field.name}"] for field in fields(Known)})
+
+
+def _by_breath(values: NDArray[Any], rows: Rows) -> NDArray[Any]:
+    """Bring values of rows (R, ...) to breaths, (N, 80, ...)."""
+    return np.asarray(values[rows[PLACES]])
+
+
+def _flat(values: NDArray[Any], rows: Rows) -> NDArray[Any]:
+    """Bring values of breaths (N, 80, ...) to rows, (R, ...)."""
+    flat = np.empty((values.shape[0] * values.shape[1], *values.shape[2:]), dtype=values.dtype)
+    flat[rows[PLACES].ravel()] = values.reshape(flat.shape)
+    return flat
+
+
+def _held(values: Array) -> Array:
+    """Fill rows (N, 80) that are nan with the last value before them in their breath, else the first one behind."""
+    there = ~np.isnan(values)
+    last = np.maximum.accumulate(np.where(there, np.arange(values.shape[1]), -1), axis=1)
+    place = np.where(last >= 0, last, np.argmax(there, axis=1)[:, None])
+    return np.asarray(np.take_along_axis(values, place, axis=1))
+
+
+def classes(rows: Rows) -> NDArray[Any]:
+    """Name how each row lies to the exact rows of its breath, (R,) text: what makes it easy or hard to estimate."""
+    known, u_in = ~np.isnan(rows["known.pressure"]), rows["breaths.u_in"]
+    step = np.arange(STEPS)
+    last = np.maximum.accumulate(np.where(known, step, -1), axis=1)
+    next_ = np.minimum.accumulate(np.where(known, step, STEPS)[:, ::-1], axis=1)[:, ::-1]
+    clipped = (u_in <= 0.0) | (u_in >= controller.U_MAX)
+    found = np.select(
+        [
+            np.broadcast_to(~known.any(axis=1, keepdims=True), known.shape),
+            known,
+            np.broadcast_to(step == 0, known.shape),
+            (last < 0) & clipped,
+            last < 0,
+            (next_ == STEPS) & (u_in <= 0.0),
+            next_ == STEPS,
+            next_ - last > GAP,
+        ],
+        [
+            "no exact row in the breath",
+            "exact",
+            "row 0",
+            "clipped before the first exact row",
+            "unclipped before the first exact row",
+            "u = 0 after the last exact row",
+            "u > 0 after the last exact row",
+            "gap of 5 and more",
+        ],
+        "gap of 1 to 4",
+    )
+    return _flat(found, rows)

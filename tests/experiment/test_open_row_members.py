@@ -1,0 +1,165 @@
+"""Members for open rows, with toys in place of the ventilator's decoder and estimator."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+import toy_estimator
+from lab import plan_inputs
+
+from foldline.cli.main import main
+from foldline.core.errors import UserError
+from foldline.data import folds, loading
+from foldline.data.exact_rows import Exact
+from foldline.data.store import Store, open_store
+from foldline.experiment import config, runs_index, scoring, stored_experiment
+from foldline.fit import boosting_cell
+from foldline.run import cell_stores, planning
+from foldline.run.cells import Cell
+
+
+@pytest.fixture
+def toys(rides: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The rides' folder, with a config whose models estimate what a toy decoder leaves open."""
+    toy_estimator.install(monkeypatch)
+    toy_estimator.configure(home, rides)
+    return rides
+
+
+def planned(*overrides: str) -> dict[str, Cell]:
+    """The cells of fold 0 by label."""
+    chosen = config.load(Path("rides"), list(overrides))
+    return {cell.model.label: cell for cell in planning.plan(plan_inputs(chosen), chosen.models) if cell.fold == 0}
+
+
+def test_readers_come_after_the_estimator_of_their_fold_and_have_its_key(toys: Path) -> None:
+    cells = planned()
+    for name in ("lightgbm", "hybrid"):
+        assert cells[name].before == (cells["smoother"],) and cells[name].channels == cells["smoother"]
+        assert cells[name].depends["channels"] == cells["smoother"].key and cells[name].transform == "residual"
+    assert cells["smoother"].before == () and "channels" not in cells["smoother"].depends
+    other = planned("model.0.labels=false")
+    assert all(other[name].key != cell.key for name, cell in cells.items())
+    assert planned("features.families=['raw', 'time']")["smoother"].key == cells["smoother"].key  # it reads none
+
+
+def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.run("train", "rides")
+    written, latest = tiny.submission(home), home / "runs" / "rides" / "latest"
+    record = json.loads((latest / "experiment.json").read_text())
+    rows = dict(record["scores"])
+    assert list(rows) == ["smoother", "lightgbm", "hybrid", "blend (mean)", "exact rows in place"]
+    assert rows["blend (mean)"] == rows["exact rows in place"]  # members have never had others
+    stored = stored_experiment.read("rides")
+    cells = {cell.model.label: cell for cell in stored.plan if cell.fold == 0}
+    store = _check_stored_predictions(cells, home)
+    truth = np.asarray(store.y)[:, 0]
+    held = store.answers(np.load(cells["hybrid"].folder / "held_out.npy"))
+    exact = store.step_of_answer[held] % toy_estimator.EVERY == 0
+    predicted = np.load(cells["hybrid"].folder / "out_of_fold.npy")[:, 0]
+    np.testing.assert_array_equal(predicted[exact], truth[held][exact])
+    scored = store.scored[held]
+    assert rows["hybrid"][0] == pytest.approx(np.abs(predicted - truth[held])[scored].mean())
+    page = (latest / "report.html").read_text()
+    assert "Open rows" in page and "third" in page and "even" in page and "estimated" in page
+    submitted = pl.read_csv(latest / "submission.csv")["speed"].to_numpy()
+    decoded = np.arange(len(submitted)) % 10 % toy_estimator.EVERY == 0
+    expected = tiny.rides(501, 4, 10, 1)["speed"].to_numpy()
+    np.testing.assert_allclose(submitted[decoded], expected[decoded], rtol=1e-12)
+    capsys.readouterr()
+    tiny.run("train", "rides")
+    assert "nothing to train" in capsys.readouterr().out
+    for cell in stored.plan:  # inference makes them again, in the right order
+        for path in cell.folder.glob("*test-*"):
+            path.unlink()
+    tiny.run("infer", "rides")
+    assert tiny.submission(home) == written
+    needed = runs_index.cells_needed([cells["lightgbm"].key])
+    assert needed == {cells["lightgbm"].key, cells["smoother"].key}
+
+
+def _check_stored_predictions(cells: dict[str, Cell], home: Path) -> Store:
+    stores = [open_store(path) for path in sorted((home / "runs" / "store").iterdir()) if path.is_dir()]
+    store = next(each for each in stores if each.labelled)
+    seen = cell_stores.opened(cells["lightgbm"], store.path)
+    assert seen.names[-2:] == ("estimated ahead", "estimated guess") and seen.given is not None
+    np.testing.assert_array_equal(seen.given, store.step_of_answer % toy_estimator.EVERY == 0)
+    np.testing.assert_array_equal(seen.scored, store.scored & ~seen.given)
+    assert boosting_cell.inputs(seen, np.arange(5)).shape == (5, len(seen.names) + 5)
+    test = next(each for each in stores if not each.labelled)
+    shown = cell_stores.opened(cells["hybrid"], test.path)
+    assert shown.given is not None and np.array_equal(shown.known[:, 0], shown.given)
+    assert (shown.y[~shown.given] == 0).all() and (shown.y[shown.given] != 0).any()
+    planned_one = cell_stores.planned(cells["hybrid"].model, store)
+    assert (
+        planned_one.names == seen.names
+        and planned_one.x.shape == seen.x.shape
+        and planned_one.channels == seen.channels
+    )
+    return store
+
+
+def test_labels_of_the_held_out_fold_reach_no_cell_of_it(toys: Path, home: Path) -> None:
+    tiny.run("train", "rides")
+    before = {cell.model.label: cell for cell in stored_experiment.read("rides").plan if cell.fold == 0}
+    held = set(np.load(before["smoother"].folder / "held_out.npy").tolist())
+    kept = {name: _fitted(cell) for name, cell in before.items()}
+    shutil.rmtree(home / "runs")
+    rides = [number for number in range(1, 13) if number - 1 in held]
+    train = tiny.frames()["train"]
+    step = pl.int_range(pl.len()).over("ride")
+    moved = pl.col("ride").is_in(rides) & (step % toy_estimator.EVERY != 0)
+    train.with_columns(speed=pl.when(moved).then(99.0).otherwise("speed")).write_csv(toys / "train.csv")
+    tiny.run("train", "rides")
+    after = {cell.model.label: cell for cell in stored_experiment.read("rides").plan if cell.fold == 0}
+    assert after["smoother"].key != before["smoother"].key
+    for name, cell in after.items():
+        assert _fitted(cell) == kept[name], name
+
+
+def _fitted(cell: Cell) -> dict[str, bytes]:
+    names = ("smoother.json", "booster-0.txt", "weights.safetensors", "out_of_fold.npy", "transform.json")
+    return {name: (cell.folder / name).read_bytes() for name in names if (cell.folder / name).exists()}
+
+
+def test_the_blend_is_decided_by_open_rows(toys: Path, home: Path) -> None:
+    tiny.run("train", "rides")
+    stored = stored_experiment.read("rides")
+    store = open_store(next(path for path in (home / "runs" / "store").iterdir() if open_store(path).labelled))
+    prepared = config.load(Path("rides"))
+    table = loading.load(prepared.data).train
+    made, _ = folds.obtain(prepared.folds, prepared.name, table, save=False)
+    exact = toy_estimator.decoded(table)
+    members = stored.members
+    rows, _ = scoring.blend_rows(members, prepared, store, made, Exact(exact, np.where(np.isnan(exact), "", "third")))
+    at = ~np.isnan(exact[store.scored])
+    assert (rows.predictions[:, at, 0] == exact[store.scored][at]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("model.1.channels_from=lightgbm", "must be the label of an estimator further up, but these are smoother"),
+        ("post.decode=false", "estimates the rows that a decoder leaves open: set post.decode = true"),
+        ("model.1.teacher={exact = true}", "leave out teacher and pretrain"),
+        ("data.target_transform=log1p", "would be another scale"),
+        ("data.observed=2", "is for one number at every step"),
+        ("model.2.train={windows = {length = 4}}", "cut the series that channels belong to"),
+        ("model.0.train={epochs = 3}", "of [train] only seeds and full_seeds matter"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(change: str, words: str, toys: Path) -> None:
+    with pytest.raises(UserError) as refused:
+        config.load(Path("rides"), [change])
+    assert words in str(refused.value)
+
+
+def test_full_cells_need_full_estimators(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "rides", "model.1.train={full_seeds = [0]}"]) == 2
+    assert "has no cell of all series. It needs full_seeds" in capsys.readouterr().err

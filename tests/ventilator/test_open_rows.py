@@ -1,0 +1,108 @@
+"""The estimator of open rows on flat rows of a frame: aligned with them, exact where they are, better with labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ventilator import decoder, open_rows
+from ventilator.controller import STEPS
+from ventilator.estimation import CHANNELS, embedded
+from ventilator.simulator import simulate
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def frame() -> pl.DataFrame:
+    """Simulated breaths, ids in the order of the rows."""
+    made = simulate(COUNT, 5)
+    each = {"R": made.r, "C": made.c, "breath_id": np.arange(COUNT) + 7}
+    columns = {name: np.repeat(values, STEPS) for name, values in each.items()}
+    flat = {name: getattr(made, name).ravel() for name in ("time_step", "u_in", "u_out", "pressure")}
+    return pl.DataFrame({**columns, **flat}).with_row_index("id")
+
+
+@pytest.fixture(scope="module")
+def rows(frame: pl.DataFrame) -> dict[str, Any]:
+    return open_rows.prepared(frame)
+
+
+def test_exact_rows_are_the_decoders_in_the_frames_order(frame: pl.DataFrame, rows: dict[str, Any]) -> None:
+    found = decoder.decode(frame.drop("pressure"))
+    expected = np.full(frame.height, np.nan)
+    expected[found["id"].to_numpy()] = found["pressure"].to_numpy()
+    np.testing.assert_array_equal(open_rows.exact(rows), expected)
+    assert 0 < found.height < frame.height
+
+
+def test_the_pressure_of_the_frame_is_not_looked_at(frame: pl.DataFrame, rows: dict[str, Any]) -> None:
+    other = open_rows.prepared(frame.with_columns(pressure=pl.lit(1.0)))
+    for name, values in rows.items():
+        np.testing.assert_array_equal(values, other[name], err_msg=name)
+
+
+def test_an_estimate_is_exact_where_rows_are_and_follows_their_order(frame: pl.DataFrame, rows: dict[str, Any]) -> None:
+    found, exact = open_rows.estimated(rows, embedded()), open_rows.exact(rows)
+    assert found.channels.shape == (frame.height, len(CHANNELS)) and open_rows.names() == CHANNELS
+    np.testing.assert_array_equal(found.exact, ~np.isnan(exact))
+    np.testing.assert_allclose(found.mean[found.exact], exact[found.exact], rtol=0, atol=1e-9)
+    assert not found.sd[found.exact].any() and np.isfinite(found.mean).all() and np.isfinite(found.channels).all()
+    inspired = frame["u_out"].to_numpy() == 0
+    assert (found.sd[inspired & ~found.exact] > 0).all()
+    np.testing.assert_array_equal(
+        found.channels[inspired, CHANNELS.index("mean")], found.mean[inspired].astype(np.float32)
+    )
+    breaths = np.random.default_rng(0).permutation(COUNT)
+    places = (breaths[:, None] * STEPS + np.arange(STEPS)).ravel()
+    moved = open_rows.estimated(open_rows.prepared(frame[places]), embedded())
+    np.testing.assert_allclose(moved.mean, found.mean[places], rtol=0, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.learned
+def test_fitted_lungs_come_back_and_fit_labels_better(frame: pl.DataFrame, rows: dict[str, Any]) -> None:
+    labels = np.where(frame["u_out"].to_numpy() == 0, frame["pressure"].to_numpy(), np.nan)
+    lungs = open_rows.fitted([(rows, labels)])
+    again = open_rows.read(lungs.to_json())
+    open_ = ~np.isnan(labels) & np.isnan(open_rows.exact(rows))
+    before, after, stored = (
+        np.abs(open_rows.estimated(rows, each).mean - labels)[open_].mean() for each in (embedded(), lungs, again)
+    )
+    assert after < before
+    assert stored == pytest.approx(after, rel=1e-2)
+
+
+def test_classes_by_hand() -> None:
+    nan = np.nan
+    known = np.full((2, STEPS), nan)
+    known[0, [3, 4, 7, 13]] = 9.0
+    u_in = np.full((2, STEPS), 20.0)
+    u_in[0, [2, 15]] = 0.0
+    found = open_rows.classes(
+        {"known.pressure": known, "breaths.u_in": u_in, "places": np.arange(2 * STEPS).reshape(2, STEPS)[::-1]}
+    )
+    assert (found[:STEPS] == "no exact row in the breath").all()
+    assert found[STEPS : STEPS + 17].tolist() == [
+        "row 0",
+        "unclipped before the first exact row",
+        "clipped before the first exact row",
+        "exact",
+        "exact",
+        "gap of 1 to 4",
+        "gap of 1 to 4",
+        "exact",
+        *["gap of 5 and more"] * 5,
+        "exact",
+        "u > 0 after the last exact row",
+        "u = 0 after the last exact row",
+        "u > 0 after the last exact row",
+    ]
+
+
+def test_every_source_that_counts_is_listed() -> None:
+    names = {path.name for path in open_rows.sources()}
+    assert {"open_rows.py", "lung.py", "rig.py", "smoother.py", "lungs.json", "fit.py"} <= names
