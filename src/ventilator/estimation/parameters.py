@@ -55,6 +55,7 @@ PLACE: Final = {name: k for k, name in enumerate(NAMES)}
 CURVE: Final = slice(len(PARAMETERS), P)
 SHAPE_LENGTH: Final = 0.8  # in log(1 + u_in): slopes nearer than that bend together
 EVERYWHERE_GAIN, EVERYWHERE_SHAPE = 0.5, 0.4  # sd of the log of the whole curve common to all, and of a slope about it
+SESSION_SPREADS: Final = np.array([p.session for p in PARAMETERS] + [0.1] * SLOPES)  # (P,)
 EFFECTS: Final = ("gain", "resistance", "compliance", "start", "volume")  # of a breath
 
 
