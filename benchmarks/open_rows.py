@@ -25,8 +25,10 @@ from ventilator.estimation import Known, SessionLungs, decoded, embedded, fit_lu
 from ventilator.estimation.conditioning import average, smooth_member
 from ventilator.estimation.constraints import condition_on_sums, controlled
 from ventilator.estimation.inspirations import SATURATED, Inspirations
+from ventilator.estimation.matched import matched_rig
 from ventilator.estimation.parameters import PLACE
 from ventilator.measure import Recorded
+from ventilator.rig import Rig
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -72,13 +74,19 @@ def main() -> None:
 
 
 def _simulated(count: int) -> None:
-    """Half of the breaths lend their decoded rows to the fit, the others are scored."""
-    made = simulator.frame(simulator.simulate(count, seed=3), np.arange(count))
-    scored = Scored(made.filter(pl.col("breath_id") < count // 2))
-    others, known, _ = decoded(made.filter(pl.col("breath_id") >= count // 2))
-    lungs = fit_lungs(_joined(others, scored.breaths), np.concatenate([known.pressure, scored.known.pressure]))
-    print(f"\n## {count // 2} simulated breaths; lungs fitted to decoded rows of {count}")
-    ladder(scored, [("decoded rows only", [(lungs, np.ones(len(scored.breaths), np.bool_))])])
+    """Half of the breaths are scored; all lend their decoded rows to the fit."""
+    for name, rig in (
+        ("as simulated", None),
+        ("with the lungs of the estimation", matched_rig(Rig.load(), embedded())),
+    ):
+        made = simulator.frame(simulator.simulate(count, seed=3, rig=rig), np.arange(count))
+        scored = Scored(made.filter(pl.col("breath_id") < count // 2))
+        others, known, _ = decoded(made.filter(pl.col("breath_id") >= count // 2))
+        told = np.concatenate([known.pressure, scored.known.pressure])
+        lungs = fit_lungs(_joined(others, scored.breaths), told)
+        share = 100 * scored.open.sum() / scored.inspired.sum()
+        print(f"\n## {count // 2} breaths {name}: {int(scored.open.sum())} open rows, {share:.1f} %")
+        ladder(scored, [("decoded rows only", [(lungs, np.ones(len(scored.breaths), np.bool_))])])
 
 
 def _real(folder: Path, folds: Path | None, ahead: bool) -> None:

@@ -54,6 +54,7 @@ def test_lungs_can_be_fitted_to_labels(table: pl.DataFrame, rows: pl.DataFrame) 
         ({"u_in": pl.lit(None)}, "u_in is none in the row of id"),
         ({"R": pl.lit(7)}, r"There are lungs for \(R, C\)"),
         ({"u_out": 1 - pl.col("u_out")}, "u_out is 0 first and then 1"),
+        ({"time_step": pl.col("time_step") * 0.5}, "Rows of a breath are 0.03 to 0.2 s apart, but not in breath 0"),
     ],
 )
 def test_what_is_no_breath_is_refused(table: pl.DataFrame, change: dict[str, pl.Expr], said: str) -> None:

@@ -126,7 +126,7 @@ def derivatives(vectors: Array, effects: Array, breaths: Inspirations, *, by_vec
         all_vectors[lane, :, k] += STEP
     repeated = breaths.take(np.tile(np.arange(n), lanes))
     run = free_run(all_vectors.reshape(-1, P), all_effects.reshape(-1, own), repeated)
-    shaped = Run(*(array.reshape(lanes, n, -1) for array in run))
+    shaped = Run(*(array.reshape(lanes, n, breaths.dt.shape[1]) for array in run))
     base = Run(*(array[0] for array in shaped))
     slopes = np.moveaxis((shaped.pressure[1:] - base.pressure) / STEP, 0, -1)
     by_effect = slopes[:, :, :own]
