@@ -142,12 +142,26 @@ def test_the_blend_is_decided_by_open_rows(toys: Path, home: Path) -> None:
     assert (rows.predictions[:, at, 0] == exact[store.scored][at]).all()
 
 
+def test_series_to_pretrain_on_have_channels_of_the_same_estimator(toys: Path, home: Path, tmp_path: Path) -> None:
+    toy_estimator.PARTS[2].write_csv(tmp_path / "train.csv")
+    pretrain = f"model.2.pretrain={{source = '{tmp_path}', train = {{epochs = 1}}}}"
+    tiny.run("train", "rides", pretrain)
+    cells = {(cell.model.label, cell.fold): cell for cell in stored_experiment.read("rides").plan}
+    for fold in (0, 1):
+        start = runs_index.depends(cells["hybrid", fold].depends["start"])
+        assert start["channels"] == cells["smoother", fold].key and start["transform"] == "residual"
+    starts = {cell.depends["start"] for (label, _), cell in cells.items() if label == "hybrid"}
+    assert len(starts) == 2  # one a fold: their estimators differ
+    needed = runs_index.cells_needed([cells["hybrid", 0].key])
+    assert needed == {cells["hybrid", 0].key, cells["hybrid", 0].depends["start"], cells["smoother", 0].key}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ("model.1.channels_from=lightgbm", "must be the label of an estimator further up, but these are smoother"),
         ("post.decode=false", "estimates the rows that a decoder leaves open: set post.decode = true"),
-        ("model.1.teacher={exact = true}", "leave out teacher and pretrain"),
+        ("model.1.teacher={exact = true}", "leave out teacher"),
         ("data.target_transform=log1p", "would be another scale"),
         ("data.observed=2", "is for one number at every step"),
         ("model.2.train={windows = {length = 4}}", "cut the series that channels belong to"),

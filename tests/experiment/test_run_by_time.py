@@ -51,8 +51,7 @@ def prepared(*overrides: str) -> PreparedExperiment:
 
 
 def train(ready: PreparedExperiment) -> PreparedExperiment:
-    for stage in ready.jobs():
-        executors.execute(stage, ready.config.executor, lambda *_: None)
+    executors.execute(ready.jobs(), ready.config.executor, lambda *_: None)
     return ready
 
 

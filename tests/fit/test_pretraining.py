@@ -105,8 +105,8 @@ def test_a_student_is_trained_on_labels_of_the_teacher_that_held_out_its_own_fol
     chosen = config.load(Path("rides"), [WITH_STUDENT, "train.full_seeds=[3]"])
     shared = plan_inputs(chosen)
     plan = planning.plan(shared, chosen.models)
-    for stage in planning.jobs(plan, shared.train.path, shared.folds, unlabelled.path):
-        executors.take_turns(stage, 1, lambda *_: None)
+    jobs = planning.jobs(plan, shared.train.path, shared.folds, unlabelled.path)
+    executors.take_turns(jobs, 1, lambda *_: None)
     assert set(students(plan)) == {0, 1, None}
     for fold, student in students(plan).items():
         own, pseudo_labelled = training_data[str(home), student.key].labelled_sets

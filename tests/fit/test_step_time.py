@@ -20,9 +20,9 @@ def test_a_step_is_timed_on_series_of_the_whole_store_padded_as_in_training(monk
     seen: list[tuple[list[int], int]] = []
     honest = datasets.place
 
-    def place(sets: Any, fitted: Any, lengths: tuple[int, ...], device: Any) -> Any:
+    def place(sets: Any, fitted: Any, lengths: tuple[int, ...], *more: Any) -> Any:
         seen.append((sets[0].series.tolist(), len(lengths)))
-        return honest(sets, fitted, lengths, device)
+        return honest(sets, fitted, lengths, *more)
 
     monkeypatch.setattr(datasets, "place", place)
     monkeypatch.setattr(padded_lengths, "LITTLE_STEPS", 0)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -152,8 +153,7 @@ def jobs(*overrides: str) -> list[Job]:
     """The rides' cells that are still to do; nothing is to be predicted."""
     chosen = config.load(Path("rides"), list(overrides))
     shared = plan_inputs(chosen)
-    stages = planning.jobs(planning.plan(shared, chosen.models), shared.train.path, shared.folds, None)
-    return [job for stage in stages for job in stage]
+    return planning.jobs(planning.plan(shared, chosen.models), shared.train.path, shared.folds, None)
 
 
 def at_step(number: int, patch: pytest.MonkeyPatch, act: Any) -> None:
@@ -166,3 +166,16 @@ def at_step(number: int, patch: pytest.MonkeyPatch, act: Any) -> None:
         honest(*given)
 
     patch.setattr(trainer, "reseed", reseed)
+
+
+def fake(device: str = "cpu", threads: int = 1, key: str = "fake") -> Any:
+    """As much of a job as the planning of workers looks at."""
+    train = SimpleNamespace(device_used=device, threads=threads)
+    return SimpleNamespace(cell=SimpleNamespace(model=SimpleNamespace(train=train), name="fake", before=()), key=key)
+
+
+def needing(key: str, *needs: str) -> Any:
+    """A job that begins when those with the keys `needs` are done."""
+    job = fake(key=key)
+    job.cell.before = tuple(SimpleNamespace(key=other) for other in needs)
+    return job

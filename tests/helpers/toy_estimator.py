@@ -22,11 +22,8 @@ from foldline.models.systems.smoother import Smoother
 
 EVERY = 3  # steps
 NAMES = ("ahead", "guess")
-SPEEDS = {
-    int(row): speed
-    for part in (tiny.rides(1, 12, 10, 0), tiny.rides(501, 4, 10, 1))
-    for row, speed in part.select("row", "speed").iter_rows()
-}
+PARTS = (tiny.rides(1, 12, 10, 0), tiny.rides(501, 4, 10, 1), tiny.rides(901, 6, 10, 2))  # the last to pre-train on
+SPEEDS = {int(row): speed for part in PARTS for row, speed in part.select("row", "speed").iter_rows()}
 MODELS = """
 [[model]]
 name = "smoother"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import tiny
-from lab import jobs
+from lab import jobs, needing
 from safetensors.numpy import load_file
 from tiny_classes import Songs
 
@@ -27,14 +27,21 @@ def half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_network_takes_its_steps(rides: Path) -> None:
     """6 series a fold in batches of 4 are 2 steps an epoch, for 2 epochs, in 2 cells."""
-    network = estimate.estimate([jobs()], SERIAL)[0]
+    network = estimate.estimate(jobs(), SERIAL).models[0]
     assert network == estimate.Estimate("hybrid", 2, epochs=2, cell_s=2.0, workers=1, total_s=4.0)
-    two = estimate.estimate([jobs()[:2]], ExecutorConfig(kind="process", workers=2))[0]
+    two = estimate.estimate(jobs()[:2], ExecutorConfig(kind="process", workers=2)).models[0]
     assert (two.cell_s, two.workers, two.total_s) == (2.0, 2, 2.0)
 
 
+def test_cells_run_beside_each_other_and_after_those_they_need() -> None:
+    """Two workers: a | b until 3, then c, which needs b, until 5; d fits beside it."""
+    every = [needing("a"), needing("b"), needing("c", "b"), needing("d")]
+    seconds = {"a": 1.0, "b": 3.0, "c": 2.0, "d": 1.5}
+    assert [estimate._elapsed_s(every, seconds, workers) for workers in (1, 2, 9)] == [7.5, 5.0, 5.0]
+
+
 def test_watched_series_are_no_steps(rides: Path) -> None:
-    watched = estimate.estimate([jobs("train.batch=2", "train.watch.share=0.4")], SERIAL)[0]
+    watched = estimate.estimate(jobs("train.batch=2", "train.watch.share=0.4"), SERIAL).models[0]
     assert watched.cell_s == 2.0  # 2 epochs: 6 series less 40 % in batches of 2
 
 
@@ -42,13 +49,13 @@ def test_trees_have_rounds_and_no_epochs(rides: Path, monkeypatch: pytest.Monkey
     first, starts, eleven_rounds = (0.0, 9.0), (10.0, 10.5, 20.0, 20.75), (30.0, 33.0, 40.0, 44.0)
     clock = iter([*first, *starts, *eleven_rounds])
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    trees = estimate.estimate([jobs("model.1.rounds=50")[2:]], SERIAL)
+    trees = estimate.estimate(jobs("model.1.rounds=50")[2:], SERIAL).models
     seconds = estimate.Estimate("lightgbm", 2, epochs=0, cell_s=12.75, workers=1, total_s=25.5)
     assert trees == [seconds]  # half a second to begin, a quarter of one for each further round
 
 
 def test_trees_with_early_stopping_are_estimated_too(rides: Path) -> None:
-    (trees,) = estimate.estimate([jobs("model.1.train.watch={share = 0.4, stop = 2}")[2:]], SERIAL)
+    (trees,) = estimate.estimate(jobs("model.1.train.watch={share = 0.4, stop = 2}")[2:], SERIAL).models
     assert trees.cells == 2 and trees.cell_s > 0
 
 

@@ -17,20 +17,15 @@ from typing import Any
 
 import pytest
 import tiny
-from lab import EVERYTHING_WORDS
+from lab import EVERYTHING_WORDS, fake, needing
 from test_cells import weights_of
 
+from benchmarks.fault_injection import children
 from foldline.cli.main import main
 from foldline.core import artefacts
 from foldline.core.errors import UserError
 from foldline.run import cell_training, executors
 from foldline.run.executors import ExecutorConfig
-
-
-def fake(device: str = "cpu", threads: int = 1, key: str = "fake") -> Any:
-    """As much of a job as the planning of workers looks at."""
-    train = SimpleNamespace(device_used=device, threads=threads)
-    return SimpleNamespace(cell=SimpleNamespace(model=SimpleNamespace(train=train), name="fake", before=()), key=key)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +84,8 @@ def test_so_they_do_where_they_are_trained_on_windows_from_the_store(rides: Path
         ["train.resident=off", "executor.together=3"],
         ["train.resident=off", "executor.kind=process", "executor.workers=2"],
     ):
-        tiny.run("train", "rides", *words, *where)
+        ended = children.foldline(home, "train", "rides", *words, *where)
+        assert ended.code == 0, ended
         found.append((weights_of(home), tiny.submission(home)))
     assert all(each == found[0] for each in found)
 
@@ -285,13 +281,6 @@ def test_a_job_begins_when_what_it_needs_is_done_and_no_later(monkeypatch: pytes
     executors.take_turns(jobs, 2, lambda *_: None)
     order = ["teacher", "slow", "teacher done", "student", "student done", "after", "after done", "slow done"]
     assert begun == order
-
-
-def needing(key: str, *needs: str) -> Any:
-    """A job that begins when those with the keys `needs` are done."""
-    job = fake(key=key)
-    job.cell.before = tuple(SimpleNamespace(key=other) for other in needs)
-    return job
 
 
 def test_a_parent_gives_workers_what_may_begin_and_ends_them_after_the_last() -> None:

@@ -1,4 +1,4 @@
-"""From a config to cells and stages of jobs: what a key depends on, what must come before what, and what need not."""
+"""From a config to cells and jobs: what a key depends on, what must come before what, and what need not."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def test_a_teacher_that_is_not_there_is_a_users_error(
         planning.plan(given, models)
 
 
-# ---------------------------------------------------------------- stages
+# ---------------------------------------------------------------- jobs
 
 
 def made(
@@ -301,10 +301,10 @@ def finish(*some: Cell) -> None:
         files.write_json(cell.folder / "done.json", {})
 
 
-def stages(*plan: Cell, force: bool = False) -> list[list[str]]:
-    """The names of the cells in each stage."""
+def jobs(*plan: Cell, force: bool = False) -> list[str]:
+    """The names of the cells with something left to do."""
     found = planning.jobs(plan, Path("train"), Folds(Path("folds.csv"), np.zeros(4), 1), None, force=force)
-    return [[job.cell.depends["name"] for job in stage] for stage in found]
+    return [job.cell.depends["name"] for job in found]
 
 
 @pytest.fixture
@@ -316,30 +316,31 @@ def school(home: Path) -> dict[str, Cell]:
     return {cell.depends["name"]: cell for cell in (first, second, teacher, plain, student)}
 
 
-def test_each_stage_needs_only_what_the_stages_before_it_leave(school: dict[str, Cell]) -> None:
+def test_a_cell_comes_behind_those_that_it_needs_and_once(school: dict[str, Cell]) -> None:
     teacher, plain, student = (school[name] for name in ("teacher", "plain", "student"))
-    assert stages(teacher, plain, student) == [["first", "plain", "second"], ["teacher"], ["student"]]
-    assert stages(teacher, teacher, plain, student, student) == stages(teacher, plain, student)
+    assert jobs(teacher, plain, student) == ["first", "teacher", "plain", "second", "student"]
+    assert jobs(student) == jobs(teacher, plain, student)
+    assert jobs(teacher, teacher, plain, student, student) == jobs(teacher, plain, student)
 
 
 def test_finished_cells_need_nothing_of_what_came_before_them(school: dict[str, Cell]) -> None:
     plan = tuple(school[name] for name in ("teacher", "plain", "student"))
     finish(school["teacher"], school["plain"])
-    assert stages(*plan) == [["second"], [], ["student"]]
+    assert jobs(*plan) == ["second", "student"]
     finish(school["second"])
-    assert stages(*plan) == [[], [], ["student"]]
+    assert jobs(*plan) == ["student"]
     finish(school["student"])
-    assert stages(*plan) == [[], [], []]
+    assert jobs(*plan) == []
     (school["second"].folder / "done.json").unlink()  # somebody made room
-    assert stages(*plan) == [[], [], []]
+    assert jobs(*plan) == []
     (school["student"].folder / "done.json").unlink()
-    assert stages(*plan) == [["second"], [], ["student"]]
+    assert jobs(*plan) == ["second", "student"]
 
 
 def test_force_does_everything_again(school: dict[str, Cell]) -> None:
     finish(*school.values())
     plan = tuple(school[name] for name in ("teacher", "plain", "student"))
-    assert stages(*plan, force=True) == [["first", "plain", "second"], ["teacher"], ["student"]]
+    assert jobs(*plan, force=True) == ["first", "teacher", "plain", "second", "student"]
 
 
 # ---------------------------------------------------------------- cells that hold out nothing

@@ -8,7 +8,9 @@ import pytest
 
 from foldline.cli.main import main
 from ventilator.decoder import decode
+from ventilator.estimation import file_estimation
 from ventilator.estimation.file_estimation import COLUMNS, estimate, estimate_file, fit_to_labels
+from ventilator.estimation.known import Known
 from ventilator.simulator import frame, simulate
 
 
@@ -29,10 +31,28 @@ def test_every_row_of_inspiration_is_there_in_the_files_order(table: pl.DataFram
 
 
 def test_exact_rows_are_the_decoders(table: pl.DataFrame, rows: pl.DataFrame) -> None:
-    exact = rows.filter(pl.col("kind") != "estimated")
+    exact = rows.filter(~pl.col("kind").is_in(["estimated", "ranked"]))
     assert exact.select("id", "pressure", "kind").equals(decode(table).select("id", "pressure", "kind"))
     assert (exact["sd"] == 0.0).all()
     assert (rows.filter(pl.col("kind") == "estimated")["sd"] > 0.0).all()
+
+
+def test_ranked_rows_are_marked_and_replace_the_estimate(
+    table: pl.DataFrame, rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = rows.filter(kind="estimated").row(0, named=True)
+
+    def settle(frame: pl.DataFrame, breaths: object, known: Known, posterior: object) -> np.ndarray:
+        in_order = frame.sort("breath_id", "time_step")["id"].to_numpy().reshape(known.pressure.shape)
+        return np.where(in_order == one["id"], 12.25, np.nan)
+
+    monkeypatch.setattr(file_estimation, "ranked", settle)
+    changed = estimate(table.drop("pressure"))
+    row = changed.filter(id=one["id"]).row(0, named=True)
+    assert (row["kind"], row["pressure"]) == ("ranked", 12.25)
+    assert row["sd"] == pytest.approx(one["sd"] / 10)  # right in all but 1 case of 100
+    others = ~pl.col("id").is_in([one["id"], *rows.filter(kind="ranked")["id"]])
+    assert changed.filter(others).equals(rows.filter(others))
 
 
 def test_pressures_in_the_file_do_not_matter(table: pl.DataFrame, rows: pl.DataFrame) -> None:

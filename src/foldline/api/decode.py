@@ -54,8 +54,7 @@ def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error
     # Most rows first; by name among equals, whose order value_counts leaves to chance.
-    counted = rows["kind"].value_counts(name="rows")
-    kinds = counted.sort("rows", "kind", descending=[True, False])
+    kinds = rows["kind"].value_counts(name="rows").sort("rows", "kind", descending=[True, False])
     terminal.table("", ["kind", "rows"], [[kind, str(count)] for kind, count in kinds.iter_rows()])
     return rows, kinds
 

@@ -55,8 +55,8 @@ class Plan(Protocol):
     """What is left to do for a config, all of it checked."""
 
     @property
-    def parts(self) -> Sequence[tuple[PreparedExperiment, list[list[Job]]]]:
-        """Return the experiments, one a target, each with the stages of its jobs."""
+    def parts(self) -> Sequence[tuple[PreparedExperiment, list[Job]]]:
+        """Return the experiments, one a target, each with its jobs."""
         ...
 
     def carry_out(self, terminal: Terminal) -> Outcome:
@@ -96,20 +96,20 @@ class PlanOfOne:
     """The plan for one target."""
 
     prepared: PreparedExperiment
-    stages: list[list[Job]]
+    jobs: list[Job]
     seconds: dict[str, float]  # how long each step took so far; steps are added
     command: str
 
     @property
-    def parts(self) -> Sequence[tuple[PreparedExperiment, list[list[Job]]]]:
-        """Return the experiment with the stages of its jobs."""
-        return [(self.prepared, self.stages)]
+    def parts(self) -> Sequence[tuple[PreparedExperiment, list[Job]]]:
+        """Return the experiment with its jobs."""
+        return [(self.prepared, self.jobs)]
 
     def carry_out(self, terminal: Terminal) -> Outcome:
         """Train, blend, record, report, and write the submission; see `Plan`."""
         each = self.prepared
         folder = stored_experiment.folder_of(each.config, each.plan, each.test.fingerprint, each.outside_members)
-        trained = Trained.of(each, self.stages, folder, self.command, self.seconds, terminal)
+        trained = Trained.of(each, self.jobs, folder, self.command, self.seconds, terminal)
         trained.show(terminal)
         score = trained.result.score
         origin = stored_experiment.origin(each.config, each.plan, folder, each.test.fingerprint, score)

@@ -26,8 +26,8 @@ def plan(several: SeveralTargets, command: str, terminal: Terminal, dry: bool, f
     joined.check(several, competitions, [each.train for each in prepared.values()])
     for each in prepared.values():
         preparation.print_summary(each, terminal)
-    stages = {name: each.jobs(force) for name, each in prepared.items()}
-    return PlanOfTargets(several, prepared, stages, seconds, command)
+    jobs = {name: each.jobs(force) for name, each in prepared.items()}
+    return PlanOfTargets(several, prepared, jobs, seconds, command)
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class PlanOfTargets:
 
     several: SeveralTargets
     prepared: Mapping[str, PreparedExperiment]
-    stages: Mapping[str, list[list[Job]]]
+    jobs: Mapping[str, list[Job]]
     seconds: Mapping[str, dict[str, float]]  # how long each step took so far; steps are added
     command: str
 
     @property
-    def parts(self) -> Sequence[tuple[PreparedExperiment, list[list[Job]]]]:
-        """Return the targets' experiments, each with the stages of its jobs."""
-        return [(self.prepared[name], self.stages[name]) for name in self.prepared]
+    def parts(self) -> Sequence[tuple[PreparedExperiment, list[Job]]]:
+        """Return the targets' experiments, each with its jobs."""
+        return [(self.prepared[name], self.jobs[name]) for name in self.prepared]
 
     def carry_out(self, terminal: Terminal) -> Outcome:
         """Train, blend, decide and record each target; then join them."""
@@ -53,7 +53,7 @@ class PlanOfTargets:
         ]
         folder, trained = several_targets.folder_of(self.several, alone), {}
         for name, each in self.prepared.items():
-            own = (self.stages[name], folder / name, self.command, self.seconds[name], terminal)
+            own = (self.jobs[name], folder / name, self.command, self.seconds[name], terminal)
             trained[name] = Trained.of(each, *own, latest=False)
             trained[name].show(terminal)
         return joined.conclude(self.several, folder, trained, self.command, terminal)

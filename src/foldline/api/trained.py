@@ -39,7 +39,7 @@ class Trained:
     @staticmethod
     def of(
         prepared: PreparedExperiment,
-        stages: list[list[Job]],
+        jobs: list[Job],
         folder: Path,
         command: str,
         seconds: dict[str, float],
@@ -49,7 +49,7 @@ class Trained:
         """Train what is not trained, blend, post-process, record, report.
 
         Args:
-            stages: jobs of its cells.
+            jobs: of its cells.
             folder: of its record.
             command: as it was typed.
             seconds: how long each step took so far; steps are added.
@@ -58,7 +58,7 @@ class Trained:
         config = prepared.config
         with timed(seconds, "decoding"):
             exact = preparation.exact_tables(config, prepared.competition, terminal)
-        track = preparation.run_cells(config, stages, prepared.plan, folder, "train", terminal, WandbTracker)
+        track = preparation.run_cells(config, jobs, prepared.plan, folder, "train", terminal, WandbTracker)
         with timed(seconds, "blending"), terminal.bar("blend and baselines", "scored"):
             table = prepared.competition.train
             result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0], table)
@@ -75,7 +75,7 @@ class Trained:
             exact=exact,
             provenance=Provenance.here(command, seconds),
         )
-        changed = any(stages) or not (folder / "report.html").exists()
+        changed = bool(jobs) or not (folder / "report.html").exists()
         with terminal.bar("report", "pages"):
             page = report.write(folder, data)
         return Trained(

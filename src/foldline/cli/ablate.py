@@ -23,7 +23,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     dry, force = "--dry-run" in arguments.flags, "--force" in arguments.flags
     prepared = ablation.plan(ablation_file.load(Path(arguments.config), arguments.overrides), terminal, dry)
     if dry:
-        _dry_run(prepared, prepared.stages(force), terminal)
+        _dry_run(prepared, prepared.jobs(force), terminal)
         return 0
     prepared, found = ablation.carry_out(prepared, arguments.command_line, terminal, force)
     verdicts: dict[str, str] = {each.name: each.significance.verdict for each in found.variants}
@@ -34,19 +34,19 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     return 0
 
 
-def _dry_run(prepared: PreparedAblation, stages: list[list[Job]], terminal: Terminal) -> None:
+def _dry_run(prepared: PreparedAblation, jobs: list[Job], terminal: Terminal) -> None:
     """Show what each variant would train that no variant above it trains, and how long that would take here."""
     rows, counted, total_s = [], set[str](), 0.0
     with terminal.bar("measuring a few steps", "variants") as update:
         for name, each in zip(prepared.names, prepared.prepared, strict=True):
             own = {cell.key for cell in each.plan}
-            new = [[job for job in stage if job.key in own - counted] for stage in stages]
-            seconds = sum(model.total_s for model in estimate.estimate(new, prepared.base.config.executor))
-            rows.append([name, str(len(own)), str(sum(map(len, new))), f"{seconds / 60:.1f}"])
+            new = [job for job in jobs if job.key in own - counted]
+            seconds = estimate.estimate(new, prepared.base.config.executor).elapsed_s
+            rows.append([name, str(len(own)), str(len(new)), f"{seconds / 60:.1f}"])
             counted, total_s = counted | own, total_s + seconds
             update(len(rows), len(prepared.names))
     terminal.table("", ["", "cells", "to train", "minutes"], rows)
-    count = sum(map(len, stages))
+    count = len(jobs)
     terminal.result(
         {"to_train": count, "seconds": total_s},
         f"dry run: nothing was trained; {count} cells would take about {duration(total_s)}",

@@ -32,7 +32,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
 
 def _show_plan(prepared: Sequence[MultiConfigExperiment], terminal: Terminal) -> None:
     """Say what would be trained and blended. prepared: one experiment a target."""
-    keys = {job.key for mixed in prepared for each in mixed.prepared for stage in each.jobs() for job in stage}
+    keys = {job.key for mixed in prepared for each in mixed.prepared for job in each.jobs()}
     labels = [member.label for mixed in prepared for member in mixed.members]
     last = f"dry run: {len(keys)} cells are left to train or to predict, and then {len(labels)} members to blend"
     terminal.result({"to_train": len(keys), "members": labels}, last)

@@ -23,22 +23,21 @@ class Estimate:
     rows: list[list[str]] = field(default_factory=list)  # of the table
 
     @staticmethod
-    def of(planned: Sequence[tuple[PreparedExperiment, list[list[Job]]]], terminal: Terminal) -> Estimate:
-        """Measure a few steps of each model. planned: experiments with the stages of their jobs."""
+    def of(planned: Sequence[tuple[PreparedExperiment, list[Job]]], terminal: Terminal) -> Estimate:
+        """Measure a few steps of each model. planned: experiments with their jobs."""
         left = Estimate()
-        for prepared, stages in planned:
-            waiting = [job for stage in stages for job in stage]
-            if not waiting:
+        for prepared, jobs in planned:
+            if not jobs:
                 continue
             with terminal.bar("measuring a few steps", "models"):
-                found = estimate.estimate(stages, prepared.config.executor)
-            left.to_train += sum(each.cells for each in found)
-            left.to_predict += 0 if found else len(waiting)
-            left.seconds += sum(each.total_s for each in found)
-            left.bytes += prepared.disk_bytes(waiting)
+                found = estimate.estimate(jobs, prepared.config.executor)
+            left.to_train += sum(each.cells for each in found.models)
+            left.to_predict += 0 if found.models else len(jobs)
+            left.seconds += found.elapsed_s
+            left.bytes += prepared.disk_bytes(jobs)
             left.rows += [
                 [name, str(cells), str(epochs or "-"), f"{cell_s:.1f}", str(workers), duration(total_s)]
-                for name, cells, epochs, cell_s, workers, total_s in map(astuple, found)
+                for name, cells, epochs, cell_s, workers, total_s in map(astuple, found.models)
             ]
         return left
 

@@ -23,7 +23,7 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     dry, force = "--dry-run" in arguments.flags, "--force" in arguments.flags
     prepared = studying.plan(study_file.load(Path(arguments.config), arguments.overrides), terminal, dry)
     if dry:
-        _dry_run(prepared, prepared.ablation.stages(force), terminal)
+        _dry_run(prepared, prepared.ablation.jobs(force), terminal)
         return 0
     prepared, result = studying.carry_out(prepared, arguments.command_line, terminal, force)
     where = prepared.folder.parent / "latest" / "study.html"
@@ -33,19 +33,19 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
     return 0
 
 
-def _dry_run(prepared: PreparedStudy, stages: list[list[Job]], terminal: Terminal) -> None:
+def _dry_run(prepared: PreparedStudy, jobs: list[Job], terminal: Terminal) -> None:
     """Show how long each system would train here."""
     rows, total_s = [], 0.0
     with terminal.bar("measuring a few steps", "systems") as update:
         for system, each in zip(prepared.systems, prepared.ablation.prepared, strict=True):
             own = {cell.key for cell in each.plan}
-            jobs = [[job for job in stage if job.key in own] for stage in stages]
-            seconds = sum(model.total_s for model in estimate.estimate(jobs, each.config.executor))
-            rows.append([system.name, str(sum(map(len, jobs))), f"{seconds / 60:.1f}"])
+            own_jobs = [job for job in jobs if job.key in own]
+            seconds = estimate.estimate(own_jobs, each.config.executor).elapsed_s
+            rows.append([system.name, str(len(own_jobs)), f"{seconds / 60:.1f}"])
             total_s += seconds
             update(len(rows), len(prepared.systems))
     terminal.table("", ["", "to train", "minutes"], rows)
-    count = sum(map(len, stages))
+    count = len(jobs)
     terminal.result(
         {"to_train": count, "seconds": total_s},
         f"dry run: nothing was trained; {count} cells would take about {duration(total_s)}",

@@ -73,10 +73,10 @@ def _refuse_channels(model: ModelConfig, before: Sequence[ModelConfig], data: Da
             f"{where}: channels_from = {model.channels_from!r} must be the label of an estimator further up, but these "
             f"are {', '.join(estimators) or 'none'}: a [[model]] with name = 'smoother'."
         )
-    if model.channels_from and (model.fitted_as not in ("network", "rows") or model.teacher or model.pretrain):
+    if model.channels_from and (model.fitted_as not in ("network", "rows") or model.teacher):
         raise UserError(
             f"{where}: channels_from is for networks and LightGBM, which learn the rows that are left open: leave out "
-            "teacher and pretrain."
+            "teacher."
         )
     if data.level != "step" or data.kind != "regression" or len(data.target) > 1 or data.has_start or data.known:
         raise UserError(f"{where}: an estimator of open rows is for one number at every step: leave it out.")

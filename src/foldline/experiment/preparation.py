@@ -64,8 +64,8 @@ class PreparedExperiment:
         """Return the members of the blend: one a model, then those from outside."""
         return [*members.of_plan(self.plan), *self.outside_members]
 
-    def jobs(self, force: bool = False) -> list[list[Job]]:
-        """List what there is to train and to predict, in stages: a cell comes after those whose weights it needs.
+    def jobs(self, force: bool = False) -> list[Job]:
+        """List what there is to train and to predict, each behind those whose weights its cell needs.
 
         force: finished cells, too.
         """
@@ -155,6 +155,7 @@ def _plan_inputs(
             exact_rows.obtain(competition.test, update, "teacher.exact = true")
 
     made: dict[tuple[str, int, int, str, int | None], Store] = {}
+    opens = any(model.channels_from and model.pretrain for model in config.models)
 
     def pretraining_data(table: PretrainConfig, fold: int | None) -> Store:
         """Make the series of a [pretrain] table for the cells of a fold; None: for a cell of all series."""
@@ -164,7 +165,7 @@ def _plan_inputs(
         if what not in made:
             with terminal.bar("series to pre-train on", "series") as update:
                 inside = made_folds.inside(fold)
-                made[what] = pretraining.pretraining_data(table, config.features, competition, inside, update)
+                made[what] = pretraining.pretraining_data(table, config.features, competition, inside, update, opens)
         return made[what]
 
     exact = exact_rows.path_of(competition.test).stem if with_exact else ""
@@ -184,7 +185,7 @@ def exact_tables(config: Config, competition: Competition, terminal: Terminal) -
 
 def run_cells(
     config: Config,
-    stages: Sequence[Sequence[Job]],
+    jobs: Sequence[Job],
     plan: Iterable[Cell],
     folder: Path,
     verb: str,
@@ -194,7 +195,7 @@ def run_cells(
     """Run the cells that have something left to do; progress bars, `live` and the tracker receive their events.
 
     Args:
-        stages: jobs; a stage begins when the one before has ended.
+        jobs: one whose cell needs another's begins when that is done.
         plan: all cells, those that are finished too: what `live` shows.
         folder: of the experiment, where the tracker writes.
         verb: the command that runs them.
@@ -207,15 +208,14 @@ def run_cells(
     Raises:
         UserError: too little space on the disk, or a cell failed.
     """
-    waiting = [job for stage in stages for job in stage]
-    if not waiting:
+    if not jobs:
         terminal.say("all cells are finished: nothing to train")
         return config.track
-    files.require_space(predicted_bytes(waiting), "storing the cells' predictions")
-    progress = _progress_file(config, waiting, plan, folder, verb, terminal)
+    files.require_space(predicted_bytes(jobs), "storing the cells' predictions")
+    progress = _progress_file(config, jobs, plan, folder, verb, terminal)
     with (
         open_tracker(config.track, config.name, folder, verb) as tracker,
-        cell_bars(terminal, waiting) as bars,
+        cell_bars(terminal, jobs) as bars,
         progress as written,
     ):
 
@@ -227,7 +227,7 @@ def run_cells(
             bars.event(job, kind, values)
             written.event(job, kind, values)
 
-        executors.execute(waiting, config.executor, on_event)
+        executors.execute(jobs, config.executor, on_event)
     if tracker.trouble:
         terminal.warn(tracker.trouble)
     return replace(config.track, wandb=tracker.mode)

@@ -15,7 +15,17 @@ import polars as pl
 
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
-from foldline.data import assemble, exact_rows, featurize, identity, known_values, loading, readers, source_folder
+from foldline.data import (
+    assemble,
+    exact_rows,
+    featurize,
+    identity,
+    known_values,
+    loading,
+    open_rows,
+    readers,
+    source_folder,
+)
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.loading import Competition
 from foldline.data.store import Store
@@ -47,12 +57,14 @@ def pretraining_data(
     competition: Competition,
     inside: np.ndarray,
     on_progress: Callable[[int, int], None] | None = None,
+    opens: bool = False,
 ) -> Store:
     """Make, or open, the store of the series that a fold's cells are pre-trained on.
 
     Args:
         inside: (n,) indices of the fold's training series: the only ones whose labels are used.
         on_progress: called with (series done, series in all) while features are computed.
+        opens: prepare their rows for an estimator of open rows, too.
 
     Raises:
         UserError: the source is not there, is not of the competition's shape, or holds series of the competition.
@@ -68,6 +80,8 @@ def pretraining_data(
     if config.source != "simulate":
         _refuse_shared_series(table, competition)
         _refuse_shared_groups(table, competition.train)
+    if opens:
+        open_rows.obtain(table, on_progress)
     store = featurize.obtain(table, features, competition.levels, on_progress)
     target_transform.check(competition.data.target_transform, store, table.path)
     return store

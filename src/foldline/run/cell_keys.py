@@ -77,7 +77,9 @@ def transform_of(inputs: PlanInputs, model: ModelConfig) -> str:
     return RESIDUAL if model.channels_from else inputs.data.target_transform
 
 
-def of_pretraining(inputs: PlanInputs, model: ModelConfig, store: Store, seed: int) -> dict[str, Any]:
+def of_pretraining(
+    inputs: PlanInputs, model: ModelConfig, store: Store, seed: int, channels: Cell | None = None
+) -> dict[str, Any]:
     """Return what the weights of a pre-training cell depend on. store: of the series that it is trained on."""
     return {
         # The store's name hashes the levels of static columns, too: the same series may have other codes.
@@ -85,6 +87,7 @@ def of_pretraining(inputs: PlanInputs, model: ModelConfig, store: Store, seed: i
         "features": inputs.features.weights_depend_on(),
         **_fitted_by(model, inputs, seed),
         "fold": {"number": None, "held_out": files.digest([])},
+        **({} if channels is None else {"channels": channels.key}),
     }
 
 

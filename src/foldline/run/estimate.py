@@ -5,10 +5,12 @@ A few steps of each network and a few rounds of each boosting are timed on the d
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from foldline.data import metrics
 from foldline.data.folds import Folds
@@ -17,6 +19,7 @@ from foldline.fit import boosting_cell, datasets, series_cell, step_time
 from foldline.run import cell_stores
 from foldline.run.cells import Cell, Job
 from foldline.run.executors import ExecutorConfig, workers_for
+from foldline.run.schedule import Schedule
 
 ROUNDS, SERIES = 10, 2000  # of boosting: rounds that are measured, and on how many series at most
 ESTIMATOR_S = 0.02  # s a series that an estimator of open rows is fitted to; the slowest measured
@@ -32,32 +35,51 @@ class Estimate:
     epochs: int  # 0: it is no network
     cell_s: float  # one cell
     workers: int  # cells that are trained at a time
-    total_s: float  # all of them
+    total_s: float  # all of them, were there no others
 
 
-def estimate(stages: Sequence[Sequence[Job]], config: ExecutorConfig) -> list[Estimate]:
-    """Estimate each model that has cells to train; pre-training has an estimate of its own.
+@dataclass(frozen=True)
+class Estimates:
+    """What a run will take."""
+
+    models: list[Estimate]  # those with cells to train; pre-training has one of its own
+    elapsed_s: float  # by the clock, as the executor lets cells run beside each other
+
+
+def estimate(jobs: Sequence[Job], config: ExecutorConfig) -> Estimates:
+    """Estimate each model that has cells to train, and all of them.
 
     Cells that take turns on a GPU are counted as if that saved no time.
     """
-    found = []
-    for stage in stages:
-        todo = [job for job in stage if job.force or not job.cell.done]
-        groups: dict[str, list[Job]] = {}
-        for job in todo:
-            groups.setdefault(
-                job.cell.model.label + (", pre-training" if job.cell.pretraining_store else ""), []
-            ).append(job)
-        workers = workers_for(todo, config)
-        for label, jobs in groups.items():
-            cell, path = jobs[0].cell, jobs[0].train
-            assert path is not None, "a cell to train has series to train on"
-            epochs = cell.model.train.epochs if cell.model.is_network else 0
-            store = cell_stores.planned(cell.model, open_store(path))
-            cell_s, at_a_time = _seconds(cell, store, jobs[0].folds), min(workers, len(jobs))
-            total_s = cell_s * math.ceil(len(jobs) / at_a_time)
-            found.append(Estimate(label, len(jobs), epochs, cell_s, at_a_time, total_s))
-    return found
+    todo = [job for job in jobs if job.force or not job.cell.done]
+    groups: dict[str, list[Job]] = {}
+    for job in todo:
+        label = job.cell.model.label + (", pre-training" if job.cell.pretraining_store else "")
+        groups.setdefault(label, []).append(job)
+    workers, found, cell_s = workers_for(todo, config), [], dict[str, float]()
+    for label, alike in groups.items():
+        cell, path = alike[0].cell, alike[0].train
+        assert path is not None, "a cell to train has series to train on"
+        epochs = cell.model.train.epochs if cell.model.is_network else 0
+        store = cell_stores.planned(cell.model, open_store(path))
+        seconds, at_a_time = _seconds(cell, store, alike[0].folds), min(workers, len(alike))
+        total_s = seconds * math.ceil(len(alike) / at_a_time)
+        found.append(Estimate(label, len(alike), epochs, seconds, at_a_time, total_s))
+        cell_s |= dict.fromkeys((job.key for job in alike), seconds)
+    return Estimates(found, _elapsed_s(todo, cell_s, workers))
+
+
+def _elapsed_s(jobs: Sequence[Job], cell_s: Mapping[str, float], workers: int) -> float:
+    """Return when the last job ends, where each worker takes the next that may begin. cell_s: of each job, by key."""
+    schedule, running, now = Schedule(jobs), list[tuple[float, int, Job]](), 0.0
+    begun = count()  # decides between two that end at once, as jobs can't be compared
+    while True:
+        while len(running) < workers and (job := schedule.ready()) is not None:
+            heapq.heappush(running, (now + cell_s[job.key], next(begun), job))
+        if not running:
+            return now
+        now, _, job = heapq.heappop(running)
+        schedule.done(job)
 
 
 def _seconds(cell: Cell, store: Store, folds: Folds | None) -> float:

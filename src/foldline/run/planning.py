@@ -58,7 +58,8 @@ def _with_precision(model: ModelConfig, store: Store) -> ModelConfig:
 
 
 def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, made: Sequence[Cell]) -> Cell:
-    start = None if model.pretrain is None else _pretraining(inputs, model, model.pretrain, fold, seed)
+    channels = _channels(model, fold, made)
+    start = None if model.pretrain is None else _pretraining(inputs, model, model.pretrain, fold, seed, channels)
     labels = () if model.teacher is None else model.teacher.of
     teachers = tuple(other for other in made if other.model.label in labels and other.fold == fold)
     for label in labels:
@@ -70,7 +71,6 @@ def _cell(inputs: PlanInputs, model: ModelConfig, fold: int | None, seed: int, m
             )
     if model.fitted_as == "estimator":
         return Cell(model, "none", fold, seed, cell_keys.of_estimator(inputs, model, fold, seed))
-    channels = _channels(model, fold, made)
     depends = cell_keys.of_fold(inputs, model, fold, seed, start, teachers, channels)
     return Cell(
         model,
@@ -100,13 +100,21 @@ def _channels(model: ModelConfig, fold: int | None, made: Sequence[Cell]) -> Cel
     return found[0]
 
 
-def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig, fold: int | None, seed: int) -> Cell:
+def _pretraining(
+    inputs: PlanInputs,
+    model: ModelConfig,
+    config: PretrainConfig,
+    fold: int | None,
+    seed: int,
+    channels: Cell | None,
+) -> Cell:
     assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
     store = inputs.pretraining_data(config, fold)
     patches.check_store(model.trainings[0].patches, store)
-    first = _with_precision(replace(model, train=model.trainings[0], teacher=None, pretrain=None), store)
-    depends = cell_keys.of_pretraining(inputs, first, store, seed)
-    metric, transform = inputs.metric, inputs.data.target_transform
+    first = replace(model, train=model.trainings[0], teacher=None, pretrain=None)
+    first = _with_precision(first, cell_stores.planned(model, store))
+    depends = cell_keys.of_pretraining(inputs, first, store, seed, channels)
+    metric, transform = inputs.metric, cell_keys.transform_of(inputs, model)
     return Cell(
         first,
         inputs.features.scaler,
@@ -116,6 +124,7 @@ def _pretraining(inputs: PlanInputs, model: ModelConfig, config: PretrainConfig,
         pretraining_store=store.path,
         metric=metric,
         transform=transform,
+        channels=channels,
     )
 
 
@@ -126,31 +135,29 @@ def jobs(
     test: Path | None,
     exact: Path | None = None,
     force: bool = False,
-) -> list[list[Job]]:
-    """List the jobs in stages: each stage's cells need only those of the stages before. Equal cells come once."""
-    stages: list[dict[str, Job]] = []
+) -> list[Job]:
+    """List the jobs, each behind those whose cells it needs. Equal cells come once."""
+    found: dict[str, Job] = {}
 
-    def add(cell: Cell) -> int:
-        stage = 1 + max((add(other) for other in cell.before), default=-1)
-        while len(stages) <= stage:
-            stages.append({})
+    def add(cell: Cell) -> None:
+        for other in cell.before:
+            add(other)
         if cell.pretraining_store is not None:
             job = Job(cell, cell.pretraining_store, None, None, force)
         else:
             job = Job(cell, train, folds, test, force, exact)
-        stages[stage].setdefault(cell.key, job)
-        return stage
+        found.setdefault(cell.key, job)
 
     for cell in plan:
         add(cell)
-    needed = _needed([job for stage in stages for job in stage.values()])
-    return [[job for job in stage.values() if job.key in needed] for stage in stages]
+    needed = _needed(list(found.values()))
+    return [job for job in found.values() if job.key in needed]
 
 
 def _needed(every: Sequence[Job]) -> set[str]:
     """Return the keys of jobs with something left to do; what only finished cells need is not needed again."""
     needed: set[str] = set()
-    for job in reversed(every):  # later stages first: a cell comes after all that may need it
+    for job in reversed(every):  # so that a cell comes after all that may need it
         train = job.force or (not job.cell.done and (job.cell.pretraining_store is None or job.key in needed))
         if train:
             needed |= {job.key, *(other.key for other in job.cell.before)}

@@ -57,18 +57,15 @@ class PreparedAblation:
         """Keys of all cells."""
         return {cell.key for each in self.prepared for cell in each.plan}
 
-    def stages(self, force: bool = False) -> list[list[Job]]:
-        """List the jobs that are left, in stages; a cell that several variants share is labelled with the first one."""
-        merged: list[dict[str, Job]] = []
+    def jobs(self, force: bool = False) -> list[Job]:
+        """List the jobs that are left; a cell that several variants share is labelled with the first one."""
+        merged: dict[str, Job] = {}
         for name, prepared in zip(self.names, self.prepared, strict=True):
-            for number, stage in enumerate(self._stages_of(prepared, force)):
-                if number == len(merged):
-                    merged.append({})
-                for job in stage:
-                    merged[number].setdefault(job.key, _named(job, name))
-        return [list(stage.values()) for stage in merged]
+            for job in self._jobs_of(prepared, force):
+                merged.setdefault(job.key, _named(job, name))
+        return list(merged.values())
 
-    def _stages_of(self, prepared: PreparedExperiment, force: bool) -> list[list[Job]]:
+    def _jobs_of(self, prepared: PreparedExperiment, force: bool) -> list[Job]:
         has_teacher = any(model.teacher for each in self.prepared for model in each.config.models)
         known = decoding.path_of(prepared.competition.test) if prepared.plan_inputs.exact else None
         test = prepared.test.path if has_teacher else None
@@ -76,7 +73,7 @@ class PreparedAblation:
 
     def needed(self, prepared: PreparedExperiment) -> dict[str, Cell]:
         """Return all cells that the baseline or a variant needs, by key, those that come first included."""
-        return {job.key: job.cell for stage in self._stages_of(prepared, force=True) for job in stage}
+        return {job.key: job.cell for job in self._jobs_of(prepared, force=True)}
 
     @property
     def cells(self) -> dict[str, Cell]:
@@ -153,10 +150,10 @@ def train(ablation: PreparedAblation, force: bool, terminal: Terminal, open_trac
     before = {key: _mark(cell) for key, cell in ablation.cells.items()}
     while True:
         config = replace(ablation.base.config, name=ablation.plan.name)
-        stages = [[job for job in stage if not _trained_now(job, before)] for stage in ablation.trained.stages(force)]
+        jobs = [job for job in ablation.trained.jobs(force) if not _trained_now(job, before)]
         try:
             cells = ablation.trained.cells.values()
-            preparation.run_cells(config, stages, cells, ablation.folder, "ablate", terminal, open_tracker)
+            preparation.run_cells(config, jobs, cells, ablation.folder, "ablate", terminal, open_tracker)
             return ablation
         except CellFailed as error:
             ablation = _without(ablation, error)

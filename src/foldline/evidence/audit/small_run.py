@@ -88,8 +88,7 @@ def run(
     with files.at_home_everywhere(home):
         prepared = preparation.prepare(replace(config, data=data), Terminal(quiet=True))
         plan = [cell for cell in prepared.plan if fold in (None, cell.fold)]
-        for stage in replace(prepared, plan=plan).jobs():
-            executors.execute(stage, ExecutorConfig(kind="serial"), lambda *_: None)
+        executors.execute(replace(prepared, plan=plan).jobs(), ExecutorConfig(kind="serial"), lambda *_: None)
     return SmallRun(home, prepared)
 
 

@@ -118,11 +118,11 @@ def _trained(
         cell for cell in trial_evaluation.cells_of_folds(ready, tune.check_folds) if cell.seed in tune.check_seeds
     ]
     runs_index.note_cells(search.folder, (cell.key for cell in [*seen, *unseen]))
-    stages = trial_evaluation.jobs(ready, [*seen, *unseen])
-    if any(stages):
+    jobs = trial_evaluation.jobs(ready, [*seen, *unseen])
+    if jobs:
         what = "best" if params else "baseline"
-        terminal.say(f"final check, {what}: {sum(map(len, stages))} cells to train")
-        preparation.run_cells(ready.config, stages, [*seen, *unseen], search.folder, "tune", terminal, open_tracker)
+        terminal.say(f"final check, {what}: {len(jobs)} cells to train")
+        preparation.run_cells(ready.config, jobs, [*seen, *unseen], search.folder, "tune", terminal, open_tracker)
     return _Trained(ready, seen, unseen)
 
 

@@ -43,8 +43,8 @@ def cells_of_folds(ready: PreparedExperiment, folds: Sequence[int]) -> list[Cell
     return [cell for cell in ready.plan if cell.fold in folds]
 
 
-def jobs(ready: PreparedExperiment, plan: Sequence[Cell]) -> list[list[Job]]:
-    """List the jobs that are left for some cells, in stages. Test series are predicted only for pseudo-labels."""
+def jobs(ready: PreparedExperiment, plan: Sequence[Cell]) -> list[Job]:
+    """List the jobs that are left for some cells. Test series are predicted only for pseudo-labels."""
     test = ready.test.path if any(model.teacher for model in ready.config.models) else None
     exact = exact_rows.path_of(ready.competition.test) if ready.plan_inputs.exact else None
     return planning.jobs(plan, ready.train.path, ready.folds, test, exact)
@@ -52,8 +52,7 @@ def jobs(ready: PreparedExperiment, plan: Sequence[Cell]) -> list[list[Job]]:
 
 def train_fold(ready: PreparedExperiment, fold: int, on_event: OnEvent) -> None:
     """Train the cells of a fold that are missing, in this process."""
-    for stage in jobs(ready, cells_of_folds(ready, [fold])):
-        executors.take_turns(stage, ready.config.executor.together, on_event)
+    executors.take_turns(jobs(ready, cells_of_folds(ready, [fold])), ready.config.executor.together, on_event)
 
 
 def mean_score(ready: PreparedExperiment, folds: Sequence[int]) -> tuple[float, bool]:
