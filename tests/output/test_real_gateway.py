@@ -1,8 +1,8 @@
 """A notebook that serves passes the local gateway of a real competition, where one was downloaded.
 
-FOLDLINE_KAGGLE_EVALUATION names the unpacked folder of a competition's files, with its `kaggle_evaluation` in it (and in
-this environment what that imports: grpcio, protobuf, pandas). FOLDLINE_KAGGLE_CONFIG names a config with [serve], trained
-under FOLDLINE_KAGGLE_HOME. Nothing of a competition is in this repository.
+FOLDLINE_KAGGLE_EVALUATION names the unpacked folder of a competition's files, with its `kaggle_evaluation` in it (and
+in this environment what that imports: grpcio, protobuf, pandas). FOLDLINE_KAGGLE_CONFIG names a config with [serve],
+trained under FOLDLINE_KAGGLE_HOME. Nothing of a competition is in this repository.
 """
 
 from __future__ import annotations
