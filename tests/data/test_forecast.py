@@ -348,7 +348,6 @@ def test_a_column_may_say_how_many_steps_are_known(home: Path, tmp_path: Path) -
             loading.load(again.data)
 
 
-@pytest.mark.slow
 def test_from_files_to_a_submission_and_new_ones(home: Path, tmp_path: Path) -> None:
     """Later training rows are history for infer; no model sees a target of test, which has none."""
     source = tiny.write(tmp_path / "shops", shops())

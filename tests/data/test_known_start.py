@@ -157,7 +157,6 @@ def test_a_simulated_competition_shows_the_start_and_hides_the_rest(home: Path) 
     ]
 
 
-@pytest.mark.slow
 def test_forecasting_forms_train_and_predict_and_later_test_values_change_no_byte(home: Path, tmp_path: Path) -> None:
     written = []
     for later in (None, 99.0):

@@ -1,4 +1,4 @@
-"""A search with ten SIGKILLs while four workers run, half of them to the whole process group.
+"""A search with ten SIGKILLs while four workers run, half of them to all of its processes.
 
 ./run.sh test --slow tests/evidence/test_tuning_kill.py
 """
@@ -32,36 +32,23 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Run:
-    """`tune search` in a process group of its own, forked from a process that has imported everything."""
+    """`tune search`, forked with its workers from a process that has imported everything."""
 
     def __init__(self, home: Path, words: list[str]) -> None:
-        self.child = children.start_foldline(
-            home, "tune", "search", *words, environment=os.environ, spawned_workers=True
-        )
+        self.child = children.start_foldline(home, "tune", "search", *words, environment=os.environ)
 
     @property
-    def workers(self) -> list[psutil.Process]:
-        """The processes that it has spawned; multiprocessing's own helper aside."""
-        try:
-            started = psutil.Process(self.child.pid).children()
-        except psutil.NoSuchProcess:  # it has ended: `until` says what it has printed
-            return []
-        return [child for child in started if "spawn_main" in self._command(child)]
-
-    @staticmethod
-    def _command(child: psutil.Process) -> str:
-        try:
-            return " ".join(child.cmdline())
-        except psutil.Error:  # it is gone by now
-            return ""
+    def workers(self) -> list[int]:
+        """The worker processes that are alive."""
+        return [number for number in self.child.workers if psutil.pid_exists(number)]
 
     def kill(self, all_of_it: bool, draw: random.Random) -> None:
-        """Kill the whole group, or one of the workers."""
+        """Kill it with all workers, or one of the workers."""
         if all_of_it:
             with self.child:  # killed, waited for
                 self.child.kill()
         else:
-            draw.choice(self.workers).send_signal(signal.SIGKILL)
+            os.kill(draw.choice(self.workers), signal.SIGKILL)
 
 
 def until(what: str, holds: Callable[[], bool], run: Run) -> None:

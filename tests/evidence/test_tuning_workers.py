@@ -12,6 +12,7 @@ import searches
 import tiny
 from optuna.trial import TrialState
 
+from benchmarks.fault_injection import children
 from foldline.cli.main import main
 from foldline.core import artefacts
 from foldline.core.errors import TryAgain, UserError
@@ -74,26 +75,21 @@ def test_a_search_out_of_time_without_a_result_says_what_to_do(
 
 @pytest.mark.slow
 def test_parallel_workers_end_with_the_requested_number_of_trials(search_file: Path, home: Path) -> None:
-    tiny.run(*searches.TUNE, "tune.workers=3", "tune.trials=12")
+    tiny.run(*searches.TUNE, "tune.workers=2", "tune.trials=12")
     ended = searches.found(home)["trials"]
     assert [trial["state"] for trial in ended] == ["complete"] * 12
     assert len({trial["number"] for trial in ended}) == 12
 
 
 @pytest.mark.slow
-def test_what_no_worker_can_train_ends_the_search_in_one_sentence(
-    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    searches.install(
-        home,
-        searches.WATCHED.replace(
-            '"train.lr" = {low = 1e-6, high = 1e-1, log = true}', '"train.ema" = {choices = [0.0, 0.9]}'
-        ),
-    )
-    words = [searches.FOUR, "tune.workers=2", "train.lr=1e30", "train.clip=0"]
-    assert main(["tune", "search", *words]) == 2
-    err = capsys.readouterr().err
-    assert "None of the first" in err and "lower train.lr" in err and err.count("\n") == 1
+def test_what_no_worker_can_train_ends_the_search_in_one_sentence(rides: Path, home: Path) -> None:
+    rates = '"train.lr" = {low = 1e-6, high = 1e-1, log = true}'
+    assert rates in searches.WATCHED
+    searches.install(home, searches.WATCHED.replace(rates, '"train.ema" = {choices = [0.0, 0.9]}'))
+    words = ["tune", "search", searches.FOUR, "tune.workers=2", "train.lr=1e30", "train.clip=0"]
+    ended = children.foldline(home, *words)
+    assert ended.code == 2, ended
+    assert "None of the first" in ended.err and "lower train.lr" in ended.err and ended.err.count("\n") == 1
 
 
 class Panic(BaseException):

@@ -107,7 +107,8 @@ def test_other_verbs_refuse_what_is_damaged_or_give_the_same(
     monkeypatch.setattr(kaggle_bundle, "PACKED", ())  # wheels of libraries hold nothing of runs/
     before, path = tiny.submission(trained), victim(trained, kind)
     HARMS[harm](path)
-    code = main([verb, "rides", *([f"out={tmp_path / 'packed'}"] if verb == "bundle" else [])])
+    more = {"bundle": [f"out={tmp_path / 'packed'}"], "blend": ["blend.trials=2"]}  # of optuna, on the page
+    code = main([verb, "rides", *more.get(verb, [])])
     err = capsys.readouterr().err
     assert code in (0, 2) and "Traceback" not in err
     if code == 2:

@@ -20,6 +20,7 @@ import tiny
 from lab import EVERYTHING_WORDS, fake, needing
 from test_cells import weights_of
 
+from benchmarks.fault_injection import children
 from foldline.cli.main import main
 from foldline.core import artefacts
 from foldline.core.errors import UserError
@@ -83,7 +84,8 @@ def test_so_they_do_where_they_are_trained_on_windows_from_the_store(rides: Path
         ["train.resident=off", "executor.together=3"],
         ["train.resident=off", "executor.kind=process", "executor.workers=2"],
     ):
-        tiny.run("train", "rides", *words, *where)
+        ended = children.foldline(home, "train", "rides", *words, *where)
+        assert ended.code == 0, ended
         found.append((weights_of(home), tiny.submission(home)))
     assert all(each == found[0] for each in found)
 

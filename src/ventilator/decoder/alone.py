@@ -114,23 +114,37 @@ def widest_test(b: Breath, g: Gains) -> float:
     return float(least)
 
 
+@kernel
+def clean_evidence(b: Breath, kp: float, ki: float, targets: Floats) -> Floats:
+    """Compute the digits of all chains under each target (grid steps); 0 where a pair of rows is not explained."""
+    evidence = np.zeros(len(targets))
+    for number in range(len(targets)):
+        g = Gains(kp, ki, targets[number])
+        if all_runs(b, g, blank(len(b.y))):
+            evidence[number] = total(b, g)
+    return evidence
+
+
 def alone(b: Breath, gains: list[Gains], floor: float) -> list[tuple[int, Trial]]:
     """Find the bumps whose guess is proven: the number of one of `gains`, and the breath without the bump.
 
-    One test outweighs all guesses by NET digits, all tests together by `floor`, and every pair of rows is explained.
+    `gains` differ in their target alone. One test outweighs all guesses by NET digits, all tests together by `floor`,
+    and every pair of rows is explained.
     """
     found, size, tried = guesses(b)
     if size > MOST or tried == 0:
         return []
     cost, proven = float(np.log10(tried * len(gains))), []
+    kp, ki, targets = gains[0].kp, gains[0].ki, np.array([g.c for g in gains])
     for slope, start, end, error in found[:size]:
         bump = triangle(b, slope, start, end)
         if contradicts(b, bump, error):
             continue
         clean = without_bump(b, bump, error)
-        for number, g in enumerate(gains):
-            net = total(clean, g) - cost
-            own = blank(len(b.y))
-            if net >= floor and widest_test(clean, g) - cost >= NET and all_runs(clean, g, own):
-                proven.append((number, Trial(net, Cleaned(clean, bump, True), own)))
+        nets = clean_evidence(clean, kp, ki, targets) - cost
+        for number in np.flatnonzero(nets >= floor).tolist():
+            if widest_test(clean, gains[number]) - cost >= NET:
+                own = blank(len(b.y))
+                all_runs(clean, gains[number], own)
+                proven.append((number, Trial(float(nets[number]), Cleaned(clean, bump, True), own)))
     return proven

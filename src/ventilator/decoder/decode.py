@@ -28,11 +28,12 @@ from ventilator.decoder.bump import (
     unexplained,
 )
 from ventilator.decoder.chain import all_runs, chains
-from ventilator.decoder.gap import gaps
+from ventilator.decoder.gap import gaps, unsolved
 from ventilator.decoder.identify import ACCEPT, KI, KP, N_KI, N_KT, gains_of, identified, leaders, scores, total
 from ventilator.decoder.law import BUMP, CHAIN, HIDDEN, KINDS, UNKNOWN, Breath, Floats, Gains, Track, blank
 from ventilator.decoder.ramp import ramp
 from ventilator.decoder.row0 import first_pair, first_target, pair_scores, phase, row0
+from ventilator.decoder.settle import OpenGap
 from ventilator.decoder.state import DecoderState, Output
 
 CHAIN_FLOOR: Final = 4.5  # net digits of a chain where a bump may hide: by chance 3 in 100,000 chains
@@ -83,6 +84,11 @@ def remove_bump(b: Breath, g: Gains, track: Track) -> tuple[Cleaned, float]:
     return (enter_agreed(accepted, track), max(trial.net for trial in accepted)) if accepted else (no_bump, 0.0)
 
 
+def _may_hide(cleaned: Cleaned) -> bool:
+    """Whether an exploration breath may have a bump, or a part of one, that is not known."""
+    return not cleaned.found or bool(np.any(np.isnan(cleaned.bump)))
+
+
 def mark_bump_rows(track: Track, bump: Floats) -> None:
     """Mark chain rows under a bump as of the kind bump."""
     track.kind[(track.kind == CHAIN) & (bump != 0.0)] = BUMP
@@ -98,7 +104,7 @@ def later_stages(b: Breath, suspect: Suspect, pair: int, tau: float, flip: float
     elif not all_runs(cleaned.clean, g, track):
         return None
     mark_bump_rows(track, cleaned.bump)
-    hidden = explores and (not cleaned.found or bool(np.any(np.isnan(cleaned.bump))))
+    hidden = explores and _may_hide(cleaned)
     c0 = first_target(g, tau)
     row0(cleaned.clean, g, tau, flip, track)
     first_pair(cleaned.clean, g, tau, CHAIN_FLOOR if hidden else 0.0, track)
@@ -182,6 +188,20 @@ def decode_breaths(table: Table, first: int, last: int, out: Output) -> None:
         out.error[start] = np.nan
         out.bump[rows], out.options[rows] = cleaned.bump, track.options
         out.clip[rows] = np.where(np.abs(cleaned.clean.clip) == 1, cleaned.clean.clip, 0)
+
+
+def open_gaps(table: Table, i: int) -> list[OpenGap]:
+    """Decode breath i of a table and list the equations that are left without a solution."""
+    if table.size[i] == 0:
+        return []
+    b, whole, pair = breath_of(table, i), slice(table.start[i], table.start[i + 1]), int(table.pair[i])
+    tau = phase(table.t[whole], table.u[whole])
+    code, track, cleaned = decode_breath(b, pair, tau, float(table.flip[i]))
+    if code < 0:
+        return []
+    g, clean = Gains(*gains_of(code)), cleaned.clean
+    hidden = code // N_KT == pair and _may_hide(cleaned)
+    return [OpenGap(row, g, e) for row, e in unsolved(clean, g, first_target(g, tau), track, hidden)]
 
 
 def _cores() -> int:

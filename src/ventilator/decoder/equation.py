@@ -125,7 +125,8 @@ def _last_two(
         if not _accept(e, last, last_low, last_high):
             continue
         if count < KEEP:
-            found[count, : m - 2] = path[: m - 2]
+            for i in range(m - 2):  # a loop: assigning a slice compiles five times as long
+                found[count, i] = path[i]
             found[count, m - 2], found[count, m - 1] = k, last
         count += 1
     return count

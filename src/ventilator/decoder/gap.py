@@ -191,6 +191,22 @@ def gaps(b: Breath, g: Gains, c0: float, track: Track, bump: bool, explores: boo
     return evidence
 
 
+def unsolved(b: Breath, g: Gains, c0: float, track: Track, bump: bool) -> list[tuple[int, Equation]]:
+    """List the equations between known rows that are left: the first unknown row of each, and the equation.
+
+    Arguments are those of `gaps`. Where a bump may hide, clipped rows say nothing, and only anchors end an equation.
+    """
+    if g.ki == 0.0:
+        return []
+    left_over = []
+    for left, right in _pairs(b, g, c0, track, bump):
+        first = left if np.isnan(track.J[left]) else left + 1
+        if np.all(track.k[first:right] == UNKNOWN):
+            hides = bump and b.t[right] - b.t[left] >= NARROWEST_BUMP_S
+            left_over.append((first, equation(b, g, c0, left, right, track, hides)))
+    return left_over
+
+
 def _pairs(b: Breath, g: Gains, c0: float, track: Track, bump: bool) -> list[tuple[int, int]]:
     """List the ends of all equations: from each anchor onwards, and back to a row that is none yet."""
     anchors = np.flatnonzero(~np.isnan(track.J)).tolist()

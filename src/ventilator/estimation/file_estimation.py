@@ -1,4 +1,4 @@
-"""Estimate a file: exact rows where the decoder proves them, the smoother's mean and sd everywhere else."""
+"""Estimate a file: exact rows where the decoder proves them, ranked gaps, the smoother's mean and sd elsewhere."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,15 +9,20 @@ import polars as pl
 
 from ventilator.decoder.file_decoding import check_suffix, read, refuse_foreign, write_rows
 from ventilator.decoder.law import KINDS
+from ventilator.decoder.settle import CHANCE
 from ventilator.estimation.fit import fit_lungs
 from ventilator.estimation.known import decoded
 from ventilator.estimation.lungs import SessionLungs, embedded
+from ventilator.estimation.parameters import LONGEST_DELAY_S
+from ventilator.estimation.ranked import ranked
 from ventilator.estimation.smoother import smooth
 from ventilator.measure import Recorded
 
 COLUMNS: Final = ["id", "pressure", "sd", "kind"]  # of the output, which is known by them
 SCHEMA: Final = (pl.Float64, pl.Float64, pl.String)  # of all but id
 ESTIMATED: Final = "estimated"  # kind of a row that is not exact
+LONGEST_ROW_S: Final = 0.2  # five times that of the competition
+RANKED: Final = "ranked"  # kind of a row that is the only grid solution inside an estimate; it is not exact either
 CHUNK_BREATHS: Final = 2000  # breaths in memory at a time
 
 
@@ -26,7 +31,7 @@ def estimate(
 ) -> pl.DataFrame:
     """Estimate a frame's rows of inspiration (u_out = 0), in its order; pressures in it are not looked at.
 
-    Columns: id, pressure (cmH2O), sd (cmH2O; 0 where exact), kind (the decoder's, or "estimated").
+    Columns: id, pressure (cmH2O), sd (cmH2O; 0 where exact), kind (the decoder's, "ranked" or "estimated").
 
     Args:
         frame: the competition's columns id, breath_id, R, C, time_step, u_in, u_out; 80 rows a breath.
@@ -71,23 +76,36 @@ def _checked(frame: pl.DataFrame) -> pl.DataFrame:
         chunk=(pl.col("breath_id").rank("dense").cast(pl.Int64) - 1) // CHUNK_BREATHS
     )
     ordered = frame.sort("breath_id", "time_step", maintain_order=True)
-    turns_back = (pl.col("u_out").diff() < 0) & (pl.col("breath_id") == pl.col("breath_id").shift())
-    back = ordered.filter(turns_back | ~pl.col("u_out").is_in([0.0, 1.0]))
+    same = (pl.col("breath_id") == pl.col("breath_id").shift()).fill_null(False)
+    back = ordered.filter((same & (pl.col("u_out").diff() < 0)) | ~pl.col("u_out").is_in([0.0, 1.0]))
     if len(back):
         raise ValueError(f"In a breath u_out is 0 first and then 1, but not in breath {back['breath_id'][0]}.")
+    apart = pl.col("time_step").diff()
+    odd = ordered.filter(~apart.is_between(LONGEST_DELAY_S, LONGEST_ROW_S) & same)
+    if len(odd):
+        raise ValueError(
+            f"Rows of a breath are {LONGEST_DELAY_S:g} to {LONGEST_ROW_S:g} s apart, but not in breath "
+            f"{odd['breath_id'][0]}: time_step {odd['time_step'][0]:g}."
+        )
     return frame.sort("chunk", maintain_order=True)
 
 
 def _estimated(chunk: pl.DataFrame, lungs: SessionLungs) -> pl.DataFrame:
     """Estimate whole breaths; the column `place` says where a row stands in the file."""
-    breaths, known, places = decoded(chunk.drop("chunk", "place"))
+    table = chunk.drop("chunk", "place")
+    breaths, known, places = decoded(table)
     posterior = smooth(breaths, known, lungs)
+    settled = ranked(table, breaths, known, posterior)
+    is_ranked = ~np.isnan(settled)
     inspired = breaths.u_out == 0
     kinds = np.array([ESTIMATED, *KINDS[1:]])[np.where(np.isnan(known.pressure), 0, known.kind)]
+    kinds = np.where(is_ranked, RANKED, kinds)
+    # A ranked row is right, but for a share of CHANCE at most: then it errs as the estimate does.
+    sd = np.where(is_ranked, np.sqrt(CHANCE) * posterior.sd, posterior.sd)
     rows: pl.DataFrame = chunk[places[inspired]].select("id", "place")
     return rows.with_columns(
-        pressure=pl.Series(posterior.mean[inspired]),
-        sd=pl.Series(posterior.sd[inspired]),
+        pressure=pl.Series(np.where(is_ranked, settled, posterior.mean)[inspired]),
+        sd=pl.Series(sd[inspired]),
         kind=pl.Series(kinds[inspired], dtype=pl.String),
     )
 
