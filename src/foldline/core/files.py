@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,6 +33,7 @@ except ImportError:  # Windows: refused with a sentence by the command line befo
 SHARED_FOLDERS = ("bench", "cells", "data", "exact", "folds", "locks", "outside", "probes", "store", "ledger.csv")
 OWN_ENTRIES = ("audit", "latest")
 TEMPORARY = ".foldline-tmp"  # ending of a file that is being written: no user's own file has it, so it may be swept
+LOCK_LOOK_S = 0.05  # how often a lock that somebody else holds is looked at
 PACKAGE = Path(__file__).resolve().parents[1]  # src/foldline in a checkout
 
 
@@ -265,15 +267,26 @@ def lock(path: Path, on_wait: Callable[[], None] | None = None, shared: bool = F
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _lock_file(path, shared) as stream:
-            try:
-                fcntl.flock(stream, kind | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _is_taken(stream, kind):
                 if on_wait:
                     on_wait()
-                fcntl.flock(stream, kind)
+                while not _is_taken(stream, kind):
+                    time.sleep(LOCK_LOOK_S)
             if _is_at(stream, path):  # else its last holder has removed it meanwhile: others lock a new one
                 yield
                 return
+
+
+def _is_taken(stream: IO[str], kind: int) -> bool:
+    """Take a lock unless somebody else holds it; a wait inside flock would not end with Ctrl-C once polars is imported.
+
+    That makes the system go on with calls which a signal interrupts (findings/polars-ctrl-c-while-waiting.sh).
+    """
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_at(stream: IO[str], path: Path) -> bool:
