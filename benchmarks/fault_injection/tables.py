@@ -45,16 +45,7 @@ class Mutated:
 
 def config(folder: Path) -> DataConfig:
     """Return the [data] of the small competition."""
-    return DataConfig(
-        id="row",
-        key="ride",
-        order="second",
-        inputs=("power", "coasting"),
-        static=("bike",),
-        target=("speed",),
-        scored="coasting == 0",
-        source=str(folder),
-    )
+    return DataConfig(**tiny.ROLES, scored="coasting == 0", source=str(folder))
 
 
 def _frames() -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from foldline.api.audit import Audit, audit
     from foldline.api.blend import BlendRun, blend
     from foldline.api.decode import Decoded, decode
+    from foldline.api.live import live
     from foldline.api.page import Page
     from foldline.api.results import Run, Scored
     from foldline.api.simulate import Simulated, simulate
@@ -42,6 +43,7 @@ _PLACES = {  # name -> module that has it
     **dict.fromkeys(("simulate", "Simulated"), "foldline.api.simulate"),
     **dict.fromkeys(("Run", "Scored"), "foldline.api.results"),
     "Page": "foldline.api.page",
+    "live": "foldline.api.live",
     **dict.fromkeys(("load", "Predictor"), "foldline.serve"),
 }
 
@@ -62,6 +64,7 @@ __all__ = [
     "audit",
     "blend",
     "decode",
+    "live",
     "load",
     "simulate",
     "study",

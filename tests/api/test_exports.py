@@ -18,7 +18,7 @@ from foldline.cli.main import main
 from foldline.core.errors import Error, Finding, UserError
 
 EXPORTED = {name: getattr(fl, name) for name in fl.__all__}
-VERBS = {name: each for name, each in EXPORTED.items() if inspect.isfunction(each) and name != "load"}
+VERBS = {name: each for name, each in EXPORTED.items() if inspect.isfunction(each) and name not in ("load", "live")}
 RESULTS = {name: each for name, each in EXPORTED.items() if dataclasses.is_dataclass(each)}
 REFUSED: dict[str, tuple[list[Any], dict[str, Any], list[str]]] = {  # a mistake in each verb, and the same typed
     "train": (["nowhere"], {}, ["nowhere"]),

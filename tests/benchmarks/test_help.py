@@ -50,7 +50,6 @@ def test_parts_of_a_benchmark_are_none() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("help")
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_each_benchmark_has_help(name: str, said: Path) -> None:
     text = (said / name).read_text()

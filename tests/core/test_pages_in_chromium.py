@@ -16,7 +16,6 @@ from foldline.core.pages.chromium import Chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("chromium"),
     pytest.mark.skipif(chromium.installed() is None, reason="Chromium is not installed (on Debian: chromium)"),
 ]
 PAGES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def test_the_same_breaths_under_other_ids_hold_the_same_rows(
     monkeypatch.setattr("ventilator.decoder.decode", lambda *_, **__: pytest.fail("decoded again"))
     other = exact_rows.obtain(loading.load_test(replace(settings, source=str(tmp_path / "other")), levels)[0])
     np.testing.assert_array_equal(other.values, first.values)
+
+
+def test_a_few_breaths_are_decoded_at_once_to_the_same_rows(breaths: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = config.load(Path("quickstart"), [f"data.source={breaths}"])
+    table = loading.load(settings.data).test
+    kept = exact_rows.obtain(table)
+    for chunk in (64, 8):  # by the thread that asks, by those of `decode`
+        monkeypatch.setattr(sys.modules["ventilator.decoder.decode"], "CHUNK", chunk)
+        found = exact_rows.at_once(table)
+        assert np.array_equal(found.values, kept.values, equal_nan=True) and found.known.any()
+        assert found.kinds.tolist() == kept.kinds.tolist()
 
 
 def test_without_decoding_nothing_is_trained_again_and_another_file_is_submitted(

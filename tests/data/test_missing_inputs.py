@@ -17,9 +17,7 @@ from foldline.data.featurize import FeaturesConfig
 from foldline.data.roles import DataConfig
 from foldline.data.store import open_store
 
-DATA = DataConfig(
-    id="row", key="ride", order="second", inputs=("power", "coasting"), static=("bike",), target=("speed",)
-)
+DATA = DataConfig(**tiny.ROLES)
 
 
 def read(folder: Path, power: list[str | None], **changes: object) -> tuple[list[float], list[float]]:

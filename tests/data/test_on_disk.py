@@ -93,12 +93,7 @@ def files_of(folder: Path, layout: str) -> DataConfig:
         table.write_csv(folder / "train.csv")
     return DataConfig(
         source=str(folder),
-        id="row",
-        key="ride",
-        order="second",
-        inputs=("power", "coasting"),
-        static=("bike",),
-        target=("speed",),
+        **tiny.ROLES,
         **more,  # type: ignore[arg-type]
     )
 

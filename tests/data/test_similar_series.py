@@ -21,9 +21,7 @@ from foldline.data.similar_series import SimilarConfig
 from foldline.data.table import Table
 from foldline.fit import boosting_cell
 
-DATA = DataConfig(
-    id="row", key="ride", order="second", inputs=("power", "coasting"), static=("bike",), target=("speed",)
-)
+DATA = DataConfig(**tiny.ROLES)
 CONFIG = FoldsConfig(k=3, similar=SimilarConfig())
 
 

@@ -27,11 +27,6 @@ from foldline.fit.labelled_series import labelled_series
 from foldline.run import cell_training
 
 Patch = pytest.MonkeyPatch
-WATCH = "train.watch={share = 0.3, best = true}"
-PSEUDO_LABELLED = (
-    'model=[{name = "hybrid", width = 4}, {name = "hybrid", width = 4, label = "student", teacher = {of = ["hybrid"]}}]'
-)
-PRETRAINED = 'model=[{{name = "hybrid", width = 4, pretrain = {{source = "{source}"}}}}]'
 
 
 # ---------------------------------------------------------------- features

@@ -25,16 +25,7 @@ from foldline.evidence.audit import (
 )
 from foldline.evidence.audit.audit_context import some, taken
 
-DATA = DataConfig(
-    id="row",
-    key="ride",
-    order="second",
-    inputs=("power", "coasting"),
-    static=("bike",),
-    target=("speed",),
-    scored="coasting == 0",
-    source="a-folder",
-)
+DATA = DataConfig(**tiny.ROLES, scored="coasting == 0", source="a-folder")
 
 
 def table(count: int = 12, steps: int = 10, seed: int = 0, first: int = 1) -> Table:

@@ -50,7 +50,6 @@ def test_the_page_names_only_files_that_are_there() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("tutorial")
 @pytest.mark.timeout(900)
 def test_every_command_of_the_tutorial_works(answers: dict[str, str]) -> None:
     assert "nothing was trained; it would take about" in answers["./run.sh train rides --dry-run"]
@@ -60,7 +59,6 @@ def test_every_command_of_the_tutorial_works(answers: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("tutorial")
 @pytest.mark.learned
 @pytest.mark.timeout(900)
 def test_the_test_score_is_near_the_out_of_fold_score(answers: dict[str, str]) -> None:

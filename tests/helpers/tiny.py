@@ -62,6 +62,16 @@ blocks = [{{kind = "bilstm"}}, {{kind = "conv", kernel = 3}}]
 CONFIG += LIGHTGBM + SERIAL
 
 
+ROLES: dict[str, Any] = {  # of the rides' columns, in [data]
+    "id": "row",
+    "key": "ride",
+    "order": "second",
+    "inputs": ("power", "coasting"),
+    "static": ("bike",),
+    "target": ("speed",),
+}
+
+
 def rides(first: int, count: int, steps: int, seed: int) -> pl.DataFrame:
     """`count` labelled series of `steps` steps; rows and rides are numbered on from `first`."""
     rng = np.random.default_rng(seed)

@@ -25,7 +25,7 @@ PATIENCE_S = 300.0  # longest wait for something that must happen
 SLOWLY = ["train.epochs=100", "train.batch=3", "train.checkpoint_s=0", *EVERYTHING_WORDS]
 EXECUTORS = {"serial": ["executor.kind=serial"], "process": ["executor.kind=process", "executor.workers=2"]}
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Run:

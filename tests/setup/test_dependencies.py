@@ -23,6 +23,7 @@ MODULES = {"sklearn": "scikit-learn", "tomli_w": "tomli-w", "grpc": "grpcio", "g
 BY_OTHERS = {  # module: package that requires its package and whose interface takes it
     "sqlalchemy": "optuna",
     "threadpoolctl": "scikit-learn",  # whose own threads are limited by it
+    "IPython": "ipykernel",  # a notebook's kernel: it is imported only inside of one
 }
 
 

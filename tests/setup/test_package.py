@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,7 @@ PACKAGES = ("foldline", "gestures", "ventilator")
 SMALL = ["data.simulate.breaths=60", "data.simulate.test_breaths=20", "train.epochs=1"]
 
 # Builds need hatchling, which uv fetches into an environment of its own: `dev` does not grow by it.
-NEEDS_UV = pytest.mark.skipif(UV is None, reason="uv is not installed; run.sh brings it")
-
-
-def of_the_package(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test of what is built once: one worker runs them all."""
-    return NEEDS_UV(pytest.mark.slow(pytest.mark.xdist_group("package")(test)))
+needs_uv = pytest.mark.skipif(UV is None, reason="uv is not installed; run.sh brings it")
 
 
 def run(*words: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -86,13 +81,15 @@ def contents(path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-@of_the_package
+@needs_uv
+@pytest.mark.slow
 def test_the_wheel_holds_all_packages_and_nothing_else(built: Path) -> None:
     found = {name for name in contents(wheel(built / "direct")) if ".dist-info/" not in name}
     assert found == set(source_files())
 
 
-@of_the_package
+@needs_uv
+@pytest.mark.slow
 def test_the_sdist_makes_the_same_wheel(built: Path) -> None:
     direct, through = contents(wheel(built / "direct")), contents(wheel(built))
     assert through == direct
@@ -116,7 +113,8 @@ def installed(built: Path) -> Path:
     return prefix / "bin"
 
 
-@of_the_package
+@needs_uv
+@pytest.mark.slow
 def test_it_brings_no_package_called_features_or_models(installed: Path, tmp_path: Path) -> None:
     code = "import foldline.features, foldline.models, gestures, ventilator; print(foldline.models.__file__)"
     done = run(installed / "python", "-c", code, cwd=tmp_path)
@@ -125,7 +123,8 @@ def test_it_brings_no_package_called_features_or_models(installed: Path, tmp_pat
         assert "ModuleNotFoundError" in run(installed / "python", "-c", f"import {name}", cwd=tmp_path).stderr
 
 
-@of_the_package
+@needs_uv
+@pytest.mark.slow
 def test_it_trains_the_quickstart_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     done = run(installed / "foldline", "train", *SMALL, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -136,7 +135,8 @@ def test_it_trains_the_quickstart_in_an_empty_folder(installed: Path, tmp_path: 
     assert json.loads(done.stdout)["to_train"] == 0, done.stderr
 
 
-@of_the_package
+@needs_uv
+@pytest.mark.slow
 def test_home_may_be_another_folder_and_its_configs_come_first(installed: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "configs").mkdir(parents=True)
@@ -154,7 +154,8 @@ def test_home_may_be_another_folder_and_its_configs_come_first(installed: Path, 
     assert not list((tmp_path / "empty").iterdir())
 
 
-@of_the_package
+@needs_uv
+@pytest.mark.slow
 def test_what_needs_a_checkout_says_so_and_the_others_work(installed: Path, tmp_path: Path) -> None:
     for verb in ("test", "lint", "bench", "reference"):
         done = run(installed / "foldline", verb, cwd=tmp_path)

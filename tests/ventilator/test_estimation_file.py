@@ -8,9 +8,10 @@ import pytest
 
 from foldline.cli.main import main
 from ventilator.decoder import decode
-from ventilator.estimation import file_estimation
-from ventilator.estimation.file_estimation import COLUMNS, estimate, estimate_file, fit_to_labels
+from ventilator.estimation import SessionLungs, embedded, file_estimation
+from ventilator.estimation.file_estimation import COLUMNS, estimate, estimate_file
 from ventilator.estimation.known import Known
+from ventilator.measure import Recorded
 from ventilator.simulator import frame, simulate
 
 
@@ -59,12 +60,30 @@ def test_pressures_in_the_file_do_not_matter(table: pl.DataFrame, rows: pl.DataF
     assert estimate(table.with_columns(pressure=pl.lit(12.0))).equals(rows)
 
 
-def test_lungs_can_be_fitted_to_labels(table: pl.DataFrame, rows: pl.DataFrame) -> None:
-    lungs = fit_to_labels(table, table.drop("pressure"))
-    assert "labels of 24 breaths, and decoded rows of 24 others" in lungs.provenance
-    fitted = estimate(table, lungs).join(table.select("id", truth="pressure"), on="id", maintain_order="left")
-    open_rows = fitted["kind"] == "estimated"
-    errors = [(part["pressure"] - fitted["truth"]).abs().filter(open_rows).mean() for part in (fitted, rows)]
+def test_lungs_are_fitted_to_labels_and_decoded_rows(table: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {}
+
+    def fit(breaths: Recorded, pressure: np.ndarray, *, provenance: str) -> SessionLungs:
+        given.update(u_out=breaths.u_out, pressure=pressure, provenance=provenance)
+        return embedded()
+
+    monkeypatch.setattr(file_estimation, "fit_lungs", fit)
+    file_estimation.fit_to_labels(table, table.drop("pressure"))
+    known = ~np.isnan(given["pressure"])
+    np.testing.assert_array_equal(known[:24], given["u_out"][:24] == 0)
+    decoded_rows = known[24:]
+    np.testing.assert_allclose(given["pressure"][24:][decoded_rows], given["pressure"][:24][decoded_rows])
+    assert decoded_rows.sum() == len(decode(table))
+    assert given["provenance"] == "labels of 24 breaths, and decoded rows of 24 others"
+
+
+@pytest.mark.slow
+def test_lungs_fitted_to_labels_know_more() -> None:
+    told = frame(simulate(150, 6), np.arange(150))
+    errors = []
+    for lungs in (file_estimation.fit_to_labels(told), embedded()):
+        rows = estimate(told, lungs).join(told.select("id", truth="pressure"), on="id", maintain_order="left")
+        errors.append((rows["pressure"] - rows["truth"]).abs().filter(rows["kind"] == "estimated").mean())
     assert errors[0] < errors[1]
 
 
@@ -74,6 +93,7 @@ def test_lungs_can_be_fitted_to_labels(table: pl.DataFrame, rows: pl.DataFrame) 
         ({"u_in": pl.lit(None)}, "u_in is none in the row of id"),
         ({"R": pl.lit(7)}, r"There are lungs for \(R, C\)"),
         ({"u_out": 1 - pl.col("u_out")}, "u_out is 0 first and then 1"),
+        ({"time_step": pl.col("time_step") * 0.5}, "Rows of a breath are 0.03 to 0.2 s apart, but not in breath 0"),
     ],
 )
 def test_what_is_no_breath_is_refused(table: pl.DataFrame, change: dict[str, pl.Expr], said: str) -> None:

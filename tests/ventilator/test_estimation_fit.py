@@ -31,7 +31,7 @@ def error(lungs: SessionLungs, made: Drawn) -> float:
 
 
 def test_a_drawn_lung_is_recovered(made: Drawn) -> None:
-    fitted = fit_lungs(made.breaths, made.breaths.pressure, start=made.guess)
+    fitted = fit_lungs(made.breaths, made.breaths.pressure, start=made.guess, steps=20)
     assert error(made.guess, made) > 0.5
     assert error(fitted, made) < 0.2  # cmH2O; 60 breaths whose own lungs vary
     off = np.abs(vector(fitted) - vector(made.truth))
@@ -59,7 +59,7 @@ def test_one_odd_breath_moves_little(made: Drawn) -> None:
     )
     odd = made.breaths.pressure.copy()
     odd[0] += 15.0
-    plain, moved = (fit_lungs(made.breaths, known, start=heavy) for known in (made.breaths.pressure, odd))
+    plain, moved = (fit_lungs(made.breaths, known, start=heavy, steps=20) for known in (made.breaths.pressure, odd))
     assert abs(error(moved, made) - error(plain, made)) < 0.1
 
 
@@ -81,13 +81,18 @@ def test_the_embedded_lungs_saw_no_label() -> None:
 
 
 def test_a_session_without_breaths_has_the_lung_of_its_setting(made: Drawn) -> None:
-    fitted = fit_lungs(made.breaths, made.breaths.pressure, start=made.guess)
+    fitted = fit_lungs(made.breaths, made.breaths.pressure, start=made.guess, steps=20)
     unseen = type(made.breaths)(**{**vars(made.breaths), "time_step": made.breaths.time_step * 0.94})
     place = fitted.places(unseen)
     assert (place == 1 + 4).all()  # behind the one session: (20, 20) is the fifth of nine
     new, old = fitted.members[0].vectors[place[0]], vector(fitted)
     assert abs(new - old)[PLACE["compliance"]] < 0.05
     assert abs(new - vector(made.guess))[PLACE["compliance"]] > 0.05
+
+
+def test_without_a_known_pressure_nothing_is_fitted(made: Drawn) -> None:
+    with pytest.raises(ValueError, match="of 60 breaths none is known"):
+        fit_lungs(made.breaths, np.full(made.breaths.pressure.shape, np.nan), start=made.guess)
 
 
 def test_other_lungs_are_refused(made: Drawn) -> None:

@@ -95,6 +95,13 @@ def test_the_integral_along_the_truth_is_the_controllers() -> None:
     np.testing.assert_allclose(path[right], made.integral[:, :length][right], atol=1e-6)
 
 
+def test_no_breaths_have_no_estimates(made: Drawn) -> None:
+    none = np.zeros(0, np.int64)
+    posterior = smooth(made.breaths.take(none), made.breaths.pressure[none], made.truth)
+    assert posterior.mean.shape == (0, 80)
+    assert posterior.channels.shape == (0, 80, len(CHANNELS))
+
+
 def test_hidden_rows_are_open(made: Drawn) -> None:
     known = Known.pressures(made.breaths.pressure)
     rows = ~np.isnan(made.breaths.pressure) & (np.arange(80) < 3)

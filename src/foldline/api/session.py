@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from foldline.api import housekeeping
+from foldline.api.sentences import sentences
 from foldline.core import errors, files
-from foldline.core.command_name import as_started
 from foldline.core.console import Terminal
-from foldline.core.errors import Error
 from foldline.fit import process_state
 
 _one_at_a_time = threading.RLock()
@@ -59,7 +58,7 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
     """
     with ExitStack() as around:
         around.enter_context(_one_at_a_time)
-        around.enter_context(_sentences())
+        around.enter_context(sentences())
         if home is not None:
             around.enter_context(files.at_home_everywhere(Path(home).absolute()))
         around.enter_context(process_state.kept())
@@ -71,23 +70,6 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
         around.enter_context(housekeeping.runs_in_use(verb, notes))
         housekeeping.before(verb, notes)
         yield notes
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Raise what is foreseen as foldline's own error, in the words that the command line prints."""
-    if os.name == "nt":
-        raise errors.UserError("foldline runs on Linux, macOS and WSL, not on Windows itself: start Python inside WSL.")
-    try:
-        yield
-    except Error as error:
-        error.args = tuple(as_started(each) if isinstance(each, str) else each for each in error.args)
-        raise
-    except Exception as error:
-        sentence = errors.foreseen(error)
-        if sentence is None:
-            raise
-        raise sentence from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ blends their out-of-fold predictions, and writes a checked submission and a repo
 
   ./run.sh train                                       the quickstart: a simulated competition, no data needed
   ./run.sh train sample data.source=PATH               the 362 real breaths in folder PATH
-  ./run.sh train sample model.0.train.epochs=10        any key of the config can be overridden
+  ./run.sh train sample model.2.train.epochs=10        any key of the config can be overridden
   ./run.sh train sample --dry-run                      what would be trained, and why
 
 A finished cell is never trained again: run the same command after a Ctrl-C and it goes on."""

@@ -100,7 +100,7 @@ def at_once(made: Made, rows: pl.DataFrame) -> np.ndarray:
     """
     with competition_file.explained_features(made.families):
         values = features.compute(rows, made.columns, made.families).cast(pl.Float32).to_numpy(order="c")
-    return _checked(np.asarray(values), made, rows)
+    return checked(np.asarray(values), made, rows)
 
 
 def _in_pieces(made: Made, rows: pl.DataFrame) -> Iterator[np.ndarray]:
@@ -112,7 +112,7 @@ def _in_pieces(made: Made, rows: pl.DataFrame) -> Iterator[np.ndarray]:
                 one = features.compute(rows, made.columns, [OneFeature(expression, family.lookahead)])
                 found.append(on_disk.kept(one.to_series().cast(pl.Float32)).to_numpy())
     for piece in chunks(rows.height, PIECE_ROWS):
-        yield _checked(np.stack([values[piece] for values in found], axis=1), made, rows[piece])
+        yield checked(np.stack([values[piece] for values in found], axis=1), made, rows[piece])
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,12 @@ class OneFeature(Family):
         return [self.expression]
 
 
-def _checked(values: np.ndarray, made: Made, rows: pl.DataFrame) -> np.ndarray:
-    """Refuse features, (rows, F), that are too large, or missing where no input is."""
+def checked(values: np.ndarray, made: Made, rows: pl.DataFrame) -> np.ndarray:
+    """Return features, (rows, F), of some rows.
+
+    Raises:
+        UserError: one is too large, or missing where no input is.
+    """
     fine = np.abs(values) < LARGEST  # not so for NaN
     if made.has_gaps:
         fine |= np.isnan(values)

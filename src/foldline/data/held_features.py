@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldline.data import feature_file, featurize
+from foldline.data import competition_file, feature_file, featurize
 from foldline.data.feature_file import Made
 from foldline.data.featurize import FeaturesConfig
 from foldline.data.store import Store, of_arrays
 from foldline.data.table import Table
 from foldline.features import Columns, Family
+from foldline.features.compute import CHUNK_ROWS
+from foldline.features.family import LENGTH, SERIES, STEP
 
 NOWHERE = Path("in memory")  # the folder of a store that has none
 
@@ -67,16 +69,44 @@ class ReadyFamily(Family):
         return list(self.made)
 
 
-def features_of(table: Table, recipe: Recipe, rows: np.ndarray | None = None) -> np.ndarray:
+def features_of(
+    table: Table, recipe: Recipe, rows: np.ndarray | None = None, lengths: np.ndarray | None = None
+) -> np.ndarray:
     """Compute the features of a table, (R, F) float32.
 
-    rows: (r,) int64, neighbours of each series that these are computed on alone: (r, F). None: all.
+    Args:
+        rows: (r,) int64, neighbours in each series that these are computed on alone: (r, F). None: all.
+        lengths: (N,) int64, how many of each series.
 
     Raises:
         UserError: a feature is not finite.
     """
     made = Made(table, recipe.families, recipe.columns, recipe.names)
-    return feature_file.at_once(made, table.for_features if rows is None else table.for_features[rows])
+    frame = table.for_features if rows is None else table.for_features[rows]
+    lengths = table.lengths if lengths is None else lengths
+    if frame.height > CHUNK_ROWS:
+        return feature_file.at_once(made, frame)
+    # Without the threads that `compute` spreads chunks over: of one chunk they would only cost time.
+    expressions = [expression for family in recipe.families for expression in family.expressions(recipe.columns)]
+    with competition_file.explained_features([_inner(family) for family in recipe.families]):
+        found = frame.hstack(_helpers(lengths)).select_seq(expressions).to_numpy(order="c")
+    with np.errstate(over="ignore"):  # what becomes infinite is refused by name
+        return feature_file.checked(found.astype(np.float32), made, frame)
+
+
+def _helpers(lengths: np.ndarray) -> list[pl.Series]:
+    """Build the columns that `compute` adds (features/family.py), (rows,) each. lengths: (N,) of the series."""
+    starts = np.cumsum(lengths) - lengths
+    step = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+    return [
+        pl.Series(SERIES, np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)).set_sorted(),
+        pl.Series(STEP, step.astype(np.int32)),
+        pl.Series(LENGTH, np.repeat(lengths, lengths).astype(np.int32)),
+    ]
+
+
+def _inner(family: Family) -> Family:
+    return family.family if isinstance(family, ReadyFamily) else family
 
 
 def store_of(table: Table, recipe: Recipe, x: np.ndarray | None = None) -> Store:

@@ -6,6 +6,7 @@ true for every row: both are refused.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def names(data: DataConfig) -> list[str]:
 
 def _parsed(data: DataConfig) -> pl.Expr:
     try:
-        return pl.sql_expr(data.scored)
+        return _expression(data.scored)
     except BaseException as error:
         if not (isinstance(error, pl.exceptions.PolarsError) or type(error).__name__ == PANIC):
             raise
@@ -88,6 +89,11 @@ def _parsed(data: DataConfig) -> pl.Expr:
         raise UserError(
             f'data.scored must be a SQL condition like "u_out == 0", but is {data.scored!r} ({reason(error)}). {quoted}'
         ) from error
+
+
+@functools.cache
+def _expression(condition: str) -> pl.Expr:
+    return pl.sql_expr(condition)
 
 
 def _parts(condition: pl.Expr) -> Iterator[pl.Expr]:

@@ -127,11 +127,17 @@ class NetworkCell:
         the head estimates it.
         """
         use_settings(self.train, torch.device(self.train.device_used))
+        self.wake()
         return self.apply(data, series)
+
+    def wake(self) -> None:
+        """Bring the network to its device, to predict; once before `apply`."""
+        assert self.network is not None, "fit or load first"
+        self.network.to(torch.device(self.train.device_used)).eval()
 
     @torch.no_grad()
     def apply(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Predict as `predict` does, with the process as it is: no setting of it is changed, from any thread."""
+        """Predict as `predict` does, by an awake network; nothing of it or of the process changes, in any thread."""
         assert self.network is not None, "fit or load first"
         if not len(series):  # a cell that holds out nothing; not every block takes an empty batch
             value, spread = self.apply(data, np.arange(1))
@@ -149,7 +155,6 @@ class NetworkCell:
         """Predict series as the network sees them; returns what `predict` does."""
         assert self.network is not None, "fit or load first"
         device, data, series = torch.device(self.train.device_used), part.store, part.series
-        self.network.to(device).eval()
         part = self.transform.labelled(part)
         lengths, kept = self._lengths_for(data), self._kept_for(data)
         fold = datasets.to_predict(part, self.scaler, lengths, kept, self.train, device)

@@ -32,7 +32,7 @@ from foldline.data import (
 from foldline.data.column_facts import ColumnFacts
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
-from foldline.data.wanted_columns import ORDER, Numbers, Wanted
+from foldline.data.wanted_columns import ORDER, Kind, Numbers, Wanted
 from foldline.experiment.stored_experiment import StoredExperiment
 
 ROWS = Path("the rows to predict")  # what messages call a table that came from nowhere
@@ -98,7 +98,7 @@ class Border:
         rows = times.since_start(rows, data.order, data.key)
         names = rows[data.key].alias(data.id) if data.on_series else pl.int_range(rows.height, eager=True)
         if data.id not in rows.columns:  # ids only name rows in messages here
-            rows = rows.with_columns(names.alias(data.id))
+            rows = rows.hstack([names.alias(data.id)])
         table = Table(
             ROWS,
             data,
@@ -115,8 +115,7 @@ class Border:
             table = known_start.read_from(table)
         if data.known:
             table = known_values.read_from(table, labelled=False)
-        table_checks.increasing(ROWS, table.frame, table.starts, data)
-        table_checks.constant(table, data.static, "is static", "Give each series one value.")
+        _check_series(table)
         if data.shortens:
             table = resample.applied(table)
         return self._counted(table)
@@ -134,36 +133,52 @@ class Border:
                 f"is, but have {shortened(frame.columns)}."
             )
         there = {name: kind for name, kind in wanted.items() if name in frame.columns and not _is_empty(frame[name])}
-        rows = readers.given(ROWS, frame, there)
-        if data.key not in rows.columns:
+        columns = self._read(frame, there)
+        if data.key not in columns:
             if data.key in frame.columns:
                 raise UserError(f"{data.key!r} must name the series of each row, but is empty in all {frame.height}.")
-            rows = rows.with_columns(pl.lit(ONE_SERIES).alias(data.key))
+            columns[data.key] = pl.Series(data.key, [ONE_SERIES] * frame.height)
         for name in (data.key, data.order):
-            if (missing := rows[name].null_count()) or (rows[name].dtype.is_float() and rows[name].is_nan().any()):
+            missing = columns[name].null_count() if name in columns else frame.height
+            if missing or (columns[name].dtype.is_float() and np.isnan(columns[name].to_numpy()).any()):
                 raise UserError(
                     f"The rows to predict must all have a value in {name!r}, but {missing or 'some'} of {frame.height} "
                     "have none: nobody could say where they belong."
                 )
-        columns = [self._role(rows, name, frame.height) for name in wanted if name not in (data.key, data.order)]
-        rows = rows.select(data.key, data.order).with_columns(columns)
+        others = (name for name in wanted if name not in (data.key, data.order))
+        roles = [self._role(name, columns.get(name), frame.height) for name in others]
+        rows = pl.DataFrame([columns[data.key], columns[data.order], *roles])
         return target_labels.in_normal_form(ROWS, rows, data) if data.observed else rows
 
-    def _role(self, rows: pl.DataFrame, name: str, height: int) -> pl.Series:
+    def _read(self, frame: pl.DataFrame, wanted: Wanted) -> dict[str, pl.Series]:
+        """Bring columns to their types: numbers that are numbers, and plain names, at once; all others are read."""
+        data, found, rest = self.data, dict[str, pl.Series](), dict[str, Kind]()
+        of_numbers = {name for name in (*data.static, *data.categorical_inputs) if _are_numbers(self.levels[name])}
+        for name, kind in wanted.items():
+            dtype = frame.schema[name]
+            number = kind == pl.Float64 or name in of_numbers or (name == data.order and dtype.is_float())
+            if number and dtype.is_numeric() and not dtype.is_decimal():
+                found[name] = frame[name] if dtype == pl.Float64 else frame[name].cast(pl.Float64)
+            elif kind is None and (dtype == pl.String or dtype.is_integer()):
+                found[name] = identity.normal(frame[name])
+            else:
+                rest[name] = kind
+        return found | (readers.given(ROWS, frame, rest).to_dict() if rest else {})
+
+    def _role(self, name: str, column: pl.Series | None, height: int) -> pl.Series:
         """Return the column of an input, a static column or a known target; null, or NaN, where it is missing."""
-        data, there = self.data, name in rows.columns
+        data = self.data
         if name in data.static or name in data.categorical:
             known = self.levels[name]
             if not known:  # a static column that is a number
-                values = static_levels.as_number(rows[name], ROWS) if there else None
-                return pl.Series(name, [None] * height, dtype=pl.Float64) if values is None else values
-            return _among(rows[name] if there else pl.Series(name, [None] * height, dtype=pl.String), known)
-        values = rows[name] if there else pl.Series(name, [None] * height, dtype=pl.Float64)
-        if values.dtype.is_float() and values.is_infinite().any():
+                return pl.Series(name, [None] * height, dtype=pl.Float64) if column is None else _as_number(column)
+            return _among(pl.Series(name, [None] * height, dtype=pl.String) if column is None else column, known)
+        values = pl.Series(name, [None] * height, dtype=pl.Float64) if column is None else column
+        if values.dtype.is_float() and np.isinf(values.to_numpy()).any():
             raise UserError(
                 f"The rows to predict must hold finite numbers in {name!r}, or none, but hold infinity. Leave it empty."
             )
-        return values.fill_null(float("nan")) if name in data.numeric_inputs else values
+        return values.fill_null(float("nan")) if name in data.numeric_inputs and values.null_count() else values
 
     def _counted(self, table: Table) -> Table:
         """Say which answers count: what data.scored says, or all where it counts none of these."""
@@ -171,14 +186,42 @@ class Border:
             return table
         counted = ~table.observed
         if self.data.scored:
-            frame = table.frame.with_columns(pl.col(name).fill_nan(None) for name in table.missing)
+            frame = table.frame
+            if table.missing:
+                frame = frame.with_columns(pl.col(name).fill_nan(None) for name in table.missing)
             counted &= scored_rows.at_once(self.data, frame)
         return replace(table, counted=counted if counted.any() else np.ones_like(counted))
+
+
+def _are_numbers(known: Sequence[object]) -> bool:
+    """Return whether a column is one of numbers, by its known values; none where each number is itself."""
+    return not known or not isinstance(known[0], str)
+
+
+def _as_number(column: pl.Series) -> pl.Series:
+    return _without_nan(column) if column.dtype.is_float() else static_levels.as_number(column, ROWS)
+
+
+def _without_nan(column: pl.Series) -> pl.Series:
+    return column.fill_nan(None) if np.isnan(column.to_numpy()).any() else column
 
 
 def _is_empty(column: pl.Series) -> bool:
     """Return whether a column has no value: its type says nothing then."""
     return column.null_count() == len(column)
+
+
+def _check_series(table: Table) -> None:
+    """Refuse two rows of a series at one time, and a static column with two values.
+
+    numpy looks first: of a few rows it is many times as fast as the checks that name what they have found.
+    """
+    data, starts = table.data, table.starts
+    later = np.delete(np.diff(table.frame[data.order].to_numpy()), starts[1:] - 1)
+    if not (later > 0).all():
+        table_checks.increasing(ROWS, table.frame, starts, data)
+    if any(table.frame[name].n_unique() > 1 for name in data.static):
+        table_checks.constant(table, data.static, "is static", "Give each series one value.")
 
 
 def in_order(rows: pl.DataFrame, data: DataConfig) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
@@ -187,8 +230,10 @@ def in_order(rows: pl.DataFrame, data: DataConfig) -> tuple[pl.DataFrame, np.nda
     Returns:
         The rows; (rows,) int64 place of each where it came from; (N,) int64 rows of each series.
     """
-    numbered = pl.DataFrame({"key": rows[data.key], "row": np.arange(rows.height)})
-    first = numbered.select(pl.col("row").min().over("key")).to_series().to_numpy()
+    first = np.zeros(rows.height, dtype=np.int64)
+    if rows[data.key].n_unique() > 1:
+        numbered = pl.DataFrame({"key": rows[data.key], "row": np.arange(rows.height)})
+        first = numbered.select(pl.col("row").min().over("key")).to_series().to_numpy()
     order = rows[data.order].to_physical().to_numpy()
     places = np.lexsort((order, first))  # stable
     moved = not np.array_equal(places, np.arange(len(places)))
@@ -198,13 +243,16 @@ def in_order(rows: pl.DataFrame, data: DataConfig) -> tuple[pl.DataFrame, np.nda
 
 
 def _among(texts: pl.Series, known: Sequence[object]) -> pl.Series:
-    """Return a column of texts with the type of its known values; what none of them is, is null or stays unknown."""
+    """Return a column with the type of its known values; what none of them is, is null or stays unknown.
+
+    texts: or numbers, where the known values are some.
+    """
     if isinstance(known[0], str):
         if (odd := ~texts.is_in(list(known)) & texts.is_not_null()).any():  # 7.0 of a table that had a gap is 7
             whole = texts.str.replace(identity.WHOLE_FLOAT, "${1}")
             texts = texts.zip_with(~(odd & whole.is_in(list(known))), whole)
         return texts
-    return texts.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
+    return _without_nan(texts if texts.dtype.is_float() else texts.str.strip_chars().cast(pl.Float64, strict=False))
 
 
 def with_columns_of(rows: pl.DataFrame, beside: pl.DataFrame | None, wanted: Sequence[str], what: str) -> pl.DataFrame:

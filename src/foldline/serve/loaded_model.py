@@ -21,6 +21,7 @@ from foldline.data.task import Task
 from foldline.experiment import config_plans, scoring
 from foldline.experiment.config_plans import ConfigPlan
 from foldline.experiment.stored_experiment import StoredExperiment
+from foldline.fit.network_cell import NetworkCell
 from foldline.run import cell_training
 from foldline.run.predictions import Estimator
 from foldline.serve.border import Border
@@ -66,7 +67,9 @@ class Model:
         }
         estimators = {key: cell_training.load_estimator(cell, store) for key, cell in cells.items()}
         for each in estimators.values():
-            each.apply(store, np.arange(1))  # networks go to their device, libraries wake up: not in a first answer
+            if isinstance(each, NetworkCell):
+                each.wake()
+            each.apply(store, np.arange(1))  # libraries wake up, too: not in a first answer
         return LoadedPlan(plan, store, {first.moments is not None: recipe}, estimators)
 
     def recipe(self, number: int, table: Table) -> Recipe:

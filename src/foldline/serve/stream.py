@@ -182,7 +182,7 @@ class _ModelStream:
             lengths = table.lengths if back is None else np.minimum(table.lengths, step.counts + back)
             names = [name for family in families for name in family.names(recipe.columns)]
             part = replace(recipe, families=families, names=names, roots=[])
-            values = features_of(table, part, None if back is None else _last(table.lengths, lengths))
+            values = features_of(table, part, None if back is None else _last(table.lengths, lengths), lengths)
             found[:, [recipe.names.index(name) for name in names]] = values[_last(lengths, step.counts)]
         return found
 

@@ -128,7 +128,7 @@ def clean_evidence(b: Breath, kp: float, ki: float, targets: Floats) -> Floats:
 def alone(b: Breath, gains: list[Gains], floor: float) -> list[tuple[int, Trial]]:
     """Find the bumps whose guess is proven: the number of one of `gains`, and the breath without the bump.
 
-    `gains` differ in their target alone. One test outweighs all guesses by NET digits, all tests together do by `floor`,
+    `gains` differ in their target alone. One test outweighs all guesses by NET digits, all tests together by `floor`,
     and every pair of rows is explained.
     """
     found, size, tried = guesses(b)

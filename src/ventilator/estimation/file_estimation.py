@@ -13,6 +13,7 @@ from ventilator.decoder.settle import CHANCE
 from ventilator.estimation.fit import fit_lungs
 from ventilator.estimation.known import decoded
 from ventilator.estimation.lungs import SessionLungs, embedded
+from ventilator.estimation.parameters import LONGEST_DELAY_S
 from ventilator.estimation.ranked import ranked
 from ventilator.estimation.smoother import smooth
 from ventilator.measure import Recorded
@@ -20,6 +21,7 @@ from ventilator.measure import Recorded
 COLUMNS: Final = ["id", "pressure", "sd", "kind"]  # of the output, which is known by them
 SCHEMA: Final = (pl.Float64, pl.Float64, pl.String)  # of all but id
 ESTIMATED: Final = "estimated"  # kind of a row that is not exact
+LONGEST_ROW_S: Final = 0.2  # five times that of the competition
 RANKED: Final = "ranked"  # kind of a row that is the only grid solution inside an estimate; it is not exact either
 CHUNK_BREATHS: Final = 2000  # breaths in memory at a time
 
@@ -74,10 +76,17 @@ def _checked(frame: pl.DataFrame) -> pl.DataFrame:
         chunk=(pl.col("breath_id").rank("dense").cast(pl.Int64) - 1) // CHUNK_BREATHS
     )
     ordered = frame.sort("breath_id", "time_step", maintain_order=True)
-    turns_back = (pl.col("u_out").diff() < 0) & (pl.col("breath_id") == pl.col("breath_id").shift())
-    back = ordered.filter(turns_back | ~pl.col("u_out").is_in([0.0, 1.0]))
+    same = (pl.col("breath_id") == pl.col("breath_id").shift()).fill_null(False)
+    back = ordered.filter((same & (pl.col("u_out").diff() < 0)) | ~pl.col("u_out").is_in([0.0, 1.0]))
     if len(back):
         raise ValueError(f"In a breath u_out is 0 first and then 1, but not in breath {back['breath_id'][0]}.")
+    apart = pl.col("time_step").diff()
+    odd = ordered.filter(~apart.is_between(LONGEST_DELAY_S, LONGEST_ROW_S) & same)
+    if len(odd):
+        raise ValueError(
+            f"Rows of a breath are {LONGEST_DELAY_S:g} to {LONGEST_ROW_S:g} s apart, but not in breath "
+            f"{odd['breath_id'][0]}: time_step {odd['time_step'][0]:g}."
+        )
     return frame.sort("chunk", maintain_order=True)
 
 

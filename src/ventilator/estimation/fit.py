@@ -21,7 +21,7 @@ from ventilator.estimation.known import Known
 from ventilator.estimation.lungs import Member, SessionLungs, embedded, places, settings_of
 from ventilator.measure import Recorded
 
-STEPS: Final = 10  # of Gauss-Newton at most; from lungs of like breaths they converge
+STEPS: Final = 5  # of Gauss-Newton at most: enough from lungs of like breaths; many more from a first guess
 
 
 def fit_lungs(
@@ -42,13 +42,15 @@ def fit_lungs(
         provenance: text that the result carries.
 
     Raises:
-        ValueError: if a breath's R or C is none of the competition's.
+        ValueError: if a breath's R or C is none of the competition's, or no pressure is known.
     """
     start = embedded() if start is None else start
     pressure = known.pressure if isinstance(known, Known) else known
     rows = Inspirations.of(breaths, pressure)
     index = places(start.sessions, breaths)
     told = np.flatnonzero(~np.isnan(rows.known).all(axis=1))
+    if not len(told):
+        raise ValueError(f"Lungs are fitted to known pressures, but of {len(breaths)} breaths none is known.")
     members = tuple(fit_member(rows.take(told), index[told], start, member, steps) for member in start.members)
     return SessionLungs(sessions=start.sessions, members=members, provenance=provenance)
 

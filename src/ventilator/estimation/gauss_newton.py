@@ -11,7 +11,7 @@ from ventilator.estimation.inspirations import Inspirations, derivatives, free_r
 from ventilator.estimation.parameters import EFFECTS, PLACE, P
 from ventilator.estimation.process import Process, masked, remainder
 
-ENOUGH: Final = 0.1  # fall of the objective (nats) at which steps end
+ENOUGH: Final = 0.3  # fall of the objective (nats) at which steps end
 LARGEST: Final = 1.0  # change of a parameter in a step
 EASIER, HARDER, FIRST_DAMPING, LAST_DAMPING = 0.2, 5.0, 1e-3, 1e3
 SCALE: Final = 2.0  # cmH2O of absolute error that count as much as one sd of the prior, squared and halved

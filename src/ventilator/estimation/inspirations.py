@@ -18,7 +18,7 @@ from ventilator.rig import phases
 SATURATED: Final = float(grid_pressure(GRID_SIZE - 1)) - 1e-6  # cmH2O from which a reading may stand for any above it
 PADDED_DT_S: Final = 0.033
 STEP: Final = 1e-4  # of a finite difference, in the units of the vector
-STARTS: Final = (PLACE["start"], PLACE["first_start"])  # of which a breath has one
+START_PLACES: Final = (PLACE["start"], PLACE["first_start"])  # of which a breath has one
 LANES: Final = 1 << 14  # lungs run at a time, so that their arrays stay in the processor's cache
 
 
@@ -117,7 +117,7 @@ def derivatives(vectors: Array, effects: Array, breaths: Inspirations, *, by_vec
         else (N, T, 0).
     """
     n, own = len(breaths), len(EFFECTS)
-    moved = [k for k in range(P) if k not in STARTS] if by_vector else []
+    moved = [k for k in range(P) if k not in START_PLACES] if by_vector else []
     lanes = 1 + own + len(moved)
     all_vectors, all_effects = np.tile(vectors, (lanes, 1, 1)), np.tile(effects, (lanes, 1, 1))
     for k in range(own):
@@ -126,7 +126,7 @@ def derivatives(vectors: Array, effects: Array, breaths: Inspirations, *, by_vec
         all_vectors[lane, :, k] += STEP
     repeated = breaths.take(np.tile(np.arange(n), lanes))
     run = free_run(all_vectors.reshape(-1, P), all_effects.reshape(-1, own), repeated)
-    shaped = Run(*(array.reshape(lanes, n, -1) for array in run))
+    shaped = Run(*(array.reshape(lanes, n, breaths.dt.shape[1]) for array in run))
     base = Run(*(array[0] for array in shaped))
     slopes = np.moveaxis((shaped.pressure[1:] - base.pressure) / STEP, 0, -1)
     by_effect = slopes[:, :, :own]
@@ -134,6 +134,6 @@ def derivatives(vectors: Array, effects: Array, breaths: Inspirations, *, by_vec
         return base, by_effect, slopes[:, :, own:]
     whole = np.zeros((*base.pressure.shape, P))
     whole[:, :, moved] = slopes[:, :, own:]
-    for place, kind in zip(STARTS, (~breaths.first, breaths.first), strict=True):
+    for place, kind in zip(START_PLACES, (~breaths.first, breaths.first), strict=True):
         whole[:, :, place] = by_effect[:, :, EFFECTS.index("start")] * kind[:, None]
     return base, by_effect, whole

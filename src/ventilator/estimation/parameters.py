@@ -47,6 +47,7 @@ PARAMETERS: Final = (
     Parameter("first_start", (4.3,), 0.5, session=0.4),  # cmH2O at row 0 of a run's first breath
 )
 SIGNED: Final = ("stiffening", "delay", "peep", "start", "first_start")
+STARTS: Final = ("peep", "start", "first_start")  # what depends on how a session was run, not on the device
 FIRST_CURVE: Final = (16, 17, 23, 23, 18, 19, 15, 13, 12, 9, 8, 7, 7)  # mL/s per %, between lung.KNOTS
 NAMES: Final = (*(p.name for p in PARAMETERS), *(f"slope_{k}" for k in range(SLOPES)))
 P: Final = len(NAMES)
@@ -54,6 +55,7 @@ PLACE: Final = {name: k for k, name in enumerate(NAMES)}
 CURVE: Final = slice(len(PARAMETERS), P)
 SHAPE_LENGTH: Final = 0.8  # in log(1 + u_in): slopes nearer than that bend together
 EVERYWHERE_GAIN, EVERYWHERE_SHAPE = 0.5, 0.4  # sd of the log of the whole curve common to all, and of a slope about it
+SESSION_SPREADS: Final = np.array([p.session for p in PARAMETERS] + [0.1] * SLOPES)  # (P,)
 EFFECTS: Final = ("gain", "resistance", "compliance", "start", "volume")  # of a breath
 
 
@@ -61,7 +63,7 @@ EFFECTS: Final = ("gain", "resistance", "compliance", "start", "volume")  # of a
 class Prior:
     """How much sessions differ: the spreads that one can argue about."""
 
-    session: float = 1.0  # factor on the spreads of PARAMETERS between sessions
+    session: float = 1.0  # factor on the spreads of PARAMETERS between sessions, those of STARTS left out
     gain: float = 0.12  # sd between sessions of the log of the valve's whole curve
     shape: float = 0.10  # the same of a slope about that
 
@@ -97,7 +99,7 @@ def _spread(prior: Prior, level: str) -> Array:
     scale = prior.session if level == "session" else 1.0
     spread = np.zeros((P, P))
     for k, parameter in enumerate(PARAMETERS):
-        spread[k, k] = (scale * getattr(parameter, level)) ** 2
+        spread[k, k] = ((1.0 if parameter.name in STARTS else scale) * getattr(parameter, level)) ** 2
     gain, shape = {"everywhere": (EVERYWHERE_GAIN, EVERYWHERE_SHAPE), "session": (prior.gain, prior.shape)}.get(
         level, (0.0, 0.0)
     )

@@ -90,9 +90,9 @@ def chart(
     parts.append(f"<text x='0' y='{TOP - ABOVE:g}'>{escape(ylabel)}</text>" if ylabel else "")
     if xlabel:
         parts.append(f"<text x='{middle:g}' y='{height - 3}' text-anchor='middle'>{escape(xlabel)}</text>")
+    wide = " wide" if width >= WIDE else ""
     return (
-        f"<svg class='chart{' wide' if width >= WIDE else ''}' style='max-width:{WIDEST * width:g}px' "
-        f"viewBox='0 {-head} {width} {height + head}' "
+        f"<svg class='chart{wide}' style='max-width:{WIDEST * width:g}px' viewBox='0 {-head} {width} {height + head}' "
         f"role='img' aria-label='{escape(f'{ylabel} over {xlabel}')}'>{''.join(parts)}</svg>"
     )
 

@@ -43,6 +43,7 @@ from foldline.serve import Predictor, gate
 
 IMPORTED = ("torch", "numpy", "polars", "lightgbm", "safetensors", "rich", "tomli-w")  # by `infer`
 DECODING = ("numba",)  # by the decoder
+ESTIMATING = ("scipy", "scikit-learn")  # by an estimator of open rows; threadpoolctl comes with the latter
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
 PANDAS = "pandas>=2.2"  # of a metric file: the extra `metric`
 KEPT = ("depends.json", cells.DONE)  # of a cell that predicts nothing
@@ -245,6 +246,7 @@ def _manifest(stored: Stored, options: Options, dataset: Path) -> dict[str, Any]
         "requires": required(
             any(each.config.post.decode for each in stored.experiments),
             any(each.config.data.has_metric_file for each in stored.experiments),
+            any(cell.model.fitted_as == "estimator" for cell in stored.plan),
         ),
         "files": {path.relative_to(dataset).as_posix(): files.sha256(path) for path in paths},
     }
@@ -262,9 +264,9 @@ def marks(data: DataConfig) -> list[str]:
     return [first, *(f"{first}{ending}" for ending in readers.ENDINGS)]
 
 
-def required(decodes: bool, metric_file: bool = False) -> list[str]:
+def required(decodes: bool, metric_file: bool = False, estimates: bool = False) -> list[str]:
     """List the packages that `infer` imports, with the bounds of pyproject.toml."""
-    names = {*IMPORTED, *(DECODING if decodes else ())}
+    names = {*IMPORTED, *(DECODING if decodes else ()), *(ESTIMATING if estimates else ())}
     own = [line for line in requirements.own() if re.split("[<>=!]", line)[0].strip() in names]
     return [*own, *([PANDAS] if metric_file else [])]
 

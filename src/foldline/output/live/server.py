@@ -32,6 +32,7 @@ NAMES = (HOST, "localhost")  # a page of another name that leads here (DNS rebin
 PORTS = range(65536)
 EVERY_S = 1.0  # between two looks at the disk
 SILENT_S = 15.0  # after which something is sent although nothing has changed: it shows that a browser has gone
+WAIT_S = 0.5  # after which Ctrl-C is looked for, where it has not woken up who waits
 STUCK_S = 30.0  # longest wait for a browser that neither asks nor takes
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src data:; "
@@ -124,7 +125,9 @@ class Live:
 
     def wait(self) -> None:
         """Wait until it is closed; Ctrl-C ends the wait."""
-        self.closed.wait()
+        # With a time: once polars is imported, Ctrl-C does not wake a thread that waits without one (findings/).
+        while not self.closed.wait(WAIT_S):
+            pass
 
     def __enter__(self) -> Self:
         return self
