@@ -177,3 +177,13 @@ def test_what_does_not_go_together_is_refused(change: str, words: str, toys: Pat
 def test_full_cells_need_full_estimators(toys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "rides", "model.1.train={full_seeds = [0]}"]) == 2
     assert "has no cell of all series. It needs full_seeds" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_audit_finds_no_leak_and_blend_knows_what_members_cost(
+    toys: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("train", "rides")
+    tiny.run("blend", "rides")
+    capsys.readouterr()
+    assert main(["audit", "rides"]) == 0, capsys.readouterr().out

@@ -88,7 +88,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     def estimate(self: Smoother, rows: Mapping[str, np.ndarray]) -> Estimate:
         exact, guess = ~np.isnan(rows["exact"]), rows["power"] * self.fitted
         mean, sd = np.where(exact, rows["exact"], guess), np.where(exact, 0.0, 0.5)
-        return Estimate(mean, sd, exact, np.stack([np.roll(rows["power"], -1), guess], axis=1))
+        return Estimate(
+            mean, sd, exact, np.stack([np.roll(rows["power"].reshape(-1, 10), -1, axis=1).ravel(), guess], axis=1)
+        )
 
     monkeypatch.setattr(open_rows, "obtain", obtain)
     monkeypatch.setattr(open_rows, "read", prepared.__getitem__)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from live_runs import DEAD
@@ -33,6 +35,30 @@ def test_the_load_is_measured_over_a_while_and_old_ones_are_forgotten(monkeypatc
     now[0] = 200.0  # nobody has looked for a while: a line over that would be an invention
     load.measure()
     assert len(load.history) == 1
+
+
+class Times(NamedTuple):
+    """Times of processors as Linux counts them, s."""
+
+    user: float
+    system: float
+    idle: float
+    iowait: float
+    guest: float
+
+
+def test_processors_are_busy_as_long_as_they_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 s of 160, 10 of them for a guest; then nothing but waiting. Another thread measures, as for a browser."""
+    times = [Times(100, 20, 500, 80, 0), Times(130, 30, 600, 100, 10), Times(130, 30, 610, 110, 10)]
+    monkeypatch.setattr("psutil.cpu_times", lambda: times.pop(0))
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr(machine_load, "LEAST_S", 0.0)
+    load = MachineLoad()
+    other = threading.Thread(target=load.measure)
+    other.start()
+    other.join()
+    load.measure()
+    assert [each.cpu for each in load.history] == [25.0, 0.0]
 
 
 @pytest.mark.parametrize(

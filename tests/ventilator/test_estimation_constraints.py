@@ -41,8 +41,8 @@ def gaussian(mean: float = 20.0) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def simulated() -> tuple[Breaths, Recorded, Known]:
-    made = simulate(300, 0)
-    breaths, known, _ = decoded(frame(made, np.arange(300)))
+    made = simulate(160, 0)
+    breaths, known, _ = decoded(frame(made, np.arange(160)))
     return made, breaths, known
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
+from foldline.data import group_means
 from foldline.data.table import Table
 from foldline.data.task import WITH_LABELS
 
@@ -48,7 +49,7 @@ def _of_target(table: Table, name: str) -> pl.Series:
     answers = pl.DataFrame({"series": series, "answer": table.answers[name]}).filter(table.scored).drop_nulls()
     if table.data.kind in NUMBERS:
         place = (BINS * (pl.col("answer").rank("min") - 1) / pl.len()).floor().cast(pl.Int64)
-        found = answers.group_by("series", maintain_order=True).agg(pl.col("answer").mean()).with_columns(answer=place)
+        found = group_means.of(answers, "series").with_columns(answer=place)
     else:  # of equally frequent ones the first by name
         counted = answers.group_by("series", "answer", maintain_order=True).len()
         ordered = counted.sort("series", "len", "answer", descending=[False, True, False])

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
+from foldline.data import group_means
 from foldline.data.folds import Folds
 from foldline.data.metrics import Metric
 from foldline.data.table import Table
@@ -202,19 +203,19 @@ def _group_mean(answers: ScoredAnswers, inside: np.ndarray, held: np.ndarray) ->
     size = int(answers.group.max()) + 1
     count = np.bincount(answers.group[inside], minlength=size)[:, None]
 
-    def table_of(statistic: pl.Expr) -> np.ndarray:
-        each = known.group_by("group", maintain_order=True).agg(statistic)
+    def table_of(each: pl.DataFrame) -> np.ndarray:
         values = np.tile(constant, (size, 1))
         values[each["group"].to_numpy()] = each.select(columns).to_numpy()
         return values
 
-    means = table_of(pl.col(columns).mean())
+    means = table_of(group_means.of(known, "group"))
     if answers.rows.kind not in ("regression", "ordinal"):  # one answer of the prior beside: no share is 0 of a few
         prior = truth.mean(axis=0)
         tables = [np.where(count > 0, (count * means + prior) / (count + 1), constant)]
     else:
-        levels = _levels(answers.rows.metric)
-        tables = [means, *(table_of(pl.col(columns).quantile(level, "linear")) for level in levels)]
+        grouped = known.group_by("group", maintain_order=True)
+        quantiles = (pl.col(columns).quantile(level, "linear") for level in _levels(answers.rows.metric))
+        tables = [means, *(table_of(grouped.agg(quantile)) for quantile in quantiles)]
     chosen = answers.best(inside, [partial(_look_up, values, answers.group) for values in tables])
     return _look_up(tables[chosen], answers.group, held)
 

@@ -20,9 +20,9 @@ def with_channels(store: Store, channels: np.ndarray) -> Store:
     store = replace(
         _named(store), x=x, given=given, scored=store.scored & ~given, estimate=np.stack([mean, sd], axis=1)
     )
-    if store.labelled:
-        return store
-    return replace(store, y=np.where(given, mean, 0.0)[:, None], known=given[:, None])
+    # Exact values are the decoder's in every table: labels of a held-out series must not be among what is shown of it.
+    y = np.where(given[:, None], mean[:, None], store.y if store.labelled else 0.0)
+    return replace(store, y=y, known=store.known | given[:, None] if store.labelled else given[:, None])
 
 
 def planned(store: Store) -> Store:

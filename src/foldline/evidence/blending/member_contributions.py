@@ -18,6 +18,7 @@ from foldline.ensemble.fitted_blend import Blend
 from foldline.ensemble.members import Member
 from foldline.ensemble.methods import NestedPredictions, apply_blend, nested
 from foldline.ensemble.paired_difference import difference, evidence
+from foldline.run import cell_stores
 from foldline.run.cell_training import load_estimator
 
 TIMED = 200  # series that a cell predicts while it is timed
@@ -83,6 +84,7 @@ def cost(member: Member, store: Store) -> float | None:
     """
     if not member.cells:
         return None
+    store = cell_stores.opened(member.cells[0], store.path)
     estimator, times = load_estimator(member.cells[0], store), []
     some = np.arange(min(TIMED, len(store.lengths)))
     for _ in range(3):

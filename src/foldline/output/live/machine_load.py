@@ -54,8 +54,7 @@ class MachineLoad:
     def __init__(self) -> None:
         self.history: deque[Load] = deque(maxlen=KEPT)
         self.nvidia = shutil.which("nvidia-smi")
-        self._last = time.monotonic()
-        psutil.cpu_percent()  # it says what was done since the call before
+        self._last, self._times = time.monotonic(), _cpu_times()
 
     def measure(self) -> None:
         """Measure the load since the last call, and remember it."""
@@ -66,7 +65,13 @@ class MachineLoad:
             self.history.clear()
         self._last, memory = now, psutil.virtual_memory()
         used = memory.total - memory.available
-        self.history.append(Load(time.time(), psutil.cpu_percent(), used, memory.total, self._gpus()))
+        self.history.append(Load(time.time(), self._cpu(), used, memory.total, self._gpus()))
+
+    def _cpu(self) -> float:
+        """Compute how busy the processors were since the last call, %."""
+        (idle, whole), now = self._times, _cpu_times()
+        self._times = now
+        return 100 * max(0.0, 1 - (now[0] - idle) / (now[1] - whole)) if now[1] > whole else 0.0
 
     def _gpus(self) -> tuple[Gpu, ...]:
         if self.nvidia is None:
@@ -78,6 +83,16 @@ class MachineLoad:
             self.nvidia = None
             return ()
         return gpus_of(answer.stdout) if answer.returncode == 0 else ()
+
+
+def _cpu_times() -> tuple[float, float]:
+    """Add up how long processors have been idle, and all their time, s since the machine began.
+
+    psutil.cpu_percent would do, but it remembers each thread's calls apart: every browser has a thread of its own here.
+    """
+    times = psutil.cpu_times()._asdict()
+    guests = times.get("guest", 0.0) + times.get("guest_nice", 0.0)  # Linux counts these in user and nice, too
+    return times["idle"] + times.get("iowait", 0.0), sum(times.values()) - guests
 
 
 def gpus_of(text: str) -> tuple[Gpu, ...]:
