@@ -27,6 +27,12 @@ PAGE = ROOT / "docs" / "how-to" / "serve.md"
 BEGIN, END = "<!-- ./run.sh bench serve --write: from here -->", "<!-- to here -->"
 KEYS = ("train.epochs=1", "blend.method=mean", "track.wandb=disabled")
 INFERS = 3  # processes
+COLUMNS = {  # of the table: share of the calls, and by the clock (0) or in processor time (1)
+    "p10": (0.1, 0),
+    "p50": (0.5, 0),
+    "p99": (0.99, 0),
+    "p50, processor": (0.5, 1),
+}
 Spent = tuple[float, float]  # s by the clock, and of processor time
 
 
@@ -145,24 +151,27 @@ def table(served: list[Spent], alone: list[Spent], infer: float, calls: int) -> 
         return 1e3 * each[min(len(each) - 1, int(share * len(each)))]
 
     def row(name: str, values: list[Spent]) -> str:
-        found = [at(values, share, clock) for clock in (0, 1) for share in (0.5, 0.99)]
+        found = [at(values, *which) for which in COLUMNS.values()]
         return f"| {name} | {' | '.join(f'{each:.1f}' for each in found)} |"
 
-    goal = [max(1.3 * at(alone, 0.5, clock), at(alone, 0.5, clock) + 10) for clock in (0, 1)]
-    met = ["met" if at(served, 0.5, clock) <= goal[clock] else "missed" for clock in (0, 1)]
+    def verdict(which: tuple[float, int]) -> str:
+        goal = max(1.3 * at(alone, *which), at(alone, *which) + 10)
+        return f"{'met' if at(served, *which) <= goal else 'missed'} ({goal:.1f} ms)"
+
     return "\n".join(
         [
             f"On {date.today()}, {calls} series of 80 steps, the quickstart's cells, one thread, "
             f"{load_of_machine():.0f} processes at work on {os.cpu_count()} cores (ms):",
             "",
-            "| | p50 | p99 | p50, processor | p99, processor |",
-            "|---|--:|--:|--:|--:|",
+            f"| | {' | '.join(COLUMNS)} |",
+            f"|---|{'--:|' * len(COLUMNS)}",
             row('`load("quickstart").predict(series)`', served),
             row("all forward passes and LightGBM calls alone, on ready arrays", alone),
-            f"| `infer` on one series, a process each, median of {INFERS} | {1e3 * infer:,.0f} | | | |",
+            f"| `infer` on one series, a process each, median of {INFERS} | | {1e3 * infer:,.0f} | | |",
             "",
-            f"The goal, p50 at most that of the models alone and 30 % or 10 ms, is {met[0]} by the clock "
-            f"({goal[0]:.1f} ms) and {met[1]} in processor time ({goal[1]:.1f} ms).",
+            "The goal is at most what the models alone take and 30 % or 10 ms: "
+            + "; ".join(f"{name}: {verdict(which)}" for name, which in COLUMNS.items() if which[0] < 0.9)
+            + ". p10 is the tenth of the calls that other work disturbs least.",
         ]
     )
 

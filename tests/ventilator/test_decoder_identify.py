@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from decoder_handmade import breath, clock, pressures, u_in
 
-from ventilator.controller import KP_GAINS, KT_TARGETS
+from ventilator.controller import KI_GAINS, KP_GAINS, KT_TARGETS
 from ventilator.decoder.identify import ACCEPT, gains_of, identified, leaders, scores
 from ventilator.decoder.law import Breath
 
@@ -12,7 +12,7 @@ SETS = [(1.0, 0.5, 25.0), (0.3, 4.0, 30.0), (0.0, 3.0, 20.0), (0.4, 0.0, 35.0), 
 
 
 def identify(b: Breath) -> list[int]:
-    return identified(scores(b))
+    return identified(scores(b, -1))
 
 
 def found(code: int) -> tuple[float, float, float]:
@@ -54,7 +54,15 @@ def test_one_pair_of_rows_names_the_controller_and_does_not_prove_it() -> None:
     (t, tau_0), k = clock(), pressures()
     b = breath(u_in(k, t, tau_0, (1.0, 0.5, 25.0), integral=6.0123456789), t)
     b.clip[:8], b.clip[10:] = -1, -1
-    evidence = scores(b)
+    evidence = scores(b, -1)
     assert identified(evidence) == []
     assert (1.0, 0.5, 25.0) in {found(code) for code in leaders(evidence, 4.0)}
     assert leaders(evidence, ACCEPT) == []
+
+
+def test_exploration_gains_are_tried_first_and_change_nothing() -> None:
+    (t, tau_0), k = clock(), pressures()
+    pair = KP_GAINS.index(1.0) * len(KI_GAINS) + KI_GAINS.index(0.5)
+    for gains in SETS:
+        b = breath(u_in(k, t, tau_0, gains, integral=6.0123456789), t)
+        assert identified(scores(b, pair)) == identified(scores(b, -1))

@@ -121,7 +121,7 @@ def suspects(b: Breath, pair: int, tau: float) -> list[Suspect]:
     Chains that suffice; a bump's line, or rows of bump alone, behind which the exploration gains appear; chains that
     don't suffice by themselves, whose further equations must.
     """
-    plain, evidence = Cleaned(b, np.zeros(len(b.y)), False), scores(b)
+    plain, evidence = Cleaned(b, np.zeros(len(b.y)), False), scores(b, pair)
     strong = [Suspect(code, float(evidence[code]), plain) for code in identified(evidence)]
     if strong:
         return strong

@@ -91,6 +91,23 @@ def search(b: Breath, score: Floats) -> None:
 
 
 @kernel
+def search_pair(b: Breath, pair: int, score: Floats) -> bool:
+    """Do what `search` does for the targets of one pair of gains alone; return whether one chain is certain."""
+    for start in range(len(b.y) - 1):
+        if b.clip[start] != 0 or b.clip[start + 1] != 0:
+            continue
+        end = run_end(b, start)
+        for code in range(pair * N_KT, (pair + 1) * N_KT):
+            g = gains_of(code)
+            if start >= first_row(g):
+                found = start_evidence(b, g, start, end)
+                score[code] += found
+                if found > CERTAIN:
+                    return True
+    return False
+
+
+@kernel
 def total(b: Breath, g: Gains) -> float:
     """Compute the net digits of all chains of the breath under a controller."""
     return chains(b, g, FLOOR, blank(len(b.y)))
@@ -116,10 +133,15 @@ def rescore(b: Breath, score: Floats) -> Floats:
 
 
 @kernel
-def scores(b: Breath) -> Floats:
-    """Compute the total net digits of every rescored controller, 0 for the others."""
+def scores(b: Breath, pair: int) -> Floats:
+    """Compute the total net digits of every rescored controller, 0 for the others.
+
+    Four breaths in ten have the exploration gains of their R and C, `pair` (-1: none): they are tried first.
+    """
     score = np.zeros(N_KP * N_KI * N_KT)
-    search(b, score)
+    if pair < 0 or not search_pair(b, pair, score):
+        score[:] = 0.0
+        search(b, score)
     return rescore(b, score)
 
 

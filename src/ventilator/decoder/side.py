@@ -198,6 +198,15 @@ def far_sides(z: Zone, g: Gains, s: Walk, tried: float, found: Bumps) -> None:
     next_y, next_gain, next_integral = z.y[i + 1], z.error_gain[i + 1], z.integral_gain[i + 1]
     error = 3.0 * s.d + s.d0 + 2.0 * z.w[i]
     tolerance = _tolerance(z, i + 1, z.keep[i] * s.dJ, error)
+    hits = 0  # counted to the end, because a loop without an early exit is vectorised by the compiler
+    for k in range(low, high + 1):
+        epsilon = g.c - k
+        behind = remainder - gain * epsilon - fall
+        after = behind if behind * slope > 0.0 else 0.0
+        x = g.c - (next_y - after - next_integral * (kept + add_gain * epsilon)) / next_gain
+        hits += abs(x - np.rint(x)) <= tolerance
+    if hits == 0:
+        return
     for k in range(low, high + 1):
         epsilon = g.c - k
         bump = remainder - gain * epsilon
