@@ -40,7 +40,7 @@ class Inputs:
         series = np.repeat(np.arange(len(table.lengths)), table.lengths)
         if table.task.on_series:
             statistics = [pl.all().exclude("series").mean(), pl.all().exclude("series").std(ddof=0).name.suffix(" std")]
-            # With a deviation beside it a mean has the same bits in every run (data/group_means.py says when it hasn't).
+            # With a deviation beside it a mean has the same bits in every run (data/group_means.py: when it has not).
             grouped = frame.with_columns(series=series).group_by("series", maintain_order=True).agg(statistics)
             frame, series = grouped.drop("series"), np.arange(len(table.lengths))
         first = [table.frame[name].gather(table.starts).cast(pl.String) for name in table.categories]
