@@ -90,6 +90,19 @@ def test_what_can_not_be_packed_is_refused(trained: Path, tmp_path: Path, capsys
         assert message in capsys.readouterr().err
 
 
+def test_what_kaggle_would_not_take_is_refused_before_it_is_copied(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = [path for path in (trained / "runs" / "cells").glob("*/*") if path.suffix != ".npy"]
+    kept = [path for path in cells if not path.name.startswith(("test-", "history.", "."))]
+    size = sum(path.stat().st_size for path in kept)
+    monkeypatch.setattr(bundle, "MOST_BYTES", size - 1)
+    assert main(["bundle", "rides", "out=packed"]) == 2
+    assert "its 4 cells take" in capsys.readouterr().err and not Path("packed").exists()
+    monkeypatch.setattr(bundle, "MOST_BYTES", size)
+    assert main(["bundle", "rides", "out=packed"]) == 0
+
+
 @pytest.fixture
 def kaggle(packed: Path, rides: Path, tmp_path: Path) -> Path:
     """A folder laid out like Kaggle's, with the data set, the competition and another one's files in `input`."""

@@ -27,6 +27,7 @@ import tomli_w
 import foldline
 import ventilator
 from foldline.core import artefacts, files, requirements, strict_tables
+from foldline.core.byte_sizes import byte_size
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import file_patterns, readers
@@ -41,6 +42,7 @@ from foldline.run import cells
 from foldline.run.cells import Cell
 from foldline.serve import Predictor, gate
 
+MOST_BYTES = 100 * 10**9  # in an account's private data sets; Kaggle has raised it before
 IMPORTED = ("torch", "numpy", "polars", "lightgbm", "safetensors", "rich", "tomli-w")  # by `infer`
 DECODING = ("numba",)  # by the decoder
 ESTIMATING = ("scipy", "scikit-learn")  # by an estimator of open rows; threadpoolctl comes with the latter
@@ -81,6 +83,7 @@ def pack(stored: Stored, options: Options, terminal: Terminal) -> dict[str, Any]
             whatever serve/gate.py refuses.
     """
     _check(stored, options.out)
+    _check_size(stored, options.wheels)
     served = _served(stored, options, terminal) if options.serve.per else {}
     draft = options.out.with_name(f".{options.out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -151,6 +154,20 @@ def _check(stored: Stored, out: Path) -> None:
             f"{f' with {len(foreign) - 1} others' if foreign[1:] else ''}, and would be lost. Move it away, or give "
             "another folder: out=DIR"
         )
+
+
+def _check_size(stored: Stored, wheels: Path | None) -> None:
+    """Refuse what Kaggle would not take, and what this disk has no room for, before hours of copying and upload."""
+    folders = {cell.folder for cell in predicting(stored)}
+    copied = [path for folder in folders for path in folder.iterdir() if not any(map(path.match, NOT_NEEDED))]
+    size = sum(path.stat().st_size for path in [*copied, *(wheels.glob("*.whl") if wheels else [])])
+    if size > MOST_BYTES:
+        raise UserError(
+            f"{stored.name}: the private data sets of a Kaggle account may hold {byte_size(MOST_BYTES)}, but its "
+            f"{len(folders)} cells{' and the wheels' if wheels else ''} take {byte_size(size)}. Train fewer seeds, or "
+            "blend fewer models (`./run.sh blend`)."
+        )
+    files.require_space(size, "the bundle")
 
 
 def _foreign(out: Path) -> list[str]:
