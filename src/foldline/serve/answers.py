@@ -68,7 +68,9 @@ class Answers:
         lags = [None if each is None else _frame(each) for each in of_lags]  # None keeps its place
         return self.formed(self._answered(rows, static, lags), rows)
 
-    def _answered(self, rows: pl.DataFrame, static: list[pl.DataFrame], lags: list[pl.DataFrame | None]) -> pl.DataFrame:
+    def _answered(
+        self, rows: pl.DataFrame, static: list[pl.DataFrame], lags: list[pl.DataFrame | None]
+    ) -> pl.DataFrame:
         beside = static if self._stream is not None else [*static, *lags]
         for each in beside:
             rows = border.with_columns_of(rows, each, self.predictor.wanted, "What comes beside the rows")
