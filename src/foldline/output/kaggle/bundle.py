@@ -120,6 +120,7 @@ def _served(stored: Stored, options: Options, terminal: Terminal) -> dict[str, A
             "fall_back": passed.fall_back,
             "calls": passed.expected,
             "key": data.key,
+            "order": data.order,
             "id": data.id,
             "of_series": predictor.of_series,
         }
