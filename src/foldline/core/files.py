@@ -267,17 +267,17 @@ def lock(path: Path, on_wait: Callable[[], None] | None = None, shared: bool = F
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _lock_file(path, shared) as stream:
-            if not _is_taken(stream, kind):
+            if not _takes(stream, kind):
                 if on_wait:
                     on_wait()
-                while not _is_taken(stream, kind):
+                while not _takes(stream, kind):
                     time.sleep(LOCK_LOOK_S)
             if _is_at(stream, path):  # else its last holder has removed it meanwhile: others lock a new one
                 yield
                 return
 
 
-def _is_taken(stream: IO[str], kind: int) -> bool:
+def _takes(stream: IO[str], kind: int) -> bool:
     """Take a lock unless somebody else holds it; a wait inside flock would not end with Ctrl-C once polars is imported.
 
     That makes the system go on with calls which a signal interrupts (findings/polars-ctrl-c-while-waiting.sh).
