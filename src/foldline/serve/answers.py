@@ -23,7 +23,7 @@ from foldline.serve import border
 from foldline.serve.predictor import MANIFEST, Predictor, load
 from foldline.serve.stream import Stream
 
-READERS = {".csv": pl.read_csv, ".parquet": pl.read_parquet}  # of tables in a shared folder
+ENDINGS = (".csv", ".parquet")  # of tables in a shared folder
 
 
 def of_bundle(dataset: Path) -> Answers:
@@ -126,9 +126,9 @@ def _frame(value: Any) -> pl.DataFrame:
     if not isinstance(value, str | Path):
         return border.frame_of(value)
     path = Path(value)
-    found = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.suffix in READERS)
-    if not found or any(each.suffix not in READERS for each in found):
-        raise UserError(f"{path}, which the gateway shares, must be or hold tables: {', '.join(READERS)}.")
+    found = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.suffix in ENDINGS)
+    if not found or any(each.suffix not in ENDINGS for each in found):
+        raise UserError(f"{path}, which the gateway shares, must be or hold tables: {', '.join(ENDINGS)}.")
     # Now, and as a whole: what is shared is gone when the next call comes.
     return pl.concat([_read(each) for each in found], how="diagonal_relaxed")
 
