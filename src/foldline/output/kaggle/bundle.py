@@ -154,7 +154,7 @@ def _check(stored: Stored, out: Path) -> None:
 
 
 def _check_size(stored: Stored, options: Options) -> None:
-    """Refuse what Kaggle would not take, and what the bundle's disk has no room for, before hours of copying and upload."""
+    """Refuse what Kaggle would not take, and what has no room on the bundle's disk, before hours of copying."""
     wheels, folders = options.wheels, {cell.folder for cell in predicting(stored)}
     copied = [path for folder in folders for path in folder.iterdir() if not any(map(path.match, NOT_NEEDED))]
     size = sum(path.stat().st_size for path in [*copied, *(wheels.glob("*.whl") if wheels else [])])
