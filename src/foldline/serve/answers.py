@@ -76,6 +76,11 @@ class Answers:
             rows = border.with_columns_of(rows, each, self.predictor.wanted, "What comes beside the rows")
         return self.predictor.predict(rows) if self._stream is None else self._stream.step(rows, lags)
 
+    @property
+    def begun_anew(self) -> int:
+        """Series that came again after a stream had forgotten them, and were answered as new ones."""
+        return 0 if self._stream is None else self._stream.begun_anew
+
     def formed(self, answers: pl.DataFrame, rows: pl.DataFrame) -> Any:
         """Bring answers to the form that a call wants. answers: ids and columns of the targets, a row each."""
         values = answers.select(self.predictor.columns)
