@@ -14,8 +14,10 @@ from tiny_classes import Songs
 
 from foldline.core.errors import UserError
 from foldline.data.held_features import Recipe, features_of
+from foldline.experiment.serve_config import ServeConfig
 from foldline.features import FAMILIES, Columns, build, compute
 from foldline.serve import Predictor, load, stream
+from foldline.serve.answers import Answers
 from foldline.serve.stream import MEMORY, Stream
 
 CAUSAL = {
@@ -140,6 +142,22 @@ def test_lags_are_joined_until_others_come(causal: Predictor) -> None:
     np.testing.assert_allclose(
         pl.concat(answers).sort("row")["speed"], causal.predict(rows).sort("row")["speed"], atol=1e-6
     )
+
+
+def test_lags_are_kept_by_their_place(causal: Predictor) -> None:
+    """One frame of two that is empty, or None, leaves the older one in its place alone."""
+    rows = rides()
+    power, bike = rows.select("ride", "second", "power"), rows.select("ride", "bike").unique(maintain_order=True)
+    flow, gateway = causal.stream(), Answers(causal, ServeConfig(per="step", arguments=("rows", "lags", "lags")))
+    answers, called = [], []
+    later: list[list[pl.DataFrame | None]] = [[power, bike.clear()], [power, None], [None, bike], [power.clear(), bike]]
+    for number, part in enumerate(by_time(rows.drop("power", "bike"))):
+        lags = later[number % 4] if number else [power, bike]
+        answers.append(flow.step(part, lags))
+        called.append(gateway(part, *lags))
+    expected = causal.predict(rows).sort("row")["speed"]
+    np.testing.assert_allclose(pl.concat(answers).sort("row")["speed"], expected, atol=1e-6)
+    assert pl.concat(called)["speed"].equals(pl.concat(answers)["speed"])
 
 
 def test_a_series_that_is_long_gone_is_forgotten_and_not_begun_anew(

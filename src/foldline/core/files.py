@@ -198,16 +198,22 @@ def make_once(path: Path, write: Callable[[Path], None], sound: Callable[[], boo
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def require_space(count: int, what: str) -> None:
-    """Check that the disk of runs/ has room for `count` bytes. what: the subject of the message.
+def require_space(count: int, what: str, folder: Path | None = None) -> None:
+    """Check that a disk has room for `count` bytes.
+
+    Args:
+        what: the subject of the message.
+        folder: on that disk, and there; None: runs(), which is made.
 
     Raises:
         UserError: it has not.
     """
-    runs().mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(runs()).free
+    if folder is None:
+        folder = runs()
+        folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
     if count > free:
-        raise UserError(f"{runs()}: {what} needs about {needed_and_free(count, free)}. Free some space.")
+        raise UserError(f"{folder}: {what} needs about {needed_and_free(count, free)}. Free some space.")
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class Stream:
             refuse_lookahead(model)
         self._loaded = loaded
         self._streams = [_ModelStream(model) for model in loaded.models]
-        self._lags: list[pl.DataFrame] = []
+        self._lags: list[pl.DataFrame | None] = []  # by place
 
     def step(self, frame: Any, lags: Any = None, static: Any = None) -> pl.DataFrame:
         """Answer the rows of one step, or of several, of any number of series.
@@ -95,7 +96,8 @@ class Stream:
         Args:
             frame: (rows, columns) as for Predictor.predict; of each series rows behind those that came before.
             lags: what is only known now of before, a frame or several; joined to these rows and to all later ones,
-                until others come, by the columns that both have. None, or without rows: those of before stay.
+                until others come in its place, by the columns that both have. None, or without rows: that of before
+                stays.
             static: columns that are joined to these rows alone.
 
         Returns:
@@ -105,8 +107,9 @@ class Stream:
             UserError: as there; rows that lie before others of their series, or of a series that was forgotten.
         """
         rows, given = border.frame_of(frame), list(lags) if isinstance(lags, list | tuple) else [lags]
-        fresh = [border.frame_of(each, "The lags") for each in given if each is not None]
-        known = fresh if any(each.height for each in fresh) else self._lags
+        fresh = [None if each is None else border.frame_of(each, "The lags") for each in given]
+        places = zip_longest(fresh, self._lags)
+        known = [new if new is not None and new.height else old for new, old in places]
         beside = [] if static is None else [("The static columns", border.frame_of(static, "The static columns"))]
         for what, each in [*beside, *(("The lags", each) for each in known)]:
             rows = border.with_columns_of(rows, each, self._loaded.wanted, what)
