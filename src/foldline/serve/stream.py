@@ -111,9 +111,10 @@ class Stream:
         fresh = [None if each is None else border.frame_of(each, "The lags") for each in given]
         places = zip_longest(fresh, self._lags)
         known = [new if new is not None and new.height else old for new, old in places]
-        beside = [] if static is None else [("The static columns", border.frame_of(static, "The static columns"))]
-        for what, each in [*beside, *(("The lags", each) for each in known)]:
-            rows = border.with_columns_of(rows, each, self._loaded.wanted, what)
+        beside = None if static is None else border.frame_of(static, "The static columns")
+        rows = border.with_columns_of(rows, beside, self._loaded.wanted, "The static columns", self._loaded.order)
+        for each in known:
+            rows = border.with_columns_of(rows, each, self._loaded.wanted, "The lags")
         if not rows.height:
             self._lags = known
             return self._loaded.empty(rows)
