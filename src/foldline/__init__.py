@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from foldline.api.blend import BlendRun, blend
     from foldline.api.decode import Decoded, decode
     from foldline.api.live import live
+    from foldline.api.load import load
     from foldline.api.page import Page
     from foldline.api.results import Run, Scored
     from foldline.api.simulate import Simulated, simulate
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from foldline.api.train import train
     from foldline.api.tune import Tuning, tune
     from foldline.core.errors import Error
-    from foldline.serve import Predictor, load
+    from foldline.serve import Predictor
 
 __version__ = "0.1.0"
 
@@ -44,7 +45,8 @@ _PLACES = {  # name -> module that has it
     **dict.fromkeys(("Run", "Scored"), "foldline.api.results"),
     "Page": "foldline.api.page",
     "live": "foldline.api.live",
-    **dict.fromkeys(("load", "Predictor"), "foldline.serve"),
+    "load": "foldline.api.load",
+    "Predictor": "foldline.serve",
 }
 
 __all__ = [

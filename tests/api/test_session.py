@@ -19,6 +19,7 @@ import optuna
 import pytest
 import torch
 
+from foldline.api import session as sessions
 from foldline.api.session import session
 from foldline.core import files
 from foldline.core.errors import Error, complain
@@ -87,6 +88,34 @@ def test_calls_go_one_after_the_other(home: Path) -> None:
     for thread in threads:
         thread.join()
     assert events[0][0] == events[1][0] and events[2][0] == events[3][0] and len(events) == 4
+
+
+def test_an_interrupt_ends_the_wait_for_another_threads_call(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the system goes on with calls that a signal interrupts, as it does once polars is imported."""
+    monkeypatch.setattr(sessions, "LOOK_S", 0.01)
+    begun, over = threading.Event(), threading.Event()
+
+    def call() -> None:
+        with session("audit", quiet=True):
+            begun.set()
+            over.wait(20)  # without a look in between the interrupt comes after that
+
+    other = threading.Thread(target=call)
+    other.start()
+    begun.wait()
+    main = threading.main_thread().ident
+    assert main is not None
+    interrupt = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
+    signal.siginterrupt(signal.SIGINT, False)
+    try:
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt), session("audit", quiet=True):
+            pass
+        assert other.is_alive()
+    finally:
+        signal.siginterrupt(signal.SIGINT, True)
+        over.set()
+        other.join()
 
 
 @pytest.mark.parametrize("quiet", [False, True])

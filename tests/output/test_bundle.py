@@ -11,6 +11,7 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -101,6 +102,18 @@ def test_what_kaggle_would_not_take_is_refused_before_it_is_copied(
     assert "its 4 cells take" in capsys.readouterr().err and not Path("packed").exists()
     monkeypatch.setattr(bundle, "MOST_BYTES", size)
     assert main(["bundle", "rides", "out=packed"]) == 0
+
+
+def test_the_disk_that_must_have_room_is_the_bundles(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "full").mkdir()
+    room = {tmp_path / "full": 1000}
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=room.get(Path(folder), 10**12)))
+    assert main(["bundle", "rides", f"out={tmp_path / 'full' / 'not yet' / 'packed'}"]) == 2
+    assert f"{tmp_path / 'full'}: the bundle needs about" in capsys.readouterr().err
+    assert not list((tmp_path / "full").iterdir())
+    assert main(["bundle", "rides", f"out={tmp_path / 'packed'}"]) == 0
 
 
 @pytest.fixture

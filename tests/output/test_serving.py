@@ -29,9 +29,9 @@ from tiny_serving import (
 
 from foldline.core import files
 from foldline.output.kaggle import bundle as packing
-from foldline.output.kaggle import kernel
-from foldline.serve import load
-from foldline.serve.answers import Answers
+from foldline.output.kaggle import kernel, serving_kernel
+from foldline.serve import border, load
+from foldline.serve.answers import Answers, of_bundle
 
 Pack = Callable[[str, str], Path]
 QUICK = {("cmi", "0.3"), ("jane", "0.9"), ("mitsui", "1.4"), ("hull", "1.7"), ("nfl", "1.7"), ("shared", "0.9")}
@@ -198,6 +198,49 @@ def test_in_the_rerun_a_damaged_data_set_answers_by_the_fall_back(
     found = rerun("cmi", inputs, copied, tmp_path / "working", monkeypatch)
     assert found["prediction"].n_unique() == 1
     assert "changed since it was packed" in capsys.readouterr().out
+
+
+def test_what_fails_to_load_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call of the rerun would hash the whole data set again."""
+    table = {"answer": "scalar", "arguments": ["rows"], "with_id": False}
+    files.write_json(tmp_path / kernel.MANIFEST, {"files": {}, "serve": {"table": table, "fall_back": {"x": "wren"}}})
+    verified: list[Path] = []
+
+    def damaged(folder: Path, sums: dict[str, str]) -> None:
+        verified.append(folder)
+        raise SystemExit("changed since it was packed")
+
+    monkeypatch.setattr(serving_kernel, "search", lambda *_: [tmp_path / kernel.MANIFEST])
+    monkeypatch.setattr(serving_kernel, "verify", damaged)
+    monkeypatch.setenv("KAGGLE_IS_COMPETITION_RERUN", "1")
+    served = serving_kernel.Served()
+    assert [served.answer((pl.DataFrame(),)) for _ in range(3)] == ["wren"] * 3
+    assert (len(verified), served.failed) == (1, 3)
+    monkeypatch.delenv("KAGGLE_IS_COMPETITION_RERUN")
+    with pytest.raises(RuntimeError, match="call 4 failed: SystemExit: changed since it was packed"):
+        served.answer((pl.DataFrame(),))
+
+
+NAMED_BY = {
+    "the id": ("jane", [], ["row"]),
+    "key and order": ("jane", ["row"], ["ride", "second"]),
+    "order": ("jane", ["row", "ride"], ["second"]),
+    "the key": ("cmi", [], ["song"]),
+    "nothing": ("cmi", ["song"], ["song"]),
+}
+
+
+@pytest.mark.parametrize(("kind", "lacking", "names"), NAMED_BY.values(), ids=NAMED_BY.keys())
+def test_the_fall_back_has_the_ids_of_an_answer(kind: str, lacking: list[str], names: list[str], pack: Pack) -> None:
+    dataset = pack(kind, "0.3") / "dataset"
+    stated, rows = files.read_json(dataset / kernel.MANIFEST)["serve"], Served(kind).test()
+    if lacking:
+        rows = rows.filter(pl.col(key := stated["key"]) == rows[key][0]).drop(lacking)
+    found = serving_kernel.fall_back(stated, (rows, None))
+    answered = of_bundle(dataset)(rows, None)
+    assert found.columns == answered.columns and found.columns[:-1] in (names, [*names, "x"])
+    assert found.select(names).equals(answered.select(names))
+    assert border.ONE_SERIES == serving_kernel.ONE_SERIES
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from test_cells import weights_of
 from benchmarks.fault_injection import children
 from foldline.cli.main import main
 from foldline.core import artefacts
-from foldline.core.errors import UserError
+from foldline.core.errors import UserError, complain, complaints_to
 from foldline.run import cell_training, executors
 from foldline.run.executors import ExecutorConfig
 
@@ -197,6 +197,32 @@ def test_a_last_event_that_comes_late_counts() -> None:
 
     executors._listen([fake()], [worker], queue.Queue(), Late(), lambda job, kind, values: seen.append(kind))
     assert seen == ["done"]
+
+
+def test_what_a_worker_complains_of_goes_to_whoever_listens_to_its_parent(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def run(job: Any, emit: Any) -> Iterator[None]:
+        complain("damaged: a file")
+        emit("done")
+        yield
+
+    monkeypatch.setattr(cell_training, "run", run)
+    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
+    sent = Queue()
+    executors._work(Queue([fake(), None]), sent, 1)
+    events, heard, seen = queue.Queue[Any](), list[str](), list[str]()
+    for event in sent:
+        events.put(event)
+    with complaints_to(heard.append):
+        executors._listen(
+            [fake()],
+            [SimpleNamespace(exitcode=None)],
+            queue.Queue(),
+            events,
+            lambda job, kind, values: seen.append(kind),
+        )
+    assert heard == ["damaged: a file"] and seen == ["start", "done"] and capfd.readouterr() == ("", "")
 
 
 def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,10 @@ from tiny_classes import Songs
 
 from foldline.core.errors import UserError
 from foldline.data.held_features import Recipe, features_of
+from foldline.experiment.serve_config import ServeConfig
 from foldline.features import FAMILIES, Columns, build, compute
 from foldline.serve import Predictor, load, stream
+from foldline.serve.answers import Answers
 from foldline.serve.stream import MEMORY, Stream
 
 CAUSAL = {
@@ -142,8 +144,24 @@ def test_lags_are_joined_until_others_come(causal: Predictor) -> None:
     )
 
 
-def test_a_series_that_is_long_gone_is_forgotten_and_not_begun_anew(
-    causal: Predictor, monkeypatch: pytest.MonkeyPatch
+def test_lags_are_kept_by_their_place(causal: Predictor) -> None:
+    """One frame of two that is empty, or None, leaves the older one in its place alone."""
+    rows = rides()
+    power, bike = rows.select("ride", "second", "power"), rows.select("ride", "bike").unique(maintain_order=True)
+    flow, gateway = causal.stream(), Answers(causal, ServeConfig(per="step", arguments=("rows", "lags", "lags")))
+    answers, called = [], []
+    later: list[list[pl.DataFrame | None]] = [[power, bike.clear()], [power, None], [None, bike], [power.clear(), bike]]
+    for number, part in enumerate(by_time(rows.drop("power", "bike"))):
+        lags = later[number % 4] if number else [power, bike]
+        answers.append(flow.step(part, lags))
+        called.append(gateway(part, *lags))
+    expected = causal.predict(rows).sort("row")["speed"]
+    np.testing.assert_allclose(pl.concat(answers).sort("row")["speed"], expected, atol=1e-6)
+    assert pl.concat(called)["speed"].equals(pl.concat(answers)["speed"])
+
+
+def test_a_series_that_is_long_gone_begins_anew_beside_the_others(
+    causal: Predictor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(stream, "KEPT_STEPS", 3)
     flow, rows = causal.stream(), tiny.frames(steps=12)["test"]
@@ -151,9 +169,19 @@ def test_a_series_that_is_long_gone_is_forgotten_and_not_begun_anew(
     flow.step(one[0])
     for part in other[:3]:
         flow.step(part)
-    assert list(flow._streams[0].series) == ["502"]
-    with pytest.raises(UserError, match="ride 501 has not come for 3 steps"):
-        flow.step(one[1])
+    assert list(flow._streams[0].series) == ["502"] and flow.begun_anew == 0
+    with pytest.raises(UserError, match="must hold numbers"):  # of a step that is refused nothing is counted
+        flow.step(one[3].with_columns(power=pl.lit("much")))
+    found = pl.concat([flow.step(pl.concat([one[step], other[step]])) for step in (3, 4)])
+    later = pl.concat([*one[3:5], *other[:5]])
+    expected = found.select("row").join(causal.predict(later), on="row", how="left", maintain_order="left")
+    np.testing.assert_allclose(found["speed"], expected["speed"], atol=1e-6)
+    said = capsys.readouterr().err
+    assert flow.begun_anew == 1 and said.count("ride 501 has not come for 3 steps") == said.count("warning") == 1
+    for part in other[5:8]:
+        flow.step(part)
+    flow.step(one[9])
+    assert flow.begun_anew == 2 and not capsys.readouterr().err
 
 
 LOOKAHEAD: dict[str, tuple[dict[str, str], str]] = {

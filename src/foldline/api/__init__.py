@@ -6,5 +6,6 @@
 - results.py: what `train` and `blend` return; page.py: a page, shown inside a notebook
 - train.py, train_targets.py, trained.py: `train`, of several targets, of one
 - blend.py, blend_targets.py, blended.py: `blend`, of several targets, of one; joined.py: how targets become one result
+- load.py: a trained experiment that answers at once; live.py: the page that shows one while it trains
 - ablate.py, tune.py, study.py, audit.py, decode.py, simulate.py: one file a verb, each with what it returns
 """

@@ -28,6 +28,7 @@ WRITING_RUNS = (
 )
 READING_RUNS = ("board", "track", "score", "doctor")  # `live` may run for days: it takes it that things go away
 ENTERING = ("train", "blend", "infer", "submit")  # verbs that write into the ledger: it is checked before they begin
+WAITS_FOR_CLEAN = "`clean` deletes something under runs/: this goes on when it is done"
 OLD_S = 600.0  # writing one takes less than a second: an older one was left by a kill
 
 
@@ -37,7 +38,7 @@ def runs_in_use(verb: str, terminal: Terminal) -> Iterator[None]:
     if verb not in (*READING_RUNS, *WRITING_RUNS) or (verb in READING_RUNS and not files.runs().is_dir()):
         yield
         return
-    with runs_lock.shared(lambda: terminal.say("`clean` deletes something under runs/: this goes on when it is done")):
+    with runs_lock.shared(lambda: terminal.say(WAITS_FOR_CLEAN)):
         yield
 
 

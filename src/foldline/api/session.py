@@ -21,6 +21,8 @@ from foldline.core import errors, files
 from foldline.core.console import Terminal
 from foldline.fit import process_state
 
+LOOK_S = 0.5  # how often a call that waits for another one looks whether that has ended
+
 _one_at_a_time = threading.RLock()
 
 
@@ -57,7 +59,7 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
         KeyboardInterrupt: finished cells and checkpoints are kept; the same call goes on.
     """
     with ExitStack() as around:
-        around.enter_context(_one_at_a_time)
+        around.enter_context(_alone())
         around.enter_context(sentences())
         if home is not None:
             around.enter_context(files.at_home_everywhere(Path(home).absolute()))
@@ -70,6 +72,20 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
         around.enter_context(housekeeping.runs_in_use(verb, notes))
         housekeeping.before(verb, notes)
         yield notes
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other thread's call goes on; Ctrl-C ends the wait.
+
+    It would not end one without a timeout once polars is imported (findings/polars-ctrl-c-while-waiting.sh).
+    """
+    while not _one_at_a_time.acquire(timeout=LOOK_S):
+        pass
+    try:
+        yield
+    finally:
+        _one_at_a_time.release()
 
 
 @contextmanager

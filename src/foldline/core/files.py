@@ -198,16 +198,22 @@ def make_once(path: Path, write: Callable[[Path], None], sound: Callable[[], boo
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def require_space(count: int, what: str) -> None:
-    """Check that the disk of runs/ has room for `count` bytes. what: the subject of the message.
+def require_space(count: int, what: str, folder: Path | None = None) -> None:
+    """Check that a disk has room for `count` bytes.
+
+    Args:
+        what: the subject of the message.
+        folder: on that disk, and there; None: runs(), which is made.
 
     Raises:
         UserError: it has not.
     """
-    runs().mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(runs()).free
+    if folder is None:
+        folder = runs()
+        folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
     if count > free:
-        raise UserError(f"{runs()}: {what} needs about {needed_and_free(count, free)}. Free some space.")
+        raise UserError(f"{folder}: {what} needs about {needed_and_free(count, free)}. Free some space.")
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> None:
@@ -267,17 +273,17 @@ def lock(path: Path, on_wait: Callable[[], None] | None = None, shared: bool = F
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _lock_file(path, shared) as stream:
-            if not _is_taken(stream, kind):
+            if not _takes(stream, kind):
                 if on_wait:
                     on_wait()
-                while not _is_taken(stream, kind):
+                while not _takes(stream, kind):
                     time.sleep(LOCK_LOOK_S)
             if _is_at(stream, path):  # else its last holder has removed it meanwhile: others lock a new one
                 yield
                 return
 
 
-def _is_taken(stream: IO[str], kind: int) -> bool:
+def _takes(stream: IO[str], kind: int) -> bool:
     """Take a lock unless somebody else holds it; a wait inside flock would not end with Ctrl-C once polars is imported.
 
     That makes the system go on with calls which a signal interrupts (findings/polars-ctrl-c-while-waiting.sh).

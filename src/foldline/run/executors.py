@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from foldline.core import artefacts, interrupt, worker_start
-from foldline.core.errors import TryAgain, UserError, from_worker
+from foldline.core.errors import TryAgain, UserError, complain, complaints_to, from_worker
 from foldline.run import cell_training
 from foldline.run.cells import Job
 from foldline.run.schedule import Schedule
@@ -202,6 +202,9 @@ def _listen(jobs: Sequence[Job], processes: list[Any], todo: Any, events: Any, o
             continue
         if kind == "error":
             raise values["error"]
+        if kind == "complaint":  # whoever listens to this process gets it, as from a cell that it trains itself
+            complain(values["text"])
+            continue
         if kind == "done":
             left -= 1
             schedule.done(by_key[key])
@@ -245,7 +248,7 @@ class _FromParent:
 
 
 def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None = None) -> None:
-    """Run jobs from a queue until None comes; report their events, and an error, in another queue.
+    """Run jobs from a queue until None comes; report their events, complaints and an error in another queue.
 
     checked: what the parent has compared with its checksums.
     """
@@ -261,8 +264,11 @@ def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None 
             sent[job.key] = now
         events.put((job.key, kind, values))
 
+    def complained(text: str) -> None:
+        events.put(("", "complaint", {"text": text}))
+
     try:
-        with interrupt.deferred(signal.SIGTERM):
+        with interrupt.deferred(signal.SIGTERM), complaints_to(complained):
             _take_turns(_FromParent(todo), together, report)
     except KeyboardInterrupt:
         return

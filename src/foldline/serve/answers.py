@@ -23,7 +23,7 @@ from foldline.serve import border
 from foldline.serve.predictor import MANIFEST, Predictor, load
 from foldline.serve.stream import Stream
 
-READERS = {".csv": pl.read_csv, ".parquet": pl.read_parquet}  # of tables in a shared folder
+ENDINGS = (".csv", ".parquet")  # of tables in a shared folder
 
 
 def of_bundle(dataset: Path) -> Answers:
@@ -64,14 +64,22 @@ class Answers:
             )
         rows = _frame(batch[names.index(ROWS)])
         static = [_frame(each) for name, each in zip(names, batch, strict=True) if name == STATIC and each is not None]
-        lags = [_frame(each) for name, each in zip(names, batch, strict=True) if name == LAGS and each is not None]
+        of_lags = [each for name, each in zip(names, batch, strict=True) if name == LAGS]
+        lags = [None if each is None else _frame(each) for each in of_lags]  # None keeps its place
         return self.formed(self._answered(rows, static, lags), rows)
 
-    def _answered(self, rows: pl.DataFrame, static: list[pl.DataFrame], lags: list[pl.DataFrame]) -> pl.DataFrame:
+    def _answered(
+        self, rows: pl.DataFrame, static: list[pl.DataFrame], lags: list[pl.DataFrame | None]
+    ) -> pl.DataFrame:
         beside = static if self._stream is not None else [*static, *lags]
         for each in beside:
             rows = border.with_columns_of(rows, each, self.predictor.wanted, "What comes beside the rows")
         return self.predictor.predict(rows) if self._stream is None else self._stream.step(rows, lags)
+
+    @property
+    def begun_anew(self) -> int:
+        """Series that came again after a stream had forgotten them, and were answered as new ones."""
+        return 0 if self._stream is None else self._stream.begun_anew
 
     def formed(self, answers: pl.DataFrame, rows: pl.DataFrame) -> Any:
         """Bring answers to the form that a call wants. answers: ids and columns of the targets, a row each."""
@@ -123,9 +131,9 @@ def _frame(value: Any) -> pl.DataFrame:
     if not isinstance(value, str | Path):
         return border.frame_of(value)
     path = Path(value)
-    found = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.suffix in READERS)
-    if not found or any(each.suffix not in READERS for each in found):
-        raise UserError(f"{path}, which the gateway shares, must be or hold tables: {', '.join(READERS)}.")
+    found = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.suffix in ENDINGS)
+    if not found or any(each.suffix not in ENDINGS for each in found):
+        raise UserError(f"{path}, which the gateway shares, must be or hold tables: {', '.join(ENDINGS)}.")
     # Now, and as a whole: what is shared is gone when the next call comes.
     return pl.concat([_read(each) for each in found], how="diagonal_relaxed")
 

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from foldline.core import files
+from foldline.core.errors import UserError
 from foldline.experiment import several_targets
 from foldline.serve import border
 from foldline.serve.loaded import Loaded
@@ -25,17 +26,31 @@ def load(name: str | Path) -> Predictor:
     """Load the latest experiment of a config, or that of a bundle.
 
     Args:
-        name: the config's; or the folder of a bundle's data set, with its manifest.
+        name: the config's, or its path; or the folder of a bundle's data set, with its manifest.
 
     Raises:
         UserError: never trained, damaged, trained by other code, or nothing that answers at once.
     """
-    folder = Path(name)
-    if (folder / MANIFEST).is_file():
-        manifest = files.read_json(folder / MANIFEST)
-        with files.at_home(folder):
-            return Predictor(several_targets.read_folder(files.runs() / manifest["name"] / manifest["experiment"]))
-    return Predictor(several_targets.read(str(name).removesuffix(".toml")))
+    path = Path(name)
+    if is_bundle(path):
+        with files.at_home(path):
+            return Predictor(several_targets.read_folder(files.runs() / _in_bundle(path)))
+    return Predictor(several_targets.read(path.stem if path.suffix == ".toml" else str(name)))
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder is a bundle's data set."""
+    return (folder / MANIFEST).is_file()
+
+
+def _in_bundle(folder: Path) -> Path:
+    """Return where a bundle has its experiment, below its runs/."""
+    path = folder / MANIFEST
+    try:
+        manifest = files.read_json(path)
+        return Path(manifest["name"], manifest["experiment"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged: it names no experiment. Copy the bundle's data set anew.") from None
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,6 @@ PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Pyth
 PANDAS = "pandas>=2.2"  # of a metric file: the extra `metric`
 KEPT = ("depends.json", cells.DONE)  # of a cell that predicts nothing
 NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
-MAIN, USED = (
-    'if __name__ == "__main__"',
-    "from foldline.output",
-)  # what cells leave out: of the first one, of the second
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
 DESCRIPTION = "dataset-metadata.json"
 Stored = StoredExperiment | StoredTargets
@@ -83,7 +79,7 @@ def pack(stored: Stored, options: Options, terminal: Terminal) -> dict[str, Any]
             whatever serve/gate.py refuses.
     """
     _check(stored, options.out)
-    _check_size(stored, options.wheels)
+    _check_size(stored, options)
     served = _served(stored, options, terminal) if options.serve.per else {}
     draft = options.out.with_name(f".{options.out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -120,6 +116,7 @@ def _served(stored: Stored, options: Options, terminal: Terminal) -> dict[str, A
             "fall_back": passed.fall_back,
             "calls": passed.expected,
             "key": data.key,
+            "order": data.order,
             "id": data.id,
             "of_series": predictor.of_series,
         }
@@ -156,9 +153,9 @@ def _check(stored: Stored, out: Path) -> None:
         )
 
 
-def _check_size(stored: Stored, wheels: Path | None) -> None:
-    """Refuse what Kaggle would not take, and what this disk has no room for, before hours of copying and upload."""
-    folders = {cell.folder for cell in predicting(stored)}
+def _check_size(stored: Stored, options: Options) -> None:
+    """Refuse what Kaggle would not take, and what has no room on the bundle's disk, before hours of copying."""
+    wheels, folders = options.wheels, {cell.folder for cell in predicting(stored)}
     copied = [path for folder in folders for path in folder.iterdir() if not any(map(path.match, NOT_NEEDED))]
     size = sum(path.stat().st_size for path in [*copied, *(wheels.glob("*.whl") if wheels else [])])
     if size > MOST_BYTES:
@@ -167,7 +164,8 @@ def _check_size(stored: Stored, wheels: Path | None) -> None:
             f"{len(folders)} cells{' and the wheels' if wheels else ''} take {byte_size(size)}. Train fewer seeds, or "
             "blend fewer models (`./run.sh blend`)."
         )
-    files.require_space(size, "the bundle")
+    there = next(folder for folder in options.out.absolute().parents if folder.exists())
+    files.require_space(size, "the bundle", there)
 
 
 def _foreign(out: Path) -> list[str]:

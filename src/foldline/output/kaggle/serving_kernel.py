@@ -28,6 +28,7 @@ PACKAGE = "kaggle_evaluation"
 RERUN = "KAGGLE_IS_COMPETITION_RERUN"  # set where the hidden test is served
 STARTS = ("run", "serve", "run_local_gateway")  # methods of servers, of all dialects
 SHARE = 0.5  # of a limit that may be needed here: the rerun's machine may be half as fast
+ONE_SERIES = "series"  # name of the only one, where rows do not name it: that of foldline.serve.border
 
 
 SERVED: Served  # made where this is the notebook
@@ -46,6 +47,7 @@ class Served:
         self.manifest: dict[str, Any] = json.loads((self.bundle / MANIFEST).read_text(encoding="utf-8"))
         self.path: list[str] = []  # of the packages that the image lacks
         self.answers: Any = None
+        self.unloadable: BaseException | None = None  # why nothing could be loaded
         self.lock = threading.Lock()
         self.seconds: list[float] = []  # of each call
         self.failed = 0
@@ -55,9 +57,7 @@ class Served:
         began = time.perf_counter()
         try:
             with self.lock:  # a gateway whose time is over may call again while an older call goes on
-                if self.answers is None:
-                    self.answers = self.load()
-                return self.answers(*batch)
+                return self.loaded()(*batch)
         except BaseException as error:  # anything else but an ordinary exception might end the server unnoticed
             call = len(self.seconds) + 1
             if RERUN not in os.environ:
@@ -68,6 +68,18 @@ class Served:
         finally:
             self.seconds.append(time.perf_counter() - began)
 
+    def loaded(self) -> Any:
+        """Return what answers; load it in the first call. What fails to load is not tried again: that takes minutes."""
+        if self.unloadable is not None:
+            raise self.unloadable.with_traceback(None)
+        if self.answers is None:
+            try:
+                self.answers = self.load()
+            except BaseException as error:
+                self.unloadable = error
+                raise
+        return self.answers
+
     def load(self) -> Any:
         """Check the data set, and load its experiment."""
         verify(self.bundle, self.manifest["files"])
@@ -77,13 +89,15 @@ class Served:
         return importlib.import_module("foldline.serve.answers").of_bundle(self.bundle)
 
     def in_words(self) -> str:
-        """Say how many calls there were, how long they took, and how many got the fall-back."""
+        """Say how many calls there were, how long they took, how many got the fall-back, and what was forgotten."""
         later = sorted(self.seconds[1:]) or self.seconds
         p50, p99 = (1e3 * later[min(len(later) - 1, int(share * len(later)))] for share in (0.5, 0.99))
         first = self.seconds[0] if self.seconds else 0.0
+        anew = 0 if self.answers is None else self.answers.begun_anew
         return (
             f"{len(self.seconds)} calls, {self.failed} of them by the fall-back; the first one {first:.1f} s, p50 of "
             f"the others {p50:.1f} ms, p99 {p99:.1f} ms"
+            f"{f'; {anew} series came again after they had been forgotten' if anew else ''}"
         )
 
     def refuse_slow(self) -> None:
@@ -110,7 +124,7 @@ class Served:
 def fall_back(serve: dict[str, Any], batch: tuple[Any, ...]) -> Any:
     """Answer a call without any model: the constants of the manifest, as many as there are rows or series.
 
-    serve: of the manifest: table, fall_back, key, id, of_series.
+    serve: of the manifest: table, fall_back, key, order, id, of_series. The ids in front are those of Loaded.laid_out.
     """
     values, table = serve["fall_back"], serve["table"]
     if table["answer"] == "scalar":
@@ -119,12 +133,13 @@ def fall_back(serve: dict[str, Any], batch: tuple[Any, ...]) -> Any:
     place = table["arguments"].index("rows")
     rows = batch[place] if place < len(batch) else None
     names = list(getattr(rows, "columns", []))
-    count, ids = len(rows) if names else 1, {}  # type: ignore[arg-type]
+    count = len(rows) if names else 1  # type: ignore[arg-type]
     if serve["of_series"]:
-        keys = list(dict.fromkeys(rows[serve["key"]])) if serve["key"] in names else [None]  # type: ignore[index]
+        keys = list(dict.fromkeys(rows[serve["key"]])) if serve["key"] in names else [ONE_SERIES]  # type: ignore[index]
         count, ids = len(keys), {serve["key"]: keys}
-    elif serve["id"] in names:
-        ids = {serve["id"]: list(rows[serve["id"]])}  # type: ignore[index]
+    else:
+        naming = [serve["id"]] if serve["id"] in names else [serve["key"], serve["order"]]
+        ids = {name: list(rows[name]) for name in naming if name in names}  # type: ignore[index]
     columns = (ids if table["with_id"] else {}) | {name: [value] * count for name, value in values.items()}
     return importlib.import_module("polars").DataFrame(columns)
 
