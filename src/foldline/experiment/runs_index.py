@@ -66,7 +66,7 @@ class ExperimentRecord:
 
     @property
     def models_alone(self) -> float | None:
-        """Return the score before exact rows took the place of predictions; None where models know them, or none did."""
+        """Return the score before exact rows took the place of predictions; None where models know them."""
         if self.value["scores"][-1][0] != EXACT_ROWS:
             return None
         return next((values[-1] for name, values in self.value["scores"] if name == MODELS_ALONE), None)
