@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from ventilator import controller, decoder, estimation, lung, measure, rig
 from ventilator.controller import STEPS, Array
 from ventilator.estimation import CHANNELS, Known, SessionLungs, fit_lungs, smooth
+from ventilator.estimation.file_estimation import checked
+from ventilator.estimation.lungs import places as places_of
 from ventilator.measure import Recorded
 
 Rows = Mapping[str, NDArray[Any]]
@@ -54,10 +56,12 @@ def prepared(frame: pl.DataFrame, progress: Callable[[int], None] | None = None)
     progress: called with the number of breaths done so far.
 
     Raises:
-        ValueError: a column is missing, or a breath has not 80 rows.
+        ValueError: it is not of the competition's shape, or of another rig.
     """
+    checked(frame)
     frame = frame.drop("pressure", strict=False)
     breaths = Recorded.of(frame)
+    places_of((), breaths)  # refuses settings of R and C that no lung is known for
     order = frame.select("breath_id", "time_step").with_row_index("place")
     places = order.sort("breath_id", "time_step", maintain_order=True)["place"].to_numpy().astype(np.int64)
     known = Known.of(decoder.state(frame, progress=progress), places)

@@ -73,6 +73,9 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     expected = tiny.rides(501, 4, 10, 1)["speed"].to_numpy()
     np.testing.assert_allclose(submitted[decoded], expected[decoded], rtol=1e-12)
     capsys.readouterr()
+    tiny.run("board", "--json")
+    (line,) = json.loads(capsys.readouterr().out)["groups"][0]["lines"]
+    assert line["models_alone"] is None
     tiny.run("train", "rides")
     assert "nothing to train" in capsys.readouterr().out
     for cell in stored.plan:  # inference makes them again, in the right order
@@ -82,6 +85,13 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     assert tiny.submission(home) == written
     needed = runs_index.cells_needed([cells["lightgbm"].key])
     assert needed == {cells["lightgbm"].key, cells["smoother"].key}
+
+
+def test_an_estimator_of_another_competition_is_refused(
+    rides: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "rides", 'model=[{name = "smoother"}]', "post.decode=true"]) == 2
+    assert "Estimation needs the columns" in capsys.readouterr().err
 
 
 def _check_stored_predictions(cells: dict[str, Cell], home: Path) -> Store:
@@ -113,8 +123,7 @@ def test_labels_of_the_held_out_fold_reach_no_cell_of_it(toys: Path, home: Path)
     shutil.rmtree(home / "runs")
     rides = [number for number in range(1, 13) if number - 1 in held]
     train = tiny.frames()["train"]
-    step = pl.int_range(pl.len()).over("ride")
-    moved = pl.col("ride").is_in(rides) & (step % toy_estimator.EVERY != 0)
+    moved = pl.col("ride").is_in(rides)  # exact rows, too: the decoder reads inputs, and nothing else may tell them
     train.with_columns(speed=pl.when(moved).then(99.0).otherwise("speed")).write_csv(toys / "train.csv")
     tiny.run("train", "rides")
     after = {cell.model.label: cell for cell in stored_experiment.read("rides").plan if cell.fold == 0}

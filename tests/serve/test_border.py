@@ -12,7 +12,9 @@ import tiny
 from tiny_classes import Songs
 
 from foldline.core.errors import UserError
+from foldline.experiment.serve_config import ServeConfig
 from foldline.serve import Predictor, border, load
+from foldline.serve.answers import Answers
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -137,6 +139,19 @@ def test_static_columns_come_from_a_frame_of_their_own(rides: Predictor) -> None
     assert rides.predict(ride().drop("bike"), ride().select("bike")[:1]).equals(rides.predict(ride()))
     with pytest.raises(UserError, match=r"must have a column in common.*or one row, but has 4 rows"):
         rides.predict(rows.drop("bike"), of_each.select("bike"))
+
+
+def test_static_columns_with_a_time_of_their_own_are_refused(rides: Predictor) -> None:
+    """What was tracked before has other moments than the rows: a join by both would find nothing, or the wrong row."""
+    before = ride().select("ride", "second", "power")
+    with pytest.raises(UserError, match=r"constants of series, but have 'second' \(data.order\).*: power would be"):
+        rides.predict(ride().drop("power"), before)
+    expected = rides.predict(ride())
+    assert rides.predict(ride(), before).equals(expected)  # nothing of it is needed
+    called = Answers(rides, ServeConfig(per="series", arguments=("rows", "lags")))
+    assert called(ride().drop("power"), before)["speed"].equals(expected["speed"])
+    with pytest.raises(UserError, match='call them "lags" if that is meant'):
+        Answers(rides, ServeConfig(per="series", arguments=("rows", "static")))(ride().drop("power"), before)
 
 
 def test_of_several_rows_the_last_one_counts_and_an_empty_frame_says_nothing() -> None:

@@ -160,8 +160,8 @@ def test_lags_are_kept_by_their_place(causal: Predictor) -> None:
     assert pl.concat(called)["speed"].equals(pl.concat(answers)["speed"])
 
 
-def test_a_series_that_is_long_gone_is_forgotten_and_not_begun_anew(
-    causal: Predictor, monkeypatch: pytest.MonkeyPatch
+def test_a_series_that_is_long_gone_begins_anew_beside_the_others(
+    causal: Predictor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(stream, "KEPT_STEPS", 3)
     flow, rows = causal.stream(), tiny.frames(steps=12)["test"]
@@ -169,9 +169,19 @@ def test_a_series_that_is_long_gone_is_forgotten_and_not_begun_anew(
     flow.step(one[0])
     for part in other[:3]:
         flow.step(part)
-    assert list(flow._streams[0].series) == ["502"]
-    with pytest.raises(UserError, match="ride 501 has not come for 3 steps"):
-        flow.step(one[1])
+    assert list(flow._streams[0].series) == ["502"] and flow.begun_anew == 0
+    with pytest.raises(UserError, match="must hold numbers"):  # of a step that is refused nothing is counted
+        flow.step(one[3].with_columns(power=pl.lit("much")))
+    found = pl.concat([flow.step(pl.concat([one[step], other[step]])) for step in (3, 4)])
+    later = pl.concat([*one[3:5], *other[:5]])
+    expected = found.select("row").join(causal.predict(later), on="row", how="left", maintain_order="left")
+    np.testing.assert_allclose(found["speed"], expected["speed"], atol=1e-6)
+    said = capsys.readouterr().err
+    assert flow.begun_anew == 1 and said.count("ride 501 has not come for 3 steps") == said.count("warning") == 1
+    for part in other[5:8]:
+        flow.step(part)
+    flow.step(one[9])
+    assert flow.begun_anew == 2 and not capsys.readouterr().err
 
 
 LOOKAHEAD: dict[str, tuple[dict[str, str], str]] = {

@@ -17,9 +17,9 @@ from foldline.data.task import SHARES
 from foldline.ensemble import BlendRows, NestedPredictions, decisions, post_processing, tidying
 from foldline.ensemble.decisions import Decisions
 from foldline.experiment.config import Config
-from foldline.experiment.runs_index import EXACT_ROWS
+from foldline.experiment.runs_index import EXACT_ROWS, MODELS_ALONE
 
-SNAPPED, CLIPPED, MODELS_ALONE = "snapped to the grid", "clipped", "models alone"  # rows of the score table
+SNAPPED, CLIPPED = "snapped to the grid", "clipped"  # rows of the score table
 TIDIED: dict[tidying.Step, str] = {"decimals": "rounded", "renormalise": "divided by the sum"}  # likewise
 DECIDED = {step: f"{step} fitted" for step in decisions.STEPS.values()}  # what is decided by -> row of the score table
 STEP_NAMES = {  # the rows in sentences

@@ -16,7 +16,8 @@ from foldline.data.target_range import TargetRange
 from foldline.ensemble import Blend, BlendRows, MethodComparison, NestedPredictions
 from foldline.ensemble.decisions import UNDECIDED, Decisions
 from foldline.ensemble.tidying import UNTIDIED, Tidying
-from foldline.experiment.after_blend import MODELS_ALONE, STEP_NAMES
+from foldline.experiment.after_blend import STEP_NAMES
+from foldline.experiment.runs_index import MODELS_ALONE
 
 MOST_TARGETS = 6  # that have a column each in the score table
 SUMMARY_OF_TARGETS = ("mean of targets", "best", "worst")  # columns where there are more

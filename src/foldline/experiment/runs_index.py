@@ -23,6 +23,7 @@ from foldline.run import ledger
 # out-of-fold and test arrays are padded, (series, steps, targets); in format 2 they are flat, (rows, targets).
 FORMAT = 2
 REFUSED = "submission.refused"  # beside a submission that the gate refused: why
+MODELS_ALONE = "models alone"  # row of the score table, where a decoder has read rows back and models predict all
 EXACT_ROWS = "exact rows in place"  # row of the score table: the last one, where a decoder has read rows back
 CELLS_FILE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
 
@@ -65,11 +66,10 @@ class ExperimentRecord:
 
     @property
     def models_alone(self) -> float | None:
-        """Return the score before exact rows took the place of predictions; None where none did."""
+        """Return the score before exact rows took the place of predictions; None where models know them."""
         if self.value["scores"][-1][0] != EXACT_ROWS:
             return None
-        before: float | None = self.value["scores"][-2][1][-1]
-        return before
+        return next((values[-1] for name, values in self.value["scores"] if name == MODELS_ALONE), None)
 
     @property
     def cost(self) -> float:

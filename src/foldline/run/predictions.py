@@ -30,6 +30,7 @@ def write_predictions(cell: Cell, estimator: Estimator, store: Store, series: np
     if store.estimate is not None and store.given is not None:  # exact rows are not predicted
         answers = store.answers(series)
         values = np.where(store.given[answers, None], store.estimate[answers, :1], values)
+        spread = None if spread is None else np.where(store.given[answers, None], 0.0, spread)
     bad = ~np.isfinite(values).all(axis=1)
     broken = np.unique(np.repeat(series, store.answers_of_series[series])[bad])
     if len(broken):

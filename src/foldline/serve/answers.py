@@ -71,10 +71,19 @@ class Answers:
     def _answered(
         self, rows: pl.DataFrame, static: list[pl.DataFrame], lags: list[pl.DataFrame | None]
     ) -> pl.DataFrame:
-        beside = static if self._stream is not None else [*static, *lags]
-        for each in beside:
-            rows = border.with_columns_of(rows, each, self.predictor.wanted, "What comes beside the rows")
-        return self.predictor.predict(rows) if self._stream is None else self._stream.step(rows, lags)
+        predictor = self.predictor
+        for each in static:
+            rows = border.with_columns_of(rows, each, predictor.wanted, "The static columns", predictor.order)
+        if self._stream is not None:
+            return self._stream.step(rows, lags)
+        for of_lags in lags:
+            rows = border.with_columns_of(rows, of_lags, predictor.wanted, "The lags")
+        return predictor.predict(rows)
+
+    @property
+    def begun_anew(self) -> int:
+        """Series that came again after a stream had forgotten them, and were answered as new ones."""
+        return 0 if self._stream is None else self._stream.begun_anew
 
     def formed(self, answers: pl.DataFrame, rows: pl.DataFrame) -> Any:
         """Bring answers to the form that a call wants. answers: ids and columns of the targets, a row each."""

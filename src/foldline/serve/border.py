@@ -255,7 +255,9 @@ def _among(texts: pl.Series, known: Sequence[object]) -> pl.Series:
     return _without_nan(texts if texts.dtype.is_float() else texts.str.strip_chars().cast(pl.Float64, strict=False))
 
 
-def with_columns_of(rows: pl.DataFrame, beside: pl.DataFrame | None, wanted: Sequence[str], what: str) -> pl.DataFrame:
+def with_columns_of(
+    rows: pl.DataFrame, beside: pl.DataFrame | None, wanted: Sequence[str], what: str, order: str = ""
+) -> pl.DataFrame:
     """Give rows the wanted columns that only another frame has, found by the columns that both have.
 
     Of several rows there with the same values the last one counts. A frame of one row without such columns is said of
@@ -264,9 +266,10 @@ def with_columns_of(rows: pl.DataFrame, beside: pl.DataFrame | None, wanted: Seq
     Args:
         beside: None, or without rows: nothing is added.
         what: names it in messages.
+        order: data.order, where the other frame has constants of series; empty: it may have a row a moment.
 
     Raises:
-        UserError: they have no column in common, and it has several rows.
+        UserError: they have no column in common, and it has several rows; both have the order, where one is given.
     """
     if beside is None or not beside.height:
         return rows
@@ -274,6 +277,12 @@ def with_columns_of(rows: pl.DataFrame, beside: pl.DataFrame | None, wanted: Seq
     if not new:
         return rows
     shared = [name for name in beside.columns if name in rows.columns]
+    if order in shared:
+        raise UserError(
+            f"{what} must be constants of series, but have {order!r} (data.order) as the rows have: {shortened(new)} "
+            'would be joined moment by moment. In serve.arguments call them "lags" if that is meant, else "ignored"; '
+            "or leave that column out."
+        )
     if not shared:
         if beside.height > 1:
             raise UserError(

@@ -41,6 +41,11 @@ class Loaded:
         """Whether a series has one answer, else each of its rows has one."""
         return self.models[0].task.on_series
 
+    @property
+    def order(self) -> str:
+        """Name of the column that says when a row is."""
+        return self.models[0].stored.config.data.order
+
     @cached_property
     def wanted(self) -> list[str]:
         """Names of the columns that have a role."""

@@ -63,7 +63,8 @@ class Predictor(Loaded):
         Args:
             frame: (rows, columns) of polars or pandas, in any order, with the columns of the test table; other columns
                 are ignored, inputs that lack are missing. Without data.key all rows are one series.
-            static: further columns, found by those that both have, such as a subject's; one row: said of all rows.
+            static: further columns, found by those that both have, such as a subject's: constants, without data.order;
+                one row: said of all rows.
 
         Returns:
             (A, ids and answers): ids as they came, a row a series or a row a row, in the order of the rows; numbers are
@@ -74,7 +75,7 @@ class Predictor(Loaded):
         """
         rows = border.frame_of(frame)
         beside = None if static is None else border.frame_of(static, "The static columns")
-        rows = border.with_columns_of(rows, beside, self.wanted, "The static columns")
+        rows = border.with_columns_of(rows, beside, self.wanted, "The static columns", self.order)
         if not rows.height:
             return self.empty(rows)
         arrived = [model.border.arrived(rows) for model in self.models]

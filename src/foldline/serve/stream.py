@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldline.core.errors import UserError
+from foldline.core.errors import complain
 from foldline.data.held_features import ReadyFamily, Recipe, features_of, store_of
 from foldline.data.store import consecutive
 from foldline.data.table import Table
@@ -87,6 +87,7 @@ class Stream:
         self._loaded = loaded
         self._streams = [_ModelStream(model) for model in loaded.models]
         self._lags: list[pl.DataFrame | None] = []  # by place
+        self.begun_anew = 0  # series that came again after they had been forgotten
 
     def step(self, frame: Any, lags: Any = None, static: Any = None) -> pl.DataFrame:
         """Answer the rows of one step, or of several, of any number of series.
@@ -104,15 +105,16 @@ class Stream:
             (rows, ids and answers), as Predictor.predict does.
 
         Raises:
-            UserError: as there; rows that lie before others of their series, or of a series that was forgotten.
+            UserError: as there; rows that lie before others of their series.
         """
         rows, given = border.frame_of(frame), list(lags) if isinstance(lags, list | tuple) else [lags]
         fresh = [None if each is None else border.frame_of(each, "The lags") for each in given]
         places = zip_longest(fresh, self._lags)
         known = [new if new is not None and new.height else old for new, old in places]
-        beside = [] if static is None else [("The static columns", border.frame_of(static, "The static columns"))]
-        for what, each in [*beside, *(("The lags", each) for each in known)]:
-            rows = border.with_columns_of(rows, each, self._loaded.wanted, what)
+        beside = None if static is None else border.frame_of(static, "The static columns")
+        rows = border.with_columns_of(rows, beside, self._loaded.wanted, "The static columns", self._loaded.order)
+        for each in known:
+            rows = border.with_columns_of(rows, each, self._loaded.wanted, "The lags")
         if not rows.height:
             self._lags = known
             return self._loaded.empty(rows)
@@ -120,8 +122,20 @@ class Stream:
         self._lags = known
         for stream, (step, _, _) in zip(self._streams, found, strict=True):
             stream.keep(step)
+        self._count_returned()
         answers = [column for _, _, columns in found for column in columns]
         return self._loaded.laid_out(rows, found[0][1], answers)
+
+    def _count_returned(self) -> None:
+        """Count the series that were answered without the history that they had; say so the first time."""
+        returned = self._streams[0].returned
+        if returned and not self.begun_anew:
+            key = self._streams[0].model.border.data.key
+            complain(
+                f"warning: {key} {returned[0]} has not come for {KEPT_STEPS:,} steps. "
+                "Its rows are no longer known: it is answered as a new series. Others like it are counted, not named."
+            )
+        self.begun_anew += len(returned)
 
 
 class _ModelStream:
@@ -130,7 +144,8 @@ class _ModelStream:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.series: dict[Any, History] = {}
-        self.gone: set[Any] = set()
+        self.gone: set[Any] = set()  # forgotten, and not come again
+        self.returned: list[Any] = []  # of these, the series that came in the last step
         self.calls = 0
 
     def step(self, frame: pl.DataFrame) -> tuple[_Step, Arrived, list[pl.Series]]:
@@ -162,12 +177,6 @@ class _ModelStream:
         typed, places, counts = border.in_order(self.model.border.typed(frame), data)
         ends = np.cumsum(counts)
         keys = typed[data.key].gather(ends - counts).cast(pl.String).to_list()
-        for key in keys:
-            if key in self.gone:
-                raise UserError(
-                    f"{data.key} {key} has not come for {KEPT_STEPS:,} steps, and its rows are no longer known. Give a "
-                    "series that begins anew a name of its own."
-                )
         rows = []
         for key, end, count in zip(keys, ends.tolist(), counts.tolist(), strict=True):
             new, history = typed[end - count : end], self.series.get(key)
@@ -199,6 +208,8 @@ class _ModelStream:
     def keep(self, step: _Step) -> None:
         """Keep what a step has brought, and forget series that have not come for long."""
         self.calls += 1
+        self.returned = [key for key in step.keys if key in self.gone]
+        self.gone.difference_update(self.returned)
         ends = np.cumsum(step.table.lengths)[:-1]
         of_each = [np.split(x, ends) for x in step.x]
         for place, key in enumerate(step.keys):

@@ -100,7 +100,8 @@ def later_stages(b: Breath, suspect: Suspect, pair: int, tau: float, flip: float
     explores, evidence = not cleaned.found and suspect.code // N_KT == pair, suspect.digits
     if explores:
         cleaned, more = remove_bump(b, g, track)
-        evidence += more
+        # A line of the bump proves a bump, whoever drives it, and chains beside it count once.
+        evidence = min(evidence + more, max(evidence, total(cleaned.clean, g)))
     elif not all_runs(cleaned.clean, g, track):
         return None
     mark_bump_rows(track, cleaned.bump)

@@ -42,7 +42,7 @@ def estimate(
         ValueError: a column is missing, a number is, or a breath is not of the competition's shape.
     """
     lungs = embedded() if lungs is None else lungs
-    numbered = _checked(frame)
+    numbered = checked(frame)
     parts, done = [], 0
     for chunk in numbered.partition_by("chunk", maintain_order=True):
         parts.append(_estimated(chunk, lungs))
@@ -54,7 +54,7 @@ def estimate(
     return pl.concat(parts).sort("place").select(COLUMNS)
 
 
-def _checked(frame: pl.DataFrame) -> pl.DataFrame:
+def checked(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the frame with its rows' places and the number of their chunk.
 
     Raises:

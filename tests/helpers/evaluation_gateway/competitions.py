@@ -88,7 +88,7 @@ class Hull(Gateway):
 
 
 class Nfl(Gateway):
-    """A play a call: rows to predict of several players, and what was tracked before; answers have just two columns."""
+    """A play a call: rows to predict of several players, and constants of these; answers have just two columns."""
 
     id = "row"
     columns = ("x", "y")

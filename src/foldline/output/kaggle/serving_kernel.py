@@ -89,13 +89,15 @@ class Served:
         return importlib.import_module("foldline.serve.answers").of_bundle(self.bundle)
 
     def in_words(self) -> str:
-        """Say how many calls there were, how long they took, and how many got the fall-back."""
+        """Say how many calls there were, how long they took, how many got the fall-back, and what was forgotten."""
         later = sorted(self.seconds[1:]) or self.seconds
         p50, p99 = (1e3 * later[min(len(later) - 1, int(share * len(later)))] for share in (0.5, 0.99))
         first = self.seconds[0] if self.seconds else 0.0
+        anew = 0 if self.answers is None else self.answers.begun_anew
         return (
             f"{len(self.seconds)} calls, {self.failed} of them by the fall-back; the first one {first:.1f} s, p50 of "
             f"the others {p50:.1f} ms, p99 {p99:.1f} ms"
+            f"{f'; {anew} series came again after they had been forgotten' if anew else ''}"
         )
 
     def refuse_slow(self) -> None:
