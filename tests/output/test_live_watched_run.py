@@ -45,8 +45,13 @@ def test_a_killed_run_was_stopped_and_another_run_may_have_finished_its_cells(tm
 
 @pytest.mark.parametrize("state", ["failed", "stopped"])
 def test_how_it_ended_is_kept(state: str, tmp_path: Path) -> None:
-    live_runs.write(tmp_path, live_runs.run(cell(0), state=state))
+    shown = live_runs.run(cell(0), state=state)
+    folder = live_runs.write(tmp_path, shown)
     assert stage(tmp_path) == state
+    live_runs.record(folder, cell(0))
+    for seconds, found in ((-9, state), (9, "finished")):  # recorded before that, as where a report fails; later
+        os.utime(folder / "experiment.json", (shown.written + seconds, shown.written + seconds))
+        assert stage(tmp_path) == found
 
 
 def test_after_its_cells_a_run_makes_its_record(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import tiny
 
 from foldline.cli.main import main
 from foldline.core import files
-from foldline.core.errors import UserError
-from foldline.run import cell_training, progress_file, progress_writer
+from foldline.core.errors import Finding, UserError
+from foldline.run import cell_training, progress_file, progress_writer, run_end
 from foldline.run.executors import CellFailed
 from foldline.run.progress_file import CellProgress, RunProgress
 from foldline.run.progress_writer import ELSEWHERE, ProgressWriter
@@ -109,6 +109,28 @@ def test_how_a_run_ends_is_written(error: BaseException, state: str, cell: str, 
     found = stored(home)
     assert (found.state, found.cells[0].state) == (state, cell)
     assert found.error == (str(error) if state == "failed" else "")
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(UserError("no space"), "failed"), (KeyboardInterrupt(), "stopped"), (Finding("refused by the gate"), "trained")],
+)
+def test_how_it_ends_after_its_cells_is_written_too(error: BaseException, state: str, home: Path) -> None:
+    with pytest.raises(type(error)), run_end.watched():
+        with writer(home):
+            pass
+        raise error
+    assert (stored(home).state, stored(home).error) == (state, str(error) if state == "failed" else "")
+
+
+def test_of_two_runs_of_a_verb_in_one_folder_the_later_one_is_told(home: Path) -> None:
+    run, only = writer(home).run, CellProgress(key="c", name="cell c", label="hybrid", fold=0, seed=0)
+    with pytest.raises(CellFailed), run_end.watched():
+        with writer(home):
+            pass
+        with ProgressWriter(run, {"c": only}, print):
+            raise CellFailed("the loss is not finite", "c")
+    assert [(cell.key, cell.state) for cell in stored(home).cells] == [("c", "failed")]
 
 
 def test_cells_that_failed_stay_when_their_process_goes_on_without_them(home: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from foldline.core import files, runs_lock
 from foldline.core.console import Terminal
-from foldline.run import ledger
+from foldline.run import ledger, run_end
 
 # Verbs that write under runs/, and those that only read there: meanwhile `clean` deletes nothing (core/runs_lock.py).
 WRITING_RUNS = (
@@ -34,11 +34,14 @@ OLD_S = 600.0  # writing one takes less than a second: an older one was left by 
 
 @contextmanager
 def runs_in_use(verb: str, terminal: Terminal) -> Iterator[None]:
-    """Keep `clean` from deleting anything as long as a verb runs that uses runs/; wait while it deletes something."""
+    """Keep `clean` from deleting anything as long as a verb runs that uses runs/; wait while it deletes something.
+
+    What ends the verb is written as the end of the runs whose cells it has trained.
+    """
     if verb not in (*READING_RUNS, *WRITING_RUNS) or (verb in READING_RUNS and not files.runs().is_dir()):
         yield
         return
-    with runs_lock.shared(lambda: terminal.say(WAITS_FOR_CLEAN)):
+    with runs_lock.shared(lambda: terminal.say(WAITS_FOR_CLEAN)), run_end.watched():
         yield
 
 

@@ -52,7 +52,10 @@ def at_home(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def at_home_everywhere(folder: Path) -> Iterator[None]:
-    """The same for all threads, and for processes that are started inside the block: they inherit FOLDLINE_HOME."""
+    """The same for all threads, and for processes that are started inside the block: they inherit FOLDLINE_HOME.
+
+    It holds for threads that have nothing to do with the block, too: docs/how-to/python.md says so.
+    """
     before = os.environ.get("FOLDLINE_HOME")
     os.environ["FOLDLINE_HOME"] = str(folder)
     try:

@@ -16,7 +16,7 @@ import psutil
 PROGRESS = "progress.json"
 HISTORY = "history.jsonl"  # in a cell's folder
 CellState = Literal["waiting", "training", "done", "failed"]
-RunState = Literal["training", "trained", "failed", "stopped"]  # trained: its cells are, and the rest goes on
+RunState = Literal["training", "trained", "failed", "stopped"]  # trained: its cells are; the rest goes on, or is done
 SAME_S = 2.0  # two times at which a process was started are the same: the system's clock may have been set since
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 import psutil
 
 from foldline.core import files
-from foldline.run import progress_file
+from foldline.run import progress_file, run_end
 from foldline.run.cells import Cell, Job
 from foldline.run.executors import CellFailed
 from foldline.run.progress_file import PROGRESS, CellProgress, RunProgress
@@ -91,16 +91,24 @@ class ProgressWriter:
         self.run.cells += [cell for cell in other.cells if cell.state == "failed" and cell.key not in self.cells]
 
     def __enter__(self) -> Self:
+        run_end.begins(self.path)
         self._write()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._end(error)
+            return
+        self.run.state = "trained"
+        self._write()
+        run_end.trained(self.path, self._end)
+
+    def _end(self, error: BaseException) -> None:
+        """Note what has ended the run, among its cells or after them."""
         run = self.run
-        if error is None:
-            run.state = "trained"
-        elif isinstance(error, KeyboardInterrupt | SystemExit):
+        if isinstance(error, KeyboardInterrupt | SystemExit):
             run.state = "stopped"
         else:
             run.state, run.error = "failed", str(error)

@@ -65,7 +65,8 @@ class Reader:
         if not found:
             return self._recorded(now)
         path, run = max(found, key=lambda each: (_goes_on(each[1]), each[1].began))
-        record = _record(path.parent, run.began)
+        ended = run.state in ("failed", "stopped")  # a later run may have made the record without any cell to train
+        record = _record(path.parent, run.written if ended else run.began)
         stage = _stage(run, record is not None)
         cells = tuple(run.cells if stage == "training" else map(self._as_stored, run.cells))
         return WatchedRun(
@@ -143,10 +144,10 @@ def newest(runs: Path) -> str | None:
 
 def _stage(run: RunProgress, recorded: bool) -> Stage:
     """Say how far a run is. recorded: whether its record is there."""
+    if recorded and run.state != "training":
+        return "finished"
     if run.state == "failed" or run.state == "stopped":
         return run.state
-    if run.state == "trained" and recorded:
-        return "finished"
     if not run.alive:
         return "stopped"
     return "training" if run.state == "training" else "concluding"
