@@ -97,7 +97,7 @@ def _run_next_trial(
 
 
 class _WorkerPool:
-    """Spawned workers. Each has a pipe of its own for what it says: one killed in a shared queue would leave it locked."""
+    """Spawned workers. Each has a pipe of its own to speak by: one killed in a shared queue would leave it locked."""
 
     def __init__(
         self, search: Search, workers: int, limit: TimeLimit, on_progress: Callable[[], None], open_tracker: OpenTracker
