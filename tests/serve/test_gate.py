@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ import polars as pl
 import pytest
 import tiny
 from tiny_classes import Songs
+from tiny_serving import Served
 
 from foldline.cli.main import main
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data.table import Table
 from foldline.experiment.serve_config import ServeConfig
-from foldline.serve import gate, load
+from foldline.serve import calls, gate, load
 from foldline.serve.answers import Answers
 from foldline.serve.loaded_model import Model
 
@@ -83,6 +85,68 @@ def test_answers_that_differ_are_not_packed(change: Any, message: str, patched: 
     patched["change"] = change
     with pytest.raises(UserError, match=message):
         gate.check(load("rides"), SERIES, QUIET)
+
+
+@pytest.fixture
+def passed_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[pl.DataFrame]]]:
+    """Write down what calls pass."""
+    honest, batches = Answers.__call__, list[list[pl.DataFrame]]()
+
+    def answer(self: Answers, *batch: Any) -> Any:
+        batches.append(list(batch))
+        return honest(self, *batch)
+
+    monkeypatch.setattr(Answers, "__call__", answer)
+    yield batches
+
+
+def test_what_comes_beside_the_rows_is_cut_out_of_them(passed_on: list[list[pl.DataFrame]]) -> None:
+    arguments = ("ignored", "static", "lags", "rows", "lags", "static")
+    passed = gate.check(load("rides"), ServeConfig(per="table", arguments=arguments), QUIET)
+    ignored, static, first, rows, second, none = passed_on[0]
+    assert ignored is none is None and passed.largest < gate.NEARLY
+    assert (static.columns, static.height) == (["ride", "bike"], 4)
+    assert (first.columns, second.columns) == (["ride", "second", "power"], ["ride", "second", "coasting"])
+    assert not {"bike", "power", "coasting"} & set(rows.columns) and rows.height == first.height == 40
+
+
+def test_a_frame_beside_the_rows_that_is_joined_wrongly_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Answers.__call__
+    monkeypatch.setattr(
+        Answers,
+        "__call__",
+        lambda self, rows, static: honest(self, rows, static.with_columns(static["bike"].reverse())),
+    )
+    with pytest.raises(UserError, match="must be those of infer, but"):
+        gate.check(load("rides"), ServeConfig(per="table", arguments=("rows", "static")), QUIET)
+
+
+def test_the_last_steps_of_the_longest_series_are_timed_behind_all_others(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock on which a step takes as many seconds as the stream has rows of the series."""
+    monkeypatch.setenv("FOLDLINE_HOME", str(home))
+    flows = Served("hull")
+    flows.install(home, tmp_path)
+    tiny.run("train", flows.config)
+    honest, clock = Answers.__call__, [0.0]
+
+    def answer(self: Answers, *batch: Any) -> Any:
+        found = honest(self, *batch)
+        assert self._stream is not None
+        clock[0] += sum(history.rows.height for history in self._stream._streams[0].series.values())
+        return found
+
+    monkeypatch.setattr(Answers, "__call__", answer)
+    monkeypatch.setattr(gate, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    serve = ServeConfig(per="step", answer="scalar", call_limit_s=1e6, limit_h=1e6)
+    passed = gate.check(load("flow1"), serve, QUIET)  # of one series with six steps, all of which are served
+    assert (passed.calls, passed.known, passed.p50) == (6, 0, 3.5)
+    monkeypatch.setattr(calls, "STEPS", 3)
+    monkeypatch.setattr(calls, "LATE", 1)
+    passed = gate.check(load("flow1"), serve, QUIET)
+    assert (passed.calls, passed.known, passed.p50, passed.p99) == (3, 5, 2.0, 6.0)
+    assert "behind 5 others of a series" in passed.in_words(serve)
 
 
 def test_labels_must_be_equal(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

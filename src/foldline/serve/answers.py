@@ -56,6 +56,19 @@ class Answers:
             UserError: it passes more or less; a value that would have to be guessed; another number of answers than one
                 where a scalar is wanted.
         """
+        rows, static, lags = self._taken(batch)
+        return self.formed(self._answered(rows, static, lags), rows)
+
+    def learn(self, *batch: Any) -> None:
+        """Take a call without an answer in its form: a stream knows its rows then, of several steps if need be.
+
+        Raises:
+            UserError: as where it is answered.
+        """
+        self._answered(*self._taken(batch))
+
+    def _taken(self, batch: Sequence[Any]) -> tuple[pl.DataFrame, list[pl.DataFrame], list[pl.DataFrame | None]]:
+        """Return what a call passes as frames: the rows, the static ones, the lags."""
         names = self.serve.arguments
         if len(batch) != len(names):
             raise UserError(
@@ -66,7 +79,7 @@ class Answers:
         static = [_frame(each) for name, each in zip(names, batch, strict=True) if name == STATIC and each is not None]
         of_lags = [each for name, each in zip(names, batch, strict=True) if name == LAGS]
         lags = [None if each is None else _frame(each) for each in of_lags]  # None keeps its place
-        return self.formed(self._answered(rows, static, lags), rows)
+        return rows, static, lags
 
     def _answered(
         self, rows: pl.DataFrame, static: list[pl.DataFrame], lags: list[pl.DataFrame | None]
