@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from optuna.trial import TrialState
 from benchmarks.fault_injection import children
 from foldline.cli.main import main
 from foldline.core import artefacts
-from foldline.core.errors import TryAgain, UserError
+from foldline.core.errors import TryAgain, UserError, complain, complaints_to
 from foldline.evidence.tuning import trial_evaluation, workers
 from foldline.evidence.tuning.workers import TimeLimit
 from foldline.output.tracking import WandbTracker
@@ -96,6 +97,12 @@ class Panic(BaseException):
     """Stands for the panic of a library written in Rust, such as polars' PanicException."""
 
 
+class Ended:
+    """As much of a process as its parent looks at once it has ended."""
+
+    exitcode = 0
+
+
 class Pipe(list[Any]):
     """As much of a pipe as a worker uses."""
 
@@ -120,6 +127,29 @@ def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkey
     (handed,) = run_as_worker(error, monkeypatch)
     assert type(handed) is kind and str(error) in str(handed)
     assert kind is UserError or "A worker failed:\nTraceback" in str(handed)
+
+
+def test_what_a_worker_complains_of_goes_to_whoever_listens_to_its_parent(
+    search_file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def complains(*_: object) -> None:
+        complain("damaged: a file")
+        raise UserError("lr")
+
+    monkeypatch.setattr(executors, "die_with_parent", searches.nothing)
+    monkeypatch.setattr(workers, "run_worker", complains)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    workers._worker_main(sender, None, TimeLimit(), WandbTracker, {})  # type: ignore[arg-type]
+    sender.close()
+    pool = workers._WorkerPool(searches.search(search_file), 2, TimeLimit(), searches.nothing, WandbTracker)
+    ended, heard = Ended(), list[str]()
+    pool.pipes[ended] = receiver
+    capfd.readouterr()
+    with complaints_to(heard.append):
+        with pytest.raises(UserError, match="lr"):
+            pool._hear(ended)
+        assert not pool._was_killed(ended) and not pool.pipes
+    assert heard == ["damaged: a file"] and capfd.readouterr() == ("", "")
 
 
 def test_a_worker_that_is_told_to_end_hands_nothing_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 
 from foldline.core import artefacts, interrupt, worker_start
-from foldline.core.errors import UserError, from_worker
+from foldline.core.errors import UserError, complain, complaints_to, from_worker
 from foldline.evidence.tuning.trial_queue import TrialQueue, seconds_a_trial
 from foldline.evidence.tuning.trial_runner import TrialRunner
 from foldline.evidence.tuning.tuning_file import Search
@@ -97,7 +97,7 @@ def _run_next_trial(
 
 
 class _WorkerPool:
-    """Spawned workers. Each has a pipe of its own for its error: one killed in a shared queue would leave it locked."""
+    """Spawned workers. Each has a pipe of its own to speak by: one killed in a shared queue would leave it locked."""
 
     def __init__(
         self, search: Search, workers: int, limit: TimeLimit, on_progress: Callable[[], None], open_tracker: OpenTracker
@@ -119,6 +119,8 @@ class _WorkerPool:
                 self.on_progress()
                 if self.queue.ended > ended:
                     lost, ended = 0, self.queue.ended
+                for process in self.pipes:
+                    self._hear(process)
                 gone = [process for process in self.pipes if not process.is_alive()]
                 killed = sum(self._was_killed(process) for process in gone)
                 lost += killed
@@ -147,11 +149,23 @@ class _WorkerPool:
         Raises:
             Exception: what the worker raised.
         """
-        pipe = self.pipes.pop(process)
-        with contextlib.closing(pipe), contextlib.suppress(EOFError):
-            if pipe.poll():
-                raise pipe.recv()
+        self._hear(process)
+        self.pipes.pop(process).close()
         return int(process.exitcode or 0) != 0
+
+    def _hear(self, process: Any) -> None:
+        """Hand on what a worker complains of, to whoever listens to this process.
+
+        Raises:
+            Exception: what the worker raised.
+        """
+        pipe = self.pipes[process]
+        with contextlib.suppress(EOFError):
+            while pipe.poll():
+                said = pipe.recv()
+                if isinstance(said, Exception):
+                    raise said
+                complain(said)
 
     def _stop(self) -> None:
         for process in self.pipes:
@@ -164,14 +178,14 @@ class _WorkerPool:
 def _worker_main(
     pipe: Any, search: Search, limit: TimeLimit, open_tracker: OpenTracker, checked: artefacts.Seen
 ) -> None:
-    """Run a spawned worker; an exception goes through the pipe.
+    """Run a spawned worker; an exception goes through the pipe, and so do complaints, texts.
 
     checked: what the parent has compared with its checksums.
     """
     executors.die_with_parent()
     artefacts.trust(checked)
     try:
-        with interrupt.deferred(signal.SIGTERM):
+        with interrupt.deferred(signal.SIGTERM), complaints_to(pipe.send):
             run_worker(search, limit, lambda: None, open_tracker)
     except KeyboardInterrupt:
         return
