@@ -18,9 +18,13 @@ COUNT = 12
 
 @pytest.fixture(scope="module")
 def frame() -> pl.DataFrame:
+    return simulated(COUNT)
+
+
+def simulated(count: int) -> pl.DataFrame:
     """Simulated breaths, ids in the order of the rows."""
-    made = simulate(COUNT, 5)
-    each = {"R": made.r, "C": made.c, "breath_id": np.arange(COUNT) + 7}
+    made = simulate(count, 5)
+    each = {"R": made.r, "C": made.c, "breath_id": np.arange(count) + 7}
     columns = {name: np.repeat(values, STEPS) for name, values in each.items()}
     flat = {name: getattr(made, name).ravel() for name in ("time_step", "u_in", "u_out", "pressure")}
     return pl.DataFrame({**columns, **flat}).with_row_index("id")
@@ -64,7 +68,9 @@ def test_an_estimate_is_exact_where_rows_are_and_follows_their_order(frame: pl.D
 
 @pytest.mark.slow
 @pytest.mark.learned
-def test_fitted_lungs_come_back_and_fit_labels_better(frame: pl.DataFrame, rows: dict[str, Any]) -> None:
+def test_fitted_lungs_come_back_and_fit_labels_better() -> None:
+    frame = simulated(150)  # of a dozen, one or two a session, no lung can be told
+    rows = open_rows.prepared(frame)
     labels = np.where(frame["u_out"].to_numpy() == 0, frame["pressure"].to_numpy(), np.nan)
     lungs = open_rows.fitted([(rows, labels)])
     again = open_rows.read(lungs.to_json())
