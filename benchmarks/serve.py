@@ -161,7 +161,7 @@ def table(served: list[Spent], alone: list[Spent], infer: float, calls: int) -> 
     return "\n".join(
         [
             f"On {date.today()}, {calls} series of 80 steps, the quickstart's cells, one thread, "
-            f"{load_of_machine():.0f} processes at work on {os.cpu_count()} cores (ms):",
+            f"a load of {load_of_machine():.0f} on {os.cpu_count()} cores (ms):",
             "",
             f"| | {' | '.join(COLUMNS)} |",
             f"|---|{'--:|' * len(COLUMNS)}",
