@@ -25,6 +25,8 @@ from ventilator.measure import Recorded
 
 Rows = Mapping[str, NDArray[Any]]
 PLACES: Final = "places"  # (N, 80) row of the frame of each breath's rows
+# Of ventilator/estimation: what makes files and lungs, and settles gaps; no estimate here changes with it.
+ELSEWHERE: Final = ("__init__.py", "embed.py", "file_estimation.py", "matched.py", "ranked.py")
 GAP: Final = 5  # from one exact row to the next, so many steps and fewer are a short gap
 
 
@@ -42,7 +44,8 @@ def sources() -> list[Path]:
     """List the files whose text estimates depend on, the decoder's aside."""
     folder = Path(str(estimation.__file__)).parent
     own = (Path(__file__), *(Path(str(module.__file__)) for module in (controller, lung, measure, rig)))
-    return [*own, *sorted(path for path in folder.iterdir() if path.suffix in (".py", ".json"))]
+    texts = sorted(path for path in folder.iterdir() if path.suffix in (".py", ".json"))
+    return [*own, *(path for path in texts if path.name not in ELSEWHERE)]
 
 
 def names() -> tuple[str, ...]:

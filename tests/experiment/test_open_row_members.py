@@ -14,11 +14,12 @@ import toy_estimator
 from lab import plan_inputs
 
 from foldline.cli.main import main
+from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import folds, loading
 from foldline.data.exact_rows import Exact
 from foldline.data.store import Store, open_store
-from foldline.experiment import config, runs_index, scoring, stored_experiment
+from foldline.experiment import config, preparation, runs_index, scoring, stored_experiment
 from foldline.fit import boosting_cell
 from foldline.run import cell_stores, planning
 from foldline.run.cells import Cell
@@ -85,6 +86,14 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     assert tiny.submission(home) == written
     needed = runs_index.cells_needed([cells["lightgbm"].key])
     assert needed == {cells["lightgbm"].key, cells["smoother"].key}
+
+
+def test_the_disk_has_room_for_channels_before_anything_is_trained(toys: Path, home: Path) -> None:
+    prepared = preparation.prepare(config.load(Path("rides")), Terminal(quiet=True))
+    needed = preparation.predicted_bytes(prepared.jobs())
+    tiny.run("train", "rides")
+    stored = [np.load(path).nbytes for path in (home / "runs" / "cells").glob("*/*.npy") if path.name != "held_out.npy"]
+    assert sum(stored) <= needed < 2 * sum(stored)
 
 
 def test_an_estimator_of_another_competition_is_refused(

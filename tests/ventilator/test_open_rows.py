@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,22 @@ def test_an_estimate_is_exact_where_rows_are_and_follows_their_order(frame: pl.D
     places = (breaths[:, None] * STEPS + np.arange(STEPS)).ravel()
     moved = open_rows.estimated(open_rows.prepared(frame[places]), embedded())
     np.testing.assert_allclose(moved.mean, found.mean[places], rtol=0, atol=1e-9)
+
+
+def test_estimates_depend_on_the_sources_that_are_imported_for_them_and_no_others() -> None:
+    """A text that is missing would leave stale cells; one too many would train cells again for nothing."""
+    folder = Path(open_rows.estimation.__file__ or "").parent
+    reached, left = set[str](), ["fit", "known", "lungs", "smoother", "channels"]  # what open_rows.py takes from them
+    while left:
+        name = left.pop()
+        if name not in reached:
+            reached.add(name)
+            text = (folder / f"{name}.py").read_text(encoding="utf-8")
+            left += re.findall(r"^from ventilator\.estimation\.(\w+) import", text, re.MULTILINE)
+            for several in re.findall(r"^from ventilator\.estimation import (.+)$", text, re.MULTILINE):
+                left += several.split(", ")
+    listed = {path.stem for path in open_rows.sources() if path.parent == folder and path.suffix == ".py"}
+    assert listed == reached and folder / "lungs.json" in open_rows.sources()
 
 
 @pytest.mark.slow

@@ -255,9 +255,12 @@ def _progress_file(
 
 
 def predicted_bytes(jobs: Sequence[Job]) -> int:
-    """Compute the bytes of the predictions that cells will store."""
+    """Compute the bytes of the predictions, and of the channels, that cells will store."""
     tables = [store.open_store(path) for job in jobs[:1] for path in (job.train, job.test) if path is not None]
-    return 8 * sum(table.y.size for table in tables) * len(jobs)  # float64; all jobs have the same tables
+    estimators = sum(job.cell.model.fitted_as == "estimator" for job in jobs)
+    channels = 3 + len(open_rows.names()) if estimators else 0  # beside each: mean, deviation, whether it is exact
+    values = sum(table.y.size * len(jobs) + len(table.y) * channels * estimators for table in tables)
+    return 8 * values  # float64; all jobs have the same tables
 
 
 def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:
