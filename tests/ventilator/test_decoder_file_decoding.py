@@ -80,6 +80,20 @@ def test_an_empty_file_gives_an_empty_output(table: pl.DataFrame, tmp_path: Path
     assert pl.read_csv(out).columns == ["id", "pressure", "kind", "kp", "ki", "kt"]
 
 
+@pytest.mark.parametrize(("damage", "said"), [(",,", "u_in, but row 3 has none"), (";", "u_out, but row 3 has none")])
+def test_a_row_that_lacks_a_value_is_refused_before_anything_is_written(
+    table: pl.DataFrame, tmp_path: Path, damage: str, said: str
+) -> None:
+    columns = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out"]
+    lines = write(table.select(columns), tmp_path / "in.csv").read_text().splitlines()
+    cells = lines[3].split(",")
+    lines[3] = ",".join([*cells[:5], "", cells[6]]) if damage == ",," else lines[3].replace(",", damage, 1)
+    (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=said):
+        decode_file(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
 def test_errors_name_the_file(table: pl.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no .*nothing\.csv"):
         decode_file(tmp_path / "nothing.csv", tmp_path / "out.csv")

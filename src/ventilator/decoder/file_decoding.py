@@ -20,6 +20,7 @@ from ventilator.decoder.kernels import CACHE
 
 CHUNK_BREATHS: Final = 2000  # breaths between two saves: 10 to 20 s of work on 2 cores
 SUFFIXES: Final = (".csv", ".parquet")
+NUMBERS: Final = ("R", "C", "time_step", "u_in", "u_out")  # columns of the input
 COLUMNS: Final = ["id", "pressure", "kind", "kp", "ki", "kt"]  # of the output, which is known by them
 
 
@@ -61,7 +62,7 @@ def read(src: Path, more: Sequence[str] = ()) -> pl.DataFrame:
     """Read the file's columns that decoding needs, and `more` where there are such; u_in and time_step as they are.
 
     Raises:
-        ValueError: a column is missing, or the file is empty, or neither CSV nor Parquet.
+        ValueError: a column or a value is missing, or the file is empty, or neither CSV nor Parquet.
         FileNotFoundError: there is no `src`.
     """
     if not src.exists():
@@ -73,8 +74,20 @@ def read(src: Path, more: Sequence[str] = ()) -> pl.DataFrame:
     except pl.exceptions.NoDataError as error:
         raise ValueError(f"{src} is empty: decoding needs a header and rows.") from error
     check_columns(names, str(src))
-    columns = ["id", "breath_id", "R", "C", "time_step", "u_in", "u_out", *more]
-    return table.select([name for name in columns if name in names]).collect()
+    columns = [name for name in ("id", "breath_id", *NUMBERS, *more) if name in names]
+    frame = table.select(columns).collect()
+    _refuse_gaps(src, frame)
+    return frame
+
+
+def _refuse_gaps(src: Path, frame: pl.DataFrame) -> None:
+    """Refuse a row that lacks a value, as one does that has lost a comma: its breath would be left out unseen."""
+    for name in [name for name in ("id", "breath_id", *NUMBERS) if name in frame.columns]:
+        values = frame[name].cast(pl.Float64, strict=False) if name in NUMBERS else frame[name]
+        if values.null_count():
+            row = int(values.is_null().arg_max() or 0) + 1
+            what = "a number" if name in NUMBERS else "a value"
+            raise ValueError(f"{src}: every row needs {what} in {name}, but row {row} has none. Mend or complete it.")
 
 
 def refuse_foreign(dst: Path, columns: Sequence[str], name: str) -> None:
