@@ -13,7 +13,7 @@
 - report_page.py: all sections as a page, the files in the experiment's folder, and the summary for tracking
 """
 
-from foldline.output.report.report_data import ExactTables, Provenance, ReportData
+from foldline.output.report.report_data import ExactTables, Provenance, RankedTables, ReportData
 from foldline.output.report.report_page import html, read_provenance, track, tracking_summary, write
 from foldline.output.report.score_section import TARGETS_FILE
 
@@ -21,6 +21,7 @@ __all__ = [
     "TARGETS_FILE",
     "ExactTables",
     "Provenance",
+    "RankedTables",
     "ReportData",
     "html",
     "read_provenance",
