@@ -26,7 +26,7 @@ from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
 from foldline.run.cells import ModelConfig
-from foldline.run.executors import ExecutorConfig
+from foldline.run.executor_config import ExecutorConfig
 from foldline.run.tracker import TrackConfig
 
 TABLES: dict[str, type[Any]] = {
