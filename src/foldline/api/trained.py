@@ -20,6 +20,8 @@ from foldline.output import report, submission
 from foldline.output.report import Provenance, ReportData
 from foldline.output.submission import Gate
 from foldline.output.tracking import TrackConfig, WandbTracker
+from foldline.run import cell_cost
+from foldline.run.cell_cost import Spent
 from foldline.run.cells import Job
 
 
@@ -115,6 +117,9 @@ class Trained:
             terminal.say(ranked.sentence)
         if result.lost:
             terminal.warn(result.warning(config.data))
+        costs = cell_cost.costs_of(cell.key for cell in self.report.cells)
+        if costs:
+            terminal.say(str(Spent.of(costs)))
         terminal.say(f"report: {short_path(self.page)}")
         if len(result.targets) > MOST_TARGETS:
             terminal.say(f"scores of all targets: {short_path(self.page.with_name(report.TARGETS_FILE))}")
