@@ -273,14 +273,25 @@ def test_cells_take_turns_step_by_step_and_the_next_begins_where_one_ends(monkey
 
 
 LEFT_OVER = """
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 import numpy as np
 from foldline.run import process_executor
+
+
+@dataclass
+class HalfAJob:
+    key: str
+    cell: Any
+    values: np.ndarray
+    since: float | None = None
+
 
 if __name__ == "__main__":
     large = np.zeros(1 << 18)  # 2 MiB: more than a pipe holds
     cell = SimpleNamespace(before=())
-    jobs = [SimpleNamespace(key=str(number), cell=cell, values=large) for number in range(8)]  # what lacks is the error
+    jobs = [HalfAJob(str(number), cell, large) for number in range(8)]  # what a job lacks here is the error
     process_executor.execute(jobs, 1, 1, lambda *_: None)
 """
 
