@@ -80,7 +80,7 @@ def _run(job: Job, shared: Shared) -> Ended:
         complaints_to(lambda text: line.put(COMPLAINT, {"text": text})),
     ):
         try:
-            turns.take_turns([job], 1, turns.throttled(lambda _, kind, values: line.put(kind, values)))
+            turns.take_from(_One(job), 1, turns.throttled(lambda _, kind, values: line.put(kind, values)))
         except KeyboardInterrupt:
             return "stopped", None
         except SystemExit:
@@ -95,6 +95,20 @@ def blas_threads() -> int:
     from threadpoolctl import threadpool_info
 
     return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+
+
+class _One:
+    """A source of one job, which says since when it could begin."""
+
+    def __init__(self, job: Job) -> None:
+        self._left: Job | None = job
+
+    def next(self, wait: bool) -> Job | None:
+        job, self._left = self._left, None
+        return job
+
+    def done(self, job: Job) -> None:
+        """Leave that to the driver, which hears of it."""
 
 
 class _Line:
