@@ -81,15 +81,7 @@ def expected() -> Iterator[Expected]:
 
 
 def trouble(wanted: Expected) -> str:
-    """Say in what this process's machine differs from what is expected, a clause; empty where in nothing.
-
-    A process looks once: it is the same machine for every cell.
-    """
-    return _trouble(wanted)
-
-
-@functools.lru_cache(maxsize=4)
-def _trouble(wanted: Expected) -> str:
+    """Say in what this process's machine differs from what is expected, a clause; empty where in nothing."""
     if wanted.token:
         path = Path(wanted.home) / "runs" / TOKENS / wanted.token
         try:
@@ -122,6 +114,7 @@ def code() -> str:
     return state.hexdigest()
 
 
+@functools.cache
 def _versions() -> tuple[tuple[str, str], ...]:
     return (("python", ".".join(map(str, sys.version_info[:3]))), *((name, _version(name)) for name in PACKAGES))
 
