@@ -41,14 +41,26 @@ class PretrainConfig:
     source: str = "simulate"
     breaths: int = 20_000  # simulated series
     seed: int = 0  # of the simulation
+    # The lungs of simulated series: "calibrated", those of the simulator's rig; "matched", those that an estimator of
+    # open rows comes with (each set of series has some of its own near those), as it expects real ones to be. Then its
+    # channels of these series are of those lungs, too, which have seen no label, and all folds share one pre-training.
+    rig: Literal["calibrated", "matched"] = "calibrated"
     # What the simulator is fitted to first: "fold", the fold's labelled series; "test", rows of test series that are
-    # decoded exactly, which belong to no fold, so that all folds share one pre-training; "no": nothing.
+    # decoded exactly, which belong to no fold, so that all folds share one pre-training; "no": nothing. A matched rig
+    # has its clocks and its noise of it; with "no" those that were fitted to decoded rows, too.
     calibrate: Literal["fold", "test", "no"] = "fold"
     train: dict[str, Any] = field(default_factory=dict)  # changes to the model's [train] while it is pre-trained
 
     def __post_init__(self) -> None:
         if self.breaths < 1:
             raise ValueError(f"breaths must be at least 1, but is {self.breaths}")
+        if self.is_matched and self.source != "simulate":
+            raise ValueError(f'rig = "matched" is for source = "simulate", but that is {self.source!r}')
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether the series are simulated with the lungs of an estimator of open rows."""
+        return self.rig == "matched"
 
 
 def pretraining_data(
@@ -82,6 +94,8 @@ def pretraining_data(
         _refuse_shared_groups(table, competition.train)
     if opens:
         open_rows.obtain(table, on_progress)
+        if config.is_matched:
+            open_rows.obtain_embedded(table.fingerprint)
     store = featurize.obtain(table, features, competition.levels, on_progress)
     target_transform.check(competition.data.target_transform, store, table.path)
     return store
@@ -89,15 +103,21 @@ def pretraining_data(
 
 def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndarray) -> Path:
     """Simulate series into a folder, once for the same labels, size, seed and code; return the folder."""
-    from ventilator import calibrate, rig, simulator
+    from ventilator import calibrate, simulator
+    from ventilator import open_rows as ventilator_open_rows
 
     known = _labels_for_rig(config.calibrate, competition, inside)
     what = {"breaths": config.breaths, "seed": config.seed, "code": source_folder.simulator_code()}
+    if config.is_matched:
+        what["matched"] = [path.read_text(encoding="utf-8") for path in ventilator_open_rows.simulated_by()]
     rows = files.digest_arrays(*(column.to_physical().to_numpy() for column in known)) if known is not None else ""
     folder = files.runs() / "data" / f"pretraining_data-{files.digest({**what, 'rows': rows})}"
 
     def write(draft: Path) -> None:
-        fitted = rig.Rig.load() if known is None else calibrate.calibrate(known)
+        fitted = None if known is None else calibrate.calibrate(known)
+        if config.is_matched:
+            ventilator_open_rows.write_matched(draft, breaths=config.breaths, seed=config.seed, rig=fitted)
+            return
         simulator.write_competition(draft, breaths=config.breaths, test_breaths=1, seed=config.seed, rig=fitted)
 
     try:
