@@ -3,6 +3,7 @@
     rows = prepared(frame)                           # decoded once: arrays that can be stored
     lungs = fitted([(rows, pressures), ...])         # (R,) cmH2O, what is known: exact(rows), or labels
     found = estimated(rows, lungs)                   # mean, sd and channels of every row
+    ranked(rows, found.mean, found.sd)               # pressures of gaps with one grid solution inside that estimate
 
     write_matched(folder, breaths=20_000, seed=0)    # simulated series: `embedded_lungs()` leave of them what lungs
                                                      # fitted to real ones leave of those
@@ -19,9 +20,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ventilator import controller, decoder, estimation, lung, measure, rig, simulator
+from ventilator import controller, estimation, lung, measure, rig, simulator
 from ventilator.controller import STEPS, Array
-from ventilator.estimation import CHANNELS, Known, SessionLungs, embedded, fit_lungs, matched, parameters, smooth
+from ventilator.decoder import OpenGaps
+from ventilator.estimation import (
+    CHANNELS,
+    Known,
+    SessionLungs,
+    decoded_with_gaps,
+    embedded,
+    fit_lungs,
+    matched,
+    parameters,
+    smooth,
+)
 from ventilator.estimation.file_estimation import checked
 from ventilator.estimation.lungs import EMBEDDED
 from ventilator.estimation.lungs import places as places_of
@@ -70,12 +82,12 @@ def prepared(frame: pl.DataFrame, progress: Callable[[int], None] | None = None)
     frame = frame.drop("pressure", strict=False)
     breaths = Recorded.of(frame)
     places_of((), breaths)  # refuses settings of R and C that no lung is known for
-    order = frame.select("breath_id", "time_step").with_row_index("place")
-    places = order.sort("breath_id", "time_step", maintain_order=True)["place"].to_numpy().astype(np.int64)
-    known = Known.of(decoder.state(frame, progress=progress), places)
-    parts: tuple[tuple[str, Recorded | Known], ...] = (("breaths", breaths), ("known", known))
-    arrays = {f"{name}.{field.name}": getattr(part, field.name) for name, part in parts for field in fields(part)}
-    return {**arrays, PLACES: places.reshape(-1, STEPS)}
+    breaths, known, places, gaps = decoded_with_gaps(frame, progress)
+    parts: dict[str, Recorded | Known | OpenGaps] = {"breaths": breaths, "known": known, "gaps": gaps}
+    arrays = {
+        f"{name}.{field.name}": getattr(part, field.name) for name, part in parts.items() for field in fields(part)
+    }
+    return {**arrays, PLACES: places}
 
 
 def exact(rows: Rows) -> Array:
@@ -130,6 +142,18 @@ def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:
         exact=~np.isnan(exact(rows)),
         channels=_flat(found.channels, rows),
     )
+
+
+def ranked(rows: Rows, mean: Array, sd: Array) -> Array:
+    """Settle open gaps inside the windows of an estimate: their pressures (R,), cmH2O; nan elsewhere. None is exact.
+
+    Args:
+        rows: as they were prepared.
+        mean: (R,) cmH2O, estimates.
+        sd: (R,) cmH2O, their standard deviations.
+    """
+    gaps = OpenGaps(**{field.name: rows[f"gaps.{field.name}"] for field in fields(OpenGaps)})
+    return _flat(estimation.ranked(gaps, _by_breath(mean, rows), _by_breath(sd, rows)), rows)
 
 
 def _of(rows: Rows) -> tuple[Recorded, Known]:

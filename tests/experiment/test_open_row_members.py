@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from foldline.data import folds, loading
 from foldline.data.exact_rows import Exact
 from foldline.data.store import Store, open_store
 from foldline.experiment import config, preparation, runs_index, scoring, stored_experiment
-from foldline.fit import boosting_cell
+from foldline.fit import boosting_cell, pretraining
 from foldline.run import cell_stores, planning
 from foldline.run.cells import Cell
 
@@ -86,6 +87,53 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     assert tiny.submission(home) == written
     needed = runs_index.cells_needed([cells["lightgbm"].key])
     assert needed == {cells["lightgbm"].key, cells["smoother"].key}
+
+
+def test_ranked_rows_replace_estimates_and_nothing_else_changes(
+    toys: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("train", "rides")
+    before, plain = tiny.submission(home), stored_experiment.read("rides")
+    assert "ranked" not in json.loads((plain.folder / "experiment.json").read_text())["config"]["post"]
+    capsys.readouterr()
+    tiny.run("train", "rides", "post.ranked=true")
+    out = capsys.readouterr().out
+    assert "ranked, not exact: 12 training rows, of which 12 are wrong, and 4 rows of the test table" in out
+    stored = stored_experiment.read("rides")
+    assert [cell.key for cell in stored.plan] == [cell.key for cell in plain.plan] and stored.folder != plain.folder
+    record = json.loads((stored.folder / "experiment.json").read_text())
+    rows = dict(record["scores"])
+    assert list(rows)[-3:] == ["blend (mean)", "ranked rows in place", "exact rows in place"]
+    assert (
+        rows["blend (mean)"]
+        == dict(json.loads((plain.folder / "experiment.json").read_text())["scores"])["blend (mean)"]
+    )
+    page = (stored.folder / "report.html").read_text()
+    assert "ranked, not exact" in page.lower() and page.count("<td>ranked</td>") == 1
+    written = tiny.submission(home)
+    own = [np.load(next(cell.folder.glob("test-*.npy"))) for cell in stored.plan if cell.model.name == "smoother"]
+    _check_ranked(before, written, np.mean(own, axis=0)[:, 0])
+    for cell in stored.plan:  # inference ranks again, whatever weight the estimator has
+        for path in cell.folder.glob("*test-*"):
+            path.unlink()
+    tiny.run("infer", "rides")
+    assert tiny.submission(home) == written
+    tiny.run("report", "rides")
+    assert "ranked, not exact" in (stored.folder / "report.html").read_text().lower()
+
+
+def _check_ranked(before: bytes, after: bytes, estimated: np.ndarray) -> None:
+    """Compare submissions: ranked rows are those of the estimator's mean over its cells, all others as they were."""
+    old, new = (pl.read_csv(each)["speed"].to_numpy() for each in (before, after))
+    ranked = np.arange(len(new)) % 10 == toy_estimator.RANKED_STEP
+    np.testing.assert_array_equal(new[ranked], np.round(estimated[ranked]))
+    np.testing.assert_array_equal(new[~ranked], old[~ranked])
+    assert (new[ranked] != old[ranked]).all()
+
+
+def test_ranked_rows_need_an_estimator(rides: Path, home: Path) -> None:
+    with pytest.raises(UserError, match="no model is one"):
+        config.load(Path("rides"), ["post.ranked=true"])
 
 
 def test_the_disk_has_room_for_channels_before_anything_is_trained(toys: Path, home: Path) -> None:
@@ -174,9 +222,25 @@ def test_series_to_pretrain_on_have_channels_of_the_same_estimator(toys: Path, h
     assert needed == {cells["hybrid", 0].key, cells["hybrid", 0].depends["start"], cells["smoother", 0].key}
 
 
+def test_matched_simulations_have_channels_that_saw_no_label_and_all_folds_share_them(
+    toys: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_estimator.PARTS[2].write_csv(tmp_path / "train.csv")
+    monkeypatch.setattr(pretraining, "_simulated", lambda *_: tmp_path)
+    tiny.run("train", "rides", "model.2.pretrain={rig = 'matched', train = {epochs = 1}}")
+    cells = {(cell.model.label, cell.fold): cell for cell in stored_experiment.read("rides").plan}
+    (start,) = {cell.depends["start"] for (label, _), cell in cells.items() if label == "hybrid"}
+    depends = runs_index.depends(start)
+    assert depends["embedded"] == "toy" and "channels" not in depends and depends["transform"] == "residual"
+    assert cells["hybrid", 0].depends["channels"] == cells["smoother", 0].key  # its own series have the fold's
+    table = tomllib.loads((home / "runs" / "rides" / "latest" / "config.toml").read_text())["model"][2]["pretrain"]
+    assert table["rig"] == "matched"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ("model.2.pretrain={source = 'other', rig = 'matched'}", 'is for source = "simulate"'),
         ("model.1.channels_from=lightgbm", "must be the label of an estimator further up, but these are smoother"),
         ("post.decode=false", "estimates the rows that a decoder leaves open: set post.decode = true"),
         ("model.1.teacher={exact = true}", "leave out teacher"),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from foldline.core import artefacts, files
+from foldline.core import artefacts, files, strict_tables
 from foldline.core.errors import UserError
 from foldline.data import (
     assemble,
@@ -31,6 +31,8 @@ from foldline.data.loading import Competition
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.fit import target_transform
+
+NEWER = ("rig",)  # keys that older versions did not have: a record has them where they are used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,14 @@ class PretrainConfig:
     def is_matched(self) -> bool:
         """Whether the series are simulated with the lungs of an estimator of open rows."""
         return self.rig == "matched"
+
+
+def to_table(config: PretrainConfig | None) -> dict[str, Any] | None:
+    """Return the table that a config is read back from: as older versions wrote it, where it uses nothing newer."""
+    if config is None:
+        return None
+    default, table = strict_tables.plain(PretrainConfig()), strict_tables.plain(config)
+    return {name: value for name, value in table.items() if name not in NEWER or value != default[name]}
 
 
 def pretraining_data(

@@ -12,7 +12,7 @@ of the labelled sample: where a score on these is to be reported, it is not the 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from ventilator.controller import PEEP
 from ventilator.estimation.inspirations import lungs_of
 from ventilator.estimation.lungs import SessionLungs, embedded
 from ventilator.estimation.parameters import EFFECTS, PLACE, SESSION_SPREADS
-from ventilator.lung import SETTINGS, supply
 from ventilator.loop import BLOCK, Breaths
+from ventilator.lung import SETTINGS, supply
 from ventilator.rig import Rig
 from ventilator.simulator import simulate
 
@@ -88,11 +88,15 @@ def varied_rig(
         seed: of that draw.
     """
     process = next(member.process for member in lungs.members if member.kind == "marginal")
-    repeated = {
-        name: np.tile(value, variants) for name, value in vars(rig).items() if isinstance(value, np.ndarray)
-    }
+    arrays = {name: value for name, value in vars(rig).items() if isinstance(value, np.ndarray)}
+    repeated: dict[str, Any] = {name: np.tile(value, variants) for name, value in arrays.items()}
     repeated["share"] = repeated["share"] / variants
-    many = replace(rig, sessions=list(rig.sessions) * variants, lung=rig.lung.take(np.tile(np.arange(len(rig)), variants)), **repeated)
+    many = replace(
+        rig,
+        sessions=list(rig.sessions) * variants,
+        lung=rig.lung.take(np.tile(np.arange(len(rig)), variants)),
+        **repeated,
+    )
     many = matched_rig(many, lungs, perturbed=perturbed, seed=seed)
     late = START_SPREAD * np.random.default_rng(seed).spawn(1)[0].standard_normal(len(many))
     return replace(

@@ -9,6 +9,11 @@ from foldline.data import open_rows
 from foldline.experiment.scoring import opens
 from foldline.output.report.report_data import SUBMITTED, ReportData
 
+RANKED = "ranked"  # the kind of rows that an estimate settles: they are not exact
+RANKED_IN_WORDS = (
+    "They are the only solution of the decoder's equation inside the estimator's window: members' columns show what "
+    "they would be without. Where the window misses the truth, they are wrong."
+)
 ESTIMATED = "estimated"  # the kind of rows that no decoder has settled
 
 
@@ -18,9 +23,9 @@ def by_kind(report: ReportData) -> str:
     if exact is None or not opens(report.config):
         return ""
     scored = report.train.scored
-    kinds = np.where(exact.known, exact.kinds, ESTIMATED)[scored]
+    kinds = np.where(exact.known, exact.kinds, np.where(report.is_ranked, RANKED, ESTIMATED))[scored]
     names = open_rows.classes(report.train.fingerprint)[scored]
-    of_open = np.where(exact.known[scored], "", names)
+    of_open = np.where(exact.known[scored] | report.is_ranked[scored], "", names)
     columns = [*report.predictions, "share of the score"]
     first, second = (_rows(report, each, columns) for each in (kinds, of_open))
     labels = ["rows", "count", *columns]
@@ -29,7 +34,9 @@ def by_kind(report: ReportData) -> str:
         "others are estimated, and only they are learned and decide the blend. Below, estimated rows by where they "
         "lie. What the estimator expects of its errors stands under Calibration."
     )
-    return table(labels, first) + table(labels, second) + sentence
+    counts = report.ranked_counts
+    about = "" if counts is None else note(f"{counts.sentence.capitalize()}. {RANKED_IN_WORDS}")
+    return table(labels, first) + table(labels, second) + sentence + about
 
 
 def _rows(report: ReportData, names: np.ndarray, columns: list[str]) -> list[list[str]]:
