@@ -43,9 +43,9 @@ class PretrainConfig:
     source: str = "simulate"
     breaths: int = 20_000  # simulated series
     seed: int = 0  # of the simulation
-    # The lungs of simulated series: "calibrated", those of the simulator's rig; "matched", those that an estimator of
-    # open rows comes with (each set of series has some of its own near those), as it expects real ones to be. Then its
-    # channels of these series are of those lungs, too, which have seen no label, and all folds share one pre-training.
+    # The lungs of simulated series: "calibrated", those of the simulator's rig; "matched", many about those that come
+    # with the estimator of open rows, as far from them as real ones. Channels of these series are then of the lungs
+    # that it comes with, which have seen no label, not of the fold's: without calibrate = "fold" all folds share them.
     rig: Literal["calibrated", "matched"] = "calibrated"
     # What the simulator is fitted to first: "fold", the fold's labelled series; "test", rows of test series that are
     # decoded exactly, which belong to no fold, so that all folds share one pre-training; "no": nothing. A matched rig
