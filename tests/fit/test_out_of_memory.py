@@ -382,5 +382,5 @@ def test_memory_that_is_full_where_weights_are_averaged_is_a_users_error(monkeyp
         raise FULL["torch"]
 
     monkeypatch.setattr(State, "average", full)
-    with pytest.raises(UserError, match=r"full outside of a pass .* average of the weights\)"):
+    with pytest.raises(UserError, match=r"full outside of a pass .* average of weights\)"):
         fitted(train=replace(TRAIN, average=1))
