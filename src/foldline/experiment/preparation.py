@@ -91,6 +91,7 @@ def prepare(
     Raises:
         UserError: whatever is wrong with config, data, folds, disk or members from outside.
     """
+    executors.check(config.executor)
     if competition is None:
         with terminal.bar("reading", "MB") as update:
             competition = loading.load(config.data, update)
@@ -214,11 +215,11 @@ def run_cells(
         terminal.say("all cells are finished: nothing to train")
         return config.track
     files.require_space(predicted_bytes(jobs), "storing the cells' predictions")
-    progress = _progress_file(config, jobs, plan, folder, verb, terminal)
     with (
+        executors.opened(config.executor),
         open_tracker(config.track, config.name, folder, verb) as tracker,
         cell_bars(terminal, jobs) as bars,
-        progress as written,
+        _progress_file(config, jobs, plan, folder, verb, terminal) as written,
     ):
 
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:
