@@ -20,6 +20,8 @@ from foldline.data.table import Table
 def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) -> Path:
     """Prepare a table's rows for an estimator, or find what an earlier call prepared; return the file.
 
+    Exact rows are among what is found; they are kept as exact_rows.py keeps them, so that a table is decoded once.
+
     on_progress: called with (series done, series in all).
 
     Raises:
@@ -30,6 +32,8 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
     path, total = path_of(table.fingerprint), len(table.lengths)
     why = artefacts.damage(path.with_suffix(".json"))
     if not why:
+        if exact_rows.damage(exact_rows.path_of(table)):
+            exact_rows.keep(table, _decoded(read(table.fingerprint)))
         return path
     if path.exists() and why != artefacts.NO_MARK:
         artefacts.say(path, why, "its rows are prepared again")
@@ -43,7 +47,15 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
     with files.atomic(path) as stream:
         np.savez(stream, **found)  # type: ignore[arg-type]
     artefacts.seal(path.with_suffix(".json"), [path])
+    exact_rows.keep(table, _decoded(found))
     return path
+
+
+def _decoded(rows: dict[str, np.ndarray]) -> pl.DataFrame:
+    from ventilator import open_rows
+
+    found: pl.DataFrame = open_rows.decoded(rows)
+    return found
 
 
 def path_of(fingerprint: str) -> Path:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from foldline.core import files
 from foldline.data.store import Store, open_store
 from foldline.fit import channel_stores
-from foldline.fit.estimator_cell import EstimatorCell
+from foldline.run import channel_files
 from foldline.run.cells import Cell, ModelConfig
 
 
@@ -23,18 +20,12 @@ def opened(cell: Cell, path: Path) -> Store:
     if cell.channels is None:
         return store
     if cell.pretraining_store is not None:
-        return channel_stores.with_channels(store, _estimated(cell.channels, store))
-    cell.channels.refuse_damaged(None if store.labelled else store.fingerprint)
-    channels = files.read_array(cell.channels.channels_path(store.fingerprint, store.labelled), mapped=True)
-    return channel_stores.with_channels(store, channels)
-
-
-def _estimated(cell: Cell, store: Store) -> np.ndarray:
-    """Let an estimator's cell make its channels of series that it has not stored any of: those to pre-train on."""
-    cell.refuse_damaged()
-    estimator = EstimatorCell(cell.model.name, cell.model.params)
-    estimator.load(cell.folder, store)
-    return estimator.channels(store)
+        found = channel_files.of_other(cell.channels, store)
+    else:
+        cell.channels.refuse_damaged(None if store.labelled else store.fingerprint)
+        own = cell.channels
+        found = channel_files.of_training(own) if store.labelled else channel_files.of_test(own, store.fingerprint)
+    return channel_stores.with_channels(store, *found.read())
 
 
 def planned(model: ModelConfig, store: Store) -> Store:
