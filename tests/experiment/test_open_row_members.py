@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,12 +21,13 @@ from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import folds, loading
+from foldline.data.channel_files import WIDTH, ChannelFiles
 from foldline.data.exact_rows import Exact
 from foldline.data.store import Store, open_store
 from foldline.experiment import config, preparation, runs_index, scoring, stored_experiment
-from foldline.fit import boosting_cell
+from foldline.fit import boosting_cell, pretraining
 from foldline.models.systems.smoother import Smoother
-from foldline.run import cell_stores, channel_files, planning
+from foldline.run import cell_stores, estimator_channels, planning
 from foldline.run.cells import Cell
 
 
@@ -112,10 +114,10 @@ def test_each_table_is_estimated_once_by_each_cell(
 def test_channels_are_kept_as_what_reads_them_casts_them(toys: Path, home: Path) -> None:
     tiny.run("train", "rides")
     cell = next(cell for cell in stored_experiment.read("rides").plan if cell.model.name == "smoother")
-    found = channel_files.of_training(cell)
+    found = estimator_channels.of_training(cell)
     estimate, channels = found.read()
-    assert (estimate.dtype, channels.dtype) == (np.float64, np.float32) and estimate.shape[1] == channel_files.WIDTH
-    older = channel_files.ChannelFiles(home / "channels.npy", home / "nothing.npy")
+    assert (estimate.dtype, channels.dtype) == (np.float64, np.float32) and estimate.shape[1] == WIDTH
+    older = ChannelFiles(home / "channels.npy", home / "nothing.npy")
     files.write_array(older.channels, np.column_stack([estimate, channels.astype(np.float64)]))
     for one, other in zip(found.read(), older.read(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -127,10 +129,10 @@ def test_damaged_channels_of_other_series_are_made_again(
     tiny.run("train", "rides")
     cell = next(cell for cell in stored_experiment.read("rides").plan if cell.model.name == "smoother")
     store = open_store(next(path for path in (home / "runs" / "store").iterdir() if path.is_dir()))
-    found = channel_files.of_other(cell, store)
+    found = estimator_channels.of_other(cell, store)
     whole = found.channels.read_bytes()
     found.channels.write_bytes(whole[:-1] + b"?")
-    assert channel_files.of_other(cell, store).channels.read_bytes() == whole
+    assert estimator_channels.of_other(cell, store).channels.read_bytes() == whole
     assert "makes its channels of other series again" in capsys.readouterr().err
     assert cell.done
 
@@ -268,9 +270,25 @@ def test_series_to_pretrain_on_have_channels_of_the_same_estimator(toys: Path, h
     assert needed == {cells["hybrid", 0].key, cells["hybrid", 0].depends["start"], cells["smoother", 0].key}
 
 
+def test_matched_simulations_have_channels_that_saw_no_label_and_all_folds_share_them(
+    toys: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_estimator.PARTS[2].write_csv(tmp_path / "train.csv")
+    monkeypatch.setattr(pretraining, "_simulated", lambda *_: tmp_path)
+    tiny.run("train", "rides", "model.2.pretrain={rig = 'matched', train = {epochs = 1}}")
+    cells = {(cell.model.label, cell.fold): cell for cell in stored_experiment.read("rides").plan}
+    (start,) = {cell.depends["start"] for (label, _), cell in cells.items() if label == "hybrid"}
+    depends = runs_index.depends(start)
+    assert depends["embedded"] == "toy" and "channels" not in depends and depends["transform"] == "residual"
+    assert cells["hybrid", 0].depends["channels"] == cells["smoother", 0].key  # its own series have the fold's
+    table = tomllib.loads((home / "runs" / "rides" / "latest" / "config.toml").read_text())["model"][2]["pretrain"]
+    assert table["rig"] == "matched"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ("model.2.pretrain={source = 'other', rig = 'matched'}", 'is for source = "simulate"'),
         ("model.1.channels_from=lightgbm", "must be the label of an estimator further up, but these are smoother"),
         ("post.decode=false", "estimates the rows that a decoder leaves open: set post.decode = true"),
         ("model.1.teacher={exact = true}", "leave out teacher"),

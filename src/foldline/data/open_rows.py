@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,11 @@ import polars as pl
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import exact_rows
+from foldline.data.channel_files import ChannelFiles
 from foldline.data.table import Table
+
+if TYPE_CHECKING:
+    pass
 
 
 def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) -> Path:
@@ -56,6 +61,41 @@ def _decoded(rows: dict[str, np.ndarray]) -> pl.DataFrame:
 
     found: pl.DataFrame = open_rows.decoded(rows)
     return found
+
+
+def obtain_embedded(fingerprint: str) -> None:
+    """Estimate prepared rows by what the estimator comes with, fitted to no label, unless that is there.
+
+    fingerprint: of a table, whose rows are prepared.
+    """
+    from ventilator import open_rows
+
+    found, mark = _embedded(fingerprint)
+    why = artefacts.damage(mark)
+    if why:
+        if mark.exists() and why != artefacts.NO_MARK:
+            artefacts.say(found.channels, why, "its rows are estimated again")
+        found.write(open_rows.estimated(read(fingerprint), open_rows.embedded_lungs()))
+        artefacts.seal(mark, found.both)
+
+
+def embedded_channels(fingerprint: str) -> ChannelFiles:
+    """Return the files that `obtain_embedded` wrote.
+
+    Raises:
+        Damaged: they are not that.
+    """
+    found, mark = _embedded(fingerprint)
+    way_out = "Run the same command again: rows are estimated again."
+    artefacts.refuse_damaged(mark, way_out, found.channels)
+    return found
+
+
+def _embedded(fingerprint: str) -> tuple[ChannelFiles, Path]:
+    """Return where the estimates of `obtain_embedded` are kept, and their mark."""
+    stem = files.runs() / "exact" / f"embedded-{fingerprint}-{code()}"
+    found = ChannelFiles(stem.with_suffix(".npy"), stem.with_name(f"{stem.name}-estimate.npy"))
+    return found, stem.with_suffix(".json")
 
 
 def path_of(fingerprint: str) -> Path:

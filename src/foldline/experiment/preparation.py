@@ -14,6 +14,7 @@ from typing import Any
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data import exact_rows, featurize, folds, loading, open_rows, store, table_notes
+from foldline.data.channel_files import WIDTH
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
@@ -32,7 +33,7 @@ from foldline.fit import (
     target_transform,
 )
 from foldline.fit.pretraining import PretrainConfig
-from foldline.run import channel_files, executors, planning, progress_writer
+from foldline.run import executors, planning, progress_writer
 from foldline.run.cells import Cell, Job
 from foldline.run.plan_inputs import PlanInputs
 from foldline.run.predictions import held_out_score
@@ -154,14 +155,14 @@ def _plan_inputs(
         with terminal.bar("decoding", "series") as update:
             exact_rows.obtain(competition.test, update, "teacher.exact = true")
 
-    made: dict[tuple[str, int, int, str, int | None], Store] = {}
+    made: dict[tuple[str, int, int, str, str, int | None], Store] = {}
     opens = any(model.channels_from and model.pretrain for model in config.models)
 
     def pretraining_data(table: PretrainConfig, fold: int | None) -> Store:
         """Make the series of a [pretrain] table for the cells of a fold; None: for a cell of all series."""
         # a simulator that is calibrated on a fold's training series makes other series in each fold
         calibrated_on = fold if table.calibrate == "fold" else None
-        what = (table.source, table.breaths, table.seed, table.calibrate, calibrated_on)
+        what = (table.source, table.breaths, table.seed, table.rig, table.calibrate, calibrated_on)
         if what not in made:
             with terminal.bar("series to pre-train on", "series") as update:
                 inside = made_folds.inside(fold)
@@ -260,7 +261,7 @@ def predicted_bytes(jobs: Sequence[Job]) -> int:
     estimators = sum(job.cell.model.fitted_as == "estimator" for job in jobs)
     first = [job for job in jobs if job.cell.pretraining_store is not None]
     others = {(job.train, job.cell.channels.key) for job in first if job.train and job.cell.channels}
-    a_row = 8 * channel_files.WIDTH + 4 * len(open_rows.names()) if estimators or others else 0
+    a_row = 8 * WIDTH + 4 * len(open_rows.names()) if estimators or others else 0
     pretraining = sum(len(store.open_store(path).y) for path, _ in others)
     predictions = 8 * sum(table.y.size for table in tables) * len(jobs)  # float64; all jobs have the same tables
     return predictions + a_row * (sum(len(table.y) for table in tables) * estimators + pretraining)

@@ -16,7 +16,7 @@ from foldline.data.store import Store
 def with_channels(store: Store, estimate: np.ndarray, channels: np.ndarray) -> Store:
     """Return a store with channels.
 
-    estimate, channels: (R, 3) and (R, C), what `EstimatorCell.channels` returns of the same table.
+    estimate, channels: (R, 3) and (R, C), as data/channel_files.py has them, of the same table.
     """
     mean, sd, given = estimate[:, 0], estimate[:, 1], estimate[:, 2] > 0
     x = np.concatenate([store.x, channels], axis=1, dtype=np.float32)

@@ -42,22 +42,17 @@ class EstimatorCell:
         self.model.fit([(own, known), (others, open_rows.exact(others))])
         self._latest = None
         told = rows[~np.isnan(known[rows])]
-        left = np.abs(self._estimated(data).mean[told] - known[told])
+        left = np.abs(self.estimated(data).mean[told] - known[told])
         emit("epoch", epoch=1, loss=float(left.mean()) if len(told) else 0.0)
 
     def predict(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predict every row of some series, (r, 1), and its expected absolute error: 0 where it is exact."""
-        found, rows = self._estimated(data), data.answers(series)
+        found, rows = self.estimated(data), data.answers(series)
         return found.mean[rows, None], ERROR * found.sd[rows, None]
 
     apply = predict
 
-    def channels(self, data: Store) -> tuple[np.ndarray, np.ndarray]:
-        """Return what other models read of all rows: mean, deviation, whether it is exact, (R, 3); channels, (R, C)."""
-        found = self._estimated(data)
-        return np.column_stack([found.mean, found.sd, found.exact]), np.asarray(found.channels, dtype=np.float32)
-
-    def _estimated(self, data: Store) -> Estimate:
+    def estimated(self, data: Store) -> Estimate:
         """Estimate all rows of a table: once, as long as no other table is asked for in between."""
         if self._latest is None or self._latest[0] != data.fingerprint:
             self._latest = data.fingerprint, self.model.estimate(open_rows.read(data.fingerprint))

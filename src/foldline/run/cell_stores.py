@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from foldline.data import open_rows
 from foldline.data.store import Store, open_store
 from foldline.fit import channel_stores
-from foldline.run import channel_files
+from foldline.run import estimator_channels
 from foldline.run.cells import Cell, ModelConfig
 
 
@@ -17,14 +18,14 @@ def opened(cell: Cell, path: Path) -> Store:
         Damaged: a file of it, or those channels, are not what was written.
     """
     store = open_store(path)
+    if cell.channels is None and cell.model.channels_from:
+        return channel_stores.with_channels(store, *open_rows.embedded_channels(store.fingerprint).read())
     if cell.channels is None:
         return store
     if cell.pretraining_store is not None:
-        found = channel_files.of_other(cell.channels, store)
+        found = estimator_channels.of_other(cell.channels, store)
     else:
-        cell.channels.refuse_damaged(None if store.labelled else store.fingerprint)
-        own = cell.channels
-        found = channel_files.of_training(own) if store.labelled else channel_files.of_test(own, store.fingerprint)
+        found = estimator_channels.of_table(cell.channels, store)
     return channel_stores.with_channels(store, *found.read())
 
 

@@ -8,7 +8,7 @@ it leaves:
                       scaler.json, transform.json (where there is one), weights, held_out.npy, out_of_fold.npy,
                       done.json (written last, with the checksums of all these: the cell is finished),
                       test-DATA.npy, test-DATA.json (the checksums of those); of an estimator its channels
-                      (channel_files.py)
+                      (estimator_channels.py)
                       spread-*.npy beside predictions whose head estimates its error
                       cost.json (where it ran, and what that cost: cell_cost.py)
 """

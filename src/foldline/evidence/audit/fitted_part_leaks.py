@@ -24,7 +24,7 @@ from foldline.evidence.audit.small_run import SmallRun
 from foldline.experiment import scoring
 from foldline.experiment.config import Config
 from foldline.run.cells import Cell
-from foldline.run.channel_files import OF_TRAINING
+from foldline.run.estimator_channels import OF_TRAINING
 
 FOLD = 0  # the fold whose cells are fitted again
 
