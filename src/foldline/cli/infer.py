@@ -83,7 +83,7 @@ def _published(
     """Predict, and write a submission that passes the gate."""
     tables = {name: each.submission(terminal) for name, each in prepared.items()}
     test = next(iter(prepared.values())).task.test
-    draft = stored.folder / f"infer-{test.fingerprint}.csv"
+    draft = submission.draft_of(stored.folder, f"infer-{test.fingerprint}", test.data)
     if isinstance(stored, StoredExperiment):
         origin = stored_experiment.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
         return submission.publish(origin, draft, tables[""], prepared[""].gate)

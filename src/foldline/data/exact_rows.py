@@ -84,6 +84,8 @@ def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | N
 
     folder = path.with_name(f".{path.stem}.parts")
     with files.lock(files.runs() / "locks" / f"exact-{path.stem}"):
+        if not damage(path):  # another process has decoded it while this one waited
+            return
         try:
             found = decode_parts(folder, len(parts), read, done)
         except ValueError as error:
@@ -92,6 +94,19 @@ def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | N
             pl.read_parquet(found, glob=False).write_parquet(stream)
         artefacts.seal(mark_of(path), [path])
         shutil.rmtree(folder)
+
+
+def keep(table: Table, found: pl.DataFrame) -> None:
+    """Keep rows of a table that were decoded for something else, too, unless they are kept already.
+
+    found: as the decoder returns them; its ids are the numbers of the table's rows.
+    """
+    path = path_of(table)
+    with files.lock(files.runs() / "locks" / f"exact-{path.stem}"):
+        if damage(path):
+            with files.atomic(path) as stream:
+                found.write_parquet(stream)
+            artefacts.seal(mark_of(path), [path])
 
 
 def _numbered(table: Table, first: int, last: int) -> pl.DataFrame:

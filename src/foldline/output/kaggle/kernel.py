@@ -43,7 +43,7 @@ sys.exit(main({words!r}))
 
 
 def main() -> Path:
-    """Check the data set, predict the competition's test file, and put submission.csv into OUTPUT."""
+    """Check the data set, predict the competition's test file, and put submission.csv (or .parquet) into OUTPUT."""
     bundle = exactly_one([path.parent for path in search(INPUT, (MANIFEST,))], f"a data set with {MANIFEST}")
     manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
     verify(bundle, manifest["files"])
@@ -54,7 +54,7 @@ def main() -> Path:
         source = data(bundle, manifest["competition"], tuple(manifest.get("marks", TABLES)))
         submission = infer([manifest["name"], *manifest.get("words", [])], source, path, home)
         OUTPUT.mkdir(parents=True, exist_ok=True)
-        return Path(shutil.copyfile(submission, OUTPUT / "submission.csv"))
+        return Path(shutil.copyfile(submission, OUTPUT / f"submission{submission.suffix}"))
 
 
 def search(folder: Path, names: tuple[str, ...]) -> list[Path]:
