@@ -10,7 +10,7 @@ Rows of expiration count in no score: they hold the last estimate of their breat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 
 from ventilator import controller, decoder, estimation, lung, measure, rig
 from ventilator.controller import STEPS, Array
-from ventilator.estimation import CHANNELS, Known, SessionLungs, fit_lungs, smooth
+from ventilator.estimation import CHANNELS, Known, SessionLungs, fit_lungs, fit_spread, smooth
 from ventilator.estimation.file_estimation import checked
 from ventilator.estimation.lungs import places as places_of
 from ventilator.measure import Recorded
 
 Rows = Mapping[str, NDArray[Any]]
+Part = TypeVar("Part", Recorded, Known)
 PLACES: Final = "places"  # (N, 80) row of the frame of each breath's rows
 # Of ventilator/estimation: what makes files and lungs, and settles gaps; no estimate here changes with it.
-ELSEWHERE: Final = ("__init__.py", "embed.py", "file_estimation.py", "matched.py", "ranked.py")
+ELSEWHERE: Final = ("__init__.py", "embed.py", "embed_spread.py", "file_estimation.py", "matched.py", "ranked.py")
 GAP: Final = 5  # from one exact row to the next, so many steps and fewer are a short gap
 
 
@@ -79,12 +80,12 @@ def exact(rows: Rows) -> Array:
 
 
 def fitted(parts: Sequence[tuple[Rows, Array]]) -> SessionLungs:
-    """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere."""
-    breaths = [_of(rows)[0] for rows, _ in parts]
+    """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere; labels calibrate the sd."""
+    pairs = [breaths_of(rows) for rows, _ in parts]
     pressure = np.concatenate([_by_breath(known, rows) for rows, known in parts])
-    names = [field.name for field in fields(Recorded)]
-    whole = Recorded(**{name: np.concatenate([getattr(one, name) for one in breaths]) for name in names})
-    return fit_lungs(whole, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
+    breaths = _joined([breaths for breaths, _ in pairs])
+    lungs = fit_lungs(breaths, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
+    return fit_spread(lungs, breaths, _joined([known for _, known in pairs]), pressure)
 
 
 def read(text: str) -> SessionLungs:
@@ -94,7 +95,7 @@ def read(text: str) -> SessionLungs:
 
 def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:
     """Estimate every row."""
-    breaths, known = _of(rows)
+    breaths, known = breaths_of(rows)
     found = smooth(breaths, known, lungs)
     return Estimate(
         mean=_flat(_held(found.mean), rows),
@@ -104,10 +105,17 @@ def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:
     )
 
 
-def _of(rows: Rows) -> tuple[Recorded, Known]:
+def breaths_of(rows: Rows) -> tuple[Recorded, Known]:
     """Return the breaths and what is known of them."""
     breaths = Recorded(**{field.name: rows[f"breaths.{field.name}"] for field in fields(Recorded)})
     return breaths, Known(**{field.name: rows[f"known.{field.name}"] for field in fields(Known)})
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    """Put breaths, or what is known of them, behind each other."""
+    first = type(parts[0])
+    names = [field.name for field in fields(first)]
+    return first(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def _by_breath(values: NDArray[Any], rows: Rows) -> NDArray[Any]:

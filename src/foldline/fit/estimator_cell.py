@@ -19,6 +19,12 @@ from foldline.models.systems.smoother import Smoother
 
 VERSION = 2  # part of every cell's key: raise it when a change here changes what comes out
 ERROR = math.sqrt(2 / math.pi)  # mean absolute error of a normal variable of deviation 1
+FIRST = 3  # columns of `EstimatorCell.channels` before the channels themselves
+
+
+def channel(values: np.ndarray, name: str) -> np.ndarray:
+    """Return a channel by its name, (R,). values: (R, 3 + C) of `EstimatorCell.channels`."""
+    return np.asarray(values[:, FIRST + open_rows.names().index(name)])
 
 
 class EstimatorCell:

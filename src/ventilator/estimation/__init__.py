@@ -7,10 +7,21 @@ ranked(frame, breaths, known, posterior)         # pressures of gaps with one gr
 """
 
 from ventilator.estimation.channels import CHANNELS
-from ventilator.estimation.fit import fit_lungs
+from ventilator.estimation.fit import fit_lungs, fit_spread
 from ventilator.estimation.known import Known, decoded
 from ventilator.estimation.lungs import SessionLungs, embedded
 from ventilator.estimation.ranked import ranked
 from ventilator.estimation.smoother import Posterior, smooth
 
-__all__ = ["CHANNELS", "Known", "Posterior", "SessionLungs", "decoded", "embedded", "fit_lungs", "ranked", "smooth"]
+__all__ = [
+    "CHANNELS",
+    "Known",
+    "Posterior",
+    "SessionLungs",
+    "decoded",
+    "embedded",
+    "fit_lungs",
+    "fit_spread",
+    "ranked",
+    "smooth",
+]

@@ -3,7 +3,7 @@
     python -m ventilator.estimation.embed DATA/test.csv [--out lungs.json]
 
 `lungs.json` was made so. Pressures in the file are not looked at. The sizes of process.py are fitted too, by their
-marginal likelihood, in turns with the lungs.
+marginal likelihood, in turns with the lungs; embed_spread.py calibrates the sd in the end, and can do so alone.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from ventilator.controller import Array
 from ventilator.decoder.file_decoding import read
 from ventilator.estimation import parameters
 from ventilator.estimation.conditioning import smooth_member
+from ventilator.estimation.embed_spread import embed_spread
 from ventilator.estimation.fit import fit_member
 from ventilator.estimation.inspirations import Inspirations, derivatives
 from ventilator.estimation.known import decoded
@@ -112,12 +113,14 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="test.csv of the competition; only its decoded rows are used")
     parser.add_argument("--out", type=Path, default=EMBEDDED)
     args = parser.parse_args()
-    breaths, known, _ = decoded(read(args.file))
+    table = read(args.file)
+    breaths, known, _ = decoded(table)
     seen = (
         f"decoded rows of {len(breaths)} unlabelled breaths of {args.file.name} "
         f"({int(np.count_nonzero(~np.isnan(known.pressure)))} rows); no label"
     )
-    args.out.write_text(embed(breaths, known.pressure, seen).to_json(), encoding="utf-8")
+    lungs = embed_spread(table, embed(breaths, known.pressure, seen))
+    args.out.write_text(lungs.to_json(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def ranked(frame: pl.DataFrame, breaths: Recorded, known: Known, posterior: Post
         frame: the competition's columns.
         breaths: its breaths, as `estimation.decoded` returns them;
         known: and what is exact of them.
-        posterior: its estimates; their mean and sd give the windows.
+        posterior: its estimates; windows are of the model's own sd, with which wrong rows were counted.
 
     Returns (N, 80) pressures (cmH2O) of ranked rows, nan everywhere else.
     """
@@ -34,7 +34,7 @@ def ranked(frame: pl.DataFrame, breaths: Recorded, known: Known, posterior: Post
             rows = slice(gap.first, gap.first + len(gap.equation.weight))
             if len(gap.equation.weight) > LONGEST:
                 continue
-            mean, sd = (posterior.mean[i, rows] - GRID_MIN) / GRID_STEP, posterior.sd[i, rows] / GRID_STEP
+            mean, sd = (posterior.mean[i, rows] - GRID_MIN) / GRID_STEP, posterior.modelled_sd[i, rows] / GRID_STEP
             sides = window(mean, sd, gap.equation)
             solution = None if sides is None else settle_gap(*sides, gap)
             if solution is not None:
