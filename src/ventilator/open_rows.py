@@ -3,6 +3,7 @@
     rows = prepared(frame)                           # decoded once: arrays that can be stored
     lungs = fitted([(rows, pressures), ...])         # (R,) cmH2O, what is known: exact(rows), or labels
     found = estimated(rows, lungs)                   # mean, sd and channels of every row
+    ranked(rows, found.mean, found.sd)               # pressures of gaps with one grid solution inside that estimate
 
 Rows of expiration count in no score: they hold the last estimate of their breath, their channels are 0.
 """
@@ -16,9 +17,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ventilator import controller, decoder, estimation, lung, measure, rig
+from ventilator import controller, estimation, lung, measure, rig
 from ventilator.controller import STEPS, Array
-from ventilator.estimation import CHANNELS, Known, SessionLungs, fit_lungs, fit_spread, smooth
+from ventilator.decoder import OpenGaps
+from ventilator.estimation import CHANNELS, Known, SessionLungs, decoded_with_gaps, fit_lungs, fit_spread, smooth
 from ventilator.estimation.file_estimation import checked
 from ventilator.estimation.lungs import places as places_of
 from ventilator.measure import Recorded
@@ -66,12 +68,12 @@ def prepared(frame: pl.DataFrame, progress: Callable[[int], None] | None = None)
     frame = frame.drop("pressure", strict=False)
     breaths = Recorded.of(frame)
     places_of((), breaths)  # refuses settings of R and C that no lung is known for
-    order = frame.select("breath_id", "time_step").with_row_index("place")
-    places = order.sort("breath_id", "time_step", maintain_order=True)["place"].to_numpy().astype(np.int64)
-    known = Known.of(decoder.state(frame, progress=progress), places)
-    parts: tuple[tuple[str, Recorded | Known], ...] = (("breaths", breaths), ("known", known))
-    arrays = {f"{name}.{field.name}": getattr(part, field.name) for name, part in parts for field in fields(part)}
-    return {**arrays, PLACES: places.reshape(-1, STEPS)}
+    breaths, known, places, gaps = decoded_with_gaps(frame, progress)
+    parts: dict[str, Recorded | Known | OpenGaps] = {"breaths": breaths, "known": known, "gaps": gaps}
+    arrays = {
+        f"{name}.{field.name}": getattr(part, field.name) for name, part in parts.items() for field in fields(part)
+    }
+    return {**arrays, PLACES: places}
 
 
 def exact(rows: Rows) -> Array:
@@ -103,6 +105,18 @@ def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:
         exact=~np.isnan(exact(rows)),
         channels=_flat(found.channels, rows),
     )
+
+
+def ranked(rows: Rows, mean: Array, sd: Array) -> Array:
+    """Settle open gaps inside the windows of an estimate: their pressures (R,), cmH2O; nan elsewhere. None is exact.
+
+    Args:
+        rows: as they were prepared.
+        mean: (R,) cmH2O, estimates.
+        sd: (R,) cmH2O, their standard deviations.
+    """
+    gaps = OpenGaps(**{field.name: rows[f"gaps.{field.name}"] for field in fields(OpenGaps)})
+    return _flat(estimation.ranked(gaps, _by_breath(mean, rows), _by_breath(sd, rows)), rows)
 
 
 def breaths_of(rows: Rows) -> tuple[Recorded, Known]:

@@ -102,6 +102,53 @@ def _check_calibration(page: str) -> None:
     assert "smoother: one and two deviations" in page and page.count("<b>worst</b>") == 2  # there, and among examples
 
 
+def test_ranked_rows_replace_estimates_and_nothing_else_changes(
+    toys: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("train", "rides")
+    before, plain = tiny.submission(home), stored_experiment.read("rides")
+    assert "ranked" not in json.loads((plain.folder / "experiment.json").read_text())["config"]["post"]
+    capsys.readouterr()
+    tiny.run("train", "rides", "post.ranked=true")
+    out = capsys.readouterr().out
+    assert "ranked, not exact: 12 training rows, of which 12 are wrong, and 4 rows of the test table" in out
+    stored = stored_experiment.read("rides")
+    assert [cell.key for cell in stored.plan] == [cell.key for cell in plain.plan] and stored.folder != plain.folder
+    record = json.loads((stored.folder / "experiment.json").read_text())
+    rows = dict(record["scores"])
+    assert list(rows)[-3:] == ["blend (mean)", "ranked rows in place", "exact rows in place"]
+    assert (
+        rows["blend (mean)"]
+        == dict(json.loads((plain.folder / "experiment.json").read_text())["scores"])["blend (mean)"]
+    )
+    page = (stored.folder / "report.html").read_text()
+    assert "ranked, not exact" in page.lower() and page.count("<td>ranked</td>") == 1
+    written = tiny.submission(home)
+    own = [np.load(next(cell.folder.glob("test-*.npy"))) for cell in stored.plan if cell.model.name == "smoother"]
+    _check_ranked(before, written, np.mean(own, axis=0)[:, 0])
+    for cell in stored.plan:  # inference ranks again, whatever weight the estimator has
+        for path in cell.folder.glob("*test-*"):
+            path.unlink()
+    tiny.run("infer", "rides")
+    assert tiny.submission(home) == written
+    tiny.run("report", "rides")
+    assert "ranked, not exact" in (stored.folder / "report.html").read_text().lower()
+
+
+def _check_ranked(before: bytes, after: bytes, estimated: np.ndarray) -> None:
+    """Compare submissions: ranked rows are those of the estimator's mean over its cells, all others as they were."""
+    old, new = (pl.read_csv(each)["speed"].to_numpy() for each in (before, after))
+    ranked = np.arange(len(new)) % 10 == toy_estimator.RANKED_STEP
+    np.testing.assert_array_equal(new[ranked], np.round(estimated[ranked]))
+    np.testing.assert_array_equal(new[~ranked], old[~ranked])
+    assert (new[ranked] != old[ranked]).all()
+
+
+def test_ranked_rows_need_an_estimator(rides: Path, home: Path) -> None:
+    with pytest.raises(UserError, match="no model is one"):
+        config.load(Path("rides"), ["post.ranked=true"])
+
+
 def test_the_disk_has_room_for_channels_before_anything_is_trained(toys: Path, home: Path) -> None:
     prepared = preparation.prepare(config.load(Path("rides")), Terminal(quiet=True))
     needed = preparation.predicted_bytes(prepared.jobs())

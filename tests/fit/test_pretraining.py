@@ -20,7 +20,7 @@ from foldline.data import featurize, loading, readers, store
 from foldline.experiment import config, stored_experiment
 from foldline.fit import pretraining
 from foldline.fit.pseudo_labels import PseudoLabels
-from foldline.run import cell_training, executors, planning
+from foldline.run import cell_training, planning, turns
 from foldline.run.cells import Cell
 
 SMALL = 'name = "hybrid", width = 4, blocks = [{kind = "conv", kernel = 3}]'
@@ -106,7 +106,7 @@ def test_a_student_is_trained_on_labels_of_the_teacher_that_held_out_its_own_fol
     shared = plan_inputs(chosen)
     plan = planning.plan(shared, chosen.models)
     jobs = planning.jobs(plan, shared.train.path, shared.folds, unlabelled.path)
-    executors.take_turns(jobs, 1, lambda *_: None)
+    turns.take_turns(jobs, 1, lambda *_: None)
     assert set(students(plan)) == {0, 1, None}
     for fold, student in students(plan).items():
         own, pseudo_labelled = training_data[str(home), student.key].labelled_sets

@@ -17,7 +17,7 @@ from foldline.fit.network_cell import NetworkCell
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.train_config import TrainConfig
 from foldline.models.systems.hybrid import Hybrid
-from foldline.run import executors
+from foldline.run import turns
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def test_cells_that_take_turns_in_the_executor_train_and_predict_with_their_own_
     table = '{{name = "hybrid", label = "{0}", width = {0}, blocks = [{{kind = "conv"}}], train = {{threads = {1}}}}}'
     both = jobs(f"model=[{table.format(4, 1)}, {table.format(6, 2)}]")
     assert {job.cell.model.train.threads for job in both} == {1, 2}
-    executors.take_turns(sorted(both, key=lambda job: job.cell.fold or 0), 2, lambda *_: None)
+    turns.take_turns(sorted(both, key=lambda job: job.cell.fold or 0), 2, lambda *_: None)
     assert threads_seen == {4: {1}, 6: {2}} and all(job.cell.done for job in both)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -171,7 +171,16 @@ def at_step(number: int, patch: pytest.MonkeyPatch, act: Any) -> None:
 def fake(device: str = "cpu", threads: int = 1, key: str = "fake") -> Any:
     """As much of a job as the planning of workers looks at."""
     train = SimpleNamespace(device_used=device, threads=threads)
-    return SimpleNamespace(cell=SimpleNamespace(model=SimpleNamespace(train=train), name="fake", before=()), key=key)
+    return FakeJob(SimpleNamespace(model=SimpleNamespace(train=train), name="fake", before=()), key)
+
+
+@dataclass
+class FakeJob:
+    """What is given out by a schedule."""
+
+    cell: Any
+    key: str
+    since: float | None = None
 
 
 def needing(key: str, *needs: str) -> Any:

@@ -14,7 +14,7 @@ from tiny_classes import Songs
 
 from foldline.fit import step_time
 from foldline.run import estimate
-from foldline.run.executors import ExecutorConfig
+from foldline.run.executor_config import ExecutorConfig
 
 SERIAL = ExecutorConfig(kind="serial")
 

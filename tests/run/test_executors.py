@@ -24,8 +24,8 @@ from benchmarks.fault_injection import children
 from foldline.cli.main import main
 from foldline.core import artefacts
 from foldline.core.errors import UserError, complain, complaints_to
-from foldline.run import cell_training, executors
-from foldline.run.executors import ExecutorConfig
+from foldline.run import cell_training, executors, process_executor, turns
+from foldline.run.executor_config import ExecutorConfig
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ class Queue(list[Any]):
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (UserError("lower train.lr"), executors.CellFailed),
+        (UserError("lower train.lr"), turns.CellFailed),
         (artefacts.Damaged("a store is damaged"), artefacts.Damaged),  # no fault of the cell's config
         (OSError(errno.ENOSPC, "No space left on device"), OSError),
         (OSError(errno.EACCES, "Permission denied"), PermissionError),
@@ -128,14 +128,14 @@ class Queue(list[Any]):
 def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_training, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
+    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
     events = Queue()
-    executors._work(Queue([fake(), None]), events, 1)
+    process_executor._work(Queue([fake(), None]), events, 1)
     assert [event[:2] for event in events] == [("fake", "start"), ("", "error")]
     handed = events[-1][2]["error"]
     assert type(handed) is kind
     assert kind is not RuntimeError or "Traceback" in str(handed)
-    if isinstance(handed, executors.CellFailed):
+    if isinstance(handed, turns.CellFailed):
         assert isinstance(handed, UserError) and str(handed) == "lower train.lr"
         sent = pickle.loads(pickle.dumps(handed))  # as a queue between processes does it
         assert (str(sent), sent.key) == (str(handed), handed.key) and sent.key == fake().key
@@ -145,10 +145,10 @@ def test_a_workers_trouble_is_handed_on(error: BaseException, kind: type, monkey
 def test_a_worker_that_is_told_to_end_hands_nothing_on(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_training, "run", fails_with(error))
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
+    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
     events = Queue()
     with pytest.raises(SystemExit) if isinstance(error, SystemExit) else contextlib.nullcontext():
-        executors._work(Queue([fake(), None]), events, 1)
+        process_executor._work(Queue([fake(), None]), events, 1)
     assert [event[:2] for event in events] == [("fake", "start")]
 
 
@@ -164,7 +164,7 @@ def test_a_training_that_diverges_in_a_worker_ends_in_one_sentence(
 
 
 def test_a_killed_worker_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "_work", _dies)
+    monkeypatch.setattr(process_executor, "_work", _dies)
     with pytest.raises(UserError, match=r"ended with exit code -9 .*Finished cells are kept"):
         executors.execute([fake(key="a"), fake(key="b")], ExecutorConfig(kind="process", workers=2), lambda *_: None)
 
@@ -179,7 +179,7 @@ def test_workers_that_a_signal_stopped_are_noticed() -> None:
     events: queue.Queue[Any] = queue.Queue()
     events.put(("a", "done", {}))
     with pytest.raises(UserError, match=r"were stopped by a signal. Their cells are saved"):
-        executors._listen([fake(key="a"), fake(key="b")], ended, queue.Queue(), events, lambda *_: None)
+        process_executor._listen([fake(key="a"), fake(key="b")], ended, queue.Queue(), events, lambda *_: None)
 
 
 def test_a_last_event_that_comes_late_counts() -> None:
@@ -195,7 +195,7 @@ def test_a_last_event_that_comes_late_counts() -> None:
                 raise queue.Empty
             return super().get(block, timeout)
 
-    executors._listen([fake()], [worker], queue.Queue(), Late(), lambda job, kind, values: seen.append(kind))
+    process_executor._listen([fake()], [worker], queue.Queue(), Late(), lambda job, kind, values: seen.append(kind))
     assert seen == ["done"]
 
 
@@ -208,14 +208,14 @@ def test_what_a_worker_complains_of_goes_to_whoever_listens_to_its_parent(
         yield
 
     monkeypatch.setattr(cell_training, "run", run)
-    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
+    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
     sent = Queue()
-    executors._work(Queue([fake(), None]), sent, 1)
+    process_executor._work(Queue([fake(), None]), sent, 1)
     events, heard, seen = queue.Queue[Any](), list[str](), list[str]()
     for event in sent:
         events.put(event)
     with complaints_to(heard.append):
-        executors._listen(
+        process_executor._listen(
             [fake()],
             [SimpleNamespace(exitcode=None)],
             queue.Queue(),
@@ -241,9 +241,9 @@ def test_progress_is_throttled_and_epochs_are_not(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(cell_training, "run", run)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr(executors, "die_with_parent", lambda: None)
+    monkeypatch.setattr(process_executor, "die_with_parent", lambda: None)
     events = Queue()
-    executors._work(Queue([fake(key="a"), fake(key="b"), None]), events, 2)
+    process_executor._work(Queue([fake(key="a"), fake(key="b"), None]), events, 2)
     reported = [(key, kind, *values.values()) for key, kind, values in events if kind != "start"]
     assert reported == [
         ("a", "progress", 1),
@@ -265,23 +265,34 @@ def test_cells_take_turns_step_by_step_and_the_next_begins_where_one_ends(monkey
 
     monkeypatch.setattr(cell_training, "run", run)
     jobs = [fake(key=key) for key in "abc"]
-    executors.take_turns(jobs, 1, lambda *_: None)
+    turns.take_turns(jobs, 1, lambda *_: None)
     assert steps == ["a0", "b0", "b1", "b2", "c0", "c1"]
     steps.clear()
-    executors.take_turns(jobs, 2, lambda *_: None)
+    turns.take_turns(jobs, 2, lambda *_: None)
     assert steps == ["a0", "b0", "b1", "c0", "b2", "c1"]
 
 
 LEFT_OVER = """
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 import numpy as np
-from foldline.run import executors
+from foldline.run import process_executor
+
+
+@dataclass
+class HalfAJob:
+    key: str
+    cell: Any
+    values: np.ndarray
+    since: float | None = None
+
 
 if __name__ == "__main__":
     large = np.zeros(1 << 18)  # 2 MiB: more than a pipe holds
     cell = SimpleNamespace(before=())
-    jobs = [SimpleNamespace(key=str(number), cell=cell, values=large) for number in range(8)]  # what lacks is the error
-    executors._in_processes(jobs, 1, 1, lambda *_: None)
+    jobs = [HalfAJob(str(number), cell, large) for number in range(8)]  # what a job lacks here is the error
+    process_executor.execute(jobs, 1, 1, lambda *_: None)
 """
 
 
@@ -304,7 +315,7 @@ def test_a_job_begins_when_what_it_needs_is_done_and_no_later(monkeypatch: pytes
     monkeypatch.setattr(cell_training, "run", run)
     chain = {"teacher": (), "slow": (), "after": ("student",), "student": ("teacher",)}
     jobs = [needing(key, *needs) for key, needs in chain.items()]
-    executors.take_turns(jobs, 2, lambda *_: None)
+    turns.take_turns(jobs, 2, lambda *_: None)
     order = ["teacher", "slow", "teacher done", "student", "student done", "after", "after done", "slow done"]
     assert begun == order
 
@@ -316,7 +327,7 @@ def test_a_parent_gives_workers_what_may_begin_and_ends_them_after_the_last() ->
     jobs = [needing("a"), needing("c", "a", "b"), needing("b")]
 
     workers = [SimpleNamespace(exitcode=None)] * 2
-    executors._listen(jobs, workers, todo, events, lambda *_: given.append(drained(todo)))
+    process_executor._listen(jobs, workers, todo, events, lambda *_: given.append(drained(todo)))
     assert given == [["a", "b"], ["c", "-", "-"], []]
 
 
@@ -327,6 +338,6 @@ def drained(todo: queue.Queue[Any]) -> list[str]:
 def test_a_worker_that_waits_for_a_job_heeds_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it could begin is not there yet: it must not wait for it when it is told to end."""
     looks = iter([False, False, False, True, True, True])
-    monkeypatch.setattr(executors.interrupt, "requested", lambda: next(looks))
-    monkeypatch.setattr(executors, "LOOK_S", 0.01)
-    assert executors._FromParent(queue.Queue()).next(wait=True) is None
+    monkeypatch.setattr(process_executor.interrupt, "requested", lambda: next(looks))
+    monkeypatch.setattr(process_executor, "LOOK_S", 0.01)
+    assert process_executor._FromParent(queue.Queue()).next(wait=True) is None

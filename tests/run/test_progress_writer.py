@@ -17,9 +17,9 @@ from foldline.cli.main import main
 from foldline.core import files
 from foldline.core.errors import Finding, UserError
 from foldline.run import cell_training, progress_file, progress_writer, run_end
-from foldline.run.executors import CellFailed
 from foldline.run.progress_file import CellProgress, RunProgress
 from foldline.run.progress_writer import ELSEWHERE, ProgressWriter
+from foldline.run.turns import CellFailed
 
 
 def job(key: str, done: bool = False, force: bool = False) -> Any:

@@ -7,8 +7,7 @@ import pytest
 
 from ventilator import simulator
 from ventilator.controller import grid_index
-from ventilator.decoder.breaths import table
-from ventilator.decoder.decode import open_gaps
+from ventilator.decoder import state_and_gaps
 from ventilator.decoder.equation import FREE, Equation
 from ventilator.decoder.law import TARGETS, UNKNOWN, Gains
 from ventilator.decoder.settle import CHANCE, LONGEST, NARROWEST, OpenGap, expected_hits, obeys, settle_gap, window
@@ -118,15 +117,14 @@ def test_chance_hits_are_at_most_what_is_expected() -> None:
 def claims(breaths: int, seed: int, shift: float = 0.0) -> tuple[int, int]:
     """Settle simulated breaths' gaps in windows around truth + noise + shift, grid steps; count claims, wrong ones."""
     truth, rng = simulator.simulate(breaths, seed), np.random.default_rng(seed)
-    frame, made, wrong = simulator.frame(truth, np.arange(breaths)), 0, 0
-    rows = table(frame)
-    for i in range(breaths):
-        for of in open_gaps(rows, i):
-            k = grid_index(truth.pressure[i, of.first : of.first + len(of.equation.weight)])
-            mean = k + rng.normal(0.0, SD, len(k)) + shift
-            sides = window(mean, np.full(len(k), SD), of.equation)
-            found = None if sides is None else settle_gap(*sides, of)
-            made, wrong = made + (found is not None), wrong + (found is not None and not np.array_equal(found, k))
+    made, wrong = 0, 0
+    _, gaps = state_and_gaps(simulator.frame(truth, np.arange(breaths)))
+    for i, of in gaps:
+        k = grid_index(truth.pressure[i, of.first : of.first + len(of.equation.weight)])
+        mean = k + rng.normal(0.0, SD, len(k)) + shift
+        sides = window(mean, np.full(len(k), SD), of.equation)
+        found = None if sides is None else settle_gap(*sides, of)
+        made, wrong = made + (found is not None), wrong + (found is not None and not np.array_equal(found, k))
     return made, wrong
 
 

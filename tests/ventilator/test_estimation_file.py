@@ -10,7 +10,6 @@ from foldline.cli.main import main
 from ventilator.decoder import decode
 from ventilator.estimation import SessionLungs, embedded, file_estimation
 from ventilator.estimation.file_estimation import COLUMNS, estimate, estimate_file
-from ventilator.estimation.known import Known
 from ventilator.measure import Recorded
 from ventilator.simulator import frame, simulate
 
@@ -43,8 +42,8 @@ def test_ranked_rows_are_marked_and_replace_the_estimate(
 ) -> None:
     one = rows.filter(kind="estimated").row(0, named=True)
 
-    def settle(frame: pl.DataFrame, breaths: object, known: Known, posterior: object) -> np.ndarray:
-        in_order = frame.sort("breath_id", "time_step")["id"].to_numpy().reshape(known.pressure.shape)
+    def settle(gaps: object, mean: np.ndarray, sd: object) -> np.ndarray:
+        in_order = table.sort("breath_id", "time_step")["id"].to_numpy().reshape(mean.shape)
         return np.where(in_order == one["id"], 12.25, np.nan)
 
     monkeypatch.setattr(file_estimation, "ranked", settle)

@@ -14,12 +14,12 @@ from foldline.ensemble import methods
 from foldline.ensemble.methods import FITS
 from foldline.evidence.blending import blend_page, member_contributions
 from foldline.evidence.blending.blend_comparison import BlendComparison
-from foldline.experiment import preparation, scoring, stored_experiment
+from foldline.experiment import preparation, ranked_rows, scoring, stored_experiment
 from foldline.experiment.multi_config import MultiConfigExperiment
 from foldline.experiment.preparation import short_path
 from foldline.experiment.result import Result
 from foldline.output import report, submission
-from foldline.output.report import ExactTables, Provenance, ReportData
+from foldline.output.report import ExactTables, Provenance, RankedTables, ReportData
 from foldline.output.submission import Gate
 from foldline.output.tracking import TrackConfig, WandbTracker
 
@@ -52,17 +52,19 @@ class Blended:
         track = _train(mixed, folder, terminal)
         with terminal.bar("weighing", "nested"):
             table = mixed.competition.train
-            result = scoring.combine(mixed.config, mixed.members, mixed.train, mixed.folds, exact[0], table)
+            ranked = ranked_rows.of_both(mixed.config.post, mixed.members, mixed.train, mixed.test)
+            used_by = (mixed.config, mixed.members, mixed.train, mixed.folds)
+            result = scoring.combine(*used_by, exact[0], table, ranked[0])
         found = _findings(mixed, result, command, terminal)
         used = (result.blend, result.grids, mixed.config.post, mixed.members)
-        predictions = scoring.predict(*used, mixed.test, exact[1], result.decisions, result.tidied)
+        predictions = scoring.predict(*used, mixed.test, exact[1], result.decisions, result.tidied, ranked[1])
         _write(mixed, folder, found, latest)
         return Blended(
             mixed=mixed,
             folder=folder,
             found=found,
             predictions=predictions,
-            report=_report_data(mixed, found, exact),
+            report=_report_data(mixed, found, exact, ranked),
             track=track,
             changed=changed,
         )
@@ -165,7 +167,9 @@ def _write(mixed: MultiConfigExperiment, folder: Path, found: BlendComparison, l
     files.write_text(folder / "blend.html", blend_page.page(found))
 
 
-def _report_data(mixed: MultiConfigExperiment, found: BlendComparison, exact: ExactTables) -> ReportData:
+def _report_data(
+    mixed: MultiConfigExperiment, found: BlendComparison, exact: ExactTables, ranked: RankedTables
+) -> ReportData:
     """Gather what the report of the blended experiment shows."""
     return ReportData(
         config=mixed.config,
@@ -175,5 +179,6 @@ def _report_data(mixed: MultiConfigExperiment, found: BlendComparison, exact: Ex
         train=found.result.counted(mixed.train),
         competition=mixed.competition,
         exact=exact,
+        ranked=ranked,
         provenance=Provenance.here(found.command),
     )

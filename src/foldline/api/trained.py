@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.console import Terminal
-from foldline.experiment import preparation, scoring, stored_experiment
+from foldline.experiment import preparation, ranked_rows, scoring, stored_experiment
 from foldline.experiment.config_plans import ConfigPlan
 from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.experiment.result import MOST_TARGETS, Result
@@ -20,6 +20,8 @@ from foldline.output import report, submission
 from foldline.output.report import Provenance, ReportData
 from foldline.output.submission import Gate
 from foldline.output.tracking import TrackConfig, WandbTracker
+from foldline.run import cell_cost
+from foldline.run.cell_cost import Spent
 from foldline.run.cells import Job
 
 
@@ -60,10 +62,11 @@ class Trained:
             exact = preparation.exact_tables(config, prepared.competition, terminal)
         track = preparation.run_cells(config, jobs, prepared.plan, folder, "train", terminal, WandbTracker)
         with timed(seconds, "blending"), terminal.bar("blend and baselines", "scored"):
-            table = prepared.competition.train
-            result = scoring.combine(config, prepared.members, prepared.train, prepared.folds, exact[0], table)
-            used = (result.blend, result.grids, config.post, prepared.members)
-            predictions = scoring.predict(*used, prepared.test, exact[1], result.decisions, result.tidied)
+            table, own = prepared.competition.train, prepared.members
+            ranked = ranked_rows.of_both(config.post, own, prepared.train, prepared.test)
+            result = scoring.combine(config, own, prepared.train, prepared.folds, exact[0], table, ranked[0])
+            used = (result.blend, result.grids, config.post, own)
+            predictions = scoring.predict(*used, prepared.test, exact[1], result.decisions, result.tidied, ranked[1])
         _record(folder, prepared, result, latest)
         data = ReportData(
             config=config,
@@ -73,6 +76,7 @@ class Trained:
             train=result.counted(prepared.train),
             competition=prepared.competition,
             exact=exact,
+            ranked=ranked,
             provenance=Provenance.here(command, seconds),
         )
         changed = bool(jobs) or not (folder / "report.html").exists()
@@ -109,8 +113,13 @@ class Trained:
                 f"{config.data.metric} {result.score:.4f} with exact rows in place; the models alone reach "
                 f"{result.models_alone:.4f}"
             )
+        if (ranked := self.report.ranked_counts) is not None:
+            terminal.say(ranked.sentence)
         if result.lost:
             terminal.warn(result.warning(config.data))
+        costs = cell_cost.costs_of(cell.key for cell in self.report.cells)
+        if costs:
+            terminal.say(str(Spent.of(costs)))
         terminal.say(f"report: {short_path(self.page)}")
         if len(result.targets) > MOST_TARGETS:
             terminal.say(f"scores of all targets: {short_path(self.page.with_name(report.TARGETS_FILE))}")
@@ -132,6 +141,7 @@ class Trained:
             "by_target": result.by_target,
             "baselines": result.baselines,
             "lost_to_baseline": result.lost,
+            **({} if (ranked := self.report.ranked_counts) is None else {"ranked": ranked.to_json()}),
         }
 
 

@@ -11,6 +11,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.experiment import runs_index
 from foldline.output import board
 from foldline.output.board import Group, Line
+from foldline.run.cell_cost import COLUMNS
 
 SHOWN = 3  # differences of a config that the table has room for
 LATEST, OTHER_VERSION, LOST, REFUSED = "*", "†", "‡", "✗"  # marks behind the name of an experiment
@@ -25,7 +26,8 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
             raise unknown("experiment", word, names, "./run.sh board")
     if not found:
         raise UserError("There is no experiment yet. Run `./run.sh train` first.")
-    groups = board.groups([record for record in found if not arguments.words or record.name in arguments.words])
+    chosen = [record for record in found if not arguments.words or record.name in arguments.words]
+    groups, fleet = board.groups(chosen), board.fleet(chosen)
     for group in groups:
         _table(group, terminal)
     if not all(line.current for group in groups for line in group.lines):
@@ -36,8 +38,13 @@ def run(arguments: Arguments, terminal: Terminal) -> int:
         terminal.say(f"{LOST} loses to a trivial baseline, or one of its models does")
     if any(line.refused for group in groups for line in group.lines):
         terminal.say(f"{REFUSED} its submission was refused: {runs_index.REFUSED} in its folder says why")
+    if fleet:
+        terminal.table("where their cells ran", COLUMNS, [each.row for each in fleet])
     values = [{**asdict(group), "lines": [asdict(line) for line in group.lines]} for group in groups]
-    terminal.result({"groups": values}, "\n".join(_best(group, len(groups) > 1) for group in groups))
+    terminal.result(
+        {"groups": values, "fleet": [asdict(each) for each in fleet]},
+        "\n".join(_best(group, len(groups) > 1) for group in groups),
+    )
     return 0
 
 

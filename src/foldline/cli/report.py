@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +10,20 @@ from foldline.cli.main import Arguments
 from foldline.cli.moved_source import moved
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
-from foldline.data import featurize, folds, loading
+from foldline.data import featurize, folds, loading, open_rows
+from foldline.data.featurize import FeaturesConfig
+from foldline.data.loading import Competition
+from foldline.data.store import Store
 from foldline.ensemble import members
-from foldline.experiment import preparation, runs_index, scoring, several_targets
+from foldline.ensemble.members import Member
+from foldline.experiment import preparation, ranked_rows, runs_index, scoring, several_targets
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import short_path
 from foldline.experiment.several_targets import JoinedResult, StoredTargets
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.experiment.whole_metric import WholeMetric
 from foldline.output import report, targets_page
-from foldline.output.report import Provenance, ReportData
+from foldline.output.report import Provenance, RankedTables, ReportData
 
 
 def run(arguments: Arguments, terminal: Terminal) -> int:
@@ -75,7 +80,8 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
     exact = preparation.exact_tables(config, competition, terminal)
     own = members.without_duplicates([member for part in stored.config_plans for member in part.members])
     every = [*own, *stored.outside_members]
-    result = scoring.combine(config, every, train, assigned, exact[0], competition.train)
+    ranked = _ranked(config, first.config.features, every, train, competition, terminal)
+    result = scoring.combine(config, every, train, assigned, exact[0], competition.train, ranked[0])
     return ReportData(
         config=config,
         plan=stored.plan,
@@ -84,8 +90,29 @@ def gather(stored: StoredExperiment, config: Config, terminal: Terminal) -> Repo
         train=result.counted(train),
         competition=competition,
         exact=exact,
+        ranked=ranked,
         provenance=_provenance(stored.folder),
     )
+
+
+def _ranked(
+    config: Config,
+    features: FeaturesConfig,
+    every: Sequence[Member],
+    train: Store,
+    competition: Competition,
+    terminal: Terminal,
+) -> RankedTables:
+    """Rank open rows again, as `train` did; those of the test table where the cells have predicted it."""
+    if not scoring.opens(config):
+        return None, None
+    with terminal.bar("open rows", "series") as update:
+        for table in (competition.train, competition.test):
+            open_rows.obtain(table, update)
+        test = featurize.obtain(competition.test, features, competition.levels, update)
+    found = ranked_rows.of_training(config.post, every, train)
+    tested = ranked_rows.predicted(config.post, every, test)
+    return found, ranked_rows.of_test(config.post, every, test) if tested else None
 
 
 def _refuse_lost(stored: StoredExperiment) -> None:

@@ -177,18 +177,24 @@ def say(what: Path, why: str, then: str) -> None:
         complain(line)
 
 
-def make_folder(path: Path, write: Callable[[Path], Contents | None], mark: str = CHECKSUMS) -> None:
+def make_folder(
+    path: Path, write: Callable[[Path], Contents | None], mark: str = CHECKSUMS, resumes: bool = False
+) -> None:
     """Make a folder by `write(draft)` unless it is there, whole; it appears in one step, with its mark.
 
     Args:
-        write: may return what else the mark says, and the entries of files that it summed up as it wrote them.
+        write: may return what else the mark says, and the entries of files that it summed up as it wrote them. What it
+            calls by a name with a dot in front says how far the draft is, and is removed in the end.
         mark: the mark's name.
+        resumes: as of files.make_once.
     """
 
     def sealed(draft: Path) -> None:
         value, known = write(draft) or ({}, {})
-        inner = [each for each in draft.rglob("*") if each.is_file()]
+        inner = [each for each in draft.rglob("*") if each.is_file() and not each.name.startswith(".")]
         seal(draft / mark, inner, value, known)
+        for each in draft.rglob(".*"):
+            each.unlink()
         for each in inner:  # it keeps what vouches for it when the folder gets its name
             _seen[str(path / each.relative_to(draft))] = _seen.pop(str(each))
 
@@ -200,4 +206,4 @@ def make_folder(path: Path, write: Callable[[Path], Contents | None], mark: str 
             say(path, why, "it is made again")
         return not why
 
-    files.make_once(path, sealed, sound)
+    files.make_once(path, sealed, sound, resumes)

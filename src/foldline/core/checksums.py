@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from io import RawIOBase
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,15 @@ def of_file(path: Path) -> dict[str, Any]:
 def of_chunks(chunks: list[tuple[int, str]]) -> dict[str, Any]:
     """Return the entry of a file whose chunks were summed up as they were written. chunks: (bytes, checksum)."""
     return {"bytes": sum(size for size, _ in chunks), "chunks": [list(chunk) for chunk in chunks]}
+
+
+def intact(path: Path, chunks: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return the first chunks of a file, up to the first one that does not hold what was written.
+
+    chunks: (bytes, checksum) of each.
+    """
+    found = zip(chunks, _chunk_sums(path, [size for size, _ in chunks]), strict=True)
+    return [chunk for chunk, _ in takewhile(lambda each: each[0] == each[1], found)]
 
 
 def damage(path: Path, entry: dict[str, Any]) -> str:

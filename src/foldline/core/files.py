@@ -173,12 +173,18 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_once(path: Path, write: Callable[[Path], None], sound: Callable[[], bool] = lambda: True) -> None:
+def make_once(
+    path: Path, write: Callable[[Path], None], sound: Callable[[], bool] = lambda: True, resumes: bool = False
+) -> None:
     """Make a folder by `write(draft)` unless it exists; it appears in one step, complete.
 
-    One process at a time: a second one waits and finds it made. Drafts that a killed process has left are removed.
-    sound: whether an existing folder is as it was made; else it is made anew. `write` sees to it that its files have
-    reached the disk.
+    One process at a time: a second one waits and finds it made. `write` sees to it that its files have reached the
+    disk.
+
+    Args:
+        sound: whether an existing folder is as it was made; else it is made anew.
+        resumes: whether `write` goes on from what a killed or interrupted call has left in `draft_of(path)`, which
+            stays then. Else it begins with an empty folder, and drafts that were left are removed.
     """
     if path.is_dir() and sound():
         return
@@ -189,16 +195,24 @@ def make_once(path: Path, write: Callable[[Path], None], sound: Callable[[], boo
         if path.exists():
             # Renamed first: a process that has it open reads on, and no other one sees half of it.
             path.rename(Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")) / "damaged")
-        for stale in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        for stale in set(path.parent.glob(f".{glob.escape(path.name)}.*")) - ({draft_of(path)} if resumes else set()):
             shutil.rmtree(stale)
-        draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        draft = draft_of(path)
+        draft.mkdir(exist_ok=resumes)
         try:
             write(draft)
-            draft.chmod(0o755)  # mkdtemp gives 0700
+            draft.chmod(0o755)  # whatever the umask
             draft.rename(path)
             sync(path.parent)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        except BaseException as error:
+            if not resumes or isinstance(error, Exception):  # what has failed would fail again
+                shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+
+def draft_of(path: Path) -> Path:
+    """Return where `make_once` makes a folder, before it has its name."""
+    return path.with_name(f".{path.name}.draft")
 
 
 def require_space(count: int, what: str, folder: Path | None = None) -> None:

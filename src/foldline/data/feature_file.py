@@ -2,6 +2,9 @@
 
 A chunk is some whole series. One that is long is computed feature by feature, each kept on disk (on_disk.py) until all
 are there; values are the same either way.
+
+A call that is killed is gone on with: each PART_ROWS rows a file beside the features lists the chunks that are written,
+each with its checksum. Those that hold what was written are not computed again.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ CHUNK_ROWS = 120_000  # rows whose features are computed at once: few enough tha
 MEMORY = 1 << 29  # bytes for features that are being computed; wide ones come in smaller chunks
 BYTES_A_FEATURE = 24  # of a row, while it is computed
 LEAST_ROWS = 1 << 12  # of a chunk
+PART_ROWS = 1 << 21  # between two notes of how far the file is
+PARTS = ".parts.json"  # these, in the folder of a file that is being written
 PIECE_ROWS = 1 << 16  # of a long series that are written together; checksums need a multiple of 2^16
 
 
@@ -51,7 +56,9 @@ class Made:
 def write(path: Path, made: Made, on_progress: Callable[[int, int], None] | None = None) -> artefacts.Entry:
     """Compute and write the features, (R, F) float32; return the file's checksums.
 
-    on_progress: called with (series done, series in all).
+    Args:
+        path: where a killed call may have written some of them.
+        on_progress: called with (series done, series in all).
 
     Raises:
         UserError: a feature is not finite.
@@ -60,12 +67,11 @@ def write(path: Path, made: Made, on_progress: Callable[[int, int], None] | None
     starts, frame = np.append(table.starts, table.frame.height), table.for_features  # (N + 1,)
     workers = os.cpu_count() or 1
     most, one_long = chunk_rows(count, workers), threading.Lock()
-    with path.open("wb") as stream:  # written, not mapped: on a full disk a map ends the process
-        shape = (table.frame.height, count)
-        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        stream.flush()
-        head, size = stream.tell(), 4 * count  # bytes: of the header, of a row
-        sums = [(head, checksums.of_bytes(memoryview(path.read_bytes())))]
+    sums = _begun(path, (table.frame.height, count))
+    head, size = sums[0][0], 4 * count  # bytes: of the header, of a row
+    noted = (sum(each for each, _ in sums) - head) // size  # rows that are there, as the notes say
+    first = int(np.searchsorted(starts, noted))  # series that are there
+    with path.open("r+b") as stream:  # written, not mapped: on a full disk a map ends the process
 
         def write_chunk(part: tuple[int, int]) -> tuple[int, str]:
             begin, end = (int(starts[series]) for series in part)
@@ -77,14 +83,36 @@ def write(path: Path, made: Made, on_progress: Callable[[int, int], None] | None
                     place += values.nbytes
             return part[1], checksum.digits()
 
+        chunks_of_series = features.series_chunks(table.lengths, most)
+        waiting = [(max(begin, first), end) for begin, end in chunks_of_series if end > first or not end]
         with ThreadPoolExecutor(workers) as pool:  # polars hardly spreads one small chunk over the cores
-            first = 0
-            for last, checksum in pool.map(write_chunk, features.series_chunks(table.lengths, most)):
+            for last, checksum in pool.map(write_chunk, waiting):
                 sums.append((size * int(starts[last] - starts[first]), checksum))
                 first = last
+                if starts[first] - noted >= PART_ROWS:
+                    artefacts.write_json(path.with_name(PARTS), {"chunks": sums})
+                    noted = starts[first]
                 if on_progress:
                     on_progress(last, len(table.lengths))
     return checksums.of_chunks(sums)
+
+
+def _begun(path: Path, shape: tuple[int, int]) -> list[tuple[int, str]]:
+    """Begin a file of features with its header, or find what a killed call has written of it; shape: (R, F).
+
+    Returns:
+        Bytes and checksum of the header, and of each chunk that is there.
+    """
+    try:
+        noted = artefacts.read_json(path.with_name(PARTS)).get("chunks", [])
+        there = checksums.intact(path, [(int(size), str(digits)) for size, digits in noted])
+    except (artefacts.Damaged, FileNotFoundError):
+        there = []
+    if there:
+        return there
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return [(path.stat().st_size, checksums.of_bytes(memoryview(path.read_bytes())))]
 
 
 def chunk_rows(count: int, workers: int) -> int:

@@ -132,7 +132,7 @@ def obtain(
     levels: dict[str, tuple[object, ...]],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Store:
-    """Open the store of a table, or make it.
+    """Open the store of a table, or make it: a call that was killed or interrupted is gone on with.
 
     Args:
         levels: known values of each static column, from the training table.
@@ -143,7 +143,7 @@ def obtain(
     """
     path = _path(table, config, levels)
     columns = columns_of(table, levels)
-    artefacts.make_folder(path, lambda draft: _write(draft, table, config, columns, on_progress), MARK)
+    artefacts.make_folder(path, lambda draft: _write(draft, table, config, columns, on_progress), MARK, resumes=True)
     return open_store(path)
 
 
@@ -202,9 +202,11 @@ def check(table: Table, config: FeaturesConfig, levels: dict[str, tuple[object, 
         competition_file.check_inside_series(
             config.built[config.families.index(FAMILY)], table.for_features[:first], columns
         )
-    if not _path(table, config, levels).is_dir():
-        # Features in float32; targets and masks take some 16 bytes a row.
-        files.require_space(table.frame.height * (4 * len(names) + 16), f"the features of {table.path}")
+    path = _path(table, config, levels)
+    if not path.is_dir():
+        # Features in float32; targets and masks take some 16 bytes a row. A killed run may have written some of them.
+        there = sum(512 * each.stat().st_blocks for each in files.draft_of(path).glob("*.npy"))
+        files.require_space(table.frame.height * (4 * len(names) + 16) - there, f"the features of {table.path}")
 
 
 def _write(

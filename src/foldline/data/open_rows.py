@@ -96,3 +96,18 @@ def classes(fingerprint: str) -> np.ndarray:
     from ventilator import open_rows
 
     return np.asarray(open_rows.classes(read(fingerprint)))
+
+
+def ranked(fingerprint: str, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Settle gaps of open rows whose equation has one solution inside an estimate's window, (R,); NaN elsewhere.
+
+    Args:
+        fingerprint: of the table, whose rows are prepared.
+        mean, sd: (R,) the estimate of each row, and its standard deviation.
+
+    Raises:
+        Damaged: the rows are not what was written.
+    """
+    from ventilator import open_rows
+
+    return open_rows.ranked(read(fingerprint), mean, sd)

@@ -1,4 +1,4 @@
-"""[post], steps after the blend: rounding to the targets' grid, and exact rows in place of predictions.
+"""[post], steps after the blend: rounding to the targets' grid, ranked and exact rows in place of predictions.
 
 Rounding to decimals and sums of one are in tidying.py, decisions on labels in decisions.py.
 
@@ -15,6 +15,8 @@ import numpy as np
 
 from foldline.data.metrics import Metric
 from foldline.data.target_grid import Grid, detect_grids
+
+NEWER = ("ranked",)  # keys that older versions did not have: a record has them where they are used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class PostConfig:
     evaluations: int = 200  # of the metric, that each search for these takes at most
     seed: int = 0  # of these searches
     decode: bool = False  # put exact rows, read back from the inputs, in place of predictions (ventilator only)
+    ranked: bool = False  # put what an estimator settles of open rows in place of predictions (models with a smoother)
     # Refuse a submission whose scored numbers are unlike training's: far outside, all the same, or of too few digits.
     check_range: bool = True
 

@@ -4,6 +4,7 @@
 - preparation.py: data, folds, features and the plan of cells, before anything is trained; then training the cells
 - multi_config.py: several configs (and members from outside) as one experiment
 - scoring.py: scores, blend and post-processing of finished cells; test predictions
+- after_blend.py, ranked_rows.py: steps after the blend; open rows that an estimator settles
 - baselines.py, linear_baseline.py: trivial baselines, rows of every score table
 - loss_table.py: losses of each series, by phase and by exactness
 - stored_experiment.py: one experiment's record under runs/: writing it, reading it back to predict or to report

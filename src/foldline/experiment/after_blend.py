@@ -1,4 +1,4 @@
-"""What comes after the blend: grid, clipping, rounding, sums of one, decisions, exact rows; each nested like the blend.
+"""What comes after the blend, nested like it: grid, clipping, rounding, sums of one, decisions, ranked and exact rows.
 
 A step is taken on a fold's rows where it helps on the other folds, and shown where it changed any row.
 """
@@ -17,7 +17,8 @@ from foldline.data.task import SHARES
 from foldline.ensemble import BlendRows, NestedPredictions, decisions, post_processing, tidying
 from foldline.ensemble.decisions import Decisions
 from foldline.experiment.config import Config
-from foldline.experiment.runs_index import EXACT_ROWS, MODELS_ALONE
+from foldline.experiment.ranked_rows import Ranked
+from foldline.experiment.runs_index import EXACT_ROWS, MODELS_ALONE, RANKED_ROWS
 
 SNAPPED, CLIPPED = "snapped to the grid", "clipped"  # rows of the score table
 TIDIED: dict[tidying.Step, str] = {"decimals": "rounded", "renormalise": "divided by the sum"}  # likewise
@@ -28,12 +29,18 @@ STEP_NAMES = {  # the rows in sentences
     TIDIED["decimals"]: "rounding",
     TIDIED["renormalise"]: "renormalising",
     **{row: step for step, row in DECIDED.items()},
+    RANKED_ROWS: "ranked rows",
     EXACT_ROWS: "exact rows",
 }
 
 
 def steps(
-    config: Config, nested: NestedPredictions, rows: BlendRows, store: Store, exact: Exact | None
+    config: Config,
+    nested: NestedPredictions,
+    rows: BlendRows,
+    store: Store,
+    exact: Exact | None,
+    ranked: Ranked | None = None,
 ) -> dict[str, np.ndarray]:
     """Take the steps after the blend: row of the score table -> (R scored, K) after it, where it changed any."""
     done: dict[str, np.ndarray] = {}
@@ -52,6 +59,8 @@ def steps(
     decided = decisions.by_fold(values, nested.fitted, rows, config.post)
     if decided is not values:
         done[DECIDED[decisions.step_of(rows, config.post)]] = values = decided
+    if ranked is not None and (ranked.rows & store.scored).any():
+        done[RANKED_ROWS] = values = post_processing.paste(values, ranked.values[store.scored])
     if exact is not None:
         if not any(model.fitted_as == "estimator" for model in config.models):  # they have never had others
             done[MODELS_ALONE] = values  # once more: the last row is mostly the decoder's

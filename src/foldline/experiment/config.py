@@ -19,14 +19,14 @@ from foldline.data.featurize import FeaturesConfig
 from foldline.data.fold_assignment import FoldsConfig
 from foldline.data.metrics import metric
 from foldline.data.roles import DataConfig
-from foldline.ensemble import BlendConfig
+from foldline.ensemble import BlendConfig, post_processing
 from foldline.ensemble.post_processing import PostConfig
 from foldline.experiment import config_files, model_tables, serve_config, target_tables
 from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
 from foldline.run.cells import ModelConfig
-from foldline.run.executors import ExecutorConfig
+from foldline.run.executor_config import ExecutorConfig
 from foldline.run.tracker import TrackConfig
 
 TABLES: dict[str, type[Any]] = {
@@ -73,6 +73,8 @@ class Config:
         """Return the resolved config as TOML tables; `from_tables` reads them back."""
         used = [name for name, kind in TABLES.items() if name not in NEWER or getattr(self, name) != kind()]
         tables = {name: strict_tables.plain(getattr(self, name)) for name in used}
+        unset = [name for name in post_processing.NEWER if getattr(self.post, name) == getattr(PostConfig(), name)]
+        tables["post"] = {name: value for name, value in tables["post"].items() if name not in unset}
         tables["features"] |= tables["features"].pop("tables")
         for name in ("competition_file", "times"):  # data.code and train.patches say them
             tables["features"].pop(name)
@@ -256,6 +258,11 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
     if estimators and not made["post"].decode:
         raise UserError(
             f"{where}: model {estimators[0]!r} estimates the rows that a decoder leaves open: set post.decode = true."
+        )
+    if made["post"].ranked and not estimators:
+        raise UserError(
+            f"{where}: post.ranked = true takes what an estimator settles of open rows, but no model is one: put a "
+            'model "smoother" first, or leave post.ranked out.'
         )
     by_time = [train.patches.by_time for model in models if model.is_network for train in model.trainings]
     made["features"] = replace(made["features"], times=any(by_time))

@@ -15,7 +15,7 @@ from foldline.data import exact_rows as decoding
 from foldline.data import featurize, open_rows
 from foldline.data.store import Store
 from foldline.data.table import Table
-from foldline.experiment import config_plans, scoring
+from foldline.experiment import config_plans, ranked_rows, scoring
 from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.fit import patches
 from foldline.run import executors
@@ -35,6 +35,8 @@ class InferenceTask:
     def jobs(self) -> list[Job]:
         """Return one job for each cell that the blend needs."""
         needed = set(self.stored.blend.without_zero_weights().labels)
+        estimator = ranked_rows.estimator(self.stored.config.post, self.stored.members)
+        needed |= set() if estimator is None else {estimator.label}  # it settles rows, whatever its weight
         jobs = {  # by key: two configs may have cells in common
             each.key: Job(each, None, None, store.path)
             for config_plan, store in zip(self.stored.config_plans, self.stores, strict=True)
@@ -79,4 +81,5 @@ def predict(task: InferenceTask, terminal: Terminal) -> np.ndarray:
     with terminal.bar("decoding", "series") as update:
         exact = decoding.obtain(task.test, update) if stored.config.post.decode else None
     used = (stored.blend, stored.grids, stored.config.post, stored.members)
-    return scoring.predict(*used, task.stores[0], exact, stored.decisions, stored.tidied)
+    ranked = ranked_rows.of_test(stored.config.post, stored.members, task.stores[0])
+    return scoring.predict(*used, task.stores[0], exact, stored.decisions, stored.tidied, ranked)

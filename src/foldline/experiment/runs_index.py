@@ -24,6 +24,7 @@ from foldline.run import ledger
 FORMAT = 2
 REFUSED = "submission.refused"  # beside a submission that the gate refused: why
 MODELS_ALONE = "models alone"  # row of the score table, where a decoder has read rows back and models predict all
+RANKED_ROWS = "ranked rows in place"  # row of the score table: before it, where an estimator has settled open rows
 EXACT_ROWS = "exact rows in place"  # row of the score table: the last one, where a decoder has read rows back
 CELLS_FILE = "cells.txt"  # in the folder of a search, an ablation or a study: the keys of its cells, one a line
 

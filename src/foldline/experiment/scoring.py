@@ -32,6 +32,7 @@ from foldline.ensemble.post_processing import PostConfig
 from foldline.ensemble.tidying import UNTIDIED, Tidying
 from foldline.experiment import after_blend, baselines
 from foldline.experiment.config import Config
+from foldline.experiment.ranked_rows import Ranked
 from foldline.experiment.result import Result
 
 
@@ -42,12 +43,14 @@ def combine(
     folds: Folds,
     exact: Exact | None,
     table: Table | None = None,
+    ranked: Ranked | None = None,
 ) -> Result:
     """Score and blend the members of an experiment whose cells are all finished.
 
     Args:
         exact: what a decoder read back from the training series' inputs, if post.decode is set.
         table: of the training series, for the trivial baselines; None: these are not wanted.
+        ranked: what an estimator settled of their open rows, if post.ranked is set.
     """
     rows, predictions = blend_rows(experiment_members, config, store, folds, exact if opens(config) else None)
     whole, store = store, counting(store, folds, predictions)
@@ -58,7 +61,7 @@ def combine(
     steps = dict(zip(rows.labels, rows.predictions, strict=True))  # row of the score table -> (R scored, K)
     if several:
         steps[f"blend ({'auto: ' if comparison else ''}{method_in_words(fitted.method)})"] = nested.values
-    steps |= after_blend.steps(config, nested, rows, store, exact)
+    steps |= after_blend.steps(config, nested, rows, store, exact, ranked)
     final = next(reversed(steps.values()))
     trivial = {} if table is None else _baselines(table, rows, whole, store, folds, config)
     grids = after_blend.grids_for_test(config, nested, rows)
@@ -173,13 +176,14 @@ def predict(
     exact: Exact | None,
     decided: Decisions = UNDECIDED,
     tidied: Tidying = UNTIDIED,
+    ranked: Ranked | None = None,
 ) -> np.ndarray:
     """Predict the test table, (A, K): mean over folds and seeds of each member, then blend and post-processing."""
     fitted = fitted.without_zero_weights()
     used = members.by_labels(fitted.labels, experiment_members)
     predictions = np.stack([member.test(store) for member in used])
     spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
-    return blended(fitted, grids, post, predictions, spread, store, exact, decided, tidied)
+    return blended(fitted, grids, post, predictions, spread, store, exact, decided, tidied, ranked)
 
 
 def blended(
@@ -192,6 +196,7 @@ def blended(
     exact: Exact | None,
     decided: Decisions = UNDECIDED,
     tidied: Tidying = UNTIDIED,
+    ranked: Ranked | None = None,
 ) -> np.ndarray:
     """Blend and post-process members' predictions of series without labels, (M, A, K), as the blend names them: (A, K).
 
@@ -203,4 +208,6 @@ def blended(
     done = decided.apply(clipped, by)
     if store.given is not None:  # nobody asks for them, but a submission has every row
         done = np.where(store.given[:, None], store.y, done)
+    if ranked is not None:
+        done = post_processing.paste(done, ranked.values)
     return done if exact is None else post_processing.paste(done, exact.values)

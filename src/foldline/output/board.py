@@ -14,7 +14,10 @@ from typing import Any
 from foldline.core.dotted_names import flat
 from foldline.data.metrics.options import DEFAULTS
 from foldline.data.simulate_config import SimulateConfig
+from foldline.experiment import runs_index
 from foldline.experiment.runs_index import ExperimentRecord
+from foldline.run import cell_cost
+from foldline.run.cell_cost import Spent
 
 IGNORED = ("data.source", "track", "executor", "serve", "folds.file")  # keys that change no score
 
@@ -71,6 +74,12 @@ def groups(records: list[ExperimentRecord]) -> list[Group]:
         else group
         for group in found
     ]
+
+
+def fleet(records: list[ExperimentRecord]) -> list[Spent]:
+    """Add up what the cells of experiments have cost, each once, for each device of each node."""
+    needed = runs_index.cells_needed({key for record in records for key in record.keys})
+    return cell_cost.by_device(cell_cost.costs_of(needed))
 
 
 def _measure(data: dict[str, Any]) -> tuple[object, ...]:

@@ -29,6 +29,7 @@ from foldline.fit.series_cell import SeriesCell
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.trainer import Emit
 from foldline.run import cell_stores, cells
+from foldline.run.cell_cost import COST, Meter
 from foldline.run.cells import Cell, Job
 from foldline.run.history import recording
 from foldline.run.predictions import Estimator, spread_path, write_predictions
@@ -52,7 +53,8 @@ def run(job: Job, emit: Emit) -> Iterator[None]:
             held.enter_context(files.lock(files.runs() / "locks" / cell.key, on_wait=lambda: emit("waiting")))
         _remove_leftovers(cell)
         if job.force or not cell.done:
-            yield from _train(cell, job, emit)
+            meter = Meter(cell.model.train.device_used if cell.model.is_network else "cpu", job.since)
+            yield from meter.turns(_train(cell, job, emit, meter))
         if job.test is not None:
             _predict_test(cell, job.test)
     emit("done")
@@ -81,7 +83,7 @@ def _remove_leftovers(cell: Cell) -> None:
         path.unlink(missing_ok=True)
 
 
-def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
+def _train(cell: Cell, job: Job, emit: Emit, meter: Meter) -> Iterator[None]:
     """Fit the cell, predict its held-out series, and mark it as finished."""
     assert job.train is not None, f"{cell.name} is not finished and there is nothing to train on"
     if not job.force and (cell.folder / cells.DONE).exists():
@@ -107,6 +109,7 @@ def _train(cell: Cell, job: Job, emit: Emit) -> Iterator[None]:
     write_predictions(cell, estimator, store, held_out, cell.folder / "out_of_fold.npy")
     if isinstance(estimator, EstimatorCell):
         files.write_array(cell.channels_path(store.fingerprint, labelled=True), estimator.channels(store))
+    meter.write(cell.folder)
     _mark_as_finished(cell, time.perf_counter() - began)
     # After done.json: a cell that is killed before it is finished goes on from its checkpoint.
     (cell.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -121,7 +124,7 @@ def _sides(cell: Cell, job: Job, store: Store) -> tuple[np.ndarray, np.ndarray]:
 
 def _mark_as_finished(cell: Cell, seconds: float) -> None:
     """Write done.json with the checksums of all that the cell has stored. seconds: that it was trained."""
-    beside = (cells.DONE, CHECKPOINT)
+    beside = (cells.DONE, CHECKPOINT, COST)
     stored = [
         path
         for path in cell.folder.iterdir()

@@ -10,6 +10,7 @@ it leaves:
                       test-DATA.npy, test-DATA.json (the checksums of those); of an estimator channels.npy and
                       channels-test-DATA.npy
                       spread-*.npy beside predictions whose head estimates its error
+                      cost.json (where it ran, and what that cost: cell_cost.py)
 """
 
 from __future__ import annotations
@@ -153,6 +154,7 @@ class Job:
     test: Path | None  # the test table's store
     force: bool = False  # train it although it is finished
     exact: Path | None = None  # exact rows of the test table, for a cell that is trained on them
+    since: float | None = None  # when all that the cell needs was done, s since 1970; None: it is not known
 
     @property
     def key(self) -> str:

@@ -18,7 +18,8 @@ from foldline.data.store import Store, open_store
 from foldline.fit import boosting_cell, datasets, series_cell, step_time
 from foldline.run import cell_stores
 from foldline.run.cells import Cell, Job
-from foldline.run.executors import ExecutorConfig, workers_for
+from foldline.run.executor_config import ExecutorConfig
+from foldline.run.executors import workers_for
 from foldline.run.schedule import Schedule
 
 ROUNDS, SERIES = 10, 2000  # of boosting: rounds that are measured, and on how many series at most

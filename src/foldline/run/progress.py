@@ -33,7 +33,7 @@ class CellBars:
         self.finished = 0
 
     def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
-        """Show one event of the executor: see executors.OnEvent for the kinds."""
+        """Show one event of the executor: see turns.OnEvent for the kinds."""
         if kind == "start":
             self.running[job.key] = self.progress.add_task(f"  {escape(job.cell.name)}", total=None)
         elif kind == "progress":

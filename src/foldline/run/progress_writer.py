@@ -15,8 +15,8 @@ import psutil
 from foldline.core import files
 from foldline.run import progress_file, run_end
 from foldline.run.cells import Cell, Job
-from foldline.run.executors import CellFailed
 from foldline.run.progress_file import PROGRESS, CellProgress, RunProgress
+from foldline.run.turns import CellFailed
 
 PERIOD_S = 1.0  # between two states of which only shares and epochs differ
 AT_ONCE = ("start", "waiting", "done")  # kinds of events that don't wait for that
@@ -118,7 +118,7 @@ class ProgressWriter:
         self._write()
 
     def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
-        """Note an event of the executor: see executors.OnEvent for the kinds."""
+        """Note an event of the executor: see turns.OnEvent for the kinds."""
         cell, now = self.cells[job.key], time.time()
         if kind == "start":
             cell.state, cell.began, cell.remark = "training", now, ""

@@ -31,6 +31,7 @@ from ventilator.decoder.chain import all_runs, chains
 from ventilator.decoder.gap import gaps, unsolved
 from ventilator.decoder.identify import ACCEPT, KI, KP, N_KI, N_KT, gains_of, identified, leaders, scores, total
 from ventilator.decoder.law import BUMP, CHAIN, HIDDEN, KINDS, UNKNOWN, Breath, Floats, Gains, Track, blank
+from ventilator.decoder.open_gaps import OpenGaps
 from ventilator.decoder.ramp import ramp
 from ventilator.decoder.row0 import first_pair, first_target, pair_scores, phase, row0
 from ventilator.decoder.settle import OpenGap
@@ -139,7 +140,16 @@ def suspects(b: Breath, pair: int, tau: float) -> list[Suspect]:
     return [Suspect(code, float(evidence[code]), plain) for code in leaders(evidence, WEAK)]
 
 
-def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, Track, Cleaned]:
+class Decoded(NamedTuple):
+    """What is known of a breath in the end."""
+
+    code: int  # of its controller, or of the best one that remains possible; -1: nothing proven
+    track: Track  # what all that remain possible agree on
+    cleaned: Cleaned  # the breath without the bump, as the best one has it
+    sure: bool  # whether one controller with one bump remains
+
+
+def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> Decoded:
     """Run all stages on one breath.
 
     Args:
@@ -148,17 +158,17 @@ def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, T
         tau: tau_0 (s) or nan.
         flip: time_step (s) of the first row with u_out = 1.
 
-    Returns the controller's number (see `identify.gains_of`; -1: nothing proven), the rows and the bump. Where several
-    controllers remain possible, the rows are those on which all agree, and the number is the best one's.
+    Where several controllers remain possible, the rows are those on which all agree, integrals only those that all
+    imply, and the number is the best one's (see `identify.gains_of`).
     """
     found = [later_stages(b, suspect, pair, tau, flip) for suspect in suspects(b, pair, tau)]
     left = [finding for finding in found if finding is not None]
     if max((finding.digits for finding in left), default=0.0) < ACCEPT:
-        return -1, blank(len(b.y)), Cleaned(b, np.zeros(len(b.y)), False)
+        return Decoded(-1, blank(len(b.y)), Cleaned(b, np.zeros(len(b.y)), False), False)
     best = max(left, key=lambda finding: finding.digits)
     for other in left:
-        keep_agreed(best.track, other.track)
-    return best.code, best.track, best.cleaned
+        keep_agreed(best.track, other.track, gains_of(other.code)[2] - gains_of(best.code)[2])
+    return Decoded(best.code, best.track, best.cleaned, len(left) == 1)
 
 
 def breath_of(table: Table, i: int) -> Breath:
@@ -170,15 +180,19 @@ def breath_of(table: Table, i: int) -> Breath:
     return Breath(u / GRID_STEP, table.w[rows], smoothing(np.diff(t, prepend=t[0])), t, clip)
 
 
-def decode_breaths(table: Table, first: int, last: int, out: Output) -> None:
-    """Decode breaths first..last - 1 of a table; rows of `out` are the table's."""
+def decode_breaths(table: Table, first: int, last: int, out: Output) -> list[tuple[int, OpenGap]]:
+    """Decode breaths first..last - 1 of a table; rows of `out` are the table's.
+
+    Returns the gaps that are left, each with the number of its breath.
+    """
+    left = []
     for i in range(first, last):
         start, n = table.start[i], table.size[i]
         if n == 0:
             continue
-        b, whole = breath_of(table, i), slice(start, table.start[i + 1])
+        b, whole, pair = breath_of(table, i), slice(start, table.start[i + 1]), int(table.pair[i])
         tau = phase(table.t[whole], table.u[whole])
-        code, track, cleaned = decode_breath(b, int(table.pair[i]), tau, float(table.flip[i]))
+        code, track, cleaned, sure = decode_breath(b, pair, tau, float(table.flip[i]))
         out.tau_0[whole] = tau
         if code < 0:
             continue
@@ -188,21 +202,13 @@ def decode_breaths(table: Table, first: int, last: int, out: Output) -> None:
         out.error[rows] = np.where(track.k == UNKNOWN, np.nan, g.c - track.k)
         out.error[start] = np.nan
         out.bump[rows], out.options[rows] = cleaned.bump, track.options
+        if not sure:  # clipping and equations that are left would be those of one controller alone
+            continue
         out.clip[rows] = np.where(np.abs(cleaned.clean.clip) == 1, cleaned.clean.clip, 0)
-
-
-def open_gaps(table: Table, i: int) -> list[OpenGap]:
-    """Decode breath i of a table and list the equations that are left without a solution."""
-    if table.size[i] == 0:
-        return []
-    b, whole, pair = breath_of(table, i), slice(table.start[i], table.start[i + 1]), int(table.pair[i])
-    tau = phase(table.t[whole], table.u[whole])
-    code, track, cleaned = decode_breath(b, pair, tau, float(table.flip[i]))
-    if code < 0:
-        return []
-    g, clean = Gains(*gains_of(code)), cleaned.clean
-    hidden = code // N_KT == pair and _may_hide(cleaned)
-    return [OpenGap(row, g, e) for row, e in unsolved(clean, g, first_target(g, tau), track, hidden)]
+        hidden = code // N_KT == pair and _may_hide(cleaned)
+        equations = unsolved(cleaned.clean, Gains(*g), first_target(g, tau), track, hidden)
+        left += [(i, OpenGap(row, Gains(*g), equation)) for row, equation in equations]
+    return left
 
 
 def _cores() -> int:
@@ -219,17 +225,24 @@ def state(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None)
     Raises:
         ValueError: a column is missing.
     """
+    return state_and_gaps(frame, progress=progress)[0]
+
+
+def state_and_gaps(
+    frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None
+) -> tuple[DecoderState, OpenGaps]:
+    """Decode a frame and return what `state` does, and the equations that are left without a solution."""
     breaths = table(frame)
     count = len(breaths.size)
-    out = Output.empty(len(breaths.row))
+    out, left = Output.empty(len(breaths.row)), list[tuple[int, OpenGap]]()
     with ThreadPoolExecutor(_cores()) as pool:
         chunks = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
         running = [pool.submit(decode_breaths, breaths, first, last, out) for first, last in chunks]
         for (_, last), done in zip(chunks, running, strict=True):
-            done.result()
+            left += done.result()
             if progress is not None:
                 progress(last)
-    return DecoderState.of(out, breaths.row)
+    return DecoderState.of(out, breaths.row), OpenGaps.of(left)
 
 
 def decode(frame: pl.DataFrame, *, progress: Callable[[int], None] | None = None) -> pl.DataFrame:

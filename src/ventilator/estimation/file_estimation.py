@@ -9,12 +9,11 @@ import polars as pl
 
 from ventilator.decoder.file_decoding import check_suffix, read, refuse_foreign, write_rows
 from ventilator.decoder.law import KINDS
-from ventilator.decoder.settle import CHANCE
 from ventilator.estimation.fit import fit_lungs, fit_spread
-from ventilator.estimation.known import decoded
+from ventilator.estimation.known import decoded, decoded_with_gaps
 from ventilator.estimation.lungs import SessionLungs, embedded
 from ventilator.estimation.parameters import LONGEST_DELAY_S
-from ventilator.estimation.ranked import ranked
+from ventilator.estimation.ranked import SHARE_OF_SD, ranked
 from ventilator.estimation.smoother import smooth
 from ventilator.measure import Recorded
 
@@ -93,15 +92,14 @@ def checked(frame: pl.DataFrame) -> pl.DataFrame:
 def _estimated(chunk: pl.DataFrame, lungs: SessionLungs) -> pl.DataFrame:
     """Estimate whole breaths; the column `place` says where a row stands in the file."""
     table = chunk.drop("chunk", "place")
-    breaths, known, places = decoded(table)
+    breaths, known, places, gaps = decoded_with_gaps(table)
     posterior = smooth(breaths, known, lungs)
-    settled = ranked(table, breaths, known, posterior)
+    settled = ranked(gaps, posterior.mean, posterior.sd)
     is_ranked = ~np.isnan(settled)
     inspired = breaths.u_out == 0
     kinds = np.array([ESTIMATED, *KINDS[1:]])[np.where(np.isnan(known.pressure), 0, known.kind)]
     kinds = np.where(is_ranked, RANKED, kinds)
-    # A ranked row is right, but for a share of CHANCE at most: then it errs as the estimate does.
-    sd = np.where(is_ranked, np.sqrt(CHANCE) * posterior.sd, posterior.sd)
+    sd = np.where(is_ranked, SHARE_OF_SD * posterior.sd, posterior.sd)
     rows: pl.DataFrame = chunk[places[inspired]].select("id", "place")
     return rows.with_columns(
         pressure=pl.Series(np.where(is_ranked, settled, posterior.mean)[inspired]),

@@ -1,5 +1,6 @@
 """What is known of N breaths before any estimate: the decoder's exact rows, and the controller it found."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Final, Self
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from ventilator import decoder
 from ventilator.controller import EXPLORATION_GAINS, STEPS, Array, grid_pressure
-from ventilator.decoder import DecoderState
+from ventilator.decoder import DecoderState, OpenGaps
 from ventilator.measure import Recorded
 
 PER_BREATH: Final = ("kp", "ki", "kt", "tau_0")
@@ -79,6 +80,16 @@ def decoded(frame: pl.DataFrame) -> tuple[Recorded, Known, NDArray[np.int64]]:
     Raises:
         ValueError: if a column is missing, or a breath has not 80 rows.
     """
+    return decoded_with_gaps(frame)[:3]
+
+
+def decoded_with_gaps(
+    frame: pl.DataFrame, progress: Callable[[int], None] | None = None
+) -> tuple[Recorded, Known, NDArray[np.int64], OpenGaps]:
+    """Decode a frame and return what `decoded` does, and the equations that are left without a solution.
+
+    progress: called with the number of breaths done so far.
+    """
     breaths = Recorded.of(frame)
     order = (
         frame.select("breath_id", "time_step")
@@ -87,4 +98,5 @@ def decoded(frame: pl.DataFrame) -> tuple[Recorded, Known, NDArray[np.int64]]:
         .to_numpy()
         .astype(np.int64)
     )
-    return breaths, Known.of(decoder.state(frame), order), order.reshape(-1, STEPS)
+    state, gaps = decoder.state_and_gaps(frame, progress=progress)
+    return breaths, Known.of(state, order), order.reshape(-1, STEPS), gaps

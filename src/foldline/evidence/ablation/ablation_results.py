@@ -26,7 +26,7 @@ from foldline.evidence.ablation.ablation_run import PreparedAblation
 from foldline.evidence.ablation.scored_answers import Resampled, ScoredAnswers
 from foldline.evidence.ablation.significance import Significance
 from foldline.evidence.ablation.statistical_power import DecisionRule
-from foldline.experiment import loss_table, scoring
+from foldline.experiment import loss_table, ranked_rows, scoring
 from foldline.experiment.loss_table import Finish, LossTable, Slice
 from foldline.experiment.preparation import PreparedExperiment
 
@@ -151,7 +151,8 @@ def _blended(prepared: PreparedExperiment, seeds: tuple[int, ...], exact: Exact 
     for seed in seeds:
         plan = [cell for cell in prepared.plan if cell.seed == seed]
         every = [*members.of_plan(plan), *prepared.outside_members]
-        found.append(scoring.combine(config, every, store, prepared.folds, used).blended)
+        ranked = ranked_rows.of_training(config.post, every, store)
+        found.append(scoring.combine(config, every, store, prepared.folds, used, ranked=ranked).blended)
     return found
 
 

@@ -21,8 +21,8 @@ from foldline.experiment.config import Config
 from foldline.experiment.preparation import PreparedExperiment
 from foldline.run import planning
 from foldline.run.cells import Cell, Job
-from foldline.run.executors import CellFailed
 from foldline.run.tracker import OpenTracker
+from foldline.run.turns import CellFailed
 
 BASELINE = "baseline"
 

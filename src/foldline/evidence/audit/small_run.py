@@ -27,7 +27,7 @@ from foldline.experiment.preparation import PreparedExperiment
 from foldline.fit.train_config import TrainConfig
 from foldline.run import executors
 from foldline.run.cells import Cell, ModelConfig
-from foldline.run.executors import ExecutorConfig
+from foldline.run.executor_config import ExecutorConfig
 from foldline.run.history import read_history
 
 FOLDS, EPOCHS, BATCH, ROUNDS, KERNELS, BREATHS = 3, 1, 16, 20, 168, 16  # at most

@@ -21,9 +21,9 @@ from foldline.evidence.ablation.fold_values import either, fold_values
 from foldline.experiment import after_blend, preparation, scoring
 from foldline.experiment.config import Config, without_outside_members
 from foldline.experiment.preparation import PreparedExperiment
-from foldline.run import executors, planning
+from foldline.run import planning, turns
 from foldline.run.cells import Cell, Job
-from foldline.run.executors import OnEvent
+from foldline.run.turns import OnEvent
 
 
 def prepare(config: Config, seeds: Sequence[int], competition: Competition | None = None) -> PreparedExperiment:
@@ -52,7 +52,7 @@ def jobs(ready: PreparedExperiment, plan: Sequence[Cell]) -> list[Job]:
 
 def train_fold(ready: PreparedExperiment, fold: int, on_event: OnEvent) -> None:
     """Train the cells of a fold that are missing, in this process."""
-    executors.take_turns(jobs(ready, cells_of_folds(ready, [fold])), ready.config.executor.together, on_event)
+    turns.take_turns(jobs(ready, cells_of_folds(ready, [fold])), ready.config.executor.together, on_event)
 
 
 def mean_score(ready: PreparedExperiment, folds: Sequence[int]) -> tuple[float, bool]:

@@ -22,7 +22,7 @@ from foldline.core.errors import UserError, complain, complaints_to, from_worker
 from foldline.evidence.tuning.trial_queue import TrialQueue, seconds_a_trial
 from foldline.evidence.tuning.trial_runner import TrialRunner
 from foldline.evidence.tuning.tuning_file import Search
-from foldline.run import executors
+from foldline.run import process_executor
 from foldline.run.tracker import OpenTracker
 
 POLL_S = 1.0  # between two reads of the study, by an idle worker and by the progress display
@@ -171,7 +171,7 @@ class _WorkerPool:
         for process in self.pipes:
             process.terminate()  # the worker finishes its step, saves, and queues its trial again
         for process in self.pipes:
-            process.join(timeout=executors.SAVING_S)
+            process.join(timeout=process_executor.SAVING_S)
             process.kill()
 
 
@@ -182,7 +182,7 @@ def _worker_main(
 
     checked: what the parent has compared with its checksums.
     """
-    executors.die_with_parent()
+    process_executor.die_with_parent()
     artefacts.trust(checked)
     try:
         with interrupt.deferred(signal.SIGTERM), complaints_to(pipe.send):

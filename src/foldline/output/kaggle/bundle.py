@@ -39,6 +39,7 @@ from foldline.experiment.stored_experiment import StoredExperiment
 from foldline.output.kaggle import kernel, notebook
 from foldline.output.kaggle.notebook import NOTEBOOK
 from foldline.run import cells
+from foldline.run.cell_cost import COST
 from foldline.run.cells import Cell
 from foldline.serve import Predictor, gate
 
@@ -49,7 +50,7 @@ ESTIMATING = ("scipy", "scikit-learn")  # by an estimator of open rows; threadpo
 PACKED = ("rich", "markdown-it-py", "mdurl", "pygments", "tomli-w")  # pure Python: one wheel fits every image
 PANDAS = "pandas>=2.2"  # of a metric file: the extra `metric`
 KEPT = ("depends.json", cells.DONE)  # of a cell that predicts nothing
-NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", ".*")  # of a cell's folder: predictions and curves
+NOT_NEEDED = ("*.npy", "test-*.json", "history.jsonl", COST, ".*")  # of a cell's folder: predictions, curves, hosts
 USER_PLACEHOLDER = "YOUR-KAGGLE-NAME"
 DESCRIPTION = "dataset-metadata.json"
 Stored = StoredExperiment | StoredTargets

@@ -10,11 +10,12 @@
 - error_section.py: errors by step and by series, and the calibration of expected errors
 - training_section.py: learning curves, training time, the list of cells
 - open_rows_section.py: rows that a decoder leaves open: by kind and class, expected errors, the worst series
+- cost_section.py: where the cells ran, and what they cost
 - blend_section.py: the blend's weights, and the rows that are read back exactly
 - report_page.py: all sections as a page, the files in the experiment's folder, and the summary for tracking
 """
 
-from foldline.output.report.report_data import ExactTables, Provenance, ReportData
+from foldline.output.report.report_data import ExactTables, Provenance, RankedTables, ReportData
 from foldline.output.report.report_page import html, read_provenance, track, tracking_summary, write
 from foldline.output.report.score_section import TARGETS_FILE
 
@@ -22,6 +23,7 @@ __all__ = [
     "TARGETS_FILE",
     "ExactTables",
     "Provenance",
+    "RankedTables",
     "ReportData",
     "html",
     "read_provenance",

@@ -17,6 +17,11 @@ from foldline.output.report import examples_section
 from foldline.output.report.report_data import SUBMITTED, ReportData
 from foldline.run import predictions
 
+RANKED: Final = "ranked"  # the kind of rows that an estimate settles: they are not exact
+RANKED_IN_WORDS: Final = (
+    "They are the only solution of the decoder's equation inside the estimator's window: members' columns show what "
+    "they would be without. Where the window misses the truth, they are wrong."
+)
 ESTIMATED: Final = "estimated"  # the kind of rows that no decoder has settled
 DRAWS: Final = 1000  # of the bootstrap over series
 WORST: Final = 6  # series that are drawn
@@ -38,9 +43,9 @@ def by_kind(report: ReportData) -> str:
     exact = report.exact[0]
     assert exact is not None, "an estimator of open rows, so a decoder"
     scored = report.train.scored
-    kinds = np.where(exact.known, exact.kinds, ESTIMATED)[scored]
+    kinds = np.where(exact.known, exact.kinds, np.where(report.is_ranked, RANKED, ESTIMATED))[scored]
     names = open_rows.classes(report.train.fingerprint)[scored]
-    of_open = np.where(exact.known[scored], "", names)
+    of_open = np.where(exact.known[scored] | report.is_ranked[scored], "", names)
     columns = [*report.predictions, "95 %", "share of the score"]
     first, second = (_rows(report, each) for each in (kinds, of_open))
     labels = ["rows", "count", *columns]
@@ -49,7 +54,9 @@ def by_kind(report: ReportData) -> str:
         "series. Exact rows are read back, by kind of proof; the others are estimated, and only they are learned and "
         "decide the blend. Below, estimated rows by where they lie."
     )
-    return table(labels, first) + table(labels, second) + sentence
+    counts = report.ranked_counts
+    about = "" if counts is None else note(f"{counts.sentence.capitalize()}. {RANKED_IN_WORDS}")
+    return table(labels, first) + table(labels, second) + sentence + about
 
 
 def _rows(report: ReportData, names: np.ndarray) -> list[list[str]]:

@@ -23,14 +23,16 @@ from foldline.data.metrics import Kind, Metric
 from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.ensemble.members import Member
-from foldline.experiment import stored_experiment
+from foldline.experiment import ranked_rows, stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.loss_table import LossTable
+from foldline.experiment.ranked_rows import Ranked
 from foldline.experiment.result import Result
 from foldline.run.cells import Cell
 
 SUBMITTED = "submitted"  # name of the predictions in the last row of the score table, in all other tables
 UNITS = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0, "seconds": 1.0}  # s, of an axis of dates
+RankedTables = tuple[Ranked | None, Ranked | None]  # the same of ranked rows; None: post.ranked is off
 ExactTables = tuple[Exact | None, Exact | None]  # exact rows of the train and test tables; None: post.decode is off
 
 
@@ -97,6 +99,7 @@ class ReportData:
     train: Store
     competition: Competition
     exact: ExactTables
+    ranked: RankedTables = (None, None)
     provenance: Provenance
 
     @property
@@ -185,6 +188,22 @@ class ReportData:
         """Whether a row is read back exactly, (R,) bool; None where post.decode is off."""
         found = self.exact[0]
         return None if found is None else found.known
+
+    @cached_property
+    def is_ranked(self) -> np.ndarray:
+        """Whether a row of the training table is ranked, and scored, (R,) bool."""
+        found = self.ranked[0]
+        return np.zeros(len(self.train.scored), dtype=bool) if found is None else found.rows & self.train.scored
+
+    @cached_property
+    def ranked_counts(self) -> ranked_rows.Counts | None:
+        """How many scored rows are ranked; None where post.ranked is off."""
+        own, tested = self.ranked
+        if own is None:
+            return None
+        test = None if tested is None else int((tested.rows & self.competition.test.scored).sum())
+        wrong = own.wrong(np.where(self.is_ranked, self.truth[:, 0], own.values))
+        return ranked_rows.Counts(train=int(self.is_ranked.sum()), wrong=wrong, test=test)
 
     @cached_property
     def loss_table(self) -> LossTable:

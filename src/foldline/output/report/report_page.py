@@ -13,6 +13,7 @@ from foldline.output.report import (
     baseline_section,
     blend_section,
     classes_section,
+    cost_section,
     curves_section,
     error_section,
     examples_section,
@@ -47,6 +48,7 @@ def html(report: ReportData) -> str:
         ("Learning curves", training_section.curves(report)),
         ("Blend", blend_section.weights(report)),
         ("Time", training_section.times(report)),
+        ("Machines", cost_section.costs(report)),
         ("Cells", training_section.cell_list(report)),
         ("How to reproduce it", again),
     ]

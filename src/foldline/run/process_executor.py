@@ -1,0 +1,153 @@
+"""Cells in spawned worker processes of this machine, which take jobs from one queue and report events in another."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import queue
+import signal
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from foldline.core import artefacts, interrupt, worker_start
+from foldline.core.errors import UserError, complain, complaints_to, from_worker
+from foldline.run import turns
+from foldline.run.cells import Job
+from foldline.run.schedule import Schedule
+from foldline.run.turns import OnEvent
+
+SAVING_S = 120.0  # longest wait for a worker's last checkpoint; then it is killed, and its last good one is kept
+LOOK_S = 0.5  # how often a process that waits for another looks whether it was told to end, or the other has ended
+
+
+def execute(jobs: Sequence[Job], workers: int, together: int, on_event: OnEvent) -> None:
+    """Run jobs in so many worker processes; as executors.execute."""
+    context = multiprocessing.get_context("spawn")  # forking a process with torch's or polars' threads can hang
+    todo, events = context.Queue(), context.Queue()
+    # Where workers end early, jobs are left that nobody takes: this process must not wait at its end to send them.
+    todo.cancel_join_thread()
+    given = (todo, events, together, artefacts.checked())
+    processes = [context.Process(target=_work, args=given, daemon=True) for _ in range(workers)]
+    try:
+        with worker_start.starting():
+            for process in processes:
+                process.start()
+        _listen(jobs, processes, todo, events, on_event)
+    finally:
+        started = [process for process in processes if process.pid is not None]
+        for process in started:
+            process.terminate()  # it finishes its step and saves
+        for process in started:
+            process.join(timeout=SAVING_S)
+            process.kill()
+
+
+def _listen(jobs: Sequence[Job], processes: list[Any], todo: Any, events: Any, on_event: OnEvent) -> None:
+    """Give workers what may begin, and hand their events on, until all jobs are done."""
+    schedule, by_key, left = Schedule(jobs), {job.key: job for job in jobs}, len(jobs)
+    _give(schedule, todo, len(processes))
+    while left:
+        dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
+        if dead:
+            raise UserError(
+                f"A worker process ended with exit code {dead[0]} (a negative one is a signal; -9 is often the system "
+                "running out of memory). Finished cells are kept: run the same command again, perhaps with "
+                "executor.workers=1."
+            )
+        # Looked at before the queue: a worker's last events are in it before it ends, but may come after an empty look.
+        ended = all(process.exitcode == 0 for process in processes)
+        try:
+            key, kind, values = events.get(timeout=LOOK_S)
+        except queue.Empty:
+            if ended:
+                raise UserError(
+                    "The worker processes were stopped by a signal. Their cells are saved: run the same command again."
+                ) from None
+            continue
+        if kind == "error":
+            raise values["error"]
+        if kind == "complaint":  # whoever listens to this process gets it, as from a cell that it trains itself
+            complain(values["text"])
+            continue
+        if kind == "done":
+            left -= 1
+            schedule.done(by_key[key])
+            _give(schedule, todo, len(processes))
+        on_event(by_key[key], kind, values)
+
+
+def _give(schedule: Schedule, todo: Any, workers: int) -> None:
+    """Give workers all jobs that may begin now; after the last one None, a worker each: there are no more."""
+    if schedule.all_given:
+        return
+    while (job := schedule.ready()) is not None:
+        todo.put(job)
+    if schedule.all_given:
+        for _ in range(workers):
+            todo.put(None)
+
+
+class _FromParent:
+    """Jobs that a worker takes from the queue which its parent fills."""
+
+    def __init__(self, todo: Any) -> None:
+        self._todo = todo
+        self._ended = False
+
+    def next(self, wait: bool) -> Job | None:
+        while not self._ended and not interrupt.requested():
+            try:
+                # A signal only makes a note (interrupt.deferred) and does not end a wait: hence the looks in between.
+                job: Job | None = self._todo.get(timeout=LOOK_S if wait else 0.0)
+            except queue.Empty:
+                if not wait:
+                    return None
+                continue
+            self._ended = job is None
+            return job
+        return None
+
+    def done(self, job: Job) -> None:
+        """Leave that to the parent, which hears of it."""
+
+
+def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None = None) -> None:
+    """Run jobs from a queue until None comes; report their events, complaints and an error in another queue.
+
+    checked: what the parent has compared with its checksums.
+    """
+    die_with_parent()
+    artefacts.trust(checked or {})
+
+    def report(job: Job, kind: str, values: dict[str, Any]) -> None:
+        events.put((job.key, kind, values))
+
+    def complained(text: str) -> None:
+        events.put(("", "complaint", {"text": text}))
+
+    try:
+        with interrupt.deferred(signal.SIGTERM), complaints_to(complained):
+            turns.take_from(_FromParent(todo), together, turns.throttled(report))
+    except KeyboardInterrupt:
+        return
+    except SystemExit:
+        raise
+    except BaseException as error:  # a panic in a library's Rust code is no Exception
+        events.put(("", "error", {"error": from_worker(error)}))
+
+
+def die_with_parent() -> None:
+    """Let this process, a spawned worker, end when its parent does.
+
+    A parent killed by SIGKILL can't end its workers: without this they would train on, holding cells' locks.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in a worker"
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
