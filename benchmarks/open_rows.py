@@ -27,7 +27,7 @@ import polars as pl
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from benchmarks import open_rows_curve, open_rows_members  # noqa: E402
-from benchmarks.open_rows_members import BLEND, Predicted  # noqa: E402
+from benchmarks.open_rows_members import BLEND, PROCESSED, Predicted  # noqa: E402
 from benchmarks.open_rows_tables import (  # noqa: E402
     Array,
     Ladder,
@@ -39,6 +39,7 @@ from benchmarks.open_rows_tables import (  # noqa: E402
     spread_table,
     steps,
 )
+from benchmarks.pages import Page  # noqa: E402
 from ventilator.estimation import embedded, smooth  # noqa: E402
 from ventilator.estimation.inspirations import SATURATED  # noqa: E402
 from ventilator.estimation.matched import matched_rig  # noqa: E402
@@ -51,7 +52,7 @@ EVERY: Final = 4  # rows between two that are predicted ahead
 BINS: Final = (0, 10, 15, 20, 25, 30, 40, 50, 66)  # cmH2O
 SHUT: Final = 1e-9  # % of u_in
 TEST_BREATHS: Final = 1000  # simulated beside those with labels, whose decoded rows lungs are fitted to, too
-READERS: Final = ("trees", "networks", BLEND)  # steps beyond the lungs
+READERS: Final = ("trees", "networks", BLEND, PROCESSED)  # steps beyond the lungs
 
 
 def main() -> None:
@@ -62,32 +63,46 @@ def main() -> None:
     parser.add_argument("--ahead", action="store_true", help="errors 1, 5 and 12 rows ahead")
     parser.add_argument("--simulated", type=int, default=0, help="simulated breaths")
     parser.add_argument("--curve", type=int, default=0, help="labelled simulated breaths at most")
+    parser.add_argument("--page", action="store_true", help="write the tables into docs/open-rows.md")
     args = parser.parse_args()
+    page = Page(ROOT / "docs" / "open-rows.md" if args.page else None)
+    if args.data is not None and not (args.curve or args.simulated):
+        _real(args.data, args.experiment, args.ahead, page)
     if args.simulated:
-        _simulated(args.simulated)
+        _simulated(args.simulated, page)
     if args.curve:
-        open_rows_curve.curves(args.data, args.curve, matched_rig(Rig.load(), embedded()))
-    elif args.data is not None:
-        _real(args.data, args.experiment, args.ahead)
+        with page.part("curve"):
+            open_rows_curve.curves(args.data, args.curve, matched_rig(Rig.load(), embedded()))
 
 
-def _simulated(count: int) -> None:
+def _simulated(count: int, page: Page) -> None:
     """Train on half of the breaths, and score the others."""
     for name, rig in (("simulated", Rig.load()), ("matched", matched_rig(Rig.load(), embedded()))):
         experiment = open_rows_members.of_simulated(count, TEST_BREATHS, name, rig)
         inside = np.random.default_rng(0).permutation(count) < count // 2
         found = open_rows_members.trained(experiment, 0, inside, lambda text: print(text, file=sys.stderr, flush=True))
         scored = Scored.of_store(found.store).take(np.flatnonzero(~inside))
-        share = 100 * scored.open.sum() / scored.inspired.sum()
-        print(f"\n## {len(scored.breaths)} breaths, {name}: {int(scored.open.sum())} open rows, {share:.1f} %")
         lungs = [(found.lungs[0][0], np.ones(len(scored.breaths), np.bool_))]
-        ladder = Ladder(scored)
-        final = lung_steps(ladder, [("and labels of the others", lungs)])
-        members(ladder, found, "and labels of the others")
-        spread_table(scored, final)
+        with page.part(name):
+            print(f"{_counted(scored)}\n")
+            ladder = Ladder(scored)
+            made = lung_steps(ladder, [("and labels of the others", lungs)])
+            members(ladder, found, "and labels of the others")
+            print()
+            spread_table(scored, made)
 
 
-def _real(folder: Path, experiment: str | None, ahead: bool) -> None:
+def _counted(scored: Scored) -> str:
+    """Say how many rows there are."""
+    rows, count = int(scored.open.sum()), int(scored.inspired.sum())
+    without = int((scored.open & ~scored.anchored).any(axis=1).sum())
+    return (
+        f"{len(scored.breaths):,} breaths; {rows:,} of {count:,} scored rows are open ({100 * rows / count:.1f} %), "
+        f"{int((scored.open & ~scored.anchored).sum()):,} of them in {without} breaths without an anchor."
+    )
+
+
+def _real(folder: Path, experiment: str | None, ahead: bool, page: Page) -> None:
     found = None if experiment is None else open_rows_members.of_experiment(experiment, folder)
     frame = folder / "train.csv"
     scored = Scored.of_frame(pl.read_csv(frame, glob=False)) if found is None else Scored.of_store(found.store)
@@ -95,18 +110,26 @@ def _real(folder: Path, experiment: str | None, ahead: bool) -> None:
     if found is not None:
         parts = [(lungs, _held_out(scored, found, series)) for lungs, series in found.lungs]
         fits.append(("and labels outside the fold", parts))
-    print(f"\n## {len(scored.breaths)} labelled breaths, {int(scored.open.sum())} open rows")
-    ladder = Ladder(scored)
-    final = lung_steps(ladder, fits)
-    if found is not None:
-        members(ladder, found, "and labels outside the fold")
-    spread_table(scored, final)
-    classes(scored, final, found)
-    over_pressure(scored, final)
-    sessions(scored)
-    masked_rows(scored)
+    with page.part("ladder"):
+        print(f"{_counted(scored)}\n")
+        ladder = Ladder(scored)
+        made = lung_steps(ladder, fits)
+        if found is not None:
+            members(ladder, found, "and labels outside the fold")
+    final = made[fits[-1][0]]
+    with page.part("spread"):
+        spread_table(scored, made)
+    with page.part("classes"):
+        classes(scored, final, found)
+    with page.part("pressure"):
+        over_pressure(scored, final)
+    with page.part("sessions"):
+        sessions(scored)
+    with page.part("hidden"):
+        masked_rows(scored)
     if ahead:
-        steps_ahead(scored)
+        with page.part("ahead"):
+            steps_ahead(scored)
 
 
 def _held_out(scored: Scored, found: Predicted, series: np.ndarray) -> Mask:
@@ -117,10 +140,12 @@ def _held_out(scored: Scored, found: Predicted, series: np.ndarray) -> Mask:
 def members(ladder: Ladder, found: Predicted, fitted_to: str) -> None:
     """Add what reads the lungs' channels: trees, networks, blend; each goes on from the step above."""
     scored, before = ladder.scored, "bounds"
-    for name in READERS:
+    steps = [name for name in READERS if name in found.by_kind]
+    for name in steps:
         ladder.step(name, fitted_to, scored.by_breath(found.by_kind[name]), before)
         before = name
-    ladder.compare(BLEND, ["bounds", *READERS[:-1]])
+    print()
+    ladder.compare(steps[-1], ["bounds", *steps[:-1]])
     print("\n| model | open rows | with an anchor | without |\n|---|---|---|---|")
     for label, values in found.by_label.items():
         error = np.abs(scored.truth - scored.by_breath(values))
@@ -132,8 +157,9 @@ def classes(scored: Scored, final: dict[str, Array], found: Predicted | None) ->
     """Print errors by class of open row, as shared by all pages on open rows."""
     means = {"hold": held(scored), "smoother": final["bounds"]}
     if found is not None:
-        means[BLEND] = scored.by_breath(found.by_kind[BLEND])
-    print(f"\n| class of open row | rows | {' | '.join(means)} |\n|---|---|{'---|' * len(means)}")
+        last = [name for name in READERS if name in found.by_kind][-1]
+        means[last] = scored.by_breath(found.by_kind[last])
+    print(f"| class of open row | rows | {' | '.join(means)} |\n|---|---|{'---|' * len(means)}")
     for name, rows in classes_of(scored).items():
         if rows.any():
             cells = [interval(np.abs(scored.truth - mean), rows) for mean in means.values()]
@@ -174,7 +200,7 @@ def _gap(rows: Mask) -> np.ndarray:
 
 def over_pressure(scored: Scored, final: dict[str, Array]) -> None:
     """Print bias and error of free run (all rows) and smoother (open rows), by the pressure that they say."""
-    print("\n| pressure as estimated, cmH2O | free run, all rows: bias | error | smoother, open rows: bias | error |")
+    print("| pressure as estimated, cmH2O | free run, all rows: bias | error | smoother, open rows: bias | error |")
     print("|---|---|---|---|---|")
     unsaturated = scored.inspired & (scored.truth < SATURATED)
     for low, high in pairwise(BINS):
@@ -204,7 +230,7 @@ def sessions(scored: Scored) -> None:
         "L/s at 20 %",
         "breaths",
     )
-    print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     vectors = np.mean([member.vectors for member in lungs.members], axis=0)
     slopes = np.exp(vectors[:, PLACE["slope_0"] :])
     flow = slopes[:, :8] @ np.diff((0.0, 1.0, 2.0, 3.5, 5.0, 7.5, 10.0, 15.0, 20.0))
@@ -225,7 +251,7 @@ def masked_rows(scored: Scored) -> None:
     posterior = smooth(scored.breaths, scored.known.hide(hidden), embedded())
     error = np.abs(scored.truth - posterior.mean[:, : scored.length])
     rows = hidden[:, : scored.length] & scored.inspired
-    print(f"\nOpen rows of another breath, drawn at random ({int(rows.sum())} rows): {interval(error, rows)}")
+    print(f"Open rows of another breath, drawn at random ({int(rows.sum())} rows): {interval(error, rows)}")
 
 
 def steps_ahead(scored: Scored) -> None:
@@ -236,7 +262,7 @@ def steps_ahead(scored: Scored) -> None:
     groups: list[tuple[str, Callable[[], Mask]]] = [("all", lambda: scored.inspired)]
     groups += [(f"R = {r}", lambda r=r: scored.inspired & (scored.breaths.r == r)[:, None]) for r in (5, 20, 50)]
     groups += [("valve shut", lambda: scored.inspired & shut), ("valve open", lambda: scored.inspired & ~shut)]
-    print(f"\n| rows ahead | {' | '.join(name for name, _ in groups)} |\n|---|{'---|' * len(groups)}")
+    print(f"| rows ahead | {' | '.join(name for name, _ in groups)} |\n|---|{'---|' * len(groups)}")
     first = replace(embedded(), members=embedded().members[:1])
     for ahead in AHEAD:
         error = np.full(scored.truth.shape, np.nan)

@@ -36,7 +36,7 @@ class Curve:
 
     def __init__(self, title: str, scored: Scored) -> None:
         self.scored, self.sizes, self.blend = scored, list[int](), list[Array]()
-        print(f"\n## {title}: {len(scored.breaths)} breaths scored, {int(scored.open.sum())} open rows\n")
+        print(f"\n{title}: {len(scored.breaths):,} breaths scored, {int(scored.open.sum()):,} open rows.\n")
         print(f"| labelled breaths | {' | '.join(STEPS)} |\n|---|{'---|' * len(STEPS)}", flush=True)
 
     def add(self, size: int, predicted: dict[str, Array]) -> None:
@@ -83,7 +83,7 @@ def _real(experiment: PreparedExperiment) -> Curve:
     for share in SHARES:
         means, sizes = {name: np.zeros_like(scored.truth) for name in STEPS}, []
         for fold in range(experiment.folds.k):
-            inside = _share_of(assignment != fold, rank, share)
+            inside = share_of(assignment != fold, rank, share)
             found = open_rows_members.trained(experiment, fold, inside, _say)
             own = (assignment == fold)[found.store.series_of_answer[scored.places[:, 0]]]
             for name, values in means.items():
@@ -93,7 +93,7 @@ def _real(experiment: PreparedExperiment) -> Curve:
     return curve
 
 
-def _share_of(outside: Mask, rank: NDArray[np.int64], share: float) -> Mask:
+def share_of(outside: Mask, rank: NDArray[np.int64], share: float) -> Mask:
     """Return a share of the series outside a fold (N,), those of the lowest rank."""
     last = np.sort(rank[outside])[round(share * int(outside.sum())) - 1]
     return np.asarray(outside & (rank <= last))

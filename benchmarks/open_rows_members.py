@@ -34,7 +34,7 @@ Mask = NDArray[np.bool_]
 
 CONFIG: Final = "configs/sample.toml"
 KINDS: Final = {"estimator": "smoother", "rows": "trees", "network": "networks"}  # how a model is fitted -> its step
-BLEND: Final = "blend"
+BLEND, PROCESSED = "blend", "post-processing"  # that is left out where it changes nothing
 SEED: Final = 3  # of simulated breaths
 
 
@@ -43,7 +43,7 @@ class Predicted:
     """What members say of rows that they were not trained on; NaN of all others."""
 
     store: Store  # of the training table
-    by_kind: dict[str, Array]  # of KINDS: (R,), mean over its models; and of BLEND
+    by_kind: dict[str, Array]  # of KINDS: (R,), mean over its models; and of BLEND, PROCESSED
     by_label: dict[str, Array]  # of each model that reads channels
     lungs: list[tuple[SessionLungs, NDArray[np.int64]]]  # of each fold, with the series that it holds out
 
@@ -54,7 +54,11 @@ def of_experiment(name: str, folder: Path) -> Predicted:
     moved = replace(stored.config, data=replace(stored.config.data, source=str(folder)))
     found = report.gather(stored, moved, Terminal(quiet=True))
     values = {label: each[:, 0] for label, each in found.predictions.items() if label in found.result.labels}
-    return _predicted(found.train, found.plan, values, found.result.blended[:, 0])
+    blend, processed = found.before_post[:, 0], found.result.blended[:, 0]
+    predicted = _predicted(found.train, found.plan, values, blend)
+    if not np.allclose(blend, processed, rtol=0, atol=1e-9, equal_nan=True):
+        predicted.by_kind[PROCESSED] = processed
+    return predicted
 
 
 def prepared(source: Path, folds: str = "") -> PreparedExperiment:

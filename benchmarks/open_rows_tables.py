@@ -127,8 +127,8 @@ class Ladder:
 
     def __init__(self, scored: Scored) -> None:
         self.scored, self.errors = scored, dict[str, Array]()
-        head = ("step", "lungs fitted to", "open rows", "median", "with an anchor", "without", "less the step before")
-        print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+        head = ("step", "lungs fitted to", "open rows", "median", "with an anchor", "without", "change by the step")
+        print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
 
     def step(self, name: str, fitted_to: str, mean: Array, before: str = "") -> None:
         """Add a step with its means (N, T). before: the step that it goes on from; empty: none is compared."""
@@ -144,35 +144,39 @@ class Ladder:
         scored = self.scored
         groups = {"all": scored.open, "with an anchor": scored.open & scored.anchored}
         groups |= {"without": scored.open & ~scored.anchored}
-        print(f"\n| {name} less | {' | '.join(groups)} |\n|---|{'---|' * len(groups)}")
+        print(f"| {name} less | {' | '.join(groups)} |\n|---|{'---|' * len(groups)}")
         for other in others:
             less = self.errors[name] - self.errors[other]
             print(f"| {other} | {' | '.join(interval(less, rows, signed=True) for rows in groups.values())} |")
 
 
-def lung_steps(ladder: Ladder, fits: Sequence[tuple[str, Sequence[tuple[SessionLungs, Mask]]]]) -> dict[str, Array]:
-    """Add the steps of hold and of lungs; return the last fit's means (N, T) and sds. fits: (fitted to, parts)."""
-    ladder.step("hold, or a line between anchors", "–", held(ladder.scored))
-    before, made = "hold, or a line between anchors", dict[str, Array]()
+def lung_steps(
+    ladder: Ladder, fits: Sequence[tuple[str, Sequence[tuple[SessionLungs, Mask]]]]
+) -> dict[str, dict[str, Array]]:
+    """Add the steps of hold and of lungs; return the means (N, T) and sds of each fit. fits: (fitted to, parts)."""
+    hold = "hold, or a line between anchors"
+    ladder.step(hold, "–", held(ladder.scored))
+    made = {}
     for name, parts in fits:
-        made, before = steps_of_all(ladder.scored, parts), "hold, or a line between anchors"
+        made[name], before = steps_of_all(ladder.scored, parts), hold
         for step in STEPS:
-            ladder.step(step, name, made[step], before)
+            ladder.step(step, name, made[name][step], before)
             before = step
     return made
 
 
-def spread_table(scored: Scored, made: dict[str, Array]) -> None:
+def spread_table(scored: Scored, fits: dict[str, dict[str, Array]]) -> None:
     """Print how sds of the last step agree with its errors, as the model has them and calibrated."""
-    error = np.abs(scored.truth - made["bounds"])
-    print("\n| sd | open rows | within 1 sd | within 2 sd | error / expected error |\n|---|---|---|---|---|")
-    for name, sd in (("the model's", made["modelled sd"]), ("calibrated", made["sd"])):
-        for part, rows in (("with an anchor", scored.anchored), ("without", ~scored.anchored)):
-            inside = scored.open & rows
-            if inside.any():
-                within = [interval((error <= k * sd).astype(np.float64), inside) for k in WITHIN]
-                print(f"| {name} | {part} | {' | '.join(within)} | {ratio(error, sd, inside)} |")
-    print("\nOf normal errors 0.683 and 0.954 lie within 1 and 2 sd.")
+    head = ("lungs fitted to", "sd", "open rows", "within 1 sd", "within 2 sd", "error / expected error")
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for fitted_to, made in fits.items():
+        error = np.abs(scored.truth - made["bounds"])
+        for name, sd in (("the model's", made["modelled sd"]), ("calibrated", made["sd"])):
+            for part, rows in (("with an anchor", scored.anchored), ("without", ~scored.anchored)):
+                inside = scored.open & rows
+                if inside.any():
+                    within = [interval((error <= k * sd).astype(np.float64), inside) for k in WITHIN]
+                    print(f"| {fitted_to} | {name} | {part} | {' | '.join(within)} | {ratio(error, sd, inside)} |")
 
 
 def ratio(error: Array, sd: Array, rows: Mask) -> str:

@@ -1,7 +1,7 @@
 """A decoder and an estimator of open rows for the rides, so that the engine's part needs no ventilator.
 
 Every third step is "decoded": read off the truth. The estimator predicts power times a factor that it fits, and leaves
-three channels: the deviation before calibration halves it is the first. `install` puts both in place of the ventilator's.
+three channels: the first is the deviation before calibration halves it. `install` puts both in the ventilator's place.
 """
 
 from __future__ import annotations
