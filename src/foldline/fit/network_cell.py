@@ -183,7 +183,7 @@ class NetworkCell:
         """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
         assert self.network is not None
         batch, head = block.batch(index), self.network.head
-        with autocast(self.train.precision, index.device):
+        with autocast(self.train.precision, batch.x.device):
             hidden = self.network(batch.x, batch.static, batch.mask)
         raw = head(hidden.float(), batch.mask)  # type: ignore[operator]
         value, spread = head.predict(raw, batch.scored), head.spread(raw)  # type: ignore[union-attr, operator]

@@ -76,7 +76,7 @@ def train(
             with reporting_full_memory(STEP_IS_TOO_MUCH):
                 batch = [augment(part, config.augment, fold) for part in next(batches)]
             loss = training_step(state, config, batch, _rate(config, counters, step, steps))
-            failed = torch.where((failed < 0) & ~loss.isfinite(), step, failed)
+            failed = failed.masked_fill((failed < 0) & ~loss.isfinite(), step)
             state.add_loss(loss, weight_of(batch))
             counters.step, now = step + 1, time.perf_counter()
             emit("progress", done=counters.epoch + (step + 1) / per_epoch, of=config.epochs)
