@@ -7,7 +7,10 @@ import pytest
 from tiny_lungs import Drawn, drawn, hidden
 
 from ventilator.estimation import Known, SessionLungs, embedded, fit_spread, smooth
+from ventilator.estimation.embed_spread import embed_spread
+from ventilator.estimation.matched import DECODED
 from ventilator.estimation.spread import KNOTS, Spread
+from ventilator.rig import Rig
 
 TRUE = Spread((0.8, 1.3, 0.5))
 
@@ -76,3 +79,9 @@ def test_labels_of_unknown_rows_calibrate_it_and_no_others(made: Drawn) -> None:
     assert fit_spread(made.guess, made.breaths, known, other, unseen=boastful).spread == found.spread
     none = np.where(np.isnan(known.pressure), np.nan, labels)
     assert fit_spread(made.guess, made.breaths, known, none, unseen=boastful) == made.guess
+
+
+@pytest.mark.slow
+def test_the_embedded_curve_is_that_of_breaths_simulated_about_the_embedded_lungs() -> None:
+    found = embed_spread(replace(embedded(), spread=TRUE), Rig.load(DECODED), breaths=500)
+    np.testing.assert_allclose(found.spread.factors, embedded().spread.factors, rtol=0.2)

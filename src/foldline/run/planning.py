@@ -114,6 +114,8 @@ def _pretraining(
 ) -> Cell:
     assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
     store = inputs.pretraining_data(config, fold)
+    if config.is_matched:  # smoothed with the lungs that they were simulated about, not with the fold's
+        channels = None
     patches.check_store(model.trainings[0].patches, store)
     first = replace(model, train=model.trainings[0], teacher=None, pretrain=None)
     first = _with_precision(first, cell_stores.planned(model, store))

@@ -1,107 +1,47 @@
-"""Calibrate the sd of the embedded lungs, without a label: by rows of an unlabelled file, and by simulated breaths.
+"""Calibrate the sd of the embedded lungs without a label, by breaths that are simulated about them.
 
-    python -m ventilator.estimation.embed_spread DATA/test.csv [--out lungs.json]
+    python -m ventilator.estimation.embed_spread [--out lungs.json]
 
-Two sorts of rows, half of each, because neither is like the rows that a decoder leaves open. Decoded rows are hidden
-where another breath's are open, and estimated by lungs that were fitted to the other half of the breaths: their errors
-are real, but they lie where decoding is easy. Rows that the decoder leaves open of simulated breaths lie where they
-should, but no simulation is as odd as reality. The simulator's rig is calibrated by the same decoded rows.
+The lungs behind the breaths are drawn about the embedded ones, which estimate what the decoder leaves open: so they err
+as on real breaths, and on rows like the real ones. Decoded rows that are hidden would be real, but they lie elsewhere,
+where errors are larger than the model says: calibrated by these, it would be less sure of open rows than it should.
 """
 
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
-from ventilator.calibrate import calibrate
-from ventilator.controller import Array
-from ventilator.decoder.file_decoding import read
-from ventilator.estimation.fit import fit_lungs
-from ventilator.estimation.known import Known, decoded
+from ventilator.estimation.known import decoded
 from ventilator.estimation.lungs import EMBEDDED, SessionLungs, embedded
-from ventilator.estimation.matched import matched_rig
+from ventilator.estimation.matched import DECODED, varied_rig
 from ventilator.estimation.smoother import smooth
-from ventilator.estimation.spread import LEAST, Spread
-from ventilator.measure import Recorded
+from ventilator.estimation.spread import Spread
 from ventilator.rig import Rig
 from ventilator.simulator import frame, simulate
 
-DRAWS: Final = 3  # of the breaths whose open rows are hidden in others
-SIMULATED: Final = 1500  # breaths
+SIMULATED: Final = 2000  # breaths
+SEED: Final = 7
 
 
-class Errors(NamedTuple):
-    """Errors of n rows: cmH2O, absolute; the model's sd; which breath each is of."""
-
-    error: Array
-    sd: Array
-    breath: NDArray[np.int64]
-
-    def take(self, index: NDArray[np.int64]) -> Self:
-        """Return the rows at the given places."""
-        return self._replace(error=self.error[index], sd=self.sd[index], breath=self.breath[index])
-
-
-def joined(parts: list[Errors]) -> Errors:
-    """Put rows behind each other."""
-    return Errors(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def embed_spread(table: pl.DataFrame, lungs: SessionLungs) -> SessionLungs:
-    """Return lungs with an sd that is calibrated by what can be decoded of a table."""
-    breaths, known, places = decoded(table)
-    rng = np.random.default_rng(0)
-    pressure = np.full(len(table), np.nan)
-    pressure[places] = known.pressure
-    rig = calibrate(table.with_columns(pressure=pl.Series(pressure).fill_nan(None)).drop("id", strict=False))
-    parts = [hidden_rows(breaths, known, lungs, rng), simulated_rows(rig, lungs)]
-    few = min(len(part.error) for part in parts)
-    hidden, simulated = (part.take(rng.permutation(len(part.error))[:few]) for part in parts)
-    both = joined([hidden, simulated._replace(breath=-1 - simulated.breath)])  # no breath is of both sorts
-    return replace(lungs, spread=Spread().fitted(*both))
-
-
-def hidden_rows(breaths: Recorded, known: Known, lungs: SessionLungs, rng: np.random.Generator) -> Errors:
-    """Estimate decoded rows that are hidden where another breath, drawn at random, has open ones."""
-    inspired = breaths.u_out == 0
-    is_open, half = inspired & np.isnan(known.pressure), rng.permutation(len(breaths)) % 2
-    halves = [np.flatnonzero(half == side) for side in (0, 1)]
-    fits = [fit_lungs(breaths.take(other), known.take(other), start=lungs) for other in reversed(halves)]
-    found = []
-    for _ in range(DRAWS):
-        hidden = is_open[rng.permutation(len(breaths))] & ~np.isnan(known.pressure)
-        for own, fitted in zip(halves, fits, strict=True):
-            posterior = smooth(breaths.take(own), known.hide(hidden).take(own), fitted)
-            found.append(_errors(known.pressure[own], posterior.mean, posterior.modelled_sd, hidden[own], own))
-    return joined(found)
-
-
-def simulated_rows(rig: Rig, lungs: SessionLungs) -> Errors:
-    """Estimate what the decoder leaves open of simulated breaths, by lungs fitted to what it decodes of them."""
-    made = simulate(SIMULATED, 7, rig=matched_rig(rig, lungs))
-    breaths, known, _ = decoded(frame(made, np.arange(SIMULATED)))
-    posterior = smooth(breaths, known, fit_lungs(breaths, known, start=lungs))
-    rows = (breaths.u_out == 0) & np.isnan(known.pressure)
-    return _errors(breaths.pressure, posterior.mean, posterior.modelled_sd, rows, np.arange(SIMULATED))
-
-
-def _errors(truth: Array, mean: Array, sd: Array, rows: NDArray[np.bool_], own: NDArray[np.int64]) -> Errors:
-    """Collect the errors of some rows (N, 80) of breaths (N,)."""
-    rows = rows & (sd > LEAST)
-    return Errors(np.abs(truth - mean)[rows], sd[rows], np.broadcast_to(own[:, None], rows.shape)[rows])
+def embed_spread(lungs: SessionLungs, rig: Rig, breaths: int = SIMULATED) -> SessionLungs:
+    """Return lungs with a calibrated sd. rig: whose clocks, shares and noise the simulated breaths have."""
+    made = frame(simulate(breaths, SEED, rig=varied_rig(rig, lungs, seed=SEED)), np.arange(breaths))
+    recorded, known, _ = decoded(made)
+    found = smooth(recorded, known, lungs)
+    rows = (recorded.u_out == 0) & np.isnan(known.pressure)
+    error = np.abs(recorded.pressure - found.mean)[rows]
+    return replace(lungs, spread=Spread().fitted(error, found.modelled_sd[rows], np.nonzero(rows)[0]))
 
 
 def main() -> None:
     """Write the embedded lungs with their sd calibrated."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="test.csv of the competition; only its decoded rows are used")
     parser.add_argument("--out", type=Path, default=EMBEDDED)
     args = parser.parse_args()
-    lungs = embed_spread(read(args.file), embedded())
+    lungs = embed_spread(embedded(), Rig.load(DECODED))
     args.out.write_text(lungs.to_json(), encoding="utf-8")
     print(f"factors at the knots: {lungs.spread.factors}")
 
