@@ -25,6 +25,7 @@ from foldline.experiment import config_files, model_tables, serve_config, target
 from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
+from foldline.run import executor_config
 from foldline.run.cells import ModelConfig
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.tracker import TrackConfig
@@ -76,6 +77,9 @@ class Config:
         unset = [name for name in post_processing.NEWER if getattr(self.post, name) == getattr(PostConfig(), name)]
         tables["post"] = {name: value for name, value in tables["post"].items() if name not in unset}
         tables["features"] |= tables["features"].pop("tables")
+        default = ExecutorConfig()
+        for name in (name for name in executor_config.NEWER if getattr(self.executor, name) == getattr(default, name)):
+            tables["executor"].pop(name)
         for name in ("competition_file", "times"):  # data.code and train.patches say them
             tables["features"].pop(name)
         tables["model"] = [model_tables.to_table(model, self.train) for model in self.models]
@@ -264,7 +268,13 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
             f"{where}: post.ranked = true takes what an estimator settles of open rows, but no model is one: put a "
             'model "smoother" first, or leave post.ranked out.'
         )
-    by_time = [train.patches.by_time for model in models if model.is_network for train in model.trainings]
+    trains = [train for model in models if model.is_network for train in model.trainings]
+    if made["executor"].together > 1 and any(train.graphs for train in trains):
+        raise UserError(
+            f"{where}: train.graphs = true needs a process to itself, but executor.together = "
+            f"{made['executor'].together} lets cells take turns in one. Set one of them back."
+        )
+    by_time = [train.patches.by_time for train in trains]
     made["features"] = replace(made["features"], times=any(by_time))
     if made["folds"].kind == "time":
         models = tuple(map(_with_full_cells, models))

@@ -91,12 +91,15 @@ def prepare(
     Raises:
         UserError: whatever is wrong with config, data, folds, disk or members from outside.
     """
+    executors.check(config.executor)
     if competition is None:
         with terminal.bar("reading", "MB") as update:
             competition = loading.load(config.data, update)
     assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
+        for recipe in model.trainings if model.is_network else ():
+            recipe.refuse_device()
     network_checks.check_durations(config, competition.train)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)
@@ -212,11 +215,11 @@ def run_cells(
         terminal.say("all cells are finished: nothing to train")
         return config.track
     files.require_space(predicted_bytes(jobs), "storing the cells' predictions")
-    progress = _progress_file(config, jobs, plan, folder, verb, terminal)
     with (
+        executors.opened(config.executor),
         open_tracker(config.track, config.name, folder, verb) as tracker,
         cell_bars(terminal, jobs) as bars,
-        progress as written,
+        _progress_file(config, jobs, plan, folder, verb, terminal) as written,
     ):
 
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:

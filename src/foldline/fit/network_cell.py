@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 from foldline import models
 from foldline.core import files
+from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
+from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import datasets, patches, stitching
+from foldline.fit import datasets, patches, step_graphs, stitching
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
@@ -41,6 +43,7 @@ from foldline.models.heads import joint
 from foldline.models.heads.joint import JointHead
 from foldline.models.ops import covariates
 
+PART_ROWS = 1 << 22  # that are predicted together, where series are of one length
 CROPPED = " of "  # in the metadata of weights: lengths of windows, and of series. One entry: safetensors shuffles them
 
 
@@ -107,11 +110,13 @@ class NetworkCell:
             watched = watch(held[0], seen, self.scaler, self.transform, self.metric, shown[0])
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
+        if config.graphs:
+            step_graphs.refuse(network, padded=any(not block.is_full for block in fold.blocks))
         if start is not None:
             network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
         state = State(network, config, device)
         if config.compile:
-            compile_parts(network, device)
+            compile_parts(network)
         if state.load(folder):
             emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
         try:
@@ -144,12 +149,28 @@ class NetworkCell:
             return value[:0], None if spread is None else spread[:0]
         config = self.train.patches
         if not config.used:
-            return self._predict(unlabelled_series(data, series))
+            return self._predict_in_parts(data, series)
         value, spread = self._predict(patches.pooled(unlabelled_series(data, series), config))
         if data.on_series:
             return value, spread
         up = partial(patches.up, store=data, series=series, config=config)
         return up(value), None if spread is None else up(spread)
+
+    def _predict_in_parts(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predict series, many of one length part by part: in the same passes, but labels take no more memory."""
+        whole_passes = max(1, PART_ROWS // (data.longest * stitching.PASS * self.train.batch))
+        size = whole_passes * stitching.PASS * self.train.batch
+        if self.train.windows.used or len(series) <= size or (data.lengths[series] != data.longest).any():
+            return self._predict(unlabelled_series(data, series))
+        value, spread, first = on_disk.zeros((int(data.answers_of_series[series].sum()), data.targets)), None, 0
+        for part in chunks(len(series), size):
+            own, own_spread = self._predict(unlabelled_series(data, series[part]))
+            value[first : first + len(own)] = own
+            if own_spread is not None:
+                spread = on_disk.zeros(value.shape) if spread is None else spread
+                spread[first : first + len(own)] = own_spread
+            first += len(own)
+        return value, spread
 
     def _predict(self, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict series as the network sees them; returns what `predict` does."""
@@ -160,7 +181,9 @@ class NetworkCell:
         fold = datasets.to_predict(part, self.scaler, lengths, kept, self.train, device)
         found = stitching.predicted(fold, self._pass, part, self.train)
         scale, count, answers = self.scaler.y_scale, data.targets, data.answers(series)
-        value = found[:, :count] * scale + self.scaler.y_center
+        value = found[:, :count]
+        value *= scale
+        value += self.scaler.y_center
         own = self.transform.inverse(value, data, answers)
         if found.shape[1] == count:
             return own, None
@@ -260,11 +283,15 @@ def without_heads_beside(network: nn.Module) -> nn.Module:
     return network
 
 
-def compile_parts(network: nn.Module, device: torch.device) -> None:
-    """Compile, in place, the blocks that declare it (`compiles`); on a GPU with CUDA graphs inside."""
+def compile_parts(network: nn.Module) -> None:
+    """Compile, in place, the blocks that declare it (`compiles`).
+
+    Never in torch's mode "reduce-overhead": its CUDA graphs keep gradients and outputs where their next run overwrites
+    them, which breaks a batch of several passes and cells in turn. train.graphs takes whole steps, and refuses these.
+    """
     for module in network.modules():
         if getattr(module, "compiles", False):
-            module.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
+            module.compile()
 
 
 def _drawn(store: Store) -> str:

@@ -88,7 +88,8 @@ def train(
             yield
         refuse_failed(failed, state.parameters, fold.series_of(order), config.batch, counters)
         counters.seconds, began = counters.seconds + time.perf_counter() - began, time.perf_counter()
-        finish_epoch(state, config, watched, steps, emit)
+        with reporting_full_memory(STEP_IS_TOO_MUCH):
+            finish_epoch(state, config, watched, steps, emit)
     state.save(folder)
 
 

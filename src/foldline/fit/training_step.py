@@ -47,7 +47,8 @@ def backward_within_memory(state: State, config: TrainConfig, batch: Sequence[Ba
         FullMemory: it is full and may not be halved, or one series is too much.
     """
     run = partial(backward, state, config, batch)
-    loss = out_of_memory.attempt(run)
+    whole = run if state.graphs is None else partial(state.graphs.run, partial(backward, state, config), batch)
+    loss = out_of_memory.attempt(whole)
     if loss is not None:
         return loss
     tried = min(state.counters.micro or config.micro or config.batch, max(len(part.x) for part in batch))
