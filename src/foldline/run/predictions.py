@@ -9,17 +9,15 @@ import numpy as np
 
 from foldline.core import files
 from foldline.core.errors import UserError
-from foldline.data import on_disk, open_rows
+from foldline.data import on_disk
 from foldline.data.metrics import Metric, NotScorable
 from foldline.data.store import Store
-from foldline.fit import estimator_cell
 from foldline.fit.boosting_cell import BoostingCell
 from foldline.fit.estimator_cell import EstimatorCell
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.series_cell import SeriesCell
 from foldline.run.cells import Cell
 
-DEVIATION = "sd"  # the channel
 Estimator = NetworkCell | BoostingCell | SeriesCell | EstimatorCell
 
 
@@ -64,23 +62,6 @@ def out_of_fold_spread(cells: Sequence[Cell], store: Store) -> np.ndarray | None
     """Gather the expected absolute error of those, (A, K); None where the model does not estimate it."""
     paths = [(cell, spread_path(cell.folder / "out_of_fold.npy")) for cell in cells if cell.fold is not None]
     return _mean_of_held_out(store, paths) if paths and all(path.exists() for _, path in paths) else None
-
-
-def modelled_deviation(cells: Sequence[Cell], store: Store) -> np.ndarray | None:
-    """Gather the deviation that an estimator's model expects of its errors, before labels calibrate it, (A,).
-
-    NaN where no cell holds an answer out. None: its channels don't tell.
-    """
-    if DEVIATION not in open_rows.names():
-        return None
-    total, count = np.zeros(len(store.scored)), np.zeros(len(store.scored))
-    for cell in cells:
-        if cell.fold is not None:
-            answers = store.answers(files.read_array(cell.folder / "held_out.npy"))
-            channels = files.read_array(cell.channels_path(store.fingerprint, labelled=True), mapped=True)
-            total[answers] += estimator_cell.channel(channels, DEVIATION)[answers]
-            count[answers] += 1
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def _mean_of_held_out(store: Store, stored: Sequence[tuple[Cell, Path]]) -> np.ndarray:

@@ -15,7 +15,7 @@ from foldline.experiment.scoring import opens
 from foldline.fit import estimator_cell
 from foldline.output.report import examples_section
 from foldline.output.report.report_data import SUBMITTED, ReportData
-from foldline.run import predictions
+from foldline.run import estimator_channels
 
 RANKED: Final = "ranked"  # the kind of rows that an estimate settles: they are not exact
 RANKED_IN_WORDS: Final = (
@@ -114,7 +114,7 @@ def deviations(report: ReportData, label: str) -> dict[str, np.ndarray]:
     The first is left out where the estimator does not tell it. label: of the estimator.
     """
     own = [cell for cell in report.cells if cell.model.label == label]
-    modelled = predictions.modelled_deviation(own, report.train)
+    modelled = estimator_channels.modelled_deviation(own, report.train)
     told = {} if modelled is None else {"as modelled": modelled}
     return told | {"calibrated": report.spreads[label][:, 0] / estimator_cell.ERROR}
 
