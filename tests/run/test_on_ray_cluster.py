@@ -100,6 +100,16 @@ def test_a_node_that_lacks_something_is_named_before_anything_is_trained(
     assert not list((here / "runs" / "cells").glob("*")) and not list((here / "runs" / "probes").glob(".ray*"))
 
 
+def test_what_is_seen_of_a_cluster(cluster: Any, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    seen = tiny.as_json(capfd, "cluster")
+    assert [(node["name"], node["head"], node["cpus"], node["trouble"]) for node in seen["nodes"]] == [
+        ("one", True, 1.0, ""),
+        ("two", False, 1.0, ""),
+    ]
+    assert seen["free_cpus"] == 2.0 and seen["gone"] == 0 and seen["address"] == os.environ["RAY_ADDRESS"]
+    assert not list((here / "runs" / "probes").iterdir())
+
+
 @pytest.mark.usefixtures("sigint")
 def test_ctrl_c_saves_on_a_cluster_of_its_own_and_the_next_run_goes_on_in_another(cluster: Any, here: Path) -> None:
     """No checkpoint is due for an hour: the one that is found was written because of the signal."""
