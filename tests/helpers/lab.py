@@ -171,7 +171,7 @@ def at_step(number: int, patch: pytest.MonkeyPatch, act: Any) -> None:
 def fake(device: str = "cpu", threads: int = 1, key: str = "fake") -> Any:
     """As much of a job as the planning of workers looks at."""
     train = SimpleNamespace(device_used=device, threads=threads)
-    return FakeJob(SimpleNamespace(model=SimpleNamespace(train=train), name="fake", before=()), key)
+    return FakeJob(SimpleNamespace(model=SimpleNamespace(train=train, processes=1), name="fake", before=()), key)
 
 
 @dataclass

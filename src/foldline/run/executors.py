@@ -11,7 +11,7 @@ import signal
 from collections.abc import Sequence
 
 from foldline.core import interrupt
-from foldline.run import process_executor, turns
+from foldline.run import followers, process_executor, turns
 from foldline.run.cells import Job
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.turns import OnEvent
@@ -27,6 +27,7 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
         CellFailed: the first job that failed; the jobs that were running are given up, finished ones stay.
         UserError: the workers could not go on.
     """
+    followers.check(jobs, config)
     workers = workers_for(jobs, config)
     if workers == 1:
         with interrupt.deferred(signal.SIGINT, signal.SIGTERM):
@@ -38,6 +39,8 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
 def workers_for(jobs: Sequence[Job], config: ExecutorConfig) -> int:
     """Return the number of processes; 1 stands for this one."""
     on_cpu = all(job.cell.model.train.device_used == "cpu" for job in jobs)
+    if followers.trained_together(jobs):
+        return 1  # its processes are torchrun's
     if not jobs or config.kind == "serial" or (config.kind == "auto" and (not on_cpu or len(jobs) == 1)):
         return 1
     threads = max(job.cell.model.train.threads for job in jobs)
