@@ -156,7 +156,8 @@ def rival(task: Task) -> float:
 def ceiling(task: Task) -> float:
     """GFLOP/s of a large matrix product in the task's precision: the fastest of ten."""
     torch.set_num_threads(task.threads)
-    kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[task.precision]
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(task.precision, torch.float32)
+    torch.backends.cuda.matmul.allow_tf32 = task.precision == "tf32"
     size = 8192 if task.device == "cuda" else 2048
     a, b = (torch.randn(size, size, device=task.device).to(kind) for _ in range(2))
     seconds = []

@@ -9,7 +9,7 @@ further files of this folder that its models are made of. Nothing here imports t
 from pathlib import Path
 from typing import Any
 
-from foldline.models import contract
+from foldline.models import contract, packing
 from foldline.models.contract import Part
 from foldline.models.heads import HEADS, auxiliary, joint, linear
 from foldline.models.ops import attention, initialisation, pooling
@@ -55,7 +55,8 @@ def source_of(name: str, params: dict[str, Any]) -> list[Path]:
             used |= {HEADS[entry["kind"]].source for entry in tables[joint.KEY]} | {Path(str(joint.__file__))}
     if part.config.kind == "network":
         used |= {
-            Path(str(module.__file__)) for module in (attention, contract, initialisation, pooling, auxiliary, linear)
+            Path(str(module.__file__))
+            for module in (attention, contract, initialisation, packing, pooling, auxiliary, linear)
         }
     used |= {Path(__file__).parent / f"{shared}.py" for shared in getattr(part.config, "shares", ())}
     return sorted(used)

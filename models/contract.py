@@ -15,13 +15,15 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import rnn
+
+from foldline.models.packing import packing_of
 
 
 @dataclass(frozen=True)
@@ -193,17 +195,22 @@ class Embed(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
-def run_recurrent(
-    layer: nn.LSTM | nn.GRU, x: Tensor, mask: Tensor | None, state: Tensor | tuple[Tensor, Tensor] | None = None
-) -> Tensor:
+State = Tensor | tuple[Tensor, Tensor] | None  # h0, or (h0, c0), each (directions, B, units); None: zeros
+
+
+def run_recurrent(layer: nn.LSTM | nn.GRU, x: Tensor, mask: Tensor | None, state: State = None) -> Tensor:
     """Run a layer, (B, T, in) -> (B, T, out); padded series are packed: the backward pass starts at their own end.
 
-    state: initial state, as torch has it: h0, or (h0, c0), each (directions, B, units); None: zeros.
+    state: the initial one.
     """
     if mask is None:
         return run_unpacked(layer, x, state)[0]
-    packed = rnn.pack_padded_sequence(x, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
-    return rnn.pad_packed_sequence(layer(packed, state)[0], batch_first=True, total_length=x.shape[1])[0]
+    if half_stands_for_bfloat16(layer, x.device):
+        with torch.autocast(x.device.type, enabled=False):
+            return run_recurrent(layer, x.float(), mask, _of_state(Tensor.float, state))
+    packing = packing_of(mask)
+    state = _of_state(lambda part: part.index_select(1, packing.order), state)
+    return packing.unpack(layer(packing.pack(x), state)[0], x.shape[1])
 
 
 def run_unpacked(layer: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -212,14 +219,42 @@ def run_unpacked(layer: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     Autocast hands an unpacked LSTM to oneDNN in half precision even on processors where oneDNN has no such LSTM (x86
     without AVX-512), and that fails: there it runs in float32.
     """
-    if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not onednn_has_half_lstm():
-        x = x.float()
-        if state is not None:
-            state = state.float() if isinstance(state, Tensor) else tuple(part.float() for part in state)
-        with torch.autocast("cpu", enabled=False):
-            return run_unpacked(layer, x, state)
+    no_half = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not onednn_has_half_lstm()
+    if no_half or half_stands_for_bfloat16(layer, x.device):
+        with torch.autocast(x.device.type, enabled=False):
+            return run_unpacked(layer, x.float(), _of_state(Tensor.float, state))
     out, last = layer(x, state)
     return out, last
+
+
+def _of_state(change: Callable[[Tensor], Tensor], state: State) -> State:
+    """Return `change` of each part of a layer's state."""
+    if state is None or isinstance(state, Tensor):
+        return None if state is None else change(state)
+    return change(state[0]), change(state[1])
+
+
+def half_stands_for_bfloat16(layer: nn.Module, device: torch.device) -> bool:
+    """Check whether autocast to bfloat16, if it is on, would compute a recurrent layer in float16.
+
+    torch's autocast casts what goes to cuDNN's recurrences to float16, whichever dtype it was asked for. In training
+    that needs a loss scale, which bfloat16 has none of: such a layer runs in float32, by TF32 products (precision.py).
+    """
+    if device.type == "cpu" or not torch.is_autocast_enabled(device.type):
+        return False
+    if torch.get_autocast_dtype(device.type) != torch.bfloat16:
+        return False
+    return output_dtype(type(layer).__name__, device) == torch.float16
+
+
+@cache
+def output_dtype(kind: str, device: torch.device) -> torch.dtype:
+    """Return the dtype that an "LSTM" or "GRU" really gives under autocast to bfloat16, by running one of one unit."""
+    # Made on "meta": drawing weights would change what is drawn next.
+    layer = getattr(nn, kind)(1, 1, device="meta").to_empty(device=device)
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        out: Tensor = layer(torch.zeros(1, 1, 1, device=device))[0]
+    return out.dtype
 
 
 def onednn_has_half_lstm() -> bool:

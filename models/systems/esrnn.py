@@ -35,6 +35,7 @@ from foldline.models.contract import Head, Part, Targets, run_recurrent
 from foldline.models.heads import HEADS, build
 from foldline.models.ops.initialisation import initialise
 from foldline.models.ops.known_target import known_target, refuse_whole_series
+from foldline.models.packing import lengths_of, set_lengths
 
 MIN_POSITIVE = 0.05  # scaled: the least sum of target and offset, so that it has a logarithm
 SLOW, FAST = -4.0, 4.0  # logits of the first smoothing parameters of a seasonal model: 0.018, 0.982
@@ -99,7 +100,7 @@ def combination_weights(static: Tensor, levels: tuple[int, ...]) -> Tensor:
         if static.is_floating_point():
             part = static[:, column, : count + 1]
         else:
-            part = functional.one_hot(static[:, column], count + 1).to(joint.dtype)
+            part = (static[:, column, None] == torch.arange(count + 1, device=static.device)).to(joint.dtype)
         joint = (joint.unsqueeze(2) * part.unsqueeze(1)).flatten(1)
     return joint
 
@@ -215,9 +216,13 @@ class DilatedLSTM(nn.Module):
         batch, steps = x.shape[:2]
         if mask is None and steps % self.dilation:
             mask = torch.ones(batch, steps, dtype=torch.bool, device=x.device)
+            set_lengths(mask, torch.full((batch,), steps))
         real = None if mask is None or self.causal else self._interleave(mask.unsqueeze(-1)).squeeze(-1)
-        if real is not None:
+        if mask is not None and real is not None:
             real[:, 0] = True  # packing needs a real step in each interleaved series; the output there is not used
+            later = self.dilation - 1 - torch.arange(self.dilation)
+            lengths = (lengths_of(mask).unsqueeze(1) + later) // self.dilation  # (B, d), of every d-th step
+            set_lengths(real, lengths.clamp(min=1).flatten())
         out = run_recurrent(self.lstm, self._interleave(x), real)
         out = out.view(batch, self.dilation, -1, out.shape[-1]).transpose(1, 2)  # (B, T / d, d, width)
         return out.flatten(1, 2)[:, :steps]

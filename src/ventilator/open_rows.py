@@ -5,6 +5,9 @@
     found = estimated(rows, lungs)                   # mean, sd and channels of every row
     ranked(rows, found.mean, found.sd)               # pressures of gaps with one grid solution inside that estimate
 
+    write_matched(folder, breaths=20_000, seed=0)    # simulated series: `embedded_lungs()` leave of them what lungs
+                                                     # fitted to real ones leave of those
+
 Rows of expiration count in no score: they hold the last estimate of their breath, their channels are 0.
 """
 
@@ -17,13 +20,25 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ventilator import controller, estimation, lung, measure, rig
+from ventilator import controller, estimation, lung, measure, rig, simulator
 from ventilator.controller import STEPS, Array
 from ventilator.decoder import OpenGaps
-from ventilator.estimation import CHANNELS, Known, SessionLungs, decoded_with_gaps, fit_lungs, smooth
+from ventilator.estimation import (
+    CHANNELS,
+    Known,
+    SessionLungs,
+    decoded_with_gaps,
+    embedded,
+    fit_lungs,
+    matched,
+    parameters,
+    smooth,
+)
 from ventilator.estimation.file_estimation import checked
+from ventilator.estimation.lungs import EMBEDDED
 from ventilator.estimation.lungs import places as places_of
 from ventilator.measure import Recorded
+from ventilator.rig import Rig
 
 Rows = Mapping[str, NDArray[Any]]
 PLACES: Final = "places"  # (N, 80) row of the frame of each breath's rows
@@ -92,6 +107,29 @@ def fitted(parts: Sequence[tuple[Rows, Array]]) -> SessionLungs:
 def read(text: str) -> SessionLungs:
     """Read lungs that were written by their `to_json`."""
     return SessionLungs.from_json(text)
+
+
+def embedded_lungs() -> SessionLungs:
+    """Return the lungs that come with the package: no label was used to fit them."""
+    return embedded()
+
+
+def write_matched(folder: Path, *, breaths: int, seed: int, rig: Rig | None = None) -> None:
+    """Write train.csv of simulated breaths, which are to the embedded lungs about what real ones are.
+
+    Args:
+        folder: it is there.
+        breaths: how many, at least one.
+        seed: of all that is drawn.
+        rig: whose clocks, shares and noise they have; None: one that was fitted to decoded rows alone.
+    """
+    made = matched.simulate_matched(breaths, seed, rig=rig)
+    simulator.frame(made, np.arange(breaths)).write_csv(folder / "train.csv")
+
+
+def simulated_by() -> list[Path]:
+    """List the files whose text `write_matched` depends on, those in the package's own folder aside."""
+    return [Path(str(matched.__file__)), matched.DECODED, EMBEDDED, Path(str(parameters.__file__))]
 
 
 def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:

@@ -63,11 +63,12 @@ class Rig:
     def __len__(self) -> int:
         return len(self.sessions)
 
-    def save(self, path: Path = NUMBERS) -> None:
-        """Write all numbers, four digits of each, as TOML: a table per session."""
+    def save(self, path: Path = NUMBERS, note: str = "") -> None:
+        """Write all numbers, four digits of each, as TOML: a table per session. note: a line on what it has seen."""
+        head = f"{_HEADER}\n# {note}" if note else _HEADER
         spreads = [f"{name} = {getattr(self, name)}" for name in _scalars()]
         tables = [_table(self, k) for k in range(len(self))]
-        path.write_text("\n\n".join(["\n".join([_HEADER, *spreads]), *tables]) + "\n", encoding="utf-8")
+        path.write_text("\n\n".join(["\n".join([head, *spreads]), *tables]) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path = NUMBERS) -> Self:

@@ -79,3 +79,12 @@ def test_where_nothing_can_be_saved_the_first_signal_stops_at_once() -> None:
         send()
         pytest.fail("the first signal did not stop")
     assert not interrupt.requested()
+
+
+def test_a_request_outlasts_an_inner_block() -> None:
+    """A search defers signals, and so does a run on a cluster inside it: both stop."""
+    with interrupt.deferred(USR):
+        with interrupt.deferred(USR):
+            send()
+        assert interrupt.requested()
+    assert not interrupt.requested()

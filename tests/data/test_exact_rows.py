@@ -18,6 +18,7 @@ from foldline.data.exact_rows import Exact
 from foldline.ensemble import post_processing
 from foldline.experiment import config
 from ventilator import simulator
+from ventilator.decoder import file_decoding
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_the_submission_holds_the_true_pressure_wherever_it_was_decoded(
     tiny.run("train", "quickstart", f"data.source={breaths}", *SMOKE)
     settings = config.load(Path("quickstart"), [f"data.source={breaths}", *SMOKE])
     test, _ = loading.load_test(settings.data, loading.load(settings.data).levels)
-    monkeypatch.setattr("ventilator.decoder.decode", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr(file_decoding, "decode", lambda *_, **__: pytest.fail("decoded again"))
     found = exact_rows.obtain(test)
     truth = pl.read_csv(breaths / "truth.csv")["pressure"].to_numpy()
     submitted = pl.read_csv(next((home / "submissions").glob("quickstart-*.csv")))["pressure"].to_numpy()
@@ -62,9 +63,35 @@ def test_the_same_breaths_under_other_ids_hold_the_same_rows(
     (tmp_path / "other").mkdir()
     frame = pl.read_csv(breaths / "test.csv")
     frame.with_columns(id=frame["id"].reverse()).write_csv(tmp_path / "other" / "test.csv")
-    monkeypatch.setattr("ventilator.decoder.decode", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr(file_decoding, "decode", lambda *_, **__: pytest.fail("decoded again"))
     other = exact_rows.obtain(loading.load_test(replace(settings, source=str(tmp_path / "other")), levels)[0])
     np.testing.assert_array_equal(other.values, first.values)
+
+
+def test_a_killed_call_is_gone_on_with(
+    breaths: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = loading.load(config.load(Path("quickstart"), [f"data.source={breaths}"]).data).test
+    decode, calls = file_decoding.decode, []
+
+    def dies(rows: pl.DataFrame) -> pl.DataFrame:
+        calls.append(rows["breath_id"].n_unique())
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return decode(rows)
+
+    exact_rows.obtain(table)
+    path = exact_rows.path_of(table)
+    whole = path.read_bytes()
+    path.unlink()
+    monkeypatch.setattr(file_decoding, "decode", dies)
+    monkeypatch.setattr(exact_rows, "SERIES", 16)  # of 40
+    with pytest.raises(KeyboardInterrupt):
+        exact_rows.obtain(table)
+    assert not path.exists()
+    exact_rows.obtain(table)
+    assert calls == [16, 16, 8, 8] and path.read_bytes() == whole
+    assert sorted(each.name for each in path.parent.iterdir()) == sorted([path.name, path.with_suffix(".json").name])
 
 
 def test_a_few_breaths_are_decoded_at_once_to_the_same_rows(breaths: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,3 +136,19 @@ def test_spaces_of_all_alphabets_are_seen_before_they_are_taken_away() -> None:
     for names in (pl.Series([f"{sign}a" for sign in signs]), pl.Series([f"a{sign}" for sign in signs])):
         assert names.str.contains(identity.EDGE).equals(names.str.strip_chars() != names)
     assert identity.normal(pl.Series(["\u3000a", "b\n"])).to_list() == ["a", "b"]
+
+
+@pytest.mark.parametrize("names", [["b", "a"], ["1", "2", "10"], ["3", "1", "2"], [], ["x", None]])
+def test_names_in_the_same_order_have_the_places_of_a_join(names: list[str | None]) -> None:
+    ids = pl.Series("id", names, dtype=pl.String)
+    expected = [None if name is None else place for place, name in enumerate(names)]
+    assert identity.places(ids, ids).to_list() == expected and identity.places(ids, ids).dtype == pl.UInt32
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"), [([1, 2, 3], True), ([3, 1, 2], True), ([1, 1], False), ([2, 1, 2], False), ([], True)]
+)
+def test_names_are_unique_in_any_order(names: list[int], expected: bool) -> None:
+    for kind in (pl.Int64, pl.String):
+        assert identity.unique(pl.Series(names, dtype=pl.Int64).cast(kind)) == expected
+    assert not identity.unique(pl.Series([None, None, *names], dtype=pl.Int64))

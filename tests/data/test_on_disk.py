@@ -75,6 +75,20 @@ def test_no_rows_are_one_empty_part(home: Path) -> None:
     assert [(len(part), part.dtype) for part in gathered.parts()] == [(0, pl.String)]
 
 
+@pytest.mark.parametrize("large", [-1, 1 << 20])
+def test_arrays_on_disk_are_the_same_and_leave_no_file(large: int, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_disk, "LARGE", large)
+    values = np.arange(6, dtype=np.int64).reshape(3, 2)
+    kept, zeros = on_disk.kept_array(values), on_disk.zeros((2, 3))
+    assert np.array_equal(kept, values) and kept.dtype == values.dtype and not zeros.any() and zeros.shape == (2, 3)
+    zeros[1] = 7  # they can be written to
+    assert zeros.sum() == 21
+    assert np.array_equal(on_disk.stacked((values + number for number in range(2)), 2), np.stack([values, values + 1]))
+    frame = pl.LazyFrame({"a": [1, 2], "b": ["x", None]})
+    assert on_disk.collected(frame).equals(frame.collect())
+    assert not list((home / "runs").glob(".rows.*")) if (home / "runs").exists() else large > 0
+
+
 def files_of(folder: Path, layout: str) -> DataConfig:
     """Write rides whose rows are mixed, with text as key, and return what [data] says of them."""
     table = tiny.rides(1, 5, 6, seed=0).sample(fraction=1.0, shuffle=True, seed=1).sort("second", maintain_order=True)

@@ -37,6 +37,8 @@ def test_the_check_gets_what_the_search_does_not_see(rides: Path, home: Path) ->
     [
         ("trials = 0", "trials must be at least 1"),
         ("hours = -1.0", "hours must not be below 0"),
+        ("lost_s = 0.0", "lost_s must be at least 1"),
+        ("patience_s = 0.5", "patience_s must be at least 1"),
         ("seeds = []", "at least one seed"),
         ("folds = [0, 0]", "different whole numbers"),
         ("folds = [2]", "numbered from 0 to 1, but there is 2"),

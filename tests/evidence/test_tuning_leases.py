@@ -67,10 +67,19 @@ def test_the_id_is_drawn_once_for_a_folder(tmp_path: Path) -> None:
 
 def test_a_worker_elsewhere_is_judged_by_its_heartbeat(tmp_path: Path, clock: float) -> None:
     here, now = Leases(tmp_path), clock
-    long_ago = now - leases.HEARTBEAT_TIMEOUT_S - 1
+    long_ago = now - leases.LOST_S - 1
     assert not here.dead(1, {"lease": "other", "beat": now}, began=long_ago, several_folders=True)
     assert here.dead(1, {"lease": "other", "beat": long_ago}, began=long_ago, several_folders=True)
     assert not here.dead(1, {"lease": "other"}, began=now, several_folders=True)
+
+
+def test_how_long_a_worker_elsewhere_is_waited_for_can_be_said(tmp_path: Path, clock: float) -> None:
+    here = Leases(tmp_path, lost_s=6.0)
+    for attrs in ({"lease": "other", "beat": clock - 7}, {}):  # an unregistered one, too
+        assert here.dead(1, attrs, began=clock - 7, several_folders=True)
+    for attrs in ({"lease": "other", "beat": clock - 5}, {}):
+        assert not here.dead(1, attrs, began=clock - 5, several_folders=True)
+    assert leases.heartbeat_s(6.0) == 1.0 and leases.heartbeat_s(leases.LOST_S) == leases.HEARTBEAT_S
 
 
 def test_a_worker_killed_before_it_registered(tmp_path: Path, clock: float) -> None:
@@ -83,7 +92,7 @@ def test_a_worker_killed_before_it_registered(tmp_path: Path, clock: float) -> N
 
 def test_a_heartbeat_counts_whatever_the_start_time_is(tmp_path: Path, clock: float) -> None:
     """A database keeps local times: of a machine further east they lie in the future."""
-    attrs = {"lease": "other", "beat": clock - leases.HEARTBEAT_TIMEOUT_S - 1}
+    attrs = {"lease": "other", "beat": clock - leases.LOST_S - 1}
     assert Leases(tmp_path).dead(1, attrs, began=clock + 7200, several_folders=True)
 
 

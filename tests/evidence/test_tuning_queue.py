@@ -90,6 +90,42 @@ def test_two_folders_of_leases_queue_a_trial_twice_and_one_is_dropped(search_fil
     assert states == [TrialState.COMPLETE, TrialState.FAIL]
 
 
+@pytest.mark.parametrize("queued", [False, True])
+def test_of_two_machines_that_begin_the_last_trial_at_once_one_gives_it_back(
+    queued: bool, search_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = f"tune.storage={tmp_path / 'shared.journal'}"
+    here, there = (searches.queue(search_file, "tune.trials=1", storage) for _ in range(2))
+    there.leases = Leases(tmp_path / "leases of the other machine")
+    if queued:
+        here.enqueue({"model.0.rounds": 9}, "a config")
+    ask = here.study.ask
+
+    def begin_at_once() -> Any:
+        monkeypatch.setattr(here.study, "ask", ask)
+        assert there.begin() is not None
+        return ask()
+
+    monkeypatch.setattr(here.study, "ask", begin_at_once)
+    assert here.begin() is None
+    states = [trial.state for trial in here.trials()]
+    assert states == [TrialState.RUNNING, TrialState.FAIL]
+    there.study.tell(0, 1.0)
+    assert here.begin() is None and here.ended == 1
+
+
+def test_values_that_are_given_back_are_queued_again(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = searches.queue(search_file, "tune.trials=1")
+    queue.enqueue({"model.0.rounds": 9}, "a config")
+    with monkeypatch.context() as patch:
+        looks = iter([set[int](), {7}])  # another machine has begun one between the two looks
+        patch.setattr(queue, "_taken", lambda: next(looks))
+        assert queue.begin() is None
+    trial = queue.begin()
+    assert trial is not None and queue.search.space.suggest(trial)["model.0.rounds"] == 9
+    assert trial.user_attrs == {"warm": "a config", "again": 0, "deaths": 0}
+
+
 def test_an_interrupted_trial_is_requeued_without_a_death(search_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = searches.queue(search_file)
     with monkeypatch.context() as patch:

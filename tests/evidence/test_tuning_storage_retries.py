@@ -1,4 +1,4 @@
-"""A proxy that is restarted in the middle of a search: calls are made again, for a while."""
+"""A storage that goes away in the middle of a search, and comes back: calls are made again, for a while."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from foldline.core import interrupt
 from foldline.core.errors import UserError
@@ -97,10 +99,73 @@ def test_an_answer_that_was_lost_does_no_harm(slept: list[float], tmp_path: Path
 def test_waiting_ends_with_a_sentence(slept: list[float], tmp_path: Path) -> None:
     study = optuna_storage.open_study("grpc://here:1", tmp_path, "study")
     Away.away = 10_000
-    with pytest.raises(UserError, match=r"nothing has answered at here:1 for 5 minutes\. Start the proxy"):
+    with pytest.raises(UserError, match=r"nothing has answered at here:1 for 5 minutes\. See that it can be reached"):
         study.ask()
     assert sum(slept) < 2 * storage_retries.LONGEST_S
 
+
+def test_how_long_is_waited_can_be_said(slept: list[float], tmp_path: Path) -> None:
+    study = optuna_storage.open_study("grpc://here:1", tmp_path, "study", patience_s=3.0)
+    Away.away = 10_000
+    with pytest.raises(UserError, match=r"nothing has answered at here:1 for 3 s\..*tune\.patience_s=SECONDS"):
+        study.ask()
+    assert slept == [0.5, 1.0, 2.0]
+
+
+def test_a_shared_folder_that_is_unmounted_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared, elsewhere = tmp_path / "shared", tmp_path / "unmounted"
+    study = optuna_storage.open_study(str(shared / "study.journal"), tmp_path, "study")
+    study.tell(study.ask(), 1.0)
+    monkeypatch.setattr("time.sleep", lambda _: elsewhere.rename(shared))  # it comes back while it is waited for
+    for value in (2.0, 3.0):
+        shared.rename(elsewhere)
+        trial = study.ask()
+        shared.rename(elsewhere)
+        study.tell(trial, value)
+    assert [trial.value for trial in study.trials] == [1.0, 2.0, 3.0]
+    shared.rename(elsewhere)
+    monkeypatch.undo()
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(UserError, match="nothing has answered at .*study.journal for 5 minutes"):
+        study.ask()
+    assert not shared.exists(), "something was made where the folder is mounted"
+
+
+def test_a_databases_password_is_not_shown(
+    tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = InMemoryStorage()
+    monkeypatch.setattr(gone, "get_all_studies", fails_with(OperationalError("select 1", {}, OSError("refused"))))
+    monkeypatch.setattr(optuna_storage, "_database", lambda url: gone)
+    storage = optuna_storage.open_storage("postgresql+psycopg://me:secret@here/db", tmp_path, patience_s=1.0)
+    with pytest.raises(UserError, match="nothing has answered at here/db for 1 s") as told:
+        storage.get_all_studies()
+    assert "secret" not in str(told.value)
+
+
+def test_an_error_that_another_one_led_to(slept: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Optuna goes on after a lost connection with another query, and SQLAlchemy refuses that one."""
+    try:
+        try:
+            raise OperationalError("select 1", {}, OSError("closed"))
+        except OperationalError:
+            raise PendingRollbackError("can't reconnect") from None
+    except PendingRollbackError as error:
+        refused = error
+    study = optuna_storage.open_study("grpc://here:1", tmp_path, "study")
+    Away.away, Away.error = 2, refused
+    study.ask()
+    assert slept == [0.5, 1.0]
+    assert capsys.readouterr().err == "tune.storage: nothing answers at here:1; waiting, at most 5 minutes.\n"
+
+
+def fails_with(error: Exception) -> Callable[..., Any]:
+    """A call that a database which is away fails, as Optuna hands it on."""
+
+    def call(*_: Any) -> None:
+        raise StorageInternalError("during the commit") from error
+
+    return call
 
 def test_other_errors_and_interrupts_are_not_waited_out(
     slept: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from hiding import HIDING
 
 from foldline import models
 from foldline.cli.main import main
+from foldline.experiment import verification
 
 
 def cell_files(home: Path) -> dict[str, int]:
@@ -112,3 +113,23 @@ def test_bad_new_data_is_refused_and_leaves_nothing(
     folder = tiny.write(tmp_path / "bad", {"test": test.with_columns(power=float("inf"))})
     assert "'power' must be a finite number" in refusal(["infer", "rides", f"data.source={folder}"], capsys)
     assert tiny.tree(trained) == before
+
+
+def test_a_sample_in_parquet_makes_submissions_in_parquet(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = tiny.frames()
+    (tmp_path / "rides").mkdir()
+    for stem, table in tables.items():
+        table.write_parquet(tmp_path / "rides" / f"{stem}.parquet")
+    tiny.install(home, tmp_path / "rides")
+    trained = Path(tiny.as_json(capsys, "train", "rides")["submission"])
+    assert trained.parent == home / "submissions" and trained.suffix == ".parquet"
+    assert pl.read_parquet(trained)["row"].equals(tables["sample_submission"]["row"])
+    assert (home / "runs" / "rides" / "latest" / "submission.parquet").read_bytes() == trained.read_bytes()
+    assert Path(tiny.as_json(capsys, "infer", "rides")["submission"]) == trained
+    assert not list(home.rglob("submission*.csv")) and not list(home.rglob("infer-*.csv"))
+    found = verification.verify(lambda done, total: None)
+    assert not found.damaged
+    trained.write_bytes(trained.read_bytes()[:-1])
+    assert trained in verification.verify(lambda done, total: None).damaged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from foldline.data import folds, loading
 from foldline.data.exact_rows import Exact
 from foldline.data.store import Store, open_store
 from foldline.experiment import config, preparation, runs_index, scoring, stored_experiment
-from foldline.fit import boosting_cell
+from foldline.fit import boosting_cell, pretraining
 from foldline.run import cell_stores, planning
 from foldline.run.cells import Cell
 
@@ -221,9 +222,25 @@ def test_series_to_pretrain_on_have_channels_of_the_same_estimator(toys: Path, h
     assert needed == {cells["hybrid", 0].key, cells["hybrid", 0].depends["start"], cells["smoother", 0].key}
 
 
+def test_matched_simulations_have_channels_that_saw_no_label_and_all_folds_share_them(
+    toys: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_estimator.PARTS[2].write_csv(tmp_path / "train.csv")
+    monkeypatch.setattr(pretraining, "_simulated", lambda *_: tmp_path)
+    tiny.run("train", "rides", "model.2.pretrain={rig = 'matched', train = {epochs = 1}}")
+    cells = {(cell.model.label, cell.fold): cell for cell in stored_experiment.read("rides").plan}
+    (start,) = {cell.depends["start"] for (label, _), cell in cells.items() if label == "hybrid"}
+    depends = runs_index.depends(start)
+    assert depends["embedded"] == "toy" and "channels" not in depends and depends["transform"] == "residual"
+    assert cells["hybrid", 0].depends["channels"] == cells["smoother", 0].key  # its own series have the fold's
+    table = tomllib.loads((home / "runs" / "rides" / "latest" / "config.toml").read_text())["model"][2]["pretrain"]
+    assert table["rig"] == "matched"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ("model.2.pretrain={source = 'other', rig = 'matched'}", 'is for source = "simulate"'),
         ("model.1.channels_from=lightgbm", "must be the label of an estimator further up, but these are smoother"),
         ("post.decode=false", "estimates the rows that a decoder leaves open: set post.decode = true"),
         ("model.1.teacher={exact = true}", "leave out teacher"),

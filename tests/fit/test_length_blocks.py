@@ -15,7 +15,7 @@ from lab import EVERYTHING, INSIDE, TRAIN, exhaust, fitted, small_store, weights
 from foldline.data.store import Store
 from foldline.fit import device_dataset, network_cell, padded_lengths, scaler, trainer
 from foldline.fit.device_dataset import DeviceDataset
-from foldline.fit.labelled_series import labelled_series, unlabelled_series
+from foldline.fit.labelled_series import LabelledSeries, labelled_series, unlabelled_series
 from foldline.fit.network_cell import NetworkCell
 
 CPU = torch.device("cpu")
@@ -160,3 +160,39 @@ def test_a_killed_training_goes_on_to_the_same_bits(train: Any, tmp_path: Path) 
     exhaust(rest)
     assert said.count("resumed") == 1
     assert weights(again) == weights(whole) and again.lengths == whole.lengths and len(again.lengths) > 1
+
+
+@pytest.mark.parametrize("head", ["l1", "laplace"])  # without and with a spread
+@pytest.mark.parametrize("batch", [1, 2])
+def test_series_of_one_length_are_predicted_part_by_part_to_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, head: str, batch: int
+) -> None:
+    ragged = small_store(series=30)
+    row = ragged.rows(np.arange(5, 30, 6))  # five series of six steps, twice each
+    twice = np.tile(row.reshape(5, 6), (2, 1)).ravel()
+    data = replace(
+        ragged,
+        x=ragged.x[twice],
+        y=ragged.y[twice],
+        known=ragged.known[twice],
+        scored=ragged.scored[twice],
+        lengths=np.full(10, 6),
+        static=np.zeros((10, 0), dtype=np.int64),
+    )
+    cell = fitted(data, params={**CALM, "head": {"kind": head}}, train=replace(TRAIN, batch=batch))
+    whole, spread = cell.predict(data, ALL)
+    passes: list[int] = []
+    made = NetworkCell._predict
+
+    def noted(self: NetworkCell, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
+        passes.append(len(part.series))
+        return made(self, part)
+
+    monkeypatch.setattr(network_cell, "PART_ROWS", 1)
+    monkeypatch.setattr(NetworkCell, "_predict", noted)
+    value, own = cell.predict(data, ALL)
+    assert passes == [min(4 * batch, 10 - first) for first in range(0, 10, 4 * batch)] and np.array_equal(value, whole)
+    assert own is None if spread is None else np.array_equal(own, spread)
+    passes.clear()
+    cell.predict(ragged, np.arange(30))
+    assert passes == [30]  # of several lengths: together, because blocks hang on all of them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import torch
 from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, fitted, planned, small_store, weights
 from torch.nn.modules.module import register_module_forward_hook
 
+from foldline.core.errors import UserError
 from foldline.experiment import stored_experiment
 from foldline.fit import precision, step_time
+from foldline.fit.out_of_memory import FullMemory
 from foldline.fit.train_config import TrainConfig
 from foldline.models.heads.linear import LinearHead
 
@@ -72,9 +75,47 @@ def test_a_definite_precision_is_never_measured(home: Path) -> None:
 def test_candidates_are_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
     assert precision.candidates(torch.device("cpu")) == ["fp32", "bf16"]
     assert precision.candidates(torch.device("mps")) == ["fp32", "fp16"]
-    for capability, half in (((6, 0), "fp16"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")):
+    old, new = ["fp16"], ["tf32", "bf16"]
+    for capability, more in (((6, 0), old), ((7, 5), old), ((8, 0), new), ((9, 0), new)):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_, found=capability: found)
-        assert precision.candidates(torch.device("cuda")) == ["fp32", half]
+        assert precision.candidates(torch.device("cuda")) == ["fp32", *more]
+
+
+def test_auto_takes_what_fits_where_fp32_does_not(home: Path) -> None:
+    def seconds(config: TrainConfig) -> float:
+        if config.precision in full:
+            raise FullMemory(f"full with {config.precision}")
+        return 1.0
+
+    full = {"fp32"}
+    assert precision.resolve(AUTO, {"model": "a"}, seconds).precision == "bf16"
+    (stored,) = (home / "runs" / "probes").glob("*.json")
+    assert json.loads(stored.read_text())["seconds_a_step"] == {"bf16": 1.0}
+    full = {"bf16"}
+    assert precision.resolve(AUTO, {"model": "b"}, seconds).precision == "fp32"
+    full = {"fp32", "bf16"}
+    with pytest.raises(FullMemory, match="full with fp32"):
+        precision.resolve(AUTO, {"model": "c"}, seconds)
+
+
+def test_what_fills_the_memory_is_let_go_before_the_next_format_is_tried(home: Path) -> None:
+    alive: list[weakref.ref[torch.nn.Module]] = []
+
+    def seconds(config: TrainConfig) -> float:
+        assert not any(other() for other in alive)
+        network = torch.nn.Linear(1, 1)
+        alive.append(weakref.ref(network))
+        if config.precision == "fp32":
+            raise FullMemory("full")
+        return 1.0
+
+    assert precision.resolve(AUTO, {}, seconds).precision == "bf16" and len(alive) == 2
+
+
+def test_what_a_device_has_not_is_refused_before_anything_is_trained(rides: Path, home: Path) -> None:
+    with pytest.raises(UserError, match=r"'tf32' is what NVIDIA GPUs .* is cpu\. Use 'fp32', or 'auto'"):
+        planned("model.0.train.precision=tf32")
+    assert not (home / "runs" / "cells").exists()
 
 
 def choose(kind: str, patch: pytest.MonkeyPatch) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from quickstart import SMOKE
 from training_spy import TrainingData, training_data
 
 from foldline.cli.main import main
-from foldline.data import exact_rows, loading
+from foldline.data import exact_rows, loading, open_rows
 from foldline.data.loading import Competition
 from foldline.experiment import config, stored_experiment
 from foldline.fit import pretraining
@@ -32,6 +33,22 @@ def test_simulated_breaths_are_pretrained_on(home: Path, capsys: pytest.CaptureF
     assert pl.read_csv(folder / "train.csv")["breath_id"].n_unique() == 9
     tiny.run("train", "quickstart", *VENTILATOR, start)
     assert "nothing to train" in capsys.readouterr().out
+
+
+def test_matched_breaths_come_with_the_channels_of_the_lungs_that_saw_no_label(home: Path) -> None:
+    chosen = config.load(Path("quickstart"), VENTILATOR)
+    competition, nobody = loading.load(chosen.data), np.arange(0)
+    table = PretrainConfig(breaths=9, rig="matched", calibrate="no")
+    store = pretraining.pretraining_data(table, chosen.features, competition, nobody, opens=True)
+    found = open_rows.embedded_channels(store.fingerprint)
+    assert found.shape == (9 * 80, 3 + len(open_rows.names())) and len(store.lengths) == 9
+    exact, inside = found[:, 2] > 0, np.asarray(store.scored)
+    np.testing.assert_allclose(found[exact, 0], np.asarray(store.y)[exact, 0], atol=1e-9)
+    assert 20 < (exact & inside).sum() < inside.sum()
+    off = np.abs(found[:, 0] - np.asarray(store.y)[:, 0])[inside & ~exact]
+    assert 0.05 < np.median(off) < 1.5  # cmH2O
+    other = pretraining.pretraining_data(replace(table, rig="calibrated"), chosen.features, competition, nobody)
+    assert other.fingerprint != store.fingerprint
 
 
 def test_exact_test_rows_are_trained_on(home: Path, training_data: dict[tuple[str, str], TrainingData]) -> None:

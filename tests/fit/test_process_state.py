@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,12 +13,14 @@ import pytest
 import torch
 from lab import INSIDE, PARAMS, TRAIN, exhaust, fitted, jobs, silent, small_store, weights
 
-from foldline.fit import labelled_series, process_state, scaler
+from foldline.fit import labelled_series, process_state, scaler, step_time
 from foldline.fit.network_cell import NetworkCell
 from foldline.fit.process_state import use_settings, with_settings
 from foldline.fit.train_config import TrainConfig
 from foldline.models.systems.hybrid import Hybrid
 from foldline.run import turns
+
+WHERE = (("cuda", "on"), ("cuda", "off"), ("cpu", "on"))
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +31,9 @@ def as_before() -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
         torch.backends.cudnn.benchmark,
     )
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = search
     if torch.are_deterministic_algorithms_enabled() != flag:
@@ -119,6 +124,45 @@ def test_cudnn_searches_for_fast_algorithms_only_where_bits_may_differ() -> None
         assert torch.backends.cudnn.benchmark == searches
 
 
+def test_tf32_is_what_the_precision_says_and_never_torchs_default() -> None:
+    tf32 = torch.backends.cuda.matmul, torch.backends.cudnn
+    for precision, products, layers in (
+        ("fp32", False, False),
+        ("tf32", True, True),
+        ("bf16", False, True),
+        ("fp16", False, False),
+    ):
+        use_settings(replace(TRAIN, precision=precision), torch.device("cuda"))
+        assert tuple(part.allow_tf32 for part in tf32) == (products, layers), precision
+    torch.backends.cudnn.allow_tf32 = True
+    use_settings(TRAIN, torch.device("cpu"))
+    assert torch.backends.cudnn.allow_tf32  # a CPU knows none: it is the caller's
+
+
+def test_cublas_gets_a_workspace_of_fixed_size_where_bits_must_be_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    (name,) = process_state.WORKSPACE
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv(name, ":16:8")
+    on, off, cpu = (replace(TRAIN, device=device, deterministic=switch) for device, switch in WHERE)
+    process_state.before_gpu([on])
+    assert os.environ[name] == ":16:8"  # the user's own
+    monkeypatch.delenv(name)
+    process_state.before_gpu([off, cpu])
+    assert name not in os.environ
+    process_state.before_gpu([off, on])
+    assert os.environ[name] == ":4096:8"
+
+
+def test_it_is_set_before_any_cell_is_measured_or_begun(rides: Any, home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(
+        process_state, "before_gpu", lambda configs: seen.append([config.deterministic for config in configs])
+    )
+    monkeypatch.setattr(step_time, "seconds_a_step", lambda *_: float(len(seen)))
+    jobs("train.precision=auto", "train.deterministic=on")
+    assert seen == [["on"]]
+
+
 def test_what_is_set_already_is_not_set_again(monkeypatch: pytest.MonkeyPatch) -> None:
     use_settings(replace(TRAIN, threads=2), torch.device("cpu"))
     changes: list[int] = []
@@ -134,12 +178,14 @@ def test_what_training_sets_is_set_back_for_callers(monkeypatch: pytest.MonkeyPa
         torch._C._set_deterministic_algorithms(mode, warn_only=warn_only)  # the other one imports the compiler: seconds
 
     monkeypatch.setattr(torch, "use_deterministic_algorithms", set_flag)
+    layers = torch.backends.cudnn.allow_tf32
     before = torch.get_num_threads(), torch.backends.cudnn.benchmark, torch.get_rng_state().tolist()
     with pytest.raises(ZeroDivisionError), process_state.kept():
         process_state.use_threads(replace(TRAIN, threads=before[0] + 1))
         set_flag(True, warn_only=True)
         torch.backends.cudnn.benchmark = not before[1]
+        torch.backends.cudnn.allow_tf32 = not layers
         torch.manual_seed(7)
         raise ZeroDivisionError
     assert (torch.get_num_threads(), torch.backends.cudnn.benchmark, torch.get_rng_state().tolist()) == before
-    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.allow_tf32 == layers

@@ -92,15 +92,23 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
         told = ~np.isnan(known)
         self.fitted = float((power[told] * known[told]).sum() / np.square(power[told]).sum())
 
-    def estimate(self: Smoother, rows: Mapping[str, np.ndarray]) -> Estimate:
-        exact, guess = ~np.isnan(rows["exact"]), rows["power"] * self.fitted
+    def estimate_by(rows: Mapping[str, np.ndarray], factor: float) -> Estimate:
+        exact, guess = ~np.isnan(rows["exact"]), rows["power"] * factor
         mean, sd = np.where(exact, rows["exact"], guess), np.where(exact, 0.0, 0.5)
         return Estimate(
             mean, sd, exact, np.stack([np.roll(rows["power"].reshape(-1, 10), -1, axis=1).ravel(), guess], axis=1)
         )
 
+    def estimate(self: Smoother, rows: Mapping[str, np.ndarray]) -> Estimate:
+        return estimate_by(rows, self.fitted)
+
+    def embedded_channels(fingerprint: str) -> np.ndarray:
+        return open_rows.channels_of(estimate_by(prepared[fingerprint], 0.5))  # type: ignore[arg-type]
+
     monkeypatch.setattr(open_rows, "obtain", obtain)
     monkeypatch.setattr(open_rows, "read", prepared.__getitem__)
+    monkeypatch.setattr(open_rows, "obtain_embedded", lambda *_: None)
+    monkeypatch.setattr(open_rows, "embedded_channels", embedded_channels)
     monkeypatch.setattr(open_rows, "exact", lambda rows: rows["exact"])
     monkeypatch.setattr(open_rows, "names", lambda: NAMES)
     monkeypatch.setattr(open_rows, "ranked", ranked)

@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from foldline.core.errors import Finding
+from foldline.data import on_disk, submission_layout
 from foldline.data.roles import DataConfig
 from foldline.data.table import Table
 from foldline.data.target_range import TargetRange
 from foldline.data.task import Task
-from foldline.output import own_layout, submission
+from foldline.output import own_layout, submission, submission_checks
 from foldline.run.ledger import Origin
 
 DATA = DataConfig(id="id", key="k", order="t", target=("y", "z"), inputs=("x",), source="a-folder")
@@ -47,6 +48,32 @@ def verdict(tmp_path: Path, content: pl.DataFrame | bytes, sample: pl.DataFrame 
 
 def test_a_good_file_passes_with_and_without_a_sample(tmp_path: Path) -> None:
     assert verdict(tmp_path, GOOD) == verdict(tmp_path, GOOD, None) == []
+
+
+def test_a_large_file_is_checked_part_by_part(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_disk, "LARGE", -1)
+    for room in (submission_checks, submission_layout):
+        monkeypatch.setattr(room, "ROWS", 1)
+    for size in (1, 2, 3):
+        monkeypatch.setattr(submission_checks, "BLOCK", size)
+        assert verdict(tmp_path, GOOD) == verdict(tmp_path, GOOD, None) == []
+        umlaut = GOOD.write_csv().encode().replace(b"2.5", "ö€".encode())
+        assert not any("UTF-8" in text for text in verdict(tmp_path, umlaut))
+        cut = umlaut[: umlaut.index("€".encode()) + 2]
+        assert verdict(tmp_path, cut) == [f"it is not UTF-8 (unexpected end of data at byte {len(cut) - 2})"]
+    for broken, expected in BROKEN.values():
+        assert any(text.startswith(expected) or expected in text for text in verdict(tmp_path, broken))
+
+
+def test_a_parquet_file_is_checked_by_the_same_rules(tmp_path: Path) -> None:
+    path = tmp_path / "submission.parquet"
+    submission.write(path, GOOD)
+    assert pl.read_parquet(path).equals(GOOD)
+    submission.check(table(SAMPLE["id"]), path, SAMPLE, EXPECTED)
+    for bad, expected in ((GOOD.reverse(), "in the sample's order"), (with_values("y", [1.2345, None, 3.5]), "finite")):
+        submission.write(path, bad)
+        with pytest.raises(Finding, match=expected):
+            submission.check(table(SAMPLE["id"]), path, SAMPLE, EXPECTED)
 
 
 def with_values(name: str, values: list[object]) -> pl.DataFrame:

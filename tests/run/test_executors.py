@@ -41,6 +41,9 @@ from foldline.run.executor_config import ExecutorConfig
         ([fake()] * 6, ExecutorConfig(kind="serial", workers=3), 8, 1),
         ([fake("cuda")] * 6, ExecutorConfig(), 8, 1),
         ([fake("cuda")] * 6, ExecutorConfig(kind="process", workers=2), 8, 2),
+        # before a cluster is joined, as in a dry run, it is taken for one of this machine
+        ([fake()] * 6, ExecutorConfig(kind="ray", cpus=4.0), 8, 2),
+        ([fake("cuda")] * 6, ExecutorConfig(kind="ray", workers=3), 8, 3),
     ],
 )
 def test_number_of_workers(

@@ -6,9 +6,9 @@ from decoder_handmade import INSPIRATION, breath, clock, frame, pressures, u_in
 
 from ventilator.controller import GRID_STEP
 from ventilator.decoder import decode, state
-from ventilator.decoder.bump import triangle
+from ventilator.decoder.bump import Cleaned, Trial, enter_agreed, keep_agreed, triangle
 from ventilator.decoder.decode import remove_bump
-from ventilator.decoder.law import TARGETS, UNKNOWN, Gains, blank, without_bump
+from ventilator.decoder.law import CHAIN, TARGETS, UNKNOWN, Gains, Track, blank, without_bump
 from ventilator.decoder.line import lines
 from ventilator.decoder.ramp import ramp
 
@@ -65,6 +65,34 @@ def test_a_ramp_over_most_of_the_breath() -> None:
     exact = decode(frame(u, t))
     rows = exact["id"].to_numpy() - 1001
     assert np.allclose(exact["pressure"], -1.8957442945646636 + GRID_STEP * k[rows], atol=1e-9)
+
+
+def track(k: list[int], J: list[float]) -> Track:
+    known = blank(len(k))
+    known.k[:], known.J[:], known.dJ[:], known.kind[:] = k, J, 1e-6, CHAIN
+    return known
+
+
+def test_integrals_that_two_tracks_do_not_share_are_forgotten_and_rows_kept() -> None:
+    own = track([7, 7, 7, 7, 7, UNKNOWN], [1.0, 1.0, 1.0, np.nan, 1.0, 1.0])
+    keep_agreed(own, track([7, 8, 7, 7, 7, UNKNOWN], [1.0, 1.0, 1.5, 1.0, np.nan, 1.0]))
+    assert own.k.tolist() == [7, UNKNOWN, 7, 7, 7, UNKNOWN]
+    np.testing.assert_array_equal(own.J, [1.0, np.nan, np.nan, np.nan, np.nan, 1.0])
+
+
+def test_integrals_of_other_targets_are_compared_as_smoothed_pressures() -> None:
+    own = track([7, 7], [1.0, 1.0])
+    keep_agreed(own, track([7, 7], [1.0, 3.5]), apart=2.5)  # 1 = c - p and 3.5 = c + 2.5 - p are the same pressure
+    np.testing.assert_array_equal(own.J, [np.nan, 1.0])
+
+
+def test_bumps_that_agree_on_pressures_but_not_on_integrals_leave_no_anchor() -> None:
+    b = breath(u_in(pressures(), clock()[0], clock()[1], (0.3, 4.0, 30.0)), clock()[0])
+    cleaned = Cleaned(b, np.zeros(3), True)
+    first, second = track([7, 7, 7], [1.0, 1.0, 1.0]), track([7, 7, 8], [1.0, 1.5, 1.0])
+    entered = blank(3)
+    enter_agreed([Trial(5.0, cleaned, first), Trial(4.0, cleaned, second)], entered)
+    assert entered.k.tolist() == [7, UNKNOWN, UNKNOWN] and entered.kind.tolist() == [CHAIN, 0, 0]
 
 
 def test_a_bump_of_noise_is_not_accepted() -> None:

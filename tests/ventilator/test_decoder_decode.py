@@ -1,13 +1,17 @@
 """decode: the frame in, exact rows out; bad input makes no crash and no claim."""
 
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
 from decoder_handmade import INSPIRATION, clock, frame, pressures, u_in
 
 from ventilator.controller import grid_pressure
-from ventilator.decoder import decode, state
-from ventilator.decoder.law import OPTIONS
+from ventilator.decoder import breaths, decode, state
+from ventilator.decoder.decode import Finding, Suspect, breath_of
+from ventilator.decoder.law import OPTIONS, Breath
+from ventilator.decoder.row0 import phase
 
 COLUMNS = ["id", "pressure", "kind", "kp", "ki", "kt"]
 
@@ -46,6 +50,44 @@ def test_threads_and_order_change_nothing(good: tuple[pl.DataFrame, np.ndarray])
     done: list[int] = []
     assert decode(many, progress=done.append).equals(decode(many))
     assert done == [64, 128, 192, 200]
+
+
+@pytest.mark.parametrize(("offset", "shared"), [(0.0, INSPIRATION), (1e-3, 10)])
+def test_what_controllers_do_not_share_is_no_constraint(
+    good: tuple[pl.DataFrame, np.ndarray], monkeypatch: pytest.MonkeyPatch, offset: float, shared: int
+) -> None:
+    """Two controllers that explain the same pressures: rows are exact, but neither's integrals, clipping or gaps."""
+    module, plain = sys.modules["ventilator.decoder.decode"], state(good[0])
+    suspects, later_stages = module.suspects, module.later_stages
+    best = suspects(*_arguments(good[0]))[0].digits
+
+    def rivals(*of: object) -> list[Suspect]:
+        (own,) = suspects(*of)
+        return [own, own._replace(digits=own.digits - 1.0)]
+
+    def stages(b: Breath, suspect: Suspect, *of: object) -> Finding:
+        found: Finding = later_stages(b, suspect, *of)
+        found.track.J[10:] += offset * (suspect.digits != best)
+        clip = found.cleaned.clean.clip.copy()
+        clip[20] = -1
+        clean = found.cleaned.clean._replace(clip=clip)
+        return found._replace(cleaned=found.cleaned._replace(clean=clean))
+
+    monkeypatch.setattr(module, "suspects", rivals)
+    monkeypatch.setattr(module, "later_stages", stages)
+    both = state(good[0])
+    assert np.array_equal(both.grid, plain.grid) and np.array_equal(both.kind, plain.kind)
+    np.testing.assert_array_equal(both.integral[:shared], plain.integral[:shared])
+    assert np.isnan(both.integral[shared:INSPIRATION]).all()
+    assert not both.clip.any()
+    monkeypatch.setattr(module, "suspects", suspects)
+    assert state(good[0]).clip.any()
+
+
+def _arguments(table: pl.DataFrame) -> tuple[Breath, int, float]:
+    """What `suspects` is given of a frame's only breath."""
+    rows = breaths.table(table)
+    return breath_of(rows, 0), int(rows.pair[0]), phase(rows.t, rows.u)
 
 
 def test_pressure_is_not_used(good: tuple[pl.DataFrame, np.ndarray]) -> None:

@@ -63,6 +63,41 @@ def test_a_killed_run_goes_on(table: pl.DataFrame, tmp_path: Path, monkeypatch: 
     assert rows.equals(decode(table))
 
 
+@pytest.mark.parametrize("damage", ["one byte", "cut off"])
+def test_a_part_that_is_not_as_it_was_written_is_decoded_again(
+    table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    src, out, whole = write(table, tmp_path / "in.csv"), tmp_path / "out.parquet", tmp_path / "whole.parquet"
+    decode_file(src, whole, chunk_breaths=2)
+    calls = dying_at(3, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        decode_file(src, out, chunk_breaths=2)
+    (part,) = tmp_path.glob(".*.parts/000001-*.parquet")
+    content = bytearray(part.read_bytes())
+    content[40] ^= 1
+    part.write_bytes(content if damage == "one byte" else content[:-20])
+    decode_file(src, out, chunk_breaths=2)
+    assert calls == [160, 160, 160, 160, 160, 80]  # the second and the third again, not the first
+    assert out.read_bytes() == whole.read_bytes() and list(tmp_path.glob(".*")) == []
+
+
+def test_rows_of_a_breath_may_lie_anywhere(table: pl.DataFrame, tmp_path: Path) -> None:
+    mixed = table.sample(fraction=1, shuffle=True, seed=0)
+    rows = decode_file(write(mixed, tmp_path / "in.parquet"), tmp_path / "out.parquet", chunk_breaths=3)
+    chunks = [mixed.filter(pl.col("breath_id").is_in(ids)) for ids in ([1, 2, 3], [4, 5, 6], [7])]
+    assert rows.equals(pl.concat(map(decode, chunks))) and rows.sort("id").equals(decode(table).sort("id"))
+
+
+def test_a_damaged_file_is_refused_and_leaves_nothing(table: pl.DataFrame, tmp_path: Path) -> None:
+    src = write(table, tmp_path / "in.parquet")
+    content = bytearray(src.read_bytes())
+    content[4:2000] = bytes(1996)
+    src.write_bytes(content)
+    with pytest.raises(ValueError, match=r"in\.parquet is damaged or cut short"):
+        decode_file(src, tmp_path / "out.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
 def test_a_changed_source_starts_anew(table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     src, out = write(table, tmp_path / "in.csv"), tmp_path / "out.csv"
     calls = dying_at(2, monkeypatch)

@@ -102,7 +102,7 @@ def segments(breaths: int, seed: int, digits: int) -> dict[str, int]:
         first = int(rng.integers(1, len(b.y) - rows))
         part = Breath(*(array[first : first + rows].copy() for array in b))
         named = suspects(part, int(breaths_of.pair[i]), tau)
-        code, track, _ = decode_breath(part, int(breaths_of.pair[i]), tau, np.nan)
+        code, track, *_ = decode_breath(part, int(breaths_of.pair[i]), tau, np.nan)
         if code < 0:
             continue
         truth = grid_index(frame["pressure"].to_numpy()[breaths_of.start[i] + first :][:rows])

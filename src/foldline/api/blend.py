@@ -129,7 +129,9 @@ class PlanOfOne:
         blended.show(terminal)
         score = blended.result.score
         origin = stored_experiment.origin(mixed.config, mixed.plan, folder, mixed.test.fingerprint, score)
-        published = submission.publish(origin, folder / "submission.csv", blended.submission(), blended.gate)
+        published = submission.publish(
+            origin, submission.draft_of(folder, "submission", mixed.config.data), blended.submission(), blended.gate
+        )
         page = blended.write_report(terminal)
         blended.track_summary(published.path, terminal)
         return Outcome(

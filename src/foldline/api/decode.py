@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +45,11 @@ def decode(source: str | os.PathLike[str], out: str | os.PathLike[str], *, quiet
 def carry_out(source: Path, out: Path, terminal: Terminal) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Decode a file, write and return the rows, and how many there are of each kind."""
     from ventilator.decoder.digits import lost_digits
-    from ventilator.decoder.file_decoding import decode_file
+    from ventilator.decoder.file_decoding import decode_file, first_inputs
 
     with terminal.bar("decoding (the first run on a machine compiles for 20 s)", "breaths") as update:
         try:
-            if lost := lost_digits(inputs(source)):
+            if lost := lost_digits(_guarded(first_inputs, source)):
                 terminal.warn(f"{source}: {lost}; exact decoding needs the printed digits, so less can be proven.")
             rows = decode_file(source, out, progress=update)
         except (ValueError, FileNotFoundError) as error:
@@ -67,8 +68,16 @@ def inputs(source: Path) -> np.ndarray:
     """
     from ventilator.decoder.file_decoding import read
 
+    def read_inputs(path: Path) -> np.ndarray:
+        return read(path)["u_in"].cast(pl.Float64, strict=False).drop_nulls().to_numpy()
+
+    return _guarded(read_inputs, source)
+
+
+def _guarded(reader: Callable[[Path], np.ndarray], source: Path) -> np.ndarray:
+    """Read a file; errors are those of `inputs`."""
     with guarded(source):
         try:
-            return read(source)["u_in"].cast(pl.Float64, strict=False).drop_nulls().to_numpy()
+            return reader(source)
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error

@@ -20,6 +20,7 @@ from foldline.api.sentences import sentences
 from foldline.core import errors, files
 from foldline.core.console import Terminal
 from foldline.fit import process_state
+from foldline.run.on_ray import session as cluster
 
 LOOK_S = 0.5  # how often a call that waits for another one looks whether that has ended
 
@@ -69,6 +70,7 @@ def session(verb: str, home: str | os.PathLike[str] | None = None, quiet: bool =
         around.enter_context(warnings.catch_warnings())
         notes = Notes(quiet)
         around.enter_context(errors.complaints_to(notes.hear))
+        around.enter_context(cluster.kept())
         around.enter_context(housekeeping.runs_in_use(verb, notes))
         housekeeping.before(verb, notes)
         yield notes

@@ -113,7 +113,9 @@ class PlanOfOne:
         trained.show(terminal)
         score = trained.result.score
         origin = stored_experiment.origin(each.config, each.plan, folder, each.test.fingerprint, score)
-        published = submission.publish(origin, folder / "submission.csv", trained.submission(), trained.gate)
+        published = submission.publish(
+            origin, submission.draft_of(folder, "submission", each.config.data), trained.submission(), trained.gate
+        )
         trained.track_summary(published.path, terminal)
         return Outcome(
             name=each.config.name,

@@ -34,6 +34,7 @@ from foldline.experiment import config_files, stored_experiment
 from foldline.experiment.config import Config
 from foldline.experiment.preparation import PreparedExperiment, short_path
 from foldline.output.tracking import WandbTracker
+from foldline.run import executors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,8 @@ class Plan:
         limit = _limit(search, self.workers, began)
         with terminal.bar("trials", "ended") as update:
             progress = SearchProgress(queue, terminal, update)
-            workers.run_search(search, self.workers, limit, progress.show, WandbTracker)
+            with executors.opened(self.ready.config.executor):  # one for all workers
+                workers.run_search(search, self.workers, limit, progress.show, WandbTracker)
         return _conclude(queue, self.ready, terminal)
 
 

@@ -81,7 +81,8 @@ The ways, and when to use which: docs/how-to/blend.md"""
 INFER = """\
 Applies the latest trained experiment of CONFIG to the test.csv of another folder; trains nothing.
 
-  ./run.sh infer sample data.source=NEW_FOLDER"""
+  ./run.sh infer sample data.source=NEW_FOLDER
+  ./run.sh infer sample executor.kind=serial           its cells elsewhere than where they were trained"""
 
 AUDIT = """\
 Looks for leaks in what CONFIG would train, and fails (exit code 1) where it finds one, naming it: series or groups on

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from foldline.cli.main import Arguments
-from foldline.cli.moved_source import moved
+from foldline.cli.moved_source import moved, run_elsewhere
 from foldline.core.console import Terminal
 from foldline.data import loading, table_notes
 from foldline.experiment import inference, runs_index, several_targets, stored_experiment
@@ -30,11 +30,13 @@ class Prepared:
     @staticmethod
     def of(stored: StoredExperiment, overrides: Sequence[str], terminal: Terminal) -> Prepared:
         """Read the test table and make its features."""
-        data = moved(stored.config.data, overrides, "`infer` uses the config as it was trained")
+        executor, others = run_elsewhere(stored.config.executor, overrides)
+        data = moved(stored.config.data, others, "`infer` uses the config as it was trained")
         with terminal.bar("reading", "MB"):
             test, sample = loading.load_test(data, stored.levels, stored.classes, stored.facts)
         submission.rehearse(test)
-        return Prepared(inference.prepare(stored, test, terminal), sample)
+        there = replace(stored, config=replace(stored.config, executor=executor))
+        return Prepared(inference.prepare(there, test, terminal), sample)
 
     @property
     def gate(self) -> Gate:
@@ -81,10 +83,12 @@ def _published(
     """Predict, and write a submission that passes the gate."""
     tables = {name: each.submission(terminal) for name, each in prepared.items()}
     test = next(iter(prepared.values())).task.test
-    draft = stored.folder / f"infer-{test.fingerprint}.csv"
+    stem = f"infer-{test.fingerprint}"
     if isinstance(stored, StoredExperiment):
+        draft = submission.draft_of(stored.folder, stem, test.data)
         origin = stored_experiment.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
         return submission.publish(origin, draft, tables[""], prepared[""].gate)
+    draft = stored.folder / f"{stem}.csv"
     parts = {
         name: joined_submission.Part(
             stored.folder / name / draft.name,

@@ -111,8 +111,9 @@ def _dispatch(argv: list[str]) -> int:
 
     terminal = Terminal(quiet="--quiet" in arguments.flags, as_json="--json" in arguments.flags)
     from foldline.api import housekeeping  # it imports numpy
+    from foldline.run.on_ray import session
 
-    with housekeeping.runs_in_use(name, terminal):
+    with session.kept(), housekeeping.runs_in_use(name, terminal):
         housekeeping.before(name, terminal)
         module = importlib.import_module(f"foldline.cli.{VERBS[name].module}")
         code: int = module.run(arguments, terminal)

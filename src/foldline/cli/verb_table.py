@@ -98,7 +98,7 @@ VERBS: dict[str, Verb] = {
         "infer",
         "Compete",
         "apply the trained experiment to new series",
-        "[CONFIG] [data.source=DIR]",
+        "[CONFIG] [data.source=DIR] [executor.key=value]",
         help_texts.INFER,
         {"--dry-run": "show how many cells have yet to predict this file; predict nothing"},
     ),

@@ -16,6 +16,7 @@ from typing import Any
 # One process has one set of signal handlers, so that the state they set is the module's.
 _requested = False
 _immediate = False
+_deferring = False
 
 
 class Stopped(KeyboardInterrupt):
@@ -46,7 +47,7 @@ def stop_if_requested() -> None:
 @contextmanager
 def deferred(*signals: signal.Signals) -> Iterator[None]:
     """Only note the first of these signals. Outside the main thread, where no handler can be set, nothing changes."""
-    global _requested
+    global _requested, _deferring
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -63,12 +64,14 @@ def deferred(*signals: signal.Signals) -> Iterator[None]:
     # or nohup, wants it to survive the Ctrl-C that ends the script. None: a handler that Python could not set again.
     heeded = [number for number in signals if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     before = {number: signal.signal(number, handle) for number in heeded}
+    outer, _deferring = _deferring, True
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _requested = False
+        _deferring = outer
+        _requested = _requested and outer  # whoever defers around this block has yet to stop
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """Exact rows: targets that a decoder computes from the inputs alone, cached by the hash of the data and of the decoder.
 
+A call that is killed is gone on with: each SERIES series are decoded into a file of their own until all are.
+
 Nothing is fitted and no target is read, so that training series can be decoded for the out-of-fold score too. Only the
 ventilator competition has a decoder.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +17,11 @@ import numpy as np
 import polars as pl
 
 from foldline.core import artefacts, files
+from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
 from foldline.data.table import Table
+
+SERIES = 2000  # that are decoded between two files: some 10 s
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,40 @@ def obtain(
     if why := damage(path):
         if path.exists():
             artefacts.say(path, why, "its rows are decoded again")
-        found = _decoded(table, on_progress, wanted_by)
-        with files.atomic(path) as stream:
-            found.write_parquet(stream)
-        artefacts.seal(mark_of(path), [path])
+        _write(path, table, on_progress, wanted_by)
     lost = lost_digits(table.frame["u_in"].to_numpy())
     return read(path, table.frame.height, f"{table.path}: {lost}" if lost else "")
+
+
+def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | None, wanted_by: str) -> None:
+    """Decode a table part by part, and write its file; arguments and errors are those of `obtain`."""
+    from ventilator.decoder.file_decoding import decode_parts
+
+    ends, total = np.append(0, np.cumsum(table.lengths)), len(table.lengths)
+    parts = list(chunks(total, SERIES))
+
+    def read(number: int) -> pl.DataFrame:
+        return _numbered(table, int(ends[parts[number].start]), int(ends[parts[number].stop]))
+
+    def done(count: int) -> None:
+        if on_progress:
+            on_progress(parts[count - 1].stop, total)
+
+    folder = path.with_name(f".{path.stem}.parts")
+    with files.lock(files.runs() / "locks" / f"exact-{path.stem}"):
+        try:
+            found = decode_parts(folder, len(parts), read, done)
+        except ValueError as error:
+            raise _not_a_ventilator(table, wanted_by, error) from error
+        with files.atomic(path) as stream:
+            pl.read_parquet(found, glob=False).write_parquet(stream)
+        artefacts.seal(mark_of(path), [path])
+        shutil.rmtree(folder)
+
+
+def _numbered(table: Table, first: int, last: int) -> pl.DataFrame:
+    """Return rows first .. last - 1, their numbers as ids: the fingerprint, which names the file, leaves ids out."""
+    return table.frame[first:last].with_columns(pl.int_range(first, last, eager=True).alias("id"))
 
 
 def at_once(table: Table) -> Exact:
@@ -78,7 +112,7 @@ def at_once(table: Table) -> Exact:
     from ventilator.decoder.state import DecoderState, Output
 
     if len(table.lengths) > CHUNK:  # worth the threads of `decode`
-        return _of_rows(_decoded(table, None, "post.decode = true"), table.frame.height)
+        return _of_rows(_decoded(table), table.frame.height)
     try:
         breaths = breaths_of(table.frame)
     except ValueError as error:
@@ -96,16 +130,14 @@ def _not_a_ventilator(table: Table, wanted_by: str, error: ValueError) -> UserEr
     return UserError(f"{wanted_by} reads the ventilator's controller out of {table.path}: {error}")
 
 
-def _decoded(table: Table, on_progress: Callable[[int, int], None] | None, wanted_by: str) -> pl.DataFrame:
-    """Decode a table; arguments and errors are those of `obtain`."""
+def _decoded(table: Table) -> pl.DataFrame:
+    """Decode a table in memory."""
     from ventilator import decoder
 
-    # Row numbers for ids: the fingerprint, which names the cached file, leaves ids out.
-    rows, total = table.frame.with_columns(pl.int_range(pl.len()).alias("id")), len(table.lengths)
     try:
-        return decoder.decode(rows, progress=(lambda done: on_progress(done, total)) if on_progress else None)
+        return decoder.decode(_numbered(table, 0, table.frame.height))
     except ValueError as error:
-        raise _not_a_ventilator(table, wanted_by, error) from error
+        raise _not_a_ventilator(table, "post.decode = true", error) from error
 
 
 def path_of(table: Table) -> Path:
@@ -144,7 +176,9 @@ def read(path: Path, rows: int, doubt: str = "") -> Exact:
 
 def _of_rows(found: pl.DataFrame, rows: int, doubt: str = "") -> Exact:
     """Put decoded rows, which the decoder names by their numbers, in their places. rows: how many the table has."""
-    values, kinds = np.full(rows, np.nan), np.full(rows, "", dtype=object)
-    values[found["id"].to_numpy()] = found["pressure"].to_numpy()
-    kinds[found["id"].to_numpy()] = found["kind"].to_numpy()
-    return Exact(values, kinds.astype(str), doubt)
+    from ventilator.decoder.law import KINDS
+
+    values, codes, place = np.full(rows, np.nan), np.zeros(rows, dtype=np.uint8), found["id"].to_numpy()
+    values[place] = found["pressure"].to_numpy()
+    codes[place] = found["kind"].cast(pl.Enum(KINDS)).to_physical().to_numpy()
+    return Exact(values, np.array(KINDS)[codes], doubt)

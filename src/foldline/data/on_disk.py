@@ -1,4 +1,4 @@
-"""Columns of large tables: kept in files that are mapped into memory, so that memory does not follow their rows.
+"""Columns of large tables, and arrays as long: in files that are mapped into memory, which does not follow their rows.
 
 A column of some MB is written below runs/ and read back as a map of that file: its values, type and use are the same,
 but the system may take its memory back at any time. The file loses its name at once, and its space when nobody uses the
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import math
+import mmap
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -16,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from foldline.core import files
@@ -40,6 +43,42 @@ def size_of(column: pl.Series) -> int:
     return views + int(column.estimated_size())
 
 
+def zeros(shape: tuple[int, ...], dtype: type = np.float64) -> np.ndarray:
+    """Return an array of zeros to be filled, on disk where it is large."""
+    count = math.prod(shape) * np.dtype(dtype).itemsize
+    if count <= LARGE:
+        return np.zeros(shape, dtype)
+    handle, name = _named()
+    try:
+        if hasattr(os, "posix_fallocate"):  # else a full disk would end the process that writes into the map
+            os.posix_fallocate(handle, 0, count)
+        else:
+            os.truncate(handle, count)
+        return np.frombuffer(mmap.mmap(handle, count), dtype).reshape(shape)
+    finally:
+        os.close(handle)
+        Path(name).unlink()
+
+
+def kept_array(values: np.ndarray) -> np.ndarray:
+    """Return an array, on disk where it is large."""
+    if values.nbytes <= LARGE:
+        return values
+    found = zeros(values.shape, values.dtype.type)
+    found[...] = values
+    return found
+
+
+def stacked(arrays: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """Stack `count` arrays of one shape, at least one, made one after the other; on disk where they are large."""
+    found = np.zeros(0)
+    for number, array in enumerate(arrays):
+        if not number:
+            found = zeros((count, *array.shape))
+        found[number] = array
+    return found
+
+
 def kept_all(columns: Iterable[pl.Series]) -> pl.DataFrame:
     """Gather columns that are made one after the other, each kept before the next one is made."""
     return pl.DataFrame([kept(column) for column in columns])
@@ -53,8 +92,7 @@ def distinct(column: pl.Series) -> pl.Series:
 
 def _mapped(frame: pl.DataFrame) -> pl.DataFrame:
     """Write rows into a file without a name, and map it."""
-    files.runs().mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=files.runs(), prefix=".rows.", suffix=files.TEMPORARY)
+    handle, name = _named()
     os.close(handle)
     try:
         whole: dict[str, Any] = {"record_batch_size": frame.height} if CUTS else {}  # else numpy would copy the pieces
@@ -62,6 +100,25 @@ def _mapped(frame: pl.DataFrame) -> pl.DataFrame:
         return _map(name)
     finally:
         Path(name).unlink()
+
+
+def collected(frame: pl.LazyFrame) -> pl.DataFrame:
+    """Collect a large frame part by part, into a file without a name that is mapped into memory."""
+    handle, name = _named()
+    os.close(handle)
+    try:
+        frame.sink_ipc(name, compression="uncompressed", compat_level=pl.CompatLevel.newest())
+        found = _map(name)
+        found.columns = frame.collect_schema().names()  # of one without a name polars makes column_0
+        return found
+    finally:
+        Path(name).unlink()
+
+
+def _named() -> tuple[int, str]:
+    """Open a file that is about to lose its name; returns its descriptor, and its path."""
+    files.runs().mkdir(parents=True, exist_ok=True)
+    return tempfile.mkstemp(dir=files.runs(), prefix=".rows.", suffix=files.TEMPORARY)
 
 
 def _map(path: str) -> pl.DataFrame:

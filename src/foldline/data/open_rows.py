@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,9 @@ from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import exact_rows
 from foldline.data.table import Table
+
+if TYPE_CHECKING:
+    from ventilator.open_rows import Estimate
 
 
 def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) -> Path:
@@ -44,6 +48,44 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
         np.savez(stream, **found)  # type: ignore[arg-type]
     artefacts.seal(path.with_suffix(".json"), [path])
     return path
+
+
+def obtain_embedded(fingerprint: str) -> Path:
+    """Estimate prepared rows by what the estimator comes with, fitted to no label, or find that; return the file.
+
+    fingerprint: of a table, whose rows are prepared.
+    """
+    from ventilator import open_rows
+
+    path = embedded_path(fingerprint)
+    why = artefacts.damage(path.with_suffix(".json"))
+    if why:
+        if path.exists() and why != artefacts.NO_MARK:
+            artefacts.say(path, why, "its rows are estimated again")
+        files.write_array(path, channels_of(open_rows.estimated(read(fingerprint), open_rows.embedded_lungs())))
+        artefacts.seal(path.with_suffix(".json"), [path])
+    return path
+
+
+def embedded_path(fingerprint: str) -> Path:
+    """Return where the estimates of `obtain_embedded` are kept."""
+    return files.runs() / "exact" / f"embedded-{fingerprint}-{code()}.npy"
+
+
+def embedded_channels(fingerprint: str) -> np.ndarray:
+    """Read what `obtain_embedded` wrote, (R, 3 + C), mapped.
+
+    Raises:
+        Damaged: it is not that.
+    """
+    path = embedded_path(fingerprint)
+    artefacts.refuse_damaged(path.with_suffix(".json"), "Run the same command again: rows are estimated again.", path)
+    return files.read_array(path, mapped=True)
+
+
+def channels_of(found: Estimate) -> np.ndarray:
+    """Return what models read of an estimate of R rows: mean, deviation, whether it is exact, channels: (R, 3 + C)."""
+    return np.column_stack([found.mean, found.sd, found.exact, found.channels])
 
 
 def path_of(fingerprint: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from foldline.core.errors import UserError, shortened
-from foldline.data import assemble, competition_file, identity
+from foldline.data import assemble, competition_file, identity, on_disk, source_folder
 from foldline.data.assemble import Source, Sources
 from foldline.data.roles import DataConfig
 from foldline.data.submission_addresses import Addresses
@@ -60,7 +60,16 @@ def read(source: Source | Path, table: Table) -> pl.DataFrame:
         for column in columns:
             _refuse_unknown_labels(path, sample[column], table.task)
     _refuse_other_columns(path, names, sample.columns, addresses)
-    return sample.with_columns(identity.whole(sample[data.id])).select(names)
+    return sample.with_columns(on_disk.kept(identity.whole(sample[data.id]))).select(names)
+
+
+def ending(data: DataConfig) -> str:
+    """Return the ending of a submission's file: ".parquet" where the sample is such a file, else ".csv"."""
+    code = competition_file.of(data.code_path)
+    if data.simulated or (code is not None and (code.has("submission") or code.has("tables"))):
+        return ".csv"
+    found = Sources(data, source_folder.of(data)).sample()
+    return ".parquet" if found is not None and found.path.suffix == ".parquet" else ".csv"
 
 
 def _own_part(sample: pl.DataFrame, addresses: Addresses) -> pl.DataFrame:

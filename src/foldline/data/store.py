@@ -17,12 +17,15 @@ from typing import Any, Literal
 import numpy as np
 
 from foldline.core import artefacts, files
+from foldline.core.chunks import chunks
+from foldline.data import on_disk
 from foldline.data.known_masks import KnownMasks
 from foldline.data.metrics import FileMetric, Kind, Metric, MetricChoice
 from foldline.data.roles import DataConfig
 
 MARK = "meta.json"  # says what is in a store, with the checksums of its files
 MAPPED = ("x", "y", "times")  # arrays that are not read into memory
+SERIES = 1 << 14  # whose steps are counted at once
 SOLUTION = "solution.parquet"  # data.metric_columns, a row an answer
 
 
@@ -139,14 +142,20 @@ class Store:
     @cached_property
     def series_of_answer(self) -> np.ndarray:
         """Series of each answer, (A,) int64."""
-        return np.repeat(np.arange(len(self.lengths)), self.answers_of_series)
+        return on_disk.kept_array(np.repeat(np.arange(len(self.lengths)), self.answers_of_series))
 
     @cached_property
     def step_of_answer(self) -> np.ndarray:
         """Place of each answer's row in its series, (A,) int64: the last one at the level "series"."""
         if self.on_series:
             return self.lengths - 1
-        return np.asarray(np.arange(len(self.scored)) - np.repeat(self.offsets, self.lengths))
+        steps = on_disk.zeros((len(self.scored),), np.int64)
+        for series in chunks(len(self.lengths), SERIES):
+            first, lengths = int(self.offsets[series.start]), self.lengths[series]
+            count = int(lengths.sum())
+            begins = np.repeat(np.cumsum(lengths) - lengths, lengths)
+            steps[first : first + count] = np.arange(count) - begins
+        return steps
 
     @cached_property
     def in_start(self) -> np.ndarray:
@@ -281,8 +290,13 @@ def _task_of(value: dict[str, Any]) -> StoredTask:
 
 def consecutive(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """List first[0], first[0] + 1, ... for counts[0] numbers, then those from first[1], and so on: (sum,) int64."""
+    some = counts > 0
+    first, counts = first[some], counts[some]
+    steps = np.ones(int(counts.sum()), dtype=np.int64)  # from a number to the one before it
     begins = np.cumsum(counts) - counts  # where each of them begins in the result
-    return np.asarray(np.arange(counts.sum()) + np.repeat(first - begins, counts))
+    steps[begins] = first
+    steps[begins[1:]] -= first[:-1] + counts[:-1] - 1
+    return np.cumsum(steps, out=steps)  # in place: of a million series they are large
 
 
 def pad(values: np.ndarray, lengths: np.ndarray, steps: int) -> np.ndarray:

@@ -58,7 +58,7 @@ def naming_rows(table: Table) -> pl.DataFrame:
     rows = table.frame
     if table.naming is not None:
         rows = rows.with_columns(table.naming)
-    if STEP not in rows.columns:
+    if STEP in table.data.template_columns and STEP not in rows.columns:
         rows = rows.with_columns(pl.Series(STEP, table.step))
     lacking = [name for template in table.data.templates for name in template.columns if name not in rows.columns]
     if lacking:

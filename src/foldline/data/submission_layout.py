@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from foldline.data import identity
+from foldline.core.chunks import chunks
+from foldline.data import identity, on_disk
 from foldline.data.submission_addresses import Addresses
 from foldline.data.table import Table
 
+ROWS = 1 << 20  # of a file that are taken back at once
 NOWHERE = -1  # cell of a row and column that no answer has
 
 
@@ -56,15 +58,18 @@ class Layout:
         flat = task.labels(predictions) if self.addresses.labels else pl.Series(predictions.ravel())
         values = dict(zip(self.columns, self.cells.T, strict=True))
         data = self.addresses.table.data
-        columns = {name: self.ids if name == data.id else flat.gather(values[name]) for name in self.order}
+        columns = {
+            name: self.ids if name == data.id else on_disk.kept(flat.gather(values[name])) for name in self.order
+        }
         return pl.DataFrame(columns)
 
     def parsed(self, frame: pl.DataFrame) -> np.ndarray:
         """Take the numbers of a file with these rows and columns back to the answers: (A, C), NaN where it has none."""
-        found = np.full(self.addresses.answers * len(self.addresses.names), np.nan)
-        values = frame.select(pl.col(name).cast(pl.Float64) for name in self.columns).to_numpy()
-        known = self.cells != NOWHERE
-        found[self.cells[known]] = values[known]
+        found = on_disk.kept_array(np.full(self.addresses.answers * len(self.addresses.names), np.nan))
+        for rows in chunks(len(self.cells), ROWS):
+            values = frame[rows].select(pl.col(name).cast(pl.Float64) for name in self.columns).to_numpy()
+            known = self.cells[rows] != NOWHERE
+            found[self.cells[rows][known]] = values[known]
         return found.reshape(-1, len(self.addresses.names))
 
     def rows_of_answers(self) -> np.ndarray:
@@ -78,7 +83,11 @@ class Layout:
     @property
     def answered(self) -> np.ndarray:
         """Answers that the file has, (A,) bool."""
-        return np.asarray(self.rows_of_answers() != NOWHERE)
+        found = np.zeros(self.addresses.answers, dtype=bool)
+        for rows in chunks(len(self.cells), ROWS):
+            cells = self.cells[rows]
+            found[cells[cells != NOWHERE] // len(self.addresses.names)] = True
+        return found
 
     def difference(self, every: bool = False) -> str:
         """Say how the file's ids and columns differ from all answers, and from those that count; empty: they don't.
@@ -89,7 +98,9 @@ class Layout:
         for asked in (None,) if every or table.asked.all() else (None, table.asked):
             ids = _distinct(self.addresses.ids)
             expected = pl.concat(each if asked is None else each.filter(pl.Series(asked)) for each in ids).drop_nulls()
-            found = identity.difference(self.ids, expected.unique(maintain_order=True)) or self._gap(asked)
+            if not identity.unique(expected):
+                expected = expected.unique(maintain_order=True)
+            found = identity.difference(self.ids, expected) or self._gap(asked)
             if not found:
                 return ""
             difference = difference or found
@@ -136,7 +147,7 @@ def _in_file_order(addresses: Addresses, columns: Sequence[str]) -> tuple[pl.Ser
 
 def _cells(addresses: Addresses, ids: pl.Series, columns: Sequence[str]) -> np.ndarray:
     """Find the prediction of each row and column: (rows, V) int64."""
-    cells = np.full((ids.len(), len(columns)), NOWHERE)
+    cells = on_disk.kept_array(np.full((ids.len(), len(columns)), NOWHERE))
     found: dict[int, np.ndarray] = {}  # several columns often have the same ids
     for place, name in enumerate(columns):
         for number, answers in addresses.in_column(name):

@@ -17,8 +17,13 @@ class Grid:
 
     def snap(self, values: np.ndarray) -> np.ndarray:
         """Return the nearest grid value of each value, (...) float64."""
-        index = np.clip(np.round((values - self.offset) / self.step), 0, self.count - 1)
-        return self.offset + self.step * index
+        index = np.asarray(values - self.offset)
+        index /= self.step  # in place: of a million series a copy is large
+        np.round(index, out=index)
+        np.clip(index, 0, self.count - 1, out=index)
+        index *= self.step
+        index += self.offset
+        return index
 
 
 def detect_grid(values: np.ndarray) -> Grid | None:

@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from foldline.data import metrics
+from foldline.data import metrics, on_disk
 from foldline.data.metrics import Interval, Metric, NotScorable
 from foldline.data.metrics.resampling import Draw, draws
 from foldline.data.roles import DataConfig
@@ -108,10 +108,10 @@ def of_store(store: Store, data: DataConfig) -> TrueAnswers:
     """Take the scored answers of a training table's store."""
     scored, metric = np.flatnonzero(store.scored), metrics.metric(*store.metric_choice(data))
     weight, groups = store.beside(metric, scored)
-    series = store.series_of_answer[scored]
+    series = on_disk.kept_array(store.series_of_answer[scored])
     return TrueAnswers(
         metric=metric,
-        y=np.asarray(store.y[scored]),
+        y=on_disk.kept_array(np.asarray(store.y[scored])),
         series=series,
         subject=None if store.held_together is None else store.held_together[series],
         kind=store.task.kind,

@@ -10,6 +10,7 @@ import numpy as np
 
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
+from foldline.data import on_disk
 from foldline.data.store import Store
 from foldline.run import predictions
 from foldline.run.cells import Cell
@@ -58,10 +59,11 @@ class Member:
         paths = [cell.test_path(store.fingerprint) for cell in self.test_cells]
         paths = [predictions.spread_path(path) for path in paths] if spread else paths
         # one file at a time, added up in the order of the cells: little memory, and the same last bits every time
-        total = files.read_array(paths[0]).astype(np.float64)
+        total = on_disk.kept_array(files.read_array(paths[0], mapped=True).astype(np.float64))
         for path in paths[1:]:
             total += files.read_array(path, mapped=True)
-        return total / len(paths)
+        total /= len(paths)
+        return total
 
     def _from_outside(self, fingerprint: str) -> np.ndarray:
         path = self.tests.get(fingerprint)

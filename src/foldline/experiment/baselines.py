@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from foldline.core.errors import UserError
-from foldline.data import group_means
+from foldline.data import group_means, on_disk
 from foldline.data.folds import Folds
 from foldline.data.metrics import Metric
 from foldline.data.table import Table
@@ -258,7 +258,7 @@ def out_of_fold(baseline: Baseline, answers: ScoredAnswers, folds: Folds | None 
 
     folds: say what a fold is fitted on where that is not all other folds; None: it is.
     """
-    values = np.full(answers.rows.y.shape, np.nan)
+    values = on_disk.kept_array(np.full(answers.rows.y.shape, np.nan))
     for held, inside in answers.rows.splits if folds is None else _splits(folds, answers.rows.series):
         at = np.flatnonzero(held)
         values[at] = baseline.predict(answers, np.flatnonzero(inside), at)

@@ -25,6 +25,7 @@ from foldline.experiment import config_files, model_tables, serve_config, target
 from foldline.experiment.serve_config import ServeConfig
 from foldline.fit.scaler import KINDS
 from foldline.fit.train_config import TrainConfig
+from foldline.run import executor_config
 from foldline.run.cells import ModelConfig
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.tracker import TrackConfig
@@ -76,6 +77,9 @@ class Config:
         unset = [name for name in post_processing.NEWER if getattr(self.post, name) == getattr(PostConfig(), name)]
         tables["post"] = {name: value for name, value in tables["post"].items() if name not in unset}
         tables["features"] |= tables["features"].pop("tables")
+        default = ExecutorConfig()
+        for name in (name for name in executor_config.NEWER if getattr(self.executor, name) == getattr(default, name)):
+            tables["executor"].pop(name)
         for name in ("competition_file", "times"):  # data.code and train.patches say them
             tables["features"].pop(name)
         tables["model"] = [model_tables.to_table(model, self.train) for model in self.models]

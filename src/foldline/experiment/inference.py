@@ -52,8 +52,9 @@ def prepare(stored: StoredExperiment, test: Table, terminal: Terminal) -> Infere
     """Make the test table's features, as each config of the experiment has them.
 
     Raises:
-        UserError: a feature is not finite, or the code of one has changed since training.
+        UserError: a feature is not finite, or the code of one has changed since training; Ray is asked for and missing.
     """
+    executors.check(stored.config.executor)
     with terminal.bar("features", "series") as update:
         features = [config_plan.config.features for config_plan in stored.config_plans]
         stores = [featurize.obtain(test, table, stored.levels, update) for table in features]

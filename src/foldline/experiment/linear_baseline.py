@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from foldline.data import on_disk
 from foldline.data.table import Table
 from foldline.data.task import SHARES
 
@@ -36,12 +37,13 @@ class Inputs:
     def of(table: Table) -> Inputs:
         """Read the inputs of a table."""
         numbers = [*table.data.numeric_inputs, *table.facts.numbers]
-        frame = table.frame.select(pl.col(numbers).cast(pl.Float64).fill_nan(None))
-        series = np.repeat(np.arange(len(table.lengths)), table.lengths)
+        frame = table.frame.select(numbers)
+        series = on_disk.kept_array(np.repeat(np.arange(len(table.lengths)), table.lengths))
         if table.task.on_series:
             statistics = [pl.all().exclude("series").mean(), pl.all().exclude("series").std(ddof=0).name.suffix(" std")]
             # With a deviation beside it a mean has the same bits in every run (data/group_means.py: when it has not).
-            grouped = frame.with_columns(series=series).group_by("series", maintain_order=True).agg(statistics)
+            known = frame.select(pl.all().cast(pl.Float64).fill_nan(None))
+            grouped = known.with_columns(series=series).group_by("series", maintain_order=True).agg(statistics)
             frame, series = grouped.drop("series"), np.arange(len(table.lengths))
         first = [table.frame[name].gather(table.starts).cast(pl.String) for name in table.categories]
         columns = [(column == level).fill_null(False) for column in first for level in _levels(column)]
@@ -55,7 +57,9 @@ class Inputs:
 
     def at(self, answers: np.ndarray) -> np.ndarray:
         """Return the inputs of some answers, (n, F + L) float64, NaN where one is missing."""
-        numbers = self.rows[answers].to_numpy() if self.rows.width else np.zeros((len(answers), 0))
+        numbers = np.zeros((len(answers), 0))
+        if self.rows.width:
+            numbers = self.rows[answers].select(pl.all().cast(pl.Float64).fill_nan(None)).to_numpy()
         return np.hstack([numbers, self.one_hot[self.series[answers]]]).astype(np.float64)
 
 

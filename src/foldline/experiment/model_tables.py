@@ -12,7 +12,7 @@ from foldline.core.errors import UserError, unknown
 from foldline.data.metrics import default_losses, metric
 from foldline.data.roles import DataConfig
 from foldline.experiment import model_sizes
-from foldline.fit import channel_dropout, patches
+from foldline.fit import channel_dropout, patches, pretraining
 from foldline.fit.pretraining import PretrainConfig
 from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
@@ -273,7 +273,7 @@ def to_table(model: ModelConfig, train: TrainConfig) -> dict[str, Any]:
         "label": model.label,
         **strict_tables.plain(model.params),
         "train": _changes(model.train, train),
-        **strict_tables.plain({"teacher": model.teacher, "pretrain": model.pretrain}),
+        **strict_tables.plain({"teacher": model.teacher, "pretrain": pretraining.to_table(model.pretrain)}),
         **({"channels_from": model.channels_from} if model.channels_from else {}),
     }
 

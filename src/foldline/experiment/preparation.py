@@ -91,6 +91,7 @@ def prepare(
     Raises:
         UserError: whatever is wrong with config, data, folds, disk or members from outside.
     """
+    executors.check(config.executor)
     if competition is None:
         with terminal.bar("reading", "MB") as update:
             competition = loading.load(config.data, update)
@@ -154,14 +155,14 @@ def _plan_inputs(
         with terminal.bar("decoding", "series") as update:
             exact_rows.obtain(competition.test, update, "teacher.exact = true")
 
-    made: dict[tuple[str, int, int, str, int | None], Store] = {}
+    made: dict[tuple[str, int, int, str, str, int | None], Store] = {}
     opens = any(model.channels_from and model.pretrain for model in config.models)
 
     def pretraining_data(table: PretrainConfig, fold: int | None) -> Store:
         """Make the series of a [pretrain] table for the cells of a fold; None: for a cell of all series."""
         # a simulator that is calibrated on a fold's training series makes other series in each fold
         calibrated_on = fold if table.calibrate == "fold" else None
-        what = (table.source, table.breaths, table.seed, table.calibrate, calibrated_on)
+        what = (table.source, table.breaths, table.seed, table.rig, table.calibrate, calibrated_on)
         if what not in made:
             with terminal.bar("series to pre-train on", "series") as update:
                 inside = made_folds.inside(fold)
@@ -212,11 +213,11 @@ def run_cells(
         terminal.say("all cells are finished: nothing to train")
         return config.track
     files.require_space(predicted_bytes(jobs), "storing the cells' predictions")
-    progress = _progress_file(config, jobs, plan, folder, verb, terminal)
     with (
+        executors.opened(config.executor),
         open_tracker(config.track, config.name, folder, verb) as tracker,
         cell_bars(terminal, jobs) as bars,
-        progress as written,
+        _progress_file(config, jobs, plan, folder, verb, terminal) as written,
     ):
 
         def on_event(job: Job, kind: str, values: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from foldline import ensemble
-from foldline.data import true_answers
+from foldline.data import on_disk, true_answers
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.store import Store
@@ -66,7 +66,7 @@ def combine(
     trivial = {} if table is None else _baselines(table, rows, whole, store, folds, config)
     grids = after_blend.grids_for_test(config, nested, rows)
     clipped = post_processing.clip(post_processing.snap(nested.values, grids), config.post.clip)
-    blended = np.zeros((len(store.scored), final.shape[1]))
+    blended = on_disk.zeros((len(store.scored), final.shape[1]))
     blended[store.scored] = final
     return Result(
         labels=rows.labels,
@@ -116,7 +116,7 @@ def blend_rows(
     exact: rows that take the place of every member's predictions, so that the rows which are left open decide.
     """
     assert store.labelled, "an experiment is scored on labelled series"
-    predictions = np.stack([member.out_of_fold(store) for member in experiment_members])
+    predictions = on_disk.stacked((member.out_of_fold(store) for member in experiment_members), len(experiment_members))
     if exact is not None:
         predictions = np.where(np.isnan(predictions), np.nan, post_processing.paste(predictions, exact.values))
     store = counting(store, folds, predictions)
@@ -130,8 +130,8 @@ def blend_rows(
     rows = BlendRows(
         **vars(answers),
         labels=tuple(member.label for member in experiment_members),
-        predictions=predictions[:, scored],
-        fold=folds.assignment[answers.series],
+        predictions=on_disk.kept_array(predictions[:, scored]),
+        fold=on_disk.kept_array(folds.assignment[answers.series]),
         known_from=known_from,
         by=_codes(store, config.data.static.index(by), scored) if (by := config.post.thresholds_by) else None,
         spread=np.stack(predicted) if len(predicted) == len(experiment_members) else None,
@@ -181,7 +181,7 @@ def predict(
     """Predict the test table, (A, K): mean over folds and seeds of each member, then blend and post-processing."""
     fitted = fitted.without_zero_weights()
     used = members.by_labels(fitted.labels, experiment_members)
-    predictions = np.stack([member.test(store) for member in used])
+    predictions = on_disk.stacked((member.test(store) for member in used), len(used))
     spread = np.stack([member.test(store, spread=True) for member in used]) if fitted.needs_spread else None
     return blended(fitted, grids, post, predictions, spread, store, exact, decided, tidied, ranked)
 

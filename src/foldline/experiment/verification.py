@@ -17,6 +17,7 @@ from foldline.fit import checkpoint
 from foldline.run import cells, ledger
 
 RECORDS = ("experiment.json", "made.json", "blend.json", "ablation.json", "study.json")  # in a folder runs/NAME/HASH
+ENDINGS = (".csv", ".parquet")  # of submissions
 Check = tuple[Path, Callable[[], str]]  # file or folder, and what says why it is damaged
 
 
@@ -87,8 +88,9 @@ def _submissions() -> list[Check]:
         rows = [row for simulated in (False, True) for row in ledger.entries(ledger.ledger_path(simulated))]
     except UserError:  # a table of other columns: `doctor` says so
         return []
-    drafts = [path for name in ("submission.csv", "infer-*.csv") for path in files.runs().glob(f"*/[!.]*/{name}")]
-    copies = (files.home() / "submissions").glob("*.csv")
+    names = [f"{stem}{ending}" for stem in ("submission", "infer-*") for ending in ENDINGS]
+    drafts = [path for name in names for path in files.runs().glob(f"*/[!.]*/{name}")]
+    copies = [path for ending in ENDINGS for path in (files.home() / "submissions").glob(f"*{ending}")]
     known = [(path, _hashes(path, rows)) for path in sorted([*drafts, *copies]) if not path.parent.is_symlink()]
     # The ledger holds equal submissions of two experiments once: a file with any hash of it is as it was written.
     every = {row["sha256"] for row in rows}
@@ -101,10 +103,10 @@ def _hashes(path: Path, rows: list[dict[str, str]]) -> set[str]:
         start = path.stem.rpartition("-")[2]
         return {row["sha256"] for row in rows if len(start) == 8 and row["sha256"].startswith(start)}
     own = [row for row in rows if (row["config"], row["experiment"]) == (path.parent.parent.name, path.parent.name)]
-    if path.name != "submission.csv":
-        return {row["sha256"] for row in own if path.name == f"infer-{row['test']}.csv"}
+    if path.stem != "submission":
+        return {row["sha256"] for row in own if path.stem == f"infer-{row['test']}"}
     # A line of a file that `infer` has written says nothing of a submission that the gate has refused.
-    return {row["sha256"] for row in own if not path.with_name(f"infer-{row['test']}.csv").exists()}
+    return {row["sha256"] for row in own if not path.with_name(f"infer-{row['test']}{path.suffix}").exists()}
 
 
 def _damage_of_submission(path: Path, hashes: set[str]) -> str:

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from foldline.fit.batch import Batch
 from foldline.fit.datasets import Dataset
@@ -100,15 +99,16 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
     other = torch.randperm(count, device=device)
     weight = torch.full((count,), 0.5, device=device)
     if alpha:
-        weight = torch.distributions.Beta(*torch.full((2, count), alpha, device=device)).sample()
+        one, two = torch.full((2, count), alpha, device=device)
+        weight = torch.distributions.Beta(one, two, validate_args=False).sample()  # checking them waits for a GPU
     mixed = _chosen(batch, share)
     weight = torch.where(mixed, weight, 1.0)
-    static = functional.one_hot(batch.static, codes).float()  # (B, S, L)
+    static = (batch.static.unsqueeze(-1) == torch.arange(codes, device=device)).float()  # (B, S, L)
     counts = torch.minimum(batch.weight, torch.where(mixed[:, None], batch.weight[other], batch.weight))
-    mask, known = batch.mask, batch.known
+    mask, known, lengths = batch.mask, batch.known, batch.lengths
     scored = batch.scored & (batch.scored[other] | ~mixed[:, None])
     if mask is not None:
-        mask = mask & (mask[other] | ~mixed[:, None])
+        mask, lengths = mask & (mask[other] | ~mixed[:, None]), None  # what was drawn on a GPU the host does not know
     if known is not None:
         known = known & (known[other] | ~mixed[:, None, None])
 
@@ -120,4 +120,4 @@ def mixup(batch: Batch, share: float, alpha: float, codes: int) -> Batch:
         mixture = torch.where(mixed[:, None, None], mix(batch.auxiliary), batch.auxiliary)
         batch = replace(batch, auxiliary=mixture)
     batch = replace(batch, x=mix(batch.x), static=mix(static), y=mix(batch.y))
-    return replace(batch, mask=mask, weight=counts, scored=scored, known=known)
+    return replace(batch, mask=mask, weight=counts, scored=scored, known=known, lengths=lengths)

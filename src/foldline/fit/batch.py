@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from foldline.core.chunks import chunks
+from foldline.models import packing
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,12 @@ class Batch:
     known: Tensor | None  # (B, T, K) bool, targets whose value is given; None where all are, and all steps are real
     has_unknown: bool  # whether a real step of its block has an unknown target; reading `known` waits for a GPU
     auxiliary: Tensor | None = None  # (B, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
+    # (B,) int64 on the host, real steps of each series as `mask` has them; None: the host does not know, or all are
+    lengths: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.mask is not None and self.lengths is not None:
+            packing.set_lengths(self.mask, self.lengths)  # else the first recurrent layer waits for a GPU
 
     def parts(self, size: int) -> list[Batch]:
         """Cut the batch into parts of at most `size` series; 0: one part."""

@@ -51,14 +51,24 @@ class Block:
     codes: int  # L, number of codes of the static column with most of them
     absent: dict[str, Tensor]  # (F,) float32 of each channel, scaled values without it; NaN: not made of it
     auxiliary: Tensor | None = None  # (N, T, columns) float32, auxiliary targets, scaled; NaN: not known; None: none
+    lengths: Tensor | None = None  # (N,) int64 on the host, real steps of each series; None where all are
 
-    def batch(self, index: Tensor) -> Batch:
-        """Return some series. index: (B,) int64 on the device."""
-        mask = None if self.mask is None else self.mask[index]
+    def batch(self, index: Tensor, on_host: np.ndarray | None = None) -> Batch:
+        """Return some series.
+
+        Args:
+            index: (B,) int64, on the device.
+            on_host: the same; None: it is fetched where lengths differ, and a GPU is waited for.
+        """
+        mask, lengths = None if self.mask is None else self.mask[index], None
+        if self.lengths is not None:
+            lengths = self.lengths[index.cpu() if on_host is None else torch.from_numpy(on_host)]
         known = None if self.known is None else self.known[index]
         tensors = {name: getattr(self, name)[index] for name in ("x", "static", "y", "weight", "scored")}
         auxiliary = None if self.auxiliary is None else self.auxiliary[index]
-        return Batch(**tensors, mask=mask, known=known, has_unknown=self.has_unknown, auxiliary=auxiliary)
+        return Batch(
+            **tensors, mask=mask, known=known, has_unknown=self.has_unknown, auxiliary=auxiliary, lengths=lengths
+        )
 
     def show(self, drawn: Drawn, lengths: np.ndarray) -> None:
         """Take an epoch's mask of known values, in place. drawn: of its series' answers; lengths: (N,) of them."""
@@ -147,13 +157,14 @@ class DeviceDataset:
         """
         blocks = self.block_of[order]
         inside = [blocks == number for number in range(len(self.blocks))]
-        places = [torch.from_numpy(self._place_in_block[order[of]]).to(self.device) for of in inside]
+        on_host = [self._place_in_block[order[of]] for of in inside]
+        places = [torch.from_numpy(place).to(self.device) for place in on_host]
         ends = [np.cumsum(of) for of in inside]
         for part in islice(chunks(len(order), size), first, None):
             cuts = [slice(0 if not part.start else int(end[part.start - 1]), int(end[part.stop - 1])) for end in ends]
             yield [
-                block.batch(place[cut])
-                for block, place, cut in zip(self.blocks, places, cuts, strict=True)
+                block.batch(place[cut], known[cut])
+                for block, place, known, cut in zip(self.blocks, places, on_host, cuts, strict=True)
                 if cut.stop > cut.start
             ]
 
@@ -245,11 +256,13 @@ def _placed(
             _show(x[first:last], y[first:last], shown)
         first = last
     static = torch.cat([torch.from_numpy(part.store.static[part.series]) for part in labelled_sets]).to(device)
+    full = bool(mask.all())
     return Block(
         places=np.arange(count) if places is None else places,
         x=x,
         static=static,
-        mask=None if bool(mask.all()) else mask,
+        mask=None if full else mask,
+        lengths=None if full else mask.sum(dim=1).cpu(),
         y=y,
         weight=weight,
         scored=scored,

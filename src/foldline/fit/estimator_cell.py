@@ -49,8 +49,7 @@ class EstimatorCell:
 
     def channels(self, data: Store) -> np.ndarray:
         """Return what other models read of all rows: mean, deviation, whether it is exact, channels: (R, 3 + C)."""
-        found = self.model.estimate(open_rows.read(data.fingerprint))
-        return np.column_stack([found.mean, found.sd, found.exact, found.channels])
+        return open_rows.channels_of(self.model.estimate(open_rows.read(data.fingerprint)))
 
     def save(self, folder: Path) -> None:
         """Write what was fitted."""

@@ -29,6 +29,7 @@ from foldline.fit.row_sources import Rows, ahead, places_of
 from foldline.fit.scaler import Scaler
 from foldline.fit.training_windows import Windows, weights
 from foldline.fit.window_config import TrainingWindowsConfig
+from foldline.models.packing import sent
 
 
 class Labels:
@@ -66,7 +67,7 @@ class Labels:
         """Return the answers of some windows, (b, steps) int64; (b, 1) where a series has one answer."""
         device, padding = self.y.device, len(self.weight) - 1
         if self.on_series:
-            return torch.from_numpy(windows.series).to(device).unsqueeze(1)
+            return sent(torch.from_numpy(windows.series), device).unsqueeze(1)
         return places_of(self.begins[windows.series] + windows.first, windows.steps, steps, padding, device)
 
 
@@ -98,20 +99,25 @@ class IndexedBlock:
         """Make the batch of some windows of the block. x: (B, T, F) unscaled features, anywhere."""
         labels, device, loss = self.dataset.labels, self.dataset.device, self.dataset.loss
         place = labels.places(windows, self.steps)
-        mask = None
+        mask = lengths = None
         if not self.is_full:
-            steps = torch.from_numpy(windows.steps).to(device).unsqueeze(1)
-            mask = torch.arange(self.steps, device=device) < steps
+            lengths = torch.from_numpy(windows.steps)
+            mask = torch.arange(self.steps, device=device) < sent(lengths, device).unsqueeze(1)
         weight, scored, known = labels.weight[place], labels.scored[place], labels.known[place]
         auxiliary = None if labels.auxiliary is None else labels.auxiliary[place]
         if loss is not None and loss.loss != "flat":
-            counted = torch.from_numpy(weights(loss.loss, windows, self.steps, loss.shared)).to(device)
+            counted = sent(torch.from_numpy(weights(loss.loss, windows, self.steps, loss.shared)), device)
             # A step that does not count must not pass for one without a score, of which some heads learn, too.
             weight, known = weight * counted, known & (counted > 0).unsqueeze(-1)
         y = labels.y[place]
         return Batch(
-            x=self.dataset.network_input(x.to(device), mask, y, None if labels.shown is None else labels.shown[place]),
-            static=labels.static[torch.from_numpy(windows.series).to(device)],
+            x=self.dataset.network_input(
+                x if x.device == device else sent(x, device),
+                mask,
+                y,
+                None if labels.shown is None else labels.shown[place],
+            ),
+            static=labels.static[sent(torch.from_numpy(windows.series), device)],
             mask=mask,
             y=y,
             weight=weight,
@@ -119,6 +125,7 @@ class IndexedBlock:
             known=known if self.has_unknown or (mask is not None and not labels.on_series) else None,
             has_unknown=self.has_unknown,
             auxiliary=auxiliary,
+            lengths=lengths,
         )
 
 

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from foldline import models
 from foldline.core import files
+from foldline.core.chunks import chunks
 from foldline.core.errors import UserError
+from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
 from foldline.fit import datasets, patches, ranks, stitching, training_step
@@ -41,6 +43,7 @@ from foldline.models.heads import joint
 from foldline.models.heads.joint import JointHead
 from foldline.models.ops import covariates
 
+PART_ROWS = 1 << 22  # that are predicted together, where series are of one length
 CROPPED = " of "  # in the metadata of weights: lengths of windows, and of series. One entry: safetensors shuffles them
 
 
@@ -145,12 +148,28 @@ class NetworkCell:
             return value[:0], None if spread is None else spread[:0]
         config = self.train.patches
         if not config.used:
-            return self._predict(unlabelled_series(data, series))
+            return self._predict_in_parts(data, series)
         value, spread = self._predict(patches.pooled(unlabelled_series(data, series), config))
         if data.on_series:
             return value, spread
         up = partial(patches.up, store=data, series=series, config=config)
         return up(value), None if spread is None else up(spread)
+
+    def _predict_in_parts(self, data: Store, series: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predict series, many of one length part by part: in the same passes, but labels take no more memory."""
+        whole_passes = max(1, PART_ROWS // (data.longest * stitching.PASS * self.train.batch))
+        size = whole_passes * stitching.PASS * self.train.batch
+        if self.train.windows.used or len(series) <= size or (data.lengths[series] != data.longest).any():
+            return self._predict(unlabelled_series(data, series))
+        value, spread, first = on_disk.zeros((int(data.answers_of_series[series].sum()), data.targets)), None, 0
+        for part in chunks(len(series), size):
+            own, own_spread = self._predict(unlabelled_series(data, series[part]))
+            value[first : first + len(own)] = own
+            if own_spread is not None:
+                spread = on_disk.zeros(value.shape) if spread is None else spread
+                spread[first : first + len(own)] = own_spread
+            first += len(own)
+        return value, spread
 
     def _predict(self, part: LabelledSeries) -> tuple[np.ndarray, np.ndarray | None]:
         """Predict series as the network sees them; returns what `predict` does."""
@@ -161,7 +180,9 @@ class NetworkCell:
         fold = datasets.to_predict(part, self.scaler, lengths, kept, self.train, device)
         found = stitching.predicted(fold, self._pass, part, self.train)
         scale, count, answers = self.scaler.y_scale, data.targets, data.answers(series)
-        value = found[:, :count] * scale + self.scaler.y_center
+        value = found[:, :count]
+        value *= scale
+        value += self.scaler.y_center
         own = self.transform.inverse(value, data, answers)
         if found.shape[1] == count:
             return own, None
@@ -184,7 +205,7 @@ class NetworkCell:
         """Predict some series of a block: (b, T, K) scaled, or (b, T, 2 K) where the head estimates spreads."""
         assert self.network is not None
         batch, head = block.batch(index), self.network.head
-        with autocast(self.train.precision, index.device):
+        with autocast(self.train.precision, batch.x.device):
             hidden = self.network(batch.x, batch.static, batch.mask)
         raw = head(hidden.float(), batch.mask)  # type: ignore[operator]
         value, spread = head.predict(raw, batch.scored), head.spread(raw)  # type: ignore[union-attr, operator]

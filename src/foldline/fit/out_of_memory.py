@@ -14,6 +14,11 @@ from foldline.core.errors import UserError
 
 Result = TypeVar("Result")
 
+
+class FullMemory(UserError):
+    """The device's memory is too small for what a config asks for."""
+
+
 ONE_IS_TOO_MUCH = (
     "The device's memory is full even with one series in a pass. Make the network smaller, crop more steps "
     "(train.margin), or train fewer cells at once (executor.together)."
@@ -61,14 +66,14 @@ def attempt(run: Callable[[], Result]) -> Result | None:
 
 @contextmanager
 def reporting_full_memory(message: str) -> Iterator[None]:
-    """Raise a UserError with this message where memory is full: for work that can't be done in smaller parts."""
+    """Raise FullMemory with this message where memory is full: for work that can't be done in smaller parts."""
     try:
         yield
         return
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-    raise UserError(message)
+    raise FullMemory(message)
 
 
 def in_parts(run: Callable[[Tensor], Tensor], count: int, size: int, device: torch.device) -> Iterator[Tensor]:
@@ -77,7 +82,7 @@ def in_parts(run: Callable[[Tensor], Tensor], count: int, size: int, device: tor
     For predictions: how many series go together is no part of their result.
 
     Raises:
-        UserError: one series is too much.
+        FullMemory: one series is too much.
     """
     first = 0
     while first < count:
@@ -88,7 +93,7 @@ def in_parts(run: Callable[[Tensor], Tensor], count: int, size: int, device: tor
             yield result
             first += tried
         elif tried == 1:
-            raise UserError(ONE_IS_TOO_MUCH)
+            raise FullMemory(ONE_IS_TOO_MUCH)
         else:
             size = tried // 2
             free_cache(device)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from foldline.core import artefacts, files
+from foldline.core import artefacts, files, strict_tables
 from foldline.core.errors import UserError
 from foldline.data import (
     assemble,
@@ -32,6 +32,8 @@ from foldline.data.store import Store
 from foldline.data.table import Table
 from foldline.fit import target_transform
 
+NEWER = ("rig",)  # keys that older versions did not have: a record has them where they are used
+
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
@@ -41,14 +43,34 @@ class PretrainConfig:
     source: str = "simulate"
     breaths: int = 20_000  # simulated series
     seed: int = 0  # of the simulation
+    # The lungs of simulated series: "calibrated", those of the simulator's rig; "matched", many about those that come
+    # with the estimator of open rows, as far from them as real ones. Channels of these series are then of the lungs
+    # that it comes with, which have seen no label, not of the fold's: without calibrate = "fold" all folds share them.
+    rig: Literal["calibrated", "matched"] = "calibrated"
     # What the simulator is fitted to first: "fold", the fold's labelled series; "test", rows of test series that are
-    # decoded exactly, which belong to no fold, so that all folds share one pre-training; "no": nothing.
+    # decoded exactly, which belong to no fold, so that all folds share one pre-training; "no": nothing. A matched rig
+    # has its clocks and its noise of it; with "no" those that were fitted to decoded rows, too.
     calibrate: Literal["fold", "test", "no"] = "fold"
     train: dict[str, Any] = field(default_factory=dict)  # changes to the model's [train] while it is pre-trained
 
     def __post_init__(self) -> None:
         if self.breaths < 1:
             raise ValueError(f"breaths must be at least 1, but is {self.breaths}")
+        if self.is_matched and self.source != "simulate":
+            raise ValueError(f'rig = "matched" is for source = "simulate", but that is {self.source!r}')
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether the series are simulated with the lungs of an estimator of open rows."""
+        return self.rig == "matched"
+
+
+def to_table(config: PretrainConfig | None) -> dict[str, Any] | None:
+    """Return the table that a config is read back from: as older versions wrote it, where it uses nothing newer."""
+    if config is None:
+        return None
+    default, table = strict_tables.plain(PretrainConfig()), strict_tables.plain(config)
+    return {name: value for name, value in table.items() if name not in NEWER or value != default[name]}
 
 
 def pretraining_data(
@@ -82,6 +104,8 @@ def pretraining_data(
         _refuse_shared_groups(table, competition.train)
     if opens:
         open_rows.obtain(table, on_progress)
+        if config.is_matched:
+            open_rows.obtain_embedded(table.fingerprint)
     store = featurize.obtain(table, features, competition.levels, on_progress)
     target_transform.check(competition.data.target_transform, store, table.path)
     return store
@@ -89,15 +113,21 @@ def pretraining_data(
 
 def _simulated(config: PretrainConfig, competition: Competition, inside: np.ndarray) -> Path:
     """Simulate series into a folder, once for the same labels, size, seed and code; return the folder."""
-    from ventilator import calibrate, rig, simulator
+    from ventilator import calibrate, simulator
+    from ventilator import open_rows as ventilator_open_rows
 
     known = _labels_for_rig(config.calibrate, competition, inside)
     what = {"breaths": config.breaths, "seed": config.seed, "code": source_folder.simulator_code()}
+    if config.is_matched:
+        what["matched"] = [path.read_text(encoding="utf-8") for path in ventilator_open_rows.simulated_by()]
     rows = files.digest_arrays(*(column.to_physical().to_numpy() for column in known)) if known is not None else ""
     folder = files.runs() / "data" / f"pretraining_data-{files.digest({**what, 'rows': rows})}"
 
     def write(draft: Path) -> None:
-        fitted = rig.Rig.load() if known is None else calibrate.calibrate(known)
+        fitted = None if known is None else calibrate.calibrate(known)
+        if config.is_matched:
+            ventilator_open_rows.write_matched(draft, breaths=config.breaths, seed=config.seed, rig=fitted)
+            return
         simulator.write_competition(draft, breaths=config.breaths, test_breaths=1, seed=config.seed, rig=fitted)
 
     try:

@@ -17,6 +17,7 @@ from foldline.core.chunks import chunks
 from foldline.fit.device_dataset import BYTES_PER_CHUNK
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.training_windows import Windows
+from foldline.models.packing import sent
 
 Result = TypeVar("Result")
 
@@ -76,7 +77,7 @@ class DeviceRows:
 
 def places_of(begins: np.ndarray, counts: np.ndarray, steps: int, padding: int, device: torch.device) -> Tensor:
     """Return the rows of windows, (b, steps) int64; `padding` behind their ends. begins, counts: (b,) of each."""
-    first, last = (torch.from_numpy(values).to(device).unsqueeze(1) for values in (begins, begins + counts))
+    first, last = (sent(torch.from_numpy(values), device).unsqueeze(1) for values in (begins, begins + counts))
     rows = first + torch.arange(steps, device=device)
     return torch.where(rows < last, rows, padding)
 

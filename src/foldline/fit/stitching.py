@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from foldline.data.store import unpad
+from foldline.data import on_disk
+from foldline.data.store import consecutive, unpad
 from foldline.fit import out_of_memory, training_windows
 from foldline.fit.datasets import Dataset
 from foldline.fit.device_dataset import Block
@@ -17,6 +17,7 @@ from foldline.fit.indexed_dataset import IndexedBlock, IndexedDataset
 from foldline.fit.labelled_series import LabelledSeries
 from foldline.fit.train_config import TrainConfig
 
+PASS = 4  # batches at once: without gradients a pass takes a fraction of the memory
 AnyBlock = Block | IndexedBlock
 Run = Callable[[AnyBlock, Tensor], Tensor]  # (block, (b,) places in it) -> (b, T, C) on the CPU
 
@@ -33,20 +34,23 @@ def predicted(fold: Dataset, run: Run, part: LabelledSeries, config: TrainConfig
     counts = part.store.answers_of_series[part.series]
     if isinstance(fold, IndexedDataset) and config.windows.used:
         return _stitched(fold, run, counts, config)
-    blocks = np.repeat(fold.block_of, counts)  # of each answer
+    begins = np.cumsum(counts) - counts
     found: np.ndarray | None = None
     every: Sequence[AnyBlock] = fold.blocks
-    for number, block in enumerate(every):
-        values = _answers(torch.cat(list(_passes(block, run, fold, config))), counts[block.places])
-        found = np.empty((len(blocks), values.shape[1])) if found is None else found
-        found[blocks == number] = values
+    for block in every:
+        first = 0
+        for values in _passes(block, run, fold, config):
+            series = block.places[first : first + len(values)]
+            answers = _answers(values, counts[series])
+            found = on_disk.zeros((int(counts.sum()), answers.shape[1])) if found is None else found
+            found[consecutive(begins[series], counts[series])] = answers
+            first += len(values)
     assert found is not None, "there are series"
     return found
 
 
 def _passes(block: AnyBlock, run: Run, fold: Dataset, config: TrainConfig) -> Iterator[Tensor]:
-    # 4 batches at once: without gradients a pass takes a fraction of the memory
-    size, windows = 4 * config.batch, config.windows
+    size, windows = PASS * config.batch, config.windows
     if windows.used:  # windows may be longer than in training
         size = max(1, size * windows.length // max(windows.length, windows.predicted))
     return out_of_memory.in_parts(partial(run, block), len(block), size, fold.device)

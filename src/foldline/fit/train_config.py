@@ -134,7 +134,8 @@ class TrainConfig:
     watch: WatchConfig = field(default_factory=WatchConfig)
     windows: TrainingWindowsConfig = field(default_factory=TrainingWindowsConfig)
     patches: PatchesConfig = field(default_factory=PatchesConfig)
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # of the body; head and loss are always fp32
+    # Of the body; head and loss are always fp32. "tf32": fp32 whose products round their factors to ten bits (NVIDIA)
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "fp32"
     compile: bool = False  # torch.compile for the blocks that gain by it (not recurrent ones); needs a C++ compiler
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     threads: int = 1  # CPU threads a cell uses; part of the key, because sums depend on it
@@ -196,6 +197,18 @@ class TrainConfig:
         if self.device != "auto":
             return self.device
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+    def refuse_device(self) -> None:
+        """Refuse what the device that is used has not.
+
+        Raises:
+            UserError
+        """
+        if self.precision == "tf32" and self.device_used != "cuda":
+            raise UserError(
+                f"train.precision = 'tf32' is what NVIDIA GPUs compute, but the device is {self.device_used}. "
+                "Use 'fp32', or 'auto', which takes what this machine is fastest with."
+            )
 
     @property
     def is_deterministic(self) -> bool:

@@ -78,7 +78,7 @@ def train(
             if not ranks.alone:  # all have augmented alike; dropout draws for each process's own series
                 reseed(device, seed, counters.epoch, step, ranks.rank)
             loss = training_step(state, config, batch, _rate(config, counters, step, steps))
-            failed = torch.where((failed < 0) & ~loss.isfinite(), step, failed)
+            failed = failed.masked_fill((failed < 0) & ~loss.isfinite(), step)
             state.add_loss(loss, weight_of(batch))
             counters.step, now = step + 1, time.perf_counter()
             emit("progress", done=counters.epoch + (step + 1) / per_epoch, of=config.epochs)

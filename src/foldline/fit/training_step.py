@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from foldline.core.errors import UserError
 from foldline.fit import out_of_memory
 from foldline.fit.batch import Batch
+from foldline.fit.out_of_memory import FullMemory
 from foldline.fit.precision import autocast
 from foldline.fit.ranks import Ranks, passing
 from foldline.fit.train_config import TrainConfig
@@ -33,7 +33,7 @@ def training_step(state: State, config: TrainConfig, batch: Sequence[Batch], rat
         rate: learning rate.
 
     Raises:
-        UserError: the device's memory is full. No checkpoint holds what is left of the step.
+        FullMemory: the device's memory is full. No checkpoint holds what is left of the step.
     """
     loss = backward_within_memory(state, config, batch)
     with out_of_memory.reporting_full_memory(out_of_memory.STEP_IS_TOO_MUCH):
@@ -45,7 +45,7 @@ def backward_within_memory(state: State, config: TrainConfig, batch: Sequence[Ba
     """Run `backward`; where memory is full do what `train.on_oom` says, and never change the batch in silence.
 
     Raises:
-        UserError: it is full and may not be halved, or one series is too much.
+        FullMemory: it is full and may not be halved, or one series is too much.
     """
     run = partial(backward, state, config, batch)
     with state.ranks.exchange():
@@ -53,14 +53,14 @@ def backward_within_memory(state: State, config: TrainConfig, batch: Sequence[Ba
     if loss is not None:
         return loss
     if not state.ranks.alone:  # what fits is not looked for: the others would have to make the same passes
-        raise UserError(
+        raise FullMemory(
             f"The device's memory is full in process {state.ranks.rank} of {state.ranks.count}. Set a smaller "
             "train.micro, the series that a process takes in a pass: batch and result stay."
         )
     tried = min(state.counters.micro or config.micro or config.batch, max(len(part.x) for part in batch))
     size = _find_micro(state, config, batch, tried)
     if config.on_oom == "stop":
-        raise UserError(
+        raise FullMemory(
             f"The device's memory is full with {tried} series in a pass; {size} fit. Set train.batch={size}, or keep "
             f"the batch and its result with train.micro={size}, or let that be found by itself: train.on_oom=halve."
         )
@@ -76,7 +76,7 @@ def _find_micro(state: State, config: TrainConfig, batch: Sequence[Batch], size:
         out_of_memory.free_cache(batch[0].x.device)
         if out_of_memory.attempt(partial(backward, state, config, batch)) is not None:
             return size
-    raise UserError(out_of_memory.ONE_IS_TOO_MUCH)
+    raise FullMemory(out_of_memory.ONE_IS_TOO_MUCH)
 
 
 def backward(state: State, config: TrainConfig, batch: Sequence[Batch]) -> Tensor:

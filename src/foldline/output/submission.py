@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import polars as pl
 from foldline.core import files
 from foldline.core.errors import Finding, UserError
 from foldline.data import sample_submission
+from foldline.data.roles import DataConfig
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.target_range import TargetRange
@@ -57,7 +59,7 @@ def check(
     layout = Layout.of(test, sample)
     problems = submission_checks.layout_problems(layout, path, sample)
     if not problems:
-        written = submission_checks.written(layout, path.read_bytes())
+        written = submission_checks.written(layout, path)
         problems = submission_checks.value_problems(layout, written, sample, expected, check_range)
     _refuse(path, problems)
 
@@ -148,19 +150,27 @@ def publish(origin: Origin, draft: Path, table: pl.DataFrame, gate: Gate) -> Pub
     return Published(enter(origin, draft, gate.test.data.metric, table.height), table)
 
 
+def draft_of(folder: Path, stem: str, data: DataConfig) -> Path:
+    """Return where a submission of these data is written: a Parquet file where the sample is one."""
+    return folder / f"{stem}{sample_submission.ending(data)}"
+
+
 def write(draft: Path, table: pl.DataFrame) -> None:
     """Write a submission that the gate has yet to see."""
     with files.atomic(draft) as stream:
-        table.write_csv(stream)
+        if draft.suffix == ".parquet":
+            table.write_parquet(stream)
+        else:
+            table.write_csv(stream)
 
 
 def enter(origin: Origin, draft: Path, metric: str, rows: int) -> Path:
     """Enter a submission that has passed the gate into the ledger; return its path: of the copy, or of the draft."""
     hashed, path = files.sha256(draft), draft
     if not origin.simulated:
-        path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}.csv"
-        with files.atomic(path) as stream:
-            stream.write(draft.read_bytes())
+        path = files.home() / "submissions" / f"{origin.config}-{hashed[:8]}{draft.suffix}"
+        with files.atomic(path) as stream, draft.open("rb") as written:
+            shutil.copyfileobj(written, stream)
     add_entry(
         ledger_path(origin.simulated),
         {

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import io
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from foldline.core.chunks import chunks
 from foldline.core.errors import shortened
+from foldline.data import identity, on_disk
 from foldline.data.submission_layout import Layout
 from foldline.data.table import Table
 from foldline.data.target_range import TargetRange, is_coarse
 from foldline.data.task import SHARES, Task
 
+BLOCK = 1 << 24  # bytes that are decoded at once
+ROWS = 1 << 20  # whose ids are compared at once
 SUM_SLACK = 1e-6  # from 1, of probabilities as they are printed
 RANGE_SLACK = 0.5  # of the training range: predictions may leave it by that much; beyond, something is wrong
 LET_PASS = "post.check_range = false lets it pass"
@@ -27,10 +31,11 @@ def value_problems(
     names, test = layout.addresses.names, layout.addresses.table
     if layout.addresses.labels:
         return [text for name in layout.columns for text in _label_problems(test.task, written[name], sample)]
-    values, copied = layout.parsed(written)[layout.answered], None
-    if sample is not None:
-        copied = layout.parsed(sample)[layout.answered]
-    counted = test.scored[layout.answered]
+    answered = layout.answered
+    chosen = slice(None) if answered.all() else answered  # a slice makes no copy
+    values = layout.parsed(written)[chosen]
+    copied = None if sample is None else layout.parsed(sample)[chosen]
+    counted = test.scored[chosen]
     return _problems_of_numbers(test.task, names, values, copied, counted, expected, check_range)
 
 
@@ -68,21 +73,17 @@ def _problems_of_numbers(
 
 def layout_problems(layout: Layout, path: Path, sample: pl.DataFrame | None) -> list[str]:
     """Check encoding, columns and ids, and that numbers are finite. sample: whose ids it must have, if there is one."""
-    raw, data = path.read_bytes(), layout.addresses.table.data
-    if raw.startswith(b"\xef\xbb\xbf"):
-        return ["it starts with a byte order mark; write plain UTF-8"]
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return [f"it is not UTF-8 ({error.reason} at byte {error.start})"]
-    table = written(layout, raw)
+    data = layout.addresses.table.data
+    if path.suffix == ".csv" and (problem := _encoding_problem(path)):
+        return [problem]
+    table = written(layout, path)
     wanted = list(layout.order)
     if table.columns != wanted:
         return [f"its columns must be {','.join(wanted)}, but are {','.join(table.columns)}"]
-    problems = []
-    if table[data.id].n_unique() != table.height:
-        problems.append(f"{data.id} must be unique, but {table.height - table[data.id].n_unique()} rows repeat one")
-    if sample is not None and table[data.id].to_list() != sample[data.id].cast(pl.String).to_list():
+    problems, ids = [], table[data.id]
+    if not identity.unique(identity.whole(ids)):
+        problems.append(f"{data.id} must be unique, but {table.height - ids.n_unique()} rows repeat one")
+    if sample is not None and not _are_texts_of(ids, sample[data.id]):
         problems.append(
             f"its {data.id}s must be the sample's {sample.height}, in the sample's order, but are {table.height} others"
         )
@@ -94,11 +95,40 @@ def layout_problems(layout: Layout, path: Path, sample: pl.DataFrame | None) -> 
     return problems
 
 
-def written(layout: Layout, raw: bytes) -> pl.DataFrame:
-    """Parse a submission; ids and labels are texts, so that 0007 is not 7, and False stays as it is printed."""
+def _encoding_problem(path: Path) -> str:
+    """Say why a file is no plain UTF-8; empty where it is."""
+    decoder, done = codecs.getincrementaldecoder("utf-8")(), 0
+    with path.open("rb") as stream:
+        if stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+            return "it starts with a byte order mark; write plain UTF-8"
+        stream.seek(0)
+        while True:
+            block, waiting = stream.read(BLOCK), len(decoder.getstate()[0])
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                return f"it is not UTF-8 ({error.reason} at byte {done - waiting + error.start})"
+            if not block:
+                return ""
+            done += len(block)
+
+
+def _are_texts_of(ids: pl.Series, sample: pl.Series) -> bool:
+    """Return whether texts are those that ids of a sample print as, in its order."""
+    parts = chunks(len(ids), ROWS)
+    return len(ids) == len(sample) and all(ids[part].equals(sample[part].cast(pl.String)) for part in parts)
+
+
+def written(layout: Layout, path: Path) -> pl.DataFrame:
+    """Read a submission; ids and labels are texts, so that 0007 is not 7, and False stays as it is printed."""
     addresses = layout.addresses
-    texts = [addresses.table.data.id, *(layout.columns if addresses.labels else ())]
-    return pl.read_csv(io.BytesIO(raw), infer_schema_length=None, schema_overrides=dict.fromkeys(texts, pl.String()))
+    texts = dict.fromkeys((addresses.table.data.id, *(layout.columns if addresses.labels else ())), pl.String())
+    if path.suffix == ".parquet":
+        frame = pl.scan_parquet(path, glob=False)
+        frame = frame.cast({name: kind for name, kind in texts.items() if name in frame.collect_schema()})
+    else:
+        frame = pl.scan_csv(path, glob=False, infer_schema_length=None, schema_overrides=texts)
+    return on_disk.collected(frame) if path.stat().st_size > on_disk.LARGE else frame.collect()
 
 
 def _label_problems(task: Task, written: pl.Series, sample: pl.DataFrame | None) -> list[str]:

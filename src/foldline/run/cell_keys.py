@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from foldline.core import files, strict_tables
-from foldline.data import metrics
+from foldline.data import metrics, open_rows
 from foldline.data.folds import Folds
 from foldline.data.store import Store
 from foldline.fit import boosting_cell, series_cell
@@ -88,6 +88,7 @@ def of_pretraining(
         **_fitted_by(model, inputs, seed),
         "fold": {"number": None, "held_out": files.digest([])},
         **({} if channels is None else {"channels": channels.key}),
+        **({"embedded": open_rows.code()} if channels is None and model.channels_from else {}),
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from foldline.core import files
+from foldline.data import open_rows
 from foldline.data.store import Store, open_store
 from foldline.fit import channel_stores
 from foldline.fit.estimator_cell import EstimatorCell
@@ -20,6 +21,8 @@ def opened(cell: Cell, path: Path) -> Store:
         Damaged: a file of it, or those channels, are not what was written.
     """
     store = open_store(path)
+    if cell.channels is None and cell.model.channels_from:
+        return channel_stores.with_channels(store, open_rows.embedded_channels(store.fingerprint))
     if cell.channels is None:
         return store
     if cell.pretraining_store is not None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 MOST_AT_ONCE = 1024  # cells or processes
+NEWER = ("address", "cpus", "gpus", "memory_gb")  # keys that older versions did not have
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorConfig:
     """[executor]: where cells run. Never part of a cell's key."""
 
-    kind: Literal["auto", "serial", "process"] = "auto"  # auto: serial on a GPU or for one cell, else process
-    workers: int = 0  # processes; 0: cores / train.threads
+    kind: Literal["auto", "serial", "process", "ray"] = "auto"  # auto: serial on a GPU or for one cell, else process
+    workers: int = 0  # processes, with "ray" cells at once; 0: cores / train.threads, with "ray" what the nodes hold
     together: int = 1  # cells that take turns in one process, step by step: on a GPU they overlap
+    address: str = ""  # of the Ray cluster to join, HOST:PORT or "auto"; empty: RAY_ADDRESS, else one is started here
+    cpus: float = 0.0  # cores that a cell takes up on a Ray node; 0: train.threads
+    gpus: float = 0.0  # share of a GPU that a cell on one takes up; 0: all of it
+    memory_gb: float = 0.0  # GB (1e9 bytes) that a cell takes up on a Ray node; 0: Ray does not look at memory
 
     def __post_init__(self) -> None:
         if self.workers < 0 or self.together < 1:
@@ -25,4 +31,14 @@ class ExecutorConfig:
             raise ValueError(
                 f"workers and together must be at most {MOST_AT_ONCE:,}, but they are {self.workers:,} and "
                 f"{self.together:,}: each needs memory for a network, or a process"
+            )
+        for name, least in (("cpus", self.cpus), ("gpus", self.gpus), ("memory_gb", self.memory_gb)):
+            if not (least >= 0.0 and math.isfinite(least)):
+                raise ValueError(f"{name} must be 0 or more, but is {least}")
+        if self.gpus > 1.0:
+            raise ValueError(f"gpus must be at most 1, but is {self.gpus}: a cell is trained on one GPU")
+        if self.kind == "ray" and self.together > 1:
+            raise ValueError(
+                f"together must be 1 where kind is 'ray', but is {self.together}: let cells share a GPU by gpus, such "
+                "as gpus = 0.25 for four"
             )

@@ -1,4 +1,4 @@
-"""Where cells run: in this process one after another, or in worker processes. The result is the same to the last bit.
+"""Where cells run: in this process one after another, in worker processes, or on a Ray cluster; with the same bits.
 
 An executor takes jobs and reports events. A job begins as soon as what its cell needs is done (schedule.py); what a
 cell does while it runs is in cell_training.py.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from foldline.core import interrupt
 from foldline.run import followers, process_executor, turns
 from foldline.run.cells import Job
 from foldline.run.executor_config import ExecutorConfig
+from foldline.run.on_ray import cluster_run, nodes, session
 from foldline.run.turns import OnEvent
 
 
@@ -28,6 +30,9 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
         UserError: the workers could not go on.
     """
     followers.check(jobs, config)
+    if config.kind == "ray" and jobs:
+        cluster_run.execute(jobs, config, on_event)
+        return
     workers = workers_for(jobs, config)
     if workers == 1:
         with interrupt.deferred(signal.SIGINT, signal.SIGTERM):
@@ -37,11 +42,41 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
 
 
 def workers_for(jobs: Sequence[Job], config: ExecutorConfig) -> int:
-    """Return the number of processes; 1 stands for this one."""
+    """Return how many processes there are; 1 stands for this one. On a cluster: how many cells run at once."""
+    if not jobs or followers.trained_together(jobs):
+        return 1  # of several that train a network together this is the first
+    if config.kind == "ray":
+        return min(len(jobs), config.workers or _on_nodes(jobs, config))
     on_cpu = all(job.cell.model.train.device_used == "cpu" for job in jobs)
-    if followers.trained_together(jobs):
-        return 1  # its processes are torchrun's
-    if not jobs or config.kind == "serial" or (config.kind == "auto" and (not on_cpu or len(jobs) == 1)):
+    if config.kind == "serial" or (config.kind == "auto" and (not on_cpu or len(jobs) == 1)):
         return 1
     threads = max(job.cell.model.train.threads for job in jobs)
     return min(len(jobs), config.workers or max(1, (os.cpu_count() or 1) // threads))
+
+
+def _on_nodes(jobs: Sequence[Job], config: ExecutorConfig) -> int:
+    """Return how many cells a cluster holds at once; this machine, where this process is not part of one yet."""
+    needs = [nodes.Needs.of(job, config) for job in jobs]
+    if session.connected():
+        return min(nodes.at_once(need) for need in needs)
+    return max(1, int((os.cpu_count() or 1) // max(need.cpus for need in needs)))
+
+
+@contextmanager
+def opened(config: ExecutorConfig) -> Iterator[None]:
+    """Join or start what cells run on, to leave or end it with the block; `execute` does so itself where nobody has."""
+    if config.kind == "ray":
+        with session.opened(config):
+            yield
+    else:
+        yield
+
+
+def check(config: ExecutorConfig) -> None:
+    """Check that what runs cells is installed; nothing is started.
+
+    Raises:
+        UserError: Ray is not.
+    """
+    if config.kind == "ray":
+        session.require()

@@ -12,7 +12,7 @@ from pathlib import Path
 from foldline.core.errors import UserError
 from foldline.data.folds import Folds
 from foldline.data.store import Store
-from foldline.fit import datasets, patches, precision, step_time
+from foldline.fit import datasets, patches, precision, process_state, step_time
 from foldline.fit.pretraining import PretrainConfig
 from foldline.run import cell_keys, cell_stores
 from foldline.run.cells import Cell, Job, ModelConfig, engine_of
@@ -24,6 +24,7 @@ def resolve_precision(
 ) -> list[ModelConfig]:
     """Replace `train.precision = "auto"` by the precision that this machine uses; call update(models done, of)."""
     resolved = []
+    process_state.before_gpu(train for model in config if model.is_network for train in model.trainings)
     for number, model in enumerate(config):
         update(number, len(config))
         resolved.append(_with_precision(model, cell_stores.planned(model, store)))
@@ -43,7 +44,10 @@ def plan(inputs: PlanInputs, config: Sequence[ModelConfig]) -> list[Cell]:
 
 
 def _with_precision(model: ModelConfig, store: Store) -> ModelConfig:
-    if not model.is_network or model.train.precision != "auto":
+    if not model.is_network:
+        return model
+    model.train.refuse_device()
+    if model.train.precision != "auto":
         return model
     what = {"model": model.name, "params": model.params, "batch": model.train.batch, "micro": model.train.micro}
     what |= {
@@ -110,6 +114,8 @@ def _pretraining(
 ) -> Cell:
     assert inputs.pretraining_data is not None, "a pre-trained model needs series to pre-train on"
     store = inputs.pretraining_data(config, fold)
+    if config.is_matched:  # smoothed with the lungs that they were simulated about, not with the fold's
+        channels = None
     patches.check_store(model.trainings[0].patches, store)
     first = replace(model, train=model.trainings[0], teacher=None, pretrain=None)
     first = _with_precision(first, cell_stores.planned(model, store))

@@ -9,6 +9,7 @@ import numpy as np
 
 from foldline.core import files
 from foldline.core.errors import UserError
+from foldline.data import on_disk
 from foldline.data.metrics import Metric, NotScorable
 from foldline.data.store import Store
 from foldline.fit.boosting_cell import BoostingCell
@@ -32,8 +33,8 @@ def write_predictions(cell: Cell, estimator: Estimator, store: Store, series: np
         values = np.where(store.given[answers, None], store.estimate[answers, :1], values)
         spread = None if spread is None else np.where(store.given[answers, None], 0.0, spread)
     bad = ~np.isfinite(values).all(axis=1)
-    broken = np.unique(np.repeat(series, store.answers_of_series[series])[bad])
-    if len(broken):
+    if bad.any():
+        broken = np.unique(np.repeat(series, store.answers_of_series[series])[bad])
         raise UserError(
             f"{cell.name}: a prediction must be finite, but that of series {store.keys[broken][0]} is not "
             f"({len(broken)} such series). Look for an extreme input there, or at the losses in "
@@ -64,13 +65,15 @@ def out_of_fold_spread(cells: Sequence[Cell], store: Store) -> np.ndarray | None
 
 
 def _mean_of_held_out(store: Store, stored: Sequence[tuple[Cell, Path]]) -> np.ndarray:
-    total, count = np.zeros(store.y.shape), np.zeros(len(store.scored))
+    total, count = on_disk.zeros(store.y.shape), np.zeros(len(store.scored), dtype=np.uint16)
     for cell, path in stored:
         cell.refuse_damaged()
         answers = store.answers(files.read_array(cell.folder / "held_out.npy"))
-        total[answers] += files.read_array(path)
+        total[answers] += files.read_array(path, mapped=True)
         count[answers] += 1
-    return np.divide(total, count[:, None], out=np.full_like(total, np.nan), where=count[:, None] > 0)
+    np.divide(total, count[:, None], out=total, where=count[:, None] > 0)
+    total[count == 0] = np.nan
+    return total
 
 
 def held_out_score(cell: Cell, store: Store, metric: Metric) -> float | None:

@@ -34,7 +34,7 @@ class CellBars:
 
     def event(self, job: Job, kind: str, values: dict[str, Any]) -> None:
         """Show one event of the executor: see turns.OnEvent for the kinds."""
-        if kind == "start":
+        if kind == "start" and job.key not in self.running:  # one that was lost with its node begins again
             self.running[job.key] = self.progress.add_task(f"  {escape(job.cell.name)}", total=None)
         elif kind == "progress":
             self.progress.update(self.running[job.key], completed=values["done"], total=values["of"])

@@ -17,6 +17,7 @@ from ventilator.decoder.side import Bumps, join, long_sides, short_sides
 from ventilator.decoder.zone import Zone, backwards, can_anchor, forwards
 
 NET: Final = 3.0  # digits a bump's own tests must have beyond its hypotheses: 1 chance hit in 1,000
+ROUNDING: Final = 1e-9  # grid steps, by which equal integrals may differ beyond their error bounds
 ERROR: Final = 4.0  # error of a fitted bump, in error bounds of its rows
 
 
@@ -96,10 +97,18 @@ def overwrite(known: Track, track: Track) -> None:
     track.k[:], track.J[:], track.dJ[:], track.kind[:] = known.k, known.J, known.dJ, known.kind
 
 
-def keep_agreed(track: Track, other: Track) -> None:
-    """Reset all rows of `track` on which `other` differs to unknown."""
+def keep_agreed(track: Track, other: Track, apart: float = 0.0) -> None:
+    """Reset all rows of `track` on which `other` differs to unknown, and integrals that it does not share.
+
+    An integral is that of errors: what both controllers must say alike is the target less the integral, the smoothed
+    pressure. Else sums of pressures between two integrals would be those of one controller alone.
+
+    apart: grid steps, the target of the controller of `other` less that of `track`.
+    """
     differ = other.k != track.k
-    track.k[differ], track.kind[differ], track.J[differ], track.options[differ] = UNKNOWN, 0, np.nan, UNKNOWN
+    track.k[differ], track.kind[differ], track.options[differ] = UNKNOWN, 0, UNKNOWN
+    same = np.abs(other.J - track.J - apart) <= other.dJ + track.dJ + ROUNDING
+    track.J[differ | ~same] = np.nan
 
 
 def accept_bumps(b: Breath, g: Gains, found: Bumps, track: Track, whole: bool) -> list[Trial]:
@@ -122,5 +131,7 @@ def enter_agreed(accepted: list[Trial], track: Track) -> Cleaned:
     agreed = accepted[0].track
     for trial in accepted[1:]:
         keep_agreed(agreed, trial.track)
+    apart = np.isnan(agreed.J)  # later stages take every known row for an anchor
+    agreed.k[apart], agreed.kind[apart], agreed.options[apart] = UNKNOWN, 0, UNKNOWN
     overwrite(agreed, track)
     return max(accepted, key=lambda trial: trial.net).cleaned

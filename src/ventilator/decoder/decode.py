@@ -140,7 +140,16 @@ def suspects(b: Breath, pair: int, tau: float) -> list[Suspect]:
     return [Suspect(code, float(evidence[code]), plain) for code in leaders(evidence, WEAK)]
 
 
-def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, Track, Cleaned]:
+class Decoded(NamedTuple):
+    """What is known of a breath in the end."""
+
+    code: int  # of its controller, or of the best one that remains possible; -1: nothing proven
+    track: Track  # what all that remain possible agree on
+    cleaned: Cleaned  # the breath without the bump, as the best one has it
+    sure: bool  # whether one controller with one bump remains
+
+
+def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> Decoded:
     """Run all stages on one breath.
 
     Args:
@@ -149,17 +158,17 @@ def decode_breath(b: Breath, pair: int, tau: float, flip: float) -> tuple[int, T
         tau: tau_0 (s) or nan.
         flip: time_step (s) of the first row with u_out = 1.
 
-    Returns the controller's number (see `identify.gains_of`; -1: nothing proven), the rows and the bump. Where several
-    controllers remain possible, the rows are those on which all agree, and the number is the best one's.
+    Where several controllers remain possible, the rows are those on which all agree, integrals only those that all
+    imply, and the number is the best one's (see `identify.gains_of`).
     """
     found = [later_stages(b, suspect, pair, tau, flip) for suspect in suspects(b, pair, tau)]
     left = [finding for finding in found if finding is not None]
     if max((finding.digits for finding in left), default=0.0) < ACCEPT:
-        return -1, blank(len(b.y)), Cleaned(b, np.zeros(len(b.y)), False)
+        return Decoded(-1, blank(len(b.y)), Cleaned(b, np.zeros(len(b.y)), False), False)
     best = max(left, key=lambda finding: finding.digits)
     for other in left:
-        keep_agreed(best.track, other.track)
-    return best.code, best.track, best.cleaned
+        keep_agreed(best.track, other.track, gains_of(other.code)[2] - gains_of(best.code)[2])
+    return Decoded(best.code, best.track, best.cleaned, len(left) == 1)
 
 
 def breath_of(table: Table, i: int) -> Breath:
@@ -183,7 +192,7 @@ def decode_breaths(table: Table, first: int, last: int, out: Output) -> list[tup
             continue
         b, whole, pair = breath_of(table, i), slice(start, table.start[i + 1]), int(table.pair[i])
         tau = phase(table.t[whole], table.u[whole])
-        code, track, cleaned = decode_breath(b, pair, tau, float(table.flip[i]))
+        code, track, cleaned, sure = decode_breath(b, pair, tau, float(table.flip[i]))
         out.tau_0[whole] = tau
         if code < 0:
             continue
@@ -193,6 +202,8 @@ def decode_breaths(table: Table, first: int, last: int, out: Output) -> list[tup
         out.error[rows] = np.where(track.k == UNKNOWN, np.nan, g.c - track.k)
         out.error[start] = np.nan
         out.bump[rows], out.options[rows] = cleaned.bump, track.options
+        if not sure:  # clipping and equations that are left would be those of one controller alone
+            continue
         out.clip[rows] = np.where(np.abs(cleaned.clean.clip) == 1, cleaned.clean.clip, 0)
         hidden = code // N_KT == pair and _may_hide(cleaned)
         equations = unsolved(cleaned.clean, Gains(*g), first_target(g, tau), track, hidden)

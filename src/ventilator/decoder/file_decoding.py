@@ -2,23 +2,30 @@
 
 Finished chunks are kept as Parquet in a folder beside the output, named after the output and what they were made from:
 the source's size, time of change and the decoder's version. A killed run goes on where it stopped; a changed source or
-decoder starts anew. The output appears by one rename, then the folder is removed.
+decoder starts anew. The output appears by one rename, then the folder is removed. The source's rows lie there, too,
+uncompressed, and are mapped into memory: that does not follow the size of the file.
 """
 
 import glob
 import hashlib
+import importlib.util
+import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from ventilator.decoder.breaths import check_columns
 from ventilator.decoder.decode import decode
 from ventilator.decoder.kernels import CACHE
+from ventilator.decoder.law import Floats, Ints
 
 CHUNK_BREATHS: Final = 2000  # breaths between two saves: 10 to 20 s of work on 2 cores
+LOOKED_AT: Final = 10_000  # rows that are enough to judge how u_in was printed
+DISK_FULL: Final = "os error 28"  # in the message of a reader or writer
 SUFFIXES: Final = (".csv", ".parquet")
 NUMBERS: Final = ("R", "C", "time_step", "u_in", "u_out")  # columns of the input
 COLUMNS: Final = ["id", "pressure", "kind", "kp", "ki", "kt"]  # of the output, which is known by them
@@ -41,21 +48,46 @@ def decode_file(
     """
     check_suffix(dst)
     refuse_foreign(dst, COLUMNS, "output of the decoder")
-    frame = read(src)
-    parts = dst.parent / f".{dst.name}.{_fingerprint(src, chunk_breaths)}.parts"
-    for stale in set(dst.parent.glob(f".{glob.escape(dst.name)}.*.parts")) - {parts}:
+    folder = dst.parent / f".{dst.name}.{_fingerprint(src, chunk_breaths)}.parts"
+    for stale in set(dst.parent.glob(f".{glob.escape(dst.name)}.*.parts")) - {folder}:
         shutil.rmtree(stale)
-    parts.mkdir(parents=True, exist_ok=True)
-    tables, done, total = [], 0, frame["breath_id"].n_unique()
-    for number, chunk in enumerate(_chunks(frame, chunk_breaths)):
-        tables.append(_decoded(chunk, parts / f"{number:06d}.parquet"))
-        done = min(total, done + chunk_breaths)
+    chunks = _Chunks(_mapped(src, folder), chunk_breaths)
+
+    def done(count: int) -> None:
         if progress is not None:
-            progress(done, total)
-    rows = pl.concat(tables) if tables else decode(frame)
+            progress(min(chunks.breaths, count * chunk_breaths), chunks.breaths)
+
+    parts = decode_parts(folder, len(chunks), chunks.read, done)
+    rows = pl.read_parquet(parts, glob=False) if parts else decode(chunks.frame)
     write_rows(rows, dst)
-    shutil.rmtree(parts)
+    shutil.rmtree(folder)
     return rows
+
+
+def decode_parts(
+    folder: Path, count: int, read: Callable[[int], pl.DataFrame], progress: Callable[[int], None] = lambda done: None
+) -> list[Path]:
+    """Decode a frame in parts, each into a Parquet file of its own, unless a killed run has left that, whole.
+
+    Args:
+        folder: of the files, made if missing; each has the number of its part and a hash of its content as its name.
+        count: number of the parts.
+        read: returns the rows of a part, whole breaths.
+        progress: called with the number of parts done so far.
+
+    Returns:
+        The files, in the order of the parts.
+
+    Raises:
+        ValueError: a column is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for number in range(count):
+        there = [path for path in folder.glob(f"{number:06d}-*.parquet") if path.stem == f"{number:06d}-{_hash(path)}"]
+        found.append(there[0] if there else _decoded(read(number), folder, number))
+        progress(number + 1)
+    return found
 
 
 def read(src: Path, more: Sequence[str] = ()) -> pl.DataFrame:
@@ -65,6 +97,13 @@ def read(src: Path, more: Sequence[str] = ()) -> pl.DataFrame:
         ValueError: a column or a value is missing, or the file is empty, or neither CSV nor Parquet.
         FileNotFoundError: there is no `src`.
     """
+    frame = _columns(src, more).collect()
+    _refuse_gaps(src, frame)
+    return frame
+
+
+def _columns(src: Path, more: Sequence[str] = ()) -> pl.LazyFrame:
+    """Scan the columns of a file that decoding needs, and `more`; errors are those of `read`, but for its values."""
     if not src.exists():
         raise FileNotFoundError(f"There is no {src} to decode; give a CSV or Parquet file of the competition's shape.")
     check_suffix(src)
@@ -74,10 +113,53 @@ def read(src: Path, more: Sequence[str] = ()) -> pl.DataFrame:
     except pl.exceptions.NoDataError as error:
         raise ValueError(f"{src} is empty: decoding needs a header and rows.") from error
     check_columns(names, str(src))
-    columns = [name for name in ("id", "breath_id", *NUMBERS, *more) if name in names]
-    frame = table.select(columns).collect()
-    _refuse_gaps(src, frame)
+    return table.select([name for name in ("id", "breath_id", *NUMBERS, *more) if name in names])
+
+
+def _mapped(src: Path, folder: Path) -> pl.DataFrame:
+    """Return what `read` does, in a file of a folder that is mapped into memory; the folder goes where that is refused.
+
+    polars reads such a file, where pyarrow, which maps it, is not there.
+    """
+    columns, begun = _columns(src), folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "rows.arrow"
+    try:
+        _write_rows(columns, src, path)
+        if importlib.util.find_spec("pyarrow") is None:
+            frame = pl.read_ipc(path)
+        else:
+            import pyarrow
+
+            frame = pl.DataFrame(pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all())
+        _refuse_gaps(src, frame)
+    except Exception:
+        if not begun:
+            shutil.rmtree(folder)
+        raise
+    path.unlink()  # the map stays as long as it is used
     return frame
+
+
+def _write_rows(columns: pl.LazyFrame, src: Path, path: Path) -> None:
+    """Write the columns of a file uncompressed.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        columns.sink_ipc(path, compression="uncompressed")
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if DISK_FULL in str(error):
+            raise
+        why = str(error).strip().partition("\n")[0][:200]
+        raise ValueError(f"{src} is damaged or cut short ({why}). Download or write it again.") from error
+
+
+def first_inputs(src: Path) -> Floats:
+    """Read the first values of u_in that are numbers; errors are those of `read`, but for values."""
+    some = _columns(src).select("u_in").head(LOOKED_AT).collect()["u_in"]
+    return some.cast(pl.Float64, strict=False).drop_nulls().to_numpy()
 
 
 def _refuse_gaps(src: Path, frame: pl.DataFrame) -> None:
@@ -123,22 +205,46 @@ def _fingerprint(src: Path, chunk_breaths: int) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
-def _chunks(frame: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
-    """Yield whole breaths, `size` at a time, by breath_id; rows keep their order inside."""
-    number = pl.col("breath_id").rank("dense").fill_null(1).cast(pl.Int64).sub(1) // size
-    yield from (
-        frame.with_columns(chunk=number)
-        .sort("chunk", maintain_order=True)
-        .partition_by("chunk", include_key=False, maintain_order=True)
-    )
+class _Chunks:
+    """Whole breaths of a frame, some at a time, by breath_id; rows keep their order inside."""
+
+    def __init__(self, frame: pl.DataFrame, size: int) -> None:
+        """Cut a frame into chunks of `size` breaths: chunk n has rows begins[n] .. begins[n + 1] - 1 in its order."""
+        self.frame, ids = frame, frame["breath_id"]
+        self.order: Ints | None = None
+        if ids.is_sorted():  # as in the competition's files: rows need not be moved
+            first = np.flatnonzero((ids != ids.shift()).fill_null(True).to_numpy())  # of each breath
+            self.breaths, self.begins = len(first), np.append(first[::size], len(ids))
+        else:
+            number = ids.rank("dense").cast(pl.Int64).to_numpy() - 1
+            self.breaths, chunk = int(number.max()) + 1, number // size
+            self.begins = np.append(0, np.cumsum(np.bincount(chunk)))
+            self.order = np.argsort(chunk, kind="stable")
+
+    def __len__(self) -> int:
+        return len(self.begins) - 1
+
+    def read(self, number: int) -> pl.DataFrame:
+        """Return the rows of a chunk."""
+        rows = slice(int(self.begins[number]), int(self.begins[number + 1]))
+        return self.frame[rows] if self.order is None else self.frame[self.order[rows]]
 
 
-def _decoded(chunk: pl.DataFrame, part: Path) -> pl.DataFrame:
-    if part.exists():
-        return pl.read_parquet(part, glob=False)
-    rows = decode(chunk)
-    write_rows(rows, part)
-    return rows
+def _decoded(rows: pl.DataFrame, folder: Path, number: int) -> Path:
+    """Decode a part, and write it: it has its name when it has reached the disk."""
+    draft = folder / f"{number:06d}.parquet"
+    write_rows(decode(rows), draft)
+    with draft.open("rb") as stream:
+        os.fsync(stream.fileno())
+    path = folder / f"{draft.stem}-{_hash(draft)}.parquet"
+    draft.replace(path)
+    return path
+
+
+def _hash(path: Path) -> str:
+    """Hash a file's content, 16 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def write_rows(rows: pl.DataFrame, path: Path) -> None:

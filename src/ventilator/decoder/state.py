@@ -42,10 +42,10 @@ class DecoderState:
 
     grid: Ints  # (M,) grid index of exact rows
     kind: Ints  # (M,) index into law.KINDS; 0: not exact
-    integral: Floats  # (M,) I, cmH2O
+    integral: Floats  # (M,) I, cmH2O, where all controllers that remain possible imply it
     error: Floats  # (M,) e = target - pressure, cmH2O; nan in row 0, whose target differs
     bump: Floats  # (M,) added to u_in, %; 0 where none is, nan where it is not known
-    clip: Ints  # (M,) -1: PI <= 0 (clipped, or bump alone), 0: neither, 1: PI >= 100 less the bump
+    clip: Ints  # (M,) -1: PI <= 0 (clipped, or bump alone), 0: neither, or unsure, 1: PI >= 100 less the bump
     options: Ints  # (M, OPTIONS) grid indices that an ambiguous gap leaves, then UNKNOWN
     kp: Floats  # (M,) %/cmH2O
     ki: Floats  # (M,) %/cmH2O

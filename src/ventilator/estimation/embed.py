@@ -1,9 +1,10 @@
 """Make the embedded lungs: fit them to the decoded rows of an unlabelled file, and nothing else.
 
-    python -m ventilator.estimation.embed DATA/test.csv [--out lungs.json]
+    python -m ventilator.estimation.embed DATA/test.csv [--out lungs.json] [--rig rig.toml]
 
-`lungs.json` was made so. Pressures in the file are not looked at. The sizes of process.py are fitted too, by their
-marginal likelihood, in turns with the lungs.
+`lungs.json` was made so, and `rig.toml`, whose clocks and shares simulated breaths have that match these lungs.
+Pressures in the file are not looked at. The sizes of process.py are fitted too, by their marginal likelihood, in turns
+with the lungs.
 """
 
 import argparse
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import optimize, special
 from threadpoolctl import threadpool_limits
 
+from ventilator.calibrate import calibrate
 from ventilator.controller import Array
 from ventilator.decoder.file_decoding import read
 from ventilator.estimation import parameters
@@ -24,6 +27,7 @@ from ventilator.estimation.fit import fit_member
 from ventilator.estimation.inspirations import Inspirations, derivatives
 from ventilator.estimation.known import decoded
 from ventilator.estimation.lungs import EMBEDDED, Member, SessionLungs, places, settings_of
+from ventilator.estimation.matched import DECODED
 from ventilator.estimation.parameters import PLACE, Prior
 from ventilator.estimation.process import Process, masked, remainder
 from ventilator.measure import Recorded
@@ -111,13 +115,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="test.csv of the competition; only its decoded rows are used")
     parser.add_argument("--out", type=Path, default=EMBEDDED)
+    parser.add_argument("--rig", type=Path, default=DECODED)
     args = parser.parse_args()
-    breaths, known, _ = decoded(read(args.file))
+    frame = read(args.file)
+    breaths, known, places = decoded(frame)
     seen = (
         f"decoded rows of {len(breaths)} unlabelled breaths of {args.file.name} "
         f"({int(np.count_nonzero(~np.isnan(known.pressure)))} rows); no label"
     )
     args.out.write_text(embed(breaths, known.pressure, seen).to_json(), encoding="utf-8")
+    pressure = np.empty(places.size)
+    pressure[places.ravel()] = known.pressure.ravel()
+    calibrate(frame.with_columns(pl.Series("pressure", pressure).fill_nan(None))).save(args.rig, f"Fitted to {seen}.")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from typing import Any
 
 from foldline.core import files
 
-HEARTBEAT_TIMEOUT_S = 900.0  # since the last heartbeat; then a worker elsewhere counts as dead
-REGISTRATION_TIMEOUT_S = 60.0  # since a trial began without the id of a lease; writing it takes a moment
-HEARTBEAT_S = 10.0  # between two heartbeats
+LOST_S = 900.0  # since the last heartbeat; then a worker elsewhere counts as dead, unless tune.lost_s says otherwise
+REGISTRATION_TIMEOUT_S = 60.0  # at most, since a trial began without the id of a lease; writing it takes a moment
+HEARTBEAT_S = 10.0  # between two heartbeats, at most
 
 
 class _Locked(Exception):
@@ -31,6 +31,7 @@ class Leases:
     """A folder of locks, one for each trial. A trial stores the folder's id: others see whether its lock is here."""
 
     folder: Path
+    lost_s: float = LOST_S  # since its last heartbeat; then a worker elsewhere counts as dead
 
     @property
     def id(self) -> str:
@@ -72,11 +73,16 @@ class Leases:
         """
         if attrs.get("lease") == self.id or (not several_folders and "lease" not in attrs):
             return self.free(trial)
-        limit_s = HEARTBEAT_TIMEOUT_S if "lease" in attrs else REGISTRATION_TIMEOUT_S
+        limit_s = self.lost_s if "lease" in attrs else min(self.lost_s, REGISTRATION_TIMEOUT_S)
         return time.time() - float(attrs.get("beat", began)) > limit_s
 
     def _path(self, trial: int) -> Path:
         return self.folder / f"{trial}.lock"
+
+
+def heartbeat_s(lost_s: float) -> float:
+    """Return the time between two heartbeats, s: several fit into what a worker is given."""
+    return min(HEARTBEAT_S, lost_s / 6)
 
 
 def _refuse() -> None:

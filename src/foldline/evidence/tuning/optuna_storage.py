@@ -1,7 +1,7 @@
 """Where an Optuna study is stored: by default a journal (one line an event) in its folder, or a database by its url.
 
     ""                                  runs/NAME/HASH/study.journal
-    "some/file.journal"                 a journal elsewhere, for instance on a queue disk
+    "some/file.journal"                 a journal elsewhere, for instance in a folder that several machines share
     "sqlite:///study.db"                SQLite
     "postgresql+psycopg://USER@HOST/DB" PostgreSQL, for workers on several machines
     "grpc://HOST:PORT"                  Optuna's proxy in front of one of these, for very many workers
@@ -43,31 +43,42 @@ JOURNAL_MARK = b'{"op_code"'  # Optuna's first bytes; a lock on another file wou
 CONNECT_S = 10.0  # longest wait for a gRPC proxy
 
 
-def open_storage(where: str, folder: Path) -> BaseStorage:
+def open_storage(where: str, folder: Path, patience_s: float = storage_retries.LONGEST_S) -> BaseStorage:
     """Open the storage of a study.
 
     Args:
         where: [tune] storage. folder: the study's, for the default.
+        patience_s: how long it is waited for when it goes away later.
 
     Raises:
         UserError: it cannot be reached, or a library is missing.
     """
+    if not where:
+        return _journal(folder / "study.journal")
     if "://" not in where:
-        return _journal(Path(where).expanduser() if where else folder / "study.journal")
+        path = Path(where).expanduser()
+        return storage_retries.retrying(_journal(path), f"at {path}", patience_s)
     scheme, _, address = where.partition("://")
     _need(scheme.partition("+")[0])
-    return _proxy(address) if scheme == "grpc" else _database(where)
+    if scheme.startswith("sqlite"):
+        return _database(where)
+    opened = _proxy(address) if scheme == "grpc" else _database(where)
+    return storage_retries.retrying(opened, f"at {address.rpartition('@')[2]}", patience_s)  # no user, no password
 
 
-def open_study(where: str, folder: Path, name: str, maximize: bool = False) -> optuna.Study:
+def open_study(
+    where: str, folder: Path, name: str, maximize: bool = False, patience_s: float = storage_retries.LONGEST_S
+) -> optuna.Study:
     """Open the study of that name, or create it. Its sampler is set before each trial; Optuna prunes nothing.
 
-    maximize: a higher score is better.
+    Args:
+        where, folder, patience_s: as of `open_storage`.
+        maximize: a higher score is better.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         study_name=name,
-        storage=open_storage(where, folder),
+        storage=open_storage(where, folder, patience_s),
         sampler=optuna.samplers.RandomSampler(seed=0),
         pruner=optuna.pruners.NopPruner(),
         direction="maximize" if maximize else "minimize",
@@ -83,10 +94,19 @@ class KernelLock:
         self.held: AbstractContextManager[None] | None = None
 
     def acquire(self) -> bool:
-        """Wait for the lock; True, always."""
+        """Wait for the lock; True, always.
+
+        Raises:
+            OSError: the journal is not there; its folder may be unmounted, and nothing is made in its place.
+        """
+        self.journal.stat()
         self.held = files.lock(self.journal.with_suffix(".lock"))
         self.held.__enter__()
-        self._repair()
+        try:
+            self._repair()
+        except BaseException:
+            self.release()
+            raise
         return True
 
     def release(self) -> None:
@@ -175,10 +195,10 @@ def _need(scheme: str) -> None:
 def _database(url: str) -> BaseStorage:
     from sqlalchemy.exc import SQLAlchemyError
 
-    waits = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    settings = _connection_settings(url)
     for left in reversed(range(TRIES)):
         try:
-            return RDBStorage(url, engine_kwargs=waits)
+            return optuna.storages.get_storage(RDBStorage(url, engine_kwargs=settings))  # with a cache of ended trials
         except ImportError as error:
             raise UserError(
                 f"tune.storage: the library for {url.partition('://')[0]}:// is not installed. Write "
@@ -192,13 +212,24 @@ def _database(url: str) -> BaseStorage:
     raise AssertionError("the last try returns or raises")
 
 
+def _connection_settings(url: str) -> dict[str, Any]:
+    """Return what SQLAlchemy's engine is made with."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": 60}}
+    if url.startswith(("postgresql+psycopg", "postgresql:")):
+        # A server that was set up without a locale (Debian's in a container) has the encoding SQL_ASCII, and psycopg
+        # gives bytes then.
+        return {"pool_pre_ping": True, "connect_args": {"client_encoding": "utf8"}}
+    return {"pool_pre_ping": True}
+
+
 def _proxy(address: str) -> BaseStorage:
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         raise UserError(f"tune.storage must have the form grpc://HOST:PORT, but is grpc://{address}.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        proxy = storage_retries.retrying(GrpcStorageProxy, address)(host=host, port=int(port))
+        proxy: BaseStorage = GrpcStorageProxy(host=host, port=int(port))
     try:
         proxy.wait_server_ready(timeout=CONNECT_S)
     except ConnectionError as error:

@@ -21,7 +21,7 @@ from foldline.evidence.ablation.fold_values import either, fold_values
 from foldline.experiment import after_blend, preparation, scoring
 from foldline.experiment.config import Config, without_outside_members
 from foldline.experiment.preparation import PreparedExperiment
-from foldline.run import planning, turns
+from foldline.run import executors, planning, turns
 from foldline.run.cells import Cell, Job
 from foldline.run.turns import OnEvent
 
@@ -51,8 +51,12 @@ def jobs(ready: PreparedExperiment, plan: Sequence[Cell]) -> list[Job]:
 
 
 def train_fold(ready: PreparedExperiment, fold: int, on_event: OnEvent) -> None:
-    """Train the cells of a fold that are missing, in this process."""
-    turns.take_turns(jobs(ready, cells_of_folds(ready, [fold])), ready.config.executor.together, on_event)
+    """Train the cells of a fold that are missing: in this process, which is one of several, or on a cluster."""
+    missing, executor = jobs(ready, cells_of_folds(ready, [fold])), ready.config.executor
+    if executor.kind == "ray":
+        executors.execute(missing, executor, on_event)
+    else:
+        turns.take_turns(missing, executor.together, on_event)
 
 
 def mean_score(ready: PreparedExperiment, folds: Sequence[int]) -> tuple[float, bool]:

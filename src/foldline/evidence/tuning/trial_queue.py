@@ -3,6 +3,7 @@
 A trial counts when it has ended: complete, or pruned. Before a worker takes a trial it checks which trials have lost
 their worker. Their values are queued again, then the dead trial is marked as failed; in this order a kill in between
 loses nothing. Then the worker takes a queued trial or samples a new one, unless tune.trials have ended or are running.
+Workers on other machines may do so at the same moment: whoever finds more trials than that gives its own back.
 """
 
 from __future__ import annotations
@@ -39,9 +40,13 @@ class TrialQueue:
     def __init__(self, search: Search) -> None:
         self.search = search
         self.study = optuna_storage.open_study(
-            search.tune.storage, search.folder, study_name(search), self.metric.higher_is_better
+            search.tune.storage,
+            search.folder,
+            study_name(search),
+            self.metric.higher_is_better,
+            search.tune.patience_s,
         )
-        self.leases = Leases(search.folder / "leases")
+        self.leases = Leases(search.folder / "leases", search.tune.lost_s)
 
     @cached_property
     def metric(self) -> Metric:
@@ -82,14 +87,33 @@ class TrialQueue:
     def begin(self) -> optuna.Trial | None:
         """Begin a trial, whose lease the caller takes at once; None: none is left. Call it in `leases.queue_lock`."""
         self.requeue_dead()
-        if self.ended + len(self.trials(TrialState.RUNNING)) >= self.search.tune.trials:
+        if len(self._taken()) >= self.search.tune.trials:
             return None
         self.study.sampler = sampler(self.search.tune, len(self.trials()))
         trial = self.study.ask()
         while self._queued_before(trial):  # workers of two folders of leases have both queued it
             self.study.tell(trial, state=TrialState.FAIL)
             trial = self.study.ask()
+        if len(self._taken() - {trial.number}) >= self.search.tune.trials:
+            self._give_back(trial)
+            return None
         return trial
+
+    def _taken(self) -> set[int]:
+        """Return the trials that have ended or are running: of one look, so that one which ends meanwhile counts."""
+        return {trial.number for trial in self.trials(*ENDED, TrialState.RUNNING)}
+
+    def _give_back(self, trial: optuna.Trial) -> None:
+        """Fail a trial that is one too many; values that somebody has queued are queued again.
+
+        Of workers on several machines that begin at the same moment the last one to begin sees all others, so never
+        too many go on; it may be that none does, and all look again.
+        """
+        frozen = next(each for each in self.trials(TrialState.RUNNING) if each.number == trial.number)
+        if "fixed_params" in frozen.system_attrs:
+            self.requeue(frozen, int(frozen.user_attrs.get("deaths", 0)))
+        else:
+            self.study.tell(trial, state=TrialState.FAIL)
 
     def requeue_dead(self) -> None:
         """Queue again what dead workers had begun. Call it in `leases.queue_lock`."""

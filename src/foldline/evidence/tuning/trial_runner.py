@@ -14,7 +14,7 @@ from foldline.core import interrupt
 from foldline.core.errors import TryAgain, UserError
 from foldline.data.metrics import NotScorable
 from foldline.evidence.tuning import pruning, trial_evaluation
-from foldline.evidence.tuning.leases import HEARTBEAT_S
+from foldline.evidence.tuning.leases import heartbeat_s
 from foldline.evidence.tuning.trial_queue import REFUSED, TrialQueue
 from foldline.experiment import runs_index
 from foldline.experiment.preparation import PreparedExperiment
@@ -143,7 +143,7 @@ class TrialRunner:
             self.done[job.key] = 1.0
         elif kind == "epoch" and "watched" in values and job.key in self.places:
             self._report(pruning.step_of(*self.places[job.key], values["epoch"]), values["watched"])
-        if time.time() - self.last_heartbeat > HEARTBEAT_S:
+        if time.time() - self.last_heartbeat > heartbeat_s(self.tune.lost_s):
             self._heartbeat()
 
     def _heartbeat(self) -> None:

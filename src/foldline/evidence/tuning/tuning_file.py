@@ -22,7 +22,9 @@ from typing import Any, Literal
 from foldline.core import strict_tables
 from foldline.core.errors import UserError, unknown
 from foldline.core.overrides import split_overrides
+from foldline.evidence.tuning.leases import LOST_S
 from foldline.evidence.tuning.search_space import SearchSpace
+from foldline.evidence.tuning.storage_retries import LONGEST_S
 from foldline.experiment import config as configs
 from foldline.experiment import config_files
 from foldline.experiment.config import Config
@@ -42,6 +44,8 @@ class TuneConfig:
     check_folds: tuple[int, ...] = ()  # of the final check; empty: those that the search does not see, else all
     check_seeds: tuple[int, ...] = (0, 1, 2)  # of the final check
     storage: str = ""  # a journal file, or a url: sqlite://, postgresql://, grpc://HOST:PORT; empty: under runs/
+    patience_s: float = LONGEST_S  # how long a storage is waited for that does not answer; then the search ends
+    lost_s: float = LOST_S  # a worker on another machine counts as dead so long after its last heartbeat
     sampler: Literal["tpe", "random"] = "tpe"
     seed: int = 0  # of the sampler
     pruner: Literal["median", "third", "none"] = "median"  # how many go on at each fold: the better half, third, all
@@ -55,6 +59,9 @@ class TuneConfig:
         for name in ("hours", "workers", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be below 0, but is {getattr(self, name)}")
+        for name in ("patience_s", "lost_s"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
         for name in ("folds", "seeds", "check_folds", "check_seeds"):
             values = getattr(self, name)
             if len(set(values)) < len(values) or min(values, default=0) < 0:

@@ -23,6 +23,7 @@ from foldline.evidence.tuning.trial_queue import TrialQueue, seconds_a_trial
 from foldline.evidence.tuning.trial_runner import TrialRunner
 from foldline.evidence.tuning.tuning_file import Search
 from foldline.run import process_executor
+from foldline.run.on_ray import session
 from foldline.run.tracker import OpenTracker
 
 POLL_S = 1.0  # between two reads of the study, by an idle worker and by the progress display
@@ -185,7 +186,7 @@ def _worker_main(
     process_executor.die_with_parent()
     artefacts.trust(checked)
     try:
-        with interrupt.deferred(signal.SIGTERM), complaints_to(pipe.send):
+        with interrupt.deferred(signal.SIGTERM), complaints_to(pipe.send), session.kept():
             run_worker(search, limit, lambda: None, open_tracker)
     except KeyboardInterrupt:
         return

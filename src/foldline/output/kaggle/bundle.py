@@ -258,6 +258,7 @@ def _manifest(stored: Stored, options: Options, dataset: Path) -> dict[str, Any]
         "experiment": stored.folder.name,
         "competition": options.competition,
         "marks": marks(stored.experiments[0].config.data),
+        "words": _elsewhere(stored),
         "out_of_fold": stored.score,
         "requires": required(
             any(each.config.post.decode for each in stored.experiments),
@@ -266,6 +267,11 @@ def _manifest(stored: Stored, options: Options, dataset: Path) -> dict[str, Any]
         ),
         "files": {path.relative_to(dataset).as_posix(): files.sha256(path) for path in paths},
     }
+
+
+def _elsewhere(stored: Stored) -> list[str]:
+    """Return what `infer` is told on another machine: the cluster on which cells were trained is not there."""
+    return ["executor.kind=auto"] if any(each.config.executor.kind == "ray" for each in stored.experiments) else []
 
 
 def marks(data: DataConfig) -> list[str]:

@@ -43,7 +43,7 @@ sys.exit(main({words!r}))
 
 
 def main() -> Path:
-    """Check the data set, predict the competition's test file, and put submission.csv into OUTPUT."""
+    """Check the data set, predict the competition's test file, and put submission.csv (or .parquet) into OUTPUT."""
     bundle = exactly_one([path.parent for path in search(INPUT, (MANIFEST,))], f"a data set with {MANIFEST}")
     manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
     verify(bundle, manifest["files"])
@@ -52,9 +52,9 @@ def main() -> Path:
         path += packages(bundle, manifest["requires"], Path(scratch) / "packages", path)
         home = prepare(bundle, manifest, Path(scratch) / "home")
         source = data(bundle, manifest["competition"], tuple(manifest.get("marks", TABLES)))
-        submission = infer(manifest["name"], source, path, home)
+        submission = infer([manifest["name"], *manifest.get("words", [])], source, path, home)
         OUTPUT.mkdir(parents=True, exist_ok=True)
-        return Path(shutil.copyfile(submission, OUTPUT / "submission.csv"))
+        return Path(shutil.copyfile(submission, OUTPUT / f"submission{submission.suffix}"))
 
 
 def search(folder: Path, names: tuple[str, ...]) -> list[Path]:
@@ -145,9 +145,12 @@ def data(bundle: Path, competition: str, marks: tuple[str, ...] = TABLES) -> Pat
     return exactly_one(sorted(named or folders), "a folder with a test file")
 
 
-def infer(name: str, source: Path, path: list[str], home: Path) -> Path:
-    """Predict the test file in a process of its own, and return the path of the submission."""
-    code = RUN_VERB.format(path=path, words=["infer", name, f"data.source={source}", "--json"])
+def infer(words: list[str], source: Path, path: list[str], home: Path) -> Path:
+    """Predict the test file in a process of its own, and return the path of the submission.
+
+    words: the experiment's name, and what else `infer` is told.
+    """
+    code = RUN_VERB.format(path=path, words=["infer", *words, f"data.source={source}", "--json"])
     environment = {**os.environ, "FOLDLINE_HOME": str(home), "WANDB_MODE": "disabled"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:

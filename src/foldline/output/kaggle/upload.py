@@ -105,7 +105,7 @@ def find(what: str) -> LedgerSubmission:
     Raises:
         UserError: there is none, it is of simulated data, or the ledger does not know it.
     """
-    path = Path(what) if what.endswith(".csv") else _latest(what)
+    path = Path(what) if what.endswith((".csv", ".parquet")) else _latest(what)
     if not path.is_file():
         raise UserError(f"{path} is not there. Give a file under submissions/, or the name of a trained config.")
     sha256 = files.sha256(path)
@@ -123,6 +123,8 @@ def find(what: str) -> LedgerSubmission:
 def _latest(config: str) -> Path:
     name = Path(config).name.removesuffix(".toml")
     path = files.runs() / name / "latest" / "submission.csv"
+    if not path.is_file():
+        path = path.with_suffix(".parquet") if path.with_suffix(".parquet").is_file() else path
     if not path.is_file():
         raise UserError(f"There is no submission of {name!r} ({path} is not there). Run `./run.sh train {name}` first.")
     return path

@@ -1,0 +1,158 @@
+"""What runs on a node: a cell in a worker of Ray, and between workers and driver a mailbox.
+
+A worker trains in its main thread, as anywhere; a second thread brings events to the mailbox and learns there that the
+run is to stop. It then sends SIGTERM to its own process, which means the same to a cell as on the driver's machine:
+finish the step and save.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foldline.core import artefacts, files, interrupt
+from foldline.core.errors import complaints_to, from_worker
+from foldline.run import turns
+from foldline.run.cells import Job
+from foldline.run.on_ray import nodes
+from foldline.run.on_ray.nodes import Expected
+
+EXCHANGE_S = 0.2  # between two looks of a worker at the mailbox
+COMPLAINT = "complaint"  # kind of an event that is nobody's cell's
+Event = tuple[str, str, dict[str, Any]]  # key of a job, kind, values
+Ended = tuple[str, Any]  # "done", "stopped", "unfit" with a clause, "error" with an exception
+
+
+class Mailbox:
+    """An actor: events of all workers, until the driver takes them, and the driver's word to stop."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._stopping = False
+
+    def exchange(self, events: list[Event]) -> bool:
+        """Leave a worker's events; return whether it is to stop."""
+        self._events += events
+        return self._stopping
+
+    def take(self) -> list[Event]:
+        """Return the events that have come since the last time."""
+        taken, self._events = self._events, []
+        return taken
+
+    def stop(self) -> None:
+        """Tell all workers to stop at their next look."""
+        self._stopping = True
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all cells of a run are given."""
+
+    mailbox: Any  # handle of the Mailbox
+    expected: Expected
+    checked: artefacts.Seen  # what the driver has compared with its checksums
+    blas_threads: int  # of the driver, as sums may depend on them
+
+
+def run_cell(job: Job, shared: Shared) -> Ended:
+    """Run a job in this process, as a task of Ray; it is trained, and predicts, as everywhere."""
+    if trouble := nodes.trouble(shared.expected):
+        return "unfit", trouble
+    return _run(job, shared)
+
+
+def _run(job: Job, shared: Shared) -> Ended:
+    from threadpoolctl import threadpool_limits
+
+    artefacts.trust(shared.checked)
+    with (
+        files.at_home_everywhere(Path(shared.expected.home)),
+        threadpool_limits(shared.blas_threads, user_api="blas"),
+        interrupt.deferred(signal.SIGTERM),
+        _Line(shared.mailbox, job.key).open() as line,
+        complaints_to(lambda text: line.put(COMPLAINT, {"text": text})),
+    ):
+        try:
+            turns.take_from(_One(job), 1, turns.throttled(lambda _, kind, values: line.put(kind, values)))
+        except KeyboardInterrupt:
+            return "stopped", None
+        except SystemExit:
+            raise
+        except BaseException as error:  # a panic in a library's Rust code is no Exception
+            return "error", from_worker(error)
+    return "done", None
+
+
+def blas_threads() -> int:
+    """Return how many threads numpy's linear algebra uses in this process."""
+    from threadpoolctl import threadpool_info
+
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+
+
+class _One:
+    """A source of one job, which says since when it could begin."""
+
+    def __init__(self, job: Job) -> None:
+        self._left: Job | None = job
+
+    def next(self, wait: bool) -> Job | None:
+        job, self._left = self._left, None
+        return job
+
+    def done(self, job: Job) -> None:
+        """Leave that to the driver, which hears of it."""
+
+
+class _Line:
+    """A worker's line to the mailbox: a thread that exchanges events for the word to stop."""
+
+    def __init__(self, mailbox: Any, key: str) -> None:
+        self._mailbox, self._key = mailbox, key
+        self._waiting: list[Event] = []
+        self._lock, self._closing = threading.Lock(), threading.Event()
+        self._told = False  # a second signal would end the cell in the middle of its step
+
+    def put(self, kind: str, values: dict[str, Any]) -> None:
+        """Send an event, soon."""
+        with self._lock:
+            self._waiting.append((self._key, kind, values))
+
+    @contextmanager
+    def open(self) -> Iterator[_Line]:
+        """Exchange inside the block; at its end all events have arrived."""
+        thread = threading.Thread(target=self._talk, name="line to the driver", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._closing.set()
+            thread.join()
+
+    def _talk(self) -> None:
+        while True:
+            closing = self._closing.wait(EXCHANGE_S)
+            if self._exchange() and not self._told and not closing:
+                self._told = True
+                os.kill(os.getpid(), signal.SIGTERM)
+            if closing:
+                return
+
+    def _exchange(self) -> bool:
+        import ray
+
+        with self._lock:
+            events, self._waiting = self._waiting, []
+        try:
+            return bool(ray.get(self._mailbox.exchange.remote(events)))
+        except (
+            ray.exceptions.RayError
+        ):  # it is being started again: events tell how far a cell is, results do not hang on them
+            return False

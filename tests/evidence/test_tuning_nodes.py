@@ -1,0 +1,243 @@
+"""A search on two machines, which share PostgreSQL or a journal: two homes, each with runs, cells and leases of its own.
+
+./run.sh test --slow tests/evidence/test_tuning_nodes.py
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import searches
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.pool import NullPool
+
+from benchmarks.fault_injection import children
+from benchmarks.fault_injection.children import Child
+from foldline.evidence.tuning import leases, optuna_storage, trial_evaluation
+from foldline.evidence.tuning.search_space import SearchSpace
+from foldline.evidence.tuning.trial_queue import TrialQueue
+
+postgres = pytest.importorskip("postgres", reason="no psycopg: FOLDLINE_EXTRAS=storage ./run.sh doctor")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+TRIALS = 12
+AWAY_S = 3.0
+LOST_S = 2.0  # a killed worker's trial is taken up on the other machine after that
+PATIENCE_S = 120.0  # longest wait for something that must happen
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """A PostgreSQL server."""
+    if postgres.programs() is None:
+        pytest.skip("no PostgreSQL: apt install postgresql")
+    with postgres.running() as running:
+        yield running
+
+
+@pytest.fixture(params=["journal", "postgresql"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A storage that machines share, with no study of this test in it: a study's name hashes its folds."""
+    if request.param == "journal":
+        return str(tmp_path / "shared" / "study.journal")
+    return str(request.getfixturevalue("server").url)
+
+
+@pytest.fixture
+def homes(rides: Path, home: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The homes of two machines."""
+    searches.install(home)
+    other = tmp_path / "other"
+    shutil.copytree(home, other)
+    return home, other
+
+
+def words(storage: str, seed: int, *more: str) -> list[str]:
+    """The command of every machine; seed: makes it a study of its own."""
+    shared = [f"tune.storage={storage}", f"tune.trials={TRIALS}", f"tune.lost_s={LOST_S}", "tune.check_seeds=[0]"]
+    return [*searches.TUNE, f"folds.seed={seed}", *shared, *more]
+
+
+def start(home: Path, command: list[str], stack: ExitStack) -> Child:
+    return stack.enter_context(children.start_foldline(home, *command, environment=os.environ))
+
+
+def ended_well(nodes: list[Child]) -> None:
+    for node in nodes:
+        ended = node.ended(PATIENCE_S)
+        assert ended.code == 0, ended.out + ended.err
+
+
+def study(storage: str, home: Path) -> optuna.Study:
+    """The study that a machine's search has used, read afresh, with no connection that stays open."""
+    folder = (home / "runs" / "search" / "latest").resolve()
+    name = f"search-{folder.name}"
+    if "://" not in storage:
+        return optuna_storage.open_study(storage, folder, name)
+    database = RDBStorage(f"{storage}&client_encoding=utf8", engine_kwargs={"poolclass": NullPool})
+    return optuna.load_study(study_name=name, storage=database)
+
+
+def until(what: str, holds: Callable[[], bool], nodes: list[Child]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert all(node.process.exitcode in (None, 0) for node in nodes), "".join(node.printed() for node in nodes)
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.05)
+
+
+def assert_whole(storage: str, homes: tuple[Path, ...]) -> list[FrozenTrial]:
+    """As many trials as were asked for, none lost, none counted twice, none stuck, and all machines say the same."""
+    trials = study(storage, homes[0]).trials
+    states = Counter(trial.state for trial in trials)
+    assert states[TrialState.COMPLETE] == TRIALS and not states[TrialState.RUNNING], states
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = min(complete, key=lambda trial: (trial.value, trial.number))
+    for home in homes:
+        found = searches.found(home)
+        assert {trial["number"]: trial["score"] for trial in found["trials"]} == {t.number: t.value for t in complete}
+        assert found["best"] == best.number
+    again = Counter(trial.user_attrs["again"] for trial in complete if "again" in trial.user_attrs)
+    assert all(count == 1 for count in again.values()), "a dead worker's trial counts twice"
+    return trials
+
+
+def test_four_workers_on_two_machines(storage: str, homes: tuple[Path, Path]) -> None:
+    command = words(storage, 1, "tune.workers=2")
+    with ExitStack() as stack:
+        nodes = [start(home, command, stack) for home in homes]
+        ended_well(nodes)
+    trials = assert_whole(storage, homes)
+    machines = Counter(trial.user_attrs["lease"] for trial in trials if trial.state == TrialState.COMPLETE)
+    assert len(machines) == 2, "one machine did it all"
+
+
+def test_a_storage_that_goes_away_for_a_while(server: Any, homes: tuple[Path, Path]) -> None:
+    command = words(server.url, 2, "tune.workers=2")
+    with ExitStack() as stack:
+        nodes = [start(home, command, stack) for home in homes]
+        until("a study", lambda: all((home / "runs" / "search" / "latest").exists() for home in homes), nodes)
+        watched = study(server.url, homes[0])
+        until("four trials", lambda: len(watched.get_trials(states=[TrialState.COMPLETE])) >= 4, nodes)
+        server.stop()
+        time.sleep(AWAY_S)
+        server.start()
+        assert len(watched.get_trials(states=[TrialState.COMPLETE])) < TRIALS, "it went away too late"
+        ended_well(nodes)
+    assert_whole(server.url, homes)
+
+
+def test_a_worker_that_is_killed_at_any_stage(storage: str, home: Path, rides: Path, tmp_path: Path) -> None:
+    """Each on a machine of its own, of which nothing is left; one more machine takes up what they had begun."""
+    searches.install(home)
+    command = words(storage, 3, "tune.workers=1")
+    with ExitStack() as stack:
+        doomed = {}
+        for stage in STAGES:
+            shutil.copytree(home, tmp_path / stage)
+            given = (die_at, stage, [*command, "tune.lost_s=600"])  # they take none of each other's
+            environment = {**os.environ, "FOLDLINE_HOME": str(tmp_path / stage)}
+            doomed[stage] = stack.enter_context(children.start(*given, environment=environment))
+        for stage, child in doomed.items():
+            ended = child.ended(PATIENCE_S)
+            assert ended.code == -signal.SIGKILL, (stage, ended)
+        killed = study(storage, tmp_path / STAGES[0]).trials
+        states = Counter(trial.state for trial in killed)  # one had begun none, and one had ended its own
+        assert states == {TrialState.RUNNING: len(STAGES) - 2, TrialState.COMPLETE: 1}
+        ended_well([start(home, command, stack)])
+    trials = assert_whole(storage, (home,))
+    failed = {trial.number for trial in trials if trial.state == TrialState.FAIL}
+    assert failed == {trial.number for trial in killed if trial.state == TrialState.RUNNING}
+    assert {trial.user_attrs["again"] for trial in trials if "again" in trial.user_attrs} == failed
+
+
+# ------------------------------------------------------- in the processes that are killed
+
+
+def die(*_: Any, **__: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_before_its_first_trial() -> None:
+    TrialQueue.begin = die  # type: ignore[assignment, method-assign]
+
+
+def die_before_its_lease_is_noted() -> None:
+    leases.Leases.hold = die  # type: ignore[assignment, method-assign]
+
+
+def die_before_it_has_values() -> None:
+    SearchSpace.suggest = die  # type: ignore[assignment, method-assign]
+
+
+def die_midway() -> None:
+    """In its second fold."""
+    train_fold = trial_evaluation.train_fold
+
+    def train_one_fold(ready: Any, fold: int, *more: Any) -> None:
+        train_fold(ready, fold, *more)
+        trial_evaluation.train_fold = die
+
+    trial_evaluation.train_fold = train_one_fold
+
+
+def die_while_it_writes() -> None:
+    """Its score is half in the storage: a line without its end, or a transaction that is not committed."""
+    from sqlalchemy.orm import Session
+
+    tell = optuna.Study.tell
+
+    def tell_and_die(self: optuna.Study, *given: Any, **named: Any) -> None:
+        def half(journal: Any, logs: list[dict[str, Any]]) -> None:
+            with Path(journal._file_path).open("ab") as stream:
+                stream.write(b'{"op_code":6,"worker_id":')
+            die()
+
+        def uncommitted(session: Session) -> None:
+            session.flush()
+            die()
+
+        optuna_storage.Journal.append_logs = half  # type: ignore[method-assign]
+        Session.commit = uncommitted  # type: ignore[method-assign]
+        tell(self, *given, **named)
+
+    optuna.Study.tell = tell_and_die
+
+
+def die_when_it_has_written() -> None:
+    tell = optuna.Study.tell
+
+    def tell_and_die(*given: Any, **named: Any) -> None:
+        tell(*given, **named)
+        die()
+
+    optuna.Study.tell = tell_and_die
+
+
+STAGES = (
+    "die_before_its_first_trial",
+    "die_before_its_lease_is_noted",
+    "die_before_it_has_values",
+    "die_midway",
+    "die_while_it_writes",
+    "die_when_it_has_written",
+)
+
+
+def die_at(stage: str, command: list[str]) -> int:
+    """Run a command line that dies at a stage."""
+    from foldline.cli.main import main
+
+    globals()[stage]()
+    return main(command)

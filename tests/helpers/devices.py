@@ -1,0 +1,17 @@
+"""Where tests run that mean the same on every device, and those that mean something on a GPU alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+gpu = pytest.mark.gpu
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+GPU = pytest.param("cuda", marks=[gpu, needs_gpu])
+EVERYWHERE = ["cpu", GPU]
+each_device = pytest.mark.parametrize("name", EVERYWHERE)
+
+
+def device(name: str) -> torch.device:
+    """The device as the engine names it."""
+    return torch.device(name)

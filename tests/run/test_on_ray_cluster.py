@@ -1,0 +1,136 @@
+"""Cells on a Ray cluster of two nodes in this process: the same bytes, whatever is killed meanwhile.
+
+./run.sh test --slow tests/run/test_on_ray_cluster.py
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray_faults
+import tiny
+from lab import EVERYTHING_WORDS
+from test_cells import weights_of
+from test_kill import Run
+
+from foldline.cli.main import main
+from foldline.run.executor_config import ExecutorConfig
+from foldline.run.on_ray import nodes, session
+
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+STORE_BYTES = 100 << 20  # of each node: Ray takes a third of the memory by itself
+PRETRAINED = [
+    *EVERYTHING_WORDS,
+    "train.epochs=6",
+    "train.checkpoint_s=0",
+    "model.0.pretrain={source = 'more', train = {epochs = 2}}",
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes of one core each, the second of which may be killed; RAY_ADDRESS names them."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        common = {"num_cpus": 1, "object_store_memory": STORE_BYTES}
+        made = Cluster(initialize_head=True, head_node_args={**common, "node_name": "one", "include_dashboard": False})
+        made.add_node(**common, node_name="two", resources={ray_faults.DOOMED: 1})
+        patch.setenv("RAY_ADDRESS", made.address)
+        with session.opened(ExecutorConfig(kind="ray")):  # for all tests: workers import torch once
+            yield made
+        made.shutdown()
+
+
+def with_more(folder: Path) -> None:
+    """Put series to pre-train on into a folder."""
+    tiny.write(folder / "more", {"train": tiny.rides(901, 12, 10, seed=5)})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which all cells were trained one after the other, pre-trained ones too."""
+    folder = tmp_path_factory.mktemp("whole")
+    with_more(folder)
+    with tiny.home_of_rides(folder) as home:
+        tiny.run("train", "rides", *PRETRAINED)
+    return home
+
+
+@pytest.fixture
+def here(rides: Path, home: Path, tmp_path: Path) -> Path:
+    """A home with the same competition."""
+    with_more(tmp_path)
+    return home
+
+
+def same(home: Path, whole: Path) -> None:
+    assert weights_of(home) == weights_of(whole)
+    assert tiny.submission(home) == tiny.submission(whole)
+
+
+def test_training_and_infer_leave_the_bytes_that_they_leave_serially(
+    cluster: Any, whole: Path, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("train", "rides", *PRETRAINED, "executor.kind=ray", "executor.cpus=0.5")
+    same(here, whole)
+    tiny.write(here.parent / "new", tiny.frames(steps=8))
+    tiny.run("infer", "rides", "data.source=new", "--quiet")
+    predicted = tiny.submission(here)
+    tiny.run("infer", "rides", "data.source=new", "--quiet", "executor.kind=serial")
+    assert tiny.submission(here) == predicted
+    assert capfd.readouterr().err.count("error") == 0
+
+
+def test_a_node_that_lacks_something_is_named_before_anything_is_trained(
+    cluster: Any, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(nodes, "code", lambda: "that of a changed checkout")
+    assert main(["train", "rides", "executor.kind=ray"]) == 2
+    assert "node one has another foldline: its source differs. Every node needs" in capsys.readouterr().err
+    assert main(["train", "rides", "executor.kind=ray", "executor.cpus=64"]) == 2
+    assert "a cell asks for 64 CPUs, and no node of the cluster has that: node one has 1" in capsys.readouterr().err
+    assert not list((here / "runs" / "cells").glob("*")) and not list((here / "runs" / "probes").glob(".ray*"))
+
+
+@pytest.mark.usefixtures("sigint")
+def test_ctrl_c_saves_on_a_cluster_of_its_own_and_the_next_run_goes_on_in_another(cluster: Any, here: Path) -> None:
+    """No checkpoint is due for an hour: the one that is found was written because of the signal."""
+    words = ["train.epochs=100_000", "train.checkpoint_s=3600", "executor.kind=ray", "executor.workers=1"]
+    for number, address in enumerate(["local", os.environ["RAY_ADDRESS"]]):
+        with Run(here, [*words, f"executor.address={address}"]) as run:
+            assert run.says("goes on after") if number else run.trains("history.jsonl")
+            os.killpg(run.child.pid, signal.SIGINT)  # as a terminal does: Ray's own processes get it, too
+            code, output = run.ends()
+            assert code == 130, output
+            assert "run the same command again to go on" in output and "Traceback" not in output
+            run.leaves_no_orphan()  # the cluster that it has started ends with it
+        assert list((here / "runs" / "cells").glob("*/checkpoint.safetensors"))
+
+
+def test_a_killed_worker_at_each_stage_changes_no_bit(
+    cluster: Any, whole: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ray_faults.instead(monkeypatch, ray_faults.kills_its_worker)
+    answer = tiny.as_json(capfd, "train", "rides", *PRETRAINED, "executor.kind=ray")  # and nothing else on stdout
+    assert ray_faults.happened(here) == set(ray_faults.STAGES)
+    assert "submission" in answer
+    same(here, whole)
+
+
+def test_a_node_killed_midway_changes_no_bit(
+    cluster: Any, whole: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last test of the file: the cluster has one node from then on."""
+    ray_faults.instead(monkeypatch, ray_faults.kills_its_node)
+    tiny.run("train", "rides", *PRETRAINED, "executor.kind=ray")
+    assert ray_faults.happened(here) == {"node"}
+    assert "its node was lost; it goes on elsewhere, from its last checkpoint" in capsys.readouterr().out
+    same(here, whole)
