@@ -60,7 +60,13 @@ class Packing:
 
 
 def packing_of(mask: Tensor) -> Packing:
-    """Return the plan for a mask, (B, T) bool with at least one real step in each series: the same for all layers."""
+    """Return the plan for a mask, (B, T) bool with at least one real step in each series: the same for all layers.
+
+    Raises:
+        RuntimeError: a CUDA graph is captured, which would read the host's lengths of one batch for ever.
+    """
+    if mask.is_cuda and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError("series are packed by lengths that the host knows")
     found = _plans.get(mask)
     if found is None:
         lengths, order = torch.sort(lengths_of(mask), descending=True)

@@ -375,3 +375,12 @@ def test_gradients_in_parts_are_those_of_the_whole_batch(head: str) -> None:
         assert other == pytest.approx(loss, rel=1e-5) and parts.keys() == whole.keys()
         for name, expected in whole.items():
             torch.testing.assert_close(parts[name], expected, rtol=1e-4, atol=1e-6, msg=f"{head}: {name}")
+
+
+def test_memory_that_is_full_where_weights_are_averaged_is_a_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: State) -> None:
+        raise FULL["torch"]
+
+    monkeypatch.setattr(State, "average", full)
+    with pytest.raises(UserError, match=r"full outside of a pass .* average of weights\)"):
+        fitted(train=replace(TRAIN, average=1))

@@ -15,6 +15,7 @@ import torch
 from lab import EVERYTHING, INSIDE, PARAMS, TRAIN, fitted, planned, small_store, weights
 from torch.nn.modules.module import register_module_forward_hook
 
+from foldline.cli.main import main
 from foldline.core.errors import UserError
 from foldline.experiment import stored_experiment
 from foldline.fit import precision, step_time
@@ -198,3 +199,11 @@ def test_the_body_is_computed_in_it_and_head_loss_and_weights_are_fp32(
 def test_a_step_of_a_network_can_be_timed_in_each(kind: str) -> None:
     seconds = step_time.seconds_a_step("hybrid", PARAMS, replace(EVERYTHING, precision=kind), small_store(static=True))
     assert 0 < seconds < math.inf
+
+
+@pytest.mark.parametrize("asked", ["train.precision=tf32", "train.graphs=true"])
+def test_and_before_any_file_is_made(asked: str, rides: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "rides", asked]) == 2
+    err = capsys.readouterr().err
+    assert "NVIDIA GPU" in err and err.count("\n") == 1
+    assert not list((home / "folds").glob("*")) and not list((home / "runs").glob("*/*.json"))

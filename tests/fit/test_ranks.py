@@ -110,8 +110,8 @@ def test_what_several_processes_can_not_train_is_refused(monkeypatch: pytest.Mon
         ranks.refuse_other_count(4)
     ranks.refuse_other_count(2)
     ranks.refuse_other_count(1)
-    for other in ({"compile": True}, {"on_oom": "halve"}):
-        with pytest.raises(ValueError, match="processes = 2 goes neither with compile"):
+    for other in ({"compile": True}, {"graphs": True}, {"on_oom": "halve"}):
+        with pytest.raises(ValueError, match="processes = 2 goes not with compile, graphs or on_oom"):
             replace(TRAIN, processes=2, **other)
     with pytest.raises(ValueError, match="processes must be at least 1"):
         replace(TRAIN, processes=0)

@@ -94,3 +94,12 @@ def test_what_is_known_of_a_mask_goes_with_it() -> None:
     del mask
     gc.collect()
     assert (len(packing._lengths), len(packing._plans)) == before
+
+
+def test_no_graph_is_captured_that_would_keep_the_lengths_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = MASK.clone()
+    packing.packing_of(mask)
+    monkeypatch.setattr(Tensor, "is_cuda", True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    with pytest.raises(RuntimeError, match="series are packed by lengths that the host knows"):
+        packing.packing_of(mask)

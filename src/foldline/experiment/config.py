@@ -268,7 +268,13 @@ def from_tables(name: str, tables: dict[str, Any], where: str) -> Config:
             f"{where}: post.ranked = true takes what an estimator settles of open rows, but no model is one: put a "
             'model "smoother" first, or leave post.ranked out.'
         )
-    by_time = [train.patches.by_time for model in models if model.is_network for train in model.trainings]
+    trains = [train for model in models if model.is_network for train in model.trainings]
+    if made["executor"].together > 1 and any(train.graphs for train in trains):
+        raise UserError(
+            f"{where}: train.graphs = true needs a process to itself, but executor.together = "
+            f"{made['executor'].together} lets cells take turns in one. Set one of them back."
+        )
+    by_time = [train.patches.by_time for train in trains]
     made["features"] = replace(made["features"], times=any(by_time))
     if made["folds"].kind == "time":
         models = tuple(map(_with_full_cells, models))

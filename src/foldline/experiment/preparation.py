@@ -98,6 +98,8 @@ def prepare(
     assert competition.data == config.data, "the tables of one [data] are not those of another"
     for model in config.models:
         model.train.device_used  # noqa: B018  (refuses a device that is not there, before anything is made)
+        for recipe in model.trainings if model.is_network else ():
+            recipe.refuse_device()
     network_checks.check_durations(config, competition.train)
     featurize.check(competition.train, config.features, competition.levels)
     featurize.check(competition.test, config.features, competition.levels)

@@ -83,6 +83,11 @@ class Block:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all steps are real."""
+        return self.mask is None
+
 
 @dataclass(frozen=True)
 class DeviceDataset:

@@ -24,7 +24,7 @@ from foldline.core.errors import UserError
 from foldline.data import on_disk
 from foldline.data.metrics import Metric
 from foldline.data.store import Store
-from foldline.fit import datasets, patches, ranks, stitching, training_step
+from foldline.fit import datasets, patches, ranks, step_graphs, stitching, training_step
 from foldline.fit.divergence import Diverged
 from foldline.fit.labelled_series import LabelledSeries, unlabelled_series
 from foldline.fit.latest_watched import latest_watched
@@ -110,11 +110,13 @@ class NetworkCell:
             watched = watch(held[0], seen, self.scaler, self.transform, self.metric, shown[0])
         torch.manual_seed(seed)  # of the first weights; each step is seeded again (trainer.py)
         network = network_of(self.name, self.params, labelled_sets[0].store, self.scaler)
+        if config.graphs:
+            step_graphs.refuse(network, padded=any(not block.is_full for block in fold.blocks))
         if start is not None:
             network.load_state_dict(safetensors.torch.load_file(start / "weights.safetensors"))
         state = State(network, config, device)
         if config.compile:
-            compile_parts(network, device)
+            compile_parts(network)
         if state.load(folder):
             emit("resumed", epoch=state.counters.epoch, step=state.counters.step, history=state.counters.history)
         _train_together(state, config)
@@ -298,11 +300,15 @@ def without_heads_beside(network: nn.Module) -> nn.Module:
     return network
 
 
-def compile_parts(network: nn.Module, device: torch.device) -> None:
-    """Compile, in place, the blocks that declare it (`compiles`); on a GPU with CUDA graphs inside."""
+def compile_parts(network: nn.Module) -> None:
+    """Compile, in place, the blocks that declare it (`compiles`).
+
+    Never in torch's mode "reduce-overhead": its CUDA graphs keep gradients and outputs where their next run overwrites
+    them, which breaks a batch of several passes and cells in turn. train.graphs takes whole steps, and refuses these.
+    """
     for module in network.modules():
         if getattr(module, "compiles", False):
-            module.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
+            module.compile()
 
 
 def _drawn(store: Store) -> str:

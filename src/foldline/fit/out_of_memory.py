@@ -28,9 +28,9 @@ NETWORK_IS_TOO_LARGE = (
     "Make the network smaller, or train fewer cells at once (executor.together)."
 )
 STEP_IS_TOO_MUCH = (
-    "The device's memory is full outside of a pass (at a batch's augmentation or the update of the weights), where a "
-    "smaller train.micro does not help. Set a smaller train.batch, make the network smaller, or train fewer cells at "
-    "once (executor.together). The last checkpoint is kept."
+    "The device's memory is full outside of a pass (at a batch's augmentation, or the update or average of weights), "
+    "where a smaller train.micro does not help. Set a smaller train.batch, make the network smaller, or train fewer "
+    "cells at once (executor.together). The last checkpoint is kept."
 )
 # Lower case, as they stand in a RuntimeError's message: only PyTorch's own CUDA allocator has an error class for it.
 PHRASES = (

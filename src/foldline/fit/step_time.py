@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from foldline.data.store import Store
-from foldline.fit import datasets, network_cell, patches, scaler
+from foldline.fit import datasets, network_cell, patches, scaler, step_graphs
 from foldline.fit.augment import augment
 from foldline.fit.labelled_series import labelled_series
 from foldline.fit.process_state import use_settings
@@ -56,7 +56,8 @@ def _seconds_a_step(
     batch = [augment(part, config.augment, fold) for part in next(fold.batches(chosen, series))]
     state.network.train()
     step = partial(training_step, state, config, batch, config.lr)
-    step()  # the first one warms up
+    for _ in range(step_graphs.WARM_UP + 2 if config.graphs else 1):  # the first ones warm up, one captures
+        step()
     once = _timed(step, device, 1)
     seconds = once if once > ENOUGH_S else min(_timed(step, device, STEPS) for _ in range(TRIALS))
     return seconds * min(config.batch, math.ceil(datasets.count_in_training(config, store, count))) / len(chosen)

@@ -19,7 +19,7 @@ from foldline.fit.window_config import TrainingWindowsConfig
 # that is used, and whether it is deterministic, are added to the key by run/cell_keys.py.
 NOT_IN_KEY = ("seeds", "full_seeds", "device", "checkpoint_s", "on_oom", "resident")
 # Keys that older versions did not have: part of a cell's key only where they are set. Of a table in [train]: below.
-NEWER = ("fill", "windows", "shuffle", "patches", "processes")
+NEWER = ("fill", "windows", "shuffle", "patches", "graphs", "processes")
 NEWER_IN = {"augment": ("drop_channels",), "patches": ("every", "gaps")}
 MANY = 1_000_000
 LARGEST: dict[str, float] = {  # of numbers in [train]: generous, so that only slips are refused, before any training
@@ -137,6 +137,8 @@ class TrainConfig:
     # Of the body; head and loss are always fp32. "tf32": fp32 whose products round their factors to ten bits (NVIDIA)
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "fp32"
     compile: bool = False  # torch.compile for the blocks that gain by it (not recurrent ones); needs a C++ compiler
+    # A step's passes as CUDA graphs, one for each shape of a batch: not measured yet, hence off (fit/step_graphs.py)
+    graphs: bool = False
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     threads: int = 1  # CPU threads a cell uses; part of the key, because sums depend on it
     # Processes that train a network together, each a part of every batch, on a GPU or on `threads` of its own: those of
@@ -169,12 +171,16 @@ class TrainConfig:
             raise ValueError(f"ema must be in [0, 1), but is {self.ema}")
         if self.ema and self.average:
             raise ValueError("ema and average both choose the weights that predict: set one of them to 0")
+        if self.graphs and (self.micro or self.on_oom == "halve"):
+            raise ValueError(
+                "graphs = true takes a batch in one pass: leave out micro and on_oom, and set a batch that fits"
+            )
         if self.schedule == "plateau" and not self.watch.share:
             raise ValueError('schedule = "plateau" follows a score: give watch.share, for instance 0.1')
-        if self.processes > 1 and (self.compile or self.on_oom == "halve"):
+        if self.processes > 1 and (self.compile or self.graphs or self.on_oom == "halve"):
             raise ValueError(
-                f'processes = {self.processes} goes neither with compile = true nor with on_oom = "halve": all must '
-                "make the same passes. Leave those out, and set micro where a pass is too large"
+                f'processes = {self.processes} goes not with compile, graphs or on_oom = "halve": all must make the '
+                "same passes, as they come. Leave those out, and set micro where a pass is too large"
             )
         if max((*self.seeds, *self.full_seeds), default=0) > LARGEST["seed"]:
             raise ValueError(f"seeds and full_seeds must be at most {LARGEST['seed']:,}")
@@ -204,6 +210,10 @@ class TrainConfig:
         Raises:
             UserError
         """
+        if self.graphs and self.device_used != "cuda":
+            raise UserError(
+                f"train.graphs = true needs an NVIDIA GPU, but the device is {self.device_used}. Leave it out."
+            )
         if self.precision == "tf32" and self.device_used != "cuda":
             raise UserError(
                 f"train.precision = 'tf32' is what NVIDIA GPUs compute, but the device is {self.device_used}. "

@@ -87,13 +87,14 @@ def train(
                 refuse_failed(failed, state.parameters, fold.series_of(order), config.batch, counters)
                 counters.seconds, saved, began = counters.seconds + now - began, now, now
                 _save(state, folder)
-                if stop:
-                    interrupt.request()
+                if stop and not ranks.alone:
+                    interrupt.request()  # whichever process was told to
                 interrupt.stop_if_requested()
             yield
         refuse_failed(failed, state.parameters, fold.series_of(order), config.batch, counters)
         counters.seconds, began = counters.seconds + time.perf_counter() - began, time.perf_counter()
-        finish_epoch(state, config, watched, steps, emit)
+        with reporting_full_memory(STEP_IS_TOO_MUCH):
+            finish_epoch(state, config, watched, steps, emit)
     _save(state, folder)
 
 

@@ -21,6 +21,7 @@ from foldline.fit import checkpoint
 from foldline.fit.checkpoint import CHECKPOINT
 from foldline.fit.out_of_memory import NETWORK_IS_TOO_LARGE, reporting_full_memory
 from foldline.fit.ranks import ALONE
+from foldline.fit.step_graphs import StepGraphs
 from foldline.fit.train_config import TrainConfig
 
 
@@ -52,6 +53,7 @@ class State:
         with reporting_full_memory(NETWORK_IS_TOO_LARGE):
             self._allocate(network.to(device), config, device)
         self.counters = Counters()
+        self.graphs = StepGraphs(self.parameters) if config.graphs else None  # nothing that a checkpoint would need
 
     def _allocate(self, network: nn.Module, config: TrainConfig, device: torch.device) -> None:
         self.network, self.parameters = network, list(network.parameters())

@@ -48,8 +48,9 @@ def backward_within_memory(state: State, config: TrainConfig, batch: Sequence[Ba
         FullMemory: it is full and may not be halved, or one series is too much.
     """
     run = partial(backward, state, config, batch)
+    whole = run if state.graphs is None else partial(state.graphs.run, partial(backward, state, config), batch)
     with state.ranks.exchange():
-        loss = out_of_memory.attempt(run)
+        loss = out_of_memory.attempt(whole)
     if loss is not None:
         return loss
     if not state.ranks.alone:  # what fits is not looked for: the others would have to make the same passes
