@@ -228,15 +228,23 @@ def measure(case: Case, folder: Path) -> Cost:
     return Cost(json.loads(said.splitlines()[-1]), peak - before)
 
 
-def memory(pid: int) -> int:
-    """Anonymous and shared memory of a process and those that it has started, bytes; 0 where it has ended."""
+def memory(pid: int, parent: str = "") -> int:
+    """Anonymous and shared memory of a process and those that it has started, bytes; 0 where it has ended.
+
+    A child that has not begun its own program yet is in its parent's memory, which is not counted twice.
+
+    parent: size of its parent's memory, as the system prints it.
+    """
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    own = sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem")))
-    return own * 1024 + sum(memory(int(child)) for child in children)
+    said = dict(line.split(":", 1) for line in lines)
+    if "VmSize" not in said or said["VmSize"] == parent:
+        return 0
+    own = sum(int(said[name].split()[0]) for name in ("RssAnon", "RssShmem"))
+    return own * 1024 + sum(memory(int(child), said["VmSize"]) for child in children)
 
 
 def line(name: str, case: Case, cost: Cost) -> str:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ventilator import controller, estimation, lung, measure, rig, simulator
 from ventilator.controller import STEPS, Array
 from ventilator.decoder import OpenGaps
+from ventilator.decoder.law import KINDS
 from ventilator.estimation import (
     CHANNELS,
     Known,
@@ -93,6 +94,22 @@ def prepared(frame: pl.DataFrame, progress: Callable[[int], None] | None = None)
 def exact(rows: Rows) -> Array:
     """Return the exact pressures (R,), cmH2O; nan elsewhere."""
     return _flat(rows["known.pressure"], rows)
+
+
+def decoded(rows: Rows) -> pl.DataFrame:
+    """Return the exact rows as `decoder.decode` does; their ids are the numbers of the frame's rows."""
+    kind, places = rows["known.kind"].ravel(), rows[PLACES].ravel()
+    order = np.argsort(places)
+    chosen = order[kind[order] > 0]  # in the frame's order
+    controller_of = {name: np.repeat(rows[f"known.{name}"], STEPS)[chosen] for name in ("kp", "ki", "kt")}
+    return pl.DataFrame(
+        {
+            "id": places[chosen],
+            "pressure": rows["known.pressure"].ravel()[chosen],
+            "kind": pl.Series(np.array(KINDS)[kind[chosen]], dtype=pl.String),
+            **controller_of,
+        }
+    )
 
 
 def fitted(parts: Sequence[tuple[Rows, Array]]) -> SessionLungs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import tiny
 from quickstart import SMOKE
 
-from foldline.data import exact_rows, loading
+from foldline.data import exact_rows, loading, open_rows
 from foldline.data.exact_rows import Exact
 from foldline.ensemble import post_processing
 from foldline.experiment import config
@@ -51,6 +52,22 @@ def test_the_submission_holds_the_true_pressure_wherever_it_was_decoded(
     submitted = pl.read_csv(next((home / "submissions").glob("quickstart-*.csv")))["pressure"].to_numpy()
     assert found.known[test.scored].mean() > 0.5
     np.testing.assert_allclose(submitted[found.known], truth[found.known], rtol=0, atol=1e-9)
+
+
+def test_a_table_that_is_prepared_for_an_estimator_is_decoded_once(
+    breaths: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = loading.load(config.load(Path("quickstart"), [f"data.source={breaths}"]).data).test
+    plain = exact_rows.obtain(table)
+    kept = exact_rows.path_of(table).read_bytes()
+    shutil.rmtree(exact_rows.path_of(table).parent)
+    open_rows.obtain(table)
+    monkeypatch.setattr(file_decoding, "decode", lambda *_, **__: pytest.fail("decoded again"))
+    np.testing.assert_array_equal(exact_rows.obtain(table).values, plain.values)
+    exact_rows.path_of(table).unlink()  # an older version kept them apart
+    open_rows.obtain(table)
+    assert exact_rows.path_of(table).read_bytes() == kept
+    np.testing.assert_array_equal(exact_rows.obtain(table).kinds, plain.kinds)
 
 
 def test_the_same_breaths_under_other_ids_hold_the_same_rows(

@@ -12,15 +12,15 @@ LIGHTGBM = 'model=[{name = "lightgbm", rounds = 5, min_data_in_leaf = 2}]'  # ta
 
 
 def submitted(home: Path, tmp_path: Path, name: str, tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    """Train on Parquet files; the submission, its ids as text."""
+    """Train on Parquet files; the submission, which is one, too, its ids as text."""
     source = tmp_path / name
     source.mkdir()
     for stem, table in tables.items():
         table.write_parquet(source / f"{stem}.parquet")
     tiny.install(home, source, name)
     tiny.run("train", name, LIGHTGBM)
-    path = home / "runs" / name / "latest" / "submission.csv"
-    return pl.read_csv(path, schema_overrides={"row": pl.String})
+    found = pl.read_parquet(home / "runs" / name / "latest" / "submission.parquet")
+    return found.with_columns(pl.col("row").cast(pl.String))
 
 
 @pytest.mark.parametrize("kind", [pl.Float64, pl.UInt32, pl.String])

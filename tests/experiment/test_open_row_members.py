@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,20 @@ import pytest
 import tiny
 import toy_estimator
 from lab import plan_inputs
+from toy_estimator import Estimate
 
 from foldline.cli.main import main
+from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.core.errors import UserError
 from foldline.data import folds, loading
+from foldline.data.channel_files import WIDTH, ChannelFiles
 from foldline.data.exact_rows import Exact
 from foldline.data.store import Store, open_store
 from foldline.experiment import config, preparation, runs_index, scoring, stored_experiment
 from foldline.fit import boosting_cell, pretraining
-from foldline.run import cell_stores, planning
+from foldline.models.systems.smoother import Smoother
+from foldline.run import cell_stores, estimator_channels, planning
 from foldline.run.cells import Cell
 
 
@@ -87,6 +92,49 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     assert tiny.submission(home) == written
     needed = runs_index.cells_needed([cells["lightgbm"].key])
     assert needed == {cells["lightgbm"].key, cells["smoother"].key}
+
+
+def test_each_table_is_estimated_once_by_each_cell(
+    toys: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers and seeds that are pre-trained on the same series share their channels, too."""
+    estimate, seen = Smoother.estimate, list[tuple[float, int]]()
+
+    def counted(self: Smoother, rows: Mapping[str, np.ndarray]) -> Estimate:
+        seen.append((self.fitted, len(rows["power"])))
+        return estimate(self, rows)
+
+    monkeypatch.setattr(Smoother, "estimate", counted)
+    toy_estimator.PARTS[2].write_csv(tmp_path / "train.csv")
+    pretrain = f"model.2.pretrain={{source = '{tmp_path}', train = {{epochs = 1}}}}"
+    tiny.run("train", "rides", pretrain, "model.2.train={seeds = [0, 1]}")
+    assert len(seen) == len(set(seen)) == 2 * 3  # folds and tables
+
+
+def test_channels_are_kept_as_what_reads_them_casts_them(toys: Path, home: Path) -> None:
+    tiny.run("train", "rides")
+    cell = next(cell for cell in stored_experiment.read("rides").plan if cell.model.name == "smoother")
+    found = estimator_channels.of_training(cell)
+    estimate, channels = found.read()
+    assert (estimate.dtype, channels.dtype) == (np.float64, np.float32) and estimate.shape[1] == WIDTH
+    older = ChannelFiles(home / "channels.npy", home / "nothing.npy")
+    files.write_array(older.channels, np.column_stack([estimate, channels.astype(np.float64)]))
+    for one, other in zip(found.read(), older.read(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_damaged_channels_of_other_series_are_made_again(
+    toys: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("train", "rides")
+    cell = next(cell for cell in stored_experiment.read("rides").plan if cell.model.name == "smoother")
+    store = open_store(next(path for path in (home / "runs" / "store").iterdir() if path.is_dir()))
+    found = estimator_channels.of_other(cell, store)
+    whole = found.channels.read_bytes()
+    found.channels.write_bytes(whole[:-1] + b"?")
+    assert estimator_channels.of_other(cell, store).channels.read_bytes() == whole
+    assert "makes its channels of other series again" in capsys.readouterr().err
+    assert cell.done
 
 
 def test_ranked_rows_replace_estimates_and_nothing_else_changes(

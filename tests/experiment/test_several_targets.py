@@ -250,10 +250,14 @@ def test_score_and_submit_know_the_targets(birds: Path, tmp_path: Path, capsys: 
     gates = {name: upload.RecordedTarget.of(path.parent / name).gate("") for name in ("bird", "loudness")}
     joined_submission.check_written(path, gates)
     frame = pl.read_csv(path)
+    frame.write_parquet(tmp_path / "right.parquet")
+    joined_submission.check_written(tmp_path / "right.parquet", gates)
     for wrong in (pl.concat([frame, frame[:1].with_columns(song=pl.lit("another"))]), frame.reverse()):
         wrong.write_csv(tmp_path / "wrong.csv")
-        with pytest.raises(Finding, match="must be the sample's 6, in the sample's order"):
-            joined_submission.check_written(tmp_path / "wrong.csv", gates)
+        wrong.write_parquet(tmp_path / "wrong.parquet")
+        for ending in ("csv", "parquet"):
+            with pytest.raises(Finding, match="must be the sample's 6, in the sample's order"):
+                joined_submission.check_written(tmp_path / f"wrong.{ending}", gates)
 
 
 def test_a_refused_target_refuses_the_submission(

@@ -40,8 +40,8 @@ def test_matched_breaths_come_with_the_channels_of_the_lungs_that_saw_no_label(h
     competition, nobody = loading.load(chosen.data), np.arange(0)
     table = PretrainConfig(breaths=9, rig="matched", calibrate="no")
     store = pretraining.pretraining_data(table, chosen.features, competition, nobody, opens=True)
-    found = open_rows.embedded_channels(store.fingerprint)
-    assert found.shape == (9 * 80, 3 + len(open_rows.names())) and len(store.lengths) == 9
+    found, channels = open_rows.embedded_channels(store.fingerprint).read()
+    assert found.shape == (9 * 80, 3) and channels.shape == (9 * 80, len(open_rows.names())) and len(store.lengths) == 9
     exact, inside = found[:, 2] > 0, np.asarray(store.scored)
     np.testing.assert_allclose(found[exact, 0], np.asarray(store.y)[exact, 0], atol=1e-9)
     assert 20 < (exact & inside).sum() < inside.sum()

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 import tiny
 
+from foldline.core import files
 from foldline.data import exact_rows, open_rows
+from foldline.data.channel_files import ChannelFiles
 from foldline.data.exact_rows import Exact
 from foldline.data.table import Table
 from foldline.models.systems.smoother import Smoother
@@ -102,8 +104,10 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     def estimate(self: Smoother, rows: Mapping[str, np.ndarray]) -> Estimate:
         return estimate_by(rows, self.fitted)
 
-    def embedded_channels(fingerprint: str) -> np.ndarray:
-        return open_rows.channels_of(estimate_by(prepared[fingerprint], 0.5))  # type: ignore[arg-type]
+    def embedded_channels(fingerprint: str) -> ChannelFiles:
+        found = ChannelFiles(files.runs() / f"embedded-{fingerprint}.npy", files.runs() / f"estimate-{fingerprint}.npy")
+        found.write(estimate_by(prepared[fingerprint], 0.5))  # type: ignore[arg-type]
+        return found
 
     monkeypatch.setattr(open_rows, "obtain", obtain)
     monkeypatch.setattr(open_rows, "read", prepared.__getitem__)

@@ -24,8 +24,9 @@ def together(processes: int = 2, device: str = "cpu") -> Any:
 
 
 def test_cells_are_trained_one_at_a_time_in_the_first_process() -> None:
+    assert executors.workers_for([fake()] * 5, ExecutorConfig(workers=2)) == 2
     assert executors.workers_for([fake()] * 5 + [together()], ExecutorConfig(workers=2)) == 1
-    assert followers.trained_together([fake(), together()]) and not followers.trained_together([fake()])
+    assert executors.workers_for([fake("cuda"), together(device="cuda")], ExecutorConfig()) == 1
 
 
 def test_what_can_not_be_is_refused_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:

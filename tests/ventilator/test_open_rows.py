@@ -45,6 +45,12 @@ def test_exact_rows_are_the_decoders_in_the_frames_order(frame: pl.DataFrame, ro
     assert 0 < found.height < frame.height
 
 
+def test_decoded_rows_are_what_the_decoder_returns(frame: pl.DataFrame) -> None:
+    mixed = frame.sample(fraction=1.0, shuffle=True, seed=1).with_columns(id=pl.int_range(pl.len()))
+    expected = decoder.decode(mixed)
+    assert open_rows.decoded(open_rows.prepared(mixed)).equals(expected) and expected.height
+
+
 def test_the_pressure_of_the_frame_is_not_looked_at(frame: pl.DataFrame, rows: dict[str, Any]) -> None:
     other = open_rows.prepared(frame.with_columns(pressure=pl.lit(1.0)))
     for name, values in rows.items():

@@ -17,7 +17,7 @@ from foldline.experiment.config import SeveralTargets
 from foldline.experiment.preparation import short_path
 from foldline.experiment.several_targets import JoinedResult
 from foldline.experiment.whole_metric import WholeMetric
-from foldline.output import joined_submission, targets_page
+from foldline.output import joined_submission, submission, targets_page
 from foldline.output.report import Provenance, ReportData
 from foldline.output.submission import Gate, Published
 
@@ -104,11 +104,12 @@ def check(several: SeveralTargets, competitions: Mapping[str, Competition], stor
 
 
 def _publish(folder: Path, made: Mapping[str, Made]) -> Published:
+    test = next(iter(made.values())).gate.test
+    draft = submission.draft_of(folder, "submission", test.data)
     parts = {
-        name: joined_submission.Part(folder / name / "submission.csv", each.submission(), each.gate)
+        name: joined_submission.Part(folder / name / draft.name, each.submission(), each.gate)
         for name, each in made.items()
     }
-    test = next(iter(parts.values())).gate.test.fingerprint
     stored = several_targets.read_folder(folder, to_predict=False)
     assert isinstance(stored, several_targets.StoredTargets), "it was written as one of several"
-    return joined_submission.publish(folder / "submission.csv", parts, stored.origin(test), stored.metric)
+    return joined_submission.publish(draft, parts, stored.origin(test.fingerprint), stored.metric)

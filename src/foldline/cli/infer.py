@@ -83,12 +83,10 @@ def _published(
     """Predict, and write a submission that passes the gate."""
     tables = {name: each.submission(terminal) for name, each in prepared.items()}
     test = next(iter(prepared.values())).task.test
-    stem = f"infer-{test.fingerprint}"
+    draft = submission.draft_of(stored.folder, f"infer-{test.fingerprint}", test.data)
     if isinstance(stored, StoredExperiment):
-        draft = submission.draft_of(stored.folder, stem, test.data)
         origin = stored_experiment.origin(stored.config, stored.plan, stored.folder, test.fingerprint, stored.score)
         return submission.publish(origin, draft, tables[""], prepared[""].gate)
-    draft = stored.folder / f"{stem}.csv"
     parts = {
         name: joined_submission.Part(
             stored.folder / name / draft.name,

@@ -92,7 +92,7 @@ class DataKeys:
     # parts, or a pattern: `*`, `**` and `?`, and `{name}` for a text that becomes a column, "train/{series}.csv".
     train: str = "train"
     test: str = "test"  # likewise
-    sample: str = "sample_submission"  # likewise
+    sample: str = "sample_submission"  # likewise; where it is a Parquet file, so are submissions
     join: tuple[JoinConfig, ...] = ()  # tables whose columns are joined to train and test
     # Columns of train and test under a second name, {day = "date"}: a column has one role, its copy may have another.
     copies: dict[str, str] = field(default_factory=dict)

@@ -94,6 +94,19 @@ def _write(path: Path, table: Table, on_progress: Callable[[int, int], None] | N
         shutil.rmtree(folder)
 
 
+def keep(table: Table, found: pl.DataFrame) -> None:
+    """Keep rows of a table that were decoded for something else, too, unless they are kept already.
+
+    found: as the decoder returns them; its ids are the numbers of the table's rows.
+    """
+    path = path_of(table)
+    with files.lock(files.runs() / "locks" / f"exact-{path.stem}"):
+        if damage(path):
+            with files.atomic(path) as stream:
+                found.write_parquet(stream)
+            artefacts.seal(mark_of(path), [path])
+
+
 def _numbered(table: Table, first: int, last: int) -> pl.DataFrame:
     """Return rows first .. last - 1, their numbers as ids: the fingerprint, which names the file, leaves ids out."""
     return table.frame[first:last].with_columns(pl.int_range(first, last, eager=True).alias("id"))

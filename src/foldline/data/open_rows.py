@@ -15,14 +15,17 @@ import polars as pl
 from foldline.core import artefacts, files
 from foldline.core.errors import UserError
 from foldline.data import exact_rows
+from foldline.data.channel_files import ChannelFiles
 from foldline.data.table import Table
 
 if TYPE_CHECKING:
-    from ventilator.open_rows import Estimate
+    pass
 
 
 def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) -> Path:
     """Prepare a table's rows for an estimator, or find what an earlier call prepared; return the file.
+
+    Exact rows are among what is found; they are kept as exact_rows.py keeps them, so that a table is decoded once.
 
     on_progress: called with (series done, series in all).
 
@@ -34,6 +37,8 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
     path, total = path_of(table.fingerprint), len(table.lengths)
     why = artefacts.damage(path.with_suffix(".json"))
     if not why:
+        if exact_rows.damage(exact_rows.path_of(table)):
+            exact_rows.keep(table, _decoded(read(table.fingerprint)))
         return path
     if path.exists() and why != artefacts.NO_MARK:
         artefacts.say(path, why, "its rows are prepared again")
@@ -47,45 +52,50 @@ def obtain(table: Table, on_progress: Callable[[int, int], None] | None = None) 
     with files.atomic(path) as stream:
         np.savez(stream, **found)  # type: ignore[arg-type]
     artefacts.seal(path.with_suffix(".json"), [path])
+    exact_rows.keep(table, _decoded(found))
     return path
 
 
-def obtain_embedded(fingerprint: str) -> Path:
-    """Estimate prepared rows by what the estimator comes with, fitted to no label, or find that; return the file.
+def _decoded(rows: dict[str, np.ndarray]) -> pl.DataFrame:
+    from ventilator import open_rows
+
+    found: pl.DataFrame = open_rows.decoded(rows)
+    return found
+
+
+def obtain_embedded(fingerprint: str) -> None:
+    """Estimate prepared rows by what the estimator comes with, fitted to no label, unless that is there.
 
     fingerprint: of a table, whose rows are prepared.
     """
     from ventilator import open_rows
 
-    path = embedded_path(fingerprint)
-    why = artefacts.damage(path.with_suffix(".json"))
+    found, mark = _embedded(fingerprint)
+    why = artefacts.damage(mark)
     if why:
-        if path.exists() and why != artefacts.NO_MARK:
-            artefacts.say(path, why, "its rows are estimated again")
-        files.write_array(path, channels_of(open_rows.estimated(read(fingerprint), open_rows.embedded_lungs())))
-        artefacts.seal(path.with_suffix(".json"), [path])
-    return path
+        if mark.exists() and why != artefacts.NO_MARK:
+            artefacts.say(found.channels, why, "its rows are estimated again")
+        found.write(open_rows.estimated(read(fingerprint), open_rows.embedded_lungs()))
+        artefacts.seal(mark, found.both)
 
 
-def embedded_path(fingerprint: str) -> Path:
-    """Return where the estimates of `obtain_embedded` are kept."""
-    return files.runs() / "exact" / f"embedded-{fingerprint}-{code()}.npy"
-
-
-def embedded_channels(fingerprint: str) -> np.ndarray:
-    """Read what `obtain_embedded` wrote, (R, 3 + C), mapped.
+def embedded_channels(fingerprint: str) -> ChannelFiles:
+    """Return the files that `obtain_embedded` wrote.
 
     Raises:
-        Damaged: it is not that.
+        Damaged: they are not that.
     """
-    path = embedded_path(fingerprint)
-    artefacts.refuse_damaged(path.with_suffix(".json"), "Run the same command again: rows are estimated again.", path)
-    return files.read_array(path, mapped=True)
+    found, mark = _embedded(fingerprint)
+    way_out = "Run the same command again: rows are estimated again."
+    artefacts.refuse_damaged(mark, way_out, found.channels)
+    return found
 
 
-def channels_of(found: Estimate) -> np.ndarray:
-    """Return what models read of an estimate of R rows: mean, deviation, whether it is exact, channels: (R, 3 + C)."""
-    return np.column_stack([found.mean, found.sd, found.exact, found.channels])
+def _embedded(fingerprint: str) -> tuple[ChannelFiles, Path]:
+    """Return where the estimates of `obtain_embedded` are kept, and their mark."""
+    stem = files.runs() / "exact" / f"embedded-{fingerprint}-{code()}"
+    found = ChannelFiles(stem.with_suffix(".npy"), stem.with_name(f"{stem.name}-estimate.npy"))
+    return found, stem.with_suffix(".json")
 
 
 def path_of(fingerprint: str) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 from foldline.core import files
 from foldline.core.console import Terminal
 from foldline.data import exact_rows, featurize, folds, loading, open_rows, store, table_notes
+from foldline.data.channel_files import WIDTH
 from foldline.data.exact_rows import Exact
 from foldline.data.folds import Folds
 from foldline.data.loading import Competition
@@ -123,11 +124,11 @@ def prepare(
     for model in config.models:
         if model.fitted_as == "series":
             series_cell.check(model.label, model.params, train)
-    plan_inputs = _plan_inputs(config, competition, train, test, made_folds, terminal)
     if any(model.fitted_as == "estimator" for model in config.models):
         with terminal.bar("open rows", "series") as update:
             for table in (competition.train, competition.test):
                 open_rows.obtain(table, update)
+    plan_inputs = _plan_inputs(config, competition, train, test, made_folds, terminal)
     with terminal.bar("speed of each precision", "models") as update:
         models = planning.resolve_precision(config.models, train, update)
     prepared = PreparedExperiment(
@@ -261,9 +262,12 @@ def predicted_bytes(jobs: Sequence[Job]) -> int:
     """Compute the bytes of the predictions, and of the channels, that cells will store."""
     tables = [store.open_store(path) for job in jobs[:1] for path in (job.train, job.test) if path is not None]
     estimators = sum(job.cell.model.fitted_as == "estimator" for job in jobs)
-    channels = 3 + len(open_rows.names()) if estimators else 0  # beside each: mean, deviation, whether it is exact
-    values = sum(table.y.size * len(jobs) + len(table.y) * channels * estimators for table in tables)
-    return 8 * values  # float64; all jobs have the same tables
+    first = [job for job in jobs if job.cell.pretraining_store is not None]
+    others = {(job.train, job.cell.channels.key) for job in first if job.train and job.cell.channels}
+    a_row = 8 * WIDTH + 4 * len(open_rows.names()) if estimators or others else 0
+    pretraining = sum(len(store.open_store(path).y) for path, _ in others)
+    predictions = 8 * sum(table.y.size for table in tables) * len(jobs)  # float64; all jobs have the same tables
+    return predictions + a_row * (sum(len(table.y) for table in tables) * estimators + pretraining)
 
 
 def print_summary(prepared: PreparedExperiment, terminal: Terminal) -> None:

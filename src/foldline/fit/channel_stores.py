@@ -13,10 +13,13 @@ from foldline.data import open_rows
 from foldline.data.store import Store
 
 
-def with_channels(store: Store, channels: np.ndarray) -> Store:
-    """Return a store with channels. channels: (R, 3 + C) of `EstimatorCell.channels`, of the same table."""
-    mean, sd, given = channels[:, 0], channels[:, 1], channels[:, 2] > 0
-    x = np.concatenate([store.x, channels[:, 3:].astype(np.float32)], axis=1)
+def with_channels(store: Store, estimate: np.ndarray, channels: np.ndarray) -> Store:
+    """Return a store with channels.
+
+    estimate, channels: (R, 3) and (R, C), as data/channel_files.py has them, of the same table.
+    """
+    mean, sd, given = estimate[:, 0], estimate[:, 1], estimate[:, 2] > 0
+    x = np.concatenate([store.x, channels], axis=1, dtype=np.float32)
     store = replace(
         _named(store), x=x, given=given, scored=store.scored & ~given, estimate=np.stack([mean, sd], axis=1)
     )

@@ -162,7 +162,10 @@ def check_written(path: Path, gates: Mapping[str, Gate]) -> None:
     layouts = {name: Layout.of(gate.test, gate.sample) for name, gate in gates.items()}
     data = next(iter(gates.values())).test.data
     wanted = Frame.of(data, {name: _asked(layout) for name, layout in layouts.items()})
-    whole = pl.read_csv(path, infer_schema=False, glob=False)
+    if path.suffix == ".parquet":
+        whole = pl.read_parquet(path, glob=False).cast(pl.String)
+    else:
+        whole = pl.read_csv(path, infer_schema=False, glob=False)
     if tuple(whole.columns) != wanted.order:
         raise Finding(f"{path}: its columns must be {','.join(wanted.order)}, but are {','.join(whole.columns)}")
     if identity.texts(whole[data.id]).to_list() != identity.texts(wanted.ids).to_list():  # a row of no target, too

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from foldline.core import files
 from foldline.data import open_rows
 from foldline.data.store import Store, open_store
 from foldline.fit import channel_stores
-from foldline.fit.estimator_cell import EstimatorCell
+from foldline.run import estimator_channels
 from foldline.run.cells import Cell, ModelConfig
 
 
@@ -22,22 +19,14 @@ def opened(cell: Cell, path: Path) -> Store:
     """
     store = open_store(path)
     if cell.channels is None and cell.model.channels_from:
-        return channel_stores.with_channels(store, open_rows.embedded_channels(store.fingerprint))
+        return channel_stores.with_channels(store, *open_rows.embedded_channels(store.fingerprint).read())
     if cell.channels is None:
         return store
     if cell.pretraining_store is not None:
-        return channel_stores.with_channels(store, _estimated(cell.channels, store))
-    cell.channels.refuse_damaged(None if store.labelled else store.fingerprint)
-    channels = files.read_array(cell.channels.channels_path(store.fingerprint, store.labelled), mapped=True)
-    return channel_stores.with_channels(store, channels)
-
-
-def _estimated(cell: Cell, store: Store) -> np.ndarray:
-    """Let an estimator's cell make its channels of series that it has not stored any of: those to pre-train on."""
-    cell.refuse_damaged()
-    estimator = EstimatorCell(cell.model.name, cell.model.params)
-    estimator.load(cell.folder, store)
-    return estimator.channels(store)
+        found = estimator_channels.of_other(cell.channels, store)
+    else:
+        found = estimator_channels.of_table(cell.channels, store)
+    return channel_stores.with_channels(store, *found.read())
 
 
 def planned(model: ModelConfig, store: Store) -> Store:

@@ -29,7 +29,7 @@ from foldline.fit.scaler import Scaler
 from foldline.fit.series_cell import SeriesCell
 from foldline.fit.target_transform import PLAIN, TargetTransform
 from foldline.fit.trainer import Emit
-from foldline.run import cell_stores, cells
+from foldline.run import cell_stores, cells, estimator_channels
 from foldline.run.cell_cost import COST, Meter
 from foldline.run.cells import Cell, Job
 from foldline.run.history import recording
@@ -112,7 +112,7 @@ def _train(cell: Cell, job: Job, emit: Emit, meter: Meter) -> Iterator[None]:
     files.write_array(cell.folder / "held_out.npy", held_out)
     write_predictions(cell, estimator, store, held_out, cell.folder / "out_of_fold.npy")
     if isinstance(estimator, EstimatorCell):
-        files.write_array(cell.channels_path(store.fingerprint, labelled=True), estimator.channels(store))
+        estimator_channels.of_training(cell).write(estimator.estimated(store))
     meter.write(cell.folder)
     _mark_as_finished(cell, time.perf_counter() - began)
     # After done.json: a cell that is killed before it is finished goes on from its checkpoint.
@@ -153,7 +153,8 @@ def _mark_as_finished(cell: Cell, seconds: float) -> None:
     stored = [
         path
         for path in cell.folder.iterdir()
-        if path.name not in beside and not path.name.startswith((".", "test-", "spread-test-", "channels-test-"))
+        if path.name not in beside
+        and not path.name.startswith((".", "test-", "spread-test-", *estimator_channels.BESIDE))
     ]
     artefacts.seal(cell.folder / cells.DONE, stored, {"time.train_s": seconds})
 
@@ -231,8 +232,9 @@ def _predict_test(cell: Cell, table: Path) -> None:
         mark = path.with_suffix(".json")
         if mark.exists():
             artefacts.say(cell.folder, why, f"{cell.name} predicts the test series again")
-        estimator, channels = load_estimator(cell, store), cell.channels_path(store.fingerprint, labelled=False)
+        estimator, channels = load_estimator(cell, store), estimator_channels.of_test(cell, store.fingerprint)
         write_predictions(cell, estimator, store, np.arange(len(store.lengths)), path)
         if isinstance(estimator, EstimatorCell):
-            files.write_array(channels, estimator.channels(store))
-        artefacts.seal(mark, [each for each in (path, spread_path(path), channels) if each.exists()])
+            channels.write(estimator.estimated(store))
+        stored = (path, spread_path(path), *channels.both)
+        artefacts.seal(mark, [each for each in stored if each.exists()])

@@ -7,8 +7,8 @@ it leaves:
     runs/cells/KEY/   depends.json (what the key hashes), history.jsonl, checkpoint.safetensors (until it is finished),
                       scaler.json, transform.json (where there is one), weights, held_out.npy, out_of_fold.npy,
                       done.json (written last, with the checksums of all these: the cell is finished),
-                      test-DATA.npy, test-DATA.json (the checksums of those); of an estimator channels.npy and
-                      channels-test-DATA.npy
+                      test-DATA.npy, test-DATA.json (the checksums of those); of an estimator its channels
+                      (estimator_channels.py)
                       spread-*.npy beside predictions whose head estimates its error
                       cost.json (where it ran, and what that cost: cell_cost.py)
 """
@@ -32,7 +32,6 @@ from foldline.fit.pseudo_labels import TeacherConfig
 from foldline.fit.train_config import TrainConfig
 
 DONE = "done.json"  # mark of a finished cell
-CHANNELS = "channels.npy"  # of an estimator: channels of all training series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +56,11 @@ class ModelConfig:
     def is_network(self) -> bool:
         """Whether it is trained step by step, as a network."""
         return self.fitted_as == "network"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it is trained on a GPU: networks alone ever are."""
+        return self.is_network and self.train.device_used != "cpu"
 
     @property
     def trainings(self) -> tuple[TrainConfig, ...]:
@@ -123,10 +127,6 @@ class Cell:
     def test_path(self, fingerprint: str) -> Path:
         """Return where its predictions for a test table lie. fingerprint: of that table."""
         return self.folder / f"test-{fingerprint}.npy"
-
-    def channels_path(self, fingerprint: str, labelled: bool) -> Path:
-        """Return where an estimator's channels of a table lie. fingerprint: of it; labelled: the training table."""
-        return self.folder / (CHANNELS if labelled else f"channels-test-{fingerprint}.npy")
 
     def test_damage(self, fingerprint: str) -> str:
         """Return what is wrong with its predictions for a test table, empty where nothing is."""

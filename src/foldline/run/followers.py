@@ -48,11 +48,6 @@ def dismiss(ranks: Ranks) -> None:
     ranks.from_first(nothing)
 
 
-def trained_together(jobs: Sequence[Job]) -> bool:
-    """Whether a network of some jobs is trained by several processes."""
-    return any(job.cell.model.processes > 1 for job in jobs)
-
-
 def check(jobs: Sequence[Job], config: ExecutorConfig) -> None:
     """Refuse, before any training, networks that several processes are to train where that can't be.
 

@@ -23,7 +23,8 @@ from foldline.evidence.audit.audit_context import AuditContext
 from foldline.evidence.audit.small_run import SmallRun
 from foldline.experiment import scoring
 from foldline.experiment.config import Config
-from foldline.run.cells import CHANNELS, Cell
+from foldline.run.cells import Cell
+from foldline.run.estimator_channels import OF_TRAINING
 
 FOLD = 0  # the fold whose cells are fitted again
 
@@ -39,7 +40,7 @@ def held_out_targets(context: AuditContext) -> CheckResult:
 def held_out_rows(context: AuditContext) -> CheckResult:
     """Weights do not depend on the held-out rows, inputs included."""
     train = perturbations.everything(context.small[0], _not_fitted_on(context))
-    return _compare(context, "the rows of the held-out fold", train=train, leave_out=("out_of_fold.npy", CHANNELS))
+    return _compare(context, "the rows of the held-out fold", train=train, leave_out=("out_of_fold.npy", *OF_TRAINING))
 
 
 def _not_fitted_on(context: AuditContext) -> np.ndarray:

@@ -51,7 +51,7 @@ class Needs:
     def of(job: Job, config: ExecutorConfig) -> Needs:
         """Return what [executor] says, else the cell's threads, and a GPU where it is trained on one."""
         train = job.cell.model.train
-        gpus = 0.0 if train.device_used == "cpu" else config.gpus or 1.0
+        gpus = config.gpus or 1.0 if job.cell.model.on_gpu else 0.0
         return Needs(config.cpus or float(train.threads), gpus, round(config.memory_gb * 1e9))
 
     def held_by(self, node: Mapping[str, Any]) -> int:
