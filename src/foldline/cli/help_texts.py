@@ -280,4 +280,5 @@ Runs benchmarks/NAME.py, which prints what it measures, mostly beside a rival; w
 
   ./run.sh bench features --help                       what it measures, and its options
   ./run.sh bench features --breaths 5000 --runs 1
-  ./run.sh bench gallery openvaccine                   another competition, from its files to a submission"""
+  ./run.sh bench gallery openvaccine                   another competition, from its files to a submission
+  ./run.sh bench against COMMIT again decode-first     this version beside another one: ratios of pairs of runs"""
