@@ -16,7 +16,6 @@ from foldline.cli.main import main
 from foldline.run.on_ray import overview
 from foldline.run.on_ray.overview import NodeView, Overview
 
-
 SEEN = overview.seen
 
 

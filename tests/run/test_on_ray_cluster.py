@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray_faults
 import tiny
 from lab import EVERYTHING_WORDS
 from test_cells import weights_of
 from test_kill import Run
 
+from benchmarks.fault_injection import ray_faults
 from foldline.cli.main import main
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.on_ray import nodes, session
