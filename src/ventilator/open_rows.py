@@ -14,7 +14,7 @@ Rows of expiration count in no score: they hold the last estimate of their breat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,7 @@ from ventilator.estimation import (
     decoded_with_gaps,
     embedded,
     fit_lungs,
+    fit_spread,
     matched,
     parameters,
     smooth,
@@ -42,9 +43,10 @@ from ventilator.measure import Recorded
 from ventilator.rig import Rig
 
 Rows = Mapping[str, NDArray[Any]]
+Part = TypeVar("Part", Recorded, Known)
 PLACES: Final = "places"  # (N, 80) row of the frame of each breath's rows
 # Of ventilator/estimation: what makes files and lungs, and settles gaps; no estimate here changes with it.
-ELSEWHERE: Final = ("__init__.py", "embed.py", "file_estimation.py", "matched.py", "ranked.py")
+ELSEWHERE: Final = ("__init__.py", "embed.py", "embed_spread.py", "file_estimation.py", "matched.py", "ranked.py")
 GAP: Final = 5  # from one exact row to the next, so many steps and fewer are a short gap
 
 
@@ -113,12 +115,12 @@ def decoded(rows: Rows) -> pl.DataFrame:
 
 
 def fitted(parts: Sequence[tuple[Rows, Array]]) -> SessionLungs:
-    """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere."""
-    breaths = [_of(rows)[0] for rows, _ in parts]
+    """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere; labels calibrate the sd."""
+    pairs = [breaths_of(rows) for rows, _ in parts]
     pressure = np.concatenate([_by_breath(known, rows) for rows, known in parts])
-    names = [field.name for field in fields(Recorded)]
-    whole = Recorded(**{name: np.concatenate([getattr(one, name) for one in breaths]) for name in names})
-    return fit_lungs(whole, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
+    breaths = _joined([breaths for breaths, _ in pairs])
+    lungs = fit_lungs(breaths, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
+    return fit_spread(lungs, breaths, _joined([known for _, known in pairs]), pressure)
 
 
 def read(text: str) -> SessionLungs:
@@ -165,7 +167,7 @@ def simulated_by() -> list[Path]:
 
 def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:
     """Estimate every row."""
-    breaths, known = _of(rows)
+    breaths, known = breaths_of(rows)
     found = smooth(breaths, known, lungs)
     return Estimate(
         mean=_flat(_held(found.mean), rows),
@@ -187,10 +189,17 @@ def ranked(rows: Rows, mean: Array, sd: Array) -> Array:
     return _flat(estimation.ranked(gaps, _by_breath(mean, rows), _by_breath(sd, rows)), rows)
 
 
-def _of(rows: Rows) -> tuple[Recorded, Known]:
+def breaths_of(rows: Rows) -> tuple[Recorded, Known]:
     """Return the breaths and what is known of them."""
     breaths = Recorded(**{field.name: rows[f"breaths.{field.name}"] for field in fields(Recorded)})
     return breaths, Known(**{field.name: rows[f"known.{field.name}"] for field in fields(Known)})
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    """Put breaths, or what is known of them, behind each other."""
+    first = type(parts[0])
+    names = [field.name for field in fields(first)]
+    return first(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def _by_breath(values: NDArray[Any], rows: Rows) -> NDArray[Any]:

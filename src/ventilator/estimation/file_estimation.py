@@ -9,7 +9,7 @@ import polars as pl
 
 from ventilator.decoder.file_decoding import check_suffix, read, refuse_foreign, write_rows
 from ventilator.decoder.law import KINDS
-from ventilator.estimation.fit import fit_lungs
+from ventilator.estimation.fit import fit_lungs, fit_spread
 from ventilator.estimation.known import decoded, decoded_with_gaps
 from ventilator.estimation.lungs import SessionLungs, embedded
 from ventilator.estimation.parameters import LONGEST_DELAY_S
@@ -142,14 +142,15 @@ def fit_to_labels(labels: pl.DataFrame, *others: pl.DataFrame) -> SessionLungs:
     """
     if "pressure" not in labels.columns:
         raise ValueError("Lungs are fitted to labels, but the file of labels has no column pressure.")
-    told = Recorded.of(labels)
+    told, exact, _ = decoded(labels)
     parts, pressures = [told], [np.where(told.u_out == 0, told.pressure, np.nan)]
     for frame in others:
         breaths, known, _ = decoded(frame)
         parts.append(breaths)
         pressures.append(known.pressure)
     seen = f"labels of {len(told)} breaths, and decoded rows of {sum(len(part) for part in parts[1:])} others"
-    return fit_lungs(_joined(parts), np.concatenate(pressures), provenance=seen)
+    lungs = fit_lungs(_joined(parts), np.concatenate(pressures), provenance=seen)
+    return fit_spread(lungs, told, exact, pressures[0])
 
 
 def _joined(parts: Sequence[Recorded]) -> Recorded:
