@@ -133,7 +133,7 @@ def masked(rows: Rows, random: np.random.Generator) -> dict[str, NDArray[Any]]:
 
     A breath of which nothing is left has no controller either, as one in which nothing was decoded.
     """
-    breaths, known = _of(rows)
+    breaths, known = breaths_of(rows)
     inspired = breaths.u_out == 0
     told = ~np.isnan(known.pressure)
     drawn = random.integers(0, len(known), len(known))
