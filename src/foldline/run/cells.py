@@ -73,6 +73,11 @@ class ModelConfig:
         return strict_tables.changed(self.train, self.pretrain.train, f"{self.label}.pretrain.train"), self.train
 
     @property
+    def processes(self) -> int:
+        """How many processes train one of its networks together."""
+        return self.train.processes if self.is_network else 1
+
+    @property
     def watched_share(self) -> float:
         """Share of a fold's training series whose score is watched, and which are not trained on."""
         shares = {"rows": boosting_cell.watched_share(self.train), "series": 0.0, "estimator": 0.0}
