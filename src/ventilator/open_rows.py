@@ -22,11 +22,9 @@ from numpy.typing import NDArray
 
 from ventilator import controller, estimation, lung, measure, rig, simulator
 from ventilator.controller import STEPS, Array
-from ventilator.decoder import OpenGaps
 from ventilator.decoder.law import KINDS
 from ventilator.estimation import (
     CHANNELS,
-    Known,
     SessionLungs,
     decoded_with_gaps,
     embedded,
@@ -35,7 +33,8 @@ from ventilator.estimation import (
     parameters,
     smooth,
 )
-from ventilator.estimation.file_estimation import checked
+from ventilator.estimation.frame_estimation import checked
+from ventilator.estimation.known import DecodedBreaths
 from ventilator.estimation.lungs import EMBEDDED
 from ventilator.estimation.lungs import places as places_of
 from ventilator.measure import Recorded
@@ -44,7 +43,7 @@ from ventilator.rig import Rig
 Rows = Mapping[str, NDArray[Any]]
 PLACES: Final = "places"  # (N, 80) row of the frame of each breath's rows
 # Of ventilator/estimation: what makes files and lungs, and settles gaps; no estimate here changes with it.
-ELSEWHERE: Final = ("__init__.py", "embed.py", "file_estimation.py", "matched.py", "ranked.py")
+ELSEWHERE: Final = ("__init__.py", "embed.py", "file_estimation.py", "frame_estimation.py", "matched.py", "ranked.py")
 GAP: Final = 5  # from one exact row to the next, so many steps and fewer are a short gap
 
 
@@ -83,12 +82,7 @@ def prepared(frame: pl.DataFrame, progress: Callable[[int], None] | None = None)
     frame = frame.drop("pressure", strict=False)
     breaths = Recorded.of(frame)
     places_of((), breaths)  # refuses settings of R and C that no lung is known for
-    breaths, known, places, gaps = decoded_with_gaps(frame, progress)
-    parts: dict[str, Recorded | Known | OpenGaps] = {"breaths": breaths, "known": known, "gaps": gaps}
-    arrays = {
-        f"{name}.{field.name}": getattr(part, field.name) for name, part in parts.items() for field in fields(part)
-    }
-    return {**arrays, PLACES: places}
+    return decoded_with_gaps(frame, progress).to_arrays()
 
 
 def exact(rows: Rows) -> Array:
@@ -114,7 +108,7 @@ def decoded(rows: Rows) -> pl.DataFrame:
 
 def fitted(parts: Sequence[tuple[Rows, Array]]) -> SessionLungs:
     """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere."""
-    breaths = [_of(rows)[0] for rows, _ in parts]
+    breaths = [DecodedBreaths.of_arrays(rows).breaths for rows, _ in parts]
     pressure = np.concatenate([_by_breath(known, rows) for rows, known in parts])
     names = [field.name for field in fields(Recorded)]
     whole = Recorded(**{name: np.concatenate([getattr(one, name) for one in breaths]) for name in names})
@@ -151,7 +145,7 @@ def simulated_by() -> list[Path]:
 
 def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:
     """Estimate every row."""
-    breaths, known = _of(rows)
+    breaths, known, *_ = DecodedBreaths.of_arrays(rows)
     found = smooth(breaths, known, lungs)
     return Estimate(
         mean=_flat(_held(found.mean), rows),
@@ -169,14 +163,8 @@ def ranked(rows: Rows, mean: Array, sd: Array) -> Array:
         mean: (R,) cmH2O, estimates.
         sd: (R,) cmH2O, their standard deviations.
     """
-    gaps = OpenGaps(**{field.name: rows[f"gaps.{field.name}"] for field in fields(OpenGaps)})
+    gaps = DecodedBreaths.of_arrays(rows).gaps
     return _flat(estimation.ranked(gaps, _by_breath(mean, rows), _by_breath(sd, rows)), rows)
-
-
-def _of(rows: Rows) -> tuple[Recorded, Known]:
-    """Return the breaths and what is known of them."""
-    breaths = Recorded(**{field.name: rows[f"breaths.{field.name}"] for field in fields(Recorded)})
-    return breaths, Known(**{field.name: rows[f"known.{field.name}"] for field in fields(Known)})
 
 
 def _by_breath(values: NDArray[Any], rows: Rows) -> NDArray[Any]:

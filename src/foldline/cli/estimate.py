@@ -15,7 +15,8 @@ USAGE = "./run.sh estimate test.csv estimates.csv [labels=train.csv]"
 def run(arguments: Arguments, terminal: Terminal) -> int:
     """Write id,pressure,sd,kind for every row of inspiration."""
     from ventilator.decoder.digits import lost_digits
-    from ventilator.estimation.file_estimation import ESTIMATED, estimate_file
+    from ventilator.estimation.file_estimation import estimate_file
+    from ventilator.estimation.frame_estimation import ESTIMATED
 
     if len(arguments.words) != 2:
         raise UserError(f"`estimate` needs a file to read and a file to write: {USAGE}")
