@@ -12,7 +12,7 @@ Rows of expiration count in no score: they hold the last estimate of their breat
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,12 +29,13 @@ from ventilator.estimation import (
     decoded_with_gaps,
     embedded,
     fit_lungs,
+    fit_spread,
     matched,
     parameters,
     smooth,
 )
 from ventilator.estimation.frame_estimation import checked
-from ventilator.estimation.known import DecodedBreaths
+from ventilator.estimation.known import DecodedBreaths, Known, joined_arrays
 from ventilator.estimation.lungs import EMBEDDED
 from ventilator.estimation.lungs import places as places_of
 from ventilator.measure import Recorded
@@ -43,7 +44,15 @@ from ventilator.rig import Rig
 Rows = Mapping[str, NDArray[Any]]
 PLACES: Final = "places"  # (N, 80) row of the frame of each breath's rows
 # Of ventilator/estimation: what makes files and lungs, and settles gaps; no estimate here changes with it.
-ELSEWHERE: Final = ("__init__.py", "embed.py", "file_estimation.py", "frame_estimation.py", "matched.py", "ranked.py")
+ELSEWHERE: Final = (
+    "__init__.py",
+    "embed.py",
+    "embed_spread.py",
+    "file_estimation.py",
+    "frame_estimation.py",
+    "matched.py",
+    "ranked.py",
+)
 GAP: Final = 5  # from one exact row to the next, so many steps and fewer are a short gap
 
 
@@ -107,12 +116,12 @@ def decoded(rows: Rows) -> pl.DataFrame:
 
 
 def fitted(parts: Sequence[tuple[Rows, Array]]) -> SessionLungs:
-    """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere."""
-    breaths = [DecodedBreaths.of_arrays(rows).breaths for rows, _ in parts]
+    """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere; labels calibrate the sd."""
+    pairs = [breaths_of(rows) for rows, _ in parts]
     pressure = np.concatenate([_by_breath(known, rows) for rows, known in parts])
-    names = [field.name for field in fields(Recorded)]
-    whole = Recorded(**{name: np.concatenate([getattr(one, name) for one in breaths]) for name in names})
-    return fit_lungs(whole, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
+    breaths = joined_arrays([breaths for breaths, _ in pairs])
+    lungs = fit_lungs(breaths, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
+    return fit_spread(lungs, breaths, joined_arrays([known for _, known in pairs]), pressure)
 
 
 def read(text: str) -> SessionLungs:
@@ -145,7 +154,7 @@ def simulated_by() -> list[Path]:
 
 def estimated(rows: Rows, lungs: SessionLungs) -> Estimate:
     """Estimate every row."""
-    breaths, known, *_ = DecodedBreaths.of_arrays(rows)
+    breaths, known = breaths_of(rows)
     found = smooth(breaths, known, lungs)
     return Estimate(
         mean=_flat(_held(found.mean), rows),
@@ -165,6 +174,12 @@ def ranked(rows: Rows, mean: Array, sd: Array) -> Array:
     """
     gaps = DecodedBreaths.of_arrays(rows).gaps
     return _flat(estimation.ranked(gaps, _by_breath(mean, rows), _by_breath(sd, rows)), rows)
+
+
+def breaths_of(rows: Rows) -> tuple[Recorded, Known]:
+    """Return the breaths and what is known of them."""
+    breaths, known, *_ = DecodedBreaths.of_arrays(rows)
+    return breaths, known
 
 
 def _by_breath(values: NDArray[Any], rows: Rows) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -62,7 +63,7 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     record = json.loads((latest / "experiment.json").read_text())
     rows = dict(record["scores"])
     assert list(rows) == ["smoother", "lightgbm", "hybrid", "blend (mean)", "exact rows in place"]
-    assert rows["blend (mean)"] == rows["exact rows in place"]  # members have never had others
+    assert rows["blend (mean)"] == pytest.approx(rows["exact rows in place"], rel=1e-12)  # members never had others
     stored = stored_experiment.read("rides")
     cells = {cell.model.label: cell for cell in stored.plan if cell.fold == 0}
     store = _check_stored_predictions(cells, home)
@@ -75,6 +76,7 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     assert rows["hybrid"][0] == pytest.approx(np.abs(predicted - truth[held])[scored].mean())
     page = (latest / "report.html").read_text()
     assert "Open rows" in page and "third" in page and "even" in page and "estimated" in page
+    _check_calibration(page)
     submitted = pl.read_csv(latest / "submission.csv")["speed"].to_numpy()
     decoded = np.arange(len(submitted)) % 10 % toy_estimator.EVERY == 0
     expected = tiny.rides(501, 4, 10, 1)["speed"].to_numpy()
@@ -92,6 +94,18 @@ def test_a_whole_run_is_scored_on_what_is_left_open(toys: Path, home: Path, caps
     assert tiny.submission(home) == written
     needed = runs_index.cells_needed([cells["lightgbm"].key])
     assert needed == {cells["lightgbm"].key, cells["smoother"].key}
+
+
+def _check_calibration(page: str) -> None:
+    """The estimator's deviation is shown as modelled, 1, and calibrated, 0.5; every ride has an exact step."""
+    rows = re.findall(r"<tr><td>smoother</td><td[^>]*>(as modelled|calibrated)</td>(.*?)</tr>", page)
+    shown = {when: re.findall(r"<td[^>]*>(.*?)</td>", cells) for when, cells in rows}
+    ratios = [float(shown[when][-1].split()[0]) for when in ("as modelled", "calibrated")]
+    assert shown["calibrated"][0] == "with an exact row" and ratios[1] == pytest.approx(2 * ratios[0], abs=0.01)
+    within = [float(shown[when][place].split()[0]) for when in ("as modelled", "calibrated") for place in (2, 3)]
+    assert within[0] == within[3]  # one modelled deviation is two calibrated ones
+    assert within[0] <= within[1] and within[2] <= within[3] <= 1
+    assert "smoother: one and two deviations" in page and page.count("<b>worst</b>") == 2  # there, and among examples
 
 
 def test_each_table_is_estimated_once_by_each_cell(

@@ -168,10 +168,12 @@ def at_step(number: int, patch: pytest.MonkeyPatch, act: Any) -> None:
     patch.setattr(trainer, "reseed", reseed)
 
 
-def fake(device: str = "cpu", threads: int = 1, key: str = "fake") -> Any:
-    """As much of a job as the planning of workers looks at."""
-    train = SimpleNamespace(device_used=device, threads=threads)
-    return FakeJob(SimpleNamespace(model=SimpleNamespace(train=train), name="fake", before=()), key)
+def fake(device: str = "cpu", threads: int = 1, key: str = "fake", trees: bool = False) -> Any:
+    """As much of a job as the planning of workers looks at. trees: they are no network."""
+    model = SimpleNamespace(
+        train=SimpleNamespace(device_used=device, threads=threads), on_gpu=device != "cpu" and not trees
+    )
+    return FakeJob(SimpleNamespace(model=model, name="fake", before=()), key)
 
 
 @dataclass

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray_faults
 import tiny
 from lab import EVERYTHING_WORDS
 from test_cells import weights_of
 from test_kill import Run
 
+from benchmarks.fault_injection import ray_faults
 from foldline.cli.main import main
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.on_ray import nodes, session
@@ -98,6 +98,16 @@ def test_a_node_that_lacks_something_is_named_before_anything_is_trained(
     assert main(["train", "rides", "executor.kind=ray", "executor.cpus=64"]) == 2
     assert "a cell asks for 64 CPUs, and no node of the cluster has that: node one has 1" in capsys.readouterr().err
     assert not list((here / "runs" / "cells").glob("*")) and not list((here / "runs" / "probes").glob(".ray*"))
+
+
+def test_what_is_seen_of_a_cluster(cluster: Any, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    seen = tiny.as_json(capfd, "cluster")
+    assert [(node["name"], node["head"], node["cpus"], node["trouble"]) for node in seen["nodes"]] == [
+        ("one", True, 1.0, ""),
+        ("two", False, 1.0, ""),
+    ]
+    assert seen["free_cpus"] == 2.0 and seen["gone"] == 0 and seen["address"] == os.environ["RAY_ADDRESS"]
+    assert not list((here / "runs" / "probes").iterdir())
 
 
 @pytest.mark.usefixtures("sigint")

@@ -130,7 +130,7 @@ def test_a_file_is_written_and_another_is_not_overwritten(
         estimate_file(source, source)
 
 
-@pytest.mark.parametrize(("suffix", "labelled", "calls"), [(".csv", False, 6), (".parquet", True, 5)])
+@pytest.mark.parametrize(("suffix", "labelled", "calls"), [(".csv", False, 6), (".parquet", True, 10)])
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, labelled: bool, calls: int
 ) -> None:

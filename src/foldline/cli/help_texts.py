@@ -209,6 +209,24 @@ With --verify it compares all that is stored under runs/, fold files and submiss
 lists what is damaged: then the exit code is 1. What is damaged counts as not finished: the command that made it makes
 it again."""
 
+CLUSTER = """\
+Prints the commands that make the named machines a cluster and use it: set-up, Ray's head and nodes, training on them,
+a search whose workers share a storage, and what ends Ray again. Copy what you need; nothing of it is run. HOST is what
+ssh takes; the first one is the head. All machines see foldline's folder at the same path.
+
+Where RAY_ADDRESS (or --address) names a running cluster, it shows what is seen of it: nodes, cores, GPUs, memory, and
+for each node whether it has the same foldline, the same packages and the same folder, by a probe that runs there. It
+joins for a moment and leaves again; it starts and ends no part of Ray. The exit code is 1 where a node can't run cells.
+
+  ./run.sh cluster gpu1 gpu2 gpu3                      the commands for three machines; gpu1 is the head
+  ./run.sh cluster me@gpu1 me@gpu2 --folder /shared/foldline
+                                                       where the shared folder is not this one
+  RAY_ADDRESS=gpu1:6379 ./run.sh cluster               what is seen of it; call it on one of its machines
+  ./run.sh cluster --address auto --json               of the one that this machine is part of, for a script
+
+The whole way, from a laptop to Kubernetes: docs/how-to/cluster.md. Ray is an optional extra:
+FOLDLINE_EXTRAS=ray ./run.sh doctor"""
+
 BOARD = """\
 Lists the recorded experiments, best first: out-of-fold score, its 95 % interval over series (or data.group, where that
 is set), cells, minutes of training, the leaderboard's scores, the blend, and which keys differ from the best config's.

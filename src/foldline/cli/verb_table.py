@@ -198,6 +198,15 @@ VERBS: dict[str, Verb] = {
         words=0,
         overrides=False,
     ),
+    "cluster": Verb(
+        "cluster",
+        "Develop",
+        "say how machines become a cluster, and show a running one",
+        "[HOST ...] [folder=PATH] [port=N] [address=HOST:PORT]",
+        help_texts.CLUSTER,
+        words=1000,
+        shorthands={f"--{name}": f"{name}=" for name in ("folder", "port", "address")},
+    ),
     "clean": Verb(
         "clean",
         "Develop",

@@ -7,6 +7,7 @@ column any more, whatever ends the process. Smaller columns stay as they are.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import inspect
 import math
@@ -50,14 +51,21 @@ def zeros(shape: tuple[int, ...], dtype: type = np.float64) -> np.ndarray:
         return np.zeros(shape, dtype)
     handle, name = _named()
     try:
-        if hasattr(os, "posix_fallocate"):  # else a full disk would end the process that writes into the map
-            os.posix_fallocate(handle, 0, count)
-        else:
-            os.truncate(handle, count)
+        _reserve(handle, count)
         return np.frombuffer(mmap.mmap(handle, count), dtype).reshape(shape)
     finally:
         os.close(handle)
         Path(name).unlink()
+
+
+def _reserve(handle: int, count: int) -> None:
+    """Take room for a map on the disk: where that is full, writing into the map would end the process."""
+    try:
+        os.posix_fallocate(handle, 0, count)
+    except (AttributeError, OSError) as error:  # macOS has no such call, and not every file system takes it
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        os.truncate(handle, count)
 
 
 def kept_array(values: np.ndarray) -> np.ndarray:

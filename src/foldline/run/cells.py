@@ -58,6 +58,11 @@ class ModelConfig:
         return self.fitted_as == "network"
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether it is trained on a GPU: networks alone ever are."""
+        return self.is_network and self.train.device_used != "cpu"
+
+    @property
     def trainings(self) -> tuple[TrainConfig, ...]:
         """What its trainings go by, the first one first: that on other series, if there are any."""
         if self.pretrain is None:

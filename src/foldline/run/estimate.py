@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -20,6 +21,7 @@ from foldline.run import cell_stores
 from foldline.run.cells import Cell, Job
 from foldline.run.executor_config import ExecutorConfig
 from foldline.run.executors import workers_for
+from foldline.run.lanes import lanes_for
 from foldline.run.schedule import Schedule
 
 ROUNDS, SERIES = 10, 2000  # of boosting: rounds that are measured, and on how many series at most
@@ -58,29 +60,47 @@ def estimate(jobs: Sequence[Job], config: ExecutorConfig) -> Estimates:
         label = job.cell.model.label + (", pre-training" if job.cell.pretraining_store else "")
         groups.setdefault(label, []).append(job)
     workers, found, cell_s = workers_for(todo, config), [], dict[str, float]()
+    gpus = 0 if config.kind == "ray" else len(lanes_for(todo, config).gpus)
     for label, alike in groups.items():
         cell, path = alike[0].cell, alike[0].train
         assert path is not None, "a cell to train has series to train on"
         epochs = cell.model.train.epochs if cell.model.is_network else 0
         store = cell_stores.planned(cell.model, open_store(path))
-        seconds, at_a_time = _seconds(cell, store, alike[0].folds), min(workers, len(alike))
+        beside = workers if not gpus else gpus if cell.model.on_gpu else workers - gpus
+        seconds, at_a_time = _seconds(cell, store, alike[0].folds), min(beside, len(alike))
         total_s = seconds * math.ceil(len(alike) / at_a_time)
         found.append(Estimate(label, len(alike), epochs, seconds, at_a_time, total_s))
         cell_s |= dict.fromkeys((job.key for job in alike), seconds)
-    return Estimates(found, _elapsed_s(todo, cell_s, workers))
+    return Estimates(found, _elapsed_s(todo, cell_s, workers, gpus))
 
 
-def _elapsed_s(jobs: Sequence[Job], cell_s: Mapping[str, float], workers: int) -> float:
-    """Return when the last job ends, where each worker takes the next that may begin. cell_s: of each job, by key."""
+def _elapsed_s(jobs: Sequence[Job], cell_s: Mapping[str, float], workers: int, gpus: int = 0) -> float:
+    """Return when the last job ends, where each worker takes the next of its kind that may begin.
+
+    cell_s: of each job, by key. gpus: how many of the workers have a GPU; 0: all of them take all jobs.
+    """
     schedule, running, now = Schedule(jobs), list[tuple[float, int, Job]](), 0.0
     begun = count()  # decides between two that end at once, as jobs can't be compared
+    waiting: tuple[deque[Job], deque[Job]] = deque(), deque()  # for other workers, and for those with a GPU
+    free = [workers - gpus, gpus]
     while True:
-        while len(running) < workers and (job := schedule.ready()) is not None:
-            heapq.heappush(running, (now + cell_s[job.key], next(begun), job))
+        while (job := schedule.ready()) is not None:
+            waiting[_kind(job, gpus)].append(job)
+        for kind, line in enumerate(waiting):
+            while line and free[kind]:
+                free[kind] -= 1
+                job = line.popleft()
+                heapq.heappush(running, (now + cell_s[job.key], next(begun), job))
         if not running:
             return now
         now, _, job = heapq.heappop(running)
+        free[_kind(job, gpus)] += 1
         schedule.done(job)
+
+
+def _kind(job: Job, gpus: int) -> int:
+    """Return 1 where a job is one for workers with a GPU, of which there are so many."""
+    return int(gpus > 0 and job.cell.model.on_gpu)
 
 
 def _seconds(cell: Cell, store: Store, folds: Folds | None) -> float:

@@ -14,8 +14,10 @@ NEWER = ("address", "cpus", "gpus", "memory_gb")  # keys that older versions did
 class ExecutorConfig:
     """[executor]: where cells run. Never part of a cell's key."""
 
-    kind: Literal["auto", "serial", "process", "ray"] = "auto"  # auto: serial on a GPU or for one cell, else process
-    workers: int = 0  # processes, with "ray" cells at once; 0: cores / train.threads, with "ray" what the nodes hold
+    kind: Literal["auto", "serial", "process", "ray"] = "auto"  # auto: serial for one cell or one GPU, else process
+    # Processes; 0: one for each GPU and, for what is trained on the CPU, cores / train.threads. With "ray" cells at
+    # once; 0: what the nodes hold
+    workers: int = 0
     together: int = 1  # cells that take turns in one process, step by step: on a GPU they overlap
     address: str = ""  # of the Ray cluster to join, HOST:PORT or "auto"; empty: RAY_ADDRESS, else one is started here
     cpus: float = 0.0  # cores that a cell takes up on a Ray node; 0: train.threads

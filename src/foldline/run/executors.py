@@ -15,6 +15,7 @@ from foldline.core import interrupt
 from foldline.run import process_executor, turns
 from foldline.run.cells import Job
 from foldline.run.executor_config import ExecutorConfig
+from foldline.run.lanes import lanes_for
 from foldline.run.on_ray import cluster_run, nodes, session
 from foldline.run.turns import OnEvent
 
@@ -32,12 +33,12 @@ def execute(jobs: Sequence[Job], config: ExecutorConfig, on_event: OnEvent) -> N
     if config.kind == "ray" and jobs:
         cluster_run.execute(jobs, config, on_event)
         return
-    workers = workers_for(jobs, config)
-    if workers == 1:
+    lanes = lanes_for(jobs, config)
+    if lanes.workers == 1:
         with interrupt.deferred(signal.SIGINT, signal.SIGTERM):
             turns.take_turns(jobs, config.together, on_event)
     else:
-        process_executor.execute(jobs, workers, config.together, on_event)
+        process_executor.execute(jobs, lanes.workers, config.together, on_event, lanes.gpus)
 
 
 def workers_for(jobs: Sequence[Job], config: ExecutorConfig) -> int:
@@ -46,11 +47,7 @@ def workers_for(jobs: Sequence[Job], config: ExecutorConfig) -> int:
         return 1
     if config.kind == "ray":
         return min(len(jobs), config.workers or _on_nodes(jobs, config))
-    on_cpu = all(job.cell.model.train.device_used == "cpu" for job in jobs)
-    if config.kind == "serial" or (config.kind == "auto" and (not on_cpu or len(jobs) == 1)):
-        return 1
-    threads = max(job.cell.model.train.threads for job in jobs)
-    return min(len(jobs), config.workers or max(1, (os.cpu_count() or 1) // threads))
+    return lanes_for(jobs, config).workers
 
 
 def _on_nodes(jobs: Sequence[Job], config: ExecutorConfig) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from foldline.core import artefacts, interrupt, worker_start
 from foldline.core.errors import UserError, complain, complaints_to, from_worker
-from foldline.run import turns
+from foldline.run import lanes, turns
 from foldline.run.cells import Job
 from foldline.run.schedule import Schedule
 from foldline.run.turns import OnEvent
@@ -22,14 +22,17 @@ SAVING_S = 120.0  # longest wait for a worker's last checkpoint; then it is kill
 LOOK_S = 0.5  # how often a process that waits for another looks whether it was told to end, or the other has ended
 
 
-def execute(jobs: Sequence[Job], workers: int, together: int, on_event: OnEvent) -> None:
-    """Run jobs in so many worker processes; as executors.execute."""
+def execute(jobs: Sequence[Job], workers: int, together: int, on_event: OnEvent, gpus: Sequence[str] = ()) -> None:
+    """Run jobs in so many worker processes; as executors.execute. gpus: of the first ones, a word each (lanes.py)."""
     context = multiprocessing.get_context("spawn")  # forking a process with torch's or polars' threads can hang
-    todo, events = context.Queue(), context.Queue()
+    other, gpu, events = context.Queue(), context.Queue(), context.Queue()
     # Where workers end early, jobs are left that nobody takes: this process must not wait at its end to send them.
-    todo.cancel_join_thread()
-    given = (todo, events, together, artefacts.checked())
-    processes = [context.Process(target=_work, args=given, daemon=True) for _ in range(workers)]
+    other.cancel_join_thread()
+    gpu.cancel_join_thread()
+    places = [(gpu, word) for word in gpus] + [(other, "")] * (workers - len(gpus))
+    todo = lanes.Todo(gpu, other, [place for place, _ in places]) if gpus else other
+    given = (events, together, artefacts.checked())
+    processes = [context.Process(target=_work, args=(place, *given, word), daemon=True) for place, word in places]
     try:
         with worker_start.starting():
             for process in processes:
@@ -113,11 +116,14 @@ class _FromParent:
         """Leave that to the parent, which hears of it."""
 
 
-def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None = None) -> None:
+def _work(todo: Any, events: Any, together: int, checked: artefacts.Seen | None = None, gpu: str = "") -> None:
     """Run jobs from a queue until None comes; report their events, complaints and an error in another queue.
 
-    checked: what the parent has compared with its checksums.
+    Args:
+        checked: what the parent has compared with its checksums.
+        gpu: the word of the only GPU that this process sees; empty: it sees what its parent does.
     """
+    lanes.show_only(gpu)
     die_with_parent()
     artefacts.trust(checked or {})
 

@@ -18,7 +18,7 @@ import polars as pl
 from ventilator.controller import Array
 from ventilator.decoder.file_decoding import check_suffix, facts_of, obtain_part, read, refuse_foreign, write_rows
 from ventilator.decoder.kernels import CACHE
-from ventilator.estimation.fit import fit_lungs
+from ventilator.estimation.fit import fit_lungs, fit_spread
 from ventilator.estimation.frame_estimation import (
     CHUNK_BREATHS,
     COLUMNS,
@@ -28,9 +28,11 @@ from ventilator.estimation.frame_estimation import (
     estimated,
     joined,
 )
-from ventilator.estimation.known import DecodedBreaths, decoded
+from ventilator.estimation.known import DecodedBreaths, Known, decoded, joined_arrays
 from ventilator.estimation.lungs import SessionLungs, embedded
 from ventilator.measure import Recorded
+
+Progress = Callable[[int, int], None]  # is told of breaths done, and of breaths in all
 
 
 def estimate_file(
@@ -38,7 +40,7 @@ def estimate_file(
     dst: Path,
     *,
     labels: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     chunk_breaths: int = CHUNK_BREATHS,
 ) -> pl.DataFrame:
     """Write the estimates of `src` to `dst` and return them; see `frame_estimation.estimate` for the columns.
@@ -64,7 +66,7 @@ def estimate_file(
     folder = dst.parent / f".{dst.name}.{_fingerprint(src, labels, chunk_breaths)}.parts"
     for stale in set(dst.parent.glob(f".{glob.escape(dst.name)}.*.parts")) - {folder}:
         shutil.rmtree(stale)
-    parts = _Parts(folder, chunked(frame, chunk_breaths), progress)
+    parts = _Parts(folder, frame, chunk_breaths, progress)
     lungs = embedded() if told is None else parts.lungs(told)
     rows = joined([parts.estimated(number, lungs) for number in range(len(parts.chunks))], frame["id"].dtype)
     write_rows(rows, dst)
@@ -73,59 +75,61 @@ def estimate_file(
 
 
 class _Parts:
-    """The chunks of a file, and what was made of them."""
+    """A folder with what was made of the chunks of a file, and of a file of labels."""
 
-    def __init__(
-        self, folder: Path, chunks: Sequence[pl.DataFrame], progress: Callable[[int, int], None] | None
-    ) -> None:
-        self.folder, self.chunks = folder, chunks
+    def __init__(self, folder: Path, frame: pl.DataFrame, size: int, progress: Progress | None) -> None:
+        """Make the folder. frame: checked; size: breaths of a chunk."""
+        self.folder, self.size, self.chunks = folder, size, chunked(frame, size)
         folder.mkdir(parents=True, exist_ok=True)
-        self.breaths = [chunk["breath_id"].n_unique() for chunk in chunks]
-        self.progress, self.fitted = progress, False
+        self.breaths, self.progress = frame["breath_id"].n_unique(), progress
+        self.work, self.worked = self.breaths, 0  # breaths to decode or to estimate, and those done
+        self.kept = False  # whether what was decoded of a chunk is kept
 
     def lungs(self, labels: pl.DataFrame) -> SessionLungs:
         """Fit lungs to labels and to what is decoded of all chunks."""
-        self.fitted = True
+        told, own = Recorded.of(labels), chunked(checked(labels), self.size)
+        self.work, self.kept = len(told) + 2 * self.breaths, True
 
         def write(path: Path) -> None:
-            others = []
-            for number in range(len(self.chunks)):
-                each = self._known(number)
-                others.append((each.breaths, each.known.pressure))
-                self._done(number + 1, 0)
-            found = _fitted(labels, others)
-            path.write_text(found.to_json(), encoding="utf-8")
+            exact = joined_arrays([self._decoded("labels", number, chunk).known for number, chunk in enumerate(own)])
+            found = [self._decoded("known", number, chunk) for number, chunk in enumerate(self.chunks)]
+            lungs = _fitted(told, exact, [(each.breaths, each.known.pressure) for each in found])
+            path.write_text(lungs.to_json(), encoding="utf-8")
 
         # Read back at once: the text has few digits, and a run that is gone on with has nothing else.
-        return SessionLungs.from_json(obtain_part(self.folder, "lungs", ".json", write).read_text(encoding="utf-8"))
+        text = obtain_part(self.folder, "lungs", ".json", write).read_text(encoding="utf-8")
+        self._report(len(told) + self.breaths)
+        return SessionLungs.from_json(text)
 
     def estimated(self, number: int, lungs: SessionLungs) -> pl.DataFrame:
         """Estimate a chunk: its rows, with the column `place`."""
+        chunk, before = self.chunks[number], self.worked
 
         def write(path: Path) -> None:
-            chunk = self.chunks[number]
-            found = self._known(number) if self.fitted else decoded_chunk(chunk)
+            found = self._decoded("known", number, chunk) if self.kept else decoded_chunk(chunk)
             estimated(chunk, found, lungs).write_parquet(path)
 
         rows = pl.read_parquet(obtain_part(self.folder, f"rows-{number:06d}", ".parquet", write), glob=False)
-        self._done(len(self.chunks), number + 1)
+        self._report(before + chunk["breath_id"].n_unique())
         return rows
 
-    def _known(self, number: int) -> DecodedBreaths:
-        """Decode a chunk."""
+    def _decoded(self, name: str, number: int, chunk: pl.DataFrame) -> DecodedBreaths:
+        """Decode a chunk, and keep what is found."""
 
         def write(path: Path) -> None:
             with path.open("wb") as stream:
-                np.savez(stream, **decoded_chunk(self.chunks[number]).to_arrays())  # type: ignore[arg-type]
+                np.savez(stream, **decoded_chunk(chunk).to_arrays())  # type: ignore[arg-type]
 
-        with np.load(obtain_part(self.folder, f"known-{number:06d}", ".npz", write)) as arrays:
-            return DecodedBreaths.of_arrays(arrays)
+        with np.load(obtain_part(self.folder, f"{name}-{number:06d}", ".npz", write)) as arrays:
+            found = DecodedBreaths.of_arrays(arrays)
+        self._report(self.worked + len(found.breaths))
+        return found
 
-    def _done(self, decoded: int, estimated: int) -> None:
-        """Report so many decoded chunks, and so many estimated ones."""
+    def _report(self, worked: int) -> None:
+        """Report that so much is done, in breaths of the file."""
+        self.worked = worked
         if self.progress is not None:
-            halves = sum(self.breaths[:decoded]) + sum(self.breaths[:estimated])
-            self.progress(halves // 2 if self.fitted else sum(self.breaths[:estimated]), sum(self.breaths))
+            self.progress(worked * self.breaths // max(self.work, 1), self.breaths)
 
 
 def fit_to_labels(labels: pl.DataFrame, *others: pl.DataFrame) -> SessionLungs:
@@ -135,18 +139,17 @@ def fit_to_labels(labels: pl.DataFrame, *others: pl.DataFrame) -> SessionLungs:
         ValueError: a frame is not of the competition's shape, or `labels` has no pressures.
     """
     _refuse_unlabelled(labels)
+    told, exact, _ = decoded(labels)
     found = [decoded(frame) for frame in others]
-    return _fitted(labels, [(breaths, known.pressure) for breaths, known, _ in found])
+    return _fitted(told, exact, [(breaths, known.pressure) for breaths, known, _ in found])
 
 
-def _fitted(labels: pl.DataFrame, others: Sequence[tuple[Recorded, Array]]) -> SessionLungs:
-    """Fit lungs to a frame's labels, and to other breaths, of which the pressures (N, 80) are known or nan."""
-    told = Recorded.of(labels)
+def _fitted(told: Recorded, exact: Known, others: Sequence[tuple[Recorded, Array]]) -> SessionLungs:
+    """Fit lungs to labelled breaths, of which so much is exact, and to others with pressures (N, 80) or nan."""
     parts = [(told, np.where(told.u_out == 0, told.pressure, np.nan)), *others]
-    names = vars(told)
-    breaths = Recorded(**{name: np.concatenate([getattr(part, name) for part, _ in parts]) for name in names})
+    breaths, pressure = joined_arrays([part for part, _ in parts]), np.concatenate([known for _, known in parts])
     seen = f"labels of {len(told)} breaths, and decoded rows of {len(breaths) - len(told)} others"
-    return fit_lungs(breaths, np.concatenate([pressure for _, pressure in parts]), provenance=seen)
+    return fit_spread(fit_lungs(breaths, pressure, provenance=seen), told, exact, parts[0][1])
 
 
 def _refuse_unlabelled(labels: pl.DataFrame) -> None:

@@ -1,8 +1,8 @@
 """What is known of N breaths before any estimate: the decoder's exact rows, and the controller it found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -71,6 +71,9 @@ class Known:
         return np.asarray((self.kp == own[:, 0]) & (self.ki == own[:, 1]))
 
 
+Part = TypeVar("Part", Recorded, Known)
+
+
 class DecodedBreaths(NamedTuple):
     """What is decoded of a frame's N breaths, whose rows are 80 each."""
 
@@ -94,6 +97,13 @@ class DecodedBreaths(NamedTuple):
             return kind(**{field.name: arrays[f"{name}.{field.name}"] for field in fields(kind)})
 
         return cls(part(Recorded, "breaths"), part(Known, "known"), arrays["places"], part(OpenGaps, "gaps"))
+
+
+def joined_arrays(parts: Sequence[Part]) -> Part:
+    """Put breaths, or what is known of them, behind each other."""
+    kind = type(parts[0])
+    names = [field.name for field in fields(kind)]
+    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def decoded(frame: pl.DataFrame) -> tuple[Recorded, Known, NDArray[np.int64]]:

@@ -102,7 +102,7 @@ class Search:
         models = [model.train for model in config.models]
         if self.tune.workers:
             return self.tune.workers
-        if any(train.device_used != "cpu" for train in models):
+        if any(model.on_gpu for model in config.models):
             return 1
         return max(1, (os.cpu_count() or 1) // max(train.threads for train in models))
 

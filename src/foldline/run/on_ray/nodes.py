@@ -51,7 +51,7 @@ class Needs:
     def of(job: Job, config: ExecutorConfig) -> Needs:
         """Return what [executor] says, else the cell's threads, and a GPU where it is trained on one."""
         train = job.cell.model.train
-        gpus = 0.0 if train.device_used == "cpu" else config.gpus or 1.0
+        gpus = config.gpus or 1.0 if job.cell.model.on_gpu else 0.0
         return Needs(config.cpus or float(train.threads), gpus, round(config.memory_gb * 1e9))
 
     def held_by(self, node: Mapping[str, Any]) -> int:
@@ -142,7 +142,8 @@ def refuse_unfit(wanted: Expected, needs: Sequence[Needs]) -> None:
                 f"executor.kind = 'ray': a cell asks for {need}, and no node of the cluster has that: {has}. Lower "
                 "train.threads, executor.cpus, executor.gpus or executor.memory_gb."
             )
-    wrong = _probed(wanted, [node for node in alive if any(need.held_by(node) for need in needs)])
+    asked = probed(wanted, [node for node in alive if any(need.held_by(node) for need in needs)])
+    wrong = [f"{name_of(node)} {said}" for node, said in asked if said]
     if wrong:
         more = f" {len(wrong) - 1} more nodes are wrong, too: {'; '.join(wrong[1:])}." if wrong[1:] else ""
         raise UserError(
@@ -162,8 +163,8 @@ def name_of(node: Mapping[str, Any]) -> str:
     return f"node {name}" if name not in (node["NodeManagerAddress"], machine) else f"node {machine} ({name})"
 
 
-def _probed(wanted: Expected, alive: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Let each node say what it lacks; a sentence for each that lacks something."""
+def probed(wanted: Expected, alive: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+    """Let each node say what it lacks, as `trouble` does; one that goes away meanwhile is left out."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -173,7 +174,7 @@ def _probed(wanted: Expected, alive: Sequence[Mapping[str, Any]]) -> list[str]:
         for node in alive
         for place in [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)]
     ]
-    wrong = []
+    answers = []
     for node, answer in asked:
         try:
             said = ray.get(answer, timeout=PROBE_S)
@@ -181,9 +182,8 @@ def _probed(wanted: Expected, alive: Sequence[Mapping[str, Any]]) -> list[str]:
             continue  # it has gone away since: nothing will run there
         except (ray.exceptions.RayError, RuntimeError, ImportError) as error:
             said = f"can't run foldline ({_last_line(error)})"
-        if said:
-            wrong.append(f"{name_of(node)} {said}")
-    return wrong
+        answers.append((node, said))
+    return answers
 
 
 def _last_line(error: Exception) -> str:
