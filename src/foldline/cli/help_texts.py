@@ -199,7 +199,8 @@ the error that the model expects, in cmH2O. Pressures in the file are not looked
   ./run.sh estimate data/test.csv estimates.csv                          lungs that come with foldline: no training data
   ./run.sh estimate data/test.csv estimates.csv labels=data/train.csv    lungs fitted to your labels and to exact rows
 
-CSV or Parquet; breaths of 80 rows; a killed run goes on. docs/how-to/estimate.md says what is done, and where not to trust it."""
+CSV or Parquet; breaths of 80 rows; a killed run goes on. docs/how-to/estimate.md says what is done, and where not to
+trust it."""
 
 DOCTOR = """\
 Shows what this machine has: Python and library versions, GPU, tracking mode, where Kaggle's credentials are (never
