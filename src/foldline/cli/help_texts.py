@@ -13,6 +13,18 @@ blends their out-of-fold predictions, and writes a checked submission and a repo
 
 A finished cell is never trained again: run the same command after a Ctrl-C and it goes on."""
 
+DDP = """\
+`train` with N processes for each network: every batch is split over them, so that one large model is trained on several
+GPUs (or, with train.device=cpu, on several processors). It is `train CONFIG train.processes=N` under PyTorch's
+torchrun. The loss is that of one process; docs/how-to/multi-gpu.md says what differs.
+
+  ./run.sh ddp --processes 4 CONFIG                    on four GPUs of this machine
+  ./run.sh ddp --processes 4 --nnodes 2 --rdzv-backend c10d --rdzv-endpoint HOST:29400 CONFIG
+                                                       the same on each of two machines that share runs/
+
+All but --processes, which torchrun calls --nproc-per-node, are torchrun's own options. Run the same command after a
+Ctrl-C and it goes on."""
+
 TUNE = """\
 Searches for better values of any key of a config, by Optuna: the file names the config it starts from, what may vary,
 and which folds and seeds the search may see. The final check is made where it has not looked, paired with the config it
@@ -270,4 +282,5 @@ Runs benchmarks/NAME.py, which prints what it measures, mostly beside a rival; w
 
   ./run.sh bench features --help                       what it measures, and its options
   ./run.sh bench features --breaths 5000 --runs 1
-  ./run.sh bench gallery openvaccine                   another competition, from its files to a submission"""
+  ./run.sh bench gallery openvaccine                   another competition, from its files to a submission
+  ./run.sh bench against COMMIT again decode-first     this version beside another one: ratios of pairs of runs"""

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -136,7 +136,8 @@ def _map(path: str) -> pl.DataFrame:
     import pyarrow
 
     with pyarrow.memory_map(path) as mapped, pyarrow.ipc.open_file(mapped) as rows:
-        return pl.DataFrame(pyarrow.Table.from_batches(list(map(rows.get_batch, range(rows.num_record_batches)))))
+        table = pyarrow.Table.from_batches(list(map(rows.get_batch, range(rows.num_record_batches))))
+        return cast(pl.DataFrame, pl.from_arrow(table, rechunk=False))  # several batches would be copied into memory
 
 
 class Gathered:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import polars as pl
@@ -131,7 +131,8 @@ def _mapped(src: Path, folder: Path) -> pl.DataFrame:
         else:
             import pyarrow
 
-            frame = pl.DataFrame(pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all())
+            table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
+            frame = cast(pl.DataFrame, pl.from_arrow(table, rechunk=False))  # else it would be copied into memory
         _refuse_gaps(src, frame)
     except Exception:
         if not begun:

@@ -56,7 +56,7 @@ def by_kind(report: ReportData) -> str:
     )
     counts = report.ranked_counts
     about = "" if counts is None else note(f"{counts.sentence.capitalize()}. {RANKED_IN_WORDS}")
-    return table(labels, first) + table(labels, second) + sentence + about
+    return table(labels, first, plain=True) + table(labels, second, plain=True) + sentence + about
 
 
 def _rows(report: ReportData, names: np.ndarray) -> list[list[str]]:
@@ -163,7 +163,7 @@ def worst(report: ReportData) -> str:
     order = np.argsort(-error, kind="stable")[:WORST]
     marks = [_marks(report, label, int(number)) for number in order if error[number] > 0]
     captions = [
-        examples_section.caption(report, "worst" if not place else f"{place + 1}.", int(order[place]))
+        examples_section.caption(report, "worst" if not place else f"no. {place + 1}", int(order[place]))
         for place in range(len(marks))
     ]
     label_of_x = report.time_axis.label
