@@ -12,7 +12,7 @@ Rows of expiration count in no score: they hold the last estimate of their breat
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
