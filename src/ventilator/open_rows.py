@@ -128,6 +128,20 @@ def read(text: str) -> SessionLungs:
     return SessionLungs.from_json(text)
 
 
+def masked(rows: Rows, random: np.random.Generator) -> dict[str, NDArray[Any]]:
+    """Hide exact rows: those of a breath stay exact where a drawn breath's of the same frame are.
+
+    A breath of which nothing is left has no controller either, as one in which nothing was decoded.
+    """
+    breaths, known = breaths_of(rows)
+    inspired = breaths.u_out == 0
+    told = ~np.isnan(known.pressure)
+    drawn = random.integers(0, len(known), len(known))
+    left = known.hide(inspired & inspired[drawn] & ~told[drawn])
+    left = left.forget(~(inspired & ~np.isnan(left.pressure)).any(axis=1))
+    return {**rows, **{f"known.{field.name}": getattr(left, field.name) for field in fields(Known)}}
+
+
 def embedded_lungs() -> SessionLungs:
     """Return the lungs that come with the package: no label was used to fit them."""
     return embedded()

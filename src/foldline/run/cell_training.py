@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,10 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
             at_once.fit(store, series, open_store(job.test), emit)
             return at_once
         assert isinstance(at_once, BoostingCell | SeriesCell)
-        at_once.fit(store, series, cell.seed, emit)
+        if isinstance(at_once, BoostingCell):
+            at_once.fit(store, series, cell.seed, emit, _copies(cell, job, series))
+        else:
+            at_once.fit(store, series, cell.seed, emit)
         return at_once
     start = None if cell.start is None else cell.start.folder
     if cell.start is not None:
@@ -183,10 +187,20 @@ def _fit(cell: Cell, job: Job, store: Store, series: np.ndarray, emit: Emit) -> 
         else Scaler.from_json(files.read_json(start / "scaler.json"))
     )
     labelled_sets = [labelled_series(store, series).at(spans), *_pseudo_labelled(cell, job)]
+    labelled_sets += _copies(cell, job, series)
     network = _new_estimator(cell, fitted, transform)
     assert isinstance(network, NetworkCell)
     yield from network.fit(labelled_sets, cell.seed, emit, cell.folder, start)
     return network
+
+
+def _copies(cell: Cell, job: Job, series: np.ndarray) -> list[LabelledSeries]:
+    """Return copies of a cell's training series with other exact rows; together they count as the series themselves."""
+    if not cell.model.masked_copies:
+        return []
+    assert job.train is not None, "copies are of training series"
+    parts = [labelled_series(store, series) for store in cell_stores.masked_copies(cell, job.train)]
+    return [replace(part, weight=part.weight / np.float32(len(parts))) for part in parts]
 
 
 def _pseudo_labelled(cell: Cell, job: Job) -> list[LabelledSeries]:

@@ -64,6 +64,14 @@ class Known:
             kind=np.where(rows, 0, self.kind),
         )
 
+    def forget(self, breaths: NDArray[np.bool_]) -> Self:
+        """Forget all that is known of some breaths (N,), their controller, too."""
+        nothing = {name: np.where(breaths, np.nan, getattr(self, name)) for name in PER_BREATH}
+        bump = np.where(breaths[:, None], np.nan, self.bump)
+        clip = np.where(breaths[:, None], 0, self.clip)
+        whole = np.broadcast_to(breaths[:, None], self.pressure.shape)
+        return replace(self.hide(whole), bump=bump, clip=clip, **nothing)
+
     def explores(self, breaths: Recorded) -> NDArray[np.bool_]:
         """Return (N,) whether the gains are those with bumps, of the breath's R and C."""
         pairs = zip(breaths.r.tolist(), breaths.c.tolist(), strict=True)
