@@ -14,7 +14,7 @@ Rows of expiration count in no score: they hold the last estimate of their breat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -22,11 +22,9 @@ from numpy.typing import NDArray
 
 from ventilator import controller, estimation, lung, measure, rig, simulator
 from ventilator.controller import STEPS, Array
-from ventilator.decoder import OpenGaps
 from ventilator.decoder.law import KINDS
 from ventilator.estimation import (
     CHANNELS,
-    Known,
     SessionLungs,
     decoded_with_gaps,
     embedded,
@@ -36,17 +34,25 @@ from ventilator.estimation import (
     parameters,
     smooth,
 )
-from ventilator.estimation.file_estimation import checked
+from ventilator.estimation.frame_estimation import checked
+from ventilator.estimation.known import DecodedBreaths, Known, joined_arrays
 from ventilator.estimation.lungs import EMBEDDED
 from ventilator.estimation.lungs import places as places_of
 from ventilator.measure import Recorded
 from ventilator.rig import Rig
 
 Rows = Mapping[str, NDArray[Any]]
-Part = TypeVar("Part", Recorded, Known)
 PLACES: Final = "places"  # (N, 80) row of the frame of each breath's rows
 # Of ventilator/estimation: what makes files and lungs, and settles gaps; no estimate here changes with it.
-ELSEWHERE: Final = ("__init__.py", "embed.py", "embed_spread.py", "file_estimation.py", "matched.py", "ranked.py")
+ELSEWHERE: Final = (
+    "__init__.py",
+    "embed.py",
+    "embed_spread.py",
+    "file_estimation.py",
+    "frame_estimation.py",
+    "matched.py",
+    "ranked.py",
+)
 GAP: Final = 5  # from one exact row to the next, so many steps and fewer are a short gap
 
 
@@ -85,12 +91,7 @@ def prepared(frame: pl.DataFrame, progress: Callable[[int], None] | None = None)
     frame = frame.drop("pressure", strict=False)
     breaths = Recorded.of(frame)
     places_of((), breaths)  # refuses settings of R and C that no lung is known for
-    breaths, known, places, gaps = decoded_with_gaps(frame, progress)
-    parts: dict[str, Recorded | Known | OpenGaps] = {"breaths": breaths, "known": known, "gaps": gaps}
-    arrays = {
-        f"{name}.{field.name}": getattr(part, field.name) for name, part in parts.items() for field in fields(part)
-    }
-    return {**arrays, PLACES: places}
+    return decoded_with_gaps(frame, progress).to_arrays()
 
 
 def exact(rows: Rows) -> Array:
@@ -118,9 +119,9 @@ def fitted(parts: Sequence[tuple[Rows, Array]]) -> SessionLungs:
     """Fit lungs. parts: prepared rows, each with what is known (R,), cmH2O, nan elsewhere; labels calibrate the sd."""
     pairs = [breaths_of(rows) for rows, _ in parts]
     pressure = np.concatenate([_by_breath(known, rows) for rows, known in parts])
-    breaths = _joined([breaths for breaths, _ in pairs])
+    breaths = joined_arrays([breaths for breaths, _ in pairs])
     lungs = fit_lungs(breaths, pressure, provenance="what a cell was given: exact rows, and labels of its own series")
-    return fit_spread(lungs, breaths, _joined([known for _, known in pairs]), pressure)
+    return fit_spread(lungs, breaths, joined_arrays([known for _, known in pairs]), pressure)
 
 
 def read(text: str) -> SessionLungs:
@@ -185,21 +186,14 @@ def ranked(rows: Rows, mean: Array, sd: Array) -> Array:
         mean: (R,) cmH2O, estimates.
         sd: (R,) cmH2O, their standard deviations.
     """
-    gaps = OpenGaps(**{field.name: rows[f"gaps.{field.name}"] for field in fields(OpenGaps)})
+    gaps = DecodedBreaths.of_arrays(rows).gaps
     return _flat(estimation.ranked(gaps, _by_breath(mean, rows), _by_breath(sd, rows)), rows)
 
 
 def breaths_of(rows: Rows) -> tuple[Recorded, Known]:
     """Return the breaths and what is known of them."""
-    breaths = Recorded(**{field.name: rows[f"breaths.{field.name}"] for field in fields(Recorded)})
-    return breaths, Known(**{field.name: rows[f"known.{field.name}"] for field in fields(Known)})
-
-
-def _joined(parts: Sequence[Part]) -> Part:
-    """Put breaths, or what is known of them, behind each other."""
-    first = type(parts[0])
-    names = [field.name for field in fields(first)]
-    return first(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    breaths, known, *_ = DecodedBreaths.of_arrays(rows)
+    return breaths, known
 
 
 def _by_breath(values: NDArray[Any], rows: Rows) -> NDArray[Any]:
